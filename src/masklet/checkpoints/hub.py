@@ -1,0 +1,118 @@
+"""Published files: where they are on this machine, and how they come here.
+
+A file that was put into `models_folder()` by hand is found first, then the cache of huggingface_hub. Otherwise
+huggingface_hub downloads it: resumable, cached, with a progress bar. `HF_HUB_OFFLINE` and the proxy settings of the
+environment are honoured.
+
+The publishers give no checksums, so none is pinned here. The hub names a file by the SHA-256 of its bytes: the one of
+what arrived is compared with that name, and stated, so that it can be noted and compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import ssl
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from masklet.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from masklet.checkpoints.registry import ModelInfo
+
+ANSWER_SECONDS = 5.0
+"""How long the hub may take to answer at all; without this look, huggingface_hub retries for half a minute."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def models_folder() -> Path:
+    """Where files put by hand are looked for: `$MASKLET_HOME/models`, or `~/.cache/masklet/models`."""
+    home = os.environ.get("MASKLET_HOME")
+    return (Path(home) if home else Path.home() / ".cache" / "masklet") / "models"
+
+
+def local_file(repo: str, file: str) -> Path | None:
+    """A published file on this machine: put by hand, or downloaded earlier; None if it is not here."""
+    by_hand = models_folder() / file
+    if by_hand.is_file():
+        return by_hand
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(repo, file)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def fetch(info: ModelInfo) -> Path:
+    """The model's file on this machine, downloaded if it is not here yet.
+
+    Raises:
+        CheckpointError: It cannot be had; the sentence tells where to put the file by hand.
+    """
+    if info.path is not None:
+        return info.path
+    if info.repo is None:
+        raise CheckpointError(
+            f"the weights of {info.name} are missing from this installation (weights/{info.file}); reinstall masklet, "
+            f"or take random ones with build_model({info.name!r})"
+        )
+    try:
+        path = _download(info.repo, info.file)
+    except Exception as error:  # which library's error it is depends on the version of huggingface_hub
+        raise CheckpointError(
+            f"{info.name} is not on this machine, and getting {info.file} from the hub repository {info.repo} failed "
+            f"({_reason(error)}); download {info.url} and put it at {models_folder() / info.file}"
+        ) from error
+    _check_digest(path, info)
+    return path
+
+
+def _download(repo: str, file: str) -> Path:
+    from huggingface_hub import constants, hf_hub_download, hf_hub_url
+
+    if constants.HF_HUB_OFFLINE:
+        raise ConnectionError("HF_HUB_OFFLINE is set")
+    _expect_answer(hf_hub_url(repo, file))
+    return Path(hf_hub_download(repo, file, etag_timeout=ANSWER_SECONDS))
+
+
+def _expect_answer(url: str) -> None:
+    """Return if somebody answers at the address, whatever the answer; raise `OSError` if nobody does."""
+    try:
+        urlopen(Request(url, method="HEAD"), timeout=ANSWER_SECONDS).close()
+    except HTTPError as answer:
+        answer.close()
+    except URLError as error:
+        if not isinstance(error.reason, ssl.SSLError):  # Python's own certificates may be older than the hub's
+            raise
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause, on one line."""
+    cause = error.reason if isinstance(error, URLError) else error
+    return " ".join(str(cause).split())[:200] or type(cause).__name__
+
+
+def _check_digest(path: Path, info: ModelInfo) -> None:
+    digest = _digest(path)
+    named = path.resolve().name
+    if _SHA256.fullmatch(named) and named != digest:
+        path.resolve().unlink()
+        raise CheckpointError(
+            f"{info.file} from {info.repo} arrived damaged (SHA-256 {digest}, the hub says {named}) and was removed; "
+            "try again"
+        )
+    print(f"{info.file}: SHA-256 {digest}", file=sys.stderr)
+
+
+def _digest(path: Path) -> str:
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            sha256.update(chunk)
+    return sha256.hexdigest()

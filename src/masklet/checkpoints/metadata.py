@@ -1,0 +1,48 @@
+"""What our own files say of themselves, in the metadata of safetensors: configuration, format and version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import masklet
+from masklet.errors import CheckpointError, ConfigError
+from masklet.nn import ModelConfig
+
+FORMAT = 1
+"""Raised when an older masklet could not read what this one writes."""
+
+CONFIG_KEY, FORMAT_KEY, VERSION_KEY = "masklet.config", "masklet.format", "masklet.version"
+
+
+def describe(config: ModelConfig) -> dict[str, str]:
+    """The metadata of a file that holds a model of this configuration."""
+    return {
+        "format": "pt",  # other libraries look for it
+        FORMAT_KEY: str(FORMAT),
+        VERSION_KEY: masklet.__version__,
+        CONFIG_KEY: json.dumps(config.to_dict()),
+    }
+
+
+def read_config(metadata: Mapping[str, str], file: str) -> ModelConfig | None:
+    """The configuration that metadata holds; None if they are not ours.
+
+    Raises:
+        CheckpointError: Written by a newer masklet in another format.
+        ConfigError: The configuration cannot be understood.
+    """
+    if CONFIG_KEY not in metadata:
+        return None
+    if metadata.get(FORMAT_KEY) != str(FORMAT):
+        raise CheckpointError(
+            f"{file} has format {metadata.get(FORMAT_KEY)} (masklet {metadata.get(VERSION_KEY)}), this masklet "
+            f"{masklet.__version__} reads format {FORMAT}; upgrade masklet"
+        )
+    try:
+        values = json.loads(metadata[CONFIG_KEY])
+        if not isinstance(values, dict):
+            raise ConfigError(f"expected a JSON object, got {type(values).__name__}")
+        return ModelConfig.from_dict(values)
+    except (ValueError, TypeError, AttributeError) as error:  # ConfigError is a ValueError
+        raise ConfigError(f"{file} holds a configuration that cannot be read: {error}") from error

@@ -1,0 +1,206 @@
+"""Two-way table between our names, which are the published ones, and those of `Sam2VideoModel` in transformers.
+
+In a rule `#` stands for a number and `*` for anything, the same on both sides. Every key fits exactly one rule. Two
+things are no mere names: transformers keeps the four point embeddings in one tensor, and the matrix of the Fourier
+code twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from masklet.errors import CheckpointError
+
+THEIR_TRUNK = "vision_encoder.backbone."
+"""Keys that begin like this are in the naming of transformers."""
+
+_TRUNK = (
+    ("pos_embed", "pos_embed"),
+    ("pos_embed_window", "pos_embed_window"),
+    ("patch_embed.proj.*", "patch_embed.projection.*"),
+    ("blocks.#.attn.*", "blocks.#.attn.*"),
+    ("blocks.#.proj.*", "blocks.#.proj.*"),
+    ("blocks.#.norm#.*", "blocks.#.layer_norm#.*"),
+    ("blocks.#.mlp.layers.0.*", "blocks.#.mlp.proj_in.*"),
+    ("blocks.#.mlp.layers.1.*", "blocks.#.mlp.proj_out.*"),
+)
+
+_PROMPTS = (
+    ("no_mask_embed.weight", "no_mask_embed.weight"),
+    ("not_a_point_embed.weight", "not_a_point_embed.weight"),
+    ("mask_downscaling.0.*", "mask_embed.conv1.*"),
+    ("mask_downscaling.1.*", "mask_embed.layer_norm1.*"),
+    ("mask_downscaling.3.*", "mask_embed.conv2.*"),
+    ("mask_downscaling.4.*", "mask_embed.layer_norm2.*"),
+    ("mask_downscaling.6.*", "mask_embed.conv3.*"),
+)
+
+_ATTENTION = (
+    ("q_proj.*", "q_proj.*"),
+    ("k_proj.*", "k_proj.*"),
+    ("v_proj.*", "v_proj.*"),
+    ("out_proj.*", "o_proj.*"),
+)
+
+_HEAD = (
+    ("layers.0.*", "proj_in.*"),
+    ("layers.1.*", "layers.0.*"),
+    ("layers.2.*", "proj_out.*"),
+)
+"""A perceptron of three layers."""
+
+_DECODER = (
+    ("iou_token.weight", "iou_token.weight"),
+    ("mask_tokens.weight", "mask_tokens.weight"),
+    ("obj_score_token.weight", "obj_score_token.weight"),
+    ("conv_s#.*", "conv_s#.*"),
+    ("output_upscaling.0.*", "upscale_conv1.*"),
+    ("output_upscaling.1.*", "upscale_layer_norm.*"),
+    ("output_upscaling.3.*", "upscale_conv2.*"),
+    ("transformer.norm_final_attn.*", "transformer.layer_norm_final_attn.*"),
+    ("transformer.layers.#.norm#.*", "transformer.layers.#.layer_norm#.*"),
+    ("transformer.layers.#.mlp.layers.0.*", "transformer.layers.#.mlp.proj_in.*"),
+    ("transformer.layers.#.mlp.layers.1.*", "transformer.layers.#.mlp.proj_out.*"),
+)
+
+_MEMORY_ATTENTION = (
+    ("norm.*", "layer_norm.*"),
+    ("layers.#.norm#.*", "layers.#.layer_norm#.*"),
+    ("layers.#.linear#.*", "layers.#.linear#.*"),
+)
+
+_MEMORY_ENCODER = (
+    ("pix_feat_proj.*", "feature_projection.*"),
+    ("out_proj.*", "projection.*"),
+    *((f"mask_downsampler.encoder.{3 * step}.*", f"mask_downsampler.layers.{step}.conv.*") for step in range(4)),
+    *((f"mask_downsampler.encoder.{3 * step + 1}.*", f"mask_downsampler.layers.{step}.layer_norm.*") for step in range(4)),
+    ("mask_downsampler.encoder.12.*", "mask_downsampler.final_conv.*"),
+    ("fuser.layers.#.gamma", "memory_fuser.layers.#.scale"),
+    ("fuser.layers.#.dwconv.*", "memory_fuser.layers.#.depthwise_conv.*"),
+    ("fuser.layers.#.norm.*", "memory_fuser.layers.#.layer_norm.*"),
+    ("fuser.layers.#.pwconv#.*", "memory_fuser.layers.#.pointwise_conv#.*"),
+)
+
+_TOP = (
+    ("maskmem_tpos_enc", "memory_temporal_positional_encoding"),
+    ("no_mem_embed", "no_memory_embedding"),
+    ("no_mem_pos_enc", "no_memory_positional_encoding"),
+    ("no_obj_ptr", "no_object_pointer"),
+    ("no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"),
+    ("obj_ptr_tpos_proj.*", "temporal_positional_encoding_projection_layer.*"),
+    ("mask_downsample.*", "mask_downsample.*"),
+    ("image_encoder.neck.convs.#.conv.*", "vision_encoder.neck.convs.#.*"),
+    ("sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "shared_image_embedding.positional_embedding"),
+)
+
+_PARTS = (
+    ("", "", _TOP),
+    ("image_encoder.trunk.", THEIR_TRUNK, _TRUNK),
+    ("sam_prompt_encoder.", "prompt_encoder.", _PROMPTS),
+    ("sam_mask_decoder.", "mask_decoder.", _DECODER),
+    ("sam_mask_decoder.transformer.*.", "mask_decoder.transformer.*.", _ATTENTION),
+    ("sam_mask_decoder.output_hypernetworks_mlps.#.", "mask_decoder.output_hypernetworks_mlps.#.", _HEAD),
+    ("sam_mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.", _HEAD),
+    ("sam_mask_decoder.pred_obj_score_head.", "mask_decoder.pred_obj_score_head.", _HEAD),
+    ("obj_ptr_proj.", "object_pointer_proj.", _HEAD),
+    ("memory_attention.", "memory_attention.", _MEMORY_ATTENTION),
+    ("memory_attention.*.", "memory_attention.*.", _ATTENTION),
+    ("memory_encoder.", "memory_encoder.", _MEMORY_ENCODER),
+)
+
+RULES = tuple((a + ours, b + theirs) for a, b, rules in _PARTS for ours, theirs in rules)
+"""(our name, their name)"""
+
+OUR_POINTS = tuple(f"sam_prompt_encoder.point_embeddings.{label}.weight" for label in range(4))
+THEIR_POINTS = "prompt_encoder.point_embed.weight"
+"""Their row k is our embedding k."""
+
+THEIR_MATRIX = "shared_image_embedding.positional_embedding"
+THEIR_MATRIX_TWIN = "prompt_encoder.shared_embedding.positional_embedding"
+
+
+class _Direction(NamedTuple):
+    """One column of the table to the other."""
+
+    patterns: tuple[re.Pattern[str], ...]
+    templates: tuple[str, ...]
+
+
+def _direction(sources: Iterable[str], targets: Iterable[str]) -> _Direction:
+    patterns = (re.escape(source).replace(r"\#", r"(\d+)").replace(r"\*", "(.+)") for source in sources)
+    templates = (target.replace("#", "{}").replace("*", "{}") for target in targets)
+    return _Direction(tuple(map(re.compile, patterns)), tuple(templates))
+
+
+_OURS, _THEIRS = zip(*RULES, strict=True)
+_TO_OURS = _direction(_THEIRS, _OURS)
+_TO_THEIRS = _direction(_OURS, _THEIRS)
+
+
+def is_transformers(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is in the naming of `Sam2VideoModel`."""
+    return any(key.startswith(THEIR_TRUNK) for key in state)
+
+
+def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of `Sam2VideoModel` under our names.
+
+    Raises:
+        CheckpointError: A key is in no rule, the points' tensor has no four rows, or the two copies of the Fourier
+            matrix differ.
+    """
+    theirs = dict(state)
+    twin = theirs.pop(THEIR_MATRIX_TWIN, None)
+    if twin is not None and not _same(theirs.setdefault(THEIR_MATRIX, twin), twin):
+        raise CheckpointError(
+            f"{THEIR_MATRIX} and {THEIR_MATRIX_TWIN} differ, but SAM 2 has one matrix for points and pictures"
+        )
+    ours = {}
+    points = theirs.pop(THEIR_POINTS, None)
+    if points is not None:
+        if points.ndim != 2 or len(points) != len(OUR_POINTS):
+            raise CheckpointError(f"{THEIR_POINTS} has shape {tuple(points.shape)}; 4 rows were expected")
+        ours |= {key: points[label : label + 1] for label, key in enumerate(OUR_POINTS)}
+    return ours | _rename(theirs, _TO_OURS)
+
+
+def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of ours under the names of `Sam2VideoModel`.
+
+    Raises:
+        CheckpointError: A key is in no rule (transformers has no such part), or points are missing.
+    """
+    ours = dict(state)
+    if missing := [key for key in OUR_POINTS if key not in ours]:
+        raise CheckpointError(f"the state lacks {', '.join(missing)}")
+    points = torch.cat([ours.pop(key) for key in OUR_POINTS])
+    theirs = _rename(ours, _TO_THEIRS) | {THEIR_POINTS: points}
+    if THEIR_MATRIX in theirs:
+        theirs[THEIR_MATRIX_TWIN] = theirs[THEIR_MATRIX].clone()
+    return theirs
+
+
+def _rename(state: Mapping[str, Tensor], direction: _Direction) -> dict[str, Tensor]:
+    names = {key: _translate(key, direction) for key in state}
+    if unknown := [key for key, name in names.items() if name is None]:
+        raise CheckpointError(
+            f"{len(unknown)} keys have no place in the table of names: {', '.join(unknown[:3])}"
+            + (", ..." if len(unknown) > 3 else "")
+        )
+    return {name: state[key] for key, name in names.items() if name is not None}
+
+
+def _translate(key: str, direction: _Direction) -> str | None:
+    for pattern, template in zip(*direction, strict=True):
+        if found := pattern.fullmatch(key):
+            return template.format(*found.groups())
+    return None
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.is_meta or b.is_meta or torch.equal(a, b)

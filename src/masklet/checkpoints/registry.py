@@ -1,0 +1,130 @@
+"""Which models have a name: `nano`, which ships in the package, and the eight published ones.
+
+Imports no torch, so that models can be listed at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from masklet.checkpoints import hub
+from masklet.errors import CheckpointError, nearest
+from masklet.nn.config import NANO, VARIANTS, ModelConfig
+
+LICENCE = "Apache-2.0"
+"""Of the published weights, and of our own."""
+
+PARAMETERS = {
+    "nano": 6_759_034,
+    "sam2-tiny": 38_945_986,
+    "sam2-small": 46_043_842,
+    "sam2-base-plus": 80_833_666,
+    "sam2-large": 224_430_130,
+    "sam2.1-tiny": 38_962_498,
+    "sam2.1-small": 46_060_354,
+    "sam2.1-base-plus": 80_850_178,
+    "sam2.1-large": 224_446_642,
+}
+"""Trained numbers of each model, so that listing builds none."""
+
+_RELEASES = {"2.0": "072824", "2.1": "092824"}
+"""Version -> the folder of the release that holds its files."""
+
+_BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything_2"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model without loading it.
+
+    Attributes:
+        name: What `load_model` takes.
+        parameters: Trained numbers.
+        image_size: Side of the square, in pixels, to which every picture is stretched.
+        file: Name of the weights' file, as published.
+        url: Where the file was published; None for `nano`.
+        repo: Its repository on the Hugging Face hub; None for `nano`.
+        licence: SPDX identifier of the weights' licence.
+        path: The file on this machine; None if it is not here.
+        size: Bytes of that file; None if it is not here.
+    """
+
+    name: str
+    parameters: int
+    image_size: int
+    file: str
+    url: str | None
+    repo: str | None
+    licence: str
+    path: Path | None
+    size: int | None
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether the weights are on this machine."""
+        return self.path is not None
+
+
+def list_models() -> list[ModelInfo]:
+    """Every model with a name: `nano` first, then the published ones."""
+    return [_nano(), *(_published(config) for config in VARIANTS.values())]
+
+
+def find(name: str) -> ModelInfo:
+    """The model of a name, or of a hub repository (`facebook/sam2.1-hiera-tiny`).
+
+    Raises:
+        CheckpointError: There is no such model.
+    """
+    if name == NANO.name:
+        return _nano()
+    repos = {_repo(config): config for config in VARIANTS.values()}
+    if config := VARIANTS.get(name) or repos.get(name):
+        return _published(config)
+    raise CheckpointError(f"unknown model {name!r}{nearest(name, PARAMETERS)} (see masklet models)")
+
+
+def is_known(name: str) -> bool:
+    """Whether `find` would find it."""
+    return name in PARAMETERS or name in {_repo(config) for config in VARIANTS.values()}
+
+
+def config_of(name: str) -> ModelConfig:
+    """The configuration of a model that `find` finds."""
+    name = find(name).name
+    return NANO if name == NANO.name else VARIANTS[name]
+
+
+def _nano() -> ModelInfo:
+    file = f"{NANO.name}.safetensors"
+    path = Path(str(resources.files("masklet") / "weights" / file))
+    return _info(NANO, file, url=None, repo=None, path=path if path.is_file() else None)
+
+
+def _published(config: ModelConfig) -> ModelInfo:
+    family, size = config.name.split("-", maxsplit=1)
+    file = f"{family}_hiera_{size.replace('-', '_')}.pt"
+    repo = _repo(config)
+    url = f"{_BASE_URL}/{_RELEASES[config.version]}/{file}"
+    return _info(config, file, url=url, repo=repo, path=hub.local_file(repo, file))
+
+
+def _repo(config: ModelConfig) -> str:
+    family, size = config.name.split("-", maxsplit=1)
+    return f"facebook/{family}-hiera-{size}"
+
+
+def _info(config: ModelConfig, file: str, url: str | None, repo: str | None, path: Path | None) -> ModelInfo:
+    return ModelInfo(
+        name=config.name,
+        parameters=PARAMETERS[config.name],
+        image_size=config.image_size,
+        file=file,
+        url=url,
+        repo=repo,
+        licence=LICENCE,
+        path=path,
+        size=path.stat().st_size if path else None,
+    )

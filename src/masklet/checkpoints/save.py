@@ -1,0 +1,60 @@
+"""Models to files: safetensors with the configuration inside, so that they load with no name given."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from masklet.checkpoints.metadata import describe
+from masklet.checkpoints.model import Model
+from masklet.checkpoints.placement import choose_dtype, precision
+from masklet.errors import CheckpointError
+
+
+def save_model(model: Model, path: str | os.PathLike[str], *, dtype: str | torch.dtype | None = None) -> None:
+    """Write a model's weights and configuration; a file that is there is replaced at once or not at all.
+
+    Args:
+        model: What to write.
+        path: Ends in `.safetensors`; its folder must exist.
+        dtype: Precision in the file; None keeps the model's. "float16" halves a file for shipping.
+
+    Raises:
+        CheckpointError: The path cannot be written, or a weight is too large for the precision.
+        EngineError: Unknown dtype.
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise CheckpointError(f"{target.name} does not end in .safetensors, the format that models are saved in")
+    if not target.parent.is_dir():
+        raise CheckpointError(f"folder {target.parent} does not exist; make it first")
+    state = _portable(model, choose_dtype(dtype) if dtype else model.dtype)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        save_file(state, part, metadata=describe(model.config))
+        part.replace(target)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{target} cannot be written: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _portable(model: Model, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The state dict on the CPU, each tensor dense and alone in its memory, as safetensors wants them."""
+    state: dict[str, Tensor] = {}
+    owners: set[int] = set()
+    for key, tensor in model.network.state_dict().items():
+        written = tensor.detach().to("cpu", precision(key, tensor, dtype)).contiguous()
+        if written.isinf().any() and not tensor.isinf().any():
+            raise CheckpointError(f"{key} holds numbers too large for {str(dtype).removeprefix('torch.')}; save as float32")
+        storage = written.untyped_storage()
+        if storage.nbytes() != written.nbytes or storage.data_ptr() in owners:
+            written = written.clone()
+        owners.add(written.untyped_storage().data_ptr())
+        state[key] = written
+    return state

@@ -1,0 +1,57 @@
+"""What masklet raises when something that a user can change is wrong.
+
+Every message says what came, what was expected, and what to do. What only masklet
+itself can cause is an `assert` instead.
+
+    MaskletError
+    ├── ConfigError       a model configuration that cannot be built
+    ├── CheckpointError   weights that cannot be found, read or fitted
+    ├── PromptError       points, boxes, masks or labels that make no sense
+    ├── MediaError        pictures, videos and streams that cannot be read
+    ├── FormatError       masks that cannot be written or read
+    ├── EngineError       a way of running the network that is not to be had here
+    └── SessionError      a call that does not fit the state of a tracker
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MaskletError(Exception):
+    """Base of all errors that a user of masklet can cause and mend."""
+
+
+class ConfigError(MaskletError, ValueError):
+    """A model configuration that cannot be built."""
+
+
+class CheckpointError(MaskletError):
+    """Weights that cannot be found, read or fitted to a model."""
+
+
+class PromptError(MaskletError, ValueError):
+    """Points, labels, boxes or masks that make no sense for the picture."""
+
+
+class MediaError(MaskletError):
+    """A picture, a video or a stream that cannot be read."""
+
+
+class FormatError(MaskletError):
+    """Masks that cannot be written or read in a file format."""
+
+
+class EngineError(MaskletError):
+    """A way of running the network that is not available here."""
+
+
+class SessionError(MaskletError):
+    """A call that does not fit the present state of a tracker."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown name: `"; nearest: sam2.1-tiny"`, or an empty string if none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; nearest: {close[0]}" if close else ""

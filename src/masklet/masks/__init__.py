@@ -1,0 +1,5 @@
+"""Masks as plain data and their algebra: numpy and OpenCV, no network.
+
+palette   the 256 colours of DAVIS and VOC
+draw      a picture with tinted masks, contours and name tags
+"""

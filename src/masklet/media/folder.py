@@ -1,0 +1,59 @@
+"""A folder of pictures, read as a video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+
+from masklet.errors import MediaError
+from masklet.media.image_file import IMAGE_SUFFIXES, read_image
+from masklet.media.source import Frame, FrameSource
+
+
+class ImageFolder(FrameSource):
+    """The pictures of a folder in natural order: 2.jpg comes before 10.jpg.
+
+    rate  frames a second, where the user knows; without it the frames' times count one second each
+
+    Files of other kinds and hidden files are passed over. Raises MediaError if no picture is there, and,
+    on the way, if a picture cannot be read or is of another size than the first.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, rate: float | None = None) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise MediaError(f"{self.path} is not a folder; give a folder of pictures")
+        self._files = sorted(
+            (f for f in self.path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and not f.name.startswith(".")),
+            key=_natural,
+        )
+        if not self._files:
+            known = " ".join(IMAGE_SUFFIXES)
+            raise MediaError(f"the folder {self.path} holds no pictures; give one with files of these kinds: {known}")
+        height, width, _ = read_image(self._files[0]).shape
+        self.size = (height, width)
+        self.rate = rate
+        self.frame_count: int | None = len(self._files)
+        self.frame_count_exact = True
+        self.ended_early: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, file in enumerate(self._files):
+            image = read_image(file)
+            if image.shape[:2] != self.size:
+                raise MediaError(
+                    f"{file.name} is {image.shape[1]} x {image.shape[0]} pixels, but the first picture, "
+                    f"{self._files[0].name}, is {self.size[1]} x {self.size[0]}; give pictures of one size"
+                )
+            yield Frame(index, index / (self.rate or 1.0), image)
+
+
+def _natural(file: Path) -> list[tuple[bool, int, str]]:
+    """A key that sorts the numbers in names as numbers."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

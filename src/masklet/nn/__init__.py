@@ -1,0 +1,50 @@
+"""The network of SAM 2: tensors in, tensors out. It knows its configuration and nothing else.
+
+Configurations are plain data; the names that need torch are resolved on first use, so that models can be listed
+without importing it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from masklet.nn.config import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig
+
+if TYPE_CHECKING:
+    from masklet.nn.network import Network
+    from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
+
+__all__ = [
+    "NANO",
+    "VARIANTS",
+    "ConvNetConfig",
+    "Decoded",
+    "HieraConfig",
+    "Levels",
+    "MemoryBank",
+    "ModelConfig",
+    "Network",
+    "PromptTokens",
+]
+
+_LAZY = {
+    "Decoded": "masklet.nn.tensors",
+    "Levels": "masklet.nn.tensors",
+    "MemoryBank": "masklet.nn.tensors",
+    "Network": "masklet.nn.network",
+    "PromptTokens": "masklet.nn.tensors",
+}
+"""Name -> the module that has it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'masklet.nn' has no attribute {name!r}", name=name)
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,151 @@
+"""Hiera: a hierarchical vision transformer that attends in windows (Ryali et al., 2023), as SAM 2 uses it.
+
+Maps are kept channels last, (B, H, W, C), from the patch embedding to the ends of the stages.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from masklet.nn.config import FINEST_STRIDE, HieraConfig
+from masklet.nn.layers import MLP, Prepared
+
+
+class PatchEmbed(nn.Module):
+    """Overlapping 7 x 7 patches at stride 4: (B, 3, S, S) -> (B, S/4, S/4, width)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, kernel_size=7, stride=FINEST_STRIDE, padding=3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches: Tensor = self.proj(images)
+        return patches.permute(0, 2, 3, 1)
+
+
+class WindowAttention(nn.Module):
+    """Self-attention within each map of a batch; with `pools`, queries are max-pooled 2 x 2 first."""
+
+    def __init__(self, width: int, width_out: int, heads: int, pools: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.pools = pools
+        self.qkv = nn.Linear(width, 3 * width_out)
+        self.proj = nn.Linear(width_out, width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C'), or (B, H/2, W/2, C') if queries are pooled."""
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        if self.pools:
+            q = pool2x2(q)
+        height, width = q.shape[1:3]
+        q, k, v = (t.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        x = F.scaled_dot_product_attention(q, k, v)
+        projected: Tensor = self.proj(x.transpose(1, 2).flatten(2))
+        return projected.unflatten(1, (height, width))
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each with a residual. A block that widens also halves the map.
+
+    Args:
+        width: Channels that come in.
+        width_out: Channels that go out; twice `width` in the first block of a stage.
+        heads: Attention heads.
+        window: Side of the windows in cells; 0 attends to the whole map.
+    """
+
+    def __init__(self, width: int, width_out: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.pools = width != width_out
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = WindowAttention(width, width_out, heads, self.pools)
+        self.norm2 = nn.LayerNorm(width_out, eps=1e-6)
+        self.mlp = MLP(width_out, 4 * width_out, width_out, activation=nn.GELU)
+        if self.pools:
+            self.proj = nn.Linear(width, width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C), or (B, H/2, W/2, 2C)."""
+        normed = self.norm1(x)
+        shortcut = pool2x2(self.proj(normed)) if self.pools else x
+        height, width = shortcut.shape[1:3]
+        if self.window:
+            rows, columns = -(-x.shape[1] // self.window), -(-x.shape[2] // self.window)
+            windows = self.attn(split_windows(normed, self.window, rows, columns))
+            attended = join_windows(windows, rows, columns)[:, :height, :width]
+        else:
+            attended = self.attn(normed)
+        x = shortcut + attended
+        y: Tensor = x + self.mlp(self.norm2(x))
+        return y
+
+
+class Hiera(Prepared):
+    """The trunk: (B, 3, S, S) -> maps at strides 4, 8, 16 and 32, (B, width * 2**k, S/stride, S/stride)."""
+
+    def __init__(self, config: HieraConfig, image_size: int) -> None:
+        super().__init__("position")
+        self.grid = image_size // FINEST_STRIDE
+        self.patch_embed = PatchEmbed(config.width)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.width, config.background, config.background))
+        self.pos_embed_window = nn.Parameter(torch.zeros(1, config.width, config.windows[0], config.windows[0]))
+        self.blocks = nn.ModuleList(_blocks(config))
+        self.stage_ends = tuple(sum(config.depths[: stage + 1]) - 1 for stage in range(4))
+
+    def compute_tables(self) -> tuple[Tensor]:
+        """(1, S/4, S/4, width): a coarse grid stretched over the picture, plus a pattern repeated in every window."""
+        background = F.interpolate(self.pos_embed, size=(self.grid, self.grid), mode="bicubic")
+        repeats = self.grid // self.pos_embed_window.shape[-1]
+        return ((background + self.pos_embed_window.tile(1, 1, repeats, repeats)).permute(0, 2, 3, 1),)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        (position,) = self.tables()
+        x = self.patch_embed(images) + position
+        maps = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self.stage_ends:
+                maps.append(x.permute(0, 3, 1, 2))
+        return maps
+
+
+def _blocks(config: HieraConfig) -> list[Block]:
+    blocks: list[Block] = []
+    for stage, depth in enumerate(config.depths):
+        width, heads = config.widths[stage], config.heads * 2**stage
+        for index in range(depth):
+            widens = index == 0 and stage > 0
+            window = config.windows[stage - 1] if widens else config.windows[stage]  # the window lags by one block
+            blocks.append(
+                Block(
+                    width=width // 2 if widens else width,
+                    width_out=width,
+                    heads=heads,
+                    window=0 if len(blocks) in config.global_blocks else window,
+                )
+            )
+    return blocks
+
+
+def pool2x2(x: Tensor) -> Tensor:
+    """The largest of 2 x 2 cells: (B, H, W, C) -> (B, H/2, W/2, C)."""
+    return F.max_pool2d(x.permute(0, 3, 1, 2), kernel_size=2).permute(0, 2, 3, 1)
+
+
+def split_windows(x: Tensor, window: int, rows: int, columns: int) -> Tensor:
+    """(B, H, W, C) -> (B * rows * columns, window, window, C), filled up with zeros at the right and lower edges."""
+    bottom, right = rows * window - x.shape[1], columns * window - x.shape[2]
+    if bottom or right:
+        x = F.pad(x, (0, 0, 0, right, 0, bottom))
+    x = x.unflatten(2, (columns, window)).unflatten(1, (rows, window))  # (B, rows, window, columns, window, C)
+    return x.transpose(2, 3).flatten(0, 2)
+
+
+def join_windows(windows: Tensor, rows: int, columns: int) -> Tensor:
+    """(B * rows * columns, window, window, C) -> (B, rows * window, columns * window, C)."""
+    x = windows.unflatten(0, (-1, rows, columns)).transpose(2, 3)
+    return x.flatten(3, 4).flatten(1, 2)

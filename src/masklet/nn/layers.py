@@ -1,0 +1,129 @@
+"""Small layers that several parts of the network share."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Prepared(nn.Module):
+    """A module with tables that depend on its weights or sizes, but not on the frame.
+
+    `prepare` computes them once and keeps them as buffers that move with the module and are not saved; until then, and
+    in training, they are computed at every use.
+    """
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.table_names = names
+        for name in names:
+            self.register_buffer(name, None, persistent=False)
+
+    def compute_tables(self) -> tuple[Tensor, ...]:
+        """The tables in the order of their names, on the module's device."""
+        raise NotImplementedError
+
+    def tables(self) -> tuple[Tensor, ...]:
+        """The kept tables, or else fresh ones."""
+        kept = tuple(getattr(self, name) for name in self.table_names)
+        return self.compute_tables() if kept[0] is None else kept
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Compute the tables and keep them."""
+        with torch.no_grad():
+            for name, table in zip(self.table_names, self.compute_tables(), strict=True):
+                setattr(self, name, table.to(dtype))
+
+    def forget(self) -> None:
+        """Drop the kept tables: the weights have changed, or will."""
+        for name in self.table_names:
+            setattr(self, name, None)
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of a map: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(1, keepdim=True)
+        centred = x - mean
+        variance = centred.square().mean(1, keepdim=True)
+        x = centred * torch.rsqrt(variance + self.eps)
+        return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class MLP(nn.Module):
+    """Linear layers with an activation between them: (..., widths[0]) -> (..., widths[-1])."""
+
+    def __init__(self, *widths: int, activation: type[nn.Module] = nn.ReLU) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.activation = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        last: Tensor = self.layers[-1](x)
+        return last
+
+
+class Attention(nn.Module):
+    """Multi-head attention with separate projections; keys and values may be narrower than queries.
+
+    Args:
+        width: Channels of the queries and of the answer.
+        inner: Channels after projection, over all heads.
+        heads: Number of heads.
+        key_width: Channels of keys and values, `width` if not given.
+    """
+
+    def __init__(self, width: int, inner: int, heads: int, key_width: int | None = None) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(width, inner)
+        self.k_proj = nn.Linear(key_width or width, inner)
+        self.v_proj = nn.Linear(key_width or width, inner)
+        self.out_proj = nn.Linear(inner, width)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None = None) -> Tensor:
+        """q (N, Tq, width), k and v (N or 1, Tk, key_width), keep (N, Tk) bool -> (N, Tq, width)."""
+        q, k, v = self.split(self.q_proj(q)), self.split(self.k_proj(k)), self.split(self.v_proj(v))
+        return self.out_proj(join(attend(q, k, v, keep)))
+
+    def split(self, x: Tensor) -> Tensor:
+        """(N, T, inner) -> (N, heads, T, D)"""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention over (N, heads, T, D); a batch of one serves all N.
+
+    Keys where `keep` (N, Tk) is False are not seen.
+    """
+    batch = max(q.shape[0], k.shape[0])
+    q, k, v = (x if x.shape[0] == batch else x.expand(batch, -1, -1, -1) for x in (q, k, v))
+    mask = None if keep is None else keep[:, None, None, :]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def join(x: Tensor) -> Tensor:
+    """(N, heads, T, D) -> (N, T, heads * D)"""
+    return x.transpose(1, 2).flatten(2)
+
+
+def to_tokens(x: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N, h * w, C)"""
+    return x.flatten(2).transpose(1, 2)
+
+
+def to_map(x: Tensor, height: int) -> Tensor:
+    """(N, h * w, C) -> (N, C, h, w)"""
+    return x.transpose(1, 2).unflatten(2, (height, -1))

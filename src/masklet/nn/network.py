@@ -1,0 +1,159 @@
+"""The network: four pure functions on tensors, and nothing else above it to know.
+
+Attribute names are those of the published checkpoints, so that their files load as they are. The functions keep no
+state, take no flags, know no videos and decide nothing: which mask counts, which memories are recalled and how a mask
+is scaled into a memory is decided by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from masklet.nn.config import ModelConfig
+from masklet.nn.layers import MLP, Prepared
+from masklet.nn.mask_decoder import MaskDecoder
+from masklet.nn.memory_attention import MemoryAttention
+from masklet.nn.memory_encoder import MemoryEncoder
+from masklet.nn.neck import ImageEncoder
+from masklet.nn.prompt_encoder import PROMPT_ENCODERS
+from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
+from masklet.nn.versions import VERSIONS, absent_mark
+
+
+class Network(nn.Module):
+    """SAM 2 as configured, with random weights until a checkpoint is loaded.
+
+    Attributes:
+        config: What the network is made of.
+        no_obj_ptr: (1, C) the pointer of an object that is not in the frame.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        version = VERSIONS[config.version]
+        width, memory_width = config.width, config.memory_width
+        self.config = config
+        self.image_encoder = ImageEncoder(config.encoder, config.image_size, width)
+        self.memory_attention = MemoryAttention(
+            width, memory_width, config.attention_mlp, config.attention_layers, config.memory_size
+        )
+        self.memory_encoder = MemoryEncoder(width, memory_width)
+        self.sam_prompt_encoder = PROMPT_ENCODERS[config.prompts](width, config.image_size, config.memory_size)
+        self.sam_mask_decoder = MaskDecoder(width, config.decoder_heads, config.decoder_mlp, config.head_width)
+        self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
+        self.obj_ptr_proj = MLP(width, width, width, width)
+        self.obj_ptr_tpos_proj = version.age_code(width, memory_width)
+        self.maskmem_tpos_enc = _learned(config.memory_frames, 1, 1, memory_width)
+        self.no_mem_embed = _learned(1, 1, width)
+        self.no_mem_pos_enc = _learned(1, 1, width)  # in every published file, used by none
+        self.no_obj_ptr = _learned(1, width)
+        self.no_obj_embed_spatial = absent_mark(version, memory_width)
+        self.register_load_state_dict_post_hook(Network._forget_after_loading)  # type: ignore[no-untyped-call]
+
+    def encode_image(self, images: Tensor) -> Levels:
+        """Pictures, normalised, (B, 3, S, S) -> features at three resolutions."""
+        stride4, stride8, stride16 = self.image_encoder(images)
+        return Levels(self.sam_mask_decoder.conv_s0(stride4), self.sam_mask_decoder.conv_s1(stride8), stride16)
+
+    def attend_memory(self, features: Tensor, bank: MemoryBank) -> Tensor:
+        """Condition a frame on what is remembered of N objects.
+
+        Args:
+            features: (N or 1, C, h, w) at stride 16.
+            bank: What each object remembers. An object that remembers nothing gets a learned vector instead.
+
+        Returns:
+            (N, C, h, w)
+        """
+        nothing = features + self.no_mem_embed.view(1, -1, 1, 1)
+        count, frames, _, height, width = bank.memories.shape
+        pointers = bank.pointers.shape[1]
+        if frames + pointers == 0:
+            return nothing.expand(count, -1, -1, -1)
+        pieces = self.config.width // self.config.memory_width  # memory tokens that a pointer is cut into
+        attended: Tensor = self.memory_attention(
+            features,
+            memories=bank.memories.to(features.dtype),
+            times=self.maskmem_tpos_enc[:, 0, 0][bank.slots],
+            pointers=bank.pointers.to(features.dtype).reshape(count, pointers * pieces, -1),
+            ages=self.obj_ptr_tpos_proj(bank.ages).to(features.dtype).repeat_interleave(pieces, dim=1),
+            keep=_keep_tokens(bank, height * width, pieces),
+        )
+        if bank.keep_memories is None and bank.keep_pointers is None:
+            return attended
+        remembers = _keep_tokens(bank, 1, 1).any(dim=1)  # type: ignore[union-attr]
+        return torch.where(remembers[:, None, None, None], attended, nothing)
+
+    def decode_masks(self, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+        """Decode all candidate masks of N objects.
+
+        Args:
+            features: (N or 1, C, h, w), conditioned on memory.
+            levels: The frame's levels; only strides 4 and 8 are used.
+            prompts: Prompts of the N objects.
+        """
+        if prompts.masks is not None and prompts.masks.shape[-1] == self.config.image_size:
+            prompts = prompts._replace(masks=self.mask_downsample(prompts.masks))
+        tokens, dense = self.sam_prompt_encoder(prompts)
+        (code,) = self.sam_prompt_encoder.tables()
+        logits, iou, mask_tokens, presence = self.sam_mask_decoder(features, levels, tokens, dense, code, prompts.keep)
+        return Decoded(logits, iou, self.obj_ptr_proj(mask_tokens), presence)
+
+    def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:
+        """Encode what is to be remembered of N objects in a frame.
+
+        Args:
+            features: (N or 1, C, h, w) at stride 16, not conditioned on memory.
+            masks: (N, 1, S, S), scaled to -10 outside .. 10 inside.
+            presence: (N,) logit; memories of objects that are absent (<= 0) are marked (2.1).
+
+        Returns:
+            (N, M, h, w)
+        """
+        memory: Tensor = self.memory_encoder(features, masks)
+        if self.no_obj_embed_spatial is None:
+            return memory
+        absent = (presence <= 0).to(memory.dtype)[:, None, None, None]
+        return memory + absent * self.no_obj_embed_spatial[:, :, None, None]
+
+    def prepare(self) -> Network:
+        """Compute once what does not depend on the frame, for the present weights, device and dtype."""
+        for module in self.modules():
+            if isinstance(module, Prepared):
+                module.prepare(self.no_obj_ptr.dtype)
+        return self
+
+    def forget(self) -> None:
+        """Drop what `prepare` computed. Loading weights and training do so by themselves."""
+        for module in self.modules():
+            if isinstance(module, Prepared):
+                module.forget()
+
+    def _forget_after_loading(self, _: Any) -> None:
+        self.forget()
+
+    def train(self, mode: bool = True) -> Network:
+        """Training changes the weights that tables were computed from, so they are dropped."""
+        if mode:
+            self.forget()
+        super().train(mode)
+        return self
+
+    def forward(self, *_: Any) -> None:
+        raise TypeError("a network has four functions; call encode_image, attend_memory, decode_masks or encode_memory")
+
+
+def _learned(*shape: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(*shape), std=0.02))
+
+
+def _keep_tokens(bank: MemoryBank, cells: int, pieces: int) -> Tensor | None:
+    """(N, F * cells + P * pieces) bool: which memory tokens are no padding; None if none is."""
+    if bank.keep_memories is None and bank.keep_pointers is None:
+        return None
+    memories = torch.ones_like(bank.slots, dtype=torch.bool) if bank.keep_memories is None else bank.keep_memories
+    pointers = torch.ones_like(bank.ages, dtype=torch.bool) if bank.keep_pointers is None else bank.keep_pointers
+    return torch.cat((memories.repeat_interleave(cells, dim=1), pointers.repeat_interleave(pieces, dim=1)), dim=1)

@@ -1,0 +1,222 @@
+"""What the user points at: points, a box or a mask of one object in one picture.
+
+`make_prompt` is the border: it takes what people type and either gives a valid `Prompt`
+or says what is wrong with it. Behind it prompts are trusted. `pad_prompts` turns the prompts
+of several objects into arrays of one length, which is all that a network sees of them.
+
+Letters: N objects, P tokens of the longest prompt, H x W the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.errors import PromptError
+
+EXCLUDE, INCLUDE = 0, 1
+"""Labels of a user's points."""
+
+BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = 2, 3
+"""Labels of a box's two corners, which the network takes as points (SAM 2 release, sam2_image_predictor)."""
+
+NOT_A_POINT = -1
+"""Label of the token that says "no more points"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What was said about one object in one picture; built and checked by `make_prompt`.
+
+    points  (x, y) in pixels of the picture
+    labels  one for each point: 1 include, 0 exclude
+    box     (x0, y0, x1, y1) in pixels of the picture, or None
+    mask    bool (H, W), read-only, or None; never together with points or a box
+    """
+
+    points: tuple[tuple[float, float], ...] = ()
+    labels: tuple[int, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    mask: NDArray[np.bool_] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in all fields; masks pixel by pixel."""
+        if not isinstance(other, Prompt):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.points, self.labels, self.box, None if self.mask is None else self.mask.tobytes()))
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedPrompts:
+    """Prompts of N objects, brought to one length of P tokens.
+
+    points  float32 (N, P, 2): (x, y) in pixels of the square that the network sees
+    labels  int64 (N, P): 1 include, 0 exclude, 2 and 3 a box's corners, -1 not a point
+    keep    bool (N, P): False where a token is only padding and must take no part
+    """
+
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    keep: NDArray[np.bool_]
+
+
+def make_prompt(
+    size: tuple[int, int],
+    *,
+    points: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    box: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+) -> Prompt:
+    """Check what a user gave for one object and keep it as a `Prompt`.
+
+    size    (height, width) of the picture
+    points  P pairs (x, y), 0 <= x <= width and 0 <= y <= height
+    labels  P numbers, 1 include or 0 exclude; all 1 if not given
+    box     (x0, y0, x1, y1) with x0 < x1 and y0 < y1, inside the picture
+    mask    (H, W), bool or integers with one value besides 0; an empty mask says "not in this picture"
+
+    Raises PromptError where any of these does not hold, if nothing is given, and if a mask comes
+    together with points or a box.
+    """
+    prompt = Prompt(
+        points=(checked_points := _check_points(points, size)),
+        labels=_check_labels(labels, len(checked_points)),
+        box=_check_box(box, size),
+        mask=_check_mask(mask, size),
+    )
+    if prompt.mask is None and prompt.box is None and not prompt.points:
+        raise PromptError("the prompt is empty; give points, a box or a mask")
+    if prompt.mask is not None and (prompt.points or prompt.box):
+        given = "points" if prompt.points else "a box"
+        raise PromptError(f"a mask came together with {given}; give a mask alone, or points and a box without it")
+    return prompt
+
+
+def pad_prompts(prompts: Sequence[Prompt | None], size: tuple[int, int], image_size: int) -> PaddedPrompts:
+    """Tokens of N prompts, padded to the longest.
+
+    size        (height, width) of the picture in whose pixels the prompts are
+    image_size  side of the square that the network sees; each axis is scaled to it on its own
+
+    An object's tokens are its box's corners, its points, and one "not a point"; an object without points
+    and box (None: nothing is said in this frame; or only a mask) has two of these. So it is in the
+    published predictors, whose networks were trained with these tokens.
+    """
+    tokens = [_tokens(prompt) for prompt in prompts]
+    longest = max((len(labels) for _, labels in tokens), default=0)
+    points = np.zeros((len(tokens), longest, 2), np.float32)
+    labels = np.full((len(tokens), longest), NOT_A_POINT, np.int64)
+    keep = np.zeros((len(tokens), longest), np.bool_)
+    for slot, (object_points, object_labels) in enumerate(tokens):
+        count = len(object_labels)
+        points[slot, :count], labels[slot, :count], keep[slot, :count] = object_points, object_labels, True
+    # First divided, then multiplied, in float32: the order of the published code, so equal to the last bit.
+    height, width = size
+    points /= np.array([width, height], np.float32)
+    points *= image_size
+    return PaddedPrompts(points, labels, keep)
+
+
+def _tokens(prompt: Prompt | None) -> tuple[list[tuple[float, float]], list[int]]:
+    """The tokens of one object, in pixels of the picture: points and their labels."""
+    points, labels = [(0.0, 0.0)], [NOT_A_POINT]
+    if prompt is not None:
+        points, labels = [*prompt.points, *points], [*prompt.labels, *labels]
+        if prompt.box is not None:
+            x0, y0, x1, y1 = prompt.box
+            points, labels = [(x0, y0), (x1, y1), *points], [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, *labels]
+    if len(labels) == 1:
+        points, labels = points * 2, labels * 2
+    return points, labels
+
+
+def _check_points(points: ArrayLike | None, size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
+    pairs = _numbers("points", [] if points is None else points, "pairs such as [(x, y), (x, y)]")
+    if pairs.size == 0:
+        return ()
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise PromptError(f"points has the shape {pairs.shape}; give pairs such as [(x, y), (x, y)], shape (points, 2)")
+    height, width = size
+    for x, y in pairs:
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise PromptError(
+                f"the point ({x:g}, {y:g}) lies outside the picture, {width} wide and {height} high; "
+                f"give x in 0..{width} and y in 0..{height}"
+            )
+    return tuple((float(x), float(y)) for x, y in pairs)
+
+
+def _check_labels(labels: ArrayLike | None, count: int) -> tuple[int, ...]:
+    if labels is None:
+        return (INCLUDE,) * count
+    values = _numbers("labels", labels, "one label (1 include, 0 exclude) per point").reshape(-1)
+    if len(values) != count:
+        entries, points = _counted(len(values), "entry", "entries"), _counted(count, "point", "points")
+        raise PromptError(f"labels has {entries} for {points}; give one label (1 include, 0 exclude) per point")
+    for value in values:
+        if value not in (EXCLUDE, INCLUDE):
+            raise PromptError(f"labels holds {value:g}; a label is 1 (include) or 0 (exclude)")
+    return tuple(int(value) for value in values)
+
+
+def _check_box(box: ArrayLike | None, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+    if box is None:
+        return None
+    corners = _numbers("box", box, "four numbers (x0, y0, x1, y1)")
+    if corners.shape != (4,):
+        raise PromptError(f"box has the shape {corners.shape}; give four numbers (x0, y0, x1, y1)")
+    x0, y0, x1, y1 = (float(number) for number in corners)
+    shown = f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
+    if x1 <= x0 or y1 <= y0:
+        raise PromptError(f"{shown} has no area; give (x0, y0, x1, y1) with x0 < x1 and y0 < y1")
+    height, width = size
+    if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
+        raise PromptError(
+            f"{shown} does not lie in the picture, {width} wide and {height} high; "
+            f"give x in 0..{width} and y in 0..{height}"
+        )
+    return x0, y0, x1, y1
+
+
+def _check_mask(mask: ArrayLike | None, size: tuple[int, int]) -> NDArray[np.bool_] | None:
+    if mask is None:
+        return None
+    pixels = np.asarray(mask)
+    if pixels.shape != size:
+        raise PromptError(
+            f"mask has the shape {pixels.shape}; give one of the picture's size, (height, width) = {size}"
+        )
+    if pixels.dtype.kind not in "bui":
+        raise PromptError(f"mask is of type {pixels.dtype}; give a bool array, such as logits > 0")
+    if pixels.dtype.kind != "b" and len(values := np.unique(pixels[pixels != 0])) > 1:
+        raise PromptError(
+            f"mask holds {len(values)} values besides 0 ({values[0]}, {values[1]}, ...); "
+            f"give one object's mask, such as index_map == {values[0]}"
+        )
+    checked: NDArray[np.bool_] = pixels.astype(
+        np.bool_
+    )  # a copy, so that the user's later changes don't reach the prompt
+    checked.flags.writeable = False
+    return checked
+
+
+def _numbers(name: str, value: ArrayLike, expected: str) -> NDArray[np.float64]:
+    """`value` as finite float64; PromptError if it is anything else."""
+    try:
+        numbers = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{name} is {value!r}, which is not an array of numbers; give {expected}") from error
+    if not np.isfinite(numbers).all():
+        raise PromptError(f"{name} holds {numbers[~np.isfinite(numbers)][0]}; give finite numbers: {expected}")
+    return numbers
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

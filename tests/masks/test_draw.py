@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from masklet.errors import PromptError
+from masklet.masks.draw import bright_color, draw_overlay
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+def grey(height: int = 120, width: int = 160) -> Image:
+    return np.full((height, width, 3), 90, np.uint8)
+
+
+def square(y0: int, x0: int, side: int, height: int = 120, width: int = 160) -> Mask:
+    mask = np.zeros((height, width), bool)
+    mask[y0 : y0 + side, x0 : x0 + side] = True
+    return mask
+
+
+def test_inside_is_tinted_outside_is_left_alone() -> None:
+    image = grey()
+    drawn = draw_overlay(image, {1: square(40, 40, 30)}, alpha=0.5)
+    expected = [round(90 + 0.5 * (channel - 90)) for channel in bright_color(1)]
+    np.testing.assert_allclose(drawn[55, 55], expected, atol=1)
+    assert (drawn[:35] == 90).all()
+    assert (image == 90).all()
+    assert drawn.dtype == np.uint8
+
+
+def test_contour_is_paler_than_the_fill_and_fits_the_border() -> None:
+    drawn = draw_overlay(grey(), {1: square(40, 40, 30)})
+    assert drawn[40, 55].sum() > drawn[55, 55].sum()
+    assert drawn[69, 55].sum() > drawn[55, 55].sum()
+    assert (drawn[38, 55] == 90).all()
+
+
+def test_no_contour_along_the_edge_of_the_picture() -> None:
+    drawn = draw_overlay(grey(), {1: square(0, 40, 30)})
+    np.testing.assert_array_equal(drawn[0, 55], drawn[15, 55])
+
+
+def test_contour_grows_with_the_picture() -> None:
+    def line(height: int, width: int) -> int:
+        drawn = draw_overlay(grey(height, width), {1: square(height // 4, width // 4, height // 2, height, width)})
+        column = drawn[height // 4 - 5 : height // 4 + 5, width // 2].astype(int).sum(axis=1)
+        inside = drawn[height // 2, width // 2].sum()
+        return int((column > (inside + column.max()) / 2).sum())  # its smooth flanks are darker
+
+    assert line(120, 160) == 1
+    assert line(1080, 1440) == 3
+
+
+def test_later_masks_lie_on_top() -> None:
+    below, above = square(20, 20, 40), square(30, 30, 40)
+    drawn = draw_overlay(grey(), [(1, below), (2, above)], alpha=1.0)
+    assert tuple(drawn[45, 45]) == bright_color(2)
+
+
+def test_tag_stands_above_its_mask_in_its_colour() -> None:
+    masks = {3: square(60, 60, 30)}
+    bare, tagged = draw_overlay(grey(), masks), draw_overlay(grey(), masks, labels={3: "dog"})
+    rows, columns = np.nonzero((bare != tagged).any(axis=2))
+    assert rows.max() < 60
+    assert abs(columns.mean() - 75) < 4
+    assert (tagged[rows.min() : 60] == bright_color(3)).all(axis=2).any()
+
+
+def test_tags_of_one_place_do_not_cover_each_other() -> None:
+    mask = square(40, 60, 40)
+    one = draw_overlay(grey(), [(1, mask), (2, mask)], labels={1: "cat"})
+    two = draw_overlay(grey(), [(1, mask), (2, mask)], labels={1: "cat", 2: "dog"})
+    changed = np.nonzero((one != two).any(axis=(1, 2)))[0]
+    first = np.nonzero((one != draw_overlay(grey(), [(1, mask), (2, mask)])).any(axis=(1, 2)))[0]
+    assert changed.min() > first.max()
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 150), (110, 0), (110, 150)])
+def test_tags_stay_in_the_picture(corner: tuple[int, int]) -> None:
+    masks = {1: square(*corner, 10)}
+    changed = (draw_overlay(grey(), masks) != draw_overlay(grey(), masks, labels={1: "tag"})).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert np.ptp(rows) >= 10
+    assert np.ptp(columns) >= 10
+
+
+def test_any_letters_and_tiny_pictures_are_drawn() -> None:
+    assert draw_overlay(grey(), {1: square(40, 40, 9)}, labels={1: "kočka 猫"}).shape == (120, 160, 3)
+    assert draw_overlay(grey(3, 2), {1: np.ones((3, 2), bool)}, labels={1: "wider than all"}).shape == (3, 2, 3)
+
+
+def test_empty_mask_and_no_masks_leave_the_picture() -> None:
+    empty = np.zeros((120, 160), bool)
+    np.testing.assert_array_equal(draw_overlay(grey(), {1: empty}, labels={1: "gone"}), grey())
+    np.testing.assert_array_equal(draw_overlay(grey(), {}), grey())
+
+
+def test_mask_of_another_size_is_named() -> None:
+    with pytest.raises(PromptError, match=r"mask of object 7 has the shape \(9, 9\).*\(120, 160\)"):
+        draw_overlay(grey(), {7: np.ones((9, 9), bool)})

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.errors import MediaError
+from masklet.media.folder import ImageFolder
+
+
+def save(path: Path, value: int, size: tuple[int, int] = (4, 6)) -> None:
+    Image.fromarray(np.full((*size, 3), value, np.uint8)).save(path)
+
+
+def test_pictures_come_in_natural_order(tmp_path: Path) -> None:
+    for number in (10, 2, 1):
+        save(tmp_path / f"shot{number}.png", number)
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "._shot1.png").write_bytes(b"what macOS leaves behind")
+    with ImageFolder(tmp_path, rate=2.0) as source:
+        frames = list(source)
+        assert (source.size, source.rate, source.frame_count, source.frame_count_exact) == ((4, 6), 2.0, 3, True)
+        assert len(source) == 3
+        assert len(list(source)) == 3
+        assert source.ended_early is None
+    assert [frame.image[0, 0, 0] for frame in frames] == [1, 2, 10]
+    assert [(frame.index, frame.time) for frame in frames] == [(0, 0.0), (1, 0.5), (2, 1.0)]
+
+
+def test_without_a_rate_frames_count_seconds(tmp_path: Path) -> None:
+    save(tmp_path / "0.png", 0)
+    save(tmp_path / "1.png", 0)
+    source = ImageFolder(tmp_path)
+    assert source.rate is None
+    assert [frame.time for frame in source] == [0.0, 1.0]
+
+
+def test_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    with pytest.raises(MediaError, match=r"the folder .* holds no pictures; give one with .*\.jpg"):
+        ImageFolder(tmp_path)
+
+
+def test_file_is_no_folder(tmp_path: Path) -> None:
+    save(tmp_path / "0.png", 0)
+    with pytest.raises(MediaError, match=r"0\.png is not a folder"):
+        ImageFolder(tmp_path / "0.png")
+
+
+def test_picture_of_another_size_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "0.png", 0)
+    save(tmp_path / "1.png", 0, size=(5, 6))
+    frames = iter(ImageFolder(tmp_path))
+    next(frames)
+    with pytest.raises(MediaError, match=r"1\.png is 6 x 5 pixels, but the first picture, 0\.png, is 6 x 4"):
+        next(frames)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from masklet.errors import PromptError
+from masklet.prompts import Prompt, make_prompt, pad_prompts
+
+SIZE = (60, 100)  # height, width
+
+
+def test_what_people_type_becomes_plain_numbers() -> None:
+    prompt = make_prompt(SIZE, points=np.array([[1, 2], [100, 60]]), labels=[True, 0], box=[0, 0, 100.0, 60])
+    assert prompt == Prompt(points=((1.0, 2.0), (100.0, 60.0)), labels=(1, 0), box=(0.0, 0.0, 100.0, 60.0))
+
+
+def test_points_without_labels_include() -> None:
+    assert make_prompt(SIZE, points=[(1, 2), (3, 4)]).labels == (1, 1)
+
+
+def test_mask_is_a_read_only_copy() -> None:
+    given_mask = np.zeros(SIZE, np.uint8)
+    given_mask[3, 4] = 255
+    prompt = make_prompt(SIZE, mask=given_mask)
+    given_mask[:] = 0
+    assert prompt.mask is not None
+    assert prompt.mask.dtype == np.bool_
+    assert np.argwhere(prompt.mask).tolist() == [[3, 4]]
+    assert not prompt.mask.flags.writeable
+
+
+def test_empty_mask_says_the_object_is_not_there() -> None:
+    prompt = make_prompt(SIZE, mask=np.zeros(SIZE, bool))
+    assert prompt.mask is not None
+    assert not prompt.mask.any()
+
+
+def test_prompts_compare_and_hash_by_value() -> None:
+    mask = np.eye(4, dtype=bool)
+    one, same, other = (make_prompt((4, 4), mask=m) for m in (mask, mask.copy(), ~mask))
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert one != "a prompt"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (
+            {"points": [(1, 1), (2, 2)], "labels": [1, 0, 1]},
+            ["labels has 3 entries for 2 points", "give one label (1 include, 0 exclude) per point"],
+        ),
+        ({"points": [(1, 1)], "labels": []}, ["labels has 0 entries for 1 point;"]),
+        ({"labels": [1]}, ["labels has 1 entry for 0 points"]),
+        ({"points": [(1, 1)], "labels": [2]}, ["labels holds 2", "1 (include) or 0 (exclude)"]),
+        ({"points": [(1, 1)], "labels": [0.5]}, ["labels holds 0.5"]),
+        ({"points": [(1, float("nan"))]}, ["points holds nan", "finite"]),
+        ({"points": [(float("inf"), 1)]}, ["points holds inf"]),
+        ({"points": [(101, 5)]}, ["the point (101, 5) lies outside", "100 wide and 60 high", "x in 0..100"]),
+        ({"points": [(5, -0.5)]}, ["the point (5, -0.5) lies outside", "y in 0..60"]),
+        ({"points": (5, 6)}, ["points has the shape (2,)", "[(x, y), (x, y)]"]),
+        ({"points": [(1, 2), (3,)]}, ["points is [(1, 2), (3,)]", "not an array of numbers"]),
+        ({"points": "here"}, ["points is 'here'"]),
+        ({"box": (10, 10, 10, 20)}, ["the box (10, 10, 10, 20) has no area", "x0 < x1"]),
+        ({"box": (10, 30, 20, 20)}, ["has no area", "y0 < y1"]),
+        ({"box": (-1, 10, 10, 20)}, ["the box (-1, 10, 10, 20)", "100 wide and 60 high"]),
+        ({"box": (10, 10, 20, 61)}, ["does not lie in the picture", "y in 0..60"]),
+        ({"box": (200, 200, 300, 300)}, ["does not lie in the picture"]),
+        ({"box": (1, 2, 3)}, ["box has the shape (3,)", "(x0, y0, x1, y1)"]),
+        ({"box": (1, 2, 3, float("nan"))}, ["box holds nan"]),
+        ({"mask": np.zeros((100, 60), bool)}, ["mask has the shape (100, 60)", "(60, 100)"]),
+        ({"mask": np.zeros(SIZE, np.float32)}, ["mask is of type float32", "logits > 0"]),
+        ({"mask": np.arange(6000).reshape(SIZE) % 4}, ["mask holds 3 values besides 0", "index_map == 1"]),
+        ({}, ["the prompt is empty", "points, a box or a mask"]),
+        ({"points": [], "labels": []}, ["the prompt is empty"]),
+        ({"mask": np.ones(SIZE, bool), "points": [(1, 1)]}, ["a mask came together with points"]),
+        ({"mask": np.ones(SIZE, bool), "box": (1, 1, 2, 2)}, ["a mask came together with a box"]),
+    ],
+)
+def test_bad_input_is_named(arguments: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(PromptError) as caught:
+        make_prompt(SIZE, **arguments)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_tokens_are_box_points_and_one_that_is_not_a_point() -> None:
+    both = make_prompt(SIZE, points=[(50, 30), (0, 60)], labels=[1, 0], box=(10, 6, 100, 60))
+    padded = pad_prompts([both, make_prompt(SIZE, points=[(25, 15)]), None], SIZE, 200)
+    assert padded.points.dtype == np.float32
+    assert padded.labels.tolist() == [[2, 3, 1, 0, -1], [1, -1, -1, -1, -1], [-1] * 5]
+    assert padded.keep.tolist() == [[True] * 5, [True] * 2 + [False] * 3, [True] * 2 + [False] * 3]
+    assert padded.points[0].tolist() == [[20, 20], [200, 200], [100, 100], [0, 200], [0, 0]]
+    assert padded.points[1].tolist() == [[50, 50], [0, 0], [0, 0], [0, 0], [0, 0]]
+    assert not padded.points[2].any()
+
+
+def test_mask_alone_has_the_tokens_of_no_points() -> None:
+    padded = pad_prompts([make_prompt(SIZE, mask=np.ones(SIZE, bool))], SIZE, 200)
+    assert padded.labels.tolist() == [[-1, -1]]
+    assert padded.keep.all()
+
+
+def test_no_objects() -> None:
+    padded = pad_prompts([], SIZE, 200)
+    assert (padded.points.shape, padded.labels.shape, padded.keep.shape) == ((0, 0, 2), (0, 0), (0, 0))
+
+
+@st.composite
+def prompts(draw: Callable[..., Any]) -> Prompt | None:
+    height, width = SIZE
+    points = draw(st.lists(st.tuples(st.floats(0, width), st.floats(0, height)), max_size=4))
+    labels = [draw(st.integers(0, 1)) for _ in points]
+    box = draw(st.none() | st.just((1.0, 2.0, 30.5, 40.25)))
+    return make_prompt(SIZE, points=points, labels=labels, box=box) if points or box else None
+
+
+@given(st.lists(prompts(), min_size=1, max_size=5), st.sampled_from([128, 512, 1024]))
+def test_padding_changes_no_object(several: list[Prompt | None], image_size: int) -> None:
+    padded = pad_prompts(several, SIZE, image_size)
+    counts = [max(2, 1 + 2 * bool(p and p.box) + len(p.points if p else ())) for p in several]
+    assert padded.keep.sum(axis=1).tolist() == counts
+    assert padded.keep.shape[1] == max(counts)
+    assert (padded.labels[~padded.keep] == -1).all()
+    for slot, (prompt, count) in enumerate(zip(several, counts, strict=True)):
+        alone = pad_prompts([prompt], SIZE, image_size)
+        assert alone.keep.all()
+        np.testing.assert_array_equal(padded.points[slot, :count], alone.points[0])
+        np.testing.assert_array_equal(padded.labels[slot, :count], alone.labels[0])
+
+
+@given(st.floats(0, 100), st.floats(0, 60), st.sampled_from([128, 512, 1024]))
+def test_points_are_scaled_axis_by_axis(x: float, y: float, image_size: int) -> None:
+    padded = pad_prompts([make_prompt(SIZE, points=[(x, y)])], SIZE, image_size)
+    np.testing.assert_allclose(padded.points[0, 0], [x / 100 * image_size, y / 60 * image_size], rtol=1e-6, atol=1e-30)
+    assert (padded.points <= image_size).all()

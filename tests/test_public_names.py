@@ -1,0 +1,65 @@
+"""The public names: there, quick to import, and honest about what is not there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import masklet
+from masklet import errors
+
+HEAVY = ("torch", "numpy", "cv2")
+
+IMPORT_SECONDS = 0.3
+"""Processor seconds that `import masklet` may take."""
+
+
+def run_python(program: str) -> str:
+    """What a fresh interpreter prints for a program."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_brings_nothing_heavy():
+    program = f"import sys, masklet; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert run_python(program) == "[]"
+
+
+def test_import_is_quick():
+    program = "import time; start = time.process_time(); import masklet; print(time.process_time() - start)"
+    assert float(run_python(program)) < IMPORT_SECONDS
+
+
+def test_looking_at_the_names_brings_nothing_heavy():
+    program = f"import sys, masklet; dir(masklet); print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert run_python(program) == "[]"
+
+
+@pytest.mark.parametrize("name", masklet.__all__)
+def test_public_name_resolves(name: str):
+    assert getattr(masklet, name) is not None
+    assert name in dir(masklet)
+
+
+def test_all_is_the_lazy_names_the_errors_and_the_version():
+    raised = {name for name, value in vars(errors).items() if isinstance(value, type) and name.endswith("Error")}
+    assert set(masklet.__all__) == {*masklet._LAZY, *raised, "__version__"}
+    assert len(masklet.__all__) == len(set(masklet.__all__))
+
+
+def test_a_name_is_looked_up_once():
+    program = "import masklet; found = masklet.list_models; print(vars(masklet)['list_models'] is found)"
+    assert run_python(program) == "True"
+
+
+def test_unknown_name_is_told():
+    with pytest.raises(AttributeError, match="'masklet' has no attribute 'VideoTracer'") as caught:
+        masklet.VideoTracer  # noqa: B018
+    assert caught.value.name == "VideoTracer"
+
+
+def test_version_is_a_release_number():
+    assert all(part.isdigit() for part in masklet.__version__.split("."))
