@@ -13,14 +13,15 @@ from masklet.nn import ModelConfig, Network
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """Leaves out `normal_`, whose form for tensors without data takes seconds to import."""
+    """Leaves out normal numbers, whose form for tensors without data takes seconds to import."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if getattr(func, "__name__", "") == "normal_":
+        name = getattr(func, "__name__", "")
+        if name == "normal_":
             return args[0] if args else (kwargs or {})["tensor"]
-        return func(*args, **(kwargs or {}))
+        return (torch.empty if name == "randn" else func)(*args, **(kwargs or {}))
 
 
 def blank_network(config: ModelConfig) -> Network:

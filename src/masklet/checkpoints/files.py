@@ -113,7 +113,9 @@ def _tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
     """The state dict inside `{'model': ...}`, or the content itself."""
     state = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping) or not state:
-        raise CheckpointError(f"{path.name} holds {_kind(state)}; a state dict, or {{'model': state dict}}, was expected")
+        raise CheckpointError(
+            f"{path.name} holds {_kind(state)}; a state dict, or {{'model': state dict}}, was expected"
+        )
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"{path.name} holds {_kind(value)} under {key!r}, where a tensor was expected")

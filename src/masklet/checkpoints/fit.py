@@ -14,6 +14,8 @@ _BLOCKS = _TRUNK + "blocks."
 _WIDTH_KEYS = (_TRUNK + "patch_embed.proj.bias", _BLOCKS + "0.norm1.bias", _BLOCKS + "0.norm1.weight")
 _ONLY_21 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.weight", "obj_ptr_tpos_proj.bias")
 
+_IN_VIDEO_ONLY = "memory_encoder.out_proj.weight"
+
 _SAM1_STARTS = ("image_encoder.blocks.", "image_encoder.patch_embed.", "vision_encoder.layers.")
 """Of the published files of Segment Anything 1, of MobileSAM's like, and of transformers."""
 
@@ -25,7 +27,7 @@ def recognise(state: Mapping[str, Tensor], file: str) -> ModelConfig:
         CheckpointError: It is of SAM 1, or of no SAM 2 at all.
     """
     if any(key.startswith(_SAM1_STARTS) for key in state):
-        raise CheckpointError(f"{file} is a checkpoint of Segment Anything 1, whose network is another; give one of SAM 2")
+        raise CheckpointError(f"{file} is a checkpoint of Segment Anything 1, another network; give one of SAM 2")
     if not any(key.startswith(_TRUNK) for key in state):
         raise CheckpointError(f"{file} is no checkpoint of SAM 2: its first keys are {_some(state)}")
     if any(key.startswith(_TRUNK + "stages.") for key in state):
@@ -51,16 +53,17 @@ def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], file:
         if key in state and state[key].shape != expected[key].shape
     ]
     problems = [
-        f"{verb} {len(keys)} {noun}{'s' if len(keys) > 1 else ''} ({_some(keys)})"
-        for verb, noun, keys in (
-            ("lacks", "tensor", missing),
-            ("has", "unknown tensor", unknown),
-            ("has", "tensor of another shape" if len(other) == 1 else "other shape", other),
+        f"{verb} {len(keys)} {'tensor' if len(keys) == 1 else 'tensors'} {rest}({_some(keys)})"
+        for verb, rest, keys in (
+            ("lacks", "", missing),
+            ("has", "too many ", unknown),
+            ("has", "in other shapes ", other),
         )
         if keys
     ]
     if problems:
-        raise CheckpointError(f"{file} does not fit {name}: it {' and '.join(problems)}")
+        hint = "; is it an image-only export?" if _IN_VIDEO_ONLY in missing else ""
+        raise CheckpointError(f"{file} does not fit {name}: it {' and '.join(problems)}{hint}")
 
 
 def _some(keys: Iterable[str]) -> str:

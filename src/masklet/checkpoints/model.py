@@ -49,23 +49,19 @@ class Model:
 
     def encode_image(self, images: Tensor) -> Levels:
         """See `Network.encode_image`."""
-        levels: Levels = self._functions["encode_image"](images)
-        return levels
+        return self._functions["encode_image"](images)
 
     def attend_memory(self, features: Tensor, bank: MemoryBank) -> Tensor:
         """See `Network.attend_memory`."""
-        conditioned: Tensor = self._functions["attend_memory"](features, bank)
-        return conditioned
+        return self._functions["attend_memory"](features, bank)
 
     def decode_masks(self, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
         """See `Network.decode_masks`."""
-        decoded: Decoded = self._functions["decode_masks"](features, levels, prompts)
-        return decoded
+        return self._functions["decode_masks"](features, levels, prompts)
 
     def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:
         """See `Network.encode_memory`."""
-        memory: Tensor = self._functions["encode_memory"](features, masks, presence)
-        return memory
+        return self._functions["encode_memory"](features, masks, presence)
 
     @cached_property
     def _functions(self) -> dict[str, Callable[..., Any]]:

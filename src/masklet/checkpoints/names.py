@@ -77,8 +77,8 @@ _MEMORY_ATTENTION = (
 _MEMORY_ENCODER = (
     ("pix_feat_proj.*", "feature_projection.*"),
     ("out_proj.*", "projection.*"),
-    *((f"mask_downsampler.encoder.{3 * step}.*", f"mask_downsampler.layers.{step}.conv.*") for step in range(4)),
-    *((f"mask_downsampler.encoder.{3 * step + 1}.*", f"mask_downsampler.layers.{step}.layer_norm.*") for step in range(4)),
+    *((f"mask_downsampler.encoder.{3 * i}.*", f"mask_downsampler.layers.{i}.conv.*") for i in range(4)),
+    *((f"mask_downsampler.encoder.{3 * i + 1}.*", f"mask_downsampler.layers.{i}.layer_norm.*") for i in range(4)),
     ("mask_downsampler.encoder.12.*", "mask_downsampler.final_conv.*"),
     ("fuser.layers.#.gamma", "memory_fuser.layers.#.scale"),
     ("fuser.layers.#.dwconv.*", "memory_fuser.layers.#.depthwise_conv.*"),
@@ -160,7 +160,7 @@ def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{THEIR_MATRIX} and {THEIR_MATRIX_TWIN} differ, but SAM 2 has one matrix for points and pictures"
         )
-    ours = {}
+    ours: dict[str, Tensor] = {}
     points = theirs.pop(THEIR_POINTS, None)
     if points is not None:
         if points.ndim != 2 or len(points) != len(OUR_POINTS):

@@ -51,7 +51,7 @@ def _portable(model: Model, dtype: torch.dtype) -> dict[str, Tensor]:
     for key, tensor in model.network.state_dict().items():
         written = tensor.detach().to("cpu", precision(key, tensor, dtype)).contiguous()
         if written.isinf().any() and not tensor.isinf().any():
-            raise CheckpointError(f"{key} holds numbers too large for {str(dtype).removeprefix('torch.')}; save as float32")
+            raise CheckpointError(f"{key} holds numbers too large for {dtype}; save as float32")
         storage = written.untyped_storage()
         if storage.nbytes() != written.nbytes or storage.data_ptr() in owners:
             written = written.clone()

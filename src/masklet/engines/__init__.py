@@ -1,0 +1,1 @@
+"""Engines: ways of running the four functions of a network."""

@@ -1,0 +1,6 @@
+"""Video: prompts in, masks of every frame out. It talks to an engine only."""
+
+from masklet.video.result import FrameResult, ObjectResult
+from masklet.video.tracker import VideoTracker
+
+__all__ = ["FrameResult", "ObjectResult", "VideoTracker"]

@@ -1,0 +1,53 @@
+"""The published rules (SAM 2: Ravi et al., 2024)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from masklet.nn import Decoded
+from masklet.video.policies.base import Choice
+from masklet.video.recall import Recall, RecallOptions, published_recall
+from masklet.video.state import MemoryEntry, ObjectTrack
+
+
+@dataclass(frozen=True)
+class PublishedPolicy:
+    """Everything is remembered; prompted frames and the recent ones are recalled.
+
+    Attributes:
+        options: Numbers of the rule of recall.
+        ambiguous: Prompts of at most this many points, and frames without a prompt, get the best of three masks.
+        stability_delta: A mask is stable if it hardly changes when its threshold moves this far up or down.
+        least_stability: A single mask that is less stable gives way to the best of three.
+    """
+
+    options: RecallOptions = dataclasses.field(default_factory=RecallOptions)
+    ambiguous: int = 1
+    stability_delta: float = 0.05
+    least_stability: float = 0.98
+
+    def choose(self, decoded: Decoded, points: Tensor) -> Choice:
+        best_of_three = decoded.iou[:, 1:].argmax(dim=1) + 1
+        ambiguous = points <= self.ambiguous
+        unstable = stability(decoded.logits[:, 0], self.stability_delta) < self.least_stability
+        pointers = torch.where(ambiguous, best_of_three, 0)
+        return Choice(torch.where(ambiguous | unstable, best_of_three, 0), pointers)
+
+    def keep(self, entry: MemoryEntry) -> bool:
+        return True
+
+    def recall(self, track: ObjectTrack, frame: int) -> Recall:
+        return published_recall(frame, list(track.prompted), track.tracked, self.options)
+
+
+def stability(logits: Tensor, delta: float) -> Tensor:
+    """Pixels above +delta as a share of those above -delta, (N, h, w) -> (N,); 1 for a mask without any.
+
+    Source: SAM (Kirillov et al., 2023, appendix B), as the released decoder computes it.
+    """
+    inner, outer = ((logits > threshold).flatten(1).sum(dim=1) for threshold in (delta, -delta))
+    return torch.where(outer > 0, inner / outer, 1.0)

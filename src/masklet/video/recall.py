@@ -1,0 +1,99 @@
+"""Which frames a frame remembers, in which temporal slots: the published rule, on whole numbers only.
+
+Source: SAM 2 (Ravi et al., 2024, sec. 4 and appendix), as released on 2024-12-11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RecallOptions:
+    """The published options of recall, at their published values.
+
+    Attributes:
+        slots: Temporal slots; the last is for prompted frames, the others for recent ones.
+        stride: Recent frames are this far apart, but for the very last one.
+        most_prompted: At most this many prompted frames, the nearest; at least 2, None for all.
+        pointers: Pointers of this many frames, the frame itself counted.
+        future_pointers: Whether pointers of prompted frames still to come are attended.
+        signed_ages: Whether a pointer of the future has a negative age.
+    """
+
+    slots: int = 7
+    stride: int = 1
+    most_prompted: int | None = None
+    pointers: int = 16
+    future_pointers: bool = False
+    signed_ages: bool = True
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What a frame attends, in order.
+
+    Attributes:
+        memories: Frames whose memories are attended.
+        slots: Their temporal slots: 0 the newest, the last for prompted frames.
+        pointers: Frames whose pointers are attended.
+        ages: Their distances in frames.
+    """
+
+    memories: tuple[int, ...] = ()
+    slots: tuple[int, ...] = ()
+    pointers: tuple[int, ...] = ()
+    ages: tuple[int, ...] = ()
+
+
+def published_recall(
+    frame: int,
+    prompted: Sequence[int],
+    tracked: Collection[int],
+    options: RecallOptions,
+    *,
+    backward: bool = False,
+) -> Recall:
+    """What a frame recalls.
+
+    Args:
+        frame: The frame that looks.
+        prompted: Prompted frames in the order in which they were prompted.
+        tracked: Frames that were tracked.
+        options: The rule's numbers.
+        backward: Whether the video is followed towards its beginning.
+    """
+    nearest = nearest_prompted(frame, prompted, options.most_prompted)
+    known = {*tracked, *prompted} - {*nearest}
+    recent = [(f, slot) for f, slot in recent_frames(frame, options, backward) if f in known]
+    ahead = -1 if backward else 1
+    steps = [(f, (frame - f) * ahead) for f in nearest if options.future_pointers or (frame - f) * ahead >= 0]
+    if not options.signed_ages:
+        steps = [(f, abs(age)) for f, age in steps]
+    steps += [(frame - age * ahead, age) for age in range(1, options.pointers) if frame - age * ahead in known]
+    return Recall(
+        memories=(*nearest, *(f for f, _ in recent)),
+        slots=(*(options.slots - 1 for _ in nearest), *(slot for _, slot in recent)),
+        pointers=tuple(f for f, _ in steps),
+        ages=tuple(age for _, age in steps),
+    )
+
+
+def nearest_prompted(frame: int, prompted: Sequence[int], most: int | None) -> list[int]:
+    """All prompted frames; or the last before the frame, the first from it on, and the next nearest."""
+    if most is None or len(prompted) <= most:
+        return list(prompted)
+    before, after = [f for f in prompted if f < frame], [f for f in prompted if f >= frame]
+    chosen = [*([max(before)] if before else []), *([min(after)] if after else [])]
+    rest = sorted((f for f in prompted if f not in chosen), key=lambda f: abs(f - frame))
+    return [*chosen, *rest[: most - len(chosen)]]
+
+
+def recent_frames(frame: int, options: RecallOptions, backward: bool) -> list[tuple[int, int]]:
+    """(frame, slot), the farthest first: the last frame in slot 0, and before it every `stride`-th."""
+    r = options.stride
+    near = frame + 1 if backward else frame - 1
+    start = -(-(frame + 2) // r) * r if backward else (frame - 2) // r * r
+    step = r if backward else -r
+    return [(start + (k - 2) * step, k - 1) for k in range(options.slots - 1, 1, -1)] + [(near, 0)]

@@ -1,0 +1,123 @@
+"""What a tracker answers: low-resolution logits are kept, a mask is made when it is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from masklet.masks.draw import draw_overlay
+from masklet.video.state import MemoryEntry, ObjectId
+
+DOUBTFUL_IOU = 0.5
+"""A mask whose predicted IoU is lower is called uncertain."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectResult:
+    """One object in one frame.
+
+    Attributes:
+        logits: (S/4, S/4) float32, positive inside.
+        size: (height, width) of the frame.
+        iou: Predicted intersection over union of the mask, 0..1.
+        presence: Probability that the object is in the frame, 0..1.
+    """
+
+    logits: NDArray[np.float32]
+    size: tuple[int, int]
+    iou: float
+    presence: float
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """bool (H, W)"""
+        return self.full_logits() > 0
+
+    @property
+    def uncertainty(self) -> NDArray[np.float32]:
+        """(H, W) in 0..1: 1 where the mask could as well end, 0 where the model is sure."""
+        probability = 1 / (1 + np.exp(-np.clip(self.full_logits(), -32, 32)))
+        return (1 - np.abs(2 * probability - 1)).astype(np.float32)
+
+    @property
+    def state(self) -> Literal["visible", "uncertain", "absent"]:
+        """Whether the object is seen: absent by its presence, uncertain by its predicted IoU."""
+        if self.presence <= 0.5:
+            return "absent"
+        return "visible" if self.iou >= DOUBTFUL_IOU else "uncertain"
+
+    def full_logits(self) -> NDArray[np.float32]:
+        """(H, W) float32: the logits stretched to the frame, bilinear."""
+        height, width = self.size
+        return np.asarray(cv2.resize(self.logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """All objects in one frame.
+
+    Attributes:
+        frame: Number of the frame, from 0.
+        time: Seconds since the first frame.
+        image: uint8 (H, W, 3) RGB, the frame itself.
+        objects: Results by the user's names, in the order in which the objects were added.
+        indices: The number of each object in index maps and overlays, from 1.
+    """
+
+    frame: int
+    time: float
+    image: NDArray[np.uint8]
+    objects: Mapping[ObjectId, ObjectResult]
+    indices: Mapping[ObjectId, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)"""
+        height, width = self.image.shape[:2]
+        return height, width
+
+    def masks(self) -> NDArray[np.bool_]:
+        """bool (N, H, W) in the order of `objects`; masks may overlap."""
+        if not self.objects:
+            return np.zeros((0, *self.size), np.bool_)
+        return np.stack([result.mask for result in self.objects.values()])
+
+    def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(H, W): the object's number at each pixel, 0 where there is none; where masks overlap, the surer one.
+
+        uint8, or uint16 if a number is over 255.
+        """
+        dtype = np.uint16 if max(self.indices.values(), default=0) > 255 else np.uint8
+        numbers = np.zeros(self.size, dtype)
+        surest = np.zeros(self.size, np.float32)
+        for name, result in self.objects.items():
+            logits = result.full_logits()
+            wins = logits > surest
+            numbers[wins], surest[wins] = self.indices[name], logits[wins]
+        return numbers
+
+    def overlay(self) -> Image.Image:
+        """The frame with every mask tinted and named."""
+        masks = {self.indices[name]: result.mask for name, result in self.objects.items()}
+        names = {self.indices[name]: str(name) for name in self.objects}
+        return Image.fromarray(draw_overlay(self.image, masks, labels=names))
+
+
+def object_result(entry: MemoryEntry, size: tuple[int, int]) -> ObjectResult:
+    """What the user sees of an entry."""
+    presence = 1 / (1 + math.exp(-max(-32.0, min(32.0, entry.presence))))
+    return ObjectResult(entry.logits.float().cpu().numpy(), size, entry.iou, presence)
+
+
+def numbered(names: list[ObjectId]) -> dict[ObjectId, int]:
+    """Numbers for index maps: the names themselves if all are small whole numbers, else the order of adding."""
+    if all(isinstance(name, int) and 1 <= name <= 65535 for name in names):
+        return {name: int(name) for name in names}
+    return {name: number for number, name in enumerate(names, start=1)}

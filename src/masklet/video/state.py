@@ -1,0 +1,50 @@
+"""What a tracker remembers: frozen data without cycles. It can be printed, compared, saved, and undone by keeping
+the old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from masklet.prompts import Prompt
+
+ObjectId = int | str
+"""The user's name for an object."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryEntry:
+    """What is known of one object in one frame.
+
+    Attributes:
+        frame: Number of the frame.
+        memory: (M, h, w) bfloat16, the encoded memory.
+        pointer: (C,) float32, the object pointer.
+        logits: (S/4, S/4) float32, the mask before thresholding; -1024 everywhere if the object is absent.
+        iou: Predicted intersection over union of the mask, 0..1.
+        presence: Logit; positive if the object is in the frame.
+        attended: Whether the frame looked at memories; a first prompt does not.
+    """
+
+    frame: int
+    memory: Tensor
+    pointer: Tensor
+    logits: Tensor
+    iou: float
+    presence: float
+    attended: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectTrack:
+    """One object: what was said about it, and what came of it."""
+
+    prompts: Mapping[int, Prompt] = field(default_factory=dict)
+    prompted: Mapping[int, MemoryEntry] = field(default_factory=dict)
+    tracked: Mapping[int, MemoryEntry] = field(default_factory=dict)
+
+    def entry(self, frame: int) -> MemoryEntry | None:
+        """What is known of the frame; a person's word goes before the tracker's."""
+        return self.prompted.get(frame) or self.tracked.get(frame)

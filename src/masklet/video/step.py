@@ -1,0 +1,180 @@
+"""One step: a frame's levels and the objects' tracks in, one new entry for each object out.
+
+Objects are grouped by the shape of what they attend, and each group goes through the network together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from masklet.engines.base import Engine
+from masklet.nn import Levels, MemoryBank, PromptTokens
+from masklet.prompts import Prompt, pad_prompts
+from masklet.video.policies import MemoryPolicy
+from masklet.video.recall import Recall
+from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
+
+ABSENT_LOGIT = -1024.0
+"""Logits of an object that is not in the frame, as published."""
+
+GIVEN_LOGIT = 10.0
+"""Logits of a mask that a person gave: this inside, its negative outside, as published."""
+
+MASK_SCALE, MASK_SHIFT = 20.0, -10.0
+"""A mask of 0..1 is scaled so before it is remembered, as published."""
+
+LONGEST_AGE = 15
+"""Pointers tell their age as a share of this many frames. The reference divides by what the length of the video
+leaves of it, so that the same frames give other masks in a shorter video; ours do not depend on the length."""
+
+
+def step(
+    engine: Engine,
+    levels: Levels,
+    tracks: Mapping[ObjectId, ObjectTrack],
+    frame: int,
+    size: tuple[int, int],
+    policy: MemoryPolicy,
+) -> dict[ObjectId, MemoryEntry]:
+    """Decode and remember every object in one frame.
+
+    Args:
+        engine: The network.
+        levels: The frame's features, one picture.
+        tracks: What is known of each object; a prompt on this frame is followed, other frames are recalled.
+        frame: Number of the frame.
+        size: (height, width) of the picture in whose pixels the prompts are.
+        policy: Decides what counts and what is recalled.
+
+    Returns:
+        One entry for each object, in the order of `tracks`.
+    """
+    recalls = {name: recalled(track, frame, policy) for name, track in tracks.items()}
+    groups: dict[tuple[bool, int, int], list[ObjectId]] = defaultdict(list)
+    for name, track in tracks.items():
+        prompt = track.prompts.get(frame)
+        given = prompt is not None and prompt.mask is not None
+        groups[given, len(recalls[name].memories), len(recalls[name].pointers)].append(name)
+    entries: dict[ObjectId, MemoryEntry] = {}
+    for (given, _, _), names in groups.items():
+        members = [tracks[name] for name in names]
+        if given:
+            made = take_masks(engine, levels, [track.prompts[frame] for track in members], frame)
+        else:
+            made = decode(engine, levels, members, [recalls[name] for name in names], frame, size, policy)
+        entries.update(zip(names, made, strict=True))
+    return {name: entries[name] for name in tracks}
+
+
+def recalled(track: ObjectTrack, frame: int, policy: MemoryPolicy) -> Recall:
+    """What the frame attends: nothing if it is prompted for the first time, as published."""
+    known = track.entry(frame)
+    first = frame in track.prompts and (known is None or not known.attended)
+    return Recall() if first else policy.recall(track, frame)
+
+
+def decode(
+    engine: Engine,
+    levels: Levels,
+    tracks: Sequence[ObjectTrack],
+    recalls: Sequence[Recall],
+    frame: int,
+    size: tuple[int, int],
+    policy: MemoryPolicy,
+) -> list[MemoryEntry]:
+    """Objects with points, a box or no prompt, whose banks have one shape."""
+    prompts = [track.prompts.get(frame) for track in tracks]
+    tokens = as_tokens(engine, prompts, [track.entry(frame) for track in tracks], size)
+    features = engine.attend_memory(levels.stride16, bank(engine, tracks, recalls))
+    decoded = engine.decode_masks(features, levels, tokens)
+    choice = policy.choose(decoded, (tokens.labels >= 0).sum(dim=1))
+    each = torch.arange(len(tracks), device=engine.device)
+    present = decoded.presence > 0
+    logits = torch.where(present[:, None, None], decoded.logits[each, choice.masks].float(), ABSENT_LOGIT)
+    pointers = torch.where(present[:, None], decoded.pointers[each, choice.pointers], engine.absent_pointer)
+    prompted = torch.tensor([prompt is not None for prompt in prompts], device=engine.device)
+    memories = remember(engine, levels, logits, prompted, decoded.presence)
+    iou, presence = decoded.iou[each, choice.masks].tolist(), decoded.presence.tolist()
+    return [
+        MemoryEntry(frame, memories[n], pointers[n], logits[n], iou[n], presence[n], bool(recalls[n].memories))
+        for n in range(len(tracks))
+    ]
+
+
+def take_masks(engine: Engine, levels: Levels, prompts: Sequence[Prompt], frame: int) -> list[MemoryEntry]:
+    """Objects whose mask a person gave: it is the answer; the network only makes its pointer and memory."""
+    side = engine.config.image_size
+    masks = torch.stack([torch.from_numpy(prompt.mask.copy()) for prompt in prompts if prompt.mask is not None])
+    masks = masks[:, None].to(engine.device, torch.float32)
+    masks = F.interpolate(masks, size=(side, side), mode="bilinear", antialias=True) >= 0.5
+    none = pad_prompts([None] * len(prompts), (side, side), side)
+    tokens = PromptTokens(
+        torch.from_numpy(none.points).to(engine.device),
+        torch.from_numpy(none.labels).to(engine.device),
+        masks=masks.to(engine.dtype),
+    )
+    decoded = engine.decode_masks(levels.stride16, levels, tokens)
+    given = masks.flatten(1).any(dim=1)
+    presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
+    pointers = torch.where((given & (decoded.presence > 0))[:, None], decoded.pointers[:, 0], engine.absent_pointer)
+    full = masks.float() * (2 * GIVEN_LOGIT) - GIVEN_LOGIT
+    mask_size = engine.config.mask_size
+    logits = F.interpolate(full, size=(mask_size, mask_size), mode="bilinear", antialias=True)[:, 0]
+    memories = remember(engine, levels, logits, torch.ones_like(given), presence)
+    return [
+        MemoryEntry(frame, memories[n], pointers[n], logits[n], 1.0, presence[n].item(), attended=False)
+        for n in range(len(prompts))
+    ]
+
+
+def as_tokens(
+    engine: Engine, prompts: Sequence[Prompt | None], known: Sequence[MemoryEntry | None], size: tuple[int, int]
+) -> PromptTokens:
+    """Prompts of one group; what was answered to an earlier prompt on the frame is given as a mask prompt."""
+    padded = pad_prompts(prompts, size, engine.config.image_size)
+    keep = None if padded.keep.all() else torch.from_numpy(padded.keep).to(engine.device)
+    points, labels = torch.from_numpy(padded.points).to(engine.device), torch.from_numpy(padded.labels).to(engine.device)
+    earlier = [entry if prompt is not None else None for prompt, entry in zip(prompts, known, strict=True)]
+    if all(entry is None for entry in earlier):
+        return PromptTokens(points, labels, keep)
+    side = engine.config.mask_size
+    blank = torch.zeros(side, side, device=engine.device)
+    masks = torch.stack([blank if entry is None else entry.logits.clamp(-32, 32) for entry in earlier])
+    has_mask = torch.tensor([entry is not None for entry in earlier], device=engine.device)
+    return PromptTokens(points, labels, keep, masks[:, None].to(engine.dtype), has_mask)
+
+
+def bank(engine: Engine, tracks: Sequence[ObjectTrack], recalls: Sequence[Recall]) -> MemoryBank:
+    """The recalled memories and pointers of a group, stacked."""
+    config, device = engine.config, engine.device
+    cells, count = config.memory_size, len(tracks)
+    memories = [known(track, f).memory for track, recall in zip(tracks, recalls, strict=True) for f in recall.memories]
+    pointers = [known(track, f).pointer for track, recall in zip(tracks, recalls, strict=True) for f in recall.pointers]
+    blank_memory = torch.zeros(count, 0, config.memory_width, cells, cells, device=device)
+    blank_pointer = torch.zeros(count, 0, config.width, device=device)
+    return MemoryBank(
+        memories=torch.stack(memories).unflatten(0, (count, -1)) if memories else blank_memory,
+        slots=torch.tensor([recall.slots for recall in recalls], dtype=torch.int64, device=device),
+        pointers=torch.stack(pointers).unflatten(0, (count, -1)) if pointers else blank_pointer,
+        ages=torch.tensor([recall.ages for recall in recalls], dtype=torch.float32, device=device) / LONGEST_AGE,
+    )
+
+
+def known(track: ObjectTrack, frame: int) -> MemoryEntry:
+    entry = track.entry(frame)
+    assert entry is not None, f"frame {frame} was recalled but is not known"
+    return entry
+
+
+def remember(engine: Engine, levels: Levels, logits: Tensor, prompted: Tensor, presence: Tensor) -> Tensor:
+    """Memories (N, M, h, w) in bfloat16, as published: of a binary mask on prompted frames, a soft one on others."""
+    side = engine.config.image_size
+    full = F.interpolate(logits[:, None], size=(side, side), mode="bilinear", align_corners=False)
+    masks = torch.where(prompted[:, None, None, None], (full > 0).float(), full.sigmoid())
+    scaled = (masks * MASK_SCALE + MASK_SHIFT).to(engine.dtype)
+    return engine.encode_memory(levels.stride16, scaled, presence).to(torch.bfloat16)
