@@ -36,8 +36,8 @@ class Arrays:
     def __getitem__(self, name: str) -> torch.Tensor:
         return torch.from_numpy(self.arrays[name])
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.arrays.files
+    def get(self, name: str) -> torch.Tensor | None:
+        return self[name] if name in self.arrays.files else None
 
     def cases(self) -> list[str]:
         """The names before the slash."""
@@ -62,6 +62,15 @@ def small_network(**changes: Any) -> Network:
     network = Network(config)
     network.load_state_dict({key: state[key] for key in network.state_dict()})
     return network.eval().requires_grad_(False).prepare()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` are skipped, with the reason, where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device; there is none here"))
 
 
 @pytest.fixture(scope="session")

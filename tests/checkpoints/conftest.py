@@ -1,4 +1,4 @@
-"""Fixtures for tests of checkpoints: no network, no cache but a temporary one, and published files without their size."""
+"""Fixtures for tests of checkpoints: no network, no cache but a temporary one, published files without their size."""
 
 from __future__ import annotations
 
@@ -61,3 +61,10 @@ def published() -> Callable[[str], State]:
 @pytest.fixture(scope="session")
 def toy_config() -> ModelConfig:
     return TOY
+
+
+@pytest.fixture
+def published_toy(monkeypatch: pytest.MonkeyPatch, published: Callable[[str], State]) -> State:
+    """The state dict of a model as small as `toy_config`, which counts as published for one test."""
+    monkeypatch.setitem(VARIANTS, "toy", TOY)
+    return {key: tensor.contiguous() for key, tensor in published("toy").items()}

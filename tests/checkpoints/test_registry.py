@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from masklet import checkpoints, nn
 from masklet.checkpoints import ModelInfo, build_model, hub, list_models, registry
 from masklet.checkpoints.blank import blank_network
 from masklet.errors import CheckpointError
@@ -83,19 +85,13 @@ def test_listing_imports_no_torch():
     assert run_python(program) == "False"
 
 
-def test_lazy_packages_have_their_names():
-    program = (
-        "import masklet.nn, masklet.checkpoints\n"
-        "for package in (masklet.nn, masklet.checkpoints):\n"
-        "    assert set(package.__all__) <= set(dir(package))\n"
-        "    assert all(getattr(package, name) is not None for name in package.__all__)\n"
-        "    try: package.nothing\n"
-        "    except AttributeError as error: print(error)"
-    )
-    assert run_python(program).splitlines() == [
-        "module 'masklet.nn' has no attribute 'nothing'",
-        "module 'masklet.checkpoints' has no attribute 'nothing'",
-    ]
+@pytest.mark.parametrize("package", [checkpoints, nn], ids=lambda package: package.__name__)
+def test_lazy_packages_have_their_names(package: ModuleType):
+    assert set(package.__all__) <= set(dir(package))
+    assert all(package.__getattr__(name) is getattr(package, name) for name in package._LAZY)
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
+        package.nothing  # noqa: B018
 
 
 def test_blank_networks_need_no_sympy():

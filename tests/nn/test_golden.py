@@ -56,7 +56,9 @@ def test_levels_and_their_codes(small: Network, golden: Callable[[str], Arrays])
 
 def test_frame_that_remembers_nothing(small: Network, golden: Callable[[str], Arrays]) -> None:
     fpn = golden("small/fpn.npz")
-    nothing = MemoryBank(torch.zeros(1, 0, 16, 12, 12), torch.zeros(1, 0).long(), torch.zeros(1, 0, 64), torch.zeros(1, 0))
+    nothing = MemoryBank(
+        torch.zeros(1, 0, 16, 12, 12), torch.zeros(1, 0).long(), torch.zeros(1, 0, 64), torch.zeros(1, 0)
+    )
     close(small.attend_memory(fpn["fpn2_BCHW"], nothing), fpn["image_embed_plus_no_mem"], 5e-5)
 
 
@@ -93,7 +95,7 @@ def test_code_of_the_cells(small: Network, golden: Callable[[str], Arrays]) -> N
 def test_decoder(small: Network, golden: Callable[[str], Arrays], case: str) -> None:
     arrays = golden("small/mask_decoder.npz")
     points, labels = with_padding_point(arrays[f"{case}/points"], arrays[f"{case}/labels"])
-    masks = arrays[f"{case}/mask_input"] if f"{case}/mask_input" in arrays else None
+    masks = arrays.get(f"{case}/mask_input")
     levels = Levels(arrays["high_res_s0"], arrays["high_res_s1"], arrays["image_embed"])
     decoded = small.decode_masks(arrays["image_embed"], levels, PromptTokens(points, labels, masks=masks))
     close(decoded.logits, arrays[f"{case}/masks4"], 5e-4)

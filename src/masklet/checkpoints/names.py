@@ -189,8 +189,8 @@ def _rename(state: Mapping[str, Tensor], direction: _Direction) -> dict[str, Ten
     names = {key: _translate(key, direction) for key in state}
     if unknown := [key for key, name in names.items() if name is None]:
         raise CheckpointError(
-            f"{len(unknown)} keys have no place in the table of names: {', '.join(unknown[:3])}"
-            + (", ..." if len(unknown) > 3 else "")
+            f"the table of names has no place for {len(unknown)} {'key' if len(unknown) == 1 else 'keys'} "
+            f"({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''})"
         )
     return {name: state[key] for key, name in names.items() if name is not None}
 

@@ -36,7 +36,7 @@ class IndexPngWriter:
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
-    def write(self, frame: int, index_map: NDArray[np.uint8]) -> Path:
+    def write(self, frame: int, index_map: NDArray[np.uint8] | NDArray[np.uint16]) -> Path:
         """Write one frame's index map, uint8 (H, W), and return its file.
 
         Raises FormatError for another type or size, and for a file that cannot be written.

@@ -117,7 +117,10 @@ def object_result(entry: MemoryEntry, size: tuple[int, int]) -> ObjectResult:
 
 
 def numbered(names: list[ObjectId]) -> dict[ObjectId, int]:
-    """Numbers for index maps: the names themselves if all are small whole numbers, else the order of adding."""
-    if all(isinstance(name, int) and 1 <= name <= 65535 for name in names):
+    """Numbers for index maps: the names themselves if all are whole numbers from 1 to 254, else the order of adding.
+
+    255 stands for "unknown" in the field's index maps.
+    """
+    if all(isinstance(name, int) and 1 <= name <= 254 for name in names):
         return {name: int(name) for name in names}
     return {name: number for number, name in enumerate(names, start=1)}

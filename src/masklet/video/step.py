@@ -138,7 +138,10 @@ def as_tokens(
     """Prompts of one group; what was answered to an earlier prompt on the frame is given as a mask prompt."""
     padded = pad_prompts(prompts, size, engine.config.image_size)
     keep = None if padded.keep.all() else torch.from_numpy(padded.keep).to(engine.device)
-    points, labels = torch.from_numpy(padded.points).to(engine.device), torch.from_numpy(padded.labels).to(engine.device)
+    points, labels = (
+        torch.from_numpy(padded.points).to(engine.device),
+        torch.from_numpy(padded.labels).to(engine.device),
+    )
     earlier = [entry if prompt is not None else None for prompt, entry in zip(prompts, known, strict=True)]
     if all(entry is None for entry in earlier):
         return PromptTokens(points, labels, keep)

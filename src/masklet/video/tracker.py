@@ -220,5 +220,3 @@ class VideoTracker:
         if self._levels is None:
             self._levels = self.engine.encode_image(frame_tensor(picture.image, self.engine))
         return self._levels
-
-

@@ -12,7 +12,7 @@ from masklet.nn.config import ConvNetConfig
 
 
 def convolution(width: int, width_out: int, stride: int = 1, gain: float = 1.0) -> nn.Sequential:
-    """A 3 x 3 convolution and its normalisation, which begins at `gain`: (B, C, H, W) -> (B, C', H/stride, W/stride)."""
+    """A 3 x 3 convolution and its normalisation, which begins at `gain`; (B, C, H, W) -> (B, C', H', W')."""
     norm = nn.BatchNorm2d(width_out)
     nn.init.constant_(norm.weight, gain)
     return nn.Sequential(nn.Conv2d(width, width_out, kernel_size=3, stride=stride, padding=1, bias=False), norm)

@@ -1,0 +1,53 @@
+"""`masklet`: one command per file. Nothing heavy is imported until a command runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import masklet
+from masklet.cli.models import models
+from masklet.cli.track import track
+from masklet.errors import MaskletError
+
+app = typer.Typer(
+    name="masklet",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Point at a thing in a video and get its mask in every frame.",
+    epilog="Each command has its own help with examples: [bold]masklet track --help[/bold]",
+)
+app.command()(track)
+app.command()(models)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"masklet {masklet.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of `masklet` itself."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 something was wrong with the input, 2 wrong usage, 130 stopped."""
+    try:
+        app()
+    except MaskletError as error:
+        typer.echo(f"masklet: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""`masklet models`: what can be loaded by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+
+
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the models that can be loaded by name, and which of them are already here.
+
+    \b
+    Examples:
+      masklet models
+      masklet models --json
+    """
+    from masklet.checkpoints import list_models
+
+    known = list_models()
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(model) for model in known], indent=2, default=str))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title="Models",
+        title_justify="left",
+        caption="Published weights: Apache-2.0. Load one by its name: --model NAME",
+    )
+    table.add_column("name", style="bold", no_wrap=True)
+    table.add_column("parameters", justify="right")
+    table.add_column("pixels", justify="right")
+    table.add_column("here")
+    table.add_column("file", no_wrap=True)
+    for model in known:
+        here = "[green]yes[/green]" if model.downloaded else "no"
+        table.add_row(model.name, f"{model.parameters / 1e6:.1f} M", str(model.image_size), here, model.file)
+    Console().print(table)

@@ -1,0 +1,101 @@
+"""Configurations: what is refused, and that what is written is read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from masklet.errors import ConfigError
+from masklet.nn import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig, Network
+from tests.conftest import GOLDEN, SMALL
+
+PUBLISHED = {
+    name: f"sam2{version}_hiera_{size.replace('-', '_')}"
+    for name in VARIANTS
+    for version, size in [name.removeprefix("sam2").split("-", 1)]
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_names_and_shapes_of_the_weights_are_the_published_ones(name: str) -> None:
+    published = json.loads((GOLDEN / f"statedict/{PUBLISHED[name]}.json").read_text())
+    with torch.device("meta"):
+        ours = {key: list(value.shape) for key, value in Network(VARIANTS[name]).state_dict().items()}
+    assert ours == published
+
+
+@pytest.mark.parametrize("config", [*VARIANTS.values(), NANO, SMALL], ids=lambda config: config.name)
+def test_what_is_written_is_read_again(config: ModelConfig) -> None:
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_nano_has_at_most_ten_million_parameters() -> None:
+    with torch.device("meta"):
+        assert sum(parameter.numel() for parameter in Network(NANO).parameters()) <= 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image_size": 1000}, "image_size 1000 is no multiple of 32"),
+        ({"image_size": 0}, "image_size is 0; give a whole number of at least 1"),
+        ({"image_size": 512.0}, "image_size is 512.0; give a whole number"),
+        ({"memory_width": 48}, "memory_width 48 does not divide width 256"),
+        ({"width": 100, "memory_width": 50}, "width 100 must be a multiple of 8"),
+        ({"version": "2.2"}, "version is '2.2'; give '2.0' or '2.1'"),
+        ({"prompts": "spoken"}, "prompts is 'spoken'; give 'tokens' or 'drawn'"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
+        dataclasses.replace(VARIANTS["sam2.1-tiny"], **changes)
+
+
+def test_an_image_size_that_the_windows_do_not_fit_is_refused() -> None:
+    """Windows of 12 cells at stride 4 need a multiple of 48 pixels, though the strides alone would do with 32."""
+    trunk = HieraConfig(width=24, heads=1, depths=(1, 1, 1, 1), global_blocks=(), windows=(12, 4, 14, 7))
+    with pytest.raises(ConfigError, match="image_size 1024 is no multiple of 48, which windows of 12 cells"):
+        ModelConfig("odd", trunk)
+
+
+def test_a_pooling_block_cannot_be_global() -> None:
+    trunk = HieraConfig(width=24, heads=1, depths=(1, 2, 2, 1), global_blocks=(3,))
+    with pytest.raises(ConfigError, match=r"global_blocks \(3,\) hold \[3\], the first blocks of a stage"):
+        ModelConfig("odd", trunk)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"name": "x", "encoder": {"kind": "vit"}}, "encoder kind is 'vit'; known kinds: hiera, convnet"),
+        ({"name": "x", "encoder": {"kind": "convnet", "size": 3}}, "does not fit this version of masklet"),
+        ({**NANO.to_dict(), "colour": "red"}, "does not fit this version of masklet.*colour"),
+    ],
+)
+def test_a_foreign_configuration_is_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        ModelConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        dataclasses.replace(SMALL, image_size=256, memory_frames=64),
+        dataclasses.replace(SMALL, width=32, memory_width=8, attention_layers=1),
+        dataclasses.replace(SMALL, encoder=ConvNetConfig((8, 16, 24, 32), (1, 1, 1, 1)), image_size=96),
+        dataclasses.replace(SMALL, version="2.0", prompts="drawn"),
+    ],
+    ids=["long memory", "narrow", "convolutions", "2.0, drawn prompts"],
+)
+def test_another_model_is_one_line(config: ModelConfig) -> None:
+    with torch.inference_mode():
+        network = Network(config).eval().prepare()
+        levels = network.encode_image(torch.zeros(2, 3, config.image_size, config.image_size))
+    side = config.image_size
+    assert levels.stride4.shape == (2, config.width // 8, side // 4, side // 4)
+    assert levels.stride8.shape == (2, config.width // 4, side // 8, side // 8)
+    assert levels.stride16.shape == (2, config.width, side // 16, side // 16)
