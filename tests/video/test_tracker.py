@@ -174,5 +174,5 @@ def test_following_nothing_is_refused_at_the_call(model: Model) -> None:
 def test_a_text_file_is_no_video(model: Model, tmp_path: Path) -> None:
     path = tmp_path / "notes.mp4"
     path.write_text("frame 1: a dog")
-    with pytest.raises(MediaError, match="notes.mp4 is not a video that can be decoded"):
+    with pytest.raises(MediaError, match=r"notes\.mp4 is not a video that can be decoded"):
         VideoTracker(path, model)

@@ -47,6 +47,8 @@ def main() -> None:
     except MaskletError as error:
         typer.echo(f"masklet: {error}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

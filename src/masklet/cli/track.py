@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,10 +53,14 @@ def track(
     with VideoTracker(video, model, device=device) as tracker:
         for prompt in sorted(prompts, key=lambda prompt: prompt.frame):
             add(tracker, prompt)
-        done = write(tracker, tracker.propagate(), out / "masks", overlay or out / "overlay.mp4")
+        masks, film = out / "masks", overlay or out / "overlay.mp4"
+        written = write(tracker, masks, film)
         if tracker.source.ended_early:
             typer.echo(f"masklet: {tracker.source.ended_early}", err=True)
-    typer.echo(f"{done} frames: masks in {out / 'masks'}, overlay in {overlay or out / 'overlay.mp4'}")
+    typer.echo(f"{written.frames} frames: masks in {masks}, overlay in {film}")
+    if written.stopped:
+        typer.echo("stopped; what is finished stays", err=True)
+        raise typer.Exit(130)
 
 
 def add(tracker: VideoTracker, prompt: TypedPrompt) -> None:
@@ -67,27 +72,41 @@ def add(tracker: VideoTracker, prompt: TypedPrompt) -> None:
         tracker.add_points(frame=prompt.frame, object=prompt.object, points=[(x, y)], labels=label or None)
 
 
-def write(tracker: VideoTracker, results: Iterable[FrameResult], masks: Path, overlay: Path) -> int:
-    """Write every result as it comes, and return their number. Ctrl-C keeps what is finished."""
+@dataclass
+class Written:
+    """How far it came."""
+
+    frames: int = 0
+    stopped: bool = False
+
+
+def write(tracker: VideoTracker, masks: Path, overlay: Path) -> Written:
+    """Follow the objects and write every result as it comes. Ctrl-C keeps what is finished."""
     import numpy as np
 
     from masklet.formats.davis import IndexPngWriter
     from masklet.formats.overlay import OverlayWriter
 
     make_folder(overlay.parent)
-    done = 0
+    written = Written()
     with (
         IndexPngWriter(masks, tracker.size) as pictures,
         OverlayWriter(overlay, tracker.size, tracker.source.rate or DEFAULT_RATE) as film,
     ):
-        for result in with_progress(results, tracker.source.frame_count):
-            pictures.write(result.frame, result.index_map())
-            film.write(np.asarray(result.overlay()))
-            done += 1
-    return done
+        try:
+            for result in with_progress(tracker.propagate(), tracker.source.frame_count):
+                pictures.write(result.frame, result.index_map())
+                film.write(np.asarray(result.overlay()))
+                written.frames += 1
+        except KeyboardInterrupt:
+            if not written.frames:
+                raise
+            written.stopped = True
+    return written
 
 
 def make_folder(folder: Path) -> None:
+    """Make a folder, or say why it cannot be made."""
     from masklet.formats.atomic import unwritable
 
     try:
@@ -97,7 +116,7 @@ def make_folder(folder: Path) -> None:
 
 
 def with_progress(results: Iterable[FrameResult], count: int | None) -> Iterator[FrameResult]:
-    """The results, with a bar of frames, rate and time left; Ctrl-C ends them in good order."""
+    """The results, with a bar of frames, rate and time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -110,10 +129,7 @@ def with_progress(results: Iterable[FrameResult], count: int | None) -> Iterator
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("tracking", total=count, rate="")
-        try:
-            for result in results:
-                yield result
-                speed = progress.tasks[task].speed
-                progress.update(task, completed=result.frame + 1, rate=f"{speed:.1f} frames/s" if speed else "")
-        except KeyboardInterrupt:
-            typer.echo("stopped; what is finished stays", err=True)
+        for result in results:
+            yield result
+            speed = progress.tasks[task].speed
+            progress.update(task, completed=result.frame + 1, rate=f"{speed:.1f} frames/s" if speed else "")

@@ -1,0 +1,56 @@
+"""`masklet` itself: it answers at once, and wrong usage has its sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+import masklet
+from tests.cli.conftest import Run
+
+
+def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"masklet {masklet.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["track", "--help"], ["models", "--json"]])
+def test_quick_answers_do_not_load_the_heavy_libraries(arguments: list[str]) -> None:
+    program = (
+        "import sys; sys.argv[1:] = " + repr(arguments) + "\n"
+        "from masklet.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'cv2', 'av', 'numpy') if m in sys.modules], file=sys.stderr)"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stderr.strip() == "[]"
+    assert answer.stdout
+
+
+def test_help_has_examples(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("track", "--help") == 0
+    assert "masklet track dog.mp4 --box 0:1:40,60,220,240 --out dog" in capsys.readouterr().out
+
+
+def test_models_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models", "--json") == 0
+    models = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in models][:2] == ["nano", "sam2-tiny"]
+    assert len(models) == 9
+    assert {model["image_size"] for model in models[1:]} == {1024}
+
+
+def test_models_as_a_table(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models") == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"sam2\.1-large\s+│\s+224\.4 M\s+│\s+1024", shown)
+
+
+def test_an_unknown_command_is_wrong_usage(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("trak") == 2
+    assert "trak" in capsys.readouterr().err

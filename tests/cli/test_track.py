@@ -1,0 +1,128 @@
+"""`masklet track`: a video in, masks and an overlay out; wrong input has its sentence and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.checkpoints import Model, save_model
+from masklet.cli.prompts import parse_box, parse_point
+from masklet.formats.davis import read_index_png
+from masklet.video import FrameResult, VideoTracker
+from tests.cli.conftest import Run
+from tests.conftest import GOLDEN, small_network
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_model(Model("golden-small", small_network()), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five of the golden frames as an MP4."""
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(5):
+            frame = av.VideoFrame.from_image(Image.open(GOLDEN / f"video/frames/{number:05d}.png").convert("RGB"))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def test_masks_and_overlay_of_two_objects(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
+    prompts = ["--box", "0:1:28,4,74,50", "--point", "1:2:135,27", "--point", "1:2:10,10,0"]
+    assert run("track", video, *prompts, "--model", weights, "--out", tmp_path / "new/out") == 0
+    masks = sorted((tmp_path / "new/out/masks").iterdir())
+    assert [path.name for path in masks] == [f"{number:05d}.png" for number in range(5)]
+
+    with VideoTracker(video, weights) as tracker:
+        tracker.add_box(frame=0, object=1, box=(28, 4, 74, 50))
+        tracker.add_points(frame=1, object=2, points=[(135, 27)])
+        tracker.add_points(frame=1, object=2, points=[(10, 10)], labels=[0])
+        for path, result in zip(masks, tracker.propagate(), strict=True):
+            assert np.array_equal(read_index_png(path), result.index_map())
+    with av.open(str(tmp_path / "new/out/overlay.mp4")) as film:
+        stream = film.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (160, 120, 12)
+        assert len(list(film.decode(stream))) == 5
+
+
+def test_stopping_keeps_what_is_finished(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    weights: Path,
+    video: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    follow = VideoTracker.propagate
+
+    def interrupted(tracker: VideoTracker) -> Iterator[FrameResult]:
+        yield from follow(tracker, stop=2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VideoTracker, "propagate", interrupted)
+    assert run("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path) == 130
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["00000.png", "00001.png"]
+    with av.open(str(tmp_path / "overlay.mp4")) as film:
+        assert len(list(film.decode(video=0))) == 2
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_a_box_outside_the_picture_leaves_nothing_behind(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("track", video, "--box", "0:1:28,4,740,50", "--model", weights, "--out", out) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("masklet: the box (28, 4, 740, 50) does not lie in the picture, 160 wide and 120 high")
+    assert "Traceback" not in error
+    assert not out.exists()
+
+
+def test_a_text_file_is_no_video(run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("a dog runs")
+    assert run("track", text, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out") == 1
+    assert "masklet: notes.mp4 is not a video that can be decoded" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("a file where the folder should be")
+    assert run("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("masklet: ")
+    assert "cannot be written" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("prompt", ["", "0:1", "0:1:3,4,5", "a:1:1,2,3,4", "0::1,2,3,4", "-1:1:1,2,3,4", "0:1:a,b,c,d"])
+def test_a_box_that_cannot_be_read_shows_how_it_is_written(
+    run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], prompt: str
+) -> None:
+    assert run("track", video, "--box", prompt, "--out", tmp_path) == 2
+    assert "FRAME:OBJECT:x0,y0,x1,y1" in capsys.readouterr().err
+
+
+def test_nothing_to_follow(run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("track", video, "--out", tmp_path) == 2
+    assert "nothing to follow" in capsys.readouterr().err
+
+
+def test_prompts_as_typed() -> None:
+    box, point = parse_box("12:dog:1,2.5,3,4"), parse_point("0:7:5,6,0")
+    assert (box.frame, box.object, box.numbers) == (12, "dog", (1.0, 2.5, 3.0, 4.0))
+    assert (point.frame, point.object, point.numbers) == (0, 7, (5.0, 6.0, 0.0))
