@@ -12,9 +12,6 @@ from masklet import errors
 
 HEAVY = ("torch", "numpy", "cv2")
 
-IMPORT_SECONDS = 0.3
-"""Processor seconds that `import masklet` may take."""
-
 
 def run_python(program: str) -> str:
     """What a fresh interpreter prints for a program."""
@@ -23,14 +20,9 @@ def run_python(program: str) -> str:
     return done.stdout.strip()
 
 
-def test_import_brings_nothing_heavy():
+def test_import_brings_nothing_heavy() -> None:
     program = f"import sys, masklet; print([name for name in {HEAVY!r} if name in sys.modules])"
     assert run_python(program) == "[]"
-
-
-def test_import_is_quick():
-    program = "import time; start = time.process_time(); import masklet; print(time.process_time() - start)"
-    assert float(run_python(program)) < IMPORT_SECONDS
 
 
 def test_looking_at_the_names_brings_nothing_heavy():

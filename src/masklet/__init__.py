@@ -7,7 +7,7 @@ no NumPy and no OpenCV.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from masklet.errors import (
     CheckpointError,
@@ -20,6 +20,10 @@ from masklet.errors import (
     SessionError,
 )
 
+if TYPE_CHECKING:
+    from masklet.checkpoints import build_model, list_models, load_model, save_model
+    from masklet.video import TrackingOptions, VideoTracker
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -27,11 +31,11 @@ __all__ = [
     "ConfigError",
     "EngineError",
     "FormatError",
-    "ImagePredictor",
     "MaskletError",
     "MediaError",
     "PromptError",
     "SessionError",
+    "TrackingOptions",
     "VideoTracker",
     "__version__",
     "build_model",
@@ -41,7 +45,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "ImagePredictor": "masklet.image",
+    "TrackingOptions": "masklet.video",
     "VideoTracker": "masklet.video",
     "build_model": "masklet.checkpoints",
     "list_models": "masklet.checkpoints",

@@ -1,6 +1,6 @@
 """Video: prompts in, masks of every frame out. It talks to an engine only."""
 
 from masklet.video.result import FrameResult, ObjectResult
-from masklet.video.tracker import VideoTracker
+from masklet.video.tracker import TrackingOptions, VideoTracker
 
-__all__ = ["FrameResult", "ObjectResult", "VideoTracker"]
+__all__ = ["FrameResult", "ObjectResult", "TrackingOptions", "VideoTracker"]

@@ -1,0 +1,77 @@
+"""One step against recorded answers of the reference's heads: masks, scores and pointers, prompts of every kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from masklet.checkpoints import Model
+from masklet.nn import Levels
+from masklet.prompts import Prompt, make_prompt
+from masklet.video.frames import frame_tensor
+from masklet.video.policies import PublishedPolicy
+from masklet.video.policies.published import stability
+from masklet.video.state import MemoryEntry, ObjectTrack
+from masklet.video.step import step
+from tests.conftest import read_arrays, small_network
+
+HEADS = read_arrays("small/sam_heads.npz")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model("golden-small", small_network())
+
+
+@pytest.fixture(scope="module")
+def levels(model: Model) -> Levels:
+    return model.encode_image(read_arrays("small/hiera.npz")["input"])
+
+
+def answer(model: Model, levels: Levels, prompt: Prompt, size: tuple[int, int], **policy: Any) -> MemoryEntry:
+    track = ObjectTrack(prompts={0: prompt})
+    return step(model, levels, {1: track}, 0, size, PublishedPolicy(**policy))[1]
+
+
+def assert_recorded(entry: MemoryEntry, case: str) -> None:
+    np.testing.assert_allclose(entry.logits, HEADS[f"{case}/low_res_masks"][0, 0], atol=5e-4, rtol=0)
+    np.testing.assert_allclose(entry.pointer, HEADS[f"{case}/obj_ptr"][0], atol=5e-4, rtol=0)
+    assert entry.presence == pytest.approx(HEADS[f"{case}/object_score_logits"].item(), abs=5e-4)
+
+
+@pytest.mark.parametrize("case", ["click_multi", "object_absent_multi"])
+def test_a_click_gets_the_best_of_three(model: Model, levels: Levels, case: str) -> None:
+    points, labels = HEADS[f"{case}/points"][0].tolist(), HEADS[f"{case}/labels"][0].tolist()
+    entry = answer(model, levels, make_prompt((192, 192), points=points, labels=labels), (192, 192))
+    assert_recorded(entry, case)
+    assert entry.iou == pytest.approx(HEADS[f"{case}/ious"].max().item(), abs=5e-4)
+
+
+def test_a_clear_prompt_gets_the_single_mask(model: Model, levels: Levels) -> None:
+    """The same click, taken for a clear one; its mask is unstable, so the best of three is recorded, with the first's
+    pointer."""
+    points, labels = HEADS["click_single/points"][0].tolist(), HEADS["click_single/labels"][0].tolist()
+    prompt = make_prompt((192, 192), points=points, labels=labels)
+    assert_recorded(answer(model, levels, prompt, (192, 192), ambiguous=0), "click_single")
+
+
+@pytest.mark.parametrize("case", ["mask_prompt", "empty_mask_prompt"])
+def test_a_given_mask_is_the_answer(model: Model, levels: Levels, case: str) -> None:
+    mask = HEADS[f"{case}/mask_video_res"].numpy()
+    assert_recorded(answer(model, levels, make_prompt(mask.shape, mask=mask), mask.shape), case)
+
+
+def test_frames_are_stretched_as_published(model: Model) -> None:
+    recorded = read_arrays("small/image_input.npz")
+    ours = frame_tensor(recorded.arrays["frame0_uint8"], model)
+    torch.testing.assert_close(ours, recorded["frame0_video_path_normalised"], rtol=0, atol=1e-6)
+
+
+def test_stability_of_masks() -> None:
+    sure, doubtful, empty = torch.full((4, 4), -9.0), torch.full((4, 4), -9.0), torch.full((4, 4), -9.0)
+    sure[:2] = 9.0
+    doubtful[:2], doubtful[0] = 0.01, 9.0
+    assert stability(torch.stack((sure, doubtful, empty)), 0.05).tolist() == [1.0, 0.5, 1.0]
