@@ -7,8 +7,8 @@ import socket
 import time
 from pathlib import Path
 
-import huggingface_hub
 import pytest
+from huggingface_hub import constants
 
 from masklet.checkpoints import hub, load_model, registry
 from masklet.errors import CheckpointError
@@ -62,7 +62,7 @@ def test_without_network_the_sentence_tells_what_to_do():
 
 
 def test_offline_mode_is_honoured(monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(hub, "_download", DOWNLOAD)
     monkeypatch.setattr(hub, "_expect_answer", lambda url: pytest.fail("asked the network"))
     with pytest.raises(CheckpointError, match="HF_HUB_OFFLINE is set"):
@@ -72,9 +72,9 @@ def test_offline_mode_is_honoured(monkeypatch):
 def test_a_refusal_is_quick(monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"  # bound, but nobody listens
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(huggingface_hub, "hf_hub_url", lambda repo, file: f"{endpoint}/{repo}/{file}")
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         monkeypatch.setattr(hub, "_download", DOWNLOAD)
         start = time.perf_counter()

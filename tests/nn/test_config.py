@@ -99,3 +99,15 @@ def test_another_model_is_one_line(config: ModelConfig) -> None:
     assert levels.stride4.shape == (2, config.width // 8, side // 4, side // 4)
     assert levels.stride8.shape == (2, config.width // 4, side // 8, side // 8)
     assert levels.stride16.shape == (2, config.width, side // 16, side // 16)
+
+
+@pytest.mark.parametrize("encoder", ["hiera", None, ["convnet"], {"kind": "convnet"}])
+def test_an_encoder_that_is_none_is_refused(encoder: Any) -> None:
+    with pytest.raises(ConfigError, match="give a HieraConfig or a ConvNetConfig"):
+        dataclasses.replace(NANO, encoder=encoder)
+
+
+@pytest.mark.parametrize("encoder", ["hiera", None, ["convnet"]])
+def test_a_written_encoder_that_is_none_is_refused(encoder: Any) -> None:
+    with pytest.raises(ConfigError, match="encoder kind is None"):
+        ModelConfig.from_dict({"name": "x", "encoder": encoder})

@@ -34,7 +34,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 def models_folder() -> Path:
     """Where files put by hand are looked for: `$MASKLET_HOME/models`, or `~/.cache/masklet/models`."""
     home = os.environ.get("MASKLET_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "masklet") / "models"
+    return (Path(home).expanduser() if home else Path.home() / ".cache" / "masklet") / "models"
 
 
 def local_file(repo: str, file: str) -> Path | None:
@@ -73,11 +73,11 @@ def fetch(info: ModelInfo) -> Path:
 
 
 def _download(repo: str, file: str) -> Path:
-    from huggingface_hub import constants, hf_hub_download, hf_hub_url
+    from huggingface_hub import constants, hf_hub_download
 
     if constants.HF_HUB_OFFLINE:
         raise ConnectionError("HF_HUB_OFFLINE is set")
-    _expect_answer(hf_hub_url(repo, file))
+    _expect_answer(constants.ENDPOINT)
     return Path(hf_hub_download(repo, file, etag_timeout=ANSWER_SECONDS))
 
 
@@ -92,10 +92,12 @@ def _expect_answer(url: str) -> None:
             raise
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The innermost cause, on one line."""
-    cause = error.reason if isinstance(error, URLError) else error
-    return " ".join(str(cause).split())[:200] or type(cause).__name__
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first, *_ = [*str(error.reason if isinstance(error, URLError) else error).splitlines(), ""]
+    return first.strip()[:200] or type(error).__name__
 
 
 def _check_digest(path: Path, info: ModelInfo) -> None:

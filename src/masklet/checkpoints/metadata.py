@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 
-import masklet
 from masklet.errors import CheckpointError, ConfigError
 from masklet.nn import ModelConfig
 
 FORMAT = 1
 """Raised when an older masklet could not read what this one writes."""
+
+VERSION: str = sys.modules["masklet"].__version__
+"""Of this masklet. Looked up, not imported: the package's own module names what stands above this layer."""
 
 CONFIG_KEY, FORMAT_KEY, VERSION_KEY = "masklet.config", "masklet.format", "masklet.version"
 
@@ -20,7 +23,7 @@ def describe(config: ModelConfig) -> dict[str, str]:
     return {
         "format": "pt",  # other libraries look for it
         FORMAT_KEY: str(FORMAT),
-        VERSION_KEY: masklet.__version__,
+        VERSION_KEY: VERSION,
         CONFIG_KEY: json.dumps(config.to_dict()),
     }
 
@@ -37,7 +40,7 @@ def read_config(metadata: Mapping[str, str], file: str) -> ModelConfig | None:
     if metadata.get(FORMAT_KEY) != str(FORMAT):
         raise CheckpointError(
             f"{file} has format {metadata.get(FORMAT_KEY)} (masklet {metadata.get(VERSION_KEY)}), this masklet "
-            f"{masklet.__version__} reads format {FORMAT}; upgrade masklet"
+            f"{VERSION} reads format {FORMAT}; upgrade masklet"
         )
     try:
         values = json.loads(metadata[CONFIG_KEY])

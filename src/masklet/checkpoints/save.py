@@ -15,6 +15,9 @@ from masklet.checkpoints.model import Model
 from masklet.checkpoints.placement import choose_dtype, precision
 from masklet.errors import CheckpointError
 
+_PERMISSIONS = 0o644
+"""Of the files that are written; the writer itself makes them readable by their owner alone."""
+
 
 def save_model(model: Model, path: str | os.PathLike[str], *, dtype: str | torch.dtype | None = None) -> None:
     """Write a model's weights and configuration; a file that is there is replaced at once or not at all.
@@ -37,6 +40,7 @@ def save_model(model: Model, path: str | os.PathLike[str], *, dtype: str | torch
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         save_file(state, part, metadata=describe(model.config))
+        part.chmod(_PERMISSIONS)
         part.replace(target)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{target} cannot be written: {error}") from error

@@ -131,6 +131,8 @@ class ModelConfig:
     prompts: Literal["tokens", "drawn"] = "tokens"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.encoder, HieraConfig | ConvNetConfig):
+            raise ConfigError(f"encoder is {self.encoder!r}; give a HieraConfig or a ConvNetConfig")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(field.default, int) and (not isinstance(value, int) or value < 1):
@@ -175,7 +177,8 @@ class ModelConfig:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ModelConfig:
         """The configuration that `to_dict` wrote. Raises `ConfigError` for unknown or missing fields."""
-        encoder = dict(values.get("encoder", {}))
+        encoder = values.get("encoder")
+        encoder = dict(encoder) if isinstance(encoder, Mapping) else {}
         kind = encoder.pop("kind", None)
         if kind not in ENCODERS:
             raise ConfigError(f"encoder kind is {kind!r}; known kinds: {', '.join(ENCODERS)}")
