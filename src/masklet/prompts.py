@@ -99,6 +99,17 @@ def make_prompt(
     return prompt
 
 
+def merge_prompts(earlier: Prompt | None, new: Prompt) -> Prompt:
+    """What is said about an object in a picture after one more prompt.
+
+    Points are added to earlier ones, a new box takes the place of an earlier one, and a mask the place of everything,
+    as everything takes the place of a mask.
+    """
+    if earlier is None or earlier.mask is not None or new.mask is not None:
+        return new
+    return Prompt(earlier.points + new.points, earlier.labels + new.labels, new.box or earlier.box)
+
+
 def pad_prompts(prompts: Sequence[Prompt | None], size: tuple[int, int], image_size: int) -> PaddedPrompts:
     """Tokens of N prompts, padded to the longest.
 

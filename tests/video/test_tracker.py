@@ -87,14 +87,6 @@ def test_an_empty_mask_says_that_the_object_is_absent(model: Model) -> None:
     assert not result.objects[1].mask.any()
 
 
-def test_memory_stays_flat(model: Model) -> None:
-    """What is kept of an object does not grow with the frames: the sixteenth frame back is forgotten."""
-    with VideoTracker(CLIP, model) as tracker:
-        tracker.add_points(frame=0, object=1, points=[(135, 27)])
-        kept = [len(tracker.tracks[1].tracked) for _ in tracker.propagate()]
-    assert kept[-1] == kept[-2] == kept[-3] <= 16
-
-
 def test_following_can_be_stopped_and_continued(model: Model) -> None:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=0, object=1, points=[(135, 27)])

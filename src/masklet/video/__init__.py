@@ -1,6 +1,7 @@
 """Video: prompts in, masks of every frame out. It talks to an engine only."""
 
+from masklet.video.options import TrackingOptions
 from masklet.video.result import FrameResult, ObjectResult
-from masklet.video.tracker import TrackingOptions, VideoTracker
+from masklet.video.tracker import VideoTracker
 
 __all__ = ["FrameResult", "ObjectResult", "TrackingOptions", "VideoTracker"]

@@ -65,13 +65,17 @@ def published_recall(
         backward: Whether the video is followed towards its beginning.
     """
     nearest = nearest_prompted(frame, prompted, options.most_prompted)
-    known = {*tracked, *prompted} - {*nearest}
-    recent = [(f, slot) for f, slot in recent_frames(frame, options, backward) if f in known]
+    others = {*prompted} - {*nearest}
+
+    def known(f: int) -> bool:
+        return f in others or (f in tracked and f not in nearest)
+
+    recent = [(f, slot) for f, slot in recent_frames(frame, options, backward) if known(f)]
     ahead = -1 if backward else 1
     steps = [(f, (frame - f) * ahead) for f in nearest if options.future_pointers or (frame - f) * ahead >= 0]
     if not options.signed_ages:
         steps = [(f, abs(age)) for f, age in steps]
-    steps += [(frame - age * ahead, age) for age in range(1, options.pointers) if frame - age * ahead in known]
+    steps += [(frame - age * ahead, age) for age in range(1, options.pointers) if known(frame - age * ahead)]
     return Recall(
         memories=(*nearest, *(f for f, _ in recent)),
         slots=(*(options.slots - 1 for _ in nearest), *(slot for _, slot in recent)),

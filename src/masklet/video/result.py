@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.masks.draw import draw_overlay
-from masklet.video.state import MemoryEntry, ObjectId
+from masklet.media.source import Frame
+from masklet.video.state import ObjectId, ObjectTrack
 
 DOUBTFUL_IOU = 0.5
 """A mask whose predicted IoU is lower is called uncertain."""
+
+LOST_LOGIT = -10.0
+"""Highest logit of a cell that was given to another object, as published."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +114,36 @@ class FrameResult:
         return Image.fromarray(draw_overlay(self.image, masks, labels=names))
 
 
-def object_result(entry: MemoryEntry, size: tuple[int, int]) -> ObjectResult:
-    """What the user sees of an entry."""
-    presence = 1 / (1 + math.exp(-max(-32.0, min(32.0, entry.presence))))
-    return ObjectResult(entry.logits.float().cpu().numpy(), size, entry.iou, presence)
+def frame_result(picture: Frame, tracks: Mapping[ObjectId, ObjectTrack], non_overlapping: bool) -> FrameResult:
+    """What the user sees of a frame: every object of which something is known there."""
+    height, width = picture.image.shape[:2]
+    known = {name: track.entry(picture.index) for name, track in tracks.items()}
+    entries = {name: entry for name, entry in known.items() if entry is not None}
+    logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}
+    if non_overlapping:
+        logits = without_overlaps(logits)
+    objects = {
+        name: ObjectResult(logits[name], (height, width), entry.iou, probability(entry.presence))
+        for name, entry in entries.items()
+    }
+    return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(tracks)))
+
+
+def without_overlaps(logits: Mapping[ObjectId, NDArray[np.float32]]) -> dict[ObjectId, NDArray[np.float32]]:
+    """Each cell to the surest object: the others are at most -10 there, as published."""
+    if len(logits) < 2:
+        return dict(logits)
+    stacked = np.stack(list(logits.values()))
+    surest = stacked.argmax(axis=0)
+    return {
+        name: np.where(surest == number, own, np.minimum(own, LOST_LOGIT)).astype(np.float32)
+        for number, (name, own) in enumerate(logits.items())
+    }
+
+
+def probability(logit: float) -> float:
+    """0..1"""
+    return 1 / (1 + math.exp(-max(-32.0, min(32.0, logit))))
 
 
 def numbered(names: list[ObjectId]) -> dict[ObjectId, int]:

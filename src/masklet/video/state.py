@@ -26,6 +26,7 @@ class MemoryEntry:
         iou: Predicted intersection over union of the mask, 0..1.
         presence: Logit; positive if the object is in the frame.
         attended: Whether the frame looked at memories; a first prompt does not.
+        backward: Whether it was followed towards the video's beginning.
     """
 
     frame: int
@@ -35,11 +36,18 @@ class MemoryEntry:
     iou: float
     presence: float
     attended: bool
+    backward: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectTrack:
-    """One object: what was said about it, and what came of it."""
+    """One object: what was said about it, and what came of it.
+
+    Attributes:
+        prompts: What was said, by frame.
+        prompted: Entries that a person answers for, by frame: prompted or locked. They condition all other frames.
+        tracked: Entries that the tracker found, by frame.
+    """
 
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
     prompted: Mapping[int, MemoryEntry] = field(default_factory=dict)
@@ -47,4 +55,5 @@ class ObjectTrack:
 
     def entry(self, frame: int) -> MemoryEntry | None:
         """What is known of the frame; a person's word goes before the tracker's."""
-        return self.prompted.get(frame) or self.tracked.get(frame)
+        entry = self.prompted.get(frame)
+        return self.tracked.get(frame) if entry is None else entry

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.engines.base import Engine
+from masklet.masks.components import small_holes
 from masklet.nn import Levels, MemoryBank, PromptTokens
 from masklet.prompts import Prompt, pad_prompts
 from masklet.video.policies import MemoryPolicy
@@ -21,6 +24,9 @@ from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
 
 ABSENT_LOGIT = -1024.0
 """Logits of an object that is not in the frame, as published."""
+
+FILLED_LOGIT = 0.1
+"""Logits of a filled hole, as published."""
 
 GIVEN_LOGIT = 10.0
 """Logits of a mask that a person gave: this inside, its negative outside, as published."""
@@ -33,12 +39,30 @@ LONGEST_AGE = 15
 leaves of it, so that the same frames give other masks in a shorter video; ours do not depend on the length."""
 
 
+@dataclass(frozen=True)
+class Moment:
+    """One frame to step into.
+
+    Attributes:
+        frame: Number of the frame.
+        size: (height, width) of the picture in whose pixels the prompts are.
+        backward: Whether the video is followed towards its beginning.
+        fill_holes: Holes of at most this many cells are filled.
+        binarise_prompted: Whether the mask of a prompted frame is remembered as a binary one.
+    """
+
+    frame: int
+    size: tuple[int, int]
+    backward: bool = False
+    fill_holes: int = 0
+    binarise_prompted: bool = True
+
+
 def step(
     engine: Engine,
     levels: Levels,
     tracks: Mapping[ObjectId, ObjectTrack],
-    frame: int,
-    size: tuple[int, int],
+    at: Moment,
     policy: MemoryPolicy,
 ) -> dict[ObjectId, MemoryEntry]:
     """Decode and remember every object in one frame.
@@ -47,35 +71,39 @@ def step(
         engine: The network.
         levels: The frame's features, one picture.
         tracks: What is known of each object; a prompt on this frame is followed, other frames are recalled.
-        frame: Number of the frame.
-        size: (height, width) of the picture in whose pixels the prompts are.
+        at: Which frame, and how it is to be taken.
         policy: Decides what counts and what is recalled.
 
     Returns:
         One entry for each object, in the order of `tracks`.
     """
-    recalls = {name: recalled(track, frame, policy) for name, track in tracks.items()}
+    recalls = {name: recalled(track, at, policy) for name, track in tracks.items()}
     groups: dict[tuple[bool, int, int], list[ObjectId]] = defaultdict(list)
     for name, track in tracks.items():
-        prompt = track.prompts.get(frame)
+        prompt = track.prompts.get(at.frame)
         given = prompt is not None and prompt.mask is not None
         groups[given, len(recalls[name].memories), len(recalls[name].pointers)].append(name)
     entries: dict[ObjectId, MemoryEntry] = {}
     for (given, _, _), names in groups.items():
         members = [tracks[name] for name in names]
         if given:
-            made = take_masks(engine, levels, [track.prompts[frame] for track in members], frame)
+            made = take_masks(engine, levels, [track.prompts[at.frame] for track in members], at)
         else:
-            made = decode(engine, levels, members, [recalls[name] for name in names], frame, size, policy)
+            made = decode(engine, levels, members, [recalls[name] for name in names], at, policy)
         entries.update(zip(names, made, strict=True))
     return {name: entries[name] for name in tracks}
 
 
-def recalled(track: ObjectTrack, frame: int, policy: MemoryPolicy) -> Recall:
-    """What the frame attends: nothing if it is prompted for the first time, as published."""
-    known = track.entry(frame)
-    first = frame in track.prompts and (known is None or not known.attended)
-    return Recall() if first else policy.recall(track, frame)
+def recalled(track: ObjectTrack, at: Moment, policy: MemoryPolicy) -> Recall:
+    """What the frame attends: nothing if it is prompted for the first time, as published. A frame that was followed
+    before is corrected in the direction in which it was followed."""
+    if at.frame not in track.prompts:
+        return policy.recall(track, at.frame, backward=at.backward)
+    known = track.entry(at.frame)
+    if known is None or not known.attended:
+        return Recall()
+    others = {f: entry for f, entry in track.prompted.items() if f != at.frame}
+    return policy.recall(replace(track, prompted=others), at.frame, backward=known.backward)
 
 
 def decode(
@@ -83,13 +111,12 @@ def decode(
     levels: Levels,
     tracks: Sequence[ObjectTrack],
     recalls: Sequence[Recall],
-    frame: int,
-    size: tuple[int, int],
+    at: Moment,
     policy: MemoryPolicy,
 ) -> list[MemoryEntry]:
     """Objects with points, a box or no prompt, whose banks have one shape."""
-    prompts = [track.prompts.get(frame) for track in tracks]
-    tokens = as_tokens(engine, prompts, [track.entry(frame) for track in tracks], size)
+    prompts = [track.prompts.get(at.frame) for track in tracks]
+    tokens = as_tokens(engine, prompts, [track.entry(at.frame) for track in tracks], at.size)
     features = engine.attend_memory(levels.stride16, bank(engine, tracks, recalls))
     decoded = engine.decode_masks(features, levels, tokens)
     choice = policy.choose(decoded, (tokens.labels >= 0).sum(dim=1))
@@ -98,15 +125,27 @@ def decode(
     logits = torch.where(present[:, None, None], decoded.logits[each, choice.masks].float(), ABSENT_LOGIT)
     pointers = torch.where(present[:, None], decoded.pointers[each, choice.pointers], engine.absent_pointer)
     prompted = torch.tensor([prompt is not None for prompt in prompts], device=engine.device)
-    memories = remember(engine, levels, logits, prompted, decoded.presence)
+    filled = fill_holes(logits, at.fill_holes)
+    # Filled masks are remembered on prompted frames only, as published.
+    shown = torch.where(prompted[:, None, None], filled, logits)
+    memories = remember(engine, levels, shown, prompted & at.binarise_prompted, decoded.presence)
     iou, presence = decoded.iou[each, choice.masks].tolist(), decoded.presence.tolist()
     return [
-        MemoryEntry(frame, memories[n], pointers[n], logits[n], iou[n], presence[n], bool(recalls[n].memories))
+        MemoryEntry(
+            frame=at.frame,
+            memory=memories[n],
+            pointer=pointers[n],
+            logits=filled[n],
+            iou=iou[n],
+            presence=presence[n],
+            attended=bool(recalls[n].memories),
+            backward=at.backward,
+        )
         for n in range(len(tracks))
     ]
 
 
-def take_masks(engine: Engine, levels: Levels, prompts: Sequence[Prompt], frame: int) -> list[MemoryEntry]:
+def take_masks(engine: Engine, levels: Levels, prompts: Sequence[Prompt], at: Moment) -> list[MemoryEntry]:
     """Objects whose mask a person gave: it is the answer; the network only makes its pointer and memory."""
     side = engine.config.image_size
     masks = torch.stack([torch.from_numpy(prompt.mask.copy()) for prompt in prompts if prompt.mask is not None])
@@ -125,9 +164,10 @@ def take_masks(engine: Engine, levels: Levels, prompts: Sequence[Prompt], frame:
     full = masks.float() * (2 * GIVEN_LOGIT) - GIVEN_LOGIT
     mask_size = engine.config.mask_size
     logits = F.interpolate(full, size=(mask_size, mask_size), mode="bilinear", antialias=True)[:, 0]
-    memories = remember(engine, levels, logits, torch.ones_like(given), presence)
+    logits = fill_holes(logits, at.fill_holes)
+    memories = remember(engine, levels, logits, torch.full_like(given, at.binarise_prompted), presence)
     return [
-        MemoryEntry(frame, memories[n], pointers[n], logits[n], 1.0, presence[n].item(), attended=False)
+        MemoryEntry(at.frame, memories[n], pointers[n], logits[n], 1.0, presence[n].item(), attended=False)
         for n in range(len(prompts))
     ]
 
@@ -174,10 +214,19 @@ def known(track: ObjectTrack, frame: int) -> MemoryEntry:
     return entry
 
 
-def remember(engine: Engine, levels: Levels, logits: Tensor, prompted: Tensor, presence: Tensor) -> Tensor:
-    """Memories (N, M, h, w) in bfloat16, as published: of a binary mask on prompted frames, a soft one on others."""
+def fill_holes(logits: Tensor, largest: int) -> Tensor:
+    """Logits (N, S/4, S/4) whose small holes are barely inside, as published for CUDA; here on every device."""
+    if largest == 0:
+        return logits
+    masks = (logits > 0).cpu().numpy()
+    holes = torch.from_numpy(np.stack([small_holes(mask, largest) for mask in masks]))
+    return logits.masked_fill(holes.to(logits.device), FILLED_LOGIT)
+
+
+def remember(engine: Engine, levels: Levels, logits: Tensor, binary: Tensor, presence: Tensor) -> Tensor:
+    """Memories (N, M, h, w) in bfloat16, as published: of a binary mask where `binary` (N,), else of a soft one."""
     side = engine.config.image_size
     full = F.interpolate(logits[:, None], size=(side, side), mode="bilinear", align_corners=False)
-    masks = torch.where(prompted[:, None, None, None], (full > 0).float(), full.sigmoid())
+    masks = torch.where(binary[:, None, None, None], (full > 0).float(), full.sigmoid())
     scaled = (masks * MASK_SCALE + MASK_SHIFT).to(engine.dtype)
     return engine.encode_memory(levels.stride16, scaled, presence).to(torch.bfloat16)

@@ -1,13 +1,12 @@
-"""The video tracker: prompt objects on any frame, then follow them forward."""
+"""The video tracker: prompt objects on any frame, follow them in both directions, correct what is wrong."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from numpy.typing import ArrayLike
@@ -17,36 +16,46 @@ from masklet.engines.base import Engine
 from masklet.errors import MediaError, SessionError
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.nn import Levels
-from masklet.prompts import Prompt, make_prompt
+from masklet.prompts import Prompt, make_prompt, merge_prompts
+from masklet.video import session
+from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
 from masklet.video.frames import frame_tensor
-from masklet.video.policies import MemoryPolicy, PublishedPolicy
-from masklet.video.recall import RecallOptions
-from masklet.video.result import FrameResult, numbered, object_result
-from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
-from masklet.video.step import step
+from masklet.video.options import TrackingOptions
+from masklet.video.result import FrameResult, frame_result
+from masklet.video.state import ObjectId
+from masklet.video.step import Moment, step
+from masklet.video.store import EntryStore
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-@dataclass(frozen=True)
-class TrackingOptions:
-    """How a video is tracked.
+@dataclass
+class _Pass:
+    """A pass that is under way."""
 
-    Attributes:
-        policy: Decides which masks count and what is recalled; None for the published rule.
-    """
+    before: session.Tracks
+    first: int
+    backward: bool
+    only: ObjectId | None
+    last: int | None = None
 
-    policy: MemoryPolicy | None = None
+    def event(self) -> Followed:
+        assert self.last is not None, "a pass that did not begin is no event"
+        return Followed(self.first, self.last, self.backward, self.only)
 
 
 class VideoTracker:
-    """Prompt objects in a video, then follow them.
+    """Prompt objects in a video, follow them, correct them.
 
         with masklet.VideoTracker("clip.mp4") as tracker:
             tracker.add_box(frame=0, object="dog", box=(40, 60, 220, 240))
             for result in tracker.propagate():
                 mask = result.objects["dog"].mask
+
+    Objects can be added, corrected, cleared and removed at any time, before, during and after following, without
+    touching other objects. A correction always counts: its frame conditions every later pass. Everything that was done
+    can be undone.
 
     Args:
         video: Path of a video file or a folder of pictures, or an open `FrameSource`.
@@ -69,9 +78,13 @@ class VideoTracker:
     ) -> None:
         self.source = open_video(video) if isinstance(video, str | PathLike) else video
         self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
-        slots = RecallOptions(slots=self.engine.config.memory_frames)
-        self.policy = (options or TrackingOptions()).policy or PublishedPolicy(slots)
-        self.tracks: dict[ObjectId, ObjectTrack] = {}
+        self.options = options or TrackingOptions()
+        self.policy = self.options.policy_for(self.engine.config)
+        self.tracks: session.Tracks = {}
+        self._store = EntryStore(self.engine.device)
+        self._done: list[tuple[Event, session.Tracks]] = []
+        self._undone: list[tuple[Event, session.Tracks]] = []
+        self._pass: _Pass | None = None
         self._frames: Iterator[Frame] | None = None
         self._frame: Frame | None = None
         self._levels: Levels | None = None
@@ -80,6 +93,12 @@ class VideoTracker:
     def size(self) -> tuple[int, int]:
         """(height, width) of the video's frames."""
         return self.source.size
+
+    @property
+    def events(self) -> list[Event]:
+        """What was done, in order. Undone events are not among them."""
+        self._settle()
+        return [event for event, _ in self._done]
 
     def add_points(
         self, *, frame: int, object: ObjectId, points: ArrayLike, labels: ArrayLike | None = None
@@ -90,13 +109,7 @@ class VideoTracker:
             PromptError: The points make no sense for the picture.
             MediaError: The video has no such frame.
         """
-        new = make_prompt(self.size, points=points, labels=labels)
-        old = self._prompt(frame, object)
-        if old is None or old.mask is not None:
-            return self._add(frame, object, new)
-        return self._add(frame, object, dataclasses.replace(
-            old, points=(*old.points, *new.points), labels=(*old.labels, *new.labels)
-        ))  # fmt: skip
+        return self._prompt(frame, object, make_prompt(self.size, points=points, labels=labels))
 
     def add_box(self, *, frame: int, object: ObjectId, box: ArrayLike) -> FrameResult:
         """Draw a box (x0, y0, x1, y1) around an object. Earlier clicks on the frame stay, an earlier box goes.
@@ -105,10 +118,7 @@ class VideoTracker:
             PromptError: The box makes no sense for the picture.
             MediaError: The video has no such frame.
         """
-        new = make_prompt(self.size, box=box)
-        old = self._prompt(frame, object)
-        keep = old is not None and old.mask is None
-        return self._add(frame, object, dataclasses.replace(old, box=new.box) if old is not None and keep else new)
+        return self._prompt(frame, object, make_prompt(self.size, box=box))
 
     def add_mask(self, *, frame: int, object: ObjectId, mask: ArrayLike) -> FrameResult:
         """Give an object's mask, bool (H, W). Takes the place of other prompts on the frame.
@@ -117,30 +127,129 @@ class VideoTracker:
             PromptError: The mask is of another size than the picture.
             MediaError: The video has no such frame.
         """
-        return self._add(frame, object, make_prompt(self.size, mask=mask))
+        return self._prompt(frame, object, make_prompt(self.size, mask=mask))
 
-    def propagate(self, start: int | None = None, stop: int | None = None) -> Iterator[FrameResult]:
-        """Follow all objects forward.
+    def propagate(
+        self,
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        direction: Literal["forward", "backward", "both"] = "forward",
+        only: ObjectId | None = None,
+    ) -> Iterator[FrameResult]:
+        """Follow objects through the video.
 
         Args:
-            start: First frame; the earliest prompted one if not given.
-            stop: First frame that is left out; the end of the video if not given.
+            start: First frame; if not given, the earliest prompted one, or backward the latest.
+            stop: First frame that is left out; if not given, all are followed to the video's end, backward to its
+                beginning. With "both" it bounds the forward pass.
+            direction: "both" goes backward from `start` first, then forward from it.
+            only: Follow this object alone; the others stay as they are.
 
         Yields:
-            One result for each frame, as soon as it is there. An object is followed from its first prompt on.
+            One result for each frame, as soon as it is there. Going forward an object is followed from its first
+            prompt on, going backward from its last. Prompted and locked frames stand as they are.
 
         Raises:
-            SessionError: No object was prompted.
+            SessionError: No object was prompted, or `only` is unknown.
         """
-        first = min((f for track in self.tracks.values() for f in track.prompted), default=None)
-        if first is None:
+        if direction not in ("forward", "backward", "both"):
+            raise SessionError(f"direction is {direction!r}; give 'forward', 'backward' or 'both'")
+        chosen = self.tracks if only is None else {only: session.known_track(self.tracks, only)}
+        prompted = [f for track in chosen.values() for f in track.prompted]
+        if not prompted:
             raise SessionError("no object is prompted; call add_points, add_box or add_mask before propagate")
-        return self._propagate(first if start is None else start, stop)
+        first = start if start is not None else max(prompted) if direction == "backward" else min(prompted)
+        if direction == "forward":
+            return self._follow(first, stop, backward=False, only=only)
+        if direction == "backward":
+            return self._follow(first, stop, backward=True, only=only)
+        return self._follow_both(first, stop, only)
+
+    def result(self, frame: int) -> FrameResult:
+        """What is known of a frame now. Objects of which nothing is known there are left out.
+
+        Raises:
+            MediaError: The video has no such frame.
+        """
+        return self._result(self._picture(frame))
+
+    def clear(self, frame: int, object: ObjectId) -> None:
+        """Take back the prompts on an object in a frame. What was followed elsewhere stays until the next pass.
+
+        Raises:
+            SessionError: There is no such object, or no prompt of it on the frame.
+        """
+        self._record(Cleared(frame, object), session.cleared(self.tracks, frame, object))
+
+    def remove(self, object: ObjectId) -> None:
+        """Remove an object with all that is known of it.
+
+        Raises:
+            SessionError: There is no such object.
+        """
+        self._record(Removed(object), session.removed(self.tracks, object))
+
+    def lock(self, frame: int) -> None:
+        """Approve a frame: its masks never change again, and all other frames learn from them.
+
+        Raises:
+            SessionError: Nothing is known of the frame.
+        """
+        self._record(Locked(frame), session.locked(self.tracks, frame))
+
+    def undo(self) -> Event:
+        """Take back the last event, and return it.
+
+        Raises:
+            SessionError: Nothing was done.
+        """
+        self._settle()
+        if not self._done:
+            raise SessionError("there is nothing to undo")
+        event, before = self._done.pop()
+        self._undone.append((event, self.tracks))
+        self.tracks = before
+        return event
+
+    def redo(self) -> Event:
+        """Do again what was undone last, and return it. Nothing is computed again.
+
+        Raises:
+            SessionError: Nothing was undone since the last event.
+        """
+        self._settle()
+        if not self._undone:
+            raise SessionError("there is nothing to redo")
+        event, after = self._undone.pop()
+        self._done.append((event, self.tracks))
+        self.tracks = after
+        return event
+
+    def replay(self, events: list[Event]) -> None:
+        """Do recorded events on top of what is there, computing everything."""
+        for event in events:
+            match event:
+                case Prompted(frame, name, prompt):
+                    self._answer(frame, name, prompt)
+                case Cleared(frame, name):
+                    self.clear(frame, name)
+                case Removed(name):
+                    self.remove(name)
+                case Locked(frame):
+                    self.lock(frame)
+                case Followed(first, last, backward, only):
+                    stop = last - 1 if backward else last + 1
+                    for _ in self._follow(first, stop, backward=backward, only=only):
+                        pass
 
     def close(self) -> None:
         """Give back the video and all memories."""
-        self.tracks.clear()
+        self.tracks = {}
+        self._done.clear()
+        self._undone.clear()
         self._frames = self._frame = self._levels = None
+        self._store.close()
         self.source.close()
 
     def __enter__(self) -> Self:
@@ -151,55 +260,78 @@ class VideoTracker:
     ) -> None:
         self.close()
 
-    def _propagate(self, start: int, stop: int | None) -> Iterator[FrameResult]:
-        frame = start
-        while (stop is None or frame < stop) and (picture := self._seek(frame)) is not None:
-            self._step(picture)
-            yield self._result(picture)
-            frame += 1
+    def _record(self, event: Event, after: session.Tracks) -> None:
+        self._settle()
+        self._done.append((event, self.tracks))
+        self._undone.clear()
+        self.tracks = after
+
+    def _prompt(self, frame: int, name: ObjectId, new: Prompt) -> FrameResult:
+        track = self.tracks.get(name)
+        return self._answer(frame, name, merge_prompts(track.prompts.get(frame) if track else None, new))
 
     @torch.inference_mode()
-    def _step(self, picture: Frame) -> None:
-        """Follow the objects into a frame. A prompted frame stands as it is."""
+    def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
+        picture = self._picture(frame)
+        track = session.asking(self.tracks.get(name) or session.new_track(self._store), frame, prompt)
+        entry = step(self.engine, self._encode(picture), {name: track}, self._moment(frame), self.policy)[name]
+        self._record(Prompted(frame, name, prompt), {**self.tracks, name: session.answered(track, entry)})
+        return self._result(picture)
+
+    def _follow_both(self, start: int, stop: int | None, only: ObjectId | None) -> Iterator[FrameResult]:
+        yield from self._follow(start, None, backward=True, only=only)
+        yield from self._follow(start, stop, backward=False, only=only)
+
+    def _follow(self, start: int, stop: int | None, *, backward: bool, only: ObjectId | None) -> Iterator[FrameResult]:
+        """One pass. It is recorded when it ends, is stopped, or is interrupted by another event."""
+        frame, end, mine = start, -1 if backward and stop is None else stop, None
+        try:
+            while frame != end and (picture := self._seek(frame)) is not None:
+                if mine is None or self._pass is not mine:
+                    self._settle()
+                    mine = self._pass = _Pass(self.tracks, frame, backward, only)
+                self._follow_into(picture, backward, only)
+                mine.last = frame
+                yield self._result(picture)
+                frame += -1 if backward else 1
+        finally:
+            if self._pass is mine:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Record the pass that is under way, as far as it came."""
+        if self._pass is not None and self._pass.last is not None:
+            self._done.append((self._pass.event(), self._pass.before))
+            self._undone.clear()
+        self._pass = None
+
+    @torch.inference_mode()
+    def _follow_into(self, picture: Frame, backward: bool, only: ObjectId | None) -> None:
         frame = picture.index
-        followed = {
+        moving = {
             name: track
             for name, track in self.tracks.items()
-            if frame not in track.prompted and min(track.prompted, default=frame) < frame
+            if only in (None, name) and session.can_follow(track, frame, backward=backward)
         }
-        if not followed:
+        if not moving:
             return
-        entries = step(self.engine, self._encode(picture), followed, frame, self.size, self.policy)
-        for name, entry in entries.items():
-            tracked = {**self._reachable(followed[name], frame), frame: entry}
-            self.tracks[name] = dataclasses.replace(followed[name], tracked=tracked)
+        entries = step(self.engine, self._encode(picture), moving, self._moment(frame, backward), self.policy)
+        kept = {name: session.followed(moving[name], entry) for name, entry in entries.items()}
+        self.tracks = {**self.tracks, **kept}
 
-    def _reachable(self, track: ObjectTrack, frame: int) -> dict[int, MemoryEntry]:
-        """Entries that a later frame can still recall; the others are dropped, so that memory stays flat."""
-        recall = self.policy.recall(track, frame)
-        reachable = {*recall.memories, *recall.pointers}
-        return {f: entry for f, entry in track.tracked.items() if f in reachable}
+    def _moment(self, frame: int, backward: bool = False) -> Moment:
+        fill = self.options.hole_for(self.engine.config)
+        return Moment(frame, self.size, backward, fill, self.options.binarise_prompted)
 
-    @torch.inference_mode()
-    def _add(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
+    def _result(self, picture: Frame) -> FrameResult:
+        return frame_result(picture, self.tracks, self.options.non_overlapping)
+
+    def _picture(self, frame: int) -> Frame:
         picture = self._seek(frame)
         if picture is None:
             count = "fewer" if self.source.frame_count is None else f"{self.source.frame_count}"
             raise MediaError(f"there is no frame {frame}; the video has {count} frames, counted from 0")
-        track = self.tracks.get(name, ObjectTrack())
-        asked = dataclasses.replace(track, prompts={**track.prompts, frame: prompt})
-        entry = step(self.engine, self._encode(picture), {name: asked}, frame, self.size, self.policy)[name]
-        tracked = {f: known for f, known in track.tracked.items() if f != frame}
-        self.tracks[name] = dataclasses.replace(asked, prompted={**track.prompted, frame: entry}, tracked=tracked)
-        return self._result(picture)
-
-    def _prompt(self, frame: int, name: ObjectId) -> Prompt | None:
-        return self.tracks.get(name, ObjectTrack()).prompts.get(frame)
-
-    def _result(self, picture: Frame) -> FrameResult:
-        entries = {name: track.entry(picture.index) for name, track in self.tracks.items()}
-        objects = {name: object_result(entry, self.size) for name, entry in entries.items() if entry is not None}
-        return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(self.tracks)))
+        return picture
 
     def _seek(self, frame: int) -> Frame | None:
         """The frame, or None past the end. Reading goes forward; for an earlier frame it begins again."""

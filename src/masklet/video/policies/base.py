@@ -27,5 +27,5 @@ class MemoryPolicy(Protocol):
     def keep(self, entry: MemoryEntry) -> bool:
         """Whether a tracked frame is remembered."""
 
-    def recall(self, track: ObjectTrack, frame: int) -> Recall:
-        """What a frame attends of an object."""
+    def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
+        """What a frame attends of an object, when the video is followed forward or backward."""

@@ -22,7 +22,7 @@ class PublishedPolicy:
         options: Numbers of the rule of recall.
         ambiguous: Prompts of at most this many points, and frames without a prompt, get the best of three masks.
         stability_delta: A mask is stable if it hardly changes when its threshold moves this far up or down.
-        least_stability: A single mask that is less stable gives way to the best of three.
+        least_stability: A single mask that is less stable gives way to the best of three; 0 keeps the single mask.
     """
 
     options: RecallOptions = dataclasses.field(default_factory=RecallOptions)
@@ -40,8 +40,8 @@ class PublishedPolicy:
     def keep(self, entry: MemoryEntry) -> bool:
         return True
 
-    def recall(self, track: ObjectTrack, frame: int) -> Recall:
-        return published_recall(frame, list(track.prompted), track.tracked, self.options)
+    def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
+        return published_recall(frame, list(track.prompted), track.tracked, self.options, backward=backward)
 
 
 def stability(logits: Tensor, delta: float) -> Tensor:

@@ -1,0 +1,132 @@
+"""Where entries go that are not needed at once: an unnamed file, so that memory stays flat however long the video.
+
+Every entry is written once and never changed, so that an older state of a session still finds its own. The newest
+entries are also kept in memory, because the next frames recall them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from masklet.video.state import MemoryEntry
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an entry lies in the file, and what is small enough to stay in memory."""
+
+    frame: int
+    offset: int
+    lengths: tuple[int, int, int]
+    iou: float
+    presence: float
+    attended: bool
+    backward: bool
+
+
+class EntryStore:
+    """Entries on disk, the newest also in memory.
+
+    Args:
+        device: Where tensors are wanted.
+        recent: How many entries stay in memory.
+    """
+
+    def __init__(self, device: torch.device, recent: int = 256) -> None:
+        self._device = device
+        self._recent = recent
+        self._file = tempfile.TemporaryFile(prefix="masklet-")  # noqa: SIM115, it lives as long as the store
+        self._end = 0
+        self._shapes: tuple[torch.Size, torch.Size, torch.Size] | None = None
+        self._cache: OrderedDict[int, MemoryEntry] = OrderedDict()
+
+    def put(self, entry: MemoryEntry) -> Place:
+        """Keep an entry, and say where."""
+        self._shapes = (entry.memory.shape, entry.pointer.shape, entry.logits.shape)
+        parts = (
+            entry.memory.cpu().contiguous().view(torch.int16).numpy().tobytes(),
+            entry.pointer.float().cpu().numpy().tobytes(),
+            zlib.compress(entry.logits.float().cpu().numpy().tobytes(), level=1),
+        )
+        offset, lengths = self._end, (len(parts[0]), len(parts[1]), len(parts[2]))
+        self._file.seek(offset)
+        self._file.write(b"".join(parts))
+        self._end += sum(lengths)
+        self._remember(offset, entry)
+        return Place(entry.frame, offset, lengths, entry.iou, entry.presence, entry.attended, entry.backward)
+
+    def get(self, place: Place) -> MemoryEntry:
+        """The entry that was put there."""
+        if place.offset in self._cache:
+            self._cache.move_to_end(place.offset)
+            return self._cache[place.offset]
+        assert self._shapes is not None, "nothing was put into this store"
+        self._file.seek(place.offset)
+        memory, pointer, logits = (self._file.read(length) for length in place.lengths)
+        entry = MemoryEntry(
+            frame=place.frame,
+            memory=self._tensor(memory, np.int16, 0).view(torch.bfloat16),
+            pointer=self._tensor(pointer, np.float32, 1),
+            logits=self._tensor(zlib.decompress(logits), np.float32, 2),
+            iou=place.iou,
+            presence=place.presence,
+            attended=place.attended,
+            backward=place.backward,
+        )
+        self._remember(place.offset, entry)
+        return entry
+
+    def close(self) -> None:
+        """Give back the file and the memory."""
+        self._cache.clear()
+        self._file.close()
+
+    def _remember(self, offset: int, entry: MemoryEntry) -> None:
+        self._cache[offset] = entry
+        while len(self._cache) > self._recent:
+            self._cache.popitem(last=False)
+
+    def _tensor(self, data: bytes, dtype: type[np.generic], which: int) -> Tensor:
+        assert self._shapes is not None, "nothing was put into this store"
+        array = np.frombuffer(data, dtype).reshape(self._shapes[which]).copy()
+        return torch.from_numpy(array).to(self._device)
+
+
+class StoredEntries(Mapping[int, MemoryEntry]):
+    """Entries by frame that lie in a store. Immutable: adding one gives another mapping."""
+
+    def __init__(self, store: EntryStore, places: Mapping[int, Place]) -> None:
+        self._store = store
+        self._places = places
+
+    def __getitem__(self, frame: int) -> MemoryEntry:
+        return self._store.get(self._places[frame])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._places
+
+    def adding(self, entry: MemoryEntry) -> StoredEntries:
+        """With one more entry, which takes the place of an older one on its frame."""
+        return StoredEntries(self._store, {**self._places, entry.frame: self._store.put(entry)})
+
+    def without(self, frame: int) -> StoredEntries:
+        """Without a frame, known or not."""
+        return StoredEntries(self._store, {f: place for f, place in self._places.items() if f != frame})
+
+    def nothing(self) -> StoredEntries:
+        """No entries, in the same store."""
+        return StoredEntries(self._store, {})
