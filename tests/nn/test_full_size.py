@@ -17,8 +17,10 @@ from torch import Tensor
 from masklet.checkpoints import Model
 from masklet.nn import VARIANTS, Levels, Network, PromptTokens
 from masklet.prompts import make_prompt, pad_prompts
-from masklet.video import VideoTracker, step
+from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.frames import MEAN, STD
+from masklet.video.policies import PublishedPolicy
+from masklet.video.recall import RecallOptions
 from tests.conftest import GOLDEN, Arrays, read_arrays, read_json
 
 FULL = "full/sam2.1_tiny_1024"
@@ -109,12 +111,13 @@ def test_masks(
     close(decoded.logits[0, candidates, ::8, ::8].clamp(-32, 32), arrays[f"image/{case}/low_res_every8"], 1e-3)
 
 
-def test_video(model: Model, facts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three frames. The reference divides the ages of pointers by what a video of three frames leaves of 15: by 2."""
-    monkeypatch.setattr(step, "LONGEST_AGE", 2)
+def test_video(model: Model, facts: Any) -> None:
+    """Three frames. The reference tells ages as a share of what a video of three frames leaves of 15, which is 2; so
+    does a policy that attends the pointers of three frames."""
+    options = TrackingOptions(policy=PublishedPolicy(RecallOptions(pointers=3)), fill_holes=0)
     arrays = read_arrays(f"{FULL}.npz").arrays
     said = facts["video"]["prompt"]
-    with VideoTracker(GOLDEN / "video/frames", model) as tracker:
+    with VideoTracker(GOLDEN / "video/frames", model, options=options) as tracker:
         tracker.add_points(frame=0, object=1, points=said["points"], labels=said["labels"])
         for result, recorded in zip(tracker.propagate(stop=3), facts["video"]["frames"], strict=True):
             seen, place = result.objects[1], f"video/f{result.frame}"

@@ -55,7 +55,7 @@ def test_a_clear_prompt_gets_the_single_mask(model: Model, levels: Levels) -> No
     pointer."""
     points, labels = HEADS["click_single/points"][0].tolist(), HEADS["click_single/labels"][0].tolist()
     prompt = make_prompt((192, 192), points=points, labels=labels)
-    assert_recorded(answer(model, levels, prompt, (192, 192), ambiguous=0), "click_single")
+    assert_recorded(answer(model, levels, prompt, (192, 192), ambiguous=(0, 0)), "click_single")
 
 
 @pytest.mark.parametrize("case", ["mask_prompt", "empty_mask_prompt"])

@@ -39,12 +39,15 @@ class Recall:
         slots: Their temporal slots: 0 the newest, the last for prompted frames.
         pointers: Frames whose pointers are attended.
         ages: Their distances in frames.
+        longest: The distance of which ages are told as a share. The reference takes what the length of the video
+            leaves of it, so that the same frames give other masks in a shorter video; ours do not depend on the length.
     """
 
     memories: tuple[int, ...] = ()
     slots: tuple[int, ...] = ()
     pointers: tuple[int, ...] = ()
     ages: tuple[int, ...] = ()
+    longest: int = 1
 
 
 def published_recall(
@@ -81,6 +84,7 @@ def published_recall(
         slots=(*(options.slots - 1 for _ in nearest), *(slot for _, slot in recent)),
         pointers=tuple(f for f, _ in steps),
         ages=tuple(age for _, age in steps),
+        longest=max(options.pointers - 1, 1),
     )
 
 

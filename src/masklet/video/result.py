@@ -20,7 +20,7 @@ DOUBTFUL_IOU = 0.5
 """A mask whose predicted IoU is lower is called uncertain."""
 
 LOST_LOGIT = -10.0
-"""Highest logit of a cell that was given to another object, as published."""
+"""Highest logit of a pixel that was given to another object, as published."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +32,14 @@ class ObjectResult:
         size: (height, width) of the frame.
         iou: Predicted intersection over union of the mask, 0..1.
         presence: Probability that the object is in the frame, 0..1.
+        rivals: Logits of the objects to which pixels are lost where they are surer; none if masks may overlap.
     """
 
     logits: NDArray[np.float32]
     size: tuple[int, int]
     iou: float
     presence: float
+    rivals: tuple[NDArray[np.float32], ...] = ()
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -58,9 +60,11 @@ class ObjectResult:
         return "visible" if self.iou >= DOUBTFUL_IOU else "uncertain"
 
     def full_logits(self) -> NDArray[np.float32]:
-        """(H, W) float32: the logits stretched to the frame, bilinear."""
-        height, width = self.size
-        return np.asarray(cv2.resize(self.logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        """(H, W) float32: the logits stretched to the frame, bilinear; at most -10 where a rival is surer."""
+        own = stretched(self.logits, self.size)
+        for rival in self.rivals:
+            own = np.where(stretched(rival, self.size) > own, np.minimum(own, LOST_LOGIT), own)
+        return own
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,25 +124,23 @@ def frame_result(picture: Frame, tracks: Mapping[ObjectId, ObjectTrack], non_ove
     known = {name: track.entry(picture.index) for name, track in tracks.items()}
     entries = {name: entry for name, entry in known.items() if entry is not None}
     logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}
-    if non_overlapping:
-        logits = without_overlaps(logits)
     objects = {
-        name: ObjectResult(logits[name], (height, width), entry.iou, probability(entry.presence))
-        for name, entry in entries.items()
+        name: ObjectResult(
+            logits=own,
+            size=(height, width),
+            iou=entries[name].iou,
+            presence=probability(entries[name].presence),
+            rivals=tuple(logits[other] for other in logits if other != name) if non_overlapping else (),
+        )
+        for name, own in logits.items()
     }
     return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(tracks)))
 
 
-def without_overlaps(logits: Mapping[ObjectId, NDArray[np.float32]]) -> dict[ObjectId, NDArray[np.float32]]:
-    """Each cell to the surest object: the others are at most -10 there, as published."""
-    if len(logits) < 2:
-        return dict(logits)
-    stacked = np.stack(list(logits.values()))
-    surest = stacked.argmax(axis=0)
-    return {
-        name: np.where(surest == number, own, np.minimum(own, LOST_LOGIT)).astype(np.float32)
-        for number, (name, own) in enumerate(logits.items())
-    }
+def stretched(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """(S/4, S/4) -> (H, W), bilinear."""
+    height, width = size
+    return np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def probability(logit: float) -> float:

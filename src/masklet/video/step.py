@@ -34,10 +34,6 @@ GIVEN_LOGIT = 10.0
 MASK_SCALE, MASK_SHIFT = 20.0, -10.0
 """A mask of 0..1 is scaled so before it is remembered, as published."""
 
-LONGEST_AGE = 15
-"""Pointers tell their age as a share of this many frames. The reference divides by what the length of the video
-leaves of it, so that the same frames give other masks in a shorter video; ours do not depend on the length."""
-
 
 @dataclass(frozen=True)
 class Moment:
@@ -196,15 +192,17 @@ def bank(engine: Engine, tracks: Sequence[ObjectTrack], recalls: Sequence[Recall
     """The recalled memories and pointers of a group, stacked."""
     config, device = engine.config, engine.device
     cells, count = config.memory_size, len(tracks)
-    memories = [known(track, f).memory for track, recall in zip(tracks, recalls, strict=True) for f in recall.memories]
-    pointers = [known(track, f).pointer for track, recall in zip(tracks, recalls, strict=True) for f in recall.pointers]
+    members = list(zip(tracks, recalls, strict=True))
+    memories = [known(track, frame).memory for track, recall in members for frame in recall.memories]
+    pointers = [known(track, frame).pointer for track, recall in members for frame in recall.pointers]
+    ages = [[age / recall.longest for age in recall.ages] for recall in recalls]
     blank_memory = torch.zeros(count, 0, config.memory_width, cells, cells, device=device)
     blank_pointer = torch.zeros(count, 0, config.width, device=device)
     return MemoryBank(
         memories=torch.stack(memories).unflatten(0, (count, -1)) if memories else blank_memory,
         slots=torch.tensor([recall.slots for recall in recalls], dtype=torch.int64, device=device),
         pointers=torch.stack(pointers).unflatten(0, (count, -1)) if pointers else blank_pointer,
-        ages=torch.tensor([recall.ages for recall in recalls], dtype=torch.float32, device=device) / LONGEST_AGE,
+        ages=torch.tensor(ages, dtype=torch.float32, device=device),
     )
 
 

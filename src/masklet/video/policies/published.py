@@ -20,19 +20,21 @@ class PublishedPolicy:
 
     Attributes:
         options: Numbers of the rule of recall.
-        ambiguous: Prompts of at most this many points, and frames without a prompt, get the best of three masks.
+        ambiguous: Least and most points of a prompt that gets the best of three masks; a frame without a prompt has 0
+            points, a box has 2.
         stability_delta: A mask is stable if it hardly changes when its threshold moves this far up or down.
         least_stability: A single mask that is less stable gives way to the best of three; 0 keeps the single mask.
     """
 
     options: RecallOptions = dataclasses.field(default_factory=RecallOptions)
-    ambiguous: int = 1
+    ambiguous: tuple[int, int] = (0, 1)
     stability_delta: float = 0.05
     least_stability: float = 0.98
 
     def choose(self, decoded: Decoded, points: Tensor) -> Choice:
         best_of_three = decoded.iou[:, 1:].argmax(dim=1) + 1
-        ambiguous = points <= self.ambiguous
+        least, most = self.ambiguous
+        ambiguous = (points >= least) & (points <= most)
         unstable = stability(decoded.logits[:, 0], self.stability_delta) < self.least_stability
         pointers = torch.where(ambiguous, best_of_three, 0)
         return Choice(torch.where(ambiguous | unstable, best_of_three, 0), pointers)
