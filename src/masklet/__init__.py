@@ -22,7 +22,7 @@ from masklet.errors import (
 
 if TYPE_CHECKING:
     from masklet.checkpoints import build_model, list_models, load_model, save_model
-    from masklet.video import TrackingOptions, VideoTracker
+    from masklet.video import StreamTracker, TrackingOptions, VideoTracker
 
 __version__ = "0.1.0"
 
@@ -35,6 +35,7 @@ __all__ = [
     "MediaError",
     "PromptError",
     "SessionError",
+    "StreamTracker",
     "TrackingOptions",
     "VideoTracker",
     "__version__",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "StreamTracker": "masklet.video",
     "TrackingOptions": "masklet.video",
     "VideoTracker": "masklet.video",
     "build_model": "masklet.checkpoints",

@@ -16,6 +16,7 @@ from masklet.video.policies import PublishedPolicy
 from masklet.video.policies.published import stability
 from masklet.video.state import MemoryEntry, ObjectTrack
 from masklet.video.step import Moment, step
+from masklet.video.store import RecentEntries
 from tests.conftest import read_arrays, small_network
 
 HEADS = read_arrays("small/sam_heads.npz")
@@ -32,7 +33,7 @@ def levels(model: Model) -> Levels:
 
 
 def answer(model: Model, levels: Levels, prompt: Prompt, size: tuple[int, int], **policy: Any) -> MemoryEntry:
-    track = ObjectTrack(prompts={0: prompt})
+    track = ObjectTrack(RecentEntries(window=16), prompts={0: prompt})
     return step(model, levels, {1: track}, Moment(0, size), PublishedPolicy(**policy))[1]
 
 

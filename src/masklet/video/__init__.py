@@ -2,6 +2,7 @@
 
 from masklet.video.options import TrackingOptions
 from masklet.video.result import FrameResult, ObjectResult
+from masklet.video.stream import StreamTracker
 from masklet.video.tracker import VideoTracker
 
-__all__ = ["FrameResult", "ObjectResult", "TrackingOptions", "VideoTracker"]
+__all__ = ["FrameResult", "ObjectResult", "StreamTracker", "TrackingOptions", "VideoTracker"]

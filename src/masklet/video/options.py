@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from masklet.nn import ModelConfig
 from masklet.video.policies import MemoryPolicy, PublishedPolicy
 from masklet.video.recall import RecallOptions
+from masklet.video.step import Moment
 
 PUBLISHED_HOLE = 8 / 256**2
 """Largest hole that is filled as published: 8 of the 256 x 256 cells of a low-resolution mask."""
@@ -33,6 +34,7 @@ class TrackingOptions:
         """The policy, the published one with as many slots as the model has if none was given."""
         return self.policy or PublishedPolicy(RecallOptions(slots=config.memory_frames))
 
-    def hole_for(self, config: ModelConfig) -> int:
-        """The largest hole to fill, in cells of the model's low-resolution mask."""
-        return int(PUBLISHED_HOLE * config.mask_size**2) if self.fill_holes is None else self.fill_holes
+    def moment(self, frame: int, size: tuple[int, int], config: ModelConfig, *, backward: bool = False) -> Moment:
+        """How a frame is to be taken."""
+        hole = int(PUBLISHED_HOLE * config.mask_size**2) if self.fill_holes is None else self.fill_holes
+        return Moment(frame, size, backward, fill_holes=hole, binarise_prompted=self.binarise_prompted)

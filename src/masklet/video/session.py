@@ -8,15 +8,9 @@ from dataclasses import replace
 from masklet.errors import SessionError
 from masklet.prompts import Prompt
 from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
-from masklet.video.store import EntryStore, StoredEntries
 
 Tracks = Mapping[ObjectId, ObjectTrack]
 """The state of a session: what is known of each object, in the order in which they were added."""
-
-
-def new_track(store: EntryStore) -> ObjectTrack:
-    """An object of which nothing is known yet."""
-    return ObjectTrack(tracked=StoredEntries(store, {}))
 
 
 def asking(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
@@ -27,12 +21,12 @@ def asking(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
 def answered(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
     """The object with the answer to a prompt, which conditions all other frames: a correction always counts."""
     prompted = {f: known for f, known in track.prompted.items() if f != entry.frame}
-    return replace(track, prompted={**prompted, entry.frame: entry}, tracked=_stored(track).without(entry.frame))
+    return replace(track, prompted={**prompted, entry.frame: entry}, tracked=track.tracked.without(entry.frame))
 
 
 def followed(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
     """The object with one more frame that the tracker found."""
-    return replace(track, tracked=_stored(track).adding(entry))
+    return replace(track, tracked=track.tracked.adding(entry))
 
 
 def cleared(tracks: Tracks, frame: int, name: ObjectId) -> Tracks:
@@ -44,7 +38,7 @@ def cleared(tracks: Tracks, frame: int, name: ObjectId) -> Tracks:
         raise SessionError(f"object {name!r} has no prompt on frame {frame}; its prompted frames are: {where}")
     prompts = {f: prompt for f, prompt in track.prompts.items() if f != frame}
     prompted = {f: entry for f, entry in track.prompted.items() if f != frame}
-    tracked = track.tracked if prompted else _stored(track).nothing()
+    tracked = track.tracked if prompted else track.tracked.nothing()
     return {**tracks, name: replace(track, prompts=prompts, prompted=prompted, tracked=tracked)}
 
 
@@ -73,13 +67,17 @@ def known_track(tracks: Tracks, name: ObjectId) -> ObjectTrack:
     return tracks[name]
 
 
+def to_follow(tracks: Tracks, frame: int, *, backward: bool = False, only: ObjectId | None = None) -> Tracks:
+    """The objects that are to be followed into a frame."""
+    return {
+        name: track
+        for name, track in tracks.items()
+        if only in (None, name) and can_follow(track, frame, backward=backward)
+    }
+
+
 def can_follow(track: ObjectTrack, frame: int, *, backward: bool) -> bool:
-    """Whether a frame is to be followed: it does not stand already, and lies beyond a frame that stands."""
+    """Whether a frame is to be followed: the object does not stand there already, but stands before it."""
     if frame in track.prompted or not track.prompted:
         return False
     return frame < max(track.prompted) if backward else frame > min(track.prompted)
-
-
-def _stored(track: ObjectTrack) -> StoredEntries:
-    assert isinstance(track.tracked, StoredEntries), "a session keeps what it tracks in a store"
-    return track.tracked

@@ -3,6 +3,7 @@ the old."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -39,6 +40,22 @@ class MemoryEntry:
     backward: bool = False
 
 
+class Entries(Mapping[int, MemoryEntry]):
+    """What was tracked of an object, by frame. Immutable: adding an entry gives another mapping."""
+
+    @abstractmethod
+    def adding(self, entry: MemoryEntry) -> Entries:
+        """With one more entry, which takes the place of an older one on its frame."""
+
+    @abstractmethod
+    def without(self, frame: int) -> Entries:
+        """Without a frame, known or not."""
+
+    @abstractmethod
+    def nothing(self) -> Entries:
+        """No entries, kept in the same way."""
+
+
 @dataclass(frozen=True, eq=False)
 class ObjectTrack:
     """One object: what was said about it, and what came of it.
@@ -49,9 +66,9 @@ class ObjectTrack:
         tracked: Entries that the tracker found, by frame.
     """
 
+    tracked: Entries
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
     prompted: Mapping[int, MemoryEntry] = field(default_factory=dict)
-    tracked: Mapping[int, MemoryEntry] = field(default_factory=dict)
 
     def entry(self, frame: int) -> MemoryEntry | None:
         """What is known of the frame; a person's word goes before the tracker's."""

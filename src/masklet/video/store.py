@@ -1,7 +1,7 @@
-"""Where entries go that are not needed at once: an unnamed file, so that memory stays flat however long the video.
+"""Where entries go, so that memory stays flat however long the video: to an unnamed file, or away.
 
-Every entry is written once and never changed, so that an older state of a session still finds its own. The newest
-entries are also kept in memory, because the next frames recall them.
+In a file every entry is written once and never changed, so that an older state of a session still finds its own. The
+newest entries are also kept in memory, because the next frames recall them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from masklet.video.state import MemoryEntry
+from masklet.video.state import Entries, MemoryEntry
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,39 @@ class EntryStore:
         return torch.from_numpy(array).to(self._device)
 
 
-class StoredEntries(Mapping[int, MemoryEntry]):
-    """Entries by frame that lie in a store. Immutable: adding one gives another mapping."""
+class RecentEntries(Entries):
+    """The entries of the last frames, in memory; older ones are forgotten."""
 
-    def __init__(self, store: EntryStore, places: Mapping[int, Place]) -> None:
+    def __init__(self, window: int, entries: Mapping[int, MemoryEntry] | None = None) -> None:
+        self._window = window
+        self._entries = entries or {}
+
+    def __getitem__(self, frame: int) -> MemoryEntry:
+        return self._entries[frame]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def adding(self, entry: MemoryEntry) -> RecentEntries:
+        recent = {f: known for f, known in self._entries.items() if f > entry.frame - self._window}
+        return RecentEntries(self._window, {**recent, entry.frame: entry})
+
+    def without(self, frame: int) -> RecentEntries:
+        return RecentEntries(self._window, {f: entry for f, entry in self._entries.items() if f != frame})
+
+    def nothing(self) -> RecentEntries:
+        return RecentEntries(self._window)
+
+
+class StoredEntries(Entries):
+    """Entries that lie in a store."""
+
+    def __init__(self, store: EntryStore, places: Mapping[int, Place] | None = None) -> None:
         self._store = store
-        self._places = places
+        self._places = places or {}
 
     def __getitem__(self, frame: int) -> MemoryEntry:
         return self._store.get(self._places[frame])
@@ -120,13 +147,10 @@ class StoredEntries(Mapping[int, MemoryEntry]):
         return frame in self._places
 
     def adding(self, entry: MemoryEntry) -> StoredEntries:
-        """With one more entry, which takes the place of an older one on its frame."""
         return StoredEntries(self._store, {**self._places, entry.frame: self._store.put(entry)})
 
     def without(self, frame: int) -> StoredEntries:
-        """Without a frame, known or not."""
         return StoredEntries(self._store, {f: place for f, place in self._places.items() if f != frame})
 
     def nothing(self) -> StoredEntries:
-        """No entries, in the same store."""
-        return StoredEntries(self._store, {})
+        return StoredEntries(self._store)

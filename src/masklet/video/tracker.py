@@ -22,9 +22,9 @@ from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Rem
 from masklet.video.frames import frame_tensor
 from masklet.video.options import TrackingOptions
 from masklet.video.result import FrameResult, frame_result
-from masklet.video.state import ObjectId
+from masklet.video.state import ObjectId, ObjectTrack
 from masklet.video.step import Moment, step
-from masklet.video.store import EntryStore
+from masklet.video.store import EntryStore, StoredEntries
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -273,7 +273,7 @@ class VideoTracker:
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
         picture = self._picture(frame)
-        track = session.asking(self.tracks.get(name) or session.new_track(self._store), frame, prompt)
+        track = session.asking(self.tracks.get(name) or ObjectTrack(StoredEntries(self._store)), frame, prompt)
         entry = step(self.engine, self._encode(picture), {name: track}, self._moment(frame), self.policy)[name]
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: session.answered(track, entry)})
         return self._result(picture)
@@ -308,11 +308,7 @@ class VideoTracker:
     @torch.inference_mode()
     def _follow_into(self, picture: Frame, backward: bool, only: ObjectId | None) -> None:
         frame = picture.index
-        moving = {
-            name: track
-            for name, track in self.tracks.items()
-            if only in (None, name) and session.can_follow(track, frame, backward=backward)
-        }
+        moving = session.to_follow(self.tracks, frame, backward=backward, only=only)
         if not moving:
             return
         entries = step(self.engine, self._encode(picture), moving, self._moment(frame, backward), self.policy)
@@ -320,8 +316,7 @@ class VideoTracker:
         self.tracks = {**self.tracks, **kept}
 
     def _moment(self, frame: int, backward: bool = False) -> Moment:
-        fill = self.options.hole_for(self.engine.config)
-        return Moment(frame, self.size, backward, fill, self.options.binarise_prompted)
+        return self.options.moment(frame, self.size, self.engine.config, backward=backward)
 
     def _result(self, picture: Frame) -> FrameResult:
         return frame_result(picture, self.tracks, self.options.non_overlapping)

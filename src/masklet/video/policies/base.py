@@ -21,6 +21,10 @@ class Choice(NamedTuple):
 class MemoryPolicy(Protocol):
     """Choose, keep, recall."""
 
+    @property
+    def window(self) -> int:
+        """How many frames back a tracked frame may be recalled; a stream forgets older ones."""
+
     def choose(self, decoded: Decoded, points: Tensor) -> Choice:
         """Which candidates count. points (N,): how many points each prompt has, a box's corners counted."""
 

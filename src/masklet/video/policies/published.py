@@ -31,6 +31,10 @@ class PublishedPolicy:
     stability_delta: float = 0.05
     least_stability: float = 0.98
 
+    @property
+    def window(self) -> int:
+        return max(self.options.pointers, self.options.slots * self.options.stride)
+
     def choose(self, decoded: Decoded, points: Tensor) -> Choice:
         best_of_three = decoded.iou[:, 1:].argmax(dim=1) + 1
         least, most = self.ambiguous

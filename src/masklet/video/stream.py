@@ -1,0 +1,146 @@
+"""The stream tracker: frames come one by one, no end is known, and memory is bounded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from os import PathLike
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.checkpoints import load_model
+from masklet.engines.base import Engine
+from masklet.errors import MediaError, SessionError
+from masklet.media.source import Frame
+from masklet.nn import Levels
+from masklet.prompts import Prompt, make_prompt, merge_prompts
+from masklet.video import session
+from masklet.video.frames import frame_tensor
+from masklet.video.options import TrackingOptions
+from masklet.video.result import FrameResult, frame_result
+from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
+from masklet.video.step import step
+from masklet.video.store import RecentEntries
+
+
+class StreamTracker:
+    """Follow objects through frames as they come.
+
+        stream = masklet.StreamTracker()
+        stream.step(first_image)
+        stream.add_box(object="cup", box=(40, 60, 220, 240))
+        for image in camera:
+            mask = stream.step(image).objects["cup"].mask
+
+    Gives exactly what `VideoTracker` gives forward, and keeps only what later frames can recall: prompted frames and a
+    window of recent ones.
+
+    Args:
+        model: Name, path, `Model`, or any engine.
+        device: Where to run; the best there is if not given. Only for a name or a path.
+        options: How to track.
+        clock: Gives the time of a frame in seconds; by default the seconds since the first one.
+
+    Raises:
+        CheckpointError: The model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | Engine = "nano",
+        *,
+        device: str | torch.device | None = None,
+        options: TrackingOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
+        self.options = options or TrackingOptions()
+        self.policy = self.options.policy_for(self.engine.config)
+        self.tracks: session.Tracks = {}
+        self._clock = clock
+        self._began: float | None = None
+        self._frame: Frame | None = None
+        self._levels: Levels | None = None
+
+    @torch.inference_mode()
+    def step(self, image: NDArray[np.uint8]) -> FrameResult:
+        """Follow all objects into the next frame.
+
+        Args:
+            image: uint8 (H, W, 3), RGB; all frames are of one size.
+
+        Raises:
+            MediaError: The image is no such array, or of another size than the first.
+        """
+        self._frame = self._next(image)
+        self._levels = None
+        moving = session.to_follow(self.tracks, self._frame.index)
+        if moving:
+            for name, entry in self._step(moving).items():
+                self.tracks = {**self.tracks, name: session.followed(moving[name], entry)}
+        return self._result()
+
+    def add_points(self, *, object: ObjectId, points: ArrayLike, labels: ArrayLike | None = None) -> FrameResult:
+        """Click on an object in the newest frame: (x, y) in pixels; labels 1 include, 0 exclude.
+
+        Raises:
+            SessionError: No frame came yet.
+            PromptError: The points make no sense for the picture.
+        """
+        return self._prompt(object, make_prompt(self._size(), points=points, labels=labels))
+
+    def add_box(self, *, object: ObjectId, box: ArrayLike) -> FrameResult:
+        """Draw a box (x0, y0, x1, y1) around an object in the newest frame. Raises as `add_points`."""
+        return self._prompt(object, make_prompt(self._size(), box=box))
+
+    def add_mask(self, *, object: ObjectId, mask: ArrayLike) -> FrameResult:
+        """Give an object's mask in the newest frame, bool (H, W). Raises as `add_points`."""
+        return self._prompt(object, make_prompt(self._size(), mask=mask))
+
+    def remove(self, object: ObjectId) -> None:
+        """Remove an object. Raises `SessionError` if there is none of that name."""
+        self.tracks = session.removed(self.tracks, object)
+
+    def _next(self, image: NDArray[np.uint8]) -> Frame:
+        came: object = image
+        if not isinstance(came, np.ndarray):
+            raise MediaError(f"the frame is a {type(came).__name__}; give a uint8 array (height, width, 3), RGB")
+        if came.dtype != np.uint8 or came.ndim != 3 or came.shape[2] != 3:
+            raise MediaError(f"the frame is {came.dtype} {came.shape}; give a uint8 array (height, width, 3), RGB")
+        if self._frame is not None and image.shape != self._frame.image.shape:
+            raise MediaError(
+                f"the frame is {image.shape[1]} x {image.shape[0]} and the stream began with "
+                f"{self._frame.image.shape[1]} x {self._frame.image.shape[0]}; begin a new stream for another size"
+            )
+        now = self._clock()
+        self._began = now if self._began is None else self._began
+        return Frame(0 if self._frame is None else self._frame.index + 1, now - self._began, image)
+
+    @torch.inference_mode()
+    def _prompt(self, name: ObjectId, new: Prompt) -> FrameResult:
+        frame = self._newest().index
+        track = self.tracks.get(name) or ObjectTrack(RecentEntries(self.policy.window))
+        asked = session.asking(track, frame, merge_prompts(track.prompts.get(frame), new))
+        self.tracks = {**self.tracks, name: session.answered(asked, self._step({name: asked})[name])}
+        return self._result()
+
+    def _step(self, tracks: session.Tracks) -> dict[ObjectId, MemoryEntry]:
+        picture = self._newest()
+        if self._levels is None:
+            self._levels = self.engine.encode_image(frame_tensor(picture.image, self.engine))
+        moment = self.options.moment(picture.index, self._size(), self.engine.config)
+        return step(self.engine, self._levels, tracks, moment, self.policy)
+
+    def _newest(self) -> Frame:
+        if self._frame is None:
+            raise SessionError("no frame came yet; call step with the first image before prompting")
+        return self._frame
+
+    def _size(self) -> tuple[int, int]:
+        height, width = self._newest().image.shape[:2]
+        return height, width
+
+    def _result(self) -> FrameResult:
+        return frame_result(self._newest(), self.tracks, self.options.non_overlapping)

@@ -1,0 +1,86 @@
+"""A stream gives what a video gives forward, in bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from masklet.checkpoints import Model
+from masklet.errors import MediaError, SessionError
+from masklet.media.source import open_video
+from masklet.video import StreamTracker, VideoTracker
+from tests.conftest import GOLDEN, small_network
+
+CLIP = GOLDEN / "video/frames"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model("golden-small", small_network())
+
+
+def test_a_stream_is_a_video_forward(model: Model) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=0, object=1, points=[(135, 27)])
+        tracker.add_box(frame=4, object="b", box=(28, 4, 74, 50))
+        whole = list(tracker.propagate())
+    stream = StreamTracker(model)
+    with open_video(CLIP) as source:
+        for frame, expected in zip(source, whole, strict=True):
+            seen = stream.step(frame.image)
+            if frame.index == 0:
+                seen = stream.add_points(object=1, points=[(135, 27)])
+            if frame.index == 4:
+                seen = stream.add_box(object="b", box=(28, 4, 74, 50))
+            assert seen.frame == expected.frame
+            assert list(seen.objects) == list(expected.objects)
+            for name, result in seen.objects.items():
+                np.testing.assert_allclose(result.logits, expected.objects[name].logits, atol=1e-2, rtol=0)
+
+
+def test_memory_is_bounded(model: Model) -> None:
+    stream = StreamTracker(model)
+    images = [frame.image for frame in open_video(CLIP)]
+    stream.step(images[0])
+    stream.add_points(object=1, points=[(135, 27)])
+    kept = []
+    for image in images[1:] + images:
+        stream.step(image)
+        kept.append(len(stream.tracks[1].tracked))
+    assert max(kept) == kept[-1] <= 16
+
+
+def test_times_are_told_by_the_clock(model: Model) -> None:
+    ticks = iter([5.0, 5.5, 7.0])
+    stream = StreamTracker(model, clock=lambda: next(ticks))
+    image = np.zeros((20, 30, 3), np.uint8)
+    assert [stream.step(image).time for _ in range(3)] == [0.0, 0.5, 2.0]
+
+
+def test_prompting_before_the_first_frame_is_refused(model: Model) -> None:
+    with pytest.raises(SessionError, match="no frame came yet"):
+        StreamTracker(model).add_points(object=1, points=[(1, 1)])
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), "frame.png"])
+def test_what_is_no_frame_is_refused(model: Model, image: object) -> None:
+    with pytest.raises(MediaError, match=r"give a uint8 array \(height, width, 3\), RGB"):
+        StreamTracker(model).step(image)  # type: ignore[arg-type]
+
+
+def test_another_size_is_refused(model: Model) -> None:
+    stream = StreamTracker(model)
+    stream.step(np.zeros((20, 30, 3), np.uint8))
+    with pytest.raises(MediaError, match="the frame is 40 x 20 and the stream began with 30 x 20"):
+        stream.step(np.zeros((20, 40, 3), np.uint8))
+
+
+def test_a_removed_object_is_gone(model: Model) -> None:
+    stream = StreamTracker(model)
+    image = np.full((20, 30, 3), 90, np.uint8)
+    stream.step(image)
+    stream.add_box(object=1, box=(2, 2, 20, 18))
+    stream.remove(1)
+    assert not stream.step(image).objects
+    with pytest.raises(SessionError, match="there is no object 1; known objects: none yet"):
+        stream.remove(1)
