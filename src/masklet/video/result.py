@@ -14,10 +14,8 @@ from PIL import Image
 
 from masklet.masks.draw import draw_overlay
 from masklet.media.source import Frame
+from masklet.video.doubt import DOUBTFUL_IOU, Reason, reasons
 from masklet.video.state import ObjectId, ObjectTrack
-
-DOUBTFUL_IOU = 0.5
-"""A mask whose predicted IoU is lower is called uncertain."""
 
 LOST_LOGIT = -10.0
 """Highest logit of a pixel that was given to another object, as published."""
@@ -32,6 +30,7 @@ class ObjectResult:
         size: (height, width) of the frame.
         iou: Predicted intersection over union of the mask, 0..1.
         presence: Probability that the object is in the frame, 0..1.
+        needs_prompt: Why a person should look, or None.
         rivals: Logits of the objects to which pixels are lost where they are surer; none if masks may overlap.
     """
 
@@ -39,6 +38,7 @@ class ObjectResult:
     size: tuple[int, int]
     iou: float
     presence: float
+    needs_prompt: Reason | None = None
     rivals: tuple[NDArray[np.float32], ...] = ()
 
     @property
@@ -86,6 +86,11 @@ class FrameResult:
     indices: Mapping[ObjectId, int]
 
     @property
+    def needs_prompt(self) -> dict[ObjectId, Reason]:
+        """The objects at which a person should look, and why."""
+        return {name: result.needs_prompt for name, result in self.objects.items() if result.needs_prompt is not None}
+
+    @property
     def size(self) -> tuple[int, int]:
         """(height, width)"""
         height, width = self.image.shape[:2]
@@ -124,12 +129,14 @@ def frame_result(picture: Frame, tracks: Mapping[ObjectId, ObjectTrack], non_ove
     known = {name: track.entry(picture.index) for name, track in tracks.items()}
     entries = {name: entry for name, entry in known.items() if entry is not None}
     logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}
+    doubts = reasons(tracks, picture.index)
     objects = {
         name: ObjectResult(
             logits=own,
             size=(height, width),
             iou=entries[name].iou,
             presence=probability(entries[name].presence),
+            needs_prompt=doubts.get(name),
             rivals=tuple(logits[other] for other in logits if other != name) if non_overlapping else (),
         )
         for name, own in logits.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from types import TracebackType
@@ -28,6 +28,19 @@ from masklet.video.store import EntryStore, StoredEntries
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Frames to follow, and in which direction; `stop` is left out, None is the end of the video."""
+
+    first: int
+    stop: int | None
+    backward: bool
+
+    @property
+    def end(self) -> int | None:
+        return -1 if self.backward and self.stop is None else self.stop
 
 
 @dataclass
@@ -136,6 +149,7 @@ class VideoTracker:
         *,
         direction: Literal["forward", "backward", "both"] = "forward",
         only: ObjectId | None = None,
+        stop_when_unsure: bool = False,
     ) -> Iterator[FrameResult]:
         """Follow objects through the video.
 
@@ -145,6 +159,7 @@ class VideoTracker:
                 beginning. With "both" it bounds the forward pass.
             direction: "both" goes backward from `start` first, then forward from it.
             only: Follow this object alone; the others stay as they are.
+            stop_when_unsure: End with the first frame on which an object needs a prompt.
 
         Yields:
             One result for each frame, as soon as it is there. Going forward an object is followed from its first
@@ -160,11 +175,12 @@ class VideoTracker:
         if not prompted:
             raise SessionError("no object is prompted; call add_points, add_box or add_mask before propagate")
         first = start if start is not None else max(prompted) if direction == "backward" else min(prompted)
-        if direction == "forward":
-            return self._follow(first, stop, backward=False, only=only)
-        if direction == "backward":
-            return self._follow(first, stop, backward=True, only=only)
-        return self._follow_both(first, stop, only)
+        passes = {
+            "forward": (_Range(first, stop, backward=False),),
+            "backward": (_Range(first, stop, backward=True),),
+            "both": (_Range(first, None, backward=True), _Range(first, stop, backward=False)),
+        }
+        return self._follow_all(passes[direction], only, stop_when_unsure)
 
     def result(self, frame: int) -> FrameResult:
         """What is known of a frame now. Objects of which nothing is known there are left out.
@@ -240,7 +256,7 @@ class VideoTracker:
                     self.lock(frame)
                 case Followed(first, last, backward, only):
                     stop = last - 1 if backward else last + 1
-                    for _ in self._follow(first, stop, backward=backward, only=only):
+                    for _ in self._follow(_Range(first, stop, backward), only):
                         pass
 
     def close(self) -> None:
@@ -278,22 +294,27 @@ class VideoTracker:
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: session.answered(track, entry)})
         return self._result(picture)
 
-    def _follow_both(self, start: int, stop: int | None, only: ObjectId | None) -> Iterator[FrameResult]:
-        yield from self._follow(start, None, backward=True, only=only)
-        yield from self._follow(start, stop, backward=False, only=only)
+    def _follow_all(
+        self, passes: Sequence[_Range], only: ObjectId | None, stop_when_unsure: bool
+    ) -> Iterator[FrameResult]:
+        for range in passes:
+            for result in self._follow(range, only):
+                yield result
+                if stop_when_unsure and result.needs_prompt:
+                    return
 
-    def _follow(self, start: int, stop: int | None, *, backward: bool, only: ObjectId | None) -> Iterator[FrameResult]:
+    def _follow(self, range: _Range, only: ObjectId | None) -> Iterator[FrameResult]:
         """One pass. It is recorded when it ends, is stopped, or is interrupted by another event."""
-        frame, end, mine = start, -1 if backward and stop is None else stop, None
+        frame, mine = range.first, None
         try:
-            while frame != end and (picture := self._seek(frame)) is not None:
+            while frame != range.end and (picture := self._seek(frame)) is not None:
                 if mine is None or self._pass is not mine:
                     self._settle()
-                    mine = self._pass = _Pass(self.tracks, frame, backward, only)
-                self._follow_into(picture, backward, only)
+                    mine = self._pass = _Pass(self.tracks, frame, range.backward, only)
+                self._follow_into(picture, range.backward, only)
                 mine.last = frame
                 yield self._result(picture)
-                frame += -1 if backward else 1
+                frame += -1 if range.backward else 1
         finally:
             if self._pass is mine:
                 self._settle()
