@@ -37,12 +37,14 @@ class EntryStore:
 
     Args:
         device: Where tensors are wanted.
+
+    Attributes:
         recent: How many entries stay in memory.
     """
 
-    def __init__(self, device: torch.device, recent: int = 256) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.recent = 32
         self._device = device
-        self._recent = recent
         self._file = tempfile.TemporaryFile(prefix="masklet-")  # noqa: SIM115, it lives as long as the store
         self._end = 0
         self._shapes: tuple[torch.Size, torch.Size, torch.Size] | None = None
@@ -91,7 +93,7 @@ class EntryStore:
 
     def _remember(self, offset: int, entry: MemoryEntry) -> None:
         self._cache[offset] = entry
-        while len(self._cache) > self._recent:
+        while len(self._cache) > self.recent:
             self._cache.popitem(last=False)
 
     def _tensor(self, data: bytes, dtype: type[np.generic], which: int) -> Tensor:

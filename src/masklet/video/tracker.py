@@ -292,6 +292,7 @@ class VideoTracker:
         track = session.asking(self.tracks.get(name) or ObjectTrack(StoredEntries(self._store)), frame, prompt)
         entry = step(self.engine, self._encode(picture), {name: track}, self._moment(frame), self.policy)[name]
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: session.answered(track, entry)})
+        self._store.recent = 2 * self.policy.window * len(self.tracks)
         return self._result(picture)
 
     def _follow_all(
