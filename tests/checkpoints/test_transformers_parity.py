@@ -99,9 +99,9 @@ class Pair:
         self.levels = Levels(*(level[:1] for level in self.ours.encode_image(self.pictures)))
 
 
-def randomise(model: torch.nn.Module) -> None:
+def randomise(model: torch.nn.Module, seed: int = 0) -> None:
     """Numbers that make every part of the network matter, norms near one, and no part explode."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     state = model.state_dict()
     for key, tensor in state.items():
         noise = torch.randn(tensor.shape, generator=generator)
