@@ -5,10 +5,10 @@ Listing needs no torch; the other names are resolved on first use.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from masklet.checkpoints.registry import ModelInfo, list_models
+from masklet.lazy import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints.build import build_model
@@ -26,14 +26,4 @@ _LAZY = {
 }
 """Name -> the module that has it."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'masklet.checkpoints' has no attribute {name!r}", name=name)
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value  # the next look-up does not come here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+__getattr__, __dir__ = resolver(__name__, _LAZY)

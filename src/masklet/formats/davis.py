@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +15,36 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing, unwritable
+from masklet.formats.base import MOST_NUMBER, Facts, FrameLike, FrameMasks, index_map
+from masklet.formats.numbered import numbered_files, open_png
+from masklet.formats.registry import Sink, reads, writes
 from masklet.masks.palette import PALETTE
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+@writes("davis", suffixes=(), help="a palette PNG per frame, as in DAVIS; objects 1 to 254, no overlap")
+@contextmanager
+def write_davis(path: Path, facts: Facts) -> Iterator[Sink]:
+    """PATH/00000.png ...; each file is whole as soon as it is there. Where masks overlap, the surer one is kept."""
+    with IndexPngWriter(path, facts.size) as pictures:
+
+        def write(result: FrameLike) -> None:
+            pictures.write(result.frame, index_map(result))
+
+        yield write
+
+
+@reads("davis")
+def read_davis(path: Path) -> Iterator[FrameMasks]:
+    """Masks of each frame by number; 255, "unknown", is no object. Raises FormatError for a folder without PNGs."""
+    if not path.is_dir() or not (files := numbered_files(path)):
+        raise FormatError(f"{path} is no folder with PNGs such as 00000.png; give one with index PNGs")
+    for frame, file in files.items():
+        indices = read_index_png(file)
+        numbers = [int(number) for number in np.unique(indices) if 1 <= number <= MOST_NUMBER]
+        yield FrameMasks(frame, {number: indices == number for number in numbers})
 
 
 class IndexPngWriter:
@@ -71,18 +99,4 @@ def read_index_png(path: str | PathLike[str]) -> NDArray[np.uint8]:
 
     Raises FormatError if the file is missing, damaged, or holds colours in place of indices.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FormatError(f"there is no file at {path}; give the path of an index PNG")
-    try:
-        with Image.open(path) as picture:
-            mode = picture.mode
-            indices = np.array(picture)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's, for damaged files
-        raise FormatError(f"{path.name} cannot be read as a PNG: {error}; give another copy") from error
-    if mode not in ("P", "L", "1"):
-        raise FormatError(
-            f"{path.name} is a picture of the kind {mode}; an index mask is a palette PNG or a grey one of 8 bits, "
-            "whose pixel values are the objects' indices"
-        )
-    return indices.astype(np.uint8)
+    return open_png(Path(path)).astype(np.uint8)

@@ -6,9 +6,9 @@ without importing it.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from masklet.lazy import resolver
 from masklet.nn.config import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig
 
 if TYPE_CHECKING:
@@ -37,14 +37,4 @@ _LAZY = {
 }
 """Name -> the module that has it."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'masklet.nn' has no attribute {name!r}", name=name)
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value  # the next look-up does not come here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+__getattr__, __dir__ = resolver(__name__, _LAZY)

@@ -1,0 +1,194 @@
+"""Frames into a video file: the common part of overlays, cut-outs and changed backgrounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.codec.codec import UnknownCodecError
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from masklet.errors import FormatError
+from masklet.formats.atomic import replacing
+from masklet.formats.base import Facts, FrameLike
+from masklet.formats.sound import Sound, SoundTrack, open_sound
+
+BT709 = 1
+"""The colours of high definition: the number of its matrix, primaries and transfer alike (ISO/IEC 23091-2)."""
+
+FINE_CLOCK = Fraction(1, 90_000)
+"""Seconds of a tick where frames keep their own times."""
+
+NOMINAL_RATE = 24
+"""Frames a second that an encoder is told where nothing says them."""
+
+
+@dataclass(frozen=True)
+class FilmKind:
+    """A kind of video file.
+
+    container  FFmpeg's name of it
+    encoders   encoders and their options, the best first; the first that this FFmpeg has is taken
+    pixels     FFmpeg's name of the pixels in the file
+    sound      what becomes of the sound
+    even       True if both sides must be even: an odd one gets its last row or column twice
+    metadata   of the video stream
+    """
+
+    container: str
+    encoders: Mapping[str, Mapping[str, str]]
+    pixels: str
+    sound: SoundTrack
+    even: bool = True
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def encoder(self) -> str:
+        """The first encoder that this FFmpeg has. Raises FormatError if there is none."""
+        for name in self.encoders:
+            try:
+                av.Codec(name, "w")
+            except UnknownCodecError:
+                continue
+            return name
+        names = ", ".join(self.encoders)
+        raise FormatError(f"this build of FFmpeg has none of the encoders {names}; install PyAV from PyPI")
+
+
+class Film:
+    """A video file while it is written; made by `open_film`."""
+
+    def __init__(self, path: Path, container: OutputContainer, stream: VideoStream, kind: FilmKind) -> None:
+        self.frame_count = 0
+        self._path = path
+        self._container = container
+        self._stream = stream
+        self._kind = kind
+        self._tick = Fraction(0)
+        self._last_ticks = -1
+        self._frame_seconds = 0.0
+        self._sound: Sound | None = None
+
+    def write(self, image: NDArray[np.uint8], seconds: float, source_time: float = 0.0) -> None:
+        """Append a frame.
+
+        image        uint8 (H, W, 3) RGB, or (H, W, 4) with alpha that is not multiplied in
+        seconds      when the film shows it; the first frame's is 0
+        source_time  of the first frame, in seconds of the source: there the sound begins
+
+        Raises FormatError if the frame's time is not after the last one's.
+        """
+        ticks = round(Fraction(seconds) / self._tick)
+        if ticks <= self._last_ticks:
+            last = float(self._last_ticks * self._tick)
+            raise FormatError(
+                f"{self._path.name} got a frame for {seconds:.3f} s after one for {last:.3f} s; "
+                "a film is written in the order of its frames: write a project first, then convert it"
+            )
+        if self._sound:
+            if self.frame_count == 0:
+                self._sound.begin(source_time)
+            self._sound.mux_until(seconds)
+        height, width = image.shape[:2]
+        if self._kind.even:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        layout = "rgba" if image.shape[2] == 4 else "rgb24"
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=layout).reformat(
+            format=self._kind.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        picture.pts, picture.time_base = ticks, self._tick
+        self._container.mux(self._stream.encode(picture))
+        self._frame_seconds = seconds
+        self._last_ticks = ticks
+        self.frame_count += 1
+
+    def start(self, tick: Fraction, sound: Sound | None) -> None:
+        """Open the file: what is wrong with the path shows now."""
+        self._tick, self._sound = tick, sound
+        self._container.start_encoding()
+
+    def finish(self, frame_seconds: float) -> None:
+        """Write what the encoder holds back, and the sound of the last frame. FormatError if no frame came."""
+        if self.frame_count == 0:
+            raise FormatError(f"no frame was written to {self._path}; a video needs one or more")
+        self._container.mux(self._stream.encode(None))
+        if self._sound:
+            self._sound.mux_until(self._frame_seconds + frame_seconds)
+
+
+@contextmanager
+def open_film(
+    path: Path, size: tuple[int, int], rate: float | Fraction | None, kind: FilmKind, audio_from: Path | None = None
+) -> Iterator[Film]:
+    """A film that appears under its name when the block ends cleanly; FFmpeg's errors leave it as FormatError."""
+    if rate is not None and not 0 < rate <= 1000:
+        raise FormatError(f"rate is {rate}; give frames a second, such as 24")
+    exact = Fraction(rate).limit_denominator(1001) if rate else None  # 29.97003 becomes 30000/1001
+    with replacing(path) as temporary:
+        try:
+            with av.open(str(temporary), "w", format=kind.container) as container:
+                stream = _add_stream(container, size, exact, kind)
+                film = Film(path, container, stream, kind)
+                with open_sound(audio_from, container, kind.sound) as sound:
+                    film.start(1 / exact if exact else FINE_CLOCK, sound)
+                    yield film
+                    film.finish(float(1 / (exact or NOMINAL_RATE)))
+        except av.FFmpegError as error:
+            raise FormatError(
+                f"{path} cannot be written: {error.strerror}; give a path in a folder that exists and has room"
+            ) from error
+
+
+@dataclass
+class FilmClock:
+    """Times of frames in a film that begins with the first frame that comes."""
+
+    facts: Facts
+    first: FrameLike | None = None
+
+    def seconds(self, result: FrameLike) -> float:
+        """At the source's rate by the frame's number; where no rate is told, by the frame's own time."""
+        self.first = self.first or result
+        if self.facts.rate:
+            rate = Fraction(self.facts.rate).limit_denominator(1001)
+            return float((result.frame - self.first.frame) / rate)
+        return result.time - self.first.time
+
+    def source_time(self) -> float:
+        """Seconds of the source at the film's begin."""
+        assert self.first is not None, "asked after the first frame"
+        return self.first.time
+
+
+def picture_of(result: FrameLike) -> NDArray[np.uint8]:
+    """The frame's picture. Raises FormatError if it is not at hand."""
+    if result.image is None:
+        raise FormatError(f"frame {result.frame} comes without its picture, which this format shows; give the video")
+    return result.image
+
+
+def _add_stream(
+    container: OutputContainer, size: tuple[int, int], rate: Fraction | None, kind: FilmKind
+) -> VideoStream:
+    height, width = size
+    name = kind.encoder()
+    stream: Any = container.add_stream(name, rate=rate or NOMINAL_RATE, options=dict(kind.encoders[name]))
+    assert isinstance(stream, VideoStream), f"{name} is a video encoder"
+    odd = 1 if kind.even else 0
+    stream.width, stream.height, stream.pix_fmt = width + odd * (width % 2), height + odd * (height % 2), kind.pixels
+    # Said in the file, as players otherwise guess the colours from the picture's size.
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = ColorRange.MPEG
+    if rate is None:
+        context.time_base = FINE_CLOCK
+    stream.metadata.update(kind.metadata)
+    return stream

@@ -1,0 +1,78 @@
+"""MOTS: a text of lines `frame id class height width rle`, as the MOTS and KITTI-MOTS challenges take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import FormatError
+from masklet.formats.atomic import replacing
+from masklet.formats.base import Facts, FrameLike, FrameMasks, MaskOnly, ObjectId, PlainFrame, check_numbers, surest
+from masklet.formats.registry import Sink, reads, writes
+from masklet.formats.spool import spooled
+from masklet.masks.rle import Rle, decode_rle, rle_area
+
+CLASS = 1
+"""The class that is written; the challenges call it "car". An id is 1000 times the class and the object's number."""
+
+
+@writes("mots", suffixes=(".txt",), help="MOTS text: a line per mask; objects 1 to 999, no overlap")
+@contextmanager
+def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
+    """Lines in the order of frames. Where masks overlap, the surer one is kept; empty masks have no line."""
+    height, width = facts.size
+    with spooled(path, facts.size) as spool:
+        yield lambda result: spool.add(_apart(result))
+        with replacing(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+            for frame in spool.frames():
+                for name, item in spool.masks(frame).items():
+                    if rle_area(item.rle):
+                        number = 1000 * CLASS + spool.indices[name]
+                        file.write(f"{frame} {number} {CLASS} {height} {width} {item.rle.counts}\n")
+
+
+def _apart(result: FrameLike) -> FrameLike:
+    """The frame with masks that do not overlap, as the format demands."""
+    check_numbers(result, most=999, instead="coco, sav or project")
+    numbers = surest(result)
+    objects: dict[ObjectId, MaskOnly] = {
+        name: MaskOnly(numbers == result.indices[name], item.iou, item.presence)
+        for name, item in result.objects.items()
+    }
+    return PlainFrame(result.frame, result.time, result.size, objects, result.indices)
+
+
+@reads("mots")
+def read_mots(path: Path) -> Iterator[FrameMasks]:
+    """Masks of each frame that has any: ids 1001 to 1999 as 1 to 999, all others as they are; 10000 is passed over."""
+    try:
+        text = path.read_text("ascii")
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read: {error.strerror}; give the path of a MOTS text") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path.name} is no MOTS text: {error}; give another copy") from error
+    frames: dict[int, dict[int, Rle]] = {}
+    for count, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        frame, number, rle = _parsed(line, f"line {count} of {path.name}")
+        if number != 10_000:  # a region to be left out of scores
+            frames.setdefault(frame, {})[number - 1000 if 1000 < number < 2000 else number] = rle
+    for frame in sorted(frames):
+        yield FrameMasks(frame, _decoded(frames[frame]))
+
+
+def _parsed(line: str, place: str) -> tuple[int, int, Rle]:
+    fields = line.split()
+    if len(fields) != 6 or not all(field.isdigit() and len(field) < 10 for field in fields[:5]):
+        raise FormatError(f"{place} is not `frame id class height width rle`; is the file cut short?")
+    frame, number, _, height, width = (int(field) for field in fields[:5])
+    return frame, number, Rle((height, width), fields[5])
+
+
+def _decoded(masks: dict[int, Rle]) -> dict[ObjectId, NDArray[np.bool_]]:
+    return {number: decode_rle(rle) for number, rle in masks.items()}

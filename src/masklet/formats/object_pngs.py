@@ -1,0 +1,93 @@
+"""One folder for each object, with a black and white PNG for each frame: masks may overlap, and there is no limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from masklet.errors import FormatError
+from masklet.formats.atomic import replacing, unwritable
+from masklet.formats.base import Facts, FrameLike, FrameMasks, ObjectId
+from masklet.formats.numbered import numbered_files, open_png
+from masklet.formats.registry import Sink, reads, writes
+
+
+@writes("objects", suffixes=(), help="one folder per object, a black and white PNG per frame; any number of objects")
+@contextmanager
+def write_object_pngs(path: Path, facts: Facts) -> Iterator[Sink]:
+    """PATH/OBJECT/00000.png ...; each file is whole as soon as it is there."""
+    make_folder(path)
+
+    def write(result: FrameLike) -> None:
+        for name, item in result.objects.items():
+            folder = path / folder_name(name)
+            make_folder(folder)
+            with replacing(folder / f"{result.frame:05d}.png") as temporary:
+                Image.fromarray(item.mask).save(temporary, format="PNG")  # bool: one bit for each pixel
+
+    yield write
+
+
+@reads("objects")
+def read_object_pngs(path: Path) -> Iterator[FrameMasks]:
+    """Masks of each frame by object. Raises FormatError for an empty folder and for PNGs of more than two colours."""
+    if not path.is_dir():
+        raise FormatError(f"{path} is not a folder; give one with a folder for each object")
+    files: dict[int, dict[ObjectId, Path]] = {}
+    for folder in sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        for frame, file in numbered_files(folder).items():
+            files.setdefault(frame, {})[object_name(folder.name)] = file
+    if not files:
+        raise FormatError(f"{path} holds no folder with PNGs such as 00000.png; give one with a folder for each object")
+    for frame in sorted(files):
+        yield FrameMasks(frame, {name: _read_mask(file) for name, file in files[frame].items()})
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder if it is not there. Raises FormatError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def folder_name(name: ObjectId) -> str:
+    """A file name for an object; what no file system takes is written as in web addresses, `a/b` as `a%2Fb`.
+
+    Digits alone are a number's; the text "7" is written as "%37".
+    """
+    if isinstance(name, int):
+        return str(name)
+    if re.fullmatch(r"-?\d+", name, re.ASCII):
+        return _escaped(name[0]) + name[1:]
+    safe = re.sub(r'[%<>:"/\\|?*\x00-\x1f\x7f]', lambda match: _escaped(match[0]), name)
+    safe = re.sub(r"^[. ]|[. ]$", lambda match: _escaped(match[0]), safe)
+    return safe or "%"  # the empty name
+
+
+def object_name(folder: str) -> ObjectId:
+    """The object of a folder, the inverse of `folder_name`."""
+    if re.fullmatch(r"-?\d+", folder, re.ASCII):
+        return int(folder)
+    return "" if folder == "%" else unquote(folder)
+
+
+def _escaped(letter: str) -> str:
+    return f"%{ord(letter):02X}"
+
+
+def _read_mask(file: Path) -> NDArray[np.bool_]:
+    pixels = open_png(file)
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.bool_)
+    values = np.unique(pixels)
+    if len(values) > 2 or (len(values) == 2 and values[0] != 0):
+        raise FormatError(f"{file.name} holds the values {values[:4]}; the mask of one object has 0 and one other")
+    return pixels != 0

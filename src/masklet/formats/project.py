@@ -1,0 +1,102 @@
+"""A project: all that was said and found of one video, from which every other format can be written later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import FormatError
+from masklet.formats.base import Facts, Fingerprint, FrameLike, ObjectId, ObjectLike, PlainFrame, distance_logits
+from masklet.masks.rle import Rle, decode_rle, encode_rle
+
+
+@dataclass(frozen=True)
+class ProjectMask:
+    """One object in one frame: its mask as run lengths, and its scores. The mask is made when it is asked for."""
+
+    rle: Rle
+    iou: float
+    presence: float
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """bool (H, W). Raises FormatError if the run lengths are damaged."""
+        return decode_rle(self.rle)
+
+    def full_logits(self) -> NDArray[np.float32]:
+        """float32 (H, W): twice the distance to the mask's edge in pixels, positive inside, at most 32."""
+        return distance_logits(self.mask)
+
+
+@dataclass(frozen=True)
+class ProjectFrame:
+    """All objects in one frame, `time` in seconds since the first."""
+
+    time: float
+    objects: Mapping[ObjectId, ProjectMask]
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a `.masklet` file holds.
+
+    size         (height, width) of the video
+    indices      the number of each object, by the user's names, in the order in which they were added
+    frames       what was found, by frame
+    events       the log of prompts, plain JSON; it alone rebuilds the session
+    video        the video's name or path, as it was given
+    rate         frames a second, or None
+    frame_count  number of frames of the video, or None
+    model        the name of the model
+    fingerprint  by what the video is known again, or None
+    attachments  further files by name, such as what a tracker remembers; not read by other programs
+    """
+
+    size: tuple[int, int]
+    indices: Mapping[ObjectId, int] = field(default_factory=dict)
+    frames: Mapping[int, ProjectFrame] = field(default_factory=dict)
+    events: Sequence[Mapping[str, Any]] = ()
+    video: str = ""
+    rate: float | None = None
+    frame_count: int | None = None
+    model: str = ""
+    fingerprint: Fingerprint | None = None
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
+
+    def results(self) -> Iterator[PlainFrame]:
+        """The frames in their order, for any writer; without pictures: `dataclasses.replace(result, image=...)`."""
+        for frame in sorted(self.frames):
+            found = self.frames[frame]
+            objects: dict[ObjectId, ObjectLike] = dict(found.objects)
+            yield PlainFrame(frame, found.time, self.size, objects, self.indices)
+
+    def facts(self) -> Facts:
+        """What a writer is told of the video."""
+        return Facts(self.size, self.rate, self.frame_count, self.video, model=self.model, fingerprint=self.fingerprint)
+
+
+def project_frame(result: FrameLike) -> ProjectFrame:
+    """What a project keeps of a tracker's result."""
+    masks: dict[ObjectId, ProjectMask] = {
+        name: ProjectMask(encode_rle(item.mask), float(item.iou), float(item.presence))
+        for name, item in result.objects.items()
+    }
+    return ProjectFrame(float(result.time), masks)
+
+
+def check_video(project: Project, fingerprint: Fingerprint) -> None:
+    """Raises FormatError, saying in what they differ, if the project was made from another video."""
+    known = project.fingerprint
+    if known is None or known == fingerprint:
+        return
+    differences = [
+        f"{word} {getattr(known, key)} there and {getattr(fingerprint, key)} here"
+        for key, word in (("size", "(height, width) is"), ("frame_count", "the number of frames is"))
+        if getattr(known, key) != getattr(fingerprint, key)
+    ] or ["its pictures differ"]
+    name = f" ({project.video})" if project.video else ""
+    raise FormatError(f"the project was made from another video{name}: {', '.join(differences)}; give that video")

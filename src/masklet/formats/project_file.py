@@ -1,0 +1,112 @@
+"""masklet's own file: a zip of JSON; docs/formats.md describes it.
+
+masklet.json        version, video, objects, events
+masks/00000.jsonl   the first FRAMES_PER_MEMBER frames, a line each; masks/00001.jsonl the next, and so on
+attachments/NAME    whatever a session keeps beside, stored as it is
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from masklet.errors import FormatError
+from masklet.formats.atomic import replacing
+from masklet.formats.base import Facts, FrameMasks
+from masklet.formats.project import Project, ProjectFrame, ProjectMask
+from masklet.formats.project_reader import VERSION, is_plain, read_project
+from masklet.formats.registry import Sink, reads, writes
+from masklet.formats.spool import spooled
+
+FRAMES_PER_MEMBER = 64
+
+
+def write_project(path: str | PathLike[str], project: Project) -> None:
+    """Write a project file. Raises FormatError if it cannot be written; what was there before stays then."""
+    path = Path(path)
+    for name in project.attachments:
+        if not is_plain(name):
+            raise FormatError(f"{name!r} is no name for an attachment; use letters, digits, and . _ - inside")
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as members:
+        members.writestr("masklet.json", _to_json(_manifest(project)))
+        blocks: dict[int, list[int]] = {}
+        for frame in sorted(project.frames):
+            blocks.setdefault(frame // FRAMES_PER_MEMBER, []).append(frame)
+        for block, frames in blocks.items():
+            with members.open(f"masks/{block:05d}.jsonl", "w") as file:
+                for frame in frames:
+                    file.write(_to_json(_frame_record(frame, project)) + b"\n")
+        for name, content in project.attachments.items():
+            members.writestr(f"attachments/{name}", content, zipfile.ZIP_STORED)
+
+
+@writes("project", suffixes=(".masklet",), help="masklet's own file: prompts, masks, scores; all others come from it")
+@contextmanager
+def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
+    """A project of the frames that come, with the prompts that the facts tell."""
+    with spooled(path, facts.size) as spool:
+        yield spool.add
+        frames = {}
+        for frame in spool.frames():
+            masks = {name: ProjectMask(m.rle, m.iou, m.presence) for name, m in spool.masks(frame).items()}
+            frames[frame] = ProjectFrame(spool.times[frame], masks)
+        rate = None if facts.rate is None else float(facts.rate)
+        project = Project(
+            size=facts.size,
+            indices=spool.indices,
+            frames=frames,
+            events=facts.events,
+            video=facts.video,
+            rate=rate,
+            frame_count=facts.frame_count,
+            model=facts.model,
+            fingerprint=facts.fingerprint,
+        )
+        write_project(path, project)
+
+
+@reads("project")
+def read_project_masks(path: Path) -> Iterator[FrameMasks]:
+    """Masks of each frame by the objects' names."""
+    for result in read_project(path).results():
+        yield FrameMasks(result.frame, {name: item.mask for name, item in result.objects.items()})
+
+
+def _manifest(project: Project) -> dict[str, Any]:
+    height, width = project.size
+    return {
+        "format": "masklet project",
+        "version": VERSION,
+        "video": {
+            "name": project.video,
+            "height": height,
+            "width": width,
+            "rate": project.rate,
+            "frame_count": project.frame_count,
+            "fingerprint": asdict(project.fingerprint) if project.fingerprint else None,
+        },
+        "model": project.model,
+        "objects": [{"name": name, "number": number} for name, number in project.indices.items()],
+        "events": [dict(event) for event in project.events],
+    }
+
+
+def _frame_record(frame: int, project: Project) -> dict[str, Any]:
+    """A line of masks: each object as [its place in "objects", iou, presence, counts]."""
+    found = project.frames[frame]
+    places = {name: place for place, name in enumerate(project.indices)}
+    objects = []
+    for name, item in found.objects.items():
+        assert item.rle.size == project.size, f"the mask of {name!r} in frame {frame} is {item.rle.size}"
+        objects.append([places[name], item.iou, item.presence, item.rle.counts])
+    return {"frame": frame, "time": found.time, "objects": objects}
+
+
+def _to_json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -1,0 +1,172 @@
+"""Project files, read without trust: nothing is unpacked to disk, sizes are bounded, and all values are checked."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from math import isfinite
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from masklet.errors import FormatError
+from masklet.formats.base import Fingerprint, ObjectId
+from masklet.formats.json_file import entries, entry, parse_json, size_of
+from masklet.formats.project import Project, ProjectFrame, ProjectMask
+from masklet.masks.rle import Rle, check_size, rle_area
+
+VERSION = 1
+"""Grows when a reader of the old version would misread the file."""
+
+MOST_MEMBERS = 100_000
+
+MOST_LINE = 1 << 25
+"""Bytes of a frame's line: 32 MiB."""
+
+MOST_JSON = 1 << 27
+"""Bytes of a JSON member, unpacked: 128 MiB."""
+
+MOST_BYTES = 1 << 34
+"""Bytes of all members, unpacked: 16 GiB."""
+
+
+def read_project(path: str | PathLike[str]) -> Project:
+    """Read a project file.
+
+    Raises FormatError if it is missing, damaged, of a newer version, or made to do harm: with paths that leave
+    its folder, or sizes beyond reason. Nothing is unpacked to disk.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as members:
+            return _read(members, path.name)
+    except FileNotFoundError as error:
+        raise FormatError(f"there is no file at {path}; give the path of a .masklet file") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise FormatError(f"{path.name} is no whole project file: {error}; give another copy") from error
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _read(members: zipfile.ZipFile, name: str) -> Project:
+    _check_members(members, name)
+    if "masklet.json" not in members.namelist():
+        raise FormatError(f"{name} holds no masklet.json; it is no project file")
+    manifest = parse_json(_content(members, "masklet.json", name), name)
+    version = entry(manifest, "version", int, name)
+    if version > VERSION:
+        raise FormatError(f"{name} is of version {version}, and this masklet reads up to {VERSION}; update masklet")
+    if version < 1 or manifest.get("format") != "masklet project":
+        raise FormatError(f"{name} is no masklet project; give the path of a .masklet file")
+    video = entry(manifest, "video", dict, name)
+    size = size_of(video, name)
+    check_size(size)
+    objects = entries(manifest, "objects", dict, name)
+    indices = {_object_name(record, name): entry(record, "number", int, name) for record in objects}
+    if len(indices) != len(objects):
+        raise FormatError(f"{name} names an object twice; give another copy")
+    return Project(
+        size=size,
+        indices=indices,
+        frames=dict(_frames(members, name, size, list(indices))),
+        events=tuple(entries(manifest, "events", dict, name)),
+        video=entry(video, "name", str, name),
+        rate=None if video.get("rate") is None else entry(video, "rate", float, name),
+        frame_count=None if video.get("frame_count") is None else entry(video, "frame_count", int, name),
+        model=entry(manifest, "model", str, name),
+        fingerprint=_fingerprint(video.get("fingerprint"), name),
+        attachments={
+            member.removeprefix("attachments/"): _content(members, member, name)
+            for member in members.namelist()
+            if member.startswith("attachments/") and is_plain(member.removeprefix("attachments/"))
+        },
+    )
+
+
+def _check_members(members: zipfile.ZipFile, name: str) -> None:
+    """Raises FormatError for names that leave the file's folder, and for sizes beyond reason."""
+    infos = members.infolist()
+    for info in infos:
+        parts = info.filename.split("/")
+        if info.filename.startswith("/") or ".." in parts or re.search(r"[\\:\x00-\x1f]", info.orig_filename):
+            raise FormatError(f"{name} holds {info.filename!r}, a path that leaves its folder; don't trust this file")
+        if info.filename.endswith((".json", ".jsonl")) and info.file_size > MOST_JSON:
+            raise FormatError(f"{name} unpacks {info.filename} to {info.file_size} bytes; the limit is {MOST_JSON}")
+        if info.filename.startswith("attachments/") and info.file_size > info.compress_size:
+            raise FormatError(f"{name} holds {info.filename} compressed; attachments are stored as they are")
+    total = sum(info.file_size for info in infos)
+    if total > MOST_BYTES or len(infos) > MOST_MEMBERS:
+        raise FormatError(
+            f"{name} unpacks to {total} bytes in {len(infos)} members; the limits are {MOST_BYTES} and {MOST_MEMBERS}"
+        )
+    if len({info.filename for info in infos}) != len(infos):
+        raise FormatError(f"{name} holds a member twice; give another copy")
+
+
+def _content(members: zipfile.ZipFile, member: str, name: str) -> bytes:
+    """A member's bytes, never more than its header promised: `_check_members` has seen that."""
+    info = members.getinfo(member)
+    with members.open(info) as file:
+        content = file.read(info.file_size + 1)
+    if len(content) > info.file_size:
+        raise FormatError(f"{name} unpacks {member} to more than it promises; don't trust this file")
+    return content
+
+
+def _frames(
+    members: zipfile.ZipFile, name: str, size: tuple[int, int], names: list[ObjectId]
+) -> Iterator[tuple[int, ProjectFrame]]:
+    for member in sorted(members.namelist()):
+        if re.fullmatch(r"masks/\d+\.jsonl", member):
+            for line in _lines(members, member, name):
+                record = parse_json(line, f"{member} in {name}")
+                objects: dict[ObjectId, ProjectMask] = {}
+                for item in entries(record, "objects", list, name):
+                    place, mask = _mask(item, size, f"{member} in {name}")
+                    if not 0 <= place < len(names):
+                        raise FormatError(f"{member} in {name} has a mask of object {place}; there are {len(names)}")
+                    objects[names[place]] = mask
+                yield entry(record, "frame", int, name), ProjectFrame(entry(record, "time", float, name), objects)
+
+
+def _lines(members: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
+    with members.open(member) as file:
+        while line := file.readline(MOST_LINE):
+            if len(line) == MOST_LINE:
+                raise FormatError(f"{name} has a line of over {MOST_LINE} bytes in {member}; don't trust this file")
+            yield line
+
+
+def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, ProjectMask]:
+    match item:
+        case [int(number), float() | int() as iou, float() | int() as presence, str(counts)] if isfinite(
+            iou + presence
+        ):
+            rle = Rle(size, counts)
+            rle_area(rle)  # says so if the run lengths don't fill the picture
+            return number, ProjectMask(rle, float(iou), float(presence))
+    raise FormatError(f"{place} has a mask that is not [object, iou, presence, counts]; give another copy")
+
+
+def _object_name(record: dict[str, Any], name: str) -> ObjectId:
+    known = record.get("name")
+    return known if type(known) is int else entry(record, "name", str, name)
+
+
+def _fingerprint(value: Any, name: str) -> Fingerprint | None:
+    if value is None:
+        return None
+    record = {"fingerprint": value}
+    record = entry(record, "fingerprint", dict, name)
+    count = None if record.get("frame_count") is None else entry(record, "frame_count", int, name)
+    size = entries(record, "size", int, name)
+    if len(size) != 2:
+        raise FormatError(f"the fingerprint in {name} has the size {size}; expected [height, width]")
+    return Fingerprint((size[0], size[1]), count, entry(record, "digest", str, name))
+
+
+def is_plain(name: str) -> bool:
+    """Whether an attachment may have this name: letters, digits, and . _ - inside."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is not None

@@ -1,0 +1,69 @@
+"""What every writer checks, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from masklet.errors import FormatError
+from masklet.formats.atomic import unwritable
+from masklet.formats.base import Facts, FrameLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Writer:
+    """Writes frames inside a `with` block. What stands at the path is whole, whenever one looks.
+
+    Formats of one file appear when the block ends cleanly; an exception, a full disk or a kill leaves what was
+    there before. Formats of a file for each frame keep the frames that were written.
+
+    Raises FormatError for a path that cannot be written, on entering the block, on the way and at its end.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[Path, Facts], AbstractContextManager[Callable[[FrameLike], None]]],
+        path: Path,
+        facts: Facts,
+    ) -> None:
+        self.path = path
+        self.facts = facts
+        self._life = opener(path, facts)
+        self._write: Callable[[FrameLike], None] | None = None
+
+    def write(self, result: FrameLike) -> None:
+        """Write one frame. Raises FormatError if it is of another size, or the format cannot hold it."""
+        if self._write is None:
+            raise FormatError(f"{self.path.name} is not open; write inside `with writer(...) as sink:`")
+        if result.size != self.facts.size:
+            raise FormatError(
+                f"frame {result.frame} has the size {result.size}; "
+                f"{self.path.name} was opened for (height, width) = {self.facts.size}"
+            )
+        try:
+            self._write(result)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def __enter__(self) -> Self:
+        try:
+            self._write = self._life.__enter__()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._write = None
+        try:
+            self._life.__exit__(kind, error, traceback)
+        except OSError as failure:
+            if failure is error:  # the block's own, which only passed through
+                raise
+            raise unwritable(self.path, failure) from failure

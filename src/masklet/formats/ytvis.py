@@ -1,0 +1,91 @@
+"""YouTube-VIS: one JSON with one annotation for each object, its masks in a list over the frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from masklet.errors import FormatError
+from masklet.formats.atomic import replacing
+from masklet.formats.base import Facts, FrameMasks, ObjectId
+from masklet.formats.coco import CATEGORIES
+from masklet.formats.json_file import entries, entry, load_json, size_of
+from masklet.formats.registry import Sink, reads, writes
+from masklet.formats.spool import Spool, spooled
+from masklet.masks.rle import decode_rle, rle_area, rle_box, rle_from_json
+
+
+@writes("ytvis", suffixes=(".json",), help="YouTube-VIS JSON: one annotation per object; any number of objects")
+@contextmanager
+def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
+    """One video; a frame where an object is not seen holds null."""
+    with spooled(path, facts.size) as spool:
+        yield spool.add
+        with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
+            height, width = facts.size
+            frames = spool.frames()
+            video = {
+                "id": 1,
+                "name": facts.video,
+                "height": height,
+                "width": width,
+                "length": len(frames),
+                "file_names": [f"{frame:05d}.jpg" for frame in frames],
+                "frame_indices": frames,
+            }
+            file.write(json.dumps({"videos": [video], "categories": CATEGORIES})[:-1] + ', "annotations": [')
+            for count, name in enumerate(spool.indices):
+                file.write(",\n" if count else "\n")
+                json.dump(_annotation(spool, name, facts), file, allow_nan=False)
+            file.write('],\n"info": {"version": "1.0"}, "licenses": []}')
+
+
+def _annotation(spool: Spool, name: ObjectId, facts: Facts) -> dict[str, Any]:
+    seen = {frame: item for frame, item in spool.track(name) if rle_area(item.rle)}
+    frames = spool.frames()
+    height, width = facts.size
+    return {
+        "id": spool.indices[name],
+        "name": name,
+        "video_id": 1,
+        "category_id": 1,
+        "height": height,
+        "width": width,
+        "length": len(frames),
+        "iscrowd": 0,
+        "score": sum(item.iou for item in seen.values()) / len(seen) if seen else 0.0,
+        "segmentations": [seen[frame].rle.to_json() if frame in seen else None for frame in frames],
+        "bboxes": [list(rle_box(seen[frame].rle)) if frame in seen else None for frame in frames],
+        "areas": [rle_area(seen[frame].rle) if frame in seen else None for frame in frames],
+    }
+
+
+@reads("ytvis")
+def read_ytvis(path: Path) -> Iterator[FrameMasks]:
+    """Masks of each frame, by the objects' names where masklet wrote them, else by annotation.
+
+    Raises FormatError if the file holds more than one video, or lists of different lengths.
+    """
+    content = load_json(path)
+    name = path.name
+    videos = entries(content, "videos", dict, name)
+    if len(videos) != 1:
+        raise FormatError(f"{name} holds {len(videos)} videos; give a file of one")
+    video = videos[0]
+    size = size_of(video, name)
+    length = len(entries(video, "file_names", str, name))
+    frames = entries({"frame_indices": list(range(length)), **video}, "frame_indices", int, name)
+    tracks: dict[ObjectId, list[Any]] = {}
+    for annotation in entries(content, "annotations", dict, name):
+        known = annotation.get("name")
+        number = entry(annotation, "id", int, name)
+        masks = entry(annotation, "segmentations", list, name)
+        if len(masks) != length or len(frames) != length:
+            raise FormatError(f"{name} has {len(masks)} masks of the object {number} for {length} frames")
+        tracks[known if isinstance(known, int | str) else number] = masks
+    for place, frame in sorted(enumerate(frames), key=lambda pair: pair[1]):
+        seen = {known: masks[place] for known, masks in tracks.items() if masks[place] is not None}
+        yield FrameMasks(frame, {known: decode_rle(rle_from_json(mask, size)) for known, mask in seen.items()})

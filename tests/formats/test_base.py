@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from masklet.errors import FormatError
+from masklet.formats.base import check_numbers, distance_logits, index_map
+from tests.formats.conftest import box_mask, frame_of
+
+
+@given(npst.arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24))))
+def test_logits_made_from_a_mask_have_its_sign(mask: np.ndarray) -> None:
+    logits = distance_logits(mask)
+    assert logits.dtype == np.float32
+    np.testing.assert_array_equal(logits > 0, mask)
+    assert np.abs(logits).min() >= 1
+
+
+def test_an_index_map_holds_the_numbers_and_the_surer_wins() -> None:
+    size = (20, 20)
+    frame = frame_of(0, {"a": box_mask(size, 0, 0, 12, 12), "b": box_mask(size, 10, 10, 14, 14)}, size)
+    numbers = index_map(frame)
+    assert numbers.dtype == np.uint8
+    assert set(np.unique(numbers)) == {0, 1, 2}
+    assert numbers[5, 5] == 1
+    assert numbers[13, 13] == 2
+
+
+def test_a_number_that_does_not_fit_is_named_with_what_holds_it() -> None:
+    frame = frame_of(4, {k: box_mask((2, 2), 0, 0, 1, 1) for k in range(3)}, (2, 2))
+    check_numbers(frame, most=3, instead="coco")
+    with pytest.raises(
+        FormatError, match="object number 3 in frame 4: this format holds the numbers 1 to 2; write coco"
+    ):
+        check_numbers(frame, most=2, instead="coco")

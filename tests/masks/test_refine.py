@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from masklet.masks.refine import blend, blurred_around, own_colors, soft_alpha
+
+LOGITS = npst.arrays(
+    np.float32, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.floats(-40, 40, width=32)
+)
+
+
+@given(LOGITS)
+def test_alpha_agrees_with_the_mask(logits: np.ndarray) -> None:
+    alpha = soft_alpha(logits)
+    assert alpha.dtype == np.float32
+    assert alpha.shape == logits.shape
+    assert ((alpha >= 0) & (alpha <= 1)).all()
+    assert (alpha[logits > 0] >= 0.5).all()
+    assert (alpha[logits <= 0] <= 0.5).all()
+
+
+def test_a_doubtful_inside_is_solid_and_a_doubtful_edge_is_soft() -> None:
+    distance = 100.5 - np.hypot(*np.mgrid[-150:150, -150:150]).astype(np.float32)
+    alpha = soft_alpha(np.clip(distance, -1.5, 1.5))  # a model that is never surer than 0.82
+    assert (alpha[distance > 4] == 1).all()
+    assert (alpha[distance < -4] == 0).all()
+    along = alpha[150, 40:60]
+    assert (np.diff(along) >= 0).all()
+    assert 2 <= ((along > 0.02) & (along < 0.98)).sum() <= 6
+
+
+@given(LOGITS)
+def test_colours_stay_where_the_object_is_solid(logits: np.ndarray) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*logits.shape, 3), np.uint8)
+    alpha = soft_alpha(logits)
+    colors = own_colors(image, alpha)
+    np.testing.assert_array_equal(colors[alpha == 1], image[alpha == 1])
+    assert (colors[alpha == 0] == 0).all()
+    np.testing.assert_array_equal(blend(image, np.ones_like(alpha), (1, 2, 3)), image)
+    assert (blend(image, np.zeros_like(alpha), (1, 2, 3)) == (1, 2, 3)).all()
+    assert blurred_around(image, alpha).shape == image.shape
