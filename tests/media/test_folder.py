@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.media.folder import ImageFolder
+from masklet.media.folder import ImageFiles, ImageFolder
 
 
 def save(path: Path, value: int, size: tuple[int, int] = (4, 6)) -> None:
@@ -56,3 +56,34 @@ def test_picture_of_another_size_is_named(tmp_path: Path) -> None:
     next(frames)
     with pytest.raises(MediaError, match=r"1\.png is 6 x 5 pixels, but the first picture, 0\.png, is 6 x 4"):
         next(frames)
+
+
+def test_pictures_are_read_in_any_order(tmp_path: Path) -> None:
+    for number in range(12):
+        save(tmp_path / f"{number}.png", number)
+    with ImageFolder(tmp_path, rate=4) as source:
+        assert source.seekable
+        assert [source.read(frame).image[0, 0, 0] for frame in (11, 2, 10, 0)] == [11, 2, 10, 0]
+        assert source.read(3).time == 0.75
+        assert [frame.index for frame in source.frames(10, 20)] == [10, 11]
+        np.testing.assert_allclose(source.timestamps, np.arange(12) / 4)
+        with pytest.raises(MediaError, match="there is no frame 12; the video has 12 frames, counted from 0"):
+            source.read(12)
+        with pytest.raises(MediaError, match="frame is -1; frames are counted from 0"):
+            source.read(-1)
+
+
+def test_picture_of_another_size_is_named_wherever_it_is_read(tmp_path: Path) -> None:
+    save(tmp_path / "0.png", 0)
+    save(tmp_path / "1.png", 0, size=(5, 6))
+    with pytest.raises(MediaError, match=r"1\.png is 6 x 5 pixels, but the first picture, 0\.png, is 6 x 4"):
+        ImageFolder(tmp_path).read(1)
+
+
+def test_a_list_of_pictures_keeps_its_order(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        save(tmp_path / f"{number}.png", number)
+    source = ImageFiles([tmp_path / "3.png", str(tmp_path / "1.png"), tmp_path / "2.png"])
+    assert [frame.image[0, 0, 0] for frame in source] == [3, 1, 2]
+    with pytest.raises(MediaError, match="the list of pictures is empty"):
+        ImageFiles([])

@@ -41,6 +41,8 @@ def write_video(
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         if turn:
+            if not hasattr(stream, "set_display_rotation"):
+                pytest.skip("this PyAV cannot write a display rotation (it needs 15 or later, hence Python 3.11)")
             stream.set_display_rotation(turn[0], hflip=turn[1])
         for frame in range(frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(frame, height, width), format="rgb24")))
@@ -169,3 +171,43 @@ def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
     assert list(frames) == []
     with pytest.raises(MediaError, match=r"clip\.mp4 was closed; open it again"):
         next(iter(source))
+
+
+def test_a_film_of_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n" * 200)
+    with pytest.raises(MediaError, match=r"^notes\.txt is not a video that can be decoded: .+; give a file such as"):
+        VideoFile(tmp_path / "notes.txt")
+
+
+def test_a_video_of_one_frame(tmp_path: Path) -> None:
+    with VideoFile(write_video(tmp_path / "one.mp4", 1)) as source:
+        assert [(frame.index, frame.time) for frame in source] == [(0, 0.0)]
+        assert len(source) == 1
+        assert source.read(0).index == 0
+        with pytest.raises(MediaError, match="there is no frame 1; the video has 1 frame, counted from 0"):
+            source.read(1)
+
+
+def test_a_frame_behind_a_cut_is_named(tmp_path: Path) -> None:
+    path = cut(write_video(tmp_path / "cut.mp4", options={"movflags": "+faststart"}), 0.6)
+    with (
+        VideoFile(path) as source,
+        pytest.raises(MediaError, match=r"there is no frame 23; .* has \d+ frames.* breaks"),
+    ):
+        source.read(23)
+
+
+def test_a_closed_video_is_not_read(tmp_path: Path) -> None:
+    source = VideoFile(write_video(tmp_path / "clip.mp4", 6))
+    source.read(3)
+    source.close()
+    for use in (lambda: source.read(3), lambda: source.timestamps, lambda: source.indexed):
+        with pytest.raises(MediaError, match=r"clip\.mp4 was closed; open it again"):
+            use()
+
+
+def test_reading_and_iterating_at_once(tmp_path: Path) -> None:
+    with VideoFile(write_video(tmp_path / "clip.mp4")) as source:
+        for frame in source:
+            other = source.read(23 - frame.index)
+            assert abs(int(other.image[40, 30, 0]) - shade(23 - frame.index)) <= 3

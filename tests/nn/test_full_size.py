@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from masklet.checkpoints import Model
+from masklet.engines.normalise import normalise
 from masklet.nn import VARIANTS, Levels, Network, PromptTokens
 from masklet.prompts import make_prompt, pad_prompts
 from masklet.video import TrackingOptions, VideoTracker
-from masklet.video.frames import MEAN, STD
 from masklet.video.policies import PublishedPolicy
 from masklet.video.recall import RecallOptions
 from tests.conftest import GOLDEN, Arrays, read_arrays, read_json
@@ -79,8 +79,7 @@ def levels(model: Model) -> Levels:
     """The picture as the image path prepares it: bilinear with antialias, in float."""
     picture = torch.from_numpy(np.array(Image.open(GOLDEN / "image/photo_cat.png").convert("RGB")))
     scaled = F.interpolate(picture.permute(2, 0, 1)[None].float() / 255, (1024, 1024), mode="bilinear", antialias=True)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    return model.encode_image((scaled - mean) / std)
+    return model.encode_image(normalise(scaled))
 
 
 def close(ours: Tensor, golden: Tensor, limit: float) -> None:

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from masklet.checkpoints import Model
+from masklet.engines.candidates import stability
 from masklet.nn import Levels
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.frames import frame_tensor
 from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.published import stability
 from masklet.video.state import MemoryEntry, ObjectTrack
 from masklet.video.step import Moment, step
 from masklet.video.store import RecentEntries

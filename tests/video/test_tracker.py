@@ -149,7 +149,7 @@ def test_a_frame_past_the_end_is_refused_and_changes_nothing(model: Model) -> No
         tracker.add_points(frame=0, object=1, points=[(135, 27)])
         with pytest.raises(MediaError, match="there is no frame 20; the video has 20 frames, counted from 0"):
             tracker.add_points(frame=20, object=2, points=[(1, 1)])
-        with pytest.raises(MediaError, match="there is no frame -1"):
+        with pytest.raises(MediaError, match="frame is -1; frames are counted from 0"):
             tracker.add_points(frame=-1, object=2, points=[(1, 1)])
         assert set(tracker.tracks) == {1}
         assert len(list(tracker.propagate(stop=3))) == 3

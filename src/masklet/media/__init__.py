@@ -1,7 +1,20 @@
-"""Frames in: pictures, videos and folders of pictures, all as uint8 RGB, upright.
+"""Frames in: pictures, videos, folders of pictures, arrays and cameras, all as uint8 RGB, upright, in square pixels.
 
-source       the protocol `FrameSource`, and `open_video`, which finds the reader for a path
-video_file   a video file, read as it is decoded
-folder       a folder of pictures, read as a video
+source       the protocol `FrameSource`, and `open_video`, which opens anything of this list
+opening      the table of readers that `open_video` asks
+video_file   a video file: any container, any codec, frames by their number
+folder       pictures in files: those of a folder, or of a list
+pages        GIF, multi-page TIFF, animated WebP and PNG
+arrays       pictures in memory, or from a program
+camera       a camera or a live stream, of which only the newest frame is kept; devices: what it reads from
+ahead        decoding ahead in a thread
 image_file   one picture
+
+What a video file's reader is made of, from the file up:
+container    packets, and the frames decoded from them
+index        where frame n is, without decoding
+cursor       single frames with as little decoding as can be
+deinterlace  whole pictures from fields
+display      square pixels, the turn, colours; tone_map: high dynamic range to 8 bits
+decoder      all of these together: pictures by number
 """

@@ -1,18 +1,58 @@
-"""A folder of pictures, read as a video."""
+"""Pictures in files, read as a video: those of a folder, or those of a list."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 
 from masklet.errors import MediaError
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image
-from masklet.media.source import Frame, FrameSource
+from masklet.media.source import Frame, FrameSource, check_frame, check_range
 
 
-class ImageFolder(FrameSource):
+class ImageFiles(FrameSource):
+    """Pictures in the order in which their paths are given.
+
+    rate  frames a second, where the user knows; without it the frames' times count one second each
+
+    Raises MediaError if there is none, and, on the way, if a picture cannot be read or is of another size
+    than the first.
+    """
+
+    def __init__(self, files: Sequence[str | PathLike[str]], *, rate: float | None = None) -> None:
+        self.files = tuple(Path(file) for file in files)
+        if not self.files:
+            raise MediaError("the list of pictures is empty; give one path or more")
+        height, width, _ = read_image(self.files[0]).shape
+        self.size = (height, width)
+        self.rate = rate
+        self.frame_count: int | None = len(self.files)
+        self.frame_count_exact = True
+        self.ended_early: str | None = None
+        self.seekable = True
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, frame: int) -> Frame:
+        check_frame(frame, len(self))
+        first, file = self.files[0], self.files[frame]
+        image = read_image(file)
+        if image.shape[:2] != self.size:
+            raise MediaError(
+                f"{file.name} is {image.shape[1]} x {image.shape[0]} pixels, but the first picture, "
+                f"{first.name}, is {self.size[1]} x {self.size[0]}; give pictures of one size"
+            )
+        return Frame(frame, frame / (self.rate or 1.0), image)
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        check_range(start, stop)
+        return map(self.read, range(len(self))[start:stop])
+
+
+class ImageFolder(ImageFiles):
     """The pictures of a folder in natural order: 2.jpg comes before 10.jpg.
 
     rate  frames a second, where the user knows; without it the frames' times count one second each
@@ -25,32 +65,14 @@ class ImageFolder(FrameSource):
         self.path = Path(path)
         if not self.path.is_dir():
             raise MediaError(f"{self.path} is not a folder; give a folder of pictures")
-        self._files = sorted(
+        files = sorted(
             (f for f in self.path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and not f.name.startswith(".")),
             key=_natural,
         )
-        if not self._files:
+        if not files:
             known = " ".join(IMAGE_SUFFIXES)
             raise MediaError(f"the folder {self.path} holds no pictures; give one with files of these kinds: {known}")
-        height, width, _ = read_image(self._files[0]).shape
-        self.size = (height, width)
-        self.rate = rate
-        self.frame_count: int | None = len(self._files)
-        self.frame_count_exact = True
-        self.ended_early: str | None = None
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index, file in enumerate(self._files):
-            image = read_image(file)
-            if image.shape[:2] != self.size:
-                raise MediaError(
-                    f"{file.name} is {image.shape[1]} x {image.shape[0]} pixels, but the first picture, "
-                    f"{self._files[0].name}, is {self.size[1]} x {self.size[0]}; give pictures of one size"
-                )
-            yield Frame(index, index / (self.rate or 1.0), image)
+        super().__init__(files, rate=rate)
 
 
 def _natural(file: Path) -> list[tuple[bool, int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from os import PathLike
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from masklet.errors import MediaError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Files that count as pictures where a folder is searched; `read_image` itself goes by the content."""
 
+DAMAGED = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for files that are damaged."""
+
 
 def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:
     """Read a picture as uint8 (H, W, 3), RGB, turned upright by its EXIF note.
@@ -22,18 +26,36 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:
     Raises MediaError if the file is missing, damaged, no picture, or of 32 bits a pixel value.
     """
     path = Path(path)
+    with open_image(path) as picture:
+        return upright_rgb(picture, path.name)
+
+
+def open_image(path: Path) -> Image.Image:
+    """A picture of which only the head was read; to be closed. Raises MediaError."""
     if not path.is_file():
         raise MediaError(f"there is no file at {path}; give the path of a picture")
     try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            picture.load()
+        return Image.open(path)
     except UnidentifiedImageError:
         raise MediaError(f"{path.name} is not a picture that can be read; give a file such as .jpg or .png") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's, for damaged files
-        raise MediaError(f"{path.name} cannot be read as a picture: {error}; give another copy") from error
+    except DAMAGED as error:
+        raise damaged(path.name, error) from error
+
+
+def upright_rgb(opened: Image.Image, name: str) -> NDArray[np.uint8]:
+    """The picture's present page as uint8 (H, W, 3), RGB. Raises MediaError, which calls it `name`."""
+    try:
+        picture = ImageOps.exif_transpose(opened)
+        picture.load()
+    except DAMAGED as error:
+        raise damaged(name, error) from error
     if picture.mode in ("I", "F"):
-        raise MediaError(f"{path.name} has 32 bits a pixel value; save it with 8 or 16 bits a channel")
+        raise MediaError(f"{name} has 32 bits a pixel value; save it with 8 or 16 bits a channel")
     if picture.mode.startswith("I;16"):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     return np.array(picture.convert("RGB"))
+
+
+def damaged(name: str, error: Exception) -> MediaError:
+    """The error for a file that begins like a picture and cannot be read."""
+    return MediaError(f"{name} cannot be read as a picture: {error}; give another copy")

@@ -1,13 +1,11 @@
-"""What a video is to masklet: a size, perhaps a rate and a length, and frames one after another."""
+"""What a video is to masklet: a size, perhaps a rate and a length, and frames that can be asked for by number."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,17 +30,19 @@ class Frame:
     image: NDArray[np.uint8]
 
 
+@runtime_checkable
 class FrameSource(Protocol):
-    """Frames in the order of time. Each `iter()` starts at the first frame again.
+    """Frames by their number, and in the order of time from any of them on.
 
     A source holds no more than a few frames in memory, however long the video, and is a context manager
-    that closes itself. Readers inherit from this class.
+    that closes itself. Readers inherit from this class and write `frames`; `read` where they can do better.
 
     size               (height, width) of every frame, as shown
     rate               frames a second, or None where nothing says
     frame_count        number of frames, or None where nothing says
     frame_count_exact  True if the frames were counted; False if `frame_count` is estimated from duration and rate
     ended_early        after an iteration: a sentence with the last frame's number if the video broke off, else None
+    seekable           True if any frame can be read at any time; False if frames come once, as those of a camera
     """
 
     size: tuple[int, int]
@@ -50,8 +50,33 @@ class FrameSource(Protocol):
     frame_count: int | None
     frame_count_exact: bool
     ended_early: str | None
+    seekable: bool
 
-    def __iter__(self) -> Iterator[Frame]: ...
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """The frames from `start` to before `stop`, or to the end. None if the video ends before `start`.
+
+        Iterations of a seekable source do not disturb each other. Raises MediaError for negative numbers,
+        and if a frame cannot be read.
+        """
+        ...
+
+    def read(self, frame: int) -> Frame:
+        """One frame. Raises MediaError if the video has no such frame, or the source is not seekable."""
+        check_frame(frame, self.frame_count if self.frame_count_exact else None)
+        for found in self.frames(frame, frame + 1):
+            return found
+        raise no_such_frame(frame, self.frame_count)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames, from the first one on."""
+        return self.frames()
+
+    @property
+    def timestamps(self) -> NDArray[np.float64] | None:
+        """Seconds since the first frame, (T,), for all frames; None where only reading them through would tell."""
+        if self.frame_count is None or not self.frame_count_exact:
+            return None
+        return np.arange(self.frame_count) / (self.rate or 1.0)
 
     def close(self) -> None:
         """Give back what the source holds. Iterations that are under way end at their next frame."""
@@ -66,16 +91,39 @@ class FrameSource(Protocol):
         self.close()
 
 
-def open_video(path: str | PathLike[str]) -> FrameSource:
-    """Open a video file or a folder of pictures.
+def check_frame(frame: int, frame_count: int | None) -> None:
+    """Raise MediaError if a frame's number is negative, or past the end where the end is known."""
+    if frame < 0:
+        raise MediaError(f"frame is {frame}; frames are counted from 0")
+    if frame_count is not None and frame >= frame_count:
+        raise no_such_frame(frame, frame_count)
 
-    Raises MediaError if there is nothing at the path, or nothing there that can be read as a video.
+
+def check_range(start: int, stop: int | None) -> None:
+    """Raise MediaError if a range of frames has a negative end."""
+    for name, frame in (("start", start), ("stop", stop)):
+        if frame is not None and frame < 0:
+            raise MediaError(f"{name} is {frame}; frames are counted from 0")
+
+
+def no_such_frame(frame: int, frame_count: int | None, ended_early: str | None = None) -> MediaError:
+    """The error for a frame past the end, with what is known of the end."""
+    count = "fewer" if frame_count is None else f"{frame_count}"
+    why = f"; {ended_early}" if ended_early else ""
+    plural = "frame" if frame_count == 1 else "frames"
+    return MediaError(f"there is no frame {frame}; the video has {count} {plural}, counted from 0{why}")
+
+
+def open_video(video: Any) -> FrameSource:
+    """Open whatever holds frames: the one door to all readers.
+
+    video  the path of a video file, of a GIF, TIFF or other picture, or of a folder of pictures;
+           a list of paths of pictures; an array (T, H, W, 3), or a list or an iterable of arrays (H, W, 3);
+           the number of a camera, or the URL of a live stream
+
+    Raises MediaError if there is nothing at the path, or nothing that can be read as a video.
     """
     # Imported here: the readers build on this file, and PyAV is loaded only for those who open a video.
-    from masklet.media.folder import ImageFolder
-    from masklet.media.video_file import VideoFile
+    from masklet.media.opening import open_source
 
-    path = Path(path)
-    if not path.exists():
-        raise MediaError(f"there is nothing at {path}; give the path of a video file or of a folder of pictures")
-    return ImageFolder(path) if path.is_dir() else VideoFile(path)
+    return open_source(video)

@@ -9,10 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from masklet.engines.base import Engine
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's colours, red, green, blue in 0..1, as published."""
+from masklet.engines.normalise import normalise
 
 
 def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
@@ -21,5 +18,4 @@ def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
     side = engine.config.image_size
     square = np.array(Image.fromarray(image).resize((side, side)), dtype=np.float32) / 255
     tensor = torch.from_numpy(square).permute(2, 0, 1)[None]
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    return ((tensor - mean) / std).to(engine.device, engine.dtype)
+    return normalise(tensor).to(engine.device, engine.dtype)

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.formats.project import ProjectMask
 from masklet.masks.draw import draw_overlay
+from masklet.masks.stretch import stretched
 from masklet.media.source import Frame
 from masklet.video.doubt import DOUBTFUL_IOU, Reason, reasons
 from masklet.video.state import ObjectId, ObjectTrack
@@ -65,6 +67,22 @@ class ObjectResult:
         for rival in self.rivals:
             own = np.where(stretched(rival, self.size) > own, np.minimum(own, LOST_LOGIT), own)
         return own
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SavedResult(ObjectResult):
+    """A result of which only mask and scores were saved: its logits are made from the distance to the mask's edge."""
+
+    saved: ProjectMask
+
+    def full_logits(self) -> NDArray[np.float32]:
+        return self.saved.full_logits()
+
+
+def saved_result(saved: ProjectMask, size: tuple[int, int], side: int) -> SavedResult:
+    """What the user sees of a saved mask; `side` is that of the model's low-resolution logits."""
+    logits = np.asarray(cv2.resize(saved.full_logits(), (side, side), interpolation=cv2.INTER_AREA), np.float32)
+    return SavedResult(logits, size, saved.iou, saved.presence, saved=saved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +144,22 @@ class FrameResult:
 def frame_result(picture: Frame, tracks: Mapping[ObjectId, ObjectTrack], non_overlapping: bool) -> FrameResult:
     """What the user sees of a frame: every object of which something is known there."""
     height, width = picture.image.shape[:2]
-    known = {name: track.entry(picture.index) for name, track in tracks.items()}
+    objects = object_results(tracks, picture.index, (height, width), non_overlapping)
+    return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(tracks)))
+
+
+def object_results(
+    tracks: Mapping[ObjectId, ObjectTrack], frame: int, size: tuple[int, int], non_overlapping: bool
+) -> dict[ObjectId, ObjectResult]:
+    """What is known of each object in a frame."""
+    known = {name: track.entry(frame) for name, track in tracks.items()}
     entries = {name: entry for name, entry in known.items() if entry is not None}
     logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}
-    doubts = reasons(tracks, picture.index)
-    objects = {
+    doubts = reasons(tracks, frame)
+    return {
         name: ObjectResult(
             logits=own,
-            size=(height, width),
+            size=size,
             iou=entries[name].iou,
             presence=probability(entries[name].presence),
             needs_prompt=doubts.get(name),
@@ -141,13 +167,6 @@ def frame_result(picture: Frame, tracks: Mapping[ObjectId, ObjectTrack], non_ove
         )
         for name, own in logits.items()
     }
-    return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(tracks)))
-
-
-def stretched(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """(S/4, S/4) -> (H, W), bilinear."""
-    height, width = size
-    return np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def probability(logit: float) -> float:

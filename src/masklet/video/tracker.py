@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from numpy.typing import ArrayLike
 
 from masklet.checkpoints import load_model
 from masklet.engines.base import Engine
-from masklet.errors import MediaError, SessionError
+from masklet.errors import FormatError, SessionError
+from masklet.formats.base import PlainFrame
+from masklet.formats.project import Project, ProjectFrame, check_video, project_frame
+from masklet.formats.project_file import write_project
+from masklet.formats.project_reader import read_project
+from masklet.formats.registry import format_of, writer
 from masklet.media.source import Frame, FrameSource, open_video
-from masklet.nn import Levels
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import session
+from masklet.video import saving, session
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
-from masklet.video.frames import frame_tensor
+from masklet.video.history import History, Pass
 from masklet.video.options import TrackingOptions
-from masklet.video.result import FrameResult, frame_result
+from masklet.video.playhead import Playhead
+from masklet.video.result import FrameResult, ObjectResult, numbered, object_results, saved_result
 from masklet.video.state import ObjectId, ObjectTrack
 from masklet.video.step import Moment, step
 from masklet.video.store import EntryStore, StoredEntries
@@ -43,21 +49,6 @@ class _Range:
         return -1 if self.backward and self.stop is None else self.stop
 
 
-@dataclass
-class _Pass:
-    """A pass that is under way."""
-
-    before: session.Tracks
-    first: int
-    backward: bool
-    only: ObjectId | None
-    last: int | None = None
-
-    def event(self) -> Followed:
-        assert self.last is not None, "a pass that did not begin is no event"
-        return Followed(self.first, self.last, self.backward, self.only)
-
-
 class VideoTracker:
     """Prompt objects in a video, follow them, correct them.
 
@@ -71,7 +62,8 @@ class VideoTracker:
     can be undone.
 
     Args:
-        video: Path of a video file or a folder of pictures, or an open `FrameSource`.
+        video: Path of a video file or a folder of pictures, an array (T, H, W, 3), a list of pictures, or an open
+            `FrameSource`.
         model: Name, path, `Model`, or any engine.
         device: Where to run; the best there is if not given. Only for a name or a path.
         options: How to track.
@@ -89,18 +81,17 @@ class VideoTracker:
         device: str | torch.device | None = None,
         options: TrackingOptions | None = None,
     ) -> None:
-        self.source = open_video(video) if isinstance(video, str | PathLike) else video
+        self.source: FrameSource = video if isinstance(video, FrameSource) else open_video(video)
+        self.path = str(video) if isinstance(video, str | PathLike) else ""
         self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
         self.options = options or TrackingOptions()
         self.policy = self.options.policy_for(self.engine.config)
         self.tracks: session.Tracks = {}
         self._store = EntryStore(self.engine.device)
-        self._done: list[tuple[Event, session.Tracks]] = []
-        self._undone: list[tuple[Event, session.Tracks]] = []
-        self._pass: _Pass | None = None
-        self._frames: Iterator[Frame] | None = None
-        self._frame: Frame | None = None
-        self._levels: Levels | None = None
+        self._history = History()
+        self._playhead = Playhead(self.source, self.engine)
+        self._found: Mapping[int, ProjectFrame] = {}
+        self._times: dict[int, float] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -110,8 +101,7 @@ class VideoTracker:
     @property
     def events(self) -> list[Event]:
         """What was done, in order. Undone events are not among them."""
-        self._settle()
-        return [event for event, _ in self._done]
+        return self._history.events()
 
     def add_points(
         self, *, frame: int, object: ObjectId, points: ArrayLike, labels: ArrayLike | None = None
@@ -188,7 +178,7 @@ class VideoTracker:
         Raises:
             MediaError: The video has no such frame.
         """
-        return self._result(self._picture(frame))
+        return self._result(self._playhead.seek(frame))
 
     def clear(self, frame: int, object: ObjectId) -> None:
         """Take back the prompts on an object in a frame. What was followed elsewhere stays until the next pass.
@@ -220,12 +210,8 @@ class VideoTracker:
         Raises:
             SessionError: Nothing was done.
         """
-        self._settle()
-        if not self._done:
-            raise SessionError("there is nothing to undo")
-        event, before = self._done.pop()
-        self._undone.append((event, self.tracks))
-        self.tracks = before
+        event, before = self._history.undo(self.tracks)
+        self.tracks = self._computed(self.events) if before is None else before
         return event
 
     def redo(self) -> Event:
@@ -234,11 +220,8 @@ class VideoTracker:
         Raises:
             SessionError: Nothing was undone since the last event.
         """
-        self._settle()
-        if not self._undone:
-            raise SessionError("there is nothing to redo")
-        event, after = self._undone.pop()
-        self._done.append((event, self.tracks))
+        event, after = self._history.redo(self.tracks)
+        assert after is not None, "the state after an undone event is always known"
         self.tracks = after
         return event
 
@@ -259,14 +242,89 @@ class VideoTracker:
                     for _ in self._follow(_Range(first, stop, backward), only):
                         pass
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a project file: prompts, masks, scores, and what the next frames would recall.
+
+        `VideoTracker.open` goes on from it as if nothing had happened.
+
+        Raises:
+            FormatError: The file cannot be written.
+        """
+        events = self.events
+        recalled = saving.entries_to_recall(self.tracks, events, self.policy.window)
+        project = Project(
+            size=self.size,
+            indices=numbered(list(self.tracks)),
+            frames={frame: project_frame(result) for frame, result in self._known_results()},
+            events=[saving.event_to_json(event) for event in events],
+            video=self.path,
+            rate=self.source.rate,
+            frame_count=self.source.frame_count,
+            model=self.engine.config.name,
+            fingerprint=saving.fingerprint_of(self.source, self.path),
+            attachments={saving.ENTRIES: saving.pack_entries(recalled)},
+        )
+        write_project(path, project)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | PathLike[str],
+        video: str | PathLike[str] | FrameSource | None = None,
+        model: str | PathLike[str] | Engine | None = None,
+        *,
+        device: str | torch.device | None = None,
+        options: TrackingOptions | None = None,
+    ) -> Self:
+        """A session from a project file. Nothing is computed again.
+
+        Args:
+            path: What `save` wrote.
+            video: The video, if it does not lie any more where it was.
+            model: The model, if it is not known by its name.
+            device: Where to run.
+            options: How to track.
+
+        Raises:
+            FormatError: The file cannot be read, or was made from another video.
+            MediaError: The video cannot be read.
+            CheckpointError: The model cannot be loaded.
+        """
+        project = read_project(path)
+        if video is None and not project.video:
+            raise FormatError(f"{Path(path).name} does not tell where its video lies; give video=...")
+        tracker = cls(video or project.video, model or project.model, device=device, options=options)
+        try:
+            check_video(project, saving.fingerprint_of(tracker.source, tracker.path))
+            tracker._restore(project)
+        except BaseException:
+            tracker.close()
+            raise
+        return tracker
+
+    def export(self, path: str | PathLike[str], *, format: str | None = None) -> None:
+        """Write all that is known in a file format; see docs/formats.md.
+
+        Args:
+            path: A file or a folder, as the format wants it.
+            format: Name of the format; by the ending of the path if not given.
+
+        Raises:
+            FormatError: Unknown format, or a path that cannot be written.
+        """
+        name = format or format_of(path).name
+        facts: dict[str, Any] = {"size": self.size, "rate": self.source.rate, "frame_count": self.source.frame_count}
+        with writer(name, path, video=self.path, model=self.engine.config.name, **facts) as sink:
+            for frame in self._known_frames():
+                sink.write(self.result(frame))
+
     def close(self) -> None:
         """Give back the video and all memories."""
         self.tracks = {}
-        self._done.clear()
-        self._undone.clear()
-        self._frames = self._frame = self._levels = None
+        self._found, self._times = {}, {}
+        self._history.clear()
         self._store.close()
-        self.source.close()
+        self._playhead.close()
 
     def __enter__(self) -> Self:
         return self
@@ -276,10 +334,59 @@ class VideoTracker:
     ) -> None:
         self.close()
 
+    def _computed(self, events: list[Event]) -> session.Tracks:
+        """What events make of nothing: for what was done before the session was saved."""
+        history, self._history = self._history, History()
+        self.tracks, self._found = {}, {}
+        self.replay(events)
+        self._history = history
+        return self.tracks
+
+    def _restore(self, project: Project) -> None:
+        """Take over a project: its events, what is recalled, and the masks of all other frames as they are."""
+        tracks: dict[ObjectId, ObjectTrack] = {
+            name: ObjectTrack(StoredEntries(self._store)) for name in project.indices
+        }
+        for name, kind, entry in saving.unpack_entries(
+            project.attachments.get(saving.ENTRIES, b""), self.engine.device
+        ):
+            keep = session.answered if kind == "prompted" else session.followed
+            tracks[name] = keep(tracks[name], entry)
+        events = [saving.event_from_json(record, self.size) for record in project.events]
+        for name, track in tracks.items():
+            said = {e.frame: e.prompt for e in events if isinstance(e, Prompted) and e.object == name}
+            prompts = {frame: prompt for frame, prompt in said.items() if frame in track.prompted}
+            tracks[name] = replace(track, prompts=prompts)
+        self.tracks = tracks
+        self._store.recent = 2 * self.policy.window * max(len(tracks), 1)
+        self._history = History(done=[(event, None) for event in events])
+        self._found = project.frames
+        self._times = {frame: found.time for frame, found in project.frames.items()}
+
+    def _known_frames(self) -> list[int]:
+        frames = {f for track in self.tracks.values() for f in (*track.prompted, *track.tracked)}
+        return sorted(frames | set(self._found))
+
+    def _known_results(self) -> Iterator[tuple[int, PlainFrame]]:
+        """What is known of each frame, without pictures."""
+        for frame in self._known_frames():
+            objects = self._objects(frame)
+            yield frame, PlainFrame(frame, self._times.get(frame, 0.0), self.size, objects, numbered(list(self.tracks)))
+
+    def _objects(self, frame: int) -> dict[ObjectId, ObjectResult]:
+        """Results of a frame; where only the mask of a reopened project is known, that."""
+        found = object_results(self.tracks, frame, self.size, self.options.non_overlapping)
+        earlier = self._found.get(frame)
+        if earlier is None:
+            return found
+        side = self.engine.config.mask_size
+        masks = {
+            name: saved_result(mask, self.size, side) for name, mask in earlier.objects.items() if name in self.tracks
+        }
+        return {name: found.get(name) or masks[name] for name in self.tracks if name in found or name in masks}
+
     def _record(self, event: Event, after: session.Tracks) -> None:
-        self._settle()
-        self._done.append((event, self.tracks))
-        self._undone.clear()
+        self._history.record(event, before=self.tracks)
         self.tracks = after
 
     def _prompt(self, frame: int, name: ObjectId, new: Prompt) -> FrameResult:
@@ -288,9 +395,9 @@ class VideoTracker:
 
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
-        picture = self._picture(frame)
+        picture = self._playhead.seek(frame)
         track = session.asking(self.tracks.get(name) or ObjectTrack(StoredEntries(self._store)), frame, prompt)
-        entry = step(self.engine, self._encode(picture), {name: track}, self._moment(frame), self.policy)[name]
+        entry = step(self.engine, self._playhead.levels(), {name: track}, self._moment(frame), self.policy)[name]
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: session.answered(track, entry)})
         self._store.recent = 2 * self.policy.window * len(self.tracks)
         return self._result(picture)
@@ -308,24 +415,16 @@ class VideoTracker:
         """One pass. It is recorded when it ends, is stopped, or is interrupted by another event."""
         frame, mine = range.first, None
         try:
-            while frame != range.end and (picture := self._seek(frame)) is not None:
-                if mine is None or self._pass is not mine:
-                    self._settle()
-                    mine = self._pass = _Pass(self.tracks, frame, range.backward, only)
+            while frame != range.end and (picture := self._playhead.look(frame)) is not None:
+                if mine is None or self._history.under_way is not mine:
+                    mine = self._history.begin(Pass(self.tracks, frame, range.backward, only))
                 self._follow_into(picture, range.backward, only)
                 mine.last = frame
                 yield self._result(picture)
                 frame += -1 if range.backward else 1
         finally:
-            if self._pass is mine:
-                self._settle()
-
-    def _settle(self) -> None:
-        """Record the pass that is under way, as far as it came."""
-        if self._pass is not None and self._pass.last is not None:
-            self._done.append((self._pass.event(), self._pass.before))
-            self._undone.clear()
-        self._pass = None
+            if self._history.under_way is mine:
+                self._history.settle()
 
     @torch.inference_mode()
     def _follow_into(self, picture: Frame, backward: bool, only: ObjectId | None) -> None:
@@ -333,7 +432,7 @@ class VideoTracker:
         moving = session.to_follow(self.tracks, frame, backward=backward, only=only)
         if not moving:
             return
-        entries = step(self.engine, self._encode(picture), moving, self._moment(frame, backward), self.policy)
+        entries = step(self.engine, self._playhead.levels(), moving, self._moment(frame, backward), self.policy)
         kept = {name: session.followed(moving[name], entry) for name, entry in entries.items()}
         self.tracks = {**self.tracks, **kept}
 
@@ -341,31 +440,6 @@ class VideoTracker:
         return self.options.moment(frame, self.size, self.engine.config, backward=backward)
 
     def _result(self, picture: Frame) -> FrameResult:
-        return frame_result(picture, self.tracks, self.options.non_overlapping)
-
-    def _picture(self, frame: int) -> Frame:
-        picture = self._seek(frame)
-        if picture is None:
-            count = "fewer" if self.source.frame_count is None else f"{self.source.frame_count}"
-            raise MediaError(f"there is no frame {frame}; the video has {count} frames, counted from 0")
-        return picture
-
-    def _seek(self, frame: int) -> Frame | None:
-        """The frame, or None past the end. Reading goes forward; for an earlier frame it begins again."""
-        if self._frame is not None and self._frame.index == frame:
-            return self._frame
-        if self._frames is None or self._frame is None or self._frame.index > frame:
-            self._frames = iter(self.source)
-        self._frame = self._levels = None
-        for picture in self._frames:
-            if picture.index == frame:
-                self._frame = picture
-                return picture
-        self._frames = None
-        return None
-
-    def _encode(self, picture: Frame) -> Levels:
-        """The frame's features, computed once."""
-        if self._levels is None:
-            self._levels = self.engine.encode_image(frame_tensor(picture.image, self.engine))
-        return self._levels
+        self._times[picture.index] = picture.time
+        objects = self._objects(picture.index)
+        return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(self.tracks)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from masklet.engines.candidates import LEAST_STABILITY, STABILITY_DELTA, best_of_three, single
 from masklet.nn import Decoded
 from masklet.video.policies.base import Choice
 from masklet.video.recall import Recall, RecallOptions, published_recall
@@ -28,32 +29,22 @@ class PublishedPolicy:
 
     options: RecallOptions = dataclasses.field(default_factory=RecallOptions)
     ambiguous: tuple[int, int] = (0, 1)
-    stability_delta: float = 0.05
-    least_stability: float = 0.98
+    stability_delta: float = STABILITY_DELTA
+    least_stability: float = LEAST_STABILITY
 
     @property
     def window(self) -> int:
         return max(self.options.pointers, self.options.slots * self.options.stride)
 
     def choose(self, decoded: Decoded, points: Tensor) -> Choice:
-        best_of_three = decoded.iou[:, 1:].argmax(dim=1) + 1
+        best = best_of_three(decoded)
         least, most = self.ambiguous
         ambiguous = (points >= least) & (points <= most)
-        unstable = stability(decoded.logits[:, 0], self.stability_delta) < self.least_stability
-        pointers = torch.where(ambiguous, best_of_three, 0)
-        return Choice(torch.where(ambiguous | unstable, best_of_three, 0), pointers)
+        clear = single(decoded, self.stability_delta, self.least_stability)
+        return Choice(masks=torch.where(ambiguous, best, clear), pointers=torch.where(ambiguous, best, 0))
 
     def keep(self, entry: MemoryEntry) -> bool:
         return True
 
     def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
         return published_recall(frame, list(track.prompted), track.tracked, self.options, backward=backward)
-
-
-def stability(logits: Tensor, delta: float) -> Tensor:
-    """Pixels above +delta as a share of those above -delta, (N, h, w) -> (N,); 1 for a mask without any.
-
-    Source: SAM (Kirillov et al., 2023, appendix B), as the released decoder computes it.
-    """
-    inner, outer = ((logits > threshold).flatten(1).sum(dim=1) for threshold in (delta, -delta))
-    return torch.where(outer > 0, inner / outer, 1.0)

@@ -1,0 +1,163 @@
+"""A camera or a live stream: only the newest frame is kept, and a device that goes away is opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Condition, Event, Thread
+from time import monotonic
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import MediaError
+from masklet.media.devices import Device, open_device
+from masklet.media.source import Frame, FrameSource, check_frame, check_range
+
+CLOSING = 10.0
+"""Seconds that closing waits for a device that is in the middle of a read."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a device that gives nothing is waited for.
+
+    first   seconds until it is opened again; doubled after each failure
+    longest seconds between two attempts, at most
+    total   seconds without a frame, after which it is given up
+    """
+
+    first: float = 0.5
+    longest: float = 8.0
+    total: float = 60.0
+
+
+class Camera(FrameSource):
+    """Frames as they come: whoever is slow gets the newest one, and those in between are gone.
+
+    place     the number of a camera, or the URL of a stream
+    patience  how long a device that went away is waited for
+    opener    opens the place; MediaError if it cannot
+
+    A frame's number says how many were given out before, its time is when it was captured. `captured` counts
+    all frames that came. A stream that changes its size is scaled to the first frame's. When the device stays
+    away, the iteration ends, and `ended_early` says so. Raises MediaError, when opened, if no first frame comes.
+    """
+
+    def __init__(
+        self,
+        place: int | str,
+        *,
+        patience: Patience | None = None,
+        opener: Callable[[int | str], Device] = open_device,
+    ) -> None:
+        self.place = place
+        self.name = f"camera {place}" if isinstance(place, int) else place
+        self.rate: float | None = None
+        self.frame_count: int | None = None
+        self.frame_count_exact = False
+        self.ended_early: str | None = None
+        self.seekable = False
+        self.captured = 0
+        self._patience = patience or Patience()
+        self._opener = opener
+        self._newest: Frame | None = None
+        self._given = self._seen = 0  # frames given out; the number of the capture that was given last
+        self._ended, self._why = False, "it gives no more pictures"
+        self._failure: Exception | None = None
+        self._changed = Condition()
+        self._closing = Event()
+        device = opener(place)
+        try:
+            image = device.read()
+        except BaseException:
+            device.close()
+            raise
+        if image is None:
+            device.close()
+            raise MediaError(f"{self.name} opens but gives no picture; is another program using it?")
+        self.size: tuple[int, int] = (image.shape[0], image.shape[1])
+        self._begin = monotonic()
+        self._keep(image)
+        self._thread = Thread(target=self._run, args=(device,), name="masklet-camera", daemon=True)
+        self._thread.start()
+
+    def read(self, frame: int) -> Frame:
+        check_frame(frame, None)
+        raise MediaError(f"{self.name} is live; its frames come once, in order, and cannot be read by number")
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """The newest frame, again and again, each once; for one iteration at a time. Drops those before `start`."""
+        check_range(start, stop)
+        if self._closing.is_set():
+            raise MediaError(f"{self.name} was closed; open it again")
+        return self._frames(start, stop)
+
+    def close(self) -> None:
+        """Let the device go. Iterations that are under way end."""
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(CLOSING)
+
+    def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
+        while stop is None or self._given < stop:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing.is_set() or self._ended or self.captured > self._seen)
+                if self._closing.is_set():
+                    return
+                if self.captured == self._seen:
+                    if self._failure is not None:
+                        raise self._failure
+                    why = f"{self._why} (waited {self._patience.total:g} s)"
+                    self.ended_early = f"{self.name} went away after frame {self._given - 1}: {why}"
+                    return
+                assert self._newest is not None, "the first frame is there before the thread begins"
+                frame = Frame(self._given, self._newest.time, self._newest.image)
+                self._given, self._seen = self._given + 1, self.captured
+            if frame.index >= start:
+                yield frame
+
+    def _run(self, device: Device) -> None:
+        """The thread. However it ends, those who wait are told."""
+        try:
+            self._capture(device)
+        except Exception as error:  # handed over to the iteration: nobody would see it here
+            self._failure = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _capture(self, device: Device | None) -> None:
+        """Read as fast as frames come, so that nothing old waits in the device."""
+        pause, since = self._patience.first, monotonic()
+        while not self._closing.is_set():
+            try:
+                device = device or self._opener(self.place)
+                image = device.read()
+            except MediaError as error:
+                image, self._why = None, str(error)
+            if image is not None:
+                self._keep(image)
+                pause, since = self._patience.first, monotonic()
+                continue
+            if device is not None:
+                device.close()
+                device = None
+            left = self._patience.total - (monotonic() - since)
+            if left <= 0:
+                return
+            self._closing.wait(min(pause, left))
+            pause = min(2 * pause, self._patience.longest)
+        if device is not None:
+            device.close()
+
+    def _keep(self, image: NDArray[np.uint8]) -> None:
+        height, width = self.size
+        if image.shape[:2] != (height, width):
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        with self._changed:
+            self._newest = Frame(self.captured, monotonic() - self._begin, image)
+            self.captured += 1
+            self._changed.notify_all()

@@ -1,0 +1,120 @@
+"""A video file's container: opened, its packets, and the frames that are decoded from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from masklet.errors import MediaError
+
+TEXT_FORMATS = ("tty",)
+"""FFmpeg plays a text file as a film of a terminal; nobody who gives one means that."""
+
+
+class BrokenOff(Exception):
+    """Decoding cannot go on; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A frame as it is decoded.
+
+    frame  its number, from 0
+    time   seconds since the first frame
+    end    seconds from the first frame until the next one is due
+    image  in the video's own size and colours
+    """
+
+    frame: int
+    time: float
+    end: float
+    image: VideoFrame
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and its first video stream that is no cover picture. Raises MediaError."""
+    if not path.is_file():
+        raise MediaError(f"there is no file at {path}; give the path of a video file")
+    try:
+        # Absolute, as FFmpeg takes `a:b.mp4` for a protocol. Titles in old files are in any encoding.
+        container = av.open(str(path.absolute()), "r", metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise _no_video(path, str(error.strerror)) from error
+    with container:
+        if container.format.name in TEXT_FORMATS:
+            raise _no_video(path, "it is text")
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            kinds = ", ".join(sorted({s.type for s in container.streams})) or "no"
+            raise MediaError(f"{path.name} holds {kinds} streams but no video; give a file with a picture track")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0]
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """All packets from where the container stands, then BrokenOff if an error or a cut ended them."""
+    try:
+        for packet, following in pairwise(container.demux(stream)):
+            if packet.is_corrupt and following.size == 0:  # a read that met the end of the file
+                raise BrokenOff("the last packet is incomplete")
+            yield packet
+    except av.FFmpegError as error:
+        raise BrokenOff(str(error.strerror)) from error
+
+
+def decoded(found: Iterable[Packet[VideoStream]], stream: VideoStream, faults: list[str]) -> Iterator[VideoFrame]:
+    """All frames that can be decoded, then BrokenOff if the packets broke off, or nothing came after a fault.
+
+    Packets that are damaged are passed over, and what the decoder says of each is added to `faults`.
+    """
+    fault = ""
+    try:
+        for packet in found:
+            try:
+                images = stream.decode(packet)
+            except av.FFmpegError as error:
+                fault = str(error.strerror)
+                faults.append(fault)
+                continue
+            if images:
+                fault = ""
+            yield from images
+    except BrokenOff as broken:
+        fault = str(broken)
+    try:
+        yield from stream.decode(None)  # what the decoder still holds back
+    except av.FFmpegError as error:
+        fault = fault or str(error.strerror)
+    if fault:
+        raise BrokenOff(fault)
+
+
+def seconds(ticks: int | None, stream: VideoStream) -> float:
+    """Ticks of the stream's clock as seconds; 0 where there are none."""
+    return float(ticks * stream.time_base) if ticks and stream.time_base else 0.0
+
+
+def promised_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """The video's length by its header. That of the whole container is taken only if no sound may outlast it."""
+    if stream.duration:
+        return seconds(stream.duration, stream)
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _no_video(path: Path, why: str) -> MediaError:
+    return MediaError(
+        f"{path.name} is not a video that can be decoded: {why}; give a file such as .mp4, .mov, .mkv or .webm"
+    )

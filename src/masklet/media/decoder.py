@@ -1,0 +1,171 @@
+"""The pictures of a video file, numbered: from any frame on, or one by one, by jumps where the file allows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import chain, dropwhile
+from pathlib import Path
+from threading import RLock
+
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from masklet.errors import MediaError
+from masklet.media.container import BrokenOff, Picture, decoded, opened, packets, promised_seconds, seconds
+from masklet.media.cursor import NEAR, Cursor
+from masklet.media.deinterlace import deinterlaced
+from masklet.media.display import display_of
+from masklet.media.index import FrameIndex, IndexMismatch, Numbered, build_index, frames_from, placed
+
+
+class Decoder:
+    """Decodes one file's video stream. Opening decodes the first frame alone.
+
+    display   how pictures are to be shown
+    rate      frames a second, on average, or None
+    promised  seconds that the header promises, or None
+    counted   frames that the header counts, or None
+    tick      seconds of a tick of the stream's clock
+    lost      frames, of those that were read, that cannot be decoded; the picture before them stands in
+
+    Raises MediaError, when opened, if the file is missing, is no video, or has no frame that can be decoded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with opened(path) as (container, stream):
+            try:
+                first = next(decoded(packets(container, stream), stream, []))
+            except (StopIteration, BrokenOff):
+                raise MediaError(
+                    f"{path.name} holds no frame that can be decoded; is the file complete? Give another copy"
+                ) from None
+            self.display = display_of(stream, first)
+            rate = stream.average_rate or stream.guessed_rate
+            self.rate = float(rate) if rate else None
+            self.promised = promised_seconds(container, stream)
+            self.counted = stream.frames or None
+            self.tick = seconds(1, stream)
+        self.lost: set[int] = set()
+        self._faults: list[str] = []
+        self._first_pts = first.pts
+        self._interlaced = bool(first.interlaced_frame)
+        self._index: FrameIndex | None = None
+        self._index_sought = False
+        self._lock = RLock()
+        self._file = ExitStack()
+        self._jumping: tuple[InputContainer, VideoStream] | None = None
+        self._cursor = Cursor(self._jump, self._key_frame)
+
+    @property
+    def index(self) -> FrameIndex | None:
+        """Where each frame is: made when first asked for. None if the packets' times don't tell."""
+        with self._lock:
+            if not self._index_sought:
+                with opened(self.path) as (container, stream):
+                    self._index = build_index(container, stream, self._first_pts)
+                self._index_sought = True
+            return self._index
+
+    def pictures(self, start: int) -> Iterator[Picture]:
+        """All pictures from a frame on, by a container of their own. Raises BrokenOff."""
+        due = start
+        if start >= NEAR and (index := self.index) is not None:
+            try:
+                with opened(self.path) as (container, stream):
+                    for picture in self._whole(
+                        start, lambda at: frames_from(container, stream, index, at, self._faults)
+                    ):
+                        yield picture
+                        due = picture.frame + 1
+                return
+            except IndexMismatch:
+                self._distrust_index()
+        yield from self._counted_from(due)
+
+    def picture(self, frame: int) -> Picture | None:
+        """One picture, None past the end. Raises BrokenOff if the video breaks off before it."""
+        with self._lock:
+            try:
+                return self._cursor.picture(frame)
+            except IndexMismatch:
+                self._distrust_index()
+                return self._cursor.picture(frame)
+
+    def close(self) -> None:
+        """Close the file that single pictures are read from; it would be opened again."""
+        with self._lock:
+            self._cursor = Cursor(self._jump, self._key_frame)
+            self._jumping = None
+            self._file.close()
+
+    def _jump(self, start: int) -> Iterator[Picture]:
+        """Pictures from a frame on, by the one container that is kept open for single pictures."""
+        index = self._index if start < NEAR else self.index
+        if index is None:
+            return self._counted_from(start)
+        if self._jumping is None:
+            self._jumping = self._file.enter_context(opened(self.path))
+        container, stream = self._jumping
+        return self._whole(start, lambda at: frames_from(container, stream, index, at, self._faults))
+
+    def _key_frame(self, frame: int) -> int:
+        index = self.index
+        return 0 if index is None else int(index.key_frames[index.key_before(frame)])
+
+    def _distrust_index(self) -> None:
+        """From now on, frames are found by counting: they came otherwise than the index says."""
+        with self._lock:
+            self._index, self._index_sought = None, True
+            self._cursor = Cursor(self._jump, self._key_frame)
+
+    def _counted_from(self, start: int) -> Iterator[Picture]:
+        with opened(self.path) as (container, stream):
+            yield from self._whole(start, lambda _: self._counting(container, stream))
+
+    def _counting(self, container: InputContainer, stream: VideoStream) -> Iterator[Numbered]:
+        """All frames from the first on: counted, and placed by the index once some are lost."""
+        due = 0
+        for image in decoded(packets(container, stream), stream, self._faults):
+            index = self.index if self._faults else self._index
+            if index is not None:
+                try:
+                    due = placed(index, due, image, skips=bool(self._faults))
+                except IndexMismatch:
+                    self._distrust_index()
+            yield due, image
+            due += 1
+
+    def _filled(self, run: Iterator[Numbered]) -> Iterator[Numbered]:
+        """All numbers: where one is left out, the picture before it is shown once more, as players do."""
+        last: Numbered | None = None
+        for frame, image in run:
+            if last is not None:
+                for lost in range(last[0] + 1, frame):
+                    self.lost.add(lost)
+                    yield lost, last[1]
+            last = frame, image
+            yield last
+
+    def _whole(self, start: int, run_from: Callable[[int], Iterator[Numbered]]) -> Iterator[Picture]:
+        """Pictures from a frame on, the interlaced ones made whole, for which the one before is decoded too."""
+        while True:
+            run = self._filled(run_from(max(0, start - int(self._interlaced))))
+            run = dropwhile(lambda numbered: numbered[0] < start - 1, run)
+            first = next(run, None)
+            if first is None:
+                return
+            frame, image = first
+            if self._interlaced or not image.interlaced_frame or frame == 0 or frame < start:
+                break
+            self._interlaced = True
+        for picture in deinterlaced(self._picture(*numbered) for numbered in chain([first], run)):
+            if picture.frame >= start:
+                yield picture
+
+    def _picture(self, frame: int, image: VideoFrame) -> Picture:
+        period = 1 / self.rate if self.rate else 0.0
+        time = frame * period if image.pts is None else (image.pts - (self._first_pts or 0)) * self.tick
+        return Picture(frame, time, time + ((image.duration or 0) * self.tick or period), image)

@@ -1,0 +1,96 @@
+"""What frames are captured from: cameras through OpenCV, streams through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import PurePosixPath
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import MediaError
+from masklet.media.display import display_of, shown
+
+RECORDED = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+"""What a URL ends with that leads to a file. Read live, most of its frames would be passed over."""
+
+TIMEOUT = (10.0, 5.0)
+"""Seconds that opening a stream and reading from it may take."""
+
+
+class Device(Protocol):
+    """Something that gives pictures as they come."""
+
+    def read(self) -> NDArray[np.uint8] | None:
+        """The next picture, uint8 (H, W, 3), RGB, as soon as it is there; None if there are no more."""
+        ...
+
+    def close(self) -> None:
+        """Let the device go."""
+        ...
+
+
+def open_device(place: int | str) -> Device:
+    """Open a camera by its number, or a stream by its URL. Raises MediaError if that fails."""
+    if not isinstance(place, str):
+        return LocalCamera(int(place))
+    if PurePosixPath(urlsplit(place).path).suffix.lower() in RECORDED:
+        raise MediaError(f"{place} is a file, not a live stream; download it, then give its path")
+    return Stream(place)
+
+
+class LocalCamera:
+    """A camera of this computer. Raises MediaError if it cannot be opened."""
+
+    def __init__(self, number: int) -> None:
+        if number < 0:
+            raise MediaError(f"camera is {number}; cameras are counted from 0")
+        self._capture = cv2.VideoCapture(number)
+        if not self._capture.isOpened():
+            raise MediaError(f"camera {number} cannot be opened; is it plugged in, and free of other programs?")
+
+    def read(self) -> NDArray[np.uint8] | None:
+        came, image = self._capture.read()
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False) if came else None
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class Stream:
+    """A live stream, such as rtsp://, rtmp://, srt:// or the playlist of HLS. Raises MediaError if it cannot be opened.
+
+    url  may be the path of a video file, for tests: it is played as fast as it is read
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self._container = av.open(url, "r", timeout=TIMEOUT, metadata_errors="replace")
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"{url} cannot be opened: {error.strerror}; is the address right?") from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise MediaError(f"{url} holds no video; give a stream with a picture")
+        self._pictures = self._decode()
+
+    def read(self) -> NDArray[np.uint8] | None:
+        return next(self._pictures, None)
+
+    def close(self) -> None:
+        self._pictures.close()
+        self._container.close()
+
+    def _decode(self) -> Generator[NDArray[np.uint8], None, None]:
+        stream = self._container.streams.video[0]
+        display = None
+        try:
+            for picture in self._container.decode(stream):
+                display = display or display_of(stream, picture)
+                yield shown(picture, display)
+        except av.FFmpegError as error:
+            raise MediaError(f"{self.url} broke off: {error.strerror}") from error

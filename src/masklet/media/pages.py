@@ -1,0 +1,141 @@
+"""A picture file of several pages, read as a video: GIF, TIFF, and animated WebP and PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from masklet.errors import MediaError
+from masklet.media.image_file import DAMAGED, damaged, open_image, upright_rgb
+from masklet.media.source import Frame, FrameSource, check_frame, check_range
+
+BRIEF, SHOWN = 0.01, 0.1
+"""Browsers show a page that asks for 10 ms or less for 100 ms (the HTML standard is silent, WebKit and Gecko agree)."""
+
+
+class PagedImage(FrameSource):
+    """The pages of a picture file as frames. A file with one page is a video of one frame.
+
+    rate  frames a second, in place of what the file says; a file that says nothing counts one second a frame
+
+    GIF and its like tell how long each page is shown, which gives the frames' times; `rate` is that of the first
+    page. Raises MediaError if the file is no picture, and, on the way, if a page is damaged or of another size
+    than the first.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, rate: float | None = None) -> None:
+        self.path = Path(path)
+        self._given_rate = rate
+        self._lock = Lock()  # Pillow's file stands at one page at a time
+        self._closed = False
+        self._file = open_image(self.path)
+        try:
+            self.frame_count: int | None = _page_count(self._file, self.path.name)
+            height, width, _ = self._page(self._file, 0).shape
+        except BaseException:
+            self._file.close()
+            raise
+        self.size = (height, width)
+        self.rate = rate or _rate(self._file)
+        self.frame_count_exact = True
+        self.ended_early: str | None = None
+        self.seekable = True
+
+    def __len__(self) -> int:
+        assert self.frame_count is not None, "pages are counted when the file is opened"
+        return self.frame_count
+
+    def read(self, frame: int) -> Frame:
+        """One page. Those of a GIF build upon each other, so that reading backward starts at the first again."""
+        check_frame(frame, self.frame_count)
+        time = float(self.timestamps[frame])
+        with self._lock:
+            self._check_open()
+            if frame < self._file.tell():  # anew, as Pillow does not turn back to the first page of every PNG
+                self._file.close()
+                self._file = open_image(self.path)
+            return Frame(frame, time, self._sized(self._file, frame))
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        check_range(start, stop)
+        self._check_open()
+        return self._from(start, stop)
+
+    @cached_property
+    def timestamps(self) -> NDArray[np.float64]:
+        """Seconds since the first frame, (T,). For a GIF, all pages are gone through at the first call."""
+        if self._given_rate is not None or self.rate is None:
+            return np.arange(len(self)) / (self.rate or 1.0)
+        with open_image(self.path) as file:
+            shown = [_seconds_shown(file, page, self.path.name) for page in range(len(self) - 1)]
+        return np.concatenate([[0.0], np.cumsum(shown)])
+
+    def close(self) -> None:
+        """Iterations that are under way end at their next frame; later ones raise MediaError."""
+        self._closed = True
+        with self._lock:
+            self._file.close()
+
+    def _from(self, start: int, stop: int | None) -> Iterator[Frame]:
+        times = self.timestamps
+        with open_image(self.path) as file:
+            for page in range(len(self))[start:stop]:
+                if self._closed:
+                    return
+                yield Frame(page, float(times[page]), self._sized(file, page))
+
+    def _sized(self, file: Image.Image, page: int) -> NDArray[np.uint8]:
+        image = self._page(file, page)
+        if image.shape[:2] != self.size:
+            raise MediaError(
+                f"page {page} of {self.path.name} is {image.shape[1]} x {image.shape[0]} pixels, but page 0 is "
+                f"{self.size[1]} x {self.size[0]}; give pages of one size"
+            )
+        return image
+
+    def _page(self, file: Image.Image, page: int) -> NDArray[np.uint8]:
+        name = f"page {page} of {self.path.name}" if page else self.path.name
+        _turn_to(file, page, name)
+        return upright_rgb(file, name)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise MediaError(f"{self.path.name} was closed; open it again to read its frames")
+
+
+def _page_count(file: Image.Image, name: str) -> int:
+    try:
+        return int(getattr(file, "n_frames", 1))  # formats of one page lack the attribute
+    except DAMAGED as error:
+        raise damaged(name, error) from error
+
+
+def _turn_to(file: Image.Image, page: int, name: str) -> None:
+    try:
+        file.seek(page)
+    except DAMAGED as error:
+        raise damaged(name, error) from error
+
+
+def _rate(file: Image.Image) -> float | None:
+    """Frames a second by the page at hand, None where the file tells no durations."""
+    return 1 / _duration(file) if "duration" in file.info else None
+
+
+def _seconds_shown(file: Image.Image, page: int, name: str) -> float:
+    _turn_to(file, page, f"page {page} of {name}")
+    if file.format == "WEBP":  # tells a page's duration only once it is decoded
+        upright_rgb(file, f"page {page} of {name}")
+    return _duration(file)
+
+
+def _duration(file: Image.Image) -> float:
+    seconds = float(file.info.get("duration", 0)) / 1000
+    return seconds if seconds > BRIEF else SHOWN

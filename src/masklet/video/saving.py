@@ -1,0 +1,129 @@
+"""Sessions in project files: what was done, what was found, and what the next frames would recall."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from masklet.errors import FormatError, PromptError
+from masklet.formats.base import Fingerprint
+from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
+from masklet.media.source import FrameSource
+from masklet.prompts import Prompt, make_prompt
+from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
+from masklet.video.session import Tracks
+from masklet.video.state import MemoryEntry, ObjectId
+
+ENTRIES = "entries.safetensors"
+"""The attachment of a project file that holds what a tracker recalls."""
+
+PARTS = ("memory", "pointer", "logits")
+"""The tensors of an entry."""
+
+HEAD = 1 << 20
+"""Bytes at the beginning and the end of a video's file by which it is known again."""
+
+_EVENTS: dict[str, type[Cleared | Removed | Locked | Followed]] = {
+    "clear": Cleared,
+    "remove": Removed,
+    "lock": Locked,
+    "follow": Followed,
+}
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Plain values that JSON knows."""
+    if isinstance(event, Prompted):
+        prompt = event.prompt
+        said: dict[str, Any] = {"points": prompt.points, "labels": prompt.labels, "box": prompt.box}
+        if prompt.mask is not None:
+            said = {"mask": encode_rle(prompt.mask).to_json()}
+        return {"event": "prompt", "frame": event.frame, "object": event.object, **said}
+    kinds = {kind: name for name, kind in _EVENTS.items()}
+    return {"event": kinds[type(event)], **asdict(event)}
+
+
+def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
+    """The event that `event_to_json` wrote. Raises `FormatError` for anything else."""
+    values = dict(record)
+    kind = values.pop("event", None)
+    try:
+        if kind == "prompt":
+            return Prompted(values.pop("frame"), values.pop("object"), _prompt_from_json(values, size))
+        return _EVENTS[str(kind)](**values)
+    except (KeyError, TypeError, PromptError) as error:
+        raise FormatError(
+            f"the project's event {kind!r} cannot be read: {error}; give another copy of the file"
+        ) from error
+
+
+def _prompt_from_json(values: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
+    if "mask" in values:
+        return make_prompt(size, mask=decode_rle(rle_from_json(values["mask"], size)))
+    return make_prompt(size, points=values["points"], labels=values["labels"] or None, box=values["box"])
+
+
+Recalled = tuple[ObjectId, Literal["prompted", "tracked"], MemoryEntry]
+"""An object, whether a person answers for the entry, and the entry."""
+
+
+def entries_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> Iterator[Recalled]:
+    """All that a person answers for, and a window around the places where passes ended, from which they go on."""
+    ends = {event.last for event in events if isinstance(event, Followed)}
+    for name, track in tracks.items():
+        yield from ((name, "prompted", entry) for entry in track.prompted.values())
+        near = [f for f in track.tracked if any(abs(f - end) <= window for end in ends)]
+        yield from ((name, "tracked", track.tracked[f]) for f in near)
+
+
+def pack_entries(entries: Iterable[Recalled]) -> bytes:
+    """Entries as a safetensors file: tensors by number, the rest in its metadata."""
+    tensors: dict[str, Tensor] = {}
+    facts = []
+    for number, (name, kind, entry) in enumerate(entries):
+        for part in PARTS:
+            tensors[f"{number}.{part}"] = getattr(entry, part).cpu().contiguous().clone()
+        facts.append([name, kind, entry.frame, entry.iou, entry.presence, entry.attended, entry.backward])
+    return save(tensors, metadata={"entries": json.dumps(facts)}) if tensors else b""
+
+
+def unpack_entries(data: bytes, device: torch.device) -> Iterator[Recalled]:
+    """The entries that `pack_entries` packed. Raises `FormatError` if they are damaged."""
+    if not data:
+        return
+    try:
+        tensors = load(data)
+        length = int.from_bytes(data[:8], "little")
+        facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["entries"])
+        for number, (name, kind, frame, iou, presence, attended, backward) in enumerate(facts):
+            memory, pointer, logits = (
+                tensors[f"{number}.{part}"].to(device) for part in ("memory", "pointer", "logits")
+            )
+            yield name, kind, MemoryEntry(frame, memory, pointer, logits, iou, presence, attended, backward)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise FormatError(f"what the project remembers is damaged: {error}; give another copy of the file") from error
+
+
+def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
+    """By what a video is known again: its size, its length, and the head and tail of its file or the names of its
+    pictures."""
+    digest = hashlib.sha256()
+    file = Path(path) if path else None
+    if file is not None and file.is_dir():
+        for picture in sorted(file.iterdir()):
+            digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
+    elif file is not None and file.is_file():
+        with file.open("rb") as data:
+            digest.update(data.read(HEAD))
+            data.seek(max(0, file.stat().st_size - HEAD))
+            digest.update(data.read(HEAD))
+    return Fingerprint(source.size, source.frame_count, digest.hexdigest())

@@ -1,0 +1,120 @@
+"""Sessions in project files: saved, closed and opened again, they go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.checkpoints import Model, build_model
+from masklet.errors import FormatError, SessionError
+from masklet.formats.registry import read_masks
+from masklet.video import VideoTracker
+from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
+from masklet.video.saving import event_from_json, event_to_json
+from tests.conftest import GOLDEN
+from tests.video.test_session import TOY, assert_same, known, run
+
+CLIP = GOLDEN / "video/frames"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return build_model(TOY, seed=3)
+
+
+def begin(tracker: VideoTracker) -> None:
+    mask = np.zeros((120, 160), bool)
+    mask[30:80, 40:120] = True
+    tracker.add_points(frame=0, object="a", points=[(80, 60), (10, 10)], labels=[1, 0])
+    tracker.add_mask(frame=2, object=7, mask=mask)
+    run(tracker, stop=8)
+
+
+def test_a_reopened_session_goes_on_as_if_nothing_had_happened(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as straight:
+        begin(straight)
+        straight.add_box(frame=5, object="a", box=(20, 20, 90, 90))
+        expected = run(straight, start=5)
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+        assert [type(event) for event in reopened.events] == [Prompted, Prompted, Followed]
+        reopened.add_box(frame=5, object="a", box=(20, 20, 90, 90))
+        seen = run(reopened, start=5)
+    for frame, result in expected.items():
+        for name, wanted in result.objects.items():
+            np.testing.assert_allclose(seen[frame].objects[name].logits, wanted.logits, atol=1e-2, rtol=0)
+
+
+def test_masks_and_scores_are_known_at_once(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=0, object="a", points=[(80, 60)])
+        results = run(tracker)
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+        reopened.tracks = {
+            "a": dataclasses.replace(reopened.tracks["a"], tracked=reopened.tracks["a"].tracked.nothing())
+        }
+        for frame, wanted in results.items():
+            seen = reopened.result(frame).objects["a"]
+            assert seen.iou == pytest.approx(wanted.objects["a"].iou)
+            np.testing.assert_array_equal(seen.mask, wanted.objects["a"].mask)
+
+
+def test_undo_reaches_behind_the_file(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        before = known(tracker)
+        tracker.add_points(frame=4, object="a", points=[(20, 20)], labels=[0])
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+        assert isinstance(reopened.undo(), Prompted)
+        assert_same(known(reopened), before)
+        for _ in range(3):
+            reopened.undo()
+        with pytest.raises(SessionError, match="nothing to undo"):
+            reopened.undo()
+
+
+def test_another_video_is_refused(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(tmp_path / "clip.masklet")
+    shutil.copytree(CLIP, tmp_path / "other")
+    Image.new("RGB", (160, 120)).save(tmp_path / "other/00003.png")
+    with pytest.raises(FormatError, match="made from another video"):
+        VideoTracker.open(tmp_path / "clip.masklet", tmp_path / "other", model)
+    shutil.copytree(CLIP, tmp_path / "moved")
+    VideoTracker.open(tmp_path / "clip.masklet", tmp_path / "moved", model).close()
+
+
+@pytest.mark.parametrize(("format", "name"), [("davis", "masks"), ("coco", "masks.json"), ("objects", "objects")])
+def test_a_session_is_exported(model: Model, tmp_path: Path, format: str, name: str) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=0, object=1, points=[(80, 60)])
+        results = run(tracker, stop=4)
+        tracker.export(tmp_path / name, format=format)
+    written = {found.frame: found.masks for found in read_masks(format, tmp_path / name)}
+    assert list(written) == [0, 1, 2, 3]
+    for frame, result in results.items():
+        mask = written[frame].get(1, np.zeros((120, 160), bool))
+        np.testing.assert_array_equal(mask, result.objects[1].mask)
+
+
+@pytest.mark.parametrize("event", [Cleared(3, "a"), Removed(2), Locked(9), Followed(8, 0, True, "a")])
+def test_events_are_written_and_read(event: Cleared) -> None:
+    assert event_from_json(event_to_json(event), (120, 160)) == event
+
+
+@pytest.mark.parametrize(
+    "record", [{"event": "dance"}, {"event": "lock", "where": 1}, {"event": "prompt", "frame": 1}, {}]
+)
+def test_a_foreign_event_is_refused(record: dict[str, object]) -> None:
+    with pytest.raises(FormatError, match="cannot be read"):
+        event_from_json(record, (120, 160))
