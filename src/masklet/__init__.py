@@ -6,8 +6,7 @@ no NumPy and no OpenCV.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from masklet.errors import (
     CheckpointError,
@@ -19,9 +18,11 @@ from masklet.errors import (
     PromptError,
     SessionError,
 )
+from masklet.lazy import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints import build_model, list_models, load_model, save_model
+    from masklet.image import ImagePredictor, segment
     from masklet.video import StreamTracker, TrackingOptions, VideoTracker
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigError",
     "EngineError",
     "FormatError",
+    "ImagePredictor",
     "MaskletError",
     "MediaError",
     "PromptError",
@@ -43,9 +45,11 @@ __all__ = [
     "list_models",
     "load_model",
     "save_model",
+    "segment",
 ]
 
 _LAZY = {
+    "ImagePredictor": "masklet.image",
     "StreamTracker": "masklet.video",
     "TrackingOptions": "masklet.video",
     "VideoTracker": "masklet.video",
@@ -53,17 +57,8 @@ _LAZY = {
     "list_models": "masklet.checkpoints",
     "load_model": "masklet.checkpoints",
     "save_model": "masklet.checkpoints",
+    "segment": "masklet.image",
 }
 """Public name -> the module that has it."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'masklet' has no attribute {name!r}", name=name)
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value  # the next look-up does not come here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+__getattr__, __dir__ = resolver(__name__, _LAZY)

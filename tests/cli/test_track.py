@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from masklet.checkpoints import Model, save_model
-from masklet.cli.prompts import parse_box, parse_point
+from masklet.cli.prompts import TypedPrompt, parse_box, parse_mask, parse_point
 from masklet.formats.davis import read_index_png
+from masklet.formats.registry import read_masks
 from masklet.video import FrameResult, VideoTracker
 from tests.cli.conftest import Run
 from tests.conftest import GOLDEN, small_network
@@ -57,7 +58,7 @@ def test_masks_and_overlay_of_two_objects(run: Run, tmp_path: Path, weights: Pat
         assert len(list(film.decode(stream))) == 5
 
 
-def test_stopping_keeps_what_is_finished(
+def test_a_stopped_run_goes_on_where_it_was(
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -65,18 +66,90 @@ def test_stopping_keeps_what_is_finished(
     video: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    follow = VideoTracker.propagate
+    """Stopped after two frames, then started again: the same masks as in one go, and the first frames not computed."""
+    command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out")
+    follow, followed = VideoTracker.propagate, []
 
-    def interrupted(tracker: VideoTracker) -> Iterator[FrameResult]:
-        yield from follow(tracker, stop=2)
+    def interrupted(tracker: VideoTracker, start: int | None = None) -> Iterator[FrameResult]:
+        yield from follow(tracker, start, 2)
         raise KeyboardInterrupt
 
+    def counted(tracker: VideoTracker, start: int | None = None) -> Iterator[FrameResult]:
+        for result in follow(tracker, start):
+            followed.append(result.frame)
+            yield result
+
     monkeypatch.setattr(VideoTracker, "propagate", interrupted)
-    assert run("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path) == 130
-    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["00000.png", "00001.png"]
-    with av.open(str(tmp_path / "overlay.mp4")) as film:
+    assert run(*command, tmp_path / "part") == 130
+    assert sorted(path.name for path in (tmp_path / "part/masks").iterdir()) == ["00000.png", "00001.png"]
+    with av.open(str(tmp_path / "part/overlay.mp4")) as film:
         assert len(list(film.decode(video=0))) == 2
-    assert "stopped" in capsys.readouterr().err
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+    monkeypatch.setattr(VideoTracker, "propagate", counted)
+    assert run(*command, tmp_path / "part") == 0
+    assert followed == [1, 2, 3, 4]
+    assert run(*command, tmp_path / "whole") == 0
+    for number in range(5):
+        part, whole = (read_index_png(tmp_path / place / f"masks/{number:05d}.png") for place in ("part", "whole"))
+        assert (part != whole).sum() <= 3
+    with av.open(str(tmp_path / "part/overlay.mp4")) as film:
+        assert len(list(film.decode(video=0))) == 5
+
+
+def test_other_prompts_do_not_go_on_with_a_session(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("track", video, "--model", weights, "--out", tmp_path, "--box")
+    assert run(*command, "0:1:28,4,74,50") == 0
+    assert run(*command, "0:1:30,4,74,50") == 1
+    assert "is the session of a run with other prompts" in capsys.readouterr().err
+    assert run(*command, "0:1:30,4,74,50", "--overwrite") == 0
+
+
+def test_both_directions_and_further_formats(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text('[{"frame": 2, "object": "cup", "box": [28, 4, 74, 50], "points": [[50, 30]], "labels": [1]}]')
+    command = ("track", video, "--prompts", prompts, "--model", weights, "--out", tmp_path / "out")
+    assert run(*command, "--direction", "both", "--format", "coco", "--format", "objects") == 0
+    assert len(list((tmp_path / "out/masks").iterdir())) == 5
+    assert [found.frame for found in read_masks("coco", tmp_path / "out/coco.json")] == [0, 1, 2, 3, 4]
+    assert (tmp_path / "out/objects/cup").is_dir()
+
+
+def test_a_mask_as_a_prompt(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
+    mask = np.zeros((120, 160), np.uint8)
+    mask[30:80, 40:120] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert run("track", video, "--mask", f"0:1:{tmp_path / 'mask.png'}", "--model", weights, "--out", tmp_path) == 0
+    seen = read_index_png(tmp_path / "masks/00000.png") > 0
+    assert (seen & (mask > 0)).sum() / (seen | (mask > 0)).sum() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "cannot be read as JSON"),
+        ('{"frame": 0}', "holds no list"),
+        ('[{"frame": 0, "circle": [1, 2, 3]}]', "which is no prompt"),
+        ('[{"frame": "zero", "box": [1, 2, 3, 4]}]', "which is no prompt"),
+    ],
+)
+def test_prompts_that_cannot_be_read(
+    run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    (tmp_path / "prompts.json").write_text(text)
+    assert run("track", video, "--prompts", tmp_path / "prompts.json", "--out", tmp_path) == 2
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_an_unknown_format_is_told_before_anything_is_followed(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
+    assert run(*command, "--format", "coca") == 1
+    assert "nearest: coco" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_box_outside_the_picture_leaves_nothing_behind(
@@ -123,6 +196,7 @@ def test_nothing_to_follow(run: Run, tmp_path: Path, video: Path, capsys: pytest
 
 
 def test_prompts_as_typed() -> None:
-    box, point = parse_box("12:dog:1,2.5,3,4"), parse_point("0:7:5,6,0")
-    assert (box.frame, box.object, box.numbers) == (12, "dog", (1.0, 2.5, 3.0, 4.0))
-    assert (point.frame, point.object, point.numbers) == (0, 7, (5.0, 6.0, 0.0))
+    assert parse_box("12:dog:1,2.5,3,4") == TypedPrompt(12, "dog", box=(1.0, 2.5, 3.0, 4.0))
+    assert parse_point("0:7:5,6,0") == TypedPrompt(0, 7, points=((5.0, 6.0),), labels=(0,))
+    assert parse_point("0:7:5,6") == TypedPrompt(0, 7, points=((5.0, 6.0),), labels=(1,))
+    assert parse_mask("3:a:folder/x:y.png") == TypedPrompt(3, "a", mask=Path("folder/x:y.png"))

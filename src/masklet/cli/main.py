@@ -9,6 +9,7 @@ import typer
 
 import masklet
 from masklet.cli.models import models
+from masklet.cli.segment import segment
 from masklet.cli.track import track
 from masklet.errors import MaskletError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     epilog="Each command has its own help with examples: [bold]masklet track --help[/bold]",
 )
 app.command()(track)
+app.command()(segment)
 app.command()(models)
 
 

@@ -1,46 +1,103 @@
-"""Prompts as they are typed: `FRAME:OBJECT:NUMBERS`."""
+"""Prompts as they are typed: `FRAME:OBJECT:NUMBERS`, or in a JSON file."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import typer
 
 
 @dataclass(frozen=True)
 class TypedPrompt:
-    """One option, taken apart.
+    """What was said about one object in one frame.
 
     Attributes:
         frame: Number of the frame, from 0.
         object: The object's name, a number if it looks like one.
-        numbers: What follows: x, y and perhaps a label; or x0, y0, x1, y1.
+        points: (x, y) in pixels.
+        labels: One for each point, 1 include, 0 exclude; empty for all 1.
+        box: (x0, y0, x1, y1) in pixels.
+        mask: A picture that is not 0 on the object.
     """
 
     frame: int
     object: int | str
-    numbers: tuple[float, ...]
-
-
-def parse_prompt(text: str, option: str, shape: str, counts: tuple[int, ...]) -> TypedPrompt:
-    """Take `text` apart. Raises a usage error that shows what was typed and what was expected."""
-    expected = f"give {option} {shape}, such as {option} {'0:1:120,80' if 'x0' not in shape else '0:1:40,60,220,240'}"
-    try:
-        frame, name, values = text.split(":")
-        numbers = tuple(float(value) for value in values.split(","))
-        number = int(frame)
-    except ValueError:
-        raise typer.BadParameter(f"'{text}' cannot be read; {expected}") from None
-    if len(numbers) not in counts or not name or number < 0:
-        raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
-    return TypedPrompt(number, int(name) if name.isdecimal() else name, numbers)
+    points: tuple[tuple[float, float], ...] = ()
+    labels: tuple[int, ...] = ()
+    box: tuple[float, ...] | None = None
+    mask: Path | None = None
 
 
 def parse_point(text: str) -> TypedPrompt:
-    """`FRAME:OBJECT:x,y` or `FRAME:OBJECT:x,y,0`."""
-    return parse_prompt(text, "--point", "FRAME:OBJECT:x,y[,0]", (2, 3))
+    """`FRAME:OBJECT:x,y`, or `FRAME:OBJECT:x,y,0` for a point that excludes."""
+    expected = "give --point FRAME:OBJECT:x,y[,0], such as --point 0:1:120,80"
+    frame, name, rest = _parts(text, expected)
+    numbers = _numbers(rest, text, expected)
+    if len(numbers) not in (2, 3):
+        raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
+    x, y, *label = numbers
+    return TypedPrompt(frame, name, points=((x, y),), labels=tuple(int(value) for value in label) or (1,))
 
 
 def parse_box(text: str) -> TypedPrompt:
     """`FRAME:OBJECT:x0,y0,x1,y1`."""
-    return parse_prompt(text, "--box", "FRAME:OBJECT:x0,y0,x1,y1", (4,))
+    expected = "give --box FRAME:OBJECT:x0,y0,x1,y1, such as --box 0:1:40,60,220,240"
+    frame, name, rest = _parts(text, expected)
+    numbers = _numbers(rest, text, expected)
+    if len(numbers) != 4:
+        raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
+    return TypedPrompt(frame, name, box=numbers)
+
+
+def parse_mask(text: str) -> TypedPrompt:
+    """`FRAME:OBJECT:PNG`."""
+    frame, name, rest = _parts(text, "give --mask FRAME:OBJECT:PNG, such as --mask 0:1:dog.png")
+    return TypedPrompt(frame, name, mask=Path(rest))
+
+
+def read_prompts(path: Path) -> list[TypedPrompt]:
+    """A list of prompts, each with "frame", "object" and "box", "points" (and "labels"), or "mask"."""
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(records, list):
+        raise typer.BadParameter(f'{path} holds no list; give [{{"frame": 0, "object": 1, "box": [...]}}, ...]')
+    return [_from_record(record, path) for record in records]
+
+
+def _from_record(record: Any, path: Path) -> TypedPrompt:
+    try:
+        values = dict(record)
+        return TypedPrompt(
+            frame=int(values.pop("frame", 0)),
+            object=values.pop("object", 1),
+            points=tuple((float(x), float(y)) for x, y in values.pop("points", ())),
+            labels=tuple(int(label) for label in values.pop("labels", ())),
+            box=tuple(float(value) for value in values.pop("box")) if "box" in values else None,
+            mask=path.parent / values.pop("mask") if "mask" in values else None,
+            **values,
+        )
+    except (TypeError, ValueError) as error:
+        raise typer.BadParameter(
+            f"{path} holds {json.dumps(record)[:80]}, which is no prompt ({error}); "
+            'give {"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}, or "points" and "labels", or "mask"'
+        ) from None
+
+
+def _parts(text: str, expected: str) -> tuple[int, int | str, str]:
+    frame, *rest = text.split(":", 2)
+    if not frame.isdecimal() or len(rest) != 2 or not all(rest):
+        raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
+    name, what = rest
+    return int(frame), int(name) if name.isdecimal() else name, what
+
+
+def _numbers(values: str, text: str, expected: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in values.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' cannot be read; {expected}") from None

@@ -31,3 +31,11 @@ def unwritable(path: Path, error: OSError) -> FormatError:
     """The FormatError for a path that the system lets nobody write."""
     reason = error.strerror or str(error)
     return FormatError(f"{path} cannot be written: {reason}; give a path in a folder that exists and has room")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises FormatError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing, unwritable
+from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.base import MOST_NUMBER, Facts, FrameLike, FrameMasks, index_map
 from masklet.formats.numbered import numbered_files, open_png
 from masklet.formats.registry import Sink, reads, writes
@@ -59,10 +59,7 @@ class IndexPngWriter:
     def __init__(self, folder: str | PathLike[str], size: tuple[int, int]) -> None:
         self.folder = Path(folder)
         self.size = size
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(self.folder, error) from error
+        make_folder(self.folder)
 
     def write(self, frame: int, index_map: NDArray[np.uint8] | NDArray[np.uint16]) -> Path:
         """Write one frame's index map, uint8 (H, W), and return its file.

@@ -180,6 +180,11 @@ class VideoTracker:
         """
         return self._result(self._playhead.seek(frame))
 
+    def known_frames(self) -> list[int]:
+        """Frames of which something is known, in their order."""
+        frames = {f for track in self.tracks.values() for f in (*track.prompted, *track.tracked)}
+        return sorted(frames | set(self._found))
+
     def clear(self, frame: int, object: ObjectId) -> None:
         """Take back the prompts on an object in a frame. What was followed elsewhere stays until the next pass.
 
@@ -315,7 +320,7 @@ class VideoTracker:
         name = format or format_of(path).name
         facts: dict[str, Any] = {"size": self.size, "rate": self.source.rate, "frame_count": self.source.frame_count}
         with writer(name, path, video=self.path, model=self.engine.config.name, **facts) as sink:
-            for frame in self._known_frames():
+            for frame in self.known_frames():
                 sink.write(self.result(frame))
 
     def close(self) -> None:
@@ -363,13 +368,9 @@ class VideoTracker:
         self._found = project.frames
         self._times = {frame: found.time for frame, found in project.frames.items()}
 
-    def _known_frames(self) -> list[int]:
-        frames = {f for track in self.tracks.values() for f in (*track.prompted, *track.tracked)}
-        return sorted(frames | set(self._found))
-
     def _known_results(self) -> Iterator[tuple[int, PlainFrame]]:
         """What is known of each frame, without pictures."""
-        for frame in self._known_frames():
+        for frame in self.known_frames():
             objects = self._objects(frame)
             yield frame, PlainFrame(frame, self._times.get(frame, 0.0), self.size, objects, numbered(list(self.tracks)))
 

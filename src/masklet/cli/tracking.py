@@ -1,0 +1,196 @@
+"""One tracking job: begun or gone on with, followed, written, saved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from masklet.errors import FormatError
+from masklet.formats.atomic import make_folder
+from masklet.formats.overlay import OverlayWriter
+from masklet.formats.registry import find_format, writer
+from masklet.formats.writer import Writer
+from masklet.video import FrameResult, VideoTracker
+from masklet.video.events import Prompted
+
+DEFAULT_RATE = 24.0
+"""Frames a second of the overlay where the video does not tell its own."""
+
+SHARE_OF_SAVING = 0.05
+"""At most this part of the time goes into saving the session on the way."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done.
+
+    Attributes:
+        video: The video.
+        out: Folder for everything that is written.
+        overlay: File of the overlay video.
+        direction: Where to follow.
+        formats: Further formats, by name.
+        model: Name or file of the model.
+        device: Where to run.
+    """
+
+    video: Path
+    out: Path
+    overlay: Path
+    direction: Literal["forward", "backward", "both"]
+    formats: tuple[str, ...]
+    model: str
+    device: str | None
+
+    @property
+    def sound(self) -> Path | None:
+        """The file whose sound films keep."""
+        return self.video if self.video.is_file() else None
+
+    @property
+    def session(self) -> Path:
+        """The project file, from which a stopped run goes on."""
+        return self.out / "session.masklet"
+
+
+@dataclass
+class Done:
+    """How far it came."""
+
+    frames: int = 0
+    stopped: bool = False
+
+
+def begin(job: Job, prompt: Callable[[VideoTracker], None], overwrite: bool) -> VideoTracker:
+    """A tracker with its prompts: the one of a stopped run if its prompts were the same, or else a new one.
+
+    Formats and folders are checked first, so that nothing is followed in vain.
+    """
+    for name in job.formats:
+        find_format(name)
+    fresh = VideoTracker(job.video, job.model, device=job.device)
+    try:
+        prompt(fresh)
+        for folder in (job.out, job.overlay.parent):
+            make_folder(folder)
+    except BaseException:
+        fresh.close()
+        raise
+    if overwrite or not job.session.exists():
+        return fresh
+    kept = VideoTracker.open(job.session, job.video, fresh.engine)
+    if prompts_of(kept) == prompts_of(fresh) and kept.engine.config == fresh.engine.config:
+        fresh.close()
+        return kept
+    kept.close()
+    fresh.close()
+    raise FormatError(
+        f"{job.session} is the session of a run with other prompts; give another --out, or --overwrite to begin again"
+    )
+
+
+def prompts_of(tracker: VideoTracker) -> list[Prompted]:
+    """The prompts of a session, without what was followed between."""
+    return [event for event in tracker.events if isinstance(event, Prompted)]
+
+
+def run(tracker: VideoTracker, job: Job) -> Done:
+    """Follow and write. Ctrl-C keeps what is finished."""
+    done = Done()
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        task = progress.add_task("tracking", total=tracker.source.frame_count, rate="")
+        try:
+            if job.direction == "forward":
+                write_all(tracker, job, saved_on_the_way(tracker, job, forward(tracker)), done, progress, task)
+            else:
+                for count, _ in enumerate(saved_on_the_way(tracker, job, other_ways(tracker, job)), start=1):
+                    advance(progress, task, count)
+                task = progress.add_task("writing", total=tracker.source.frame_count, rate="")
+                write_all(tracker, job, known(tracker), done, progress, task)
+        except KeyboardInterrupt:
+            done.stopped = True
+    tracker.save(job.session)
+    return done
+
+
+def forward(tracker: VideoTracker) -> Iterator[FrameResult]:
+    """What is known already, then what is followed."""
+    frames = tracker.known_frames()
+    first = min(frames)
+    last = next((f for f in frames if f + 1 not in frames), first)
+    yield from (tracker.result(frame) for frame in range(first, last))
+    yield from tracker.propagate(start=last)
+
+
+def other_ways(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
+    """Backward, or both ways from the first prompt."""
+    return tracker.propagate(direction=job.direction)
+
+
+def known(tracker: VideoTracker) -> Iterator[FrameResult]:
+    """All known frames in their order."""
+    return (tracker.result(frame) for frame in tracker.known_frames())
+
+
+def saved_on_the_way(tracker: VideoTracker, job: Job, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
+    """The results; now and then the session is saved, so that a killed run can go on."""
+    due = time.monotonic() + 10
+    for result in results:
+        yield result
+        if time.monotonic() > due:
+            begun = time.monotonic()
+            tracker.save(job.session)
+            due = time.monotonic() + max(10, (time.monotonic() - begun) / SHARE_OF_SAVING)
+
+
+def write_all(
+    tracker: VideoTracker, job: Job, results: Iterator[FrameResult], done: Done, progress: Progress, task: TaskID
+) -> None:
+    """Write every result as it comes. What is interrupted by Ctrl-C is closed in good order."""
+    rate = tracker.source.rate or DEFAULT_RATE
+    with ExitStack() as open_files:
+        sinks: list[Writer] = [open_files.enter_context(sink) for sink in writers(tracker, job)]
+        film = open_files.enter_context(OverlayWriter(job.overlay, tracker.size, rate, audio_from=job.sound))
+        try:
+            for result in results:
+                for sink in sinks:
+                    sink.write(result)
+                film.write(np.asarray(result.overlay()))
+                done.frames += 1
+                advance(progress, task, done.frames)
+        except KeyboardInterrupt:
+            if not done.frames:
+                raise
+            done.stopped = True
+
+
+def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
+    """The palette PNGs that are always written, and the further formats."""
+    facts = {"size": tracker.size, "frame_count": tracker.source.frame_count, "video": str(job.video)}
+    made = [writer("davis", job.out / "masks", rate=tracker.source.rate, **facts)]  # type: ignore[arg-type]
+    for name in job.formats:
+        suffixes = find_format(name).suffixes
+        path = job.out / (f"{name}{suffixes[0]}" if suffixes else name)
+        made.append(writer(name, path, rate=tracker.source.rate, audio_from=job.sound, **facts))  # type: ignore[arg-type]
+    return made
+
+
+def advance(progress: Progress, task: TaskID, count: int) -> None:
+    """Show how far it is, and how fast."""
+    speed = progress.tasks[task].speed
+    progress.update(task, completed=count, rate=f"{speed:.1f} frames/s" if speed else "")

@@ -1,0 +1,7 @@
+"""Images: points, boxes and earlier answers in, masks out. It talks to an engine only."""
+
+from masklet.image.one_liner import segment
+from masklet.image.predictor import EncodedImage, ImagePredictor
+from masklet.image.result import Masks
+
+__all__ = ["EncodedImage", "ImagePredictor", "Masks", "segment"]

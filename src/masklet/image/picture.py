@@ -1,0 +1,131 @@
+"""Pictures as they come, in a file, from Pillow, as an array or a tensor, and as the network wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from typing import Any, TypeGuard
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from masklet.engines.base import Engine
+from masklet.engines.normalise import normalise
+from masklet.errors import MediaError
+from masklet.media.image_file import read_image, upright_rgb
+
+STRIP = 256
+"""Rows that are scaled at a time."""
+
+Picture = str | PathLike[str] | Image.Image | NDArray[Any] | Tensor
+"""What can be one picture."""
+
+ROUNDING = 1e-3
+"""A float picture may leave 0..1 by this much, as interpolation leaves it."""
+
+
+def is_batch(images: Picture | Iterable[Picture]) -> TypeGuard[Iterable[Picture]]:
+    """Whether these are several pictures: a list, or another iterable that is no picture itself."""
+    return isinstance(images, Iterable) and not isinstance(images, str | PathLike | Image.Image | np.ndarray | Tensor)
+
+
+def as_picture(image: object, name: str = "the picture") -> NDArray[np.uint8]:
+    """A picture as uint8 (H, W, 3), RGB, read-only, as it is shown.
+
+    Args:
+        image: Path of a file; a PIL picture, which is turned upright by its EXIF note; an array (H, W, 3), (H, W, 4) or
+            (H, W); or a tensor (3, H, W), (4, H, W) or (1, H, W). Arrays and tensors hold uint8, uint16 (the upper
+            eight bits count) or floats in 0..1. Grey becomes RGB, transparency is dropped.
+        name: What errors call it.
+
+    Raises:
+        MediaError: The picture cannot be read, is empty, or of another shape, type or range.
+    """
+    if isinstance(image, str | PathLike):
+        picture = read_image(image)
+    elif isinstance(image, Image.Image):
+        check_sides((image.height, image.width), name)
+        picture = upright_rgb(image, name)
+    elif isinstance(image, Tensor):
+        picture = from_array(from_tensor(image, name), name)
+    elif isinstance(image, np.ndarray):
+        picture = from_array(image, name)
+    else:
+        raise MediaError(
+            f"{name} is of type {type(image).__name__}; give a path, a PIL picture, an array (H, W, 3) "
+            "or a tensor (3, H, W)"
+        )
+    picture.flags.writeable = False
+    return picture
+
+
+def picture_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
+    """uint8 (H, W, 3) RGB -> (1, 3, S, S) normalised: stretched to the square by a bilinear filter with antialias, in
+    float, as published for pictures.
+
+    The filter works on each axis alone, so strips of rows are narrowed first: the same numbers sooner, and a large
+    picture is never in memory as floats.
+    """
+    side = engine.config.image_size
+    strips = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].split(STRIP, dim=2)
+    narrow = torch.cat([scaled(strip.float() / 255, (strip.shape[2], side)) for strip in strips], dim=2)
+    return normalise(scaled(narrow, (side, side))).to(engine.device, engine.dtype)
+
+
+def scaled(colors: Tensor, size: tuple[int, int]) -> Tensor:
+    """float32 (B, 3, H, W) -> (B, 3, *size), bilinear with antialias."""
+    return F.interpolate(colors, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def from_tensor(image: Tensor, name: str) -> NDArray[Any]:
+    """(C, H, W) on any device -> (H, W, C)."""
+    if image.ndim != 3 or image.shape[0] not in (1, 3, 4):
+        raise MediaError(
+            f"{name} is a tensor of the shape {tuple(image.shape)}; give (3, H, W), colours first, "
+            "and several pictures as a list of these"
+        )
+    channels_last = image.detach().cpu().permute(1, 2, 0)
+    return np.asarray((channels_last.float() if channels_last.is_floating_point() else channels_last).numpy())
+
+
+def from_array(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """A new array (H, W, 3) of uint8."""
+    grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    if not grey and not (image.ndim == 3 and image.shape[2] in (3, 4)):
+        first = "; colours come last: image.transpose(1, 2, 0)" if image.ndim == 3 and image.shape[0] in (3, 4) else ""
+        raise MediaError(
+            f"{name} has the shape {image.shape}; give (H, W, 3) for RGB, (H, W, 4) with transparency, "
+            f"or (H, W) for grey, and several pictures as a list of these{first}"
+        )
+    check_sides(image.shape[:2], name)
+    levels = as_levels(image.reshape(*image.shape[:2], -1)[..., :3], name)
+    return np.repeat(levels, 3, axis=2) if grey else levels
+
+
+def as_levels(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """The same values in 0..255, in memory of their own."""
+    if image.dtype == np.uint8:
+        return np.array(image, np.uint8, order="C")
+    if image.dtype == np.uint16:
+        return (image >> 8).astype(np.uint8)
+    if image.dtype.kind != "f":
+        raise MediaError(f"{name} holds values of type {image.dtype}; give uint8 from 0 to 255, or floats from 0 to 1")
+    if not np.isfinite(image).all():
+        raise MediaError(f"{name} holds {image[~np.isfinite(image)][0]}; give finite numbers from 0 to 1")
+    lowest, highest = float(image.min()), float(image.max())
+    if lowest < -ROUNDING or highest > 1 + ROUNDING:
+        raise MediaError(
+            f"{name} holds floats from {lowest:g} to {highest:g}; give floats from 0 to 1, or uint8 from 0 to 255"
+        )
+    return np.rint(np.clip(image.astype(np.float32), 0, 1) * 255).astype(np.uint8)
+
+
+def check_sides(size: tuple[int, int], name: str) -> None:
+    """Raises MediaError for a picture without pixels."""
+    height, width = size
+    if not (height and width):
+        raise MediaError(f"{name} is {width} wide and {height} high; give one with at least one pixel")

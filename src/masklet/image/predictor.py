@@ -1,0 +1,217 @@
+"""The image predictor: encode a picture once, then ask for as many masks as you like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from os import PathLike
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from masklet.checkpoints import load_model
+from masklet.engines.base import Engine
+from masklet.engines.candidates import single
+from masklet.errors import PromptError
+from masklet.image.picture import Picture, as_picture, is_batch, picture_tensor
+from masklet.image.prompts import ObjectPrompt, as_tokens, read_prompts
+from masklet.image.result import Masks
+from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
+
+PICTURES_AT_ONCE = 4
+"""Pictures of a batch that are encoded together; more need more memory and gain nothing."""
+
+OBJECTS_AT_ONCE = 32
+"""Objects that are decoded together: some 50 MB each at 1024 pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImage:
+    """A picture that was seen by the network. It never changes: keep as many as you like.
+
+    Attributes:
+        image: uint8 (H, W, 3) RGB, read-only, as it is shown.
+        levels: Its features, one picture.
+        config: What the network is made of; only such a network understands the features.
+    """
+
+    image: NDArray[np.uint8]
+    levels: Levels = field(repr=False)
+    config: ModelConfig = field(repr=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)"""
+        height, width = self.image.shape[:2]
+        return height, width
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"EncodedImage({width} x {height} pixels, {self.config.name})"
+
+
+class ImagePredictor:
+    """Points, boxes or earlier answers in, masks out.
+
+        predictor = masklet.ImagePredictor()
+        picture = predictor.encode("photo.jpg")
+        masks = predictor.predict(picture, points=[(320, 240)])
+        masks.best.mask()  # bool, height x width
+
+    Args:
+        model: Name, path, `Model`, or any engine.
+        device: Where to run; the best there is if not given. Only for a name or a path.
+
+    Raises:
+        CheckpointError: The model cannot be loaded.
+    """
+
+    def __init__(
+        self, model: str | PathLike[str] | Engine = "nano", *, device: str | torch.device | None = None
+    ) -> None:
+        self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
+
+    @overload
+    def encode(self, images: Picture) -> EncodedImage: ...  # type: ignore[overload-overlap]  # a str is iterable too
+    @overload
+    def encode(self, images: Iterable[Picture]) -> list[EncodedImage]: ...
+    def encode(self, images: Picture | Iterable[Picture]) -> EncodedImage | list[EncodedImage]:
+        """Look at a picture, or at several.
+
+        Args:
+            images: A path, a PIL picture, an array (H, W, 3) or a tensor (3, H, W); or several of these in a list.
+                Arrays and tensors hold uint8, or floats in 0..1. Grey, palettes, 16 bits, transparency and rotation by
+                EXIF are understood.
+
+        Returns:
+            An `EncodedImage`, or a list of them if several pictures came.
+
+        Raises:
+            MediaError: A picture cannot be read, is empty, or of another shape, type or range.
+        """
+        if not is_batch(images):
+            return self._encode([as_picture(images)])[0]
+        pictures = (as_picture(image, f"picture {number}") for number, image in enumerate(images))
+        return [picture for batch in in_batches(pictures, PICTURES_AT_ONCE) for picture in self._encode(batch)]
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        picture: EncodedImage,
+        *,
+        points: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        labels: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        boxes: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        masks: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        multimask: bool | None = None,
+    ) -> Masks:
+        """The masks of one object, or of N objects in one pass.
+
+        Args:
+            picture: From this predictor's `encode`.
+            points: (P, 2) clicks (x, y) on one object, in pixels of the picture; for N objects a list of N of these, of
+                any lengths. None in the list: no clicks on that object.
+            labels: 1 include, 0 exclude, in the shape of `points`; all 1 if not given.
+            boxes: (4,) a box (x0, y0, x1, y1) around one object, or N of these. None in a list: no box.
+            masks: (S/4, S/4) logits of an earlier answer, or N of these. None in a list: no such answer.
+            multimask: Whether each object gets three candidates or one mask. None, as the reference recommends: three
+                for an object with a single click and nothing else, which may mean a thing or a part of it; one for
+                others.
+
+        Returns:
+            `Masks`: of one object, one or three, best first. Of N objects the masks follow each other in the order of
+            the prompts, the best first within an object; `result.best.masks` is (N, H, W), one for each.
+
+        Raises:
+            PromptError: The prompts make no sense for the picture, or it was encoded by another model.
+        """
+        if picture.config != self.engine.config:
+            raise PromptError(
+                f"the picture was encoded by {picture.config.name}, and this predictor runs {self.engine.config.name}; "
+                "encode it with this predictor"
+            )
+        prompts = read_prompts(
+            picture.size, self.engine.config.mask_size, points=points, labels=labels, boxes=boxes, masks=masks
+        )
+        wanted = [prompt.ambiguous if multimask is None else multimask for prompt in prompts]
+        features = self.engine.attend_memory(picture.levels.stride16, nothing(self.engine))
+        parts = [
+            self._decode(picture, features, prompts[first : first + OBJECTS_AT_ONCE], wanted[first:], first)
+            for first in range(0, len(prompts), OBJECTS_AT_ONCE)
+        ]
+        return joined(parts) if parts else no_masks(picture, self.engine.config.mask_size)
+
+    @torch.inference_mode()
+    def _encode(self, images: Sequence[NDArray[np.uint8]]) -> list[EncodedImage]:
+        levels = self.engine.encode_image(torch.cat([picture_tensor(image, self.engine) for image in images]))
+        # Copies, so that one picture does not keep the whole batch in memory.
+        alone = [Levels(*(level[i : i + 1].clone() for level in levels)) for i in range(len(images))]
+        return [EncodedImage(*pair, self.engine.config) for pair in zip(images, alone, strict=True)]
+
+    def _decode(
+        self,
+        picture: EncodedImage,
+        features: Tensor,
+        prompts: Sequence[ObjectPrompt],
+        wanted: Sequence[bool],
+        first: int,
+    ) -> Masks:
+        """The masks of some of the objects, which count from `first`."""
+        decoded = self.engine.decode_masks(features, picture.levels, as_tokens(prompts, picture.size, self.engine))
+        rows = chosen(decoded, wanted)
+        objects, candidates = (torch.tensor(column, device=self.engine.device) for column in zip(*rows, strict=True))
+        return Masks(
+            logits=decoded.logits[objects, candidates].float().cpu().numpy(),
+            scores=decoded.iou[objects, candidates].float().cpu().numpy(),
+            presence=decoded.presence[objects].float().sigmoid().cpu().numpy(),
+            objects=objects.cpu().numpy() + first,
+            image=picture.image,
+        )
+
+
+def chosen(decoded: Decoded, three: Sequence[bool]) -> list[tuple[int, int]]:
+    """Object and candidate of each mask of the answer: of an object that gets three the best first."""
+    best_first = (decoded.iou[:, 1:].argsort(dim=1, descending=True, stable=True) + 1).tolist()
+    alone = single(decoded).tolist()
+    return [(n, candidate) for n, best in enumerate(best_first) for candidate in (best if three[n] else [alone[n]])]
+
+
+def nothing(engine: Engine) -> MemoryBank:
+    """The bank of one object that remembers nothing: a picture has no past."""
+    config, device = engine.config, engine.device
+    return MemoryBank(
+        memories=torch.zeros(1, 0, config.memory_width, config.memory_size, config.memory_size, device=device),
+        slots=torch.zeros(1, 0, dtype=torch.int64, device=device),
+        pointers=torch.zeros(1, 0, config.width, device=device),
+        ages=torch.zeros(1, 0, device=device),
+    )
+
+
+def joined(parts: Sequence[Masks]) -> Masks:
+    """The masks of all objects."""
+    if len(parts) == 1:
+        return parts[0]
+    return Masks(
+        logits=np.concatenate([part.logits for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        presence=np.concatenate([part.presence for part in parts]),
+        objects=np.concatenate([part.objects for part in parts]),
+        image=parts[0].image,
+    )
+
+
+def no_masks(picture: EncodedImage, side: int) -> Masks:
+    """The answer to no prompts, such as the boxes of a detector that found nothing."""
+    none = np.zeros(0, np.float32)
+    return Masks(np.zeros((0, side, side), np.float32), none, none, np.zeros(0, np.int64), picture.image)
+
+
+def in_batches(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
+    """Lists of at most `count`, as the items come."""
+    rest = iter(items)
+    while batch := list(islice(rest, count)):
+        yield batch

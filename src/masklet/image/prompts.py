@@ -1,0 +1,160 @@
+"""Prompts of one object or of many, as they are typed, and as tokens.
+
+Letters: N objects, P points of one of them, S side of the model's square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.engines.base import Engine
+from masklet.errors import PromptError
+from masklet.nn import PromptTokens
+from masklet.prompts import Prompt, make_prompt, pad_prompts
+
+HIGHEST_LOGIT = 32.0
+"""Logits of an earlier answer are limited to -32..32, as the published predictor limits what it hands out."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectPrompt:
+    """What was said about one object of a picture.
+
+    given   points and a box; None if there is only a mask
+    logits  float32 (S/4, S/4) of an earlier answer, or None
+    """
+
+    given: Prompt | None
+    logits: NDArray[np.float32] | None
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether it may mean several things: a shirt, or who wears it. One click does; a box, a second click or an
+        earlier answer settle it."""
+        return self.given is not None and len(self.given.points) == 1 and self.given.box is None and self.logits is None
+
+
+def read_prompts(
+    size: tuple[int, int],
+    mask_size: int,
+    *,
+    points: Any = None,
+    labels: Any = None,
+    boxes: Any = None,
+    masks: Any = None,
+) -> list[ObjectPrompt]:
+    """Check what a user gave for one object, or for each of N.
+
+    Args:
+        size: (height, width) of the picture.
+        mask_size: S/4, side of the masks.
+        points: (P, 2) for one object; for N objects a list of N of these, of any lengths, or None for an object
+            without points.
+        labels: As `points`: (P,) or N of these; None is all 1.
+        boxes: (4,) or N of these, each may be None.
+        masks: (S/4, S/4) or N of these, each may be None.
+
+    Raises:
+        PromptError: Nothing is given, numbers of objects differ, or something does not fit the picture.
+    """
+    given = {
+        "points": per_object(points, depth=2),
+        "labels": per_object(labels, depth=1),
+        "boxes": per_object(boxes, depth=1),
+        "masks": per_object(masks, depth=2),
+    }
+    counts = {name: len(entries) for name, entries in given.items() if entries is not None}
+    if not counts:
+        raise PromptError("the prompt is empty; give points, boxes or masks")
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} of {count}" for name, count in counts.items())
+        raise PromptError(
+            f"the prompts are of different numbers of objects: {told}; "
+            "give an entry for each object in each of them, None where there is nothing to say"
+        )
+    count = next(iter(counts.values()))
+    rows = zip(*(entries or [None] * count for entries in given.values()), strict=True)
+    return [
+        object_prompt(size, mask_size, *row, name=f"object {number}: " if count > 1 else "")
+        for number, row in enumerate(rows)
+    ]
+
+
+def object_prompt(
+    size: tuple[int, int], mask_size: int, points: Any, labels: Any, box: Any, mask: Any, *, name: str
+) -> ObjectPrompt:
+    """Check what was said about one object; errors begin with `name`."""
+    try:
+        logits = None if mask is None else check_logits(mask, mask_size)
+        only_mask = logits is not None and box is None and labels is None and (points is None or not len(points))
+        return ObjectPrompt(None if only_mask else make_prompt(size, points=points, labels=labels, box=box), logits)
+    except PromptError as error:
+        raise PromptError(f"{name}{error}") from error
+
+
+def per_object(entries: Any, depth: int) -> list[Any] | None:
+    """One entry for each object; None if nothing is given. `depth` is the number of axes of one object's entry."""
+    if entries is None:
+        return None
+    if isinstance(entries, Sequence) and not isinstance(entries, str):
+        many = any(entry is None or is_whole(entry, depth) for entry in entries)
+    else:
+        many = axes(entries) > depth
+    return list(entries) if many else [entries]
+
+
+def is_whole(entry: Any, depth: int) -> bool:
+    """Whether this is all that is said of one object, and not a part of it such as one point."""
+    return axes(entry) >= depth or (axes(entry) == 1 and len(entry) == 0)
+
+
+def axes(value: Any) -> int:
+    """How many axes an array has, or how deep the first entries of lists lie."""
+    if isinstance(value, list | tuple):
+        return 1 + max((axes(entry) for entry in value), default=0)
+    return int(np.ndim(value))
+
+
+def check_logits(mask: ArrayLike, side: int) -> NDArray[np.float32]:
+    """The logits of an earlier answer, limited."""
+    expected = f"give the logits of an earlier answer, ({side}, {side}), such as result.logits[0]"
+    try:
+        logits = np.asarray(mask)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"masks cannot be read as an array: {error}; {expected}") from error
+    if logits.shape != (side, side):
+        raise PromptError(f"masks has the shape {logits.shape}; {expected}")
+    if logits.dtype.kind != "f":
+        raise PromptError(f"masks is of type {logits.dtype}; {expected}, which are floats")
+    if not np.isfinite(logits).all():
+        raise PromptError(f"masks holds {logits[~np.isfinite(logits)][0]}; {expected}")
+    return np.clip(logits, -HIGHEST_LOGIT, HIGHEST_LOGIT).astype(np.float32)
+
+
+def as_tokens(prompts: Sequence[ObjectPrompt], size: tuple[int, int], engine: Engine) -> PromptTokens:
+    """The prompts of N objects, padded to the longest.
+
+    An object with points or a box has one token "not a point" after them; one with a mask alone has no token at all. So
+    it is in the published image predictor.
+    """
+    padded = pad_prompts([prompt.given for prompt in prompts], size, engine.config.image_size)
+    keep = padded.keep & np.array([prompt.given is not None for prompt in prompts])[:, None]
+    tokens = PromptTokens(
+        torch.from_numpy(padded.points).to(engine.device),
+        torch.from_numpy(padded.labels).to(engine.device),
+        None if keep.all() else torch.from_numpy(keep).to(engine.device),
+    )
+    if all(prompt.logits is None for prompt in prompts):
+        return tokens
+    side = engine.config.mask_size
+    blank = np.zeros((side, side), np.float32)
+    logits = np.stack([blank if prompt.logits is None else prompt.logits for prompt in prompts])
+    has_mask = torch.tensor([prompt.logits is not None for prompt in prompts], device=engine.device)
+    masks = torch.from_numpy(logits)[:, None].to(engine.device, engine.dtype)
+    return tokens._replace(masks=masks, keep_masks=None if has_mask.all() else has_mask)

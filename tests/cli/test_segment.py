@@ -1,0 +1,182 @@
+"""`masklet segment`: pictures in, masks out; one picture's failure is told, and the rest go on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.checkpoints import Model, save_model
+from masklet.formats.davis import read_index_png
+from masklet.image import ImagePredictor
+from tests.cli.conftest import Run
+from tests.conftest import GOLDEN, small_network
+
+Read = pytest.CaptureFixture[str]
+BOX = ("--box", "30,20,130,110")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_model(Model("golden-small", small_network()), path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with two pictures, a text file, and one more picture below."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    picture = Image.open(GOLDEN / "image/photo_cat.png").convert("RGB")
+    for name in ("a.jpg", "b.png", "more/a.jpg"):
+        picture.save(folder / name)
+    (folder / "notes.txt").write_text("two cats")
+    return folder
+
+
+def test_one_picture_to_a_file(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
+    cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "new/mask.png"
+    assert run("segment", cat, "--point", "113,75", "--point", "20,20,0", *BOX, "--model", weights, "--out", out) == 0
+    predictor = ImagePredictor(weights)
+    expected = predictor.predict(
+        predictor.encode(cat), points=[(113, 75), (20, 20)], labels=[1, 0], boxes=(30, 20, 130, 110)
+    )
+    assert np.array_equal(read_index_png(out), expected.mask())
+    assert capsys.readouterr().out == f"1 picture done: masks in {out}\n"
+
+
+def test_two_boxes_are_two_things(run: Run, tmp_path: Path, weights: Path) -> None:
+    cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "cat.json"
+    assert run("segment", cat, *BOX, "--box", "0,0,60,60", "--model", weights, "--out", out) == 0
+    assert [a["object_id"] for a in json.loads(out.read_text())["annotations"]] == [1, 2]
+
+
+@pytest.mark.parametrize(("format", "mode"), [("cutout", "RGBA"), ("overlay", "RGB"), ("index", "P")])
+def test_formats(run: Run, tmp_path: Path, weights: Path, format: str, mode: str) -> None:
+    cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "out"
+    assert run("segment", cat, "--point", "9,9", "--format", format, "--model", weights, "--out", out) == 0
+    with Image.open(out / "photo_cat.png") as written:
+        assert (written.mode, written.size) == (mode, (226, 150))
+
+
+def test_a_folder_is_done_once(run: Run, tmp_path: Path, weights: Path, photos: Path, capsys: Read) -> None:
+    arguments = ("segment", photos, *BOX, "--model", weights, "--out", tmp_path / "out")
+    assert run(*arguments) == 0
+    masks = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*"))
+    assert masks == [Path("a.png"), Path("b.png")]
+    assert "2 pictures done" in capsys.readouterr().out
+
+    (tmp_path / "out/a.png").write_bytes(b"mine")
+    (tmp_path / "out/b.png").unlink()
+    assert run(*arguments) == 0
+    assert (tmp_path / "out/a.png").read_bytes() == b"mine"
+    assert (tmp_path / "out/b.png").exists()
+    assert "1 picture done" in (shown := capsys.readouterr().out)
+    assert "1 passed over, whose masks are there (--overwrite does them again)" in shown
+
+    assert run(*arguments, "--overwrite") == 0
+    assert read_index_png(tmp_path / "out/a.png").shape == (150, 226)
+
+
+def test_when_all_is_done_no_model_is_loaded(run: Run, tmp_path: Path, photos: Path, capsys: Read) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    assert run("segment", photos, *BOX, "--model", "no-such.safetensors", "--out", tmp_path) == 0
+    assert "0 pictures done" in capsys.readouterr().out
+
+
+def test_a_pattern_keeps_its_folders(run: Run, tmp_path: Path, weights: Path, photos: Path) -> None:
+    assert run("segment", photos / "**/*.jpg", *BOX, "--model", weights, "--out", tmp_path / "out") == 0
+    assert (tmp_path / "out/a.png").exists()
+    assert (tmp_path / "out/more/a.png").exists()
+
+
+def test_failures_are_told_and_the_rest_go_on(
+    run: Run, tmp_path: Path, weights: Path, photos: Path, capsys: Read
+) -> None:
+    Image.new("RGB", (20, 20)).save(photos / "0-small.jpg")
+    cut = photos / "1-cut.jpg"
+    cut.write_bytes((photos / "a.jpg").read_bytes()[:1500])
+    (tmp_path / "empty").mkdir()
+    places = [photos, photos / "gone.jpg", photos / "notes.txt", tmp_path / "empty", tmp_path / "*.webp"]
+    assert run("segment", *places, *BOX, "--model", weights, "--out", tmp_path / "out") == 1
+    shown = capsys.readouterr()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
+    told = [line for line in shown.err.splitlines() if line.startswith("masklet: ")]
+    assert len(told) == 6
+    for sentence in (
+        f"{photos / '0-small.jpg'}: the box (30, 20, 130, 110) does not lie in the picture, 20 wide and 20 high",
+        f"{cut}: 1-cut.jpg cannot be read as a picture",
+        f"{photos / 'gone.jpg'}: there is no file at",
+        f"{photos / 'notes.txt'}: notes.txt is not a picture that can be read",
+        f"there is no picture in {tmp_path / 'empty'}; give files of these kinds: .jpg",
+        f"there is no picture in {tmp_path / '*.webp'}",
+    ):
+        assert any(sentence in line for line in told), sentence
+    assert "Traceback" not in shown.err
+    assert shown.out.endswith("2 pictures done: masks in " + str(tmp_path / "out") + "; 6 failed\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([], "nothing is pointed at"),
+        (["--point", "3"], "give --point x,y[,0]"),
+        (["--point", "3,x"], "'3,x' cannot be read"),
+        (["--point", "3,4,2"], "the label 2; give 1 to include, or 0 to exclude"),
+        (["--box", "1,2,3"], "give --box x0,y0,x1,y1"),
+        (["--point", "3,4", *BOX, *BOX], "--point came with 2 boxes"),
+    ],
+)
+def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, capsys: Read, options: list[str], sentence: str) -> None:
+    assert run("segment", photos / "a.jpg", *options, "--out", tmp_path / "out") == 2
+    assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("pictures", "options", "sentence"),
+    [
+        (["a.jpg"], ["--out", "mask.jpg"], "ends in .jpg; give a file that ends in .png or .json"),
+        (["a.jpg"], ["--out", "mask.png", "--format", "coco"], "give a file that ends in .json"),
+        (["a.jpg", "b.png"], ["--out", "mask.png"], "one file for 2 pictures; give a folder"),
+        (["b.png"], ["--out", "b.png"], "would take the place of the picture"),
+        ([""], ["--out", ""], "would take the place of the picture"),
+        (["a.jpg", "more/a.jpg"], ["--out", "out"], "would both be written to"),
+    ],
+)
+def test_no_picture_is_replaced_and_no_mask_written_twice(
+    run: Run, photos: Path, capsys: Read, pictures: list[str], options: list[str], sentence: str
+) -> None:
+    before = {path: path.read_bytes() for path in photos.rglob("*.*")}
+    options[1] = str(photos / options[1])
+    assert run("segment", *(photos / name for name in pictures), *BOX, *options, "--overwrite") == 2
+    assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
+
+
+def test_an_unknown_format_and_an_unknown_model(run: Run, tmp_path: Path, photos: Path, capsys: Read) -> None:
+    assert run("segment", photos / "a.jpg", *BOX, "--out", tmp_path / "out", "--format", "cutuot") == 1
+    assert "unknown format 'cutuot'; nearest: cutout" in capsys.readouterr().err
+    assert run("segment", photos / "a.jpg", *BOX, "--out", tmp_path / "out", "--model", "nana") == 1
+    assert "unknown model 'nana'; nearest: nano" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_is_quick() -> None:
+    program = (
+        "import sys; sys.argv[1:] = ['segment', '--help']\n"
+        "from masklet.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'cv2', 'numpy') if m in sys.modules], file=sys.stderr)"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stderr.strip() == "[]"
+    assert "masklet segment cat.jpg --point 320,240 --out mask.png" in answer.stdout

@@ -1,0 +1,148 @@
+"""What is made of masks: pictures, cut-outs, polygons, files."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from masklet.errors import FormatError
+from masklet.formats.davis import read_index_png
+from masklet.image import EncodedImage, ImagePredictor, Masks
+from masklet.masks.polygons import fill_polygons
+from masklet.masks.rle import decode_rle, rle_from_json
+
+
+@pytest.fixture(scope="module")
+def masks(predictor: ImagePredictor, picture: EncodedImage) -> Masks:
+    """Three candidates of one object, one mask of another."""
+    return predictor.predict(picture, points=[[(113, 75)], [(20, 20), (60, 50)]])
+
+
+def drawn(*shapes: NDArray[np.bool_]) -> Masks:
+    """Objects whose masks are these, at low resolution and at the picture's."""
+    logits = np.where(np.stack(shapes), 5, -5).astype(np.float32)
+    count, height, width = logits.shape
+    scores = np.linspace(0.9, 0.5, count, dtype=np.float32)
+    return Masks(logits, scores, scores, np.arange(count), np.full((height, width, 3), 90, np.uint8))
+
+
+def rectangle(y0: int, x0: int, y1: int, x1: int) -> NDArray[np.bool_]:
+    mask = np.zeros((20, 30), np.bool_)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def test_masks_come_from_logits(masks: Masks) -> None:
+    assert masks.masks.shape == (4, 150, 226)
+    assert masks.masks.dtype == np.bool_
+    assert masks.logits.shape == (4, 48, 48)
+    for i, mask in enumerate(masks):
+        assert np.array_equal(mask, masks.masks[i])
+        assert masks.areas[i] == mask.sum()
+        x0, y0, x1, y1 = masks.boxes[i]
+        assert mask[y0:y1, x0:x1].sum() == mask.sum()
+        assert mask[y0].any()
+        assert mask[:, x1 - 1].any()
+    assert ((masks.presence >= 0) & (masks.presence <= 1)).all()
+
+
+def test_boxes_and_areas_of_small_masks() -> None:
+    masks = drawn(rectangle(3, 4, 4, 5), rectangle(0, 0, 20, 30), rectangle(0, 0, 0, 0))
+    assert masks.boxes.tolist() == [[4, 3, 5, 4], [0, 0, 30, 20], [0, 0, 0, 0]]
+    assert masks.areas.tolist() == [1, 600, 0]
+
+
+def test_overlay_shows_the_best_of_each_object(masks: Masks, cat: NDArray[np.uint8]) -> None:
+    overlay = masks.overlay()
+    assert (overlay.mode, overlay.size) == ("RGB", (226, 150))
+    alone = masks.of(0).best
+    changed = (np.asarray(alone.overlay()) != cat).any(axis=2)
+    assert changed[alone.mask()].mean() > 0.95
+
+
+def test_a_notebook_shows_it(masks: Masks) -> None:
+    with Image.open(io.BytesIO(masks._repr_png_())) as shown:
+        assert shown.size == (226, 150)
+    large = drawn(np.ones((1, 3000), np.bool_))
+    with Image.open(io.BytesIO(large._repr_png_())) as shown:
+        assert shown.size == (1024, 1)
+
+
+def test_where_masks_overlap_the_surer_one_is_kept() -> None:
+    masks = drawn(rectangle(0, 0, 10, 20), rectangle(5, 10, 20, 30))
+    masks.logits[1] *= 2
+    numbers = masks.index_map()
+    assert numbers.dtype == np.uint8
+    assert (numbers[rectangle(5, 10, 20, 30)] == 2).all()
+    assert (numbers[rectangle(0, 0, 10, 10)] == 1).all()
+    assert drawn(*[rectangle(0, 0, 1, 1)] * 300).index_map().dtype == np.uint16
+
+
+def test_cutout_hides_what_is_outside(masks: Masks, cat: NDArray[np.uint8]) -> None:
+    cutout = masks.cutout(1)
+    pixels, mask = np.asarray(cutout), masks.mask(1)
+    assert cutout.mode == "RGBA"
+    assert np.array_equal(pixels[..., 3], mask * np.uint8(255))
+    assert np.array_equal(pixels[mask][:, :3], cat[mask])
+    assert not pixels[~mask].any()
+
+
+def test_polygons_lose_nothing(masks: Masks) -> None:
+    exact, rough = masks.polygons(2), masks.polygons(2, tolerance=1.0)
+    assert np.array_equal(fill_polygons(exact, masks.size), masks.mask(2))
+    assert sum(len(part.outer) for part in rough) < sum(len(part.outer) for part in exact)
+
+
+def test_coco_has_every_mask(masks: Masks) -> None:
+    content = masks.to_coco("cat.png")
+    assert content["images"] == [{"id": 1, "file_name": "cat.png", "height": 150, "width": 226}]
+    assert [annotation["object_id"] for annotation in content["annotations"]] == [1, 1, 1, 2]
+    for i, annotation in enumerate(content["annotations"]):
+        assert np.array_equal(decode_rle(rle_from_json(annotation["segmentation"], (150, 226))), masks.mask(i))
+        assert annotation["area"] == masks.areas[i]
+        x, y, width, height = annotation["bbox"]
+        assert [x, y, x + width, y + height] == masks.boxes[i].tolist()
+    assert drawn(rectangle(0, 0, 0, 0)).to_coco()["annotations"] == []
+
+
+def test_files(masks: Masks, tmp_path: Path) -> None:
+    best = masks.best
+    masks.save(tmp_path / "a.png")
+    assert np.array_equal(read_index_png(tmp_path / "a.png"), masks.index_map())
+    masks.save(str(tmp_path / "a.json"))
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert [annotation["area"] for annotation in written["annotations"]] == best.areas.tolist()
+    masks.save(tmp_path / "b.png", format="cutout")
+    with Image.open(tmp_path / "b.png") as cutout:
+        assert np.array_equal(np.asarray(cutout)[..., 3] > 0, best.masks.any(axis=0))
+    masks.save(tmp_path / "a.png", format="overlay")
+    with Image.open(tmp_path / "a.png") as overlay:
+        assert np.array_equal(np.asarray(overlay), np.asarray(masks.overlay()))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.png", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "sentence"),
+    [
+        ("a.bmp", None, r"a\.bmp does not tell its format; give an ending that does, \.png and \.json"),
+        ("a.png", "indx", "unknown format 'indx'; nearest: index; there are index, cutout"),
+        ("no/folder/a.png", None, "cannot be written"),
+    ],
+)
+def test_files_that_cannot_be(masks: Masks, tmp_path: Path, name: str, format: str | None, sentence: str) -> None:
+    with pytest.raises(FormatError, match=sentence):
+        masks.save(tmp_path / name, format)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_objects_for_an_index_png_leave_no_file(tmp_path: Path) -> None:
+    many = drawn(*[rectangle(0, 0, 1, 1)] * 256)
+    with pytest.raises(FormatError, match="256 objects do not fit an index PNG, which holds 255; save them as coco"):
+        many.save(tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
