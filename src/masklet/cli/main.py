@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import masklet
+from masklet.cli.convert import convert
 from masklet.cli.models import models
 from masklet.cli.segment import segment
 from masklet.cli.track import track
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(track)
 app.command()(segment)
+app.command()(convert)
 app.command()(models)
 
 

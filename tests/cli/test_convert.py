@@ -1,0 +1,65 @@
+"""`masklet convert`: what was tracked once is written in any format later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from masklet.checkpoints import Model
+from masklet.formats.registry import read_masks
+from masklet.video import VideoTracker
+from tests.cli.conftest import Run
+from tests.conftest import GOLDEN, small_network
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("session") / "clip.masklet"
+    with VideoTracker(GOLDEN / "video/frames", Model("golden-small", small_network())) as tracker:
+        tracker.add_box(frame=0, object="cup", box=(28, 4, 74, 50))
+        list(tracker.propagate(stop=4))
+        tracker.save(path)
+    return path
+
+
+def test_masks_in_another_format(run: Run, tmp_path: Path, session: Path) -> None:
+    assert run("convert", session, "--out", tmp_path / "clip.json", "--format", "coco") == 0
+    written = list(read_masks("coco", tmp_path / "clip.json"))
+    kept = list(read_masks("project", session))
+    assert [found.frame for found in written] == [0, 1, 2, 3]
+    for ours, theirs in zip(written, kept, strict=True):
+        np.testing.assert_array_equal(ours.masks["cup"], theirs.masks["cup"])
+
+
+def test_a_film_takes_its_pictures_from_the_video(run: Run, tmp_path: Path, session: Path) -> None:
+    assert run("convert", session, "--out", tmp_path / "clip.mp4", "--format", "overlay") == 0
+    with av.open(str(tmp_path / "clip.mp4")) as film:
+        assert len(list(film.decode(video=0))) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("missing.masklet", "--out", "x.json", "--format", "coco"), "missing.masklet"),
+        (("SESSION", "--out", "x.json", "--format", "koko"), "nearest: coco"),
+        (("SESSION", "--out", "x.tar"), "x.tar"),
+    ],
+)
+def test_wrong_calls(
+    run: Run,
+    tmp_path: Path,
+    session: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("convert", *(session if argument == "SESSION" else argument for argument in arguments)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("masklet: ")
+    assert said in error
+    assert not list(tmp_path.iterdir())
