@@ -12,6 +12,8 @@ from PIL import Image
 
 from masklet.checkpoints import Model, build_model
 from masklet.errors import FormatError, SessionError
+from masklet.formats.project_file import write_project
+from masklet.formats.project_reader import read_project
 from masklet.formats.registry import read_masks
 from masklet.video import VideoTracker
 from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
@@ -65,6 +67,30 @@ def test_masks_and_scores_are_known_at_once(model: Model, tmp_path: Path) -> Non
             seen = reopened.result(frame).objects["a"]
             assert seen.iou == pytest.approx(wanted.objects["a"].iou)
             np.testing.assert_array_equal(seen.mask, wanted.objects["a"].mask)
+
+
+def test_what_is_removed_from_a_reopened_session_is_gone(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+        reopened.remove("a")
+        assert all("a" not in reopened.result(frame).objects for frame in reopened.known_frames())
+        reopened.clear(2, 7)
+        assert reopened.known_frames() == []
+        reopened.undo()
+        reopened.undo()
+        assert "a" in reopened.result(4).objects
+
+
+@pytest.mark.parametrize("place", ["rtsp://camera/1", "gone.mp4"])
+def test_a_video_that_is_not_there_has_to_be_given(model: Model, tmp_path: Path, place: str) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(tmp_path / "clip.masklet")
+    write_project(tmp_path / "other.masklet", dataclasses.replace(read_project(tmp_path / "clip.masklet"), video=place))
+    with pytest.raises(FormatError, match="give the video too"):
+        VideoTracker.open(tmp_path / "other.masklet", model=model)
 
 
 def test_undo_reaches_behind_the_file(model: Model, tmp_path: Path) -> None:

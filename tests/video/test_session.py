@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from masklet.checkpoints import Model, build_model
-from masklet.errors import SessionError
+from masklet.errors import MediaError, SessionError
 from masklet.nn import ConvNetConfig
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
@@ -179,9 +179,24 @@ def test_a_locked_frame_stands(tracker: VideoTracker) -> None:
     assert not np.allclose(again[3].objects[1].logits, seen[3].objects[1].logits)
 
 
+def test_both_directions_from_several_prompts(tracker: VideoTracker) -> None:
+    """Each object is followed from its own prompts; none is put on a frame past its neighbours."""
+    tracker.add_points(frame=3, object="a", points=[(80, 60)])
+    tracker.add_points(frame=6, object="b", points=[(20, 20)])
+    for _ in tracker.propagate(stop=9, direction="both"):
+        pass
+    assert {name: list(frames) for name, frames in known(tracker).items()} == {"a": [*range(9)], "b": [*range(9)]}
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
+        (lambda t: t.propagate(start=3, stop=2), "stop is 2 and following goes forward from frame 3"),
+        (lambda t: t.propagate(start=2, stop=9, direction="backward"), "following goes backward from frame 2"),
+        (lambda t: t.add_points(frame=0, object=None, points=[(1, 1)]), "object is None"),
+        (lambda t: t.add_points(frame=0, object=1.5, points=[(1, 1)]), "object is 1.5"),
+        (lambda t: t.add_points(frame=0, object=" ", points=[(1, 1)]), "object is ' '"),
+        (lambda t: t.add_points(frame=0, object=True, points=[(1, 1)]), "object is True"),
         (lambda t: t.remove("cat"), "there is no object 'cat'; known objects: 1"),
         (lambda t: t.clear(0, 7), "there is no object 7; known objects: 1"),
         (lambda t: t.clear(4, 1), "object 1 has no prompt on frame 4; its prompted frames are: 0"),
@@ -197,6 +212,36 @@ def test_calls_that_do_not_fit_change_nothing(tracker: VideoTracker, call: objec
         call(tracker)  # type: ignore[operator]
     assert_same(known(tracker), before)
     assert len(tracker.events) == 1
+
+
+def test_frames_that_are_none_are_refused(tracker: VideoTracker) -> None:
+    tracker.add_points(frame=0, object=1, points=[(80, 60)])
+    with pytest.raises(MediaError, match="there is no frame 50; the video has 20 frames"):
+        list(tracker.propagate(start=50))
+    with pytest.raises(MediaError, match=r"frame is 1\.5; give a whole number"):
+        tracker.result(1.5)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_as_good(tracker: VideoTracker) -> None:
+    tracker.add_box(frame=np.int64(0), object=np.int64(3), box=np.array([20, 20, 90, 90]))  # type: ignore[arg-type]
+    assert [type(name) for name in tracker.tracks] == [int]
+
+
+def test_a_closed_tracker_says_so(model: Model) -> None:
+    tracker = VideoTracker(CLIP, model)
+    tracker.add_points(frame=0, object=1, points=[(80, 60)])
+    tracker.close()
+    for call in (lambda: tracker.result(0), lambda: tracker.propagate()):
+        with pytest.raises(SessionError, match="this tracker is closed"):
+            call()
+
+
+def test_numbers_of_objects_stay(tracker: VideoTracker) -> None:
+    tracker.add_points(frame=0, object=7, points=[(80, 60)])
+    first = tracker.add_points(frame=0, object="dog", points=[(20, 20)])
+    assert first.indices == {7: 7, "dog": 1}
+    tracker.remove(7)
+    assert tracker.result(0).indices == {"dog": 1}
 
 
 OBJECTS = st.sampled_from(["a", "b"])

@@ -175,10 +175,14 @@ def probability(logit: float) -> float:
 
 
 def numbered(names: list[ObjectId]) -> dict[ObjectId, int]:
-    """Numbers for index maps: the names themselves if all are whole numbers from 1 to 254, else the order of adding.
+    """Numbers for index maps, in the order of adding: a name that is a whole number from 1 to 254 and still free is its
+    own number, any other gets the lowest that is free.
 
     255 stands for "unknown" in the field's index maps.
     """
-    if all(isinstance(name, int) and 1 <= name <= 254 for name in names):
-        return {name: int(name) for name in names}
-    return {name: number for number, name in enumerate(names, start=1)}
+    numbers: dict[ObjectId, int] = {}
+    for name in names:
+        taken = set(numbers.values())
+        own = isinstance(name, int) and 1 <= name <= 254 and name not in taken
+        numbers[name] = int(name) if own else next(n for n in range(1, len(names) + 256) if n not in taken)
+    return numbers

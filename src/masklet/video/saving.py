@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from masklet.errors import FormatError, PromptError
 from masklet.formats.base import Fingerprint
+from masklet.formats.project import Project
 from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, make_prompt
@@ -111,6 +113,24 @@ def unpack_entries(data: bytes, device: torch.device) -> Iterator[Recalled]:
             yield name, kind, MemoryEntry(frame, memory, pointer, logits, iou, presence, attended, backward)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FormatError(f"what the project remembers is damaged: {error}; give another copy of the file") from error
+
+
+def path_from(video: str, project: str | os.PathLike[str]) -> str:
+    """How a project file tells where its video lies: beginning at its own folder. An empty text stays one."""
+    if not video or "://" in video:
+        return ""
+    return Path(os.path.relpath(Path(video).absolute(), Path(project).absolute().parent)).as_posix()
+
+
+def video_of(project: Project, path: str | os.PathLike[str]) -> Path:
+    """Where the video of a project file lies. Raises `FormatError` if it is not told, or is no file here."""
+    name = Path(path).name
+    if not project.video:
+        raise FormatError(f"{name} does not tell where its video lies; give the video too")
+    video = Path(path).absolute().parent / project.video
+    if "://" in project.video or not video.exists():
+        raise FormatError(f"{name} tells of a video at {project.video}, where there is none; give the video too")
+    return video
 
 
 def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:

@@ -38,8 +38,8 @@ def cleared(tracks: Tracks, frame: int, name: ObjectId) -> Tracks:
         raise SessionError(f"object {name!r} has no prompt on frame {frame}; its prompted frames are: {where}")
     prompts = {f: prompt for f, prompt in track.prompts.items() if f != frame}
     prompted = {f: entry for f, entry in track.prompted.items() if f != frame}
-    tracked = track.tracked if prompted else track.tracked.nothing()
-    return {**tracks, name: replace(track, prompts=prompts, prompted=prompted, tracked=tracked)}
+    left = replace(track, prompts=prompts, prompted=prompted)
+    return {**tracks, name: left if prompted else replace(left, tracked=track.tracked.nothing(), saved={})}
 
 
 def removed(tracks: Tracks, name: ObjectId) -> Tracks:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from masklet.formats.project import ProjectMask
 from masklet.prompts import Prompt
 
 ObjectId = int | str
@@ -64,11 +65,13 @@ class ObjectTrack:
         prompts: What was said, by frame.
         prompted: Entries that a person answers for, by frame: prompted or locked. They condition all other frames.
         tracked: Entries that the tracker found, by frame.
+        saved: Masks of a reopened session of which only mask and scores are known, by frame.
     """
 
     tracked: Entries
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
     prompted: Mapping[int, MemoryEntry] = field(default_factory=dict)
+    saved: Mapping[int, ProjectMask] = field(default_factory=dict)
 
     def entry(self, frame: int) -> MemoryEntry | None:
         """What is known of the frame; a person's word goes before the tracker's."""

@@ -19,6 +19,7 @@ from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video import session
 from masklet.video.frames import frame_tensor
 from masklet.video.options import TrackingOptions
+from masklet.video.ranges import checked_object
 from masklet.video.result import FrameResult, frame_result
 from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
 from masklet.video.step import step
@@ -120,7 +121,7 @@ class StreamTracker:
 
     @torch.inference_mode()
     def _prompt(self, name: ObjectId, new: Prompt) -> FrameResult:
-        frame = self._newest().index
+        frame, name = self._newest().index, checked_object(name)
         track = self.tracks.get(name) or ObjectTrack(RecentEntries(self.policy.window))
         asked = session.asking(track, frame, merge_prompts(track.prompts.get(frame), new))
         self.tracks = {**self.tracks, name: session.answered(asked, self._step({name: asked})[name])}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,9 +13,9 @@ from numpy.typing import ArrayLike
 
 from masklet.checkpoints import load_model
 from masklet.engines.base import Engine
-from masklet.errors import FormatError, SessionError
+from masklet.errors import SessionError
 from masklet.formats.base import PlainFrame
-from masklet.formats.project import Project, ProjectFrame, check_video, project_frame
+from masklet.formats.project import Project, check_video, project_frame
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project
 from masklet.formats.registry import format_of, writer
@@ -27,6 +26,7 @@ from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Rem
 from masklet.video.history import History, Pass
 from masklet.video.options import TrackingOptions
 from masklet.video.playhead import Playhead
+from masklet.video.ranges import Range, checked_frame, checked_object
 from masklet.video.result import FrameResult, ObjectResult, numbered, object_results, saved_result
 from masklet.video.state import ObjectId, ObjectTrack
 from masklet.video.step import Moment, step
@@ -34,19 +34,6 @@ from masklet.video.store import EntryStore, StoredEntries
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-
-@dataclass(frozen=True)
-class _Range:
-    """Frames to follow, and in which direction; `stop` is left out, None is the end of the video."""
-
-    first: int
-    stop: int | None
-    backward: bool
-
-    @property
-    def end(self) -> int | None:
-        return -1 if self.backward and self.stop is None else self.stop
 
 
 class VideoTracker:
@@ -90,8 +77,8 @@ class VideoTracker:
         self._store = EntryStore(self.engine.device)
         self._history = History()
         self._playhead = Playhead(self.source, self.engine)
-        self._found: Mapping[int, ProjectFrame] = {}
         self._times: dict[int, float] = {}
+        self._closed = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -147,7 +134,8 @@ class VideoTracker:
             start: First frame; if not given, the earliest prompted one, or backward the latest.
             stop: First frame that is left out; if not given, all are followed to the video's end, backward to its
                 beginning. With "both" it bounds the forward pass.
-            direction: "both" goes backward from `start` first, then forward from it.
+            direction: "both" goes backward first, then forward: from `start`, or, if it is not given, backward from
+                the latest prompt and forward from the earliest, so that frames between come twice.
             only: Follow this object alone; the others stay as they are.
             stop_when_unsure: End with the first frame on which an object needs a prompt.
 
@@ -156,20 +144,26 @@ class VideoTracker:
             prompt on, going backward from its last. Prompted and locked frames stand as they are.
 
         Raises:
-            SessionError: No object was prompted, or `only` is unknown.
+            SessionError: No object was prompted, `only` is unknown, or `stop` lies on the wrong side of `start`.
+            MediaError: The video has no such frame.
         """
         if direction not in ("forward", "backward", "both"):
             raise SessionError(f"direction is {direction!r}; give 'forward', 'backward' or 'both'")
+        self._check_open()
         chosen = self.tracks if only is None else {only: session.known_track(self.tracks, only)}
         prompted = [f for track in chosen.values() for f in track.prompted]
         if not prompted:
             raise SessionError("no object is prompted; call add_points, add_box or add_mask before propagate")
-        first = start if start is not None else max(prompted) if direction == "backward" else min(prompted)
+        earliest = min(prompted) if start is None else checked_frame(start)
+        latest = max(prompted) if start is None else checked_frame(start)
+        forward, backward = Range(earliest, stop, backward=False), Range(latest, stop, backward=True)
         passes = {
-            "forward": (_Range(first, stop, backward=False),),
-            "backward": (_Range(first, stop, backward=True),),
-            "both": (_Range(first, None, backward=True), _Range(first, stop, backward=False)),
+            "forward": (forward,),
+            "backward": (backward,),
+            "both": (replace(backward, stop=None), forward),
         }
+        for span in passes[direction]:
+            span.check()
         return self._follow_all(passes[direction], only, stop_when_unsure)
 
     def result(self, frame: int) -> FrameResult:
@@ -178,12 +172,12 @@ class VideoTracker:
         Raises:
             MediaError: The video has no such frame.
         """
-        return self._result(self._playhead.seek(frame))
+        self._check_open()
+        return self._result(self._playhead.seek(checked_frame(frame)))
 
     def known_frames(self) -> list[int]:
         """Frames of which something is known, in their order."""
-        frames = {f for track in self.tracks.values() for f in (*track.prompted, *track.tracked)}
-        return sorted(frames | set(self._found))
+        return sorted({f for track in self.tracks.values() for f in (*track.prompted, *track.tracked, *track.saved)})
 
     def clear(self, frame: int, object: ObjectId) -> None:
         """Take back the prompts on an object in a frame. What was followed elsewhere stays until the next pass.
@@ -244,7 +238,7 @@ class VideoTracker:
                     self.lock(frame)
                 case Followed(first, last, backward, only):
                     stop = last - 1 if backward else last + 1
-                    for _ in self._follow(_Range(first, stop, backward), only):
+                    for _ in self._follow(Range(first, stop, backward), only):
                         pass
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -262,7 +256,7 @@ class VideoTracker:
             indices=numbered(list(self.tracks)),
             frames={frame: project_frame(result) for frame, result in self._known_results()},
             events=[saving.event_to_json(event) for event in events],
-            video=self.path,
+            video=saving.path_from(self.path, path),
             rate=self.source.rate,
             frame_count=self.source.frame_count,
             model=self.engine.config.name,
@@ -296,9 +290,12 @@ class VideoTracker:
             CheckpointError: The model cannot be loaded.
         """
         project = read_project(path)
-        if video is None and not project.video:
-            raise FormatError(f"{Path(path).name} does not tell where its video lies; give video=...")
-        tracker = cls(video or project.video, model or project.model, device=device, options=options)
+        tracker = cls(
+            saving.video_of(project, path) if video is None else video,
+            project.model if model is None else model,
+            device=device,
+            options=options,
+        )
         try:
             check_video(project, saving.fingerprint_of(tracker.source, tracker.path))
             tracker._restore(project)
@@ -326,7 +323,8 @@ class VideoTracker:
     def close(self) -> None:
         """Give back the video and all memories."""
         self.tracks = {}
-        self._found, self._times = {}, {}
+        self._times = {}
+        self._closed = True
         self._history.clear()
         self._store.close()
         self._playhead.close()
@@ -342,7 +340,7 @@ class VideoTracker:
     def _computed(self, events: list[Event]) -> session.Tracks:
         """What events make of nothing: for what was done before the session was saved."""
         history, self._history = self._history, History()
-        self.tracks, self._found = {}, {}
+        self.tracks = {}
         self.replay(events)
         self._history = history
         return self.tracks
@@ -361,11 +359,11 @@ class VideoTracker:
         for name, track in tracks.items():
             said = {e.frame: e.prompt for e in events if isinstance(e, Prompted) and e.object == name}
             prompts = {frame: prompt for frame, prompt in said.items() if frame in track.prompted}
-            tracks[name] = replace(track, prompts=prompts)
+            saved = {f: found.objects[name] for f, found in project.frames.items() if name in found.objects}
+            tracks[name] = replace(track, prompts=prompts, saved=saved)
         self.tracks = tracks
         self._store.recent = 2 * self.policy.window * max(len(tracks), 1)
         self._history = History(done=[(event, None) for event in events])
-        self._found = project.frames
         self._times = {frame: found.time for frame, found in project.frames.items()}
 
     def _known_results(self) -> Iterator[tuple[int, PlainFrame]]:
@@ -377,22 +375,25 @@ class VideoTracker:
     def _objects(self, frame: int) -> dict[ObjectId, ObjectResult]:
         """Results of a frame; where only the mask of a reopened project is known, that."""
         found = object_results(self.tracks, frame, self.size, self.options.non_overlapping)
-        earlier = self._found.get(frame)
-        if earlier is None:
-            return found
         side = self.engine.config.mask_size
-        masks = {
-            name: saved_result(mask, self.size, side) for name, mask in earlier.objects.items() if name in self.tracks
-        }
+        saved = {name: track.saved[frame] for name, track in self.tracks.items() if frame in track.saved}
+        masks = {name: saved_result(mask, self.size, side) for name, mask in saved.items()}
         return {name: found.get(name) or masks[name] for name in self.tracks if name in found or name in masks}
 
     def _record(self, event: Event, after: session.Tracks) -> None:
+        self._check_open()
         self._history.record(event, before=self.tracks)
         self.tracks = after
 
     def _prompt(self, frame: int, name: ObjectId, new: Prompt) -> FrameResult:
+        self._check_open()
+        frame, name = checked_frame(frame), checked_object(name)
         track = self.tracks.get(name)
         return self._answer(frame, name, merge_prompts(track.prompts.get(frame) if track else None, new))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SessionError("this tracker is closed; open a new one, or the session that was saved")
 
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
@@ -404,25 +405,27 @@ class VideoTracker:
         return self._result(picture)
 
     def _follow_all(
-        self, passes: Sequence[_Range], only: ObjectId | None, stop_when_unsure: bool
+        self, passes: Sequence[Range], only: ObjectId | None, stop_when_unsure: bool
     ) -> Iterator[FrameResult]:
-        for range in passes:
-            for result in self._follow(range, only):
+        for span in passes:
+            for result in self._follow(span, only):
                 yield result
                 if stop_when_unsure and result.needs_prompt:
                     return
 
-    def _follow(self, range: _Range, only: ObjectId | None) -> Iterator[FrameResult]:
+    def _follow(self, span: Range, only: ObjectId | None) -> Iterator[FrameResult]:
         """One pass. It is recorded when it ends, is stopped, or is interrupted by another event."""
-        frame, mine = range.first, None
+        self._check_open()
+        self._playhead.seek(span.first)
+        frame, mine = span.first, None
         try:
-            while frame != range.end and (picture := self._playhead.look(frame)) is not None:
+            while frame != span.end and (picture := self._playhead.look(frame)) is not None:
                 if mine is None or self._history.under_way is not mine:
-                    mine = self._history.begin(Pass(self.tracks, frame, range.backward, only))
-                self._follow_into(picture, range.backward, only)
+                    mine = self._history.begin(Pass(self.tracks, frame, span.backward, only))
+                self._follow_into(picture, span.backward, only)
                 mine.last = frame
                 yield self._result(picture)
-                frame += -1 if range.backward else 1
+                frame += -1 if span.backward else 1
         finally:
             if self._history.under_way is mine:
                 self._history.settle()

@@ -1,0 +1,56 @@
+"""Frames and objects as people name them, checked at the border."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+
+from masklet.errors import MediaError, SessionError
+from masklet.video.state import ObjectId
+
+
+@dataclass(frozen=True)
+class Range:
+    """Frames to follow, and in which direction; `stop` is left out, None is the end of the video."""
+
+    first: int
+    stop: int | None
+    backward: bool
+
+    @property
+    def end(self) -> int | None:
+        """The frame before which following ends; None if nothing but the video ends it."""
+        return -1 if self.backward and self.stop is None else self.stop
+
+    def check(self) -> None:
+        """Raise `SessionError` if `stop` does not lie ahead."""
+        if self.stop is None:
+            return
+        ahead = self.stop < self.first if self.backward else self.stop > self.first
+        if not ahead:
+            where, side = ("backward", "before") if self.backward else ("forward", "after")
+            raise SessionError(
+                f"stop is {self.stop} and following goes {where} from frame {self.first}; give a stop {side} it"
+            )
+
+
+def checked_frame(frame: int) -> int:
+    """A frame's number as an int. Raises `MediaError` for anything that is no whole number."""
+    try:
+        return operator.index(frame)
+    except TypeError:
+        raise MediaError(f"frame is {frame!r}; give a whole number, counted from 0") from None
+
+
+def checked_object(name: ObjectId) -> ObjectId:
+    """An object's name as an int or str. Raises `SessionError` for anything else."""
+    if isinstance(name, str) and name.strip():
+        return name
+    try:
+        return operator.index(name) if not isinstance(name, str | bool) else _refuse(name)
+    except TypeError:
+        return _refuse(name)
+
+
+def _refuse(name: object) -> int:
+    raise SessionError(f"object is {name!r}; give a whole number or a text that is not blank")
