@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import av
@@ -38,6 +39,27 @@ def test_a_film_takes_its_pictures_from_the_video(run: Run, tmp_path: Path, sess
     assert run("convert", session, "--out", tmp_path / "clip.mp4", "--format", "overlay") == 0
     with av.open(str(tmp_path / "clip.mp4")) as film:
         assert len(list(film.decode(video=0))) == 4
+
+
+def test_a_project_is_not_written_over(
+    run: Run, tmp_path: Path, session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "clip.masklet"
+    copy.write_bytes(session.read_bytes())
+    assert run("convert", copy, "--out", copy, "--format", "coco") == 1
+    assert "is what is read" in capsys.readouterr().err
+    assert copy.read_bytes() == session.read_bytes()
+
+
+def test_another_video_gives_no_pictures(
+    run: Run, tmp_path: Path, session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(GOLDEN / "video/frames", tmp_path / "other")
+    (tmp_path / "other/00019.png").unlink()
+    command = ("convert", session, "--out", tmp_path / "x.mp4", "--format", "overlay")
+    assert run(*command, "--video", tmp_path / "other") == 1
+    assert "made from another video" in capsys.readouterr().err
+    assert not (tmp_path / "x.mp4").exists()
 
 
 @pytest.mark.parametrize(

@@ -113,8 +113,8 @@ def test_both_directions_and_further_formats(run: Run, tmp_path: Path, weights: 
     command = ("track", video, "--prompts", prompts, "--model", weights, "--out", tmp_path / "out")
     assert run(*command, "--direction", "both", "--format", "coco", "--format", "objects") == 0
     assert len(list((tmp_path / "out/masks").iterdir())) == 5
-    assert [found.frame for found in read_masks("coco", tmp_path / "out/coco.json")] == [0, 1, 2, 3, 4]
-    assert (tmp_path / "out/objects/cup").is_dir()
+    assert [found.frame for found in read_masks("coco", tmp_path / "out/formats/coco.json")] == [0, 1, 2, 3, 4]
+    assert (tmp_path / "out/formats/objects/cup").is_dir()
 
 
 def test_a_mask_as_a_prompt(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
@@ -126,9 +126,40 @@ def test_a_mask_as_a_prompt(run: Run, tmp_path: Path, weights: Path, video: Path
     assert (seen & (mask > 0)).sum() / (seen | (mask > 0)).sum() > 0.97
 
 
+def test_the_video_is_never_written_over(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "clip.mp4"
+    copy.write_bytes(video.read_bytes())
+    command = ("track", copy, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
+    assert run(*command, "--overlay", copy) == 1
+    assert "clip.mp4 is what is read; give another place" in capsys.readouterr().err
+    assert copy.read_bytes() == video.read_bytes()
+    assert run(*command, "--overlay", tmp_path / "film.txt") == 1
+    assert "give a file that ends in .mp4" in capsys.readouterr().err
+
+
+def test_beginning_again_leaves_no_old_masks(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
+    command = ("track", video, "--model", weights, "--out", tmp_path, "--overwrite", "--box")
+    assert run(*command, "0:1:28,4,74,50") == 0
+    assert run(*command, "3:1:28,4,74,50") == 0
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["00003.png", "00004.png"]
+
+
+@pytest.mark.parametrize("point", ["0:a:20,30,0.5", "0:a:20,30,2"])
+def test_a_label_is_0_or_1(
+    run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], point: str
+) -> None:
+    assert run("track", video, "--point", point, "--out", tmp_path) == 2
+    assert "a label is 1 (include) or 0 (exclude)" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ('[{"frame": 0, "object": 1}]', "it says nothing of the object"),
+        ('[{"frame": 0, "object": [1], "box": [1, 2, 3, 4]}]', "which is no number or text"),
+        ('[{"frame": 1.7, "box": [1, 2, 3, 4]}]', "which is no prompt"),
         ("{", "cannot be read as JSON"),
         ('{"frame": 0}', "holds no list"),
         ('[{"frame": 0, "circle": [1, 2, 3]}]', "which is no prompt"),

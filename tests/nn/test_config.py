@@ -111,3 +111,26 @@ def test_an_encoder_that_is_none_is_refused(encoder: Any) -> None:
 def test_a_written_encoder_that_is_none_is_refused(encoder: Any) -> None:
     with pytest.raises(ConfigError, match="encoder kind is None"):
         ModelConfig.from_dict({"name": "x", "encoder": encoder})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"width": 30, "heads": 4}, "width 30 of the trunk is no multiple of its 4 heads"),
+        ({"heads": 0}, "give four whole numbers of at least 1"),
+        ({"depths": (1, 1)}, "depths of the trunk are"),
+        ({"depths": (0, 1, 1, 1)}, "depths of the trunk are"),
+        ({"global_blocks": (99,)}, "the trunk has blocks 0 to 3"),
+    ],
+)
+def test_a_trunk_that_cannot_be_built_is_refused(changes: dict[str, Any], said: str) -> None:
+    trunk = HieraConfig(**{"width": 24, "heads": 1, "depths": (1, 1, 1, 1), "global_blocks": (), **changes})
+    with pytest.raises(ConfigError, match=said):
+        ModelConfig("odd", trunk)
+
+
+def test_the_advice_on_image_sizes_holds() -> None:
+    trunk = HieraConfig(width=24, heads=1, depths=(1, 1, 1, 1), global_blocks=(), windows=(7, 4, 14, 7))
+    with pytest.raises(ConfigError, match="give 224"):
+        ModelConfig("odd", trunk, image_size=128)
+    ModelConfig("even", trunk, image_size=224)

@@ -7,7 +7,9 @@ Tensors on the CPU are views of the mapped file, so that reading takes no memory
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +26,9 @@ SNAPSHOT_FILE = "model.safetensors"
 """What a folder must hold to be read: the weights of a Hugging Face snapshot."""
 
 TORCH_SUFFIXES = (".pt", ".pth")
+
+_CALLS = ("REDUCE", "STACK_GLOBAL", "INST", "OBJ")
+"""Instructions of a pickle that name or call something."""
 
 _ZIP_START = b"PK\x03\x04"
 
@@ -83,21 +88,34 @@ def _read_safetensors(path: Path) -> Weights:
 def _read_torch(path: Path) -> Weights:
     mapped = zipfile.is_zipfile(path)  # files of torch before 1.6 are no zip archives and cannot be mapped
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is then refused, in our own words
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path.name} {_torch_problem(path, error)}") from error
     return Weights(_tensors_of(content, path), {})
 
 
 def _torch_problem(path: Path, error: Exception) -> str:
-    if code := re.search(r"GLOBAL (\S+)", str(error)):
-        return f"holds code ({code[1]}), not only tensors, and was not opened; ask for it as .safetensors"
+    code = re.search(r"GLOBAL (\S+)", str(error))
+    if code or _calls_code(path):
+        named = f" ({code[1]})" if code else ""
+        return f"holds code{named}, not only tensors, and was not opened; ask for it as .safetensors"
     if text := _text_inside(path):
         return f"{text}; download it again"
     with path.open("rb") as file:
         if file.read(4) == _ZIP_START and not zipfile.is_zipfile(path):
             return "is cut short; download it again"
     return f"is no PyTorch checkpoint ({type(error).__name__}); download it again"
+
+
+def _calls_code(path: Path) -> bool:
+    """Whether a file is a bare pickle that calls something. It is read as a list of instructions; none is done."""
+    try:
+        with path.open("rb") as file:
+            return any(code.name in _CALLS for code, _, _ in pickletools.genops(file))
+    except ValueError:
+        return False
 
 
 def _text_inside(path: Path) -> str:

@@ -14,7 +14,10 @@ from masklet.errors import CheckpointError, nearest
 from masklet.nn.config import NANO, VARIANTS, ModelConfig
 
 LICENCE = "Apache-2.0"
-"""Of the published weights, and of our own."""
+"""Of the published weights."""
+
+NANO_LICENCE = "Apache-2.0, trained on data of which a part is for research only (docs/nano.md)"
+"""Of our own weights."""
 
 PARAMETERS = {
     "nano": 6_759_034,
@@ -124,7 +127,7 @@ def _info(config: ModelConfig, file: str, url: str | None, repo: str | None, pat
         file=file,
         url=url,
         repo=repo,
-        licence=LICENCE,
+        licence=LICENCE if repo else NANO_LICENCE,
         path=path,
         size=path.stat().st_size if path else None,
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from masklet.cli.targets import keep_inputs
+
 if TYPE_CHECKING:
     from masklet.formats.base import PlainFrame
     from masklet.formats.project import Project
@@ -36,6 +38,7 @@ def convert(
 
     name = find_format(format).name if format else format_of(out).name
     held = read_project(project)
+    keep_inputs(out, project, video, project.parent / held.video if held.video else None)
     facts = held.facts()
     with writer(
         name,
@@ -48,22 +51,22 @@ def convert(
         fingerprint=facts.fingerprint,
         events=held.events,
     ) as sink:
-        results = held.results() if find_format(name).read else with_pictures(held, video)
+        results = held.results() if find_format(name).read else with_pictures(held, project, video)
         for result in results:
             sink.write(result)
     typer.echo(f"{len(held.frames)} frames in {out}")
 
 
-def with_pictures(held: Project, video: Path | None) -> Iterator[PlainFrame]:
+def with_pictures(held: Project, project: Path, video: Path | None) -> Iterator[PlainFrame]:
     """The frames of a project with the pictures of its video."""
     from dataclasses import replace
 
-    from masklet.errors import FormatError
+    from masklet.formats.project import check_video
     from masklet.media.source import open_video
+    from masklet.video.saving import fingerprint_of, video_of
 
-    if video is None and not held.video:
-        raise FormatError("the project does not tell where its video lies; give --video")
-    with open_video(video or held.video) as source:
+    with open_video(video or video_of(held, project)) as source:
+        check_video(held, fingerprint_of(source, str(video or video_of(held, project))))
         wanted = {result.frame: result for result in held.results()}
         for frame in source.frames(min(wanted, default=0)):
             if frame.index in wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def parse_point(text: str) -> TypedPrompt:
     if len(numbers) not in (2, 3):
         raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
     x, y, *label = numbers
+    if label and label[0] not in (0, 1):
+        raise typer.BadParameter(f"'{text}' has the label {label[0]:g}; a label is 1 (include) or 0 (exclude)")
     return TypedPrompt(frame, name, points=((x, y),), labels=tuple(int(value) for value in label) or (1,))
 
 
@@ -72,14 +75,17 @@ def read_prompts(path: Path) -> list[TypedPrompt]:
 def _from_record(record: Any, path: Path) -> TypedPrompt:
     try:
         values = dict(record)
+        if unknown := set(values) - {"frame", "object", "points", "labels", "box", "mask"}:
+            raise ValueError(f"it has {sorted(unknown)}")
+        if not {"points", "box", "mask"} & set(values):
+            raise ValueError("it says nothing of the object")
         return TypedPrompt(
-            frame=int(values.pop("frame", 0)),
-            object=values.pop("object", 1),
-            points=tuple((float(x), float(y)) for x, y in values.pop("points", ())),
-            labels=tuple(int(label) for label in values.pop("labels", ())),
-            box=tuple(float(value) for value in values.pop("box")) if "box" in values else None,
-            mask=path.parent / values.pop("mask") if "mask" in values else None,
-            **values,
+            frame=operator.index(values.get("frame", 0)),
+            object=_name(values.get("object", 1)),
+            points=tuple((float(x), float(y)) for x, y in values.get("points", ())),
+            labels=tuple(operator.index(label) for label in values.get("labels", ())),
+            box=tuple(float(value) for value in values["box"]) if "box" in values else None,
+            mask=path.parent / values["mask"] if "mask" in values else None,
         )
     except (TypeError, ValueError) as error:
         raise typer.BadParameter(
@@ -88,12 +94,18 @@ def _from_record(record: Any, path: Path) -> TypedPrompt:
         ) from None
 
 
+def _name(value: Any) -> int | str:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"its object is {json.dumps(value)}, which is no number or text")
+
+
 def _parts(text: str, expected: str) -> tuple[int, int | str, str]:
     frame, *rest = text.split(":", 2)
-    if not frame.isdecimal() or len(rest) != 2 or not all(rest):
+    if not (frame.isascii() and frame.isdecimal()) or len(rest) != 2 or not all(part.strip() for part in rest):
         raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
     name, what = rest
-    return int(frame), int(name) if name.isdecimal() else name, what
+    return int(frame), int(name) if name.isascii() and name.isdecimal() else name, what
 
 
 def _numbers(values: str, text: str, expected: str) -> tuple[float, ...]:

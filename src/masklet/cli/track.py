@@ -34,10 +34,10 @@ def track(
     ] = [],  # noqa: B006
     mask: Annotated[
         list[str],
-        typer.Option(help="FRAME:OBJECT:PNG, a picture that is not 0 on the object; may be given several times."),
+        typer.Option(help="FRAME:OBJECT:PNG, a grey or palette picture, not 0 on the object; as often as needed."),
     ] = [],  # noqa: B006
     prompts: Annotated[
-        Path | None, typer.Option(help='JSON: [{"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}, ...].')
+        Path | None, typer.Option(help="A JSON file with a list of prompts; see docs/reference.md.")
     ] = None,
     direction: Annotated[Direction, typer.Option(help="Where to follow.")] = Direction.forward,
     format: Annotated[
@@ -52,9 +52,10 @@ def track(
 ) -> None:
     """Follow objects through a video, from the first prompted frame to the end.
 
-    Writes OUT/masks/00000.png ..., OUT/overlay.mp4 and OUT/session.masklet, from which other formats can be written
-    later. A run that was stopped goes on where it was when it is started again. Frames count from 0; an object is any
-    number or name; coordinates are pixels of the video as it is shown.
+    Writes OUT/masks/00000.png ..., OUT/overlay.mp4, OUT/session.masklet, and further formats into OUT/formats. A run
+    that was stopped goes on where it was when it is started again.
+
+    Frames count from 0; an object is any number or name; coordinates are pixels of the video as it is shown.
 
     \b
     Examples:
@@ -79,7 +80,8 @@ def track(
         done = run(tracker, job)
         if tracker.source.ended_early:
             typer.echo(f"masklet: {tracker.source.ended_early}", err=True)
-    typer.echo(f"{done.frames} frames: masks in {out / 'masks'}, overlay in {film}")
+    frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
+    typer.echo(f"{frames}: masks in {out / 'masks'}, overlay in {film}")
     if done.stopped:
         typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
         raise typer.Exit(130)

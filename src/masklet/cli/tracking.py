@@ -13,16 +13,21 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from masklet.cli.targets import check_film, keep_inputs
 from masklet.errors import FormatError
 from masklet.formats.atomic import make_folder
+from masklet.formats.base import Facts
 from masklet.formats.overlay import OverlayWriter
-from masklet.formats.registry import find_format, writer
+from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Prompted
 
 DEFAULT_RATE = 24.0
 """Frames a second of the overlay where the video does not tell its own."""
+
+MASKS = "masks"
+"""Folder of the palette PNGs, in the folder of the job."""
 
 SHARE_OF_SAVING = 0.05
 """At most this part of the time goes into saving the session on the way."""
@@ -55,6 +60,14 @@ class Job:
         """The file whose sound films keep."""
         return self.video if self.video.is_file() else None
 
+    def targets(self) -> list[tuple[str, Path]]:
+        """Formats and where they are written, the palette PNGs first. Raises `FormatError` for an unknown format."""
+        found = [("davis", self.out / MASKS)]
+        for name in self.formats:
+            suffixes = find_format(name).suffixes
+            found.append((name, self.out / "formats" / (f"{name}{suffixes[0]}" if suffixes else name)))
+        return found
+
     @property
     def session(self) -> Path:
         """The project file, from which a stopped run goes on."""
@@ -74,8 +87,9 @@ def begin(job: Job, prompt: Callable[[VideoTracker], None], overwrite: bool) -> 
 
     Formats and folders are checked first, so that nothing is followed in vain.
     """
-    for name in job.formats:
-        find_format(name)
+    check_film(job.overlay)
+    for target in (job.overlay, *(path for _, path in job.targets())):
+        keep_inputs(target, job.video)
     fresh = VideoTracker(job.video, job.model, device=job.device)
     try:
         prompt(fresh)
@@ -84,6 +98,9 @@ def begin(job: Job, prompt: Callable[[VideoTracker], None], overwrite: bool) -> 
     except BaseException:
         fresh.close()
         raise
+    if overwrite:
+        for stale in (job.out / MASKS).glob("[0-9]*.png"):
+            stale.unlink()
     if overwrite or not job.session.exists():
         return fresh
     kept = VideoTracker.open(job.session, job.video, fresh.engine)
@@ -124,13 +141,15 @@ def run(tracker: VideoTracker, job: Job) -> Done:
                 write_all(tracker, job, known(tracker), done, progress, task)
         except KeyboardInterrupt:
             done.stopped = True
-    tracker.save(job.session)
+        finally:
+            if tracker.known_frames():  # also after a fault: what was found is not lost
+                tracker.save(job.session)
     return done
 
 
 def forward(tracker: VideoTracker) -> Iterator[FrameResult]:
     """What is known already, then what is followed."""
-    frames = tracker.known_frames()
+    frames = set(tracker.known_frames())
     first = min(frames)
     last = next((f for f in frames if f + 1 not in frames), first)
     yield from (tracker.result(frame) for frame in range(first, last))
@@ -181,13 +200,17 @@ def write_all(
 
 def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
     """The palette PNGs that are always written, and the further formats."""
-    facts = {"size": tracker.size, "frame_count": tracker.source.frame_count, "video": str(job.video)}
-    made = [writer("davis", job.out / "masks", rate=tracker.source.rate, **facts)]  # type: ignore[arg-type]
-    for name in job.formats:
-        suffixes = find_format(name).suffixes
-        path = job.out / (f"{name}{suffixes[0]}" if suffixes else name)
-        made.append(writer(name, path, rate=tracker.source.rate, audio_from=job.sound, **facts))  # type: ignore[arg-type]
-    return made
+    facts = Facts(
+        tracker.size,
+        tracker.source.rate,
+        tracker.source.frame_count,
+        video=str(job.video),
+        audio_from=job.sound,
+        model=tracker.engine.config.name,
+    )
+    for _, path in job.targets():
+        make_folder(path.parent)
+    return [Writer(find_format(name).open, path, facts) for name, path in job.targets()]
 
 
 def advance(progress: Progress, task: TaskID, count: int) -> None:

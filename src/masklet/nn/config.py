@@ -12,7 +12,8 @@ A smaller model, another image size or a longer memory is one line:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,12 +57,19 @@ class HieraConfig:
 
     def check(self, image_size: int) -> None:
         """Raise `ConfigError` if a trunk of this shape cannot be built for the image size."""
+        _check_counts("depths", self.depths)
+        _check_counts("windows", self.windows)
+        _check_counts("width and heads", (self.width, self.heads, 1, 1))
+        if self.width % self.heads:
+            raise ConfigError(f"width {self.width} of the trunk is no multiple of its {self.heads} heads")
+        if outside := [block for block in self.global_blocks if not 0 <= block < sum(self.depths)]:
+            raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {sum(self.depths) - 1}")
         unit = FINEST_STRIDE * self.windows[0]
         if image_size % unit:
-            below, above = image_size // unit * unit, (image_size // unit + 1) * unit
+            whole = math.lcm(unit, COARSEST_STRIDE)
             raise ConfigError(
                 f"image_size {image_size} is no multiple of {unit}, which windows of {self.windows[0]} cells "
-                f"at stride {FINEST_STRIDE} need; give {above} or {below or above}"
+                f"at stride {FINEST_STRIDE} need; give {(image_size // whole + 1) * whole}"
             )
         pooling = {sum(self.depths[:stage]) for stage in (1, 2, 3)}
         if pooled := pooling.intersection(self.global_blocks):
@@ -84,7 +92,9 @@ class ConvNetConfig:
     depths: tuple[int, int, int, int]
 
     def check(self, image_size: int) -> None:
-        """Any image size that the levels need is good for convolutions."""
+        """Raise `ConfigError` for impossible widths or depths; any image size that the levels need will do."""
+        _check_counts("widths", self.widths)
+        _check_counts("depths", self.depths, least=0)
 
 
 EncoderConfig = HieraConfig | ConvNetConfig
@@ -187,6 +197,11 @@ class ModelConfig:
             return ModelConfig(**{**values, "encoder": built})
         except TypeError as error:
             raise ConfigError(f"the configuration does not fit this version of masklet: {error}") from error
+
+
+def _check_counts(name: str, values: Sequence[Any], least: int = 1) -> None:
+    if len(values) != 4 or not all(isinstance(value, int) and value >= least for value in values):
+        raise ConfigError(f"{name} of the trunk are {values}; give four whole numbers of at least {least}")
 
 
 def _frozen(value: Any) -> Any:
