@@ -85,7 +85,7 @@ def test_a_foreign_configuration_is_refused(values: dict[str, Any], said: str) -
     "config",
     [
         dataclasses.replace(SMALL, image_size=256, memory_frames=64),
-        dataclasses.replace(SMALL, width=32, memory_width=8, attention_layers=1),
+        dataclasses.replace(SMALL, width=32, memory_width=8, attention_layers=1, decoder_layers=3, fusion_layers=1),
         dataclasses.replace(SMALL, encoder=ConvNetConfig((8, 16, 24, 32), (1, 1, 1, 1)), image_size=96),
         dataclasses.replace(SMALL, version="2.0", prompts="drawn"),
     ],

@@ -120,6 +120,8 @@ class ModelConfig:
         memory_frames: Temporal slots of the memory: one for prompted frames, the others for recent ones.
         attention_layers: Layers of memory attention.
         attention_mlp: Hidden width of the feed-forward part of memory attention.
+        fusion_layers: Layers that mix features and mask in the memory encoder.
+        decoder_layers: Layers of the mask decoder's two-way transformer.
         decoder_mlp: Hidden width of the feed-forward part of the mask decoder.
         decoder_heads: Attention heads of the mask decoder.
         head_width: Hidden width of the head that predicts IoU.
@@ -135,6 +137,8 @@ class ModelConfig:
     memory_frames: int = 7
     attention_layers: int = 4
     attention_mlp: int = 2048
+    fusion_layers: int = 2
+    decoder_layers: int = 2
     decoder_mlp: int = 2048
     decoder_heads: int = 8
     head_width: int = 256

@@ -23,12 +23,13 @@ class MaskDecoder(nn.Module):
         width: Channels of tokens and features.
         heads: Attention heads.
         mlp: Hidden width of the transformer's feed-forward part.
+        layers: Layers of the transformer.
         head_width: Hidden width of the head that predicts IoU.
     """
 
-    def __init__(self, width: int, heads: int, mlp: int, head_width: int) -> None:
+    def __init__(self, width: int, heads: int, mlp: int, layers: int, head_width: int) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer(width, heads, mlp)
+        self.transformer = TwoWayTransformer(width, heads, mlp, layers)
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(CANDIDATES, width)
         self.obj_score_token = nn.Embedding(1, width)

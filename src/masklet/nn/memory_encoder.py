@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from masklet.nn.layers import LayerNorm2d
 
-FUSION_LAYERS = 2
-
 
 class MaskDownsampler(nn.Module):
     """(N, 1, S, S) -> (N, width, S/16, S/16)."""
@@ -52,9 +50,9 @@ class FusionBlock(nn.Module):
 class Fuser(nn.Module):
     """Mixes what is seen with what is marked."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(FusionBlock(width) for _ in range(FUSION_LAYERS))
+        self.layers = nn.ModuleList(FusionBlock(width) for _ in range(layers))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -65,11 +63,11 @@ class Fuser(nn.Module):
 class MemoryEncoder(nn.Module):
     """Features plus a shrunken mask, fused and narrowed."""
 
-    def __init__(self, width: int, memory_width: int) -> None:
+    def __init__(self, width: int, memory_width: int, layers: int) -> None:
         super().__init__()
         self.mask_downsampler = MaskDownsampler(width)
         self.pix_feat_proj = nn.Conv2d(width, width, kernel_size=1)
-        self.fuser = Fuser(width)
+        self.fuser = Fuser(width, layers)
         self.out_proj = nn.Conv2d(width, memory_width, kernel_size=1)
 
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:

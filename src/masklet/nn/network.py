@@ -40,9 +40,11 @@ class Network(nn.Module):
         self.memory_attention = MemoryAttention(
             width, memory_width, config.attention_mlp, config.attention_layers, config.memory_size
         )
-        self.memory_encoder = MemoryEncoder(width, memory_width)
+        self.memory_encoder = MemoryEncoder(width, memory_width, config.fusion_layers)
         self.sam_prompt_encoder = PROMPT_ENCODERS[config.prompts](width, config.image_size, config.memory_size)
-        self.sam_mask_decoder = MaskDecoder(width, config.decoder_heads, config.decoder_mlp, config.head_width)
+        self.sam_mask_decoder = MaskDecoder(
+            width, config.decoder_heads, config.decoder_mlp, config.decoder_layers, config.head_width
+        )
         self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
         self.obj_ptr_proj = MLP(width, width, width, width)
         self.obj_ptr_tpos_proj = version.age_code(width, memory_width)

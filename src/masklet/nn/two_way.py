@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from masklet.nn.layers import MLP, Attention
 
-DEPTH = 2
 NARROWING = 2
 """Attention between tokens and image works at this fraction of the width."""
 
@@ -46,9 +45,9 @@ class TwoWayLayer(nn.Module):
 class TwoWayTransformer(nn.Module):
     """The exchanges, and a last look of the tokens at the image."""
 
-    def __init__(self, width: int, heads: int, mlp: int) -> None:
+    def __init__(self, width: int, heads: int, mlp: int, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(TwoWayLayer(width, heads, mlp, first=index == 0) for index in range(DEPTH))
+        self.layers = nn.ModuleList(TwoWayLayer(width, heads, mlp, first=index == 0) for index in range(layers))
         self.final_attn_token_to_image = Attention(width, width // NARROWING, heads)
         self.norm_final_attn = nn.LayerNorm(width)
 
