@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.formats.base import surest
 from masklet.formats.project import ProjectMask
 from masklet.masks.draw import draw_overlay
 from masklet.masks.stretch import stretched
@@ -125,14 +126,9 @@ class FrameResult:
 
         uint8, or uint16 if a number is over 255.
         """
-        dtype = np.uint16 if max(self.indices.values(), default=0) > 255 else np.uint8
-        numbers = np.zeros(self.size, dtype)
-        surest = np.zeros(self.size, np.float32)
-        for name, result in self.objects.items():
-            logits = result.full_logits()
-            wins = logits > surest
-            numbers[wins], surest[wins] = self.indices[name], logits[wins]
-        return numbers
+        numbers = surest(self)
+        many = max(self.indices.values(), default=0) > 255
+        return numbers.astype(np.uint16) if many else numbers.astype(np.uint8)
 
     def overlay(self) -> Image.Image:
         """The frame with every mask tinted and named."""
