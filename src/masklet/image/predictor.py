@@ -169,6 +169,7 @@ class ImagePredictor:
             scores=decoded.iou[objects, candidates].float().cpu().numpy(),
             presence=decoded.presence[objects].float().sigmoid().cpu().numpy(),
             objects=objects.cpu().numpy() + first,
+            candidates=candidates.cpu().numpy(),
             image=picture.image,
         )
 
@@ -200,14 +201,15 @@ def joined(parts: Sequence[Masks]) -> Masks:
         scores=np.concatenate([part.scores for part in parts]),
         presence=np.concatenate([part.presence for part in parts]),
         objects=np.concatenate([part.objects for part in parts]),
+        candidates=np.concatenate([part.candidates for part in parts]),
         image=parts[0].image,
     )
 
 
 def no_masks(picture: EncodedImage, side: int) -> Masks:
     """The answer to no prompts, such as the boxes of a detector that found nothing."""
-    none = np.zeros(0, np.float32)
-    return Masks(np.zeros((0, side, side), np.float32), none, none, np.zeros(0, np.int64), picture.image)
+    none, nobody = np.zeros(0, np.float32), np.zeros(0, np.int64)
+    return Masks(np.zeros((0, side, side), np.float32), none, none, nobody, nobody, picture.image)
 
 
 def in_batches(items: Iterable[Any], count: int) -> Iterator[list[Any]]:

@@ -42,6 +42,8 @@ class Masks:
         scores: (M,) float32, predicted intersection over union, 0..1.
         presence: (M,) float32, probability that the object is in the picture, 0..1.
         objects: (M,) int64, number of the object, from 0, in the order of the prompts.
+        candidates: (M,) int64 in 0..3, which of the network's masks it is: 0 is meant for clear prompts, 1 to 3 for
+            ambiguous ones.
         image: (H, W, 3) uint8, the picture.
     """
 
@@ -49,6 +51,7 @@ class Masks:
     scores: NDArray[np.float32]
     presence: NDArray[np.float32]
     objects: NDArray[np.int64]
+    candidates: NDArray[np.int64]
     image: NDArray[np.uint8]
 
     def __len__(self) -> int:
@@ -188,6 +191,7 @@ class Masks:
             scores=self.scores[rows],
             presence=self.presence[rows],
             objects=self.objects[rows],
+            candidates=self.candidates[rows],
         )
 
     def _each(self, measure: Callable[[NDArray[np.bool_]], Any], empty: tuple[int, ...]) -> NDArray[np.int64]:

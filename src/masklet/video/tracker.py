@@ -119,6 +119,17 @@ class VideoTracker:
         """
         return self._prompt(frame, object, make_prompt(self.size, mask=mask))
 
+    def add_prompt(self, *, frame: int, object: ObjectId, prompt: Prompt, replace: bool = False) -> FrameResult:
+        """Say several things at once, such as a box and clicks, in a prompt that `masklet.prompts.make_prompt` made.
+
+        It is added to earlier prompts on the frame, or takes their place with `replace`; what they were answered with
+        is refined in both cases.
+
+        Raises:
+            MediaError: The video has no such frame.
+        """
+        return self._prompt(frame, object, prompt, replace=replace)
+
     def propagate(
         self,
         start: int | None = None,
@@ -385,10 +396,10 @@ class VideoTracker:
         self._history.record(event, before=self.tracks)
         self.tracks = after
 
-    def _prompt(self, frame: int, name: ObjectId, new: Prompt) -> FrameResult:
+    def _prompt(self, frame: int, name: ObjectId, new: Prompt, *, replace: bool = False) -> FrameResult:
         self._check_open()
         frame, name = checked_frame(frame), checked_object(name)
-        track = self.tracks.get(name)
+        track = None if replace else self.tracks.get(name)
         return self._answer(frame, name, merge_prompts(track.prompts.get(frame) if track else None, new))
 
     def _check_open(self) -> None:

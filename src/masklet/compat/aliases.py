@@ -1,0 +1,78 @@
+"""`import sam2` and `import segment_anything`, answered by masklet."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+from masklet.errors import SessionError
+
+ALIASES = {"sam2": "masklet.compat.sam2", "segment_anything": "masklet.compat.sam1"}
+"""Package that others import -> the one that answers."""
+
+
+class _AliasLoader(Loader):
+    """Gives the module of another name, which stays what it is."""
+
+    def __init__(self, real: str) -> None:
+        self._real = real
+        self._spec: ModuleSpec | None = None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self._real)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # the import system has just put the alias's there
+
+
+class _AliasFinder(MetaPathFinder):
+    """Finds the modules of `ALIASES` before any that is installed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        package, _, rest = fullname.partition(".")
+        if package not in ALIASES:
+            return None
+        real = f"{ALIASES[package]}.{rest}" if rest else ALIASES[package]
+        try:
+            found = importlib.util.find_spec(real)
+        except ModuleNotFoundError:
+            return None
+        if found is None:
+            return None
+        is_package = found.submodule_search_locations is not None
+        return ModuleSpec(fullname, _AliasLoader(real), is_package=is_package)
+
+
+def install() -> list[str]:
+    """Answer `import sam2` and `import segment_anything` by masklet from here on. Calling it again changes nothing.
+
+    Returns:
+        A sentence for each of the two packages: that masklet answers, and whether an installed package is passed over.
+
+    Raises:
+        SessionError: One of the packages was imported before: its classes are in use already.
+    """
+    for package, real in ALIASES.items():
+        before = sys.modules.get(package)
+        if before is not None and before.__name__ != real:
+            raise SessionError(
+                f"another {package} was imported before; call masklet.compat.install() before it is imported"
+            )
+    if not any(isinstance(finder, _AliasFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _AliasFinder())
+    return [_told(package) for package in ALIASES]
+
+
+def _told(package: str) -> str:
+    installed = PathFinder.find_spec(package)
+    passed_over = f"; the installed one at {installed.origin} is not used" if installed is not None else ""
+    return f"{package} is answered by masklet{passed_over}"

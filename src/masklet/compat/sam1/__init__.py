@@ -1,0 +1,6 @@
+"""The names of the first Segment Anything (`segment_anything`), with SAM 2 models behind."""
+
+from masklet.compat.sam1.build_sam import sam_model_registry
+from masklet.compat.sam1.predictor import SamPredictor
+
+__all__ = ["SamPredictor", "sam_model_registry"]

@@ -1,0 +1,1 @@
+"""The reference project's package, as code that was written for it imports it."""

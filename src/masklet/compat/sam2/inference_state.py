@@ -1,0 +1,88 @@
+"""The state of one video in the keys of the reference."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from masklet.engines.base import Engine
+from masklet.media.source import FrameSource
+from masklet.video import VideoTracker
+from masklet.video.frames import frame_tensor
+
+if TYPE_CHECKING:
+    from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
+
+
+class InferenceState(Mapping[str, Any]):
+    """What `init_state` returns: the keys that clients read, each as it is now.
+
+    Args:
+        predictor: Whose state this is.
+        tracker: The session behind it.
+    """
+
+    def __init__(self, predictor: SAM2VideoPredictor, tracker: VideoTracker) -> None:
+        self.predictor = predictor
+        self.tracker = tracker
+        weakref.finalize(self, tracker.close)  # clients have no word for closing: they drop the state
+
+    def __getitem__(self, key: str) -> Any:
+        return _KEYS[key](self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_KEYS)
+
+    def __len__(self) -> int:
+        return len(_KEYS)
+
+    def __repr__(self) -> str:
+        return f"InferenceState({len(self.tracker.tracks)} objects, {self['num_frames']} frames)"
+
+
+class Frames:
+    """Frames as the network sees them, (3, S, S) each, read when they are asked for."""
+
+    def __init__(self, source: FrameSource, engine: Engine) -> None:
+        self._source = source
+        self._engine = engine
+
+    def __len__(self) -> int:
+        return count_frames(self._source)
+
+    def __getitem__(self, frame: int | slice) -> Tensor:
+        """One frame, or (T, 3, S, S) for a slice."""
+        if isinstance(frame, slice):
+            return torch.stack([self[f] for f in range(*frame.indices(len(self)))])
+        number = frame + len(self) if frame < 0 else frame
+        return frame_tensor(self._source.read(number).image, self._engine)[0]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(T, 3, S, S)"""
+        side = self._engine.config.image_size
+        return len(self), 3, side, side
+
+
+def count_frames(source: FrameSource) -> int:
+    """How many frames a video has; counted by reading it through where nothing tells exactly."""
+    if source.frame_count is None or not source.frame_count_exact:
+        return sum(1 for _ in source.frames())
+    return source.frame_count
+
+
+_KEYS: dict[str, Callable[[InferenceState], Any]] = {
+    "images": lambda state: Frames(state.tracker.source, state.tracker.engine),
+    "num_frames": lambda state: count_frames(state.tracker.source),
+    "video_height": lambda state: state.tracker.size[0],
+    "video_width": lambda state: state.tracker.size[1],
+    "device": lambda state: state.predictor.device,
+    "storage_device": lambda state: state.predictor.device,
+    "obj_ids": lambda state: list(state.tracker.tracks),
+    "obj_id_to_idx": lambda state: {name: slot for slot, name in enumerate(state.tracker.tracks)},
+    "obj_idx_to_id": lambda state: dict(enumerate(state.tracker.tracks)),
+}

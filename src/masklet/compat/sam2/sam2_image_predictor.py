@@ -1,0 +1,192 @@
+"""The reference's predictor for pictures, on `masklet.ImagePredictor`.
+
+Letters: N objects, C candidates, P points, S side of the model's square, H x W the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masklet.compat.failures import CallRefused, as_reference
+from masklet.compat.prompts import Said, numbers, said
+from masklet.compat.sam2.build_sam import build_sam2_hf
+from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.errors import PromptError
+from masklet.image.picture import Picture
+from masklet.image.predictor import EncodedImage, ImagePredictor, nothing
+from masklet.image.result import Masks
+
+Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Masks (C, H, W) or (N, C, H, W), float32 of 0 and 1 or logits; predicted IoU (C,) or (N, C); low-resolution logits
+(C, S/4, S/4) or (N, C, S/4, S/4) in -32..32."""
+
+
+class SAM2ImagePredictor:
+    """Set a picture, then ask for masks.
+
+    Args:
+        sam_model: What `build_sam2` returns.
+        mask_threshold: Logits over it are inside.
+    """
+
+    def __init__(self, sam_model: SAM2Base, mask_threshold: float = 0.0) -> None:
+        self.model = sam_model
+        self.mask_threshold = mask_threshold
+        self._predictor = ImagePredictor(sam_model.engine)
+        self._pictures: list[EncodedImage] = []
+        self._is_batch = False
+
+    @classmethod
+    def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2ImagePredictor:
+        """A predictor with a model from the hub. Takes the arguments of `build_sam2`."""
+        return cls(build_sam2_hf(model_id, **arguments))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.model.device
+
+    def set_image(self, image: Picture) -> None:
+        """Look at a picture: an array (H, W, 3), or one by Pillow."""
+        self.reset_predictor()
+        with as_reference():
+            self._pictures = [self._predictor.encode(image)]
+
+    def set_image_batch(self, image_list: Sequence[Picture]) -> None:
+        """Look at several pictures."""
+        self.reset_predictor()
+        with as_reference():
+            self._pictures = self._predictor.encode(list(image_list))
+        self._is_batch = True
+
+    def predict(
+        self,
+        point_coords: Any = None,
+        point_labels: Any = None,
+        box: Any = None,
+        mask_input: Any = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+        normalize_coords: bool = True,
+    ) -> Answer:
+        """Masks for one prompt, or for N of them: boxes (N, 4), points (N, P, 2) with labels (N, P).
+
+        Args:
+            point_coords: (P, 2), x and y in pixels, or in 0..1 with `normalize_coords=False`.
+            point_labels: (P,): 1 include, 0 exclude.
+            box: (4,): x0, y0, x1, y1.
+            mask_input: (1, S/4, S/4): logits of an earlier answer.
+            multimask_output: Whether three candidates or one are wanted.
+            return_logits: Whether masks come as logits.
+            normalize_coords: Whether coordinates are pixels.
+
+        Raises:
+            CallRefused: No picture was set (a RuntimeError).
+            PromptError: Prompts that make no sense (a ValueError).
+        """
+        picture = self._one_picture()
+        prompts = _objects(point_coords, point_labels, box, picture.size, normalize_coords)
+        earlier = _earlier(mask_input, self._predictor.engine.config.mask_size)
+        count = max(len(prompts), len(earlier))
+        prompts, earlier = prompts or [Said(None, None, None)] * count, earlier or [None] * count
+        answer = self._predictor.predict(
+            picture,
+            points=[prompt.points for prompt in prompts],
+            labels=[prompt.labels for prompt in prompts],
+            boxes=[prompt.box for prompt in prompts],
+            masks=earlier,
+            multimask=multimask_output,
+        )
+        return self._as_arrays(answer, count, return_logits)
+
+    def predict_batch(
+        self,
+        point_coords_batch: Sequence[Any] | None = None,
+        point_labels_batch: Sequence[Any] | None = None,
+        box_batch: Sequence[Any] | None = None,
+        mask_input_batch: Sequence[Any] | None = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+        normalize_coords: bool = True,
+    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+        """As `predict`, an entry for each picture of `set_image_batch`."""
+        if not self._is_batch:
+            raise CallRefused("no batch of pictures was set; call set_image_batch before predict_batch")
+        pictures, lists = self._pictures, (point_coords_batch, point_labels_batch, box_batch, mask_input_batch)
+        columns = [[None] * len(pictures) if entries is None else list(entries) for entries in lists]
+        answers = []
+        try:
+            for number, (points, labels, box, mask) in enumerate(zip(*columns, strict=True)):
+                self._pictures, self._is_batch = [pictures[number]], False
+                answers.append(
+                    self.predict(points, labels, box, mask, multimask_output, return_logits, normalize_coords)
+                )
+        finally:
+            self._pictures, self._is_batch = pictures, True
+        masks, scores, logits = ([answer[part] for answer in answers] for part in range(3))
+        return masks, scores, logits
+
+    @torch.inference_mode()
+    def get_image_embedding(self) -> Tensor:
+        """(1, C, S/16, S/16): the features that masks are decoded from."""
+        engine = self._predictor.engine
+        return engine.attend_memory(self._one_picture().levels.stride16, nothing(engine))
+
+    def reset_predictor(self) -> None:
+        """Forget the picture."""
+        self._pictures, self._is_batch = [], False
+
+    def _one_picture(self) -> EncodedImage:
+        if not self._pictures:
+            raise CallRefused("an image must be set with set_image(...) before mask prediction")
+        if self._is_batch:
+            raise CallRefused("a batch of pictures was set; call predict_batch, or set one with set_image")
+        return self._pictures[0]
+
+    def _as_arrays(self, answer: Masks, count: int, return_logits: bool) -> Answer:
+        """Candidates in the network's order, as the reference gives them; without the axis N if it is 1."""
+        order = np.lexsort((answer.candidates, answer.objects))
+        full = [answer.full_logits(i) for i in order]
+        masks = np.stack(full if return_logits else [(one > self.mask_threshold).astype(np.float32) for one in full])
+        arrays = (masks, answer.scores[order], answer.logits[order].clip(-32, 32))
+        shaped = [array.reshape(count, -1, *array.shape[1:]) for array in arrays]
+        masks, scores, logits = (array[0] if count == 1 else array for array in shaped)
+        return masks, scores, logits
+
+
+def _objects(points: Any, labels: Any, boxes: Any, size: tuple[int, int], in_pixels: bool) -> list[Said]:
+    """The prompts of N objects; none if neither points nor boxes came."""
+    if (points is None) != (labels is None):
+        raise PromptError("point_coords and point_labels must be given together, one label for each point")
+    columns: list[list[Any] | None] = [
+        _rows(points, 2),
+        _rows(labels, 1),
+        None if boxes is None else list(numbers(boxes, (-1, 4))),
+    ]
+    counts = {len(column) for column in columns if column is not None}
+    if len(counts) > 1:
+        raise PromptError(f"points, labels and boxes are of different numbers of objects: {sorted(counts)}")
+    count = next(iter(counts), 0)
+    filled = [[None] * count if column is None else column for column in columns]
+    return [said(clicks, kinds, box, size, in_pixels=in_pixels) for clicks, kinds, box in zip(*filled, strict=True)]
+
+
+def _rows(values: Any, axes: int) -> list[Any] | None:
+    """One entry for each object: an array of `axes` axes is of one object."""
+    if values is None:
+        return None
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    return [array] if array.ndim <= axes else list(array)
+
+
+def _earlier(masks: Any, side: int) -> list[NDArray[np.float32] | None]:
+    if masks is None:
+        return []
+    array = masks.detach().cpu().numpy() if isinstance(masks, Tensor) else np.asarray(masks)
+    return [np.asarray(mask, np.float32) for mask in array.reshape(-1, *array.shape[-2:])]

@@ -1,0 +1,1 @@
+"""Small tools that clients of the reference import."""

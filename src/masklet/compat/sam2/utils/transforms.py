@@ -1,0 +1,54 @@
+"""The reference's picture of the way between pictures and the network's square."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from masklet.engines.normalise import normalise
+from masklet.image.picture import as_picture, scaled
+
+
+class SAM2Transforms:
+    """Pictures to the network's input, coordinates to its square, masks back.
+
+    Args:
+        resolution: Side S of the square.
+        mask_threshold: Taken for the sake of its callers.
+    """
+
+    def __init__(self, resolution: int, mask_threshold: float = 0.0) -> None:
+        self.resolution = resolution
+        self.mask_threshold = mask_threshold
+
+    def __call__(self, x: Any) -> Tensor:
+        """(3, S, S), normalised: of a picture by Pillow or an array (H, W, 3)."""
+        colors = torch.from_numpy(as_picture(x).copy()).permute(2, 0, 1)[None].float() / 255
+        return normalise(scaled(colors, (self.resolution, self.resolution)))[0]
+
+    def forward_batch(self, img_list: Sequence[Any]) -> Tensor:
+        """(B, 3, S, S)"""
+        return torch.stack([self(image) for image in img_list])
+
+    def transform_coords(
+        self, coords: Tensor, normalize: bool = False, orig_hw: tuple[int, int] | None = None
+    ) -> Tensor:
+        """(..., 2), x and y, to the square: of shares of width and height, or with `normalize` of pixels."""
+        if normalize:
+            if orig_hw is None:
+                raise ValueError("coordinates in pixels need orig_hw, the (height, width) of their picture")
+            height, width = orig_hw
+            coords = coords / torch.tensor([width, height], dtype=coords.dtype, device=coords.device)
+        return coords * self.resolution
+
+    def transform_boxes(self, boxes: Tensor, normalize: bool = False, orig_hw: tuple[int, int] | None = None) -> Tensor:
+        """(N, 2, 2): the corners of boxes of any shape, to the square."""
+        return self.transform_coords(boxes.reshape(-1, 2, 2), normalize, orig_hw)
+
+    def postprocess_masks(self, masks: Tensor, orig_hw: tuple[int, int]) -> Tensor:
+        """Logits (N, C, h, w) stretched to the picture, bilinear."""
+        return F.interpolate(masks.float(), orig_hw, mode="bilinear", align_corners=False)

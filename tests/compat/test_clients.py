@@ -1,0 +1,121 @@
+"""Scripts as others write them for `sam2` and `segment_anything`, run untouched."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import masklet.compat
+from masklet.compat.aliases import ALIASES
+from masklet.errors import SessionError
+from tests.conftest import GOLDEN
+
+CLIENTS = Path(__file__).parent / "clients"
+FRAMES = sorted((GOLDEN / "video/frames").iterdir())[:5]
+PICTURE = str(GOLDEN / "image/shapes_small.png")
+
+
+@pytest.fixture
+def installed() -> Iterator[None]:
+    """`sam2` answered by masklet for one test."""
+    finders = list(sys.meta_path)
+    masklet.compat.install()
+    yield
+    sys.meta_path[:] = finders
+    for name in [name for name in sys.modules if name.split(".")[0] in ALIASES]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """A folder of five pictures under the names that the reference wants."""
+    folder = tmp_path / "videos" / "clip"
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(FRAMES):
+        Image.open(frame).convert("RGB").save(folder / f"{number:05d}.jpg", quality=95)
+    return folder
+
+
+def run(monkeypatch: pytest.MonkeyPatch, client: str, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", [client, *map(str, arguments)])
+    runpy.run_path(str(CLIENTS / f"{client}.py"), run_name="__main__")
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("client", ["image_notebook", "detector_pipeline", "first_segment_anything"])
+def test_clients_of_pictures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], client: str) -> None:
+    run(monkeypatch, client, PICTURE)
+    assert "done" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("client", ["video_notebook", "annotation_back_end"])
+def test_clients_of_videos(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], client: str, video: Path
+) -> None:
+    run(monkeypatch, client, video)
+    assert "done" in capsys.readouterr().out
+
+
+def test_a_script_over_a_data_set_writes_palette_pngs(tmp_path: Path, video: Path) -> None:
+    """In a process of its own, by `python -m masklet.compat`."""
+    given = np.zeros((120, 160), np.uint8)
+    given[20:60, 30:80], given[70:100, 90:140] = 1, 2
+    first = Image.fromarray(given)
+    first.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    (tmp_path / "masks/clip").mkdir(parents=True)
+    first.save(tmp_path / "masks/clip/00000.png")
+    folders = {
+        "base_video_dir": video.parent,
+        "input_mask_dir": tmp_path / "masks",
+        "output_mask_dir": tmp_path / "out",
+    }
+    arguments = [text for name, folder in folders.items() for text in (f"--{name}", str(folder))]
+    command = [sys.executable, "-m", "masklet.compat", str(CLIENTS / "dataset_script.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sam2 is answered by masklet" in done.stderr
+    written = sorted((tmp_path / "out/clip").iterdir())
+    assert [file.name for file in written] == [f"{n:05d}.png" for n in range(5)]
+    picture = Image.open(written[0])
+    assert picture.mode == "P"
+    assert picture.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
+    assert np.mean(np.array(picture) == given) > 0.98
+
+
+def test_an_unknown_script_is_wrong_usage(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "masklet.compat", str(tmp_path / "nothing.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "there is no script" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_installing_too_late_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sam2", types.ModuleType("sam2"))
+    with pytest.raises(SessionError, match="sam2 was imported before"):
+        masklet.compat.install()
+
+
+def test_an_installed_package_is_passed_over_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sam2").mkdir()
+    (tmp_path / "sam2/__init__.py").write_text("raise ImportError('the real one')")
+    monkeypatch.syspath_prepend(tmp_path)
+    finders = list(sys.meta_path)
+    try:
+        told = masklet.compat.install()
+        assert "the installed one at" in told[0]
+        import sam2
+
+        assert sam2.__name__ == "masklet.compat.sam2"
+    finally:
+        sys.meta_path[:] = finders
+        sys.modules.pop("sam2", None)
