@@ -1,0 +1,120 @@
+"""Boundary accuracy F and boundary IoU: how well the outlines of two masks agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil, hypot
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.metrics.region import Mask, Values, checked, region_similarity
+
+TOLERANCE = 0.008
+"""Share of the picture's diagonal by which outlines may lie apart (DAVIS)."""
+
+
+def boundary_accuracy(
+    predicted: Mask, truth: Mask, void: Mask | None = None, *, tolerance: float = TOLERANCE
+) -> Values:
+    """F, the harmonic mean of precision and recall of the outline: float64 (...), in 0..1.
+
+    predicted, truth  bool (..., H, W), of one shape: any number of leading axes, such as objects and frames
+    void              bool (..., H, W) that broadcasts to it: pixels that are outside both masks
+    tolerance         below 1 a share of the diagonal, rounded up to pixels; from 1 on, pixels
+
+    A pixel of one outline is found if the other outline has one within the tolerance (a disk). Precision is the
+    share of the predicted outline that is found in the true one, recall the reverse.
+
+    Both outlines empty: 1. One of them empty: 0. A mask of the whole picture has no outline, so it counts as empty
+    here, not in J; along the picture's border there is no outline either. A mask of one pixel has an outline of four
+    pixels, or less at the border; in the last row and column, one pixel may have none.
+
+    Source: Perazzi et al., CVPR 2016, section 5, and Martin, Fowlkes and Malik, PAMI 2004; outline, disk and empty
+    masks as in the published DAVIS 2017 evaluation, whose values these are.
+    """
+    predicted, truth = checked(predicted, truth, void)
+    reach = disk(pixels_within(tolerance, predicted.shape[-2:]))
+    return _for_each_pair(predicted, truth, lambda ours, theirs: _outline_score(ours, theirs, reach))
+
+
+def boundary_iou(predicted: Mask, truth: Mask, dilation: float = 0.02) -> Values:
+    """The IoU of the two masks' rims, the pixels of a mask that are near its edge: float64 (...), in 0..1.
+
+    predicted, truth  bool (..., H, W), of one shape
+    dilation          width of the rim, a share of the diagonal, at least one pixel; a square's distance, not a disk's
+
+    Both rims empty: 1. One of them empty: 0. The picture's border is an edge too, so a mask of the whole picture
+    has a rim. A mask that is narrower than twice the rim is all rim.
+
+    Source: Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021, section 4.
+    """
+    predicted, truth = checked(predicted, truth, None)
+    width = max(1, round(dilation * hypot(*predicted.shape[-2:])))
+    return _for_each_pair(predicted, truth, lambda ours, theirs: _rim_score(ours, theirs, width))
+
+
+def outline(mask: Mask) -> Mask:
+    """Where a mask, bool (..., H, W), differs from its right, lower or lower right neighbour: bool (..., H, W).
+
+    Beyond the last row and column the picture goes on as it ends, so the border itself is no outline.
+    """
+    edge = np.zeros_like(mask)
+    edge[..., :, :-1] = mask[..., :, :-1] ^ mask[..., :, 1:]
+    edge[..., :-1, :] |= mask[..., :-1, :] ^ mask[..., 1:, :]
+    edge[..., :-1, :-1] |= mask[..., :-1, :-1] ^ mask[..., 1:, 1:]
+    return edge
+
+
+def disk(radius: int) -> NDArray[np.uint8]:
+    """All offsets that are at most `radius` long, as 0 and 1: uint8 (2 radius + 1, 2 radius + 1)."""
+    offsets = np.arange(-radius, radius + 1)
+    return (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(np.uint8)
+
+
+def pixels_within(tolerance: float, size: tuple[int, ...]) -> int:
+    """A tolerance in whole pixels for a picture of (height, width)."""
+    return int(tolerance) if tolerance >= 1 else ceil(tolerance * hypot(*size))
+
+
+def _for_each_pair(predicted: Mask, truth: Mask, score: Callable[[Mask, Mask], float]) -> Values:
+    """Score masks one pair after another; where both agree there is no need to look."""
+    shape, size = predicted.shape[:-2], predicted.shape[-2:]
+    pairs = zip(predicted.reshape(-1, *size), truth.reshape(-1, *size), strict=True)
+    return np.array([score(*_around(ours, theirs)) for ours, theirs in pairs], np.float64).reshape(shape)
+
+
+def _around(ours: Mask, theirs: Mask) -> tuple[Mask, Mask]:
+    """Both masks cut to where there is any of either, with one pixel around: nothing else has an outline."""
+    either = ours | theirs
+    rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
+    if not len(rows):
+        return ours[:1, :1], theirs[:1, :1]
+    cut = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
+    return ours[cut], theirs[cut]
+
+
+def _outline_score(ours: Mask, theirs: Mask, reach: NDArray[np.uint8]) -> float:
+    ours, theirs = outline(ours), outline(theirs)
+    sizes = np.count_nonzero(ours), np.count_nonzero(theirs)
+    if not all(sizes):
+        return 0.0 if any(sizes) else 1.0
+    precision = np.count_nonzero(ours & _dilated(theirs, reach)) / sizes[0]
+    recall = np.count_nonzero(theirs & _dilated(ours, reach)) / sizes[1]
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _rim_score(ours: Mask, theirs: Mask, width: int) -> float:
+    return float(region_similarity(_rim(ours, width), _rim(theirs, width)))
+
+
+def _rim(mask: Mask, width: int) -> Mask:
+    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    framed = cv2.copyMakeBorder(mask.astype(np.uint8), width, width, width, width, cv2.BORDER_CONSTANT, value=0)
+    inside = cv2.erode(framed, square)[width:-width, width:-width]
+    return mask & (inside == 0)
+
+
+def _dilated(edge: Mask, reach: NDArray[np.uint8]) -> Mask:
+    return cv2.dilate(edge.view(np.uint8), reach).view(np.bool_)
