@@ -10,7 +10,8 @@ itself can cause is an `assert` instead.
     ├── MediaError        pictures, videos and streams that cannot be read
     ├── FormatError       masks that cannot be written or read
     ├── EngineError       a way of running the network that is not to be had here
-    └── SessionError      a call that does not fit the state of a tracker
+    ├── SessionError      a call that does not fit the state of a tracker
+    └── EvaluationError   masks and truth that cannot be scored against each other
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class EngineError(MaskletError):
 
 class SessionError(MaskletError):
     """A call that does not fit the present state of a tracker."""
+
+
+class EvaluationError(MaskletError, ValueError):
+    """Masks, truth or a data set that cannot be scored against each other."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

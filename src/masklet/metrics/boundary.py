@@ -1,9 +1,9 @@
-"""Boundary accuracy F and boundary IoU: how well the outlines of two masks agree."""
+"""Boundary accuracy F, its variant for small objects, and boundary IoU: how well the outlines of two masks agree."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, hypot
+from math import ceil, hypot, sqrt
 
 import cv2
 import numpy as np
@@ -13,6 +13,9 @@ from masklet.metrics.region import Mask, Values, checked, region_similarity
 
 TOLERANCE = 0.008
 """Share of the picture's diagonal by which outlines may lie apart (DAVIS)."""
+
+OBJECT_TOLERANCE = 0.1
+"""Share of the root of an object's area by which outlines may lie apart (MOSEv2)."""
 
 
 def boundary_accuracy(
@@ -37,6 +40,26 @@ def boundary_accuracy(
     predicted, truth = checked(predicted, truth, void)
     reach = disk(pixels_within(tolerance, predicted.shape[-2:]))
     return _for_each_pair(predicted, truth, lambda ours, theirs: _outline_score(ours, theirs, reach))
+
+
+def adaptive_boundary_accuracy(predicted: Mask, truth: Mask, void: Mask | None = None) -> Values:
+    """F with a dot: F whose tolerance shrinks with the object: float64 (...), in 0..1.
+
+    The arguments and the rules are those of `boundary_accuracy`, but outlines may lie apart by 0.1 times the root of
+    the true mask's area, in whole pixels, at least 1 and at most what F allows. Where the truth is empty, only an
+    empty prediction scores 1.
+
+    Source: Ding et al., "MOSEv2: A More Challenging Dataset for Video Object Segmentation in Complex Scenes", 2025.
+    The numbers of its server have not been compared with these.
+    """
+    predicted, truth = checked(predicted, truth, void)
+    widest = pixels_within(TOLERANCE, predicted.shape[-2:])
+
+    def score(ours: Mask, theirs: Mask) -> float:
+        radius = int(OBJECT_TOLERANCE * sqrt(np.count_nonzero(theirs)))
+        return _outline_score(ours, theirs, disk(min(max(radius, 1), widest)))
+
+    return _for_each_pair(predicted, truth, score)
 
 
 def boundary_iou(predicted: Mask, truth: Mask, dilation: float = 0.02) -> Values:
@@ -79,7 +102,7 @@ def pixels_within(tolerance: float, size: tuple[int, ...]) -> int:
 
 
 def _for_each_pair(predicted: Mask, truth: Mask, score: Callable[[Mask, Mask], float]) -> Values:
-    """Score masks one pair after another; where both agree there is no need to look."""
+    """Score masks one pair after another."""
     shape, size = predicted.shape[:-2], predicted.shape[-2:]
     pairs = zip(predicted.reshape(-1, *size), truth.reshape(-1, *size), strict=True)
     return np.array([score(*_around(ours, theirs)) for ours, theirs in pairs], np.float64).reshape(shape)

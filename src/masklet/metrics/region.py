@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.errors import EvaluationError
+
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
 
@@ -16,7 +18,8 @@ def region_similarity(predicted: Mask, truth: Mask, void: Mask | None = None) ->
     void              bool (..., H, W) that broadcasts to it: pixels that count neither as inside nor as outside
 
     Both masks empty: 1, as nothing was to be found and nothing was. One of them empty: 0. Masks on the border and
-    masks of one pixel take no rule of their own. This is also what is called the IoU of masks.
+    masks of one pixel take no rule of their own. This is also what is called the IoU of masks. Raises
+    EvaluationError for arrays of another type or of unequal shapes.
 
     Source: Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation", CVPR
     2016, section 5; void pixels and empty masks as in the published DAVIS 2017 evaluation.
@@ -32,10 +35,14 @@ mask_iou = region_similarity
 
 
 def checked(predicted: Mask, truth: Mask, void: Mask | None) -> tuple[Mask, Mask]:
-    """Both masks without the void pixels. Types and shapes are the caller's to get right."""
-    assert predicted.dtype == truth.dtype == np.bool_, f"masks are {predicted.dtype} and {truth.dtype}; expected bool"
-    assert predicted.shape == truth.shape, f"masks are {predicted.shape} and {truth.shape}; expected one shape"
-    assert predicted.ndim >= 2, f"masks are {predicted.shape}; expected (..., H, W)"
+    """Both masks without the void pixels. Raises EvaluationError for another type or shape."""
+    if not predicted.dtype == truth.dtype == np.bool_:
+        raise EvaluationError(f"masks of the types {predicted.dtype} and {truth.dtype}; give arrays of bool")
+    if predicted.shape != truth.shape or predicted.ndim < 2:
+        raise EvaluationError(
+            f"predicted masks of the shape {predicted.shape} and true ones of {truth.shape}; "
+            "give two of one shape (..., height, width)"
+        )
     if void is None:
         return predicted, truth
     return predicted & ~void, truth & ~void

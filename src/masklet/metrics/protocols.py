@@ -1,0 +1,150 @@
+"""Which frames and objects of a sequence count, by the rules of each data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import EvaluationError, nearest
+from masklet.metrics.boundary import adaptive_boundary_accuracy, boundary_accuracy
+from masklet.metrics.counting import (
+    after_first_seen,
+    as_one_object,
+    as_they_are,
+    every_frame,
+    in_inner_truth,
+    in_truth,
+    inner_frames,
+    numbered,
+    since_seen,
+)
+from masklet.metrics.region import Mask, Values
+from masklet.metrics.sequence import Boundary, IndexMaps, Measured, ObjectId, measure, with_objects
+from masklet.metrics.summary import RegionAndBoundary, summarise
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How one data set is scored.
+
+    name      what people type
+    help      one line: what counts, and where that is said
+    objects   which of the measured objects are scored
+    counted   which frames count for each object, bool (N, T)
+    prepare   what is made of index maps before they are compared
+    boundary  how outlines are compared
+    """
+
+    name: str
+    help: str
+    objects: Callable[[Measured], tuple[ObjectId, ...]]
+    counted: Callable[[Measured], Mask]
+    prepare: Callable[[IndexMaps], IndexMaps] = as_they_are
+    boundary: Boundary = boundary_accuracy
+
+
+@dataclass(frozen=True)
+class ObjectScores:
+    """The values of one object that count.
+
+    object    its name
+    frames    places in the sequence, from 0, int64 (K,)
+    region    J, float64 (K,)
+    boundary  F, float64 (K,)
+    """
+
+    object: ObjectId
+    frames: NDArray[np.int64]
+    region: Values
+    boundary: Values
+
+    def summary(self) -> RegionAndBoundary:
+        """Mean, recall and decay of both."""
+        return RegionAndBoundary(summarise(self.region), summarise(self.boundary))
+
+
+def score_sequence(predicted: IndexMaps, truth: IndexMaps, protocol: str = "davis2017") -> tuple[ObjectScores, ...]:
+    """J and F of each object of one sequence, by the rules of a data set.
+
+    predicted  index maps, uint8 or uint16 (T, H, W): 0 background, 1 to 254 objects
+    truth      the same; 255 is unknown
+    protocol   a name of `PROTOCOLS`
+
+    Raises EvaluationError for maps of unequal shapes, for an unknown protocol, and as `select` does.
+    """
+    rules = find_protocol(protocol)
+    return select(measure(rules.prepare(predicted), rules.prepare(truth), rules.boundary), rules)
+
+
+def select(measured: Measured, protocol: Protocol) -> tuple[ObjectScores, ...]:
+    """What counts of a sequence's values. Objects without any frame that counts are left out.
+
+    Raises EvaluationError if nothing counts at all, and, for DAVIS, if the prediction has an object that the truth
+    has not, as the published tool does.
+    """
+    chosen = with_objects(measured, protocol.objects(measured))
+    counted = protocol.counted(chosen)
+    scores = tuple(
+        ObjectScores(name, np.flatnonzero(which), region[which], boundary[which])
+        for name, which, region, boundary in zip(chosen.objects, counted, chosen.region, chosen.boundary, strict=True)
+        if which.any()
+    )
+    if not scores:
+        raise EvaluationError(
+            f"nothing counts by the protocol {protocol.name} among {measured.frame_count} frames and "
+            f"{len(chosen.objects)} objects; give a longer sequence, or the protocol 'all'"
+        )
+    return scores
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of that name. Raises EvaluationError, with the nearest name, if there is none."""
+    if name not in PROTOCOLS:
+        raise EvaluationError(f"unknown protocol {name!r}{nearest(name, PROTOCOLS)}; there are {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "davis2016",
+            "DAVIS-2016: all that is not background is one object; inner frames (Perazzi et al., CVPR 2016)",
+            objects=numbered,
+            counted=inner_frames,
+            prepare=as_one_object,
+        ),
+        Protocol(
+            "davis2017",
+            "DAVIS-2017, semi-supervised: objects 1 to the highest; inner frames (Pont-Tuset et al., 2017)",
+            objects=numbered,
+            counted=inner_frames,
+        ),
+        Protocol(
+            "ytvos",
+            "YouTube-VOS: frames after an object's first; G from seen and unseen categories (Xu et al., 2018)",
+            objects=in_truth,
+            counted=after_first_seen,
+        ),
+        Protocol(
+            "sav",
+            "SA-V: inner frames from an object's first in truth or prediction (Ravi et al., 2024)",
+            objects=in_inner_truth,
+            counted=since_seen,
+        ),
+        Protocol("mose", "MOSE: as DAVIS-2017 (Ding et al., ICCV 2023)", objects=in_truth, counted=inner_frames),
+        Protocol(
+            "mosev2",
+            "MOSEv2: as MOSE, with the F for small objects (Ding et al., 2025)",
+            objects=in_truth,
+            counted=inner_frames,
+            boundary=adaptive_boundary_accuracy,
+        ),
+        Protocol("lvos", "LVOS: as DAVIS-2017 (Hong et al., ICCV 2023)", objects=in_truth, counted=inner_frames),
+        Protocol("all", "every frame of every object of the truth", objects=in_truth, counted=every_frame),
+    )
+}
+"""By name."""

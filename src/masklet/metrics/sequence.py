@@ -1,0 +1,146 @@
+"""J and F of all objects in all frames of a sequence: the raw values that every protocol chooses from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import EvaluationError
+from masklet.metrics.boundary import boundary_accuracy
+from masklet.metrics.region import Mask, Values, region_similarity
+
+ObjectId = int | str
+IndexMaps = NDArray[np.uint8] | NDArray[np.uint16]
+Boundary = Callable[[Mask, Mask, Mask | None], Values]
+
+VOID = 255
+"""Value of pixels in a true index map of which nobody knows what they are."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Values of N objects in T frames, before a protocol leaves out any.
+
+    objects         their names, N
+    region          J, float64 (N, T)
+    boundary        F, float64 (N, T)
+    truth_area      pixels of the true masks, int64 (N, T)
+    predicted_area  pixels of the predicted masks, int64 (N, T)
+    """
+
+    objects: tuple[ObjectId, ...]
+    region: Values
+    boundary: Values
+    truth_area: NDArray[np.int64]
+    predicted_area: NDArray[np.int64]
+
+    @property
+    def frame_count(self) -> int:
+        """T"""
+        return self.region.shape[1]
+
+
+def measure(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary = boundary_accuracy) -> Measured:
+    """Compare index maps: pixels hold the number of an object, 0 is the background.
+
+    predicted  uint8 or uint16 (T, H, W)
+    truth      the same; 255 stands for unknown, pixels that count neither for nor against anybody
+    boundary   how outlines are compared, with the arguments and values of `boundary_accuracy`
+
+    The objects are those with a pixel in either. One that is missing from the prediction, in a frame or in all, has
+    an empty mask there. Raises EvaluationError for maps of unequal shapes.
+    """
+    if predicted.shape != truth.shape or predicted.ndim != 3:
+        raise EvaluationError(
+            f"predicted maps of the shape {predicted.shape} and true ones of {truth.shape}; "
+            "give two of one shape (frames, height, width)"
+        )
+    return join([_measure_frame(ours, theirs, boundary) for ours, theirs in zip(predicted, truth, strict=True)])
+
+
+def measure_masks(
+    predicted: Mapping[ObjectId, Mask],
+    truth: Mapping[ObjectId, Mask],
+    boundary: Boundary = boundary_accuracy,
+    void: Mask | None = None,
+) -> Measured:
+    """Compare one mask for each object in one frame, where masks may overlap: Measured with T = 1.
+
+    predicted, truth  bool (H, W) by object, all of one size; an object that is in one of them only is empty in the
+                      other
+    void              bool (H, W): unknown pixels
+    """
+    objects = tuple(dict.fromkeys([*truth, *predicted]))
+    if not objects:
+        return _nothing(frames=1)
+    empty = np.zeros_like(next(iter([*truth.values(), *predicted.values()])))
+    ours = np.stack([predicted.get(name, empty) for name in objects])
+    theirs = np.stack([truth.get(name, empty) for name in objects])
+    return Measured(
+        objects=objects,
+        region=region_similarity(ours, theirs, void)[:, None],
+        boundary=boundary(ours, theirs, void)[:, None],
+        truth_area=np.count_nonzero(theirs, axis=(1, 2))[:, None],
+        predicted_area=np.count_nonzero(ours, axis=(1, 2))[:, None],
+    )
+
+
+def join(parts: Sequence[Measured]) -> Measured:
+    """Frames that were measured apart, one after another: the same as if all had been measured at once.
+
+    An object that a part does not know is absent from its frames, in prediction and truth: J and F are 1 there.
+    """
+    if not parts:
+        return _nothing(frames=0)
+    objects = tuple(_in_order({name for part in parts for name in part.objects}))
+    return Measured(
+        objects,
+        region=np.concatenate([_rows(part.region, part.objects, objects, 1.0) for part in parts], axis=1),
+        boundary=np.concatenate([_rows(part.boundary, part.objects, objects, 1.0) for part in parts], axis=1),
+        truth_area=np.concatenate([_rows(part.truth_area, part.objects, objects, 0) for part in parts], axis=1),
+        predicted_area=np.concatenate([_rows(part.predicted_area, part.objects, objects, 0) for part in parts], axis=1),
+    )
+
+
+def with_objects(measured: Measured, objects: Iterable[ObjectId]) -> Measured:
+    """The same frames with these objects, in this order; those that were never seen are absent throughout."""
+    wanted = tuple(objects)
+    return Measured(
+        wanted,
+        region=_rows(measured.region, measured.objects, wanted, 1.0),
+        boundary=_rows(measured.boundary, measured.objects, wanted, 1.0),
+        truth_area=_rows(measured.truth_area, measured.objects, wanted, 0),
+        predicted_area=_rows(measured.predicted_area, measured.objects, wanted, 0),
+    )
+
+
+def _measure_frame(predicted: NDArray[np.integer], truth: NDArray[np.integer], boundary: Boundary) -> Measured:
+    void = truth == VOID
+    numbers = sorted({*np.unique(predicted).tolist(), *np.unique(truth).tolist()} - {0, VOID})
+    return measure_masks(
+        {number: predicted == number for number in numbers},
+        {number: truth == number for number in numbers},
+        boundary,
+        void if void.any() else None,
+    )
+
+
+def _rows(values: NDArray, have: Sequence[ObjectId], wanted: Sequence[ObjectId], absent: float) -> NDArray:  # type: ignore[type-arg]
+    rows = np.full((len(wanted), values.shape[1]), absent, values.dtype)
+    for row, name in enumerate(wanted):
+        if name in have:
+            rows[row] = values[have.index(name)]
+    return rows
+
+
+def _in_order(names: Iterable[ObjectId]) -> list[ObjectId]:
+    """Numbers by size, then texts by the alphabet."""
+    return sorted(names, key=lambda name: (isinstance(name, str), name))
+
+
+def _nothing(frames: int) -> Measured:
+    values, areas = np.zeros((0, frames)), np.zeros((0, frames), np.int64)
+    return Measured((), values, values, areas, areas)

@@ -1,0 +1,119 @@
+"""Tracking of many objects, where numbers of truth and prediction need not agree: MOTA, IDF1 and HOTA, by TrackEval."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from masklet.errors import EvaluationError
+from masklet.metrics.region import Values
+from masklet.metrics.sequence import VOID, IndexMaps
+
+MISSING = (
+    "MOTA, IDF1 and HOTA are computed by TrackEval; install it with: "
+    'pip install "masklet[eval]" && pip install --no-deps trackeval'
+)
+"""Without its dependencies, because it asks for another build of OpenCV, which would replace masklet's."""
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How well objects are found and told apart. All are shares, at most 1, but for the last.
+
+    mota         1 less misses, false masks and switches over true masks; may be below 0
+    idf1         F1 of masks that keep one identity
+    hota         geometric mean of detection and association, mean over IoU thresholds 0.05 to 0.95
+    detection    DetA, its first part
+    association  AssA, its second part
+    switches     times that a true object is followed under another number than before
+    """
+
+    mota: float
+    idf1: float
+    hota: float
+    detection: float
+    association: float
+    switches: int
+
+
+def tracking_scores(sequences: Mapping[str, tuple[IndexMaps, IndexMaps]]) -> Tracking:
+    """Score predicted against true index maps, uint8 or uint16 (T, H, W), by name of the sequence.
+
+    Masks match at an IoU of 0.5 and more for MOTA and IDF1. Pixels that are 255 in the truth count for nobody.
+    Frames without objects, in one or both, are allowed; an object without a pixel does not exist. Without any object
+    in truth, or in prediction, every share is 0, as TrackEval has it. Raises EvaluationError if TrackEval is missing,
+    for no sequence, and for maps of unequal shapes.
+
+    Source: Bernardin and Stiefelhagen, 2008 (MOTA); Ristani et al., ECCV workshops 2016 (IDF1); Luiten et al., IJCV
+    2021 (HOTA); the IoU of masks in place of boxes: Voigtlaender et al., "MOTS", CVPR 2019.
+    """
+    if not sequences:
+        raise EvaluationError("there is no sequence to score; give at least one")
+    with contextlib.redirect_stdout(io.StringIO()):  # it says which of its data sets cannot be imported
+        metrics = _metrics()
+        scored = [_facts(*maps) for maps in sequences.values()]
+        clear, identity, hota = (
+            metric.combine_sequences({str(place): metric.eval_sequence(facts) for place, facts in enumerate(scored)})
+            for metric in metrics
+        )
+    return Tracking(
+        mota=float(clear["MOTA"]),
+        idf1=float(identity["IDF1"]),
+        hota=float(np.mean(hota["HOTA"])),
+        detection=float(np.mean(hota["DetA"])),
+        association=float(np.mean(hota["AssA"])),
+        switches=int(clear["IDSW"]),
+    )
+
+
+def mask_ious(predicted: IndexMaps, truth: IndexMaps) -> tuple[list[int], list[int], Values]:
+    """IoU of each true with each predicted mask of one frame: their numbers, N and M, and float64 (N, M)."""
+    known = truth != VOID
+    ours, theirs = np.where(known, predicted, 0), np.where(known, truth, 0)
+    true_numbers, rows = np.unique(theirs, return_inverse=True)
+    numbers, columns = np.unique(ours, return_inverse=True)
+    cells = rows.ravel() * len(numbers) + columns.ravel()
+    common = np.bincount(cells, minlength=len(true_numbers) * len(numbers)).reshape(len(true_numbers), len(numbers))
+    union = common.sum(axis=1, keepdims=True) + common.sum(axis=0, keepdims=True) - common
+    ious = (common / np.maximum(union, 1))[true_numbers > 0][:, numbers > 0]
+    return true_numbers[true_numbers > 0].tolist(), numbers[numbers > 0].tolist(), ious
+
+
+def _metrics() -> tuple[Any, Any, Any]:
+    try:
+        from trackeval.metrics import CLEAR, HOTA, Identity
+    except ImportError as error:
+        raise EvaluationError(MISSING) from error
+    quiet = {"THRESHOLD": 0.5, "PRINT_CONFIG": False}
+    return CLEAR(quiet), Identity(quiet), HOTA()
+
+
+def _facts(predicted: IndexMaps, truth: IndexMaps) -> dict[str, Any]:
+    """One sequence as TrackEval takes it: numbers from 0 without gaps, and IoUs frame by frame."""
+    if predicted.shape != truth.shape or predicted.ndim != 3:
+        raise EvaluationError(
+            f"predicted maps of the shape {predicted.shape} and true ones of {truth.shape}; "
+            "give two of one shape (frames, height, width)"
+        )
+    frames = [mask_ious(ours, theirs) for ours, theirs in zip(predicted, truth, strict=True)]
+    true_places = _places(numbers for numbers, _, _ in frames)
+    places = _places(numbers for _, numbers, _ in frames)
+    return {
+        "num_timesteps": len(frames),
+        "num_gt_ids": len(true_places),
+        "num_tracker_ids": len(places),
+        "num_gt_dets": sum(len(numbers) for numbers, _, _ in frames),
+        "num_tracker_dets": sum(len(numbers) for _, numbers, _ in frames),
+        "gt_ids": [np.array([true_places[number] for number in numbers], np.int64) for numbers, _, _ in frames],
+        "tracker_ids": [np.array([places[number] for number in numbers], np.int64) for _, numbers, _ in frames],
+        "similarity_scores": [ious for _, _, ious in frames],
+    }
+
+
+def _places(frames: Any) -> dict[int, int]:
+    return {number: place for place, number in enumerate(sorted({number for numbers in frames for number in numbers}))}
