@@ -9,6 +9,7 @@ import typer
 
 import masklet
 from masklet.cli.convert import convert
+from masklet.cli.eval import app as eval_app
 from masklet.cli.models import models
 from masklet.cli.segment import segment
 from masklet.cli.track import track
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(track)
 app.command()(segment)
 app.command()(convert)
+app.add_typer(eval_app)
 app.command()(models)
 
 

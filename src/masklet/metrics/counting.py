@@ -43,11 +43,11 @@ def numbered(measured: Measured) -> tuple[ObjectId, ...]:
     """1 to the highest number of the truth, also numbers that it leaves out (DAVIS)."""
     shown = [name for name, areas in zip(measured.objects, measured.truth_area, strict=True) if areas.any()]
     highest = max((name for name in shown if isinstance(name, int)), default=0)
-    further = [str(name) for name in measured.objects if not isinstance(name, int) or name > highest]
+    further = [str(name) for name in measured.objects if not isinstance(name, int) or not 1 <= name <= highest]
     if further:
         raise EvaluationError(
-            f"the prediction has the objects {', '.join(further)}, and the truth ends with {highest}; "
-            "give each object the number that it has in the truth"
+            f"there are the objects {', '.join(further)}, and those of the truth are 1 to {highest}; "
+            "give each predicted object the number that it has in the truth"
         )
     return tuple(range(1, highest + 1))
 

@@ -1,0 +1,116 @@
+"""`masklet eval score`: masks that any tool wrote, against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from masklet.evaluation.scoring.score import Scores
+    from masklet.metrics.summary import SeenAndUnseen
+
+
+def score(
+    pred: Annotated[Path, typer.Option(help="Folder of the predicted masks.", show_default=False)],
+    gt: Annotated[Path, typer.Option(help="Folder of the true masks.", show_default=False)],
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="davis2016, davis2017, ytvos, sav, mose, mosev2, lvos or all; if not given, "
+            "davis2017 for index PNGs and sav for a folder per object."
+        ),
+    ] = None,
+    sequences: Annotated[
+        Path | None, typer.Option(help="A text file with a sequence in each line: only these count.")
+    ] = None,
+    meta: Annotated[Path | None, typer.Option(help="ytvos: the meta.json of the truth, for G.")] = None,
+    train_meta: Annotated[
+        Path | None, typer.Option(help="ytvos: the meta.json of the training split, whose categories are seen.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row per object, per sequence and for all.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything, with the values of each frame.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
+) -> None:
+    """Score masks that any tool wrote: J, F and J&F of every sequence, as the published tools compute them.
+
+    Both folders hold SEQUENCE/00000.png ..., where a pixel's value is its object, or SEQUENCE/OBJECT/00000.png ...
+    as SA-V has it. Frames that the truth has not are passed over.
+
+    \b
+    Examples:
+      masklet eval score --pred out --gt DAVIS/Annotations/480p --sequences DAVIS/ImageSets/2017/val.txt
+      masklet eval score --pred out --gt sav_val/Annotations_6fps --csv scores.csv
+      masklet eval score --pred out --gt valid/Annotations --protocol ytvos --meta meta.json --train-meta train.json
+    """
+    if (meta is None) != (train_meta is None):
+        raise typer.BadParameter("--meta and --train-meta go together: both are needed to tell seen from unseen")
+
+    from rich.console import Console
+
+    from masklet.evaluation.scoring.categories import split_scores
+    from masklet.evaluation.scoring.folders import read_names
+    from masklet.evaluation.scoring.table import write_csv, write_json
+
+    scores = with_progress(pred, gt, protocol, read_names(sequences) if sequences else None, workers)
+    split = split_scores(scores, meta, train_meta) if meta and train_meta else None
+    if csv:
+        write_csv(scores, csv)
+    if json:
+        write_json(scores, json, split)
+    show(scores, split, Console())
+    if scores.extra:
+        from masklet.evaluation.scoring.folders import listed
+
+        typer.echo(f"masklet: passed over {listed(scores.extra)}: predicted, and not among what is scored", err=True)
+
+
+def with_progress(pred: Path, gt: Path, protocol: str | None, names: list[str] | None, workers: int | None) -> Scores:
+    """Score, with a bar on the terminal's error stream."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from masklet.evaluation.scoring.score import score_folders
+
+    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("scoring", total=None)
+        return score_folders(
+            pred,
+            gt,
+            protocol,
+            names=names,
+            workers=workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def show(scores: Scores, split: SeenAndUnseen | None, console: Console) -> None:
+    """Print a row for each sequence, and the mean over all objects."""
+    from rich.table import Table
+
+    from masklet.evaluation.scoring.table import COLUMNS, numbers
+
+    table = Table(title=f"{scores.protocol}, in percent", title_justify="left", show_footer=True)
+    overall = [f"{100 * value:.1f}" for value in numbers(scores.summary())]
+    count = sum(len(sequence.objects) for sequence in scores.sequences)
+    table.add_column("sequence", "all", no_wrap=True)
+    table.add_column("objects", str(count), justify="right")
+    for column, value in zip(COLUMNS, overall, strict=True):
+        table.add_column(column, value, justify="right")
+    for sequence in scores.sequences:
+        values = [f"{100 * value:.1f}" for value in numbers(sequence.summary())]
+        table.add_row(sequence.name, str(len(sequence.objects)), *values)
+    console.print(table)
+    if split:
+        pairs = {
+            "G": split.overall,
+            "J seen": split.region_seen,
+            "J unseen": split.region_unseen,
+            "F seen": split.boundary_seen,
+            "F unseen": split.boundary_unseen,
+        }
+        console.print(", ".join(f"{name} {100 * value:.1f}" for name, value in pairs.items()))

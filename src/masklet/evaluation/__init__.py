@@ -1,0 +1,4 @@
+"""How well something segments, measured by the protocols of the field.
+
+scoring  masks that any tool wrote, against the truth
+"""
