@@ -50,8 +50,8 @@ def measure(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary = boundar
     truth      the same; 255 stands for unknown, pixels that count neither for nor against anybody
     boundary   how outlines are compared, with the arguments and values of `boundary_accuracy`
 
-    The objects are those with a pixel in either; a predicted 255 is no object. One that is missing from the prediction, in a frame or in all, has
-    an empty mask there. Raises EvaluationError for maps of unequal shapes.
+    The objects are those with a pixel in either; 255 in the prediction is no object. One that is missing from the
+    prediction, in a frame or in all, has an empty mask there. Raises EvaluationError for maps of unequal shapes.
     """
     if predicted.shape != truth.shape or predicted.ndim != 3:
         raise EvaluationError(

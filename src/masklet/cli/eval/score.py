@@ -90,17 +90,18 @@ def with_progress(pred: Path, gt: Path, protocol: str | None, names: list[str] |
 
 def show(scores: Scores, split: SeenAndUnseen | None, console: Console) -> None:
     """Print a row for each sequence, and the mean over all objects."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from masklet.evaluation.scoring.table import COLUMNS, numbers
 
-    table = Table(title=f"{scores.protocol}, in percent", title_justify="left", show_footer=True)
+    table = Table(title=f"{scores.protocol}, in percent", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.show_footer = True
     overall = [f"{100 * value:.1f}" for value in numbers(scores.summary())]
     count = sum(len(sequence.objects) for sequence in scores.sequences)
-    table.add_column("sequence", "all", no_wrap=True)
-    table.add_column("objects", str(count), justify="right")
-    for column, value in zip(COLUMNS, overall, strict=True):
-        table.add_column(column, value, justify="right")
+    table.add_column("sequence", "all", overflow="fold")
+    for column, value in zip(("objects", *COLUMNS), (str(count), *overall), strict=True):
+        table.add_column(column.replace(" ", "\n"), value, justify="right", no_wrap=True)
     for sequence in scores.sequences:
         values = [f"{100 * value:.1f}" for value in numbers(sequence.summary())]
         table.add_row(sequence.name, str(len(sequence.objects)), *values)
