@@ -69,6 +69,8 @@ def average_precision(pictures: Sequence[Picture]) -> AveragePrecision:
         raise EvaluationError(MISSING) from error
     if not pictures:
         raise EvaluationError("there is no picture to score; give at least one")
+    for picture in pictures:
+        _check(picture)
     found = [entry for number, picture in enumerate(pictures, 1) for entry in _found(number, picture)]
     with contextlib.redirect_stdout(io.StringIO()):  # it reports each step
         truth = COCO()
@@ -87,9 +89,7 @@ def average_precision(pictures: Sequence[Picture]) -> AveragePrecision:
 
 
 def _dataset(pictures: Sequence[Picture]) -> dict[str, Any]:
-    annotations = [
-        _annotation(number, mask) for number, picture in enumerate(pictures, 1) for mask in _checked(picture).truth
-    ]
+    annotations = [_annotation(number, mask) for number, picture in enumerate(pictures, 1) for mask in picture.truth]
     return {
         "images": [
             {"id": number, "height": picture.truth.shape[1], "width": picture.truth.shape[2]}
@@ -121,11 +121,10 @@ def _annotation(number: int, mask: Mask) -> dict[str, Any]:
     }
 
 
-def _checked(picture: Picture) -> Picture:
+def _check(picture: Picture) -> None:
     sizes = picture.predicted.shape[1:], picture.truth.shape[1:]
     if len(picture.predicted) != len(np.asarray(picture.scores)) or sizes[0] != sizes[1]:
         raise EvaluationError(
             f"{picture.predicted.shape} predicted masks, {len(picture.scores)} scores and {picture.truth.shape} true "
             "masks; give one score for each predicted mask, and masks of one height and width"
         )
-    return picture

@@ -25,13 +25,20 @@ def region_similarity(predicted: Mask, truth: Mask, void: Mask | None = None) ->
     2016, section 5; void pixels and empty masks as in the published DAVIS 2017 evaluation.
     """
     predicted, truth = checked(predicted, truth, void)
-    intersection = np.count_nonzero(predicted & truth, axis=(-2, -1))
-    union = np.count_nonzero(predicted | truth, axis=(-2, -1))
+    intersection = area(predicted & truth)
+    union = area(predicted) + area(truth) - intersection
     return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
 
 
 mask_iou = region_similarity
 """The same under its other name."""
+
+
+def area(masks: Mask) -> NDArray[np.int64]:
+    """Pixels in each mask, bool (..., H, W): int64 (...)."""
+    flat = masks.reshape(-1, *masks.shape[-2:])
+    counts = [np.count_nonzero(mask) for mask in flat]  # much quicker than over axes, where NumPy adds numbers up
+    return np.array(counts, np.int64).reshape(masks.shape[:-2])
 
 
 def checked(predicted: Mask, truth: Mask, void: Mask | None) -> tuple[Mask, Mask]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import EvaluationError
 from masklet.metrics.boundary import boundary_accuracy
-from masklet.metrics.region import Mask, Values, region_similarity
+from masklet.metrics.region import Mask, Values, area, region_similarity
 
 ObjectId = int | str
 IndexMaps = NDArray[np.uint8] | NDArray[np.uint16]
@@ -51,8 +52,12 @@ def measure(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary = boundar
     boundary   how outlines are compared, with the arguments and values of `boundary_accuracy`
 
     The objects are those with a pixel in either; 255 in the prediction is no object. One that is missing from the
-    prediction, in a frame or in all, has an empty mask there. Raises EvaluationError for maps of unequal shapes.
+    prediction, in a frame or in all, has an empty mask there. Raises EvaluationError for maps of another type and
+    of unequal shapes.
     """
+    for name, maps in (("predicted", predicted), ("true", truth)):
+        if maps.dtype not in (np.uint8, np.uint16):
+            raise EvaluationError(f"{name} maps of the type {maps.dtype}; give uint8 or uint16")
     if predicted.shape != truth.shape or predicted.ndim != 3:
         raise EvaluationError(
             f"predicted maps of the shape {predicted.shape} and true ones of {truth.shape}; "
@@ -83,8 +88,8 @@ def measure_masks(
         objects=objects,
         region=region_similarity(ours, theirs, void)[:, None],
         boundary=boundary(ours, theirs, void)[:, None],
-        truth_area=np.count_nonzero(theirs, axis=(1, 2))[:, None],
-        predicted_area=np.count_nonzero(ours, axis=(1, 2))[:, None],
+        truth_area=area(theirs)[:, None],
+        predicted_area=area(ours)[:, None],
     )
 
 
@@ -117,20 +122,22 @@ def with_objects(measured: Measured, objects: Iterable[ObjectId]) -> Measured:
     )
 
 
-def _measure_frame(predicted: NDArray[np.integer], truth: NDArray[np.integer], boundary: Boundary) -> Measured:
-    void = truth == VOID
-    numbers = sorted((_values(predicted) | _values(truth)) - {0, VOID})
+def _measure_frame(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary) -> Measured:
+    found = values_in(predicted) | values_in(truth)
+    numbers = sorted(found - {0, VOID})
     return measure_masks(
         {number: predicted == number for number in numbers},
         {number: truth == number for number in numbers},
         boundary,
-        void if void.any() else None,
+        truth == VOID if VOID in found else None,
     )
 
 
-def _values(index_map: NDArray[np.integer]) -> set[int]:
-    """The values that occur; counting is quicker than sorting."""
-    return set(np.flatnonzero(np.bincount(index_map.ravel())).tolist())
+def values_in(index_map: IndexMaps) -> set[int]:
+    """The values that occur in an index map. Counting them is quicker than sorting."""
+    most = int(np.iinfo(index_map.dtype).max) + 1
+    counts = cv2.calcHist([np.ascontiguousarray(index_map)], [0], None, [most], [0, most])
+    return set(np.flatnonzero(counts).tolist())
 
 
 def _rows(values: NDArray, have: Sequence[ObjectId], wanted: Sequence[ObjectId], absent: float) -> NDArray:  # type: ignore[type-arg]

@@ -1,0 +1,93 @@
+"""`masklet eval score`: masks of any tool against the truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.formats.davis import IndexPngWriter
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """FOLDER/pred and FOLDER/gt with two sequences of four frames; one is perfect, one is half right."""
+    truth, half = np.zeros((12, 16), np.uint8), np.zeros((12, 16), np.uint8)
+    truth[2:10, 2:14] = half[2:10, 2:8] = 1
+    for side, name, index_map in (
+        ("gt", "cat", truth),
+        ("gt", "dog", truth),
+        ("pred", "cat", truth),
+        ("pred", "dog", half),
+    ):
+        with IndexPngWriter(tmp_path / side / name, truth.shape) as writer:
+            for frame in range(4):
+                writer.write(frame, index_map)
+    return tmp_path
+
+
+def test_a_table_and_files(run: Run, masks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ("--csv", masks / "scores.csv", "--json", masks / "scores.json")
+    assert run("eval", "score", "--pred", masks / "pred", "--gt", masks / "gt", "--workers", 1, *files) == 0
+    printed = capsys.readouterr().out
+    assert "davis2017, in percent" in printed
+    assert "100.0" in next(line for line in printed.splitlines() if "cat" in line)
+    assert "50.0" in next(line for line in printed.splitlines() if "dog" in line)
+    assert json.loads((masks / "scores.json").read_text())["overall"]["J mean"] == 0.75
+    assert (masks / "scores.csv").read_text().startswith("sequence,object,frames,J&F,J mean,")
+
+
+def test_only_the_sequences_of_a_list(run: Run, masks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (masks / "val.txt").write_text("dog\n")
+    chosen = ("--sequences", masks / "val.txt", "--protocol", "all")
+    assert run("eval", "score", "--pred", masks / "pred", "--gt", masks / "gt", *chosen) == 0
+    printed = capsys.readouterr()
+    assert "cat" not in printed.out
+    assert "masklet: passed over cat: predicted, and not among what is scored" in printed.err
+
+
+def test_youtube_vos(run: Run, masks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def meta(name: str, **categories: str) -> Path:
+        videos = {video: {"objects": {"1": {"category": category}}} for video, category in categories.items()}
+        (masks / name).write_text(json.dumps({"videos": videos}))
+        return masks / name
+
+    command = ("eval", "score", "--pred", masks / "pred", "--gt", masks / "gt", "--workers", 1)
+    given = ("--meta", meta("a.json", cat="cat", dog="yak"), "--train-meta", meta("b.json", tom="cat"))
+    assert run(*command, "--protocol", "ytvos", *given) == 0
+    assert "J seen 100.0, J unseen 50.0" in capsys.readouterr().out
+    assert run(*command, *given[:2]) == 2
+    assert "go together" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "pred/dog/00002.png").unlink(), "lacks 1 of 4 frames: 2"),
+        (lambda folder: (folder / "pred/dog").rename(folder / "pred/dug"), "lacks 1 of the sequences: dog"),
+        (lambda folder: Image.new("RGB", (16, 12)).save(folder / "pred/dog/00002.png"), "kind RGB"),
+        (lambda folder: Image.new("L", (12, 16)).save(folder / "pred/dog/00002.png"), "the truth's size"),
+        (lambda folder: Image.new("L", (16, 12), 255).save(folder / "pred/dog/00002.png"), "from 1 to 254"),
+        (lambda folder: (folder / "pred/dog/00002.png").write_bytes(b"\x89PNG"), "cannot be read as a PNG"),
+        (lambda folder: (folder / "gt").rename(folder / "truth"), "there is no folder"),
+    ],
+)
+def test_bad_input(run: Run, masks: Path, capsys: pytest.CaptureFixture[str], damage: object, said: str) -> None:
+    damage(masks)  # type: ignore[operator]
+    out = masks / "scores.csv"
+    assert run("eval", "score", "--pred", masks / "pred", "--gt", masks / "gt", "--workers", 1, "--csv", out) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("masklet: ")
+    assert said in error
+    assert "Traceback" not in error
+    assert not out.exists()
+
+
+def test_unknown_protocol(run: Run, masks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("eval", "score", "--pred", masks / "pred", "--gt", masks / "gt", "--protocol", "davis17")
+    assert run(*command) == 1
+    assert "nearest: davis2017" in capsys.readouterr().err
