@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -24,13 +26,21 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
 
 
 def test_every_command_and_option_is_in_the_reference() -> None:
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    for name, command in commands.items():
+    for name, command in commands_of(get_command(app)):
         assert f"masklet {name}" in REFERENCE
         for parameter in command.params:
             for option in parameter.opts:
                 if option.startswith("--") and option != "--help":
                     assert option in REFERENCE, f"masklet {name} {option}"
+
+
+def commands_of(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All commands by what is typed, those of groups as `eval score`."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -101,7 +101,7 @@ def test_files_of_scores(folder: Path, tmp_path: Path) -> None:
     scores = score_folders(folder / "pred", folder / "gt", workers=1)
     write_csv(scores, tmp_path / "scores.csv")
     write_json(scores, tmp_path / "scores.json")
-    rows = list(csv.DictReader((tmp_path / "scores.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()))
     objects = sum(len(sequence.objects) for sequence in scores.sequences)
     assert len(rows) == objects + len(NAMES) + 1
     assert float(rows[-1]["J&F"]) == scores.summary().mean

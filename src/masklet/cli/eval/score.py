@@ -76,7 +76,8 @@ def with_progress(pred: Path, gt: Path, protocol: str | None, names: list[str] |
     from masklet.evaluation.scoring.score import score_folders
 
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("scoring", total=None)
         return score_folders(
             pred,
