@@ -18,14 +18,18 @@ def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"masklet {masklet.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["track", "--help"], ["models", "--json"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["track", "--help"], ["live", "--help"], ["models", "--json"]]
+)
 def test_quick_answers_do_not_load_the_heavy_libraries(arguments: list[str]) -> None:
     program = (
         "import sys; sys.argv[1:] = " + repr(arguments) + "\n"
         "from masklet.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print([m for m in ('torch', 'cv2', 'av', 'numpy') if m in sys.modules], file=sys.stderr)"
+        "heavy = ('torch', 'cv2', 'av', 'numpy', 'huggingface_hub', 'starlette')\n"
+        "if '--help' in sys.argv: heavy += ('pydantic',)\n"
+        "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stderr.strip() == "[]"
@@ -43,6 +47,8 @@ def test_models_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert [model["name"] for model in models][:2] == ["nano", "sam2-tiny"]
     assert len(models) == 9
     assert {model["image_size"] for model in models[1:]} == {1024}
+    assert models[0]["downloaded"] is True
+    assert {type(model["downloaded"]) for model in models} == {bool}
 
 
 def test_models_as_a_table(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,8 @@ def local_file(repo: str, file: str) -> Path | None:
     by_hand = models_folder() / file
     if by_hand.is_file():
         return by_hand
+    if not (_hub_cache() / f"models--{repo.replace('/', '--')}").exists():  # spares loading the library, half a second
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(repo, file)
@@ -70,6 +72,19 @@ def fetch(info: ModelInfo) -> Path:
         ) from error
     _check_digest(path, info)
     return path
+
+
+def _hub_cache() -> Path:
+    """The folder of huggingface_hub's cache, by the rules of its documentation."""
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if folder := os.environ.get(variable):
+            return _expanded(folder)
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _expanded(os.environ.get("HF_HOME") or f"{caches}/huggingface") / "hub"
+
+
+def _expanded(folder: str) -> Path:
+    return Path(os.path.expandvars(folder)).expanduser()
 
 
 def _download(repo: str, file: str) -> Path:

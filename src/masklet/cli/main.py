@@ -10,6 +10,7 @@ import typer
 import masklet
 from masklet.cli.convert import convert
 from masklet.cli.eval import app as eval_app
+from masklet.cli.live import live
 from masklet.cli.models import models
 from masklet.cli.segment import segment
 from masklet.cli.track import track
@@ -23,8 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Point at a thing in a video and get its mask in every frame.",
     epilog="Each command has its own help with examples: [bold]masklet track --help[/bold]",
+    context_settings={"default_map": {"help": False}},  # else Typer loads pydantic to read an absent --help: 0.2 s
 )
 app.command()(track)
+app.command()(live)
 app.command()(segment)
 app.command()(convert)
 app.add_typer(eval_app)

@@ -23,7 +23,8 @@ def models(
 
     known = list_models()
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(model) for model in known], indent=2, default=str))
+        records = [{**dataclasses.asdict(model), "downloaded": model.downloaded} for model in known]
+        typer.echo(json.dumps(records, indent=2, default=str))
         return
 
     from rich.console import Console

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from masklet.errors import FormatError
 
+PIPE = Path("-")
+"""What stands for standard output."""
+
 
 def keep_inputs(target: Path, *inputs: Path | None) -> None:
     """Raise `FormatError` if a file that is to be written is one that is read."""

@@ -6,7 +6,8 @@ video_file   a video file: any container, any codec, frames by their number
 folder       pictures in files: those of a folder, or of a list
 pages        GIF, multi-page TIFF, animated WebP and PNG
 arrays       pictures in memory, or from a program
-camera       a camera or a live stream, of which only the newest frame is kept; devices: what it reads from
+camera       a camera or a live stream, of which only the newest frame is kept; devices: what it reads from;
+             player: a file in a camera's place
 ahead        decoding ahead in a thread
 image_file   one picture
 

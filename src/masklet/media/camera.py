@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.devices import Device, open_device
+from masklet.media.devices import Device, Finished, open_device
 from masklet.media.source import Frame, FrameSource, check_frame, check_range
 
 CLOSING = 10.0
@@ -41,8 +41,9 @@ class Camera(FrameSource):
     opener    opens the place; MediaError if it cannot
 
     A frame's number says how many were given out before, its time is when it was captured. `captured` counts
-    all frames that came. A stream that changes its size is scaled to the first frame's. When the device stays
-    away, the iteration ends, and `ended_early` says so. Raises MediaError, when opened, if no first frame comes.
+    all frames that came, `lost` says why none come at the moment, None while they do. A stream that changes its
+    size is scaled to the first frame's. When the device stays away, the iteration ends, and `ended_early` says so.
+    Raises MediaError, when opened, if no first frame comes.
     """
 
     def __init__(
@@ -60,11 +61,12 @@ class Camera(FrameSource):
         self.ended_early: str | None = None
         self.seekable = False
         self.captured = 0
+        self.lost: str | None = None
         self._patience = patience or Patience()
         self._opener = opener
         self._newest: Frame | None = None
         self._given = self._seen = 0  # frames given out; the number of the capture that was given last
-        self._ended, self._why = False, "it gives no more pictures"
+        self._ended, self._finished, self._why = False, False, "it gives no more pictures"
         self._failure: Exception | None = None
         self._changed = Condition()
         self._closing = Event()
@@ -82,6 +84,15 @@ class Camera(FrameSource):
         self._keep(image)
         self._thread = Thread(target=self._run, args=(device,), name="masklet-camera", daemon=True)
         self._thread.start()
+
+    @property
+    def passed_over(self) -> int:
+        """Frames that came before the one that was given out last, and that nobody got."""
+        return self._seen - self._given
+
+    def age(self, frame: Frame) -> float:
+        """Seconds since a frame of this camera was captured."""
+        return monotonic() - self._begin - frame.time
 
     def read(self, frame: int) -> Frame:
         check_frame(frame, None)
@@ -110,8 +121,10 @@ class Camera(FrameSource):
                 if self.captured == self._seen:
                     if self._failure is not None:
                         raise self._failure
-                    why = f"{self._why} (waited {self._patience.total:g} s)"
-                    self.ended_early = f"{self.name} went away after frame {self._given - 1}: {why}"
+                    if self._finished:
+                        return
+                    waited = f" (waited {self._patience.total:g} s)" if self._patience.total else ""
+                    self.ended_early = f"{self.name} went away after frame {self._given - 1}: {self._why}{waited}"
                     return
                 assert self._newest is not None, "the first frame is there before the thread begins"
                 frame = Frame(self._given, self._newest.time, self._newest.image)
@@ -136,15 +149,20 @@ class Camera(FrameSource):
             try:
                 device = device or self._opener(self.place)
                 image = device.read()
+            except Finished:
+                self._finished = True
+                break
             except MediaError as error:
                 image, self._why = None, str(error)
             if image is not None:
                 self._keep(image)
+                self.lost = None
                 pause, since = self._patience.first, monotonic()
                 continue
             if device is not None:
                 device.close()
                 device = None
+            self.lost = self._why
             left = self._patience.total - (monotonic() - since)
             if left <= 0:
                 return

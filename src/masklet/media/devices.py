@@ -22,11 +22,18 @@ TIMEOUT = (10.0, 5.0)
 """Seconds that opening a stream and reading from it may take."""
 
 
+class Finished(Exception):
+    """A device has come to its proper end, as a file does: it is not opened again."""
+
+
 class Device(Protocol):
     """Something that gives pictures as they come."""
 
     def read(self) -> NDArray[np.uint8] | None:
-        """The next picture, uint8 (H, W, 3), RGB, as soon as it is there; None if there are no more."""
+        """The next picture, uint8 (H, W, 3), RGB, as soon as it is there; None if there are no more for now.
+
+        Raises Finished where no more are meant to come.
+        """
         ...
 
     def close(self) -> None:

@@ -1,0 +1,163 @@
+"""One live job: camera, tracker, output and page put together, run, and closed in good order."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from masklet.checkpoints import load_model
+from masklet.cli.prompts import TypedPrompt
+from masklet.cli.targets import PIPE, keep_inputs
+from masklet.errors import MediaError
+from masklet.formats.registry import Sink
+from masklet.live.loop import follow
+from masklet.live.outputs import file_format, into_file, into_pipe, piped_format
+from masklet.live.server import address, check_page, listen, serving
+from masklet.live.session import LiveSession, ObjectStatus
+from masklet.media.camera import Camera, Patience
+from masklet.media.player import Player
+from masklet.video import FrameResult, StreamTracker
+
+
+@dataclass(frozen=True)
+class LiveJob:
+    """What is to be done.
+
+    Attributes:
+        source: Number of a camera, URL of a stream, or path of a file.
+        out: A file, a folder, PIPE, or None for nothing.
+        format: Of what is written, by name; None to go by `out`.
+        port: Of the page; None for no page.
+        prompts: For the first frame.
+        frames: End after so many.
+        seconds: End after so long.
+        wait: Seconds that a camera which went away is waited for.
+        model: Name or file of the model.
+        device: Where to run.
+    """
+
+    source: str
+    out: Path | None
+    format: str | None
+    port: int | None
+    prompts: Sequence[TypedPrompt]
+    frames: int | None
+    seconds: float | None
+    wait: float
+    model: str
+    device: str | None
+
+
+def run(job: LiveJob) -> str:
+    """Do it. Returns a sentence on what was done; raises MediaError if the camera went away, keeping what is written.
+
+    What can be known to be wrong is told before the model is loaded and the camera opened.
+    """
+    format = format_of(job)
+    with ExitStack() as opened:
+        page = None
+        if job.port is not None:
+            check_page()
+            page = opened.enter_context(listen(job.port))
+        engine = load_model(job.model, device=job.device)
+        camera = opened.enter_context(open_camera(job.source, job.wait))
+        session = LiveSession(camera, engine)
+        opened.enter_context(ended_by_sigterm())
+        console = Console(stderr=True)
+        with sink(job, format, camera.size, engine.config.name) as write:
+            if page is not None:
+                opened.enter_context(serving(session, page))
+                console.print(f"the page is at {address(page)}")
+            opened.enter_context(Live(get_renderable=lambda: line(session), console=console, transient=True))
+            begin = lambda session: prompt_all(session, job.prompts)  # noqa: E731
+            frames = follow(session, write, begin, frames=job.frames, seconds=job.seconds)
+    if camera.ended_early:
+        raise MediaError(f"{camera.ended_early}; {done(job, frames, camera)}")
+    return done(job, frames, camera)
+
+
+def format_of(job: LiveJob) -> str:
+    """The format that is written; "" if nothing is. Raises `FormatError` if it makes no sense."""
+    if job.out is None:
+        return ""
+    if job.out == PIPE:
+        return piped_format(job.format)
+    keep_inputs(job.out, Path(job.source))
+    return file_format(job.out, job.format)
+
+
+def open_camera(source: str, wait: float) -> Camera:
+    """A camera by its number, a stream by its URL, or a file in a camera's place. Raises `MediaError`."""
+    if source.isascii() and source.isdecimal():
+        return Camera(int(source), patience=Patience(total=wait))
+    if "://" in source:
+        return Camera(source, patience=Patience(total=wait))
+    return Camera(source, patience=Patience(total=0), opener=Player)
+
+
+@contextmanager
+def sink(job: LiveJob, format: str, size: tuple[int, int], model: str) -> Iterator[Sink]:
+    """Where results go."""
+    if job.out is None:
+        yield lambda result: None
+    elif job.out == PIPE:
+        with into_pipe(sys.stdout.buffer, format, size) as write:
+            yield write
+    else:
+        with into_file(job.out, format, size, job.source, model) as write:
+            yield write
+
+
+def prompt_all(session: LiveSession, prompts: Sequence[TypedPrompt]) -> None:
+    """Give the typed prompts to a session, for the newest frame."""
+
+    def ask(tracker: StreamTracker, said: TypedPrompt) -> FrameResult:
+        if said.box is not None:
+            return tracker.add_box(object=said.object, box=said.box)
+        return tracker.add_points(object=said.object, points=said.points, labels=said.labels)
+
+    for said in prompts:
+        session.prompt(said.object, lambda tracker, said=said: ask(tracker, said))  # type: ignore[misc]
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """What service managers send to end a program ends it like Ctrl-C, in good order."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def line(session: LiveSession) -> Text:
+    """How it goes, on one line."""
+    status = session.status()
+    if status.lost:
+        return Text(f"waiting for {session.camera.name}: {status.lost}", style="yellow")
+    parts = [
+        "waiting for the first frame" if status.frame is None else f"frame {status.frame}",
+        f"{status.rate:.1f} frames/s",
+        f"{1000 * status.latency:.0f} ms behind",
+        f"{status.passed_over} passed over",
+        *(told(item) for item in status.objects),
+    ]
+    return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
+
+
+def told(item: ObjectStatus) -> str:
+    return f"{item.name} {item.state}" + (f", needs a prompt: {item.needs_prompt}" if item.needs_prompt else "")
+
+
+def done(job: LiveJob, frames: int, camera: Camera) -> str:
+    followed = "1 frame" if frames == 1 else f"{frames} frames"
+    where = "followed" if job.out is None else "in the pipe" if job.out == PIPE else f"in {job.out}"
+    return f"{followed} {where}; {camera.passed_over} passed over"

@@ -1,0 +1,181 @@
+"""A stream tracker that one thread steps while others prompt it and look at it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Condition
+from time import monotonic
+
+from masklet.engines.base import Engine
+from masklet.errors import SessionError
+from masklet.media.camera import Camera
+from masklet.media.source import Frame
+from masklet.video import FrameResult, StreamTracker
+from masklet.video.state import ObjectId
+
+RECENT = 20
+"""Frames over which the rate is told."""
+
+
+@dataclass(frozen=True)
+class ObjectStatus:
+    """One object in the newest frame.
+
+    Attributes:
+        name: The user's name for it.
+        number: Its number in index maps and overlays, from 1.
+        state: visible, uncertain or absent.
+        iou: Predicted intersection over union of its mask, 0..1.
+        presence: Probability that it is in the frame, 0..1.
+        needs_prompt: Why a person should look, or None. It stays until the object is visible again.
+    """
+
+    name: ObjectId
+    number: int
+    state: str
+    iou: float
+    presence: float
+    needs_prompt: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How it goes.
+
+    Attributes:
+        frame: Number of the newest frame; None before the first.
+        size: (height, width).
+        rate: Frames a second, of the last few.
+        latency: Seconds from capturing the newest frame to its masks.
+        passed_over: Frames of the camera that came while others were followed.
+        held: Whether the newest frame is held still.
+        lost: Why the camera gives nothing at the moment, or None.
+        objects: What is followed.
+    """
+
+    frame: int | None
+    size: tuple[int, int]
+    rate: float
+    latency: float
+    passed_over: int
+    held: bool
+    lost: str | None
+    objects: tuple[ObjectStatus, ...]
+
+
+class LiveSession:
+    """The newest frame of a camera with its masks. All methods may be called from any thread.
+
+    Args:
+        camera: Gives the frames.
+        model: Follows objects through them.
+    """
+
+    def __init__(self, camera: Camera, model: Engine) -> None:
+        self.camera = camera
+        self._captured = 0.0
+        self._tracker = StreamTracker(model, clock=lambda: self._captured)
+        self._changed = Condition()
+        self._result: FrameResult | None = None
+        self._version = 0
+        self._held = self._over = False
+        self._latency = 0.0
+        self._steps: deque[float] = deque(maxlen=RECENT)
+        self._doubts: dict[ObjectId, str] = {}
+
+    def step(self, frame: Frame) -> None:
+        """Follow all objects into a frame of the camera."""
+        with self._changed:
+            self._captured = frame.time
+            self._show(self._tracker.step(frame.image))
+            self._latency = self.camera.age(frame)
+            self._steps.append(monotonic())
+
+    def prompt(self, name: ObjectId, ask: Callable[[StreamTracker], FrameResult]) -> None:
+        """Say something of an object in the newest frame: `ask` calls `add_points`, `add_box` or `add_mask`.
+
+        Raises whatever `ask` raises; nothing has changed then.
+        """
+        with self._changed:
+            result = ask(self._tracker)
+            self._doubts.pop(name, None)
+            self._show(result)
+
+    def remove(self, name: ObjectId) -> None:
+        """Remove an object. Raises `SessionError` if there is none of that name."""
+        with self._changed:
+            self._tracker.remove(name)
+            self._doubts.pop(name, None)
+            if self._result is not None:
+                left = {other: found for other, found in self._result.objects.items() if other != name}
+                self._show(replace(self._result, objects=left))
+
+    def reset(self) -> None:
+        """Remove all objects."""
+        for name in list(self._tracker.tracks):
+            self.remove(name)
+
+    def hold(self, held: bool) -> None:
+        """Hold the newest frame still, so that it can be pointed at in peace, or go on with the camera's newest."""
+        with self._changed:
+            self._held = held
+            self._changed.notify_all()
+
+    def wait_while_held(self) -> FrameResult:
+        """The newest frame as it is when it is not held, or no longer."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held or self._over)
+            if self._result is None:
+                raise SessionError("no frame came yet; step first")
+            return self._result
+
+    def newer(self, version: int, timeout: float) -> tuple[int, FrameResult] | None:
+        """The newest frame and its version, once that is above `version`; None if that takes over `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._version > version or self._over, timeout)
+            return (self._version, self._result) if self._result is not None and self._version > version else None
+
+    @property
+    def over(self) -> bool:
+        """Whether no more frames will come."""
+        return self._over
+
+    def end(self) -> None:
+        """No more frames will come: those who wait are told."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def status(self) -> Status:
+        """How it goes now."""
+        result, steps = self._result, list(self._steps)
+        seconds = steps[-1] - steps[0] if len(steps) > 1 else 0.0
+        return Status(
+            frame=None if result is None else result.frame,
+            size=self.camera.size,
+            rate=(len(steps) - 1) / seconds if seconds else 0.0,
+            latency=self._latency,
+            passed_over=self.camera.passed_over,
+            held=self._held,
+            lost=self.camera.lost,
+            objects=() if result is None else self._objects(result),
+        )
+
+    def _objects(self, result: FrameResult) -> tuple[ObjectStatus, ...]:
+        return tuple(
+            ObjectStatus(name, result.indices[name], o.state, o.iou, o.presence, self._doubts.get(name))
+            for name, o in result.objects.items()
+        )
+
+    def _show(self, result: FrameResult) -> None:
+        """Take over a result; a doubt stays as long as the object is not visible again."""
+        for name, found in result.objects.items():
+            if found.needs_prompt is not None:
+                self._doubts[name] = str(found.needs_prompt)
+            elif found.state == "visible":
+                self._doubts.pop(name, None)
+        self._result = result
+        self._version += 1
+        self._changed.notify_all()
