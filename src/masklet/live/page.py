@@ -38,7 +38,7 @@ FILES = {
 
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -53,6 +53,9 @@ QUALITY = 85
 """Of its JPEGs, 0..100."""
 
 BOUNDARY = b"--frame\r\n"
+
+QUICK, SLOW = 0.1, 1.0
+"""Seconds without a newer frame after which the same is sent again: the first time, and from then on."""
 
 LARGEST = 1 << 16
 """Bytes of a question."""
@@ -134,14 +137,18 @@ def _pictures(session: LiveSession) -> Callable[[Request], Any]:
 
 
 async def _parts(session: LiveSession) -> AsyncIterator[bytes]:
-    """One part for each frame. The boundary follows at once: browsers show a part when the next begins."""
-    version = 0
+    """One part for each frame. Chromium shows a part only when the next one is there, so it is sent once more where
+    nothing newer comes soon."""
+    version, data, patience = 0, b"", SLOW
     yield BOUNDARY
     while not session.over:
-        newer = await to_thread.run_sync(session.newer, version, 1.0)
+        newer = await to_thread.run_sync(session.newer, version, patience)
+        patience = SLOW
         if newer is not None:
             version, result = newer
             data = await to_thread.run_sync(jpeg, result)
+            patience = QUICK
+        if data:
             yield b"Content-Type: image/jpeg\r\n\r\n" + data + b"\r\n" + BOUNDARY
 
 
