@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from masklet.errors import nearest
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,41 @@ def parse_mask(text: str) -> TypedPrompt:
     return TypedPrompt(frame, name, mask=Path(rest))
 
 
-def read_prompts(path: Path) -> list[TypedPrompt]:
-    """A list of prompts, each with "frame", "object" and "box", "points" (and "labels"), or "mask"."""
+EVERY_VIDEO = ""
+"""In place of a video's name: what holds for all of them."""
+
+PromptsByVideo = Mapping[str, Sequence[TypedPrompt]]
+"""What was said, by the name of the video's file, with or without its ending."""
+
+
+def read_prompts(path: Path) -> dict[str, list[TypedPrompt]]:
+    """A list of prompts, each with "frame", "object" and "box", "points" (and "labels"), or "mask"; or an object with
+    such a list for each video, by the name of its file."""
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise typer.BadParameter(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(records, list):
-        raise typer.BadParameter(f'{path} holds no list; give [{{"frame": 0, "object": 1, "box": [...]}}, ...]')
-    return [_from_record(record, path) for record in records]
+    lists = content if isinstance(content, dict) else {EVERY_VIDEO: content}
+    if not all(isinstance(records, list) for records in lists.values()):
+        raise typer.BadParameter(
+            f'{path} holds no list; give [{{"frame": 0, "object": 1, "box": [...]}}, ...], or {{"VIDEO": [...], ...}}'
+        )
+    return {name: [_from_record(record, path) for record in records] for name, records in lists.items()}
+
+
+def prompts_of(video: Path, said: PromptsByVideo) -> tuple[TypedPrompt, ...]:
+    """What holds for a video."""
+    return tuple(
+        prompt for name in dict.fromkeys((EVERY_VIDEO, video.name, video.stem)) for prompt in said.get(name, ())
+    )
+
+
+def check_names(videos: Sequence[Path], said: PromptsByVideo) -> None:
+    """Raise a usage error for a name that no video has."""
+    known = {EVERY_VIDEO, *(video.name for video in videos), *(video.stem for video in videos)}
+    for name in said:
+        if name not in known:
+            raise typer.BadParameter(f"there are prompts for {name!r}, and no such video{nearest(name, known)}")
 
 
 def _from_record(record: Any, path: Path) -> TypedPrompt:

@@ -1,17 +1,27 @@
-"""`masklet track`: follow objects through a video file."""
+"""`masklet track`: follow objects through a video file, or every video of a folder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from masklet.cli.prompts import TypedPrompt, parse_box, parse_mask, parse_point, read_prompts
+from masklet.cli.prompts import (
+    EVERY_VIDEO,
+    PromptsByVideo,
+    check_names,
+    parse_box,
+    parse_mask,
+    parse_point,
+    prompts_of,
+    read_prompts,
+)
 
 if TYPE_CHECKING:
-    from masklet.video import VideoTracker
+    from masklet.cli.tracking import Job
 
 
 class Direction(str, Enum):
@@ -23,7 +33,9 @@ class Direction(str, Enum):
 
 
 def track(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of pictures.", show_default=False)],
+    video: Annotated[
+        Path, typer.Argument(help="A video file, a folder of pictures, or a folder of videos.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder for everything that is written.", show_default=False)],
     box: Annotated[
         list[str], typer.Option(help="FRAME:OBJECT:x0,y0,x1,y1, a box around an object; may be given several times.")
@@ -37,7 +49,8 @@ def track(
         typer.Option(help="FRAME:OBJECT:PNG, a grey or palette picture, not 0 on the object; as often as needed."),
     ] = [],  # noqa: B006
     prompts: Annotated[
-        Path | None, typer.Option(help="A JSON file with a list of prompts; see docs/reference.md.")
+        Path | None,
+        typer.Option(help="A JSON file with a list of prompts, or one for each video; see docs/reference.md."),
     ] = None,
     direction: Annotated[Direction, typer.Option(help="Where to follow.")] = Direction.forward,
     format: Annotated[
@@ -55,6 +68,9 @@ def track(
     Writes OUT/masks/00000.png ..., OUT/overlay.mp4, OUT/session.masklet, and further formats into OUT/formats. A run
     that was stopped goes on where it was when it is started again.
 
+    Of a folder of videos each gets a folder of its own in OUT. Those that are done are passed over in a later run; a
+    video that fails is told, and the rest go on.
+
     Frames count from 0; an object is any number or name; coordinates are pixels of the video as it is shown.
 
     \b
@@ -62,41 +78,79 @@ def track(
       masklet track dog.mp4 --box 0:1:40,60,220,240 --out dog
       masklet track game.mp4 --point 0:ball:311,96 --point 0:ball:60,40,0 --out a
       masklet track clip.mov --box 12:2:80,20,160,230 --direction both --out b
+      masklet track clips --prompts prompts.json --out masks
     """
-    said = [
-        *(parse_box(text) for text in box),
-        *(parse_point(text) for text in point),
-        *(parse_mask(text) for text in mask),
-        *(read_prompts(prompts) if prompts else []),
-    ]
-    if not said:
+    said = {
+        EVERY_VIDEO: [
+            *(parse_box(text) for text in box),
+            *(parse_point(text) for text in point),
+            *(parse_mask(text) for text in mask),
+        ]
+    }
+    for name, more in (read_prompts(prompts) if prompts else {}).items():
+        said[name] = [*said.get(name, []), *more]
+    if not any(said.values()):
         raise typer.BadParameter("nothing to follow; give --box FRAME:OBJECT:x0,y0,x1,y1 or --point FRAME:OBJECT:x,y")
 
-    from masklet.cli.tracking import Job, begin, run
+    from masklet.cli.batch import videos_of
 
-    film = overlay or out / "overlay.mp4"
-    job = Job(video, out, film, direction.value, tuple(format), model, device)
-    with begin(job, lambda tracker: prompt_all(tracker, said), overwrite) as tracker:
-        done = run(tracker, job)
+    videos = videos_of(video)
+    if videos:
+        check_names(videos, said)
+    if videos and overlay:
+        raise typer.BadParameter("--overlay is one film, and there are many videos; leave it out, each gets its own")
+    if not videos and not prompts_of(video, said):
+        raise typer.BadParameter(f"nothing is said of {video.name}; give --box, --point, or a prompt under its name")
+
+    from masklet.cli.tracking import Job
+
+    job = Job(
+        video,
+        out,
+        overlay or out / "overlay.mp4",
+        prompts_of(video, said),
+        direction.value,
+        tuple(format),
+        model,
+        device,
+    )
+    if videos:
+        do_folder(job, videos, said, overwrite)
+    else:
+        do_one(job, overwrite)
+
+
+def do_one(job: Job, overwrite: bool) -> None:
+    """Track one video, and say what came of it."""
+    from masklet.cli.progress import bars
+    from masklet.cli.tracking import begin, run
+
+    with begin(job, None, overwrite) as tracker:
+        with bars() as progress:
+            done = run(tracker, job, progress)
         if tracker.source.ended_early:
             typer.echo(f"masklet: {tracker.source.ended_early}", err=True)
     frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
-    typer.echo(f"{frames}: masks in {out / 'masks'}, overlay in {film}")
+    typer.echo(f"{frames}: masks in {job.out / 'masks'}, overlay in {job.overlay}")
     if done.stopped:
-        typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
-        raise typer.Exit(130)
+        stop()
 
 
-def prompt_all(tracker: VideoTracker, prompts: list[TypedPrompt]) -> None:
-    """Give the typed prompts to a tracker, those of earlier frames first."""
-    for prompt in sorted(prompts, key=lambda prompt: prompt.frame):
-        if prompt.box is not None:
-            tracker.add_box(frame=prompt.frame, object=prompt.object, box=prompt.box)
-        if prompt.points:
-            tracker.add_points(
-                frame=prompt.frame, object=prompt.object, points=prompt.points, labels=prompt.labels or None
-            )
-        if prompt.mask is not None:
-            from masklet.formats.davis import read_index_png
+def do_folder(job: Job, videos: Sequence[Path], said: PromptsByVideo, overwrite: bool) -> None:
+    """Track every video of a folder, and say what came of them."""
+    from masklet.cli.batch import planned, run_all
 
-            tracker.add_mask(frame=prompt.frame, object=prompt.object, mask=read_index_png(prompt.mask) > 0)
+    tally = run_all(
+        planned(job, videos, said), overwrite, lambda sentence: typer.echo(f"masklet: {sentence}", err=True)
+    )
+    typer.echo(f"{tally}: masks and overlays in {job.out}")
+    if tally.stopped:
+        stop()
+    if tally.failed:
+        raise typer.Exit(1)
+
+
+def stop() -> NoReturn:
+    """End as stopped."""
+    typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
+    raise typer.Exit(130)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from masklet.cli.progress import counted
+from masklet.cli.prompts import TypedPrompt
 from masklet.cli.targets import check_film, keep_inputs
+from masklet.engines.base import Engine
 from masklet.errors import FormatError
-from masklet.formats.atomic import make_folder
+from masklet.formats.atomic import make_folder, sweep
 from masklet.formats.base import Facts
+from masklet.formats.davis import read_index_png
 from masklet.formats.overlay import OverlayWriter
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
@@ -28,6 +31,9 @@ DEFAULT_RATE = 24.0
 
 MASKS = "masks"
 """Folder of the palette PNGs, in the folder of the job."""
+
+SAVED_EVERY = 10.0
+"""Seconds after which the session is saved on the way."""
 
 SHARE_OF_SAVING = 0.05
 """At most this part of the time goes into saving the session on the way."""
@@ -41,6 +47,7 @@ class Job:
         video: The video.
         out: Folder for everything that is written.
         overlay: File of the overlay video.
+        prompts: What is said of the objects.
         direction: Where to follow.
         formats: Further formats, by name.
         model: Name or file of the model.
@@ -50,6 +57,7 @@ class Job:
     video: Path
     out: Path
     overlay: Path
+    prompts: tuple[TypedPrompt, ...]
     direction: Literal["forward", "backward", "both"]
     formats: tuple[str, ...]
     model: str
@@ -82,19 +90,21 @@ class Done:
     stopped: bool = False
 
 
-def begin(job: Job, prompt: Callable[[VideoTracker], None], overwrite: bool) -> VideoTracker:
+def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
     """A tracker with its prompts: the one of a stopped run if its prompts were the same, or else a new one.
 
-    Formats and folders are checked first, so that nothing is followed in vain.
+    Formats and folders are checked first, so that nothing is followed in vain. Without an engine, the job's model is
+    loaded.
     """
     check_film(job.overlay)
     for target in (job.overlay, *(path for _, path in job.targets())):
         keep_inputs(target, job.video)
-    fresh = VideoTracker(job.video, job.model, device=job.device)
+    fresh = VideoTracker(job.video, engine or job.model, device=None if engine else job.device)
     try:
-        prompt(fresh)
+        prompt_all(fresh, job.prompts)
         for folder in (job.out, job.overlay.parent):
             make_folder(folder)
+            sweep(folder)
     except BaseException:
         fresh.close()
         raise
@@ -104,7 +114,7 @@ def begin(job: Job, prompt: Callable[[VideoTracker], None], overwrite: bool) -> 
     if overwrite or not job.session.exists():
         return fresh
     kept = VideoTracker.open(job.session, job.video, fresh.engine)
-    if prompts_of(kept) == prompts_of(fresh) and kept.engine.config == fresh.engine.config:
+    if prompts_in(kept) == prompts_in(fresh) and kept.engine.config == fresh.engine.config:
         fresh.close()
         return kept
     kept.close()
@@ -114,37 +124,56 @@ def begin(job: Job, prompt: Callable[[VideoTracker], None], overwrite: bool) -> 
     )
 
 
-def prompts_of(tracker: VideoTracker) -> list[Prompted]:
+def prompts_in(tracker: VideoTracker) -> list[Prompted]:
     """The prompts of a session, without what was followed between."""
     return [event for event in tracker.events if isinstance(event, Prompted)]
 
 
-def run(tracker: VideoTracker, job: Job) -> Done:
+def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
+    """Give the typed prompts to a tracker, those of earlier frames first."""
+    for said in sorted(prompts, key=lambda said: said.frame):
+        if said.box is not None:
+            tracker.add_box(frame=said.frame, object=said.object, box=said.box)
+        if said.points:
+            tracker.add_points(frame=said.frame, object=said.object, points=said.points, labels=said.labels or None)
+        if said.mask is not None:
+            tracker.add_mask(frame=said.frame, object=said.object, mask=read_index_png(said.mask) > 0)
+
+
+def run(tracker: VideoTracker, job: Job, progress: Progress) -> Done:
     """Follow and write. Ctrl-C keeps what is finished."""
     done = Done()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as progress:
-        task = progress.add_task("tracking", total=tracker.source.frame_count, rate="")
-        try:
-            if job.direction == "forward":
-                write_all(tracker, job, saved_on_the_way(tracker, job, forward(tracker)), done, progress, task)
-            else:
-                for count, _ in enumerate(saved_on_the_way(tracker, job, other_ways(tracker, job)), start=1):
-                    advance(progress, task, count)
-                task = progress.add_task("writing", total=tracker.source.frame_count, rate="")
-                write_all(tracker, job, known(tracker), done, progress, task)
-        except KeyboardInterrupt:
-            done.stopped = True
-        finally:
-            if tracker.known_frames():  # also after a fault: what was found is not lost
-                tracker.save(job.session)
+    try:
+        results = saved_on_the_way(tracker, job, follow(tracker, job))
+        if job.direction == "forward":
+            write_all(tracker, job, counted(results, progress, "tracking", length(tracker, job)), done)
+        else:
+            for _ in counted(results, progress, "tracking", length(tracker, job)):
+                pass
+            frames = len(tracker.known_frames())
+            write_all(tracker, job, counted(known(tracker), progress, "writing", frames), done)
+    except KeyboardInterrupt:
+        done.stopped = True
+    finally:
+        if tracker.known_frames():  # also after a fault: what was found is not lost
+            tracker.save(job.session)
     return done
+
+
+def follow(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
+    """The frames of a job as they are followed; forward, those that are known already come first."""
+    return forward(tracker) if job.direction == "forward" else tracker.propagate(direction=job.direction)
+
+
+def length(tracker: VideoTracker, job: Job) -> int | None:
+    """How many results `follow` gives; None if the video's length is not known."""
+    count, prompted = tracker.source.frame_count, [said.frame for said in job.prompts]
+    if job.direction == "backward":
+        return max(prompted) + 1
+    if count is None:
+        return None
+    ahead = max(0, count - min(prompted))
+    return ahead if job.direction == "forward" else max(prompted) + 1 + ahead
 
 
 def forward(tracker: VideoTracker) -> Iterator[FrameResult]:
@@ -156,11 +185,6 @@ def forward(tracker: VideoTracker) -> Iterator[FrameResult]:
     yield from tracker.propagate(start=last)
 
 
-def other_ways(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
-    """Backward, or both ways from the first prompt."""
-    return tracker.propagate(direction=job.direction)
-
-
 def known(tracker: VideoTracker) -> Iterator[FrameResult]:
     """All known frames in their order."""
     return (tracker.result(frame) for frame in tracker.known_frames())
@@ -168,18 +192,16 @@ def known(tracker: VideoTracker) -> Iterator[FrameResult]:
 
 def saved_on_the_way(tracker: VideoTracker, job: Job, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
     """The results; now and then the session is saved, so that a killed run can go on."""
-    due = time.monotonic() + 10
+    due = time.monotonic() + SAVED_EVERY
     for result in results:
         yield result
         if time.monotonic() > due:
             begun = time.monotonic()
             tracker.save(job.session)
-            due = time.monotonic() + max(10, (time.monotonic() - begun) / SHARE_OF_SAVING)
+            due = time.monotonic() + max(SAVED_EVERY, (time.monotonic() - begun) / SHARE_OF_SAVING)
 
 
-def write_all(
-    tracker: VideoTracker, job: Job, results: Iterator[FrameResult], done: Done, progress: Progress, task: TaskID
-) -> None:
+def write_all(tracker: VideoTracker, job: Job, results: Iterator[FrameResult], done: Done) -> None:
     """Write every result as it comes. What is interrupted by Ctrl-C is closed in good order."""
     rate = tracker.source.rate or DEFAULT_RATE
     with ExitStack() as open_files:
@@ -191,7 +213,6 @@ def write_all(
                     sink.write(result)
                 film.write(np.asarray(result.overlay()))
                 done.frames += 1
-                advance(progress, task, done.frames)
         except KeyboardInterrupt:
             if not done.frames:
                 raise
@@ -211,9 +232,3 @@ def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
     for _, path in job.targets():
         make_folder(path.parent)
     return [Writer(find_format(name).open, path, facts) for name, path in job.targets()]
-
-
-def advance(progress: Progress, task: TaskID, count: int) -> None:
-    """Show how far it is, and how fast."""
-    speed = progress.tasks[task].speed
-    progress.update(task, completed=count, rate=f"{speed:.1f} frames/s" if speed else "")

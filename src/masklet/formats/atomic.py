@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,13 @@ def replacing(path: Path) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)  # already gone after the rename
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left in a folder under temporary names. No other run may be writing there."""
+    for left in folder.glob(".*.partial"):
+        if re.fullmatch(r"\..+\.\d+\.partial", left.name):
+            left.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> FormatError:

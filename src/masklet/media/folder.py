@@ -11,6 +11,12 @@ from masklet.errors import MediaError
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image
 from masklet.media.source import Frame, FrameSource, check_frame, check_range
 
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
+    ".ogv", ".mxf", ".gif",
+)  # fmt: skip
+"""Files that count as videos where a folder is searched; `open_video` itself goes by the content."""
+
 
 class ImageFiles(FrameSource):
     """Pictures in the order in which their paths are given.
@@ -65,14 +71,22 @@ class ImageFolder(ImageFiles):
         self.path = Path(path)
         if not self.path.is_dir():
             raise MediaError(f"{self.path} is not a folder; give a folder of pictures")
-        files = sorted(
-            (f for f in self.path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and not f.name.startswith(".")),
-            key=_natural,
-        )
+        files = files_in(self.path, IMAGE_SUFFIXES)
         if not files:
             known = " ".join(IMAGE_SUFFIXES)
             raise MediaError(f"the folder {self.path} holds no pictures; give one with files of these kinds: {known}")
         super().__init__(files, rate=rate)
+
+
+def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """The files of these kinds in a folder, in natural order, without the hidden ones."""
+    found = (f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
+    return sorted(found, key=_natural)
+
+
+def holds_videos(path: Path) -> bool:
+    """Whether a path is a folder of videos. One that holds pictures is not: it is a video itself."""
+    return path.is_dir() and not files_in(path, IMAGE_SUFFIXES) and bool(files_in(path, VIDEO_SUFFIXES))
 
 
 def _natural(file: Path) -> list[tuple[bool, int, str]]:
