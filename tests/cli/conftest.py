@@ -1,4 +1,4 @@
-"""The command line in this process."""
+"""The command line in this process, a small model and a short video for it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
+from PIL import Image
 
+from masklet.checkpoints import Model, save_model
 from masklet.cli.main import main
+from tests.conftest import GOLDEN, small_network
 
 Run = Callable[..., int]
 
@@ -26,3 +30,24 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         return 0
 
     return call
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_model(Model("golden-small", small_network()), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five of the golden frames as an MP4."""
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(5):
+            frame = av.VideoFrame.from_image(Image.open(GOLDEN / f"video/frames/{number:05d}.png").convert("RGB"))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

@@ -10,34 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.checkpoints import Model, save_model
 from masklet.cli.prompts import TypedPrompt, parse_box, parse_mask, parse_point
 from masklet.formats.davis import read_index_png
 from masklet.formats.registry import read_masks
 from masklet.video import FrameResult, VideoTracker
 from tests.cli.conftest import Run
-from tests.conftest import GOLDEN, small_network
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_model(Model("golden-small", small_network()), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five of the golden frames as an MP4."""
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=12)
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        for number in range(5):
-            frame = av.VideoFrame.from_image(Image.open(GOLDEN / f"video/frames/{number:05d}.png").convert("RGB"))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def test_masks_and_overlay_of_two_objects(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:

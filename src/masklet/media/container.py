@@ -56,7 +56,9 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise _no_video(path, "it is text")
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
-            kinds = ", ".join(sorted({s.type for s in container.streams})) or "no"
+            kinds = ", ".join(sorted({s.type for s in container.streams}))
+            if not kinds:
+                raise MediaError(f"{path.name} holds no streams; was its end, where an index may stand, cut off?")
             raise MediaError(f"{path.name} holds {kinds} streams but no video; give a file with a picture track")
         streams[0].thread_type = "AUTO"
         yield container, streams[0]
