@@ -93,7 +93,7 @@ def test_only_the_newest_frame_is_kept() -> None:
     assert next(frames).image[0, 0, 0] == 49
     hold.release()
     last = next(frames)
-    assert (last.index, last.image[0, 0, 0], camera.captured) == (1, 99, 51)
+    assert (last.index, last.image[0, 0, 0], camera.captured, camera.passed_over) == (1, 99, 51, 49)
     camera.close()
 
 
@@ -110,6 +110,32 @@ def test_a_device_that_comes_back_is_opened_again() -> None:
     assert opener.opened[:4] == ["rtsp://door"] * 4
     assert first.closed
     assert second.closed
+
+
+def test_a_camera_that_is_away_says_so_until_it_is_back() -> None:
+    go, back = threading.Semaphore(0), threading.Semaphore(0)
+
+    def away() -> MadeUp:
+        back.acquire()
+        return MadeUp([paced(2, go)])
+
+    opener = Opener(MadeUp([picture(1)]))
+    calls = [opener, lambda place: away()]
+    with Camera(0, opener=lambda place: calls.pop(0)(place), patience=Patience(first=0.001, total=5)) as camera:
+        frames = iter(camera)
+        next(frames)
+        while camera.lost is None:
+            time.sleep(0.001)
+        assert camera.lost == "it gives no more pictures"
+        back.release()
+        go.release()
+        frame = next(frames)
+        assert frame.image[0, 0, 0] == 2
+        assert camera.age(frame) >= 0
+        while camera.lost is not None:
+            time.sleep(0.001)
+        calls.append(lambda place: MadeUp([]))
+    assert camera.passed_over == 0
 
 
 def test_another_size_after_coming_back_is_scaled() -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.media.folder import ImageFiles, ImageFolder
+from masklet.media.folder import VIDEO_SUFFIXES, ImageFiles, ImageFolder, files_in, holds_videos
 
 
 def save(path: Path, value: int, size: tuple[int, int] = (4, 6)) -> None:
@@ -87,3 +87,14 @@ def test_a_list_of_pictures_keeps_its_order(tmp_path: Path) -> None:
     assert [frame.image[0, 0, 0] for frame in source] == [3, 1, 2]
     with pytest.raises(MediaError, match="the list of pictures is empty"):
         ImageFiles([])
+
+
+def test_a_folder_of_videos_is_told_from_a_video_in_pictures(tmp_path: Path) -> None:
+    assert not holds_videos(tmp_path)
+    for name in ("clip10.mp4", "clip9.MOV", ".hidden.mp4", "notes.txt"):
+        (tmp_path / name).touch()
+    assert holds_videos(tmp_path)
+    assert [path.name for path in files_in(tmp_path, VIDEO_SUFFIXES)] == ["clip9.MOV", "clip10.mp4"]
+    save(tmp_path / "shot.png", 1)
+    assert not holds_videos(tmp_path)
+    assert not holds_videos(tmp_path / "clip10.mp4")

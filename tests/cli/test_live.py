@@ -1,0 +1,120 @@
+"""`masklet live`: a file played like a camera, into files and pipes; cameras that go away; wrong usage."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from masklet.cli import live_job
+from masklet.formats.davis import read_index_png
+from masklet.media.camera import Camera, Patience
+from tests.cli.conftest import Run
+from tests.media.test_camera import MadeUp, Opener
+
+BOX = ("--box", "cup:28,4,74,50")
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_file_into_a_film_with_its_own_times(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("live", video, *BOX, "--model", weights, "--out", tmp_path / "out.mp4") == 0
+    with av.open(str(tmp_path / "out.mp4")) as film:
+        frames = list(film.decode(video=0))
+    assert 1 <= len(frames) <= 5
+    shown = capsys.readouterr()
+    followed = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+    assert shown.out == f"{followed} in {tmp_path / 'out.mp4'}; {5 - len(frames)} passed over\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"]
+
+
+def test_into_a_folder_of_masks_until_a_number_of_frames(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
+    command = ("live", video, "--point", "1:50,30", "--point", "1:150,110,0", "--model", weights)
+    assert run(*command, "--out", tmp_path / "masks", "--frames", "1") == 0
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["00000.png"]
+    assert set(np.unique(read_index_png(tmp_path / "masks/00000.png"))) <= {0, 1}
+
+
+def test_into_a_pipe(weights: Path, video: Path) -> None:
+    command = [sys.executable, "-m", "masklet.cli.main", "live", str(video), *BOX, "--model", str(weights)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([*command, "--out", "-"], capture_output=True, check=True, env=environment)
+    with av.open(io.BytesIO(done.stdout)) as container:
+        assert container.format.name == "nut"
+        assert {(frame.width, frame.height) for frame in container.decode(video=0)} == {(160, 120)}
+    assert b"in the pipe; " in done.stderr
+
+
+def test_a_camera_that_goes_away_keeps_what_is_written(
+    run: Run, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = np.full((48, 64, 3), 90, np.uint8)
+    brief = Patience(first=0.001, longest=0.002, total=0.05)
+    opener = Opener(MadeUp([picture]), MadeUp([picture]))
+
+    def open_camera(source: str, wait: float) -> Camera:
+        assert (source, wait) == ("0", 7.0)
+        return Camera(int(source), patience=brief, opener=opener)
+
+    monkeypatch.setattr(live_job, "open_camera", open_camera)
+    options = ("--box", "1:4,4,40,40", "--model", weights, "--out", tmp_path / "out.mp4")
+    assert run("live", "0", *options, "--wait", "7") == 1
+    assert len(opener.opened) > 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "masklet: camera 0 went away after frame " in told
+    assert f"in {tmp_path / 'out.mp4'}; " in told
+    with av.open(str(tmp_path / "out.mp4")) as film:
+        assert list(film.decode(video=0))
+
+
+def test_no_camera_and_no_file(run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = (*BOX, "--model", weights, "--out", tmp_path / "out.mp4")
+    assert run("live", tmp_path / "gone.mp4", *options) == 1
+    assert f"masklet: there is nothing at {tmp_path / 'gone.mp4'}" in capsys.readouterr().err
+    assert run("live", "nosuch://door", *options) == 1
+    assert "masklet: nosuch://door cannot be opened" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_box_outside_the_picture_leaves_nothing_behind(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("live", video, "--box", "1:28,4,740,50", "--model", weights, "--out", tmp_path / "out.mp4")
+    assert run(*command) == 1
+    assert "the box (28, 4, 740, 50) does not lie in the picture" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("options", "code", "said"), [
+    ([], 2, "nobody would see anything; give --serve for a page, --out FILE, or --out -"),
+    (["--out", "a.mp4"], 2, "nothing to follow; give --box OBJECT:x0,y0,x1,y1"),
+    ([*BOX, "--out", "a.json"], 1, "a.json may be any of coco, sav, ytvis; name the one that is meant"),
+    ([*BOX, "--out", "-", "--format", "coco"], 1, "a pipe cannot carry 'coco'"),
+    (["--box", "1,2,3,4", "--out", "a.mp4"], 2, "such as --box"),
+    (["--frames", "0", *BOX, "--out", "a.mp4"], 2, "--frames"),
+])  # fmt: skip
+def test_wrong_usage(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    options: list[str], code: int, said: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert run("live", "clip.mp4", *options) == code
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_source_is_never_written_over(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "clip.mp4"
+    copy.write_bytes(video.read_bytes())
+    assert run("live", copy, *BOX, "--model", weights, "--out", copy) == 1
+    assert "clip.mp4 is what is read; give another place" in capsys.readouterr().err
+    assert copy.read_bytes() == video.read_bytes()

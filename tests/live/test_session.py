@@ -1,0 +1,124 @@
+"""A live session: stepped by one thread, prompted and looked at by others."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from masklet.errors import MediaError, PromptError, SessionError
+from masklet.live.loop import follow
+from masklet.live.session import LiveSession
+from masklet.video import FrameResult
+from tests.live.conftest import Open
+
+BOX = (8, 18, 32, 42)
+
+
+def boxed(session: LiveSession) -> None:
+    session.prompt("it", lambda tracker: tracker.add_box(object="it", box=BOX))
+
+
+def test_a_prompt_shows_at_once_and_is_followed(open_scene: Open) -> None:
+    scene = open_scene()
+    assert scene.session.status().frame is None
+    scene.step()
+    assert scene.session.status().objects == ()
+    boxed(scene.session)
+    (seen,) = scene.session.status().objects
+    assert (seen.name, seen.number) == ("it", 1)
+    scene.step()
+    status = scene.session.status()
+    assert (status.frame, status.size, status.passed_over, status.lost) == (1, (60, 80), 0, None)
+    assert [item.name for item in status.objects] == ["it"]
+
+
+def test_what_a_prompt_raises_changes_nothing(open_scene: Open) -> None:
+    scene = open_scene()
+    scene.step()
+    with pytest.raises(PromptError, match="does not lie in the picture"):
+        scene.session.prompt("it", lambda tracker: tracker.add_box(object="it", box=(0, 0, 800, 10)))
+    assert scene.session.status().objects == ()
+
+
+def test_objects_go_one_by_one_or_all(open_scene: Open) -> None:
+    scene = open_scene()
+    scene.step()
+    for name in (1, "b", "c"):
+        scene.session.prompt(name, lambda tracker, name=name: tracker.add_box(object=name, box=BOX))
+    scene.session.remove("b")
+    assert [item.name for item in scene.session.status().objects] == [1, "c"]
+    with pytest.raises(SessionError, match="there is no object 'b'"):
+        scene.session.remove("b")
+    scene.session.reset()
+    assert scene.session.status().objects == ()
+    scene.step()
+    assert scene.session.status().objects == ()
+
+
+def test_those_who_look_get_newer_frames_alone(open_scene: Open) -> None:
+    scene = open_scene()
+    assert scene.session.newer(0, timeout=0.01) is None
+    scene.step()
+    found = scene.session.newer(0, timeout=5)
+    assert found is not None
+    version, result = found
+    assert result.frame == 0
+    assert scene.session.newer(version, timeout=0.01) is None
+    boxed(scene.session)
+    assert scene.session.newer(version, timeout=5) is not None
+
+
+def test_a_held_frame_waits_for_its_prompts(open_scene: Open) -> None:
+    scene = open_scene(count=2)
+    written: list[FrameResult] = []
+    scene.session.hold(True)
+    thread = threading.Thread(target=follow, args=(scene.session, written.append, lambda session: None))
+    thread.start()
+    while scene.session.status().frame is None:
+        scene.session.newer(0, timeout=0.05)
+    assert not written
+    boxed(scene.session)
+    scene.device.go.release()
+    scene.device.go.release()
+    scene.session.hold(False)
+    thread.join(20)
+    assert [(result.frame, list(result.objects)) for result in written] == [(0, ["it"]), (1, ["it"])]
+    assert scene.session.over
+
+
+def test_times_are_those_of_capturing(open_scene: Open) -> None:
+    scene = open_scene(count=3)
+    for _ in range(3):
+        scene.device.go.release()
+    written: list[FrameResult] = []
+    assert follow(scene.session, written.append, boxed) == len(written)
+    assert [result.frame for result in written] == list(range(len(written)))
+    times = [result.time for result in written]
+    assert times[0] == 0
+    assert times == sorted(times)
+    assert scene.session.camera.captured == 3
+    assert scene.session.status().passed_over == 3 - len(written)
+
+
+def test_a_limit_of_frames_or_seconds_ends_it(open_scene: Open) -> None:
+    scene = open_scene(count=9)
+    for _ in range(9):
+        scene.device.go.release()
+    assert follow(scene.session, lambda result: None, boxed, frames=1) == 1
+    still = open_scene(count=9)
+    threading.Timer(0.3, still.device.go.release).start()  # a read that is under way is waited for
+    assert follow(still.session, lambda result: None, boxed, seconds=0.2) == 1
+
+
+def test_ctrl_c_ends_it_in_good_order(open_scene: Open) -> None:
+    scene = open_scene(count=3)
+
+    def interrupted(result: FrameResult) -> None:
+        scene.device.go.release()
+        raise KeyboardInterrupt
+
+    assert follow(scene.session, interrupted, boxed) == 0
+    assert scene.session.over
+    with pytest.raises(MediaError, match="was closed"):
+        scene.session.camera.frames()
