@@ -56,14 +56,14 @@ def test_a_pipe_carries_pictures_and_their_times(format: str, pixels: str) -> No
 def test_a_reader_that_goes_away_has_its_sentence() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    pipe = io.FileIO(writing, "wb")
-    with (
-        pytest.raises(FormatError, match="the program that read the pipe has ended"),
-        into_pipe(pipe, "davis", SIZE) as sink,
-    ):
+    with io.FileIO(writing, "wb") as pipe, pytest.raises(FormatError, match="the program that read the pipe has ended"):
+        write_some(pipe)
+
+
+def write_some(pipe: io.FileIO) -> None:
+    with into_pipe(pipe, "davis", SIZE) as sink:
         for number in range(5):
             sink(result(number, number / 10))
-    pipe.close()
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,6 @@ def test_served_inside_the_block_alone(open_scene: Open) -> None:
 
 def test_a_port_that_is_taken_is_named() -> None:
     with listen(0) as taken:
-        taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(MaskletError, match=rf"port {port} of 127\.0\.0\.1 cannot be used .*; give another --port"):
             listen(port)

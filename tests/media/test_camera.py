@@ -113,29 +113,20 @@ def test_a_device_that_comes_back_is_opened_again() -> None:
 
 
 def test_a_camera_that_is_away_says_so_until_it_is_back() -> None:
-    go, back = threading.Semaphore(0), threading.Semaphore(0)
-
-    def away() -> MadeUp:
-        back.acquire()
-        return MadeUp([paced(2, go)])
-
-    opener = Opener(MadeUp([picture(1)]))
-    calls = [opener, lambda place: away()]
-    with Camera(0, opener=lambda place: calls.pop(0)(place), patience=Patience(first=0.001, total=5)) as camera:
+    back, end = threading.Semaphore(0), threading.Semaphore(0)
+    devices = iter([MadeUp([picture(1)]), MadeUp([paced(2, back), paced(3, end)])])
+    with Camera(0, opener=lambda place: next(devices), patience=Patience(first=0.001, total=5)) as camera:
         frames = iter(camera)
         next(frames)
         while camera.lost is None:
             time.sleep(0.001)
         assert camera.lost == "it gives no more pictures"
         back.release()
-        go.release()
         frame = next(frames)
         assert frame.image[0, 0, 0] == 2
+        assert camera.lost is None
         assert camera.age(frame) >= 0
-        while camera.lost is not None:
-            time.sleep(0.001)
-        calls.append(lambda place: MadeUp([]))
-    assert camera.passed_over == 0
+        end.release()
 
 
 def test_another_size_after_coming_back_is_scaled() -> None:

@@ -155,8 +155,8 @@ class Camera(FrameSource):
             except MediaError as error:
                 image, self._why = None, str(error)
             if image is not None:
-                self._keep(image)
                 self.lost = None
+                self._keep(image)
                 pause, since = self._patience.first, monotonic()
                 continue
             if device is not None:
