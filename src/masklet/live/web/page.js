@@ -108,11 +108,11 @@ function fill(name) {
     if (place.textContent !== text) place.textContent = text;
     place.hidden = !text;
   };
-  const percent = (share) => Math.round(100 * share) + " %";
+  const percent = (share) => Math.round(100 * share) + "\u00a0%";
   choice.setAttribute("aria-pressed", name === chosen);
   choice.querySelector("circle").setAttribute("fill", found ? found.color : "none");
   put(".state", found ? found.state : "point at it");
-  put(".scores", found ? `presence ${percent(found.presence)} · IoU ${percent(found.iou)}` : "");
+  put(".scores", found ? `presence\u00a0${percent(found.presence)} · IoU\u00a0${percent(found.iou)}` : "");
   put(".needs", found?.needs_prompt ? "needs a prompt: " + found.needs_prompt : "");
 }
 
