@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from masklet.checkpoints.digest import digest_of
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, Network, PromptTokens
 
 
@@ -46,6 +47,11 @@ class Model:
     def dtype(self) -> torch.dtype:
         """In which precision it computes."""
         return self.network.no_obj_ptr.dtype
+
+    @cached_property
+    def digest(self) -> str:
+        """By what the weights are known again; computed when it is first asked for."""
+        return digest_of(self.network.named_parameters())
 
     def encode_image(self, images: Tensor) -> Levels:
         """See `Network.encode_image`."""

@@ -63,7 +63,7 @@ def with_pictures(held: Project, project: Path, video: Path | None) -> Iterator[
 
     from masklet.formats.project import check_video
     from masklet.media.source import open_video
-    from masklet.video.saving import fingerprint_of, video_of
+    from masklet.video.session_file import fingerprint_of, video_of
 
     with open_video(video or video_of(held, project)) as source:
         check_video(held, fingerprint_of(source, str(video or video_of(held, project))))

@@ -1,4 +1,4 @@
-"""What everything above the network talks to: four functions on tensors and three facts about them.
+"""What everything above the network talks to: four functions on tensors and five facts about them.
 
 A loaded `Model` is the first engine. Exported networks offer the same, and predictors, trackers, the trainer and the
 evaluation do not know which they hold.
@@ -32,6 +32,10 @@ class Engine(Protocol):
     @property
     def absent_pointer(self) -> Tensor:
         """(1, C) the pointer of an object that is not in the frame."""
+
+    @property
+    def digest(self) -> str:
+        """By what its weights are known again; empty where nothing tells."""
 
     def encode_image(self, images: Tensor) -> Levels:
         """Pictures, normalised, (B, 3, S, S) -> features at three resolutions."""

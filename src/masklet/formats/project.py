@@ -52,6 +52,7 @@ class Project:
     rate         frames a second, or None
     frame_count  number of frames of the video, or None
     model        the name of the model
+    weights      by what its weights are known again, or empty
     fingerprint  by what the video is known again, or None
     attachments  further files by name, such as what a tracker remembers; not read by other programs
     """
@@ -64,6 +65,7 @@ class Project:
     rate: float | None = None
     frame_count: int | None = None
     model: str = ""
+    weights: str = ""
     fingerprint: Fingerprint | None = None
     attachments: Mapping[str, bytes] = field(default_factory=dict)
 

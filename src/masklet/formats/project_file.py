@@ -92,6 +92,7 @@ def _manifest(project: Project) -> dict[str, Any]:
             "fingerprint": asdict(project.fingerprint) if project.fingerprint else None,
         },
         "model": project.model,
+        "weights": project.weights,
         "objects": [{"name": name, "number": number} for name, number in project.indices.items()],
         "events": [dict(event) for event in project.events],
     }

@@ -76,6 +76,7 @@ def _read(members: zipfile.ZipFile, name: str) -> Project:
         rate=None if video.get("rate") is None else entry(video, "rate", float, name),
         frame_count=None if video.get("frame_count") is None else entry(video, "frame_count", int, name),
         model=entry(manifest, "model", str, name),
+        weights=entry(manifest, "weights", str, name) if "weights" in manifest else "",
         fingerprint=_fingerprint(video.get("fingerprint"), name),
         attachments={
             member.removeprefix("attachments/"): _content(members, member, name)

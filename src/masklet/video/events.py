@@ -41,12 +41,16 @@ class Locked:
 
 @dataclass(frozen=True)
 class Followed:
-    """Objects were followed from one frame to another, both included; backward if `last` is the earlier."""
+    """Objects were followed from one frame to another, both included; backward if `last` is the earlier.
+
+    `apart` tells one of the two passes of `direction="both"`.
+    """
 
     first: int
     last: int
     backward: bool
     only: ObjectId | None
+    apart: bool = False
 
 
 Event = Prompted | Cleared | Removed | Locked | Followed

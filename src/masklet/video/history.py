@@ -21,8 +21,15 @@ class Pass:
     before: Tracks
     first: int
     backward: bool
+    apart: bool
     only: ObjectId | None
     last: int | None = None
+
+    def event(self) -> Followed | None:
+        """What the log tells of it; None if it did not come to its first frame."""
+        if self.last is None:
+            return None
+        return Followed(self.first, self.last, self.backward, self.only, self.apart)
 
 
 @dataclass
@@ -48,8 +55,8 @@ class History:
     def settle(self) -> None:
         """Record the pass that is under way, as far as it came."""
         going, self.under_way = self.under_way, None
-        if going is not None and going.last is not None:
-            self.done.append((Followed(going.first, going.last, going.backward, going.only), going.before))
+        if going is not None and (event := going.event()) is not None:
+            self.done.append((event, going.before))
             self.undone.clear()
 
     def undo(self, now: Tracks) -> Step:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from masklet.nn import ModelConfig
+from masklet.video import reference, session
 from masklet.video.policies import MemoryPolicy, PublishedPolicy
 from masklet.video.recall import RecallOptions
+from masklet.video.rules import Rules
 from masklet.video.step import Moment
 
-PUBLISHED_HOLE = 8 / 256**2
+PUBLISHED_HOLE_CELLS = 8
+"""Largest hole that the reference fills, however small the low-resolution mask."""
+
+PUBLISHED_HOLE = PUBLISHED_HOLE_CELLS / 256**2
 """Largest hole that is filled as published: 8 of the 256 x 256 cells of a low-resolution mask."""
 
 
@@ -23,18 +28,46 @@ class TrackingOptions:
             of the mask. 0 fills none.
         non_overlapping: Whether each pixel is given to the surest object alone.
         binarise_prompted: Whether the mask of a prompted frame is remembered as a binary one.
+        soft_pointers: Whether the pointer of an object that may be absent is a mixture, by its presence. No published
+            model wants it.
+        reference_behaviour: Whether the reference is followed to the letter, with what people would call its accidents,
+            for tests of parity; docs/tracking.md lists them.
     """
 
     policy: MemoryPolicy | None = None
     fill_holes: int | None = None
     non_overlapping: bool = False
     binarise_prompted: bool = True
+    soft_pointers: bool = False
+    reference_behaviour: bool = False
 
-    def policy_for(self, config: ModelConfig) -> MemoryPolicy:
-        """The policy, the published one with as many slots as the model has if none was given."""
-        return self.policy or PublishedPolicy(RecallOptions(slots=config.memory_frames))
+    @property
+    def rules(self) -> Rules:
+        """What a session makes of events."""
+        return reference if self.reference_behaviour else session
+
+    def policy_for(self, config: ModelConfig, frame_count: int | None = None) -> MemoryPolicy:
+        """The policy, the published one with as many slots as the model has if none was given.
+
+        Following the reference, its pointers are bounded by the number of frames, by which their ages are told.
+        """
+        policy = self.policy or PublishedPolicy(RecallOptions(slots=config.memory_frames))
+        if self.reference_behaviour and frame_count is not None and isinstance(policy, PublishedPolicy):
+            pointers = min(policy.options.pointers, frame_count)
+            return replace(policy, options=replace(policy.options, pointers=pointers))
+        return policy
 
     def moment(self, frame: int, size: tuple[int, int], config: ModelConfig, *, backward: bool = False) -> Moment:
         """How a frame is to be taken."""
-        hole = int(PUBLISHED_HOLE * config.mask_size**2) if self.fill_holes is None else self.fill_holes
-        return Moment(frame, size, backward, fill_holes=hole, binarise_prompted=self.binarise_prompted)
+        return Moment(
+            frame,
+            size,
+            backward,
+            fill_holes=self._largest_hole(config) if self.fill_holes is None else self.fill_holes,
+            binarise_prompted=self.binarise_prompted,
+            soft_pointers=self.soft_pointers,
+            literal=self.reference_behaviour,
+        )
+
+    def _largest_hole(self, config: ModelConfig) -> int:
+        return PUBLISHED_HOLE_CELLS if self.reference_behaviour else int(PUBLISHED_HOLE * config.mask_size**2)

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from masklet.errors import MediaError, SessionError
 from masklet.video.state import ObjectId
 
+Direction = Literal["forward", "backward", "both"]
+"""Which way a video is followed."""
+
 
 @dataclass(frozen=True)
 class Range:
-    """Frames to follow, and in which direction; `stop` is left out, None is the end of the video."""
+    """Frames to follow, and in which direction.
+
+    Attributes:
+        first: The first frame.
+        stop: The first frame that is left out; None is the end of the video.
+        backward: Whether it goes towards the video's beginning.
+        apart: Whether it is one of two passes that are kept apart and then joined; see `masklet.video.meeting`.
+    """
 
     first: int
     stop: int | None
     backward: bool
+    apart: bool = False
 
     @property
     def end(self) -> int | None:
@@ -32,6 +44,12 @@ class Range:
             raise SessionError(
                 f"stop is {self.stop} and following goes {where} from frame {self.first}; give a stop {side} it"
             )
+
+
+def checked_direction(direction: str) -> None:
+    """Raise `SessionError` for a direction that is none."""
+    if direction not in get_args(Direction):
+        raise SessionError(f"direction is {direction!r}; give 'forward', 'backward' or 'both'")
 
 
 def checked_frame(frame: int) -> int:

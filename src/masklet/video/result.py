@@ -137,17 +137,30 @@ class FrameResult:
         return Image.fromarray(draw_overlay(self.image, masks, labels=names))
 
 
-def frame_result(picture: Frame, tracks: Mapping[ObjectId, ObjectTrack], non_overlapping: bool) -> FrameResult:
-    """What the user sees of a frame: every object of which something is known there."""
+def frame_result(
+    picture: Frame, tracks: Mapping[ObjectId, ObjectTrack], side: int, non_overlapping: bool
+) -> FrameResult:
+    """What the user sees of a frame: every object of which something is known there. `side` is that of the model's
+    low-resolution logits."""
     height, width = picture.image.shape[:2]
-    objects = object_results(tracks, picture.index, (height, width), non_overlapping)
+    objects = object_results(tracks, picture.index, (height, width), side, non_overlapping)
     return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(tracks)))
 
 
 def object_results(
+    tracks: Mapping[ObjectId, ObjectTrack], frame: int, size: tuple[int, int], side: int, non_overlapping: bool
+) -> dict[ObjectId, ObjectResult]:
+    """What is known of each object in a frame; where only the mask of a reopened session is known, that."""
+    found = entry_results(tracks, frame, size, non_overlapping)
+    masks = {name: track.saved[frame] for name, track in tracks.items() if frame in track.saved and name not in found}
+    saved = {name: saved_result(mask, size, side) for name, mask in masks.items()}
+    return {name: found.get(name) or saved[name] for name in tracks if name in found or name in saved}
+
+
+def entry_results(
     tracks: Mapping[ObjectId, ObjectTrack], frame: int, size: tuple[int, int], non_overlapping: bool
 ) -> dict[ObjectId, ObjectResult]:
-    """What is known of each object in a frame."""
+    """What the tracker found of each object in a frame."""
     known = {name: track.entry(frame) for name, track in tracks.items()}
     entries = {name: entry for name, entry in known.items() if entry is not None}
     logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}

@@ -1,13 +1,10 @@
-"""Sessions in project files: what was done, what was found, and what the next frames would recall."""
+"""What a project file keeps of a session beside masks: what was done, and what the next frames would recall."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,10 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from masklet.errors import FormatError, PromptError
-from masklet.formats.base import Fingerprint
-from masklet.formats.project import Project
 from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
-from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
 from masklet.video.session import Tracks
@@ -30,9 +24,6 @@ ENTRIES = "entries.safetensors"
 
 PARTS = ("memory", "pointer", "logits")
 """The tensors of an entry."""
-
-HEAD = 1 << 20
-"""Bytes at the beginning and the end of a video's file by which it is known again."""
 
 _EVENTS: dict[str, type[Cleared | Removed | Locked | Followed]] = {
     "clear": Cleared,
@@ -51,7 +42,10 @@ def event_to_json(event: Event) -> dict[str, Any]:
             said = {"mask": encode_rle(prompt.mask).to_json()}
         return {"event": "prompt", "frame": event.frame, "object": event.object, **said}
     kinds = {kind: name for name, kind in _EVENTS.items()}
-    return {"event": kinds[type(event)], **asdict(event)}
+    values = asdict(event)
+    if not values.get("apart", True):
+        del values["apart"]  # as in files of the first versions
+    return {"event": kinds[type(event)], **values}
 
 
 def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
@@ -79,11 +73,12 @@ Recalled = tuple[ObjectId, Literal["prompted", "tracked"], MemoryEntry]
 
 
 def entries_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> Iterator[Recalled]:
-    """All that a person answers for, and a window around the places where passes ended, from which they go on."""
+    """All that a person answers for, with what was tracked beneath it, and a window around the places where passes
+    ended, from which they go on."""
     ends = {event.last for event in events if isinstance(event, Followed)}
     for name, track in tracks.items():
         yield from ((name, "prompted", entry) for entry in track.prompted.values())
-        near = [f for f in track.tracked if any(abs(f - end) <= window for end in ends)]
+        near = [f for f in track.tracked if f in track.prompted or any(abs(f - end) <= window for end in ends)]
         yield from ((name, "tracked", track.tracked[f]) for f in near)
 
 
@@ -113,37 +108,3 @@ def unpack_entries(data: bytes, device: torch.device) -> Iterator[Recalled]:
             yield name, kind, MemoryEntry(frame, memory, pointer, logits, iou, presence, attended, backward)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FormatError(f"what the project remembers is damaged: {error}; give another copy of the file") from error
-
-
-def path_from(video: str, project: str | os.PathLike[str]) -> str:
-    """How a project file tells where its video lies: beginning at its own folder. An empty text stays one."""
-    if not video or "://" in video:
-        return ""
-    return Path(os.path.relpath(Path(video).absolute(), Path(project).absolute().parent)).as_posix()
-
-
-def video_of(project: Project, path: str | os.PathLike[str]) -> Path:
-    """Where the video of a project file lies. Raises `FormatError` if it is not told, or is no file here."""
-    name = Path(path).name
-    if not project.video:
-        raise FormatError(f"{name} does not tell where its video lies; give the video too")
-    video = Path(path).absolute().parent / project.video
-    if "://" in project.video or not video.exists():
-        raise FormatError(f"{name} tells of a video at {project.video}, where there is none; give the video too")
-    return video
-
-
-def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
-    """By what a video is known again: its size, its length, and the head and tail of its file or the names of its
-    pictures."""
-    digest = hashlib.sha256()
-    file = Path(path) if path else None
-    if file is not None and file.is_dir():
-        for picture in sorted(file.iterdir()):
-            digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
-    elif file is not None and file.is_file():
-        with file.open("rb") as data:
-            digest.update(data.read(HEAD))
-            data.seek(max(0, file.stat().st_size - HEAD))
-            digest.update(data.read(HEAD))
-    return Fingerprint(source.size, source.frame_count, digest.hexdigest())

@@ -1,16 +1,25 @@
-"""A session's state, and what each event makes of it: pure functions, so that keeping the old state is undo."""
+"""A session's state, and what each event makes of it: pure functions, so that keeping the old state is undo.
+
+These are masklet's own rules. `reference.py` has those of the reference; `rules.py` says what both have.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from masklet.errors import SessionError
 from masklet.prompts import Prompt
-from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
+from masklet.video.ranges import Direction, Range
+from masklet.video.state import Entries, MemoryEntry, ObjectId, ObjectTrack
 
 Tracks = Mapping[ObjectId, ObjectTrack]
 """The state of a session: what is known of each object, in the order in which they were added."""
+
+
+def begun(tracked: Entries) -> ObjectTrack:
+    """An object of which nothing is known yet; `tracked` is where its entries go."""
+    return ObjectTrack(tracked)
 
 
 def asking(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
@@ -18,27 +27,66 @@ def asking(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
     return replace(track, prompts={**track.prompts, frame: prompt})
 
 
-def answered(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
-    """The object with the answer to a prompt, which conditions all other frames: a correction always counts."""
-    prompted = {f: known for f, known in track.prompted.items() if f != entry.frame}
-    return replace(track, prompted={**prompted, entry.frame: entry}, tracked=track.tracked.without(entry.frame))
+def answered(track: ObjectTrack, prompt: Prompt, entry: MemoryEntry) -> ObjectTrack:
+    """The object with a prompt and its answer, which conditions all other frames: a correction always counts."""
+    return approved(asking(track, entry.frame, prompt), entry)
 
 
-def followed(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
+def approved(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
+    """The object with an entry that a person answers for. What was tracked on its frame stays beneath it."""
+    others = {f: known for f, known in track.prompted.items() if f != entry.frame}
+    return replace(track, prompted={**others, entry.frame: entry})
+
+
+def settled(tracks: Tracks) -> Tracks:
+    """The state when a pass begins: as it is. Answers count as soon as they are there."""
+    return tracks
+
+
+def passes(
+    tracks: Tracks, start: int | None, stop: int | None, direction: Direction, only: ObjectId | None
+) -> Sequence[Range]:
+    """The passes that `VideoTracker.propagate` makes.
+
+    Raises `SessionError` if nothing is prompted, or `stop` lies on the wrong side of `start`.
+    """
+    prompted = prompted_frames(tracks, only)
+    apart = direction == "both"
+    forward = Range(min(prompted) if start is None else start, stop, backward=False, apart=apart)
+    backward = Range(max(prompted) if start is None else start, None if apart else stop, backward=True, apart=apart)
+    chosen = {"forward": (forward,), "backward": (backward,), "both": (backward, forward)}[direction]
+    for span in chosen:
+        span.check()
+    return chosen
+
+
+def followed(
+    tracks: Tracks,
+    found: Mapping[ObjectId, MemoryEntry],
+    frame: int,
+    *,
+    backward: bool = False,
+    only: ObjectId | None = None,
+) -> Tracks:
+    """With what the tracker found of objects in a frame."""
+    return {**tracks, **{name: tracked(tracks[name], entry) for name, entry in found.items()}}
+
+
+def tracked(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
     """The object with one more frame that the tracker found."""
     return replace(track, tracked=track.tracked.adding(entry))
 
 
 def cleared(tracks: Tracks, frame: int, name: ObjectId) -> Tracks:
-    """Without the prompt on a frame, and without what came of it there. An object whose last prompt goes is not
-    followed any more: what was found of it goes too."""
+    """Without the prompt on a frame, and without what came of it there: what was tracked there before comes back. An
+    object whose last prompt goes is not followed any more: what was found of it goes too."""
     track = known_track(tracks, name)
     if frame not in track.prompted:
-        where = ", ".join(str(f) for f in sorted(track.prompted)) or "none"
-        raise SessionError(f"object {name!r} has no prompt on frame {frame}; its prompted frames are: {where}")
+        raise no_prompt(name, frame, track.prompted)
     prompts = {f: prompt for f, prompt in track.prompts.items() if f != frame}
     prompted = {f: entry for f, entry in track.prompted.items() if f != frame}
-    left = replace(track, prompts=prompts, prompted=prompted)
+    saved = {f: mask for f, mask in track.saved.items() if f != frame}
+    left = replace(track, prompts=prompts, prompted=prompted, saved=saved)
     return {**tracks, name: left if prompted else replace(left, tracked=track.tracked.nothing(), saved={})}
 
 
@@ -54,7 +102,7 @@ def locked(tracks: Tracks, frame: int) -> Tracks:
     if not any(entries.values()):
         raise SessionError(f"nothing is known of frame {frame}; propagate over it before it is locked")
     return {
-        name: answered(track, entry) if (entry := entries[name]) is not None else track
+        name: approved(track, entry) if (entry := entries[name]) is not None else track
         for name, track in tracks.items()
     }
 
@@ -65,6 +113,26 @@ def known_track(tracks: Tracks, name: ObjectId) -> ObjectTrack:
         known = ", ".join(repr(other) for other in tracks) or "none yet"
         raise SessionError(f"there is no object {name!r}; known objects: {known}")
     return tracks[name]
+
+
+def no_prompt(name: ObjectId, frame: int, prompted: Mapping[int, object]) -> SessionError:
+    """The error for clearing a frame without a prompt."""
+    where = ", ".join(str(f) for f in sorted(prompted)) or "none"
+    return SessionError(f"object {name!r} has no prompt on frame {frame}; its prompted frames are: {where}")
+
+
+def prompted_frames(tracks: Tracks, only: ObjectId | None) -> list[int]:
+    """Frames on which the objects to follow are prompted. Raises `SessionError` if there are none."""
+    chosen = tracks if only is None else {only: known_track(tracks, only)}
+    frames = [frame for track in chosen.values() for frame in track.prompted]
+    if not frames:
+        raise SessionError("no object is prompted; call add_points, add_box or add_mask before propagate")
+    return frames
+
+
+def known_frames(tracks: Tracks) -> list[int]:
+    """Frames of which something is known, in their order."""
+    return sorted({f for t in tracks.values() for f in (*t.prompts, *t.prompted, *t.tracked, *t.saved)})
 
 
 def to_follow(tracks: Tracks, frame: int, *, backward: bool = False, only: ObjectId | None = None) -> Tracks:

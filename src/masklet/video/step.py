@@ -45,6 +45,9 @@ class Moment:
         backward: Whether the video is followed towards its beginning.
         fill_holes: Holes of at most this many cells are filled.
         binarise_prompted: Whether the mask of a prompted frame is remembered as a binary one.
+        soft_pointers: Whether a pointer is that of an absent object by the share in which the object is absent.
+        literal: Whether accidents of the reference happen too: a corrected frame attends its own memory, and a given
+            mask has the pointer of an absent object where the network doubts it.
     """
 
     frame: int
@@ -52,6 +55,8 @@ class Moment:
     backward: bool = False
     fill_holes: int = 0
     binarise_prompted: bool = True
+    soft_pointers: bool = False
+    literal: bool = False
 
 
 def step(
@@ -98,7 +103,7 @@ def recalled(track: ObjectTrack, at: Moment, policy: MemoryPolicy) -> Recall:
     known = track.entry(at.frame)
     if known is None or not known.attended:
         return Recall()
-    others = {f: entry for f, entry in track.prompted.items() if f != at.frame}
+    others = {f: entry for f, entry in track.prompted.items() if at.literal or f != at.frame}
     return policy.recall(replace(track, prompted=others), at.frame, backward=known.backward)
 
 
@@ -119,7 +124,7 @@ def decode(
     each = torch.arange(len(tracks), device=engine.device)
     present = decoded.presence > 0
     logits = torch.where(present[:, None, None], decoded.logits[each, choice.masks].float(), ABSENT_LOGIT)
-    pointers = torch.where(present[:, None], decoded.pointers[each, choice.pointers], engine.absent_pointer)
+    pointers = by_presence(decoded.pointers[each, choice.pointers], engine.absent_pointer, decoded.presence, at)
     prompted = torch.tensor([prompt is not None for prompt in prompts], device=engine.device)
     filled = fill_holes(logits, at.fill_holes)
     # Filled masks are remembered on prompted frames only, as published.
@@ -156,7 +161,10 @@ def take_masks(engine: Engine, levels: Levels, prompts: Sequence[Prompt], at: Mo
     decoded = engine.decode_masks(levels.stride16, levels, tokens)
     given = masks.flatten(1).any(dim=1)
     presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
-    pointers = torch.where((given & (decoded.presence > 0))[:, None], decoded.pointers[:, 0], engine.absent_pointer)
+    pointers = decoded.pointers[:, 0]
+    if at.literal:
+        pointers = by_presence(pointers, engine.absent_pointer, decoded.presence, at)
+    pointers = torch.where(given[:, None], pointers, engine.absent_pointer)
     full = masks.float() * (2 * GIVEN_LOGIT) - GIVEN_LOGIT
     mask_size = engine.config.mask_size
     logits = F.interpolate(full, size=(mask_size, mask_size), mode="bilinear", antialias=True)[:, 0]
@@ -166,6 +174,14 @@ def take_masks(engine: Engine, levels: Levels, prompts: Sequence[Prompt], at: Mo
         MemoryEntry(at.frame, memories[n], pointers[n], logits[n], 1.0, presence[n].item(), attended=False)
         for n in range(len(prompts))
     ]
+
+
+def by_presence(pointers: Tensor, absent: Tensor, presence: Tensor, at: Moment) -> Tensor:
+    """Pointers (N, C), or that of an absent object where presence (N,) says so, or a share of both."""
+    if not at.soft_pointers:
+        return torch.where(presence[:, None] > 0, pointers, absent)
+    share = presence.sigmoid()[:, None].to(pointers.dtype)
+    return share * pointers + (1 - share) * absent
 
 
 def as_tokens(

@@ -35,16 +35,14 @@ class Place:
 class EntryStore:
     """Entries on disk, the newest also in memory.
 
-    Args:
-        device: Where tensors are wanted.
-
     Attributes:
+        device: Where tensors are wanted.
         recent: How many entries stay in memory.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.recent = 32
-        self._device = device
+        self.device = device
         self._file = tempfile.TemporaryFile(prefix="masklet-")  # noqa: SIM115, it lives as long as the store
         self._end = 0
         self._shapes: tuple[torch.Size, torch.Size, torch.Size] | None = None
@@ -99,7 +97,7 @@ class EntryStore:
     def _tensor(self, data: bytes, dtype: type[np.generic], which: int) -> Tensor:
         assert self._shapes is not None, "nothing was put into this store"
         array = np.frombuffer(data, dtype).reshape(self._shapes[which]).copy()
-        return torch.from_numpy(array).to(self._device)
+        return torch.from_numpy(array).to(self.device)
 
 
 class RecentEntries(Entries):

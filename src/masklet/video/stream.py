@@ -21,7 +21,7 @@ from masklet.video.frames import frame_tensor
 from masklet.video.options import TrackingOptions
 from masklet.video.ranges import checked_object
 from masklet.video.result import FrameResult, frame_result
-from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
+from masklet.video.state import MemoryEntry, ObjectId
 from masklet.video.step import step
 from masklet.video.store import RecentEntries
 
@@ -46,6 +46,7 @@ class StreamTracker:
 
     Raises:
         CheckpointError: The model cannot be loaded.
+        SessionError: The options ask for `reference_behaviour`, which depends on a video's length.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class StreamTracker:
     ) -> None:
         self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
         self.options = options or TrackingOptions()
+        if self.options.reference_behaviour:
+            raise SessionError("reference_behaviour depends on a video's length; use VideoTracker for it")
         self.policy = self.options.policy_for(self.engine.config)
         self.tracks: session.Tracks = {}
         self._clock = clock
@@ -79,8 +82,7 @@ class StreamTracker:
         self._levels = None
         moving = session.to_follow(self.tracks, self._frame.index)
         if moving:
-            for name, entry in self._step(moving).items():
-                self.tracks = {**self.tracks, name: session.followed(moving[name], entry)}
+            self.tracks = session.followed(self.tracks, self._step(moving), self._frame.index)
         return self._result()
 
     def add_points(self, *, object: ObjectId, points: ArrayLike, labels: ArrayLike | None = None) -> FrameResult:
@@ -122,9 +124,10 @@ class StreamTracker:
     @torch.inference_mode()
     def _prompt(self, name: ObjectId, new: Prompt) -> FrameResult:
         frame, name = self._newest().index, checked_object(name)
-        track = self.tracks.get(name) or ObjectTrack(RecentEntries(self.policy.window))
-        asked = session.asking(track, frame, merge_prompts(track.prompts.get(frame), new))
-        self.tracks = {**self.tracks, name: session.answered(asked, self._step({name: asked})[name])}
+        track = self.tracks.get(name) or session.begun(RecentEntries(self.policy.window))
+        prompt = merge_prompts(track.prompts.get(frame), new)
+        entry = self._step({name: session.asking(track, frame, prompt)})[name]
+        self.tracks = {**self.tracks, name: session.answered(track, prompt, entry)}
         return self._result()
 
     def _step(self, tracks: session.Tracks) -> dict[ObjectId, MemoryEntry]:
@@ -144,4 +147,4 @@ class StreamTracker:
         return height, width
 
     def _result(self) -> FrameResult:
-        return frame_result(self._newest(), self.tracks, self.options.non_overlapping)
+        return frame_result(self._newest(), self.tracks, self.engine.config.mask_size, self.options.non_overlapping)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from numpy.typing import ArrayLike
@@ -14,21 +14,22 @@ from numpy.typing import ArrayLike
 from masklet.checkpoints import load_model
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
-from masklet.formats.base import PlainFrame
-from masklet.formats.project import Project, check_video, project_frame
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project
-from masklet.formats.registry import format_of, writer
+from masklet.formats.registry import find_format, format_of
+from masklet.formats.writer import Writer
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import saving, session
+from masklet.video import meeting, session, session_file
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
 from masklet.video.history import History, Pass
 from masklet.video.options import TrackingOptions
 from masklet.video.playhead import Playhead
-from masklet.video.ranges import Range, checked_frame, checked_object
-from masklet.video.result import FrameResult, ObjectResult, numbered, object_results, saved_result
-from masklet.video.state import ObjectId, ObjectTrack
+from masklet.video.ranges import Direction, Range, checked_direction, checked_frame, checked_object
+from masklet.video.result import FrameResult, frame_result
+from masklet.video.rules import Rules
+from masklet.video.session_file import Reopened
+from masklet.video.state import ObjectId
 from masklet.video.step import Moment, step
 from masklet.video.store import EntryStore, StoredEntries
 
@@ -72,12 +73,12 @@ class VideoTracker:
         self.path = str(video) if isinstance(video, str | PathLike) else ""
         self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
         self.options = options or TrackingOptions()
-        self.policy = self.options.policy_for(self.engine.config)
+        self.policy = self.options.policy_for(self.engine.config, self._frame_count())
         self.tracks: session.Tracks = {}
+        self.times: dict[int, float] = {}
         self._store = EntryStore(self.engine.device)
         self._history = History()
         self._playhead = Playhead(self.source, self.engine)
-        self._times: dict[int, float] = {}
         self._closed = False
 
     @property
@@ -135,7 +136,7 @@ class VideoTracker:
         start: int | None = None,
         stop: int | None = None,
         *,
-        direction: Literal["forward", "backward", "both"] = "forward",
+        direction: Direction = "forward",
         only: ObjectId | None = None,
         stop_when_unsure: bool = False,
     ) -> Iterator[FrameResult]:
@@ -146,7 +147,8 @@ class VideoTracker:
             stop: First frame that is left out; if not given, all are followed to the video's end, backward to its
                 beginning. With "both" it bounds the forward pass.
             direction: "both" goes backward first, then forward: from `start`, or, if it is not given, backward from
-                the latest prompt and forward from the earliest, so that frames between come twice.
+                the latest prompt and forward from the earliest. Frames between come twice: first as the backward pass
+                found them, then with the better of both answers, which stays.
             only: Follow this object alone; the others stay as they are.
             stop_when_unsure: End with the first frame on which an object needs a prompt.
 
@@ -158,24 +160,11 @@ class VideoTracker:
             SessionError: No object was prompted, `only` is unknown, or `stop` lies on the wrong side of `start`.
             MediaError: The video has no such frame.
         """
-        if direction not in ("forward", "backward", "both"):
-            raise SessionError(f"direction is {direction!r}; give 'forward', 'backward' or 'both'")
         self._check_open()
-        chosen = self.tracks if only is None else {only: session.known_track(self.tracks, only)}
-        prompted = [f for track in chosen.values() for f in track.prompted]
-        if not prompted:
-            raise SessionError("no object is prompted; call add_points, add_box or add_mask before propagate")
-        earliest = min(prompted) if start is None else checked_frame(start)
-        latest = max(prompted) if start is None else checked_frame(start)
-        forward, backward = Range(earliest, stop, backward=False), Range(latest, stop, backward=True)
-        passes = {
-            "forward": (forward,),
-            "backward": (backward,),
-            "both": (replace(backward, stop=None), forward),
-        }
-        for span in passes[direction]:
-            span.check()
-        return self._follow_all(passes[direction], only, stop_when_unsure)
+        checked_direction(direction)
+        start = None if start is None else checked_frame(start)
+        passes = self._rules.passes(self.tracks, start, stop, direction, only)
+        return self._follow_all(passes, only, stop_when_unsure)
 
     def result(self, frame: int) -> FrameResult:
         """What is known of a frame now. Objects of which nothing is known there are left out.
@@ -188,15 +177,16 @@ class VideoTracker:
 
     def known_frames(self) -> list[int]:
         """Frames of which something is known, in their order."""
-        return sorted({f for track in self.tracks.values() for f in (*track.prompted, *track.tracked, *track.saved)})
+        return session.known_frames(self.tracks)
 
     def clear(self, frame: int, object: ObjectId) -> None:
-        """Take back the prompts on an object in a frame. What was followed elsewhere stays until the next pass.
+        """Take back the prompts on an object in a frame. What was tracked there before comes back, if it is known; what
+        was followed elsewhere stays until the next pass. With its last prompt goes all that was found of an object.
 
         Raises:
             SessionError: There is no such object, or no prompt of it on the frame.
         """
-        self._record(Cleared(frame, object), session.cleared(self.tracks, frame, object))
+        self._record(Cleared(frame, object), self._rules.cleared(self.tracks, frame, object))
 
     def remove(self, object: ObjectId) -> None:
         """Remove an object with all that is known of it.
@@ -247,9 +237,9 @@ class VideoTracker:
                     self.remove(name)
                 case Locked(frame):
                     self.lock(frame)
-                case Followed(first, last, backward, only):
+                case Followed(first, last, backward, only, apart):
                     stop = last - 1 if backward else last + 1
-                    for _ in self._follow(Range(first, stop, backward), only):
+                    for _ in self._follow(Range(first, stop, backward, apart), only):
                         pass
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -260,21 +250,7 @@ class VideoTracker:
         Raises:
             FormatError: The file cannot be written.
         """
-        events = self.events
-        recalled = saving.entries_to_recall(self.tracks, events, self.policy.window)
-        project = Project(
-            size=self.size,
-            indices=numbered(list(self.tracks)),
-            frames={frame: project_frame(result) for frame, result in self._known_results()},
-            events=[saving.event_to_json(event) for event in events],
-            video=saving.path_from(self.path, path),
-            rate=self.source.rate,
-            frame_count=self.source.frame_count,
-            model=self.engine.config.name,
-            fingerprint=saving.fingerprint_of(self.source, self.path),
-            attachments={saving.ENTRIES: saving.pack_entries(recalled)},
-        )
-        write_project(path, project)
+        write_project(path, session_file.to_project(self, path))
 
     @classmethod
     def open(
@@ -285,8 +261,9 @@ class VideoTracker:
         *,
         device: str | torch.device | None = None,
         options: TrackingOptions | None = None,
+        other_weights: bool = False,
     ) -> Self:
-        """A session from a project file. Nothing is computed again.
+        """A session from a project file. Nothing is computed again, but with `reference_behaviour` everything.
 
         Args:
             path: What `save` wrote.
@@ -294,22 +271,24 @@ class VideoTracker:
             model: The model, if it is not known by its name.
             device: Where to run.
             options: How to track.
+            other_weights: Whether the model may have other weights than that of the session. What was found stays as it
+                is, and what is remembered too.
 
         Raises:
             FormatError: The file cannot be read, or was made from another video.
             MediaError: The video cannot be read.
-            CheckpointError: The model cannot be loaded.
+            CheckpointError: The model cannot be loaded, or has other weights.
         """
         project = read_project(path)
         tracker = cls(
-            saving.video_of(project, path) if video is None else video,
+            session_file.video_of(project, path) if video is None else video,
             project.model if model is None else model,
             device=device,
             options=options,
         )
         try:
-            check_video(project, saving.fingerprint_of(tracker.source, tracker.path))
-            tracker._restore(project)
+            session_file.check(project, tracker, other_weights=other_weights)
+            tracker._take_up(session_file.from_project(project, tracker._store))
         except BaseException:
             tracker.close()
             raise
@@ -326,15 +305,14 @@ class VideoTracker:
             FormatError: Unknown format, or a path that cannot be written.
         """
         name = format or format_of(path).name
-        facts: dict[str, Any] = {"size": self.size, "rate": self.source.rate, "frame_count": self.source.frame_count}
-        with writer(name, path, video=self.path, model=self.engine.config.name, **facts) as sink:
+        with Writer(find_format(name).open, Path(path), session_file.facts(self)) as sink:
             for frame in self.known_frames():
                 sink.write(self.result(frame))
 
     def close(self) -> None:
         """Give back the video and all memories."""
         self.tracks = {}
-        self._times = {}
+        self.times = {}
         self._closed = True
         self._history.clear()
         self._store.close()
@@ -348,6 +326,16 @@ class VideoTracker:
     ) -> None:
         self.close()
 
+    @property
+    def _rules(self) -> Rules:
+        return self.options.rules
+
+    def _frame_count(self) -> int | None:
+        """The number of frames, counted where the rules depend on it."""
+        if self.source.frame_count_exact or not self.options.reference_behaviour:
+            return self.source.frame_count
+        return sum(1 for _ in self.source.frames())
+
     def _computed(self, events: list[Event]) -> session.Tracks:
         """What events make of nothing: for what was done before the session was saved."""
         history, self._history = self._history, History()
@@ -356,40 +344,15 @@ class VideoTracker:
         self._history = history
         return self.tracks
 
-    def _restore(self, project: Project) -> None:
-        """Take over a project: its events, what is recalled, and the masks of all other frames as they are."""
-        tracks: dict[ObjectId, ObjectTrack] = {
-            name: ObjectTrack(StoredEntries(self._store)) for name in project.indices
-        }
-        for name, kind, entry in saving.unpack_entries(
-            project.attachments.get(saving.ENTRIES, b""), self.engine.device
-        ):
-            keep = session.answered if kind == "prompted" else session.followed
-            tracks[name] = keep(tracks[name], entry)
-        events = [saving.event_from_json(record, self.size) for record in project.events]
-        for name, track in tracks.items():
-            said = {e.frame: e.prompt for e in events if isinstance(e, Prompted) and e.object == name}
-            prompts = {frame: prompt for frame, prompt in said.items() if frame in track.prompted}
-            saved = {f: found.objects[name] for f, found in project.frames.items() if name in found.objects}
-            tracks[name] = replace(track, prompts=prompts, saved=saved)
-        self.tracks = tracks
-        self._store.recent = 2 * self.policy.window * max(len(tracks), 1)
-        self._history = History(done=[(event, None) for event in events])
-        self._times = {frame: found.time for frame, found in project.frames.items()}
-
-    def _known_results(self) -> Iterator[tuple[int, PlainFrame]]:
-        """What is known of each frame, without pictures."""
-        for frame in self.known_frames():
-            objects = self._objects(frame)
-            yield frame, PlainFrame(frame, self._times.get(frame, 0.0), self.size, objects, numbered(list(self.tracks)))
-
-    def _objects(self, frame: int) -> dict[ObjectId, ObjectResult]:
-        """Results of a frame; where only the mask of a reopened project is known, that."""
-        found = object_results(self.tracks, frame, self.size, self.options.non_overlapping)
-        side = self.engine.config.mask_size
-        saved = {name: track.saved[frame] for name, track in self.tracks.items() if frame in track.saved}
-        masks = {name: saved_result(mask, self.size, side) for name, mask in saved.items()}
-        return {name: found.get(name) or masks[name] for name in self.tracks if name in found or name in masks}
+    def _take_up(self, reopened: Reopened) -> None:
+        """Go on with a session from a file."""
+        self.times = dict(reopened.times)
+        if self.options.reference_behaviour:
+            self.replay(reopened.events)  # the file does not tell what the reference's rules need
+            return
+        self.tracks = reopened.tracks
+        self._store.recent = 2 * self.policy.window * max(len(self.tracks), 1)
+        self._history = History(done=[(event, None) for event in reopened.events])
 
     def _record(self, event: Event, after: session.Tracks) -> None:
         self._check_open()
@@ -409,9 +372,10 @@ class VideoTracker:
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
         picture = self._playhead.seek(frame)
-        track = session.asking(self.tracks.get(name) or ObjectTrack(StoredEntries(self._store)), frame, prompt)
-        entry = step(self.engine, self._playhead.levels(), {name: track}, self._moment(frame), self.policy)[name]
-        self._record(Prompted(frame, name, prompt), {**self.tracks, name: session.answered(track, entry)})
+        track = self.tracks.get(name) or self._rules.begun(StoredEntries(self._store))
+        asked = {name: self._rules.asking(track, frame, prompt)}
+        entry = step(self.engine, self._playhead.levels(), asked, self._moment(frame), self.policy)[name]
+        self._record(Prompted(frame, name, prompt), {**self.tracks, name: self._rules.answered(track, prompt, entry)})
         self._store.recent = 2 * self.policy.window * len(self.tracks)
         return self._result(picture)
 
@@ -432,8 +396,9 @@ class VideoTracker:
         try:
             while frame != span.end and (picture := self._playhead.look(frame)) is not None:
                 if mine is None or self._history.under_way is not mine:
-                    mine = self._history.begin(Pass(self.tracks, frame, span.backward, only))
-                self._follow_into(picture, span.backward, only)
+                    mine = self._history.begin(Pass(self.tracks, frame, span.backward, span.apart, only))
+                    self.tracks = self._rules.settled(self.tracks)
+                self._follow_into(frame, span, only)
                 mine.last = frame
                 yield self._result(picture)
                 frame += -1 if span.backward else 1
@@ -442,19 +407,20 @@ class VideoTracker:
                 self._history.settle()
 
     @torch.inference_mode()
-    def _follow_into(self, picture: Frame, backward: bool, only: ObjectId | None) -> None:
-        frame = picture.index
-        moving = session.to_follow(self.tracks, frame, backward=backward, only=only)
-        if not moving:
-            return
-        entries = step(self.engine, self._playhead.levels(), moving, self._moment(frame, backward), self.policy)
-        kept = {name: session.followed(moving[name], entry) for name, entry in entries.items()}
-        self.tracks = {**self.tracks, **kept}
+    def _follow_into(self, frame: int, span: Range, only: ObjectId | None) -> None:
+        moving = self._rules.to_follow(self.tracks, frame, backward=span.backward, only=only)
+        if span.apart:
+            moving = {name: meeting.one_way(track, backward=span.backward) for name, track in moving.items()}
+        moment = self._moment(frame, span.backward)
+        found = step(self.engine, self._playhead.levels(), moving, moment, self.policy) if moving else {}
+        if span.apart:
+            self.tracks = meeting.joined(self.tracks, found)
+        else:
+            self.tracks = self._rules.followed(self.tracks, found, frame, backward=span.backward, only=only)
 
     def _moment(self, frame: int, backward: bool = False) -> Moment:
         return self.options.moment(frame, self.size, self.engine.config, backward=backward)
 
     def _result(self, picture: Frame) -> FrameResult:
-        self._times[picture.index] = picture.time
-        objects = self._objects(picture.index)
-        return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(self.tracks)))
+        self.times[picture.index] = picture.time
+        return frame_result(picture, self.tracks, self.engine.config.mask_size, self.options.non_overlapping)

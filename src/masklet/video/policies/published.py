@@ -23,12 +23,14 @@ class PublishedPolicy:
         options: Numbers of the rule of recall.
         ambiguous: Least and most points of a prompt that gets the best of three masks; a frame without a prompt has 0
             points, a box has 2.
+        best_pointers: Whether the best of three masks has its own pointer, and not that of the single mask.
         stability_delta: A mask is stable if it hardly changes when its threshold moves this far up or down.
         least_stability: A single mask that is less stable gives way to the best of three; 0 keeps the single mask.
     """
 
     options: RecallOptions = dataclasses.field(default_factory=RecallOptions)
     ambiguous: tuple[int, int] = (0, 1)
+    best_pointers: bool = True
     stability_delta: float = STABILITY_DELTA
     least_stability: float = LEAST_STABILITY
 
@@ -41,7 +43,9 @@ class PublishedPolicy:
         least, most = self.ambiguous
         ambiguous = (points >= least) & (points <= most)
         clear = single(decoded, self.stability_delta, self.least_stability)
-        return Choice(masks=torch.where(ambiguous, best, clear), pointers=torch.where(ambiguous, best, 0))
+        return Choice(
+            masks=torch.where(ambiguous, best, clear), pointers=torch.where(ambiguous & self.best_pointers, best, 0)
+        )
 
     def keep(self, entry: MemoryEntry) -> bool:
         return True

@@ -1,0 +1,142 @@
+"""A session in a project file, and from it again; and what is known of a session in any other format."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from masklet.errors import CheckpointError, FormatError
+from masklet.formats.base import Facts, Fingerprint, PlainFrame
+from masklet.formats.project import Project, check_video, project_frame
+from masklet.media.source import FrameSource
+from masklet.video import saving, session
+from masklet.video.events import Event, Prompted
+from masklet.video.result import numbered, object_results
+from masklet.video.session import Tracks
+from masklet.video.state import ObjectId, ObjectTrack
+from masklet.video.store import EntryStore, StoredEntries
+
+if TYPE_CHECKING:
+    from masklet.video.tracker import VideoTracker
+
+HEAD = 1 << 20
+"""Bytes at the beginning and the end of a video's file by which it is known again."""
+
+
+def to_project(tracker: VideoTracker, path: str | os.PathLike[str]) -> Project:
+    """The project that keeps a session in a file at `path`."""
+    recalled = saving.entries_to_recall(tracker.tracks, tracker.events, tracker.policy.window)
+    known = facts(tracker)
+    return Project(
+        size=known.size,
+        indices=numbered(list(tracker.tracks)),
+        frames={result.frame: project_frame(result) for result in plain_results(tracker)},
+        events=known.events,
+        video=path_from(tracker.path, path),
+        rate=tracker.source.rate,
+        frame_count=known.frame_count,
+        model=known.model,
+        weights=tracker.engine.digest,
+        fingerprint=known.fingerprint,
+        attachments={saving.ENTRIES: saving.pack_entries(recalled)},
+    )
+
+
+def facts(tracker: VideoTracker) -> Facts:
+    """What a writer is told of a session's video."""
+    return Facts(
+        size=tracker.size,
+        rate=tracker.source.rate,
+        frame_count=tracker.source.frame_count,
+        video=tracker.path,
+        model=tracker.engine.config.name,
+        fingerprint=fingerprint_of(tracker.source, tracker.path),
+        events=[saving.event_to_json(event) for event in tracker.events],
+    )
+
+
+def plain_results(tracker: VideoTracker) -> Iterator[PlainFrame]:
+    """What is known of each frame, without pictures."""
+    size, side, numbers = tracker.size, tracker.engine.config.mask_size, numbered(list(tracker.tracks))
+    for frame in tracker.known_frames():
+        objects = object_results(tracker.tracks, frame, size, side, tracker.options.non_overlapping)
+        yield PlainFrame(frame, tracker.times.get(frame, 0.0), size, objects, numbers)
+
+
+def check(project: Project, tracker: VideoTracker, *, other_weights: bool) -> None:
+    """Raise `FormatError` if a project was made from another video, `CheckpointError` if with other weights. Files of
+    the first versions don't tell their weights."""
+    check_video(project, fingerprint_of(tracker.source, tracker.path))
+    here = tracker.engine.digest
+    if other_weights or not project.weights or not here or project.weights == here:
+        return
+    raise CheckpointError(
+        f"the session was made with other weights of {project.model or 'a model'} (digest {project.weights[:8]}, and "
+        f"{here[:8]} here); give the model that it was made with, or other_weights=True to go on with this one"
+    )
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """What a project tells of a session: its state, its log, and the times of the frames that it knows."""
+
+    tracks: Tracks
+    events: list[Event]
+    times: Mapping[int, float]
+
+
+def from_project(project: Project, store: EntryStore) -> Reopened:
+    """The session of a project: its events, what is recalled, and the masks of all other frames as they are.
+
+    Raises `FormatError` if what the project keeps of a session is damaged.
+    """
+    tracks: dict[ObjectId, ObjectTrack] = {name: session.begun(StoredEntries(store)) for name in project.indices}
+    attachment = project.attachments.get(saving.ENTRIES, b"")
+    for name, kind, entry in saving.unpack_entries(attachment, store.device):
+        keep = session.approved if kind == "prompted" else session.tracked
+        tracks[name] = keep(tracks[name], entry)
+    events = [saving.event_from_json(record, project.size) for record in project.events]
+    for name, track in tracks.items():
+        said = {e.frame: e.prompt for e in events if isinstance(e, Prompted) and e.object == name}
+        prompts = {frame: prompt for frame, prompt in said.items() if frame in track.prompted}
+        saved = {f: found.objects[name] for f, found in project.frames.items() if name in found.objects}
+        tracks[name] = replace(track, prompts=prompts, saved=saved)
+    return Reopened(tracks, events, {frame: found.time for frame, found in project.frames.items()})
+
+
+def path_from(video: str, project: str | os.PathLike[str]) -> str:
+    """How a project file tells where its video lies: beginning at its own folder. An empty text stays one."""
+    if not video or "://" in video:
+        return ""
+    return Path(os.path.relpath(Path(video).absolute(), Path(project).absolute().parent)).as_posix()
+
+
+def video_of(project: Project, path: str | os.PathLike[str]) -> Path:
+    """Where the video of a project file lies. Raises `FormatError` if it is not told, or is no file here."""
+    name = Path(path).name
+    if not project.video:
+        raise FormatError(f"{name} does not tell where its video lies; give the video too")
+    video = Path(path).absolute().parent / project.video
+    if "://" in project.video or not video.exists():
+        raise FormatError(f"{name} tells of a video at {project.video}, where there is none; give the video too")
+    return video
+
+
+def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
+    """By what a video is known again: its size, its length, and the head and tail of its file or the names of its
+    pictures."""
+    digest = hashlib.sha256()
+    file = Path(path) if path else None
+    if file is not None and file.is_dir():
+        for picture in sorted(file.iterdir()):
+            digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
+    elif file is not None and file.is_file():
+        with file.open("rb") as data:
+            digest.update(data.read(HEAD))
+            data.seek(max(0, file.stat().st_size - HEAD))
+            digest.update(data.read(HEAD))
+    return Fingerprint(source.size, source.frame_count, digest.hexdigest())
