@@ -91,7 +91,7 @@ UNTIL: dict[str, int] = {
     "l_legacy_d_correction_frame8": 3,
     "l_legacy_two_objects_click_on_different_frames": 2,
 }
-"""Runs that part from masklet's at one of their calls, because the reference loses a prompt there or ends in an error."""
+"""Runs that part from masklet's at one of their calls: there the reference loses a prompt, or ends in an error."""
 
 LOOSE = {
     "d2_correction_frame8_as_cond": (40, 0.2),

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from masklet.checkpoints import Model, build_model
-from masklet.errors import FormatError, SessionError
+from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project
 from masklet.formats.registry import read_masks
-from masklet.video import VideoTracker
+from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
 from masklet.video.saving import event_from_json, event_to_json
 from tests.conftest import GOLDEN
@@ -120,6 +120,63 @@ def test_another_video_is_refused(model: Model, tmp_path: Path) -> None:
     VideoTracker.open(tmp_path / "clip.masklet", tmp_path / "moved", model).close()
 
 
+def test_other_weights_are_refused_unless_they_are_meant(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(tmp_path / "clip.masklet")
+    other = build_model(TOY, seed=4)
+    with pytest.raises(CheckpointError, match="made with other weights of toy"):
+        VideoTracker.open(tmp_path / "clip.masklet", model=other)
+    VideoTracker.open(tmp_path / "clip.masklet", model=other, other_weights=True).close()
+    VideoTracker.open(tmp_path / "clip.masklet", model=build_model(TOY, seed=3)).close()
+
+
+def test_a_file_that_does_not_tell_its_weights_opens(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(tmp_path / "clip.masklet")
+    project = read_project(tmp_path / "clip.masklet")
+    write_project(tmp_path / "older.masklet", dataclasses.replace(project, weights=""))
+    VideoTracker.open(tmp_path / "older.masklet", model=build_model(TOY, seed=4)).close()
+
+
+def test_clearing_a_correction_after_reopening(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        before = tracker.result(4).objects["a"].logits
+        tracker.add_points(frame=4, object="a", points=[(20, 20)], labels=[0])
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+        reopened.clear(4, "a")
+        np.testing.assert_array_equal(reopened.result(4).objects["a"].logits, before)
+
+
+def test_both_directions_go_on_after_reopening(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=2, object="a", points=[(80, 60)])
+        tracker.add_points(frame=9, object="a", points=[(60, 50)])
+        run(tracker, stop=12, direction="both")
+        tracker.save(tmp_path / "clip.masklet")
+        expected = run(tracker, start=12, stop=15)
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+        assert [event.apart for event in reopened.events if isinstance(event, Followed)] == [True, True]
+        for frame, result in run(reopened, start=12, stop=15).items():
+            np.testing.assert_allclose(
+                result.objects["a"].logits, expected[frame].objects["a"].logits, atol=1e-2, rtol=0
+            )
+
+
+def test_the_reference_is_replayed_from_its_log(model: Model, tmp_path: Path) -> None:
+    literal = TrackingOptions(reference_behaviour=True)
+    with VideoTracker(CLIP, model, options=literal) as tracker:
+        begin(tracker)
+        tracker.add_points(frame=4, object="a", points=[(20, 20)], labels=[0])
+        tracker.save(tmp_path / "clip.masklet")
+        expected = known(tracker)
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model, options=literal) as reopened:
+        assert_same(known(reopened), expected)
+
+
 @pytest.mark.parametrize(("format", "name"), [("davis", "masks"), ("coco", "masks.json"), ("objects", "objects")])
 def test_a_session_is_exported(model: Model, tmp_path: Path, format: str, name: str) -> None:
     with VideoTracker(CLIP, model) as tracker:
@@ -133,7 +190,9 @@ def test_a_session_is_exported(model: Model, tmp_path: Path, format: str, name: 
         np.testing.assert_array_equal(mask, result.objects[1].mask)
 
 
-@pytest.mark.parametrize("event", [Cleared(3, "a"), Removed(2), Locked(9), Followed(8, 0, True, "a")])
+@pytest.mark.parametrize(
+    "event", [Cleared(3, "a"), Removed(2), Locked(9), Followed(8, 0, True, "a"), Followed(0, 8, False, None, True)]
+)
 def test_events_are_written_and_read(event: Cleared) -> None:
     assert event_from_json(event_to_json(event), (120, 160)) == event
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from masklet.checkpoints import Model, build_model
 from masklet.errors import MediaError, SessionError
 from masklet.nn import ConvNetConfig
-from masklet.video import FrameResult, VideoTracker
+from masklet.video import FrameResult, TrackingOptions, VideoTracker
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
 from tests.conftest import GOLDEN, SMALL
 
@@ -169,6 +169,18 @@ def test_clearing_takes_the_prompt_back(tracker: VideoTracker) -> None:
     assert known(tracker) == {1: {}}
 
 
+def test_clearing_a_correction_brings_back_what_was_tracked(tracker: VideoTracker) -> None:
+    tracker.add_points(frame=0, object=1, points=[(80, 60)])
+    before = run(tracker, stop=5)
+    tracker.add_points(frame=3, object=1, points=[(20, 20)], labels=[0])
+    tracker.add_points(frame=3, object=1, points=[(30, 20)], labels=[0])
+    tracker.clear(3, 1)
+    np.testing.assert_array_equal(tracker.result(3).objects[1].logits, before[3].objects[1].logits)
+    tracker.add_points(frame=8, object=1, points=[(80, 60)])
+    tracker.clear(8, 1)
+    assert not tracker.result(8).objects  # nothing was known of it
+
+
 def test_a_locked_frame_stands(tracker: VideoTracker) -> None:
     tracker.add_points(frame=0, object=1, points=[(80, 60)])
     seen = run(tracker, stop=6)
@@ -252,6 +264,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("point"), FRAMES, OBJECTS, POINTS, st.integers(0, 1)),
         st.tuples(st.just("box"), FRAMES, OBJECTS),
         st.tuples(st.just("follow"), FRAMES, FRAMES, st.booleans(), st.none() | OBJECTS),
+        st.tuples(st.just("both"), st.integers(6, 8), st.none() | OBJECTS),
         st.tuples(st.just("clear"), FRAMES, OBJECTS),
         st.tuples(st.just("remove"), OBJECTS),
         st.tuples(st.just("lock"), FRAMES),
@@ -275,6 +288,9 @@ def act(tracker: VideoTracker, action: tuple) -> None:  # type: ignore[type-arg]
             start, stop = (high, low - 1) if backward else (low, high + 1)
             for _ in tracker.propagate(start, stop, direction=direction, only=only):  # type: ignore[arg-type]
                 pass
+        case "both", stop, only:
+            for _ in tracker.propagate(stop=stop, direction="both", only=only):
+                pass
         case "clear", frame, name:
             tracker.clear(frame, name)
         case "remove", name:
@@ -290,7 +306,17 @@ def act(tracker: VideoTracker, action: tuple) -> None:  # type: ignore[type-arg]
 @given(actions=ACTIONS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_log_alone_rebuilds_the_session(model: Model, actions: list[tuple]) -> None:  # type: ignore[type-arg]
-    with VideoTracker(CLIP, model) as tracker, VideoTracker(CLIP, model) as rebuilt:
+    assert_rebuilt(model, actions, TrackingOptions())
+
+
+@given(actions=ACTIONS)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_so_it_does_by_the_rules_of_the_reference(model: Model, actions: list[tuple]) -> None:  # type: ignore[type-arg]
+    assert_rebuilt(model, actions, TrackingOptions(reference_behaviour=True))
+
+
+def assert_rebuilt(model: Model, actions: list[tuple], options: TrackingOptions) -> None:  # type: ignore[type-arg]
+    with VideoTracker(CLIP, model, options=options) as tracker, VideoTracker(CLIP, model, options=options) as rebuilt:
         tracker.add_points(frame=0, object="a", points=[(80, 60)])
         for action in actions:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from masklet.checkpoints import Model
 from masklet.engines.candidates import stability
-from masklet.nn import Levels
+from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.frames import frame_tensor
 from masklet.video.policies import PublishedPolicy
@@ -63,6 +64,28 @@ def test_a_clear_prompt_gets_the_single_mask(model: Model, levels: Levels) -> No
 def test_a_given_mask_is_the_answer(model: Model, levels: Levels, case: str) -> None:
     mask = HEADS[f"{case}/mask_video_res"].numpy()
     assert_recorded(answer(model, levels, make_prompt(mask.shape, mask=mask), mask.shape), case)
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Doubting(Model):
+    """Thinks every object absent."""
+
+    def decode_masks(self, features: torch.Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+        decoded = super().decode_masks(features, levels, prompts)
+        return decoded._replace(presence=torch.full_like(decoded.presence, -5.0))
+
+
+def test_a_given_mask_counts_though_the_network_doubts_it(model: Model, levels: Levels) -> None:
+    """The reference gives its pointer away."""
+    doubting = Doubting(model.name, model.network)
+    mask = HEADS["mask_prompt/mask_video_res"].numpy()
+    track = ObjectTrack(RecentEntries(window=16), prompts={0: make_prompt(mask.shape, mask=mask)})
+
+    def pointer(engine: Model, *, literal: bool) -> torch.Tensor:
+        return step(engine, levels, {1: track}, Moment(0, mask.shape, literal=literal), PublishedPolicy())[1].pointer
+
+    torch.testing.assert_close(pointer(doubting, literal=False), pointer(model, literal=False))
+    torch.testing.assert_close(pointer(doubting, literal=True), model.absent_pointer[0])
 
 
 def test_frames_are_stretched_as_published(model: Model) -> None:

@@ -80,7 +80,7 @@ class Network(nn.Module):
             features,
             memories=bank.memories.to(features.dtype),
             times=self.maskmem_tpos_enc[:, 0, 0][bank.slots],
-            pointers=bank.pointers.to(features.dtype).reshape(count, pointers * pieces, -1),
+            pointers=bank.pointers.to(features.dtype).reshape(count, pointers * pieces, self.config.memory_width),
             ages=self.obj_ptr_tpos_proj(bank.ages).to(features.dtype).repeat_interleave(pieces, dim=1),
             keep=_keep_tokens(bank, height * width, pieces),
         )

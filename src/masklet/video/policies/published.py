@@ -43,9 +43,8 @@ class PublishedPolicy:
         least, most = self.ambiguous
         ambiguous = (points >= least) & (points <= most)
         clear = single(decoded, self.stability_delta, self.least_stability)
-        return Choice(
-            masks=torch.where(ambiguous, best, clear), pointers=torch.where(ambiguous & self.best_pointers, best, 0)
-        )
+        pointers = torch.where(ambiguous & self.best_pointers, best, 0)
+        return Choice(masks=torch.where(ambiguous, best, clear), pointers=pointers)
 
     def keep(self, entry: MemoryEntry) -> bool:
         return True
