@@ -188,6 +188,8 @@ def compare(run: str, tracker: VideoTracker, calls: int | None = None) -> None:
         seen = list(replay(tracker, call))
         if call["op"] == "propagate":
             assert [result.frame for result in seen] == [frame["frame"] for frame in found["frames"]]
+        if call["op"] == "clear_prompts" and not tracker.options.reference_behaviour:
+            continue  # the reference still shows what came of the prompt
         for result in seen:
             place = f"call{number:02d}" + (f"/f{result.frame:02d}" if call["op"] == "propagate" else "")
             if f"{place}/video_masks_packed" in arrays:

@@ -97,7 +97,7 @@ class VideoFile(FrameSource):
         self._decoder.close()
 
     def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
-        self.ended_early = None
+        before, self.ended_early = self.ended_early, None
         if stop is not None and stop <= start:
             return
         last, end, fault = start - 1, 0.0, ""
@@ -113,7 +113,9 @@ class VideoFile(FrameSource):
             fault = str(broken)
         if end:  # where nothing came, the end lies before the start
             self.frame_count, self.frame_count_exact = last + 1, True
-        self.ended_early = self._ended_early(last, end, fault)
+            self.ended_early = self._ended_early(last, end, fault)
+        elif fault:
+            self.ended_early = before or f"{self.path.name} breaks off before frame {start}: {fault}"
 
     def _frame(self, picture: Picture) -> Frame:
         return Frame(picture.frame, picture.time, shown(picture.image, self._decoder.display))
