@@ -30,6 +30,9 @@ class TrackingOptions:
         binarise_prompted: Whether the mask of a prompted frame is remembered as a binary one.
         soft_pointers: Whether the pointer of an object that may be absent is a mixture, by its presence. No published
             model wants it.
+        disk_budget: Bytes on disk for what a video tracker finds; None for as many as it takes. When they are spent,
+            frames that were tracked first keep their scores and a small form of their masks alone: they are shown, and
+            not recalled.
         reference_behaviour: Whether the reference is followed to the letter, with what people would call its accidents,
             for tests of parity; docs/tracking.md lists them.
     """
@@ -39,6 +42,7 @@ class TrackingOptions:
     non_overlapping: bool = False
     binarise_prompted: bool = True
     soft_pointers: bool = False
+    disk_budget: int | None = None
     reference_behaviour: bool = False
 
     @property

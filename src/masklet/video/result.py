@@ -151,17 +151,17 @@ def object_results(
     tracks: Mapping[ObjectId, ObjectTrack], frame: int, size: tuple[int, int], side: int, non_overlapping: bool
 ) -> dict[ObjectId, ObjectResult]:
     """What is known of each object in a frame; where only the mask of a reopened session is known, that."""
-    found = entry_results(tracks, frame, size, non_overlapping)
+    found = tracked_results(tracks, frame, size, non_overlapping)
     masks = {name: track.saved[frame] for name, track in tracks.items() if frame in track.saved and name not in found}
     saved = {name: saved_result(mask, size, side) for name, mask in masks.items()}
     return {name: found.get(name) or saved[name] for name in tracks if name in found or name in saved}
 
 
-def entry_results(
+def tracked_results(
     tracks: Mapping[ObjectId, ObjectTrack], frame: int, size: tuple[int, int], non_overlapping: bool
 ) -> dict[ObjectId, ObjectResult]:
-    """What the tracker found of each object in a frame."""
-    known = {name: track.entry(frame) for name, track in tracks.items()}
+    """What the tracker found of each object in a frame, or what is left of it."""
+    known = {name: track.entry(frame) or track.tracked.faint.get(frame) for name, track in tracks.items()}
     entries = {name: entry for name, entry in known.items() if entry is not None}
     logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}
     doubts = reasons(tracks, frame)

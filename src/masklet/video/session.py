@@ -132,7 +132,9 @@ def prompted_frames(tracks: Tracks, only: ObjectId | None) -> list[int]:
 
 def known_frames(tracks: Tracks) -> list[int]:
     """Frames of which something is known, in their order."""
-    return sorted({f for t in tracks.values() for f in (*t.prompts, *t.prompted, *t.tracked, *t.saved)})
+    return sorted(
+        {f for t in tracks.values() for f in (*t.prompts, *t.prompted, *t.tracked, *t.tracked.faint, *t.saved)}
+    )
 
 
 def to_follow(tracks: Tracks, frame: int, *, backward: bool = False, only: ObjectId | None = None) -> Tracks:

@@ -41,8 +41,30 @@ class MemoryEntry:
     backward: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Faint:
+    """What is left of an entry that gave up its memory: it is shown, and not recalled.
+
+    Attributes:
+        frame: Number of the frame.
+        logits: (S/4, S/4) float32, rounded and within -32 and 32; -1024 everywhere if the object is absent.
+        iou: Predicted intersection over union of the mask, 0..1.
+        presence: Logit; positive if the object is in the frame.
+    """
+
+    frame: int
+    logits: Tensor
+    iou: float
+    presence: float
+
+
 class Entries(Mapping[int, MemoryEntry]):
     """What was tracked of an object, by frame. Immutable: adding an entry gives another mapping."""
+
+    @property
+    def faint(self) -> Mapping[int, Faint]:
+        """Frames whose entries gave up their memory; they are not among the entries any more."""
+        return {}
 
     @abstractmethod
     def adding(self, entry: MemoryEntry) -> Entries:

@@ -76,7 +76,7 @@ class VideoTracker:
         self.policy = self.options.policy_for(self.engine.config, self._frame_count())
         self.tracks: session.Tracks = {}
         self.times: dict[int, float] = {}
-        self._store = EntryStore(self.engine.device)
+        self._store = EntryStore(self.engine.device, self.options.disk_budget)
         self._history = History()
         self._playhead = Playhead(self.source, self.engine)
         self._closed = False
