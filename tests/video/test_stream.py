@@ -8,7 +8,7 @@ import pytest
 from masklet.checkpoints import Model
 from masklet.errors import MediaError, SessionError
 from masklet.media.source import open_video
-from masklet.video import StreamTracker, VideoTracker
+from masklet.video import StreamTracker, TrackingOptions, VideoTracker
 from tests.conftest import GOLDEN, small_network
 
 CLIP = GOLDEN / "video/frames"
@@ -84,3 +84,8 @@ def test_a_removed_object_is_gone(model: Model) -> None:
     assert not stream.step(image).objects
     with pytest.raises(SessionError, match="there is no object 1; known objects: none yet"):
         stream.remove(1)
+
+
+def test_a_stream_has_no_length_for_the_reference(model: Model) -> None:
+    with pytest.raises(SessionError, match="reference_behaviour depends on a video's length; use VideoTracker"):
+        StreamTracker(model, options=TrackingOptions(reference_behaviour=True))

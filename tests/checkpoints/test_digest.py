@@ -1,0 +1,31 @@
+"""Weights are known again, whatever the precision; other weights are told apart."""
+
+from __future__ import annotations
+
+import torch
+
+from masklet.checkpoints import build_model
+from masklet.checkpoints.digest import digest_of
+from tests.video.test_session import TOY
+
+
+def test_the_same_weights_have_the_same_digest() -> None:
+    first, second = build_model(TOY, seed=3), build_model(TOY, seed=3)
+    assert first.digest == second.digest
+    assert len(first.digest) == 64
+    assert build_model(TOY, seed=4).digest != first.digest
+
+
+def test_precision_does_not_matter() -> None:
+    model = build_model(TOY, seed=3)
+    digest = model.digest
+    model.network.to(torch.bfloat16)
+    assert digest_of(model.network.named_parameters()) == digest
+
+
+def test_names_and_shapes_count() -> None:
+    weights = torch.arange(6.0)
+    digest = digest_of([("a", weights)])
+    assert digest_of([("b", weights)]) != digest
+    assert digest_of([("a", weights.reshape(2, 3))]) != digest
+    assert digest_of([("b", weights), ("a", weights)]) == digest_of([("a", weights), ("b", weights)])
