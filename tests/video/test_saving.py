@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from masklet.checkpoints import Model, build_model
@@ -19,7 +21,7 @@ from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
 from masklet.video.saving import event_from_json, event_to_json
 from tests.conftest import GOLDEN
-from tests.video.test_session import TOY, assert_same, known, run
+from tests.video.test_session import ACTIONS, TOY, act_all, assert_same, known, run
 
 CLIP = GOLDEN / "video/frames"
 
@@ -149,6 +151,40 @@ def test_clearing_a_correction_after_reopening(model: Model, tmp_path: Path) -> 
     with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
         reopened.clear(4, "a")
         np.testing.assert_array_equal(reopened.result(4).objects["a"].logits, before)
+
+
+def test_a_prompt_that_was_taken_back_stays_so_after_reopening(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=0, object="a", points=[(80, 60)])
+        tracker.add_points(frame=3, object="a", points=[(20, 20)])
+        tracker.clear(3, "a")
+        run(tracker, stop=6)
+        tracker.lock(3)
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+        assert set(reopened.tracks["a"].prompted) == {0, 3}
+        assert set(reopened.tracks["a"].prompts) == {0}
+
+
+@given(actions=ACTIONS, reload=st.integers(0, 8))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whenever_it_is_saved_and_reopened_the_log_rebuilds_it(
+    model: Model,
+    tmp_path: Path,
+    actions: list[tuple],
+    reload: int,  # type: ignore[type-arg]
+) -> None:
+    with VideoTracker(CLIP, model) as first:
+        first.add_points(frame=0, object="a", points=[(80, 60)])
+        act_all(first, actions[:reload])
+        first.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened, VideoTracker(CLIP, model) as rebuilt:
+        act_all(reopened, actions[reload:])
+        rebuilt.replay(reopened.events)
+        assert_same(known(reopened), known(rebuilt))
+        assert {name: track.prompts for name, track in reopened.tracks.items()} == {
+            name: track.prompts for name, track in rebuilt.tracks.items()
+        }
 
 
 def test_both_directions_go_on_after_reopening(model: Model, tmp_path: Path) -> None:

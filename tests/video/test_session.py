@@ -303,6 +303,14 @@ def act(tracker: VideoTracker, action: tuple) -> None:  # type: ignore[type-arg]
             tracker.redo()
 
 
+def act_all(tracker: VideoTracker, actions: list[tuple]) -> None:  # type: ignore[type-arg]
+    for action in actions:
+        try:
+            act(tracker, action)
+        except SessionError:
+            continue  # refused: it changed nothing
+
+
 @given(actions=ACTIONS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_log_alone_rebuilds_the_session(model: Model, actions: list[tuple]) -> None:  # type: ignore[type-arg]
@@ -318,11 +326,7 @@ def test_so_it_does_by_the_rules_of_the_reference(model: Model, actions: list[tu
 def assert_rebuilt(model: Model, actions: list[tuple], options: TrackingOptions) -> None:  # type: ignore[type-arg]
     with VideoTracker(CLIP, model, options=options) as tracker, VideoTracker(CLIP, model, options=options) as rebuilt:
         tracker.add_points(frame=0, object="a", points=[(80, 60)])
-        for action in actions:
-            try:
-                act(tracker, action)
-            except SessionError:
-                continue  # refused: it changed nothing
+        act_all(tracker, actions)
         rebuilt.replay(tracker.events)
         assert_same(known(tracker), known(rebuilt))
         assert kinds(rebuilt.events) == kinds(tracker.events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,9 @@ from masklet.errors import CheckpointError, FormatError
 from masklet.formats.base import Facts, Fingerprint, PlainFrame
 from masklet.formats.project import Project, check_video, project_frame
 from masklet.media.source import FrameSource
+from masklet.prompts import Prompt
 from masklet.video import saving, session
-from masklet.video.events import Event, Prompted
+from masklet.video.events import Cleared, Event, Prompted, Removed
 from masklet.video.result import numbered, object_results
 from masklet.video.session import Tracks
 from masklet.video.state import ObjectId, ObjectTrack
@@ -100,12 +101,25 @@ def from_project(project: Project, store: EntryStore) -> Reopened:
         keep = session.approved if kind == "prompted" else session.tracked
         tracks[name] = keep(tracks[name], entry)
     events = [saving.event_from_json(record, project.size) for record in project.events]
+    said = prompts_said(events)
     for name, track in tracks.items():
-        said = {e.frame: e.prompt for e in events if isinstance(e, Prompted) and e.object == name}
-        prompts = {frame: prompt for frame, prompt in said.items() if frame in track.prompted}
         saved = {f: found.objects[name] for f, found in project.frames.items() if name in found.objects}
-        tracks[name] = replace(track, prompts=prompts, saved=saved)
+        tracks[name] = replace(track, prompts=said.get(name, {}), saved=saved)
     return Reopened(tracks, events, {frame: found.time for frame, found in project.frames.items()})
+
+
+def prompts_said(events: Sequence[Event]) -> dict[ObjectId, dict[int, Prompt]]:
+    """The prompts that stand at the end of a log, by object and frame."""
+    said: dict[ObjectId, dict[int, Prompt]] = {}
+    for event in events:
+        match event:
+            case Prompted(frame, name, prompt):
+                said.setdefault(name, {})[frame] = prompt
+            case Cleared(frame, name):
+                said.get(name, {}).pop(frame, None)
+            case Removed(name):
+                said.pop(name, None)
+    return said
 
 
 def path_from(video: str, project: str | os.PathLike[str]) -> str:
