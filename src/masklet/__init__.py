@@ -23,7 +23,7 @@ from masklet.lazy import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints import build_model, list_models, load_model, save_model
-    from masklet.image import ImagePredictor, segment
+    from masklet.image import EverythingOptions, ImagePredictor, segment, segment_everything
     from masklet.video import StreamTracker, TrackingOptions, VideoTracker
 
 __version__ = "0.1.0"
@@ -33,6 +33,7 @@ __all__ = [
     "ConfigError",
     "EngineError",
     "EvaluationError",
+    "EverythingOptions",
     "FormatError",
     "ImagePredictor",
     "MaskletError",
@@ -48,9 +49,11 @@ __all__ = [
     "load_model",
     "save_model",
     "segment",
+    "segment_everything",
 ]
 
 _LAZY = {
+    "EverythingOptions": "masklet.image",
     "ImagePredictor": "masklet.image",
     "StreamTracker": "masklet.video",
     "TrackingOptions": "masklet.video",
@@ -60,6 +63,7 @@ _LAZY = {
     "load_model": "masklet.checkpoints",
     "save_model": "masklet.checkpoints",
     "segment": "masklet.image",
+    "segment_everything": "masklet.image",
 }
 """Public name -> the module that has it."""
 

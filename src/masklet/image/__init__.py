@@ -1,7 +1,9 @@
 """Images: points, boxes and earlier answers in, masks out. It talks to an engine only."""
 
+from masklet.image.everything import segment_everything
+from masklet.image.everything_options import EverythingOptions
 from masklet.image.one_liner import segment
 from masklet.image.predictor import EncodedImage, ImagePredictor
 from masklet.image.result import Masks
 
-__all__ = ["EncodedImage", "ImagePredictor", "Masks", "segment"]
+__all__ = ["EncodedImage", "EverythingOptions", "ImagePredictor", "Masks", "segment", "segment_everything"]

@@ -47,8 +47,15 @@ def segment(
         PromptError: The prompt makes no sense for the picture.
         CheckpointError: The model cannot be loaded.
     """
-    predictor = loaded(os.fspath(model), changed(model)) if isinstance(model, str | PathLike) else ImagePredictor(model)
+    predictor = ready_predictor(model)
     return predictor.predict(predictor.encode(image), points=points, labels=labels, boxes=box)
+
+
+def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:
+    """A predictor of a model; what a name or a path gave stays loaded. Raises CheckpointError."""
+    if isinstance(model, str | PathLike):
+        return loaded(os.fspath(model), changed(model))
+    return ImagePredictor(model)
 
 
 @lru_cache(maxsize=LOADED)

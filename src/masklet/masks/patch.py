@@ -1,0 +1,103 @@
+"""Masks that know only their own box: run lengths inside it, and where it lies in the picture.
+
+A mask of a hundred pixels costs the same in a picture of any size, and nothing of the picture's size is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import rlemasklib  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from masklet.masks.boxes import mask_box
+from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, the last two one past the end."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One mask, not empty.
+
+    box  the smallest around it, in pixels of the picture
+    rle  what is inside, of the box's size
+    """
+
+    box: Box
+    rle: Rle
+
+    @property
+    def area(self) -> int:
+        """Number of its pixels."""
+        return rle_area(self.rle)
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """bool of the box's size."""
+        return decode_rle(self.rle)
+
+
+def cut_patch(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> Patch | None:
+    """The patch of a mask, bool (H, W), whose pixel (0, 0) lies at `corner` (x, y); None if it is empty."""
+    x0, y0, x1, y1 = mask_box(mask).tolist()
+    if x0 == x1:
+        return None
+    x, y = corner
+    return Patch((x0 + x, y0 + y, x1 + x, y1 + y), encode_rle(mask[y0:y1, x0:x1]))
+
+
+def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
+    """The mask as it is seen in a part of the picture, bool of the part's size."""
+    left, top, right, bottom = view
+    mask = np.zeros((bottom - top, right - left), np.bool_)
+    if shared := common(patch.box, view):
+        mask[within(shared, view)] = patch.inside[within(shared, patch.box)]
+    return mask
+
+
+def whole_rle(patch: Patch, size: tuple[int, int]) -> Rle:
+    """The run lengths over a whole picture, without its pixels ever being in memory."""
+    height, width = size
+    x0, y0, x1, y1 = patch.box
+    inside = {"size": list(patch.rle.size), "counts": patch.rle.counts.encode("ascii")}
+    whole = rlemasklib.pad(inside, (x0, width - x1, y0, height - y1))
+    return Rle(size, whole["counts"].decode("ascii"))
+
+
+def union(patches: Sequence[Patch]) -> Patch:
+    """One patch of several."""
+    x0, y0, x1, y1 = zip(*(patch.box for patch in patches), strict=True)
+    box = (min(x0), min(y0), max(x1), max(y1))
+    mask = np.zeros((box[3] - box[1], box[2] - box[0]), np.bool_)
+    for patch in patches:
+        mask[within(patch.box, box)] |= patch.inside
+    return Patch(box, encode_rle(mask))
+
+
+def agreement(one: Patch, other: Patch, view: Box) -> float:
+    """Intersection over union of two masks in a part of the picture; 0 if neither is seen there."""
+    a, b = paste(one, view), paste(other, view)
+    either = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / either if either else 0.0
+
+
+def common(one: Box, other: Box) -> Box | None:
+    """What two boxes share; None if nothing."""
+    x0, y0, x1, y1 = (
+        max(one[0], other[0]),
+        max(one[1], other[1]),
+        min(one[2], other[2]),
+        min(one[3], other[3]),
+    )
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def within(box: Box, outer: Box) -> tuple[slice, slice]:
+    """A box's rows and columns in an array of the outer box."""
+    x0, y0, x1, y1 = box
+    left, top, *_ = outer
+    return slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
