@@ -51,3 +51,15 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with two pictures, a text file, and one more picture below."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    picture = Image.open(GOLDEN / "image/photo_cat.png").convert("RGB")
+    for name in ("a.jpg", "b.png", "more/a.jpg"):
+        picture.save(folder / name)
+    (folder / "notes.txt").write_text("two cats")
+    return folder

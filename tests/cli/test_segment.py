@@ -11,33 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.checkpoints import Model, save_model
 from masklet.formats.davis import read_index_png
 from masklet.image import ImagePredictor
 from tests.cli.conftest import Run
-from tests.conftest import GOLDEN, small_network
+from tests.conftest import GOLDEN
 
 Read = pytest.CaptureFixture[str]
 BOX = ("--box", "30,20,130,110")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_model(Model("golden-small", small_network()), path)
-    return path
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder with two pictures, a text file, and one more picture below."""
-    folder = tmp_path / "photos"
-    (folder / "more").mkdir(parents=True)
-    picture = Image.open(GOLDEN / "image/photo_cat.png").convert("RGB")
-    for name in ("a.jpg", "b.png", "more/a.jpg"):
-        picture.save(folder / name)
-    (folder / "notes.txt").write_text("two cats")
-    return folder
 
 
 def test_one_picture_to_a_file(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:

@@ -10,6 +10,7 @@ import typer
 import masklet
 from masklet.cli.convert import convert
 from masklet.cli.eval import app as eval_app
+from masklet.cli.everything import everything
 from masklet.cli.live import live
 from masklet.cli.models import models
 from masklet.cli.segment import segment
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(track)
 app.command()(live)
 app.command()(segment)
+app.command()(everything)
 app.command()(convert)
 app.add_typer(eval_app)
 app.command()(models)

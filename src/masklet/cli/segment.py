@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.errors import MaskletError
+from masklet.cli.pictures import FORMAT_HELP, do_pictures
 
 if TYPE_CHECKING:
-    from masklet.image import ImagePredictor
-
-
-DEFAULT_FORMAT = "index"
-"""Of masks in a folder."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture, and where its masks go."""
-
-    picture: Path
-    out: Path
+    from masklet.image import ImagePredictor, Masks
 
 
 @dataclass(frozen=True)
@@ -39,15 +27,6 @@ class Clicks:
 
     points: tuple[tuple[float, ...], ...]
     boxes: tuple[tuple[float, ...], ...]
-
-
-@dataclass
-class Tally:
-    """How it went."""
-
-    written: int = 0
-    skipped: int = 0
-    failures: list[str] = field(default_factory=list)
 
 
 def segment(
@@ -67,13 +46,7 @@ def segment(
     ] = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="index (PNG of object numbers), cutout, overlay (PNGs) or coco (JSON). "
-            "If not given, the ending of OUT tells, and in a folder it is index."
-        ),
-    ] = None,
+    format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "index.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
 ) -> None:
     """Find the mask of a thing that you point at, in one picture or at the same place in many.
@@ -88,20 +61,24 @@ def segment(
       masklet segment photos "more/**/*.jpg" --box 40,60,220,240 --out masks --model sam2.1-tiny
     """
     clicks = typed(point, box)
-    tally = Tally()
-    found = find_pictures(images, tally)
-    jobs = planned(found, out, format)
-    todo = [job for job in jobs if overwrite or not job.out.exists()]
-    tally.skipped = len(jobs) - len(todo)
-    if todo:
+
+    def begin() -> Callable[[Path], Masks]:
         from masklet.image import ImagePredictor
 
-        do_all(ImagePredictor(model, device=device), with_progress(todo), clicks, format, tally)
-    for failure in tally.failures:
-        typer.echo(f"masklet: {failure}", err=True)
-    typer.echo(summary(tally, out))
-    if tally.failures:
-        raise typer.Exit(1)
+        return partial(masks_of, ImagePredictor(model, device=device), clicks)
+
+    do_pictures(images, out, format, overwrite, "index", begin)
+
+
+def masks_of(predictor: ImagePredictor, clicks: Clicks, path: Path) -> Masks:
+    """The masks of one picture."""
+    points, labels = [click[:2] for click in clicks.points], [click[2] for click in clicks.points]
+    return predictor.predict(
+        predictor.encode(path),
+        points=[points] if points else None,
+        labels=[labels] if labels else None,
+        boxes=clicks.boxes or None,
+    )
 
 
 def typed(points: Sequence[str], boxes: Sequence[str]) -> Clicks:
@@ -130,104 +107,3 @@ def numbers(text: str, option: str, shape: str, counts: tuple[int, ...]) -> tupl
     if len(values) not in counts:
         raise typer.BadParameter(f"'{text}' cannot be read; give {option} {shape}")
     return values
-
-
-def find_pictures(arguments: Sequence[str], tally: Tally) -> dict[Path, Path]:
-    """Every picture, and its place below OUT, without an ending. What holds no picture is a failure."""
-    from masklet.media.image_file import IMAGE_SUFFIXES
-
-    found: dict[Path, Path] = {}
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            base, pictures = path, sorted(path.iterdir())
-        elif glob.has_magic(argument) and not path.exists():
-            base, pictures = fixed_part(path), sorted(map(Path, glob.glob(argument, recursive=True)))
-        else:
-            found[path] = Path(path.stem)
-            continue
-        shown = [p for p in pictures if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-        if not shown:
-            kinds = " ".join(IMAGE_SUFFIXES)
-            tally.failures.append(f"there is no picture in {argument}; give files of these kinds: {kinds}")
-        found.update({picture: picture.relative_to(base).with_suffix("") for picture in shown})
-    return found
-
-
-def fixed_part(pattern: Path) -> Path:
-    """The folder in which all that fits a pattern lies."""
-    fixed = [part for part in pattern.parents if not glob.has_magic(str(part))]
-    return fixed[0] if fixed else Path()
-
-
-def planned(found: dict[Path, Path], out: Path, format: str | None) -> list[Job]:
-    """Where each picture's masks go: to OUT itself if it is a file, else below it. No picture is ever replaced."""
-    from masklet.image.save import FORMATS, find_format
-    from masklet.media.image_file import IMAGE_SUFFIXES
-
-    entry = find_format(format or DEFAULT_FORMAT)
-    suffix, endings = out.suffix.lower(), list(dict.fromkeys(known.suffix for known in FORMATS.values()))
-    if out.is_dir() or suffix not in (*endings, *IMAGE_SUFFIXES):
-        jobs = [Job(picture, out / place.with_name(place.name + entry.suffix)) for picture, place in found.items()]
-    elif suffix not in endings or (format and suffix != entry.suffix):
-        right = entry.suffix if format else " or ".join(endings)
-        raise typer.BadParameter(f"{out} ends in {suffix}; give a file that ends in {right}, or a folder")
-    elif len(found) > 1:
-        raise typer.BadParameter(f"{out} is one file for {len(found)} pictures; give a folder as --out")
-    else:
-        jobs = [Job(picture, out) for picture in found]
-    check_targets(jobs)
-    return jobs
-
-
-def check_targets(jobs: Sequence[Job]) -> None:
-    """Raises a usage error if two pictures have one target, or a target is one of the pictures."""
-    pictures = {job.picture.resolve() for job in jobs}
-    first: dict[Path, Job] = {}
-    for job in jobs:
-        if job.out.resolve() in pictures:
-            raise typer.BadParameter(f"the masks would take the place of the picture {job.out}; give another --out")
-        if (other := first.setdefault(job.out, job)) is not job:
-            raise typer.BadParameter(
-                f"{other.picture} and {job.picture} would both be written to {job.out}; do them in runs of their own"
-            )
-
-
-def do_all(predictor: ImagePredictor, jobs: Iterator[Job], clicks: Clicks, format: str | None, tally: Tally) -> None:
-    """Do one picture after another. A failure is noted."""
-    for job in jobs:
-        try:
-            do(predictor, job, clicks, format)
-            tally.written += 1
-        except MaskletError as error:
-            tally.failures.append(f"{job.picture}: {error}")
-
-
-def do(predictor: ImagePredictor, job: Job, clicks: Clicks, format: str | None) -> None:
-    """One picture."""
-    from masklet.formats.atomic import make_folder
-
-    picture = predictor.encode(job.picture)
-    points, labels = [click[:2] for click in clicks.points], [click[2] for click in clicks.points]
-    masks = predictor.predict(
-        picture, points=[points] if points else None, labels=[labels] if labels else None, boxes=clicks.boxes or None
-    )
-    make_folder(job.out.parent)
-    masks.save(job.out, format)
-
-
-def summary(tally: Tally, out: Path) -> str:
-    parts = [f"{tally.written} {'picture' if tally.written == 1 else 'pictures'} done: masks in {out}"]
-    if tally.skipped:
-        parts.append(f"{tally.skipped} passed over, whose masks are there (--overwrite does them again)")
-    if tally.failures:
-        parts.append(f"{len(tally.failures)} failed")
-    return "; ".join(parts)
-
-
-def with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
-    """The jobs, with a bar if there are several."""
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(jobs, "segmenting", console=Console(stderr=True), disable=len(jobs) == 1)

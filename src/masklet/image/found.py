@@ -43,7 +43,7 @@ class FoundMasks(Masks):
         return np.where(self.mask(i), np.float32(1), np.float32(-1))
 
     def rle(self, i: int = 0) -> Rle:
-        """The run lengths of mask `i`, over the whole picture."""
+        """The run lengths of mask `i`, as COCO writes them: `rle.to_json()`."""
         return whole_rle(self.patches[i], self.size)
 
     @cached_property

@@ -22,7 +22,7 @@ from masklet.masks.boxes import mask_box
 from masklet.masks.cutout import cut_out
 from masklet.masks.draw import draw_overlay
 from masklet.masks.polygons import Polygon, mask_polygons
-from masklet.masks.rle import encode_rle
+from masklet.masks.rle import Rle, encode_rle
 from masklet.masks.stretch import stretched
 
 NOTEBOOK_SIDE = 1024
@@ -96,6 +96,10 @@ class Masks:
         """(H, W) float32: the logits of mask `i`, stretched to the picture, bilinear."""
         return stretched(self.logits[i], self.size)
 
+    def rle(self, i: int = 0) -> Rle:
+        """The run lengths of mask `i`, as COCO writes them: `rle.to_json()`."""
+        return encode_rle(self.mask(i))
+
     def of(self, object: int) -> Masks:
         """The masks of one object, by its number from 0, best first."""
         return self._rows(np.flatnonzero(self.objects == object))
@@ -141,15 +145,13 @@ class Masks:
         scores, and the `object_id` of each. Empty masks have no annotation."""
         height, width = self.size
         annotations = []
-        for i, mask in enumerate(self):
-            if not self.areas[i]:
-                continue
+        for i in np.flatnonzero(self.areas).tolist():
             x0, y0, x1, y1 = self.boxes[i].tolist()
             annotations.append({
                 "id": i + 1,
                 "image_id": 1,
                 "category_id": 1,
-                "segmentation": encode_rle(mask).to_json(),
+                "segmentation": self.rle(i).to_json(),
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
                 "area": int(self.areas[i]),
                 "iscrowd": 0,

@@ -1,0 +1,75 @@
+"""`masklet everything`: masks of all that is in a picture, or in many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from masklet.cli.pictures import FORMAT_HELP, do_pictures
+
+if TYPE_CHECKING:
+    from masklet.image import Masks
+
+
+def everything(
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Pictures, folders of pictures, or patterns.", show_default=False),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="A file such as masks.json for one picture, else a folder.", show_default=False)
+    ],
+    model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
+    format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "coco.")] = None,
+    points_per_side: Annotated[int, typer.Option(min=1, help="Clicks along each axis of the grid.")] = 32,
+    points_per_batch: Annotated[int, typer.Option(min=1, help="Clicks at once: more need more memory.")] = 64,
+    least_iou: Annotated[float, typer.Option(min=0, max=1, help="Masks are surer of themselves than this.")] = 0.8,
+    least_stability: Annotated[
+        float, typer.Option(min=0, max=1, help="Masks change less than this at another threshold.")
+    ] = 0.95,
+    most_overlap: Annotated[
+        float, typer.Option(min=0, max=1, help="Of masks whose boxes overlap by more, the surest stays.")
+    ] = 0.7,
+    min_region: Annotated[
+        int, typer.Option(min=0, help="Holes and islands of fewer pixels are filled and removed.")
+    ] = 0,
+    crop_layers: Annotated[
+        int, typer.Option(min=0, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
+    ] = 0,
+    refine: Annotated[bool, typer.Option("--refine", help="Give each mask to the decoder once more.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
+) -> None:
+    """Find the masks of everything in a picture, or in many, without pointing at anything.
+
+    Pictures whose masks are there already are passed over. If a picture cannot be done it is told, and the rest go on.
+    Masks may overlap: coco keeps all of both, and in a PNG the smaller one lies on top.
+
+    \b
+    Examples:
+      masklet everything street.jpg --out street.json
+      masklet everything photos "more/**/*.jpg" --out masks --format overlay
+      masklet everything cells.png --out cells.json --crop-layers 1 --min-region 20 --model sam2.1-tiny
+    """
+
+    def begin() -> Callable[[Path], Masks]:
+        from masklet.checkpoints import load_model
+        from masklet.image import EverythingOptions, segment_everything
+
+        options = EverythingOptions(
+            points_per_side=points_per_side,
+            points_per_batch=points_per_batch,
+            least_iou=least_iou,
+            least_stability=least_stability,
+            most_overlap=most_overlap,
+            min_region=min_region,
+            crop_layers=crop_layers,
+            refine=refine,
+        )
+        loaded = load_model(model, device=device)
+        return lambda path: segment_everything(path, loaded, options)
+
+    do_pictures(images, out, format, overwrite, "coco", begin)

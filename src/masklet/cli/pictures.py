@@ -1,0 +1,166 @@
+"""What commands over many pictures share: which pictures, where their masks go, and how it went."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from masklet.errors import MaskletError
+
+if TYPE_CHECKING:
+    from masklet.image import Masks
+
+
+FORMAT_HELP = (
+    "index (PNG of object numbers), cutout, overlay (PNGs) or coco (JSON). "
+    "If not given, the ending of OUT tells, and in a folder it is "
+)
+"""The help of `--format`, up to what is written into folders."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture, and where its masks go."""
+
+    picture: Path
+    out: Path
+
+
+@dataclass
+class Tally:
+    """How it went."""
+
+    written: int = 0
+    skipped: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def do_pictures(
+    images: Sequence[str],
+    out: Path,
+    format: str | None,
+    overwrite: bool,
+    usual: str,
+    begin: Callable[[], Callable[[Path], Masks]],
+) -> None:
+    """Do every picture whose masks are not there yet, tell of those that fail, and say how it went.
+
+    Args:
+        images: Pictures, folders of pictures, or patterns.
+        out: A file for one picture, else a folder.
+        format: Name of the format; by the ending of `out` if not given.
+        overwrite: Whether pictures are done again whose masks are there.
+        usual: The format in a folder where none is named.
+        begin: Loads what is needed and gives the function that makes the masks of a picture; not called if all is done.
+
+    Raises:
+        typer.Exit: With code 1 if a picture failed.
+    """
+    tally = Tally()
+    jobs = planned(find_pictures(images, tally), out, format, usual)
+    todo = [job for job in jobs if overwrite or not job.out.exists()]
+    tally.skipped = len(jobs) - len(todo)
+    if todo:
+        do_all(with_progress(todo), begin(), format, tally)
+    for failure in tally.failures:
+        typer.echo(f"masklet: {failure}", err=True)
+    typer.echo(summary(tally, out))
+    if tally.failures:
+        raise typer.Exit(1)
+
+
+def find_pictures(arguments: Sequence[str], tally: Tally) -> dict[Path, Path]:
+    """Every picture, and its place below OUT, without an ending. What holds no picture is a failure."""
+    from masklet.media.image_file import IMAGE_SUFFIXES
+
+    found: dict[Path, Path] = {}
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            base, pictures = path, sorted(path.iterdir())
+        elif glob.has_magic(argument) and not path.exists():
+            base, pictures = fixed_part(path), sorted(map(Path, glob.glob(argument, recursive=True)))
+        else:
+            found[path] = Path(path.stem)
+            continue
+        shown = [p for p in pictures if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+        if not shown:
+            kinds = " ".join(IMAGE_SUFFIXES)
+            tally.failures.append(f"there is no picture in {argument}; give files of these kinds: {kinds}")
+        found.update({picture: picture.relative_to(base).with_suffix("") for picture in shown})
+    return found
+
+
+def fixed_part(pattern: Path) -> Path:
+    """The folder in which all that fits a pattern lies."""
+    fixed = [part for part in pattern.parents if not glob.has_magic(str(part))]
+    return fixed[0] if fixed else Path()
+
+
+def planned(found: dict[Path, Path], out: Path, format: str | None, usual: str) -> list[Job]:
+    """Where each picture's masks go: to OUT itself if it is a file, else below it. No picture is ever replaced."""
+    from masklet.image.save import FORMATS, find_format
+    from masklet.media.image_file import IMAGE_SUFFIXES
+
+    entry = find_format(format or usual)
+    suffix, endings = out.suffix.lower(), list(dict.fromkeys(known.suffix for known in FORMATS.values()))
+    if out.is_dir() or suffix not in (*endings, *IMAGE_SUFFIXES):
+        jobs = [Job(picture, out / place.with_name(place.name + entry.suffix)) for picture, place in found.items()]
+    elif suffix not in endings or (format and suffix != entry.suffix):
+        right = entry.suffix if format else " or ".join(endings)
+        raise typer.BadParameter(f"{out} ends in {suffix}; give a file that ends in {right}, or a folder")
+    elif len(found) > 1:
+        raise typer.BadParameter(f"{out} is one file for {len(found)} pictures; give a folder as --out")
+    else:
+        jobs = [Job(picture, out) for picture in found]
+    check_targets(jobs)
+    return jobs
+
+
+def check_targets(jobs: Sequence[Job]) -> None:
+    """Raises a usage error if two pictures have one target, or a target is one of the pictures."""
+    pictures = {job.picture.resolve() for job in jobs}
+    first: dict[Path, Job] = {}
+    for job in jobs:
+        if job.out.resolve() in pictures:
+            raise typer.BadParameter(f"the masks would take the place of the picture {job.out}; give another --out")
+        if (other := first.setdefault(job.out, job)) is not job:
+            raise typer.BadParameter(
+                f"{other.picture} and {job.picture} would both be written to {job.out}; do them in runs of their own"
+            )
+
+
+def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks], format: str | None, tally: Tally) -> None:
+    """Do one picture after another. A failure is noted."""
+    from masklet.formats.atomic import make_folder
+
+    for job in jobs:
+        try:
+            masks = make(job.picture)
+            make_folder(job.out.parent)
+            masks.save(job.out, format)
+            tally.written += 1
+        except MaskletError as error:
+            tally.failures.append(f"{job.picture}: {error}")
+
+
+def summary(tally: Tally, out: Path) -> str:
+    parts = [f"{tally.written} {'picture' if tally.written == 1 else 'pictures'} done: masks in {out}"]
+    if tally.skipped:
+        parts.append(f"{tally.skipped} passed over, whose masks are there (--overwrite does them again)")
+    if tally.failures:
+        parts.append(f"{len(tally.failures)} failed")
+    return "; ".join(parts)
+
+
+def with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
+    """The jobs, with a bar if there are several."""
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(jobs, "segmenting", console=Console(stderr=True), disable=len(jobs) == 1)

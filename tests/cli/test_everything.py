@@ -1,0 +1,66 @@
+"""`masklet everything`: all that is in pictures; one picture's failure is told, and the rest go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.image import EverythingOptions, segment_everything
+from tests.cli.conftest import Run
+from tests.conftest import GOLDEN
+
+Read = pytest.CaptureFixture[str]
+FEW = ("--points-per-side", "3", "--least-iou", "0.1", "--least-stability", "0.5", "--most-overlap", "1")
+"""Options with which random weights find something, and soon."""
+
+
+def test_one_picture_to_a_file(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
+    cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "new/cat.json"
+    assert run("everything", cat, *FEW, "--model", weights, "--out", out) == 0
+    options = EverythingOptions(points_per_side=3, least_iou=0.1, least_stability=0.5, most_overlap=1)
+    expected = segment_everything(cat, weights, options)
+    annotations = json.loads(out.read_text())["annotations"]
+    assert [entry["area"] for entry in annotations] == expected.areas.tolist()
+    assert len(annotations) > 1
+    assert capsys.readouterr().out == f"1 picture done: masks in {out}\n"
+
+
+@pytest.mark.parametrize(("format", "mode"), [("overlay", "RGB"), ("index", "P"), ("cutout", "RGBA")])
+def test_formats(run: Run, tmp_path: Path, weights: Path, format: str, mode: str) -> None:
+    cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "out"
+    assert run("everything", cat, *FEW, "--format", format, "--model", weights, "--out", out) == 0
+    with Image.open(out / "photo_cat.png") as written:
+        assert (written.mode, written.size) == (mode, (226, 150))
+        assert np.asarray(written).any()
+
+
+def test_a_folder_is_done_once_and_failures_are_told(
+    run: Run, tmp_path: Path, weights: Path, photos: Path, capsys: Read
+) -> None:
+    (photos / "cut.jpg").write_bytes((photos / "a.jpg").read_bytes()[:1500])
+    out = tmp_path / "out"
+    arguments = ("everything", photos, *FEW, "--model", weights, "--out", out)
+    assert run(*arguments) == 1
+    shown = capsys.readouterr()
+    assert sorted(path.name for path in out.iterdir()) == ["a.json", "b.json"]
+    assert f"{photos / 'cut.jpg'}: cut.jpg cannot be read as a picture" in shown.err
+    assert "Traceback" not in shown.err
+    assert shown.out.endswith("2 pictures done: masks in " + str(out) + "; 1 failed\n")
+
+    (photos / "cut.jpg").unlink()
+    (out / "a.json").write_text("mine")
+    assert run(*arguments) == 0
+    assert (out / "a.json").read_text() == "mine"
+    assert "2 passed over, whose masks are there (--overwrite does them again)" in capsys.readouterr().out
+    assert run(*arguments, "--overwrite") == 0
+    assert json.loads((out / "a.json").read_text())["annotations"]
+
+
+@pytest.mark.parametrize("option", [("--least-iou", "2"), ("--points-per-side", "0"), ("--crop-layers", "-1")])
+def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, option: tuple[str, str]) -> None:
+    assert run("everything", photos, *option, "--out", tmp_path / "out") == 2
+    assert not (tmp_path / "out").exists()
