@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from masklet.checkpoints import Model, build_model
 from masklet.errors import PromptError
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.image import predictor as module
+from masklet.image.decoding import OBJECTS_AT_ONCE
+from masklet.image.predictor import nothing
 from masklet.image.prompts import as_tokens, read_prompts
 from masklet.nn import NANO
 from tests.conftest import small_network
@@ -78,7 +79,7 @@ def test_more_padding_changes_nothing(
         keep=torch.cat((keep, torch.zeros(len(said), more, dtype=torch.bool)), dim=1),
     )
     with torch.inference_mode():
-        features = engine.attend_memory(picture.levels.stride16, module.nothing(engine))
+        features = engine.attend_memory(picture.levels.stride16, nothing(engine))
         expected, ours = (engine.decode_masks(features, picture.levels, prompt) for prompt in (tokens, padded))
     torch.testing.assert_close(ours.logits, expected.logits, atol=2e-3, rtol=0)
     torch.testing.assert_close(ours.iou, expected.iou, atol=1e-4, rtol=0)
@@ -109,7 +110,7 @@ def test_more_objects_than_fit_a_pass(
 ) -> None:
     said = {"boxes": [(x, 10, x + 60, 120) for x in range(0, 140, 20)], "multimask": True}
     expected = predictor.predict(picture, **said)
-    monkeypatch.setattr(module, "OBJECTS_AT_ONCE", 3)
+    monkeypatch.setitem(OBJECTS_AT_ONCE, "cpu", 3)
     ours = predictor.predict(picture, **said)
     close(ours, expected)
     assert ours.objects.tolist() == expected.objects.tolist() == [n for n in range(7) for _ in range(3)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from masklet.engines.base import Engine
 from masklet.engines.candidates import single
+from masklet.image.decoding import decode_in_parts
 from masklet.image.everything_options import EverythingOptions
 from masklet.image.prompts import HIGHEST_LOGIT, ObjectPrompt, as_tokens
 from masklet.nn import Decoded, Levels, PromptTokens
@@ -54,7 +54,7 @@ class Look:
 
 def look(sight: Sight, points: NDArray[np.float64]) -> Look:
     """What one click at each of the points, (N, 2), gives: those masks whose predicted IoU is high enough."""
-    decoded = sight.engine.decode_masks(sight.features, sight.levels, tokens(sight, points))
+    decoded = decode_in_parts(sight.engine, sight.features, sight.levels, tokens(sight, points))
     if not sight.options.multimask:
         found = alone(decoded, points)
     else:
@@ -64,14 +64,10 @@ def look(sight: Sight, points: NDArray[np.float64]) -> Look:
 
 
 def again(sight: Sight, found: Look) -> Look:
-    """The same clicks once more, each with the mask that it gave, in batches of as many."""
+    """The same clicks once more, each with the mask that it gave."""
     earlier = found.logits.float().clamp(-HIGHEST_LOGIT, HIGHEST_LOGIT)[:, None].to(sight.engine.dtype)
-    parts = []
-    for rows in np.split(np.arange(len(found.points)), range(0, len(found.points), sight.options.points_per_batch)[1:]):
-        prompts = tokens(sight, found.points[rows])._replace(masks=earlier[rows])
-        decoded = sight.engine.decode_masks(sight.features, sight.levels, prompts)
-        parts.append(alone(decoded, found.points[rows]))
-    return join_looks(parts)
+    prompts = tokens(sight, found.points)._replace(masks=earlier)
+    return alone(decode_in_parts(sight.engine, sight.features, sight.levels, prompts), found.points)
 
 
 def tokens(sight: Sight, points: NDArray[np.float64]) -> PromptTokens:
@@ -90,13 +86,3 @@ def sure(sight: Sight, found: Look) -> Look:
     """Those whose predicted IoU is high enough."""
     kept = found.iou > sight.options.least_iou
     return Look(found.logits[kept], found.iou[kept], found.presence[kept], found.points[kept.cpu().numpy()])
-
-
-def join_looks(looks: Sequence[Look]) -> Look:
-    """All of them, one after another."""
-    return Look(
-        torch.cat([found.logits for found in looks]),
-        torch.cat([found.iou for found in looks]),
-        torch.cat([found.presence for found in looks]),
-        np.concatenate([found.points for found in looks]),
-    )

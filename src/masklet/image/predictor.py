@@ -17,6 +17,7 @@ from masklet.checkpoints import load_model
 from masklet.engines.base import Engine
 from masklet.engines.candidates import single
 from masklet.errors import PromptError
+from masklet.image.decoding import objects_at_once
 from masklet.image.picture import Picture, as_picture, is_batch, picture_tensor
 from masklet.image.prompts import ObjectPrompt, as_tokens, read_prompts
 from masklet.image.result import Masks
@@ -24,9 +25,6 @@ from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
 
 PICTURES_AT_ONCE = 4
 """Pictures of a batch that are encoded together; more need more memory and gain nothing."""
-
-OBJECTS_AT_ONCE = 32
-"""Objects that are decoded together: some 50 MB each at 1024 pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +137,10 @@ class ImagePredictor:
         )
         wanted = [prompt.ambiguous if multimask is None else multimask for prompt in prompts]
         features = self.engine.attend_memory(picture.levels.stride16, nothing(self.engine))
+        step = objects_at_once(self.engine)
         parts = [
-            self._decode(picture, features, prompts[first : first + OBJECTS_AT_ONCE], wanted[first:], first)
-            for first in range(0, len(prompts), OBJECTS_AT_ONCE)
+            self._decode(picture, features, prompts[first : first + step], wanted[first:], first)
+            for first in range(0, len(prompts), step)
         ]
         return joined(parts) if parts else no_masks(picture, self.engine.config.mask_size)
 

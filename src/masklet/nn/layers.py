@@ -44,7 +44,7 @@ class Prepared(nn.Module):
 
 
 class LayerNorm2d(nn.Module):
-    """Layer normalisation over the channels of a map: (B, C, H, W) -> (B, C, H, W)."""
+    """Layer normalisation over the channels of a map: (B, C, H, W) -> (B, C, H, W), or with `dim=-1` (..., C)."""
 
     def __init__(self, width: int, eps: float = 1e-6) -> None:
         super().__init__()
@@ -52,7 +52,9 @@ class LayerNorm2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.eps = eps
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, dim: int = 1) -> Tensor:
+        if dim == -1:
+            return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
         mean = x.mean(1, keepdim=True)
         centred = x - mean
         variance = centred.square().mean(1, keepdim=True)
@@ -101,6 +103,10 @@ class Attention(nn.Module):
     def split(self, x: Tensor) -> Tensor:
         """(N, T, inner) -> (N, heads, T, D)"""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def by_head(self, weight: Tensor) -> Tensor:
+        """(inner, C) -> (heads, D, C)"""
+        return weight.unflatten(0, (self.heads, -1))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None = None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from masklet.nn.layers import MLP, LayerNorm2d, to_map, to_tokens
+from masklet.nn.layers import MLP, LayerNorm2d, to_tokens
 from masklet.nn.tensors import Levels
 from masklet.nn.two_way import TwoWayTransformer
 
@@ -70,14 +70,48 @@ class MaskDecoder(nn.Module):
         image = features + dense
         tokens, seen = self.transformer(tokens, to_tokens(image), code.to(image.dtype), keep)
         presence, iou, masks = tokens[:, :ANSWERS].split((1, 1, CANDIDATES), dim=1)
-        logits = self.paint(to_map(seen, image.shape[-2]), levels, masks)
+        logits = self.paint(seen, levels, masks)
         iou = self.iou_prediction_head(iou[:, 0]).sigmoid()
         return logits, iou, masks, self.pred_obj_score_head(presence[:, 0])[:, 0]
 
     def paint(self, image: Tensor, levels: Levels, masks: Tensor) -> Tensor:
-        """Upscale the attended image to stride 4 and multiply it by a vector made of each mask token."""
+        """Upscale the attended image, (N, h * w, C), to stride 4 and multiply it by a vector made of each mask token.
+
+        Each cell becomes 2 x 2, and each of these 2 x 2. They stay together, cell by cell, until the masks are there:
+        so enlarging is a product of matrices, and channels lie side by side all the way.
+        """
         enlarge1, norm, act1, enlarge2, act2 = self.output_upscaling
-        image = act1(norm(enlarge1(image) + levels.stride8))
-        image = act2(enlarge2(image) + levels.stride4)
+        image = act1(norm(enlarged(image, enlarge1, nest(levels.stride8)), dim=-1))
+        image = act2(enlarged(image.flatten(1, 2), enlarge2, nest_twice(levels.stride4)))
         vectors = [mlp(masks[:, index]) for index, mlp in enumerate(self.output_hypernetworks_mlps)]
-        return torch.einsum("nkc,nchw->nkhw", torch.stack(vectors, dim=1), image)
+        painted = torch.stack(vectors, dim=1) @ image.flatten(1, 2).mT  # (N, 4, h * w * 16)
+        return unnest_twice(painted, levels.stride8.shape[-2] // 2)
+
+
+def enlarged(x: Tensor, enlarge: nn.Module, level: Tensor) -> Tensor:
+    """Each cell as 2 x 2 smaller ones, plus those of a finer level: (N, L, C) and (B, L, 4, C') -> (N, L, 4, C')"""
+    assert isinstance(enlarge, nn.ConvTranspose2d), f"enlarging is by a {type(enlarge).__name__}"
+    assert enlarge.bias is not None, "enlarging has a bias"
+    count = x.shape[0]
+    weight = enlarge.weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4 * C')
+    shift = (level + enlarge.bias).flatten(2)
+    x = torch.baddbmm(shift.expand(count, -1, -1), x, weight.expand(count, -1, -1))
+    return x.unflatten(2, (4, -1))
+
+
+def nest(fine: Tensor) -> Tensor:
+    """A map at stride 8, (B, C, 2h, 2w) -> (B, h * w, 4, C): its cells, by the cell of stride 16 that they lie in."""
+    x = fine.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, C, h, 2, w, 2)
+    return x.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
+
+
+def nest_twice(fine: Tensor) -> Tensor:
+    """A map at stride 4, (B, C, 4h, 4w) -> (B, h * w * 4, 4, C)"""
+    x = fine.unflatten(3, (-1, 2, 2)).unflatten(2, (-1, 2, 2))  # (B, C, h, 2, 2, w, 2, 2)
+    return x.permute(0, 2, 5, 3, 6, 4, 7, 1).flatten(5, 6).flatten(1, 4)
+
+
+def unnest_twice(painted: Tensor, height: int) -> Tensor:
+    """(N, K, h * w * 16) -> (N, K, 4h, 4w)"""
+    x = painted.unflatten(2, (height, -1, 2, 2, 2, 2))  # (N, K, h, w, 2, 2, 2, 2)
+    return x.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)

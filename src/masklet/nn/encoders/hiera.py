@@ -26,25 +26,46 @@ class PatchEmbed(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Self-attention within each map of a batch; with `pools`, queries are max-pooled 2 x 2 first."""
+    """Self-attention within the windows of a map; with `pools`, queries are max-pooled 2 x 2 first.
 
-    def __init__(self, width: int, width_out: int, heads: int, pools: bool) -> None:
+    Where the map is no multiple of the window, windows at its right and lower edges are filled up with cells of zeros,
+    which take part as keys, as published. Such a cell's query, key and value are the biases: nothing is computed on it.
+
+    Args:
+        width: Channels that come in.
+        width_out: Channels that go out.
+        heads: Attention heads.
+        window: Side of the windows in cells; 0 attends to the whole map.
+        pools: Whether the map is halved.
+    """
+
+    def __init__(self, width: int, width_out: int, heads: int, window: int, pools: bool) -> None:
         super().__init__()
         self.heads = heads
+        self.window = window
         self.pools = pools
         self.qkv = nn.Linear(width, 3 * width_out)
         self.proj = nn.Linear(width_out, width_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C'), or (B, H/2, W/2, C') if queries are pooled."""
-        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        height, width = x.shape[1:3]
+        rows, columns = (-(-side // self.window) if self.window else 1 for side in (height, width))
+        if not self.window:
+            qkv = self.qkv(x)
+        elif (height, width) == (rows * self.window, columns * self.window):
+            qkv = self.qkv(split_windows(x, self.window))
+        else:
+            filled = filled_up(self.qkv(x), self.qkv.bias, rows * self.window, columns * self.window)
+            qkv = split_windows(filled, self.window)
+        q, k, v = qkv.chunk(3, dim=-1)  # (B * rows * columns, window, window, C')
         if self.pools:
-            q = pool2x2(q)
-        height, width = q.shape[1:3]
+            q, height, width = pool2x2(q), height // 2, width // 2
+        inner = q.shape[1:3]
         q, k, v = (t.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
-        x = F.scaled_dot_product_attention(q, k, v)
-        projected: Tensor = self.proj(x.transpose(1, 2).flatten(2))
-        return projected.unflatten(1, (height, width))
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).unflatten(1, inner)
+        projected: Tensor = self.proj(join_windows(seen, rows, columns)[:, :height, :width])
+        return projected
 
 
 class Block(nn.Module):
@@ -59,10 +80,9 @@ class Block(nn.Module):
 
     def __init__(self, width: int, width_out: int, heads: int, window: int) -> None:
         super().__init__()
-        self.window = window
         self.pools = width != width_out
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = WindowAttention(width, width_out, heads, self.pools)
+        self.attn = WindowAttention(width, width_out, heads, window, self.pools)
         self.norm2 = nn.LayerNorm(width_out, eps=1e-6)
         self.mlp = MLP(width_out, 4 * width_out, width_out, activation=nn.GELU)
         if self.pools:
@@ -72,14 +92,7 @@ class Block(nn.Module):
         """(B, H, W, C) -> (B, H, W, C), or (B, H/2, W/2, 2C)."""
         normed = self.norm1(x)
         shortcut = pool2x2(self.proj(normed)) if self.pools else x
-        height, width = shortcut.shape[1:3]
-        if self.window:
-            rows, columns = -(-x.shape[1] // self.window), -(-x.shape[2] // self.window)
-            windows = self.attn(split_windows(normed, self.window, rows, columns))
-            attended = join_windows(windows, rows, columns)[:, :height, :width]
-        else:
-            attended = self.attn(normed)
-        x = shortcut + attended
+        x = shortcut + self.attn(normed)
         y: Tensor = x + self.mlp(self.norm2(x))
         return y
 
@@ -136,12 +149,16 @@ def pool2x2(x: Tensor) -> Tensor:
     return F.max_pool2d(x.permute(0, 3, 1, 2), kernel_size=2).permute(0, 2, 3, 1)
 
 
-def split_windows(x: Tensor, window: int, rows: int, columns: int) -> Tensor:
-    """(B, H, W, C) -> (B * rows * columns, window, window, C), filled up with zeros at the right and lower edges."""
-    bottom, right = rows * window - x.shape[1], columns * window - x.shape[2]
-    if bottom or right:
-        x = F.pad(x, (0, 0, 0, right, 0, bottom))
-    x = x.unflatten(2, (columns, window)).unflatten(1, (rows, window))  # (B, rows, window, columns, window, C)
+def filled_up(x: Tensor, value: Tensor, height: int, width: int) -> Tensor:
+    """(B, H, W, C) -> (B, height, width, C) with the `value`, (C,), at the right and lower edges."""
+    right = value.expand(x.shape[0], x.shape[1], width - x.shape[2], -1)
+    below = value.expand(x.shape[0], height - x.shape[1], width, -1)
+    return torch.cat((torch.cat((x, right), dim=2), below), dim=1)
+
+
+def split_windows(x: Tensor, window: int) -> Tensor:
+    """(B, H, W, C), both sides multiples of the window -> (B * rows * columns, window, window, C)."""
+    x = x.unflatten(2, (-1, window)).unflatten(1, (-1, window))  # (B, rows, window, columns, window, C)
     return x.transpose(2, 3).flatten(0, 2)
 
 
