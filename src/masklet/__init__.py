@@ -23,7 +23,16 @@ from masklet.lazy import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints import build_model, list_models, load_model, save_model
-    from masklet.image import EverythingOptions, ImagePredictor, segment, segment_everything
+    from masklet.image import (
+        EverythingOptions,
+        ImagePredictor,
+        TileOptions,
+        segment,
+        segment_everything,
+        segment_near,
+        segment_tiles,
+    )
+    from masklet.media.large import LargePicture
     from masklet.video import StreamTracker, TrackingOptions, VideoTracker
 
 __version__ = "0.1.0"
@@ -36,11 +45,13 @@ __all__ = [
     "EverythingOptions",
     "FormatError",
     "ImagePredictor",
+    "LargePicture",
     "MaskletError",
     "MediaError",
     "PromptError",
     "SessionError",
     "StreamTracker",
+    "TileOptions",
     "TrackingOptions",
     "VideoTracker",
     "__version__",
@@ -50,12 +61,16 @@ __all__ = [
     "save_model",
     "segment",
     "segment_everything",
+    "segment_near",
+    "segment_tiles",
 ]
 
 _LAZY = {
     "EverythingOptions": "masklet.image",
     "ImagePredictor": "masklet.image",
+    "LargePicture": "masklet.media.large",
     "StreamTracker": "masklet.video",
+    "TileOptions": "masklet.image",
     "TrackingOptions": "masklet.video",
     "VideoTracker": "masklet.video",
     "build_model": "masklet.checkpoints",
@@ -64,6 +79,8 @@ _LAZY = {
     "save_model": "masklet.checkpoints",
     "segment": "masklet.image",
     "segment_everything": "masklet.image",
+    "segment_near": "masklet.image",
+    "segment_tiles": "masklet.image",
 }
 """Public name -> the module that has it."""
 

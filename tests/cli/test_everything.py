@@ -64,3 +64,12 @@ def test_a_folder_is_done_once_and_failures_are_told(
 def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, option: tuple[str, str]) -> None:
     assert run("everything", photos, *option, "--out", tmp_path / "out") == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_tile_by_tile(run: Run, tmp_path: Path, weights: Path) -> None:
+    pytest.importorskip("rasterio", reason="needs rasterio: pip install 'masklet[geo]'")
+    cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "cat.json"
+    assert run("everything", cat, *FEW, "--tile", "120", "--model", weights, "--out", out) == 0
+    content = json.loads(out.read_text())
+    assert content["annotations"]
+    assert (content["images"][0]["height"], content["images"][0]["width"]) == (150, 226)

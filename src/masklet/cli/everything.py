@@ -11,7 +11,7 @@ import typer
 from masklet.cli.pictures import FORMAT_HELP, do_pictures
 
 if TYPE_CHECKING:
-    from masklet.image import Masks
+    from masklet.image import LargeMasks, Masks
 
 
 def everything(
@@ -40,24 +40,30 @@ def everything(
     crop_layers: Annotated[
         int, typer.Option(min=0, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
     ] = 0,
+    tile: Annotated[
+        int, typer.Option(min=0, help="Do it tile by tile, each of this side in pixels: for pictures beyond memory.")
+    ] = 0,
     refine: Annotated[bool, typer.Option("--refine", help="Give each mask to the decoder once more.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
 ) -> None:
     """Find the masks of everything in a picture, or in many, without pointing at anything.
 
     Pictures whose masks are there already are passed over. If a picture cannot be done it is told, and the rest go on.
-    Masks may overlap: coco keeps all of both, and in a PNG the smaller one lies on top.
+    Masks may overlap: coco keeps all of both, and in a PNG the smaller one lies on top. By tiles
+    the format is coco.
 
     \b
     Examples:
       masklet everything street.jpg --out street.json
       masklet everything photos "more/**/*.jpg" --out masks --format overlay
       masklet everything cells.png --out cells.json --crop-layers 1 --min-region 20 --model sam2.1-tiny
+      masklet everything aerial.tif --out aerial.json --tile 1024
     """
 
-    def begin() -> Callable[[Path], Masks]:
+    def begin() -> Callable[[Path], Masks | LargeMasks]:
         from masklet.checkpoints import load_model
-        from masklet.image import EverythingOptions, segment_everything
+        from masklet.image import EverythingOptions, TileOptions, segment_everything, segment_tiles
+        from masklet.media.large import LargePicture
 
         options = EverythingOptions(
             points_per_side=points_per_side,
@@ -70,6 +76,14 @@ def everything(
             refine=refine,
         )
         loaded = load_model(model, device=device)
-        return lambda path: segment_everything(path, loaded, options)
+        if not tile:
+            return lambda path: segment_everything(path, loaded, options)
+        tiles = TileOptions(side=tile, overlap=tile // 4)
+
+        def by_tiles(path: Path) -> LargeMasks:
+            with LargePicture(path) as picture:
+                return segment_tiles(picture, loaded, options, tiles)
+
+        return by_tiles
 
     do_pictures(images, out, format, overwrite, "coco", begin)

@@ -13,7 +13,7 @@ import typer
 from masklet.errors import MaskletError
 
 if TYPE_CHECKING:
-    from masklet.image import Masks
+    from masklet.image import LargeMasks, Masks
 
 
 FORMAT_HELP = (
@@ -46,7 +46,7 @@ def do_pictures(
     format: str | None,
     overwrite: bool,
     usual: str,
-    begin: Callable[[], Callable[[Path], Masks]],
+    begin: Callable[[], Callable[[Path], Masks | LargeMasks]],
 ) -> None:
     """Do every picture whose masks are not there yet, tell of those that fail, and say how it went.
 
@@ -135,7 +135,7 @@ def check_targets(jobs: Sequence[Job]) -> None:
             )
 
 
-def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks], format: str | None, tally: Tally) -> None:
+def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks | LargeMasks], format: str | None, tally: Tally) -> None:
     """Do one picture after another. A failure is noted."""
     from masklet.formats.atomic import make_folder
 

@@ -2,8 +2,21 @@
 
 from masklet.image.everything import segment_everything
 from masklet.image.everything_options import EverythingOptions
+from masklet.image.large_masks import LargeMasks
 from masklet.image.one_liner import segment
 from masklet.image.predictor import EncodedImage, ImagePredictor
 from masklet.image.result import Masks
+from masklet.image.tiles import TileOptions, segment_near, segment_tiles
 
-__all__ = ["EncodedImage", "EverythingOptions", "ImagePredictor", "Masks", "segment", "segment_everything"]
+__all__ = [
+    "EncodedImage",
+    "EverythingOptions",
+    "ImagePredictor",
+    "LargeMasks",
+    "Masks",
+    "TileOptions",
+    "segment",
+    "segment_everything",
+    "segment_near",
+    "segment_tiles",
+]

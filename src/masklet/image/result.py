@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.image.coco import coco_content
 from masklet.image.save import save_masks
 from masklet.masks.boxes import mask_box
 from masklet.masks.cutout import cut_out
@@ -143,26 +144,7 @@ class Masks:
     def to_coco(self, file_name: str = "") -> dict[str, Any]:
         """All masks as the content of a COCO JSON file: compressed run lengths, boxes (x, y, width, height), areas,
         scores, and the `object_id` of each. Empty masks have no annotation."""
-        height, width = self.size
-        annotations = []
-        for i in np.flatnonzero(self.areas).tolist():
-            x0, y0, x1, y1 = self.boxes[i].tolist()
-            annotations.append({
-                "id": i + 1,
-                "image_id": 1,
-                "category_id": 1,
-                "segmentation": self.rle(i).to_json(),
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": int(self.areas[i]),
-                "iscrowd": 0,
-                "score": float(self.scores[i]),
-                "object_id": int(self.objects[i]) + 1,
-            })  # fmt: skip
-        return {
-            "images": [{"id": 1, "file_name": file_name, "height": height, "width": width}],
-            "annotations": annotations,
-            "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
-        }
+        return coco_content(self, self.objects, file_name)
 
     def save(self, path: str | PathLike[str], format: str | None = None) -> None:
         """Write the best mask of each object to a file, which appears when it is whole.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
@@ -55,27 +56,41 @@ def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
     left, top, right, bottom = view
     mask = np.zeros((bottom - top, right - left), np.bool_)
     if shared := common(patch.box, view):
-        mask[within(shared, view)] = patch.inside[within(shared, patch.box)]
+        x0, y0, x1, y1 = shared
+        x, y = patch.box[:2]
+        mask[within(shared, view)] = rlemasklib.decode(
+            rlemasklib.crop(plain(patch), (x0 - x, y0 - y, x1 - x0, y1 - y0))
+        )
     return mask
 
 
 def whole_rle(patch: Patch, size: tuple[int, int]) -> Rle:
     """The run lengths over a whole picture, without its pixels ever being in memory."""
     height, width = size
-    x0, y0, x1, y1 = patch.box
-    inside = {"size": list(patch.rle.size), "counts": patch.rle.counts.encode("ascii")}
-    whole = rlemasklib.pad(inside, (x0, width - x1, y0, height - y1))
-    return Rle(size, whole["counts"].decode("ascii"))
+    return padded(patch, (0, 0, width, height))
 
 
 def union(patches: Sequence[Patch]) -> Patch:
-    """One patch of several."""
+    """One patch of several, without their pixels ever being in memory."""
+    if len(patches) == 1:
+        return patches[0]
     x0, y0, x1, y1 = zip(*(patch.box for patch in patches), strict=True)
     box = (min(x0), min(y0), max(x1), max(y1))
-    mask = np.zeros((box[3] - box[1], box[2] - box[0]), np.bool_)
-    for patch in patches:
-        mask[within(patch.box, box)] |= patch.inside
-    return Patch(box, encode_rle(mask))
+    joined = rlemasklib.union([plain(Patch(box, padded(patch, box))) for patch in patches])
+    return Patch(box, Rle((box[3] - box[1], box[2] - box[0]), joined["counts"].decode("ascii")))
+
+
+def padded(patch: Patch, outer: Box) -> Rle:
+    """The run lengths of the outer box, which holds the patch."""
+    x0, y0, x1, y1 = patch.box
+    left, top, right, bottom = outer
+    grown = rlemasklib.pad(plain(patch), (x0 - left, right - x1, y0 - top, bottom - y1))
+    return Rle((bottom - top, right - left), grown["counts"].decode("ascii"))
+
+
+def plain(patch: Patch) -> dict[str, Any]:
+    """As rlemasklib takes it."""
+    return {"size": list(patch.rle.size), "counts": patch.rle.counts.encode("ascii")}
 
 
 def agreement(one: Patch, other: Patch, view: Box) -> float:

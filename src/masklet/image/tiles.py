@@ -1,0 +1,214 @@
+"""Large pictures tile by tile: memory is that of a tile and of run lengths, however large the picture is.
+
+Neighbouring tiles overlap. A thing on a seam is found in both, as two masks that agree where both tiles look; these
+become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.engines.base import Engine
+from masklet.errors import PromptError
+from masklet.image.everything import find_everything
+from masklet.image.everything_options import EverythingOptions
+from masklet.image.finds import Finds, join_finds
+from masklet.image.large_masks import LargeMasks
+from masklet.image.one_liner import ready_predictor
+from masklet.masks.patch import Box, agreement, common, cut_patch, union
+from masklet.media.large import LargePicture
+from masklet.prompts import make_prompt
+
+
+@dataclass(frozen=True)
+class TileOptions:
+    """How a large picture is cut into tiles.
+
+    Attributes:
+        side: Of a tile, in pixels. The network sees each tile at its own image size, so smaller tiles show
+            smaller things.
+        overlap: Of neighbouring tiles, in pixels. Things up to this size lie in one tile wholly.
+        agreement: Two masks of neighbouring tiles are one thing if their intersection over union, where both tiles
+            look, is at least this, 0..1.
+    """
+
+    side: int = 1024
+    overlap: int = 256
+    agreement: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < self.side:
+            raise PromptError(
+                f"tiles have the side {self.side} and the overlap {self.overlap}; "
+                "give an overlap from 0 to less than the side"
+            )
+        if not 0 < self.agreement <= 1:
+            raise PromptError(f"agreement is {self.agreement!r}; give a number over 0 and up to 1")
+
+
+def segment_tiles(
+    picture: LargePicture,
+    model: str | PathLike[str] | Engine = "nano",
+    options: EverythingOptions | None = None,
+    tiles: TileOptions | None = None,
+) -> LargeMasks:
+    """A mask of everything in a picture that is too large for memory.
+
+        with masklet.LargePicture("aerial.tif") as picture:
+            masks = masklet.segment_tiles(picture)
+        masks.save("aerial.json")
+
+    Args:
+        picture: The picture.
+        model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
+        options: How everything is looked for in each tile; the published way if not given.
+        tiles: How the picture is cut.
+
+    Returns:
+        `LargeMasks`, the surest first.
+
+    Raises:
+        MediaError: A part of the picture cannot be read.
+        CheckpointError: The model cannot be loaded.
+    """
+    tiles = tiles or TileOptions()
+    engine = ready_predictor(model).engine
+    found = list(find_by_tile(engine, picture, options or EverythingOptions(), tiles))
+    return as_large(picture.size, merged(found, tiles.agreement))
+
+
+def segment_near(
+    picture: LargePicture,
+    *,
+    points: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    box: ArrayLike | None = None,
+    model: str | PathLike[str] | Engine = "nano",
+    side: int = 1024,
+) -> LargeMasks:
+    """The masks of one thing in a picture that is too large for memory: only a tile around the prompt is looked at.
+
+    Args:
+        picture: The picture.
+        points: (P, 2) clicks (x, y) in pixels of the whole picture.
+        labels: (P,) 1 include, 0 exclude; all 1 if not given.
+        box: (4,) x0, y0, x1, y1 in pixels of the whole picture.
+        model: Name, path, `Model`, or any engine.
+        side: Of the tile, in pixels; it grows where the prompt needs more than half of it.
+
+    Returns:
+        `LargeMasks`: three for a single click, one otherwise, best first. Empty ones are left out.
+
+    Raises:
+        PromptError: The prompt makes no sense for the picture.
+        MediaError: The part of the picture cannot be read.
+    """
+    prompt = make_prompt(picture.size, points=points, labels=labels, box=box)
+    places = np.array([*prompt.points, *(np.reshape(prompt.box, (2, 2)) if prompt.box else ())])
+    view = tile_around(places, side, picture.size)
+    corner = view[:2]
+    predictor = ready_predictor(model)
+    masks = predictor.predict(
+        predictor.encode(picture.read(view)),
+        points=[[(x - corner[0], y - corner[1]) for x, y in prompt.points]] if prompt.points else None,
+        labels=[prompt.labels] if prompt.points else None,
+        boxes=None if prompt.box is None else np.array(prompt.box) - (*corner, *corner),
+    )
+    patches = [cut_patch(mask, corner) for mask in masks]
+    kept = [row for row, patch in enumerate(patches) if patch is not None]
+    return LargeMasks(
+        size=picture.size,
+        patches=tuple(patch for patch in patches if patch is not None),
+        scores=masks.scores[kept],
+    )
+
+
+def tile_around(places: NDArray[np.float64], side: int, size: tuple[int, int]) -> Box:
+    """A square part of the picture around places (P, 2), at least twice as large as they lie apart."""
+    height, width = size
+    first, last = places.min(axis=0), places.max(axis=0)
+    side = max(side, int(2 * (last - first).max()))
+    across, down = min(side, width), min(side, height)
+    x, y = ((first + last) / 2 - (across / 2, down / 2)).astype(int)
+    x0, y0 = min(max(0, x), width - across), min(max(0, y), height - down)
+    return int(x0), int(y0), int(x0 + across), int(y0 + down)
+
+
+def plan_tiles(size: tuple[int, int], tiles: TileOptions) -> list[Box]:
+    """Tiles that cover a picture, row after row: all of the same size unless the picture is smaller, and spread so that
+    neighbours overlap by `overlap` at least."""
+    rows, columns = (spread(length, tiles) for length in size)
+    height, width = (min(tiles.side, length) for length in size)
+    return [(x, y, x + width, y + height) for y in rows for x in columns]
+
+
+def spread(length: int, tiles: TileOptions) -> list[int]:
+    """Where tiles begin along a side of the picture."""
+    if length <= tiles.side:
+        return [0]
+    count = -(-(length - tiles.overlap) // (tiles.side - tiles.overlap))
+    return [round(n * (length - tiles.side) / (count - 1)) for n in range(count)]
+
+
+def find_by_tile(
+    engine: Engine, picture: LargePicture, options: EverythingOptions, tiles: TileOptions
+) -> Iterator[tuple[Box, Finds]]:
+    """Each tile and what was found in it, in pixels of the whole picture; one tile is in memory at a time."""
+    for tile in plan_tiles(picture.size, tiles):
+        yield tile, moved(find_everything(engine, picture.read(tile), options), tile[:2])
+
+
+def moved(finds: Finds, corner: tuple[int, int]) -> Finds:
+    """The finds of a tile in pixels of the whole picture."""
+    x, y = corner
+    patches = tuple(
+        replace(patch, box=(patch.box[0] + x, patch.box[1] + y, patch.box[2] + x, patch.box[3] + y))
+        for patch in finds.patches
+    )
+    return replace(finds, patches=patches, points=finds.points + corner)
+
+
+def merged(found: Sequence[tuple[Box, Finds]], least: float) -> Finds:
+    """All finds, those of neighbouring tiles that are one thing joined; the surest first."""
+    finds = join_finds([finds for _, finds in found])
+    begins = np.cumsum([0, *(len(part) for _, part in found)])
+    group = np.arange(len(finds))
+    for one in range(len(found)):
+        for other in range(one):
+            if view := common(found[one][0], found[other][0]):
+                for a, b in same_things(found[one][1], found[other][1], view, least):
+                    group[group == group[begins[one] + a]] = group[begins[other] + b]
+    return united(finds, group)
+
+
+def same_things(one: Finds, other: Finds, view: Box, least: float) -> list[tuple[int, int]]:
+    """Pairs of masks of two tiles that are one thing in the part that both tiles show: each the other's best match."""
+    values = np.zeros((len(one), len(other)))
+    seen = [[row for row, patch in enumerate(finds.patches) if common(patch.box, view)] for finds in (one, other)]
+    for a in seen[0]:
+        for b in seen[1]:
+            if common(one.patches[a].box, other.patches[b].box):
+                values[a, b] = agreement(one.patches[a], other.patches[b], view)
+    if not values.size:
+        return []
+    best, best_back = values.argmax(axis=1), values.argmax(axis=0)
+    return [(a, int(b)) for a, b in enumerate(best) if values[a, b] >= least and best_back[b] == a]
+
+
+def united(finds: Finds, group: NDArray[np.int64]) -> Finds:
+    """One find for each group: the union of its masks, with the figures of its surest."""
+    members: dict[int, list[int]] = {}
+    for row in np.argsort(-finds.scores, kind="stable").tolist():
+        members.setdefault(int(group[row]), []).append(row)
+    surest = finds.rows(np.array([rows[0] for rows in members.values()], np.int64))
+    return surest.with_patches([union([finds.patches[row] for row in rows]) for rows in members.values()])
+
+
+def as_large(size: tuple[int, int], finds: Finds) -> LargeMasks:
+    """The finds as an answer."""
+    return LargeMasks(size=size, patches=finds.patches, scores=finds.scores)

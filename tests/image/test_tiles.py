@@ -1,0 +1,154 @@
+"""Large pictures by tiles: covered wholly, joined across seams, and near a prompt the same as without tiles."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from masklet.errors import FormatError, PromptError
+from masklet.image import EverythingOptions, ImagePredictor, TileOptions, segment_near, segment_tiles
+from masklet.image.finds import Finds
+from masklet.image.tiles import merged, plan_tiles, tile_around
+from masklet.masks.patch import Box, cut_patch, paste
+from masklet.masks.rle import decode_rle
+from masklet.media.large import LargePicture
+
+WILLING = EverythingOptions(
+    points_per_side=3, least_iou=0.1, least_stability=0.2, stability_offset=0.5, threshold=8, most_overlap=0.9
+)
+
+
+class PictureInMemory:
+    """What tiles need of a large picture."""
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self.image, self.size, self.seen = image, image.shape[:2], list[Box]()
+
+    def read(self, box: Box) -> NDArray[np.uint8]:
+        x0, y0, x1, y1 = box
+        self.seen.append(box)
+        return self.image[y0:y1, x0:x1]
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(8, 200), st.integers(0, 100))
+def test_tiles_cover_the_picture_and_overlap(height: int, width: int, side: int, overlap: int) -> None:
+    tiles = TileOptions(side, min(overlap, side // 2))
+    seen = np.zeros((height, width), int)
+    planned = plan_tiles((height, width), tiles)
+    for x0, y0, x1, y1 in planned:
+        assert (x1 - x0, y1 - y0) == (min(side, width), min(side, height))
+        assert x0 >= 0
+        assert y0 >= 0
+        seen[y0:y1, x0:x1] += 1
+    assert (seen > 0).all()
+    columns = sorted({box[0] for box in planned})
+    assert all(later - earlier <= side - tiles.overlap for earlier, later in pairwise(columns))
+
+
+@given(st.floats(0, 1000), st.floats(0, 700), st.integers(2, 900))
+def test_the_tile_around_a_prompt_lies_in_the_picture_and_holds_it(x: float, y: float, side: int) -> None:
+    x0, y0, x1, y1 = tile_around(np.array([[x, y]]), side, (700, 1000))
+    assert 0 <= x0 <= x <= x1 <= 1000
+    assert 0 <= y0 <= y <= y1 <= 700
+    assert (x1 - x0, y1 - y0) == (min(side, 1000), min(side, 700))
+
+
+def finds_of(mask: NDArray[np.bool_], tile: Box, score: float) -> Finds:
+    """A tile's finds: what it sees of a mask, if anything."""
+    x0, y0, x1, y1 = tile
+    patch = cut_patch(mask[y0:y1, x0:x1], (x0, y0))
+    count = 0 if patch is None else 1
+    return Finds(
+        patches=() if patch is None else (patch,),
+        scores=np.full(count, score, np.float32),
+        stability=np.ones(count, np.float32),
+        presence=np.ones(count, np.float32),
+        points=np.zeros((count, 2)),
+        looked_at=np.ones(count),
+    )
+
+
+def test_a_thing_across_seams_becomes_one_mask() -> None:
+    mask = np.zeros((100, 160), bool)
+    mask[20:90, 10:150] = True
+    tiles = plan_tiles((100, 160), TileOptions(64, 16))
+    finds = merged([(tile, finds_of(mask, tile, 0.5 + n / 100)) for n, tile in enumerate(tiles)], 0.5)
+    assert len(finds) == 1
+    assert (paste(finds.patches[0], (0, 0, 160, 100)) == mask).all()
+    assert finds.scores[0] == pytest.approx(0.5 + (len(tiles) - 1) / 100)
+
+
+def test_things_that_do_not_agree_on_the_seam_stay_apart() -> None:
+    left, right = (0, 0, 64, 64), (48, 0, 112, 64)
+    one, other = np.zeros((64, 112), bool), np.zeros((64, 112), bool)
+    one[0:20, 30:64] = True
+    other[30:50, 48:100] = True
+    assert len(merged([(left, finds_of(one, left, 0.9)), (right, finds_of(other, right, 0.8))], 0.5)) == 2
+
+
+def test_everything_in_tiles(predictor: ImagePredictor, cat: NDArray[np.uint8], tmp_path: Path) -> None:
+    picture: Any = PictureInMemory(cat)
+    masks = segment_tiles(picture, predictor.engine, WILLING, TileOptions(100, 20))
+    assert picture.seen == plan_tiles((150, 226), TileOptions(100, 20))
+    assert len(masks) > 3
+    assert (np.diff(masks.scores) <= 0).all()
+    masks.save(tmp_path / "cat.json")
+    annotations = json.loads((tmp_path / "cat.json").read_text())["annotations"]
+    assert [entry["area"] for entry in annotations] == masks.areas.tolist()
+    for i in range(len(masks)):
+        x0, y0, x1, y1 = masks.boxes[i]
+        whole = decode_rle(masks.rle(i))
+        assert whole.shape == (150, 226)
+        assert whole.sum() == masks.areas[i]
+        assert (whole[y0:y1, x0:x1] == masks.patch(i)).all()
+
+    view = masks.window(picture, (50, 40, 130, 120))
+    assert view.size == (80, 80)
+    for mask, number in zip(view, view.objects, strict=True):
+        assert (mask == decode_rle(masks.rle(int(number)))[40:120, 50:130]).all()
+    with pytest.raises(FormatError, match=r"give a \.json file"):
+        masks.save(tmp_path / "cat.png")
+
+
+def test_near_a_prompt_it_is_as_in_the_part_alone(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> None:
+    picture: Any = PictureInMemory(cat)
+    masks = segment_near(picture, points=[(120, 70)], model=predictor.engine, side=80)
+    assert picture.seen == [(80, 30, 160, 110)]
+    expected = predictor.predict(predictor.encode(cat[30:110, 80:160]), points=[(40, 40)])
+    assert masks.scores.tolist() == expected.scores.tolist()
+    for i, mask in enumerate(expected):
+        assert (decode_rle(masks.rle(i))[30:110, 80:160] == mask).all()
+        assert masks.areas[i] == mask.sum()
+    boxed = segment_near(picture, box=(20, 30, 130, 110), model=predictor.engine, side=80)
+    assert picture.seen[-1] == (0, 0, 220, 150)  # twice as wide as the box
+    assert len(boxed) == 1
+
+
+def test_prompts_and_options_that_make_no_sense_are_told(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> None:
+    picture: Any = PictureInMemory(cat)
+    with pytest.raises(PromptError, match="lies outside the picture, 226 wide and 150 high"):
+        segment_near(picture, points=[(300, 10)], model=predictor.engine)
+    with pytest.raises(PromptError, match="the prompt is empty"):
+        segment_near(picture, model=predictor.engine)
+    with pytest.raises(PromptError, match="tiles have the side 64 and the overlap 64"):
+        TileOptions(64, 64)
+
+
+def test_a_file_is_read_tile_by_tile(predictor: ImagePredictor, cat: NDArray[np.uint8], tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="needs rasterio: pip install 'masklet[geo]'")
+    settings = {"driver": "GTiff", "dtype": "uint8", "transform": rasterio.transform.from_origin(10, 50, 0.1, 0.1)}
+    with rasterio.open(tmp_path / "cat.tif", "w", height=150, width=226, count=3, **settings) as file:
+        file.write(cat.transpose(2, 0, 1))
+    in_memory: Any = PictureInMemory(cat)
+    expected = segment_tiles(in_memory, predictor.engine, WILLING, TileOptions(120, 20))
+    with LargePicture(tmp_path / "cat.tif") as picture:
+        ours = segment_tiles(picture, predictor.engine, WILLING, TileOptions(120, 20))
+    assert ours.patches == expected.patches
