@@ -29,7 +29,9 @@ def drawn(*shapes: NDArray[np.bool_]) -> Masks:
     logits = np.where(np.stack(shapes), 5, -5).astype(np.float32)
     count, height, width = logits.shape
     scores = np.linspace(0.9, 0.5, count, dtype=np.float32)
-    return Masks(logits, scores, scores, np.arange(count), np.full((height, width, 3), 90, np.uint8))
+    candidates = np.zeros(count, np.int64)
+    picture = np.full((height, width, 3), 90, np.uint8)
+    return Masks(logits, scores, scores, np.arange(count), candidates, picture)
 
 
 def rectangle(y0: int, x0: int, y1: int, x1: int) -> NDArray[np.bool_]:

@@ -71,6 +71,7 @@ def finds_of(mask: NDArray[np.bool_], tile: Box, score: float) -> Finds:
         scores=np.full(count, score, np.float32),
         stability=np.ones(count, np.float32),
         presence=np.ones(count, np.float32),
+        candidates=np.zeros(count, np.int64),
         points=np.zeros((count, 2)),
         looked_at=np.ones(count),
     )

@@ -59,6 +59,7 @@ def segment_everything(
         scores=finds.scores,
         presence=finds.presence,
         objects=np.arange(count),
+        candidates=finds.candidates,
         image=picture,
         patches=finds.patches,
         stability=finds.stability,
@@ -126,6 +127,7 @@ def sifted(found: Look, crop: Crop, size: tuple[int, int], options: EverythingOp
         scores=found.iou[rows].float().cpu().numpy(),
         stability=np.array(stability, np.float32),
         presence=found.presence[rows].float().sigmoid().cpu().numpy(),
+        candidates=found.candidates[rows].cpu().numpy(),
         points=found.points[rows] + crop.box[:2],
         looked_at=np.full(len(rows), float(np.prod(crop.size))),
     )

@@ -19,6 +19,7 @@ class Finds:
     scores     float32 (M,) predicted IoU, 0..1
     stability  float32 (M,) 0..1
     presence   float32 (M,) 0..1
+    candidates  int64 (M,) in 0..3, which of the network's masks each is
     points     (M, 2) the click that found each, x and y in pixels of the picture
     looked_at  (M,) pixels of the crop in which each was found
     """
@@ -27,6 +28,7 @@ class Finds:
     scores: NDArray[np.float32]
     stability: NDArray[np.float32]
     presence: NDArray[np.float32]
+    candidates: NDArray[np.int64]
     points: NDArray[np.float64]
     looked_at: NDArray[np.float64]
 

@@ -83,6 +83,7 @@ class FoundMasks(Masks):
             scores=self.scores[rows],
             presence=self.presence[rows],
             objects=self.objects[rows],
+            candidates=self.candidates[rows],
             patches=tuple(self.patches[row] for row in rows),
             stability=self.stability[rows],
             points=self.points[rows],

@@ -72,6 +72,7 @@ class LargeMasks:
             scores=self.scores[rows],
             presence=np.ones(len(rows), np.float32),
             objects=np.array(rows, np.int64),
+            candidates=np.zeros(len(rows), np.int64),
             image=image,
             patches=tuple(cut for cut in cuts if cut is not None),
             stability=np.ones(len(rows), np.float32),

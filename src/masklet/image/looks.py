@@ -40,15 +40,17 @@ class Sight:
 class Look:
     """K candidate masks of some clicks.
 
-    logits    float32 (K, S/4, S/4)
-    iou       float32 (K,) predicted
-    presence  float32 (K,) logit
-    points    (K, 2) each mask's click, in pixels of the picture
+    logits      float32 (K, S/4, S/4)
+    iou         float32 (K,) predicted
+    presence    float32 (K,) logit
+    candidates  int64 (K,) in 0..3, which of the network's masks each is
+    points      (K, 2) each mask's click, in pixels of the picture
     """
 
     logits: Tensor
     iou: Tensor
     presence: Tensor
+    candidates: Tensor
     points: NDArray[np.float64]
 
 
@@ -59,7 +61,8 @@ def look(sight: Sight, points: NDArray[np.float64]) -> Look:
         found = alone(decoded, points)
     else:
         logits, iou = decoded.logits[:, 1:].flatten(0, 1), decoded.iou[:, 1:].flatten()
-        found = Look(logits, iou, decoded.presence.repeat_interleave(3), points.repeat(3, axis=0))
+        candidates = torch.arange(1, 4, device=iou.device).repeat(len(points))
+        found = Look(logits, iou, decoded.presence.repeat_interleave(3), candidates, points.repeat(3, axis=0))
     return sure(sight, again(sight, found) if sight.options.refine else found)
 
 
@@ -79,10 +82,16 @@ def tokens(sight: Sight, points: NDArray[np.float64]) -> PromptTokens:
 def alone(decoded: Decoded, points: NDArray[np.float64]) -> Look:
     """One mask for each click."""
     rows, candidate = torch.arange(len(points), device=decoded.iou.device), single(decoded)
-    return Look(decoded.logits[rows, candidate], decoded.iou[rows, candidate], decoded.presence, points)
+    return Look(decoded.logits[rows, candidate], decoded.iou[rows, candidate], decoded.presence, candidate, points)
 
 
 def sure(sight: Sight, found: Look) -> Look:
     """Those whose predicted IoU is high enough."""
     kept = found.iou > sight.options.least_iou
-    return Look(found.logits[kept], found.iou[kept], found.presence[kept], found.points[kept.cpu().numpy()])
+    return Look(
+        logits=found.logits[kept],
+        iou=found.iou[kept],
+        presence=found.presence[kept],
+        candidates=found.candidates[kept],
+        points=found.points[kept.cpu().numpy()],
+    )
