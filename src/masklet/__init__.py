@@ -23,6 +23,7 @@ from masklet.lazy import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints import build_model, list_models, load_model, save_model
+    from masklet.discovery import DiscoveryOptions, track_everything
     from masklet.image import (
         EverythingOptions,
         ImagePredictor,
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "DiscoveryOptions",
     "EngineError",
     "EvaluationError",
     "EverythingOptions",
@@ -63,9 +65,11 @@ __all__ = [
     "segment_everything",
     "segment_near",
     "segment_tiles",
+    "track_everything",
 ]
 
 _LAZY = {
+    "DiscoveryOptions": "masklet.discovery",
     "EverythingOptions": "masklet.image",
     "ImagePredictor": "masklet.image",
     "LargePicture": "masklet.media.large",
@@ -81,6 +85,7 @@ _LAZY = {
     "segment_everything": "masklet.image",
     "segment_near": "masklet.image",
     "segment_tiles": "masklet.image",
+    "track_everything": "masklet.discovery",
 }
 """Public name -> the module that has it."""
 

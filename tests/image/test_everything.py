@@ -13,6 +13,7 @@ from PIL import Image
 
 from masklet.errors import MediaError, PromptError
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
+from masklet.image.everything_options import settled
 from masklet.image.found import FoundMasks
 from masklet.masks.components import without_small_regions
 from masklet.masks.rle import decode_rle
@@ -129,3 +130,11 @@ def test_a_file_that_is_no_picture_is_told(predictor: ImagePredictor, tmp_path: 
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(MediaError, match=r"notes\.txt is not a picture"):
         segment_everything(tmp_path / "notes.txt", predictor.engine)
+
+
+def test_thresholds_are_those_of_the_model_unless_given() -> None:
+    published, own = settled(EverythingOptions(), "sam2.1-tiny"), settled(EverythingOptions(), "nano")
+    assert (published.least_iou, published.least_stability, published.stability_offset) == (0.8, 0.95, 1.0)
+    assert own.least_iou < published.least_iou
+    assert settled(EverythingOptions(least_iou=0.9), "nano").least_iou == 0.9
+    assert settled(EverythingOptions(points_per_side=4, min_region=9), "nano").min_region == 9

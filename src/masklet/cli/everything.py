@@ -27,10 +27,12 @@ def everything(
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "coco.")] = None,
     points_per_side: Annotated[int, typer.Option(min=1, help="Clicks along each axis of the grid.")] = 32,
     points_per_batch: Annotated[int, typer.Option(min=1, help="Clicks at once: more need more memory.")] = 64,
-    least_iou: Annotated[float, typer.Option(min=0, max=1, help="Masks are surer of themselves than this.")] = 0.8,
+    least_iou: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Masks are surer of themselves than this; usual for the model.")
+    ] = None,
     least_stability: Annotated[
-        float, typer.Option(min=0, max=1, help="Masks change less than this at another threshold.")
-    ] = 0.95,
+        float | None, typer.Option(min=0, max=1, help="Masks change less than this at another threshold.")
+    ] = None,
     most_overlap: Annotated[
         float, typer.Option(min=0, max=1, help="Of masks whose boxes overlap by more, the surest stays.")
     ] = 0.7,

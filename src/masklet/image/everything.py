@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from masklet.engines.base import Engine
 from masklet.image.crops import Crop, is_cut, plan_crops
-from masklet.image.everything_options import EverythingOptions
+from masklet.image.everything_options import EverythingOptions, SettledOptions, settled
 from masklet.image.finds import Finds, join_finds
 from masklet.image.found import FoundMasks
 from masklet.image.looks import Look, Sight, look
@@ -39,7 +39,7 @@ def segment_everything(
     Args:
         image: A path, a PIL picture, an array (H, W, 3) or a tensor (3, H, W).
         model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
-        options: How it is looked for; the published way if not given.
+        options: How it is looked for; the way that is usual for the model if not given.
 
     Returns:
         `Masks`, the surest first (those of crops before those of the whole picture). They are kept as run lengths:
@@ -101,6 +101,7 @@ def find_encoded(
     Returns:
         Finds in pixels of the picture, the surest first.
     """
+    options = settled(options, engine.config.name)
     sight = Sight(engine, levels, engine.attend_memory(levels.stride16, nothing(engine)), crop.size, options)
     height, width = crop.size
     points = options.grid(crop.layer) * (width, height)
@@ -112,7 +113,7 @@ def find_encoded(
     return finds.rows(suppress(finds.spans, finds.scores, options.most_overlap))
 
 
-def sifted(found: Look, crop: Crop, size: tuple[int, int], options: EverythingOptions) -> Finds:
+def sifted(found: Look, crop: Crop, size: tuple[int, int], options: SettledOptions) -> Finds:
     """The stable masks that the crop does not cut through, in pixels of the picture."""
     rows, patches, stability = [], [], []
     for row, logits in enumerate(found.logits.float().cpu().numpy()):
@@ -133,7 +134,7 @@ def sifted(found: Look, crop: Crop, size: tuple[int, int], options: EverythingOp
     )
 
 
-def traced_if_stable(logits: NDArray[np.float32], crop: Crop, options: EverythingOptions) -> tuple[Patch, float] | None:
+def traced_if_stable(logits: NDArray[np.float32], crop: Crop, options: SettledOptions) -> tuple[Patch, float] | None:
     """A mask and its stability; None if it is not stable, or empty."""
     lowest, highest = options.threshold - options.stability_offset, options.threshold + options.stability_offset
     stretched = stretch(logits, crop.size, lowest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,14 +14,15 @@ from masklet.image.crops import point_grid
 
 @dataclass(frozen=True)
 class EverythingOptions:
-    """How everything is looked for; the defaults are the published ones.
+    """How everything is looked for; the defaults are the published ones, but for thresholds that depend on the model.
 
     Attributes:
         points_per_side: Clicks along each axis of a grid over the picture.
         points_per_batch: Clicks that are decoded together: more need more memory.
         grids: Clicks of your own in place of the grid: for the picture and for each layer of crops an array (P, 2) of x
             and y in 0..1.
-        least_iou: A mask stays if its predicted intersection over union is above this, 0..1.
+        least_iou: A mask stays if its predicted intersection over union is above this, 0..1. None, as for the next two:
+            what is usual for the model, see `USUAL`.
         least_stability: A mask stays if its stability is at least this, 0..1: its pixels at a higher threshold as a
             share of those at a lower one.
         stability_offset: How far these two thresholds lie from that of the mask, in logits.
@@ -42,9 +43,9 @@ class EverythingOptions:
     points_per_side: int = 32
     points_per_batch: int = 64
     grids: Sequence[ArrayLike] | None = None
-    least_iou: float = 0.8
-    least_stability: float = 0.95
-    stability_offset: float = 1.0
+    least_iou: float | None = None
+    least_stability: float | None = None
+    stability_offset: float | None = None
     threshold: float = 0.0
     most_overlap: float = 0.7
     multimask: bool = True
@@ -66,11 +67,11 @@ class EverythingOptions:
             ("crop_layers", 0),
             ("crop_points_divisor", 1),
         ):
-            if not getattr(self, name) >= least:
-                raise PromptError(f"{name} is {getattr(self, name)!r}; give a number of at least {least}")
+            if (value := getattr(self, name)) is not None and not value >= least:
+                raise PromptError(f"{name} is {value!r}; give a number of at least {least}")
         for name in ("least_iou", "least_stability", "most_overlap", "crop_most_overlap", "crop_overlap"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise PromptError(f"{name} is {getattr(self, name)!r}; give a number from 0 to 1")
+            if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
+                raise PromptError(f"{name} is {value!r}; give a number from 0 to 1")
         if self.grids is not None and len(self.grids) != self.crop_layers + 1:
             raise PromptError(
                 f"grids has {len(self.grids)} entries for the picture and {self.crop_layers} layers of crops; "
@@ -87,3 +88,23 @@ class EverythingOptions:
         if not ((points >= 0) & (points <= 1)).all():
             raise PromptError(f"grid {layer} holds numbers outside 0..1; give x and y as shares of the picture's sides")
         return points
+
+
+@dataclass(frozen=True)
+class SettledOptions(EverythingOptions):
+    """The same with the thresholds of a model, at their published values."""
+
+    least_iou: float = 0.8
+    least_stability: float = 0.95
+    stability_offset: float = 1.0
+
+
+USUAL = {"nano": {"least_iou": 0.5, "least_stability": 0.6, "stability_offset": 0.3}}
+"""Thresholds of models for which the published ones are too strict, by the model's name: `nano` is less sure of itself,
+and its logits are smaller."""
+
+
+def settled(options: EverythingOptions, model: str) -> SettledOptions:
+    """The options with thresholds for a model, where none are given."""
+    given = {field.name: value for field in fields(options) if (value := getattr(options, field.name)) is not None}
+    return SettledOptions(**{**USUAL.get(model, {}), **given})

@@ -12,7 +12,7 @@ from torch import Tensor
 from masklet.engines.base import Engine
 from masklet.engines.candidates import single
 from masklet.image.decoding import decode_in_parts
-from masklet.image.everything_options import EverythingOptions
+from masklet.image.everything_options import SettledOptions
 from masklet.image.prompts import HIGHEST_LOGIT, ObjectPrompt, as_tokens
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import INCLUDE, Prompt
@@ -33,7 +33,7 @@ class Sight:
     levels: Levels
     features: Tensor
     size: tuple[int, int]
-    options: EverythingOptions
+    options: SettledOptions
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,7 +66,7 @@ def segment_tiles(
     Args:
         picture: The picture.
         model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
-        options: How everything is looked for in each tile; the published way if not given.
+        options: How everything is looked for in each tile; the way that is usual for the model if not given.
         tiles: How the picture is cut.
 
     Returns:

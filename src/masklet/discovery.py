@@ -1,0 +1,145 @@
+"""Everything in a video: what automatic masks find on key frames is followed, and new things are taken up as they come.
+
+Above pictures and videos, because it needs both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import SessionError
+from masklet.image import EverythingOptions, segment_everything
+from masklet.video import FrameResult, VideoTracker
+
+
+@dataclass(frozen=True)
+class DiscoveryOptions:
+    """How new things are looked for in a video.
+
+    Attributes:
+        every: Frames from one key frame to the next.
+        most: So many objects at most, in the whole video.
+        least_area: A new thing covers at least this share of the picture, 0..1.
+        most_known: A thing is new if at most this share of it is covered by what is followed already, 0..1.
+        masks: How everything is looked for on a key frame.
+    """
+
+    every: int = 15
+    most: int = 32
+    least_area: float = 0.002
+    most_known: float = 0.3
+    masks: EverythingOptions = field(default_factory=lambda: EverythingOptions(points_per_side=16))
+
+    def __post_init__(self) -> None:
+        for name in ("every", "most"):
+            if getattr(self, name) < 1:
+                raise SessionError(f"{name} is {getattr(self, name)!r}; give a whole number of at least 1")
+        for name in ("least_area", "most_known"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SessionError(f"{name} is {getattr(self, name)!r}; give a number from 0 to 1")
+
+
+def track_everything(
+    tracker: VideoTracker, start: int = 0, stop: int | None = None, *, options: DiscoveryOptions | None = None
+) -> Iterator[FrameResult]:
+    """Follow everything through a video.
+
+        with masklet.VideoTracker("clip.mp4") as tracker:
+            for result in masklet.track_everything(tracker):
+                result.overlay()
+
+    Args:
+        tracker: Where things are followed; objects that it has already stay, and are not found again. Afterwards it
+            can be corrected, saved and exported like any other.
+        start: First frame.
+        stop: First frame that is left out; None for the end of the video.
+        options: How new things are looked for.
+
+    Yields:
+        One result for each frame. New things get the numbers 1, 2, 3... that are free, and keep them: a thing that was
+        hidden and is followed again is the same object. Going forward, a thing has no mask before the key frame on
+        which it was found.
+
+    Raises:
+        MediaError: The video has no frame `start`.
+        SessionError: `stop` does not lie behind `start`.
+    """
+    options = options or DiscoveryOptions()
+    if stop is not None and stop <= start:
+        raise SessionError(f"stop is {stop} and the first frame is {start}; give a stop after it")
+    tracker.result(start)  # raises here, not at the first use of what is returned
+    return _follow(tracker, start, stop, options)
+
+
+def _follow(tracker: VideoTracker, start: int, stop: int | None, options: DiscoveryOptions) -> Iterator[FrameResult]:
+    """Every frame, and on key frames with what was found there."""
+    for result in _frames(tracker, start, stop):
+        due = (result.frame - start) % options.every == 0
+        yield tracker.result(result.frame) if due and take_up(tracker, result, options) else result
+
+
+def _frames(tracker: VideoTracker, first: int, stop: int | None) -> Iterator[FrameResult]:
+    """Follow what there is; as long as there is no object, only look at the frames."""
+    for frame in tracker.source.frames(first, stop):
+        if any(track.prompted for track in tracker.tracks.values()):
+            yield from tracker.propagate(frame.index, stop)
+            return
+        yield tracker.result(frame.index)
+
+
+def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions) -> list[int]:
+    """Prompt the tracker with every new thing in a frame. Returns the numbers of the new objects."""
+    room = options.most - len(tracker.tracks)
+    if room <= 0:
+        return []
+    found = segment_everything(result.image, tracker.engine, options.masks)
+    masks = (found.mask(i) for i in np.argsort(-found.scores, kind="stable"))
+    least = options.least_area * result.image.shape[0] * result.image.shape[1]
+    fresh = new_things(masks, known_pixels(result), least, options.most_known, room)
+    numbers = free_numbers(tracker, len(fresh))
+    for number, mask in zip(numbers, fresh, strict=True):
+        tracker.add_mask(frame=result.frame, object=number, mask=mask)
+    return numbers
+
+
+def known_pixels(result: FrameResult) -> NDArray[np.bool_]:
+    """(H, W): where anything is followed already."""
+    known = np.zeros(result.size, np.bool_)
+    for followed in result.objects.values():
+        known |= followed.mask
+    return known
+
+
+def new_things(
+    masks: Iterator[NDArray[np.bool_]], known: NDArray[np.bool_], least: float, most_known: float, room: int
+) -> list[NDArray[np.bool_]]:
+    """Those masks, best first, that are large enough and mostly outside of what is known and of better ones; of each
+    what lies outside.
+
+    Args:
+        masks: bool (H, W) each.
+        known: bool (H, W), where there is something already.
+        least: Pixels that a thing has at least, outside of what is known.
+        most_known: Share of a mask that may be known.
+        room: So many at most.
+    """
+    taken = known.copy()
+    fresh: list[NDArray[np.bool_]] = []
+    for mask in masks:
+        if len(fresh) == room:
+            break
+        area, outside = int(mask.sum()), mask & ~taken
+        if outside.sum() >= max(least, (1 - most_known) * area, 1):
+            fresh.append(outside)
+            taken |= mask
+    return fresh
+
+
+def free_numbers(tracker: VideoTracker, count: int) -> list[int]:
+    """The lowest whole numbers from 1 on that are no object's name."""
+    numbers: Sequence[int] = range(1, len(tracker.tracks) + count + 1)
+    return [number for number in numbers if number not in tracker.tracks][:count]

@@ -1,0 +1,91 @@
+"""Everything in a video: found on key frames, followed, numbered for good."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import masklet
+from masklet.checkpoints import Model
+from masklet.discovery import DiscoveryOptions, new_things, track_everything
+from masklet.errors import MediaError, SessionError
+from masklet.image import EverythingOptions
+from masklet.video import VideoTracker
+
+SIZE = (120, 160)
+FINDS = EverythingOptions(points_per_side=6, least_iou=0.5, least_stability=0.7)
+
+
+@pytest.fixture(scope="module")
+def nano() -> Model:
+    return masklet.load_model("nano", device="cpu")
+
+
+def clip(frames: int, enters: int) -> NDArray[np.uint8]:
+    """A bright disk that comes into an empty picture on a frame, and moves to the right: (T, H, W, 3)."""
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    pictures = np.full((frames, *SIZE, 3), (40, 70, 40), np.uint8)
+    for frame in range(enters, frames):
+        pictures[frame][(rows - 40) ** 2 + (columns - 40 - 2 * frame) ** 2 < 22**2] = (240, 230, 200)
+    return pictures
+
+
+def box(*corners: int) -> NDArray[np.bool_]:
+    mask = np.zeros(SIZE, np.bool_)
+    x0, y0, x1, y1 = corners
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def test_new_things_lie_outside_of_what_is_known() -> None:
+    known = box(0, 0, 40, 120)
+    large, part, beside, small = box(50, 0, 100, 100), box(60, 10, 90, 90), box(30, 0, 50, 120), box(150, 0, 152, 2)
+    fresh = new_things(iter([large, part, beside, small]), known, least=10, most_known=0.5, room=9)
+    assert [mask.sum() for mask in fresh] == [large.sum(), (beside & ~known).sum()]
+    assert not any((mask & known).any() for mask in fresh)
+    assert len(new_things(iter([large, beside]), known, least=10, most_known=0.5, room=1)) == 1
+    assert new_things(iter([box(0, 0, 0, 0)]), known, least=0, most_known=1, room=9) == []
+
+
+def test_a_thing_is_found_as_it_enters_and_keeps_its_number(nano: Model) -> None:
+    options = DiscoveryOptions(every=4, masks=FINDS)
+    with VideoTracker(clip(13, enters=3), nano) as tracker:
+        results = list(track_everything(tracker, options=options))
+        known = tracker.known_frames()
+    assert [result.frame for result in results] == list(range(13))
+    on_the_disk = [
+        {name for name, found in result.objects.items() if found.mask[40, 40 + 2 * result.frame]} for result in results
+    ]
+    assert not any(on_the_disk[:4]), "it enters between two key frames"
+    assert len(on_the_disk[4]) == 1
+    assert on_the_disk[4:] == [on_the_disk[4]] * 9, "later key frames do not find it again"
+    assert set(known) >= set(range(4, 13))
+
+
+def test_the_number_of_objects_is_bounded_and_what_is_there_stays(nano: Model) -> None:
+    options = DiscoveryOptions(every=3, most=2, masks=FINDS)
+    with VideoTracker(clip(5, enters=0), nano) as tracker:
+        tracker.add_box(frame=0, object="mine", box=(18, 18, 62, 62))
+        results = list(track_everything(tracker, options=options))
+    assert all(len(result.objects) <= 2 for result in results)
+    assert all("mine" in result.objects for result in results)
+
+
+def test_an_empty_video_of_nothing_still_has_its_frames(nano: Model) -> None:
+    options = DiscoveryOptions(every=2, masks=EverythingOptions(points_per_side=2, least_iou=1.0, least_stability=1.0))
+    with VideoTracker(np.zeros((5, *SIZE, 3), np.uint8), nano) as tracker:
+        results = list(track_everything(tracker, 1, 4, options=options))
+    assert [(result.frame, len(result.objects)) for result in results] == [(1, 0), (2, 0), (3, 0)]
+
+
+def test_wrong_calls(nano: Model) -> None:
+    with VideoTracker(clip(3, enters=0), nano) as tracker:
+        with pytest.raises(MediaError, match="no frame 9"):
+            track_everything(tracker, 9)
+        with pytest.raises(SessionError, match="give a stop after it"):
+            track_everything(tracker, 2, 2)
+    with pytest.raises(SessionError, match="every is 0"):
+        DiscoveryOptions(every=0)
+    with pytest.raises(SessionError, match="most_known is 2"):
+        DiscoveryOptions(most_known=2)
