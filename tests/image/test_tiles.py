@@ -73,7 +73,7 @@ def finds_of(mask: NDArray[np.bool_], tile: Box, score: float) -> Finds:
         presence=np.ones(count, np.float32),
         candidates=np.zeros(count, np.int64),
         points=np.zeros((count, 2)),
-        looked_at=np.ones(count),
+        crops=np.tile(np.array([0, 0, 1, 1]), (count, 1)),
     )
 
 

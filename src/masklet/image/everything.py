@@ -64,6 +64,7 @@ def segment_everything(
         patches=finds.patches,
         stability=finds.stability,
         points=finds.points,
+        crops=finds.crops,
     )
 
 
@@ -130,7 +131,7 @@ def sifted(found: Look, crop: Crop, size: tuple[int, int], options: SettledOptio
         presence=found.presence[rows].float().sigmoid().cpu().numpy(),
         candidates=found.candidates[rows].cpu().numpy(),
         points=found.points[rows] + crop.box[:2],
-        looked_at=np.full(len(rows), float(np.prod(crop.size))),
+        crops=np.tile(np.array(crop.box, np.int64), (len(rows), 1)),
     )
 
 

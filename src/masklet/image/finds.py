@@ -19,9 +19,9 @@ class Finds:
     scores     float32 (M,) predicted IoU, 0..1
     stability  float32 (M,) 0..1
     presence   float32 (M,) 0..1
-    candidates  int64 (M,) in 0..3, which of the network's masks each is
+    candidates int64 (M,) in 0..3, which of the network's masks each is
     points     (M, 2) the click that found each, x and y in pixels of the picture
-    looked_at  (M,) pixels of the crop in which each was found
+    crops      (M, 4) the part of the picture in which each was found: x0, y0, x1, y1
     """
 
     patches: tuple[Patch, ...]
@@ -30,7 +30,7 @@ class Finds:
     presence: NDArray[np.float32]
     candidates: NDArray[np.int64]
     points: NDArray[np.float64]
-    looked_at: NDArray[np.float64]
+    crops: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.patches)
@@ -45,6 +45,11 @@ class Finds:
         """(M, 4): the boxes from the first to the last pixel, of which the published generator measures the overlap. A
         mask of one pixel's width has no area in that measure, and none is suppressed."""
         return self.boxes - (0, 0, 1, 1)
+
+    @property
+    def looked_at(self) -> NDArray[np.int64]:
+        """(M,): pixels of these crops."""
+        return (self.crops[:, 2] - self.crops[:, 0]) * (self.crops[:, 3] - self.crops[:, 1])
 
     def rows(self, kept: NDArray[np.int64]) -> Finds:
         """Some of them, in this order."""

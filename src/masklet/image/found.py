@@ -27,11 +27,13 @@ class FoundMasks(Masks):
         patches: The masks.
         stability: (M,) float32, pixels at a higher threshold as a share of those at a lower one, 0..1.
         points: (M, 2) the click that found each, x and y in pixels.
+        crops: (M, 4) the part of the picture in which each was found, x0, y0, x1, y1 in pixels.
     """
 
     patches: tuple[Patch, ...]
     stability: NDArray[np.float32]
     points: NDArray[np.float64]
+    crops: NDArray[np.int64]
 
     def mask(self, i: int = 0) -> NDArray[np.bool_]:
         """bool (H, W): mask `i`."""
@@ -87,4 +89,5 @@ class FoundMasks(Masks):
             patches=tuple(self.patches[row] for row in rows),
             stability=self.stability[rows],
             points=self.points[rows],
+            crops=self.crops[rows],
         )

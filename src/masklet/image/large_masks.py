@@ -77,6 +77,7 @@ class LargeMasks:
             patches=tuple(cut for cut in cuts if cut is not None),
             stability=np.ones(len(rows), np.float32),
             points=np.zeros((len(rows), 2)),
+            crops=np.tile(np.array([0, 0, *image.shape[1::-1]], np.int64), (len(rows), 1)),
         )
 
     def to_coco(self, file_name: str = "") -> dict[str, Any]:

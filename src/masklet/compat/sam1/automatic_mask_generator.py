@@ -1,0 +1,18 @@
+"""The first Segment Anything's generator of automatic masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+
+
+class SamAutomaticMaskGenerator(SAM2AutomaticMaskGenerator):
+    """Masks of everything in a picture. Arguments as those of `SAM2AutomaticMaskGenerator`; the default of
+    `pred_iou_thresh` is 0.88, as it was."""
+
+    def __init__(self, model: SAM2Base, *arguments: Any, **named: Any) -> None:
+        if len(arguments) < 3:
+            named = {"pred_iou_thresh": 0.88, **named}
+        super().__init__(model, *arguments, **named)
