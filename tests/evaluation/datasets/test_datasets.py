@@ -1,0 +1,186 @@
+"""Every data set, from a folder of two clips: names, frames, masks, and when objects enter."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from masklet.errors import EvaluationError, FormatError
+from masklet.evaluation.datasets.registry import IMAGES, VIDEOS, open_dataset
+from tests.evaluation.conftest import FRAMES, index_map, make_folder, picture, save_mask, save_picture
+
+Make = Callable[[str], Path]
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_every_video_data_set_gives_its_two_clips(make: Make, name: str) -> None:
+    dataset = open_dataset(name, make(name))
+    assert [Path(clip.name).name for clip in dataset.clips] == ["first", "second"]
+    for clip in dataset.clips:
+        assert len(clip.stems) == FRAMES
+        with clip.open() as source:
+            frames = list(source.frames())
+        assert len(frames) == FRAMES
+        assert np.abs(frames[3].image.astype(int) - picture(3)).mean() < 20  # JPEG
+        assert clip.truth.frames[0] == 0
+        late = 4 if name == "sav" else 2  # SA-V has masks of every fourth frame
+        assert clip.truth.entering == ({1: 0} if name == "davis2016" else NUMBERS[name](late))
+        masks = clip.truth.read(clip.truth.frames[-1]).masks
+        assert {n: mask.tolist() for n, mask in masks.items()} == {
+            n: ((index_map(4) == value) if value else index_map(4) > 0).tolist() for n, value in VALUES[name].items()
+        }
+
+
+VALUES = {name: {1: 1, 2: 2} for name in VIDEOS} | {"davis2016": {1: 0}, "sav": {0: 1, 1: 2}}
+"""Object -> its value in the index map; 0 is everything."""
+NUMBERS = {name: (lambda late: {1: 0, 2: late}) for name in VIDEOS} | {"sav": lambda late: {0: 0, 1: late}}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_every_image_data_set_gives_its_two_pictures(make: Make, name: str) -> None:
+    clips = open_dataset(name, make(name), kind="image").clips
+    assert len(clips) == 2
+    for clip in clips:
+        with clip.open() as source:
+            assert source.read(0).image.shape == picture(3).shape
+        truth = clip.truth.read(0)
+        assert {n: mask.tolist() for n, mask in truth.masks.items()} == {
+            n: (index_map(3) == n).tolist() for n in (1, 2)
+        }
+        if name != "folder":
+            assert truth.void is not None
+            assert truth.void[:4].all()
+            assert not truth.void[4:].any()
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_clips_travel_to_other_processes(make: Make, name: str) -> None:
+    clip = open_dataset(name, make(name)).clips[0]
+    again = pickle.loads(pickle.dumps(clip))
+    assert again.truth.entering == clip.truth.entering
+
+
+def test_limit_keeps_the_first(make: Make) -> None:
+    assert [clip.name for clip in open_dataset("davis2017", make("davis2017"), limit=1).clips] == ["first"]
+
+
+def test_davis2016_reads_the_original_list_of_paths(make: Make) -> None:
+    root = make("davis2016")
+    (root / "ImageSets/2016/val.txt").unlink()
+    (root / "ImageSets/480p").mkdir()
+    lines = [f"/JPEGImages/480p/second/{n:05d}.jpg /Annotations/480p/second/{n:05d}.png" for n in range(FRAMES)]
+    (root / "ImageSets/480p/val.txt").write_text("\n".join(lines))
+    assert [clip.name for clip in open_dataset("davis2016", root).clips] == ["second"]
+
+
+def test_youtube_vos_tells_seen_from_unseen(make: Make) -> None:
+    root = make("ytvos")
+    assert open_dataset("ytvos", root).clips[0].groups == {1: "seen", 2: "unseen"}
+    (root / "train/meta.json").unlink()
+    assert open_dataset("ytvos", root).clips[0].groups == {}
+
+
+def test_a_folder_needs_no_index(tmp_path: Path) -> None:
+    save_picture(tmp_path / "dogs/a.jpg", 3)
+    save_mask(tmp_path / "dogs/a.png", index_map(3))
+    save_picture(tmp_path / "dogs/without.jpg", 3)
+    assert [clip.name for clip in open_dataset("folder", tmp_path, kind="image").clips] == ["dogs/a"]
+
+
+def test_unknown_pixels_are_void(tmp_path: Path) -> None:
+    indices = index_map(3)
+    indices[:3] = 255
+    save_picture(tmp_path / "a.jpg", 3)
+    save_mask(tmp_path / "a.png", indices)
+    truth = open_dataset("folder", tmp_path, kind="image").clips[0].truth.read(0)
+    assert set(truth.masks) == {1, 2}
+    assert truth.void is not None
+    assert (truth.void == (indices == 255)).all()
+
+
+def test_an_unknown_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(EvaluationError, match="unknown data set 'davis2071' of videos; nearest: davis2017"):
+        open_dataset("davis2071", Path("anywhere"))
+
+
+@pytest.mark.parametrize("kind", ["video", "image"])
+@pytest.mark.parametrize("root", ["absent", "empty"])
+def test_absent_and_empty_roots_are_told(tmp_path: Path, kind: str, root: str) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in VIDEOS if kind == "video" else IMAGES:
+        with pytest.raises(EvaluationError, match=r"there is no|holds no|is empty"):
+            open_dataset(name, tmp_path / root, kind=kind)  # type: ignore[arg-type]
+
+
+def test_missing_frames_are_listed(make: Make) -> None:
+    root = make("davis2017")
+    for frame in (1, 3):
+        (root / f"JPEGImages/480p/second/{frame:05d}.jpg").unlink()
+    with pytest.raises(EvaluationError, match="second has masks of 00001, 00003, of which the frames are missing"):
+        open_dataset("davis2017", root)
+
+
+def test_a_missing_sequence_is_told(make: Make) -> None:
+    root = make("davis2017")
+    (root / "ImageSets/2017/val.txt").write_text("first\nthird\n")
+    with pytest.raises(EvaluationError, match=r"there is no folder .*JPEGImages/480p/third"):
+        open_dataset("davis2017", root)
+
+
+def test_a_truncated_mask_is_told_when_it_is_read(make: Make) -> None:
+    root = make("davis2017")
+    path = root / "Annotations/480p/first/00002.png"
+    path.write_bytes(path.read_bytes()[:90])
+    clip = open_dataset("davis2017", root).clips[0]
+    with pytest.raises(FormatError, match=r"00002.png cannot be read as a PNG"):
+        clip.truth.read(2)
+
+
+def test_missing_files_of_an_index_are_listed(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    (tmp_path / "images/own/first.png").unlink()
+    with pytest.raises(EvaluationError, match=r"1 files of .* are missing: .*first.png"):
+        open_dataset("folder", tmp_path, kind="image")
+
+
+@pytest.mark.parametrize("content", ["kind,path\nvideo,a.mp4\n", "\xff\xfe"])
+def test_an_index_of_another_form_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "index.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(EvaluationError, match="give a CSV with the columns kind, path, masks, split"):
+        open_dataset("folder", tmp_path)
+
+
+def test_missing_pictures_of_coco_are_listed(make: Make) -> None:
+    root = make("coco")
+    (root / "val2017/000000000002.jpg").unlink()
+    with pytest.raises(EvaluationError, match=r"1 of 2 pictures are missing: .*000000000002.jpg"):
+        open_dataset("coco", root, kind="image")
+
+
+def test_an_object_that_enters_nowhere_is_told(make: Make) -> None:
+    root = make("ytvos")
+    meta = json.loads((root / "valid/meta.json").read_text())
+    meta["videos"]["first"]["objects"]["2"]["frames"] = ["00099"]
+    (root / "valid/meta.json").write_text(json.dumps(meta))
+    with pytest.raises(EvaluationError, match="lets object 2 of first enter in 00099"):
+        open_dataset("ytvos", root)
+
+
+def test_two_clips_of_one_name_are_told(tmp_path: Path) -> None:
+    for suffix in ("jpg", "webp"):
+        save_picture(tmp_path / f"a.{suffix}", 3)
+    save_mask(tmp_path / "a.png", index_map(3))
+    with pytest.raises(EvaluationError, match="two images are called a"):
+        open_dataset("folder", tmp_path, kind="image")
+
+
+def test_names_that_lead_elsewhere_are_refused(make: Make) -> None:
+    root = make("davis2017")
+    (root / "ImageSets/2017/val.txt").write_text("../480p/first\n")
+    with pytest.raises(EvaluationError, match="no name of a sequence"):
+        open_dataset("davis2017", root)
