@@ -1,0 +1,73 @@
+"""The simulated annotator: says what a protocol wants said, knowing the true mask."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.masks.boxes import mask_box
+from masklet.masks.clicks import Click, central_click, random_click
+from masklet.prompts import Prompt
+
+Mask = NDArray[np.bool_]
+Manner = Literal["centre", "random"]
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Where it clicks is the same for the same seed, clip, object, frame and number of the click.
+
+    manner  "centre": the centre of the largest error, with no chance in it; "random": any wrong pixel
+    seed    of what is drawn
+    """
+
+    manner: Manner = "centre"
+    seed: int = 0
+
+    def click(
+        self, predicted: Mask | None, truth: Mask, void: Mask | None = None, *, occasion: str = ""
+    ) -> Click | None:
+        """A click on an error, or None if there is none; `predicted` is None before the first answer.
+
+        Unknown pixels are never clicked. The occasion names clip, object, frame and number of the click.
+        """
+        if void is not None:
+            truth = truth & ~void
+            predicted = None if predicted is None else predicted & ~void
+        if self.manner == "centre":
+            return central_click(predicted, truth)
+        return random_click(predicted, truth, np.random.default_rng((self.seed, zlib.crc32(occasion.encode()))))
+
+    def clicks(
+        self,
+        count: int,
+        ask: Callable[[Prompt], Mask],
+        predicted: Mask | None,
+        truth: Mask,
+        void: Mask | None = None,
+        *,
+        occasion: str = "",
+    ) -> tuple[int, Mask | None]:
+        """Click up to so many times, each time looking at the new answer: clicks made, and the last answer."""
+        for made in range(count):
+            click = self.click(predicted, truth, void, occasion=f"{occasion}/{made}")
+            if click is None:
+                return made, predicted
+            predicted = ask(as_prompt(click))
+        return count, predicted
+
+
+def as_prompt(click: Click) -> Prompt:
+    """One click, as a prompt."""
+    return Prompt(points=((float(click.x), float(click.y)),), labels=(click.label,))
+
+
+def box_prompt(mask: Mask) -> Prompt:
+    """The smallest box around a mask that is not empty."""
+    x0, y0, x1, y1 = (float(edge) for edge in mask_box(mask))
+    return Prompt(box=(x0, y0, x1, y1))
