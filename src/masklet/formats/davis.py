@@ -73,10 +73,7 @@ class IndexPngWriter:
                 f"give uint8 of the size (height, width) = {self.size}: PNGs of this format hold up to 255 objects"
             )
         path = self.folder / f"{frame:05d}.png"
-        picture = Image.fromarray(index_map)
-        picture.putpalette(PALETTE.tobytes())
-        with replacing(path) as temporary:
-            picture.save(temporary, format="PNG")
+        write_index_png(path, index_map)
         return path
 
     def close(self) -> None:
@@ -89,6 +86,14 @@ class IndexPngWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def write_index_png(path: Path, index_map: NDArray[np.integer]) -> None:
+    """Write one index map (H, W), numbers up to 255, as a palette PNG. Raises FormatError if it cannot be written."""
+    picture = Image.fromarray(index_map.astype(np.uint8, copy=False))
+    picture.putpalette(PALETTE.tobytes())
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG")
 
 
 def read_index_png(path: str | PathLike[str]) -> NDArray[np.uint8]:

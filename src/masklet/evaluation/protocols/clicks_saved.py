@@ -1,0 +1,145 @@
+"""Clicks that a tracker saves: correcting what it gets wrong, against segmenting every frame by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from masklet.evaluation.annotator import Annotator, Mask, as_prompt
+from masklet.evaluation.contenders.base import Contender, Look
+from masklet.evaluation.datasets.base import Clip, FrameTruth
+from masklet.evaluation.protocols.base import Outcome, true_mask
+from masklet.evaluation.protocols.interactive import Work, hand_in
+from masklet.evaluation.protocols.telling import objects_of
+from masklet.evaluation.submission import Submission
+from masklet.media.source import FrameSource
+from masklet.metrics.region import region_similarity
+from masklet.prompts import Prompt, merge_prompts
+
+
+@dataclass
+class Tally:
+    """What one object took.
+
+    clicks  on it in the tracker's pass
+    alone   on it in single frames
+    ious    of the pass, and of single frames, in each annotated frame in which it is seen
+    """
+
+    clicks: int = 0
+    alone: int = 0
+    ious: list[tuple[float, float]] = field(default_factory=list)
+
+    def values(self) -> dict[str, float]:
+        """By measure."""
+        frames = len(self.ious)
+        ours, alone = np.mean(self.ious, axis=0)
+        return {
+            "saved": 1 - self.clicks / self.alone,
+            "clicks": self.clicks / frames,
+            "alone": self.alone / frames,
+            "IoU": float(ours),
+            "IoU alone": float(alone),
+        }
+
+
+@dataclass(frozen=True)
+class ClicksSaved:
+    """Every annotated frame is brought to a target IoU, twice: in one pass of the tracker, and each frame alone.
+
+    target     IoU that is good enough
+    most       clicks at most on an object in a frame; one that never gets there counts with all of them
+    annotator  who clicks
+
+    "clicks" and "alone" are clicks on an object by annotated frame in which it is seen, "saved" is 1 - clicks / alone.
+    """
+
+    target: float = 0.75
+    most: int = 5
+    annotator: Annotator = field(default_factory=Annotator)
+    name: str = "clicks-saved"
+    measures: tuple[str, ...] = ("saved", "clicks", "alone", "IoU", "IoU alone")
+
+    def run(self, clip: Clip, contender: Contender, submission: Submission) -> Outcome:
+        """The masks of the tracker's pass are handed in."""
+        tallies = {number: Tally() for number in objects_of(clip)}
+        with clip.open() as source, contender.track(source) as session:
+            work = Work(clip, session, source.size)
+            self._with_the_tracker(work, tallies)
+            hand_in(work, submission)
+        with clip.open() as source:
+            for frame in clip.truth.frames:
+                self._alone(work, source, frame, contender, tallies)
+        values = {number: tally.values() for number, tally in tallies.items()}
+        course = {frame: float(np.mean(list(ious.values()))) for frame in work.masks if (ious := work.ious(frame))}
+        return Outcome(values, course, work.answered, work.watch.seconds)
+
+    def _with_the_tracker(self, work: Work, tallies: dict[int, Tally]) -> None:
+        """One pass, which goes on from every frame that was corrected."""
+        corrected: set[tuple[int, int]] = set()
+        entering = objects_of(work.clip)
+        todo = list(entering.items())
+        while todo:
+            for number, frame in todo:
+                tallies[number].clicks += self._correct(work, frame, number)
+                corrected.add((number, frame))
+            start = min(frame for _, frame in todo)
+            todo = next((bad for frame in work.follow(start) if (bad := self._bad(work, frame, corrected))), [])
+
+    def _bad(self, work: Work, frame: int, corrected: set[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Objects and the frame, where a frame is not good enough and not corrected yet."""
+        if frame not in work.clip.truth.frames:
+            return []
+        ious = work.ious(frame)
+        return [(n, frame) for n, iou in ious.items() if iou < self.target and (n, frame) not in corrected]
+
+    def _correct(self, work: Work, frame: int, number: int) -> int:
+        """Click on an object in a frame until it is good enough; the number of clicks."""
+        masks = work.masks.setdefault(frame, {})
+
+        def ask(prompt: Prompt) -> Mask:
+            with work.watch:
+                masks[number] = work.session.prompt(frame, number, prompt)
+            return masks[number]
+
+        truth = work.clip.truth.read(frame)
+        target = true_mask(truth, number, work.size)
+        return self._until_good(ask, masks.get(number), target, truth, f"{work.clip.name}/{number}/{frame}")[0]
+
+    def _alone(
+        self, work: Work, source: FrameSource, frame: int, contender: Contender, tallies: dict[int, Tally]
+    ) -> None:
+        """The objects of one frame, each by itself."""
+        truth, kept = work.clip.truth.read(frame), work.ious(frame)
+        image = source.read(frame).image
+        for number in (number for number in kept if true_mask(truth, number, work.size).any()):
+            with work.watch:
+                look = contender.look(image)
+            said: list[Prompt] = []
+
+            def ask(prompt: Prompt, look: Look = look, said: list[Prompt] = said) -> Mask:
+                said.append(merge_prompts(said[-1] if said else None, prompt))
+                with work.watch:
+                    return look.answer(said[-1:])[0]
+
+            occasion = f"{work.clip.name}/{number}/{frame}"
+            made, iou = self._until_good(ask, None, truth.masks[number], truth, occasion)
+            tallies[number].alone += made
+            tallies[number].ious.append((kept[number], iou))
+
+    def _until_good(
+        self, ask: Callable[[Prompt], Mask], predicted: Mask | None, target: Mask, truth: FrameTruth, occasion: str
+    ) -> tuple[int, float]:
+        """Clicks made, and the IoU that they lead to."""
+        nothing = np.zeros_like(target)
+        for made in range(self.most + 1):
+            iou = float(region_similarity(nothing if predicted is None else predicted, target, truth.void))
+            if made == self.most or (predicted is not None and iou >= self.target):
+                break
+            click = self.annotator.click(predicted, target, truth.void, occasion=f"{occasion}/{made}")
+            if click is None:
+                break
+            predicted = ask(as_prompt(click))
+        return made, iou

@@ -1,0 +1,231 @@
+"""Interactive video segmentation with a simulated annotator, as in the SAM 2 paper (Ravi et al., 2024, section 6.1).
+
+Offline, the annotator sees the whole video after each round and corrects the worst frame. Online, there is one pass,
+which pauses where the masks have become bad. In both, J&F after each round is measured over all annotated frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from masklet.evaluation.annotator import Annotator, Mask
+from masklet.evaluation.contenders.base import Contender, Session
+from masklet.evaluation.datasets.base import Clip
+from masklet.evaluation.protocols.base import Answer, Outcome, Stopwatch, answers, true_mask
+from masklet.evaluation.protocols.scoring import Scores
+from masklet.evaluation.protocols.telling import Telling, objects_of
+from masklet.evaluation.submission import Submission
+from masklet.metrics.region import region_similarity
+from masklet.prompts import Prompt
+
+ROUNDS = 8
+"""Frames that are annotated, the first one included (SAM 2 paper)."""
+
+CLICKS = 3
+"""Clicks on each object of such a frame (SAM 2 paper)."""
+
+GOOD = 0.75
+"""Online: a frame in which an object's IoU is below this is corrected (SAM 2 paper, appendix)."""
+
+
+@dataclass
+class Work:
+    """One clip under annotation.
+
+    size      (height, width)
+    watch     runs while the contender is at work
+    masks     frame -> object -> the newest mask, of annotated frames
+    answered  frames that were answered
+    clicks    that were made
+    """
+
+    clip: Clip
+    session: Session
+    size: tuple[int, int]
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    masks: dict[int, dict[int, Mask]] = field(default_factory=dict)
+    answered: int = 0
+    clicks: int = 0
+
+    def begin(self, telling: Telling) -> int:
+        """Tell of every object where it enters; the first of these frames."""
+        entering = objects_of(self.clip)
+        for number, frame in entering.items():
+            self.clicks += telling.tell(self.session, self.clip, frame, number, self.watch)
+        return min(entering.values())
+
+    def follow(self, start: int) -> Iterator[int]:
+        """Every frame from there on; the masks of annotated ones are noted."""
+        for answer in answers(self.session.follow(start), self.watch):
+            self.answered += 1
+            self.note(answer)
+            yield answer.result.frame
+
+    def note(self, answer: Answer) -> None:
+        """Keep the masks of an annotated frame."""
+        if answer.result.frame in self.clip.truth.frames:
+            self.masks[answer.result.frame] = {int(n): answer.mask(int(n)) for n in answer.result.objects}
+
+    def ious(self, frame: int) -> dict[int, float]:
+        """IoU of every object that has entered, in an annotated frame."""
+        truth, masks = self.clip.truth.read(frame), self.masks.get(frame, {})
+        nothing = np.zeros(self.size, np.bool_)
+        return {
+            n: float(region_similarity(masks.get(n, nothing), true_mask(truth, n, self.size), truth.void))
+            for n, first in objects_of(self.clip).items()
+            if first <= frame
+        }
+
+    def correct(self, frame: int, number: int, clicks: int, annotator: Annotator) -> None:
+        """Click on an object's errors in a frame."""
+        truth, masks = self.clip.truth.read(frame), self.masks[frame]
+
+        def ask(prompt: Prompt) -> Mask:
+            with self.watch:
+                masks[number] = self.session.prompt(frame, number, prompt)
+            return masks[number]
+
+        target = true_mask(truth, number, self.size)
+        occasion = f"{self.clip.name}/{number}/{frame}"
+        made, _ = annotator.clicks(clicks, ask, masks[number], target, truth.void, occasion=occasion)
+        self.clicks += made
+
+    def score(self, rules: str) -> Scores:
+        """J and F of the newest masks in all annotated frames."""
+        scores = Scores(rules)
+        for frame in self.clip.truth.frames:
+            scores.add(frame, self.masks.get(frame, {}), self.clip.truth.read(frame))
+        return scores
+
+
+@dataclass(frozen=True)
+class Offline:
+    """Several rounds over the whole video; each corrects the frame with the lowest mean IoU that was not yet corrected.
+
+    rounds     annotated frames, the first one included
+    clicks     on each object of such a frame
+    annotator  who clicks
+    """
+
+    rounds: int = ROUNDS
+    clicks: int = CLICKS
+    annotator: Annotator = field(default_factory=Annotator)
+    rules: str = "all"
+    name: str = "interactive-offline"
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """J&F as the mean over all rounds first, as the paper reports, then after each round."""
+        return measures_of(self.rounds)
+
+    def run(self, clip: Clip, contender: Contender, submission: Submission) -> Outcome:
+        """The masks after the last round are handed in."""
+        rounds: list[Scores] = []
+        with clip.open() as source, contender.track(source) as session:
+            work = Work(clip, session, source.size)
+            first = work.begin(Telling("click", self.clicks, self.annotator))
+            corrected = set(objects_of(clip).values())
+            for turn in range(self.rounds):
+                if turn and (worst := worst_frame(work, corrected)) is not None:
+                    corrected.add(worst)
+                    for number in work.ious(worst):
+                        work.correct(worst, number, self.clicks, self.annotator)
+                for _ in work.follow(first):
+                    pass
+                rounds.append(work.score(self.rules))
+            hand_in(work, submission)
+        return outcome(work, rounds)
+
+
+@dataclass(frozen=True)
+class Online:
+    """One pass: it pauses at a frame in which an object's IoU is below `good`, and such objects are clicked on there.
+
+    rounds     pauses at most, the first frame included; after them the pass runs to the end
+    clicks     on each such object
+    good       IoU that needs no correction
+    annotator  who clicks
+
+    J&F after k rounds is that of a pass that is allowed k rounds: the passes share all that comes before the pause.
+    """
+
+    rounds: int = ROUNDS
+    clicks: int = CLICKS
+    good: float = GOOD
+    annotator: Annotator = field(default_factory=Annotator)
+    rules: str = "all"
+    name: str = "interactive-online"
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """J&F as the mean over all rounds first, as the paper reports, then after each round."""
+        return measures_of(self.rounds)
+
+    def run(self, clip: Clip, contender: Contender, submission: Submission) -> Outcome:
+        """The masks after the last round are handed in."""
+        rounds: list[Scores] = []
+        with clip.open() as source, contender.track(source) as session:
+            work = Work(clip, session, source.size)
+            frame = work.begin(Telling("click", self.clicks, self.annotator))
+            for _ in range(self.rounds):
+                pause = self._follow_to_the_end(work, frame)
+                rounds.append(work.score(self.rules))
+                if pause is None:
+                    break
+                frame = pause
+                for number in self._bad(work, frame):
+                    work.correct(frame, number, self.clicks, self.annotator)
+            rounds += [rounds[-1]] * (self.rounds - len(rounds))
+            hand_in(work, submission)
+        return outcome(work, rounds)
+
+    def _follow_to_the_end(self, work: Work, start: int) -> int | None:
+        """The first frame after `start` that is bad; the pass goes on to the end, to be scored."""
+        found = None
+        for frame in work.follow(start):
+            if found is None and frame > start and frame in work.clip.truth.frames and self._bad(work, frame):
+                found = frame
+        return found
+
+    def _bad(self, work: Work, frame: int) -> list[int]:
+        return [number for number, iou in work.ious(frame).items() if iou < self.good]
+
+
+def measures_of(rounds: int) -> tuple[str, ...]:
+    """The measures of both."""
+    return ("J&F", *(f"J&F@{turn}" for turn in range(1, rounds + 1)), "clicks")
+
+
+def worst_frame(work: Work, corrected: set[int]) -> int | None:
+    """The annotated frame with the lowest mean IoU that was not corrected; None if all are right or corrected."""
+    means = {
+        frame: float(np.mean(list(ious.values())))
+        for frame in work.clip.truth.frames
+        if frame not in corrected and (ious := work.ious(frame))
+    }
+    worst = min(means, key=lambda frame: means[frame], default=None)
+    return None if worst is None or means[worst] == 1 else worst
+
+
+def outcome(work: Work, rounds: list[Scores]) -> Outcome:
+    """Values by object, over all rounds."""
+    after = [scores.by_object() for scores in rounds]
+    values: dict[int, Mapping[str, float]] = {}
+    for number in after[0]:
+        course = [turn[number]["J&F"] for turn in after]
+        each = {f"J&F@{turn}": value for turn, value in enumerate(course, start=1)}
+        values[number] = {"J&F": float(np.mean(course)), **each, "clicks": work.clicks / len(after[0])}
+    return Outcome(values, rounds[-1].course(), work.answered, work.watch.seconds)
+
+
+def hand_in(work: Work, submission: Submission) -> None:
+    """The newest masks of annotated frames."""
+    for frame in work.clip.truth.frames:
+        masks = work.masks.get(frame, {})
+        numbers = np.zeros(work.size, np.int32)
+        for number, mask in masks.items():
+            numbers[mask] = number
+        submission.write(work.clip, frame, numbers, masks)

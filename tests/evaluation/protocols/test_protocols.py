@@ -1,0 +1,173 @@
+"""What every protocol asks, and that an answer that is right is scored as right."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from masklet.errors import EvaluationError
+from masklet.evaluation.contenders.registry import BASELINES
+from masklet.evaluation.datasets.base import Clip, Dataset
+from masklet.evaluation.datasets.registry import VIDEOS, open_dataset
+from masklet.evaluation.protocols.clicks_saved import ClicksSaved
+from masklet.evaluation.protocols.image_clicks import ImageClicks
+from masklet.evaluation.protocols.interactive import Offline, Online
+from masklet.evaluation.protocols.semi_supervised import SemiSupervised
+from masklet.evaluation.protocols.telling import Telling
+from masklet.evaluation.protocols.tracking import MultiObject
+from masklet.evaluation.submission import Submission
+from masklet.formats.davis import read_index_png
+from tests.evaluation.conftest import FRAMES, Truthful, index_map, make_folder, save_mask
+
+Make = Callable[[str], Path]
+
+PROCEDURES = {
+    "mask": SemiSupervised(),
+    "box": SemiSupervised(Telling("box")),
+    "clicks": SemiSupervised(Telling("click", 2)),
+    "tracking": MultiObject(),
+    "offline": Offline(rounds=2, clicks=2),
+    "online": Online(rounds=2, clicks=2),
+    "saved": ClicksSaved(),
+}
+PERFECT = 0.97
+"""JPEG moves some pixels of the small pictures across the edge."""
+
+
+@pytest.fixture
+def davis(make: Make) -> Dataset:
+    return open_dataset("davis2017", make("davis2017"), limit=1)
+
+
+@pytest.fixture
+def clip(davis: Dataset) -> Clip:
+    return davis.clips[0]
+
+
+@pytest.fixture
+def submission(tmp_path: Path) -> Submission:
+    return Submission(tmp_path / "masks", "index")
+
+
+@pytest.mark.parametrize("name", ["mask", "box", "clicks", "offline", "online"])
+def test_the_truth_scores_full(clip: Clip, submission: Submission, name: str) -> None:
+    """Also of the object that enters in the third frame, which is told there."""
+    found = PROCEDURES[name].run(clip, Truthful(), submission)
+    assert set(found.values) == {1, 2}
+    assert all(row["J&F"] > PERFECT for row in found.values.values())
+    assert found.seconds > 0
+
+
+@pytest.mark.parametrize("name", PROCEDURES)
+def test_every_protocol_runs_every_baseline(clip: Clip, submission: Submission, name: str) -> None:
+    if name == "tracking":
+        pytest.importorskip("trackeval", reason="HOTA and its like need TrackEval")
+    for baseline in BASELINES.values():
+        found = PROCEDURES[name].run(clip, baseline, submission)
+        assert all(set(row) == set(PROCEDURES[name].measures) for row in found.values.values())
+        assert all(np.isfinite(value) for row in found.values.values() for value in row.values())
+        assert read_index_png(submission.path(clip, FRAMES - 1)).shape == index_map(0).shape
+
+
+def test_flow_follows_what_moves_and_still_does_not(clip: Clip, submission: Submission) -> None:
+    moving = {n: SemiSupervised().run(clip, BASELINES[n], submission).values[1]["J"] for n in ("still", "flow")}
+    assert moving["flow"] > moving["still"] + 0.1
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_masks_are_handed_in_as_the_data_set_names_them(make: Make, tmp_path: Path, name: str) -> None:
+    root = make(name)
+    dataset = open_dataset(name, root, limit=1)
+    clip = dataset.clips[0]
+    rules = {"folder": "davis2017"}.get(name, name)
+    SemiSupervised(rules=rules).run(clip, BASELINES["still"], Submission(tmp_path / "masks", dataset.layout))
+    files = {str(path.relative_to(tmp_path / "masks")) for path in (tmp_path / "masks").rglob("*.png")}
+    stems = {f"{frame:05d}" for frame in (range(1, 6) if name == "lvos" else range(5))}
+    objects = ("000/", "001/") if name == "sav" else ("",)
+    late = {"00000", "00001", "00002", "00003"}  # SA-V's second object enters in frame 4
+    assert files == {
+        f"{clip.name}/{part}{stem}.png" for part in objects for stem in stems if not (part == "001/" and stem in late)
+    }
+
+
+def test_before_an_object_enters_the_masks_are_empty(make: Make, submission: Submission) -> None:
+    root = make("davis2017")
+    for frame in (0, 1):
+        (root / f"Annotations/480p/first/{frame:05d}.png").unlink()
+    clip = open_dataset("davis2017", root, limit=1).clips[0]
+    SemiSupervised().run(clip, BASELINES["still"], submission)
+    assert not read_index_png(submission.path(clip, 1)).any()
+    assert read_index_png(submission.path(clip, 2)).any()
+
+
+def test_masks_that_nobody_can_score_are_handed_in_all_the_same(make: Make, submission: Submission) -> None:
+    """As of MOSE's and YouTube-VOS's public validation splits, of which only the first masks are known."""
+    root = make("mose")
+    for frame in range(1, FRAMES):
+        (root / f"valid/Annotations/first/{frame:05d}.png").unlink()
+    clip = open_dataset("mose", root, limit=1).clips[0]
+    found = SemiSupervised(rules="mose").run(clip, BASELINES["still"], submission)
+    assert found.values == {}
+    assert submission.path(clip, FRAMES - 1).exists()
+
+
+def test_a_clip_without_objects_is_told(make: Make, submission: Submission) -> None:
+    root = make("davis2017")
+    for frame in range(FRAMES):
+        save_mask(root / f"Annotations/480p/first/{frame:05d}.png", np.zeros_like(index_map(0)))
+    clip = open_dataset("davis2017", root, limit=1).clips[0]
+    with pytest.raises(EvaluationError, match="no object is marked in first"):
+        SemiSupervised().run(clip, BASELINES["still"], submission)
+
+
+def test_more_masks_than_frames_are_told(tmp_path: Path, submission: Submission) -> None:
+    make_folder(tmp_path)
+    shutil.copy(tmp_path / "videos/own/first/00004.png", tmp_path / "videos/own/first/00009.png")
+    clip = open_dataset("folder", tmp_path).clips[0]
+    with pytest.raises(EvaluationError, match="has 5 frames, and masks up to frame 9"):
+        SemiSupervised().run(clip, BASELINES["still"], submission)
+
+
+def test_pictures_are_asked_click_after_click(make: Make, submission: Submission) -> None:
+    """The truthful one gives half an object for one click, and all of it for two."""
+    clip = open_dataset("coco", make("coco"), kind="image").clips[0]
+    found = ImageClicks(clicks=3).run(clip, Truthful(), submission)
+    assert set(found.values) == {1, 2}
+    for row in found.values.values():
+        assert 0.3 < row["IoU@1"] < 0.7
+        assert row["IoU@3"] > PERFECT
+    boxed = ImageClicks("box", clicks=1).run(clip, Truthful(), submission)
+    assert all(row["IoU@1"] > PERFECT for row in boxed.values.values())
+
+
+def test_clicks_are_counted_to_a_target(make: Make, submission: Submission) -> None:
+    clip = open_dataset("coco", make("coco"), kind="image").clips[0]
+    procedure = ImageClicks(clicks=10)
+    assert procedure.measures == ("IoU@10", "IoU@5", "IoU@3", "IoU@1", "NoC@85", "NoC@90")
+    found = procedure.run(clip, Truthful(), submission)
+    assert {row["NoC@85"] for row in found.values.values()} == {2.0}
+
+
+def test_offline_corrects_the_worst_frame(clip: Clip, submission: Submission) -> None:
+    """The truthful one loses everything two frames after it was told, so a correction brings frames back."""
+    found = Offline(rounds=3, clicks=2).run(clip, Truthful(lose_after=1), submission)
+    row = found.values[1]
+    assert row["J&F@1"] < row["J&F@2"] <= row["J&F@3"]
+    assert row["J&F"] == pytest.approx(np.mean([row[f"J&F@{turn}"] for turn in (1, 2, 3)]))
+
+
+def test_online_pauses_where_it_is_bad(clip: Clip, submission: Submission) -> None:
+    found = Online(rounds=3, clicks=2).run(clip, Truthful(lose_after=1), submission)
+    assert found.values[1]["J&F@1"] < found.values[1]["J&F@2"] < found.values[1]["J&F@3"]
+
+
+def test_a_tracker_saves_clicks(clip: Clip, submission: Submission) -> None:
+    """Two clicks on each object, instead of two in each of its five and three frames."""
+    found = ClicksSaved(target=0.9).run(clip, Truthful(), submission)
+    assert found.values[1]["saved"] == pytest.approx(1 - 2 / 10)
+    assert found.values[2]["saved"] == pytest.approx(1 - 2 / 6)
+    assert found.values[1]["IoU"] > PERFECT
