@@ -1,0 +1,165 @@
+"""Several runs beside each other, clip by clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import EvaluationError
+from masklet.evaluation.report.numbers import rises, shown
+from masklet.evaluation.results import RunResult
+
+DRAWS = 10_000
+"""Times that clips are drawn anew."""
+
+LEVEL = 0.95
+"""Share of the draws that an interval holds."""
+
+ALIKE = 0.001
+"""Values of a clip that lie no farther apart count as a tie: 0.1 percent, or a thousandth of a count."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean, and the ends between which 95 % of the draws lie."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run beside the first.
+
+    name        of the run
+    value       of the main measure, over the clips that all runs have
+    difference  from the first run; None for the first run itself
+    wins, ties, losses  clips that it did better, alike and worse than the first run
+    """
+
+    name: str
+    run: RunResult
+    value: Interval
+    difference: Interval | None
+    wins: int = 0
+    ties: int = 0
+    losses: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs, the first of which the others are held against.
+
+    measure  the main one
+    clips    that all runs have scored
+    left     clips that some run lacks
+    """
+
+    measure: str
+    runs: tuple[Compared, ...]
+    clips: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def compare_runs(runs: Sequence[RunResult], seed: int = 0) -> Comparison:
+    """Means over objects with intervals from drawing clips with replacement, the same clips for all runs of a draw.
+
+    Raises EvaluationError for runs of different data sets or protocols, and for runs without a clip in common.
+
+    Source: Efron, "Bootstrap Methods", Annals of Statistics 1979; percentiles, clips as the units.
+    """
+    _check_alike(runs)
+    measure = runs[0].measures[0]
+    tables = [{clip.name: [row[measure] for row in clip.values.values()] for clip in run.scored} for run in runs]
+    shared = [name for name in tables[0] if all(name in table for table in tables)]
+    everything = {name for table in tables for name in table}
+    if not shared:
+        raise EvaluationError("the runs have no sequence in common; give runs of the same data set")
+    sums = np.array([[sum(table[name]) for name in shared] for table in tables])
+    counts = np.array([[len(table[name]) for name in shared] for table in tables], float)
+    draws = np.random.default_rng(seed).integers(0, len(shared), (DRAWS, len(shared)))
+    drawn = sums[:, draws].sum(axis=2) / counts[:, draws].sum(axis=2)
+    means = sums.sum(axis=1) / counts.sum(axis=1)
+    compared = [Compared(run_names(runs)[0], runs[0], _interval(means[0], drawn[0]), None)]
+    for place in range(1, len(runs)):
+        ours, first = sums[place] / counts[place], sums[0] / counts[0]
+        better = (ours - first) * (1 if rises(measure) else -1)
+        compared.append(
+            Compared(
+                run_names(runs)[place],
+                runs[place],
+                _interval(means[place], drawn[place]),
+                _interval(means[place] - means[0], drawn[place] - drawn[0]),
+                wins=int((better > ALIKE).sum()),
+                ties=int((abs(better) <= ALIKE).sum()),
+                losses=int((better < -ALIKE).sum()),
+            )
+        )
+    return Comparison(measure, tuple(compared), tuple(shared), tuple(sorted(everything - set(shared))))
+
+
+def run_names(runs: Sequence[RunResult]) -> list[str]:
+    """What was measured; where that is the same twice, the folders' names."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [run.folder.name for run in runs]
+
+
+def comparison_table(comparison: Comparison) -> list[list[str]]:
+    """For a terminal: a heading, and a row for each run; of the measures the main one."""
+    measure, first = comparison.measure, comparison.runs[0]
+    rows = [["", f"{measure} (95 %)", f"against {first.name}", "won/lost", "frames/s"]]
+    for item in comparison.runs:
+        rows.append([
+            item.name,
+            f"{shown(measure, item.value.mean)} ({_ends(measure, item.value)})",
+            "" if item.difference is None else _signed(measure, item.difference),
+            "" if item.difference is None else f"{item.wins}/{item.losses}",
+            f"{item.run.speed:.1f}",
+        ])  # fmt: skip
+    return rows
+
+
+def full_table(comparison: Comparison) -> list[list[str]]:
+    """The same with all measures, over all clips of each run, and with the memory that each took."""
+    further = [name for name in comparison.runs[0].run.measures if name != comparison.measure]
+    heading, *rows = comparison_table(comparison)
+    for row, item in zip(rows, comparison.runs, strict=True):
+        overall, memory = item.run.overall, item.run.memory
+        row += [*(shown(name, overall[name]) for name in further), "-" if memory is None else f"{memory:.0f}"]
+    return [[*heading, *further, "MiB"], *rows]
+
+
+def clip_table(comparison: Comparison) -> list[list[object]]:
+    """A heading, and a row for each clip with the main measure of every run."""
+    columns = [{clip.name: clip.mean(comparison.measure) for clip in item.run.clips} for item in comparison.runs]
+    rows: list[list[object]] = [[name, *(column[name] for column in columns)] for name in comparison.clips]
+    return [["sequence", *(item.name for item in comparison.runs)], *rows]
+
+
+def _check_alike(runs: Sequence[RunResult]) -> None:
+    if len(runs) < 2:
+        raise EvaluationError(f"{len(runs)} run was given; give two or more folders of runs")
+    for key in ("dataset", "split", "protocol"):
+        found = {str(run.record["settings"][key]) for run in runs}
+        if len(found) > 1:
+            raise EvaluationError(f"the runs differ in their {key}: {', '.join(sorted(found))}; give runs of one {key}")
+    if len({run.measures[0] for run in runs}) > 1:
+        raise EvaluationError("the runs have different main measures; give runs with the same number of clicks")
+
+
+def _interval(mean: float, draws: NDArray[np.float64]) -> Interval:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(mean), float(low), float(high))
+
+
+def _ends(measure: str, interval: Interval) -> str:
+    return f"{shown(measure, interval.low)} to {shown(measure, interval.high)}"
+
+
+def _signed(measure: str, interval: Interval) -> str:
+    sign = "+" if interval.mean >= 0 else ""
+    return f"{sign}{shown(measure, interval.mean)} ({_ends(measure, interval)})"

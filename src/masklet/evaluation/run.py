@@ -1,0 +1,156 @@
+"""One measurement: every clip of a data set, by one protocol, with one contender, in one folder.
+
+run.json                  what was measured, exactly; a run with other settings never mixes with it
+masks/...                 as the data set wants them handed in
+sequences/NAME.json       the values of each clip; a clip that has its file is not done again
+sequences.csv objects.csv summary.json table.md plot.png worst/...   made of these by `masklet.evaluation.report`
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from masklet.errors import EvaluationError
+from masklet.evaluation.contenders.registry import Choice, contender
+from masklet.evaluation.datasets.base import Clip, Dataset
+from masklet.evaluation.memory import peak_memory
+from masklet.evaluation.protocols.base import Outcome, Procedure
+from masklet.evaluation.results import RUN, clip_file, read_json
+from masklet.evaluation.spread import Failure, Spread
+from masklet.evaluation.submission import Submission
+from masklet.formats.atomic import make_folder, replacing
+
+LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
+"""Whose versions stand in the record."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured, and where it is kept.
+
+    out  folder of the run
+    """
+
+    dataset: Dataset
+    procedure: Procedure
+    choice: Choice
+    out: Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip; plain data, so that other processes can do it."""
+
+    clip: Clip
+    procedure: Procedure
+    choice: Choice
+    submission: Submission
+
+
+@dataclass(frozen=True)
+class Done:
+    """A clip's outcome, and the most memory that its process had taken by then, in MiB."""
+
+    outcome: Outcome
+    memory: float | None
+
+
+def begin(plan: Plan) -> list[Clip]:
+    """Write run.json, or check that it says the same; the clips that are still to be done.
+
+    Raises EvaluationError if the folder holds a run with other settings, CheckpointError if the model cannot be loaded,
+    and FormatError if the folder cannot be written.
+    """
+    path, record = plan.out / RUN, describe(plan)
+    if path.exists():
+        earlier = read_json(path)
+        if differing := [key for key, value in record["settings"].items() if earlier["settings"].get(key) != value]:
+            told = ", ".join(
+                f"{key} {earlier['settings'].get(key)!r}, now {record['settings'][key]!r}" for key in differing
+            )
+            raise EvaluationError(
+                f"{plan.out} is a run with other settings ({told}); give another --out, or --overwrite to begin again"
+            )
+    else:
+        make_folder(plan.out)
+        write_json(path, record)
+    return [clip for clip in plan.dataset.clips if not clip_file(plan.out, clip.name).exists()]
+
+
+def clear(out: Path) -> None:
+    """Remove an earlier run from a folder, and nothing else."""
+    for name in ("sequences", "masks", "worst"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in (RUN, "sequences.csv", "objects.csv", "summary.json", "table.md", "plot.png"):
+        (out / name).unlink(missing_ok=True)
+
+
+def measure(plan: Plan, clips: list[Clip], spread: Spread) -> Iterator[tuple[Clip, Done | Failure]]:
+    """Do clips, and keep each as soon as it is done. A clip that fails is told, and the others go on."""
+    submission = Submission(plan.out / "masks", plan.dataset.layout)
+    jobs = [Job(clip, plan.procedure, plan.choice, submission) for clip in clips]
+    for job, done in spread.run(measure_clip, jobs):
+        if isinstance(done, Done):
+            path = clip_file(plan.out, job.clip.name)
+            make_folder(path.parent)
+            write_json(
+                path, {"name": job.clip.name, **asdict(done.outcome), "memory_mib": done.memory, **groups(job.clip)}
+            )
+        yield job.clip, done
+
+
+def measure_clip(job: Job) -> Done:
+    """One clip, in whatever process this is."""
+    outcome = job.procedure.run(job.clip, contender(job.choice), job.submission)
+    return Done(outcome, peak_memory())
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """The record of a run: its settings, by which it is known again, and what it ran on."""
+    measured = contender(plan.choice)
+    return {
+        "settings": {
+            "contender": measured.name,
+            **{key: value for key, value in measured.facts.items() if key != "device"},
+            "dataset": plan.dataset.name,
+            "split": plan.dataset.split,
+            "protocol": plan.procedure.name,
+            "options": json.loads(json.dumps(asdict(plan.procedure))),  # type: ignore[call-overload]
+        },
+        "measures": list(plan.procedure.measures),
+        "kind": plan.dataset.kind,
+        "device": measured.facts.get("device", "cpu"),
+        "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
+        "versions": {"python": platform.python_version(), **versions()},
+        "command": sys.argv[1:],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that results may depend on."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # masklet itself, run from a checkout; another build of OpenCV
+            continue
+    return found
+
+
+def groups(clip: Clip) -> dict[str, Any]:
+    """The groups of a clip's objects, where the data set has any."""
+    return {"groups": dict(clip.groups)} if clip.groups else {}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file that appears when it is whole."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

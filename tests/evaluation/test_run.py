@@ -1,0 +1,131 @@
+"""A run: what its folder holds, how it goes on, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from masklet.errors import EvaluationError
+from masklet.evaluation import run as running
+from masklet.evaluation.contenders.registry import Choice
+from masklet.evaluation.datasets.registry import open_dataset
+from masklet.evaluation.protocols.image_clicks import ImageClicks
+from masklet.evaluation.protocols.semi_supervised import SemiSupervised
+from masklet.evaluation.protocols.telling import Telling
+from masklet.evaluation.report.tables import remarks
+from masklet.evaluation.report.write import write_report
+from masklet.evaluation.results import read_run
+from masklet.evaluation.run import Plan, begin, measure
+from masklet.evaluation.spread import Failure, Here
+from masklet.media.image_file import read_image
+
+Make = Callable[[str], Path]
+
+
+def plan_of(make: Make, out: Path, *, name: str = "davis2017", baseline: str = "still", prompt: str = "mask") -> Plan:
+    procedure = SemiSupervised(Telling(prompt))  # type: ignore[arg-type]
+    return Plan(open_dataset(name, make(name)), procedure, Choice(baseline=baseline), out)
+
+
+def finish(plan: Plan) -> list[str]:
+    """Do what is left; the names of the clips that were done."""
+    return [clip.name for clip, _ in measure(plan, begin(plan), Here())]
+
+
+def test_a_run_leaves_everything_in_its_folder(make: Make, tmp_path: Path) -> None:
+    plan = plan_of(make, tmp_path / "run")
+    assert finish(plan) == ["first", "second"]
+    result, missing = write_report(plan.out, plan.dataset)
+    assert not missing
+    assert {path.name for path in plan.out.iterdir()} == {
+        *("run.json", "masks", "sequences", "worst"),
+        *("sequences.csv", "objects.csv", "summary.json", "table.md", "plot.png"),
+    }
+    rows = list(csv.DictReader((plan.out / "objects.csv").read_text().splitlines()))
+    assert [(row["sequence"], row["object"]) for row in rows] == [(c, n) for c in ("first", "second") for n in "12"]
+    assert float(rows[0]["J&F"]) == result.clips[0].values[1]["J&F"]
+    summary = json.loads((plan.out / "summary.json").read_text())
+    assert summary["overall"]["J&F"] == pytest.approx(np.mean([float(row["J&F"]) for row in rows]))
+    assert summary["frames"] == 10
+    assert summary["settings"]["contender"] == "still"
+    assert summary["versions"]["numpy"]
+    assert "| first |" in (plan.out / "table.md").read_text()
+    assert len(list((plan.out / "worst").glob("*.jpg"))) == 2
+    assert min(read_image(plan.out / "plot.png").shape[:2]) > 100
+
+
+def test_a_run_goes_on_where_it_was(make: Make, tmp_path: Path) -> None:
+    plan = plan_of(make, tmp_path / "run")
+    done = measure(plan, begin(plan), Here())
+    next(done)
+    done.close()
+    assert finish(plan) == ["second"]
+    assert finish(plan) == []
+
+
+def test_another_prompt_is_another_run(make: Make, tmp_path: Path) -> None:
+    plan = plan_of(make, tmp_path / "run")
+    finish(plan)
+    other = Plan(plan.dataset, SemiSupervised(Telling("box")), plan.choice, plan.out)
+    with pytest.raises(EvaluationError, match=r"is a run with other settings .*give another --out, or --overwrite"):
+        begin(other)
+    running.clear(plan.out)
+    assert len(begin(other)) == 2
+
+
+def test_a_damaged_clip_is_told_and_the_others_go_on(make: Make, tmp_path: Path) -> None:
+    plan = plan_of(make, tmp_path / "run")
+    mask = tmp_path / "davis2017/Annotations/480p/first/00003.png"
+    mask.write_bytes(mask.read_bytes()[:80])
+    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Here())}
+    assert isinstance(done["first"], Failure)
+    assert "00003.png cannot be read as a PNG" in done["first"].reason
+    assert not isinstance(done["second"], Failure)
+    assert "Sequences that are not done: 1" in " ".join(remarks(write_report(plan.out, plan.dataset)[0], 1))
+
+
+def test_a_damaged_picture_is_told(make: Make, tmp_path: Path) -> None:
+    plan = plan_of(make, tmp_path / "run")
+    frame = tmp_path / "davis2017/JPEGImages/480p/second/00002.jpg"
+    frame.write_bytes(frame.read_bytes()[:200])
+    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Here())}
+    assert isinstance(done["second"], Failure)
+    assert "00002.jpg" in done["second"].reason
+
+
+def test_seen_and_unseen_are_told_apart(make: Make, tmp_path: Path) -> None:
+    dataset = open_dataset("ytvos", make("ytvos"))
+    plan = Plan(dataset, SemiSupervised(rules="ytvos"), Choice(baseline="still"), tmp_path / "run")
+    finish(plan)
+    overall = read_run(plan.out).overall
+    parts = [overall[name] for name in ("J seen", "J unseen", "F seen", "F unseen")]
+    assert overall["G"] == pytest.approx(np.mean(parts))
+    assert overall["J unseen"] == 1  # object 2 does not move
+
+
+def test_pictures_are_reported_too(make: Make, tmp_path: Path) -> None:
+    dataset = open_dataset("coco", make("coco"), kind="image")
+    plan = Plan(dataset, ImageClicks("box", 1), Choice(baseline="grabcut"), tmp_path / "run")
+    assert len(finish(plan)) == 2
+    result, _ = write_report(plan.out, dataset)
+    assert result.measures == ["IoU@1"]
+    assert len(list((plan.out / "worst").glob("*.jpg"))) == 2
+
+
+def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="holds no run"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"name": "first"}'])
+def test_a_damaged_value_file_is_told(make: Make, tmp_path: Path, content: str) -> None:
+    plan = plan_of(make, tmp_path / "run")
+    finish(plan)
+    (plan.out / "sequences/first.json").write_text(content)
+    with pytest.raises(EvaluationError, match=r"first.json .*remove it, and run again"):
+        read_run(plan.out)
