@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from masklet.cli.eval.compare import compare
+from masklet.cli.eval.image import image
+from masklet.cli.eval.interactive import interactive
 from masklet.cli.eval.score import score
+from masklet.cli.eval.tracking import tracking
+from masklet.cli.eval.vos import vos
 
 app = typer.Typer(
     name="eval",
@@ -12,7 +17,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Measure how good masks are, by the field's protocols.",
 )
+app.command()(vos)
+app.command()(image)
+app.command()(interactive)
+app.command()(tracking)
 app.command()(score)
+app.command()(compare)
 
 
 @app.callback()

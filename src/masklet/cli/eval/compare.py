@@ -1,0 +1,57 @@
+"""`masklet eval compare`: several runs beside each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from masklet.evaluation.compare import Comparison
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of runs.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Folder for compare.md, compare.csv and compare.png.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws of the intervals.")] = 0,
+) -> None:
+    """Hold runs against the first: means with 95 % intervals, differences, and sequences won, tied and lost.
+
+    Intervals come from drawing sequences with replacement, 10,000 times. Only sequences that all runs have count.
+
+    \b
+    Examples:
+      masklet eval compare runs/davis2017-nano-vos-mask runs/davis2017-flow-vos-mask
+      masklet eval compare runs/a runs/b runs/c --out comparison
+    """
+    from rich.console import Console
+
+    from masklet.cli.eval.printing import as_table
+    from masklet.evaluation.compare import compare_runs, comparison_table
+    from masklet.evaluation.results import read_run
+
+    comparison = compare_runs([read_run(folder) for folder in runs], seed)
+    settings = comparison.runs[0].run.record["settings"]
+    title = f"{settings['protocol']} on {settings['dataset']}, {len(comparison.clips)} sequences; shares in percent"
+    Console().print(as_table(title, comparison_table(comparison)))
+    if comparison.left:
+        typer.echo(f"{len(comparison.left)} sequences are left out, which not all runs have", err=True)
+    if out:
+        write(comparison, title, out)
+        typer.echo(f"compare.md, compare.csv and compare.png are in {out}")
+
+
+def write(comparison: Comparison, title: str, out: Path) -> None:
+    """The table, the values of each sequence, and a plot."""
+    from masklet.evaluation.compare import clip_table, full_table
+    from masklet.evaluation.report.plot import plot_runs
+    from masklet.evaluation.report.tables import as_markdown, write_csv
+    from masklet.formats.atomic import make_folder, replacing
+
+    make_folder(out)
+    with replacing(out / "compare.md") as path:
+        path.write_text("\n".join([title, "", *as_markdown(full_table(comparison)), ""]), encoding="utf-8")
+    write_csv(out / "compare.csv", clip_table(comparison))
+    names = [item.name for item in comparison.runs]
+    plot_runs([item.run for item in comparison.runs], names, comparison.clips, out / "compare.png")

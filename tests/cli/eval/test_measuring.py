@@ -1,0 +1,100 @@
+"""`masklet eval vos`, `image`, `interactive`, `tracking` and `compare`, as people type them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.evaluation.conftest import make_davis, make_folder
+
+
+@pytest.fixture
+def davis(tmp_path: Path) -> Path:
+    make_davis(tmp_path / "davis")
+    return tmp_path / "davis"
+
+
+def test_vos_prints_a_table_and_goes_on(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    command = ("eval", "vos", "--dataset", "davis2017", "--root", davis, "--baseline", "flow", "--out", tmp_path / "a")
+    assert run(*command, "--limit", "1") == 0
+    first = capsys.readouterr().out
+    assert "J&F" in first
+    assert "second" not in first
+    assert run(*command) == 0
+    assert "second" in capsys.readouterr().out
+    assert run(*command, "--prompt", "box") == 1
+    assert "give another --out, or --overwrite" in capsys.readouterr().err
+    assert run(*command, "--prompt", "box", "--overwrite") == 0
+
+
+def test_compare_prints_and_writes(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for baseline in ("still", "flow"):
+        out = ("--baseline", baseline, "--out", tmp_path / baseline)
+        assert run("eval", "vos", "--dataset", "davis2017", "--root", davis, *out) == 0
+    capsys.readouterr()
+    assert run("eval", "compare", tmp_path / "still", tmp_path / "flow", "--out", tmp_path / "both") == 0
+    printed = capsys.readouterr().out
+    assert "against still" in printed
+    assert {path.name for path in (tmp_path / "both").iterdir()} == {"compare.md", "compare.csv", "compare.png"}
+
+
+@pytest.mark.parametrize("way", ["offline", "online", "saved"])
+def test_interactive(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture, way: str) -> None:
+    options = ("--baseline", "still", "--rounds", "2", "--limit", "1", "--out", tmp_path / "a", "--way", way)
+    assert run("eval", "interactive", "--dataset", "davis2017", "--root", davis, *options) == 0
+    assert ("saved" if way == "saved" else "J&F@2") in capsys.readouterr().out
+
+
+def test_tracking(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("trackeval", reason="HOTA and its like need TrackEval")
+    options = ("--baseline", "still", "--out", tmp_path / "a", "--prompt", "mask")
+    assert run("eval", "tracking", "--dataset", "davis2017", "--root", davis, *options) == 0
+    assert "HOTA" in capsys.readouterr().out
+
+
+def test_image(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    make_folder(tmp_path / "own")
+    options = ("--prompt", "box", "--clicks", "1", "--baseline", "grabcut", "--out", tmp_path / "a")
+    assert run("eval", "image", "--dataset", "folder", "--root", tmp_path / "own", *options) == 0
+    assert "IoU@1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--dataset", "davis2071"), "unknown data set 'davis2071' of videos; nearest: davis2017"),
+        (("--dataset", "davis2017", "--root", "nowhere"), "there is no folder nowhere"),
+        (("--dataset", "davis2017", "--protocol", "ytvoss"), "unknown protocol 'ytvoss'; nearest: ytvos"),
+        (("--dataset", "davis2017", "--model", "nanoo", "--baseline", None), "nearest: nano"),
+    ],
+)
+def test_wrong_names_are_told(
+    run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture, arguments: tuple, sentence: str
+) -> None:
+    options = {"--root": davis, "--baseline": "still", "--out": tmp_path / "a"}
+    options |= dict(zip(arguments[::2], arguments[1::2], strict=True))
+    typed = [part for pair in options.items() if pair[1] is not None for part in pair]
+    assert run("eval", "vos", *typed) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "Traceback" not in error
+
+
+def test_a_damaged_sequence_is_told_in_the_end(
+    run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    mask = davis / "Annotations/480p/first/00003.png"
+    mask.write_bytes(mask.read_bytes()[:80])
+    options = ("--baseline", "still", "--out", tmp_path / "a")
+    assert run("eval", "vos", "--dataset", "davis2017", "--root", davis, *options) == 1
+    captured = capsys.readouterr()
+    assert "first: 00003.png cannot be read as a PNG" in captured.err
+    assert "Sequences that are not done: 1" in captured.out
+
+
+def test_an_address_needs_the_engine(run: Run, davis: Path, capsys: pytest.CaptureFixture) -> None:
+    options = ("--baseline", "still", "--ray-address", "auto")
+    assert run("eval", "vos", "--dataset", "davis2017", "--root", davis, *options) == 2
+    assert "--engine ray" in capsys.readouterr().err
