@@ -1,0 +1,1 @@
+"""Training: data, made-up video, simulated prompts, losses, the loop, and recipes."""

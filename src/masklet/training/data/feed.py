@@ -1,0 +1,173 @@
+"""What each step learns from. A batch follows from the seed and the number of its step alone, so that a run that was cut
+off goes on as if nothing had happened, and many processes share the work of one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from masklet.errors import FormatError
+from masklet.training.batch import Batch
+from masklet.training.data.items import Labelled
+from masklet.training.data.mixture import Mixture
+from masklet.training.data.samples import (
+    WHOLE,
+    PickOptions,
+    Sample,
+    ViewOptions,
+    cut_sample,
+    draw_frames,
+    read_sample,
+)
+from masklet.training.synthesis.clip import MadeUpOptions, make_clip
+from masklet.training.synthesis.regions import find_regions
+
+TRIES = 50
+"""Items that are looked at for one with a fitting object, before it is said that there is none."""
+
+
+@dataclass(frozen=True)
+class FeedOptions:
+    """What a step learns from; the defaults are the published ones.
+
+    Attributes:
+        pictures: Pictures of a step, over all processes.
+        picture_objects: At most so many objects of each.
+        clips: Clips of a step, over all processes.
+        clip_objects: At most so many objects of each.
+        frames: Frames of a clip.
+        clip_share: Share of steps that learn from clips, the others learn from pictures.
+        made_up: Share of clips that are made up from pictures; all of them where there are no videos.
+        stride: Frames of a clip are up to so many labelled frames apart.
+        reverse: Share of clips that run backwards.
+        balance: Weights of collections are taken to this power.
+        view: Which part of pictures is seen.
+        pick: Which objects are learned.
+        scene: How clips are made up.
+    """
+
+    pictures: int = 8
+    picture_objects: int = 64
+    clips: int = 8
+    clip_objects: int = 3
+    frames: int = 8
+    clip_share: float = 0.85
+    made_up: float = 0.0
+    stride: int = 1
+    reverse: float = 0.5
+    balance: float = 1.0
+    view: ViewOptions = field(default_factory=ViewOptions)
+    pick: PickOptions = field(default_factory=PickOptions)
+    scene: MadeUpOptions = field(default_factory=MadeUpOptions)
+
+
+class Share(NamedTuple):
+    """Which part of the work a process has."""
+
+    rank: int = 0
+    world: int = 1
+
+
+class Feed:
+    """Batches by the number of their step.
+
+    Args:
+        mixture: Where items come from.
+        options: What a step learns from.
+        size: Side of the square in pixels.
+        seed: Makes everything repeatable.
+        share: Which part of each batch is made.
+    """
+
+    def __init__(
+        self, mixture: Mixture, options: FeedOptions, size: int, seed: int, share: Share | None = None
+    ) -> None:
+        self.mixture, self.options, self.size, self.seed = mixture, options, size, seed
+        self.share = share or Share()
+
+    def is_clips(self, step: int) -> bool:
+        """Whether a step learns from clips; the same in all processes."""
+        return bool(np.random.default_rng((self.seed, step)).random() < self.options.clip_share)
+
+    def batch(self, step: int) -> Batch:
+        """This process's part of a step's batch."""
+        return collate([(self.sample(step, index), self.sample_seed(step, index)) for index in self._mine(step)])
+
+    def ahead(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
+        """The batches of steps `start` to before `stop`, made by threads while others are learned from."""
+        with ThreadPoolExecutor(workers) as pool:
+            waiting: deque[list[Future[Sample]]] = deque()
+            try:
+                for step in range(start, stop + 2):
+                    if step < stop:
+                        waiting.append([pool.submit(self.sample, step, index) for index in self._mine(step)])
+                    if step >= start + 2 and waiting:
+                        done = step - 2
+                        seeds = (self.sample_seed(done, index) for index in self._mine(done))
+                        yield collate([(f.result(), seed) for f, seed in zip(waiting.popleft(), seeds, strict=True)])
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def sample_seed(self, step: int, index: int) -> int:
+        """The seed of all that is drawn while a sample is learned from."""
+        return int(np.random.default_rng((self.seed, step, index, 1)).integers(1 << 62))
+
+    def sample(self, step: int, index: int) -> Sample:
+        """One picture or clip of a step. Raises FormatError if no item has an object of a fitting size."""
+        rng = np.random.default_rng((self.seed, step, index))
+        draw = self._clip if self.is_clips(step) else self._picture
+        for _ in range(TRIES):
+            if (sample := draw(rng)) is not None:
+                return sample
+        raise FormatError(
+            f"{TRIES} items in a row had no object of {self.options.pick.least:.1%} to {self.options.pick.most:.0%} "
+            "of the picture in their first frame; give other data, or change pick.least"
+        )
+
+    def _mine(self, step: int) -> range:
+        count = self.options.clips if self.is_clips(step) else self.options.pictures
+        return range(self.share.rank, count, self.share.world)
+
+    def _picture(self, rng: np.random.Generator) -> Sample | None:
+        options = self.options
+        item = self.mixture.picture(rng)
+        frames = [int(rng.integers(item.frames))]
+        return read_sample(item, frames, options.picture_objects, self.size, rng, options.view, options.pick)
+
+    def _clip(self, rng: np.random.Generator) -> Sample | None:
+        options, mixture = self.options, self.mixture
+        if not mixture.videos.items or (mixture.pictures.items and rng.random() < options.made_up):
+            clip = make_clip(partial(self._still, rng), options.frames, self.size, rng, options.scene)
+            return cut_sample(clip, options.clip_objects, self.size, rng, WHOLE, options.pick)
+        item = mixture.video(rng)
+        frames = draw_frames(item.frames, options.frames, rng, stride=options.stride, reverse=options.reverse)
+        return read_sample(item, frames, options.clip_objects, self.size, rng, options.view, options.pick)
+
+    def _still(self, rng: np.random.Generator) -> Labelled:
+        """A picture to make clips from; things to follow are found in it where it has no masks."""
+        item = self.mixture.picture(rng)
+        if item.is_labelled:
+            return item.read([int(rng.integers(item.frames))])[0]
+        (image,) = item.images.read([0])
+        return Labelled(image, find_regions(image, rng))
+
+
+def collate(samples: list[tuple[Sample, int]]) -> Batch:
+    """Samples, each with its seed, to one batch."""
+    clips = [sample for sample, _ in samples]
+    counts = torch.tensor([len(clip.masks) for clip in clips])
+    return Batch(
+        images=torch.from_numpy(np.stack([clip.images for clip in clips])).permute(0, 1, 4, 2, 3),
+        masks=torch.from_numpy(np.concatenate([clip.masks for clip in clips])),
+        known=torch.from_numpy(np.stack([clip.known for clip in clips])),
+        owners=torch.repeat_interleave(torch.arange(len(clips)), counts),
+        seeds=torch.tensor([seed for _, seed in samples]),
+    )

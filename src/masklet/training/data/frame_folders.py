@@ -1,0 +1,63 @@
+"""DAVIS, YouTube-VOS and MOSE: `JPEGImages/VIDEO/*.jpg` beside `Annotations/VIDEO/*.png`, one palette PNG a frame.
+
+Frames without an annotation are passed over: YouTube-VOS has one for every fifth frame.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from masklet.errors import FormatError
+from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.training.data.items import Collection, IndexPng, Item, PictureFiles
+
+PICTURES, ANNOTATIONS = "JPEGImages", "Annotations"
+
+RESOLUTIONS = ("480p", "Full-Resolution")
+"""Folders that DAVIS has between these and the videos; the first that is there is taken."""
+
+
+def find_root(root: Path) -> Path | None:
+    """The folder that holds both kinds of files: `root`, or its part for training. None if there is none."""
+    for folder in (root, root / "train", root / "train_all_frames"):
+        if (folder / PICTURES).is_dir() and (folder / ANNOTATIONS).is_dir():
+            return folder
+    return None
+
+
+def read_frame_folders(root: Path, *, split: str = "train") -> list[Collection]:
+    """One collection of all videos; those of `ImageSets/*/SPLIT.txt` only, where there is such a list.
+
+    Raises FormatError for a mask without its picture.
+    """
+    base = find_root(root)
+    assert base is not None, "the kind was recognised by these folders"
+    pictures, annotations = (_with_resolution(base / name) for name in (PICTURES, ANNOTATIONS))
+    chosen = _listed(base, split)
+    videos = sorted(folder for folder in annotations.iterdir() if folder.is_dir())
+    items = [
+        _item(pictures / folder.name, folder) for folder in videos if chosen is None or folder.name in chosen
+    ]
+    return [Collection(base.resolve().name, [item for item in items if item.frames], float(len(items)))]
+
+
+def _with_resolution(folder: Path) -> Path:
+    return next((folder / name for name in RESOLUTIONS if (folder / name).is_dir()), folder)
+
+
+def _listed(base: Path, split: str) -> set[str] | None:
+    lists = sorted(base.glob(f"ImageSets/*/{split}.txt"))
+    return set(lists[-1].read_text(encoding="utf-8").split()) if lists else None  # the newest year
+
+
+def _item(pictures: Path, annotations: Path) -> Item:
+    files = {file.stem: file for file in pictures.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES}
+    maps = sorted(annotations.glob("*.png"))
+    for file in maps:
+        if file.stem not in files:
+            raise FormatError(
+                f"{file} is the mask of a frame that is not in {pictures}; give the picture too, or remove the mask"
+            )
+    return Item(
+        annotations.name, PictureFiles([files[file.stem] for file in maps]), tuple(IndexPng(file) for file in maps)
+    )

@@ -1,0 +1,150 @@
+"""All training data in one small file, to travel to a machine that has nothing else.
+
+A pack is a zip with the index-PNG layout inside: pictures as WebP, videos as H.264, masks as index PNGs.
+"""
+
+from __future__ import annotations
+
+import atexit
+import csv
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from masklet.errors import FormatError
+from masklet.formats.atomic import replacing
+from masklet.formats.davis import read_index_png
+from masklet.formats.numbered import numbered_files
+from masklet.media.image_file import read_image
+from masklet.media.source import open_video
+from masklet.training.data.index import COLUMNS
+
+SUFFIX = ".pack"
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """How small it becomes.
+
+    Attributes:
+        longest: Longest side of pictures and videos in pixels.
+        quality: Of WebP, 0 to 100.
+        factor: Of H.264, its constant rate factor: more is smaller.
+    """
+
+    longest: int = 384
+    quality: int = 50
+    factor: int = 27
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a path is a pack."""
+    return path.is_file() and path.suffix == SUFFIX
+
+
+@cache
+def unpacked(path: Path) -> Path:
+    """A folder with a pack's files, for as long as this process runs. Raises FormatError if the pack is damaged."""
+    folder = Path(tempfile.mkdtemp(prefix="masklet-pack-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(path) as members:
+            members.extractall(folder)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise FormatError(f"{path.name} cannot be unpacked: {error}; give another copy") from error
+    return folder
+
+
+def write_pack(
+    root: Path, path: Path, options: PackOptions, report: Callable[[int, int], None] = lambda done, of: None
+) -> int:
+    """Pack a folder of the index-PNG layout; returns the bytes of the pack.
+
+    report  is called with how many rows are done, of how many
+    """
+    if path.suffix != SUFFIX:
+        raise FormatError(f"{path} does not end in {SUFFIX}; give a name that does")
+    with (root / "index.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
+        packed = []
+        for number, row in enumerate(rows, start=1):
+            pack = _pack_picture if row["kind"] == "image" else _pack_video
+            packed.append(pack(root, row, members, options))
+            report(number, len(rows))
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, COLUMNS)
+        writer.writeheader()
+        writer.writerows(packed)
+        members.writestr("index.csv", table.getvalue())
+    return path.stat().st_size
+
+
+def _pack_picture(
+    root: Path, row: dict[str, str], members: zipfile.ZipFile, options: PackOptions
+) -> dict[str, str]:
+    image, labels = read_image(root / row["path"]), read_index_png(root / row["masks"])
+    size = _shrunk(image.shape[:2], options.longest, even=False)
+    name = str(Path(row["path"]).with_suffix(""))
+    content = io.BytesIO()
+    Image.fromarray(_resized(image, size, cv2.INTER_AREA)).save(content, "WEBP", quality=options.quality, method=6)
+    members.writestr(f"{name}.webp", content.getvalue())
+    members.writestr(f"{name}.png", _png(_resized(labels, size, cv2.INTER_NEAREST)))
+    return {**{column: row[column] for column in COLUMNS}, "path": f"{name}.webp", "masks": f"{name}.png"}
+
+
+def _pack_video(root: Path, row: dict[str, str], members: zipfile.ZipFile, options: PackOptions) -> dict[str, str]:
+    name = str(Path(row["path"]).with_suffix(""))
+    with open_video(root / row["path"]) as source:
+        size = _shrunk(source.size, options.longest, even=True)
+        images = (_resized(frame.image, size, cv2.INTER_AREA) for frame in source.frames())
+        members.writestr(f"{name}.mp4", _film(images, size, Fraction(source.rate or 24), options.factor))
+    for frame, file in numbered_files(root / row["masks"]).items():
+        members.writestr(f"{name}/{frame:05d}.png", _png(_resized(read_index_png(file), size, cv2.INTER_NEAREST)))
+    return {**{column: row[column] for column in COLUMNS}, "path": f"{name}.mp4", "masks": name}
+
+
+def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], rate: Fraction, factor: int) -> bytes:
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as container:
+        stream = container.add_stream(
+            "libx264", rate=rate.limit_denominator(1001), options={"crf": str(factor), "preset": "slow"}
+        )
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return content.getvalue()
+
+
+def _png(labels: NDArray[np.uint8]) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(labels).save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
+def _shrunk(size: tuple[int, ...], longest: int, *, even: bool) -> tuple[int, int]:
+    """(height, width), at most so long; H.264 wants even sides."""
+    scale = min(1.0, longest / max(size))
+    unit = 2 if even else 1
+    height, width = (max(unit, round(side * scale / unit) * unit) for side in size)
+    return height, width
+
+
+def _resized(pixels: NDArray[np.uint8], size: tuple[int, int], how: int) -> NDArray[np.uint8]:
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=how), np.uint8)

@@ -1,0 +1,154 @@
+"""What a prediction costs: focal and dice on masks, the error of the predicted IoU, cross-entropy of presence.
+
+Source: SAM 2 (Ravi et al., 2024, appendix), as released: of several candidate masks only the best is trained.
+Letters: N objects, M candidate masks, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from masklet.nn import Decoded
+
+FOCAL_ALPHA = 0.25
+"""Weight of the object's pixels in the focal loss, as published; the background has the rest."""
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Weights of the parts, as published, and on what they are computed.
+
+    Attributes:
+        mask: Weight of the focal loss.
+        dice: Weight of the dice loss.
+        iou: Weight of the predicted IoU's absolute error.
+        presence: Weight of the cross-entropy of presence.
+        candidates: "asked": those that the prompt asks for, three after an ambiguous one, else the single one, as
+            published; "all": the single one and the best of the three after every prompt.
+        pixels: "picture": logits are enlarged to the picture's square, as published; "cells": masks are shrunk to the
+            cells of the logits, which takes a sixteenth of the time and memory.
+    """
+
+    mask: float = 20.0
+    dice: float = 1.0
+    iou: float = 1.0
+    presence: float = 1.0
+    candidates: Literal["asked", "all"] = "asked"
+    pixels: Literal["picture", "cells"] = "picture"
+
+
+class LossTerms(NamedTuple):
+    """The parts of a loss, without their weights, each a number."""
+
+    mask: Tensor
+    dice: Tensor
+    iou: Tensor
+    presence: Tensor
+
+    def plus(self, other: LossTerms) -> LossTerms:
+        """Part by part."""
+        return LossTerms(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def total(self, options: LossOptions) -> Tensor:
+        """The weighted sum."""
+        weights = (options.mask, options.dice, options.iou, options.presence)
+        return torch.stack([weight * term for weight, term in zip(weights, self, strict=True)]).sum()
+
+
+def prediction_loss(
+    decoded: Decoded, masks: Tensor, known: Tensor, *, ambiguous: bool, count: float, options: LossOptions
+) -> LossTerms:
+    """What one answer for N objects costs.
+
+    Args:
+        decoded: All four candidates.
+        masks: bool (N, S, S), the truth; empty where the object is absent.
+        known: bool (N, S, S), False where nobody knows the truth.
+        ambiguous: Whether the prompt asked for three candidates.
+        count: By how many objects the sums are divided.
+        options: Which candidates, on which pixels.
+    """
+    present = masks.flatten(1).any(dim=1)
+    logits = decoded.logits.float()
+    if options.pixels == "picture":
+        truth, weight = masks.float(), known.float()
+        logits = F.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False)
+    else:
+        side = masks.shape[-1] // logits.shape[-1]
+        truth, weight = (F.avg_pool2d(pixels[:, None].float(), side)[:, 0] for pixels in (masks, known))
+    asked = {"asked": [slice(1, None) if ambiguous else slice(0, 1)], "all": [slice(0, 1), slice(1, None)]}
+    chosen = asked[options.candidates]
+    parts = [
+        candidate_loss(logits[:, part], decoded.iou[:, part].float(), truth, present, count, options, weight)
+        for part in chosen
+    ]
+    mask, dice, iou = (torch.stack(terms).mean() for terms in zip(*parts, strict=True))
+    return LossTerms(mask, dice, iou, presence_loss(decoded.presence.float(), present, count))
+
+
+def candidate_loss(
+    logits: Tensor,
+    iou: Tensor,
+    truth: Tensor,
+    present: Tensor,
+    count: float,
+    options: LossOptions,
+    weight: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Focal, dice and IoU loss of M candidates: focal and dice of the best one only, IoU of all.
+
+    Args:
+        logits: (N, M, H, W).
+        iou: (N, M) predicted.
+        truth: (N, H, W) in 0..1.
+        present: bool (N,); absent objects cost nothing here.
+        count: By how many objects the sums are divided.
+        options: Its weights tell which candidate is the best.
+        weight: (N, H, W) in 0..1, how much a pixel counts; all count if not given.
+    """
+    target = truth[:, None].expand_as(logits)
+    counted = torch.ones_like(truth[:, None]) if weight is None else weight[:, None]
+    focal, dice = focal_loss(logits, target, counted), dice_loss(logits, target, counted)
+    error = (iou - actual_iou(logits, target, counted)).abs()
+    best = (options.mask * focal + options.dice * dice).argmin(dim=1, keepdim=True)
+    share = present.to(logits.dtype) / count
+    return (
+        (focal.gather(1, best)[:, 0] * share).sum(),
+        (dice.gather(1, best)[:, 0] * share).sum(),
+        (error.mean(dim=1) * share).sum(),
+    )
+
+
+def focal_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """(N, M): mean over pixels of alpha (1 - p)^2 times the cross-entropy (Lin et al., 2017; gamma 2)."""
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    probability = logits.sigmoid()
+    right = probability * target + (1 - probability) * (1 - target)
+    alpha = FOCAL_ALPHA * target + (1 - FOCAL_ALPHA) * (1 - target)
+    return (alpha * (1 - right).square() * cross_entropy * weight).flatten(2).mean(dim=2)
+
+
+def dice_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """(N, M): one minus twice the overlap over the sum, both plus one (Milletari et al., 2016)."""
+    probability = logits.sigmoid()
+    overlap = (probability * target * weight).flatten(2).sum(dim=2)
+    total = ((probability + target) * weight).flatten(2).sum(dim=2)
+    return 1 - (2 * overlap + 1) / (total + 1)
+
+
+def presence_loss(presence: Tensor, present: Tensor, count: float) -> Tensor:
+    """Cross-entropy of N presence logits, summed and divided by `count`."""
+    return F.binary_cross_entropy_with_logits(presence, present.to(presence.dtype), reduction="sum") / count
+
+
+@torch.no_grad()
+def actual_iou(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """(N, M): intersection over union of the masks, pixels that count for less than half left out."""
+    found, true = (logits > 0) & (weight > 0.5), (target > 0.5) & (weight > 0.5)
+    union = (found | true).flatten(2).sum(dim=2).clamp(min=1)
+    return (found & true).flatten(2).sum(dim=2) / union

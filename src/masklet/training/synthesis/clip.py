@@ -1,0 +1,146 @@
+"""A made-up clip: a picture under a moving camera, things of other pictures moving over it, exact masks.
+
+A clip follows from its random numbers alone. Letters: S side of the square in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.training.data.items import UNKNOWN, IndexMasks, Labelled
+from masklet.training.synthesis.look import LookOptions, spoil
+from masklet.training.synthesis.motion import Matrix, MotionOptions, draw_bends, draw_path, look_up
+from masklet.training.synthesis.things import CutOut, Journey, cut_out, leave, look_alike, pass_by, place, seen, stay
+
+FIRST_THING = 240
+"""Numbers from here on are things that were pasted; the ground keeps its own, if they are lower."""
+
+
+@dataclass(frozen=True)
+class MadeUpOptions:
+    """How clips are made up.
+
+    Attributes:
+        things: At most so many things are pasted; with none, only the camera moves.
+        extent: Longest side of a thing when it is pasted, as shares of the square's side: least and most.
+        leave: Probability that a thing leaves the picture and comes back.
+        look_alike: Probability that a thing comes with another that looks nearly the same.
+        pass_by: Probability that something passes in front of all.
+        cut: Probability that another scene is shown for a frame or two.
+        camera: How the ground moves.
+        motion: How things move over it.
+        look: What the camera does to the picture.
+    """
+
+    things: int = 3
+    extent: tuple[float, float] = (0.2, 0.7)
+    leave: float = 0.25
+    look_alike: float = 0.25
+    pass_by: float = 0.3
+    cut: float = 0.1
+    camera: MotionOptions = field(default_factory=lambda: MotionOptions().scaled(0.5))
+    motion: MotionOptions = field(default_factory=MotionOptions)
+    look: LookOptions = field(default_factory=LookOptions)
+
+
+Draw = Callable[[], Labelled]
+"""Gives another picture at every call."""
+
+
+def make_clip(
+    draw: Draw, frames: int, size: int, rng: np.random.Generator, options: MadeUpOptions
+) -> list[Labelled]:
+    """A clip of so many frames, each S x S, whose objects are those of the ground and the things."""
+    ground = draw()
+    start = _fit(ground, size, rng)
+    journey = Journey(
+        [step @ start for step in draw_path(frames, size, rng, options.camera)],
+        draw_bends(frames, size, rng, options.camera.bend / 2),
+    )
+    layers = draw_layers(draw, frames, size, rng, options)
+    painted = [_paint(ground, journey, layers, frame, size) for frame in range(frames)]
+    images, labels = [image for image, _ in painted], [map_ for _, map_ in painted]
+    if frames > 2 and rng.random() < options.cut:
+        _show_another(draw(), images, labels, size, rng)
+    images = spoil(images, rng, options.look)
+    return [Labelled(image, IndexMasks(map_)) for image, map_ in zip(images, labels, strict=True)]
+
+
+def draw_layers(
+    draw: Draw, frames: int, size: int, rng: np.random.Generator, options: MadeUpOptions
+) -> list[tuple[CutOut, Journey]]:
+    """Things and their journeys, the farthest first."""
+    layers: list[tuple[CutOut, Journey]] = []
+    for _ in range(int(rng.integers(options.things + 1))):
+        thing = cut_out(draw(), rng)
+        if thing is None:
+            continue
+        twins = [thing, look_alike(thing, rng)] if rng.random() < options.look_alike else [thing]
+        for twin in twins:
+            journey = stay(place(twin, size, rng, options.extent), frames, size, rng, options.motion)
+            layers.append((twin, leave(journey, size, rng) if rng.random() < options.leave else journey))
+    if rng.random() < options.pass_by and (thing := cut_out(draw(), rng)) is not None:
+        layers.append((thing, pass_by(thing, frames, size, rng, options.extent)))
+    return layers
+
+
+def _fit(ground: Labelled, size: int, rng: np.random.Generator) -> Matrix:
+    """From a picture's pixels to the square: a part of it, so that the camera has room to move."""
+    height, width = ground.image.shape[:2]
+    share = rng.uniform(0.6, 1.0, 2)
+    scale_x, scale_y = size / (share * (width, height))
+    x, y = rng.uniform(0, 1, 2) * (1 - share) * (width, height)
+    return np.array([[scale_x, 0, -x * scale_x], [0, scale_y, -y * scale_y], [0, 0, 1.0]])
+
+
+def _paint(
+    ground: Labelled, journey: Journey, layers: list[tuple[CutOut, Journey]], frame: int, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One frame: uint8 (S, S, 3), and its index map. What is nearer hides what is farther."""
+    image, labels = _ground(ground, look_up(journey.matrices[frame], journey.bends[frame], size))
+    for number, (thing, path) in enumerate(layers, start=FIRST_THING):
+        over = seen(thing, path, frame, size)
+        alpha = over[..., 3:]
+        blended = (over[..., :3].astype(np.uint16) * alpha + image.astype(np.uint16) * (255 - alpha) + 127) // 255
+        image = blended.astype(np.uint8)
+        labels[alpha[..., 0] > 127] = number
+    return image, labels
+
+
+def _ground(ground: Labelled, map_to: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The ground as the camera sees it; beyond its border it is mirrored, and nobody knows what is there."""
+    image = cv2.remap(ground.image, map_to, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[call-overload]
+    labels = cv2.remap(  # type: ignore[call-overload]
+        index_map(ground), map_to, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=UNKNOWN
+    )
+    return np.asarray(image, np.uint8), np.asarray(labels, np.uint8)
+
+
+def index_map(picture: Labelled) -> NDArray[np.uint8]:
+    """uint8 (H, W): the objects of a picture by number, smaller ones over larger ones."""
+    if isinstance(picture.masks, IndexMasks):
+        labels = picture.masks.labels.copy()
+        labels[(labels >= FIRST_THING) & (labels < UNKNOWN)] = UNKNOWN
+        return labels
+    labels = np.zeros(picture.masks.size, np.uint8)
+    if (unknown := picture.masks.unknown) is not None:
+        labels[unknown] = UNKNOWN
+    largest_first = sorted(picture.masks.areas().items(), key=lambda entry: -entry[1])
+    for number, (name, _) in enumerate(largest_first[: FIRST_THING - 1], start=1):
+        labels[picture.masks[name]] = number
+    return labels
+
+
+def _show_another(
+    scene: Labelled, images: list[NDArray[np.uint8]], labels: list[NDArray[np.uint8]], size: int, rng: np.random.Generator
+) -> None:
+    """Put another scene in place of a frame or two after the first; nothing of the clip is in it."""
+    first = int(rng.integers(1, len(images) - 1))
+    still = np.asarray(cv2.resize(scene.image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    for frame in range(first, min(first + int(rng.integers(1, 3)), len(images) - 1)):
+        images[frame], labels[frame] = still, np.zeros((size, size), np.uint8)

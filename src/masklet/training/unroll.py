@@ -1,0 +1,211 @@
+"""A clip, worked through as in use: prompted, followed by memory, corrected; with gradients through all of it.
+
+Built on the four functions of the network and on the published rule of recall. All clips of a batch follow one plan.
+Logits are trained as they are decoded, also where presence is denied: blanked ones would have no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from masklet.engines.candidates import best_of_three
+from masklet.engines.normalise import normalise
+from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
+from masklet.prompts import NOT_A_POINT
+from masklet.training.batch import Batch, Dice
+from masklet.training.prompts import Plan, Points, first_points, uniform_click
+from masklet.video.recall import Recall, RecallOptions, published_recall
+from masklet.video.step import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT
+
+MOST_LOGIT = 32.0
+"""An earlier answer is given back as a mask prompt within these bounds, as predictors do."""
+
+
+class Prediction(NamedTuple):
+    """One answer that is to be judged."""
+
+    frame: int
+    decoded: Decoded
+    ambiguous: bool
+    """Whether three candidates were asked for."""
+    corrections: int
+    """How many corrections came before."""
+
+
+class Remembered(NamedTuple):
+    """What is known of N objects in one frame."""
+
+    memory: Tensor
+    """(N, M, h, w)"""
+    pointer: Tensor
+    """(N, C)"""
+
+
+@dataclass
+class Past:
+    """What was remembered so far, by frame; `prompted` in the order in which frames were worked on."""
+
+    prompted: dict[int, Remembered] = field(default_factory=dict)
+    tracked: dict[int, Remembered] = field(default_factory=dict)
+
+    def at(self, frame: int) -> Remembered:
+        return self.prompted.get(frame) or self.tracked[frame]
+
+
+class Unroll:
+    """The network at work on one batch.
+
+    Args:
+        network: In training.
+        batch: On the network's device.
+        plan: What is prompted and corrected.
+        keep: What is kept for the way back: `keep_all`, or `recompute`, which costs time in place of memory.
+        still: Whether the image encoder learns nothing, so that nothing of it is kept.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        batch: Batch,
+        plan: Plan,
+        keep: Callable[..., Any] | None = None,
+        *,
+        still: bool = False,
+    ) -> None:
+        self.network, self.batch, self.plan = network, batch, plan
+        self.device = network.no_obj_ptr.device
+        self.keep = keep or keep_all
+        self.still = still
+        self.dice = Dice(batch, self.device)
+        self.past = Past()
+        self.recall_options = RecallOptions(slots=network.config.memory_frames, future_pointers=True)
+
+    def predictions(self) -> Iterator[Prediction]:
+        """Every answer of every frame, in the order in which they are given."""
+        levels = self.encode()
+        for frame in self.plan.order(self.batch.frames):
+            here = self.levels_of(levels, frame)
+            if self.plan.kind == "mask" and frame in self.plan.prompted:
+                self.past.prompted[frame] = self.take_mask(here, frame)
+            else:
+                yield from self.decode(here, frame)
+
+    def encode(self) -> Levels:
+        """Levels of all B * T pictures."""
+        images = normalise(self.batch.images.flatten(0, 1).float() / 255)
+        with torch.set_grad_enabled(not self.still and torch.is_grad_enabled()):
+            return Levels(*self.keep(self.network.encode_image, images))
+
+    def levels_of(self, levels: Levels, frame: int) -> Levels:
+        """Those of one frame, for each of the N objects."""
+        index = self.batch.owners * self.batch.frames + frame
+        return Levels(*(level[index] for level in levels))
+
+    def decode(self, here: Levels, frame: int) -> Iterator[Prediction]:
+        """A frame without a given mask: its first prompt, if there is one, then its corrections."""
+        truth = self.batch.masks[:, frame]
+        first = frame in self.plan.prompted
+        features = self.keep(self.attend, here.stride16, Recall() if first else self.recall(frame))
+        points = self.first_points(truth) if first else Points.none(len(truth), self.device)
+        earlier: Tensor | None = None
+        truths = self.truths(frame)
+        for correction in range(len(truths) + 1):
+            decoded = Decoded(*self.keep(self.network.decode_masks, features, here, tokens(points, earlier)))
+            ambiguous = points.labels.shape[1] <= 1
+            yield Prediction(frame, decoded, ambiguous, correction)
+            choice = best_of_three(decoded) if ambiguous else torch.zeros_like(self.batch.owners)
+            earlier = decoded.logits[self.each, choice][:, None]
+            if correction < len(truths):
+                answer = None if truths[correction] else enlarge(earlier.detach(), truth.shape[-1])[:, 0] > 0
+                points = points.plus(uniform_click(truth, answer, self.dice.roll(*truth.shape[1:], 2)))
+        known = self.past.prompted if first or truths else self.past.tracked
+        known[frame] = self.remember(here, earlier, decoded.pointers[self.each, choice], decoded.presence)
+
+    @property
+    def each(self) -> Tensor:
+        return torch.arange(len(self.batch.owners), device=self.device)
+
+    def truths(self, frame: int) -> tuple[bool, ...]:
+        """For each correction of a frame, whether it is drawn from the true mask; none where there is no correction."""
+        plan = self.plan
+        return plan.from_truth[plan.corrected.index(frame)] if frame in plan.corrected else ()
+
+    def first_points(self, truth: Tensor) -> Points:
+        clicks, corners = self.dice.roll(*truth.shape[1:], 2), self.dice.roll(4)
+        return first_points(self.plan.kind, truth, clicks, corners)
+
+    def recall(self, frame: int) -> Recall:
+        return published_recall(frame, list(self.past.prompted), self.past.tracked, self.recall_options)
+
+    def attend(self, features: Tensor, recall: Recall) -> Tensor:
+        return self.network.attend_memory(features, self.bank(recall, features))
+
+    def bank(self, recall: Recall, features: Tensor) -> MemoryBank:
+        """What is recalled, stacked; the same frames for all N objects."""
+        config, count = self.network.config, len(self.batch.owners)
+        memories = [self.past.at(frame).memory for frame in recall.memories]
+        pointers = [self.past.at(frame).pointer for frame in recall.pointers]
+        none = features.new_zeros(count, 0, config.memory_width, config.memory_size, config.memory_size)
+        slots = torch.tensor(recall.slots, dtype=torch.int64, device=self.device)
+        ages = torch.tensor([age / recall.longest for age in recall.ages], device=self.device)
+        return MemoryBank(
+            memories=torch.stack(memories, dim=1) if memories else none,
+            slots=slots.expand(count, -1),
+            pointers=torch.stack(pointers, dim=1) if pointers else features.new_zeros(count, 0, config.width),
+            ages=ages.expand(count, -1),
+        )
+
+    def remember(self, here: Levels, logits: Tensor | None, pointers: Tensor, presence: Tensor) -> Remembered:
+        """What is remembered of an answer, (N, 1, S/4, S/4) logits; its mask stays soft."""
+        assert logits is not None, "a frame is decoded before it is remembered"
+        present = presence > 0
+        shown = torch.where(present[:, None, None, None], logits.float(), ABSENT_LOGIT)
+        masks = enlarge(shown, self.batch.masks.shape[-1]).sigmoid()
+        memory = self.keep(self.network.encode_memory, here.stride16, masks * MASK_SCALE + MASK_SHIFT, presence)
+        return Remembered(memory, torch.where(present[:, None], pointers, self.network.no_obj_ptr))
+
+    def take_mask(self, here: Levels, frame: int) -> Remembered:
+        """A frame whose mask a person gave: it is remembered as it is, and decoded only for its pointer."""
+        masks = self.batch.masks[:, frame, None].float()
+        count = len(masks)
+        decoded = Decoded(
+            *self.keep(self.network.decode_masks, here.stride16, here, tokens(Points.none(count, self.device), masks))
+        )
+        given = masks.flatten(1).any(dim=1)
+        pointer = torch.where(
+            (given & (decoded.presence > 0))[:, None], decoded.pointers[:, 0], self.network.no_obj_ptr
+        )
+        presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
+        memory = self.keep(self.network.encode_memory, here.stride16, masks * MASK_SCALE + MASK_SHIFT, presence)
+        return Remembered(memory, pointer)
+
+
+def tokens(points: Points, masks: Tensor | None) -> PromptTokens:
+    """Points with the "no more points" that predictors add; two of these where there is no point."""
+    count, given = points.labels.shape
+    more = 1 if given else 2
+    places = torch.cat((points.places, points.places.new_zeros(count, more, 2)), dim=1)
+    labels = torch.cat((points.labels, points.labels.new_full((count, more), NOT_A_POINT)), dim=1)
+    return PromptTokens(places, labels, masks=None if masks is None else masks.clamp(-MOST_LOGIT, MOST_LOGIT))
+
+
+def enlarge(logits: Tensor, side: int) -> Tensor:
+    """(N, 1, S/4, S/4) -> (N, 1, S, S), bilinear."""
+    return F.interpolate(logits.float(), size=(side, side), mode="bilinear", align_corners=False)
+
+
+def keep_all(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function; all that the way back needs is kept."""
+    return function(*arguments)
+
+
+def recompute(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function; on the way back it is called again (activation checkpointing: Chen et al., 2016)."""
+    return checkpoint(function, *arguments, use_reentrant=False)
