@@ -18,6 +18,7 @@ from masklet.errors import (
     MediaError,
     PromptError,
     SessionError,
+    TrainingError,
 )
 from masklet.lazy import resolver
 
@@ -55,6 +56,7 @@ __all__ = [
     "StreamTracker",
     "TileOptions",
     "TrackingOptions",
+    "TrainingError",
     "VideoTracker",
     "__version__",
     "build_model",

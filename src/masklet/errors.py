@@ -11,7 +11,8 @@ itself can cause is an `assert` instead.
     ├── FormatError       masks that cannot be written or read
     ├── EngineError       a way of running the network that is not to be had here
     ├── SessionError      a call that does not fit the state of a tracker
-    └── EvaluationError   masks and truth that cannot be scored against each other
+    ├── EvaluationError   masks and truth that cannot be scored against each other
+    └── TrainingError     a training that cannot begin or go on
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ class SessionError(MaskletError):
 
 class EvaluationError(MaskletError, ValueError):
     """Masks, truth or a data set that cannot be scored against each other."""
+
+
+class TrainingError(MaskletError):
+    """A training that cannot begin or go on."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

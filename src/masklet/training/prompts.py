@@ -68,7 +68,8 @@ def draw_plan(frames: int, options: PromptOptions, rng: np.random.Generator) -> 
     """Draw what happens in a clip of so many frames; a picture (one frame) begins with a box or a click."""
     by_mask = frames > 1 and rng.random() < options.mask
     kind: Kind = "mask" if by_mask else "box" if rng.random() < options.box else "click"
-    first = int(rng.integers(1, min(options.first_frames, frames) + 1))
+    most = max(1, min(options.first_frames, frames - 1))  # something must be left to find
+    first = int(rng.integers(1, most + 1))
     others = [int(frame) for frame in 1 + rng.permutation(frames - 1)]
     prompted = (0, *others[: first - 1])
     if by_mask:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from masklet.training.data.items import UNKNOWN, IndexMasks, Labelled
 from masklet.training.synthesis.look import LookOptions, spoil
-from masklet.training.synthesis.motion import Matrix, MotionOptions, draw_bends, draw_path, look_up
+from masklet.training.synthesis.motion import Matrix, MotionOptions, Window, draw_bends, draw_path, look_up
 from masklet.training.synthesis.things import CutOut, Journey, cut_out, leave, look_alike, pass_by, place, seen, stay
 
 FIRST_THING = 240
@@ -102,13 +102,15 @@ def _paint(
     ground: Labelled, journey: Journey, layers: list[tuple[CutOut, Journey]], frame: int, size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """One frame: uint8 (S, S, 3), and its index map. What is nearer hides what is farther."""
-    image, labels = _ground(ground, look_up(journey.matrices[frame], journey.bends[frame], size))
+    whole = Window(0, 0, size, size)
+    image, labels = _ground(ground, look_up(journey.matrices[frame], journey.bends[frame], size, whole))
     for number, (thing, path) in enumerate(layers, start=FIRST_THING):
-        over = seen(thing, path, frame, size)
-        alpha = over[..., 3:]
-        blended = (over[..., :3].astype(np.uint16) * alpha + image.astype(np.uint16) * (255 - alpha) + 127) // 255
-        image = blended.astype(np.uint8)
-        labels[alpha[..., 0] > 127] = number
+        if (found := seen(thing, path, frame, size)) is not None:
+            part = (slice(found.window.y0, found.window.y1), slice(found.window.x0, found.window.x1))
+            alpha = found.pixels[..., 3:].astype(np.uint16)
+            blended = found.pixels[..., :3] * alpha + image[part] * (255 - alpha) + 127
+            image[part] = blended // 255
+            labels[part][alpha[..., 0] > 127] = number
     return image, labels
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ class MotionOptions:
     zoom: float = 0.05
     shear: float = 0.03
     tilt: float = 0.03
-    bend: float = 0.02
+    bend: float = 0.012
     shake: float = 0.15
 
     def scaled(self, strength: float) -> MotionOptions:
@@ -84,8 +85,8 @@ def draw_bends(frames: int, size: int, rng: np.random.Generator, bend: float) ->
     if bend <= 0:
         return [None] * frames
     knots = wander(frames, KNOTS * KNOTS * 2, rng, 0.05).reshape(frames, KNOTS * KNOTS, 2) * bend * size
-    return [np.asarray(cv2.resize(field, (size, size)), np.float32) for field in (_thin_plate() @ knots).reshape(
-        frames, COARSE, COARSE, 2).astype(np.float32)]
+    fields = (_thin_plate() @ knots).reshape(frames, COARSE, COARSE, 2).astype(np.float32)
+    return [np.asarray(cv2.resize(field, (size, size)), np.float32) for field in fields]
 
 
 @lru_cache(maxsize=1)
@@ -118,13 +119,38 @@ def _pixels(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return x, y
 
 
-def look_up(matrix: Matrix, bend: NDArray[np.float32] | None, size: int) -> NDArray[np.float32]:
-    """(size, size, 2): where in the source each pixel of the square comes from, for `cv2.remap`."""
-    x, y = _pixels(size)
+class Window(NamedTuple):
+    """A part of the square: x0 and y0 the first column and row, x1 and y1 one past the last."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+def look_up(matrix: Matrix, bend: NDArray[np.float32] | None, size: int, window: Window) -> NDArray[np.float32]:
+    """(h, w, 2): where in the source each pixel of a window of the square comes from, for `cv2.remap`."""
+    part = (slice(window.y0, window.y1), slice(window.x0, window.x1))
+    x, y = (steps[part] for steps in _pixels(size))
     if bend is not None:
-        x, y = x + bend[..., 0], y + bend[..., 1]
+        x, y = x + bend[part][..., 0], y + bend[part][..., 1]
     back = np.linalg.inv(matrix).astype(np.float32)
-    depth = back[2, 0] * x + back[2, 1] * y + back[2, 2]
-    across = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) / depth
-    down = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) / depth
-    return np.stack((across, down), axis=-1)
+    places = np.empty((*x.shape, 2), np.float32)
+    depth = 1 / (back[2, 0] * x + back[2, 1] * y + back[2, 2])
+    places[..., 0] = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) * depth
+    places[..., 1] = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) * depth
+    return places
+
+
+def covered(matrix: Matrix, bend: NDArray[np.float32] | None, source: tuple[int, int], size: int) -> Window:
+    """The part of the square where a source of (height, width) may be seen; empty if it is nowhere in it."""
+    height, width = source
+    corners = matrix @ np.array([[0, width, width, 0], [0, 0, height, height], [1.0] * 4])
+    if (corners[2] <= 0.05).any():  # partly behind the camera
+        return Window(0, 0, size, size)
+    slack = 2.0 if bend is None else 2.0 + float(np.abs(bend).max())
+    x, y = corners[:2] / corners[2]
+    (x0, x1), (y0, y1) = (
+        np.clip((edge.min() - slack, edge.max() + slack + 1), 0, size).astype(int).tolist() for edge in (x, y)
+    )
+    return Window(x0, y0, x1, y1)

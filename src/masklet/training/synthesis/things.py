@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,7 +12,15 @@ from numpy.typing import NDArray
 from masklet.masks.boxes import mask_box
 from masklet.training.data.items import Labelled
 from masklet.training.data.samples import PickOptions, draw_objects
-from masklet.training.synthesis.motion import Matrix, MotionOptions, draw_bends, draw_path, look_up
+from masklet.training.synthesis.motion import (
+    Matrix,
+    MotionOptions,
+    Window,
+    covered,
+    draw_bends,
+    draw_path,
+    look_up,
+)
 
 LEAST_THING = PickOptions(least=0.005, most=0.6, size_power=0.5)
 """Which objects are cut out."""
@@ -110,8 +119,21 @@ def _shifted(matrix: Matrix, by: NDArray[np.float64]) -> Matrix:
     return np.asarray(shift @ matrix)
 
 
-def seen(thing: CutOut, journey: Journey, frame: int, size: int) -> NDArray[np.uint8]:
-    """A thing as it is in the square in a frame: uint8 (size, size, 4)."""
-    map_to = look_up(journey.matrices[frame], journey.bends[frame], size)
-    found = cv2.remap(thing.pixels, map_to, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
-    return np.asarray(found, np.uint8)
+class Seen(NamedTuple):
+    """A thing as it is in the square in a frame."""
+
+    window: Window
+    pixels: NDArray[np.uint8]
+    """(h, w, 4) of the window"""
+
+
+def seen(thing: CutOut, journey: Journey, frame: int, size: int) -> Seen | None:
+    """What is seen of a thing in a frame; None if it is not in the picture."""
+    matrix, bend = journey.matrices[frame], journey.bends[frame]
+    height, width = thing.pixels.shape[:2]
+    window = covered(matrix, bend, (height, width), size)
+    if window.x0 >= window.x1 or window.y0 >= window.y1:
+        return None
+    places = look_up(matrix, bend, size, window)
+    found = cv2.remap(thing.pixels, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
+    return Seen(window, np.asarray(found, np.uint8))

@@ -1,0 +1,271 @@
+"""The loop: a recipe's stages, one after another, from the last checkpoint on.
+
+In the folder of a run: `checkpoint.pt` to go on from, `model.safetensors` (the running average, ready to use),
+`best.safetensors` by validation, `log.jsonl`, `pictures/`, and `failed.pt` if a loss was no number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from masklet.checkpoints import Model, save_model
+from masklet.errors import TrainingError
+from masklet.formats.atomic import make_folder, replacing
+from masklet.nn import ConvNetConfig, Network
+from masklet.training.batch import Batch
+from masklet.training.data.augment import augment
+from masklet.training.data.feed import Feed
+from masklet.training.data.items import Collection
+from masklet.training.data.mixture import Mixture
+from masklet.training.log import Log, open_log
+from masklet.training.optimizer import Average, build_optimizer, set_rate
+from masklet.training.parallel import PARALLEL
+from masklet.training.parts import add_low_rank, freeze, merged, set_learning
+from masklet.training.pictures import save_pictures
+from masklet.training.processes import Processes, joined
+from masklet.training.prompts import Plan, draw_plan
+from masklet.training.recipe import Recipe, Stage, recipe_text
+from masklet.training.resume import Checkpoint, load_checkpoint, save_checkpoint
+from masklet.training.step import Judged, Step, StepOptions
+
+Validate = Callable[[Model], Mapping[str, float]]
+"""Figures of a model, of which more is better."""
+
+FAILED = "failed.pt"
+"""The batch of a loss that was no number."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is kept; nothing of it changes a result.
+
+    Attributes:
+        folder: Everything is written there.
+        save_every: Steps between checkpoints.
+        log_every: Steps between lines of the log.
+        picture_every: Steps between pictures of answers; 0 draws none.
+        validate_every: Steps between validations; 0 validates at the end of a stage only.
+        workers: Threads that make batches.
+        tensorboard: Whether TensorBoard's files are written too.
+    """
+
+    folder: Path
+    save_every: int = 500
+    log_every: int = 20
+    picture_every: int = 0
+    validate_every: int = 0
+    workers: int = 2
+    tensorboard: bool = False
+
+
+def train(
+    recipe: Recipe,
+    network: Network,
+    data: Sequence[Collection],
+    run: RunOptions,
+    *,
+    device: torch.device | None = None,
+    validate: Validate | None = None,
+) -> Network:
+    """Train a network by a recipe; a run that was cut off goes on from its last checkpoint.
+
+    Args:
+        recipe: What is done.
+        network: What it begins with.
+        data: What it learns from.
+        run: Where it is kept.
+        device: What it is computed on; the CPU if not given.
+        validate: Judges the model from time to time.
+
+    Returns:
+        The trained network, in evaluation, at the size of the last stage.
+
+    Raises:
+        TrainingError: A loss is no number, the folder holds another run, or a batch cannot be shared.
+        ConfigError: The recipe names parts that do not exist.
+        FormatError: Data that cannot be read, or files that cannot be written.
+    """
+    make_folder(run.folder)
+    checkpoint = load_checkpoint(run.folder, recipe_text(recipe))
+    with joined(device or torch.device("cpu")) as processes, open_log(run.folder, tensorboard=run.tensorboard) as log:
+        for number in range(checkpoint.stage if checkpoint else 0, len(recipe.stages)):
+            stage = StageRun(recipe, number, network, data, run, processes, log, validate)
+            if checkpoint is not None:
+                stage.go_on(checkpoint)
+                checkpoint = None
+            network = stage.work()
+    return network
+
+
+class StageRun:
+    """One stage at work in one process."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        number: int,
+        network: Network,
+        data: Sequence[Collection],
+        run: RunOptions,
+        processes: Processes,
+        log: Log,
+        validate: Validate | None,
+    ) -> None:
+        self.recipe, self.number, self.stage = recipe, number, recipe.stages[number]
+        self.run, self.processes, self.log, self.validate = run, processes, log, validate
+        self.network = learning_network(recipe, self.stage, network).to(processes.device)
+        step = Step(self.network, StepOptions(self.stage.losses, recipe.recompute, self.stage.still_clips))
+        self.parallel = PARALLEL[recipe.parallel](step, processes)
+        self.optimizer = build_optimizer(self.network, self.stage.optimizer)
+        self.average = Average(self.parallel.weights(), self.stage.optimizer.average)
+        self.seed = recipe.seed + 1_000_003 * number
+        mixture = Mixture(data, self.stage.feed.balance)
+        self.feed = Feed(mixture, self.stage.feed, self.stage.image_size, self.seed, processes.share)
+        self.step, self.best = 0, float("-inf")
+        _check_shares(self.stage, processes)
+
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """From where the run was cut off."""
+        self.parallel.load(self.optimizer, checkpoint.network, checkpoint.optimizer)
+        self.average.load(checkpoint.average)
+        self.step, self.best = checkpoint.step, checkpoint.best
+
+    def work(self) -> Network:
+        """All steps that are left; returns the network that the next stage begins with."""
+        stage, run = self.stage, self.run
+        self.log.begin(stage.name, self.step, stage.steps)
+        tallies: list[Tensor] = []
+        for batch in self.feed.ahead(self.step, stage.steps, run.workers):
+            figures = self.learn(batch)
+            tallies.append(figures)
+            self.step += 1
+            done = self.step == stage.steps
+            if self.processes.leads:
+                self.log.advance(len(batch.seeds) * self.processes.world)
+                if self.step % run.log_every == 0 or done:
+                    self.write(tallies)
+                    tallies = []
+            if run.validate_every and self.step % run.validate_every == 0 and not done:
+                self.judge()
+            if self.step % run.save_every == 0 or done:
+                self.save()
+        finished = self.finished()
+        self.judge()
+        return finished
+
+    def learn(self, batch: Batch) -> Tensor:
+        """One step; returns (7,) the loss, its four parts, the mean IoU and the gradient's norm."""
+        stage = self.stage
+        batch = batch.to(self.processes.device)
+        clips = batch.frames > 1
+        batch = augment(batch, stage.clip_augment if clips else stage.picture_augment)
+        plan = draw_plan(batch.frames, stage.prompts, np.random.default_rng((self.seed, self.step, 3)))
+        set_learning(self.network, norms=not clips)
+        torch.manual_seed(hash((self.seed, self.step, self.processes.rank)) % (1 << 62))
+        rate = set_rate(self.optimizer, self.step, stage.steps, stage.optimizer)
+        judged = self.judged(batch, plan)
+        loss = self.processes.mean(judged.loss.detach())
+        if not torch.isfinite(loss):
+            raise self.failed("loss", float(loss), batch, plan)
+        self.optimizer.zero_grad(set_to_none=True)
+        judged.loss.backward()  # type: ignore[no-untyped-call]
+        norm = whole(nn.utils.clip_grad_norm_(self.network.parameters(), stage.optimizer.clip))
+        if not torch.isfinite(norm):
+            raise self.failed("norm of the gradient", float(norm), batch, plan)
+        self.optimizer.step()
+        self.average.update(self.parallel.weights(), self.step)
+        if self.processes.leads and self.run.picture_every and self.step % self.run.picture_every == 0:
+            self.draw(batch, plan)
+        figures = torch.stack((judged.loss.detach(), *judged.terms, judged.iou))
+        return torch.cat((self.processes.mean(figures), torch.stack((norm, norm.new_tensor(rate)))))
+
+    def judged(self, batch: Batch, plan: Plan) -> Judged:
+        """What a batch costs; sums are divided by the mean number of objects of a process, as published."""
+        count = self.processes.mean(torch.tensor(float(len(batch.owners)), device=batch.images.device)).clamp(min=1)
+        low = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=low):
+            return Judged(*self.parallel.module(batch, plan, count))
+
+    def write(self, tallies: list[Tensor]) -> None:
+        names = ("loss", "iou", "mask", "dice", "iou_error", "presence", "gradient", "rate")
+        loss, mask, dice, iou_error, presence, iou, gradient, rate = torch.stack(tallies).mean(dim=0).tolist()
+        values = (loss, iou, mask, dice, iou_error, presence, gradient, rate)
+        self.log.write(self.stage.name, self.step, dict(zip(names, values, strict=True)))
+
+    def draw(self, batch: Batch, plan: Plan) -> None:
+        path = self.run.folder / "pictures" / f"{self.stage.name}-{self.step:06d}.jpg"
+        with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            save_pictures(self.network, batch, plan, path)
+
+    def judge(self) -> None:
+        """Validate the average, and keep the model if it is the best so far."""
+        if self.validate is None or not self.processes.leads:
+            return
+        model = Model(self.network.config.name, self.finished())
+        figures = dict(self.validate(model))
+        self.log.write(self.stage.name, self.step, figures)
+        if (mean := float(np.mean(list(figures.values())))) > self.best:
+            self.best = mean
+            save_model(model, self.run.folder / "best.safetensors")
+
+    def save(self) -> None:
+        """Write the checkpoint, and the model as it is now."""
+        weights, optimizer = self.parallel.weights(), self.parallel.optimizer_state(self.optimizer)
+        if not self.processes.leads:
+            return
+        finished = self.finished()
+        save_model(Model(finished.config.name, finished), self.run.folder / "model.safetensors")
+        save_checkpoint(
+            self.run.folder,
+            Checkpoint(
+                recipe_text(self.recipe), self.number, self.step, weights, self.average.state, optimizer, self.best
+            ),
+        )
+
+    def finished(self) -> Network:
+        """A network with the averaged weights, ready to use."""
+        plain = learning_network(self.recipe, self.stage, Network(self.network.config))
+        return merged(plain.to(self.processes.device), self.average.state)
+
+    def failed(self, what: str, value: float, batch: Batch, plan: Plan) -> TrainingError:
+        """Keep the batch that made trouble."""
+        path = self.run.folder / FAILED
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            torch.save({"stage": self.stage.name, "step": self.step, "batch": tuple(batch), "plan": tuple(plan)}, file)
+        return TrainingError(
+            f"the {what} is {value} at step {self.step} of {self.stage.name}; the batch is in {path}. "
+            "Try a lower rate, or precision=float32; the run goes on from its last checkpoint"
+        )
+
+
+def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
+    """A network of the stage's size with the same weights, of which the stage's parts learn."""
+    config = dataclasses.replace(network.config, image_size=stage.image_size)
+    grown = Network(config)
+    grown.load_state_dict(network.state_dict())
+    if isinstance(config.encoder, ConvNetConfig):
+        grown = grown.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.low_rank:
+        add_low_rank(grown, recipe.low_rank)
+    freeze(grown, stage.freeze)
+    return grown
+
+
+def whole(value: Tensor) -> Tensor:
+    """A number of which every process may have a part."""
+    gather = getattr(value, "full_tensor", None)
+    return gather() if gather else value
+
+
+def _check_shares(stage: Stage, processes: Processes) -> None:
+    if stage.feed.clip_share > 0:
+        processes.check_batch(stage.feed.clips, "clips")
+    if stage.feed.clip_share < 1:
+        processes.check_batch(stage.feed.pictures, "pictures")

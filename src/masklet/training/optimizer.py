@@ -1,0 +1,164 @@
+"""AdamW with its own rate for every part and layer, schedules, and the running average of the weights.
+
+Source: SAM 2 (Ravi et al., 2024, appendix), as released; layer decay after BEiT (Bao et al., 2021).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from masklet.errors import ConfigError
+
+_BLOCK = re.compile(r"^image_encoder\.trunk\.blocks\.(\d+)\.")
+_PATCHES = "image_encoder.trunk.patch_embed."
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """How weights are changed; the defaults are those of the published full training.
+
+    Attributes:
+        rate: The highest learning rate.
+        parts: Names of parameters by their beginning, and the share of the rate that they get.
+        layer_decay: Each block of a Hiera trunk gets this share of the rate of the block after it; 1 gives all the same.
+        weight_decay: Of all but biases and normalisations.
+        schedule: "cosine", or "reciprocal": the square root of the steps, with a cool-down at the end.
+        warm_up: Share of the steps in which the rate rises from 0.
+        end: Share of the rate that is left at the end of a cosine.
+        clip: The gradient's norm is at most this.
+        average: Decay of the running average of the weights; with 0 it is the weights.
+    """
+
+    rate: float = 3e-4
+    parts: Mapping[str, float] = field(default_factory=lambda: {"image_encoder": 0.2})
+    layer_decay: float = 0.9
+    weight_decay: float = 0.1
+    schedule: Literal["cosine", "reciprocal"] = "cosine"
+    warm_up: float = 0.1
+    end: float = 0.0
+    clip: float = 0.1
+    average: float = 0.999
+
+
+def build_optimizer(network: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
+    """AdamW over what learns; each group's `scale` is its share of the rate.
+
+    Raises ConfigError if nothing learns, or a part that is named does not exist.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    for part in options.parts:
+        if not any(_is_in(name, part) for name in names):
+            raise ConfigError(f"optimizer.parts names {part!r}, but no parameter's name begins so")
+    undecayed = without_decay(network)
+    depth = 1 + max((int(match[1]) for name in names if (match := _BLOCK.match(_plain(name)))), default=-1)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            scale = part_scale(name, options.parts) * layer_scale(name, depth, options.layer_decay)
+            groups[scale, 0.0 if name in undecayed else options.weight_decay].append(parameter)
+    if not groups:
+        raise ConfigError("all parts of the network are frozen, so nothing learns; freeze less")
+    listed = [{"params": found, "scale": scale, "weight_decay": decay} for (scale, decay), found in groups.items()]
+    return torch.optim.AdamW(listed, lr=options.rate)
+
+
+def without_decay(network: nn.Module) -> set[str]:
+    """Names of biases, and of all parameters of normalisations that torch has."""
+    norms = (nn.LayerNorm, nn.BatchNorm2d)
+    inside = {
+        f"{prefix}.{name}"
+        for prefix, module in network.named_modules()
+        if isinstance(module, norms)
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    return inside | {name for name, _ in network.named_parameters() if "bias" in name}
+
+
+def part_scale(name: str, parts: Mapping[str, float]) -> float:
+    """The share of the part with the longest name that fits; 1 if none does."""
+    fitting = [part for part in parts if _is_in(name, part)]
+    return parts[max(fitting, key=len)] if fitting else 1.0
+
+
+def layer_scale(name: str, depth: int, decay: float) -> float:
+    """The share of the rate of a trunk's layer: less the farther it is from the end. Position codes have all of it."""
+    name = _plain(name)
+    if "pos_embed" in name:
+        return 1.0
+    if match := _BLOCK.match(name):
+        return decay ** (depth - int(match[1]))
+    return decay ** (depth + 1) if depth and name.startswith(_PATCHES) else 1.0
+
+
+def _is_in(name: str, part: str) -> bool:
+    return name == part or name.startswith(part + ".")
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("module.").removeprefix("network.")
+
+
+def cosine(step: int, steps: int, options: OptimizerOptions) -> float:
+    """Up in a line, down in half a wave."""
+    rising = options.warm_up * steps
+    if step < rising:
+        return (step + 1) / rising
+    where = (step - rising) / max(steps - rising, 1)
+    return options.end + (1 - options.end) * 0.5 * (1 + math.cos(math.pi * where))
+
+
+def reciprocal(step: int, steps: int, options: OptimizerOptions) -> float:
+    """Up in a line, down with the root of the steps, and in a line to 0 over the last twentieth."""
+    timescale = 1000.0
+    rising = options.warm_up * steps
+    if step < rising:
+        return (step + 1) / rising
+    return math.sqrt(timescale / (timescale + step - rising)) * min(1.0, (steps - step) / max(0.05 * steps, 1))
+
+
+SCHEDULES: dict[str, Callable[[int, int, OptimizerOptions], float]] = {"cosine": cosine, "reciprocal": reciprocal}
+"""The share of the rate at each step, of so many."""
+
+
+def set_rate(optimizer: torch.optim.Optimizer, step: int, steps: int, options: OptimizerOptions) -> float:
+    """Give every group its rate at a step; returns the highest."""
+    rate = options.rate * SCHEDULES[options.schedule](step, steps, options)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+    return rate
+
+
+class Average:
+    """The running average of a network's weights, which is what is kept of a training.
+
+    weights  the state of the network
+    decay    how much of the past stays at each step; 0 follows the weights
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
+        self.decay = decay
+        self.state: dict[str, Tensor] = {key: value.detach().clone() for key, value in weights.items()}
+
+    @torch.no_grad()
+    def update(self, weights: Mapping[str, Tensor], step: int) -> None:
+        """Take in the weights after a step; early steps count for more, so that the beginning is soon forgotten."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for key, value in weights.items():
+            kept = self.state[key]
+            if kept.is_floating_point():
+                kept.lerp_(value, 1 - decay)
+            else:
+                kept.copy_(value)
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a checkpoint."""
+        for key, value in state.items():
+            self.state[key].copy_(value)

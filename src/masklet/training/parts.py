@@ -1,0 +1,80 @@
+"""Which parts of a network learn: freezing by name, and low-rank changes of its attention.
+
+Source of the latter: LoRA (Hu et al., 2021). The change is a parametrisation of the weight, so that the network knows
+nothing of it, and is merged into the weight when the model is saved.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from masklet.errors import ConfigError, nearest
+from masklet.nn import Network
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj", "qkv")
+"""Names of the linear layers of attention; the trunk's `attn.proj` besides."""
+
+
+def freeze(network: Network, parts: Sequence[str]) -> None:
+    """Let parts learn nothing; a part is the beginning of a parameter's name, such as "image_encoder".
+
+    Raises ConfigError, with the nearest name, for a part that does not exist.
+    """
+    known = {".".join(name.split(".")[:depth]) for name, _ in network.named_parameters() for depth in (1, 2, 3)}
+    for part in parts:
+        found = [parameter for name, parameter in network.named_parameters() if f"{name}.".startswith(f"{part}.")]
+        if not found:
+            raise ConfigError(f"there is no part {part!r} to freeze{nearest(part, known)}")
+        for parameter in found:
+            parameter.requires_grad_(False)
+
+
+def is_still(module: nn.Module) -> bool:
+    """Whether nothing of a module learns."""
+    return not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def set_learning(network: Network, *, norms: bool) -> None:
+    """Put a network into training; frozen normalisations, and with `norms` False all, keep their statistics."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and (not norms or is_still(module)):
+            module.eval()
+
+
+class LowRank(nn.Module):
+    """A weight plus the product of two narrow matrices, of which the second begins at zero."""
+
+    def __init__(self, weight: Tensor, rank: int) -> None:
+        super().__init__()
+        rows, columns = weight.shape
+        self.down = nn.Parameter(torch.randn(rank, columns, device=weight.device) / columns**0.5)
+        self.up = nn.Parameter(torch.zeros(rows, rank, device=weight.device))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.up @ self.down
+
+
+def add_low_rank(network: Network, rank: int, parts: Sequence[str] = ("",)) -> None:
+    """Freeze the network but for low-rank changes of all its attention, or of that in some parts."""
+    network.requires_grad_(False)
+    for name, module in list(network.named_modules()):
+        ours = any(name.startswith(part) for part in parts)
+        if ours and isinstance(module, nn.Linear) and (name.split(".")[-1] in ATTENTION or name.endswith("attn.proj")):
+            parametrize.register_parametrization(module, "weight", LowRank(module.weight, rank))
+
+
+def merged(network: Network, state: dict[str, Tensor] | None = None) -> Network:
+    """A copy that is ready to use: of other weights if they are given, low-rank changes merged, in evaluation."""
+    twin = copy.deepcopy(network)
+    if state is not None:
+        twin.load_state_dict(state)
+    for module in twin.modules():
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return twin.eval().requires_grad_(False).prepare()

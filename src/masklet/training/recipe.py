@@ -1,0 +1,126 @@
+"""What a training is: a model, and stages one after another. Recipes are functions that return one; any field can be
+changed from the command line.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from masklet.errors import ConfigError, nearest
+from masklet.training.data.augment import FLIP_ONLY, AugmentOptions
+from masklet.training.data.feed import FeedOptions
+from masklet.training.losses import LossOptions
+from masklet.training.optimizer import OptimizerOptions
+from masklet.training.prompts import PromptOptions
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training with one size of picture and one schedule.
+
+    Attributes:
+        name: What it is called in the log.
+        steps: How many.
+        image_size: Side of the model's square in pixels.
+        feed: What a step learns from.
+        prompts: How prompts are simulated.
+        losses: What predictions cost.
+        optimizer: How weights are changed.
+        clip_augment: What is changed in clips.
+        picture_augment: What is changed in pictures.
+        freeze: Parts that learn nothing, such as "image_encoder".
+        still_clips: Whether the image encoder learns from pictures only.
+    """
+
+    name: str
+    steps: int
+    image_size: int = 1024
+    feed: FeedOptions = field(default_factory=FeedOptions)
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+    losses: LossOptions = field(default_factory=LossOptions)
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    clip_augment: AugmentOptions = field(default_factory=AugmentOptions)
+    picture_augment: AugmentOptions = FLIP_ONLY
+    freeze: tuple[str, ...] = ()
+    still_clips: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training.
+
+    Attributes:
+        model: Name of the model that is trained, or of the one that a fine-tuning starts from.
+        stages: One after another; each goes on with the weights of the one before.
+        precision: "bfloat16" computes in it where that is safe; weights stay float32.
+        recompute: Whether activations are computed again on the way back: less memory, more time.
+        low_rank: With a rank over 0, only low-rank changes of the attention learn, and what is not attention stays.
+        parallel: How many processes share the work: "copies" of the network (DDP), or "shards" of it (FSDP).
+        seed: Makes a run repeatable.
+    """
+
+    model: str
+    stages: tuple[Stage, ...]
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    recompute: bool = False
+    low_rank: int = 0
+    parallel: Literal["copies", "shards"] = "copies"
+    seed: int = 123
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """All fields of a recipe, one a line."""
+    return json.dumps(dataclasses.asdict(recipe), indent=1)
+
+
+def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """A recipe with fields changed by `PATH=VALUE`, such as `stages.images.steps=100` or `stages.*.optimizer.rate=1e-4`.
+
+    Raises ConfigError for a path that leads nowhere and for a value of another kind.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"{setting!r} is no setting; give PATH=VALUE, such as stages.*.steps=100")
+        recipe = _replaced(recipe, path.split("."), text, path)
+    return recipe
+
+
+def _replaced(value: Any, path: Sequence[str], text: str, whole: str) -> Any:
+    """`value` with what lies at `path` replaced by what `text` says."""
+    if not path:
+        return _parsed(text, value, whole)
+    name, *rest = path
+    if isinstance(value, tuple) and value and isinstance(value[0], Stage):
+        names = [stage.name for stage in value]
+        if name != "*" and name not in names:
+            raise ConfigError(f"{whole}: there is no stage {name!r}; stages are {', '.join(names)}, or * for all")
+        return tuple(_replaced(stage, rest, text, whole) if name in ("*", stage.name) else stage for stage in value)
+    if isinstance(value, Mapping):
+        return {**value, name: _parsed(text, value.get(name, 0.0), whole)}
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        raise ConfigError(f"{whole} leads into {value!r}, which has no fields")
+    fields = [part.name for part in dataclasses.fields(value)]
+    if name not in fields:
+        raise ConfigError(f"{whole}: there is no field {name!r}{nearest(name, fields)}; there are {', '.join(fields)}")
+    return dataclasses.replace(value, **{name: _replaced(getattr(value, name), rest, text, whole)})
+
+
+def _parsed(text: str, old: Any, whole: str) -> Any:
+    """A value of the same kind as the old one."""
+    try:
+        new = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        new = text
+    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
+        new = float(new)
+    if isinstance(old, tuple) and not isinstance(new, tuple):
+        new = (new,)
+    if type(new) is not type(old) or dataclasses.is_dataclass(old):
+        raise ConfigError(f"{whole} is {old!r}; {text!r} is of another kind")
+    return new

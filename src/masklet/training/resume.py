@@ -1,0 +1,82 @@
+"""Checkpoints of a run: all that it needs to go on as if it had never stopped.
+
+Batches and random numbers follow from the seed and the step, so that a step's number stands for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from masklet.errors import TrainingError
+from masklet.formats.atomic import replacing
+
+FORMAT = 1
+"""Raised when an older masklet could not go on from what this one writes."""
+
+CHECKPOINT = "checkpoint.pt"
+"""The file's name in the folder of a run."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run is.
+
+    Attributes:
+        recipe: All of the recipe, as text; a run goes on only with the same.
+        stage: Number of the stage.
+        step: Steps of it that are done.
+        network: State of the network.
+        average: State of the running average; empty if none is kept.
+        optimizer: State of the optimizer.
+        best: The best figure of a validation so far.
+    """
+
+    recipe: str
+    stage: int
+    step: int
+    network: dict[str, Any]
+    average: dict[str, Any]
+    optimizer: dict[str, Any]
+    best: float
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the last one stays until this one is whole. Raises FormatError if it cannot be written."""
+    with replacing(folder / CHECKPOINT) as temporary:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
+
+
+def load_checkpoint(folder: Path, recipe: str) -> Checkpoint | None:
+    """The checkpoint of a run; None if it has none yet.
+
+    Raises TrainingError if it cannot be read, or if the run was begun with another recipe.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version = content.pop("format")
+        checkpoint = Checkpoint(**content)
+    except (RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TrainingError(f"{path} cannot be read: {error}; remove it to begin again") from error
+    if version != FORMAT:
+        raise TrainingError(f"{path} has format {version}, this masklet reads {FORMAT}; begin again in another folder")
+    if checkpoint.recipe != recipe:
+        raise TrainingError(
+            f"{folder} holds a run of another recipe ({_difference(checkpoint.recipe, recipe)}); "
+            "give the same options to go on, or another folder"
+        )
+    return checkpoint
+
+
+def _difference(there: str, here: str) -> str:
+    for old, new in zip(there.splitlines(), here.splitlines(), strict=False):
+        if old != new:
+            return f"{old.strip().rstrip(',')} there, {new.strip().rstrip(',')} here"
+    return "it is longer or shorter"
