@@ -12,9 +12,11 @@ from masklet.cli.convert import convert
 from masklet.cli.eval import app as eval_app
 from masklet.cli.everything import everything
 from masklet.cli.live import live
+from masklet.cli.finetune import finetune
 from masklet.cli.models import models
 from masklet.cli.segment import segment
 from masklet.cli.track import track
+from masklet.cli.train import train
 from masklet.errors import MaskletError
 
 app = typer.Typer(
@@ -33,6 +35,8 @@ app.command()(segment)
 app.command()(everything)
 app.command()(convert)
 app.add_typer(eval_app)
+app.command()(finetune)
+app.add_typer(train, name="train")
 app.command()(models)
 
 

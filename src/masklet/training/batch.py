@@ -27,8 +27,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device; the seeds stay where they are."""
-        moved = (tensor.to(device, non_blocking=True) for tensor in self[:-1])
-        return Batch(*moved, self.seeds)
+        images, masks, known, owners = (tensor.to(device, non_blocking=True) for tensor in self[:-1])
+        return Batch(images, masks, known, owners, self.seeds)
 
     @property
     def frames(self) -> int:

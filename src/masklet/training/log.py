@@ -54,7 +54,9 @@ class Log:
         shown = {key: round(value, 6) for key, value in {**figures, **speed}.items()}
         self._file.write(json.dumps({"stage": stage, "step": step, **shown}) + "\n")
         self._file.flush()
-        self.progress.update(self._task, figures=" ".join(f"{key} {value:.3g}" for key, value in list(shown.items())[:3]))
+        self.progress.update(
+            self._task, figures=" ".join(f"{key} {value:.3g}" for key, value in list(shown.items())[:3])
+        )
         if self._board is not None:
             for key, value in shown.items():
                 self._board.add_scalar(f"{stage}/{key}", value, step)
@@ -69,7 +71,13 @@ class Log:
 def open_log(folder: Path, *, tensorboard: bool) -> Iterator[Log]:
     """A log in the folder of a run. Raises TrainingError if TensorBoard is wanted and not installed."""
     board = _open_board(folder) if tensorboard else None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[figures]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         log = Log(folder, progress, board)
         try:

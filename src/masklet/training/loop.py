@@ -175,7 +175,7 @@ class StageRun:
         if not torch.isfinite(loss):
             raise self.failed("loss", float(loss), batch, plan)
         self.optimizer.zero_grad(set_to_none=True)
-        judged.loss.backward()  # type: ignore[no-untyped-call]
+        judged.loss.backward()
         norm = whole(nn.utils.clip_grad_norm_(self.network.parameters(), stage.optimizer.clip))
         if not torch.isfinite(norm):
             raise self.failed("norm of the gradient", float(norm), batch, plan)

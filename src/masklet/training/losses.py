@@ -61,7 +61,7 @@ class LossTerms(NamedTuple):
 
 
 def prediction_loss(
-    decoded: Decoded, masks: Tensor, known: Tensor, *, ambiguous: bool, count: float, options: LossOptions
+    decoded: Decoded, masks: Tensor, known: Tensor, *, ambiguous: bool, count: Tensor | float, options: LossOptions
 ) -> LossTerms:
     """What one answer for N objects costs.
 
@@ -96,7 +96,7 @@ def candidate_loss(
     iou: Tensor,
     truth: Tensor,
     present: Tensor,
-    count: float,
+    count: Tensor | float,
     options: LossOptions,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -141,7 +141,7 @@ def dice_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return 1 - (2 * overlap + 1) / (total + 1)
 
 
-def presence_loss(presence: Tensor, present: Tensor, count: float) -> Tensor:
+def presence_loss(presence: Tensor, present: Tensor, count: Tensor | float) -> Tensor:
     """Cross-entropy of N presence logits, summed and divided by `count`."""
     return F.binary_cross_entropy_with_logits(presence, present.to(presence.dtype), reduction="sum") / count
 

@@ -28,7 +28,7 @@ class OptimizerOptions:
     Attributes:
         rate: The highest learning rate.
         parts: Names of parameters by their beginning, and the share of the rate that they get.
-        layer_decay: Each block of a Hiera trunk gets this share of the rate of the block after it; 1 gives all the same.
+        layer_decay: Each block of a Hiera trunk gets this share of the rate of the block after it; 1 keeps all alike.
         weight_decay: Of all but biases and normalisations.
         schedule: "cosine", or "reciprocal": the square root of the steps, with a cool-down at the end.
         warm_up: Share of the steps in which the rate rises from 0.
@@ -110,7 +110,7 @@ def cosine(step: int, steps: int, options: OptimizerOptions) -> float:
     """Up in a line, down in half a wave."""
     rising = options.warm_up * steps
     if step < rising:
-        return (step + 1) / rising
+        return min(1.0, (step + 1) / rising)
     where = (step - rising) / max(steps - rising, 1)
     return options.end + (1 - options.end) * 0.5 * (1 + math.cos(math.pi * where))
 
@@ -120,7 +120,7 @@ def reciprocal(step: int, steps: int, options: OptimizerOptions) -> float:
     timescale = 1000.0
     rising = options.warm_up * steps
     if step < rising:
-        return (step + 1) / rising
+        return min(1.0, (step + 1) / rising)
     return math.sqrt(timescale / (timescale + step - rising)) * min(1.0, (steps - step) / max(0.05 * steps, 1))
 
 

@@ -70,7 +70,7 @@ class Shards:
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
         options = StateDictOptions(full_state_dict=True)
-        return {key: value for key, value in get_model_state_dict(self.network, options=options).items()}
+        return dict(get_model_state_dict(self.network, options=options))  # type: ignore[arg-type]
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
@@ -82,9 +82,7 @@ class Shards:
         from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
 
         options = StateDictOptions(full_state_dict=True)
-        set_state_dict(
-            self.network, optimizer, model_state_dict=dict(weights), optim_state_dict=state, options=options
-        )
+        set_state_dict(self.network, optimizer, model_state_dict=dict(weights), optim_state_dict=state, options=options)
 
 
 PARALLEL: dict[str, type[Copies] | type[Shards]] = {"copies": Copies, "shards": Shards}

@@ -98,9 +98,7 @@ class Points(NamedTuple):
     @staticmethod
     def none(count: int, device: torch.device) -> Points:
         """No points of N objects, K = 0."""
-        return Points(
-            torch.zeros(count, 0, 2, device=device), torch.zeros(count, 0, dtype=torch.int64, device=device)
-        )
+        return Points(torch.zeros(count, 0, 2, device=device), torch.zeros(count, 0, dtype=torch.int64, device=device))
 
 
 def uniform_click(truth: Tensor, answer: Tensor | None, noise: Tensor) -> Points:

@@ -79,7 +79,7 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """A recipe with fields changed by `PATH=VALUE`, such as `stages.images.steps=100` or `stages.*.optimizer.rate=1e-4`.
+    """A recipe with fields changed by `PATH=VALUE`, such as `stages.*.steps=100` or `seed=7`; * is all stages.
 
     Raises ConfigError for a path that leads nowhere and for a value of another kind.
     """

@@ -46,9 +46,8 @@ class Checkpoint:
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the last one stays until this one is whole. Raises FormatError if it cannot be written."""
-    with replacing(folder / CHECKPOINT) as temporary:
-        with temporary.open("wb") as file:
-            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
+    with replacing(folder / CHECKPOINT) as temporary, temporary.open("wb") as file:
+        torch.save({"format": FORMAT, **vars(checkpoint)}, file)
 
 
 def load_checkpoint(folder: Path, recipe: str) -> Checkpoint | None:

@@ -51,9 +51,7 @@ class AugmentOptions:
     frame_jitter: ColorJitter = ColorJitter(0.1, 0.05, 0.05)
 
 
-FLIP_ONLY = AugmentOptions(
-    turn=0.0, shear=0.0, clip_jitter=ColorJitter(), grey=0.0, frame_jitter=ColorJitter()
-)
+FLIP_ONLY = AugmentOptions(turn=0.0, shear=0.0, clip_jitter=ColorJitter(), grey=0.0, frame_jitter=ColorJitter())
 """What pictures are published with."""
 
 

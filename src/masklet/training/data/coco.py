@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from masklet.errors import FormatError
+from masklet.formats.base import ObjectId
 from masklet.formats.json_file import entries, entry, load_json, size_of
-from masklet.masks.rle import rle_from_json
+from masklet.masks.rle import Rle, rle_from_json
 from masklet.training.data.items import Collection, Item, Masks, PictureFiles, RunLengths
 
 
@@ -58,7 +59,8 @@ class CocoMasks:
         self.records, self.size, self.name = records, size, name
 
     def __call__(self) -> Masks:
-        crowds, objects = [], {}
+        crowds: list[Rle] = []
+        objects: dict[ObjectId, Rle] = {}
         for number, record in enumerate(self.records, start=1):
             rle = rle_from_json(record.get("segmentation"), self.size)
             if record.get("iscrowd"):

@@ -1,5 +1,5 @@
-"""What each step learns from. A batch follows from the seed and the number of its step alone, so that a run that was cut
-off goes on as if nothing had happened, and many processes share the work of one.
+"""What each step learns from. A batch follows from the seed and the number of its step alone, so that a run that was
+cut off goes on as if nothing had happened, and many processes share the work of one.
 """
 
 from __future__ import annotations

@@ -35,9 +35,7 @@ def read_frame_folders(root: Path, *, split: str = "train") -> list[Collection]:
     pictures, annotations = (_with_resolution(base / name) for name in (PICTURES, ANNOTATIONS))
     chosen = _listed(base, split)
     videos = sorted(folder for folder in annotations.iterdir() if folder.is_dir())
-    items = [
-        _item(pictures / folder.name, folder) for folder in videos if chosen is None or folder.name in chosen
-    ]
+    items = [_item(pictures / folder.name, folder) for folder in videos if chosen is None or folder.name in chosen]
     return [Collection(base.resolve().name, [item for item in items if item.frames], float(len(items)))]
 
 

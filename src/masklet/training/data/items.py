@@ -1,4 +1,4 @@
-"""What is learned from: a picture, or a video of which some frames are labelled. Files are read when they are asked for.
+"""What is learned from: a picture, or a video of which some frames are labelled. Files are read when asked for.
 
 Letters: H x W the picture.
 """

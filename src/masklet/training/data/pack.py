@@ -92,9 +92,7 @@ def write_pack(
     return path.stat().st_size
 
 
-def _pack_picture(
-    root: Path, row: dict[str, str], members: zipfile.ZipFile, options: PackOptions
-) -> dict[str, str]:
+def _pack_picture(root: Path, row: dict[str, str], members: zipfile.ZipFile, options: PackOptions) -> dict[str, str]:
     image, labels = read_image(root / row["path"]), read_index_png(root / row["masks"])
     size = _shrunk(image.shape[:2], options.longest, even=False)
     name = str(Path(row["path"]).with_suffix(""))

@@ -38,8 +38,8 @@ class Sa1bMasks:
         content, name = load_json(self.path), self.path.name
         size = size_of(entry(content, "image", dict, name), name)
         annotations = entries(content, "annotations", dict, name)
-        rles = {number: rle_from_json(record.get("segmentation"), size) for number, record in enumerate(annotations, 1)}
-        return RunLengths(rles, size)
+        rows = [record.get("segmentation") for record in annotations]
+        return RunLengths(dict(_rles(rows, size)), size)
 
 
 def read_sav(root: Path) -> list[Collection]:

@@ -1,8 +1,8 @@
 """`nano`: our own small model, from random weights, on a laptop's CPU or one GPU.
 
 What differs from the published recipe was measured on two cores (docs/nano.md): low resolution first, small batches,
-random parts of pictures, losses on the cells of the logits with every candidate learning, strong changes of colour, most
-clips made up from pictures, an image encoder that learns from pictures only once clips come in.
+random parts of pictures, losses on the cells of the logits with every candidate learning, strong changes of colour,
+most clips made up from pictures, an image encoder that learns from pictures only once clips come in.
 """
 
 from __future__ import annotations
@@ -23,12 +23,8 @@ COLORS = AugmentOptions(
 PARTS = ViewOptions(whole=0.25, least_area=0.25, aspect=0.4)
 LARGE_FIRST = PickOptions(least=0.003, most=0.9, size_power=0.5)
 
-PICTURES = FeedOptions(
-    pictures=12, picture_objects=6, clip_share=0.0, balance=0.7, view=PARTS, pick=LARGE_FIRST
-)
-CLIPS = replace(
-    PICTURES, pictures=10, clips=4, clip_objects=1, frames=5, clip_share=2 / 3, made_up=0.6, stride=4
-)
+PICTURES = FeedOptions(pictures=12, picture_objects=6, clip_share=0.0, balance=0.7, view=PARTS, pick=LARGE_FIRST)
+CLIPS = replace(PICTURES, pictures=10, clips=4, clip_objects=1, frames=5, clip_share=2 / 3, made_up=0.6, stride=4)
 
 
 def nano(model: str) -> Recipe:
@@ -61,12 +57,18 @@ def nano(model: str) -> Recipe:
         stages=(
             pictures,
             replace(
-                pictures, name="pictures-192", steps=8_000, image_size=192,
+                pictures,
+                name="pictures-192",
+                steps=8_000,
+                image_size=192,
                 optimizer=replace(pictures.optimizer, rate=8e-4),
             ),
             clips,
             replace(
-                clips, name="clips-256", steps=6_000, image_size=256,
+                clips,
+                name="clips-256",
+                steps=6_000,
+                image_size=256,
                 optimizer=replace(clips.optimizer, rate=4e-4),
             ),
         ),

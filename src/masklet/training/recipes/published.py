@@ -1,7 +1,7 @@
 """The recipe of the SAM 2 paper: pictures, then pictures and clips, then long clips with a frozen image encoder.
 
-Source: SAM 2 (Ravi et al., 2024, appendix D) and the released configuration. Batches are those of the paper (256), for
-many large GPUs; `stages.*.feed.clips=8` and the like make them smaller. Dropout and drop path of the paper are left out.
+Source: SAM 2 (Ravi et al., 2024, appendix D) and the released configuration. Batches are those of the paper (256),
+for many large GPUs; `stages.*.feed.clips=8` and the like make them smaller.
 """
 
 from __future__ import annotations

@@ -52,9 +52,7 @@ Draw = Callable[[], Labelled]
 """Gives another picture at every call."""
 
 
-def make_clip(
-    draw: Draw, frames: int, size: int, rng: np.random.Generator, options: MadeUpOptions
-) -> list[Labelled]:
+def make_clip(draw: Draw, frames: int, size: int, rng: np.random.Generator, options: MadeUpOptions) -> list[Labelled]:
     """A clip of so many frames, each S x S, whose objects are those of the ground and the things."""
     ground = draw()
     start = _fit(ground, size, rng)
@@ -139,7 +137,11 @@ def index_map(picture: Labelled) -> NDArray[np.uint8]:
 
 
 def _show_another(
-    scene: Labelled, images: list[NDArray[np.uint8]], labels: list[NDArray[np.uint8]], size: int, rng: np.random.Generator
+    scene: Labelled,
+    images: list[NDArray[np.uint8]],
+    labels: list[NDArray[np.uint8]],
+    size: int,
+    rng: np.random.Generator,
 ) -> None:
     """Put another scene in place of a frame or two after the first; nothing of the clip is in it."""
     first = int(rng.integers(1, len(images) - 1))

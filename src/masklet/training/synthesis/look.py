@@ -76,9 +76,9 @@ def smear(images: Images, rng: np.random.Generator) -> Images:
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1
     turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), float(rng.uniform(0, 180)), 1.0)
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
-    kernel /= kernel.sum()
-    return [np.asarray(cv2.filter2D(image, -1, kernel), np.uint8) for image in images]
+    line = np.asarray(cv2.warpAffine(kernel, turn, (length, length)))
+    line = line / line.sum()
+    return [np.asarray(cv2.filter2D(image, -1, line), np.uint8) for image in images]
 
 
 def add_grain(images: Images, rng: np.random.Generator) -> Images:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -45,8 +45,8 @@ class MotionOptions:
 
     def scaled(self, strength: float) -> MotionOptions:
         """So many times as much of everything but shake."""
-        parts = (self.shift, self.turn, self.zoom, self.shear, self.tilt, self.bend)
-        return MotionOptions(*(part * strength for part in parts), self.shake)
+        moving = ("shift", "turn", "zoom", "shear", "tilt", "bend")
+        return replace(self, **{name: getattr(self, name) * strength for name in moving})
 
 
 def wander(frames: int, count: int, rng: np.random.Generator, shake: float) -> NDArray[np.float64]:
@@ -71,7 +71,9 @@ def pose(
 ) -> Matrix:
     """The transform about the middle of a square of `size` pixels, with shifts as shares of its side."""
     scale, cos, sin = math.exp(float(np.clip(zoom, -1.5, 1.5))), math.cos(turn), math.sin(turn)
-    linear = scale * np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, math.tan(float(np.clip(shear, -1, 1)))], [0, 1]])
+    linear = (
+        scale * np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, math.tan(float(np.clip(shear, -1, 1)))], [0, 1]])
+    )
     inner = np.eye(3)
     inner[:2, :2], inner[:2, 2] = linear, (dx * size, dy * size)
     inner[2, :2] = np.clip((tilt_x, tilt_y), -0.3, 0.3) / size

@@ -17,7 +17,9 @@ GAP = 4
 """Pixels between clips."""
 
 
-def write_preview(feed: Feed, path: Path, *, rows: int = 2, columns: int = 4, pages: int = 2, rate: float = 6.0) -> None:
+def write_preview(
+    feed: Feed, path: Path, *, rows: int = 2, columns: int = 4, pages: int = 2, rate: float = 6.0
+) -> None:
     """Write the first samples of a feed as an MP4: a page of clips plays, then the next. A picture stands still."""
     frames = feed.options.frames
     size = tuple(count * (feed.size + GAP) - GAP for count in (rows, columns))

@@ -23,10 +23,13 @@ def find_regions(image: NDArray[np.uint8], rng: np.random.Generator, most: int =
     neighbours of like colour joined. They cover the whole picture where they are few."""
     height, width = image.shape[:2]
     scale = min(1.0, LONGEST / max(height, width))
-    small = cv2.resize(image, (max(8, round(width * scale)), max(8, round(height * scale))), interpolation=cv2.INTER_AREA)
-    smooth = cv2.medianBlur(small, SMOOTH)
-    flooded = cv2.watershed(smooth, _seeds(smooth.shape[:2], rng))
-    cells = cv2.dilate(np.maximum(flooded, 0).astype(np.uint8), np.ones((3, 3), np.uint8))  # the lines between them
+    small = cv2.resize(
+        image, (max(8, round(width * scale)), max(8, round(height * scale))), interpolation=cv2.INTER_AREA
+    )
+    smooth = np.asarray(cv2.medianBlur(small, SMOOTH), np.uint8)
+    flooded = np.asarray(cv2.watershed(smooth, _seeds((smooth.shape[0], smooth.shape[1]), rng)))
+    lines_filled = cv2.dilate(np.maximum(flooded, 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+    cells = np.asarray(lines_filled, np.uint8)
     joined = _join(cells, smooth, rng.uniform(8, 30))
     labels = np.zeros_like(cells)
     sizes = np.bincount(joined.ravel(), minlength=256)
@@ -55,7 +58,9 @@ def _join(cells: NDArray[np.uint8], image: NDArray[np.uint8], distance: float) -
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float64)
     count = int(cells.max()) + 1
     sizes = np.maximum(np.bincount(cells.ravel(), minlength=count), 1)
-    means = np.stack([np.bincount(cells.ravel(), lab[..., c].ravel(), minlength=count) / sizes for c in range(3)], axis=1)
+    means = np.stack(
+        [np.bincount(cells.ravel(), lab[..., c].ravel(), minlength=count) / sizes for c in range(3)], axis=1
+    )
     beside = np.vstack((_pairs(cells[:, :-1], cells[:, 1:]), _pairs(cells[:-1], cells[1:])))
     pairs = np.unique(np.sort(beside, axis=1), axis=0)
     gaps = np.linalg.norm(means[pairs[:, 0]] - means[pairs[:, 1]], axis=1)

@@ -51,17 +51,10 @@ def cut_out(picture: Labelled, rng: np.random.Generator) -> CutOut | None:
         x0, y0, x1, y1 = mask_box(mask)
         alpha = np.where(mask[y0:y1, x0:x1], 255, 0).astype(np.uint8)
         pixels = np.dstack((picture.image[y0:y1, x0:x1], alpha))
-        return CutOut(cv2.copyMakeBorder(pixels, *[MARGIN] * 4, cv2.BORDER_REFLECT_101) * _inside(pixels.shape))
+        framed = cv2.copyMakeBorder(pixels, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
+        framed[..., 3] = cv2.copyMakeBorder(alpha, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT)
+        return CutOut(np.asarray(framed, np.uint8))
     return None
-
-
-def _inside(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """(h, w, 4): 1, but 0 for the alpha of the margin."""
-    height, width = shape[:2]
-    inside = np.ones((height + 2 * MARGIN, width + 2 * MARGIN, 4), np.uint8)
-    inside[..., 3] = 0
-    inside[MARGIN:-MARGIN, MARGIN:-MARGIN, 3] = 1
-    return inside
 
 
 def look_alike(thing: CutOut, rng: np.random.Generator) -> CutOut:
@@ -101,7 +94,10 @@ def leave(journey: Journey, size: int, rng: np.random.Generator) -> Journey:
     direction = 1.6 * size * np.array([np.cos(angle), np.sin(angle)])
     time = np.arange(frames)
     away = np.clip(np.minimum((time - first + 2) / 2, (first + gone + 1 - time) / 2), 0, 1)
-    return Journey([_shifted(matrix, share * direction) for matrix, share in zip(journey.matrices, away, strict=True)], journey.bends)
+    return Journey(
+        [_shifted(matrix, share * direction) for matrix, share in zip(journey.matrices, away, strict=True)],
+        journey.bends,
+    )
 
 
 def pass_by(thing: CutOut, frames: int, size: int, rng: np.random.Generator, extent: tuple[float, float]) -> Journey:

@@ -1,0 +1,70 @@
+"""`masklet finetune`: go on from a checkpoint on one's own data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from masklet.cli.train import (
+    Data,
+    Device,
+    Licence,
+    LogEvery,
+    Out,
+    PictureEvery,
+    SaveEvery,
+    Set,
+    TensorBoard,
+    ValidateEvery,
+    Workers,
+)
+
+
+def finetune(
+    checkpoint: Annotated[str, typer.Argument(help="Name or file of a model; see masklet models.", show_default=False)],
+    data: Data,
+    out: Out,
+    licence: Licence = None,
+    steps: Annotated[int, typer.Option(min=1, help="How many steps.")] = 2000,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the model's square; the model's own if not given.")
+    ] = None,
+    freeze: Annotated[
+        list[str], typer.Option(help="A part that learns nothing, such as image_encoder; may be given several times.")
+    ] = [],  # noqa: B006
+    low_rank: Annotated[
+        int, typer.Option(min=0, help="Learn only changes of attention of this rank (LoRA); 0: all.")
+    ] = 0,
+    settings: Set = [],  # noqa: B006
+    device: Device = None,
+    workers: Workers = 2,
+    save_every: SaveEvery = 500,
+    log_every: LogEvery = 20,
+    picture_every: PictureEvery = 0,
+    validate_every: ValidateEvery = 0,
+    tensorboard: TensorBoard = False,
+) -> None:
+    """Train a model further on your own videos and pictures; the defaults are meant for one card of 24 GB.
+
+    Writes OUT/model.safetensors, which every command takes as --model. A run that was stopped goes on where it was when
+    it is started again. Projects of masklet are data too: what you annotated can be learned at once.
+
+    \b
+    Examples:
+      masklet finetune sam2.1-tiny --data projects --out runs/mine --freeze image_encoder
+      masklet finetune nano --data DAVIS --out runs/davis --set stages.*.optimizer.rate=5e-5
+    """
+    from dataclasses import replace
+
+    from masklet.cli.training import Job, initial_network, run_training
+    from masklet.training.loop import RunOptions
+    from masklet.training.recipe import override
+    from masklet.training.recipes import finetune as recipe_of
+
+    network = initial_network(checkpoint, checkpoint, seed=0)
+    config = network.config
+    recipe = recipe_of(config.name, steps=steps, image_size=image_size or config.image_size, freeze=tuple(freeze))
+    recipe = override(replace(recipe, low_rank=low_rank), settings)
+    run = RunOptions(out, save_every, log_every, picture_every, validate_every, workers, tensorboard)
+    run_training(Job(recipe, network, data, licence, run, device))

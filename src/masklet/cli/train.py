@@ -1,0 +1,135 @@
+"""`masklet train`: a model from random weights, or from those of another; and what goes with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+train = typer.Typer(no_args_is_help=True, help="Train a model by a recipe, look at training data, or pack it.")
+
+RECIPE_NAMES = ("nano", "sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large")
+"""Written out, so that help needs no torch; a test compares them with the recipes."""
+
+Data = Annotated[
+    list[str],
+    typer.Option(
+        help="PATH, KIND:PATH or PATH@WEIGHT of training data; may be given several times.", show_default=False
+    ),
+]
+Licence = Annotated[str | None, typer.Option(help="Of an index, only rows of this licence group, such as open.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run; the same again goes on with it.", show_default=False)]
+Set = Annotated[
+    list[str], typer.Option("--set", help="FIELD=VALUE of the recipe, such as stages.*.steps=100; as often as needed.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that make batches.")]
+SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
+LogEvery = Annotated[int, typer.Option(min=1, help="Steps between lines of the log.")]
+PictureEvery = Annotated[int, typer.Option(min=0, help="Steps between pictures of answers; 0 draws none.")]
+ValidateEvery = Annotated[int, typer.Option(min=0, help="Steps between validations; 0 judges at the end only.")]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")]
+
+
+def by_recipe(
+    context: typer.Context,
+    data: Data,
+    out: Out,
+    licence: Licence = None,
+    start: Annotated[
+        str | None, typer.Option(help="Name or file of a model to begin with; random weights if not given.")
+    ] = None,
+    settings: Set = [],  # noqa: B006
+    device: Device = None,
+    workers: Workers = 2,
+    save_every: SaveEvery = 500,
+    log_every: LogEvery = 20,
+    picture_every: PictureEvery = 0,
+    validate_every: ValidateEvery = 0,
+    tensorboard: TensorBoard = False,
+) -> None:
+    """Train this model by its recipe.
+
+    Writes OUT/model.safetensors, which every command takes as --model, OUT/log.jsonl and OUT/checkpoint.pt. A run that
+    was stopped goes on where it was when it is started again.
+
+    \b
+    Examples:
+      masklet train nano --data shapes --out runs/nano
+      masklet train nano --data small.pack --licence open --out runs/open
+      masklet train sam2.1-tiny --data sa1b@15 --data sav@50 --out runs/tiny
+      torchrun --nproc-per-node 8 -m masklet.cli.main train sam2.1-tiny ...
+    """
+    from masklet.cli.training import Job, initial_network, run_training
+    from masklet.training.loop import RunOptions
+    from masklet.training.recipe import override
+    from masklet.training.recipes import RECIPES
+
+    name = str(context.info_name)
+    recipe = override(RECIPES[name](name), settings)
+    run = RunOptions(out, save_every, log_every, picture_every, validate_every, workers, tensorboard)
+    run_training(Job(recipe, initial_network(name, start, recipe.seed), data, licence, run, device))
+
+
+for _name in RECIPE_NAMES:
+    train.command(_name)(by_recipe)
+
+
+@train.command()
+def preview(
+    out: Annotated[Path, typer.Argument(help="The MP4 to write.", show_default=False)],
+    data: Data,
+    licence: Licence = None,
+    image_size: Annotated[int, typer.Option(min=32, help="Side of each clip in pixels.")] = 256,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of each clip.")] = 24,
+    made_up: Annotated[float, typer.Option(min=0, max=1, help="Share of clips that are made up from pictures.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another one gives other clips.")] = 0,
+) -> None:
+    """Show what training sees: clips made up from pictures, or real ones, with their masks drawn in.
+
+    \b
+    Examples:
+      masklet train preview clips.mp4 --data shapes
+      masklet train preview regions.mp4 --data pictures:holiday
+    """
+    from masklet.cli.targets import check_film
+    from masklet.training.data.feed import Feed, FeedOptions
+    from masklet.training.data.kinds import parse_wanted, read_data
+    from masklet.training.data.mixture import Mixture
+    from masklet.training.synthesis.preview import write_preview
+
+    check_film(out)
+    collections = read_data([parse_wanted(text) for text in data], licence=licence)
+    options = FeedOptions(frames=frames, clip_share=1.0, made_up=made_up)
+    write_preview(Feed(Mixture(collections), options, image_size, seed), out)
+    typer.echo(f"wrote {out}")
+
+
+@train.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="A folder with index.csv.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The .pack to write.", show_default=False)],
+    longest: Annotated[int, typer.Option(min=32, help="Longest side in pixels.")] = 384,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the pictures (WebP).")] = 50,
+) -> None:
+    """Put training data into one small file, to train from on another machine.
+
+    \b
+    Examples:
+      masklet train pack data small.pack
+      masklet train nano --data small.pack --out runs/nano
+    """
+    from rich.progress import Progress
+
+    from masklet.training.data.pack import PackOptions, write_pack
+
+    with Progress(transient=True) as progress:
+        task = progress.add_task("packing")
+        size = write_pack(
+            folder,
+            out,
+            PackOptions(longest=longest, quality=quality),
+            lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    typer.echo(f"wrote {out}, {size / 2**20:.1f} MiB")

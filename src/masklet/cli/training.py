@@ -1,0 +1,44 @@
+"""What `masklet train` and `masklet finetune` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from masklet.checkpoints import build_model, load_model
+from masklet.checkpoints.placement import choose_device
+from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.loop import RunOptions, train
+
+if TYPE_CHECKING:
+    from masklet.nn import Network
+    from masklet.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for."""
+
+    recipe: Recipe
+    network: Network
+    data: list[str]
+    licence: str | None
+    run: RunOptions
+    device: str | None
+
+
+def initial_network(name: str, start: str | None, seed: int) -> Network:
+    """The weights that a training begins with: those of a model, or random ones."""
+    model = load_model(start, device="cpu") if start else build_model(name, seed=seed)
+    return model.network.requires_grad_(True)
+
+
+def run_training(job: Job) -> None:
+    """Read the data, train, and say what was written."""
+    collections = read_data([parse_wanted(text) for text in job.data], licence=job.licence)
+    count = sum(len(collection.items) for collection in collections)
+    typer.echo(f"{count} pictures and videos in {len(collections)} collections", err=True)
+    train(job.recipe, job.network, collections, job.run, device=choose_device(job.device))
+    typer.echo(f"wrote {job.run.folder / 'model.safetensors'}")

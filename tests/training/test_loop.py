@@ -1,0 +1,241 @@
+"""The loop on generated shapes: it learns, goes on exactly, and says what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from masklet.checkpoints import load_model
+from masklet.errors import ConfigError, FormatError, TrainingError
+from masklet.image import ImagePredictor
+from masklet.nn import Network
+from masklet.training import loop
+from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.loop import RunOptions, train
+from masklet.training.recipe import Recipe, override
+from tests.training.shapes import picture, recipe, tiny_network
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, shapes: Path, what: Recipe, *, save_every: int = 100, **options: Any) -> Network:
+    data = read_data([parse_wanted(str(shapes))])
+    return train(what, tiny_network(), data, RunOptions(folder, save_every=save_every, log_every=1), **options)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_loss_falls_and_a_click_finds_the_shape(tmp_path: Path, shapes: Path) -> None:
+    pictures = override(recipe(150), ["stages.*.feed.clip_share=0.0", "stages.*.feed.pictures=4"])
+    run(tmp_path, shapes, pictures)
+    losses = [line["loss"] for line in lines(tmp_path)]
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:10])
+    predictor = ImagePredictor(load_model(tmp_path / "model.safetensors"))
+    rng = np.random.default_rng(99)
+    found = []
+    for _ in range(5):
+        image, labels = picture(rng)
+        y, x = np.argwhere(labels == 1).mean(axis=0)
+        mask = predictor.predict(predictor.encode(image), points=[(x, y)], labels=[1]).best.masks[0]
+        found.append((mask & (labels == 1)).sum() / (mask | (labels == 1)).sum())
+    assert np.mean(found) > 0.6
+
+
+def test_clips_teach_memory(tmp_path: Path, shapes: Path) -> None:
+    before = tiny_network()
+    after = run(tmp_path, shapes, override(recipe(3), ["stages.*.feed.clip_share=1.0"]))
+    changed = {
+        name.split(".")[0]
+        for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True)
+        if not torch.equal(old, new)
+    }
+    assert {"memory_attention", "memory_encoder", "image_encoder", "sam_mask_decoder", "obj_ptr_proj"} <= changed
+
+
+def test_recomputing_changes_no_weight(tmp_path: Path, shapes: Path) -> None:
+    kept = run(tmp_path / "a", shapes, recipe(2))
+    again = run(tmp_path / "b", shapes, recipe(2, recompute=True))
+    for one, other in zip(kept.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_learns_too(tmp_path: Path, shapes: Path) -> None:
+    run(tmp_path, shapes, dataclasses.replace(recipe(2), precision="bfloat16"))
+    assert all(np.isfinite(line["loss"]) for line in lines(tmp_path))
+
+
+def test_a_run_that_stopped_goes_on_exactly(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(tmp_path / "whole", shapes, recipe(6))
+    learn, steps = loop.StageRun.learn, []
+
+    def stop_in_time(self: loop.StageRun, batch: Any) -> Any:
+        steps.append(self.step)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        return learn(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.StageRun, "learn", stop_in_time)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "cut", shapes, recipe(6), save_every=3)
+    cut = run(tmp_path / "cut", shapes, recipe(6), save_every=3)
+    for (name, one), other in zip(whole.state_dict().items(), cut.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+RUNNER = """
+import sys, torch
+from pathlib import Path
+from tests.training.shapes import recipe, tiny_network
+from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.loop import RunOptions, train
+from masklet.training.recipe import override
+torch.set_num_threads(1)
+data, folder, steps, *settings = sys.argv[1:]
+what = override(recipe(int(steps)), settings)
+train(what, tiny_network(), read_data([parse_wanted(data)]), RunOptions(Path(folder), save_every=2, log_every=1))
+"""
+
+
+def command(*arguments: Any, processes: int = 1) -> list[str]:
+    start = [sys.executable]
+    if processes > 1:
+        start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [*start, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Path:
+    file = tmp_path / "runner.py"
+    file.write_text(RUNNER)
+    return file
+
+
+def test_a_run_that_was_killed_goes_on_exactly(tmp_path: Path, shapes: Path, runner: Path) -> None:
+    call = command(runner, shapes, tmp_path / "killed", 40)
+    child = subprocess.Popen(call, env=environment(), stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed/checkpoint.pt").exists():
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / "killed/model.safetensors").exists() or len(lines(tmp_path / "killed")) < 40
+    subprocess.run(call, env=environment(), check=True, capture_output=True)
+    subprocess.run(command(runner, shapes, tmp_path / "whole", 40), env=environment(), check=True, capture_output=True)
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "whole"))
+    assert all(torch.equal(one[key], other[key]) for key in other)
+
+
+def test_two_processes_learn_what_one_learns(tmp_path: Path, shapes: Path, runner: Path) -> None:
+    for name, processes in (("one", 1), ("two", 2)):
+        call = command(runner, shapes, tmp_path / name, 4, processes=processes)
+        done = subprocess.run(call, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = ([line["loss"] for line in lines(tmp_path / name)] for name in ("one", "two"))
+    np.testing.assert_allclose(one, two, rtol=1e-3)
+
+
+def test_shards_learn_what_copies_learn(tmp_path: Path, shapes: Path, runner: Path) -> None:
+    for name in ("copies", "shards"):
+        call = command(runner, shapes, tmp_path / name, 2, f"parallel={name}", processes=2)
+        done = subprocess.run(call, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    copies, shards = ([line["loss"] for line in lines(tmp_path / name)] for name in ("copies", "shards"))
+    np.testing.assert_allclose(copies, shards, rtol=1e-3)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
+    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = loop.StageRun.judged
+    monkeypatch.setattr(
+        loop.StageRun, "judged", lambda self, *given: judged(self, *given)._replace(loss=torch.tensor(float("nan")))
+    )
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 0 of shapes; the batch is in .*failed.pt"):
+        run(tmp_path, shapes, recipe(2))
+    kept = torch.load(tmp_path / "failed.pt", weights_only=True)
+    assert kept["batch"][0].dtype == torch.uint8
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(
+    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, shapes, recipe(2))
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def full(content: object, file: Any) -> None:
+        file.write(b"a part")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("masklet.training.resume.torch.save", full)
+    monkeypatch.setattr(loop, "load_checkpoint", lambda folder, text: None)
+    with pytest.raises(FormatError, match="No space left on device"):
+        run(tmp_path, shapes, recipe(2))
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_a_run_goes_on_with_its_own_recipe_only(tmp_path: Path, shapes: Path) -> None:
+    run(tmp_path, shapes, recipe(1))
+    with pytest.raises(TrainingError, match=r'another recipe \("steps": 1 there, "steps": 2 here\)'):
+        run(tmp_path, shapes, recipe(2))
+
+
+def test_more_processes_than_samples(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    three = loop.Processes(0, 3, torch.device("cpu"))
+    with pytest.raises(TrainingError, match="a batch of 2 clips cannot be shared by 3 processes; start at most 2"):
+        three.check_batch(2, "clips")
+
+
+def test_frozen_parts_stay(tmp_path: Path, shapes: Path) -> None:
+    before = tiny_network()
+    stage = dataclasses.replace(recipe(2).stages[0], freeze=("image_encoder",))
+    after = run(tmp_path, shapes, dataclasses.replace(recipe(2), stages=(stage,)))
+    for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+        if name.startswith("image_encoder."):
+            assert torch.equal(old, new), name
+    wrong = dataclasses.replace(stage, freeze=("image_encodr",))
+    with pytest.raises(ConfigError, match="nearest: image_encoder"):
+        run(tmp_path / "wrong", shapes, dataclasses.replace(recipe(2), stages=(wrong,)))
+
+
+def test_low_rank_changes_only_attention_and_loads_as_a_plain_model(tmp_path: Path, shapes: Path) -> None:
+    before = tiny_network()
+    run(tmp_path, shapes, recipe(3, low_rank=2))
+    after = load_model(tmp_path / "model.safetensors").network
+    changed = [
+        name for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True)
+        if not torch.allclose(old, new, atol=1e-7)
+    ]
+    assert changed
+    assert all(".qkv." in name or "_proj." in name or "attn.proj" in name for name in changed)
+
+
+def test_validation_keeps_the_best(tmp_path: Path, shapes: Path) -> None:
+    scores = iter([0.5, 0.2])
+    data = read_data([parse_wanted(str(shapes))])
+    options = RunOptions(tmp_path, log_every=1, validate_every=1, picture_every=1)
+    train(recipe(2), tiny_network(), data, options, validate=lambda model: {"box": next(scores)})
+    assert [line["box"] for line in lines(tmp_path) if "box" in line] == [0.5, 0.2]
+    best, last = (load_file(tmp_path / f"{name}.safetensors") for name in ("best", "model"))
+    assert any(not torch.equal(best[key], last[key]) for key in last)
+    assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 2
