@@ -67,7 +67,7 @@ def build_optimizer(network: nn.Module, options: OptimizerOptions) -> torch.opti
     if not groups:
         raise ConfigError("all parts of the network are frozen, so nothing learns; freeze less")
     listed = [{"params": found, "scale": scale, "weight_decay": decay} for (scale, decay), found in groups.items()]
-    return torch.optim.AdamW(listed, lr=options.rate)
+    return torch.optim.AdamW(listed, lr=options.rate, fused=True)
 
 
 def without_decay(network: nn.Module) -> set[str]:
@@ -151,12 +151,10 @@ class Average:
     def update(self, weights: Mapping[str, Tensor], step: int) -> None:
         """Take in the weights after a step; early steps count for more, so that the beginning is soon forgotten."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for key, value in weights.items():
-            kept = self.state[key]
-            if kept.is_floating_point():
-                kept.lerp_(value, 1 - decay)
-            else:
-                kept.copy_(value)
+        real = [key for key, value in self.state.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.state[key] for key in real], [weights[key] for key in real], 1 - decay)
+        for key in self.state.keys() - real:
+            self.state[key].copy_(weights[key])
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a checkpoint."""

@@ -77,7 +77,7 @@ def draw_plan(frames: int, options: PromptOptions, rng: np.random.Generator) -> 
     least = min(first, options.corrected_frames)
     corrected = int(rng.integers(least, max(least, min(options.corrected_frames, frames)) + 1))
     chosen = (0, *others)[:corrected]
-    truth = tuple(tuple(rng.random(options.corrections) < options.from_truth) for _ in chosen)
+    truth = tuple(tuple((rng.random(options.corrections) < options.from_truth).tolist()) for _ in chosen)
     return Plan(kind, prompted, chosen, truth)
 
 

@@ -1,0 +1,200 @@
+"""Readers: what each kind of data set gives, and what is said of a damaged one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.checkpoints import Model
+from masklet.errors import FormatError
+from masklet.masks.rle import encode_rle
+from masklet.training.data.feed import Feed, FeedOptions, Share
+from masklet.training.data.items import Item
+from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.mixture import Mixture
+from masklet.training.data.pack import PackOptions, write_pack
+from masklet.training.data.samples import PickOptions, draw_frames
+from masklet.video import VideoTracker
+from tests.conftest import small_network
+from tests.training.shapes import picture
+
+
+def items(path: Path | str, **options: str) -> list[Item]:
+    return [item for part in read_data([parse_wanted(str(path))], **options) for item in part.items]  # type: ignore[arg-type]
+
+
+def write_frames(root: Path, frames: tuple[int, ...] = (0, 5, 10), picture_size: tuple[int, int] = (96, 72)) -> Path:
+    """The folders of DAVIS and YouTube-VOS, one video, every fifth frame annotated."""
+    rng = np.random.default_rng(0)
+    for name in ("JPEGImages", "Annotations"):
+        (root / name / "bike").mkdir(parents=True)
+    for frame in range(max(frames) + 1):
+        image, labels = picture(rng)
+        Image.fromarray(image).resize(picture_size).save(root / f"JPEGImages/bike/{frame:05d}.jpg")
+        if frame in frames:
+            Image.fromarray(labels).save(root / f"Annotations/bike/{frame:05d}.png")
+    return root
+
+
+def test_an_index_and_its_licences(shapes: Path) -> None:
+    assert len(items(shapes)) == 10
+    assert len(items(shapes, licence="open")) == 4
+    with pytest.raises(FormatError, match="no rows of the licence 'free'; it has open, research"):
+        items(shapes, licence="free")
+    video = next(item for item in items(shapes) if item.frames > 1)
+    first, last = video.read([0, 4])
+    x0, x1 = (np.argwhere(frame.masks[1])[:, 1].mean() for frame in (first, last))
+    assert x1 - x0 == pytest.approx(24, abs=0.5)
+    assert first.image[first.masks[1]].mean() > 2 * first.image[~first.masks[1]].mean()
+
+
+def test_frames_without_annotation_are_passed_over(tmp_path: Path) -> None:
+    (video,) = items(write_frames(tmp_path))
+    assert video.frames == 3
+    assert set(video.read([2])[0].masks) <= {1, 2}
+
+
+def test_a_mask_whose_picture_is_missing(tmp_path: Path) -> None:
+    root = write_frames(tmp_path)
+    (root / "JPEGImages/bike/00005.jpg").unlink()
+    with pytest.raises(FormatError, match=r"00005\.png is the mask of a frame that is not in"):
+        items(root)
+
+
+def test_masks_of_another_size(tmp_path: Path) -> None:
+    (video,) = items(write_frames(tmp_path, picture_size=(48, 36)))
+    with pytest.raises(FormatError, match="frame 0, are 96 x 72 pixels, but the picture is 48 x 36"):
+        video.read([0])
+
+
+def test_an_empty_folder_and_pictures_without_masks(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="is empty; give a folder with pictures and their masks"):
+        items(tmp_path)
+    Image.fromarray(picture(np.random.default_rng(0))[0]).save(tmp_path / "a.png")
+    with pytest.raises(FormatError, match="holds pictures but no masks"):
+        items(tmp_path)
+    with pytest.raises(FormatError, match="there is nothing at"):
+        items(tmp_path / "elsewhere")
+
+
+def test_clips_are_made_of_pictures_without_masks(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(picture(np.random.default_rng(number))[0]).save(tmp_path / f"{number}.png")
+    mixture = Mixture(read_data([parse_wanted(f"pictures:{tmp_path}")]))
+    sample = Feed(mixture, FeedOptions(frames=3, clip_share=1.0), 64, 0).sample(0, 0)
+    assert sample.images.shape == (3, 64, 64, 3)
+    assert sample.masks[:, 0].any(axis=(1, 2)).all()
+
+
+def test_sa1b(tmp_path: Path) -> None:
+    image, labels = picture(np.random.default_rng(0))
+    Image.fromarray(image).save(tmp_path / "sa_1.jpg")
+    annotations = [{"segmentation": encode_rle(labels == 1).to_json()}]
+    (tmp_path / "sa_1.json").write_text(
+        json.dumps({"image": {"height": 72, "width": 96, "image_id": 1}, "annotations": annotations})
+    )
+    (item,) = items(tmp_path)
+    np.testing.assert_array_equal(item.read([0])[0].masks[1], labels == 1)
+
+
+def test_coco_with_a_crowd(tmp_path: Path) -> None:
+    image, labels = picture(np.random.default_rng(0))
+    crowd = np.zeros_like(labels, bool)
+    crowd[:5] = True
+    (tmp_path / "train2017").mkdir()
+    (tmp_path / "annotations").mkdir()
+    Image.fromarray(image).save(tmp_path / "train2017/7.jpg")
+    records = [
+        {"image_id": 7, "segmentation": encode_rle(labels == 1).to_json(), "iscrowd": 0},
+        {"image_id": 7, "segmentation": encode_rle(crowd).to_json(), "iscrowd": 1},
+    ]
+    content = {"images": [{"id": 7, "file_name": "7.jpg", "height": 72, "width": 96}], "annotations": records}
+    (tmp_path / "annotations/instances_train2017.json").write_text(json.dumps(content))
+    (item,) = items(tmp_path)
+    masks = item.read([0])[0].masks
+    np.testing.assert_array_equal(masks[1], labels == 1)
+    np.testing.assert_array_equal(masks.unknown, crowd)
+    (tmp_path / "train2017/7.jpg").unlink()
+    with pytest.raises(FormatError, match=r"names 7\.jpg, which is not in"):
+        items(tmp_path)
+
+
+def test_sav(tmp_path: Path, shapes: Path) -> None:
+    shutil.copy(shapes / "videos/0.mp4", tmp_path / "sav_1.mp4")
+    mask = np.zeros((72, 96), bool)
+    mask[20:40, 20:40] = True
+    row = [encode_rle(mask).to_json()]
+    content = {"video_height": 72.0, "video_width": 96.0, "masklet": [row, row], "masklet_id": [0]}
+    (tmp_path / "sav_1_manual.json").write_text(json.dumps(content))
+    (video,) = items(tmp_path)
+    assert video.frames == 2  # frames 0 and 4 of the film
+    np.testing.assert_array_equal(video.read([1])[0].masks[1], mask)
+
+
+def test_what_a_person_annotated_is_training_data(tmp_path: Path, shapes: Path) -> None:
+    shutil.copy(shapes / "videos/0.mp4", tmp_path / "0.mp4")
+    with VideoTracker(tmp_path / "0.mp4", Model("small", small_network())) as tracker:
+        mask = np.zeros((72, 96), bool)
+        mask[20:50, 15:45] = True
+        tracker.add_mask(frame=0, object="ball", mask=mask)
+        list(tracker.propagate(stop=3))
+        tracker.save(tmp_path / "ball.masklet")
+    (video,) = items(tmp_path)
+    assert video.frames == 3
+    found = video.read([0])[0].masks["ball"]
+    assert (found & mask).sum() / (found | mask).sum() > 0.9
+
+
+def test_a_pack_holds_the_same(tmp_path: Path, shapes: Path) -> None:
+    pack = tmp_path / "shapes.pack"
+    size = write_pack(shapes, pack, PackOptions(longest=64))
+    assert size == pack.stat().st_size
+    packed = items(pack)
+    assert len(packed) == 10
+    assert max(packed[0].read([0])[0].image.shape) == 64
+    video = next(item for item in packed if item.frames > 1)
+    assert video.read([3])[0].masks[1].any()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_weights_mix_whole_data_sets(tmp_path: Path, shapes: Path) -> None:
+    wanted = [parse_wanted(f"{shapes}@1"), parse_wanted(f"frames:{write_frames(tmp_path)}@3")]
+    assert wanted[1].kind == "frames"
+    collections = read_data(wanted)
+    assert sum(part.weight for part in collections) == pytest.approx(4)
+    mixture, rng = Mixture(collections), np.random.default_rng(0)
+    drawn = [mixture.video(rng).name for _ in range(300)]
+    assert drawn.count("bike") / 300 == pytest.approx(3 / 3.2, abs=0.06)
+
+
+def test_frames_are_consecutive_and_reversed_half_of_the_time() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_frames(20, 8, rng) for _ in range(400)]
+    assert sum(frames[0] > frames[-1] for frames in drawn) / 400 == pytest.approx(0.5, abs=0.1)
+    assert all(sorted(frames) == list(range(min(frames), min(frames) + 8)) for frames in drawn)
+    assert draw_frames(2, 4, rng, reverse=0.0)[-1] == 1
+
+
+def test_batches_follow_from_seed_and_step_alone(shapes: Path) -> None:
+    mixture = Mixture(read_data([parse_wanted(str(shapes))]))
+    options = FeedOptions(pictures=4, clips=4, frames=3, clip_share=0.5, made_up=0.5)
+    feed = Feed(mixture, options, 64, seed=5)
+    ahead = list(feed.ahead(0, 4, workers=2))
+    for step, batch in enumerate(ahead):
+        again = feed.batch(step)
+        assert all((one == other).all() for one, other in zip(batch, again, strict=True))
+        halves = [Feed(mixture, options, 64, 5, Share(rank, 2)).batch(step) for rank in (0, 1)]
+        assert (halves[0].images == batch.images[::2]).all()
+        assert (halves[1].images == batch.images[1::2]).all()
+
+
+def test_no_object_is_large_enough(shapes: Path) -> None:
+    mixture = Mixture(read_data([parse_wanted(str(shapes))]))
+    feed = Feed(mixture, FeedOptions(clip_share=0.0, pick=PickOptions(least=0.8)), 64, seed=5)
+    with pytest.raises(FormatError, match="items in a row had no object of"):
+        feed.batch(0)
