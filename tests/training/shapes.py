@@ -1,4 +1,4 @@
-"""Generated training data: bright discs and squares on dark grounds, in the index-PNG layout; and a very small network."""
+"""Generated training data: bright discs and squares on dark grounds, as index PNGs; and a very small network."""
 
 from __future__ import annotations
 

@@ -181,9 +181,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
     assert kept["batch"][0].dtype == torch.uint8
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(
-    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, shapes, recipe(2))
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
@@ -228,7 +226,8 @@ def test_low_rank_changes_only_attention_and_loads_as_a_plain_model(tmp_path: Pa
     run(tmp_path, shapes, recipe(3, low_rank=2))
     after = load_model(tmp_path / "model.safetensors").network
     changed = [
-        name for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True)
+        name
+        for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True)
         if not torch.allclose(old, new, atol=1e-7)
     ]
     assert changed

@@ -9,6 +9,7 @@ import typer
 
 from masklet.checkpoints import build_model, load_model
 from masklet.checkpoints.placement import choose_device
+from masklet.errors import CheckpointError
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 
@@ -30,8 +31,13 @@ class Job:
 
 
 def initial_network(name: str, start: str | None, seed: int) -> Network:
-    """The weights that a training begins with: those of a model, or random ones."""
+    """The weights that a training begins with: those of a model, or random ones.
+
+    Raises CheckpointError if the model is of another variant.
+    """
     model = load_model(start, device="cpu") if start else build_model(name, seed=seed)
+    if start and start != name and model.name != name:
+        raise CheckpointError(f"{start} holds {model.name}, not {name}; give one of {name}, or use masklet finetune")
     return model.network.requires_grad_(True)
 
 

@@ -17,6 +17,9 @@ Matrix = NDArray[np.float64]
 KNOTS = 4
 """A bend is given by KNOTS x KNOTS points of the square."""
 
+MOST_BEND = 0.08
+"""Knots wander at most so far, as a share of the side: beyond that pictures would fold over."""
+
 COARSE = 17
 """A bend is computed on COARSE x COARSE points, and enlarged."""
 
@@ -86,7 +89,8 @@ def draw_bends(frames: int, size: int, rng: np.random.Generator, bend: float) ->
     """One displacement field (size, size, 2) in pixels for each frame; None where nothing bends."""
     if bend <= 0:
         return [None] * frames
-    knots = wander(frames, KNOTS * KNOTS * 2, rng, 0.05).reshape(frames, KNOTS * KNOTS, 2) * bend * size
+    knots = wander(frames, KNOTS * KNOTS * 2, rng, 0.05).reshape(frames, KNOTS * KNOTS, 2) * bend
+    knots = MOST_BEND * np.tanh(knots / MOST_BEND) * size
     fields = (_thin_plate() @ knots).reshape(frames, COARSE, COARSE, 2).astype(np.float32)
     return [np.asarray(cv2.resize(field, (size, size)), np.float32) for field in fields]
 

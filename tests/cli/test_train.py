@@ -1,0 +1,96 @@
+"""`masklet train` and `masklet finetune`: what they write, and what they say of wrong calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from masklet.checkpoints import Model, load_model, save_model
+from masklet.cli.train import RECIPE_NAMES
+from masklet.training.recipe import override
+from masklet.training.recipes import RECIPES
+from tests.cli.conftest import Run
+from tests.training.shapes import tiny_network, write_shapes
+
+SHORT = ("--set", "stages.*.feed.frames=2", "--set", "stages.*.feed.clip_share=0.5", "--set", "precision=float32")
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shapes(tmp_path_factory.mktemp("shapes"))
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    save_model(Model("tiny-test", tiny_network().eval()), path)
+    return path
+
+
+def test_the_command_knows_all_recipes() -> None:
+    assert tuple(RECIPES) == RECIPE_NAMES
+    for name, recipe in RECIPES.items():
+        assert recipe(name).model == name
+        assert override(recipe(name), ["stages.*.steps=3"]).stages[0].steps == 3
+
+
+def test_finetune_writes_a_model_that_loads(run: Run, tmp_path: Path, shapes: Path, checkpoint: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ("--data", shapes, "--out", out, "--steps", 2, "--freeze", "image_encoder", "--device", "cpu", *SHORT)
+    assert run("finetune", checkpoint, *arguments) == 0
+    before, after = tiny_network(), load_model(out / "model.safetensors").network
+    assert after.config.name == "tiny-test"
+    same = {
+        name: bool((old == new).all())
+        for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True)
+    }
+    assert all(same[name] for name in same if name.startswith("image_encoder."))
+    assert not all(same.values())
+
+
+def test_preview_and_pack(run: Run, tmp_path: Path, shapes: Path) -> None:
+    options = ("--data", shapes, "--image-size", 64, "--frames", 2)
+    assert run("train", "preview", tmp_path / "clips.mp4", *options) == 0
+    assert (tmp_path / "clips.mp4").stat().st_size > 1000
+    assert run("train", "pack", shapes, tmp_path / "shapes.pack", "--longest", 64) == 0
+    assert run("train", "preview", tmp_path / "again.mp4", "--data", tmp_path / "shapes.pack", *options[2:]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--data", "EMPTY"), "is empty; give a folder with pictures and their masks"),
+        (("--data", "SHAPES", "--licence", "free"), "no rows of the licence 'free'"),
+        (("--data", "SHAPES", "--set", "stages.*.optimizer.rat=1"), "there is no field 'rat'; nearest: rate"),
+        (("--data", "SHAPES", "--set", "stages.x.steps=1"), "there is no stage 'x'; stages are finetune"),
+        (("--data", "SHAPES", "--set", "stages.*.steps=many"), "'many' is of another kind"),
+        (("--data", "SHAPES", "--freeze", "image_encodr"), "no part 'image_encodr' to freeze; nearest: image_encoder"),
+        (("--data", "SHAPES", "--image-size", "100"), "image_size 100 is no multiple"),
+    ],
+)
+def test_wrong_calls(
+    run: Run,
+    tmp_path: Path,
+    shapes: Path,
+    checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"EMPTY": tmp_path / "empty", "SHAPES": shapes}
+    filled = (places.get(argument, argument) for argument in arguments)
+    assert run("finetune", checkpoint, "--out", tmp_path / "run", "--device", "cpu", *filled) == 1
+    error = capsys.readouterr().err
+    assert "masklet: " in error
+    assert said in " ".join(error.split())
+    assert "Traceback" not in error
+
+
+def test_a_checkpoint_of_another_variant(
+    run: Run, tmp_path: Path, shapes: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", "nano", "--start", checkpoint, "--data", shapes, "--out", tmp_path / "run") == 1
+    assert "holds tiny-test, not nano" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
