@@ -75,7 +75,7 @@ def picture(rng: np.random.Generator, at: tuple[float, float] | None = None) -> 
     return image, labels
 
 
-def write_shapes(root: Path, pictures: int = 8, videos: int = 2, frames: int = 5) -> Path:
+def write_shapes(root: Path, pictures: int = 8, videos: int = 2, frames: int = 5, split: str = "train") -> Path:
     """An index of pictures, half of them `open`, and of videos with one moving disc."""
     rng = np.random.default_rng(0)
     rows = []
@@ -85,7 +85,7 @@ def write_shapes(root: Path, pictures: int = 8, videos: int = 2, frames: int = 5
         Image.fromarray(image).save(root / f"images/{number}.webp", quality=90)
         Image.fromarray(labels).save(root / f"images/{number}.png")
         group = ("open", "research")[number % 2]
-        rows.append(("image", f"images/{number}.webp", f"images/{number}.png", "train", group, "stills"))
+        rows.append(("image", f"images/{number}.webp", f"images/{number}.png", split, group, "stills"))
     for number in range(videos):
         folder = root / f"videos/{number}"
         folder.mkdir(parents=True)
@@ -97,7 +97,7 @@ def write_shapes(root: Path, pictures: int = 8, videos: int = 2, frames: int = 5
                 film.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
                 Image.fromarray(labels).save(folder / f"{frame:05d}.png")
             film.mux(stream.encode())
-        rows.append(("video", f"videos/{number}.mp4", f"videos/{number}", "train", "research", "films"))
+        rows.append(("video", f"videos/{number}.mp4", f"videos/{number}", split, "research", "films"))
     with (root / "index.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("kind", "path", "masks", "split", "group", "source"), *rows])
     return root

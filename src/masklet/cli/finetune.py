@@ -17,6 +17,7 @@ from masklet.cli.train import (
     Set,
     TensorBoard,
     ValidateEvery,
+    ValidateOn,
     Workers,
 )
 
@@ -42,6 +43,7 @@ def finetune(
     save_every: SaveEvery = 500,
     log_every: LogEvery = 20,
     picture_every: PictureEvery = 0,
+    validate_on: ValidateOn = [],  # noqa: B006
     validate_every: ValidateEvery = 0,
     tensorboard: TensorBoard = False,
 ) -> None:
@@ -67,4 +69,4 @@ def finetune(
     recipe = recipe_of(config.name, steps=steps, image_size=image_size or config.image_size, freeze=tuple(freeze))
     recipe = override(replace(recipe, low_rank=low_rank), settings)
     run = RunOptions(out, save_every, log_every, picture_every, validate_every, workers, tensorboard)
-    run_training(Job(recipe, network, data, licence, run, device))
+    run_training(Job(recipe, network, data, licence, validate_on, run, device))

@@ -28,6 +28,10 @@ Workers = Annotated[int, typer.Option(min=1, help="Threads that make batches.")]
 SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
 LogEvery = Annotated[int, typer.Option(min=1, help="Steps between lines of the log.")]
 PictureEvery = Annotated[int, typer.Option(min=0, help="Steps between pictures of answers; 0 draws none.")]
+ValidateOn = Annotated[
+    list[str],
+    typer.Option(help="What the model is judged on, as --data; of an index its val rows. As often as needed."),
+]
 ValidateEvery = Annotated[int, typer.Option(min=0, help="Steps between validations; 0 judges at the end only.")]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")]
 
@@ -46,6 +50,7 @@ def by_recipe(
     save_every: SaveEvery = 500,
     log_every: LogEvery = 20,
     picture_every: PictureEvery = 0,
+    validate_on: ValidateOn = [],  # noqa: B006
     validate_every: ValidateEvery = 0,
     tensorboard: TensorBoard = False,
 ) -> None:
@@ -69,7 +74,7 @@ def by_recipe(
     name = str(context.info_name)
     recipe = override(RECIPES[name](name), settings)
     run = RunOptions(out, save_every, log_every, picture_every, validate_every, workers, tensorboard)
-    run_training(Job(recipe, initial_network(name, start, recipe.seed), data, licence, run, device))
+    run_training(Job(recipe, initial_network(name, start, recipe.seed), data, licence, validate_on, run, device))
 
 
 for _name in RECIPE_NAMES:

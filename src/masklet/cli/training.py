@@ -12,6 +12,7 @@ from masklet.checkpoints.placement import choose_device
 from masklet.errors import CheckpointError
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
+from masklet.training.validation import held_out
 
 if TYPE_CHECKING:
     from masklet.nn import Network
@@ -26,6 +27,7 @@ class Job:
     network: Network
     data: list[str]
     licence: str | None
+    validate_on: list[str]
     run: RunOptions
     device: str | None
 
@@ -46,5 +48,8 @@ def run_training(job: Job) -> None:
     collections = read_data([parse_wanted(text) for text in job.data], licence=job.licence)
     count = sum(len(collection.items) for collection in collections)
     typer.echo(f"{count} pictures and videos in {len(collections)} collections", err=True)
-    train(job.recipe, job.network, collections, job.run, device=choose_device(job.device))
+    validate = None
+    if job.validate_on:
+        validate = held_out(read_data([parse_wanted(text) for text in job.validate_on], split="val"))
+    train(job.recipe, job.network, collections, job.run, device=choose_device(job.device), validate=validate)
     typer.echo(f"wrote {job.run.folder / 'model.safetensors'}")
