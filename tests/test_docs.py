@@ -27,11 +27,6 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
 
 def test_every_command_and_option_is_in_the_reference() -> None:
     for name, command in commands_of(get_command(app)):
-    commands = dict(get_command(app).commands)  # type: ignore[attr-defined]
-    groups = [name for name, command in commands.items() if hasattr(command, "commands")]
-    for name in groups:
-        commands |= {f"{name} {part}": command for part, command in commands.pop(name).commands.items()}
-    for name, command in commands.items():
         assert f"masklet {name}" in REFERENCE
         for parameter in command.params:
             for option in parameter.opts:
