@@ -68,9 +68,12 @@ class Log:
 
 
 @contextmanager
-def open_log(folder: Path, *, tensorboard: bool) -> Iterator[Log]:
-    """A log in the folder of a run. Raises TrainingError if TensorBoard is wanted and not installed."""
-    board = _open_board(folder) if tensorboard else None
+def open_log(folder: Path, *, tensorboard: bool, leads: bool) -> Iterator[Log]:
+    """A log in the folder of a run. Raises TrainingError if TensorBoard is wanted and not installed.
+
+    Of many processes only the one that leads shows a bar and writes.
+    """
+    board = _open_board(folder) if tensorboard and leads else None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -78,7 +81,7 @@ def open_log(folder: Path, *, tensorboard: bool) -> Iterator[Log]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not leads) as progress:
         log = Log(folder, progress, board)
         try:
             yield log

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +95,17 @@ def train(
     """
     make_folder(run.folder)
     checkpoint = load_checkpoint(run.folder, recipe_text(recipe))
-    with joined(device or torch.device("cpu")) as processes, open_log(run.folder, tensorboard=run.tensorboard) as log:
+    best = float("-inf")
+    with ExitStack() as stack:
+        processes = stack.enter_context(joined(device or torch.device("cpu")))
+        log = stack.enter_context(open_log(run.folder, tensorboard=run.tensorboard, leads=processes.leads))
         for number in range(checkpoint.stage if checkpoint else 0, len(recipe.stages)):
             stage = StageRun(recipe, number, network, data, run, processes, log, validate)
             if checkpoint is not None:
                 stage.go_on(checkpoint)
                 checkpoint = None
-            network = stage.work()
+            stage.best = max(stage.best, best)
+            network, best = stage.work(), stage.best
     return network
 
 
@@ -120,12 +125,13 @@ class StageRun:
     ) -> None:
         self.recipe, self.number, self.stage = recipe, number, recipe.stages[number]
         self.run, self.processes, self.log, self.validate = run, processes, log, validate
+        self.seed = recipe.seed + 1_000_003 * number
+        torch.manual_seed(self.seed)
         self.network = learning_network(recipe, self.stage, network).to(processes.device)
         step = Step(self.network, StepOptions(self.stage.losses, recipe.recompute, self.stage.still_clips))
         self.parallel = PARALLEL[recipe.parallel](step, processes)
         self.optimizer = build_optimizer(self.network, self.stage.optimizer)
         self.average = Average(self.parallel.weights(), self.stage.optimizer.average)
-        self.seed = recipe.seed + 1_000_003 * number
         mixture = Mixture(data, self.stage.feed.balance)
         self.feed = Feed(mixture, self.stage.feed, self.stage.image_size, self.seed, processes.share)
         self.step, self.best = 0, float("-inf")
@@ -147,11 +153,10 @@ class StageRun:
             tallies.append(figures)
             self.step += 1
             done = self.step == stage.steps
-            if self.processes.leads:
-                self.log.advance(len(batch.seeds) * self.processes.world)
-                if self.step % run.log_every == 0 or done:
-                    self.write(tallies)
-                    tallies = []
+            self.log.advance(len(batch.seeds) * self.processes.world)
+            if self.step % run.log_every == 0 or done:
+                self.write(tallies)
+                tallies = []
             if run.validate_every and self.step % run.validate_every == 0 and not done:
                 self.judge()
             if self.step % run.save_every == 0 or done:
@@ -161,7 +166,7 @@ class StageRun:
         return finished
 
     def learn(self, batch: Batch) -> Tensor:
-        """One step; returns (7,) the loss, its four parts, the mean IoU and the gradient's norm."""
+        """One step; returns (8,): the loss, its four parts, the mean IoU, the gradient's norm and the rate."""
         stage = self.stage
         batch = batch.to(self.processes.device)
         clips = batch.frames > 1
@@ -194,6 +199,9 @@ class StageRun:
             return Judged(*self.parallel.module(batch, plan, count))
 
     def write(self, tallies: list[Tensor]) -> None:
+        """Tell the means over the last steps."""
+        if not self.processes.leads:
+            return
         names = ("loss", "iou", "mask", "dice", "iou_error", "presence", "gradient", "rate")
         loss, mask, dice, iou_error, presence, iou, gradient, rate = torch.stack(tallies).mean(dim=0).tolist()
         values = (loss, iou, mask, dice, iou_error, presence, gradient, rate)
