@@ -42,10 +42,12 @@ class PackOptions:
         longest: Longest side of pictures and videos in pixels.
         quality: Of WebP, 0 to 100.
         factor: Of H.264, its constant rate factor: more is smaller.
+        split: The rows that are packed.
     """
 
     longest: int = 384
-    quality: int = 50
+    quality: int = 40
+    split: str = "train"
     factor: int = 27
 
 
@@ -77,7 +79,7 @@ def write_pack(
     if path.suffix != SUFFIX:
         raise FormatError(f"{path} does not end in {SUFFIX}; give a name that does")
     with (root / "index.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if row["split"] == options.split]
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
         packed = []
         for number, row in enumerate(rows, start=1):

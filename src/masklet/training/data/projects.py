@@ -9,7 +9,7 @@ from masklet.errors import FormatError
 from masklet.formats.project import ProjectFrame
 from masklet.formats.project_reader import read_project
 from masklet.training.data.items import Collection, FilmFrames, Item, Masks, RunLengths
-from masklet.video.saving import video_of
+from masklet.video.session_file import video_of
 
 
 def find_projects(root: Path) -> list[Path]:
