@@ -160,6 +160,15 @@ def test_an_unknown_format_is_told_before_anything_is_followed(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_unknown_policy_is_told_with_the_nearest(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
+    assert run(*command, "--policy", "qualty") == 1
+    assert "unknown policy 'qualty'; nearest: quality" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_box_outside_the_picture_leaves_nothing_behind(
     run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

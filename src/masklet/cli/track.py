@@ -58,6 +58,10 @@ def track(
     ] = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
+    policy: Annotated[
+        str,
+        typer.Option(help="What is remembered: published, quality, distractor, motion, long (docs/policies.md)."),
+    ] = "published",
     overlay: Annotated[
         Path | None, typer.Option(help="Where to write the overlay video; OUT/overlay.mp4 if not given.")
     ] = None,
@@ -113,6 +117,7 @@ def track(
         tuple(format),
         model,
         device,
+        policy,
     )
     if videos:
         do_folder(job, videos, said, overwrite)

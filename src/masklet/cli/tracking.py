@@ -23,7 +23,7 @@ from masklet.formats.davis import read_index_png
 from masklet.formats.overlay import OverlayWriter
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
-from masklet.video import FrameResult, VideoTracker
+from masklet.video import FrameResult, TrackingOptions, VideoTracker
 from masklet.video.events import Prompted
 
 DEFAULT_RATE = 24.0
@@ -52,6 +52,7 @@ class Job:
         formats: Further formats, by name.
         model: Name or file of the model.
         device: Where to run.
+        policy: Name of the memory policy.
     """
 
     video: Path
@@ -62,6 +63,7 @@ class Job:
     formats: tuple[str, ...]
     model: str
     device: str | None
+    policy: str = "published"
 
     @property
     def sound(self) -> Path | None:
@@ -99,7 +101,8 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
     check_film(job.overlay)
     for target in (job.overlay, *(path for _, path in job.targets())):
         keep_inputs(target, job.video)
-    fresh = VideoTracker(job.video, engine or job.model, device=None if engine else job.device)
+    options = TrackingOptions(policy=job.policy)
+    fresh = VideoTracker(job.video, engine or job.model, device=None if engine else job.device, options=options)
     try:
         prompt_all(fresh, job.prompts)
         for folder in (job.out, job.overlay.parent):
@@ -113,7 +116,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
             stale.unlink()
     if overwrite or not job.session.exists():
         return fresh
-    kept = VideoTracker.open(job.session, job.video, fresh.engine)
+    kept = VideoTracker.open(job.session, job.video, fresh.engine, options=options)
     if prompts_in(kept) == prompts_in(fresh) and kept.engine.config == fresh.engine.config:
         fresh.close()
         return kept

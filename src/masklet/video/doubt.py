@@ -28,6 +28,8 @@ class Reason(str, Enum):
 
     PRESENCE_LOST = "presence lost"
     """It was there in the frame before and is absent now."""
+    SCENE_CUT = "scene cut"
+    """The scene was cut just before the frame: what is found there is a guess."""
     LOW_IOU = "low IoU"
     """The model itself doubts the mask."""
     JUMP = "jump"
@@ -61,6 +63,8 @@ def against_before(entry: MemoryEntry, before: MemoryEntry | None) -> Reason | N
     """What an entry tells beside that of the frame before, in the direction in which it was followed."""
     if entry.presence <= 0:
         return Reason.PRESENCE_LOST if before is not None and before.presence > 0 else None
+    if entry.cut:
+        return Reason.SCENE_CUT
     if entry.iou < DOUBTFUL_IOU:
         return Reason.LOW_IOU
     if before is None or before.presence <= 0:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from masklet.video.result import probability
 from masklet.video.session import Tracks, tracked
-from masklet.video.state import Entries, MemoryEntry, ObjectId, ObjectTrack
+from masklet.video.state import Entries, MemoryEntry, ObjectId, ObjectTrack, Sighting
 
 
 def one_way(track: ObjectTrack, *, backward: bool) -> ObjectTrack:
@@ -58,10 +58,16 @@ class OneWay(Entries):
         self._backward = backward
 
     def __getitem__(self, frame: int) -> MemoryEntry:
-        entry = self._entries[frame]
-        if entry.backward != self._backward:
+        self.sighting(frame)
+        return self._entries[frame]
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._entries and self._entries.sighting(frame).backward == self._backward  # type: ignore[arg-type]
+
+    def sighting(self, frame: int) -> Sighting:
+        if frame not in self:
             raise KeyError(frame)
-        return entry
+        return self._entries.sighting(frame)
 
     def __iter__(self) -> Iterator[int]:
         return (frame for frame in self._entries if frame in self)

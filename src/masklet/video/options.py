@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from masklet.nn import ModelConfig
 from masklet.video import reference, session
-from masklet.video.policies import MemoryPolicy, PublishedPolicy
-from masklet.video.recall import RecallOptions
+from masklet.video.cuts import signature
+from masklet.video.policies import MemoryPolicy, PublishedPolicy, make_policy
 from masklet.video.rules import Rules
 from masklet.video.step import Moment
 
@@ -23,7 +26,7 @@ class TrackingOptions:
     """How a video is tracked. The defaults are the published settings.
 
     Attributes:
-        policy: Decides which masks count, what is kept and what is recalled; None for the published rule.
+        policy: Decides which masks count, what is kept and what is recalled: a name, see docs/policies.md, or a policy.
         fill_holes: Holes of at most this many cells of the low-resolution mask are filled; None for the published share
             of the mask. 0 fills none.
         non_overlapping: Whether each pixel is given to the surest object alone.
@@ -35,15 +38,18 @@ class TrackingOptions:
             not recalled.
         reference_behaviour: Whether the reference is followed to the letter, with what people would call its accidents,
             for tests of parity; docs/tracking.md lists them.
+        pause_after_cut: Whether nothing is remembered after a scene cut until the object is seen again with its usual
+            score, for 16 frames at most.
     """
 
-    policy: MemoryPolicy | None = None
+    policy: str | MemoryPolicy = "published"
     fill_holes: int | None = None
     non_overlapping: bool = False
     binarise_prompted: bool = True
     soft_pointers: bool = False
     disk_budget: int | None = None
     reference_behaviour: bool = False
+    pause_after_cut: bool = False
 
     @property
     def rules(self) -> Rules:
@@ -51,18 +57,26 @@ class TrackingOptions:
         return reference if self.reference_behaviour else session
 
     def policy_for(self, config: ModelConfig, frame_count: int | None = None) -> MemoryPolicy:
-        """The policy, the published one with as many slots as the model has if none was given.
+        """The policy; a named one gets as many slots as the model has. Raises `ConfigError` for an unknown name.
 
         Following the reference, its pointers are bounded by the number of frames, by which their ages are told.
         """
-        policy = self.policy or PublishedPolicy(RecallOptions(slots=config.memory_frames))
+        policy = make_policy(self.policy, config.memory_frames) if isinstance(self.policy, str) else self.policy
         if self.reference_behaviour and frame_count is not None and isinstance(policy, PublishedPolicy):
             pointers = min(policy.options.pointers, frame_count)
             return replace(policy, options=replace(policy.options, pointers=pointers))
         return policy
 
-    def moment(self, frame: int, size: tuple[int, int], config: ModelConfig, *, backward: bool = False) -> Moment:
-        """How a frame is to be taken."""
+    def moment(
+        self,
+        frame: int,
+        size: tuple[int, int],
+        config: ModelConfig,
+        *,
+        backward: bool = False,
+        image: NDArray[np.uint8] | None = None,
+    ) -> Moment:
+        """How a frame is to be taken. By its image a scene cut is noticed."""
         return Moment(
             frame,
             size,
@@ -71,6 +85,8 @@ class TrackingOptions:
             binarise_prompted=self.binarise_prompted,
             soft_pointers=self.soft_pointers,
             literal=self.reference_behaviour,
+            colours=b"" if image is None else signature(image),
+            pause_after_cut=self.pause_after_cut,
         )
 
     def _largest_hole(self, config: ModelConfig) -> int:

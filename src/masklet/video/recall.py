@@ -105,3 +105,51 @@ def recent_frames(frame: int, options: RecallOptions, backward: bool) -> list[tu
     start = -(-(frame + 2) // r) * r if backward else (frame - 2) // r * r
     step = r if backward else -r
     return [(start + (k - 2) * step, k - 1) for k in range(options.slots - 1, 1, -1)] + [(near, 0)]
+
+
+def picked_recall(
+    frame: int,
+    prompted: Sequence[int],
+    recent: Sequence[int],
+    pointed: Sequence[int],
+    options: RecallOptions,
+    *,
+    backward: bool = False,
+) -> Recall:
+    """Prompted frames by the published rule, and recent ones that a policy picked.
+
+    Args:
+        frame: The frame that looks.
+        prompted: Prompted frames in the order in which they were prompted.
+        recent: Frames whose memories are attended, the newest last; it gets slot 0, whatever its distance.
+        pointed: Frames whose pointers are attended.
+        options: The rule's numbers.
+        backward: Whether the video is followed towards its beginning.
+    """
+    base = published_recall(frame, prompted, (), options, backward=backward)
+    nearest = {*base.memories}
+    recent = [f for f in recent if f not in nearest]
+    pointed = [f for f in pointed if f not in nearest]
+    return Recall(
+        memories=(*base.memories, *recent),
+        slots=(*base.slots, *range(len(recent) - 1, -1, -1)),
+        pointers=(*base.pointers, *pointed),
+        ages=(*base.ages, *(abs(frame - f) for f in pointed)),
+        longest=base.longest,
+    )
+
+
+def with_anchors(
+    recall: Recall, frame: int, anchors: Sequence[int], options: RecallOptions, *, backward: bool = False
+) -> Recall:
+    """A recall with further frames in the slot of prompted ones, that is without a time code, and with their pointers.
+    Those that are recalled anyway stay as they are."""
+    memories = [f for f in anchors if f not in recall.memories]
+    pointers = [f for f in anchors if f not in recall.pointers]
+    return Recall(
+        memories=(*memories, *recall.memories),
+        slots=(*(options.slots - 1 for _ in memories), *recall.slots),
+        pointers=(*pointers, *recall.pointers),
+        ages=(*(abs(frame - f) for f in pointers), *recall.ages),
+        longest=recall.longest,
+    )

@@ -96,6 +96,7 @@ class FrameResult:
         image: uint8 (H, W, 3) RGB, the frame itself.
         objects: Results by the user's names, in the order in which the objects were added.
         indices: The number of each object in index maps and overlays, from 1.
+        scene_cut: Whether a scene cut lies between this frame and the one from which its objects were followed.
     """
 
     frame: int
@@ -103,6 +104,7 @@ class FrameResult:
     image: NDArray[np.uint8]
     objects: Mapping[ObjectId, ObjectResult]
     indices: Mapping[ObjectId, int]
+    scene_cut: bool = False
 
     @property
     def needs_prompt(self) -> dict[ObjectId, Reason]:
@@ -144,7 +146,14 @@ def frame_result(
     low-resolution logits."""
     height, width = picture.image.shape[:2]
     objects = object_results(tracks, picture.index, (height, width), side, non_overlapping)
-    return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(tracks)))
+    cut = scene_cut(tracks, picture.index)
+    return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(tracks)), cut)
+
+
+def scene_cut(tracks: Mapping[ObjectId, ObjectTrack], frame: int) -> bool:
+    """Whether a scene cut was noticed when an object was followed into the frame."""
+    seen = (track.sighting(frame) for track in tracks.values())
+    return any(sighting.cut for sighting in seen if sighting is not None)
 
 
 def object_results(

@@ -17,7 +17,7 @@ from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
 from masklet.video.session import Tracks
-from masklet.video.state import MemoryEntry, ObjectId
+from masklet.video.state import MemoryEntry, ObjectId, facts_of
 
 ENTRIES = "entries.safetensors"
 """The attachment of a project file that holds what a tracker recalls."""
@@ -73,12 +73,14 @@ Recalled = tuple[ObjectId, Literal["prompted", "tracked"], MemoryEntry]
 
 
 def entries_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> Iterator[Recalled]:
-    """All that a person answers for, with what was tracked beneath it, and a window around the places where passes
-    ended, from which they go on."""
+    """All that a person answers for, with what was tracked beneath it, a window around the places where passes ended,
+    from which they go on, and what is held there."""
     ends = {event.last for event in events if isinstance(event, Followed)}
     for name, track in tracks.items():
         yield from ((name, "prompted", entry) for entry in track.prompted.values())
-        near = [f for f in track.tracked if f in track.prompted or any(abs(f - end) <= window for end in ends)]
+        at_ends = {f for f in track.tracked if any(abs(f - end) <= window for end in ends)}
+        wanted = {*track.prompted, *at_ends, *(f for end in at_ends for f in track.tracked.sighting(end).held)}
+        near = [f for f in track.tracked if f in wanted]
         yield from ((name, "tracked", track.tracked[f]) for f in near)
 
 
@@ -89,8 +91,8 @@ def pack_entries(entries: Iterable[Recalled]) -> bytes:
     for number, (name, kind, entry) in enumerate(entries):
         for part in PARTS:
             tensors[f"{number}.{part}"] = getattr(entry, part).cpu().contiguous().clone()
-        facts.append([name, kind, entry.frame, entry.iou, entry.presence, entry.attended, entry.backward])
-    return save(tensors, metadata={"entries": json.dumps(facts)}) if tensors else b""
+        facts.append([name, kind, facts_of(entry)])
+    return save(tensors, metadata={"entries": json.dumps(facts, default=bytes.hex)}) if tensors else b""
 
 
 def unpack_entries(data: bytes, device: torch.device) -> Iterator[Recalled]:
@@ -101,10 +103,12 @@ def unpack_entries(data: bytes, device: torch.device) -> Iterator[Recalled]:
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")
         facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["entries"])
-        for number, (name, kind, frame, iou, presence, attended, backward) in enumerate(facts):
+        for number, (name, kind, known) in enumerate(facts):
             memory, pointer, logits = (
                 tensors[f"{number}.{part}"].to(device) for part in ("memory", "pointer", "logits")
             )
-            yield name, kind, MemoryEntry(frame, memory, pointer, logits, iou, presence, attended, backward)
+            known["box"], known["held"] = tuple(known["box"]), tuple(known["held"])
+            known["colours"] = bytes.fromhex(known["colours"])
+            yield name, kind, MemoryEntry(**known, memory=memory, pointer=pointer, logits=logits)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FormatError(f"what the project remembers is damaged: {error}; give another copy of the file") from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from torch import Tensor
 
@@ -16,29 +17,61 @@ ObjectId = int | str
 """The user's name for an object."""
 
 
-@dataclass(frozen=True, eq=False)
-class MemoryEntry:
-    """What is known of one object in one frame.
+Box = tuple[int, int, int, int]
+"""(x0, y0, x1, y1); x1 and y1 one past the last; all 0 around nothing."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sighting:
+    """What is small of an entry: all but its tensors. It is at hand for every frame without reading a file.
 
     Attributes:
         frame: Number of the frame.
-        memory: (M, h, w) bfloat16, the encoded memory.
-        pointer: (C,) float32, the object pointer.
-        logits: (S/4, S/4) float32, the mask before thresholding; -1024 everywhere if the object is absent.
         iou: Predicted intersection over union of the mask, 0..1.
         presence: Logit; positive if the object is in the frame.
         attended: Whether the frame looked at memories; a first prompt does not.
         backward: Whether it was followed towards the video's beginning.
+        area: Cells of the low-resolution mask that are inside.
+        box: Around these cells.
+        remembered: Whether later frames may recall it as one of the recent ones; a policy decides.
+        held: Frames that stay known from here on, however far they fall behind; a policy decides.
+        colours: Signature of the frame's colours, see `masklet.video.cuts`.
+        cut: Whether a scene cut lies between the frame before and this one.
+        paused: Whether nothing is remembered since a scene cut, because the object was not surely seen again.
     """
 
     frame: int
+    iou: float = field(kw_only=True)
+    presence: float = field(kw_only=True)
+    attended: bool = field(kw_only=True)
+    backward: bool = field(default=False, kw_only=True)
+    area: int = field(default=0, kw_only=True)
+    box: Box = field(default=(0, 0, 0, 0), kw_only=True)
+    remembered: bool = field(default=True, kw_only=True)
+    held: tuple[int, ...] = field(default=(), kw_only=True)
+    colours: bytes = field(default=b"", kw_only=True)
+    cut: bool = field(default=False, kw_only=True)
+    paused: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MemoryEntry(Sighting):
+    """What is known of one object in one frame.
+
+    Attributes:
+        memory: (M, h, w) bfloat16, the encoded memory.
+        pointer: (C,) float32, the object pointer.
+        logits: (S/4, S/4) float32, the mask before thresholding; -1024 everywhere if the object is absent.
+    """
+
     memory: Tensor
     pointer: Tensor
     logits: Tensor
-    iou: float
-    presence: float
-    attended: bool
-    backward: bool = False
+
+
+def facts_of(seen: Sighting) -> dict[str, Any]:
+    """All but the tensors, by name; numbers, truths, whole numbers in tuples, and bytes."""
+    return {fact.name: getattr(seen, fact.name) for fact in fields(Sighting)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +98,10 @@ class Entries(Mapping[int, MemoryEntry]):
     def faint(self) -> Mapping[int, Faint]:
         """Frames whose entries gave up their memory; they are not among the entries any more."""
         return {}
+
+    def sighting(self, frame: int) -> Sighting:
+        """What is small of an entry. Raises `KeyError` if the frame is not known."""
+        return self[frame]
 
     @abstractmethod
     def adding(self, entry: MemoryEntry) -> Entries:
@@ -99,3 +136,9 @@ class ObjectTrack:
         """What is known of the frame; a person's word goes before the tracker's."""
         entry = self.prompted.get(frame)
         return self.tracked.get(frame) if entry is None else entry
+
+    def sighting(self, frame: int) -> Sighting | None:
+        """What is small of that entry, without reading a file."""
+        if frame in self.prompted:
+            return self.prompted[frame]
+        return self.tracked.sighting(frame) if frame in self.tracked else None

@@ -18,6 +18,8 @@ from masklet.engines.base import Engine
 from masklet.masks.components import small_holes
 from masklet.nn import Levels, MemoryBank, PromptTokens
 from masklet.prompts import Prompt, pad_prompts
+from masklet.video.extent import areas_and_boxes
+from masklet.video.noting import noted
 from masklet.video.policies import MemoryPolicy
 from masklet.video.recall import Recall
 from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
@@ -30,6 +32,9 @@ FILLED_LOGIT = 0.1
 
 GIVEN_LOGIT = 10.0
 """Logits of a mask that a person gave: this inside, its negative outside, as published."""
+
+AMBIGUOUS = (1, 2, 3)
+"""The candidates for an ambiguous prompt."""
 
 MASK_SCALE, MASK_SHIFT = 20.0, -10.0
 """A mask of 0..1 is scaled so before it is remembered, as published."""
@@ -48,6 +53,8 @@ class Moment:
         soft_pointers: Whether a pointer is that of an absent object by the share in which the object is absent.
         literal: Whether accidents of the reference happen too: a corrected frame attends its own memory, and a given
             mask has the pointer of an absent object where the network doubts it.
+        colours: Signature of the frame's colours, by which a scene cut is noticed; empty if that is not wanted.
+        pause_after_cut: Whether nothing is remembered after a scene cut until the object is surely seen again.
     """
 
     frame: int
@@ -57,6 +64,8 @@ class Moment:
     binarise_prompted: bool = True
     soft_pointers: bool = False
     literal: bool = False
+    colours: bytes = b""
+    pause_after_cut: bool = False
 
 
 def step(
@@ -88,7 +97,7 @@ def step(
     for (given, _, _), names in groups.items():
         members = [tracks[name] for name in names]
         if given:
-            made = take_masks(engine, levels, [track.prompts[at.frame] for track in members], at)
+            made = take_masks(engine, levels, members, at, policy)
         else:
             made = decode(engine, levels, members, [recalls[name] for name in names], at, policy)
         entries.update(zip(names, made, strict=True))
@@ -120,7 +129,8 @@ def decode(
     tokens = as_tokens(engine, prompts, [track.entry(at.frame) for track in tracks], at.size)
     features = engine.attend_memory(levels.stride16, bank(engine, tracks, recalls))
     decoded = engine.decode_masks(features, levels, tokens)
-    choice = policy.choose(decoded, (tokens.labels >= 0).sum(dim=1))
+    points = (tokens.labels >= 0).sum(dim=1)
+    choice = policy.choose(decoded, points, tracks, at.frame, backward=at.backward)
     each = torch.arange(len(tracks), device=engine.device)
     present = decoded.presence > 0
     logits = torch.where(present[:, None, None], decoded.logits[each, choice.masks].float(), ABSENT_LOGIT)
@@ -130,25 +140,33 @@ def decode(
     # Filled masks are remembered on prompted frames only, as published.
     shown = torch.where(prompted[:, None, None], filled, logits)
     memories = remember(engine, levels, shown, prompted & at.binarise_prompted, decoded.presence)
-    iou, presence = decoded.iou[each, choice.masks].tolist(), decoded.presence.tolist()
-    return [
+    iou, presence, chosen = decoded.iou[each, choice.masks].tolist(), decoded.presence.tolist(), choice.masks.tolist()
+    entries = [
         MemoryEntry(
-            frame=at.frame,
-            memory=memories[n],
-            pointer=pointers[n],
-            logits=filled[n],
+            at.frame,
+            memories[n],
+            pointers[n],
+            filled[n],
             iou=iou[n],
             presence=presence[n],
             attended=bool(recalls[n].memories),
             backward=at.backward,
+            area=area,
+            box=box,
+            colours=at.colours,
         )
-        for n in range(len(tracks))
+        for n, (area, box) in enumerate(areas_and_boxes(filled))
     ]
+    others = [decoded.logits[n, [m for m in AMBIGUOUS if m != chosen[n]]] for n in range(len(tracks))]
+    return note_all(entries, tracks, others, at, policy)
 
 
-def take_masks(engine: Engine, levels: Levels, prompts: Sequence[Prompt], at: Moment) -> list[MemoryEntry]:
+def take_masks(
+    engine: Engine, levels: Levels, tracks: Sequence[ObjectTrack], at: Moment, policy: MemoryPolicy
+) -> list[MemoryEntry]:
     """Objects whose mask a person gave: it is the answer; the network only makes its pointer and memory."""
     side = engine.config.image_size
+    prompts = [track.prompts[at.frame] for track in tracks]
     masks = torch.stack([torch.from_numpy(prompt.mask.copy()) for prompt in prompts if prompt.mask is not None])
     masks = masks[:, None].to(engine.device, torch.float32)
     masks = F.interpolate(masks, size=(side, side), mode="bilinear", antialias=True) >= 0.5
@@ -170,9 +188,35 @@ def take_masks(engine: Engine, levels: Levels, prompts: Sequence[Prompt], at: Mo
     logits = F.interpolate(full, size=(mask_size, mask_size), mode="bilinear", antialias=True)[:, 0]
     logits = fill_holes(logits, at.fill_holes)
     memories = remember(engine, levels, logits, torch.full_like(given, at.binarise_prompted), presence)
+    entries = [
+        MemoryEntry(
+            at.frame,
+            memories[n],
+            pointers[n],
+            logits[n],
+            iou=1.0,
+            presence=presence[n].item(),
+            attended=False,
+            area=area,
+            box=box,
+            colours=at.colours,
+        )
+        for n, (area, box) in enumerate(areas_and_boxes(logits))
+    ]
+    return note_all(entries, tracks, [logits[:0]] * len(tracks), at, policy)
+
+
+def note_all(
+    entries: Sequence[MemoryEntry],
+    tracks: Sequence[ObjectTrack],
+    rivals: Sequence[Tensor],
+    at: Moment,
+    policy: MemoryPolicy,
+) -> list[MemoryEntry]:
+    """New entries of one group, with what is noted of each."""
     return [
-        MemoryEntry(at.frame, memories[n], pointers[n], logits[n], 1.0, presence[n].item(), attended=False)
-        for n in range(len(prompts))
+        noted(entry, track, others, policy, pause_after_cut=at.pause_after_cut)
+        for entry, track, others in zip(entries, tracks, rivals, strict=True)
     ]
 
 

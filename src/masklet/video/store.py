@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from masklet.video.disk import Slots, Tail
-from masklet.video.state import Entries, Faint, MemoryEntry
+from masklet.video.state import Entries, Faint, MemoryEntry, Sighting, facts_of
 
 LIMIT = 32.0
 """The small form of a mask has logits up to this one, inside and outside."""
@@ -41,11 +41,7 @@ class Place:
 
     number: int
     slot: int
-    frame: int
-    iou: float
-    presence: float
-    attended: bool
-    backward: bool
+    sighting: Sighting
 
 
 class EntryStore:
@@ -85,7 +81,7 @@ class EntryStore:
         if self._budget is not None:
             self._order.append(slot)
         self._remember(number, entry)
-        return Place(number, slot, entry.frame, entry.iou, entry.presence, entry.attended, entry.backward)
+        return Place(number, slot, Sighting(**facts_of(entry)))
 
     def has(self, place: Place) -> bool:
         """Whether the whole entry is there."""
@@ -98,14 +94,10 @@ class EntryStore:
             return self._cache[place.number]
         memory, pointer, logits = self._read(place.slot)
         entry = MemoryEntry(
-            frame=place.frame,
             memory=torch.from_numpy(memory.copy()).view(torch.bfloat16).to(self.device),
             pointer=torch.from_numpy(pointer.copy()).to(self.device),
             logits=torch.from_numpy(logits.copy()).to(self.device),
-            iou=place.iou,
-            presence=place.presence,
-            attended=place.attended,
-            backward=place.backward,
+            **facts_of(place.sighting),
         )
         self._remember(place.number, entry)
         return entry
@@ -114,7 +106,8 @@ class EntryStore:
         """What is left of an entry that is not whole any more."""
         assert self._shapes is not None, "nothing was put into this store"
         logits = enlarged(self._faint.get(place.number)).reshape(self._shapes[2])
-        return Faint(place.frame, torch.from_numpy(logits), place.iou, place.presence)
+        seen = place.sighting
+        return Faint(seen.frame, torch.from_numpy(logits), seen.iou, seen.presence)
 
     def close(self) -> None:
         """Give back the files and the memory."""
@@ -163,7 +156,7 @@ def enlarged(data: bytes) -> NDArray[np.float32]:
 
 
 class RecentEntries(Entries):
-    """The entries of the last frames, in memory; older ones are forgotten."""
+    """The entries of the last frames, and those that the newest holds, in memory; others are forgotten."""
 
     def __init__(self, window: int, entries: Mapping[int, MemoryEntry] | None = None) -> None:
         self._window = window
@@ -179,8 +172,9 @@ class RecentEntries(Entries):
         return len(self._entries)
 
     def adding(self, entry: MemoryEntry) -> RecentEntries:
-        recent = {f: known for f, known in self._entries.items() if f > entry.frame - self._window}
-        return RecentEntries(self._window, {**recent, entry.frame: entry})
+        oldest, held = entry.frame - self._window, {*entry.held}
+        kept = {f: known for f, known in self._entries.items() if f > oldest or f in held}
+        return RecentEntries(self._window, {**kept, entry.frame: entry})
 
     def without(self, frame: int) -> RecentEntries:
         return RecentEntries(self._window, {f: entry for f, entry in self._entries.items() if f != frame})
@@ -213,6 +207,11 @@ class StoredEntries(Entries):
     @property
     def faint(self) -> Mapping[int, Faint]:
         return FaintEntries(self._store, self._places)
+
+    def sighting(self, frame: int) -> Sighting:
+        if frame not in self:
+            raise KeyError(frame)
+        return self._places[frame].sighting
 
     def adding(self, entry: MemoryEntry) -> StoredEntries:
         return StoredEntries(self._store, {**self._places, entry.frame: self._store.put(entry)})

@@ -47,6 +47,7 @@ class StreamTracker:
     Raises:
         CheckpointError: The model cannot be loaded.
         SessionError: The options ask for `reference_behaviour`, which depends on a video's length.
+        ConfigError: There is no policy of the name that the options give.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class StreamTracker:
         picture = self._newest()
         if self._levels is None:
             self._levels = self.engine.encode_image(frame_tensor(picture.image, self.engine))
-        moment = self.options.moment(picture.index, self._size(), self.engine.config)
+        moment = self.options.moment(picture.index, self._size(), self.engine.config, image=picture.image)
         return step(self.engine, self._levels, tracks, moment, self.policy)
 
     def _newest(self) -> Frame:

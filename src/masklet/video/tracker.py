@@ -59,6 +59,7 @@ class VideoTracker:
     Raises:
         MediaError: The video cannot be read.
         CheckpointError: The model cannot be loaded.
+        ConfigError: There is no policy of the name that the options give.
     """
 
     def __init__(
@@ -351,7 +352,7 @@ class VideoTracker:
             self.replay(reopened.events)  # the file does not tell what the reference's rules need
             return
         self.tracks = reopened.tracks
-        self._store.recent = 2 * self.policy.window * max(len(self.tracks), 1)
+        self._store.recent = self._to_hold(len(self.tracks))
         self._history = History(done=[(event, None) for event in reopened.events])
 
     def _record(self, event: Event, after: session.Tracks) -> None:
@@ -365,6 +366,10 @@ class VideoTracker:
         track = None if replace else self.tracks.get(name)
         return self._answer(frame, name, merge_prompts(track.prompts.get(frame) if track else None, new))
 
+    def _to_hold(self, objects: int) -> int:
+        """How many entries stay in memory: what is recalled in both directions, of so many objects."""
+        return (2 * self.policy.window + self.policy.most_held) * max(objects, 1)
+
     def _check_open(self) -> None:
         if self._closed:
             raise SessionError("this tracker is closed; open a new one, or the session that was saved")
@@ -374,9 +379,9 @@ class VideoTracker:
         picture = self._playhead.seek(frame)
         track = self.tracks.get(name) or self._rules.begun(StoredEntries(self._store))
         asked = {name: self._rules.asking(track, frame, prompt)}
-        entry = step(self.engine, self._playhead.levels(), asked, self._moment(frame), self.policy)[name]
+        entry = step(self.engine, self._playhead.levels(), asked, self._moment(picture), self.policy)[name]
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: self._rules.answered(track, prompt, entry)})
-        self._store.recent = 2 * self.policy.window * len(self.tracks)
+        self._store.recent = self._to_hold(len(self.tracks))
         return self._result(picture)
 
     def _follow_all(
@@ -398,7 +403,7 @@ class VideoTracker:
                 if mine is None or self._history.under_way is not mine:
                     mine = self._history.begin(Pass(self.tracks, frame, span.backward, span.apart, only))
                     self.tracks = self._rules.settled(self.tracks)
-                self._follow_into(frame, span, only)
+                self._follow_into(picture, span, only)
                 mine.last = frame
                 yield self._result(picture)
                 frame += -1 if span.backward else 1
@@ -407,19 +412,21 @@ class VideoTracker:
                 self._history.settle()
 
     @torch.inference_mode()
-    def _follow_into(self, frame: int, span: Range, only: ObjectId | None) -> None:
+    def _follow_into(self, picture: Frame, span: Range, only: ObjectId | None) -> None:
+        frame = picture.index
         moving = self._rules.to_follow(self.tracks, frame, backward=span.backward, only=only)
         if span.apart:
             moving = {name: meeting.one_way(track, backward=span.backward) for name, track in moving.items()}
-        moment = self._moment(frame, span.backward)
+        moment = self._moment(picture, span.backward)
         found = step(self.engine, self._playhead.levels(), moving, moment, self.policy) if moving else {}
         if span.apart:
             self.tracks = meeting.joined(self.tracks, found)
         else:
             self.tracks = self._rules.followed(self.tracks, found, frame, backward=span.backward, only=only)
 
-    def _moment(self, frame: int, backward: bool = False) -> Moment:
-        return self.options.moment(frame, self.size, self.engine.config, backward=backward)
+    def _moment(self, picture: Frame, backward: bool = False) -> Moment:
+        config, image = self.engine.config, picture.image
+        return self.options.moment(picture.index, self.size, config, backward=backward, image=image)
 
     def _result(self, picture: Frame) -> FrameResult:
         self.times[picture.index] = picture.time

@@ -1,9 +1,30 @@
-"""Memory policies: which candidate mask counts, what is remembered, and what is recalled."""
+"""Memory policies: which candidate mask counts, what is remembered, and what is recalled. docs/policies.md compares
+them."""
 
-from masklet.video.policies.base import Choice, MemoryPolicy
+from masklet.errors import ConfigError, nearest
+from masklet.video.policies.base import Choice, Kept, MemoryPolicy
+from masklet.video.policies.distractor import DistractorPolicy
+from masklet.video.policies.long import LongPolicy
+from masklet.video.policies.motion import MotionPolicy
 from masklet.video.policies.published import PublishedPolicy
+from masklet.video.policies.quality import QualityPolicy
+from masklet.video.recall import RecallOptions
 
-POLICIES: dict[str, type[MemoryPolicy]] = {"published": PublishedPolicy}
+POLICIES: dict[str, type[PublishedPolicy]] = {
+    "published": PublishedPolicy,
+    "quality": QualityPolicy,
+    "distractor": DistractorPolicy,
+    "motion": MotionPolicy,
+    "long": LongPolicy,
+}
 """Policies by name."""
 
-__all__ = ["POLICIES", "Choice", "MemoryPolicy", "PublishedPolicy"]
+
+def make_policy(name: str, slots: int) -> MemoryPolicy:
+    """The policy of that name, for a model with so many temporal slots. Raises `ConfigError` for an unknown name."""
+    if name not in POLICIES:
+        raise ConfigError(f"unknown policy {name!r}{nearest(name, POLICIES)}; there are {', '.join(POLICIES)}")
+    return POLICIES[name](options=RecallOptions(slots=slots))
+
+
+__all__ = ["POLICIES", "Choice", "Kept", "MemoryPolicy", "PublishedPolicy", "make_policy"]

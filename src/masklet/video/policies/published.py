@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from masklet.engines.candidates import LEAST_STABILITY, STABILITY_DELTA, best_of_three, single
 from masklet.nn import Decoded
-from masklet.video.policies.base import Choice
+from masklet.video.policies.base import Choice, Kept
+from masklet.video.policies.past import remembered
 from masklet.video.recall import Recall, RecallOptions, published_recall
 from masklet.video.state import MemoryEntry, ObjectTrack
 
@@ -38,7 +40,13 @@ class PublishedPolicy:
     def window(self) -> int:
         return max(self.options.pointers, self.options.slots * self.options.stride)
 
-    def choose(self, decoded: Decoded, points: Tensor) -> Choice:
+    @property
+    def most_held(self) -> int:
+        return 0
+
+    def choose(
+        self, decoded: Decoded, points: Tensor, tracks: Sequence[ObjectTrack], frame: int, *, backward: bool
+    ) -> Choice:
         best = best_of_three(decoded)
         least, most = self.ambiguous
         ambiguous = (points >= least) & (points <= most)
@@ -46,8 +54,9 @@ class PublishedPolicy:
         pointers = torch.where(ambiguous & self.best_pointers, best, 0)
         return Choice(masks=torch.where(ambiguous, best, clear), pointers=pointers)
 
-    def keep(self, entry: MemoryEntry) -> bool:
-        return True
+    def keep(self, track: ObjectTrack, entry: MemoryEntry, rivals: Tensor) -> Kept:
+        return Kept(remembered=True)
 
     def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
-        return published_recall(frame, list(track.prompted), track.tracked, self.options, backward=backward)
+        known = remembered(track, frame, self.window, backward=backward)
+        return published_recall(frame, list(track.prompted), known, self.options, backward=backward)

@@ -1,0 +1,45 @@
+"""An anchor is written where the object is seen well and a look-alike is being considered, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from masklet.video.policies.distractor import DistractorPolicy, lookalike
+from tests.video.policies.entries import SIDE, drawn, entry, follow
+
+ELSEWHERE = drawn(22, 22, 30, 30)[None]
+WIDER = drawn(4, 4, 13, 13)[None]
+
+
+def test_a_candidate_elsewhere_is_a_lookalike() -> None:
+    assert lookalike(entry(1), ELSEWHERE, 0.7)
+    assert lookalike(entry(1), torch.maximum(ELSEWHERE, drawn(4, 4, 12, 12)), 0.7)
+    assert not lookalike(entry(1), WIDER, 0.7)
+    assert not lookalike(entry(1), drawn(4, 4, 12, 12)[None], 0.7)
+    assert not lookalike(entry(1), torch.full((2, SIDE, SIDE), -9.0), 0.7)
+
+
+def test_anchors_are_recalled_without_a_time_code() -> None:
+    policy = DistractorPolicy()
+    track = follow(policy, [entry(f) for f in range(1, 40)], ELSEWHERE)
+    assert track.tracked[39].held == (25, 31, 37)
+    recall = policy.recall(track, 40, backward=False)
+    assert recall.memories == (25, 31, 0, 34, 35, 36, 37, 38, 39)
+    assert recall.slots == (6, 6, 6, 5, 4, 3, 2, 1, 0)
+
+
+@pytest.mark.parametrize("unsure", [{"iou": 0.6}, {"box": (4, 4, 12, 16)}, {"presence": -1.0}, {"box": (0, 0, 0, 0)}])
+def test_an_unsure_frame_is_no_anchor(unsure: dict[str, object]) -> None:
+    policy = DistractorPolicy()
+    sure = [entry(f) for f in range(1, 10)]
+    track = follow(policy, sure)
+    assert policy.keep(track, entry(10), ELSEWHERE).held == (10,)
+    kept = policy.keep(track, entry(10, **unsure), ELSEWHERE)  # type: ignore[arg-type]
+    assert kept.held == ()
+    assert kept.remembered == ("iou" in unsure or unsure.get("box") == (4, 4, 12, 16))
+
+
+def test_without_a_lookalike_nothing_is_held() -> None:
+    track = follow(DistractorPolicy(), [entry(f) for f in range(1, 30)], WIDER)
+    assert track.tracked[29].held == ()

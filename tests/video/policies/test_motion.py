@@ -1,0 +1,56 @@
+"""Where the object should be decides between candidates that score alike, and between no others."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from masklet.nn import Decoded
+from masklet.video.policies.motion import MotionPolicy
+from masklet.video.policies.published import PublishedPolicy
+from masklet.video.state import MemoryEntry, ObjectTrack
+from tests.video.policies.entries import drawn, entry, follow
+
+AHEAD, BACK = drawn(13, 4, 21, 12), drawn(1, 18, 9, 26)
+
+
+def moving() -> list[MemoryEntry]:
+    """A box that goes one cell to the right with each frame; its scores vary by some hundredths."""
+    return [entry(f, (4 + f, 4, 12 + f, 12), iou=0.85 + 0.02 * (f % 3)) for f in range(1, 9)]
+
+
+def candidates(ahead: float, back: float) -> Decoded:
+    """Four candidates: the second lies where the object should be, the third elsewhere."""
+    logits = torch.stack([drawn(0, 0, 0, 0), AHEAD, BACK, drawn(0, 0, 0, 0)])[None]
+    return Decoded(logits, torch.tensor([[0.9, ahead, back, 0.1]]), torch.zeros(1, 4, 4), torch.ones(1))
+
+
+def chosen(decoded: Decoded, track: ObjectTrack, points: int = 0) -> int:
+    choice = MotionPolicy().choose(decoded, torch.tensor([points]), [track], 9, backward=False)
+    assert int(choice.masks) == int(choice.pointers)
+    return int(choice.masks)
+
+
+@pytest.mark.parametrize(("ahead", "back", "mask"), [(0.80, 0.81, 1), (0.81, 0.80, 1), (0.6, 0.8, 2)])
+def test_motion_breaks_ties_only(ahead: float, back: float, mask: int) -> None:
+    assert chosen(candidates(ahead, back), follow(MotionPolicy(), moving())) == mask
+
+
+def test_a_person_is_not_overruled() -> None:
+    assert chosen(candidates(0.80, 0.81), follow(MotionPolicy(), moving()), points=1) == 2
+
+
+def test_with_few_sightings_it_is_the_published_choice() -> None:
+    assert chosen(candidates(0.80, 0.81), follow(MotionPolicy(), moving()[:2])) == 2
+
+
+def test_motion_that_told_wrong_counts_for_nothing() -> None:
+    jumping = [entry(f, (4, 4, 12, 12) if f % 2 else (22, 22, 30, 30), iou=0.85 + 0.02 * (f % 3)) for f in range(1, 9)]
+    assert MotionPolicy().trust(list(reversed(jumping))) < 0.1
+    assert MotionPolicy().trust(list(reversed(moving()))) > 0.9
+
+
+def test_recall_is_the_published_one() -> None:
+    track = follow(MotionPolicy(), moving())
+    ours, published = MotionPolicy(), PublishedPolicy()
+    assert ours.recall(track, 9, backward=False) == published.recall(track, 9, backward=False)
