@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from masklet.video.disk import Slots, Tail
+from masklet.video.paged import Paged
 from masklet.video.state import Entries, Faint, MemoryEntry, Sighting, facts_of
 
 LIMIT = 32.0
@@ -186,9 +187,9 @@ class RecentEntries(Entries):
 class StoredEntries(Entries):
     """Entries that lie in a store; those that are not whole any more are in `faint`."""
 
-    def __init__(self, store: EntryStore, places: Mapping[int, Place] | None = None) -> None:
+    def __init__(self, store: EntryStore, places: Paged[Place] | None = None) -> None:
         self._store = store
-        self._places = places or {}
+        self._places = Paged() if places is None else places
 
     def __getitem__(self, frame: int) -> MemoryEntry:
         if frame not in self:
@@ -214,10 +215,10 @@ class StoredEntries(Entries):
         return self._places[frame].sighting
 
     def adding(self, entry: MemoryEntry) -> StoredEntries:
-        return StoredEntries(self._store, {**self._places, entry.frame: self._store.put(entry)})
+        return StoredEntries(self._store, self._places.adding(entry.frame, self._store.put(entry)))
 
     def without(self, frame: int) -> StoredEntries:
-        return StoredEntries(self._store, {f: place for f, place in self._places.items() if f != frame})
+        return StoredEntries(self._store, self._places.without(frame))
 
     def nothing(self) -> StoredEntries:
         return StoredEntries(self._store)
