@@ -2,7 +2,10 @@
 
     python benchmarks/memory.py [--frames 1000] [--model nano] [--size 1080 1920] [--objects 2]
 
-Frames are generated as they are asked for, so that no video lies in memory. Each tracker runs in a process of its own.
+The video is generated, an MP4 with moving squares, and read from its file. Each tracker runs in a process of its own.
+Decoding alone is timed as well, beside the frames a second that each tracker reaches. `--model little` is a network of
+random weights at 64 pixels, for lengths that would take a real model hours: what is kept of a frame is of the same
+kind, only smaller, and all that depends on the number of frames or on the size of the video is the same.
 """
 
 from __future__ import annotations
@@ -11,27 +14,66 @@ import argparse
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import av
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
 import masklet
+from masklet.checkpoints import Model
+from masklet.media.source import open_video
+from masklet.nn import ConvNetConfig
 
 MARKS = (10, 100, 300, 1_000, 3_000, 10_000)
 """Frames after which memory is read."""
 
+RATE = 25
 
-def picture(frame: int, size: tuple[int, int]) -> np.ndarray:
-    """A grey picture with two bright squares that move: uint8 (H, W, 3)."""
+LITTLE = {
+    "encoder": ConvNetConfig((8, 16, 32, 64), (1, 1, 1, 1)),
+    "image_size": 64,
+    "width": 32,
+    "memory_width": 8,
+}
+"""Changes of `nano` that make a network for thousands of frames in minutes."""
+
+DECODED = 300
+"""Frames over which decoding alone is timed."""
+
+
+@dataclass
+class Run:
+    """What one tracker needed: MiB after so many frames, and frames a second."""
+
+    resident: dict[int, float] = field(default_factory=dict)
+    speed: float = 0.0
+
+
+def write_video(path: Path, frames: int, size: tuple[int, int]) -> None:
+    """A grey video with two bright squares that move."""
     height, width = size
-    image = np.full((height, width, 3), 60, np.uint8)
-    for square, speed in ((0, 7), (1, 5)):
-        y, x = (100 + square * height // 2) % (height - 200), (frame * speed + square * 300) % (width - 200)
-        image[y : y + 200, x : x + 200] = (200, 120 + 60 * square, 60)
-    return image
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "g": "50"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in range(frames):
+            planes = np.full((height * 3 // 2, width), 128, np.uint8)
+            planes[:height] = 60
+            for square, speed in ((0, 7), (1, 5)):
+                y, x = (100 + square * height // 2) % (height - 200), (frame * speed + square * 300) % (width - 200)
+                planes[y : y + 200, x : x + 200] = 200 - 60 * square
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+        container.mux(stream.encode(None))
+
+
+def model_of(name: str) -> Model:
+    return masklet.build_model("nano", seed=0, **LITTLE) if name == "little" else masklet.load_model(name)
 
 
 def resident() -> float:
@@ -47,68 +89,87 @@ def boxes(size: tuple[int, int], objects: int) -> dict[int, tuple[int, int, int,
     return {name: (x, y, x + 200, y + 200) for name, (x, y) in corners.items()}
 
 
-def video(model: str, frames: int, size: tuple[int, int], objects: int) -> Iterator[None]:
-    """A `VideoTracker` over frames that are made as they are asked for."""
-    tracker = masklet.VideoTracker((picture(frame, size) for frame in range(frames)), model)
-    with tracker:
-        for name, box in boxes(size, objects).items():
+def video(path: Path, model: str, objects: int) -> Iterator[None]:
+    """A `VideoTracker` over the file."""
+    with masklet.VideoTracker(path, model_of(model)) as tracker:
+        for name, box in boxes(tracker.size, objects).items():
             tracker.add_box(frame=0, object=name, box=box)
         for _ in tracker.propagate():
             yield
 
 
-def stream(model: str, frames: int, size: tuple[int, int], objects: int) -> Iterator[None]:
+def stream(path: Path, model: str, objects: int) -> Iterator[None]:
     """A `StreamTracker` over the same frames."""
-    tracker = masklet.StreamTracker(model)
-    for frame in range(frames):
-        tracker.step(picture(frame, size))
-        if frame == 0:
-            for name, box in boxes(size, objects).items():
-                tracker.add_box(object=name, box=box)
-        yield
+    tracker = masklet.StreamTracker(model_of(model))
+    with open_video(path) as source:
+        for frame in source:
+            tracker.step(frame.image)
+            if frame.index == 0:
+                for name, box in boxes(source.size, objects).items():
+                    tracker.add_box(object=name, box=box)
+            yield
 
 
-def watch(kind: str, arguments: argparse.Namespace, queue: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    run = {"VideoTracker": video, "StreamTracker": stream}[kind]
-    found: dict[int, float] = {}
-    for frame, _ in enumerate(
-        run(arguments.model, arguments.frames, tuple(arguments.size), arguments.objects), start=1
-    ):
+KINDS: dict[str, Callable[[Path, str, int], Iterator[None]]] = {"VideoTracker": video, "StreamTracker": stream}
+
+
+def watch(kind: str, path: Path, arguments: argparse.Namespace, queue: multiprocessing.Queue[Run]) -> None:
+    """Follow the whole video and say what it took."""
+    torch.set_num_threads(arguments.threads)
+    run, began = Run(), time.perf_counter()
+    for frame, _ in enumerate(KINDS[kind](path, arguments.model, arguments.objects), start=1):
         if frame in MARKS or frame == arguments.frames:
-            found[frame] = resident()
-    queue.put(found)
+            run.resident[frame] = resident()
+            run.speed = frame / (time.perf_counter() - began)
+            print(f"{kind}, frame {frame:,}: {run.resident[frame]:.0f} MiB, {run.speed:.1f} frames/s", flush=True)
+    queue.put(run)
+
+
+def decoding_speed(path: Path) -> float:
+    """Frames a second of reading alone."""
+    began = time.perf_counter()
+    with open_video(path) as source:
+        count = sum(1 for _ in source.frames(0, DECODED))
+    return count / (time.perf_counter() - began)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=1_000)
-    parser.add_argument("--model", default="nano")
+    parser.add_argument("--model", default="nano", help="name or file of a model, or little")
     parser.add_argument("--size", type=int, nargs=2, default=(1080, 1920))
     parser.add_argument("--objects", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/memory.json"))
     args = parser.parse_args()
-    rows: dict[str, dict[int, float]] = {}
-    for kind in ("VideoTracker", "StreamTracker"):
-        queue: multiprocessing.Queue[dict[int, float]] = multiprocessing.Queue()
-        process = multiprocessing.Process(target=watch, args=(kind, args, queue))
-        process.start()
-        rows[kind] = queue.get()
-        process.join()
+    runs: dict[str, Run] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "squares.mp4"
+        write_video(path, args.frames, tuple(args.size))
+        decoding = decoding_speed(path)
+        for kind in KINDS:
+            queue: multiprocessing.Queue[Run] = multiprocessing.Queue()
+            process = multiprocessing.Process(target=watch, args=(kind, path, args, queue))
+            process.start()
+            runs[kind] = queue.get()
+            process.join()
 
     height, width = args.size
     title = f"{args.model}, {args.objects} objects, {width} x {height}: resident memory in MiB after so many frames"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", caption=f"decoding alone: {decoding:.0f} frames/s")
     table.add_column("tracker")
-    marks = list(rows["VideoTracker"])
+    marks = list(runs["VideoTracker"].resident)
     for mark in marks:
         table.add_column(f"{mark:,}", justify="right")
-    table.add_column("growth after 100", justify="right")
-    for kind, found in rows.items():
-        growth = found[marks[-1]] - found[100] if 100 in found else float("nan")
-        table.add_row(kind, *(f"{found[mark]:.0f}" for mark in marks), f"{growth:+.0f}")
+    for name in ("growth after 100", "frames/s"):
+        table.add_column(name, justify="right")
+    for kind, run in runs.items():
+        growth = run.resident[marks[-1]] - run.resident.get(100, float("nan"))
+        table.add_row(kind, *(f"{run.resident[mark]:.0f}" for mark in marks), f"{growth:+.0f}", f"{run.speed:.1f}")
     Console(width=110).print(table)
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(rows, indent=2))
+    found = {"arguments": vars(args), "decoding": decoding, "runs": {kind: asdict(run) for kind, run in runs.items()}}
+    args.output.write_text(json.dumps(found, indent=2, default=str))
 
 
 if __name__ == "__main__":
