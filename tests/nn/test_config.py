@@ -42,6 +42,7 @@ def test_nano_has_at_most_ten_million_parameters() -> None:
     ("changes", "said"),
     [
         ({"image_size": 1000}, "image_size 1000 is no multiple of 32"),
+        ({"image_size": 1056, "memory_pool": 4}, "memory_pool 4 does not divide the 66 cells of a side"),
         ({"image_size": 0}, "image_size is 0; give a whole number of at least 1"),
         ({"image_size": 512.0}, "image_size is 512.0; give a whole number"),
         ({"memory_width": 48}, "memory_width 48 does not divide width 256"),

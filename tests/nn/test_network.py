@@ -16,7 +16,8 @@ from tests.conftest import SMALL
 
 NARROW = dataclasses.replace(SMALL, width=32, memory_width=8, decoder_mlp=64, image_size=64 * 2)
 CONVOLUTIONS = dataclasses.replace(NARROW, encoder=ConvNetConfig((8, 16, 24, 32), (1, 1, 1, 1)), prompts="drawn")
-CONFIGS = {"hiera": NARROW, "convolutions and drawn prompts": CONVOLUTIONS}
+POOLED = dataclasses.replace(CONVOLUTIONS, memory_pool=2)
+CONFIGS = {"hiera": NARROW, "convolutions and drawn prompts": CONVOLUTIONS, "pooled memories": POOLED}
 
 
 @pytest.fixture(scope="module", params=list(CONFIGS))

@@ -69,7 +69,7 @@ class HieraConfig:
             whole = math.lcm(unit, COARSEST_STRIDE)
             raise ConfigError(
                 f"image_size {image_size} is no multiple of {unit}, which windows of {self.windows[0]} cells "
-                f"at stride {FINEST_STRIDE} need; give {(image_size // whole + 1) * whole}"
+                f"at stride {FINEST_STRIDE} need; give {neighbours(image_size, whole)}"
             )
         pooling = {sum(self.depths[:stage]) for stage in (1, 2, 3)}
         if pooled := pooling.intersection(self.global_blocks):
@@ -118,6 +118,7 @@ class ModelConfig:
         width: Channels of features and tokens (d).
         memory_width: Channels of an encoded memory (d_mem). Divides `width`.
         memory_frames: Temporal slots of the memory: one for prompted frames, the others for recent ones.
+        memory_pool: Memories are averaged over squares of so many cells a side to be attended; 1 as published.
         attention_layers: Layers of memory attention.
         attention_mlp: Hidden width of the feed-forward part of memory attention.
         fusion_layers: Layers that mix features and mask in the memory encoder.
@@ -135,6 +136,7 @@ class ModelConfig:
     width: int = 256
     memory_width: int = 64
     memory_frames: int = 7
+    memory_pool: int = 1
     attention_layers: int = 4
     attention_mlp: int = 2048
     fusion_layers: int = 2
@@ -158,9 +160,14 @@ class ModelConfig:
         if self.image_size % COARSEST_STRIDE:
             raise ConfigError(
                 f"image_size {self.image_size} is no multiple of {COARSEST_STRIDE}, the coarsest stride; "
-                f"give {(self.image_size // COARSEST_STRIDE + 1) * COARSEST_STRIDE}"
+                f"give {neighbours(self.image_size, COARSEST_STRIDE)}"
             )
         self.encoder.check(self.image_size)
+        if self.memory_size % self.memory_pool:
+            raise ConfigError(
+                f"memory_pool {self.memory_pool} does not divide the {self.memory_size} cells of a side at image_size "
+                f"{self.image_size}; give a divisor"
+            )
         if self.width % self.memory_width:
             raise ConfigError(
                 f"memory_width {self.memory_width} does not divide width {self.width}; a pointer of `width` numbers "
@@ -201,6 +208,12 @@ class ModelConfig:
             return ModelConfig(**{**values, "encoder": built})
         except TypeError as error:
             raise ConfigError(f"the configuration does not fit this version of masklet: {error}") from error
+
+
+def neighbours(size: int, unit: int) -> str:
+    """The multiples of a unit below and above a size, in words."""
+    below = size // unit * unit
+    return f"{below} or {below + unit}" if below else f"{unit}"
 
 
 def _check_counts(name: str, values: Sequence[Any], least: int = 1) -> None:

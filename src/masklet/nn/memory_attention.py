@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.layers import Attention, Prepared, attend, join, to_map, to_tokens
+from masklet.nn.narrow_attention import attend_narrow
 from masklet.nn.positions import sine_map
 from masklet.nn.rotary import Rotation, rotate, rotation
 
 CODE_SCALE = 0.1
 """Share of the position code that is added to the features."""
+
+OBJECTS_AT_ONCE = {"cpu": 1}
+"""By device, how many objects go through the layers together; all of them where nothing is said. A processor gains
+nothing from more: what one object needs fills its cache already."""
+
+
+class Tokens(NamedTuple):
+    """What N objects remember, as T tokens: first the cells of all memories, then the pointers.
+
+    Attributes:
+        keys: (N, T, M) values with their place and age.
+        values: (N, T, M).
+        cells: How many tokens have a place.
+        by: How the keys of the cells of one memory are turned.
+        keep: (N, T) bool, False at padding, or None.
+    """
+
+    keys: Tensor
+    values: Tensor
+    cells: int
+    by: Rotation
+    keep: Tensor | None
 
 
 class MemoryLayer(nn.Module):
@@ -27,47 +52,46 @@ class MemoryLayer(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, cells: int, by: Rotation, keep: Tensor | None) -> Tensor:
-        """x (N or 1, h * w, C), keys and values (N, T, M), the first `cells` keys turned -> (N, h * w, C)."""
-        x = x + self.attend_self(self.norm1(x), by)
-        x = x + self.attend_memory(self.norm2(x), keys, values, cells, by, keep)
-        y: Tensor = x + self.linear2(F.relu(self.linear1(self.norm3(x))))
-        return y
-
     def attend_self(self, x: Tensor, by: Rotation) -> Tensor:
-        layer = self.self_attn
-        q, k, v = layer.split(layer.q_proj(x)), layer.split(layer.k_proj(x)), layer.split(layer.v_proj(x))
-        y: Tensor = layer.out_proj(join(attend(rotate(q, by), rotate(k, by), v)))
+        """(N or 1, h * w, C) -> the same."""
+        layer, y = self.self_attn, self.norm1(x)
+        q, k, v = layer.split(layer.q_proj(y)), layer.split(layer.k_proj(y)), layer.split(layer.v_proj(y))
+        z: Tensor = x + layer.out_proj(join(attend(rotate(q, by), rotate(k, by), v)))
+        return z
+
+    def attend_memory(self, x: Tensor, bank: Tokens, by: Rotation) -> Tensor:
+        """x (N or 1, h * w, C) -> (N, h * w, C). Pointers have no place, so their keys are not turned."""
+        layer = self.cross_attn_image
+        q, k = layer.split(layer.q_proj(self.norm2(x))), layer.split(layer.k_proj(bank.keys))
+        if bank.cells:
+            k = torch.cat((rotate(k[..., : bank.cells, :], bank.by), k[..., bank.cells :, :]), dim=-2)
+        seen = attend_narrow(rotate(q, by), k, bank.values, layer.v_proj, bank.keep)
+        y: Tensor = x + layer.out_proj(join(seen))
         return y
 
-    def attend_memory(
-        self, x: Tensor, keys: Tensor, values: Tensor, cells: int, by: Rotation, keep: Tensor | None
-    ) -> Tensor:
-        """Pointers come after the cells of the memories; they have no place, so their keys are not turned."""
-        layer = self.cross_attn_image
-        q, k, v = layer.split(layer.q_proj(x)), layer.split(layer.k_proj(keys)), layer.split(layer.v_proj(values))
-        if cells:
-            k = torch.cat((rotate(k[..., :cells, :], by), k[..., cells:, :]), dim=-2)
-        y: Tensor = layer.out_proj(join(attend(rotate(q, by), k, v, keep)))
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """(N, h * w, C) -> the same."""
+        y: Tensor = x + self.linear2(F.relu(self.linear1(self.norm3(x))))
         return y
 
 
 class MemoryAttention(Prepared):
-    """A stack of memory layers over a map of `height` x `height` cells."""
+    """A stack of memory layers over a map of `height` x `height` cells; memories are averaged over `pool` x `pool`."""
 
-    def __init__(self, width: int, memory_width: int, mlp: int, layers: int, height: int) -> None:
-        super().__init__("feature_code", "memory_code", "cos", "sin")
-        self.width, self.memory_width, self.height = width, memory_width, height
+    def __init__(self, width: int, memory_width: int, mlp: int, layers: int, height: int, pool: int) -> None:
+        super().__init__("feature_code", "memory_code", "cos", "sin", "memory_cos", "memory_sin")
+        self.width, self.memory_width, self.height, self.pool = width, memory_width, height, pool
         self.layers = nn.ModuleList(MemoryLayer(width, memory_width, mlp) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def compute_tables(self) -> tuple[Tensor, ...]:
-        """Position codes of features (C, h, w) and memories (M, h, w), and the rotation of the cells."""
+        """Position codes of features (C, h, w) and memories (M, h', w'), and the rotations of their cells."""
         device = self.norm.weight.device
         return (
             sine_map(self.width, self.height, device),
-            sine_map(self.memory_width, self.height, device),
+            F.avg_pool2d(sine_map(self.memory_width, self.height, device), self.pool),
             *rotation(self.width, self.height, device),
+            *rotation(self.width, self.height, device, self.pool),
         )
 
     def forward(
@@ -87,18 +111,62 @@ class MemoryAttention(Prepared):
             times: (N, F, M) code of each memory's temporal slot.
             pointers: (N, Q, M) pointers, cut into tokens.
             ages: (N, Q, M) code of each pointer token's age.
-            keep: (N, F * h * w + Q) bool, False at padding, or None.
+            keep: (N, F * h' * w' + Q) bool for the cells after averaging, False at padding, or None.
 
         Returns:
             Features conditioned on memory, (N, C, h, w).
         """
-        feature_code, memory_code, cos, sin = (table.to(features.dtype) for table in self.tables())
-        values = memories.flatten(3).transpose(2, 3)  # (N, F, h * w, M)
-        keys = values + memory_code.flatten(1).T + times.unsqueeze(2)
-        cells = values.shape[1] * values.shape[2]
-        values = torch.cat((values.flatten(1, 2), pointers), dim=1)
-        keys = torch.cat((keys.flatten(1, 2), pointers + ages), dim=1)
+        feature_code, memory_code, *turns = (table.to(features.dtype) for table in self.tables())
+        by, memory_by, count = Rotation(*turns[:2]), Rotation(*turns[2:]), memories.shape[0]
         x = to_tokens(features + CODE_SCALE * feature_code)
-        for layer in self.layers:
-            x = layer(x, keys, values, cells, Rotation(cos, sin), keep)
-        return to_map(self.norm(x), self.height)
+        x = self.stack()[0].attend_self(x, by)
+        size = count if torch.compiler.is_compiling() else OBJECTS_AT_ONCE.get(x.device.type, count)
+        frames = x.split(size) if x.shape[0] == count else [x] * -(-count // size)
+        keeps = [None] * len(frames) if keep is None else keep.split(size)
+        parts = (part.split(size) for part in (self.pooled(memories), times, pointers, ages))
+        done = [
+            self.follow(x, tokens(memory, time, pointer, age, memory_code, memory_by, keep), by)
+            for x, memory, time, pointer, age, keep in zip(frames, *parts, keeps, strict=True)
+        ]
+        return to_map(self.norm(torch.cat(done)), self.height)
+
+    def follow(self, x: Tensor, bank: Tokens, by: Rotation) -> Tensor:
+        """All layers, but for the first one's self-attention: x (N or 1, h * w, C) -> (N, h * w, C)."""
+        first, *others = self.stack()
+        x = first.feed_forward(first.attend_memory(x, bank, by))
+        for layer in others:
+            x = layer.feed_forward(layer.attend_memory(layer.attend_self(x, by), bank, by))
+        return x
+
+    def pooled(self, memories: Tensor) -> Tensor:
+        """(N, F, M, h, w) -> (N, F, M, h', w')"""
+        return (
+            memories
+            if self.pool == 1
+            else F.avg_pool2d(memories.flatten(0, 1), self.pool).unflatten(0, memories.shape[:2])
+        )
+
+    def stack(self) -> list[MemoryLayer]:
+        """The layers, as what they are."""
+        return cast("list[MemoryLayer]", list(self.layers))
+
+
+def tokens(
+    memories: Tensor,
+    times: Tensor,
+    pointers: Tensor,
+    ages: Tensor,
+    memory_code: Tensor,
+    by: Rotation,
+    keep: Tensor | None,
+) -> Tokens:
+    """Memories (N, F, M, h, w) and pointers (N, Q, M) with their codes -> F * h * w + Q tokens."""
+    values = memories.flatten(3).transpose(2, 3)  # (N, F, h * w, M)
+    keys = values + memory_code.flatten(1).T + times.unsqueeze(2)
+    return Tokens(
+        keys=torch.cat((keys.flatten(1, 2), pointers + ages), dim=1),
+        values=torch.cat((values.flatten(1, 2), pointers), dim=1),
+        cells=values.shape[1] * values.shape[2],
+        by=by,
+        keep=keep,
+    )

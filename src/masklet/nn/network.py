@@ -38,7 +38,12 @@ class Network(nn.Module):
         self.config = config
         self.image_encoder = ImageEncoder(config.encoder, config.image_size, width)
         self.memory_attention = MemoryAttention(
-            width, memory_width, config.attention_mlp, config.attention_layers, config.memory_size
+            width,
+            memory_width,
+            config.attention_mlp,
+            config.attention_layers,
+            config.memory_size,
+            config.memory_pool,
         )
         self.memory_encoder = MemoryEncoder(width, memory_width, config.fusion_layers)
         self.sam_prompt_encoder = PROMPT_ENCODERS[config.prompts](width, config.image_size, config.memory_size)
@@ -71,8 +76,9 @@ class Network(nn.Module):
             (N, C, h, w)
         """
         nothing = features + self.no_mem_embed.view(1, -1, 1, 1)
-        count, frames, _, height, width = bank.memories.shape
+        count, frames = bank.memories.shape[:2]
         pointers = bank.pointers.shape[1]
+        cells = (self.config.memory_size // self.config.memory_pool) ** 2
         if frames + pointers == 0:
             return nothing.expand(count, -1, -1, -1)
         pieces = self.config.width // self.config.memory_width  # memory tokens that a pointer is cut into
@@ -82,7 +88,7 @@ class Network(nn.Module):
             times=self.maskmem_tpos_enc[:, 0, 0][bank.slots],
             pointers=bank.pointers.to(features.dtype).reshape(count, pointers * pieces, self.config.memory_width),
             ages=self.obj_ptr_tpos_proj(bank.ages).to(features.dtype).repeat_interleave(pieces, dim=1),
-            keep=_keep_tokens(bank, height * width, pieces),
+            keep=_keep_tokens(bank, cells, pieces),
         )
         if bank.keep_memories is None and bank.keep_pointers is None:
             return attended

@@ -1,6 +1,7 @@
 """One step: a frame's levels and the objects' tracks in, one new entry for each object out.
 
-Objects are grouped by the shape of what they attend, and each group goes through the network together.
+Objects are grouped by the shape of what they attend, and each group goes through the network together, a bounded number
+at once.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ AMBIGUOUS = (1, 2, 3)
 
 MASK_SCALE, MASK_SHIFT = 20.0, -10.0
 """A mask of 0..1 is scaled so before it is remembered, as published."""
+
+
+AT_ONCE = 16
+"""At most so many objects go through the network together, so that a hundred need no more memory than these."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,12 @@ def step(
         given = prompt is not None and prompt.mask is not None
         groups[given, len(recalls[name].memories), len(recalls[name].pointers)].append(name)
     entries: dict[ObjectId, MemoryEntry] = {}
-    for (given, _, _), names in groups.items():
+    batches = [
+        (given, names[first : first + AT_ONCE])
+        for (given, _, _), names in groups.items()
+        for first in range(0, len(names), AT_ONCE)
+    ]
+    for given, names in batches:
         members = [tracks[name] for name in names]
         if given:
             made = take_masks(engine, levels, members, at, policy)
