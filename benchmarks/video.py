@@ -2,9 +2,10 @@
 
     python benchmarks/video.py [--model sam2.1-tiny] [--image-size 512] [--objects 1 3 10] [--frames 10] [--threads 2]
 
-Random weights, one click for each object on frame 0, then the frames are followed; both are given the resized,
+Random weights, one click for each object on frame 0, then the frames are followed; all are given the resized,
 normalised frames, so that reading and writing of video is no part of it. A figure is the median over the frames from
-the fourth on, ours and theirs taking turns frame by frame. Masks of both sides are compared.
+the fourth on, all sides taking turns frame by frame. Masks of the exact mode and of transformers are compared; what
+the other speed modes cost in masks is told by `benchmarks/speeds.py`, with trained weights.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from rich.table import Table
 
 import masklet
 from masklet.checkpoints import Model
+from masklet.checkpoints.speed import SPEEDS, with_speed
 from masklet.prompts import make_prompt
 from masklet.video.frames import frame_tensor
 from masklet.video.options import TrackingOptions
@@ -35,6 +38,11 @@ from masklet.video.step import step
 from masklet.video.store import RecentEntries
 
 SIZE = (480, 854)
+Clock = Callable[[], float]
+
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "processor": time.process_time}
+"""What is measured. Seconds of the processor, with one thread, are for machines that others share."""
+
 WARM = 3
 """Frames that are not counted."""
 
@@ -56,8 +64,9 @@ def moving_frames(count: int) -> list[np.ndarray]:
 class Ours:
     """masklet's own step, all objects together."""
 
-    def __init__(self, model: Model, frames: torch.Tensor, clicks: dict[int, tuple[int, int]]) -> None:
-        self.model, self.frames = model, frames
+    def __init__(self, model: Model, pictures: list[np.ndarray], clicks: dict[int, tuple[int, int]]) -> None:
+        self.model = model
+        self.frames = torch.cat([frame_tensor(picture, model) for picture in pictures])
         self.options = TrackingOptions(fill_holes=0)
         self.policy = self.options.policy_for(model.config)
         self.tracks: dict[Any, ObjectTrack] = {}
@@ -92,27 +101,28 @@ class Theirs:
         return (self.model(self.session, frame_idx=frame).pred_masks[:, 0].float().cpu().numpy()) > 0
 
 
-def measure(model: Any, theirs: Any, objects: int, count: int) -> dict[str, Any]:
-    """Medians of both sides for a number of objects, and how far their masks agree."""
-    frames = torch.cat([frame_tensor(picture, model) for picture in moving_frames(count)])
+def measure(models: dict[str, Model], theirs: Any, objects: int, count: int, clock: Clock) -> dict[str, Any]:
+    """Medians of all sides for a number of objects, and how far the exact mode and transformers agree."""
+    pictures = moving_frames(count)
     clicks = {n + 1: (60 + 83 * n % 760, 40 + 131 * n % 400) for n in range(objects)}
-    sides = {"ours": Ours(model, frames, clicks), "transformers": Theirs(theirs, frames, clicks)}
+    sides: dict[str, Any] = {speed: Ours(model, pictures, clicks) for speed, model in models.items()}
+    sides["transformers"] = Theirs(theirs, sides["exact"].frames, clicks)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     both = either = 0
     for frame in range(count):
         masks = {}
         for name, side in sides.items():
-            begin = time.perf_counter()
+            begin = clock()
             masks[name] = side.follow(frame)
             if frame >= WARM:
-                seconds[name].append(time.perf_counter() - begin)
-        a, b = masks.values()
+                seconds[name].append(clock() - begin)
+        a, b = masks["exact"], masks["transformers"]
         both, either = both + int((a & b).sum()), either + int((a | b).sum())
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     return {
         "objects": objects,
-        **medians,
-        "ratio": medians["transformers"] / medians["ours"],
+        "seconds": medians,
+        "ratios": {speed: medians["transformers"] / medians[speed] for speed in models},
         "iou": both / either if either else 1.0,
     }
 
@@ -124,26 +134,29 @@ def main() -> None:
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 3, 10])
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--clock", default="wall", choices=CLOCKS)
+    parser.add_argument("--speeds", nargs="*", default=[s for s in SPEEDS if s != "exact"], choices=SPEEDS)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/video.json"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    model = masklet.build_model(args.model, seed=0, image_size=args.image_size)
-    theirs = transformers_video_model(model)
-    rows = [measure(model, theirs, objects, args.frames) for objects in args.objects]
+    exact = masklet.build_model(args.model, seed=0, image_size=args.image_size)
+    models = {speed: masklet.build_model(with_speed(exact.config, speed, None), seed=0) for speed in args.speeds}
+    theirs = transformers_video_model(exact)
+    rows = [
+        measure({"exact": exact} | models, theirs, objects, args.frames, CLOCKS[args.clock]) for objects in args.objects
+    ]
 
-    title = f"{args.model} at {args.image_size} px, float32, {args.threads} threads: seconds a frame, median"
+    title = (
+        f"{args.model} at {args.image_size} px, float32, {args.threads} threads: {args.clock} seconds a frame, median"
+    )
     table = Table(title=title, title_justify="left")
-    for name in ("objects", "masklet", "transformers", "ratio", "IoU of both"):
+    for name in ("objects", "transformers", "exact (ratio)", *(f"{speed} (ratio)" for speed in models), "IoU of exact"):
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(
-            str(row["objects"]),
-            f"{row['ours']:.2f}",
-            f"{row['transformers']:.2f}",
-            f"{row['ratio']:.2f}",
-            f"{row['iou']:.5f}",
-        )
-    Console().print(table)
+        seconds, ratios = row["seconds"], row["ratios"]
+        ours = (f"{seconds[speed]:.2f} ({ratios[speed]:.2f})" for speed in ratios)
+        table.add_row(str(row["objects"]), f"{seconds['transformers']:.2f}", *ours, f"{row['iou']:.5f}")
+    Console(width=110).print(table)
     machine = {"processor": platform.processor(), "cores": os.cpu_count(), "torch": torch.__version__}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(

@@ -80,8 +80,19 @@ def test_other_prompts_do_not_go_on_with_a_session(
     command = ("track", video, "--model", weights, "--out", tmp_path, "--box")
     assert run(*command, "0:1:28,4,74,50") == 0
     assert run(*command, "0:1:30,4,74,50") == 1
-    assert "is the session of a run with other prompts" in capsys.readouterr().err
+    assert "is the session of a run with other prompts, or with another model" in capsys.readouterr().err
     assert run(*command, "0:1:30,4,74,50", "--overwrite") == 0
+
+
+def test_a_quicker_run_keeps_its_session_apart(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("track", video, "--model", weights, "--out", tmp_path, "--box", "0:1:28,4,74,50", "--speed")
+    assert run(*command, "fast") == 0
+    assert run(*command, "fast") == 0
+    assert len(list((tmp_path / "masks").iterdir())) == 5
+    assert run(*command, "exact") == 1
+    assert "with other prompts, or with another model or speed" in capsys.readouterr().err
 
 
 def test_both_directions_and_further_formats(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:

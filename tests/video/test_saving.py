@@ -56,6 +56,17 @@ def test_a_reopened_session_goes_on_as_if_nothing_had_happened(model: Model, tmp
             np.testing.assert_allclose(seen[frame].objects[name].logits, wanted.logits, atol=1e-2, rtol=0)
 
 
+def test_a_model_of_another_shape_is_refused(model: Model, tmp_path: Path) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=0, object="a", points=[(80, 60)])
+        tracker.save(tmp_path / "clip.masklet")
+    other = build_model(TOY, seed=3, image_size=TOY.image_size + 32)
+    with pytest.raises(
+        FormatError, match=r"memories are \(.*\) and those of .*; open it with the model, speed and image"
+    ):
+        VideoTracker.open(tmp_path / "clip.masklet", model=other)
+
+
 def test_masks_and_scores_are_known_at_once(model: Model, tmp_path: Path) -> None:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=0, object="a", points=[(80, 60)])

@@ -14,6 +14,7 @@ from masklet.checkpoints.fit import check_fit, recognise
 from masklet.checkpoints.metadata import read_config
 from masklet.checkpoints.model import Model
 from masklet.checkpoints.placement import choose_device, choose_dtype, place
+from masklet.checkpoints.speed import split_name, with_speed
 from masklet.errors import CheckpointError, ConfigError
 from masklet.nn import ModelConfig, Network
 
@@ -24,6 +25,8 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     compile: bool = False,
+    speed: str = "exact",
+    image_size: int | None = None,
 ) -> Model:
     """A model with its weights, ready to use.
 
@@ -33,21 +36,32 @@ def load_model(
             what `save_model` wrote. Which model a file holds is seen from its tensors.
         device: Such as "cuda:1"; None takes cuda, else mps, else cpu.
         dtype: "float32" (also for None, whatever the file stores), "bfloat16" or "float16".
+        speed: "exact" as published; "balanced" or "fast" stretch pictures to a smaller square and compute less, at some
+            cost in the masks. Written behind the name it means the same: "sam2.1-tiny:fast". docs/speed.md tells what
+            each mode costs.
+        image_size: Side of that square, in pixels, whatever the mode says. "sam2.1-tiny:512" means the same.
         compile: Whether the four functions go through `torch.compile`, each at its first call.
 
     Raises:
         CheckpointError: Unknown name, or weights that cannot be had, read or fitted.
-        ConfigError: A file whose own configuration makes no sense.
+        ConfigError: Unknown speed mode, an image size that the model cannot have, or a file whose own configuration
+            makes no sense.
         EngineError: A device or dtype that is not to be had here.
     """
     chosen_device, chosen_dtype = choose_device(device), choose_dtype(dtype)
+    if isinstance(name_or_path, str) and registry.is_known(split_name(name_or_path)[0]):
+        name_or_path, own_speed, own_size = split_name(name_or_path)
+        speed = own_speed if speed == "exact" else speed
+        image_size = own_size if image_size is None else image_size
     path, expected_name = _locate(name_or_path)
     weights = read_weights(path)
     network = _fitting_network(weights, path.name)
     name = network.config.name
     if expected_name not in (None, name):
         raise CheckpointError(f"{path} holds {name}, not {expected_name}; put the right file there, or remove this one")
-    return Model(name, load_weights(network, place(weights.state, chosen_device, chosen_dtype)), compile)
+    config = with_speed(network.config, speed, image_size)
+    network = network if config == network.config else blank_network(config)
+    return Model(config.name, load_weights(network, place(weights.state, chosen_device, chosen_dtype)), compile)
 
 
 def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, str | None]:

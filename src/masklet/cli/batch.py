@@ -65,7 +65,7 @@ def run_all(jobs: Sequence[Job], overwrite: bool, tell: Callable[[str], None]) -
     tally.skipped = len(jobs) - len(todo)
     if not todo:
         return tally
-    engine = load_model(todo[0].model, device=todo[0].device)
+    engine = load_model(todo[0].model, device=todo[0].device, speed=todo[0].speed)
     with bars() as progress:
         for job in with_bar(todo, progress):
             try:

@@ -32,6 +32,14 @@ class Direction(str, Enum):
     both = "both"
 
 
+class Speed(str, Enum):
+    """How much is computed: the modes of `masklet.checkpoints.speed.SPEEDS`."""
+
+    exact = "exact"
+    balanced = "balanced"
+    fast = "fast"
+
+
 def track(
     video: Annotated[
         Path, typer.Argument(help="A video file, a folder of pictures, or a folder of videos.", show_default=False)
@@ -57,6 +65,9 @@ def track(
         list[str], typer.Option(help="A further format to write, such as coco; may be given several times.")
     ] = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
+    speed: Annotated[
+        Speed, typer.Option(help="Compute less, at some cost in the masks; see docs/speed.md.")
+    ] = Speed.exact,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
     policy: Annotated[
         str,
@@ -116,6 +127,7 @@ def track(
         direction.value,
         tuple(format),
         model,
+        speed.value,
         device,
         policy,
     )

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from rich.progress import Progress
 
+from masklet.checkpoints import load_model
 from masklet.cli.progress import counted
 from masklet.cli.prompts import TypedPrompt
 from masklet.cli.targets import check_film, keep_inputs
@@ -21,6 +22,7 @@ from masklet.formats.atomic import make_folder, sweep
 from masklet.formats.base import Facts
 from masklet.formats.davis import read_index_png
 from masklet.formats.overlay import OverlayWriter
+from masklet.formats.project_reader import read_project
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
 from masklet.video import FrameResult, TrackingOptions, VideoTracker
@@ -51,6 +53,7 @@ class Job:
         direction: Where to follow.
         formats: Further formats, by name.
         model: Name or file of the model.
+        speed: How much is computed.
         device: Where to run.
         policy: Name of the memory policy.
     """
@@ -62,6 +65,7 @@ class Job:
     direction: Literal["forward", "backward", "both"]
     formats: tuple[str, ...]
     model: str
+    speed: str
     device: str | None
     policy: str = "published"
 
@@ -101,8 +105,8 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
     check_film(job.overlay)
     for target in (job.overlay, *(path for _, path in job.targets())):
         keep_inputs(target, job.video)
-    options = TrackingOptions(policy=job.policy)
-    fresh = VideoTracker(job.video, engine or job.model, device=None if engine else job.device, options=options)
+    loaded = load_model(job.model, device=job.device, speed=job.speed) if engine is None else engine
+    fresh = VideoTracker(job.video, loaded, options=TrackingOptions(policy=job.policy))
     try:
         prompt_all(fresh, job.prompts)
         for folder in (job.out, job.overlay.parent):
@@ -116,14 +120,22 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
             stale.unlink()
     if overwrite or not job.session.exists():
         return fresh
-    kept = VideoTracker.open(job.session, job.video, fresh.engine, options=options)
-    if prompts_in(kept) == prompts_in(fresh) and kept.engine.config == fresh.engine.config:
+    try:
+        return gone_on_with(job, fresh)
+    finally:
         fresh.close()
-        return kept
-    kept.close()
-    fresh.close()
+
+
+def gone_on_with(job: Job, fresh: VideoTracker) -> VideoTracker:
+    """The tracker of a stopped run. Raises `FormatError` if its prompts or its model were others than the new one's."""
+    if read_project(job.session).model == fresh.engine.config.name:
+        kept = VideoTracker.open(job.session, job.video, fresh.engine, options=fresh.options)
+        if prompts_in(kept) == prompts_in(fresh):
+            return kept
+        kept.close()
     raise FormatError(
-        f"{job.session} is the session of a run with other prompts; give another --out, or --overwrite to begin again"
+        f"{job.session} is the session of a run with other prompts, or with another model or speed; give another "
+        "--out, or --overwrite to begin again"
     )
 
 

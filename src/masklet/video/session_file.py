@@ -69,9 +69,15 @@ def plain_results(tracker: VideoTracker) -> Iterator[PlainFrame]:
 
 
 def check(project: Project, tracker: VideoTracker, *, other_weights: bool) -> None:
-    """Raise `FormatError` if a project was made from another video, `CheckpointError` if with other weights. Files of
-    the first versions don't tell their weights."""
+    """Raise `FormatError` if a project was made from another video, `CheckpointError` if with other weights, or in
+    another speed mode or at another image size. Files of the first versions don't tell their weights."""
     check_video(project, fingerprint_of(tracker.source, tracker.path))
+    name = tracker.engine.config.name
+    if project.model.partition(":")[2] != name.partition(":")[2]:  # the mark of a speed mode or an image size
+        raise CheckpointError(
+            f"the session was made with {project.model}, and this is {name}; give the speed and image size that it was "
+            "made with"
+        )
     here = tracker.engine.digest
     if other_weights or not project.weights or not here or project.weights == here:
         return
