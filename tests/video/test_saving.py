@@ -56,14 +56,12 @@ def test_a_reopened_session_goes_on_as_if_nothing_had_happened(model: Model, tmp
             np.testing.assert_allclose(seen[frame].objects[name].logits, wanted.logits, atol=1e-2, rtol=0)
 
 
-def test_a_model_of_another_shape_is_refused(model: Model, tmp_path: Path) -> None:
+def test_a_model_in_another_mode_is_refused(model: Model, tmp_path: Path) -> None:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=0, object="a", points=[(80, 60)])
         tracker.save(tmp_path / "clip.masklet")
-    other = build_model(TOY, seed=3, image_size=TOY.image_size + 32)
-    with pytest.raises(
-        FormatError, match=r"memories are \(.*\) and those of .*; open it with the model, speed and image"
-    ):
+    other = build_model(TOY, seed=3, image_size=TOY.image_size + 32, name=f"{TOY.name}:fast")
+    with pytest.raises(CheckpointError, match=r"was made with .*, and this is .*:fast; give the speed and image size"):
         VideoTracker.open(tmp_path / "clip.masklet", model=other)
 
 
