@@ -48,7 +48,7 @@ def open_files() -> int:
 
 def track(video: Path, model: Model) -> None:
     with VideoTracker(video, model) as tracker:
-        tracker.add_box(frame=0, object=1, box=(100, 100, 600, 500))
+        tracker.add_box(frame=0, object=1, box=(100, 100, 500, 400))
         for result in tracker.propagate(stop=2):
             assert result.objects[1].mask.shape == (480, 640)
 
@@ -68,7 +68,7 @@ def test_fifty_trackers_leave_nothing_behind(video: Path, model: Model) -> None:
 def test_a_pass_that_was_left_midway_leaves_nothing_either(video: Path, model: Model) -> None:
     before = threading.active_count()
     tracker = VideoTracker(video, model)
-    tracker.add_box(frame=0, object=1, box=(100, 100, 600, 500))
+    tracker.add_box(frame=0, object=1, box=(100, 100, 500, 400))
     results = tracker.propagate()
     next(results)
     tracker.close()
