@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from masklet.engines.candidates import best_of_three
+from masklet.engines.memories import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT
 from masklet.engines.normalise import normalise
 from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
 from masklet.prompts import NOT_A_POINT
 from masklet.training.batch import Batch, Dice
 from masklet.training.prompts import Plan, Points, first_points, uniform_click
 from masklet.video.recall import Recall, RecallOptions, published_recall
-from masklet.video.step import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT
 
 MOST_LOGIT = 32.0
 """An earlier answer is given back as a mask prompt within these bounds, as predictors do."""

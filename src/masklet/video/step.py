@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.engines.base import Engine
+from masklet.engines.memories import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, point_at, remember
 from masklet.masks.components import small_holes
 from masklet.nn import Levels, MemoryBank, PromptTokens
 from masklet.prompts import Prompt, pad_prompts
@@ -25,21 +25,11 @@ from masklet.video.policies import MemoryPolicy
 from masklet.video.recall import Recall
 from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
 
-ABSENT_LOGIT = -1024.0
-"""Logits of an object that is not in the frame, as published."""
-
 FILLED_LOGIT = 0.1
 """Logits of a filled hole, as published."""
 
-GIVEN_LOGIT = 10.0
-"""Logits of a mask that a person gave: this inside, its negative outside, as published."""
-
 AMBIGUOUS = (1, 2, 3)
 """The candidates for an ambiguous prompt."""
-
-MASK_SCALE, MASK_SHIFT = 20.0, -10.0
-"""A mask of 0..1 is scaled so before it is remembered, as published."""
-
 
 AT_ONCE = 16
 """At most so many objects go through the network together, so that a hundred need no more memory than these."""
@@ -175,28 +165,16 @@ def take_masks(
     engine: Engine, levels: Levels, tracks: Sequence[ObjectTrack], at: Moment, policy: MemoryPolicy
 ) -> list[MemoryEntry]:
     """Objects whose mask a person gave: it is the answer; the network only makes its pointer and memory."""
-    side = engine.config.image_size
     prompts = [track.prompts[at.frame] for track in tracks]
-    masks = torch.stack([torch.from_numpy(prompt.mask.copy()) for prompt in prompts if prompt.mask is not None])
-    masks = masks[:, None].to(engine.device, torch.float32)
-    masks = F.interpolate(masks, size=(side, side), mode="bilinear", antialias=True) >= 0.5
-    none = pad_prompts([None] * len(prompts), (side, side), side)
-    tokens = PromptTokens(
-        torch.from_numpy(none.points).to(engine.device),
-        torch.from_numpy(none.labels).to(engine.device),
-        masks=masks.to(engine.dtype),
-    )
-    decoded = engine.decode_masks(levels.stride16, levels, tokens)
+    masks = as_squares([prompt.mask for prompt in prompts if prompt.mask is not None], engine)
+    decoded = point_at(engine, levels, masks)
     given = masks.flatten(1).any(dim=1)
     presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
     pointers = decoded.pointers[:, 0]
     if at.literal:
         pointers = by_presence(pointers, engine.absent_pointer, decoded.presence, at)
     pointers = torch.where(given[:, None], pointers, engine.absent_pointer)
-    full = masks.float() * (2 * GIVEN_LOGIT) - GIVEN_LOGIT
-    mask_size = engine.config.mask_size
-    logits = F.interpolate(full, size=(mask_size, mask_size), mode="bilinear", antialias=True)[:, 0]
-    logits = fill_holes(logits, at.fill_holes)
+    logits = fill_holes(given_logits(engine, masks), at.fill_holes)
     memories = remember(engine, levels, logits, torch.full_like(given, at.binarise_prompted), presence)
     entries = [
         MemoryEntry(
@@ -289,12 +267,3 @@ def fill_holes(logits: Tensor, largest: int) -> Tensor:
     masks = (logits > 0).cpu().numpy()
     holes = torch.from_numpy(np.stack([small_holes(mask, largest) for mask in masks]))
     return logits.masked_fill(holes.to(logits.device), FILLED_LOGIT)
-
-
-def remember(engine: Engine, levels: Levels, logits: Tensor, binary: Tensor, presence: Tensor) -> Tensor:
-    """Memories (N, M, h, w) in bfloat16, as published: of a binary mask where `binary` (N,), else of a soft one."""
-    side = engine.config.image_size
-    full = F.interpolate(logits[:, None], size=(side, side), mode="bilinear", align_corners=False)
-    masks = torch.where(binary[:, None, None, None], (full > 0).float(), full.sigmoid())
-    scaled = (masks * MASK_SCALE + MASK_SHIFT).to(engine.dtype)
-    return engine.encode_memory(levels.stride16, scaled, presence).to(torch.bfloat16)

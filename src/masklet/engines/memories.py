@@ -1,0 +1,62 @@
+"""Masks as the network remembers them: what pictures and videos share of the published rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masklet.engines.base import Engine
+from masklet.nn import Decoded, Levels, PromptTokens
+from masklet.prompts import pad_prompts
+
+ABSENT_LOGIT = -1024.0
+"""Logits of an object that is not in the frame, as published."""
+
+GIVEN_LOGIT = 10.0
+"""Logits of a mask that a person gave: this inside, its negative outside, as published."""
+
+MASK_SCALE, MASK_SHIFT = 20.0, -10.0
+"""A mask of 0..1 is scaled so before it is remembered, as published."""
+
+
+def as_squares(masks: Sequence[NDArray[np.bool_]], engine: Engine) -> Tensor:
+    """Masks that a person gave, N of one size, on the model's square: bool (N, 1, S, S)."""
+    side = engine.config.image_size
+    given = torch.from_numpy(np.stack(masks))[:, None].to(engine.device, torch.float32)
+    return F.interpolate(given, size=(side, side), mode="bilinear", antialias=True) >= 0.5
+
+
+def point_at(engine: Engine, levels: Levels, squares: Tensor) -> Decoded:
+    """What the network makes of given masks (N, 1, S, S): their pointers, of the first candidate, are what counts."""
+    tokens = no_prompts(engine, len(squares))._replace(masks=squares.to(engine.dtype))
+    return engine.decode_masks(levels.stride16, levels, tokens)
+
+
+def no_prompts(engine: Engine, count: int) -> PromptTokens:
+    """The tokens of N objects of which nothing is said in a frame."""
+    side = engine.config.image_size
+    none = pad_prompts([None] * count, (side, side), side)
+    return PromptTokens(
+        torch.from_numpy(none.points).to(engine.device), torch.from_numpy(none.labels).to(engine.device)
+    )
+
+
+def given_logits(engine: Engine, squares: Tensor) -> Tensor:
+    """The logits of given masks (N, 1, S, S), which are the answer themselves: (N, S/4, S/4)."""
+    side = engine.config.mask_size
+    full = squares.float() * (2 * GIVEN_LOGIT) - GIVEN_LOGIT
+    return F.interpolate(full, size=(side, side), mode="bilinear", antialias=True)[:, 0]
+
+
+def remember(engine: Engine, levels: Levels, logits: Tensor, binary: Tensor, presence: Tensor) -> Tensor:
+    """Memories (N, M, h, w) in bfloat16, as published: of a binary mask where `binary` (N,), else of a soft one."""
+    side = engine.config.image_size
+    full = F.interpolate(logits[:, None], size=(side, side), mode="bilinear", align_corners=False)
+    masks = torch.where(binary[:, None, None, None], (full > 0).float(), full.sigmoid())
+    scaled = (masks * MASK_SCALE + MASK_SHIFT).to(engine.dtype)
+    return engine.encode_memory(levels.stride16, scaled, presence).to(torch.bfloat16)
