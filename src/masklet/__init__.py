@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TileOptions,
         segment,
         segment_everything,
+        segment_like,
         segment_near,
         segment_tiles,
     )
@@ -65,6 +66,7 @@ __all__ = [
     "save_model",
     "segment",
     "segment_everything",
+    "segment_like",
     "segment_near",
     "segment_tiles",
     "track_everything",
@@ -85,6 +87,7 @@ _LAZY = {
     "save_model": "masklet.checkpoints",
     "segment": "masklet.image",
     "segment_everything": "masklet.image",
+    "segment_like": "masklet.image",
     "segment_near": "masklet.image",
     "segment_tiles": "masklet.image",
     "track_everything": "masklet.discovery",

@@ -3,6 +3,7 @@
 from masklet.image.everything import segment_everything
 from masklet.image.everything_options import EverythingOptions
 from masklet.image.large_masks import LargeMasks
+from masklet.image.like import segment_like
 from masklet.image.one_liner import segment
 from masklet.image.predictor import EncodedImage, ImagePredictor
 from masklet.image.result import Masks
@@ -17,6 +18,7 @@ __all__ = [
     "TileOptions",
     "segment",
     "segment_everything",
+    "segment_like",
     "segment_near",
     "segment_tiles",
 ]

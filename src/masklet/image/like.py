@@ -1,0 +1,127 @@
+"""One example, many pictures: what is marked in one picture is remembered, and looked for in others as a tracker looks
+for it in the next frame (SAM 2: Ravi et al., 2024, sec. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.engines.base import Engine
+from masklet.engines.candidates import best_of_three
+from masklet.engines.memories import (
+    ABSENT_LOGIT,
+    GIVEN_LOGIT,
+    as_squares,
+    given_logits,
+    no_prompts,
+    point_at,
+    remember,
+)
+from masklet.errors import PromptError
+from masklet.image.one_liner import ready_predictor
+from masklet.image.picture import Picture, as_picture, is_batch
+from masklet.image.predictor import PICTURES_AT_ONCE, EncodedImage, ImagePredictor, in_batches
+from masklet.image.result import Masks
+from masklet.nn import MemoryBank
+from masklet.prompts import make_prompt
+
+AGE = 1 / 15
+"""Age of every example's pointer: as if it were the frame before, of the 15 frames that the published rule attends."""
+
+
+def segment_like(
+    picture: Picture | Sequence[Picture],
+    mask: ArrayLike | Sequence[ArrayLike],
+    others: Iterable[Picture],
+    model: str | PathLike[str] | Engine = "nano",
+) -> list[Masks]:
+    """Find the thing that is marked in one picture in other pictures.
+
+        found = masklet.segment_like("dog-1.jpg", mask, ["dog-2.jpg", "beach.jpg"])
+        found[1].presence  # 0.02: not in this picture
+
+    Args:
+        picture: The picture with the example, as `ImagePredictor.encode` takes it; or a list of such pictures.
+        mask: (H, W) bool, or integers with one value besides 0: the thing in that picture; for several pictures a list
+            of masks, each of its picture's size.
+        others: Pictures in which it is looked for.
+        model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
+
+    Returns:
+        For each of the others `Masks` with one mask. `presence[0]` is the probability that the thing is in the picture;
+        up to 0.5 the mask is empty.
+
+    Raises:
+        PromptError: A mask is empty, or not of its picture's size; or there are not as many masks as examples.
+        MediaError: A picture cannot be read.
+        CheckpointError: The model cannot be loaded.
+    """
+    predictor = ready_predictor(model)
+    examples: list[Picture] = list(picture) if is_batch(picture) else [picture]  # type: ignore[list-item]
+    masks = list(mask) if is_batch(picture) else [mask]  # type: ignore[arg-type]
+    bank = remembered(predictor, examples, masks)  # type: ignore[arg-type]
+    pictures = (as_picture(image, f"picture {number}") for number, image in enumerate(others))
+    return [
+        found
+        for batch in in_batches(pictures, PICTURES_AT_ONCE)
+        for found in (recognised(predictor.engine, encoded, bank) for encoded in predictor.encode(batch))
+    ]
+
+
+def remembered(predictor: ImagePredictor, examples: Sequence[Picture], masks: Sequence[ArrayLike]) -> MemoryBank:
+    """The bank of one object that was marked in each of the examples."""
+    if len(examples) != len(masks) or not masks:
+        raise PromptError(
+            f"there are {len(examples)} pictures with an example and {len(masks)} masks; give a mask for each picture"
+        )
+    pictures = [as_picture(image, f"example {number}") for number, image in enumerate(examples)]
+    given = [marked(image, mask, number) for number, (image, mask) in enumerate(zip(pictures, masks, strict=True))]
+    entries = [memory_of(predictor.engine, *pair) for pair in zip(map(predictor.encode, pictures), given, strict=True)]
+    memories, pointers = (torch.cat(tensors)[None] for tensors in zip(*entries, strict=True))
+    device, count = predictor.engine.device, len(entries)
+    return MemoryBank(
+        memories=memories,
+        slots=torch.full((1, count), predictor.engine.config.memory_frames - 1, device=device),
+        pointers=pointers,
+        ages=torch.full((1, count), AGE, device=device),
+    )
+
+
+def marked(image: NDArray[np.uint8], mask: ArrayLike, number: int) -> NDArray[np.bool_]:
+    """The mask of one example, checked."""
+    height, width = image.shape[:2]
+    given = make_prompt((height, width), mask=mask).mask
+    if given is None or not given.any():
+        raise PromptError(f"the mask of example {number} is empty; mark the thing that is to be found")
+    return given
+
+
+@torch.inference_mode()
+def memory_of(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The memory (1, M, h, w) and the pointer (1, C) of a marked thing."""
+    squares = as_squares([mask], engine)
+    presence = torch.full((1,), GIVEN_LOGIT, device=engine.device)
+    binary = torch.ones(1, dtype=torch.bool, device=engine.device)
+    memory = remember(engine, picture.levels, given_logits(engine, squares), binary, presence)
+    return memory, point_at(engine, picture.levels, squares).pointers[:, 0]
+
+
+@torch.inference_mode()
+def recognised(engine: Engine, picture: EncodedImage, bank: MemoryBank) -> Masks:
+    """The remembered thing in another picture."""
+    features = engine.attend_memory(picture.levels.stride16, bank)
+    decoded = engine.decode_masks(features, picture.levels, no_prompts(engine, 1))
+    best = best_of_three(decoded)
+    logits = torch.where(decoded.presence > 0, decoded.logits[0, best].float(), ABSENT_LOGIT)
+    return Masks(
+        logits=logits.cpu().numpy(),
+        scores=decoded.iou[0, best].float().cpu().numpy(),
+        presence=decoded.presence.float().sigmoid().cpu().numpy(),
+        objects=np.zeros(1, np.int64),
+        candidates=best.cpu().numpy(),
+        image=picture.image,
+    )
