@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         segment_near,
         segment_tiles,
     )
+    from masklet.masks.guided import SoftEdges
     from masklet.media.large import LargePicture
     from masklet.video import StreamTracker, TrackingOptions, VideoTracker
 
@@ -54,6 +55,7 @@ __all__ = [
     "MediaError",
     "PromptError",
     "SessionError",
+    "SoftEdges",
     "StreamTracker",
     "TileOptions",
     "TrackingOptions",
@@ -77,6 +79,7 @@ _LAZY = {
     "EverythingOptions": "masklet.image",
     "ImagePredictor": "masklet.image",
     "LargePicture": "masklet.media.large",
+    "SoftEdges": "masklet.masks.guided",
     "StreamTracker": "masklet.video",
     "TileOptions": "masklet.image",
     "TrackingOptions": "masklet.video",

@@ -47,6 +47,7 @@ def test_every_mask_is_an_object_of_its_own(masks: FoundMasks) -> None:
     assert len(masks.best) == len(masks)
     assert len(masks.of(2)) == 1
     assert (masks.of(2).mask() == masks.mask(2)).all()
+    assert repr(masks.of(2)).startswith("Masks(1 of 226 x 150 pixels, scores 0.")
 
 
 def test_where_masks_overlap_the_smaller_one_lies_on_top(masks: FoundMasks) -> None:

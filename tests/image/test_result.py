@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
+import masklet
 from masklet.errors import FormatError
 from masklet.formats.davis import read_index_png
 from masklet.image import EncodedImage, ImagePredictor, Masks
@@ -95,6 +98,62 @@ def test_cutout_hides_what_is_outside(masks: Masks, cat: NDArray[np.uint8]) -> N
     assert not pixels[~mask].any()
 
 
+def blobs(image: NDArray[np.uint8]) -> Masks:
+    """Two discs in a picture."""
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    discs = [(rows - y) ** 2 + (columns - x) ** 2 < 35**2 for x, y in ((60, 60), (150, 90))]
+    return replace(drawn(*discs), image=image)
+
+
+def test_soft_edges_follow_the_picture(cat: NDArray[np.uint8]) -> None:
+    masks = blobs(cat)
+    alpha, mask = masks.alpha(1), masks.mask(1)
+    assert alpha.shape == mask.shape
+    assert ((alpha > 0) & (alpha < 1)).any()
+    assert alpha[mask].mean() > 0.8
+    assert alpha[~mask].mean() < 0.2
+    pixels = np.asarray(masks.cutout(1, edges="soft"))
+    assert np.array_equal(pixels[..., 3], np.rint(alpha * 255))
+    assert not pixels[alpha == 0].any()
+    assert np.array_equal(pixels[alpha == 1][:, :3], cat[alpha == 1])
+    wider = masks.alpha(1, masklet.SoftEdges(radius=20, epsilon=1e-2))
+    assert np.count_nonzero((wider > 0) & (wider < 1)) > np.count_nonzero((alpha > 0) & (alpha < 1))
+    assert np.array_equal(masks.alpha(1, "hard"), mask)
+
+
+def test_yolo_has_a_polygon_for_each_object(tmp_path: Path) -> None:
+    ring = rectangle(2, 3, 12, 18)
+    ring[5:8, 6:9] = False  # a hole
+    ring[15:17, 20:25] = True  # and a further part
+    drawn(ring, rectangle(0, 0, 0, 0), rectangle(10, 20, 20, 30)).save(tmp_path / "a.txt")
+    first, second = (tmp_path / "a.txt").read_text().splitlines()
+    assert second.split()[0] == "0"
+    corners = np.array(second.split()[1:], float).reshape(-1, 2)
+    assert (corners >= 0).all()
+    assert {(x, y) for x, y in (corners * (30, 20)).round(3).tolist()} == {(20, 10), (30, 10), (30, 20), (20, 20)}
+    corners = np.array(first.split()[1:], float).reshape(-1, 2) * (30, 20)
+    x, y = corners.T
+    assert abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2 == pytest.approx(ring.sum(), abs=0.01)
+
+
+def test_labelme_has_the_picture_and_polygons_with_few_corners(cat: NDArray[np.uint8], tmp_path: Path) -> None:
+    masks = blobs(cat)
+    masks.save(tmp_path / "a.json", format="labelme")
+    content = json.loads((tmp_path / "a.json").read_text())
+    with Image.open(io.BytesIO(base64.b64decode(content["imageData"]))) as picture:
+        assert np.array_equal(np.asarray(picture), cat)
+    assert (content["imageWidth"], content["imageHeight"]) == (226, 150)
+    assert {shape["group_id"] for shape in content["shapes"]} == {1, 2}
+    for number in (1, 2):
+        parts = [shape["points"] for shape in content["shapes"] if shape["group_id"] == number]
+        canvas = Image.new("1", (226, 150))
+        for points in parts:
+            ImageDraw.Draw(canvas).polygon([tuple(point) for point in points], fill=1)
+        drawn_mask, mask = np.asarray(canvas), masks.mask(number - 1)
+        assert (drawn_mask & mask).sum() / (drawn_mask | mask).sum() > 0.95
+        assert sum(map(len, parts)) < sum(len(part.outer) for part in masks.polygons(number - 1)) / 2
+
+
 def test_polygons_lose_nothing(masks: Masks) -> None:
     exact, rough = masks.polygons(2), masks.polygons(2, tolerance=1.0)
     assert np.array_equal(fill_polygons(exact, masks.size), masks.mask(2))
@@ -123,6 +182,9 @@ def test_files(masks: Masks, tmp_path: Path) -> None:
     masks.save(tmp_path / "b.png", format="cutout")
     with Image.open(tmp_path / "b.png") as cutout:
         assert np.array_equal(np.asarray(cutout)[..., 3] > 0, best.masks.any(axis=0))
+    masks.save(tmp_path / "b.png", format="soft-cutout")
+    with Image.open(tmp_path / "b.png") as cutout:
+        assert len(np.unique(np.asarray(cutout)[..., 3])) > 10
     masks.save(tmp_path / "a.png", format="overlay")
     with Image.open(tmp_path / "a.png") as overlay:
         assert np.array_equal(np.asarray(overlay), np.asarray(masks.overlay()))
@@ -132,7 +194,7 @@ def test_files(masks: Masks, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "format", "sentence"),
     [
-        ("a.bmp", None, r"a\.bmp does not tell its format; give an ending that does, \.png and \.json"),
+        ("a.bmp", None, r"a\.bmp does not tell its format; give an ending that does, \.png and \.json and \.txt"),
         ("a.png", "indx", "unknown format 'indx'; nearest: index; there are index, cutout"),
         ("no/folder/a.png", None, "cannot be written"),
     ],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 FORMAT_HELP = (
-    "index (PNG of object numbers), cutout, overlay (PNGs) or coco (JSON). "
+    "index (PNG of object numbers), cutout, soft-cutout, overlay (PNGs), coco, labelme (JSON) or yolo (text). "
     "If not given, the ending of OUT tells, and in a folder it is "
 )
 """The help of `--format`, up to what is written into folders."""

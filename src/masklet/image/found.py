@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.image.result import NOTEBOOK_SIDE, Masks
+from masklet.image.result import Masks
 from masklet.masks.patch import Patch, paste, whole_rle, within
+from masklet.masks.png import as_png
 from masklet.masks.regions import draw_regions
 from masklet.masks.rle import Rle
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FoundMasks(Masks):
     """The masks of everything in a picture, each an object of its own.
 
@@ -73,11 +73,7 @@ class FoundMasks(Masks):
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows: the overlay, at a size that fits."""
-        picture = self.overlay()
-        picture.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
-        content = BytesIO()
-        picture.save(content, format="PNG")
-        return content.getvalue()
+        return as_png(self.thumbnail())
 
     def _rows(self, rows: NDArray[np.intp]) -> FoundMasks:
         return replace(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from masklet.image.save import save_masks
 from masklet.masks.boxes import mask_box
 from masklet.masks.cutout import cut_out
 from masklet.masks.draw import draw_overlay
+from masklet.masks.guided import Edges, mask_alpha
+from masklet.masks.png import as_png
 from masklet.masks.polygons import Polygon, mask_polygons
 from masklet.masks.rle import Rle, encode_rle
 from masklet.masks.stretch import stretched
@@ -129,9 +130,25 @@ class Masks:
             numbers[wins], surest[wins] = i + 1, logits[wins]
         return numbers
 
-    def cutout(self, i: int = 0) -> Image.Image:
-        """Mask `i` cut out: RGBA of the picture's size, transparent and black outside the mask."""
-        return cut_out(self.image, self.mask(i))
+    def alpha(self, i: int = 0, edges: Edges = "soft") -> NDArray[np.float32]:
+        """(H, W) float32 in 0..1: how much of each pixel is the thing of mask `i`.
+
+        Args:
+            i: Number of the mask.
+            edges: "soft": the edge follows the picture, into hair and fur (a guided filter); "hard": 0 and 1 only; or
+                `SoftEdges` with another radius and epsilon.
+
+        Raises:
+            PromptError: Other edges.
+        """
+        return mask_alpha(self.image, self.mask(i), edges)
+
+    def cutout(self, i: int = 0, edges: Edges = "hard") -> Image.Image:
+        """Mask `i` cut out: RGBA of the picture's size, transparent and black outside the mask.
+
+        With soft edges, as in `alpha`, colours at the edge are the thing's own, without what shines through.
+        """
+        return cut_out(self.image, self.alpha(i, edges))
 
     def polygons(self, i: int = 0, *, tolerance: float = 0.0) -> list[Polygon]:
         """The parts of mask `i`, the largest first, each with its `outer` border and its `holes`: (P, 2), x and y.
@@ -152,8 +169,9 @@ class Masks:
         Args:
             path: Where to; an earlier file is replaced.
             format: "index" (PNG: a pixel's value is the object's number), "cutout" (PNG: the objects, transparent
-                around them), "overlay" (PNG: the picture with the masks drawn in) or "coco" (JSON). If not given the
-                ending tells: .png is "index", .json is "coco".
+                around them), "soft-cutout" (the same with soft edges), "overlay" (PNG: the picture with the masks drawn
+                in), "coco" (JSON), "labelme" (JSON, the picture inside) or "yolo" (text: a polygon for each object). If
+                not given the ending tells: .png is "index", .json is "coco", .txt is "yolo".
 
         Raises:
             FormatError: Unknown format or ending, too many objects for it, or a path that cannot be written.
@@ -164,9 +182,13 @@ class Masks:
         """What a notebook shows: the overlay, drawn at a size that fits."""
         picture = Image.fromarray(self.image)
         picture.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
-        content = BytesIO()
-        replace(self, image=np.asarray(picture)).overlay().save(content, format="PNG")
-        return content.getvalue()
+        return as_png(replace(self, image=np.asarray(picture)).overlay())
+
+    def thumbnail(self) -> Image.Image:
+        """The overlay, at a size that fits a notebook."""
+        picture = self.overlay()
+        picture.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
+        return picture
 
     def _rows(self, rows: NDArray[np.intp]) -> Masks:
         return replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from PIL import Image
 
 from masklet.errors import FormatError, nearest
 from masklet.formats.atomic import replacing
+from masklet.image.outlines import labelme_content, yolo_lines
 from masklet.masks.cutout import cut_out
+from masklet.masks.guided import Edges, mask_alpha
 from masklet.masks.palette import PALETTE
 
 if TYPE_CHECKING:
@@ -66,8 +69,8 @@ def write_index(masks: Masks, path: Path) -> None:
     picture.save(path, format="PNG")
 
 
-def write_cutout(masks: Masks, path: Path) -> None:
-    cut_out(masks.image, masks.index_map() > 0).save(path, format="PNG")
+def write_cutout(edges: Edges, masks: Masks, path: Path) -> None:
+    cut_out(masks.image, mask_alpha(masks.image, masks.index_map() > 0, edges)).save(path, format="PNG")
 
 
 def write_overlay(masks: Masks, path: Path) -> None:
@@ -78,10 +81,21 @@ def write_coco(masks: Masks, path: Path) -> None:
     path.write_text(json.dumps(masks.to_coco(), allow_nan=False), encoding="ascii")
 
 
+def write_labelme(masks: Masks, path: Path) -> None:
+    path.write_text(json.dumps(labelme_content(masks), allow_nan=False), encoding="ascii")
+
+
+def write_yolo(masks: Masks, path: Path) -> None:
+    path.write_text(yolo_lines(masks), encoding="ascii")
+
+
 FORMATS = {
     "index": ImageFormat(".png", "a PNG whose pixel values are the objects' numbers, from 1", write_index),
-    "cutout": ImageFormat(".png", "a PNG of the objects, transparent around them", write_cutout),
+    "cutout": ImageFormat(".png", "a PNG of the objects, transparent around them", partial(write_cutout, "hard")),
+    "soft-cutout": ImageFormat(".png", "the same with edges that follow hair and fur", partial(write_cutout, "soft")),
     "overlay": ImageFormat(".png", "a PNG of the picture with the masks drawn in", write_overlay),
     "coco": ImageFormat(".json", "COCO JSON: run lengths, boxes, areas, scores", write_coco),
+    "labelme": ImageFormat(".json", "LabelMe JSON: polygons that can be dragged, and the picture", write_labelme),
+    "yolo": ImageFormat(".txt", "YOLO labels for segmentation: a polygon of class 0 for each object", write_yolo),
 }
 """Formats by name; of those with one ending, the first is the one that the ending tells."""

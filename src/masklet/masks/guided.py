@@ -1,0 +1,111 @@
+"""Alpha mattes by a guided filter: a mask's edge follows what is seen in the picture, down to hair and fur.
+
+Source: He, Sun and Tang, "Guided Image Filtering", TPAMI 2013: sections 3.1 and 3.4 (colour guides), 4.4 (feathering).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import PromptError
+from masklet.masks.boxes import mask_box
+
+RADIUS = 1 / 40
+"""Radius of the filter where none is given, as a share of the longer side of the mask's box."""
+
+HAZE = 0.1
+"""An alpha within this of 0 or 1 is taken for 0 or 1: where thing and surroundings share a colour, the filter spreads a
+faint veil."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SoftEdges:
+    """How soft an edge is made.
+
+    Attributes:
+        radius: How far from the mask's edge the matte may follow the picture, in pixels: the length of hair. If not
+            given, a fortieth of the longer side of the mask's box, and at least 2.
+        epsilon: Differences of colour whose square (colours in 0..1) is far below this are smoothed over; over 0.
+            Smaller values keep finer hair, and more noise.
+    """
+
+    radius: int | None = None
+    epsilon: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.radius is not None and self.radius < 1:
+            raise PromptError(f"radius is {self.radius!r}; give at least 1 pixel, or None")
+        if not self.epsilon > 0:
+            raise PromptError(f"epsilon is {self.epsilon!r}; give a number over 0, such as 1e-4")
+
+
+Edges = Literal["hard", "soft"] | SoftEdges
+"""How a mask ends: at once, or softly with the usual options or with others."""
+
+
+def mask_alpha(image: NDArray[np.uint8], mask: NDArray[np.bool_], edges: Edges = "soft") -> Floats:
+    """float32 (H, W) in 0..1: how much of each pixel of a picture, (H, W, 3), is the thing.
+
+    Raises PromptError for edges that there are not.
+    """
+    if edges == "hard":
+        return mask.astype(np.float32)
+    if edges == "soft":
+        edges = SoftEdges()
+    if not isinstance(edges, SoftEdges):
+        raise PromptError(f"edges is {edges!r}; give 'hard', 'soft' or SoftEdges(radius=..., epsilon=...)")
+    x0, y0, x1, y1 = mask_box(mask).tolist()
+    radius = edges.radius or max(2, round(RADIUS * max(x1 - x0, y1 - y0)))
+    # A window at the edge reaches two radii beyond the mask; farther out nothing changes.
+    margin = 2 * radius + 1
+    part = slice(max(0, y0 - margin), y1 + margin), slice(max(0, x0 - margin), x1 + margin)
+    alpha = np.zeros(mask.shape, np.float32)
+    if x0 < x1:
+        guide: Floats = np.divide(image[part], 255, dtype=np.float32)
+        matte = guided(guide, mask[part].astype(np.float32), radius, edges.epsilon)
+        alpha[part] = np.clip((matte - HAZE) / (1 - 2 * HAZE), 0, 1)
+    return alpha
+
+
+def guided(guide: Floats, values: Floats, radius: int, epsilon: float) -> Floats:
+    """Values (H, W) that are, in every window, the linear function of the guide's colours (H, W, 3) nearest to those
+    given."""
+
+    def mean(array: Floats) -> Floats:
+        window = (2 * radius + 1, 2 * radius + 1)
+        return np.asarray(cv2.blur(array, window, borderType=cv2.BORDER_REFLECT), np.float32)
+
+    means, level = mean(guide), mean(values)
+    shared = mean(guide * values[..., None]) - means * level[..., None]
+    slopes = solved(covariance(guide, means, mean), epsilon, shared)
+    offset = level - (slopes * means).sum(axis=2)
+    return np.asarray((mean(slopes) * guide).sum(axis=2) + mean(offset), np.float32)
+
+
+def covariance(guide: Floats, means: Floats, mean: Callable[[Floats], Floats]) -> Floats:
+    """(H, W, 6) of a window's colours: rr, rg, rb, gg, gb, bb."""
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    products = [mean(guide[..., i] * guide[..., j]) - means[..., i] * means[..., j] for i, j in pairs]
+    return np.stack(products, axis=2)
+
+
+def solved(matrix: Floats, epsilon: float, right: Floats) -> Floats:
+    """(H, W, 3): what each symmetric matrix (H, W, 6), with epsilon on its diagonal, takes to the right side (H, W, 3),
+    by its cofactors."""
+    rr, rg, rb, gg, gb, bb = np.moveaxis(matrix, 2, 0)
+    rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
+    cofactors = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg)
+    others = (rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg)
+    determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2]
+    r, g, b = np.moveaxis(right, 2, 0)
+    (aa, ab, ac), (bb_, bc, cc) = cofactors, others
+    slopes = (aa * r + ab * g + ac * b, ab * r + bb_ * g + bc * b, ac * r + bc * g + cc * b)
+    return np.stack(slopes, axis=2) / determinant[..., None]
