@@ -37,12 +37,35 @@ def test_two_boxes_are_two_things(run: Run, tmp_path: Path, weights: Path) -> No
     assert [a["object_id"] for a in json.loads(out.read_text())["annotations"]] == [1, 2]
 
 
-@pytest.mark.parametrize(("format", "mode"), [("cutout", "RGBA"), ("overlay", "RGB"), ("index", "P")])
+@pytest.mark.parametrize(
+    ("format", "mode"), [("cutout", "RGBA"), ("soft-cutout", "RGBA"), ("overlay", "RGB"), ("index", "P")]
+)
 def test_formats(run: Run, tmp_path: Path, weights: Path, format: str, mode: str) -> None:
     cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "out"
     assert run("segment", cat, "--point", "9,9", "--format", format, "--model", weights, "--out", out) == 0
     with Image.open(out / "photo_cat.png") as written:
         assert (written.mode, written.size) == (mode, (226, 150))
+
+
+@pytest.mark.parametrize(("format", "name"), [("labelme", "photo_cat.json"), ("yolo", "photo_cat.txt")])
+def test_formats_of_annotators(run: Run, tmp_path: Path, weights: Path, format: str, name: str) -> None:
+    cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "out"
+    assert run("segment", cat, "--point", "9,9", "--format", format, "--model", weights, "--out", out) == 0
+    assert [path.name for path in out.iterdir()] == [name]
+
+
+def test_soft_edges_and_a_second_look(run: Run, tmp_path: Path, weights: Path) -> None:
+    cat, small = GOLDEN / "image/photo_cat.png", ("--box", "100,60,130,90")
+    outs = [tmp_path / name for name in ("hard.png", "soft.png", "refined.png")]
+    for out, options in zip(outs, [(), ("--soft-edges",), ("--refine",)], strict=True):
+        arguments = ("segment", cat, *small, "--model", weights, "--format", "cutout", *options, "--out", out)
+        assert run(*arguments) == 0
+    hard, soft, refined = (np.asarray(Image.open(out))[..., 3] for out in outs)
+    assert set(np.unique(hard)) <= {0, 255}
+    assert len(np.unique(soft)) > 10
+    predictor = ImagePredictor(weights)
+    expected = predictor.predict(predictor.encode(cat), boxes=(100, 60, 130, 90), refine=True)
+    assert np.array_equal(refined > 0, expected.mask())
 
 
 def test_a_folder_is_done_once(run: Run, tmp_path: Path, weights: Path, photos: Path, capsys: Read) -> None:
@@ -112,6 +135,7 @@ def test_failures_are_told_and_the_rest_go_on(
         (["--point", "3,4,2"], "the label 2; give 1 to include, or 0 to exclude"),
         (["--box", "1,2,3"], "give --box x0,y0,x1,y1"),
         (["--point", "3,4", *BOX, *BOX], "--point came with 2 boxes"),
+        ([*BOX, "--soft-edges"], "--soft-edges is for cut-outs; give --format cutout too"),
     ],
 )
 def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, capsys: Read, options: list[str], sentence: str) -> None:
@@ -123,7 +147,7 @@ def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, capsys: Read, optio
 @pytest.mark.parametrize(
     ("pictures", "options", "sentence"),
     [
-        (["a.jpg"], ["--out", "mask.jpg"], "ends in .jpg; give a file that ends in .png or .json"),
+        (["a.jpg"], ["--out", "mask.jpg"], "ends in .jpg; give a file that ends in .png or .json or .txt"),
         (["a.jpg"], ["--out", "mask.png", "--format", "coco"], "give a file that ends in .json"),
         (["a.jpg", "b.png"], ["--out", "mask.png"], "one file for 2 pictures; give a folder"),
         (["b.png"], ["--out", "b.png"], "would take the place of the picture"),

@@ -47,6 +47,10 @@ def segment(
     model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "index.")] = None,
+    refine: Annotated[bool, typer.Option("--refine", help="Look at small things a second time, in a crop.")] = False,
+    soft_edges: Annotated[
+        bool, typer.Option("--soft-edges", help="Let edges follow hair and fur; only for --format cutout.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
 ) -> None:
     """Find the mask of a thing that you point at, in one picture or at the same place in many.
@@ -57,20 +61,23 @@ def segment(
     \b
     Examples:
       masklet segment cat.jpg --point 320,240 --out mask.png
-      masklet segment cat.jpg --box 40,60,220,240 --point 90,100,0 --out cat.png --format cutout
+      masklet segment cat.jpg --box 40,60,220,240 --point 90,100,0 --out cat.png --format cutout --soft-edges
       masklet segment photos "more/**/*.jpg" --box 40,60,220,240 --out masks --model sam2.1-tiny
     """
+    if soft_edges and format != "cutout":
+        raise typer.BadParameter("--soft-edges is for cut-outs; give --format cutout too")
+    kind = "soft-cutout" if soft_edges else format
     clicks = typed(point, box)
 
     def begin() -> Callable[[Path], Masks]:
         from masklet.image import ImagePredictor
 
-        return partial(masks_of, ImagePredictor(model, device=device), clicks)
+        return partial(masks_of, ImagePredictor(model, device=device), clicks, refine)
 
-    do_pictures(images, out, format, overwrite, "index", begin)
+    do_pictures(images, out, kind, overwrite, "index", begin)
 
 
-def masks_of(predictor: ImagePredictor, clicks: Clicks, path: Path) -> Masks:
+def masks_of(predictor: ImagePredictor, clicks: Clicks, refine: bool, path: Path) -> Masks:
     """The masks of one picture."""
     points, labels = [click[:2] for click in clicks.points], [click[2] for click in clicks.points]
     return predictor.predict(
@@ -78,6 +85,7 @@ def masks_of(predictor: ImagePredictor, clicks: Clicks, path: Path) -> Masks:
         points=[points] if points else None,
         labels=[labels] if labels else None,
         boxes=clicks.boxes or None,
+        refine=refine,
     )
 
 

@@ -24,6 +24,7 @@ def segment(
     labels: ArrayLike | None = None,
     box: ArrayLike | None = None,
     model: str | PathLike[str] | Engine = "nano",
+    refine: bool = False,
 ) -> Masks:
     """The masks of one thing in a picture.
 
@@ -38,6 +39,7 @@ def segment(
         labels: (P,) 1 include, 0 exclude; all 1 if not given.
         box: (4,) x0, y0, x1, y1 in pixels.
         model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
+        refine: Whether a small thing is looked at a second time, in a crop around it; see `ImagePredictor.predict`.
 
     Returns:
         `Masks`: three for a single click, which may mean a thing or a part of it; one otherwise. Best first.
@@ -48,7 +50,7 @@ def segment(
         CheckpointError: The model cannot be loaded.
     """
     predictor = ready_predictor(model)
-    return predictor.predict(predictor.encode(image), points=points, labels=labels, boxes=box)
+    return predictor.predict(predictor.encode(image), points=points, labels=labels, boxes=box, refine=refine)
 
 
 def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:
