@@ -1,0 +1,41 @@
+"""Masks as types of other libraries."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from masklet.adapters import to_supervision
+from masklet.errors import MaskletError
+from masklet.image import Masks
+
+
+def two() -> Masks:
+    logits = np.full((2, 20, 30), -5, np.float32)
+    logits[0, 2:8, 3:12], logits[1, 10:15, 20:30] = 5, 5
+    scores = np.array([0.9, 0.6], np.float32)
+    return Masks(logits, scores, scores, np.arange(2), np.zeros(2, np.int64), np.zeros((20, 30, 3), np.uint8))
+
+
+def test_supervision_has_boxes_masks_and_scores() -> None:
+    supervision = pytest.importorskip("supervision", reason="needs supervision, an optional library")
+    found = to_supervision(two())
+    assert isinstance(found, supervision.Detections)
+    assert found.xyxy.tolist() == [[3, 2, 12, 8], [20, 10, 30, 15]]
+    np.testing.assert_array_equal(found.mask, two().masks)
+    assert found.confidence.tolist() == pytest.approx([0.9, 0.6])
+    assert found.area.tolist() == [54, 50]
+    assert found[found.confidence > 0.7].data["object"].tolist() == [0]
+
+
+def test_no_masks_are_no_detections() -> None:
+    pytest.importorskip("supervision", reason="needs supervision, an optional library")
+    assert len(to_supervision(two().of(5))) == 0
+
+
+def test_without_supervision_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(MaskletError, match=r"supervision is missing; install it with: pip install 'masklet\[superv"):
+        to_supervision(two())
