@@ -113,6 +113,8 @@ def test_bad_input_has_its_sentence(
         segment_like([pictures[0], pictures[0][:0]], [mask, mask[:0]], pictures, engine)
     with pytest.raises(MediaError, match="picture 1 has the shape"):
         segment_like(pictures[0], mask, [pictures[1], mask[0]], engine)
+    with pytest.raises(MediaError, match=r"others is one picture; give a list of pictures, such as \[picture\]"):
+        segment_like(pictures[0], mask, "dog.jpg", engine)
     with pytest.raises(MediaError, match="there is no file at"):
         segment_like(pictures[0], mask, [tmp_path / "gone.png"], engine)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from masklet.engines.memories import (
     point_at,
     remember,
 )
-from masklet.errors import PromptError
+from masklet.errors import MediaError, PromptError
 from masklet.image.one_liner import ready_predictor
 from masklet.image.picture import Picture, as_picture, is_batch
 from masklet.image.predictor import PICTURES_AT_ONCE, EncodedImage, ImagePredictor, in_batches
@@ -57,13 +58,14 @@ def segment_like(
 
     Raises:
         PromptError: A mask is empty, or not of its picture's size; or there are not as many masks as examples.
-        MediaError: A picture cannot be read.
+        MediaError: A picture cannot be read, or `others` is no list.
         CheckpointError: The model cannot be loaded.
     """
+    if not is_batch(others):
+        raise MediaError("others is one picture; give a list of pictures, such as [picture]")
     predictor = ready_predictor(model)
-    examples: list[Picture] = list(picture) if is_batch(picture) else [picture]  # type: ignore[list-item]
-    masks = list(mask) if is_batch(picture) else [mask]  # type: ignore[arg-type]
-    bank = remembered(predictor, examples, masks)  # type: ignore[arg-type]
+    given: Any = mask
+    bank = remembered(predictor, *((picture, given) if is_batch(picture) else ([picture], [given])))
     pictures = (as_picture(image, f"picture {number}") for number, image in enumerate(others))
     return [
         found
@@ -72,15 +74,16 @@ def segment_like(
     ]
 
 
-def remembered(predictor: ImagePredictor, examples: Sequence[Picture], masks: Sequence[ArrayLike]) -> MemoryBank:
+def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterable[Any]) -> MemoryBank:
     """The bank of one object that was marked in each of the examples."""
+    examples, masks = list(examples), list(given)
     if len(examples) != len(masks) or not masks:
         raise PromptError(
             f"there are {len(examples)} pictures with an example and {len(masks)} masks; give a mask for each picture"
         )
     pictures = [as_picture(image, f"example {number}") for number, image in enumerate(examples)]
-    given = [marked(image, mask, number) for number, (image, mask) in enumerate(zip(pictures, masks, strict=True))]
-    entries = [memory_of(predictor.engine, *pair) for pair in zip(map(predictor.encode, pictures), given, strict=True)]
+    things = [marked(image, mask, number) for number, (image, mask) in enumerate(zip(pictures, masks, strict=True))]
+    entries = [memory_of(predictor.engine, *pair) for pair in zip(map(predictor.encode, pictures), things, strict=True)]
     memories, pointers = (torch.cat(tensors)[None] for tensors in zip(*entries, strict=True))
     device, count = predictor.engine.device, len(entries)
     return MemoryBank(
