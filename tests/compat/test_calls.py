@@ -118,6 +118,9 @@ def test_weights_that_are_missing_or_of_another_model(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"holds sam2-tiny and the configuration sam2_hiera_s\.yaml"):
         build_sam2("sam2_hiera_s.yaml", str(tmp_path / "tiny.safetensors"))
     assert build_sam2("sam2_hiera_t.yaml", str(tmp_path / "tiny.safetensors")).image_size == 256
+    larger = ["++model.image_size=512"]
+    weights = str(tmp_path / "tiny.safetensors")
+    assert build_sam2("sam2_hiera_t.yaml", weights, hydra_overrides_extra=larger).image_size == 512
 
 
 def test_weights_of_the_first_segment_anything_are_told(tmp_path: Path) -> None:

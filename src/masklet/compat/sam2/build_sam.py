@@ -108,11 +108,14 @@ def _model(
     if not known and not os.path.exists(ckpt_path):
         raise WeightsMissing(f"there is no file of weights at {os.fspath(ckpt_path)}")
     with as_reference():
-        model = load_model(ckpt_path, device=device, compile=settings.compile_image_encoder)
-    if model.config.name != config_of(name).name:
+        model = load_model(
+            ckpt_path, device=device, compile=settings.compile_image_encoder, image_size=settings.image_size
+        )
+    held = model.config.name.partition(":")[0]  # a model of another side says so in its name
+    if held != config_of(name).name:
         raise WeightsRefused(
-            f"{os.fspath(ckpt_path)} holds {model.config.name} and the configuration {config_file} is that of {name}; "
-            f"give the configuration {_STEMS.get(model.config.name, 'of that model')}"
+            f"{os.fspath(ckpt_path)} holds {held} and the configuration {config_file} is that of {name}; "
+            f"give the configuration {_STEMS.get(held, 'of that model')}"
         )
     return model
 
