@@ -107,4 +107,5 @@ and its logits are smaller."""
 def settled(options: EverythingOptions, model: str) -> SettledOptions:
     """The options with thresholds for a model, where none are given."""
     given = {field.name: value for field in fields(options) if (value := getattr(options, field.name)) is not None}
-    return SettledOptions(**{**USUAL.get(model, {}), **given})
+    usual = USUAL.get(model.partition(":")[0], {})  # in every speed mode
+    return SettledOptions(**{**usual, **given})
