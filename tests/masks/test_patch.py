@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masklet.masks.patch import agreement, common, cut_patch, paste, union, whole_rle
+from masklet.masks.patch import agreement, common, cut_patch, paste, shared_area, union, whole_rle
 from masklet.masks.rle import encode_rle
 
 SIDES = st.integers(1, 20)
@@ -42,6 +42,7 @@ def test_unions_and_agreement_are_those_of_the_masks(one: NDArray[np.bool_], oth
     assert (paste(union([a, b]), WHOLE) == (one | other)).all()
     view = (5, 3, 17, 21)
     seen, too = one[3:21, 5:17], other[3:21, 5:17]
+    assert shared_area(a, b) == (one & other).sum()
     assert agreement(a, b, view) == pytest.approx((seen & too).sum() / max(1, (seen | too).sum()))
 
 

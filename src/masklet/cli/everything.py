@@ -13,6 +13,23 @@ from masklet.cli.pictures import FORMAT_HELP, do_pictures
 if TYPE_CHECKING:
     from masklet.image import LargeMasks, Masks
 
+PointsPerSide = Annotated[int, typer.Option(min=1, help="Clicks along each axis of the grid.")]
+PointsPerBatch = Annotated[int, typer.Option(min=1, help="Clicks at once: more need more memory.")]
+LeastIou = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Masks are surer of themselves than this; usual for the model.")
+]
+LeastStability = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Masks change less than this at another threshold.")
+]
+MostOverlap = Annotated[
+    float, typer.Option(min=0, max=1, help="Of masks whose boxes overlap by more, the surest stays.")
+]
+MinRegion = Annotated[int, typer.Option(min=0, help="Holes and islands of fewer pixels are filled and removed.")]
+CropLayers = Annotated[
+    int, typer.Option(min=0, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
+]
+Refine = Annotated[bool, typer.Option("--refine", help="Give each mask to the decoder once more.")]
+
 
 def everything(
     images: Annotated[
@@ -25,27 +42,17 @@ def everything(
     model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "coco.")] = None,
-    points_per_side: Annotated[int, typer.Option(min=1, help="Clicks along each axis of the grid.")] = 32,
-    points_per_batch: Annotated[int, typer.Option(min=1, help="Clicks at once: more need more memory.")] = 64,
-    least_iou: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Masks are surer of themselves than this; usual for the model.")
-    ] = None,
-    least_stability: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Masks change less than this at another threshold.")
-    ] = None,
-    most_overlap: Annotated[
-        float, typer.Option(min=0, max=1, help="Of masks whose boxes overlap by more, the surest stays.")
-    ] = 0.7,
-    min_region: Annotated[
-        int, typer.Option(min=0, help="Holes and islands of fewer pixels are filled and removed.")
-    ] = 0,
-    crop_layers: Annotated[
-        int, typer.Option(min=0, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
-    ] = 0,
+    points_per_side: PointsPerSide = 32,
+    points_per_batch: PointsPerBatch = 64,
+    least_iou: LeastIou = None,
+    least_stability: LeastStability = None,
+    most_overlap: MostOverlap = 0.7,
+    min_region: MinRegion = 0,
+    crop_layers: CropLayers = 0,
     tile: Annotated[
         int, typer.Option(min=0, help="Do it tile by tile, each of this side in pixels: for pictures beyond memory.")
     ] = 0,
-    refine: Annotated[bool, typer.Option("--refine", help="Give each mask to the decoder once more.")] = False,
+    refine: Refine = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
 ) -> None:
     """Find the masks of everything in a picture, or in many, without pointing at anything.

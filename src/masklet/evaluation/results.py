@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class ClipResult:
     frames  answered frames, in so many seconds
     memory  MiB that its process had taken at most; None if the system does not tell
     groups  object -> group, such as "seen"
+    whole   measure -> value of the clip as a whole
     """
 
     name: str
@@ -40,6 +41,7 @@ class ClipResult:
     seconds: float
     memory: float | None
     groups: Mapping[int, str]
+    whole: Mapping[str, float] = field(default_factory=dict)
 
     def mean(self, measure: str) -> float:
         """Over the clip's objects; NaN if nothing could be scored."""
@@ -70,10 +72,11 @@ class RunResult:
 
     @cached_property
     def overall(self) -> dict[str, float]:
-        """Every measure over the whole run: plain mean over objects. Where objects are seen and unseen ones, G too."""
+        """Every measure over the whole run: plain mean over objects, or over clips of what they have as a whole. Where
+        objects are seen and unseen ones, G too."""
         rows = [row for clip in self.clips for row in clip.values.values()]
         found = {measure: mean([row[measure] for row in rows]) for measure in self.measures}
-        return found | self._grouped()
+        return found | self._grouped() | self._whole()
 
     @property
     def scored(self) -> list[ClipResult]:
@@ -103,6 +106,10 @@ class RunResult:
             "F seen": found.boundary_seen,
             "F unseen": found.boundary_unseen,
         }
+
+    def _whole(self) -> dict[str, float]:
+        names = dict.fromkeys(name for clip in self.clips for name in clip.whole)
+        return {name: mean([clip.whole[name] for clip in self.clips if name in clip.whole]) for name in names}
 
 
 def read_run(folder: Path) -> RunResult:
@@ -149,6 +156,7 @@ def _clip(path: Path) -> ClipResult:
             content["seconds"],
             content["memory_mib"],
             {int(number): group for number, group in content.get("groups", {}).items()},
+            content.get("whole", {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EvaluationError(f"{path} was not written by masklet eval ({error}); remove it, and run again") from error

@@ -56,11 +56,7 @@ def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
     left, top, right, bottom = view
     mask = np.zeros((bottom - top, right - left), np.bool_)
     if shared := common(patch.box, view):
-        x0, y0, x1, y1 = shared
-        x, y = patch.box[:2]
-        mask[within(shared, view)] = rlemasklib.decode(
-            rlemasklib.crop(plain(patch), (x0 - x, y0 - y, x1 - x0, y1 - y0))
-        )
+        mask[within(shared, view)] = rlemasklib.decode(cropped(patch, shared))
     return mask
 
 
@@ -98,6 +94,21 @@ def agreement(one: Patch, other: Patch, view: Box) -> float:
     a, b = paste(one, view), paste(other, view)
     either = np.count_nonzero(a | b)
     return np.count_nonzero(a & b) / either if either else 0.0
+
+
+def shared_area(one: Patch, other: Patch) -> int:
+    """Pixels that two masks have in common, by their run lengths."""
+    if not (shared := common(one.box, other.box)):
+        return 0
+    return int(rlemasklib.area(rlemasklib.intersection([cropped(one, shared), cropped(other, shared)])))
+
+
+def cropped(patch: Patch, view: Box) -> dict[str, Any]:
+    """The run lengths of a part of the patch's box, as rlemasklib takes them."""
+    x0, y0, x1, y1 = view
+    x, y = patch.box[:2]
+    cut: dict[str, Any] = rlemasklib.crop(plain(patch), (x0 - x, y0 - y, x1 - x0, y1 - y0))
+    return cut
 
 
 def common(one: Box, other: Box) -> Box | None:

@@ -11,6 +11,7 @@ clicks       clicks to a target IoU, IoU after so many clicks
 calibration  whether predicted IoU and presence can be believed
 stability    whether masks flicker
 detection    COCO's AP of masks
+recall       COCO's AR of masks that nobody asked for; the best overlap of each object
 tracking     MOTA, IDF1 and HOTA
 registry     those that compare two masks, by name
 """

@@ -1,7 +1,8 @@
-"""`masklet eval vos`, `image`, `interactive`, `tracking` and `compare`, as people type them."""
+"""`masklet eval vos`, `image`, `everything`, `interactive`, `tracking` and `compare`, as people type them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,23 @@ def test_image(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     options = ("--prompt", "box", "--clicks", "1", "--baseline", "grabcut", "--out", tmp_path / "a")
     assert run("eval", "image", "--dataset", "folder", "--root", tmp_path / "own", *options) == 0
     assert "IoU@1" in capsys.readouterr().out
+
+
+def test_everything(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Two small pictures from the command to the report; the second one by the same command again."""
+    make_folder(tmp_path / "own")
+    options = ("--model", "nano", "--points-per-side", "4", "--device", "cpu", "--out", tmp_path / "a")
+    command = ("eval", "everything", "--dataset", "folder", "--root", tmp_path / "own", *options)
+    assert run(*command, "--limit", "1") == 0
+    first = (tmp_path / "a/sequences/own/first.json").stat().st_mtime_ns
+    assert run(*command) == 0
+    assert (tmp_path / "a/sequences/own/first.json").stat().st_mtime_ns == first
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("AR@1000", "masks/picture", "seconds/picture", "own/second"))
+    assert json.loads((tmp_path / "a/summary.json").read_text())["overall"]["masks/picture"] > 0
+    assert len(list((tmp_path / "a/worst").glob("*.jpg"))) == 2
+    assert run(*command, "--crop-layers", "1") == 1
+    assert "give another --out, or --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

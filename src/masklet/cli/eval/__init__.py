@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from masklet.cli.eval.compare import compare
+from masklet.cli.eval.everything import everything
 from masklet.cli.eval.image import image
 from masklet.cli.eval.interactive import interactive
 from masklet.cli.eval.score import score
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(vos)
 app.command()(image)
+app.command()(everything)
 app.command()(interactive)
 app.command()(tracking)
 app.command()(score)

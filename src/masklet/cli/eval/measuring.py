@@ -1,4 +1,4 @@
-"""What `masklet eval vos`, `image`, `interactive` and `tracking` share: their options, and the run itself."""
+"""What those commands of `masklet eval` share that measure a contender: their options, and the run itself."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from masklet.formats.base import FrameLike
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
+
+if TYPE_CHECKING:
+    from masklet.image.everything_options import EverythingOptions
+    from masklet.image.found import FoundMasks
 
 
 class Session(Protocol):
@@ -56,4 +60,13 @@ class Contender(Protocol):
 
     def look(self, image: NDArray[np.uint8]) -> Look:
         """Begin on a picture, uint8 (H, W, 3) RGB."""
+        ...
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """A contender that finds objects to which nobody points; baselines are none."""
+
+    def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> FoundMasks:
+        """The masks of everything in a picture, uint8 (H, W, 3) RGB."""
         ...

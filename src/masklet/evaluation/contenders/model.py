@@ -1,4 +1,4 @@
-"""A model as a contender: the video tracker and the image predictor, with the published settings."""
+"""A model as a contender: video tracker, image predictor and mask generator, with the published settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from masklet.checkpoints import Model, load_model
 from masklet.formats.base import FrameLike
-from masklet.image import ImagePredictor
+from masklet.image import EverythingOptions, ImagePredictor, segment_everything
+from masklet.image.found import FoundMasks
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video import VideoTracker
@@ -53,6 +54,9 @@ class ModelContender:
 
     def look(self, image: NDArray[np.uint8]) -> PredictorLook:
         return PredictorLook(self.model, image)
+
+    def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> FoundMasks:
+        return segment_everything(image, self.model, options)
 
 
 class TrackerSession:

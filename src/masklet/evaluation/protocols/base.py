@@ -26,12 +26,14 @@ class Outcome:
     course   frame -> the main measure over all objects, to find the frames worth a look
     frames   answered frames
     seconds  that the contender took for them, without reading true masks, scoring and writing
+    whole    measure -> value of the clip as a whole, where it is of no single object, such as masks/picture
     """
 
     values: Mapping[int, Mapping[str, float]]
     course: Mapping[int, float]
     frames: int
     seconds: float
+    whole: Mapping[str, float] = field(default_factory=dict)
 
 
 class Procedure(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-COUNTS = ("clicks", "alone", "switches", "NoC@")
+COUNTS = ("clicks", "alone", "switches", "NoC@", "masks/", "seconds/")
 """How the names of measures begin that are numbers of something, not shares; fewer are better."""
 
 

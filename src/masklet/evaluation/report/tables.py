@@ -31,13 +31,15 @@ def write_tables(run: RunResult, unfinished: int) -> None:
 
 
 def sequence_rows(run: RunResult) -> list[list[object]]:
-    """A heading, then a row for each clip: means over its objects, cost."""
-    rows: list[list[object]] = [["sequence", "objects", *run.measures, "frames", "seconds", "memory MiB"]]
+    """A heading, then a row for each clip: means over its objects, what it has as a whole, cost."""
+    whole = list(dict.fromkeys(name for clip in run.clips for name in clip.whole))
+    rows: list[list[object]] = [["sequence", "objects", *run.measures, *whole, "frames", "seconds", "memory MiB"]]
     rows += [
         [
             clip.name,
             len(clip.values),
             *(clip.mean(measure) for measure in run.measures),
+            *(clip.whole.get(name) for name in whole),
             clip.frames,
             clip.seconds,
             clip.memory,

@@ -1,0 +1,159 @@
+"""Masks of everything against annotations, with stand-ins whose masks are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from masklet.errors import EvaluationError
+from masklet.evaluation.contenders.registry import BASELINES
+from masklet.evaluation.datasets.base import Clip
+from masklet.evaluation.datasets.registry import open_dataset
+from masklet.evaluation.protocols.everything import MEASURES, Everything
+from masklet.evaluation.report.tables import markdown, sequence_rows
+from masklet.evaluation.results import ClipResult, RunResult
+from masklet.evaluation.submission import Submission
+from masklet.formats.davis import read_index_png
+from masklet.image.everything_options import EverythingOptions
+from masklet.image.found import FoundMasks
+from masklet.masks.patch import cut_patch
+from tests.evaluation.conftest import SIZE, Truthful, index_map, save_mask
+
+Make = Callable[[str], Path]
+
+OBJECTS = [index_map(3) == number for number in (1, 2)]
+ELSEWHERE = np.zeros(SIZE, np.bool_)
+ELSEWHERE[40:46, 50:60] = True
+NEVER = {measure: 0.0 for measure in MEASURES}
+ALWAYS = {measure: 1.0 for measure in MEASURES}
+
+
+class Stand:
+    """A generator that finds these masks, the first the surest."""
+
+    name = "stand-in"
+    facts: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, masks: Sequence[np.ndarray]) -> None:
+        self.masks = masks
+
+    def everything(self, image: np.ndarray, options: EverythingOptions) -> FoundMasks:
+        count = len(self.masks)
+        return FoundMasks(
+            logits=np.zeros((0, 4, 4), np.float32),
+            scores=np.linspace(0.9, 0.1, count, dtype=np.float32),
+            presence=np.ones(count, np.float32),
+            objects=np.arange(count),
+            candidates=np.zeros(count, np.int64),
+            image=image,
+            patches=tuple(patch for mask in self.masks if (patch := cut_patch(mask))),
+            stability=np.ones(count, np.float32),
+            points=np.zeros((count, 2)),
+            crops=np.zeros((count, 4), np.int64),
+        )
+
+
+@pytest.fixture
+def clip(make: Make) -> Clip:
+    return open_dataset("folder", make("folder"), kind="image").clips[0]
+
+
+@pytest.fixture
+def submission(tmp_path: Path) -> Submission:
+    return Submission(tmp_path / "masks", "index")
+
+
+def test_perfect_masks_are_one_whatever_else_is_found(clip: Clip, submission: Submission) -> None:
+    found = Everything().run(clip, Stand([ELSEWHERE, *OBJECTS]), submission)
+    assert found.values == {1: ALWAYS, 2: ALWAYS}
+    assert found.course == {0: 1}
+    assert found.whole["masks/picture"] == 3
+    assert found.whole["seconds/picture"] == found.seconds
+
+
+@pytest.mark.parametrize("masks", [[], [ELSEWHERE]], ids=["none", "elsewhere"])
+def test_nothing_found_is_nought(clip: Clip, submission: Submission, masks: list[np.ndarray]) -> None:
+    found = Everything().run(clip, Stand(masks), submission)
+    assert found.values == {1: NEVER, 2: NEVER}
+    assert found.whole["masks/picture"] == len(masks)
+    assert not read_index_png(submission.path(clip, 0)).any()
+
+
+def test_duplicates_do_not_raise_recall(clip: Clip, submission: Submission) -> None:
+    once = Everything().run(clip, Stand(OBJECTS[:1]), submission)
+    often = Everything().run(clip, Stand(OBJECTS[:1] * 5), submission)
+    assert once.values == often.values == {1: ALWAYS, 2: NEVER}
+
+
+def test_a_loose_mask_counts_up_to_its_iou(clip: Clip, submission: Submission) -> None:
+    """Half of object 1 again as much as itself: IoU 2/3, which four of COCO's ten thresholds let pass."""
+    loose = OBJECTS[0].copy()
+    loose[24:32] = loose[23]
+    row = Everything().run(clip, Stand([loose]), submission).values[1]
+    assert row["IoU"] == pytest.approx(2 / 3)
+    assert (row["recall@50"], row["recall@75"]) == (1, 0)
+    assert row["AR@100"] == row["AR@1000"] == pytest.approx(0.4)
+
+
+def test_beyond_a_hundred_masks_only_ar_at_1000_counts(clip: Clip, submission: Submission) -> None:
+    row = Everything().run(clip, Stand([ELSEWHERE] * 100 + OBJECTS[:1]), submission).values[1]
+    assert (row["AR@100"], row["AR@1000"], row["recall@50"], row["IoU"]) == (0, 1, 1, 1)
+
+
+def test_unknown_pixels_count_nowhere(make: Make, submission: Submission) -> None:
+    """COCO's crowd, in the first rows, lies over the mask; a mask inside of it is no find at all."""
+    clip = open_dataset("coco", make("coco"), kind="image").clips[0]
+    crowd = np.zeros(SIZE, np.bool_)
+    crowd[:3] = True
+    reaching = [mask | crowd for mask in OBJECTS]
+    found = Everything().run(clip, Stand([crowd, *reaching]), submission)
+    assert found.values == {1: ALWAYS, 2: ALWAYS}
+
+
+def test_the_best_masks_are_handed_in_and_all_beside(clip: Clip, submission: Submission) -> None:
+    Everything().run(clip, Stand([ELSEWHERE, *reversed(OBJECTS)]), submission)
+    path = submission.path(clip, 0)
+    np.testing.assert_array_equal(read_index_png(path), index_map(3))
+    assert len(json.loads(path.with_suffix(".json").read_text())["annotations"]) == 3
+
+
+def test_means_over_pictures_stand_beside_those_over_objects() -> None:
+    record = {"measures": ["IoU"], "settings": dict.fromkeys(("contender", "protocol", "dataset", "split", "options"))}
+    clips = [
+        ClipResult(
+            name, {n: {"IoU": 0.5} for n in range(1, objects + 1)}, {0: 0.5}, 1, 2.0, None, {}, {"masks/picture": m}
+        )
+        for name, objects, m in (("a", 1, 10.0), ("b", 9, 20.0))
+    ]
+    run = RunResult(Path(), record, tuple(clips))
+    assert run.overall["masks/picture"] == 15  # each picture counts alike, however many objects it has
+    assert "masks/picture 15.00" in markdown(run, 0)
+    heading, *rows = sequence_rows(run)
+    assert [dict(zip(heading, row, strict=True))["masks/picture"] for row in rows] == [10, 20]
+
+
+@pytest.mark.parametrize("contender", [*BASELINES.values(), Truthful()], ids=lambda contender: contender.name)
+def test_who_has_to_be_told_is_told_so(clip: Clip, submission: Submission, contender: Any) -> None:
+    with pytest.raises(EvaluationError, match="finds none by itself; give a model"):
+        Everything().run(clip, contender, submission)
+
+
+def test_a_picture_without_objects_is_told(make: Make, submission: Submission) -> None:
+    root = make("folder")
+    save_mask(root / "images/own/first.png", np.zeros(SIZE, np.uint8))
+    clip = open_dataset("folder", root, kind="image").clips[0]
+    with pytest.raises(EvaluationError, match="no object is marked in own/first"):
+        Everything().run(clip, Stand([]), submission)
+
+
+def test_masks_of_another_size_are_told(make: Make, submission: Submission) -> None:
+    root = make("folder")
+    save_mask(root / "images/own/first.png", index_map(3)[:40])
+    clip = open_dataset("folder", root, kind="image").clips[0]
+    with pytest.raises(EvaluationError, match=r"own/first has \(48, 64\) pixels .* and its masks \(40, 64\)"):
+        Everything().run(clip, Stand(OBJECTS), submission)
