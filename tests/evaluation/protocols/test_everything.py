@@ -96,13 +96,13 @@ def test_a_loose_mask_counts_up_to_its_iou(clip: Clip, submission: Submission) -
     loose[24:32] = loose[23]
     row = Everything().run(clip, Stand([loose]), submission).values[1]
     assert row["IoU"] == pytest.approx(2 / 3)
-    assert (row["recall@50"], row["recall@75"]) == (1, 0)
+    assert (row["R@50"], row["R@75"]) == (1, 0)
     assert row["AR@100"] == row["AR@1000"] == pytest.approx(0.4)
 
 
 def test_beyond_a_hundred_masks_only_ar_at_1000_counts(clip: Clip, submission: Submission) -> None:
     row = Everything().run(clip, Stand([ELSEWHERE] * 100 + OBJECTS[:1]), submission).values[1]
-    assert (row["AR@100"], row["AR@1000"], row["recall@50"], row["IoU"]) == (0, 1, 1, 1)
+    assert (row["AR@100"], row["AR@1000"], row["R@50"], row["IoU"]) == (0, 1, 1, 1)
 
 
 def test_unknown_pixels_count_nowhere(make: Make, submission: Submission) -> None:

@@ -25,7 +25,7 @@ FEW, MANY = 100, 1000
 HALF, THREE_QUARTERS = 0, 5
 """Places of the IoUs 0.5 and 0.75 among COCO's."""
 
-MEASURES = ("IoU", "recall@50", "recall@75", f"AR@{FEW}", f"AR@{MANY}")
+MEASURES = ("IoU", "R@50", "R@75", f"AR@{FEW}", f"AR@{MANY}")
 """Of each object."""
 
 
@@ -35,7 +35,7 @@ class Everything:
 
     options  how everything is looked for
 
-    IoU is that of the best mask of each object, whatever else was found. recall@50 and recall@75 are the shares of
+    IoU is that of the best mask of each object, whatever else was found. R@50 and R@75 are the shares of
     objects that have a mask of their own at IoU 0.5 and 0.75 among the 1000 surest masks; AR@100 and AR@1000
     are COCO's average recall over the IoUs 0.5, 0.55, ... 0.95. AP is not told, as it takes every mask of what nobody
     annotated, such as a part of an object, for a false one. Unknown pixels, and crowds, are taken out of all masks.
@@ -60,8 +60,9 @@ class Everything:
                 truth = clip.truth.read(frame)
                 if not (wanted := known_objects(truth)):
                     continue
+                image = source.read(frame).image
                 with watch:
-                    found = contender.everything(source.read(frame).image, self.options)
+                    found = contender.everything(image, self.options)
                 match = matched(found, wanted, truth.void, clip.name)
                 hand_in(clip, frame, found, match, submission)
                 course[frame] = float(np.mean([row["IoU"] for row in match.rows.values()]))
