@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def convert(
-    project: Annotated[Path, typer.Argument(help="A .masklet file, as masklet track writes it.", show_default=False)],
+    project: Annotated[
+        Path, typer.Argument(metavar="SESSION", help="A .masklet file, as masklet track writes it.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
     format: Annotated[
         str | None, typer.Option(help="Name of the format, such as coco; by the ending of OUT if not given.")

@@ -34,7 +34,7 @@ Refine = Annotated[bool, typer.Option("--refine", help="Give each mask to the de
 def everything(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE...", help="Pictures, folders of pictures, or patterns.", show_default=False),
+        typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False),
     ],
     out: Annotated[
         Path, typer.Option(help="A file such as masks.json for one picture, else a folder.", show_default=False)

@@ -23,7 +23,10 @@ from masklet.cli.train import (
 
 
 def finetune(
-    checkpoint: Annotated[str, typer.Argument(help="Name or file of a model; see masklet models.", show_default=False)],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(metavar="CHECKPOINT", help="Name or file of a model; see masklet models.", show_default=False),
+    ],
     data: Data,
     out: Out,
     licence: Licence = None,
@@ -47,10 +50,11 @@ def finetune(
     validate_every: ValidateEvery = 0,
     tensorboard: TensorBoard = False,
 ) -> None:
-    """Train a model further on your own videos and pictures; the defaults are meant for one card of 24 GB.
+    """Train a model further on your own videos and pictures.
 
     Writes OUT/model.safetensors, which every command takes as --model. A run that was stopped goes on where it was when
-    it is started again. Projects of masklet are data too: what you annotated can be learned at once.
+    it is started again. Projects of masklet are data too: what you annotated can be learned at once. The defaults are
+    meant for one card of 24 GB.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ def live(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="[CAMERA|URL|FILE]", help="Number of a camera, URL of a stream, or a file played at its own rate."
+            metavar="CAMERA|URL|FILE", help="Number of a camera, URL of a stream, or a file played at its own rate."
         ),
     ] = "0",
     out: Annotated[

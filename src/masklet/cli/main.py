@@ -12,6 +12,7 @@ from masklet.cli.convert import convert
 from masklet.cli.eval import app as eval_app
 from masklet.cli.everything import everything
 from masklet.cli.finetune import finetune
+from masklet.cli.help import help_of
 from masklet.cli.live import live
 from masklet.cli.models import models
 from masklet.cli.segment import segment
@@ -29,15 +30,14 @@ app = typer.Typer(
     epilog="Each command has its own help with examples: [bold]masklet track --help[/bold]",
     context_settings={"default_map": {"help": False}},  # else Typer loads pydantic to read an absent --help: 0.2 s
 )
-app.command()(track)
-app.command()(live)
-app.command()(segment)
-app.command()(everything)
-app.command()(convert)
-app.add_typer(eval_app)
-app.command()(finetune)
-app.add_typer(train, name="train")
-app.command()(models)
+for panel, commands in (
+    ("Masks", (track, live, segment, everything, convert)),
+    ("Models", (models, finetune)),
+):
+    for command in commands:
+        app.command(help=help_of(command), rich_help_panel=panel)(command)
+app.add_typer(train, name="train", rich_help_panel="Models")
+app.add_typer(eval_app, rich_help_panel="Measures")
 
 
 def _print_version(wanted: bool) -> None:

@@ -32,7 +32,7 @@ class Clicks:
 def segment(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE...", help="Pictures, folders of pictures, or patterns.", show_default=False),
+        typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False),
     ],
     out: Annotated[
         Path, typer.Option(help="A file such as mask.png for one picture, else a folder.", show_default=False)

@@ -42,7 +42,12 @@ class Speed(str, Enum):
 
 def track(
     video: Annotated[
-        Path, typer.Argument(help="A video file, a folder of pictures, or a folder of videos.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="VIDEO",
+            help="A video file, a folder of pictures, or a folder of videos.",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for everything that is written.", show_default=False)],
     box: Annotated[

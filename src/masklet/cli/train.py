@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from masklet.cli.help import help_of
+
 train = typer.Typer(no_args_is_help=True, help="Train a model by a recipe, look at training data, or pack it.")
 
 RECIPE_NAMES = ("nano", "sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large")
@@ -78,12 +80,12 @@ def by_recipe(
 
 
 for _name in RECIPE_NAMES:
-    train.command(_name)(by_recipe)
+    train.command(_name, help=help_of(by_recipe))(by_recipe)
 
 
 @train.command()
 def preview(
-    out: Annotated[Path, typer.Argument(help="The MP4 to write.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The MP4 to write.", show_default=False)],
     data: Data,
     licence: Licence = None,
     image_size: Annotated[int, typer.Option(min=32, help="Side of each clip in pixels.")] = 256,
@@ -113,8 +115,8 @@ def preview(
 
 @train.command()
 def pack(
-    folder: Annotated[Path, typer.Argument(help="A folder with index.csv.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="The .pack to write.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with index.csv.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The .pack to write.", show_default=False)],
     longest: Annotated[int, typer.Option(min=32, help="Longest side in pixels.")] = 384,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of the pictures (WebP).")] = 40,
 ) -> None:
@@ -125,11 +127,12 @@ def pack(
       masklet train pack data small.pack
       masklet train nano --data small.pack --out runs/nano
     """
+    from rich.console import Console
     from rich.progress import Progress
 
     from masklet.training.data.pack import PackOptions, write_pack
 
-    with Progress(transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("packing")
         size = write_pack(
             folder,

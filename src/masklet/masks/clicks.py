@@ -1,7 +1,4 @@
-"""Where an annotator would click next: inside the region where a mask and the true one differ.
-
-Training and evaluation both simulate clicks with these functions.
-"""
+"""Where an annotator would click next: inside the region where a mask and the true one differ."""
 
 from __future__ import annotations
 

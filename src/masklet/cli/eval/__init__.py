@@ -11,6 +11,7 @@ from masklet.cli.eval.interactive import interactive
 from masklet.cli.eval.score import score
 from masklet.cli.eval.tracking import tracking
 from masklet.cli.eval.vos import vos
+from masklet.cli.help import help_of
 
 app = typer.Typer(
     name="eval",
@@ -18,13 +19,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Measure how good masks are, by the field's protocols.",
 )
-app.command()(vos)
-app.command()(image)
-app.command()(everything)
-app.command()(interactive)
-app.command()(tracking)
-app.command()(score)
-app.command()(compare)
+for command in (vos, image, everything, interactive, tracking, score, compare):
+    app.command(help=help_of(command))(command)
 
 
 @app.callback()
