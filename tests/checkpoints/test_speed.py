@@ -63,3 +63,9 @@ def test_a_name_tells_the_mode_or_the_size(tmp_path: Path) -> None:
 def test_what_a_model_cannot_be(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_model("nano", device="cpu", **arguments)  # type: ignore[arg-type]
+
+
+def test_a_wrong_mode_is_told_before_anything_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masklet.checkpoints.hub.fetch", lambda _: pytest.fail("something was downloaded"))
+    with pytest.raises(ConfigError, match="nearest: fast"):
+        load_model("sam2.1-tiny:fats")

@@ -14,7 +14,7 @@ from masklet.checkpoints.fit import check_fit, recognise
 from masklet.checkpoints.metadata import read_config
 from masklet.checkpoints.model import Model
 from masklet.checkpoints.placement import choose_device, choose_dtype, place
-from masklet.checkpoints.speed import split_name, with_speed
+from masklet.checkpoints.speed import check_speed, split_name, with_speed
 from masklet.errors import CheckpointError, ConfigError
 from masklet.nn import ModelConfig, Network
 
@@ -53,6 +53,7 @@ def load_model(
         name_or_path, own_speed, own_size = split_name(name_or_path)
         speed = own_speed if speed == "exact" else speed
         image_size = own_size if image_size is None else image_size
+    check_speed(speed)  # before anything is downloaded
     path, expected_name = _locate(name_or_path)
     weights = read_weights(path)
     network = _fitting_network(weights, path.name)

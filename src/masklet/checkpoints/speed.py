@@ -23,8 +23,7 @@ def with_speed(config: ModelConfig, speed: str, image_size: int | None) -> Model
     Raises:
         ConfigError: Unknown mode, or an image size that the model cannot have.
     """
-    if speed not in SPEEDS:
-        raise ConfigError(f"speed is {speed!r}; give one of {', '.join(SPEEDS)}{nearest(speed, SPEEDS)}")
+    check_speed(speed)
     if image_size is not None:
         name = config.name if image_size == config.image_size else f"{config.name}:{image_size}"
         return dataclasses.replace(config, name=name, image_size=image_size)
@@ -32,6 +31,12 @@ def with_speed(config: ModelConfig, speed: str, image_size: int | None) -> Model
         return config
     side = round(config.image_size * SPEEDS[speed] / COARSEST_STRIDE) * COARSEST_STRIDE
     return dataclasses.replace(config, name=f"{config.name}:{speed}", image_size=side)
+
+
+def check_speed(speed: str) -> None:
+    """Raises ConfigError if there is no such mode."""
+    if speed not in SPEEDS:
+        raise ConfigError(f"speed is {speed!r}; give one of {', '.join(SPEEDS)}{nearest(speed, SPEEDS)}")
 
 
 def split_name(name: str) -> tuple[str, str, int | None]:

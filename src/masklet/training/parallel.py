@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -85,5 +85,5 @@ class Shards:
         set_state_dict(self.network, optimizer, model_state_dict=dict(weights), optim_state_dict=state, options=options)
 
 
-PARALLEL: dict[str, type[Copies] | type[Shards]] = {"copies": Copies, "shards": Shards}
+PARALLEL: dict[str, Callable[[Step, Processes], Parallel]] = {"copies": Copies, "shards": Shards}
 """By the name that a recipe gives."""

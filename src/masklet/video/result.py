@@ -44,6 +44,10 @@ class ObjectResult:
     needs_prompt: Reason | None = None
     rivals: tuple[NDArray[np.float32], ...] = ()
 
+    def __repr__(self) -> str:
+        needs = f", needs a prompt: {self.needs_prompt}" if self.needs_prompt else ""
+        return f"{type(self).__name__}({self.state}, iou {self.iou:.2f}, presence {self.presence:.2f}{needs})"
+
     @property
     def mask(self) -> NDArray[np.bool_]:
         """bool (H, W)"""
@@ -70,7 +74,7 @@ class ObjectResult:
         return own
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class SavedResult(ObjectResult):
     """A result of which only mask and scores were saved: its logits are made from the distance to the mask's edge."""
 
@@ -105,6 +109,11 @@ class FrameResult:
     objects: Mapping[ObjectId, ObjectResult]
     indices: Mapping[ObjectId, int]
     scene_cut: bool = False
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        states = "".join(f", {name} {result.state}" for name, result in self.objects.items())
+        return f"FrameResult(frame {self.frame} of {width} x {height} pixels{states})"
 
     @property
     def needs_prompt(self) -> dict[ObjectId, Reason]:

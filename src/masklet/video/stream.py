@@ -69,6 +69,9 @@ class StreamTracker:
         self._frame: Frame | None = None
         self._levels: Levels | None = None
 
+    def __repr__(self) -> str:
+        return f"StreamTracker({self.engine.config.name})"
+
     @torch.inference_mode()
     def step(self, image: NDArray[np.uint8]) -> FrameResult:
         """Follow all objects into the next frame.

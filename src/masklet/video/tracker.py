@@ -82,6 +82,10 @@ class VideoTracker:
         self._playhead = Playhead(self.source, self.engine)
         self._closed = False
 
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"VideoTracker({Path(self.path).name or 'frames'}, {width} x {height} pixels, {self.engine.config.name})"
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the video's frames."""

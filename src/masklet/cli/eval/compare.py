@@ -33,7 +33,8 @@ def compare(
 
     comparison = compare_runs([read_run(folder) for folder in runs], seed)
     settings = comparison.runs[0].run.record["settings"]
-    title = f"{settings['protocol']} on {settings['dataset']}, {len(comparison.clips)} sequences; shares in percent"
+    sequences = "1 sequence" if len(comparison.clips) == 1 else f"{len(comparison.clips)} sequences"
+    title = f"{settings['protocol']} on {settings['dataset']}, {sequences}; shares in percent"
     Console().print(as_table(title, comparison_table(comparison)))
     if comparison.left:
         typer.echo(f"{len(comparison.left)} sequences are left out, which not all runs have", err=True)
