@@ -14,7 +14,7 @@ from PIL import Image
 from masklet.errors import FormatError
 from masklet.formats.background import background_change
 from masklet.formats.base import PlainFrame
-from masklet.formats.matte import cut_out, frame_alpha
+from masklet.formats.matte import cut_out_objects, frame_alpha
 from masklet.formats.registry import writer
 from tests.formats.conftest import RATE, SUFFIXES, box_mask, frame_of, write_all
 
@@ -46,7 +46,7 @@ def test_films_keep_alpha_and_colours(name: str, codec: str | None, tolerance: i
     path = tmp_path / SUFFIXES[name]
     frames = [red_before_blue(k) for k in range(3)]
     write_all(name, path, frames)
-    expected = cut_out(frames[0])
+    expected = cut_out_objects(frames[0])
     found = decoded(path, codec)
     assert len(found) == 3
     alpha = expected[..., 3].astype(int)
@@ -67,7 +67,7 @@ def test_pictures_keep_alpha_and_hide_the_background(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a" / "00007.png") as picture:
         assert picture.mode == "RGBA"
         pixels = np.array(picture)
-    np.testing.assert_array_equal(pixels, cut_out(red_before_blue()))
+    np.testing.assert_array_equal(pixels, cut_out_objects(red_before_blue()))
     assert (pixels[pixels[..., 3] == 0] == 0).all()
 
 
@@ -123,7 +123,7 @@ def test_what_is_no_background_is_named(background: str, tmp_path: Path, monkeyp
 @pytest.mark.parametrize("mask", [np.ones(SIZE, np.bool_), np.zeros(SIZE, np.bool_)])
 def test_all_and_nothing(mask: NDArray[np.bool_]) -> None:
     frame = frame_of(0, {1: mask}, SIZE)
-    pixels = cut_out(frame)
+    pixels = cut_out_objects(frame)
     assert (pixels[..., 3] == (255 if mask.all() else 0)).all()
     assert frame.image is not None
     changed = background_change("blur", SIZE)(frame)

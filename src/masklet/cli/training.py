@@ -47,7 +47,7 @@ def run_training(job: Job) -> None:
     """Read the data, train, and say what was written."""
     collections = read_data([parse_wanted(text) for text in job.data], licence=job.licence)
     count = sum(len(collection.items) for collection in collections)
-    typer.echo(f"{count} pictures and videos in {len(collections)} collections", err=True)
+    typer.echo(f"pictures and videos: {count}; collections: {len(collections)}", err=True)
     validate = None
     if job.validate_on:
         validate = held_out(read_data([parse_wanted(text) for text in job.validate_on], split="val"))

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.formats.atomic import replacing
+from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.base import Facts, FrameLike
 from masklet.formats.film import FilmClock, FilmKind, open_film, picture_of
-from masklet.formats.object_pngs import make_folder
 from masklet.formats.registry import Sink, writes
 from masklet.formats.sound import MOV_SOUND, WEBM_SOUND
-from masklet.masks.refine import own_colors, soft_alpha
+from masklet.masks.cutout import cut_out
+from masklet.masks.refine import soft_alpha
 
 PRORES = FilmKind(
     "mov",
@@ -62,16 +62,14 @@ def write_rgba(path: Path, facts: Facts) -> Iterator[Sink]:
 
     def write(result: FrameLike) -> None:
         with replacing(path / f"{result.frame:05d}.png") as temporary:
-            Image.fromarray(cut_out(result)).save(temporary, format="PNG", compress_level=4)
+            Image.fromarray(cut_out_objects(result)).save(temporary, format="PNG", compress_level=4)
 
     yield write
 
 
-def cut_out(result: FrameLike) -> NDArray[np.uint8]:
+def cut_out_objects(result: FrameLike) -> NDArray[np.uint8]:
     """uint8 (H, W, 4), RGBA: all objects of the frame with soft edges; what is not theirs is transparent black."""
-    alpha = frame_alpha(result)
-    colors = own_colors(picture_of(result), alpha)
-    return np.dstack([colors, np.rint(alpha * 255).astype(np.uint8)])
+    return cut_out(picture_of(result), frame_alpha(result))
 
 
 def frame_alpha(result: FrameLike) -> NDArray[np.float32]:
@@ -88,6 +86,6 @@ def _film(path: Path, facts: Facts, kind: FilmKind) -> Iterator[Sink]:
     with open_film(path, facts.size, facts.rate, kind, facts.audio_from) as film:
 
         def write(result: FrameLike) -> None:
-            film.write(cut_out(result), clock.seconds(result), clock.source_time())
+            film.write(cut_out_objects(result), clock.seconds(result), clock.source_time())
 
         yield write

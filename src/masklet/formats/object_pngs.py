@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing, unwritable
+from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.base import Facts, FrameLike, FrameMasks, ObjectId
 from masklet.formats.numbered import numbered_files, open_png
 from masklet.formats.registry import Sink, reads, writes
@@ -48,14 +48,6 @@ def read_object_pngs(path: Path) -> Iterator[FrameMasks]:
         raise FormatError(f"{path} holds no folder with PNGs such as 00000.png; give one with a folder for each object")
     for frame in sorted(files):
         yield FrameMasks(frame, {name: _read_mask(file) for name, file in files[frame].items()})
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder if it is not there. Raises FormatError if it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
 
 
 def folder_name(name: ObjectId) -> str:

@@ -148,7 +148,7 @@ class Masks:
 
         With soft edges, as in `alpha`, colours at the edge are the thing's own, without what shines through.
         """
-        return cut_out(self.image, self.alpha(i, edges))
+        return Image.fromarray(cut_out(self.image, self.alpha(i, edges)))
 
     def polygons(self, i: int = 0, *, tolerance: float = 0.0) -> list[Polygon]:
         """The parts of mask `i`, the largest first, each with its `outer` border and its `holes`: (P, 2), x and y.

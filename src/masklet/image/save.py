@@ -70,7 +70,8 @@ def write_index(masks: Masks, path: Path) -> None:
 
 
 def write_cutout(edges: Edges, masks: Masks, path: Path) -> None:
-    cut_out(masks.image, mask_alpha(masks.image, masks.index_map() > 0, edges)).save(path, format="PNG")
+    alpha = mask_alpha(masks.image, masks.index_map() > 0, edges)
+    Image.fromarray(cut_out(masks.image, alpha)).save(path, format="PNG")
 
 
 def write_overlay(masks: Masks, path: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from masklet.errors import FormatError, nearest
 from masklet.formats.base import FrameLike, index_map
 from masklet.formats.film import NOMINAL_RATE
-from masklet.formats.matte import cut_out
+from masklet.formats.matte import cut_out_objects
 from masklet.formats.registry import Sink, find_format, format_of, writer
 from masklet.video import FrameResult
 
@@ -26,7 +26,7 @@ TICK = Fraction(1, 1_000_000)
 PIPED: dict[str, tuple[str, Callable[[FrameResult], NDArray[np.uint8]]]] = {
     "overlay": ("rgb24", lambda result: np.asarray(result.overlay())),
     "davis": ("gray", index_map),
-    "rgba": ("rgba", cut_out),
+    "rgba": ("rgba", cut_out_objects),
 }
 """What a pipe can carry: FFmpeg's name of the pixels, and how they are made."""
 
