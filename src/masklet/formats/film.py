@@ -60,7 +60,7 @@ class FilmKind:
                 continue
             return name
         names = ", ".join(self.encoders)
-        raise FormatError(f"this build of FFmpeg has none of the encoders {names}; install PyAV from PyPI")
+        raise FormatError(f"this build of FFmpeg has none of the encoders {names}; install PyAV with: pip install av")
 
 
 class Film:
