@@ -60,3 +60,8 @@ def test_models_as_a_table(run: Run, capsys: pytest.CaptureFixture[str]) -> None
 def test_an_unknown_command_is_wrong_usage(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("trak") == 2
     assert "trak" in capsys.readouterr().err
+
+
+def test_the_package_itself_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "masklet", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, f"masklet {masklet.__version__}")

@@ -66,7 +66,7 @@ def by_recipe(
       masklet train nano --data shapes --out runs/nano
       masklet train nano --data small.pack --licence open --out runs/open
       masklet train sam2.1-tiny --data sa1b@15 --data sav@50 --out runs/tiny
-      torchrun --nproc-per-node 8 -m masklet.cli.main train sam2.1-tiny ...
+      torchrun --nproc-per-node 8 -m masklet train sam2.1-tiny ...
     """
     from masklet.cli.training import Job, initial_network, run_training
     from masklet.training.loop import RunOptions

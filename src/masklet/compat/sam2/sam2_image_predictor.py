@@ -152,9 +152,11 @@ class SAM2ImagePredictor:
     def _as_arrays(self, answer: Masks, count: int, return_logits: bool) -> Answer:
         """Candidates in the network's order, as the reference gives them; without the axis N if it is 1."""
         order = np.lexsort((answer.candidates, answer.objects))
-        full = [answer.full_logits(i) for i in order]
-        masks = np.stack(full if return_logits else [(one > self.mask_threshold).astype(np.float32) for one in full])
-        arrays = (masks, answer.scores[order], answer.logits[order].clip(-32, 32))
+        masks = np.empty((len(order), *answer.size), np.float32)
+        for mask, i in zip(masks, order, strict=True):
+            logits = answer.full_logits(i)
+            np.copyto(mask, logits) if return_logits else np.greater(logits, self.mask_threshold, out=mask)
+        arrays: list[NDArray[np.float32]] = [masks, answer.scores[order], answer.logits[order].clip(-32, 32)]
         shaped = [array.reshape(count, -1, *array.shape[1:]) for array in arrays]
         masks, scores, logits = (array[0] if count == 1 else array for array in shaped)
         return masks, scores, logits
