@@ -32,7 +32,7 @@ from masklet.checkpoints.speed import SPEEDS, with_speed
 from masklet.prompts import make_prompt
 from masklet.video.frames import frame_tensor
 from masklet.video.options import TrackingOptions
-from masklet.video.session import answered, asking, followed
+from masklet.video.session import approved, asking, tracked
 from masklet.video.state import ObjectTrack
 from masklet.video.step import step
 from masklet.video.store import RecentEntries
@@ -83,7 +83,7 @@ class Ours:
                 for name, click in self.clicks.items()
             }
         entries = step(self.model, levels, self.tracks, moment, self.policy)
-        keep = answered if frame == 0 else followed
+        keep = approved if frame == 0 else tracked
         self.tracks = {name: keep(self.tracks[name], entry) for name, entry in entries.items()}
         return np.stack([entry.logits.float().cpu().numpy() > 0 for entry in entries.values()])
 
