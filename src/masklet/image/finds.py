@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.masks.patch import Patch
+from masklet.masks.patch import Patch, patch_boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Finds:
     @property
     def boxes(self) -> NDArray[np.int64]:
         """(M, 4)"""
-        return np.array([patch.box for patch in self.patches], np.int64).reshape(-1, 4)
+        return patch_boxes(self.patches)
 
     @property
     def spans(self) -> NDArray[np.int64]:

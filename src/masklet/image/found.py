@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.image.result import Masks
-from masklet.masks.patch import Patch, paste, whole_rle, within
+from masklet.masks.patch import Patch, paste, patch_areas, patch_boxes, whole_rle, within
 from masklet.masks.png import as_png
 from masklet.masks.regions import draw_regions
 from masklet.masks.rle import Rle
@@ -51,12 +51,12 @@ class FoundMasks(Masks):
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """(M, 4): x0, y0, x1, y1 around each mask in pixels, x1 and y1 one past the last."""
-        return np.array([patch.box for patch in self.patches], np.int64).reshape(-1, 4)
+        return patch_boxes(self.patches)
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
         """(M,): pixels in each mask."""
-        return np.array([patch.area for patch in self.patches], np.int64)
+        return patch_areas(self.patches)
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W): the mask's number, from 1, at each pixel, 0 where there is none; where masks overlap, the smaller

@@ -16,7 +16,7 @@ from masklet.errors import FormatError
 from masklet.formats.atomic import replacing
 from masklet.image.coco import coco_content
 from masklet.image.found import FoundMasks
-from masklet.masks.patch import Box, Patch, cut_patch, paste, whole_rle
+from masklet.masks.patch import Box, Patch, cut_patch, paste, patch_areas, patch_boxes, whole_rle
 from masklet.masks.rle import Rle
 from masklet.media.large import LargePicture
 
@@ -42,12 +42,12 @@ class LargeMasks:
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """(M, 4): x0, y0, x1, y1 around each mask in pixels of the picture, x1 and y1 one past the last."""
-        return np.array([patch.box for patch in self.patches], np.int64).reshape(-1, 4)
+        return patch_boxes(self.patches)
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
         """(M,): pixels in each mask."""
-        return np.array([patch.area for patch in self.patches], np.int64)
+        return patch_areas(self.patches)
 
     def patch(self, i: int) -> NDArray[np.bool_]:
         """Mask `i` inside its box, bool of the box's size."""

@@ -51,6 +51,16 @@ def cut_patch(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> Patc
     return Patch((x0 + x, y0 + y, x1 + x, y1 + y), encode_rle(mask[y0:y1, x0:x1]))
 
 
+def patch_boxes(patches: Sequence[Patch]) -> NDArray[np.int64]:
+    """(M, 4): x0, y0, x1, y1 around each mask in pixels, x1 and y1 one past the last."""
+    return np.array([patch.box for patch in patches], np.int64).reshape(-1, 4)
+
+
+def patch_areas(patches: Sequence[Patch]) -> NDArray[np.int64]:
+    """(M,): pixels in each mask."""
+    return np.array([patch.area for patch in patches], np.int64)
+
+
 def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
     """The mask as it is seen in a part of the picture, bool of the part's size."""
     left, top, right, bottom = view

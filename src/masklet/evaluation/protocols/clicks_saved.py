@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -97,16 +98,10 @@ class ClicksSaved:
 
     def _correct(self, work: Work, frame: int, number: int) -> int:
         """Click on an object in a frame until it is good enough; the number of clicks."""
-        masks = work.masks.setdefault(frame, {})
-
-        def ask(prompt: Prompt) -> Mask:
-            with work.watch:
-                masks[number] = work.session.prompt(frame, number, prompt)
-            return masks[number]
-
-        truth = work.clip.truth.read(frame)
+        truth, known = work.clip.truth.read(frame), work.masks.get(frame, {}).get(number)
         target = true_mask(truth, number, work.size)
-        return self._until_good(ask, masks.get(number), target, truth, f"{work.clip.name}/{number}/{frame}")[0]
+        ask = partial(work.ask, frame, number)
+        return self._until_good(ask, known, target, truth, f"{work.clip.name}/{number}/{frame}")[0]
 
     def _alone(
         self, work: Work, source: FrameSource, frame: int, contender: Contender, tallies: dict[int, Tally]

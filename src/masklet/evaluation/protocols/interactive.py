@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -81,17 +82,19 @@ class Work:
 
     def correct(self, frame: int, number: int, clicks: int, annotator: Annotator) -> None:
         """Click on an object's errors in a frame."""
-        truth, masks = self.clip.truth.read(frame), self.masks[frame]
-
-        def ask(prompt: Prompt) -> Mask:
-            with self.watch:
-                masks[number] = self.session.prompt(frame, number, prompt)
-            return masks[number]
-
+        truth = self.clip.truth.read(frame)
         target = true_mask(truth, number, self.size)
         occasion = f"{self.clip.name}/{number}/{frame}"
-        made, _ = annotator.clicks(clicks, ask, masks[number], target, truth.void, occasion=occasion)
+        ask, known = partial(self.ask, frame, number), self.masks[frame][number]
+        made, _ = annotator.clicks(clicks, ask, known, target, truth.void, occasion=occasion)
         self.clicks += made
+
+    def ask(self, frame: int, number: int, prompt: Prompt) -> Mask:
+        """Tell the session of an object in a frame, and keep its answer."""
+        with self.watch:
+            mask = self.session.prompt(frame, number, prompt)
+        self.masks.setdefault(frame, {})[number] = mask
+        return mask
 
     def score(self, rules: str) -> Scores:
         """J and F of the newest masks in all annotated frames."""

@@ -15,15 +15,14 @@ from torch import Tensor
 
 from masklet.masks.boxes import mask_box
 from masklet.video.extent import box_around, box_iou
+from masklet.video.policies.anchored import AnchoredPolicy
 from masklet.video.policies.base import Kept
 from masklet.video.policies.past import held_before, recent, seen_well
-from masklet.video.policies.published import PublishedPolicy
-from masklet.video.recall import Recall, with_anchors
 from masklet.video.state import Box, MemoryEntry, ObjectTrack
 
 
 @dataclass(frozen=True)
-class DistractorPolicy(PublishedPolicy):
+class DistractorPolicy(AnchoredPolicy):
     """As published, but empty frames are not remembered, and anchors stand beside the prompted frames, without a time
     code. The numbers are the published ones, but for the score, which is measured by the object's usual one.
 
@@ -60,11 +59,6 @@ class DistractorPolicy(PublishedPolicy):
         least, most = self.growth
         steady = bool(areas) and least <= entry.area / statistics.median(areas) <= most
         return steady and seen_well(track, entry, self.share, self.window)
-
-    def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
-        anchors = held_before(track, frame, backward=backward)
-        recall = super().recall(track, frame, backward=backward)
-        return with_anchors(recall, frame, anchors, self.options, backward=backward)
 
 
 def lookalike(entry: MemoryEntry, rivals: Tensor, overlap: float) -> bool:

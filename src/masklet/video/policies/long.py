@@ -12,15 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from masklet.video.policies.anchored import AnchoredPolicy
 from masklet.video.policies.base import Kept
 from masklet.video.policies.past import held_before, seen_well
-from masklet.video.policies.published import PublishedPolicy
-from masklet.video.recall import Recall, with_anchors
 from masklet.video.state import MemoryEntry, ObjectTrack
 
 
 @dataclass(frozen=True)
-class LongPolicy(PublishedPolicy):
+class LongPolicy(AnchoredPolicy):
     """As published, and frames of long ago are attended beside the prompted ones, without a time code.
 
     Attributes:
@@ -44,11 +43,6 @@ class LongPolicy(PublishedPolicy):
         pointers = torch.stack([*(past.pointer for past in known if past is not None), entry.pointer])
         spare = most_spare([*held, entry.frame], pointers)
         return Kept(remembered=True, held=tuple(f for n, f in enumerate((*held, entry.frame)) if n != spare))
-
-    def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
-        held = held_before(track, frame, backward=backward)
-        recall = super().recall(track, frame, backward=backward)
-        return with_anchors(recall, frame, held, self.options, backward=backward)
 
 
 def most_spare(frames: list[int], pointers: Tensor) -> int:
