@@ -49,6 +49,8 @@ def test_nano_has_at_most_ten_million_parameters() -> None:
         ({"width": 100, "memory_width": 50}, "width 100 must be a multiple of 8"),
         ({"version": "2.2"}, "version is '2.2'; give '2.0' or '2.1'"),
         ({"prompts": "spoken"}, "prompts is 'spoken'; give 'tokens' or 'drawn'"),
+        ({"upscaling": "sharp"}, "upscaling is 'sharp'; give 'plain' or 'refined'"),
+        ({"upscaling": "refined"}, "upscaling 'refined' looks at drawn prompts; give prompts='drawn' too"),
     ],
 )
 def test_what_cannot_be_built_is_refused(changes: dict[str, Any], said: str) -> None:

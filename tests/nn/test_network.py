@@ -17,7 +17,13 @@ from tests.conftest import SMALL
 NARROW = dataclasses.replace(SMALL, width=32, memory_width=8, decoder_mlp=64, image_size=64 * 2)
 CONVOLUTIONS = dataclasses.replace(NARROW, encoder=ConvNetConfig((8, 16, 24, 32), (1, 1, 1, 1)), prompts="drawn")
 POOLED = dataclasses.replace(CONVOLUTIONS, memory_pool=2)
-CONFIGS = {"hiera": NARROW, "convolutions and drawn prompts": CONVOLUTIONS, "pooled memories": POOLED}
+REFINED = dataclasses.replace(CONVOLUTIONS, upscaling="refined")
+CONFIGS = {
+    "hiera": NARROW,
+    "convolutions and drawn prompts": CONVOLUTIONS,
+    "pooled memories": POOLED,
+    "refined upscaling": REFINED,
+}
 
 
 @pytest.fixture(scope="module", params=list(CONFIGS))
@@ -216,3 +222,23 @@ def test_cuda_gives_what_the_cpu_gives(network: Network) -> None:
     )  # fmt: skip
     for a, b in zip(levels, ours, strict=True):
         close(a, b.cpu(), 1e-3)
+
+
+def test_refined_upscaling_begins_as_the_plain_one() -> None:
+    plain, refined = Network(CONVOLUTIONS).eval(), Network(REFINED).eval()
+    missing, unexpected = refined.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected
+    assert all("refine_" in key or "drawn_" in key for key in missing)
+    with torch.inference_mode():
+        a, b = (n.decode_masks((levels := levels_of(n)).stride16, levels, tokens(3)) for n in (plain, refined))
+    close(b.logits, a.logits)
+
+
+def test_refined_upscaling_learns_from_its_neighbours_and_from_the_prompt() -> None:
+    network = Network(REFINED)
+    levels = levels_of(network)
+    network.decode_masks(levels.stride16, levels, tokens(2)).logits.square().mean().backward()
+    head = network.sam_mask_decoder
+    for module in (head.refine_s0.conv2, head.refine_s1.conv2, head.drawn_s0, head.drawn_s1):
+        assert module.weight.grad is not None
+        assert module.weight.grad.any()

@@ -127,6 +127,8 @@ class ModelConfig:
         decoder_heads: Attention heads of the mask decoder.
         head_width: Hidden width of the head that predicts IoU.
         prompts: "tokens" as published, or "drawn": points and boxes are drawn into the mask prompt as well.
+        upscaling: "plain" as published, or "refined": while masks are enlarged, convolutions look at neighbouring cells
+            and at the drawn prompt, which "refined" therefore needs.
     """
 
     name: str
@@ -145,6 +147,7 @@ class ModelConfig:
     decoder_heads: int = 8
     head_width: int = 256
     prompts: Literal["tokens", "drawn"] = "tokens"
+    upscaling: Literal["plain", "refined"] = "plain"
 
     def __post_init__(self) -> None:
         if not isinstance(self.encoder, HieraConfig | ConvNetConfig):
@@ -157,6 +160,10 @@ class ModelConfig:
             raise ConfigError(f"version is {self.version!r}; give '2.0' or '2.1'")
         if self.prompts not in ("tokens", "drawn"):
             raise ConfigError(f"prompts is {self.prompts!r}; give 'tokens' or 'drawn'")
+        if self.upscaling not in ("plain", "refined"):
+            raise ConfigError(f"upscaling is {self.upscaling!r}; give 'plain' or 'refined'")
+        if self.upscaling == "refined" and self.prompts != "drawn":
+            raise ConfigError("upscaling 'refined' looks at drawn prompts; give prompts='drawn' too")
         if self.image_size % COARSEST_STRIDE:
             raise ConfigError(
                 f"image_size {self.image_size} is no multiple of {COARSEST_STRIDE}, the coarsest stride; "

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from masklet.nn.config import ModelConfig
 from masklet.nn.layers import MLP, Prepared
-from masklet.nn.mask_decoder import MaskDecoder
+from masklet.nn.mask_decoder import MASK_DECODERS
 from masklet.nn.memory_attention import MemoryAttention
 from masklet.nn.memory_encoder import MemoryEncoder
 from masklet.nn.neck import ImageEncoder
@@ -47,7 +47,7 @@ class Network(nn.Module):
         )
         self.memory_encoder = MemoryEncoder(width, memory_width, config.fusion_layers)
         self.sam_prompt_encoder = PROMPT_ENCODERS[config.prompts](width, config.image_size, config.memory_size)
-        self.sam_mask_decoder = MaskDecoder(
+        self.sam_mask_decoder = MASK_DECODERS[config.upscaling](
             width, config.decoder_heads, config.decoder_mlp, config.decoder_layers, config.head_width
         )
         self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
@@ -105,9 +105,9 @@ class Network(nn.Module):
         """
         if prompts.masks is not None and prompts.masks.shape[-1] == self.config.image_size:
             prompts = prompts._replace(masks=self.mask_downsample(prompts.masks))
-        tokens, dense = self.sam_prompt_encoder(prompts)
+        codes = self.sam_prompt_encoder(prompts)
         (code,) = self.sam_prompt_encoder.tables()
-        logits, iou, mask_tokens, presence = self.sam_mask_decoder(features, levels, tokens, dense, code, prompts.keep)
+        logits, iou, mask_tokens, presence = self.sam_mask_decoder(features, levels, codes, code, prompts.keep)
         return Decoded(logits, iou, self.obj_ptr_proj(mask_tokens), presence)
 
     def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:

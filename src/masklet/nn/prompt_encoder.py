@@ -8,10 +8,13 @@ from torch import Tensor, nn
 from masklet.nn.config import FINEST_STRIDE
 from masklet.nn.layers import LayerNorm2d, Prepared
 from masklet.nn.positions import FourierCode
-from masklet.nn.tensors import PromptTokens
+from masklet.nn.tensors import PromptCodes, PromptTokens
 
 MASK_WIDTH = 16
 """Channels of a mask prompt on its way to the features' width."""
+
+DRAWN = 4
+"""Channels of a drawn prompt: the earlier logits, the box, included and excluded points."""
 
 
 def shrink_mask(channels: int, middle: int, width: int) -> nn.Sequential:
@@ -50,9 +53,9 @@ class PromptEncoder(Prepared):
         """The position code of every cell of the coarse features, (h * w, C)."""
         return (self.pe_layer.grid(self.height),)
 
-    def forward(self, prompts: PromptTokens) -> tuple[Tensor, Tensor]:
-        """-> tokens (N, P, C) and a map to add to the features, (N or 1, C, h, w)."""
-        return self.embed_points(prompts.points, prompts.labels), self.embed_masks(prompts)
+    def forward(self, prompts: PromptTokens) -> PromptCodes:
+        """Points as tokens, and masks as a map to add to the features."""
+        return PromptCodes(self.embed_points(prompts.points, prompts.labels), self.embed_masks(prompts))
 
     def embed_points(self, points: Tensor, labels: Tensor) -> Tensor:
         """A code of the place, 0.5 pixels further as published, plus a vector for the label; -1 has no place."""
@@ -82,9 +85,9 @@ class DrawnPromptEncoder(PromptEncoder):
 
     def __init__(self, width: int, image_size: int, height: int) -> None:
         super().__init__(width, image_size, height)
-        self.mask_downscaling = shrink_mask(4, 4 * MASK_WIDTH, width)
+        self.mask_downscaling = shrink_mask(DRAWN, 4 * MASK_WIDTH, width)
 
-    def embed_masks(self, prompts: PromptTokens) -> Tensor:
+    def forward(self, prompts: PromptTokens) -> PromptCodes:
         drawing = self.draw(prompts.points, prompts.labels)
         if prompts.masks is None:
             has_logits = drawing.new_zeros(drawing.shape[0], dtype=torch.bool)
@@ -93,8 +96,10 @@ class DrawnPromptEncoder(PromptEncoder):
             has_logits = drawing.new_ones(drawing.shape[0], dtype=torch.bool)
             has_logits = has_logits if prompts.keep_masks is None else prompts.keep_masks
             logits = torch.where(_each(has_logits), prompts.masks, 0)
-        embedded: Tensor = self.mask_downscaling(torch.cat((logits.to(drawing.dtype), drawing), dim=1))
-        return embedded + torch.where(_each(has_logits), 0, self.no_mask_embed.weight[:, :, None, None])
+        drawing = torch.cat((logits.to(drawing.dtype), drawing), dim=1)
+        embedded: Tensor = self.mask_downscaling(drawing)
+        dense = embedded + torch.where(_each(has_logits), 0, self.no_mask_embed.weight[:, :, None, None])
+        return PromptCodes(self.embed_points(prompts.points, prompts.labels), dense, drawing)
 
     def draw(self, points: Tensor, labels: Tensor) -> Tensor:
         """-> (N, 3, S/4, S/4): box, included points, excluded points."""

@@ -61,6 +61,17 @@ class PromptTokens(NamedTuple):
     """(N,) bool: which objects have a mask; None means all, if `masks` is given"""
 
 
+class PromptCodes(NamedTuple):
+    """Prompts of N objects as the mask decoder takes them."""
+
+    tokens: Tensor
+    """(N, P, C) points"""
+    dense: Tensor
+    """(N or 1, C, h, w) mask prompts, added to the features"""
+    drawing: Tensor | None = None
+    """(N, D, S/4, S/4) earlier logits, box and points as a picture, where prompts are drawn"""
+
+
 class Decoded(NamedTuple):
     """All four candidate masks of N objects: the first for a clear prompt, three for an ambiguous one."""
 

@@ -125,6 +125,8 @@ class Unroll:
             if correction < len(truths):
                 answer = None if truths[correction] else enlarge(earlier.detach(), truth.shape[-1])[:, 0] > 0
                 points = points.plus(uniform_click(truth, answer, self.dice.roll(*truth.shape[1:], 2)))
+        if frame == self.plan.order(self.batch.frames)[-1]:
+            return  # nothing comes after it that could remember it
         known = self.past.prompted if first or truths else self.past.tracked
         known[frame] = self.remember(here, earlier, decoded.pointers[self.each, choice], decoded.presence)
 
