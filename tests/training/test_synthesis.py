@@ -6,12 +6,16 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
+from masklet.errors import FormatError
+from masklet.evaluation.datasets.registry import open_dataset
 from masklet.training.data.feed import Feed, FeedOptions
 from masklet.training.data.items import IndexMasks, Labelled
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.data.mixture import Mixture
 from masklet.training.synthesis.clip import FIRST_THING, MadeUpOptions, make_clip
+from masklet.training.synthesis.dataset import write_clips
 from masklet.training.synthesis.look import LookOptions
 from masklet.training.synthesis.motion import MotionOptions, draw_bends, draw_path
 from masklet.training.synthesis.preview import write_preview
@@ -96,3 +100,18 @@ def test_a_preview_is_a_film(tmp_path: Path, shapes: Path) -> None:
     write_preview(feed, tmp_path / "clips.mp4", rows=1, columns=2, pages=2)
     with av.open(str(tmp_path / "clips.mp4")) as film:
         assert len(list(film.decode(video=0))) == 6
+
+
+def test_clips_are_a_data_set_that_evaluation_reads(tmp_path: Path, shapes: Path) -> None:
+    options = FeedOptions(frames=3, clip_share=1.0, made_up=1.0)
+    feed = Feed(Mixture(read_data([parse_wanted(str(shapes))])), options, 64, 0)
+    write_clips(feed, tmp_path / "clips", 2)
+    dataset = open_dataset("davis2017", tmp_path / "clips", "val")
+    assert [clip.name for clip in dataset.clips] == ["clip-0000", "clip-0001"]
+    for number, clip in enumerate(dataset.clips):
+        truth = feed.sample(number, 0).masks
+        assert clip.truth.frames == (0, 1, 2)
+        for object_number in clip.truth.entering:
+            np.testing.assert_array_equal(clip.truth.read(1).masks[object_number], truth[object_number - 1, 1])
+    with pytest.raises(FormatError, match="clips is not empty; give a new folder"):
+        write_clips(feed, tmp_path / "clips", 2)

@@ -114,6 +114,46 @@ def preview(
 
 
 @train.command()
+def clips(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.", show_default=False)],
+    data: Data,
+    licence: Licence = None,
+    count: Annotated[int, typer.Option(min=1, help="How many clips.")] = 50,
+    image_size: Annotated[int, typer.Option(min=32, help="Side of each clip in pixels.")] = 256,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of each clip.")] = 24,
+    objects: Annotated[int, typer.Option(min=1, help="At most so many objects of each clip.")] = 3,
+    split: Annotated[str, typer.Option(help="Part of an index to make clips from; the list of clips has its name.")] = (
+        "val"
+    ),
+    seed: Annotated[int, typer.Option(help="Another one gives other clips.")] = 0,
+) -> None:
+    """Write clips made up from pictures, with their true masks, as a data set to measure with.
+
+    The folder is laid out as DAVIS-2017 is.
+
+    \b
+    Examples:
+      masklet train clips made-up --data my_pictures
+      masklet eval vos --dataset davis2017 --root made-up --model nano
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from masklet.training.data.feed import Feed, FeedOptions
+    from masklet.training.data.kinds import parse_wanted, read_data
+    from masklet.training.data.mixture import Mixture
+    from masklet.training.synthesis.dataset import write_clips
+
+    collections = read_data([parse_wanted(text) for text in data], licence=licence, split=split)
+    options = FeedOptions(frames=frames, clip_share=1.0, clip_objects=objects, made_up=1.0)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("clips", total=count)
+        feed = Feed(Mixture(collections), options, image_size, seed)
+        write_clips(feed, out, count, split, lambda done: progress.update(task, completed=done))
+    typer.echo(f"wrote {count} clips to {out}")
+
+
+@train.command()
 def pack(
     folder: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with index.csv.", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The .pack to write.", show_default=False)],
