@@ -112,6 +112,22 @@ def test_a_device_that_comes_back_is_opened_again() -> None:
     assert second.closed
 
 
+def test_a_device_that_takes_long_to_tell_its_loss_is_opened_again_all_the_same() -> None:
+    go = threading.Semaphore(0)
+
+    def late() -> None:
+        time.sleep(2 * BRIEF.total)
+
+    opener = Opener(MadeUp([picture(1), late]), MadeUp([paced(2, go), late]))
+    with Camera(0, opener=opener, patience=BRIEF) as camera:
+        values = []
+        for frame in camera:
+            values.append(int(frame.image[0, 0, 0]))
+            go.release()
+    assert values == [1, 2]
+    assert len(opener.opened) > 2
+
+
 def test_a_camera_that_is_away_says_so_until_it_is_back() -> None:
     back, end = threading.Semaphore(0), threading.Semaphore(0)
     devices = iter([MadeUp([picture(1)]), MadeUp([paced(2, back), paced(3, end)])])

@@ -25,7 +25,7 @@ class Patience:
 
     first   seconds until it is opened again; doubled after each failure
     longest seconds between two attempts, at most
-    total   seconds without a frame, after which it is given up
+    total   seconds after its loss was noticed, when it is given up; 0 for no attempt at all
     """
 
     first: float = 0.5
@@ -143,8 +143,12 @@ class Camera(FrameSource):
             self._changed.notify_all()
 
     def _capture(self, device: Device | None) -> None:
-        """Read as fast as frames come, so that nothing old waits in the device."""
-        pause, since = self._patience.first, monotonic()
+        """Read as fast as frames come, so that nothing old waits in the device.
+
+        A device may take long to tell that it gives nothing, so its time begins when it has told: it is opened again at
+        least once.
+        """
+        pause, gone = self._patience.first, None
         while not self._closing.is_set():
             try:
                 device = device or self._opener(self.place)
@@ -157,13 +161,15 @@ class Camera(FrameSource):
             if image is not None:
                 self.lost = None
                 self._keep(image)
-                pause, since = self._patience.first, monotonic()
+                pause, gone = self._patience.first, None
                 continue
             if device is not None:
                 device.close()
                 device = None
             self.lost = self._why
-            left = self._patience.total - (monotonic() - since)
+            now = monotonic()
+            gone = now if gone is None else gone
+            left = gone + self._patience.total - now
             if left <= 0:
                 return
             self._closing.wait(min(pause, left))
