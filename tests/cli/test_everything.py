@@ -73,3 +73,19 @@ def test_tile_by_tile(run: Run, tmp_path: Path, weights: Path) -> None:
     content = json.loads(out.read_text())
     assert content["annotations"]
     assert (content["images"][0]["height"], content["images"][0]["width"]) == (150, 226)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--out", "masks", "--format", "overlay"], "--tile writes coco alone, and --format overlay came"),
+        (["--out", "masks.png"], "ends in .png; give a file that ends in .json"),
+    ],
+)
+def test_tiles_are_coco_alone(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    options[1] = str(tmp_path / options[1])
+    assert run("everything", GOLDEN / "image/photo_cat.png", "--tile", "120", *options) == 2
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())

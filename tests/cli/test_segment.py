@@ -148,6 +148,8 @@ def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, capsys: Read, optio
     ("pictures", "options", "sentence"),
     [
         (["a.jpg"], ["--out", "mask.jpg"], "ends in .jpg; give a file that ends in .png or .json or .txt"),
+        (["a.jpg"], ["--out", "mask.gif"], "ends in .gif; give a file that ends in .png or .json or .txt, or a folder"),
+        (["a.jpg"], ["--out", "mask.pgn"], "ends in .pgn; give a file"),
         (["a.jpg"], ["--out", "mask.png", "--format", "coco"], "give a file that ends in .json"),
         (["a.jpg", "b.png"], ["--out", "mask.png"], "one file for 2 pictures; give a folder"),
         (["b.png"], ["--out", "b.png"], "would take the place of the picture"),
@@ -163,6 +165,13 @@ def test_no_picture_is_replaced_and_no_mask_written_twice(
     assert run("segment", *(photos / name for name in pictures), *BOX, *options, "--overwrite") == 2
     assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("name", ["run.2", "v1.0", "there.gif"])
+def test_a_folder_may_have_a_dot_in_its_name(run: Run, tmp_path: Path, weights: Path, photos: Path, name: str) -> None:
+    (tmp_path / "there.gif").mkdir()
+    assert run("segment", photos / "a.jpg", *BOX, "--model", weights, "--out", tmp_path / name) == 0
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["a.png"]
 
 
 def test_an_unknown_format_and_an_unknown_model(run: Run, tmp_path: Path, photos: Path, capsys: Read) -> None:

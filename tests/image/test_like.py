@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,32 @@ def test_what_is_not_there_has_an_empty_mask(predictor: ImagePredictor, pictures
         assert not one.masks.any()
         assert one.boxes.tolist() == [[0, 0, 0, 0]]
         assert one.overlay().size == (SIDE, SIDE)
+
+
+def test_pictures_that_are_encoded_already_are_not_encoded_again(
+    predictor: ImagePredictor, pictures: list[NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = disc(90, 90)
+    expected = segment_like(pictures[0], mask, pictures[1:], predictor.engine)
+    example, first, *_, last = predictor.encode(pictures)
+    mixed = segment_like(example, mask, [first, pictures[2], last], predictor.engine)
+    for one, wanted in zip(mixed, expected, strict=True):
+        np.testing.assert_allclose(one.logits, wanted.logits, atol=2e-3)
+    monkeypatch.setattr(type(predictor.engine), "encode_image", None)
+    assert len(segment_like([example, last], [mask, mask], [first], predictor.engine)) == 1
+
+
+def test_a_picture_that_another_model_encoded_is_refused(
+    predictor: ImagePredictor, pictures: list[NDArray[np.uint8]]
+) -> None:
+    mask, seen = disc(90, 90), predictor.encode(pictures[0])
+    other = replace(seen, config=replace(seen.config, name="other"))
+    with pytest.raises(PromptError, match="was encoded by other, and this predictor runs"):
+        segment_like(other, mask, pictures[1:], predictor.engine)
+    with pytest.raises(PromptError, match="was encoded by other, and this predictor runs"):
+        segment_like(pictures[0], mask, [other], predictor.engine)
+    with pytest.raises(MediaError, match="others is one picture"):
+        segment_like(pictures[0], mask, seen, predictor.engine)  # type: ignore[arg-type]
 
 
 def test_bad_input_has_its_sentence(

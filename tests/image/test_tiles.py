@@ -115,7 +115,9 @@ def test_everything_in_tiles(predictor: ImagePredictor, cat: NDArray[np.uint8], 
     assert view.size == (80, 80)
     for mask, number in zip(view, view.objects, strict=True):
         assert (mask == decode_rle(masks.rle(int(number)))[40:120, 50:130]).all()
-    with pytest.raises(FormatError, match=r"give a \.json file"):
+    with pytest.raises(
+        FormatError, match=r"saved as coco alone, and cat.png came; give a file that ends in \.json, or"
+    ):
         masks.save(tmp_path / "cat.png")
 
 

@@ -68,6 +68,8 @@ def everything(
       masklet everything cells.png --out cells.json --crop-layers 1 --min-region 20 --model sam2.1-tiny
       masklet everything aerial.tif --out aerial.json --tile 1024
     """
+    if tile and format not in (None, "coco"):
+        raise typer.BadParameter(f"--tile writes coco alone, and --format {format} came; leave one of them out")
 
     def begin() -> Callable[[Path], Masks | LargeMasks]:
         from masklet.checkpoints import load_model
@@ -95,4 +97,4 @@ def everything(
 
         return by_tiles
 
-    do_pictures(images, out, format, overwrite, "coco", begin)
+    do_pictures(images, out, "coco" if tile else format, overwrite, "coco", begin)

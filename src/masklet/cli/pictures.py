@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ FORMAT_HELP = (
     "If not given, the ending of OUT tells, and in a folder it is "
 )
 """The help of `--format`, up to what is written into folders."""
+
+FILE_ENDING = re.compile(r"\.[a-z]{2,}[0-9]?")
+"""What the ending of a file looks like: .png and .mp4, and not the .2 of a folder that is named run.2."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +109,17 @@ def fixed_part(pattern: Path) -> Path:
 def planned(found: dict[Path, Path], out: Path, format: str | None, usual: str) -> list[Job]:
     """Where each picture's masks go: to OUT itself if it is a file, else below it. No picture is ever replaced."""
     from masklet.image.save import FORMATS, find_format
-    from masklet.media.image_file import IMAGE_SUFFIXES
 
     entry = find_format(format or usual)
     suffix, endings = out.suffix.lower(), list(dict.fromkeys(known.suffix for known in FORMATS.values()))
-    if out.is_dir() or suffix not in (*endings, *IMAGE_SUFFIXES):
+    if out.is_dir() or not FILE_ENDING.fullmatch(suffix):
         jobs = [Job(picture, out / place.with_name(place.name + entry.suffix)) for picture, place in found.items()]
     elif suffix not in endings or (format and suffix != entry.suffix):
         right = entry.suffix if format else " or ".join(endings)
-        raise typer.BadParameter(f"{out} ends in {suffix}; give a file that ends in {right}, or a folder")
+        raise typer.BadParameter(
+            f"{out} ends in {suffix}; give a file that ends in {right}, or a folder: one that is there, or a name "
+            "without such an ending"
+        )
     elif len(found) > 1:
         raise typer.BadParameter(f"{out} is one file for {len(found)} pictures; give a folder as --out")
     else:

@@ -85,13 +85,17 @@ class LargeMasks:
         return coco_content(self, np.arange(len(self)), file_name)
 
     def save(self, path: str | PathLike[str], format: str | None = None) -> None:
-        """Write all masks as COCO JSON, to a file that appears when it is whole.
+        """Write all masks as COCO JSON, the one format that keeps run lengths of a picture that is never in memory as a
+        whole, to a file that appears when it is whole. A `window` saves in every format.
 
         Raises:
             FormatError: Another format or ending, or a path that cannot be written.
         """
         path = Path(path)
         if format not in (None, "coco") or path.suffix.lower() != ".json":
-            raise FormatError(f"masks of a large picture cannot be saved as {format or path.name}; give a .json file")
+            raise FormatError(
+                f"masks of a large picture are saved as coco alone, and {format or path.name} came; give a file that "
+                "ends in .json, or save a part of the picture: masks.window(picture, box).save(...)"
+            )
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(self.to_coco(), allow_nan=False), encoding="ascii")

@@ -3,7 +3,7 @@ for it in the next frame (SAM 2: Ravi et al., 2024, sec. 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
@@ -25,7 +25,7 @@ from masklet.engines.memories import (
 from masklet.errors import MediaError, PromptError
 from masklet.image.one_liner import ready_predictor
 from masklet.image.picture import Picture, as_picture, is_batch
-from masklet.image.predictor import PICTURES_AT_ONCE, EncodedImage, ImagePredictor, in_batches
+from masklet.image.predictor import PICTURES_AT_ONCE, EncodedImage, ImagePredictor, check_encoded, in_batches
 from masklet.image.result import Masks
 from masklet.nn import MemoryBank
 from masklet.prompts import make_prompt
@@ -35,9 +35,9 @@ AGE = 1 / 15
 
 
 def segment_like(
-    picture: Picture | Sequence[Picture],
+    picture: Picture | EncodedImage | Sequence[Picture | EncodedImage],
     mask: ArrayLike | Sequence[ArrayLike],
-    others: Iterable[Picture],
+    others: Iterable[Picture | EncodedImage],
     model: str | PathLike[str] | Engine = "nano",
 ) -> list[Masks]:
     """Find the thing that is marked in one picture in other pictures.
@@ -46,10 +46,11 @@ def segment_like(
         found[1].presence  # 0.02: not in this picture
 
     Args:
-        picture: The picture with the example, as `ImagePredictor.encode` takes it; or a list of such pictures.
+        picture: The picture with the example, as `ImagePredictor.encode` takes it or gives it; or a list of such
+            pictures.
         mask: (H, W) bool, or integers with one value besides 0: the thing in that picture; for several pictures a list
             of masks, each of its picture's size.
-        others: Pictures in which it is looked for.
+        others: Pictures in which it is looked for, of the same kinds.
         model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
 
     Returns:
@@ -57,7 +58,8 @@ def segment_like(
         up to 0.5 the mask is empty.
 
     Raises:
-        PromptError: A mask is empty, or not of its picture's size; or there are not as many masks as examples.
+        PromptError: A mask is empty, or not of its picture's size; there are not as many masks as examples; or another
+            model encoded a picture.
         MediaError: A picture cannot be read, or `others` is no list.
         CheckpointError: The model cannot be loaded.
     """
@@ -66,12 +68,23 @@ def segment_like(
     predictor = ready_predictor(model)
     given: Any = mask
     bank = remembered(predictor, *((picture, given) if is_batch(picture) else ([picture], [given])))
-    pictures = (as_picture(image, f"picture {number}") for number, image in enumerate(others))
-    return [
-        found
-        for batch in in_batches(pictures, PICTURES_AT_ONCE)
-        for found in (recognised(predictor.engine, encoded, bank) for encoded in predictor.encode(batch))
-    ]
+    return [recognised(predictor.engine, seen, bank) for seen in encoded(predictor, read(others, "picture"))]
+
+
+def read(images: Iterable[Any], name: str) -> Iterator[NDArray[np.uint8] | EncodedImage]:
+    """Pictures as arrays, those that are encoded already as they are; `name` is what errors call them."""
+    for number, image in enumerate(images):
+        yield image if isinstance(image, EncodedImage) else as_picture(image, f"{name} {number}")
+
+
+def encoded(predictor: ImagePredictor, pictures: Iterable[NDArray[np.uint8] | EncodedImage]) -> Iterator[EncodedImage]:
+    """Pictures as the predictor sees them, in their order. Raises `PromptError` for one that another model encoded."""
+    for batch in in_batches(pictures, PICTURES_AT_ONCE):
+        fresh = iter(predictor.encode([picture for picture in batch if not isinstance(picture, EncodedImage)]))
+        for picture in batch:
+            if isinstance(picture, EncodedImage):
+                check_encoded(picture, predictor.engine)
+            yield picture if isinstance(picture, EncodedImage) else next(fresh)
 
 
 def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterable[Any]) -> MemoryBank:
@@ -81,9 +94,11 @@ def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterab
         raise PromptError(
             f"there are {len(examples)} pictures with an example and {len(masks)} masks; give a mask for each picture"
         )
-    pictures = [as_picture(image, f"example {number}") for number, image in enumerate(examples)]
-    things = [marked(image, mask, number) for number, (image, mask) in enumerate(zip(pictures, masks, strict=True))]
-    entries = [memory_of(predictor.engine, *pair) for pair in zip(map(predictor.encode, pictures), things, strict=True)]
+    pictures = list(read(examples, "example"))
+    things = [
+        marked(size_of(seen), mask, number) for number, (seen, mask) in enumerate(zip(pictures, masks, strict=True))
+    ]
+    entries = [memory_of(predictor.engine, *pair) for pair in zip(encoded(predictor, pictures), things, strict=True)]
     memories, pointers = (torch.cat(tensors)[None] for tensors in zip(*entries, strict=True))
     device, count = predictor.engine.device, len(entries)
     return MemoryBank(
@@ -94,10 +109,15 @@ def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterab
     )
 
 
-def marked(image: NDArray[np.uint8], mask: ArrayLike, number: int) -> NDArray[np.bool_]:
+def size_of(picture: NDArray[np.uint8] | EncodedImage) -> tuple[int, int]:
+    """(height, width)"""
+    image = picture.image if isinstance(picture, EncodedImage) else picture
+    return image.shape[0], image.shape[1]
+
+
+def marked(size: tuple[int, int], mask: ArrayLike, number: int) -> NDArray[np.bool_]:
     """The mask of one example, checked."""
-    height, width = image.shape[:2]
-    given = make_prompt((height, width), mask=mask).mask
+    given = make_prompt(size, mask=mask).mask
     if given is None or not given.any():
         raise PromptError(f"the mask of example {number} is empty; mark the thing that is to be found")
     return given

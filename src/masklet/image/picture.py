@@ -28,7 +28,7 @@ ROUNDING = 1e-3
 """A float picture may leave 0..1 by this much, as interpolation leaves it."""
 
 
-def is_batch(images: Picture | Iterable[Picture]) -> TypeGuard[Iterable[Picture]]:
+def is_batch(images: object) -> TypeGuard[Iterable[Any]]:
     """Whether these are several pictures: a list, or another iterable that is no picture itself."""
     return isinstance(images, Iterable) and not isinstance(images, str | PathLike | Image.Image | np.ndarray | Tensor)
 

@@ -132,11 +132,7 @@ class ImagePredictor:
         Raises:
             PromptError: The prompts make no sense for the picture, or it was encoded by another model.
         """
-        if picture.config != self.engine.config:
-            raise PromptError(
-                f"the picture was encoded by {picture.config.name}, and this predictor runs {self.engine.config.name}; "
-                "encode it with this predictor"
-            )
+        check_encoded(picture, self.engine)
         prompts = read_prompts(
             picture.size, self.engine.config.mask_size, points=points, labels=labels, boxes=boxes, masks=masks
         )
@@ -184,6 +180,15 @@ class ImagePredictor:
             objects=objects.cpu().numpy() + first,
             candidates=candidates.cpu().numpy(),
             image=picture.image,
+        )
+
+
+def check_encoded(picture: EncodedImage, engine: Engine) -> None:
+    """Raises `PromptError` if the picture was encoded by another model."""
+    if picture.config != engine.config:
+        raise PromptError(
+            f"the picture was encoded by {picture.config.name}, and this predictor runs {engine.config.name}; "
+            "encode it with this predictor"
         )
 
 
