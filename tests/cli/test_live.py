@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 
 from masklet.cli import live_job
+from masklet.engines.base import Engine
 from masklet.formats.davis import read_index_png
+from masklet.formats.project_reader import read_project
+from masklet.live.session import LiveSession
 from masklet.media.camera import Camera, Patience
+from masklet.video import TrackingOptions
 from tests.cli.conftest import Run
 from tests.media.test_camera import MadeUp, Opener
 
@@ -72,6 +76,29 @@ def test_a_camera_that_goes_away_keeps_what_is_written(
     assert f"in {tmp_path / 'out.mp4'}; " in told
     with av.open(str(tmp_path / "out.mp4")) as film:
         assert list(film.decode(video=0))
+
+
+def test_speed_and_policy(run: Run, tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policies = []
+
+    def noted(camera: Camera, model: Engine, options: TrackingOptions) -> LiveSession:
+        policies.append(options.policy)
+        return LiveSession(camera, model, options)
+
+    monkeypatch.setattr(live_job, "LiveSession", noted)
+    options = (*BOX, "--out", tmp_path / "out.masklet", "--frames", "1", "--speed", "fast", "--policy", "quality")
+    assert run("live", video, *options) == 0
+    assert read_project(tmp_path / "out.masklet").model == "nano:fast"
+    assert policies == ["quality"]
+
+
+def test_an_unknown_policy_is_told_before_the_camera_is_opened(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(live_job, "open_camera", None)
+    assert run("live", "0", *BOX, "--out", tmp_path / "out.mp4", "--policy", "qualty") == 1
+    assert "unknown policy 'qualty'; nearest: quality" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_camera_and_no_file(run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
 from masklet.cli.prompts import parse_box, parse_point
 from masklet.cli.targets import PIPE
 
@@ -39,8 +40,10 @@ def live(
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="End after so many seconds.")] = None,
     wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for a camera that goes away.")] = 60.0,
-    model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
+    model: ModelChoice = "nano",
+    speed: SpeedChoice = Speed.exact,
+    device: DeviceChoice = None,
+    policy: PolicyChoice = "published",
 ) -> None:
     """Follow objects through a camera or a stream as it comes.
 
@@ -51,7 +54,7 @@ def live(
     Examples:
       masklet live --serve
       masklet live 0 --box cup:40,60,220,240 --out cup.mp4 --seconds 30
-      masklet live rtsp://door/stream --serve --out door --format davis
+      masklet live rtsp://door/stream --serve --out door --format davis --speed fast
       masklet live clip.mp4 --point 1:311,96 --out - | ffplay -
     """
     prompts = [*(parse_box(f"0:{text}") for text in box), *(parse_point(f"0:{text}") for text in point)]
@@ -64,5 +67,6 @@ def live(
 
     from masklet.cli.live_job import LiveJob, run
 
-    job = LiveJob(source, out, format, port if serve else None, prompts, frames, seconds, wait, model, device)
+    page = port if serve else None
+    job = LiveJob(source, out, format, page, prompts, frames, seconds, wait, model, speed.value, device, policy)
     typer.echo(run(job), err=out == PIPE)

@@ -24,7 +24,8 @@ from masklet.live.server import address, check_page, listen, serving
 from masklet.live.session import LiveSession, ObjectStatus
 from masklet.media.camera import Camera, Patience
 from masklet.media.player import Player
-from masklet.video import FrameResult, StreamTracker
+from masklet.video import FrameResult, StreamTracker, TrackingOptions
+from masklet.video.policies import check_policy
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class LiveJob:
         seconds: End after so long.
         wait: Seconds that a camera which went away is waited for.
         model: Name or file of the model.
+        speed: How much is computed.
         device: Where to run.
+        policy: Name of the memory policy.
     """
 
     source: str
@@ -53,7 +56,9 @@ class LiveJob:
     seconds: float | None
     wait: float
     model: str
+    speed: str
     device: str | None
+    policy: str
 
 
 def run(job: LiveJob) -> str:
@@ -62,14 +67,15 @@ def run(job: LiveJob) -> str:
     What can be known to be wrong is told before the model is loaded and the camera opened.
     """
     format = format_of(job)
+    check_policy(job.policy)
     with ExitStack() as opened:
         page = None
         if job.port is not None:
             check_page()
             page = opened.enter_context(listen(job.port))
-        engine = load_model(job.model, device=job.device)
+        engine = load_model(job.model, device=job.device, speed=job.speed)
         camera = opened.enter_context(open_camera(job.source, job.wait))
-        session = LiveSession(camera, engine)
+        session = LiveSession(camera, engine, TrackingOptions(policy=job.policy))
         opened.enter_context(ended_by_sigterm())
         console = Console(stderr=True)
         with sink(job, format, camera.size, engine.config.name) as write:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
 from masklet.cli.prompts import (
     EVERY_VIDEO,
     PromptsByVideo,
@@ -30,14 +31,6 @@ class Direction(str, Enum):
     forward = "forward"
     backward = "backward"
     both = "both"
-
-
-class Speed(str, Enum):
-    """How much is computed: the modes of `masklet.checkpoints.speed.SPEEDS`."""
-
-    exact = "exact"
-    balanced = "balanced"
-    fast = "fast"
 
 
 def track(
@@ -69,15 +62,10 @@ def track(
     format: Annotated[
         list[str], typer.Option(help="A further format to write, such as coco; may be given several times.")
     ] = [],  # noqa: B006
-    model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
-    speed: Annotated[
-        Speed, typer.Option(help="Compute less, at some cost in the masks; see docs/speed.md.")
-    ] = Speed.exact,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
-    policy: Annotated[
-        str,
-        typer.Option(help="What is remembered: published, quality, distractor, motion, long (docs/policies.md)."),
-    ] = "published",
+    model: ModelChoice = "nano",
+    speed: SpeedChoice = Speed.exact,
+    device: DeviceChoice = None,
+    policy: PolicyChoice = "published",
     overlay: Annotated[
         Path | None, typer.Option(help="Where to write the overlay video; OUT/overlay.mp4 if not given.")
     ] = None,

@@ -12,7 +12,7 @@ from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.media.camera import Camera
 from masklet.media.source import Frame
-from masklet.video import FrameResult, StreamTracker
+from masklet.video import FrameResult, StreamTracker, TrackingOptions
 from masklet.video.state import ObjectId
 
 RECENT = 20
@@ -71,12 +71,13 @@ class LiveSession:
     Args:
         camera: Gives the frames.
         model: Follows objects through them.
+        options: How they are followed.
     """
 
-    def __init__(self, camera: Camera, model: Engine) -> None:
+    def __init__(self, camera: Camera, model: Engine, options: TrackingOptions | None = None) -> None:
         self.camera = camera
         self._captured = 0.0
-        self._tracker = StreamTracker(model, clock=lambda: self._captured)
+        self._tracker = StreamTracker(model, options=options, clock=lambda: self._captured)
         self._changed = Condition()
         self._result: FrameResult | None = None
         self._version = 0

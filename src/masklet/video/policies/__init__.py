@@ -22,9 +22,14 @@ POLICIES: dict[str, type[PublishedPolicy]] = {
 
 def make_policy(name: str, slots: int) -> MemoryPolicy:
     """The policy of that name, for a model with so many temporal slots. Raises `ConfigError` for an unknown name."""
-    if name not in POLICIES:
-        raise ConfigError(f"unknown policy {name!r}{nearest(name, POLICIES)}; there are {', '.join(POLICIES)}")
+    check_policy(name)
     return POLICIES[name](options=RecallOptions(slots=slots))
 
 
-__all__ = ["POLICIES", "Choice", "Kept", "MemoryPolicy", "PublishedPolicy", "make_policy"]
+def check_policy(name: str) -> None:
+    """Raises `ConfigError`, with the nearest name, if there is no such policy."""
+    if name not in POLICIES:
+        raise ConfigError(f"unknown policy {name!r}{nearest(name, POLICIES)}; there are {', '.join(POLICIES)}")
+
+
+__all__ = ["POLICIES", "Choice", "Kept", "MemoryPolicy", "PublishedPolicy", "check_policy", "make_policy"]

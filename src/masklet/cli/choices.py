@@ -1,0 +1,24 @@
+"""Options that mean the same in several commands."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+
+class Speed(str, Enum):
+    """How much is computed: the modes of `masklet.checkpoints.speed.SPEEDS`."""
+
+    exact = "exact"
+    balanced = "balanced"
+    fast = "fast"
+
+
+ModelChoice = Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")]
+SpeedChoice = Annotated[Speed, typer.Option(help="Compute less, at some cost in the masks; see docs/speed.md.")]
+DeviceChoice = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
+PolicyChoice = Annotated[
+    str, typer.Option(help="What is remembered: published, quality, distractor, motion, long (docs/policies.md).")
+]
