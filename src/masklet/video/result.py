@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import cv2
@@ -17,6 +18,7 @@ from masklet.formats.project import ProjectMask
 from masklet.masks.draw import draw_overlay
 from masklet.masks.stretch import stretched
 from masklet.media.source import Frame
+from masklet.video.contest import Contest
 from masklet.video.doubt import DOUBTFUL_IOU, Reason, reasons
 from masklet.video.state import ObjectId, ObjectTrack
 
@@ -34,7 +36,8 @@ class ObjectResult:
         iou: Predicted intersection over union of the mask, 0..1.
         presence: Probability that the object is in the frame, 0..1.
         needs_prompt: Why a person should look, or None.
-        rivals: Logits of the objects to which pixels are lost where they are surer; none if masks may overlap.
+        rival: Gives (H, W), the highest logit of other objects, to which a pixel is lost where it is surer; None if masks
+            may overlap.
     """
 
     logits: NDArray[np.float32]
@@ -42,7 +45,7 @@ class ObjectResult:
     iou: float
     presence: float
     needs_prompt: Reason | None = None
-    rivals: tuple[NDArray[np.float32], ...] = ()
+    rival: Callable[[], NDArray[np.float32]] | None = None
 
     def __repr__(self) -> str:
         needs = f", needs a prompt: {self.needs_prompt}" if self.needs_prompt else ""
@@ -69,9 +72,9 @@ class ObjectResult:
     def full_logits(self) -> NDArray[np.float32]:
         """(H, W) float32: the logits stretched to the frame, bilinear; at most -10 where a rival is surer."""
         own = stretched(self.logits, self.size)
-        for rival in self.rivals:
-            own = np.where(stretched(rival, self.size) > own, np.minimum(own, LOST_LOGIT), own)
-        return own
+        if self.rival is None:
+            return own
+        return np.where(self.rival() > own, np.minimum(own, LOST_LOGIT), own)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -169,31 +172,24 @@ def object_results(
     tracks: Mapping[ObjectId, ObjectTrack], frame: int, size: tuple[int, int], side: int, non_overlapping: bool
 ) -> dict[ObjectId, ObjectResult]:
     """What is known of each object in a frame; where only the mask of a reopened session is known, that."""
-    found = tracked_results(tracks, frame, size, non_overlapping)
-    masks = {name: track.saved[frame] for name, track in tracks.items() if frame in track.saved and name not in found}
-    saved = {name: saved_result(mask, size, side) for name, mask in masks.items()}
-    return {name: found.get(name) or saved[name] for name in tracks if name in found or name in saved}
-
-
-def tracked_results(
-    tracks: Mapping[ObjectId, ObjectTrack], frame: int, size: tuple[int, int], non_overlapping: bool
-) -> dict[ObjectId, ObjectResult]:
-    """What the tracker found of each object in a frame, or what is left of it."""
     known = {name: track.entry(frame) or track.tracked.faint.get(frame) for name, track in tracks.items()}
     entries = {name: entry for name, entry in known.items() if entry is not None}
+    masks = {name: track.saved[frame] for name, track in tracks.items() if frame in track.saved and name not in entries}
     logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}
-    doubts = reasons(tracks, frame)
-    return {
+    contest, doubts = Contest(logits, masks, size), reasons(tracks, frame)
+    found = {
         name: ObjectResult(
-            logits=own,
+            logits=logits[name],
             size=size,
-            iou=entries[name].iou,
-            presence=probability(entries[name].presence),
+            iou=entry.iou,
+            presence=probability(entry.presence),
             needs_prompt=doubts.get(name),
-            rivals=tuple(logits[other] for other in logits if other != name) if non_overlapping else (),
+            rival=partial(contest.rival, name) if non_overlapping else None,
         )
-        for name, own in logits.items()
+        for name, entry in entries.items()
     }
+    saved = {name: saved_result(mask, size, side) for name, mask in masks.items()}
+    return {name: found.get(name) or saved[name] for name in tracks if name in found or name in saved}
 
 
 def probability(logit: float) -> float:
