@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import masklet
+from masklet import discovery
 from masklet.checkpoints import Model
 from masklet.discovery import DiscoveryOptions, new_things, track_everything
 from masklet.errors import MediaError, SessionError
 from masklet.image import EverythingOptions
-from masklet.video import VideoTracker
+from masklet.video import FrameResult, VideoTracker
 
 SIZE = (120, 160)
 FINDS = EverythingOptions(points_per_side=6, least_iou=0.5, least_stability=0.7)
@@ -63,6 +67,45 @@ def test_a_thing_is_found_as_it_enters_and_keeps_its_number(nano: Model) -> None
     assert set(known) >= set(range(4, 13))
 
 
+@pytest.mark.parametrize("stop", [3, 4, 5, 7])
+def test_a_session_that_is_gone_on_with_ends_the_same(nano: Model, tmp_path: Path, stop: int) -> None:
+    """Stopped before, on and behind a key frame on which things are found, and between key frames."""
+    options = DiscoveryOptions(every=4, masks=FINDS)
+    video = clip(11, enters=3)
+    with VideoTracker(video, nano) as tracker:
+        whole = list(track_everything(tracker, options=options))
+    with VideoTracker(video, nano) as tracker:
+        list(track_everything(tracker, stop=stop, options=options))
+        reached = max(tracker.known_frames(), default=None)
+        tracker.save(tmp_path / "part.masklet")
+    with VideoTracker.open(tmp_path / "part.masklet", video, nano) as tracker:
+        part = list(track_everything(tracker, reached=reached, options=options))
+    assert [result.frame for result in part] == list(range(11))
+    for result, wanted in zip(part, whole, strict=True):
+        assert list(result.objects) == list(wanted.objects)
+        np.testing.assert_array_equal(result.masks(), wanted.masks(), err_msg=str(result.frame))
+
+
+def test_a_key_frame_is_taken_up_whole_or_not_at_all(nano: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    options, add = DiscoveryOptions(every=4, masks=FINDS), VideoTracker.add_mask
+    two = [box(18, 18, 62, 62), box(110, 80, 150, 110)]
+    monkeypatch.setattr(discovery, "new_things", lambda *found: two)
+
+    def interrupted(tracker: VideoTracker, **what: Any) -> FrameResult:
+        if what["object"] == 2:
+            raise KeyboardInterrupt
+        return add(tracker, **what)
+
+    with VideoTracker(clip(3, enters=0), nano) as tracker:
+        monkeypatch.setattr(VideoTracker, "add_mask", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(track_everything(tracker, options=options))
+        assert not tracker.tracks
+        monkeypatch.setattr(VideoTracker, "add_mask", add)
+        list(track_everything(tracker, options=options))
+        assert list(tracker.tracks) == [1, 2]
+
+
 def test_the_number_of_objects_is_bounded_and_what_is_there_stays(nano: Model) -> None:
     options = DiscoveryOptions(every=3, most=2, masks=FINDS)
     with VideoTracker(clip(5, enters=0), nano) as tracker:
@@ -85,6 +128,8 @@ def test_wrong_calls(nano: Model) -> None:
             track_everything(tracker, 9)
         with pytest.raises(SessionError, match="give a stop after it"):
             track_everything(tracker, 2, 2)
+        with pytest.raises(SessionError, match="reached is 1; give a frame from the first, 2, on and before the stop"):
+            track_everything(tracker, 2, reached=1)
     with pytest.raises(SessionError, match="every is 0"):
         DiscoveryOptions(every=0)
     with pytest.raises(SessionError, match="most_known is 2"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,12 @@ class DiscoveryOptions:
 
 
 def track_everything(
-    tracker: VideoTracker, start: int = 0, stop: int | None = None, *, options: DiscoveryOptions | None = None
+    tracker: VideoTracker,
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    reached: int | None = None,
+    options: DiscoveryOptions | None = None,
 ) -> Iterator[FrameResult]:
     """Follow everything through a video.
 
@@ -57,29 +63,52 @@ def track_everything(
             can be corrected, saved and exported like any other.
         start: First frame.
         stop: First frame that is left out; None for the end of the video.
+        reached: To go on with a session that was saved: the last frame that is known from a call that began at the same
+            `start`. Frames before it come as they are, and the rest as if nothing had been interrupted.
         options: How new things are looked for.
 
     Yields:
-        One result for each frame. New things get the numbers 1, 2, 3... that are free, and keep them: a thing that was
-        hidden and is followed again is the same object. Going forward, a thing has no mask before the key frame on
-        which it was found.
+        One result for each frame. Key frames are counted from `start`. New things get the numbers 1, 2, 3... that are
+        free, and keep them: a thing that was hidden and is followed again is the same object. Going forward, a thing
+        has no mask before the key frame on which it was found.
 
     Raises:
         MediaError: The video has no frame `start`.
-        SessionError: `stop` does not lie behind `start`.
+        SessionError: `stop` does not lie behind `start`, or `reached` not between them.
     """
-    options = options or DiscoveryOptions()
+    options, first = options or DiscoveryOptions(), start if reached is None else reached
     if stop is not None and stop <= start:
         raise SessionError(f"stop is {stop} and the first frame is {start}; give a stop after it")
-    tracker.result(start)  # raises here, not at the first use of what is returned
-    return _follow(tracker, start, stop, options)
+    if first < start or (stop is not None and first >= stop):
+        raise SessionError(
+            f"reached is {reached}; give a frame from the first, {start}, on and before the stop, {stop}"
+        )
+    tracker.result(first)  # raises here, not at the first use of what is returned
+    found_there = any(reached in track.prompted for track in tracker.tracks.values())
+    known = (tracker.result(frame) for frame in range(start, first))
+    keys = KeyFrames(start, options.every, done=reached if found_there else None)
+    return chain(known, _follow(tracker, first, stop, keys, options))
 
 
-def _follow(tracker: VideoTracker, start: int, stop: int | None, options: DiscoveryOptions) -> Iterator[FrameResult]:
+@dataclass(frozen=True)
+class KeyFrames:
+    """Frames on which new things are looked for: every so many from `start` on, without the one that is done."""
+
+    start: int
+    every: int
+    done: int | None
+
+    def __contains__(self, frame: int) -> bool:
+        return frame != self.done and (frame - self.start) % self.every == 0
+
+
+def _follow(
+    tracker: VideoTracker, first: int, stop: int | None, keys: KeyFrames, options: DiscoveryOptions
+) -> Iterator[FrameResult]:
     """Every frame, and on key frames with what was found there."""
-    for result in _frames(tracker, start, stop):
-        due = (result.frame - start) % options.every == 0
-        yield tracker.result(result.frame) if due and take_up(tracker, result, options) else result
+    for result in _frames(tracker, first, stop):
+        new = result.frame in keys and take_up(tracker, result, options)
+        yield tracker.result(result.frame) if new else result
 
 
 def _frames(tracker: VideoTracker, first: int, stop: int | None) -> Iterator[FrameResult]:
@@ -92,7 +121,8 @@ def _frames(tracker: VideoTracker, first: int, stop: int | None) -> Iterator[Fra
 
 
 def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions) -> list[int]:
-    """Prompt the tracker with every new thing in a frame. Returns the numbers of the new objects."""
+    """Prompt the tracker with every new thing in a frame: with all or, if it is interrupted, with none, so that whoever
+    goes on finds the same. Returns the numbers of the new objects."""
     room = options.most - len(tracker.tracks)
     if room <= 0:
         return []
@@ -101,8 +131,14 @@ def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOption
     least = options.least_area * result.image.shape[0] * result.image.shape[1]
     fresh = new_things(masks, known_pixels(result), least, options.most_known, room)
     numbers = free_numbers(tracker, len(fresh))
-    for number, mask in zip(numbers, fresh, strict=True):
-        tracker.add_mask(frame=result.frame, object=number, mask=mask)
+    try:
+        for number, mask in zip(numbers, fresh, strict=True):
+            tracker.add_mask(frame=result.frame, object=number, mask=mask)
+    except BaseException:
+        for number in numbers:
+            if number in tracker.tracks:
+                tracker.remove(number)
+        raise
     return numbers
 
 

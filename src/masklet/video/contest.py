@@ -20,7 +20,7 @@ class Contest:
 
     Attributes:
         logits: (S/4, S/4) each, positive inside.
-        saved: Objects of which only the mask is left. Who had its pixels was decided when it was saved, so they are sure.
+        saved: Objects of which only the mask is left. Its pixels were won before it was saved, so they are sure.
         size: (height, width) of the frame.
     """
 

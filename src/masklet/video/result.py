@@ -36,8 +36,8 @@ class ObjectResult:
         iou: Predicted intersection over union of the mask, 0..1.
         presence: Probability that the object is in the frame, 0..1.
         needs_prompt: Why a person should look, or None.
-        rival: Gives (H, W), the highest logit of other objects, to which a pixel is lost where it is surer; None if masks
-            may overlap.
+        rival: Gives (H, W), the highest logit of other objects, to which a pixel is lost where it is surer; None if
+            masks may overlap.
     """
 
     logits: NDArray[np.float32]

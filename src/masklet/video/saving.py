@@ -73,15 +73,30 @@ Recalled = tuple[ObjectId, Literal["prompted", "tracked"], MemoryEntry]
 
 
 def entries_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> Iterator[Recalled]:
-    """All that a person answers for, with what was tracked beneath it, a window around the places where passes ended,
-    from which they go on, and what is held there."""
-    ends = {event.last for event in events if isinstance(event, Followed)}
+    """All that a person answers for, with what was tracked beneath it, a window around the places where passes ended
+    and from which none went on yet, and what is held there."""
+    ends = open_ends([event for event in events if isinstance(event, Followed)])
     for name, track in tracks.items():
         yield from ((name, "prompted", entry) for entry in track.prompted.values())
         at_ends = {f for f in track.tracked if any(abs(f - end) <= window for end in ends)}
         wanted = {*track.prompted, *at_ends, *(f for end in at_ends for f in track.tracked.sighting(end).held)}
         near = [f for f in track.tracked if f in wanted]
         yield from ((name, "tracked", track.tracked[f]) for f in near)
+
+
+def open_ends(passes: Sequence[Followed]) -> set[int]:
+    """The last frames of passes, but for those from which a later one of the same kind went on."""
+
+    def goes_on(later: Followed, earlier: Followed) -> bool:
+        ahead = (earlier.last - later.first) if earlier.backward else (later.first - earlier.last)
+        alike = (later.backward, later.apart) == (earlier.backward, earlier.apart)
+        return alike and ahead in (0, 1) and later.only in (None, earlier.only)
+
+    return {
+        earlier.last
+        for number, earlier in enumerate(passes)
+        if not any(goes_on(later, earlier) for later in passes[number + 1 :])
+    }
 
 
 def pack_entries(entries: Iterable[Recalled]) -> bytes:

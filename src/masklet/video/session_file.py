@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from masklet.errors import CheckpointError, FormatError
 from masklet.formats.base import Facts, Fingerprint, PlainFrame
@@ -28,8 +28,8 @@ HEAD = 1 << 20
 """Bytes at the beginning and the end of a video's file by which it is known again."""
 
 
-def to_project(tracker: VideoTracker, path: str | os.PathLike[str]) -> Project:
-    """The project that keeps a session in a file at `path`."""
+def to_project(tracker: VideoTracker, path: str | os.PathLike[str], notes: Mapping[str, Any]) -> Project:
+    """The project that keeps a session, with notes, in a file at `path`."""
     recalled = saving.entries_to_recall(tracker.tracks, tracker.events, tracker.policy.window)
     known = facts(tracker)
     return Project(
@@ -43,6 +43,7 @@ def to_project(tracker: VideoTracker, path: str | os.PathLike[str]) -> Project:
         model=known.model,
         weights=tracker.engine.digest,
         fingerprint=known.fingerprint,
+        notes=notes,
         attachments={saving.ENTRIES: saving.pack_entries(recalled)},
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import ArrayLike
@@ -247,15 +247,19 @@ class VideoTracker:
                     for _ in self._follow(Range(first, stop, backward, apart), only):
                         pass
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
         """Write a project file: prompts, masks, scores, and what the next frames would recall.
 
         `VideoTracker.open` goes on from it as if nothing had happened.
 
+        Args:
+            path: The file.
+            notes: What a program wants to find in it again, as `read_project(path).notes`: values that JSON knows.
+
         Raises:
             FormatError: The file cannot be written.
         """
-        write_project(path, session_file.to_project(self, path))
+        write_project(path, session_file.to_project(self, path, notes or {}))
 
     @classmethod
     def open(
