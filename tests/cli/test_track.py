@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from masklet.checkpoints import Model, build_model, save_model
 from masklet.cli.prompts import TypedPrompt, parse_box, parse_mask, parse_point
 from masklet.formats.davis import read_index_png
 from masklet.formats.registry import read_masks
 from masklet.video import FrameResult, VideoTracker
 from tests.cli.conftest import Run
+from tests.conftest import SMALL
 
 
 def test_masks_and_overlay_of_two_objects(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
@@ -80,7 +82,8 @@ def test_other_prompts_do_not_go_on_with_a_session(
     command = ("track", video, "--model", weights, "--out", tmp_path, "--box")
     assert run(*command, "0:1:28,4,74,50") == 0
     assert run(*command, "0:1:30,4,74,50") == 1
-    assert "is the session of a run with other prompts, or with another model" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "session.masklet was made with other prompts; give another --out, or --overwrite to begin again" in said
     assert run(*command, "0:1:30,4,74,50", "--overwrite") == 0
 
 
@@ -92,7 +95,29 @@ def test_a_quicker_run_keeps_its_session_apart(
     assert run(*command, "fast") == 0
     assert len(list((tmp_path / "masks").iterdir())) == 5
     assert run(*command, "exact") == 1
-    assert "with other prompts, or with another model or speed" in capsys.readouterr().err
+    assert "was made with --speed fast, and --speed exact is asked for; give another --out" in capsys.readouterr().err
+
+
+def test_a_run_with_another_policy_or_model_is_refused_and_changes_nothing(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ("track", video, "--out", out, "--box", "0:1:28,4,74,50")
+    assert run(*command, "--model", weights, "--policy", "quality") == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert run(*command, "--model", weights) == 1
+    assert (
+        f"masklet: {out / 'session.masklet'} was made with --policy quality, and --policy published is asked for; "
+        "give another --out, or --overwrite to begin again\n"
+    ) in capsys.readouterr().err
+    assert run(*command, "--policy", "quality") == 1
+    assert "was made with --model golden-small, and --model nano is asked for" in capsys.readouterr().err
+    save_model(Model("golden-small", build_model(SMALL, seed=1).network), tmp_path / "other.safetensors")
+    assert run(*command, "--model", tmp_path / "other.safetensors", "--policy", "quality") == 1
+    assert "was made with other weights of golden-small; give another --out" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert run(*command, "--model", weights, "--overwrite") == 0
+    assert run(*command, "--model", weights) == 0
 
 
 def test_both_directions_and_further_formats(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:

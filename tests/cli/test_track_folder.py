@@ -84,6 +84,18 @@ def test_each_video_has_prompts_of_its_own(
     assert masks(tmp_path / "other/b9") == ["00003.png", "00004.png"]
 
 
+def test_what_was_done_with_another_policy_is_not_passed_over(
+    run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("track", clips, "--box", BOX, "--model", weights, "--out", tmp_path / "out")
+    assert run(*command) == 0
+    assert run(*command, "--policy", "quality") == 1
+    shown = capsys.readouterr()
+    assert "b9.mp4: " in shown.err
+    assert shown.err.count("was made with --policy published, and --policy quality is asked for") == 2
+    assert "0 videos done, 2 failed" in shown.out
+
+
 @pytest.mark.parametrize(
     ("prompts", "more", "said"),
     [

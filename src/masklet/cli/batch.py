@@ -11,9 +11,10 @@ from typing import Any
 from rich.progress import Progress
 
 from masklet.checkpoints import load_model
+from masklet.cli.job import Job
 from masklet.cli.progress import bars
 from masklet.cli.prompts import PromptsByVideo, prompts_of
-from masklet.cli.tracking import Job, begin, run
+from masklet.cli.tracking import begin, run
 from masklet.engines.base import Engine
 from masklet.errors import MaskletError, PromptError
 from masklet.formats.atomic import replacing
@@ -84,7 +85,7 @@ def run_all(jobs: Sequence[Job], overwrite: bool, tell: Callable[[str], None]) -
 
 def do(job: Job, engine: Engine, overwrite: bool, progress: Progress, tell: Callable[[str], None]) -> bool:
     """One job, and a record that it is done. Returns whether it was stopped."""
-    if not job.prompts:
+    if not job.prompts and job.everything is None:
         raise PromptError("nothing is said of it; give a prompt under its name, or one for all videos")
     with begin(job, engine, overwrite) as tracker:
         done = run(tracker, job, progress)
@@ -105,6 +106,8 @@ def record(job: Job) -> dict[str, Any]:
         "direction": job.direction,
         "formats": job.formats,
         "model": job.model,
+        "speed": job.speed,
+        **job.settings,
     }
     told: dict[str, Any] = json.loads(json.dumps(plain, default=str))
     return told

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from masklet.cli import discovery
 from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
 from masklet.cli.prompts import (
     EVERY_VIDEO,
@@ -22,7 +23,7 @@ from masklet.cli.prompts import (
 )
 
 if TYPE_CHECKING:
-    from masklet.cli.tracking import Job
+    from masklet.cli.job import Job
 
 
 class Direction(str, Enum):
@@ -58,6 +59,7 @@ def track(
         Path | None,
         typer.Option(help="A JSON file with a list of prompts, or one for each video; see docs/reference.md."),
     ] = None,
+    everything: discovery.Everything = False,
     direction: Annotated[Direction, typer.Option(help="Where to follow.")] = Direction.forward,
     format: Annotated[
         list[str], typer.Option(help="A further format to write, such as coco; may be given several times.")
@@ -70,11 +72,20 @@ def track(
         Path | None, typer.Option(help="Where to write the overlay video; OUT/overlay.mp4 if not given.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False,
+    every: discovery.Every = None,
+    most: discovery.Most = None,
+    least_area: discovery.LeastArea = None,
+    points_per_side: discovery.PointsPerSide = None,
+    least_iou: discovery.LeastIou = None,
+    least_stability: discovery.LeastStability = None,
 ) -> None:
     """Follow objects through a video, from the first prompted frame to the end.
 
     Writes OUT/masks/00000.png ..., OUT/overlay.mp4, OUT/session.masklet, and further formats into OUT/formats. A run
     that was stopped goes on where it was when it is started again.
+
+    With --everything nothing is pointed at: what is found by itself becomes objects 1, 2, 3..., from the first frame
+    on, and new things are taken up as they come in. Each pixel is given to one object.
 
     Of a folder of videos each gets a folder of its own in OUT. Those that are done are passed over in a later run; a
     video that fails is told, and the rest go on.
@@ -87,6 +98,7 @@ def track(
       masklet track game.mp4 --point 0:ball:311,96 --point 0:ball:60,40,0 --out a
       masklet track clip.mov --box 12:2:80,20,160,230 --direction both --out b
       masklet track clips --prompts prompts.json --out masks
+      masklet track street.mp4 --everything --every 30 --most 50 --out street
     """
     said = {
         EVERY_VIDEO: [
@@ -97,8 +109,19 @@ def track(
     }
     for name, more in (read_prompts(prompts) if prompts else {}).items():
         said[name] = [*said.get(name, []), *more]
-    if not any(said.values()):
-        raise typer.BadParameter("nothing to follow; give --box FRAME:OBJECT:x0,y0,x1,y1 or --point FRAME:OBJECT:x,y")
+    looking = {
+        "every": every,
+        "most": most,
+        "least_area": least_area,
+        "points_per_side": points_per_side,
+        "least_iou": least_iou,
+        "least_stability": least_stability,
+    }
+    discovery.check_everything(everything, looking, any(said.values()), direction.value)
+    if not everything and not any(said.values()):
+        raise typer.BadParameter(
+            "nothing to follow; give --box FRAME:OBJECT:x0,y0,x1,y1, --point FRAME:OBJECT:x,y, or --everything"
+        )
 
     from masklet.cli.batch import videos_of
 
@@ -107,10 +130,10 @@ def track(
         check_names(videos, said)
     if videos and overlay:
         raise typer.BadParameter("--overlay is one film, and there are many videos; leave it out, each gets its own")
-    if not videos and not prompts_of(video, said):
+    if not videos and not everything and not prompts_of(video, said):
         raise typer.BadParameter(f"nothing is said of {video.name}; give --box, --point, or a prompt under its name")
 
-    from masklet.cli.tracking import Job
+    from masklet.cli.job import Job
 
     job = Job(
         video,
@@ -123,6 +146,7 @@ def track(
         speed.value,
         device,
         policy,
+        discovery.discovery_options(looking) if everything else None,
     )
     if videos:
         do_folder(job, videos, said, overwrite)

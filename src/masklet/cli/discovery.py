@@ -1,0 +1,91 @@
+"""What `masklet track --everything` can be told: options of the command line, and what they make together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from masklet.discovery import DiscoveryOptions
+
+PANEL = "With --everything"
+"""Where the help shows these options."""
+
+Everything = Annotated[
+    bool, typer.Option("--everything", help="Follow all that is found, without pointing at anything.")
+]
+Every = Annotated[
+    int | None,
+    typer.Option(min=1, help="Look for new things every so many frames; 15 if not given.", rich_help_panel=PANEL),
+]
+Most = Annotated[
+    int | None,
+    typer.Option(min=1, max=254, help="Follow so many things at most; 32 if not given.", rich_help_panel=PANEL),
+]
+LeastArea = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="A thing covers at least this share of the picture; 0.002 if not given.",
+        rich_help_panel=PANEL,
+    ),
+]
+PointsPerSide = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Clicks along each axis of the grid that finds things; 16 if not given.", rich_help_panel=PANEL
+    ),
+]
+LeastIou = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="Masks of new things are surer of themselves than this; usual for the model.",
+        rich_help_panel=PANEL,
+    ),
+]  # fmt: skip
+LeastStability = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="Masks of new things change less than this at another threshold.", rich_help_panel=PANEL
+    ),
+]
+
+OF_A_VIDEO = ("every", "most", "least_area")
+"""Which of these are fields of `DiscoveryOptions`; the others tell how masks of one picture are found."""
+
+
+def check_everything(everything: bool, said: Mapping[str, float | None], pointed: bool, direction: str) -> None:
+    """Raise a usage error if what was typed does not go together.
+
+    Args:
+        everything: Whether all is to be followed.
+        said: The values of these options, by their names in Python; None if not given.
+        pointed: Whether there is a prompt.
+        direction: Where to follow.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, value in said.items() if value is not None]
+    if not everything and given:
+        raise typer.BadParameter(f"{given[0]} tells how --everything looks for things; give --everything too")
+    if everything and pointed:
+        raise typer.BadParameter(
+            "--everything finds the objects itself, and --box, --point, --mask and --prompts point at them; give one "
+            "or the other"
+        )
+    if everything and direction != "forward":
+        raise typer.BadParameter(
+            f"--everything goes forward, as things are found when they come in, and --direction {direction} came; "
+            "leave it out"
+        )
+
+
+def discovery_options(said: Mapping[str, float | None]) -> DiscoveryOptions:
+    """How everything is looked for; what was not said is as usual."""
+    from masklet.discovery import DiscoveryOptions
+
+    given = {name: value for name, value in said.items() if value is not None}
+    usual, of_video = DiscoveryOptions(), {name: given.pop(name) for name in OF_A_VIDEO if name in given}
+    return replace(usual, masks=replace(usual.masks, **given), **of_video)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""What a tracking job is: what is to be followed, how, and where results go."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from masklet.cli.prompts import TypedPrompt
+from masklet.discovery import DiscoveryOptions
+from masklet.formats.registry import find_format
+from masklet.video import TrackingOptions
+
+MASKS = "masks"
+"""Folder of the palette PNGs, in the folder of the job."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done.
+
+    Attributes:
+        video: The video.
+        out: Folder for everything that is written.
+        overlay: File of the overlay video.
+        prompts: What is said of the objects.
+        direction: Where to follow.
+        formats: Further formats, by name.
+        model: Name or file of the model.
+        speed: How much is computed.
+        device: Where to run.
+        policy: Name of the memory policy.
+        everything: How things are looked for, in place of prompts.
+    """
+
+    video: Path
+    out: Path
+    overlay: Path
+    prompts: tuple[TypedPrompt, ...]
+    direction: Literal["forward", "backward", "both"]
+    formats: tuple[str, ...]
+    model: str
+    speed: str
+    device: str | None
+    policy: str = "published"
+    everything: DiscoveryOptions | None = None
+
+    @property
+    def sound(self) -> Path | None:
+        """The file whose sound films keep."""
+        return self.video if self.video.is_file() else None
+
+    @property
+    def session(self) -> Path:
+        """The project file, from which a stopped run goes on."""
+        return self.out / "session.masklet"
+
+    @property
+    def tracking(self) -> TrackingOptions:
+        """How to track. Everything in a picture overlaps at its edges: there each pixel is given to one object."""
+        return TrackingOptions(policy=self.policy, non_overlapping=self.everything is not None)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """On what the masks depend beside model and prompts, in values that JSON knows, by the names of the options."""
+        common = {"policy": self.policy, "everything": self.everything is not None}
+        if self.everything is None:
+            return common
+        of_video = asdict(self.everything)
+        of_masks = of_video.pop("masks")
+        return {**common, **of_video, **of_masks}
+
+    def targets(self) -> list[tuple[str, Path]]:
+        """Formats and where they are written, the palette PNGs first. Raises `FormatError` for an unknown format."""
+        found = [("davis", self.out / MASKS)]
+        for name in self.formats:
+            suffixes = find_format(name).suffixes
+            found.append((name, self.out / "formats" / (f"{name}{suffixes[0]}" if suffixes else name)))
+        return found
