@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 
 from masklet.checkpoints import load_model
-from masklet.errors import ConfigError, FormatError, TrainingError
+from masklet.errors import ConfigError, MaskletError, TrainingError
 from masklet.image import ImagePredictor
 from masklet.nn import Network
 from masklet.training import loop
@@ -31,9 +32,13 @@ from tests.training.shapes import picture, recipe, tiny_network
 ROOT = Path(__file__).parents[2]
 
 
-def run(folder: Path, shapes: Path, what: Recipe, *, save_every: int = 100, **options: Any) -> Network:
+def run(folder: Path, shapes: Path, what: Recipe, **options: Any) -> Network:
     data = read_data([parse_wanted(str(shapes))])
-    return train(what, tiny_network(), data, RunOptions(folder, save_every=save_every, log_every=1), **options)
+    return train(what, tiny_network(), data, RunOptions(folder, log_every=1, **options))
+
+
+def dropping(what: Recipe) -> Recipe:
+    return override(what, ["stages.*.drop_path=0.3", "stages.*.dropout=0.2"])
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -70,8 +75,8 @@ def test_clips_teach_memory(tmp_path: Path, shapes: Path) -> None:
 
 
 def test_recomputing_changes_no_weight(tmp_path: Path, shapes: Path) -> None:
-    kept = run(tmp_path / "a", shapes, recipe(2))
-    again = run(tmp_path / "b", shapes, recipe(2, recompute=True))
+    kept = run(tmp_path / "a", shapes, dropping(recipe(2)))
+    again = run(tmp_path / "b", shapes, dropping(recipe(2, recompute=True)))
     for one, other in zip(kept.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -81,21 +86,27 @@ def test_bfloat16_learns_too(tmp_path: Path, shapes: Path) -> None:
     assert all(np.isfinite(line["loss"]) for line in lines(tmp_path))
 
 
-def test_a_run_that_stopped_goes_on_exactly(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run(tmp_path / "whole", shapes, recipe(6))
-    learn, steps = loop.StageRun.learn, []
+@contextmanager
+def stopped_before(step: int) -> Iterator[None]:
+    """A run is stopped by Ctrl-C before that step, from 1."""
+    learn = loop.StageRun.learn
 
     def stop_in_time(self: loop.StageRun, batch: Any) -> Any:
-        steps.append(self.step)
-        if len(steps) == 5:
+        if self.step + 1 == step:
             raise KeyboardInterrupt
         return learn(self, batch)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.StageRun, "learn", stop_in_time)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "cut", shapes, recipe(6), save_every=3)
-    cut = run(tmp_path / "cut", shapes, recipe(6), save_every=3)
+        yield
+
+
+@pytest.mark.parametrize("what", [recipe(6), dropping(recipe(6))], ids=["plain", "dropping"])
+def test_a_run_that_stopped_goes_on_exactly(tmp_path: Path, shapes: Path, what: Recipe) -> None:
+    whole = run(tmp_path / "whole", shapes, what)
+    with pytest.raises(KeyboardInterrupt), stopped_before(5):
+        run(tmp_path / "cut", shapes, what, save_every=3)
+    cut = run(tmp_path / "cut", shapes, what, save_every=3)
     for (name, one), other in zip(whole.state_dict().items(), cut.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
 
@@ -181,20 +192,30 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
     assert kept["batch"][0].dtype == torch.uint8
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path, shapes, recipe(2))
+@contextmanager
+def room_for(size: float) -> Iterator[None]:
+    """No file grows beyond so many bytes: the system refuses in the middle of a write, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="only Unix can bound the size of files")
+    bounds = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), bounds[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bounds)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, shapes: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), stopped_before(4):
+        run(tmp_path, shapes, recipe(4), save_every=3)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-
-    def full(content: object, file: Any) -> None:
-        file.write(b"a part")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("masklet.training.resume.torch.save", full)
-    monkeypatch.setattr(loop, "load_checkpoint", lambda folder, text: None)
-    with pytest.raises(FormatError, match="No space left on device"):
-        run(tmp_path, shapes, recipe(2))
-    assert (tmp_path / "checkpoint.pt").read_bytes() == before
-    assert not list(tmp_path.glob(".*.partial"))
+    size = (tmp_path / "model.safetensors").stat().st_size
+    for share, said in ((0.1, "model.safetensors"), (1.1, "checkpoint.pt"), (3.0, "checkpoint.pt")):
+        with pytest.raises(MaskletError, match=rf"{said} cannot be written: .*File too large"), room_for(share * size):
+            run(tmp_path, shapes, recipe(4))
+        assert (tmp_path / "checkpoint.pt").read_bytes() == before
+        assert not [file.name for file in tmp_path.iterdir() if file.name.startswith(".")]
+    run(tmp_path, shapes, recipe(4))
+    assert lines(tmp_path)[-1]["step"] == 4
 
 
 def test_a_run_goes_on_with_its_own_recipe_only(tmp_path: Path, shapes: Path) -> None:
@@ -232,6 +253,23 @@ def test_low_rank_changes_only_attention_and_loads_as_a_plain_model(tmp_path: Pa
     ]
     assert changed
     assert all(".qkv." in name or "_proj." in name or "attn.proj" in name for name in changed)
+
+
+def test_tensorboard_gets_the_same_figures(tmp_path: Path, shapes: Path) -> None:
+    pytest.importorskip("tensorboard", reason="TensorBoard is an extra, masklet[train]")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(tmp_path, shapes, recipe(2), tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    shown = [(event.step, event.value) for event in events.Scalars("shapes/loss")]
+    assert shown == [(line["step"], pytest.approx(line["loss"])) for line in lines(tmp_path)]
+
+
+def test_tensorboard_that_is_missing(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(TrainingError, match=r"TensorBoard is not installed; pip install 'masklet\[train\]'"):
+        run(tmp_path, shapes, recipe(2), tensorboard=True)
 
 
 def test_validation_keeps_the_best(tmp_path: Path, shapes: Path) -> None:

@@ -158,7 +158,7 @@ def pack(
     folder: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with index.csv.", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The .pack to write.", show_default=False)],
     longest: Annotated[int, typer.Option(min=32, help="Longest side in pixels.")] = 384,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the pictures (WebP).")] = 40,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the pictures (WebP).")] = 34,
 ) -> None:
     """Put training data into one small file, to train from on another machine.
 

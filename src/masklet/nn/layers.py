@@ -109,15 +109,15 @@ class Attention(nn.Module):
         return weight.unflatten(0, (self.heads, -1))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None = None) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """Scaled dot-product attention over (N, heads, T, D); a batch of one serves all N.
 
-    Keys where `keep` (N, Tk) is False are not seen.
+    Keys where `keep` (N, Tk) is False are not seen. `dropout` is the share of the weights that are left out at random.
     """
     batch = max(q.shape[0], k.shape[0])
     q, k, v = (x if x.shape[0] == batch else x.expand(batch, -1, -1, -1) for x in (q, k, v))
     mask = None if keep is None else keep[:, None, None, :]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 
 
 def join(x: Tensor) -> Tensor:

@@ -40,7 +40,11 @@ class Tokens(NamedTuple):
 
 
 class MemoryLayer(nn.Module):
-    """Self-attention, attention to the memory, feed-forward; normalised before each, added after each."""
+    """Self-attention, attention to the memory, feed-forward; normalised before each, added after each.
+
+    Attributes:
+        dropout: Share of the attentions' weights that training leaves out; whoever trains sets it.
+    """
 
     def __init__(self, width: int, memory_width: int, mlp: int) -> None:
         super().__init__()
@@ -51,12 +55,19 @@ class MemoryLayer(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
+        self.dropout = 0.0
+
+    @property
+    def left_out(self) -> float:
+        """The share that is left out now."""
+        return self.dropout if self.training else 0.0
 
     def attend_self(self, x: Tensor, by: Rotation) -> Tensor:
         """(N or 1, h * w, C) -> the same."""
         layer, y = self.self_attn, self.norm1(x)
         q, k, v = layer.split(layer.q_proj(y)), layer.split(layer.k_proj(y)), layer.split(layer.v_proj(y))
-        z: Tensor = x + layer.out_proj(join(attend(rotate(q, by), rotate(k, by), v)))
+        seen = attend(rotate(q, by), rotate(k, by), v, dropout=self.left_out)
+        z: Tensor = x + layer.out_proj(join(seen))
         return z
 
     def attend_memory(self, x: Tensor, bank: Tokens, by: Rotation) -> Tensor:
@@ -65,7 +76,7 @@ class MemoryLayer(nn.Module):
         q, k = layer.split(layer.q_proj(self.norm2(x))), layer.split(layer.k_proj(bank.keys))
         if bank.cells:
             k = torch.cat((rotate(k[..., : bank.cells, :], bank.by), k[..., bank.cells :, :]), dim=-2)
-        seen = attend_narrow(rotate(q, by), k, bank.values, layer.v_proj, bank.keep)
+        seen = attend_narrow(rotate(q, by), k, bank.values, layer.v_proj, bank.keep, self.left_out)
         y: Tensor = x + layer.out_proj(join(seen))
         return y
 

@@ -34,9 +34,11 @@ GAIN = 0.95
 """The second way is taken if it needs at most this share of the first one's time."""
 
 
-def project_before(q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None) -> Tensor:
+def project_before(
+    q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None, dropout: float = 0.0
+) -> Tensor:
     """q (N or 1, 1, Tq, D), k (N, 1, T, D), memory (N, T, M), keep (N, T) bool -> (N, 1, Tq, D)."""
-    return attend(q, k, projection(memory)[:, None], keep)
+    return attend(q, k, projection(memory)[:, None], keep, dropout)
 
 
 def project_after(q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None) -> Tensor:
@@ -58,7 +60,9 @@ WAYS: dict[str, Way] = {"before": project_before, "after": project_after}
 """Ways by name."""
 
 
-def attend_narrow(q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None) -> Tensor:
+def attend_narrow(
+    q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None, dropout: float = 0.0
+) -> Tensor:
     """Attention of one head to memories, their values projected: in the quicker way.
 
     Args:
@@ -67,10 +71,13 @@ def attend_narrow(q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, k
         memory: (N, T, M) what is projected to values (N, T, D).
         projection: From M to D.
         keep: (N, T) bool, False at keys that are not seen, or None.
+        dropout: Share of the weights that are left out at random.
 
     Returns:
         (N, 1, Tq, D)
     """
+    if dropout:
+        return project_before(q, k, memory, projection, keep, dropout)
     return _way_for(q, memory)(q, k, memory, projection, keep)
 
 

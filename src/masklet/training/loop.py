@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from masklet.checkpoints import Model, save_model
 from masklet.errors import TrainingError
-from masklet.formats.atomic import make_folder, replacing
+from masklet.formats.atomic import make_folder
 from masklet.nn import ConvNetConfig, Network
 from masklet.training.batch import Batch
 from masklet.training.data.augment import augment
 from masklet.training.data.feed import Feed
 from masklet.training.data.items import Collection
 from masklet.training.data.mixture import Mixture
+from masklet.training.dropping import add_drop_path, add_dropout
 from masklet.training.log import Log, open_log
 from masklet.training.optimizer import Average, build_optimizer, set_rate
 from masklet.training.parallel import PARALLEL
@@ -33,7 +34,7 @@ from masklet.training.pictures import save_pictures
 from masklet.training.processes import Processes, joined
 from masklet.training.prompts import Plan, draw_plan
 from masklet.training.recipe import Recipe, Stage, recipe_text
-from masklet.training.resume import Checkpoint, load_checkpoint, save_checkpoint
+from masklet.training.resume import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
 from masklet.training.step import Judged, Step, StepOptions
 
 Validate = Callable[[Model], Mapping[str, float]]
@@ -128,6 +129,8 @@ class StageRun:
         self.seed = recipe.seed + 1_000_003 * number
         torch.manual_seed(self.seed)
         self.network = learning_network(recipe, self.stage, network).to(processes.device)
+        add_drop_path(self.network, self.stage.drop_path)
+        add_dropout(self.network, self.stage.dropout)
         step = Step(self.network, StepOptions(self.stage.losses, recipe.recompute, self.stage.still_clips))
         self.parallel = PARALLEL[recipe.parallel](step, processes)
         self.optimizer = build_optimizer(self.network, self.stage.optimizer)
@@ -208,9 +211,10 @@ class StageRun:
         self.log.write(self.stage.name, self.step, dict(zip(names, values, strict=True)))
 
     def draw(self, batch: Batch, plan: Plan) -> None:
+        """Pictures of what the averaged network answers, with nothing left out."""
         path = self.run.folder / "pictures" / f"{self.stage.name}-{self.step:06d}.jpg"
         with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
-            save_pictures(self.network, batch, plan, path)
+            save_pictures(self.finished(), batch, plan, path)
 
     def judge(self) -> None:
         """Validate the average, and keep the model if it is the best so far."""
@@ -245,8 +249,8 @@ class StageRun:
     def failed(self, what: str, value: float, batch: Batch, plan: Plan) -> TrainingError:
         """Keep the batch that made trouble."""
         path = self.run.folder / FAILED
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            torch.save({"stage": self.stage.name, "step": self.step, "batch": tuple(batch), "plan": tuple(plan)}, file)
+        kept = {"stage": self.stage.name, "step": self.step, "batch": tuple(batch), "plan": tuple(plan)}
+        save_tensors(kept, path)
         return TrainingError(
             f"the {what} is {value} at step {self.step} of {self.stage.name}; the batch is in {path}. "
             "Try a lower rate, or precision=float32; the run goes on from its last checkpoint"

@@ -35,6 +35,8 @@ class Stage:
         picture_augment: What is changed in pictures.
         freeze: Parts that learn nothing, such as "image_encoder".
         still_clips: Whether the image encoder learns from pictures only.
+        drop_path: Share of the trunk's branches that are left out in its last block; earlier ones lose fewer.
+        dropout: Share of the numbers in memory attention that are left out.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Stage:
     picture_augment: AugmentOptions = FLIP_ONLY
     freeze: tuple[str, ...] = ()
     still_clips: bool = False
+    drop_path: float = 0.0
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)

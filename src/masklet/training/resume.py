@@ -5,6 +5,7 @@ Batches and random numbers follow from the seed and the step, so that a step's n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,21 @@ class Checkpoint:
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the last one stays until this one is whole. Raises FormatError if it cannot be written."""
-    with replacing(folder / CHECKPOINT) as temporary, temporary.open("wb") as file:
-        torch.save({"format": FORMAT, **vars(checkpoint)}, file)
+    save_tensors({"format": FORMAT, **vars(checkpoint)}, folder / CHECKPOINT)
+
+
+def save_tensors(content: Mapping[str, Any], path: Path) -> None:
+    """Write what torch can pickle, in a file that appears when it is whole. Raises FormatError if it cannot be written.
+
+    On a full disk torch may raise a RuntimeError of its writer, which knows the system's error as its context only.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(folder: Path, recipe: str) -> Checkpoint | None:

@@ -63,7 +63,7 @@ class Unroll:
     """The network at work on one batch.
 
     Args:
-        network: In training.
+        network: In training, or in evaluation to look at its answers.
         batch: On the network's device.
         plan: What is prompted and corrected.
         keep: What is kept for the way back: `keep_all`, or `recompute`, which costs time in place of memory.

@@ -46,7 +46,7 @@ class PackOptions:
     """
 
     longest: int = 384
-    quality: int = 40
+    quality: int = 34
     split: str = "train"
     factor: int = 27
 

@@ -1,4 +1,5 @@
-"""Going on from a checkpoint on one's own data. Source of the rates: the released fine-tuning on MOSE.
+"""Going on from a checkpoint on one's own data. Source of the rates, of learning and of dropping: the released
+fine-tuning on MOSE.
 
 The defaults are meant for one card of 24 GB: one clip a step, bfloat16, activations computed again on the way back.
 """
@@ -29,6 +30,8 @@ def finetune(model: str, *, steps: int, image_size: int, freeze: tuple[str, ...]
                     average=0.99,
                 ),
                 freeze=freeze,
+                drop_path=0.1,
+                dropout=0.1,
             ),
         ),
         precision="bfloat16",

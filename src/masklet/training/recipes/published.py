@@ -15,8 +15,9 @@ CLIPS = AugmentOptions(clip_jitter=ColorJitter(0.1, 0.03, 0.03), frame_jitter=Co
 
 
 def published(model: str) -> Recipe:
-    """All three stages. Layer decay is 0.9 for `large`, 0.8 for the others."""
-    decay = 0.9 if model.endswith("large") else 0.8
+    """All three stages. Layer decay is 0.9 for `large`, 0.8 for the others; drop path 0.2 and 0.1."""
+    large = model.endswith("large")
+    decay, drop_path, dropout = (0.9, 0.2, 0.1) if large else (0.8, 0.1, 0.1)
     pictures = FeedOptions(pictures=256, picture_objects=64, clip_share=0.0)
     mixed = FeedOptions(pictures=256, picture_objects=64, clips=256, clip_objects=3, frames=8, clip_share=0.85)
     return Recipe(
@@ -29,6 +30,7 @@ def published(model: str) -> Recipe:
                 optimizer=OptimizerOptions(
                     rate=4e-4, parts={}, layer_decay=decay, schedule="reciprocal", warm_up=1 / 90
                 ),
+                drop_path=drop_path,
             ),
             Stage(
                 "clips",
@@ -36,6 +38,8 @@ def published(model: str) -> Recipe:
                 feed=mixed,
                 optimizer=OptimizerOptions(rate=3e-4, parts={"image_encoder": 0.2}, layer_decay=decay, warm_up=0.1),
                 clip_augment=CLIPS,
+                drop_path=drop_path,
+                dropout=dropout,
             ),
             Stage(
                 "long-clips",
@@ -44,9 +48,10 @@ def published(model: str) -> Recipe:
                 optimizer=OptimizerOptions(rate=3e-4, parts={}, layer_decay=decay, warm_up=0.1),
                 clip_augment=CLIPS,
                 freeze=("image_encoder",),
+                dropout=dropout,
             ),
         ),
         precision="bfloat16",
         recompute=True,
-        parallel="shards" if model.endswith("large") else "copies",
+        parallel="shards" if large else "copies",
     )
