@@ -11,8 +11,7 @@ from masklet.checkpoints import build_model, load_model
 from masklet.checkpoints.placement import choose_device
 from masklet.errors import CheckpointError
 from masklet.training.data.kinds import parse_wanted, read_data
-from masklet.training.loop import RunOptions, train
-from masklet.training.validation import held_out
+from masklet.training.loop import RunOptions, Validate, train
 
 if TYPE_CHECKING:
     from masklet.nn import Network
@@ -48,8 +47,13 @@ def run_training(job: Job) -> None:
     collections = read_data([parse_wanted(text) for text in job.data], licence=job.licence)
     count = sum(len(collection.items) for collection in collections)
     typer.echo(f"pictures and videos: {count}; collections: {len(collections)}", err=True)
-    validate = None
-    if job.validate_on:
-        validate = held_out(read_data([parse_wanted(text) for text in job.validate_on], split="val"))
+    validate = judge_on(job.validate_on) if job.validate_on else None
     train(job.recipe, job.network, collections, job.run, device=choose_device(job.device), validate=validate)
     typer.echo(f"wrote {job.run.folder / 'model.safetensors'}")
+
+
+def judge_on(texts: list[str]) -> Validate:
+    """What judges the model, on data as it was typed."""
+    from masklet.cli.validation import held_out
+
+    return held_out(read_data([parse_wanted(text) for text in texts], split="val"))

@@ -24,14 +24,14 @@ class ModelContender:
     """A model of masklet's.
 
     Args:
-        name: Name or file of the model.
-        device: Where to run; the best there is if not given.
+        model: The model, or its name or file.
+        device: Where to run one that is loaded; the best there is if not given.
 
     Raises CheckpointError if the model cannot be loaded.
     """
 
-    def __init__(self, name: str, device: str | None = None) -> None:
-        self.model = load_model(name, device=device)
+    def __init__(self, model: str | Model, device: str | None = None) -> None:
+        self.model = model if isinstance(model, Model) else load_model(model, device=device)
         self.name = self.model.name
 
     @cached_property

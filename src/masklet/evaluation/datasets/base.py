@@ -51,14 +51,14 @@ class Clip:
     """A video of a data set, or a picture, which is a video of one frame. Nothing is read until it is asked for.
 
     name    unique in the data set; with slashes where the data set has folders
-    video   a video file, or the pictures in order
+    video   a video file, or the pictures in order, as files or uint8 (H, W, 3)
     stems   the names of the frames in the data set's own files, without their endings
     truth   the true masks
     groups  object -> the group that it is scored in, such as "seen"; empty where the data set has none
     """
 
     name: str
-    video: Path | tuple[Path, ...]
+    video: Path | tuple[Path, ...] | tuple[NDArray[np.uint8], ...]
     stems: tuple[str, ...]
     truth: Truth
     groups: Mapping[int, str] = field(default_factory=dict)

@@ -1,0 +1,81 @@
+"""Judging a model while it is trained: the same items each time, by the protocols of evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from masklet.checkpoints import Model
+from masklet.cli.validation import Amounts, choose, held_out
+from masklet.errors import FormatError
+from masklet.training.data.items import Collection, IndexMasks, Item
+from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.samples import PickOptions
+from tests.training.shapes import picture, tiny_network, write_shapes
+
+FEW = Amounts(pictures=3, videos=1, frames=3)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> list[Collection]:
+    return read_data([parse_wanted(str(write_shapes(tmp_path_factory.mktemp("shapes"))))])
+
+
+def test_a_model_is_judged_in_pictures_and_videos(shapes: list[Collection]) -> None:
+    model = Model("tiny", tiny_network().eval().requires_grad_(False).prepare())
+    judge = held_out(shapes, FEW)
+    figures = judge(model)
+    assert set(figures) == {"box", "click", "video"}
+    assert all(0 <= value <= 1 for value in figures.values())
+    assert judge(model) == held_out(shapes, FEW)(model) == figures
+
+
+def test_the_choice_is_small_and_stays_the_same(shapes: list[Collection]) -> None:
+    chosen, again = choose(shapes, FEW), choose(shapes, FEW)
+    assert [one.item.frames > 1 for one in chosen] == [False, False, False, True]
+    assert [(one.item.name, one.objects) for one in chosen] == [(one.item.name, one.objects) for one in again]
+
+
+def test_a_long_video_is_thinned(shapes: list[Collection]) -> None:
+    video = choose(shapes, FEW)[-1]
+    clip = video.clip("0", most=3)
+    assert clip.truth.frames == (0, 1, 2)  # frames 0, 2 and 4 of five
+    assert clip.truth.entering == {1: 0}
+    with clip.open() as source:
+        found = [source.read(frame).image for frame in clip.truth.frames]
+    np.testing.assert_array_equal(found[1], video.item.read([2])[0].image)
+    np.testing.assert_array_equal(clip.truth.read(1).masks[1], video.item.read([2])[0].masks[1])
+
+
+class InMemory:
+    """One picture."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+
+    def read(self, frames: object) -> list[np.ndarray]:
+        return [self.image]
+
+
+class AllUnknown(IndexMasks):
+    """Of the objects that are marked nothing is known, as of those within a crowd."""
+
+    unknown = np.ones((72, 96), bool)  # type: ignore[assignment]
+
+
+def test_objects_of_which_nothing_is_known_are_not_asked_for() -> None:
+    image, labels = picture(np.random.default_rng(0))
+    crowd = Item("crowd", InMemory(image), (lambda: AllUnknown(labels),))
+    plain = Item("plain", InMemory(image), (lambda: IndexMasks(labels),))
+    chosen = choose([Collection("both", [crowd, plain], 2.0)], Amounts())
+    assert [one.item.name for one in chosen] == ["plain"]
+
+
+def test_nothing_to_judge_by(tmp_path: Path, shapes: list[Collection]) -> None:
+    with pytest.raises(FormatError, match=r"none of 10 pictures and videos with masks has an object of 80\.0% to 90%"):
+        held_out(shapes, Amounts(pick=PickOptions(least=0.8)))
+    write_shapes(tmp_path / "data")
+    with pytest.raises(FormatError, match="none of 0 pictures and videos with masks"):
+        held_out(read_data([parse_wanted(f"pictures:{tmp_path / 'data/images'}")]))
