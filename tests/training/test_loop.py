@@ -121,7 +121,8 @@ from masklet.training.recipe import override
 torch.set_num_threads(1)
 data, folder, steps, *settings = sys.argv[1:]
 what = override(recipe(int(steps)), settings)
-train(what, tiny_network(), read_data([parse_wanted(data)]), RunOptions(Path(folder), save_every=2, log_every=1))
+options = RunOptions(Path(folder), save_every=2, log_every=1, picture_every=2)
+train(what, tiny_network(), read_data([parse_wanted(data)]), options)
 """
 
 

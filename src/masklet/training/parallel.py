@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from masklet.errors import TrainingError
 from masklet.nn.encoders.hiera import Block
-from masklet.nn.memory_attention import MemoryLayer
 from masklet.training.processes import Processes
 from masklet.training.step import Step
 
@@ -52,7 +51,8 @@ class Copies:
 
 
 class Shards:
-    """Each process has a part of every weight, and gets a layer's other parts when that layer works."""
+    """Each process has a part of every weight. A block of the trunk, where most weights are, gets its other parts when
+    it works; all the rest has them throughout a step."""
 
     def __init__(self, step: Step, processes: Processes) -> None:
         from torch.distributed.fsdp import fully_shard
@@ -61,7 +61,7 @@ class Shards:
             raise TrainingError("parallel is 'shards', but there is one process; start several with torchrun")
         self.network = step.network
         for layer in list(step.modules()):
-            if isinstance(layer, Block | MemoryLayer):
+            if isinstance(layer, Block):
                 fully_shard(layer)
         fully_shard(step)
         self.module: nn.Module = step
