@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,17 @@ import pytest
 from PIL import Image
 
 from masklet.checkpoints import Model
-from masklet.errors import FormatError
+from masklet.errors import FormatError, MaskletError
 from masklet.masks.rle import encode_rle
 from masklet.training.data.feed import Feed, FeedOptions, Share
 from masklet.training.data.items import Item
-from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.kinds import KINDS, parse_wanted, read_data
 from masklet.training.data.mixture import Mixture
 from masklet.training.data.pack import PackOptions, write_pack
 from masklet.training.data.samples import PickOptions, draw_frames
 from masklet.video import VideoTracker
 from tests.conftest import small_network
-from tests.training.shapes import picture
+from tests.training.shapes import picture, write_shapes
 
 
 def items(path: Path | str, **options: str) -> list[Item]:
@@ -80,6 +81,96 @@ def test_an_empty_folder_and_pictures_without_masks(tmp_path: Path) -> None:
         items(tmp_path)
     with pytest.raises(FormatError, match="there is nothing at"):
         items(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_folder_that_holds_another_kind(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(FormatError, match=rf"is no data of the kind {kind} \("):
+        items(f"{kind}:{tmp_path}")
+
+
+def remove_the_mask(root: Path) -> None:
+    (root / "images/0.png").unlink()
+
+
+def remove_the_masks_of_a_video(root: Path) -> None:
+    shutil.rmtree(root / "videos/0")
+
+
+def cut_a_video_short(root: Path) -> None:
+    (root / "videos/0/00004.png").rename(root / "videos/0/00009.png")
+
+
+def shrink_a_mask(root: Path) -> None:
+    Image.new("L", (10, 8)).save(root / "images/0.png")
+
+
+def lose_a_column(root: Path) -> None:
+    (root / "index.csv").write_text("kind,path\nimage,images/0.webp\n")
+
+
+def break_a_row_off(root: Path) -> None:
+    (root / "index.csv").write_text("kind,path,masks,split,group,source\nimage,images/0.webp\n")
+
+
+def damage_the_table(root: Path) -> None:
+    (root / "index.csv").write_bytes(b"\xff\xfe\x00kind")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (remove_the_mask, r"there is no file at .*images/0\.png; give the path of a mask PNG"),
+        (remove_the_masks_of_a_video, r"videos/0 holds no index maps such as 00000\.png; is the data whole\?"),
+        (cut_a_video_short, r"0\.mp4 has masks for frame 9, but no such frame; is it cut short\?"),
+        (shrink_a_mask, r"images/0\.webp, frame 0, are 10 x 8 pixels, but the picture is 96 x 72; give masks of the"),
+        (lose_a_column, r"index\.csv lacks the column 'masks'; expected kind, path, masks"),
+        (break_a_row_off, r"row 1 of .*index\.csv lacks 'masks'; expected kind, path, masks"),
+        (damage_the_table, r"index\.csv cannot be read: .*; expected a CSV with kind, path, masks"),
+    ],
+)
+def test_a_damaged_index_is_neither_read_nor_packed(tmp_path: Path, harm: Callable[[Path], None], said: str) -> None:
+    root = write_shapes(tmp_path / "shapes", pictures=1, videos=1)
+    harm(root)
+    with pytest.raises(MaskletError, match=said):
+        [item.read(range(item.frames)) for item in items(root)]
+    with pytest.raises(MaskletError, match=said):
+        write_pack(root, tmp_path / "shapes.pack", PackOptions())
+    assert [file.name for file in tmp_path.iterdir()] == ["shapes"]
+
+
+def test_a_video_folder_with_gaps(tmp_path: Path) -> None:
+    """Frame 2 is neither there nor labelled: the others keep their own masks. Then a labelled one goes."""
+    root = tmp_path / "gaps"
+    for folder in ("clip", "masks"):
+        (root / folder).mkdir(parents=True)
+    for frame in (0, 1, 3):
+        image, labels = picture(np.random.default_rng(frame))
+        Image.fromarray(image).save(root / f"clip/{frame:05d}.png")
+        Image.fromarray(labels).save(root / f"masks/{frame:05d}.png")
+    (root / "index.csv").write_text("kind,path,masks,split,group,source\nvideo,clip,masks,train,open,mine\n")
+    (video,) = items(root)
+    image, labels = picture(np.random.default_rng(3))
+    (last,) = video.read([2])
+    np.testing.assert_array_equal(last.image, image)
+    np.testing.assert_array_equal(last.masks[1], labels == 1)
+    (root / "clip/00001.png").unlink()
+    with pytest.raises(FormatError, match=r"00001\.png is the mask of a frame that is not in .*clip"):
+        items(root)
+
+
+def test_nothing_to_pack(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"there is no index\.csv in .*; give a folder of the index-PNG layout"):
+        write_pack(tmp_path, tmp_path / "a.pack", PackOptions())
+    root = write_shapes(tmp_path / "held-out", pictures=1, videos=0, split="val")
+    with pytest.raises(FormatError, match="has no rows of the split 'train'; there is nothing to pack"):
+        write_pack(root, tmp_path / "a.pack", PackOptions())
+
+
+def test_a_pack_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.pack").write_bytes(b"no zip")
+    with pytest.raises(FormatError, match=r"a\.pack cannot be unpacked: .*; give another copy"):
+        items(tmp_path / "a.pack")
 
 
 def test_clips_are_made_of_pictures_without_masks(tmp_path: Path) -> None:

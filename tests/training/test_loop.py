@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ import torch
 from safetensors.torch import load_file
 
 from masklet.checkpoints import load_model
-from masklet.errors import ConfigError, MaskletError, TrainingError
+from masklet.errors import ConfigError, FormatError, MaskletError, TrainingError
 from masklet.image import ImagePredictor
 from masklet.nn import Network
 from masklet.training import loop
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import Recipe, override
-from tests.training.shapes import picture, recipe, tiny_network
+from tests.training.shapes import TINY, picture, recipe, tiny_network
 
 ROOT = Path(__file__).parents[2]
 
@@ -146,7 +146,8 @@ def runner(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_exactly(tmp_path: Path, shapes: Path, runner: Path) -> None:
-    call = command(runner, shapes, tmp_path / "killed", 16)
+    drops = ("stages.*.drop_path=0.2", "stages.*.dropout=0.1")
+    call = command(runner, shapes, tmp_path / "killed", 16, *drops)
     child = subprocess.Popen(call, env=environment(), stderr=subprocess.DEVNULL)
     while not (tmp_path / "killed/checkpoint.pt").exists():
         assert child.poll() is None
@@ -155,7 +156,8 @@ def test_a_run_that_was_killed_goes_on_exactly(tmp_path: Path, shapes: Path, run
     child.wait()
     assert len(lines(tmp_path / "killed")) < 16
     subprocess.run(call, env=environment(), check=True, capture_output=True)
-    subprocess.run(command(runner, shapes, tmp_path / "whole", 16), env=environment(), check=True, capture_output=True)
+    whole = command(runner, shapes, tmp_path / "whole", 16, *drops)
+    subprocess.run(whole, env=environment(), check=True, capture_output=True)
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "whole"))
     assert all(torch.equal(one[key], other[key]) for key in other)
 
@@ -225,10 +227,34 @@ def test_a_run_goes_on_with_its_own_recipe_only(tmp_path: Path, shapes: Path) ->
         run(tmp_path, shapes, recipe(2))
 
 
-def test_more_processes_than_samples(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("clips", "said"),
+    [
+        (2, "a batch of 2 clips cannot be shared by 3 processes; start at most 2, or make the batch larger"),
+        (4, "a batch of 4 clips cannot be shared evenly by 3 processes; give a multiple"),
+    ],
+)
+def test_more_processes_than_samples(
+    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch, clips: int, said: str
+) -> None:
     three = loop.Processes(0, 3, torch.device("cpu"))
-    with pytest.raises(TrainingError, match="a batch of 2 clips cannot be shared by 3 processes; start at most 2"):
-        three.check_batch(2, "clips")
+    monkeypatch.setattr(loop, "joined", lambda device: nullcontext(three))
+    with pytest.raises(TrainingError, match=said):
+        run(tmp_path, shapes, override(recipe(2), [f"stages.*.feed.clips={clips}"]))
+
+
+def test_a_run_of_another_network(tmp_path: Path, shapes: Path) -> None:
+    run(tmp_path, shapes, recipe(1))
+    wider = Network(dataclasses.replace(TINY, attention_mlp=64))
+    with pytest.raises(TrainingError, match="holds a run of another network that is called tiny-test too"):
+        train(recipe(1), wider, read_data([parse_wanted(str(shapes))]), RunOptions(tmp_path))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_log_that_cannot_be_written(tmp_path: Path, shapes: Path) -> None:
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(FormatError, match=r"log\.jsonl cannot be written: No space left on device"):
+        run(tmp_path, shapes, recipe(1))
 
 
 def test_frozen_parts_stay(tmp_path: Path, shapes: Path) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from masklet.errors import TrainingError
+from masklet.formats.atomic import unwritable
 
 LOG = "log.jsonl"
 """The file's name in the folder of a run."""
@@ -29,7 +30,7 @@ class Log:
     """
 
     def __init__(self, folder: Path, progress: Progress, board: Any) -> None:
-        self._file = (folder / LOG).open("a", encoding="utf-8")
+        self._path = folder / LOG
         self.progress, self._board = progress, board
         self._task = progress.add_task("", total=None, figures="")
         self._since, self._samples = time.monotonic(), 0
@@ -45,15 +46,14 @@ class Log:
         self.progress.advance(self._task)
 
     def write(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
-        """Figures of the steps since the last time."""
+        """Figures of the steps since the last time. Raises FormatError if they cannot be written."""
         passed = time.monotonic() - self._since
         speed = {"samples_per_second": self._samples / passed} if passed > 0 and self._samples else {}
         if torch.cuda.is_available():
             speed["gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
         self._since, self._samples = time.monotonic(), 0
         shown = {key: round(value, 6) for key, value in {**figures, **speed}.items()}
-        self._file.write(json.dumps({"stage": stage, "step": step, **shown}) + "\n")
-        self._file.flush()
+        self._append(json.dumps({"stage": stage, "step": step, **shown}) + "\n")
         self.progress.update(
             self._task, figures=" ".join(f"{key} {value:.3g}" for key, value in list(shown.items())[:3])
         )
@@ -62,9 +62,15 @@ class Log:
                 self._board.add_scalar(f"{stage}/{key}", value, step)
 
     def close(self) -> None:
-        self._file.close()
         if self._board is not None:
             self._board.close()
+
+    def _append(self, line: str) -> None:
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
 
 @contextmanager

@@ -126,6 +126,7 @@ class StageRun:
     ) -> None:
         self.recipe, self.number, self.stage = recipe, number, recipe.stages[number]
         self.run, self.processes, self.log, self.validate = run, processes, log, validate
+        _check_shares(self.stage, processes)
         self.seed = recipe.seed + 1_000_003 * number
         torch.manual_seed(self.seed)
         self.network = learning_network(recipe, self.stage, network).to(processes.device)
@@ -138,10 +139,14 @@ class StageRun:
         mixture = Mixture(data, self.stage.feed.balance)
         self.feed = Feed(mixture, self.stage.feed, self.stage.image_size, self.seed, processes.share)
         self.step, self.best = 0, float("-inf")
-        _check_shares(self.stage, processes)
 
     def go_on(self, checkpoint: Checkpoint) -> None:
-        """From where the run was cut off."""
+        """From where the run was cut off. Raises TrainingError if that was with another network."""
+        if shapes(checkpoint.average) != shapes(self.average.state):
+            raise TrainingError(
+                f"{self.run.folder} holds a run of another network that is called {self.recipe.model} too; "
+                "give the same model to go on, or another folder"
+            )
         self.parallel.load(self.optimizer, checkpoint.network, checkpoint.optimizer)
         self.average.load(checkpoint.average)
         self.step, self.best = checkpoint.step, checkpoint.best
@@ -268,6 +273,11 @@ def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
         add_low_rank(grown, recipe.low_rank)
     freeze(grown, stage.freeze)
     return grown
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    """Of all that a network is made of, by name."""
+    return {name: tensor.shape for name, tensor in state.items()}
 
 
 def whole(value: Tensor) -> Tensor:

@@ -35,7 +35,11 @@ def read_frame_folders(root: Path, *, split: str = "train") -> list[Collection]:
     pictures, annotations = (_with_resolution(base / name) for name in (PICTURES, ANNOTATIONS))
     chosen = _listed(base, split)
     videos = sorted(folder for folder in annotations.iterdir() if folder.is_dir())
-    items = [_item(pictures / folder.name, folder) for folder in videos if chosen is None or folder.name in chosen]
+    items = [
+        paired(folder.name, pictures / folder.name, folder)
+        for folder in videos
+        if chosen is None or folder.name in chosen
+    ]
     return [Collection(base.resolve().name, [item for item in items if item.frames], float(len(items)))]
 
 
@@ -48,7 +52,8 @@ def _listed(base: Path, split: str) -> set[str] | None:
     return set(lists[-1].read_text(encoding="utf-8").split()) if lists else None  # the newest year
 
 
-def _item(pictures: Path, annotations: Path) -> Item:
+def paired(name: str, pictures: Path, annotations: Path) -> Item:
+    """A video whose pictures and masks have the same names. Raises FormatError for a mask without its picture."""
     files = {file.stem: file for file in pictures.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES}
     maps = sorted(annotations.glob("*.png"))
     for file in maps:
@@ -56,6 +61,4 @@ def _item(pictures: Path, annotations: Path) -> Item:
             raise FormatError(
                 f"{file} is the mask of a frame that is not in {pictures}; give the picture too, or remove the mask"
             )
-    return Item(
-        annotations.name, PictureFiles([files[file.stem] for file in maps]), tuple(IndexPng(file) for file in maps)
-    )
+    return Item(name, PictureFiles([files[file.stem] for file in maps]), tuple(IndexPng(file) for file in maps))

@@ -10,7 +10,7 @@ from masklet.errors import FormatError
 from masklet.media.image_file import IMAGE_SUFFIXES
 from masklet.training.data.coco import find_annotations, read_coco
 from masklet.training.data.frame_folders import find_root, read_frame_folders
-from masklet.training.data.index import read_index
+from masklet.training.data.index import INDEX, read_index
 from masklet.training.data.items import Collection, Item, PictureFiles, no_masks
 from masklet.training.data.pack import is_pack, unpacked
 from masklet.training.data.projects import find_projects, read_projects
@@ -84,6 +84,8 @@ def _read(one: Wanted, licence: str | None, split: str) -> list[Collection]:
     if not path.exists():
         raise FormatError(f"there is nothing at {path}; give a folder with training data")
     name = one.kind or _recognise(path)
+    if one.kind and not KINDS[name].holds(path):
+        raise FormatError(f"{path} is no data of the kind {name} ({KINDS[name].help}); give another path or kind")
     if name == "index":
         return read_index(path, split=split, licence=licence)
     if licence is not None:
@@ -118,7 +120,7 @@ def read_pictures(root: Path) -> list[Collection]:
 KINDS: dict[str, Kind] = {
     "index": Kind(
         "a folder with index.csv and index PNGs, or a pack",
-        lambda path: (path / "index.csv").is_file(),
+        lambda path: (path / INDEX).is_file(),
         lambda path: read_index(path),
     ),
     "frames": Kind(
@@ -142,6 +144,10 @@ KINDS: dict[str, Kind] = {
         lambda path: bool(find_annotations(path)),
         read_coco,
     ),
-    "pictures": Kind("pictures without masks, for made-up clips of their regions", Path.is_dir, read_pictures),
+    "pictures": Kind(
+        "pictures without masks, for made-up clips of their regions",
+        lambda path: bool(pictures_in(path)),
+        read_pictures,
+    ),
 }
 """To add a kind, write its reader and add a line. A path is of the first kind that it holds."""

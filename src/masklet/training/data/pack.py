@@ -13,7 +13,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -25,13 +24,16 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing
-from masklet.formats.davis import read_index_png
-from masklet.formats.numbered import numbered_files
-from masklet.media.image_file import read_image
-from masklet.media.source import open_video
-from masklet.training.data.index import COLUMNS
+from masklet.training.data.index import COLUMNS, INDEX, item_of, read_rows
+from masklet.training.data.items import IndexMasks, Labelled
 
 SUFFIX = ".pack"
+
+RATE = 24
+"""Frames a second of videos in a pack; training does not look at it."""
+
+AT_ONCE = 32
+"""Frames of a video that are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ def write_pack(
     """
     if path.suffix != SUFFIX:
         raise FormatError(f"{path} does not end in {SUFFIX}; give a name that does")
-    with (root / "index.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == options.split]
+    rows = [row for row in read_rows(root / INDEX) if row["split"] == options.split]
+    if not rows:
+        raise FormatError(f"{root / INDEX} has no rows of the split {options.split!r}; there is nothing to pack")
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
         packed = []
         for number, row in enumerate(rows, start=1):
@@ -90,38 +93,44 @@ def write_pack(
         writer = csv.DictWriter(table, COLUMNS)
         writer.writeheader()
         writer.writerows(packed)
-        members.writestr("index.csv", table.getvalue())
+        members.writestr(INDEX, table.getvalue())
     return path.stat().st_size
 
 
 def _pack_picture(root: Path, row: dict[str, str], members: zipfile.ZipFile, options: PackOptions) -> dict[str, str]:
-    image, labels = read_image(root / row["path"]), read_index_png(root / row["masks"])
-    size = _shrunk(image.shape[:2], options.longest, even=False)
+    (frame,) = item_of(root, row).read([0])
+    size = _shrunk(frame.masks.size, options.longest, even=False)
     name = str(Path(row["path"]).with_suffix(""))
     content = io.BytesIO()
-    Image.fromarray(_resized(image, size, cv2.INTER_AREA)).save(content, "WEBP", quality=options.quality, method=6)
+    image = Image.fromarray(_resized(frame.image, size, cv2.INTER_AREA))
+    image.save(content, "WEBP", quality=options.quality, method=6)
     members.writestr(f"{name}.webp", content.getvalue())
-    members.writestr(f"{name}.png", _png(_resized(labels, size, cv2.INTER_NEAREST)))
+    members.writestr(f"{name}.png", _png(frame, size))
     return {**{column: row[column] for column in COLUMNS}, "path": f"{name}.webp", "masks": f"{name}.png"}
 
 
 def _pack_video(root: Path, row: dict[str, str], members: zipfile.ZipFile, options: PackOptions) -> dict[str, str]:
+    """Its labelled frames, which are all that is learned from."""
+    item = item_of(root, row)
+    (first,) = item.read([0])
+    size = _shrunk(first.masks.size, options.longest, even=True)
     name = str(Path(row["path"]).with_suffix(""))
-    with open_video(root / row["path"]) as source:
-        size = _shrunk(source.size, options.longest, even=True)
-        images = (_resized(frame.image, size, cv2.INTER_AREA) for frame in source.frames())
-        members.writestr(f"{name}.mp4", _film(images, size, Fraction(source.rate or 24), options.factor))
-    for frame, file in numbered_files(root / row["masks"]).items():
-        members.writestr(f"{name}/{frame:05d}.png", _png(_resized(read_index_png(file), size, cv2.INTER_NEAREST)))
+
+    def images() -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, item.frames, AT_ONCE):
+            frames = range(start, min(start + AT_ONCE, item.frames))
+            for number, frame in zip(frames, item.read(frames), strict=True):
+                members.writestr(f"{name}/{number:05d}.png", _png(frame, size))
+                yield _resized(frame.image, size, cv2.INTER_AREA)
+
+    members.writestr(f"{name}.mp4", _film(images(), size, options.factor))
     return {**{column: row[column] for column in COLUMNS}, "path": f"{name}.mp4", "masks": name}
 
 
-def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], rate: Fraction, factor: int) -> bytes:
+def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], factor: int) -> bytes:
     content = io.BytesIO()
     with av.open(content, "w", format="mp4") as container:
-        stream = container.add_stream(
-            "libx264", rate=rate.limit_denominator(1001), options={"crf": str(factor), "preset": "slow"}
-        )
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": str(factor), "preset": "slow"})
         stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         for image in images:
@@ -130,8 +139,9 @@ def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], rate: Frac
     return content.getvalue()
 
 
-def _png(labels: NDArray[np.uint8]) -> bytes:
-    content = io.BytesIO()
+def _png(frame: Labelled, size: tuple[int, int]) -> bytes:
+    assert isinstance(frame.masks, IndexMasks), "the index-PNG layout has index maps"
+    labels, content = _resized(frame.masks.labels, size, cv2.INTER_NEAREST), io.BytesIO()
     Image.fromarray(labels).save(content, "PNG", optimize=True)
     return content.getvalue()
 
