@@ -20,7 +20,7 @@ NANO_LICENCE = "Apache-2.0, trained on data of which a part is for research only
 """Of our own weights."""
 
 PARAMETERS = {
-    "nano": 6_759_034,
+    "nano": 6_805_450,
     "sam2-tiny": 38_945_986,
     "sam2-small": 46_043_842,
     "sam2-base-plus": 80_833_666,

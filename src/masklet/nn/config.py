@@ -251,6 +251,7 @@ NANO = ModelConfig(
     decoder_heads=4,
     head_width=128,
     prompts="drawn",
+    upscaling="refined",
 )
 """The small model of our own that ships inside the package."""
 
