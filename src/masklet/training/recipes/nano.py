@@ -1,6 +1,6 @@
 """`nano`: our own small model, from random weights, on a laptop's CPU or one GPU.
 
-What differs from the published recipe was measured on two cores (docs/nano.md): low resolution first, small batches,
+What differs from the published recipe was measured on two cores (docs/lab-log.md): low resolution first, small batches,
 random parts of pictures, losses on the cells of the logits with every candidate learning, strong changes of colour,
 most clips made up from pictures, an image encoder that learns from pictures only once clips come in.
 """
@@ -24,7 +24,7 @@ PARTS = ViewOptions(whole=0.25, least_area=0.25, aspect=0.4)
 LARGE_FIRST = PickOptions(least=0.003, most=0.9, size_power=0.5)
 
 PICTURES = FeedOptions(pictures=12, picture_objects=6, clip_share=0.0, balance=0.7, view=PARTS, pick=LARGE_FIRST)
-CLIPS = replace(PICTURES, pictures=10, clips=4, clip_objects=1, frames=5, clip_share=2 / 3, made_up=0.6, stride=4)
+CLIPS = replace(PICTURES, pictures=10, clips=3, clip_objects=3, frames=5, clip_share=2 / 3, made_up=0.6, stride=4)
 
 
 def nano(model: str) -> Recipe:
