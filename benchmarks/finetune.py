@@ -29,6 +29,7 @@ from PIL import Image
 import masklet
 from masklet.cli.validation import Amounts, held_out
 from masklet.formats.davis import read_index_png
+from masklet.media.source import open_video
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import Recipe
@@ -62,7 +63,7 @@ def write_videos(data: Path, rows: Sequence[dict[str, str]], folder: Path, look:
         pictures, masks = folder / "JPEGImages" / name, folder / "Annotations" / name
         pictures.mkdir(parents=True)
         masks.mkdir(parents=True)
-        with masklet.open_video(data / row["path"]) as video:
+        with open_video(data / row["path"]) as video:
             for number, frame in enumerate(islice(video, FRAMES)):
                 size = (frame.image.shape[1] // 2, frame.image.shape[0] // 2)
                 small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
