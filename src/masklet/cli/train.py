@@ -83,15 +83,20 @@ for _name in RECIPE_NAMES:
     train.command(_name, help=help_of(by_recipe))(by_recipe)
 
 
+ClipSide = Annotated[int, typer.Option(min=32, help="Side of each clip in pixels.")]
+ClipFrames = Annotated[int, typer.Option(min=1, help="Frames of each clip.")]
+ClipSeed = Annotated[int, typer.Option(help="Another one gives other clips.")]
+
+
 @train.command()
 def preview(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The MP4 to write.", show_default=False)],
     data: Data,
     licence: Licence = None,
-    image_size: Annotated[int, typer.Option(min=32, help="Side of each clip in pixels.")] = 256,
-    frames: Annotated[int, typer.Option(min=1, help="Frames of each clip.")] = 24,
+    image_size: ClipSide = 256,
+    frames: ClipFrames = 24,
     made_up: Annotated[float, typer.Option(min=0, max=1, help="Share of clips that are made up from pictures.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Another one gives other clips.")] = 0,
+    seed: ClipSeed = 0,
 ) -> None:
     """Show what training sees: clips made up from pictures, or real ones, with their masks drawn in.
 
@@ -119,13 +124,13 @@ def clips(
     data: Data,
     licence: Licence = None,
     count: Annotated[int, typer.Option(min=1, help="How many clips.")] = 50,
-    image_size: Annotated[int, typer.Option(min=32, help="Side of each clip in pixels.")] = 256,
-    frames: Annotated[int, typer.Option(min=1, help="Frames of each clip.")] = 24,
+    image_size: ClipSide = 256,
+    frames: ClipFrames = 24,
     objects: Annotated[int, typer.Option(min=1, help="At most so many objects of each clip.")] = 3,
     split: Annotated[str, typer.Option(help="Part of an index to make clips from; the list of clips has its name.")] = (
         "val"
     ),
-    seed: Annotated[int, typer.Option(help="Another one gives other clips.")] = 0,
+    seed: ClipSeed = 0,
 ) -> None:
     """Write clips made up from pictures, with their true masks, as a data set to measure with.
 

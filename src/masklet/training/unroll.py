@@ -83,6 +83,7 @@ class Unroll:
         self.device = network.no_obj_ptr.device
         self.keep = keep or keep_all
         self.still = still
+        self.order = plan.order(batch.frames)
         self.dice = Dice(batch, self.device)
         self.past = Past()
         self.recall_options = RecallOptions(slots=network.config.memory_frames, future_pointers=True)
@@ -90,7 +91,7 @@ class Unroll:
     def predictions(self) -> Iterator[Prediction]:
         """Every answer of every frame, in the order in which they are given."""
         levels = self.encode()
-        for frame in self.plan.order(self.batch.frames):
+        for frame in self.order:
             here = self.levels_of(levels, frame)
             if self.plan.kind == "mask" and frame in self.plan.prompted:
                 self.past.prompted[frame] = self.take_mask(here, frame)
@@ -125,7 +126,7 @@ class Unroll:
             if correction < len(truths):
                 answer = None if truths[correction] else enlarge(earlier.detach(), truth.shape[-1])[:, 0] > 0
                 points = points.plus(uniform_click(truth, answer, self.dice.roll(*truth.shape[1:], 2)))
-        if frame == self.plan.order(self.batch.frames)[-1]:
+        if frame == self.order[-1]:
             return  # nothing comes after it that could remember it
         known = self.past.prompted if first or truths else self.past.tracked
         known[frame] = self.remember(here, earlier, decoded.pointers[self.each, choice], decoded.presence)

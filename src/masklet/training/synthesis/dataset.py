@@ -12,16 +12,12 @@ from masklet.errors import FormatError
 from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.davis import write_index_png
 from masklet.training.data.feed import Feed
+from masklet.training.data.frame_folders import ANNOTATIONS, PICTURES, RESOLUTIONS
+from masklet.training.data.items import UNKNOWN
 from masklet.training.data.samples import Sample
-
-RESOLUTION = "480p"
-"""What DAVIS calls the folder of its smaller pictures; here they have whatever size the feed has."""
 
 QUALITY = 95
 """Of the JPEGs."""
-
-UNKNOWN = 255
-"""Index of pixels of which nobody knows what they show."""
 
 
 def write_clips(
@@ -53,7 +49,7 @@ def write_clips(
 
 
 def _write_clip(sample: Sample, folder: Path, name: str) -> None:
-    pictures, annotations = (folder / part / RESOLUTION / name for part in ("JPEGImages", "Annotations"))
+    pictures, annotations = (folder / part / RESOLUTIONS[0] / name for part in (PICTURES, ANNOTATIONS))
     make_folder(pictures)
     make_folder(annotations)
     numbers = np.arange(1, len(sample.masks) + 1, dtype=np.uint8)
