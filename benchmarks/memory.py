@@ -139,6 +139,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano", help="name or file of a model, or little")
     parser.add_argument("--size", type=int, nargs=2, default=(1080, 1920))
     parser.add_argument("--objects", type=int, default=2)
+    parser.add_argument("--trackers", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/memory.json"))
     args = parser.parse_args()
@@ -147,7 +148,7 @@ def main() -> None:
         path = Path(folder) / "squares.mp4"
         write_video(path, args.frames, tuple(args.size))
         decoding = decoding_speed(path)
-        for kind in KINDS:
+        for kind in args.trackers:
             queue: multiprocessing.Queue[Run] = multiprocessing.Queue()
             process = multiprocessing.Process(target=watch, args=(kind, path, args, queue))
             process.start()
@@ -158,7 +159,7 @@ def main() -> None:
     title = f"{args.model}, {args.objects} objects, {width} x {height}: resident memory in MiB after so many frames"
     table = Table(title=title, title_justify="left", caption=f"decoding alone: {decoding:.0f} frames/s")
     table.add_column("tracker")
-    marks = list(runs["VideoTracker"].resident)
+    marks = list(next(iter(runs.values())).resident)
     for mark in marks:
         table.add_column(f"{mark:,}", justify="right")
     for name in ("growth after 100", "frames/s"):

@@ -1,4 +1,5 @@
-"""The frame that is looked at: read ahead in a thread when frames are looked at in a row, and only then."""
+"""The frame that is looked at: read ahead in a thread when frames are looked at in a row, and only then; encoded ahead
+when it is known which comes next."""
 
 from __future__ import annotations
 
@@ -7,11 +8,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 
+from masklet.checkpoints import Model
 from masklet.errors import MediaError
 from masklet.media.arrays import ArrayFrames
 from masklet.media.source import Frame
-from masklet.video.playhead import AHEAD, Playhead
+from masklet.nn import Levels
+from masklet.video import VideoTracker, tracker
+from masklet.video.playhead import AHEAD, ENCODE_AHEAD, Playhead
+from tests.conftest import GOLDEN, small_network
 
 
 class Counted(ArrayFrames):
@@ -67,3 +73,123 @@ def test_turning_back_ends_the_thread(head: Playhead) -> None:
     for frame in (0, 1, 2, 1, 0):
         assert head.seek(frame).index == frame
     assert readers() == 0
+
+
+class Encoder(Model):
+    """A small model of which it is known in which thread each frame was encoded."""
+
+    def __init__(self) -> None:
+        super().__init__("golden-small", small_network())
+        self.threads: list[str] = []
+
+    def encode_image(self, images: torch.Tensor) -> Levels:
+        self.threads.append(threading.current_thread().name.rpartition("_")[0] or "here")
+        return super().encode_image(images)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def encoding(source: Counted, two_threads: None) -> Iterator[Playhead]:
+    head = Playhead(source, Encoder())
+    yield head
+    head.close()
+    assert "masklet-encode-ahead" not in names()
+
+
+def names() -> set[str]:
+    """Of all threads, without their numbers."""
+    return {thread.name.rpartition("_")[0] or thread.name for thread in threading.enumerate()}
+
+
+def threads_of(head: Playhead) -> list[str]:
+    """Where each frame was encoded, in order."""
+    assert isinstance(head._engine, Encoder)
+    return head._engine.threads
+
+
+def test_a_prepared_frame_is_there_with_its_features(encoding: Playhead) -> None:
+    encoding.seek(0)
+    first = encoding.levels()
+    encoding.prepare(1)
+    assert encoding.seek(1).index == 1
+    assert all(torch.equal(a, b) for a, b in zip(encoding.levels(), first, strict=True))  # all frames are black
+    encoding.prepare(0)  # backward too
+    assert encoding.seek(0).index == 0
+    encoding.levels()
+    assert threads_of(encoding) == ["here", "masklet-encode-ahead", "masklet-encode-ahead"]
+
+
+def test_another_frame_than_the_prepared_one_is_found_too(encoding: Playhead) -> None:
+    encoding.seek(0)
+    for prepared, wanted in ((1, 3), (4, 1), (2, 0)):
+        encoding.prepare(prepared)
+        assert encoding.seek(wanted).index == wanted
+        assert encoding.look(wanted + 1).index == wanted + 1  # type: ignore[union-attr]
+
+
+def test_what_goes_wrong_ahead_is_told_when_the_frame_is_looked_at(encoding: Playhead) -> None:
+    encoding.seek(4)
+    encoding.prepare(5)
+    assert encoding.seek(4).index == 4
+    with pytest.raises(MediaError, match="frame 5 cannot be read"):
+        encoding.look(5)
+    with pytest.raises(MediaError, match="frame 5 cannot be read"):
+        encoding.look(5)
+
+
+def test_past_the_end_nothing_is_prepared(two_threads: None) -> None:
+    head = Playhead(ArrayFrames(np.zeros((2, 8, 8, 3), np.uint8)), Encoder())
+    head.seek(1)
+    head.prepare(2)
+    assert head.look(2) is None
+    head.close()
+
+
+def test_closing_waits_for_what_is_prepared(encoding: Playhead) -> None:
+    encoding.seek(0)
+    encoding.prepare(1)
+    encoding.close()
+    assert "masklet-encode-ahead" not in names()
+
+
+def test_one_thread_prepares_nothing(encoding: Playhead) -> None:
+    torch.set_num_threads(1)
+    encoding.seek(0)
+    encoding.prepare(1)
+    encoding.seek(1)
+    encoding.levels()
+    assert threads_of(encoding) == ["here"]
+
+
+@pytest.mark.parametrize("objects", [ENCODE_AHEAD, ENCODE_AHEAD + 1])
+def test_a_few_objects_are_followed_as_without_encoding_ahead(
+    two_threads: None, monkeypatch: pytest.MonkeyPatch, objects: int
+) -> None:
+    """The same masks to the last bit, backward and after a pass that was broken off; beside many nothing is encoded."""
+
+    def followed() -> tuple[list[np.ndarray], set[str]]:
+        engine = Encoder()
+        masks = []
+        with VideoTracker(GOLDEN / "video/frames", engine) as video:
+            for name in range(objects):
+                video.add_box(frame=3, object=name, box=(28 + name, 4, 74, 50))
+            for result in video.propagate(stop_when_unsure=False):
+                if result.frame == 5:
+                    break
+            for result in video.propagate(start=5, stop=-1, direction="backward"):
+                masks.append(np.stack([found.logits for found in result.objects.values()]))
+        return masks, set(engine.threads)
+
+    ahead, threads = followed()
+    assert ("masklet-encode-ahead" in threads) == (objects <= ENCODE_AHEAD)
+    monkeypatch.setattr(tracker, "ENCODE_AHEAD", 0)
+    plain, threads = followed()
+    assert "masklet-encode-ahead" not in threads
+    assert all(np.array_equal(a, b) for a, b in zip(ahead, plain, strict=True))

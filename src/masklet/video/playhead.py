@@ -1,8 +1,12 @@
-"""The frame that is looked at: read once, encoded once."""
+"""The frame that is looked at: read once, encoded once, and the next one ahead if that is known to be wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
+
+import torch
 
 from masklet.engines.base import Engine
 from masklet.media.ahead import read_ahead
@@ -12,6 +16,16 @@ from masklet.video.frames import frame_tensor
 
 AHEAD = 2
 """Frames that are read before they are looked at."""
+
+ENCODE_AHEAD = 2
+"""The most objects beside which the next frame is encoded: a few leave parts of a processor idle (docs/speed.md)."""
+
+
+class Prepared(NamedTuple):
+    """A frame that was read, or None past the video's end, and its features."""
+
+    frame: Frame | None
+    levels: Levels | None
 
 
 class Playhead:
@@ -29,18 +43,21 @@ class Playhead:
         self._ahead = False  # whether they are read ahead already, or cannot be
         self._frame: Frame | None = None
         self._levels: Levels | None = None
+        self._next: tuple[int, Future[Prepared]] | None = None
+        self._worker: ThreadPoolExecutor | None = None
 
     def look(self, frame: int) -> Frame | None:
         """The frame, or None past the video's end. Raises `MediaError` if it cannot be read."""
-        before = self._frame
-        if before is not None and before.index == frame:
-            return before
-        self._levels = None
-        if before is not None and frame == before.index - 1:
-            self._coming, self._frame = None, self.source.read(frame)
-        else:
-            self._coming = self._onward(frame, before)
-            self._frame = next(self._coming, None)
+        if self._frame is not None and self._frame.index == frame:
+            return self._frame
+        if self._next is not None and self._next[0] == frame:
+            (_, prepared), self._next = self._next, None
+            self._levels = None
+            self._frame, self._levels = prepared.result()
+            return self._frame
+        self._forget_next()
+        before, self._levels = self._frame, None
+        self._frame = self._read(frame, before)
         return self._frame
 
     def seek(self, frame: int) -> Frame:
@@ -55,8 +72,41 @@ class Playhead:
         """The features of the frame that was looked up last."""
         assert self._frame is not None, "no frame was looked up"
         if self._levels is None:
-            self._levels = self._engine.encode_image(frame_tensor(self._frame.image, self._engine))
+            self._levels = self._encode(self._frame)
         return self._levels
+
+    def prepare(self, frame: int) -> None:
+        """Read and encode a frame in a thread, as it will be looked at next; what then goes wrong is raised there.
+
+        Only on a processor that may use several threads: one that may use one has nothing left for it, and on other
+        devices work is queued anyway. A live source is not asked either: its newest frame would be old by then.
+        """
+        if self._next is not None or self._engine.device.type != "cpu" or not self.source.seekable:
+            return
+        threads = torch.get_num_threads()
+        if threads > 1:
+            self._worker = self._worker or ThreadPoolExecutor(1, "masklet-encode-ahead")
+            self._next = frame, self._worker.submit(self._prepared, frame, self._frame, threads)
+
+    def _prepared(self, frame: int, before: Frame | None, threads: int) -> Prepared:
+        """In the thread: as many threads as elsewhere, so that features have the same last bits."""
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        found = self._read(frame, before)
+        return Prepared(found, None if found is None else self._encode(found))
+
+    @torch.inference_mode()
+    def _encode(self, frame: Frame) -> Levels:
+        return self._engine.encode_image(frame_tensor(frame.image, self._engine))
+
+    def _read(self, frame: int, before: Frame | None) -> Frame | None:
+        if before is not None and frame == before.index - 1:
+            self._coming = None
+            return self.source.read(frame)
+        coming, self._coming = self._onward(frame, before), None
+        found = next(coming, None)
+        self._coming = coming  # not if it failed: then it is spent
+        return found
 
     def _onward(self, frame: int, before: Frame | None) -> Iterator[Frame]:
         """The frames from this one on. From the second in a row they are read ahead in a thread: who looks at single
@@ -67,7 +117,18 @@ class Playhead:
         coming, reads_ahead, self._ahead = self._coming, self._ahead, True
         return coming if reads_ahead else read_ahead(coming, AHEAD)
 
+    def _forget_next(self) -> None:
+        """Another frame is wanted than the one that was prepared."""
+        if self._next is not None:
+            (_, prepared), self._next = self._next, None
+            if not prepared.cancel():
+                wait((prepared,))
+            self._coming = None  # it is ahead of the frame that is looked at
+
     def close(self) -> None:
         """Forget the frame, and close the video."""
+        self._forget_next()
+        if self._worker is not None:
+            self._worker.shutdown()
         self._coming = self._frame = self._levels = None
         self.source.close()

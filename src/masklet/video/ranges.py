@@ -34,6 +34,10 @@ class Range:
         """The frame before which following ends; None if nothing but the video ends it."""
         return -1 if self.backward and self.stop is None else self.stop
 
+    def after(self, frame: int) -> int:
+        """The frame that follows a frame in this direction."""
+        return frame - 1 if self.backward else frame + 1
+
     def check(self) -> None:
         """Raise `SessionError` if `stop` does not lie ahead."""
         if self.stop is None:

@@ -24,12 +24,12 @@ from masklet.video import meeting, session, session_file
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
 from masklet.video.history import History, Pass
 from masklet.video.options import TrackingOptions
-from masklet.video.playhead import Playhead
+from masklet.video.playhead import ENCODE_AHEAD, Playhead
 from masklet.video.ranges import Direction, Range, checked_direction, checked_frame, checked_object
 from masklet.video.result import FrameResult, frame_result
 from masklet.video.rules import Rules
 from masklet.video.session_file import Reopened
-from masklet.video.state import ObjectId
+from masklet.video.state import MemoryEntry, ObjectId
 from masklet.video.step import Moment, step
 from masklet.video.store import EntryStore, StoredEntries
 
@@ -414,7 +414,7 @@ class VideoTracker:
                 self._follow_into(picture, span, only)
                 mine.last = frame
                 yield self._result(picture)
-                frame += -1 if span.backward else 1
+                frame = span.after(frame)
         finally:
             if self._history.under_way is mine:
                 self._history.settle()
@@ -425,12 +425,21 @@ class VideoTracker:
         moving = self._rules.to_follow(self.tracks, frame, backward=span.backward, only=only)
         if span.apart:
             moving = {name: meeting.one_way(track, backward=span.backward) for name, track in moving.items()}
-        moment = self._moment(picture, span.backward)
-        found = step(self.engine, self._playhead.levels(), moving, moment, self.policy) if moving else {}
+        found: dict[ObjectId, MemoryEntry] = {}
+        if moving:
+            levels = self._playhead.levels()
+            self._prepare_next(frame, span, len(moving))
+            found = step(self.engine, levels, moving, self._moment(picture, span.backward), self.policy)
         if span.apart:
             self.tracks = meeting.joined(self.tracks, found)
         else:
             self.tracks = self._rules.followed(self.tracks, found, frame, backward=span.backward, only=only)
+
+    def _prepare_next(self, frame: int, span: Range, objects: int) -> None:
+        """Have the next frame encoded beside the objects of this one, if they are few."""
+        following = span.after(frame)
+        if following != span.end and objects <= ENCODE_AHEAD:
+            self._playhead.prepare(following)
 
     def _moment(self, picture: Frame, backward: bool = False) -> Moment:
         config, image = self.engine.config, picture.image
