@@ -244,6 +244,12 @@ def test_more_processes_than_samples(
         run(tmp_path, shapes, override(recipe(2), [f"stages.*.feed.clips={clips}"]))
 
 
+def test_whole_matrices_and_shards_of_them(tmp_path: Path, shapes: Path) -> None:
+    what = override(recipe(1, parallel="shards"), ["stages.*.optimizer.method=muon"])
+    with pytest.raises(ConfigError, match="'muon', which needs whole matrices; take adamw, or parallel=copies"):
+        run(tmp_path, shapes, what)
+
+
 def test_a_run_of_another_network(tmp_path: Path, shapes: Path) -> None:
     run(tmp_path, shapes, recipe(1))
     wider = Network(dataclasses.replace(TINY, attention_mlp=64))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from masklet.checkpoints import Model, save_model
-from masklet.errors import TrainingError
+from masklet.errors import ConfigError, TrainingError
 from masklet.formats.atomic import make_folder
 from masklet.nn import ConvNetConfig, Network
 from masklet.training.batch import Batch
@@ -126,7 +126,7 @@ class StageRun:
     ) -> None:
         self.recipe, self.number, self.stage = recipe, number, recipe.stages[number]
         self.run, self.processes, self.log, self.validate = run, processes, log, validate
-        _check_shares(self.stage, processes)
+        _check_shares(recipe, self.stage, processes)
         self.seed = recipe.seed + 1_000_003 * number
         torch.manual_seed(self.seed)
         self.network = learning_network(recipe, self.stage, network).to(processes.device)
@@ -286,7 +286,9 @@ def whole(value: Tensor) -> Tensor:
     return gather() if gather else value
 
 
-def _check_shares(stage: Stage, processes: Processes) -> None:
+def _check_shares(recipe: Recipe, stage: Stage, processes: Processes) -> None:
+    if recipe.parallel == "shards" and stage.optimizer.method == "muon":
+        raise ConfigError("optimizer.method is 'muon', which needs whole matrices; take adamw, or parallel=copies")
     if stage.feed.clip_share > 0:
         processes.check_batch(stage.feed.clips, "clips")
     if stage.feed.clip_share < 1:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from masklet.errors import ConfigError
+from masklet.training.muon import Muon, matrix_names
 
 _BLOCK = re.compile(r"^image_encoder\.trunk\.blocks\.(\d+)\.")
 _PATCHES = "image_encoder.trunk.patch_embed."
@@ -35,6 +36,7 @@ class OptimizerOptions:
         end: Share of the rate that is left at the end of a cosine.
         clip: The gradient's norm is at most this.
         average: Decay of the running average of the weights; with 0 it is the weights.
+        method: "adamw", or "muon": weight matrices follow their orthogonal momentum, all else learns by AdamW.
     """
 
     rate: float = 3e-4
@@ -46,10 +48,11 @@ class OptimizerOptions:
     end: float = 0.0
     clip: float = 0.1
     average: float = 0.999
+    method: Literal["adamw", "muon"] = "adamw"
 
 
 def build_optimizer(network: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
-    """AdamW over what learns; each group's `scale` is its share of the rate.
+    """The optimizer of what learns; each group's `scale` is its share of the rate.
 
     Raises ConfigError if nothing learns, or a part that is named does not exist.
     """
@@ -59,14 +62,21 @@ def build_optimizer(network: nn.Module, options: OptimizerOptions) -> torch.opti
             raise ConfigError(f"optimizer.parts names {part!r}, but no parameter's name begins so")
     undecayed = without_decay(network)
     depth = 1 + max((int(match[1]) for name in names if (match := _BLOCK.match(_plain(name)))), default=-1)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    matrices = matrix_names(network) if options.method == "muon" else set()
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             scale = part_scale(name, options.parts) * layer_scale(name, depth, options.layer_decay)
-            groups[scale, 0.0 if name in undecayed else options.weight_decay].append(parameter)
+            decay = 0.0 if name in undecayed else options.weight_decay
+            groups[scale, decay, name in matrices].append(parameter)
     if not groups:
         raise ConfigError("all parts of the network are frozen, so nothing learns; freeze less")
-    listed = [{"params": found, "scale": scale, "weight_decay": decay} for (scale, decay), found in groups.items()]
+    listed = [
+        {"params": found, "scale": scale, "weight_decay": decay, "matrices": whole}
+        for (scale, decay, whole), found in groups.items()
+    ]
+    if options.method == "muon":
+        return Muon(listed, options.rate)
     return torch.optim.AdamW(listed, lr=options.rate, fused=True)
 
 

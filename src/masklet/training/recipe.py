@@ -9,7 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from masklet.errors import ConfigError, nearest
 from masklet.training.data.augment import FLIP_ONLY, AugmentOptions
@@ -112,7 +112,11 @@ def _replaced(value: Any, path: Sequence[str], text: str, whole: str) -> Any:
     fields = [part.name for part in dataclasses.fields(value)]
     if name not in fields:
         raise ConfigError(f"{whole}: there is no field {name!r}{nearest(name, fields)}; there are {', '.join(fields)}")
-    return dataclasses.replace(value, **{name: _replaced(getattr(value, name), rest, text, whole)})
+    new = _replaced(getattr(value, name), rest, text, whole)
+    hint = get_type_hints(type(value))[name]
+    if get_origin(hint) is Literal and new not in (choices := get_args(hint)):
+        raise ConfigError(f"{whole} is {new!r}{nearest(new, choices)}; it can be {', '.join(choices)}")
+    return dataclasses.replace(value, **{name: new})
 
 
 def _parsed(text: str, old: Any, whole: str) -> Any:
