@@ -38,6 +38,7 @@ def a_project() -> Project:
         frame_count=201,
         model="nano",
         fingerprint=Fingerprint(SIZE, 201, "abc"),
+        options={"policy": "long", "fill_holes": None},
         attachments={"memory-0.safetensors": bytes(range(256)) * 9},
     )  # fmt: skip
 
@@ -103,7 +104,7 @@ def test_the_registered_writer_keeps_what_it_is_told(tmp_path: Path) -> None:
     with writer("project", tmp_path / "a.masklet", **(facts | {"events": EVENTS})) as sink:
         for result in project.results():
             sink.write(result)
-    assert read_project(tmp_path / "a.masklet") == dataclasses.replace(project, attachments={})
+    assert read_project(tmp_path / "a.masklet") == dataclasses.replace(project, options={}, attachments={})
 
 
 def test_another_video_is_named_by_what_differs() -> None:

@@ -19,6 +19,7 @@ from masklet.formats.project_reader import read_project
 from masklet.formats.registry import read_masks
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
+from masklet.video.policies.quality import QualityPolicy
 from masklet.video.saving import event_from_json, event_to_json
 from tests.conftest import GOLDEN
 from tests.video.test_session import ACTIONS, TOY, act_all, assert_same, known, run
@@ -63,6 +64,46 @@ def test_a_model_in_another_mode_is_refused(model: Model, tmp_path: Path) -> Non
     other = build_model(TOY, seed=3, image_size=TOY.image_size + 32, name=f"{TOY.name}:fast")
     with pytest.raises(CheckpointError, match=r"was made with .*, and this is .*:fast; give the speed and image size"):
         VideoTracker.open(tmp_path / "clip.masklet", model=other)
+
+
+def test_a_session_is_tracked_on_as_it_was(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "clip.masklet"
+    chosen = TrackingOptions(policy="quality", fill_holes=3, non_overlapping=True)
+    with VideoTracker(CLIP, model, options=chosen) as tracker:
+        begin(tracker)
+        tracker.save(path)
+    with VideoTracker.open(path, model=model) as reopened:
+        assert reopened.options == chosen
+        assert isinstance(reopened.policy, QualityPolicy)
+    with VideoTracker.open(path, model=model, options=TrackingOptions()) as reopened:
+        assert reopened.options == TrackingOptions()
+    older = dataclasses.replace(read_project(path), options={"colour": "red"})
+    write_project(path, older)  # a file of the first versions, or of a later one
+    with VideoTracker.open(path, model=model) as reopened:
+        assert reopened.options == TrackingOptions()
+
+
+def test_a_policy_without_a_name_has_to_be_given_again(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "clip.masklet"
+    own = TrackingOptions(policy=QualityPolicy())
+    with VideoTracker(CLIP, model, options=own) as tracker:
+        begin(tracker)
+        tracker.save(path)
+    with pytest.raises(FormatError, match="has a policy of its own, which no file can hold; give options with it"):
+        VideoTracker.open(path, model=model)
+    with VideoTracker.open(path, model=model, options=own) as reopened:
+        assert reopened.options == own
+
+
+@pytest.mark.parametrize("options", [{"policy": 3}, {"fill_holes": 0.5}, {"non_overlapping": 1}, {"disk_budget": True}])
+def test_a_damaged_option_is_named(model: Model, tmp_path: Path, options: dict[str, object]) -> None:
+    path = tmp_path / "clip.masklet"
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(path)
+    write_project(path, dataclasses.replace(read_project(path), options=options))
+    with pytest.raises(FormatError, match=f"option {next(iter(options))} is "):
+        VideoTracker.open(path, model=model)
 
 
 def test_masks_and_scores_are_known_at_once(model: Model, tmp_path: Path) -> None:

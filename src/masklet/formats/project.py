@@ -54,6 +54,7 @@ class Project:
     model        the name of the model
     weights      by what its weights are known again, or empty
     fingerprint  by what the video is known again, or None
+    options      how it was tracked, plain JSON; empty if that is not told
     notes        what the program that wrote the file keeps for itself, plain JSON
     attachments  further files by name, such as what a tracker remembers; not read by other programs
     """
@@ -68,6 +69,7 @@ class Project:
     model: str = ""
     weights: str = ""
     fingerprint: Fingerprint | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     attachments: Mapping[str, bytes] = field(default_factory=dict)
 

@@ -95,6 +95,7 @@ def _manifest(project: Project) -> dict[str, Any]:
         "weights": project.weights,
         "objects": [{"name": name, "number": number} for name, number in project.indices.items()],
         "events": [dict(event) for event in project.events],
+        **({"options": dict(project.options)} if project.options else {}),
         **({"notes": dict(project.notes)} if project.notes else {}),
     }
 

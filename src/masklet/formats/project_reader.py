@@ -78,6 +78,7 @@ def _read(members: zipfile.ZipFile, name: str) -> Project:
         model=entry(manifest, "model", str, name),
         weights=entry(manifest, "weights", str, name) if "weights" in manifest else "",
         fingerprint=_fingerprint(video.get("fingerprint"), name),
+        options=entry(manifest, "options", dict, name) if "options" in manifest else {},
         notes=entry(manifest, "notes", dict, name) if "notes" in manifest else {},
         attachments={
             member.removeprefix("attachments/"): _content(members, member, name)

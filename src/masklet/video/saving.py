@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Literal
 
 import torch
@@ -16,6 +16,7 @@ from masklet.errors import FormatError, PromptError
 from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
+from masklet.video.options import TrackingOptions
 from masklet.video.session import Tracks
 from masklet.video.state import MemoryEntry, ObjectId, facts_of
 
@@ -31,6 +32,9 @@ _EVENTS: dict[str, type[Cleared | Removed | Locked | Followed]] = {
     "lock": Locked,
     "follow": Followed,
 }
+
+_OPTIONS = {"policy": (str,), "fill_holes": (int, type(None)), "disk_budget": (int, type(None))}
+"""Kinds of options that are no truths."""
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
@@ -66,6 +70,27 @@ def _prompt_from_json(values: Mapping[str, Any], size: tuple[int, int]) -> Promp
     if "mask" in values:
         return make_prompt(size, mask=decode_rle(rle_from_json(values["mask"], size)))
     return make_prompt(size, points=values["points"], labels=values["labels"] or None, box=values["box"])
+
+
+def options_to_json(options: TrackingOptions) -> dict[str, Any]:
+    """Plain values that JSON knows; a policy that has no name is null."""
+    values = {part.name: getattr(options, part.name) for part in fields(options)}
+    return {**values, "policy": options.policy if isinstance(options.policy, str) else None}
+
+
+def options_from_json(record: Mapping[str, Any]) -> TrackingOptions:
+    """The options that `options_to_json` wrote. Those that are missing, as in files of the first versions, are the
+    usual ones; unknown ones are passed over. Raises `FormatError` for values of another kind, and for a policy that has
+    no name.
+    """
+    if "policy" in record and record["policy"] is None:
+        raise FormatError("the session has a policy of its own, which no file can hold; give options with it")
+    known = {}
+    for name in (part.name for part in fields(TrackingOptions) if part.name in record):
+        known[name] = value = record[name]
+        if type(value) not in _OPTIONS.get(name, (bool,)):
+            raise FormatError(f"the project's option {name} is {value!r}; give another copy of the file, or options")
+    return TrackingOptions(**known)
 
 
 Recalled = tuple[ObjectId, Literal["prompted", "tracked"], MemoryEntry]

@@ -43,6 +43,7 @@ def to_project(tracker: VideoTracker, path: str | os.PathLike[str], notes: Mappi
         model=known.model,
         weights=tracker.engine.digest,
         fingerprint=known.fingerprint,
+        options=saving.options_to_json(tracker.options),
         notes=notes,
         attachments={saving.ENTRIES: saving.pack_entries(recalled)},
     )

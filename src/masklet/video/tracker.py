@@ -20,7 +20,7 @@ from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import meeting, session, session_file
+from masklet.video import meeting, saving, session, session_file
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
 from masklet.video.history import History, Pass
 from masklet.video.options import TrackingOptions
@@ -279,12 +279,12 @@ class VideoTracker:
             video: The video, if it does not lie any more where it was.
             model: The model, if it is not known by its name.
             device: Where to run.
-            options: How to track.
+            options: How to track, if not as the session was tracked.
             other_weights: Whether the model may have other weights than that of the session. What was found stays as it
                 is, and what is remembered too.
 
         Raises:
-            FormatError: The file cannot be read, or was made from another video.
+            FormatError: The file cannot be read, or was made from another video, or by a policy that has no name.
             MediaError: The video cannot be read.
             CheckpointError: The model cannot be loaded, or has other weights.
         """
@@ -293,7 +293,7 @@ class VideoTracker:
             session_file.video_of(project, path) if video is None else video,
             project.model if model is None else model,
             device=device,
-            options=options,
+            options=saving.options_from_json(project.options) if options is None else options,
         )
         try:
             session_file.check(project, tracker, other_weights=other_weights)
