@@ -15,7 +15,7 @@ from masklet.errors import MediaError
 from masklet.media.arrays import ArrayFrames
 from masklet.media.source import Frame
 from masklet.nn import Levels
-from masklet.video import VideoTracker, tracker
+from masklet.video import VideoTracker, playhead, tracker
 from masklet.video.playhead import AHEAD, ENCODE_AHEAD, Playhead
 from tests.conftest import GOLDEN, small_network
 
@@ -142,6 +142,29 @@ def test_what_goes_wrong_ahead_is_told_when_the_frame_is_looked_at(encoding: Pla
         encoding.look(5)
     with pytest.raises(MediaError, match="frame 5 cannot be read"):
         encoding.look(5)
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, MemoryError])
+def test_after_an_interruption_the_same_frame_comes(
+    encoding: Playhead, monkeypatch: pytest.MonkeyPatch, fault: type[BaseException]
+) -> None:
+    """Ctrl-C while the prepared frame is waited for, and a network that finds no room."""
+
+    def failing(*arguments: object) -> None:
+        raise fault
+
+    encoding.seek(0)
+    with monkeypatch.context() as patched:
+        if fault is KeyboardInterrupt:
+            patched.setattr(playhead, "wait", failing)
+        else:
+            patched.setattr(encoding._engine, "encode_image", failing)
+        encoding.prepare(1)
+        with pytest.raises(fault):
+            encoding.look(1)
+    assert encoding.seek(0).index == 0
+    for frame in (1, 2, 3):
+        assert encoding.seek(frame).index == frame
 
 
 def test_past_the_end_nothing_is_prepared(two_threads: None) -> None:

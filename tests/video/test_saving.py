@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project
 from masklet.formats.registry import read_masks
 from masklet.video import TrackingOptions, VideoTracker
+from masklet.video import tracker as video_tracker
 from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
 from masklet.video.policies.quality import QualityPolicy
 from masklet.video.saving import event_from_json, event_to_json
@@ -160,6 +163,65 @@ def test_undo_reaches_behind_the_file(model: Model, tmp_path: Path) -> None:
             reopened.undo()
 
 
+def test_an_undo_that_is_interrupted_leaves_the_session(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+        events, frames = reopened.events, reopened.known_frames()
+        steps, real = iter(range(1)), video_tracker.step
+
+        def step(*arguments: object) -> object:
+            if next(steps, None) is None:
+                raise KeyboardInterrupt
+            return real(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(video_tracker, "step", step)
+        with pytest.raises(KeyboardInterrupt):
+            reopened.undo()
+        monkeypatch.undo()
+        assert reopened.events == events
+        assert reopened.known_frames() == frames
+        reopened.undo()
+        assert len(reopened.events) == len(events) - 1
+
+
+def test_notes_stay_until_others_are_given(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "clip.masklet"
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(path, notes={"speed": "exact"})
+    with VideoTracker.open(path, model=model) as reopened:
+        reopened.save(path)
+        assert read_project(path).notes == {"speed": "exact"}
+        reopened.save(path, notes={})
+        assert read_project(path).notes == {}
+
+
+def test_a_memory_of_an_unknown_object_is_refused(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "clip.masklet"
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(path)
+    project = read_project(path)
+    less = dataclasses.replace(project, indices={7: 1}, frames={})
+    write_project(path, less)
+    with pytest.raises(FormatError, match="remembers 'a', which is none of its objects"):
+        VideoTracker.open(path, model=model)
+
+
+def test_the_documented_events_can_be_read() -> None:
+    """The example of docs/formats.md."""
+    text = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+    example = json.loads(re.search(r"```json\n(\{\n  \"format\".*?)```", text, re.DOTALL)[1])  # type: ignore[index]
+    prompted, followed = (event_from_json(event, (480, 854)) for event in example["events"])
+    assert isinstance(prompted, Prompted)
+    assert prompted.prompt.box == (40, 60, 220, 240)
+    assert followed == Followed(0, 79, False, None)
+
+
 def test_another_video_is_refused(model: Model, tmp_path: Path) -> None:
     with VideoTracker(CLIP, model) as tracker:
         begin(tracker)
@@ -169,6 +231,8 @@ def test_another_video_is_refused(model: Model, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="made from another video"):
         VideoTracker.open(tmp_path / "clip.masklet", tmp_path / "other", model)
     shutil.copytree(CLIP, tmp_path / "moved")
+    (tmp_path / "moved/Thumbs.db").write_bytes(b"a system's own file")
+    (tmp_path / "moved/masks").mkdir()
     VideoTracker.open(tmp_path / "clip.masklet", tmp_path / "moved", model).close()
 
 

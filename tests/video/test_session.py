@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from masklet.checkpoints import Model, build_model
-from masklet.errors import MediaError, SessionError
+from masklet.errors import ConfigError, MediaError, SessionError
 from masklet.nn import ConvNetConfig
 from masklet.video import FrameResult, TrackingOptions, VideoTracker
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
@@ -237,6 +237,22 @@ def test_frames_that_are_none_are_refused(tracker: VideoTracker) -> None:
 def test_numbers_of_numpy_are_as_good(tracker: VideoTracker) -> None:
     tracker.add_box(frame=np.int64(0), object=np.int64(3), box=np.array([20, 20, 90, 90]))  # type: ignore[arg-type]
     assert [type(name) for name in tracker.tracks] == [int]
+
+
+def test_a_tracker_that_is_closed_in_a_pass_ends_it(model: Model) -> None:
+    tracker = VideoTracker(CLIP, model)
+    tracker.add_box(frame=0, object=1, box=(28, 4, 74, 50))
+    results = tracker.propagate()
+    assert [next(results).frame, next(results).frame] == [0, 1]
+    tracker.close()
+    with pytest.raises(SessionError, match="this tracker is closed"):
+        next(results)
+
+
+@pytest.mark.parametrize("option", ["fill_holes", "disk_budget"])
+def test_options_below_nothing_are_refused(option: str) -> None:
+    with pytest.raises(ConfigError, match=f"{option} is -1; give 0 or more, or None"):
+        TrackingOptions(**{option: -1})  # type: ignore[arg-type]
 
 
 def test_a_closed_tracker_says_so(model: Model) -> None:

@@ -59,14 +59,18 @@ class History:
             self.done.append((event, going.before))
             self.undone.clear()
 
-    def undo(self, now: Tracks) -> Step:
-        """The last event and the state before it. Raises `SessionError` if nothing was done."""
+    def before(self) -> Tracks | None:
+        """The state before the last event, or None if it is not known. Raises `SessionError` if nothing was done."""
         self.settle()
         if not self.done:
             raise SessionError("there is nothing to undo")
-        event, before = self.done.pop()
+        return self.done[-1][1]
+
+    def undo(self, now: Tracks) -> Event:
+        """The last event, which is not among the others from here on."""
+        event, _ = self.done.pop()
         self.undone.append((event, now))
-        return event, before
+        return event
 
     def redo(self, now: Tracks) -> Step:
         """The event undone last and the state after it. Raises `SessionError` if nothing was undone."""

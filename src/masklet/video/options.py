@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.errors import ConfigError
 from masklet.nn import ModelConfig
 from masklet.video import reference, session
 from masklet.video.cuts import signature
@@ -33,9 +34,10 @@ class TrackingOptions:
         binarise_prompted: Whether the mask of a prompted frame is remembered as a binary one.
         soft_pointers: Whether the pointer of an object that may be absent is a mixture, by its presence. No published
             model wants it.
-        disk_budget: Bytes on disk for what a video tracker finds; None for as many as it takes. When they are spent,
-            frames that were tracked first keep their scores and a small form of their masks alone: they are shown, and
-            not recalled.
+        disk_budget: Bytes on disk for what a video tracker finds, in the folder for temporary files; None for as many
+            as it takes, some 0.8 MB for each object and frame of a model for 1024 pixels. When they are spent, frames
+            that were tracked first keep their scores and a small form of their masks alone: they are shown, and not
+            recalled.
         reference_behaviour: Whether the reference is followed to the letter, with what people would call its accidents,
             for tests of parity; docs/tracking.md lists them.
         pause_after_cut: Whether nothing is remembered after a scene cut until the object is seen again with its usual
@@ -47,9 +49,15 @@ class TrackingOptions:
     non_overlapping: bool = False
     binarise_prompted: bool = True
     soft_pointers: bool = False
-    disk_budget: int | None = None
+    disk_budget: int | None = 8 * 2**30
     reference_behaviour: bool = False
     pause_after_cut: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for a number below 0."""
+        for name in ("fill_holes", "disk_budget"):
+            if (getattr(self, name) or 0) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more, or None")
 
     @property
     def rules(self) -> Rules:

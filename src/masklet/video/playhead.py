@@ -40,6 +40,7 @@ class Playhead:
         self.source = source
         self._engine = engine
         self._coming: Iterator[Frame] | None = None
+        self._at = -1  # the frame that came last of these
         self._ahead = False  # whether they are read ahead already, or cannot be
         self._frame: Frame | None = None
         self._levels: Levels | None = None
@@ -50,14 +51,8 @@ class Playhead:
         """The frame, or None past the video's end. Raises `MediaError` if it cannot be read."""
         if self._frame is not None and self._frame.index == frame:
             return self._frame
-        if self._next is not None and self._next[0] == frame:
-            (_, prepared), self._next = self._next, None
-            self._levels = None
-            self._frame, self._levels = prepared.result()
-            return self._frame
-        self._forget_next()
-        before, self._levels = self._frame, None
-        self._frame = self._read(frame, before)
+        prepared = self._prepared(frame)
+        self._frame, self._levels = prepared or Prepared(self._read(frame), None)
         return self._frame
 
     def seek(self, frame: int) -> Frame:
@@ -86,49 +81,53 @@ class Playhead:
         threads = torch.get_num_threads()
         if threads > 1:
             self._worker = self._worker or ThreadPoolExecutor(1, "masklet-encode-ahead")
-            self._next = frame, self._worker.submit(self._prepared, frame, self._frame, threads)
+            self._next = frame, self._worker.submit(self._read_and_encode, frame, threads)
 
-    def _prepared(self, frame: int, before: Frame | None, threads: int) -> Prepared:
-        """In the thread: as many threads as elsewhere, so that features have the same last bits."""
+    def _prepared(self, frame: int) -> Prepared | None:
+        """The frame if it is the prepared one. Whichever that is, it is waited for: two threads cannot read at once."""
+        if self._next is None:
+            return None
+        index, coming = self._next
+        if index != frame:
+            coming.cancel()
+        wait((coming,))  # interrupted here, it is still the next one
+        self._next = None
+        return coming.result() if index == frame else None
+
+    def _read_and_encode(self, frame: int, threads: int) -> Prepared:
+        """In the thread: with as many threads as elsewhere, so that features have the same last bits."""
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
-        found = self._read(frame, before)
+        found = self._read(frame)
         return Prepared(found, None if found is None else self._encode(found))
 
     @torch.inference_mode()
     def _encode(self, frame: Frame) -> Levels:
         return self._engine.encode_image(frame_tensor(frame.image, self._engine))
 
-    def _read(self, frame: int, before: Frame | None) -> Frame | None:
-        if before is not None and frame == before.index - 1:
+    def _read(self, frame: int) -> Frame | None:
+        before = -1 if self._frame is None else self._frame.index
+        if frame == before - 1:
             self._coming = None
             return self.source.read(frame)
         coming, self._coming = self._onward(frame, before), None
         found = next(coming, None)
-        self._coming = coming  # not if it failed: then it is spent
+        self._coming, self._at = coming, frame  # not if that failed or was interrupted: then they are of no use
         return found
 
-    def _onward(self, frame: int, before: Frame | None) -> Iterator[Frame]:
+    def _onward(self, frame: int, before: int) -> Iterator[Frame]:
         """The frames from this one on. From the second in a row they are read ahead in a thread: who looks at single
         frames waits for no others. A live source has nothing to read ahead."""
-        if self._coming is None or before is None or frame != before.index + 1:
+        if self._coming is None or not before == self._at == frame - 1:
             self._ahead = not self.source.seekable
             return self.source.frames(frame)
         coming, reads_ahead, self._ahead = self._coming, self._ahead, True
         return coming if reads_ahead else read_ahead(coming, AHEAD)
 
-    def _forget_next(self) -> None:
-        """Another frame is wanted than the one that was prepared."""
-        if self._next is not None:
-            (_, prepared), self._next = self._next, None
-            if not prepared.cancel():
-                wait((prepared,))
-            self._coming = None  # it is ahead of the frame that is looked at
-
     def close(self) -> None:
         """Forget the frame, and close the video."""
-        self._forget_next()
         if self._worker is not None:
-            self._worker.shutdown()
+            self._worker.shutdown(cancel_futures=True)
+        self._next = None
         self._coming = self._frame = self._levels = None
         self.source.close()

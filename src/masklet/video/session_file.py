@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from masklet.errors import CheckpointError, FormatError
 from masklet.formats.base import Facts, Fingerprint, PlainFrame
 from masklet.formats.project import Project, check_video, project_frame
+from masklet.media.folder import files_in
+from masklet.media.image_file import IMAGE_SUFFIXES
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video import saving, session
@@ -28,8 +30,8 @@ HEAD = 1 << 20
 """Bytes at the beginning and the end of a video's file by which it is known again."""
 
 
-def to_project(tracker: VideoTracker, path: str | os.PathLike[str], notes: Mapping[str, Any]) -> Project:
-    """The project that keeps a session, with notes, in a file at `path`."""
+def to_project(tracker: VideoTracker, path: str | os.PathLike[str]) -> Project:
+    """The project that keeps a session in a file at `path`."""
     recalled = saving.entries_to_recall(tracker.tracks, tracker.events, tracker.policy.window)
     known = facts(tracker)
     return Project(
@@ -44,7 +46,7 @@ def to_project(tracker: VideoTracker, path: str | os.PathLike[str], notes: Mappi
         weights=tracker.engine.digest,
         fingerprint=known.fingerprint,
         options=saving.options_to_json(tracker.options),
-        notes=notes,
+        notes=tracker.notes,
         attachments={saving.ENTRIES: saving.pack_entries(recalled)},
     )
 
@@ -107,6 +109,8 @@ def from_project(project: Project, store: EntryStore) -> Reopened:
     attachment = project.attachments.get(saving.ENTRIES, b"")
     for name, kind, entry in saving.unpack_entries(attachment, store.device):
         keep = session.approved if kind == "prompted" else session.tracked
+        if name not in tracks:
+            raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
         tracks[name] = keep(tracks[name], entry)
     events = [saving.event_from_json(record, project.size) for record in project.events]
     said = prompts_said(events)
@@ -154,7 +158,7 @@ def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
     digest = hashlib.sha256()
     file = Path(path) if path else None
     if file is not None and file.is_dir():
-        for picture in sorted(file.iterdir()):
+        for picture in files_in(file, IMAGE_SUFFIXES):
             digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
     elif file is not None and file.is_file():
         with file.open("rb") as data:

@@ -72,14 +72,21 @@ class VideoTracker:
     ) -> None:
         self.source: FrameSource = video if isinstance(video, FrameSource) else open_video(video)
         self.path = str(video) if isinstance(video, str | PathLike) else ""
-        self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
         self.options = options or TrackingOptions()
-        self.policy = self.options.policy_for(self.engine.config, self._frame_count())
+        try:
+            self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
+            self.policy = self.options.policy_for(self.engine.config, self._frame_count())
+        except BaseException:
+            if self.source is not video:
+                self.source.close()
+            raise
         self.tracks: session.Tracks = {}
         self.times: dict[int, float] = {}
+        self.notes: Mapping[str, Any] = {}
         self._store = EntryStore(self.engine.device, self.options.disk_budget)
         self._history = History()
         self._playhead = Playhead(self.source, self.engine)
+        self._tried = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -210,13 +217,16 @@ class VideoTracker:
         self._record(Locked(frame), session.locked(self.tracks, frame))
 
     def undo(self) -> Event:
-        """Take back the last event, and return it.
+        """Take back the last event, and return it. What was done before the session was saved is computed again for it,
+        by the present model and options.
 
         Raises:
             SessionError: Nothing was done.
         """
-        event, before = self._history.undo(self.tracks)
-        self.tracks = self._computed(self.events) if before is None else before
+        before = self._history.before()
+        if before is None:
+            before = self._computed(self.events[:-1])
+        event, self.tracks = self._history.undo(self.tracks), before
         return event
 
     def redo(self) -> Event:
@@ -254,12 +264,14 @@ class VideoTracker:
 
         Args:
             path: The file.
-            notes: What a program wants to find in it again, as `read_project(path).notes`: values that JSON knows.
+            notes: What a program wants to find in it again, as `read_project(path).notes`: values that JSON knows. If
+                not given, those of the file from which the session came.
 
         Raises:
             FormatError: The file cannot be written.
         """
-        write_project(path, session_file.to_project(self, path, notes or {}))
+        self.notes = self.notes if notes is None else notes
+        write_project(path, session_file.to_project(self, path))
 
     @classmethod
     def open(
@@ -287,6 +299,7 @@ class VideoTracker:
             FormatError: The file cannot be read, or was made from another video, or by a policy that has no name.
             MediaError: The video cannot be read.
             CheckpointError: The model cannot be loaded, or has other weights.
+            ConfigError: There is no policy of the name that the file or the options give.
         """
         project = read_project(path)
         tracker = cls(
@@ -297,6 +310,7 @@ class VideoTracker:
         )
         try:
             session_file.check(project, tracker, other_weights=other_weights)
+            tracker.notes = project.notes
             tracker._take_up(session_file.from_project(project, tracker._store))
         except BaseException:
             tracker.close()
@@ -346,12 +360,14 @@ class VideoTracker:
         return sum(1 for _ in self.source.frames())
 
     def _computed(self, events: list[Event]) -> session.Tracks:
-        """What events make of nothing: for what was done before the session was saved."""
-        history, self._history = self._history, History()
-        self.tracks = {}
-        self.replay(events)
-        self._history = history
-        return self.tracks
+        """What events make of nothing: for what was done before the session was saved. The session stays as it is."""
+        now = self.tracks, self._history
+        self.tracks, self._history = {}, History()
+        try:
+            self.replay(events)
+            return self.tracks
+        finally:
+            self.tracks, self._history = now
 
     def _take_up(self, reopened: Reopened) -> None:
         """Go on with a session from a file."""
@@ -414,6 +430,7 @@ class VideoTracker:
                 self._follow_into(picture, span, only)
                 mine.last = frame
                 yield self._result(picture)
+                self._check_open()  # who takes the results may have closed it
                 frame = span.after(frame)
         finally:
             if self._history.under_way is mine:
@@ -430,15 +447,17 @@ class VideoTracker:
             levels = self._playhead.levels()
             self._prepare_next(frame, span, len(moving))
             found = step(self.engine, levels, moving, self._moment(picture, span.backward), self.policy)
+            self._tried = True
         if span.apart:
             self.tracks = meeting.joined(self.tracks, found)
         else:
             self.tracks = self._rules.followed(self.tracks, found, frame, backward=span.backward, only=only)
 
     def _prepare_next(self, frame: int, span: Range, objects: int) -> None:
-        """Have the next frame encoded beside the objects of this one, if they are few."""
+        """Have the next frame encoded beside the objects of this one, if they are few. Not beside the first, on which
+        attention finds out which of its ways is quicker: that is measured alone."""
         following = span.after(frame)
-        if following != span.end and objects <= ENCODE_AHEAD:
+        if self._tried and following != span.end and objects <= ENCODE_AHEAD:
             self._playhead.prepare(following)
 
     def _moment(self, picture: Frame, backward: bool = False) -> Moment:
