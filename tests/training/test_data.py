@@ -20,6 +20,8 @@ from masklet.training.data.kinds import KINDS, parse_wanted, read_data
 from masklet.training.data.mixture import Mixture
 from masklet.training.data.pack import PackOptions, write_pack
 from masklet.training.data.samples import PickOptions, draw_frames
+from masklet.training.draws import Use, draws
+from masklet.training.prompts import PromptOptions, draw_plan
 from masklet.video import VideoTracker
 from tests.conftest import small_network
 from tests.training.shapes import picture, write_shapes
@@ -282,6 +284,25 @@ def test_batches_follow_from_seed_and_step_alone(shapes: Path) -> None:
         halves = [Feed(mixture, options, 64, 5, Share(rank, 2)).batch(step) for rank in (0, 1)]
         assert (halves[0].images == batch.images[::2]).all()
         assert (halves[1].images == batch.images[1::2]).all()
+
+
+def test_what_is_drawn_depends_on_nothing_else(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which items a place in the batch gets is the same for both kinds of step, and for every kind of prompt."""
+    for draw in ("_picture", "_clip"):
+        monkeypatch.setattr(Feed, draw, lambda feed, rng: rng.random())
+    options = FeedOptions(pictures=4, clips=4, clip_share=0.5)
+    feed = Feed(Mixture(read_data([parse_wanted(str(shapes))])), options, 64, seed=5)
+    steps = range(600)
+    first = np.array([[feed.sample(step, index) for index in range(4)] for step in steps])
+    of_clips = np.array([feed.is_clips(step) for step in steps])
+    plans = [draw_plan(1, PromptOptions(), draws(Use.PLAN, 5, step)) for step in steps]
+    by_box = np.array([plan.kind == "box" for plan in plans])
+    for some in (of_clips, ~of_clips, by_box, ~by_box):
+        assert 200 < some.sum() < 400
+        assert np.abs(first[some].mean(axis=0) - 0.5).max() < 0.08  # over four times what chance gives
+        assert first[some].min(axis=0).max() < 0.05
+        assert first[some].max(axis=0).min() > 0.95
+    assert len({feed.sample_seed(step, index) for step in steps for index in range(4)}) == 2400
 
 
 def test_no_object_is_large_enough(shapes: Path) -> None:

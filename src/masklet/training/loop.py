@@ -25,6 +25,7 @@ from masklet.training.data.augment import augment
 from masklet.training.data.feed import Feed
 from masklet.training.data.items import Collection
 from masklet.training.data.mixture import Mixture
+from masklet.training.draws import Use, draws
 from masklet.training.dropping import add_drop_path, add_dropout
 from masklet.training.log import Log, open_log
 from masklet.training.optimizer import Average, build_optimizer, set_rate
@@ -179,7 +180,7 @@ class StageRun:
         batch = batch.to(self.processes.device)
         clips = batch.frames > 1
         batch = augment(batch, stage.clip_augment if clips else stage.picture_augment)
-        plan = draw_plan(batch.frames, stage.prompts, np.random.default_rng((self.seed, self.step, 3)))
+        plan = draw_plan(batch.frames, stage.prompts, draws(Use.PLAN, self.seed, self.step))
         set_learning(self.network, norms=not clips)
         torch.manual_seed(hash((self.seed, self.step, self.processes.rank)) % (1 << 62))
         rate = set_rate(self.optimizer, self.step, stage.steps, stage.optimizer)

@@ -15,7 +15,7 @@ import torch
 from masklet.errors import TrainingError
 from masklet.formats.atomic import replacing
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older masklet could not go on from what this one writes."""
 
 CHECKPOINT = "checkpoint.pt"

@@ -27,6 +27,7 @@ from masklet.training.data.samples import (
     draw_frames,
     read_sample,
 )
+from masklet.training.draws import Use, draws
 from masklet.training.synthesis.clip import MadeUpOptions, make_clip
 from masklet.training.synthesis.regions import find_regions
 
@@ -95,7 +96,7 @@ class Feed:
 
     def is_clips(self, step: int) -> bool:
         """Whether a step learns from clips; the same in all processes."""
-        return bool(np.random.default_rng((self.seed, step)).random() < self.options.clip_share)
+        return bool(draws(Use.KIND, self.seed, step).random() < self.options.clip_share)
 
     def batch(self, step: int) -> Batch:
         """This process's part of a step's batch."""
@@ -118,11 +119,11 @@ class Feed:
 
     def sample_seed(self, step: int, index: int) -> int:
         """The seed of all that is drawn while a sample is learned from."""
-        return int(np.random.default_rng((self.seed, step, index, 1)).integers(1 << 62))
+        return int(draws(Use.SEED, self.seed, step, index).integers(1 << 62))
 
     def sample(self, step: int, index: int) -> Sample:
         """One picture or clip of a step. Raises FormatError if no item has an object of a fitting size."""
-        rng = np.random.default_rng((self.seed, step, index))
+        rng = draws(Use.SAMPLE, self.seed, step, index)
         draw = self._clip if self.is_clips(step) else self._picture
         for _ in range(TRIES):
             if (sample := draw(rng)) is not None:
