@@ -149,7 +149,7 @@ def begin_session(
         video=frames,
         video_height=height,
         video_width=width,
-        dtype=torch.float32,
+        dtype=next(theirs.parameters()).dtype,
         inference_device=device,
         inference_state_device=device,
         video_storage_device=device,

@@ -1,11 +1,14 @@
 """A tracked frame, ours and transformers', same weights, same frames, same threads, in one run.
 
     python benchmarks/video.py [--model sam2.1-tiny] [--image-size 512] [--objects 1 3 10] [--frames 10] [--threads 2]
+    python benchmarks/video.py --image-size 1024 --device cuda --precision bfloat16 --compile --frames 40
 
 Random weights, one click for each object on frame 0, then the frames are followed; all are given the resized,
 normalised frames, so that reading and writing of video is no part of it. A figure is the median over the frames from
 the fourth on, all sides taking turns frame by frame. Masks of the exact mode and of transformers are compared; what
-the other speed modes cost in masks is told by `benchmarks/speeds.py`, with trained weights.
+the other speed modes cost in masks is told by `benchmarks/speeds.py`, with trained weights. With `--compile` ours is
+compiled as well, beside itself uncompiled: the seconds of its first frames are told, and how many graphs were compiled
+in them and later, where none should be.
 """
 
 from __future__ import annotations
@@ -101,6 +104,16 @@ class Theirs:
         return (self.model(self.session, frame_idx=frame).pred_masks[:, 0].float().cpu().numpy()) > 0
 
 
+def placed(model: Model, device: str, dtype: torch.dtype, *, compiled: bool = False) -> Model:
+    """A model on a device, with weights of a precision."""
+    return Model(model.name, model.network.to(device, dtype).prepare(), compiled)
+
+
+def graphs() -> int:
+    """How many graphs were compiled so far."""
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
 def measure(models: dict[str, Model], theirs: Any, objects: int, count: int, clock: Clock) -> dict[str, Any]:
     """Medians of all sides for a number of objects, and how far the exact mode and transformers agree."""
     pictures = moving_frames(count)
@@ -108,6 +121,8 @@ def measure(models: dict[str, Model], theirs: Any, objects: int, count: int, clo
     sides: dict[str, Any] = {speed: Ours(model, pictures, clicks) for speed, model in models.items()}
     sides["transformers"] = Theirs(theirs, sides["exact"].frames, clicks)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
+    first = dict.fromkeys(sides, 0.0)
+    before = early = graphs()
     both = either = 0
     for frame in range(count):
         masks = {}
@@ -116,6 +131,10 @@ def measure(models: dict[str, Model], theirs: Any, objects: int, count: int, clo
             masks[name] = side.follow(frame)
             if frame >= WARM:
                 seconds[name].append(clock() - begin)
+            else:
+                first[name] += clock() - begin
+        if frame == WARM - 1:
+            early = graphs()
         a, b = masks["exact"], masks["transformers"]
         both, either = both + int((a & b).sum()), either + int((a | b).sum())
     medians = {name: statistics.median(times) for name, times in seconds.items()}
@@ -123,6 +142,8 @@ def measure(models: dict[str, Model], theirs: Any, objects: int, count: int, clo
         "objects": objects,
         "seconds": medians,
         "ratios": {speed: medians["transformers"] / medians[speed] for speed in models},
+        "first": first,
+        "graphs": {"first frames": early - before, "later frames": graphs() - early},
         "iou": both / either if either else 1.0,
     }
 
@@ -136,27 +157,41 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--clock", default="wall", choices=CLOCKS)
     parser.add_argument("--speeds", nargs="*", default=[s for s in SPEEDS if s != "exact"], choices=SPEEDS)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/video.json"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    exact = masklet.build_model(args.model, seed=0, image_size=args.image_size)
-    models = {speed: masklet.build_model(with_speed(exact.config, speed, None), seed=0) for speed in args.speeds}
-    theirs = transformers_video_model(exact)
-    rows = [
-        measure({"exact": exact} | models, theirs, objects, args.frames, CLOCKS[args.clock]) for objects in args.objects
-    ]
+    dtype = getattr(torch, args.precision)
+    exact = placed(masklet.build_model(args.model, seed=0, image_size=args.image_size), args.device, dtype)
+    models = {"exact": exact}
+    for speed in args.speeds:
+        quick = masklet.build_model(with_speed(exact.config, speed, None), seed=0)
+        models[speed] = placed(quick, args.device, dtype)
+    if args.compile:
+        models["compiled"] = Model(exact.name, exact.network, compiled=True)
+    theirs = transformers_video_model(exact).to(dtype)
+    rows = [measure(models, theirs, objects, args.frames, CLOCKS[args.clock]) for objects in args.objects]
 
     title = (
-        f"{args.model} at {args.image_size} px, float32, {args.threads} threads: {args.clock} seconds a frame, median"
+        f"{args.model} at {args.image_size} px, {args.precision}, {args.device}, {args.threads} threads: "
+        f"{args.clock} seconds a frame, median"
     )
     table = Table(title=title, title_justify="left")
-    for name in ("objects", "transformers", "exact (ratio)", *(f"{speed} (ratio)" for speed in models), "IoU of exact"):
+    for name in ("objects", "transformers", *(f"{speed} (ratio)" for speed in models), "IoU of exact"):
         table.add_column(name, justify="right")
     for row in rows:
         seconds, ratios = row["seconds"], row["ratios"]
         ours = (f"{seconds[speed]:.2f} ({ratios[speed]:.2f})" for speed in ratios)
         table.add_row(str(row["objects"]), f"{seconds['transformers']:.2f}", *ours, f"{row['iou']:.5f}")
-    Console(width=110).print(table)
+    console = Console(width=120)
+    console.print(table)
+    if args.compile:
+        for row in rows:
+            first, counted = row["first"]["compiled"], row["graphs"]
+            told = f"{row['objects']} objects: {first:.1f} s for the first {WARM} frames compiled"
+            console.print(f"{told}; graphs compiled: {counted['first frames']}, and {counted['later frames']} later")
     machine = {"processor": platform.processor(), "cores": os.cpu_count(), "torch": torch.__version__}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(
