@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,16 @@ UNTIL: dict[str, int] = {
 }
 """Runs that part from masklet's at one of their calls: there the reference loses a prompt, or ends in an error."""
 
+REOPENED = [
+    "d2_correction_frame8_as_cond",
+    "e_middle_forward_then_reverse",
+    "f3_object_added_after_tracking",
+    "g_clear_and_remove",
+    "h_non_overlap_masks",
+    "j_stop_generator_early_then_continue",
+]
+"""Runs that are also equal if the session is saved, closed and opened again after each call."""
+
 LOOSE = {
     "d2_correction_frame8_as_cond": (40, 0.2),
     "d_correction_frame8": (40, 0.2),
@@ -177,23 +188,34 @@ def replay(tracker: VideoTracker, call: dict[str, Any]) -> Iterator[FrameResult]
             yield from itertools.islice(results, call.get("stop_after"))
 
 
-def compare(run: str, tracker: VideoTracker, calls: int | None = None) -> None:
-    """Make the first recorded calls, and compare every frame that comes of them."""
+def compare(run: str, tracker: VideoTracker, calls: int | None = None, project: Path | None = None) -> None:
+    """Make the first recorded calls, and compare every frame that comes of them. With a project file each call is made
+    by a tracker that was opened from it."""
     told, arrays = recorded(run)
     pixels, limit = LOOSE.get(run, (3, 1e-2))
-    for number, call in enumerate(told["calls"][:calls]):
-        found = told["results"][number]
-        if "error" in found:
-            continue
-        seen = list(replay(tracker, call))
-        if call["op"] == "propagate":
-            assert [result.frame for result in seen] == [frame["frame"] for frame in found["frames"]]
-        if call["op"] == "clear_prompts" and not tracker.options.reference_behaviour:
-            continue  # the reference still shows what came of the prompt
-        for result in seen:
-            place = f"call{number:02d}" + (f"/f{result.frame:02d}" if call["op"] == "propagate" else "")
-            if f"{place}/video_masks_packed" in arrays:
-                compare_frame(place, result, names_at(found, result.frame), arrays, pixels, limit)
+    with ExitStack() as opened:
+        for number, call in enumerate(told["calls"][:calls]):
+            found = told["results"][number]
+            if "error" in found:
+                continue
+            if project is not None:
+                tracker = opened.enter_context(opened_again(tracker, project))
+            seen = list(replay(tracker, call))
+            if call["op"] == "propagate":
+                assert [result.frame for result in seen] == [frame["frame"] for frame in found["frames"]]
+            if call["op"] == "clear_prompts" and not tracker.options.reference_behaviour:
+                continue  # the reference still shows what came of the prompt
+            for result in seen:
+                place = f"call{number:02d}" + (f"/f{result.frame:02d}" if call["op"] == "propagate" else "")
+                if f"{place}/video_masks_packed" in arrays:
+                    compare_frame(place, result, names_at(found, result.frame), arrays, pixels, limit)
+
+
+def opened_again(tracker: VideoTracker, project: Path) -> VideoTracker:
+    """The session of a tracker in another one, by way of its project file."""
+    tracker.save(project)
+    tracker.close()
+    return VideoTracker.open(project, clip(20), tracker.engine, options=tracker.options)
 
 
 def names_at(found: dict[str, Any], frame: int) -> list[int]:
@@ -225,6 +247,11 @@ def tracker_for(run: str, model: Model, settings: dict[str, Any]) -> VideoTracke
 def test_same_prompts_give_the_recorded_masks(model: Model, run: str) -> None:
     with tracker_for(run, model, RUNS[run]) as tracker:
         compare(run, tracker)
+
+
+@pytest.mark.parametrize("run", REOPENED)
+def test_a_session_that_is_opened_again_gives_them_too(model: Model, run: str, tmp_path: Path) -> None:
+    compare(run, tracker_for(run, model, RUNS[run]), project=tmp_path / "clip.masklet")
 
 
 @pytest.mark.parametrize("run", LITERAL)

@@ -38,7 +38,10 @@ class Engine(Protocol):
         """By what its weights are known again; empty where nothing tells."""
 
     def encode_image(self, images: Tensor) -> Levels:
-        """Pictures, normalised, (B, 3, S, S) -> features at three resolutions."""
+        """Pictures, normalised, (B, 3, S, S) -> features at three resolutions.
+
+        On a CPU it may run in a thread of its own while the other functions run in another.
+        """
 
     def attend_memory(self, features: Tensor, bank: MemoryBank) -> Tensor:
         """Features of a frame, conditioned on what is remembered of N objects: (N, C, h, w)."""
