@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -49,12 +50,12 @@ def test_a_stopped_run_goes_on_where_it_was(
     command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out")
     follow, followed = VideoTracker.propagate, []
 
-    def interrupted(tracker: VideoTracker, start: int | None = None) -> Iterator[FrameResult]:
-        yield from follow(tracker, start, 2)
+    def interrupted(tracker: VideoTracker, **options: Any) -> Iterator[FrameResult]:
+        yield from follow(tracker, stop=2, **options)
         raise KeyboardInterrupt
 
-    def counted(tracker: VideoTracker, start: int | None = None) -> Iterator[FrameResult]:
-        for result in follow(tracker, start):
+    def counted(tracker: VideoTracker, **options: Any) -> Iterator[FrameResult]:
+        for result in follow(tracker, **options):
             followed.append(result.frame)
             yield result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,11 +125,11 @@ def test_ctrl_c_ends_all_and_keeps_what_is_finished(
 ) -> None:
     follow = VideoTracker.propagate
 
-    def interrupted(tracker: VideoTracker, start: int | None = None) -> object:
+    def interrupted(tracker: VideoTracker, **options: Any) -> object:
         if tracker.path.endswith("b10.mp4"):
-            yield from follow(tracker, start, 2)
+            yield from follow(tracker, stop=2, **options)
             raise KeyboardInterrupt
-        yield from follow(tracker, start)
+        yield from follow(tracker, **options)
 
     command = ("track", clips, "--box", BOX, "--model", weights, "--out", tmp_path / "out")
     monkeypatch.setattr(VideoTracker, "propagate", interrupted)

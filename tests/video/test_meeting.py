@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -104,3 +107,26 @@ def test_frames_between_prompts_come_twice_and_the_better_stays(model: Model) ->
             again.replay(tracker.events)
             for frame, logits in known(again)[1].items():
                 np.testing.assert_array_equal(logits, known(tracker)[1][frame])
+
+
+def test_a_session_that_was_saved_between_the_passes_knows_what_was_found_backward(
+    model: Model, tmp_path: Path
+) -> None:
+    """Frame 18 lies so far from where both passes stand that only its mask and its scores are in the file."""
+
+    def begun_at(tracker: VideoTracker) -> VideoTracker:
+        tracker.add_points(frame=0, object=1, points=[(80, 60)])
+        tracker.add_points(frame=19, object=1, points=[(60, 50)])
+        return tracker
+
+    with VideoTracker(CLIP, model) as tracker:
+        whole = {result.frame: result for result in begun_at(tracker).propagate(direction="both")}
+        assert tracker.tracks[1].tracked[18].backward
+    with VideoTracker(CLIP, model) as tracker:
+        list(islice(begun_at(tracker).propagate(direction="both"), 21))  # stopped at frame 0 of the second pass
+        tracker.save(tmp_path / "part.masklet")
+    with VideoTracker.open(tmp_path / "part.masklet", CLIP, model) as tracker:
+        assert 18 not in tracker.tracks[1].tracked
+        assert [result.frame for result in tracker.propagate(direction="both", resume=True)] == [*range(20)]
+        for frame, result in whole.items():
+            np.testing.assert_array_equal(tracker.result(frame).objects[1].mask, result.objects[1].mask)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from rich.progress import Progress
@@ -25,6 +26,9 @@ from masklet.formats.overlay import OverlayWriter
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
 from masklet.video import FrameResult, VideoTracker
+from masklet.video.ranges import Direction, Range
+from masklet.video.remaining import remaining
+from masklet.video.session import passes
 
 DEFAULT_RATE = 24.0
 """Frames a second of the overlay where the video does not tell its own."""
@@ -86,17 +90,18 @@ def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
 
 
 def run(tracker: VideoTracker, job: Job, progress: Progress) -> Done:
-    """Follow and write. Ctrl-C keeps what is finished."""
+    """Follow and write. Ctrl-C keeps what is finished.
+
+    Forward, frames are written as they are followed; in other directions when all are, or Ctrl-C has stopped that.
+    """
     done = Done()
     try:
-        results = saved_on_the_way(tracker, job, follow(tracker, job))
-        if job.direction == "forward":
-            write_all(tracker, job, counted(results, progress, "tracking", length(tracker, job)), done)
-        else:
-            for _ in counted(results, progress, "tracking", length(tracker, job)):
-                pass
-            frames = len(tracker.known_frames())
-            write_all(tracker, job, counted(known(tracker), progress, "writing", frames), done)
+        followed = saved_on_the_way(tracker, job, follow(tracker, job))
+        results = counted(followed, progress, "tracking", length(tracker, job))
+        if job.direction != "forward":
+            done.stopped = stopped(results)
+            results = counted(known(tracker), progress, "writing", len(tracker.known_frames()))
+        write_all(tracker, job, results, done)
     except KeyboardInterrupt:
         done.stopped = True
     finally:
@@ -105,33 +110,51 @@ def run(tracker: VideoTracker, job: Job, progress: Progress) -> Done:
     return done
 
 
+def stopped(results: Iterator[FrameResult]) -> bool:
+    """Follow to the end, and say whether Ctrl-C came first."""
+    try:
+        for _ in results:
+            pass
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
 def follow(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
-    """The frames of a job as they are followed; forward, those that are known already come first."""
+    """The frames of a job as they are followed, those that a stopped run left; forward, the known ones come first."""
     if job.everything is not None:
-        return track_everything(tracker, reached=reached(tracker), options=job.everything)
-    return forward(tracker) if job.direction == "forward" else tracker.propagate(direction=job.direction)
+        return track_everything(tracker, reached=found_up_to(tracker), options=job.everything)
+    following = tracker.propagate(direction=job.direction, resume=True)
+    return chain(known_before(tracker), following) if job.direction == "forward" else following
+
+
+def known_before(tracker: VideoTracker) -> Iterator[FrameResult]:
+    """What is known of the frames from the first prompt to where following goes on."""
+    left = left_of(tracker, "forward")
+    return (tracker.result(frame) for frame in range(min(tracker.known_frames()), left[0].first))
+
+
+def left_of(tracker: VideoTracker, direction: Direction) -> list[Range]:
+    """The passes that are still to be made."""
+    return remaining(passes(tracker.tracks, None, None, direction, None), tracker.events)
 
 
 def length(tracker: VideoTracker, job: Job) -> int | None:
     """How many results `follow` gives; None if the video's length is not known."""
-    count, prompted = tracker.source.frame_count, [said.frame for said in job.prompts] or [0]
-    if job.direction == "backward":
-        return max(prompted) + 1
-    if count is None:
+    count = tracker.source.frame_count
+    if job.everything is not None:
+        return count
+    if job.direction == "forward":
+        return None if count is None else max(0, count - min(tracker.known_frames()))
+    left = left_of(tracker, job.direction)
+    if count is None and any(not span.backward for span in left):
         return None
-    ahead = max(0, count - min(prompted))
-    return ahead if job.direction == "forward" else max(prompted) + 1 + ahead
+    return sum(span.first + 1 if span.backward else max(0, (count or 0) - span.first) for span in left)
 
 
-def forward(tracker: VideoTracker) -> Iterator[FrameResult]:
-    """What is known already, then what is followed."""
-    first, last = min(tracker.known_frames()), reached(tracker)
-    yield from (tracker.result(frame) for frame in range(first, last or first))
-    yield from tracker.propagate(start=last)
-
-
-def reached(tracker: VideoTracker) -> int | None:
-    """The last frame of which something is known without a gap from the first one; None if nothing is."""
+def found_up_to(tracker: VideoTracker) -> int | None:
+    """The last frame of which something is known without a gap from the first one; None if nothing is. Enough where no
+    prompt lies ahead."""
     frames = tracker.known_frames()
     known = set(frames)
     return next((frame for frame in frames if frame + 1 not in known), None)

@@ -7,10 +7,11 @@ stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from masklet.video.result import probability
+from masklet.video.events import Event, Followed
+from masklet.video.result import logit, probability
 from masklet.video.session import Tracks, tracked
 from masklet.video.state import Entries, MemoryEntry, ObjectId, ObjectTrack, Sighting
 
@@ -31,13 +32,35 @@ def joined(tracks: Tracks, found: Mapping[ObjectId, MemoryEntry]) -> Tracks:
 
 def better(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
     """The object with one more frame, or as it is where what was found backward is trusted more."""
-    known = track.tracked.get(entry.frame)
-    if known is None or entry.backward or not known.backward or trust(track, known) <= trust(track, entry):
+    known = None if entry.backward else found_backward(track, entry.frame)
+    if known is None or trust(track, known) <= trust(track, entry):
         return tracked(track, entry)
     return track
 
 
-def trust(track: ObjectTrack, entry: MemoryEntry) -> float:
+def found_backward(track: ObjectTrack, frame: int) -> Sighting | None:
+    """What was found of a frame going backward, also before the session was saved; None if nothing was."""
+    if frame in track.tracked:
+        seen = track.tracked.sighting(frame)
+        return seen if seen.backward else None
+    if frame in track.saved and frame in track.saved_backward:
+        mask = track.saved[frame]
+        return Sighting(frame, iou=mask.iou, presence=logit(mask.presence), attended=True, backward=True)
+    return None
+
+
+def backward_frames(events: Sequence[Event], name: ObjectId) -> frozenset[int]:
+    """Frames into which an object was followed backward last, by the log of a session."""
+    frames: set[int] = set()
+    for event in events:
+        if isinstance(event, Followed) and event.only in (None, name):
+            first, last = sorted((event.first, event.last))
+            span = range(first, last + 1)
+            frames = frames.union(span) if event.backward else frames.difference(span)
+    return frozenset(frames)
+
+
+def trust(track: ObjectTrack, entry: Sighting) -> float:
     """0..1: the model's certainty of what it says, divided by one more than the frames since the prompt from which it
     was followed. The certainty of a visible object is its presence times its predicted IoU, that of an absent one the
     probability that it is not there."""

@@ -197,6 +197,13 @@ def probability(logit: float) -> float:
     return 1 / (1 + math.exp(-max(-32.0, min(32.0, logit))))
 
 
+def logit(probability: float) -> float:
+    """The logit of a probability, within -32 and 32."""
+    if not 0 < probability < 1:
+        return 32.0 if probability >= 1 else -32.0
+    return max(-32.0, min(32.0, math.log(probability / (1 - probability))))
+
+
 def numbered(names: list[ObjectId]) -> dict[ObjectId, int]:
     """Numbers for index maps, in the order of adding: a name that is a whole number from 1 to 254 and still free is its
     own number, any other gets the lowest that is free.

@@ -125,12 +125,14 @@ class ObjectTrack:
         prompted: Entries that a person answers for, by frame: prompted or locked. They condition all other frames.
         tracked: Entries that the tracker found, by frame.
         saved: Masks of a reopened session of which only mask and scores are known, by frame.
+        saved_backward: Frames into which the object was followed backward before the session was saved.
     """
 
     tracked: Entries
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
     prompted: Mapping[int, MemoryEntry] = field(default_factory=dict)
     saved: Mapping[int, ProjectMask] = field(default_factory=dict)
+    saved_backward: frozenset[int] = frozenset()
 
     def entry(self, frame: int) -> MemoryEntry | None:
         """What is known of the frame; a person's word goes before the tracker's."""

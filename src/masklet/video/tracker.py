@@ -26,6 +26,7 @@ from masklet.video.history import History, Pass
 from masklet.video.options import TrackingOptions
 from masklet.video.playhead import ENCODE_AHEAD, Playhead
 from masklet.video.ranges import Direction, Range, checked_direction, checked_frame, checked_object
+from masklet.video.remaining import remaining
 from masklet.video.result import FrameResult, frame_result
 from masklet.video.rules import Rules
 from masklet.video.session_file import Reopened
@@ -151,6 +152,7 @@ class VideoTracker:
         direction: Direction = "forward",
         only: ObjectId | None = None,
         stop_when_unsure: bool = False,
+        resume: bool = False,
     ) -> Iterator[FrameResult]:
         """Follow objects through the video.
 
@@ -163,6 +165,8 @@ class VideoTracker:
                 found them, then with the better of both answers, which stays.
             only: Follow this object alone; the others stay as they are.
             stop_when_unsure: End with the first frame on which an object needs a prompt.
+            resume: Go on with such a call that was stopped, in this session or before it was saved: only what is left
+                comes, from the frame that it came to last.
 
         Yields:
             One result for each frame, as soon as it is there. Going forward an object is followed from its first
@@ -176,7 +180,7 @@ class VideoTracker:
         checked_direction(direction)
         start = None if start is None else checked_frame(start)
         passes = self._rules.passes(self.tracks, start, stop, direction, only)
-        return self._follow_all(passes, only, stop_when_unsure)
+        return self._follow_all(remaining(passes, self.events, only) if resume else passes, only, stop_when_unsure)
 
     def result(self, frame: int) -> FrameResult:
         """What is known of a frame now. Objects of which nothing is known there are left out.
