@@ -68,6 +68,7 @@ def test_another_video_gives_no_pictures(
         (("missing.masklet", "--out", "x.json", "--format", "coco"), "missing.masklet"),
         (("SESSION", "--out", "x.json", "--format", "koko"), "nearest: coco"),
         (("SESSION", "--out", "x.tar"), "x.tar"),
+        (("SESSION", "--out", "x.mov", "--background", "white"), "prores changes none; take background"),
     ],
 )
 def test_wrong_calls(

@@ -121,6 +121,49 @@ def test_a_run_with_another_policy_or_model_is_refused_and_changes_nothing(
     assert run(*command, "--model", weights) == 0
 
 
+def test_a_session_that_was_saved_again_elsewhere_still_tells_its_policy(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("track", video, "--out", tmp_path, "--box", "3:1:28,4,74,50", "--model", weights)
+    assert run(*command, "--policy", "quality") == 0
+    with VideoTracker.open(tmp_path / "session.masklet", video, weights) as tracker:
+        tracker.save(tmp_path / "session.masklet", notes={})
+    assert run(*command) == 1
+    assert "was made with --policy quality, and --policy published is asked for" in capsys.readouterr().err
+    assert run(*command, "--policy", "quality") == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        (["--reverse"], [0, 1]),
+        (["--both"], [0, 1, 2, 3, 4]),
+        (["--reverse", "--direction", "backward"], [0, 1]),
+        (["--direction", "forward"], [1, 2, 3, 4]),
+    ],
+)
+def test_directions_have_short_names(
+    run: Run, tmp_path: Path, weights: Path, video: Path, names: list[str], frames: list[int]
+) -> None:
+    command = ("track", video, "--box", "1:1:28,4,74,50", "--model", weights, "--out", tmp_path)
+    assert run(*command, *names) == 0
+    assert sorted(int(path.stem) for path in (tmp_path / "masks").iterdir()) == frames
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["--reverse", "--both"], "--reverse and --both are two directions; give one"),
+        (["--both", "--direction", "forward"], "--both and --direction forward are two directions; give one"),
+    ],
+)
+def test_two_directions_are_refused(
+    run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], names: list[str], said: str
+) -> None:
+    assert run("track", video, "--box", "1:1:28,4,74,50", "--out", tmp_path / "out", *names) == 2
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
 def test_both_directions_and_further_formats(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
     prompts = tmp_path / "prompts.json"
     prompts.write_text('[{"frame": 2, "object": "cup", "box": [28, 4, 74, 50], "points": [[50, 30]], "labels": [1]}]')

@@ -19,12 +19,14 @@ from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project
 from masklet.formats.registry import read_masks
+from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video import tracker as video_tracker
 from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
 from masklet.video.policies.quality import QualityPolicy
 from masklet.video.saving import event_from_json, event_to_json
 from tests.conftest import GOLDEN
+from tests.formats.sounding import BLIP, begin_of_tone, shown, source_with_sound
 from tests.video.test_session import ACTIONS, TOY, act_all, assert_same, known, run
 
 CLIP = GOLDEN / "video/frames"
@@ -338,6 +340,21 @@ def test_a_session_is_exported(model: Model, tmp_path: Path, format: str, name: 
     for frame, result in results.items():
         mask = written[frame].get(1, np.zeros((120, 160), bool))
         np.testing.assert_array_equal(mask, result.objects[1].mask)
+
+
+def test_an_exported_film_has_the_sound_in_step_and_the_background(model: Model, tmp_path: Path) -> None:
+    uneven = (0, 1, 2, 24, 30, 47)
+    video = source_with_sound(tmp_path / "clip.mp4", "aac", uneven)
+    with VideoTracker(video, model) as tracker:
+        tracker.add_box(frame=1, object=1, box=(10, 8, 40, 30))
+        run(tracker)
+        tracker.export(tmp_path / "a.mp4", format="background", background="white")
+        with pytest.raises(FormatError, match=r"a background is given, 'white', and overlay changes none"):
+            tracker.export(tmp_path / "b.mp4", format="overlay", background="white")
+    assert shown(tmp_path / "a.mp4") == pytest.approx([(tick - 1) / 24 for tick in uneven[1:]], abs=2e-3)
+    assert begin_of_tone(tmp_path / "a.mp4") == pytest.approx(BLIP - 1 / 24, abs=0.03)
+    with open_video(tmp_path / "a.mp4") as film:
+        assert np.median(film.read(1).image) > 100  # it is nearly black in the source
 
 
 @pytest.mark.parametrize(

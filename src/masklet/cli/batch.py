@@ -105,6 +105,7 @@ def record(job: Job) -> dict[str, Any]:
         "prompts": [asdict(prompt) for prompt in job.prompts],
         "direction": job.direction,
         "formats": job.formats,
+        "background": job.background,
         "model": job.model,
         "speed": job.speed,
         **job.settings,

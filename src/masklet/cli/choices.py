@@ -19,6 +19,10 @@ class Speed(str, Enum):
 ModelChoice = Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")]
 SpeedChoice = Annotated[Speed, typer.Option(help="Compute less, at some cost in the masks; see docs/speed.md.")]
 DeviceChoice = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
+BackgroundChoice = Annotated[
+    str | None,
+    typer.Option(help="Of the format background: blur, a colour such as white or #00ff00, or the path of a picture."),
+]
 PolicyChoice = Annotated[
     str, typer.Option(help="What is remembered: published, quality, distractor, motion, long (docs/policies.md).")
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from masklet.cli.choices import BackgroundChoice
 from masklet.cli.targets import keep_inputs
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def convert(
     video: Annotated[
         Path | None, typer.Option(help="The video, for formats that hold pictures, if it lies elsewhere now.")
     ] = None,
+    background: BackgroundChoice = None,
 ) -> None:
     """Write what a project file holds in another format. Nothing is computed again.
 
@@ -34,41 +36,42 @@ def convert(
       masklet convert dog/session.masklet --out dog.json --format ytvis
       masklet convert dog/session.masklet --out masks --format objects
       masklet convert dog/session.masklet --out dog.mov --format prores
+      masklet convert dog/session.masklet --out dog.mp4 --format background --background white
     """
+    from dataclasses import replace
+
     from masklet.formats.project_reader import read_project
-    from masklet.formats.registry import find_format, format_of, writer
+    from masklet.formats.registry import find_format, format_of, with_background
+    from masklet.formats.writer import Writer
 
     name = find_format(format).name if format else format_of(out).name
     held = read_project(project)
     keep_inputs(out, project, video, project.parent / held.video if held.video else None)
-    facts = held.facts()
-    with writer(
-        name,
-        out,
-        size=facts.size,
-        rate=facts.rate,
-        frame_count=facts.frame_count,
-        video=facts.video,
-        model=facts.model,
-        fingerprint=facts.fingerprint,
-        events=held.events,
-    ) as sink:
-        results = held.results() if find_format(name).read else with_pictures(held, project, video)
+    facts = with_background(held.facts(), name, background)
+    if find_format(name).read:
+        results = held.results()
+    else:
+        from masklet.video.session_file import video_of
+
+        file = video or video_of(held, project)
+        facts = replace(facts, audio_from=file if file.is_file() else None)
+        results = with_pictures(held, file)
+    with Writer(find_format(name).open, out, facts) as sink:
         for result in results:
             sink.write(result)
     typer.echo(f"{len(held.frames)} frames in {out}")
 
 
-def with_pictures(held: Project, project: Path, video: Path | None) -> Iterator[PlainFrame]:
+def with_pictures(held: Project, video: Path) -> Iterator[PlainFrame]:
     """The frames of a project with the pictures of its video."""
     from dataclasses import replace
 
     from masklet.formats.project import check_video
     from masklet.media.source import open_video
-    from masklet.video.session_file import fingerprint_of, video_of
+    from masklet.video.session_file import fingerprint_of
 
-    with open_video(video or video_of(held, project)) as source:
-        check_video(held, fingerprint_of(source, str(video or video_of(held, project))))
+    with open_video(video) as source:
+        check_video(held, fingerprint_of(source, str(video)))
         wanted = {result.frame: result for result in held.results()}
         for frame in source.frames(min(wanted, default=0)):
             if frame.index in wanted:

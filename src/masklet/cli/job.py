@@ -31,6 +31,7 @@ class Job:
         device: Where to run.
         policy: Name of the memory policy.
         everything: How things are looked for, in place of prompts.
+        background: What takes the background's place in the format of that name; None for a blur.
     """
 
     video: Path
@@ -44,6 +45,7 @@ class Job:
     device: str | None
     policy: str = "published"
     everything: DiscoveryOptions | None = None
+    background: str | None = None
 
     @property
     def sound(self) -> Path | None:

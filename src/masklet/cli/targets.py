@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from masklet.errors import FormatError
@@ -15,6 +16,12 @@ def keep_inputs(target: Path, *inputs: Path | None) -> None:
     for given in inputs:
         if given is not None and given.exists() and target.exists() and target.samefile(given):
             raise FormatError(f"{target} is what is read; give another place to write to")
+
+
+def check_background(background: str | None, formats: Sequence[str]) -> None:
+    """Raise `FormatError` if a background is given that no format shows."""
+    if background is not None and "background" not in formats:
+        raise FormatError(f"--background {background} shows in the format background alone; add --format background")
 
 
 def check_film(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from masklet.cli import discovery
-from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
+from masklet.cli.choices import BackgroundChoice, DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
 from masklet.cli.prompts import (
     EVERY_VIDEO,
     PromptsByVideo,
@@ -60,10 +60,15 @@ def track(
         typer.Option(help="A JSON file with a list of prompts, or one for each video; see docs/reference.md."),
     ] = None,
     everything: discovery.Everything = False,
-    direction: Annotated[Direction, typer.Option(help="Where to follow.")] = Direction.forward,
+    direction: Annotated[
+        Direction | None, typer.Option(help="Where to follow; forward if not given.", show_default=False)
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The same as --direction backward.")] = False,
+    both: Annotated[bool, typer.Option("--both", help="The same as --direction both.")] = False,
     format: Annotated[
         list[str], typer.Option(help="A further format to write, such as coco; may be given several times.")
     ] = [],  # noqa: B006
+    background: BackgroundChoice = None,
     model: ModelChoice = "nano",
     speed: SpeedChoice = Speed.exact,
     device: DeviceChoice = None,
@@ -96,7 +101,8 @@ def track(
     Examples:
       masklet track dog.mp4 --box 0:1:40,60,220,240 --out dog
       masklet track game.mp4 --point 0:ball:311,96 --point 0:ball:60,40,0 --out a
-      masklet track clip.mov --box 12:2:80,20,160,230 --direction both --out b
+      masklet track clip.mov --box 12:2:80,20,160,230 --both --out b
+      masklet track talk.mp4 --box 0:1:40,60,220,240 --format background --background white --out c
       masklet track clips --prompts prompts.json --out masks
       masklet track street.mp4 --everything --every 30 --most 50 --out street
     """
@@ -117,7 +123,8 @@ def track(
         "least_iou": least_iou,
         "least_stability": least_stability,
     }
-    discovery.check_everything(everything, looking, any(said.values()), direction.value)
+    way = chosen_direction(direction, reverse, both)
+    discovery.check_everything(everything, looking, any(said.values()), way.value)
     if not everything and not any(said.values()):
         raise typer.BadParameter(
             "nothing to follow; give --box FRAME:OBJECT:x0,y0,x1,y1, --point FRAME:OBJECT:x,y, or --everything"
@@ -140,18 +147,30 @@ def track(
         out,
         overlay or out / "overlay.mp4",
         prompts_of(video, said),
-        direction.value,
+        way.value,
         tuple(format),
         model,
         speed.value,
         device,
         policy,
         discovery.discovery_options(looking) if everything else None,
+        background,
     )
     if videos:
         do_folder(job, videos, said, overwrite)
     else:
         do_one(job, overwrite)
+
+
+def chosen_direction(direction: Direction | None, reverse: bool, both: bool) -> Direction:
+    """The one direction that was asked for, by whatever name. Raises `typer.BadParameter` if there are two."""
+    names = {"--reverse": reverse and Direction.backward, "--both": both and Direction.both}
+    asked = {name: way for name, way in names.items() if way}
+    if direction is not None:
+        asked[f"--direction {direction.value}"] = direction
+    if len({*asked.values()}) > 1:
+        raise typer.BadParameter(f"{' and '.join(asked)} are two directions; give one")
+    return next(iter(asked.values()), Direction.forward)
 
 
 def do_one(job: Job, overwrite: bool) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
-import numpy as np
 from rich.progress import Progress
 
 from masklet.checkpoints import load_model
@@ -16,13 +15,13 @@ from masklet.cli.job import MASKS, Job
 from masklet.cli.progress import counted
 from masklet.cli.prompts import TypedPrompt
 from masklet.cli.resuming import gone_on_with
-from masklet.cli.targets import check_film, keep_inputs
+from masklet.cli.targets import check_background, check_film, keep_inputs
 from masklet.discovery import track_everything
 from masklet.engines.base import Engine
 from masklet.formats.atomic import make_folder, sweep
-from masklet.formats.base import Facts
+from masklet.formats.background import background_change
+from masklet.formats.base import Facts, comes_evenly
 from masklet.formats.davis import read_index_png
-from masklet.formats.overlay import OverlayWriter
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
 from masklet.video import FrameResult, VideoTracker
@@ -55,11 +54,14 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
     loaded.
     """
     check_film(job.overlay)
+    check_background(job.background, job.formats)
     for target in (job.overlay, *(path for _, path in job.targets())):
         keep_inputs(target, job.video)
     loaded = load_model(job.model, device=job.device, speed=job.speed) if engine is None else engine
     fresh = VideoTracker(job.video, loaded, options=job.tracking)
     try:
+        if job.background is not None:
+            background_change(job.background, fresh.size)  # says what is wrong with it
         prompt_all(fresh, job.prompts)
         for folder in (job.out, job.overlay.parent):
             make_folder(folder)
@@ -178,15 +180,12 @@ def saved_on_the_way(tracker: VideoTracker, job: Job, results: Iterator[FrameRes
 
 def write_all(tracker: VideoTracker, job: Job, results: Iterator[FrameResult], done: Done) -> None:
     """Write every result as it comes. What is interrupted by Ctrl-C is closed in good order."""
-    rate = tracker.source.rate or DEFAULT_RATE
     with ExitStack() as open_files:
         sinks: list[Writer] = [open_files.enter_context(sink) for sink in writers(tracker, job)]
-        film = open_files.enter_context(OverlayWriter(job.overlay, tracker.size, rate, audio_from=job.sound))
         try:
             for result in results:
                 for sink in sinks:
                     sink.write(result)
-                film.write(np.asarray(result.overlay()))
                 done.frames += 1
         except KeyboardInterrupt:
             if not done.frames:
@@ -195,15 +194,20 @@ def write_all(tracker: VideoTracker, job: Job, results: Iterator[FrameResult], d
 
 
 def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
-    """The palette PNGs that are always written, and the further formats."""
+    """The palette PNGs and the overlay that are always written, and the further formats."""
+    source = tracker.source
+    times = source.timestamps
     facts = Facts(
         tracker.size,
-        tracker.source.rate,
-        tracker.source.frame_count,
+        source.rate,
+        source.frame_count,
         video=str(job.video),
         audio_from=job.sound,
         model=tracker.engine.config.name,
+        background=job.background or "blur",
+        steady=times is None or comes_evenly(source.rate, range(len(times)), times),
     )
     for _, path in job.targets():
         make_folder(path.parent)
-    return [Writer(find_format(name).open, path, facts) for name, path in job.targets()]
+    overlay = Writer(find_format("overlay").open, job.overlay, replace(facts, rate=source.rate or DEFAULT_RATE))
+    return [*(Writer(find_format(name).open, path, facts) for name, path in job.targets()), overlay]

@@ -28,7 +28,7 @@ def write_background(path: Path, facts: Facts) -> Iterator[Sink]:
     """A film of the source's rate, with its sound. Frames come in their order."""
     change = background_change(facts.background, facts.size)
     clock = FilmClock(facts)
-    with open_film(path, facts.size, facts.rate, mp4(), facts.audio_from) as film:
+    with open_film(path, facts.size, facts.film_rate, mp4(), facts.audio_from) as film:
         yield lambda result: film.write(change(result), clock.seconds(result), clock.source_time())
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import FormatError
 
@@ -119,6 +119,7 @@ class Facts:
 
     size         (height, width) of every frame
     rate         frames a second; None: films keep the frames' own times
+    steady       False if frames don't come evenly at that rate: films keep their own times too
     frame_count  number of frames of the video, or None where nothing says
     video        the video's name or path
     audio_from   a file whose sound films keep, shifted to their first frame
@@ -137,6 +138,25 @@ class Facts:
     model: str = ""
     fingerprint: Fingerprint | None = None
     events: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    steady: bool = True
+
+    @property
+    def film_rate(self) -> float | Fraction | None:
+        """Frames a second of a film; None if it keeps the frames' own times."""
+        return self.rate if self.steady else None
+
+
+def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> bool:
+    """Whether frames come at a rate: each within half a frame of its place, counted from the first of them.
+
+    frames  their numbers
+    times   in seconds
+    """
+    numbers, seconds = np.asarray(frames), np.asarray(times)
+    if not rate or not len(numbers):
+        return True
+    off = (seconds - seconds[0]) * rate - (numbers - numbers[0])
+    return bool(np.abs(off).max() <= 0.5)
 
 
 def index_map(result: FrameLike) -> NDArray[np.uint8]:

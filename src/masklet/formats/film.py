@@ -155,10 +155,10 @@ class FilmClock:
     first: FrameLike | None = None
 
     def seconds(self, result: FrameLike) -> float:
-        """At the source's rate by the frame's number; where no rate is told, by the frame's own time."""
+        """At the source's rate by the frame's number; where frames don't come at a rate, by the frame's own time."""
         self.first = self.first or result
-        if self.facts.rate:
-            rate = Fraction(self.facts.rate).limit_denominator(1001)
+        if self.facts.film_rate:
+            rate = Fraction(self.facts.film_rate).limit_denominator(1001)
             return float((result.frame - self.first.frame) / rate)
         return result.time - self.first.time
 

@@ -83,7 +83,7 @@ def frame_alpha(result: FrameLike) -> NDArray[np.float32]:
 @contextmanager
 def _film(path: Path, facts: Facts, kind: FilmKind) -> Iterator[Sink]:
     clock = FilmClock(facts)
-    with open_film(path, facts.size, facts.rate, kind, facts.audio_from) as film:
+    with open_film(path, facts.size, facts.film_rate, kind, facts.audio_from) as film:
 
         def write(result: FrameLike) -> None:
             film.write(cut_out_objects(result), clock.seconds(result), clock.source_time())

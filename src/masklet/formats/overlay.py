@@ -37,7 +37,7 @@ ENCODERS: dict[str, dict[str, str]] = {
 def write_overlay(path: Path, facts: Facts) -> Iterator[Sink]:
     """A film of the source's rate, every mask tinted, outlined and named. Frames come in their order."""
     clock = FilmClock(facts)
-    with open_film(path, facts.size, facts.rate, mp4(), facts.audio_from) as film:
+    with open_film(path, facts.size, facts.film_rate, mp4(), facts.audio_from) as film:
 
         def write(result: FrameLike) -> None:
             masks = [(result.indices[name], item.mask) for name, item in result.objects.items()]
@@ -51,10 +51,9 @@ def write_overlay(path: Path, facts: Facts) -> Iterator[Sink]:
 class OverlayWriter:
     """Writes pictures into an MP4 that appears under its name when the `with` block ends cleanly.
 
-    path        the file to write; what was there before stays until then
-    size        (height, width) of the frames; an odd side gets its last row or column twice, as yuv420p wants even ones
-    rate        frames a second
-    audio_from  a file whose sound is kept, from its begin
+    path  the file to write; what was there before stays until then
+    size  (height, width) of the frames; an odd side gets its last row or column twice, as yuv420p wants even ones
+    rate  frames a second
 
     Raises FormatError if the file cannot be written, if no frame came, or if this build of FFmpeg has no encoder.
     """
@@ -64,7 +63,6 @@ class OverlayWriter:
         path: str | PathLike[str],
         size: tuple[int, int],
         rate: float | Fraction,
-        audio_from: str | PathLike[str] | None = None,
     ) -> None:
         if not 0 < rate <= 1000:
             raise FormatError(f"rate is {rate}; give frames a second, such as 24")
@@ -72,7 +70,7 @@ class OverlayWriter:
         self.size = size
         self.rate = Fraction(rate).limit_denominator(1001)
         self.frame_count = 0
-        self._life = open_film(self.path, size, self.rate, mp4(), None if audio_from is None else Path(audio_from))
+        self._life = open_film(self.path, size, self.rate, mp4())
         self._film: Film | None = None
 
     def write(self, image: NDArray[np.uint8]) -> None:

@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, Fingerprint, FrameLike, ObjectId, ObjectLike, PlainFrame, distance_logits
+from masklet.formats.base import (
+    Facts,
+    Fingerprint,
+    FrameLike,
+    ObjectId,
+    ObjectLike,
+    PlainFrame,
+    comes_evenly,
+    distance_logits,
+)
 from masklet.masks.rle import Rle, decode_rle, encode_rle
 
 
@@ -82,7 +91,17 @@ class Project:
 
     def facts(self) -> Facts:
         """What a writer is told of the video."""
-        return Facts(self.size, self.rate, self.frame_count, self.video, model=self.model, fingerprint=self.fingerprint)
+        times = [self.frames[frame].time for frame in sorted(self.frames)]
+        return Facts(
+            self.size,
+            self.rate,
+            self.frame_count,
+            self.video,
+            model=self.model,
+            fingerprint=self.fingerprint,
+            events=self.events,
+            steady=comes_evenly(self.rate, sorted(self.frames), times),
+        )
 
 
 def project_frame(result: FrameLike) -> ProjectFrame:

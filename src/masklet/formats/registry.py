@@ -119,6 +119,7 @@ def writer(
     model: str = "",
     fingerprint: Fingerprint | None = None,
     events: Sequence[Mapping[str, Any]] = (),
+    steady: bool = True,
 ) -> Writer:
     """A writer of the format of that name; the facts are those of `Facts`.
 
@@ -138,8 +139,21 @@ def writer(
         model=model,
         fingerprint=fingerprint,
         events=events,
+        steady=steady,
     )
     return Writer(find_format(name).open, Path(path), facts)
+
+
+def with_background(facts: Facts, name: str, background: str | Path | None) -> Facts:
+    """The facts with what takes the background's place; as they are if nothing is said.
+
+    Raises FormatError if the format of that name changes no background.
+    """
+    if background is None:
+        return facts
+    if name != "background":
+        raise FormatError(f"a background is given, {str(background)!r}, and {name} changes none; take background")
+    return replace(facts, background=background)
 
 
 def read_masks(name: str, path: str | PathLike[str]) -> Iterator[FrameMasks]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from masklet.errors import CheckpointError, FormatError
-from masklet.formats.base import Facts, Fingerprint, PlainFrame
+from masklet.formats.base import Facts, Fingerprint, PlainFrame, comes_evenly
 from masklet.formats.project import Project, check_video, project_frame
 from masklet.media.folder import files_in
 from masklet.media.image_file import IMAGE_SUFFIXES
@@ -53,14 +53,17 @@ def to_project(tracker: VideoTracker, path: str | os.PathLike[str]) -> Project:
 
 def facts(tracker: VideoTracker) -> Facts:
     """What a writer is told of a session's video."""
+    known, file = tracker.known_frames(), Path(tracker.path)
     return Facts(
         size=tracker.size,
         rate=tracker.source.rate,
         frame_count=tracker.source.frame_count,
         video=tracker.path,
+        audio_from=file if file.is_file() else None,
         model=tracker.engine.config.name,
         fingerprint=fingerprint_of(tracker.source, tracker.path),
         events=[saving.event_to_json(event) for event in tracker.events],
+        steady=comes_evenly(tracker.source.rate, known, [tracker.times.get(frame, 0.0) for frame in known]),
     )
 
 

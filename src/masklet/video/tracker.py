@@ -16,7 +16,7 @@ from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project
-from masklet.formats.registry import find_format, format_of
+from masklet.formats.registry import find_format, format_of, with_background
 from masklet.formats.writer import Writer
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
@@ -321,18 +321,22 @@ class VideoTracker:
             raise
         return tracker
 
-    def export(self, path: str | PathLike[str], *, format: str | None = None) -> None:
+    def export(
+        self, path: str | PathLike[str], *, format: str | None = None, background: str | Path | None = None
+    ) -> None:
         """Write all that is known in a file format; see docs/formats.md.
 
         Args:
             path: A file or a folder, as the format wants it.
             format: Name of the format; by the ending of the path if not given.
+            background: Of the format `background`: "blur" as if not given, a colour, or the path of a picture.
 
         Raises:
-            FormatError: Unknown format, or a path that cannot be written.
+            FormatError: Unknown format, a path that cannot be written, or a background that is none.
         """
         name = format or format_of(path).name
-        with Writer(find_format(name).open, Path(path), session_file.facts(self)) as sink:
+        facts = with_background(session_file.facts(self), name, background)
+        with Writer(find_format(name).open, Path(path), facts) as sink:
             for frame in self.known_frames():
                 sink.write(self.result(frame))
 

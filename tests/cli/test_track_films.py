@@ -1,0 +1,65 @@
+"""Films of `masklet track` and `masklet convert`: in step with the sound, before the background that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from masklet.media.source import open_video
+from tests.cli.conftest import Run
+from tests.formats.sounding import BLIP, begin_of_tone, shown, source_with_sound
+
+EVEN = range(0, 48, 6)
+UNEVEN = (0, 1, 2, 3, 24, 30, 40, 47)
+
+
+@pytest.mark.parametrize("ticks", [EVEN, UNEVEN])
+def test_a_film_that_begins_late_is_in_step_with_its_sound(
+    run: Run, tmp_path: Path, weights: Path, ticks: Sequence[int]
+) -> None:
+    video = source_with_sound(tmp_path / "clip.mp4", "aac", ticks)
+    command = ("track", video, "--box", "2:1:10,8,40,30", "--model", weights, "--out", tmp_path / "out")
+    assert run(*command, "--format", "webm") == 0
+    later = tmp_path / "later.mp4"
+    assert run("convert", tmp_path / "out/session.masklet", "--out", later, "--format", "overlay") == 0
+    begin = ticks[2] / 24
+    for film in (tmp_path / "out/overlay.mp4", tmp_path / "out/formats/webm.webm", later):
+        assert shown(film) == pytest.approx([tick / 24 - begin for tick in ticks[2:]], abs=2e-3)
+        assert begin_of_tone(film) == pytest.approx(BLIP - begin, abs=0.03)
+
+
+def test_the_background_that_was_asked_for(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
+    command = ("track", video, "--box", "3:1:28,4,74,50", "--model", weights, "--out", tmp_path)
+    assert run(*command, "--format", "background", "--background", "#00ff00") == 0
+    later = tmp_path / "later.mp4"
+    told = ("--out", later, "--format", "background", "--background", "red")
+    assert run("convert", tmp_path / "session.masklet", *told) == 0
+    for film, colour in ((tmp_path / "formats/background.mp4", (0, 255, 0)), (later, (255, 0, 0))):
+        with open_video(film) as source:
+            usual = np.median(source.read(1).image.reshape(-1, 3), axis=0)
+            np.testing.assert_allclose(usual, colour, atol=40)
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (["--background", "white"], "--background white shows in the format background alone; add --format background"),
+        (["--format", "background", "--background", "nonesuch"], "'nonesuch' is no background; give blur, a colour"),
+    ],
+)
+def test_a_background_that_cannot_be_is_told_before_anything_is_followed(
+    run: Run,
+    tmp_path: Path,
+    weights: Path,
+    video: Path,
+    capsys: pytest.CaptureFixture[str],
+    wish: list[str],
+    said: str,
+) -> None:
+    command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
+    assert run(*command, *wish) == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
