@@ -17,7 +17,8 @@ def gone_on_with(job: Job, fresh: VideoTracker) -> VideoTracker:
     Raises `FormatError`, with what was there and what is asked for, if it was another run.
     """
     project = read_project(job.session)
-    there = {**model_and_speed(project.model), "everything": False, **project.notes}
+    policy = {"policy": project.options["policy"] or "of its own"} if "policy" in project.options else {}
+    there = {**model_and_speed(project.model), "everything": False, **project.notes, **policy}
     here = {**model_and_speed(fresh.engine.config.name), **job.settings}
     other = [name for name, value in here.items() if name in there and there[name] != value]
     if other:
