@@ -129,6 +129,8 @@ class ModelConfig:
         prompts: "tokens" as published, or "drawn": points and boxes are drawn into the mask prompt as well.
         upscaling: "plain" as published, or "refined": while masks are enlarged, convolutions look at neighbouring cells
             and at the drawn prompt, which "refined" therefore needs.
+        previous_mask: Whether a followed frame is given the mask of the frame before it as a mask prompt, beside its
+            memories. No published model wants it.
     """
 
     name: str
@@ -148,13 +150,14 @@ class ModelConfig:
     head_width: int = 256
     prompts: Literal["tokens", "drawn"] = "tokens"
     upscaling: Literal["plain", "refined"] = "plain"
+    previous_mask: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.encoder, HieraConfig | ConvNetConfig):
             raise ConfigError(f"encoder is {self.encoder!r}; give a HieraConfig or a ConvNetConfig")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(field.default, int) and (not isinstance(value, int) or value < 1):
+            if type(field.default) is int and (type(value) is not int or value < 1):
                 raise ConfigError(f"{field.name} is {value!r}; give a whole number of at least 1")
         if self.version not in ("2.0", "2.1"):
             raise ConfigError(f"version is {self.version!r}; give '2.0' or '2.1'")
@@ -164,6 +167,8 @@ class ModelConfig:
             raise ConfigError(f"upscaling is {self.upscaling!r}; give 'plain' or 'refined'")
         if self.upscaling == "refined" and self.prompts != "drawn":
             raise ConfigError("upscaling 'refined' looks at drawn prompts; give prompts='drawn' too")
+        if not isinstance(self.previous_mask, bool):
+            raise ConfigError(f"previous_mask is {self.previous_mask!r}; give True or False")
         if self.image_size % COARSEST_STRIDE:
             raise ConfigError(
                 f"image_size {self.image_size} is no multiple of {COARSEST_STRIDE}, the coarsest stride; "

@@ -50,10 +50,13 @@ class Remembered(NamedTuple):
 
 @dataclass
 class Past:
-    """What was remembered so far, by frame; `prompted` in the order in which frames were worked on."""
+    """What was remembered so far, by frame; `prompted` in the order in which frames were worked on. Of `masks` the
+    logits (N, 1, S/4, S/4) and in which of them the object is present, (N,), without gradients."""
 
     prompted: dict[int, Remembered] = field(default_factory=dict)
     tracked: dict[int, Remembered] = field(default_factory=dict)
+
+    masks: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def at(self, frame: int) -> Remembered:
         return self.prompted.get(frame) or self.tracked[frame]
@@ -115,10 +118,11 @@ class Unroll:
         first = frame in self.plan.prompted
         features = self.keep(self.attend, here.stride16, Recall() if first else self.recall(frame))
         points = self.first_points(truth) if first else Points.none(len(truth), self.device)
-        earlier: Tensor | None = None
+        earlier, present = (None, None) if first else self.mask_before(frame)
         truths = self.truths(frame)
         for correction in range(len(truths) + 1):
-            decoded = Decoded(*self.keep(self.network.decode_masks, features, here, tokens(points, earlier)))
+            given = tokens(points, earlier)._replace(keep_masks=None if correction else present)
+            decoded = Decoded(*self.keep(self.network.decode_masks, features, here, given))
             ambiguous = points.labels.shape[1] <= 1
             yield Prediction(frame, decoded, ambiguous, correction)
             choice = best_of_three(decoded) if ambiguous else torch.zeros_like(self.batch.owners)
@@ -128,6 +132,8 @@ class Unroll:
                 points = points.plus(uniform_click(truth, answer, self.dice.roll(*truth.shape[1:], 2)))
         if frame == self.order[-1]:
             return  # nothing comes after it that could remember it
+        assert earlier is not None, "a frame is decoded at least once"
+        self.past.masks[frame] = earlier.detach(), decoded.presence.detach() > 0
         known = self.past.prompted if first or truths else self.past.tracked
         known[frame] = self.remember(here, earlier, decoded.pointers[self.each, choice], decoded.presence)
 
@@ -147,6 +153,11 @@ class Unroll:
     def recall(self, frame: int) -> Recall:
         return published_recall(frame, list(self.past.prompted), self.past.tracked, self.recall_options)
 
+    def mask_before(self, frame: int) -> tuple[Tensor | None, Tensor | None]:
+        """What was found on the frame before, if the network wants it as a mask prompt, and where there is such."""
+        wanted = self.network.config.previous_mask
+        return self.past.masks.get(frame - 1, (None, None)) if wanted else (None, None)
+
     def attend(self, features: Tensor, recall: Recall) -> Tensor:
         return self.network.attend_memory(features, self.bank(recall, features))
 
@@ -165,9 +176,8 @@ class Unroll:
             ages=ages.expand(count, -1),
         )
 
-    def remember(self, here: Levels, logits: Tensor | None, pointers: Tensor, presence: Tensor) -> Remembered:
+    def remember(self, here: Levels, logits: Tensor, pointers: Tensor, presence: Tensor) -> Remembered:
         """What is remembered of an answer, (N, 1, S/4, S/4) logits; its mask stays soft."""
-        assert logits is not None, "a frame is decoded before it is remembered"
         present = presence > 0
         shown = torch.where(present[:, None, None, None], logits.float(), ABSENT_LOGIT)
         masks = enlarge(shown, self.batch.masks.shape[-1]).sigmoid()
@@ -182,6 +192,7 @@ class Unroll:
             *self.keep(self.network.decode_masks, here.stride16, here, tokens(Points.none(count, self.device), masks))
         )
         given = masks.flatten(1).any(dim=1)
+        self.past.masks[frame] = shrink((2 * masks - 1) * GIVEN_LOGIT), given
         pointer = torch.where(
             (given & (decoded.presence > 0))[:, None], decoded.pointers[:, 0], self.network.no_obj_ptr
         )
@@ -202,6 +213,11 @@ def tokens(points: Points, masks: Tensor | None) -> PromptTokens:
 def enlarge(logits: Tensor, side: int) -> Tensor:
     """(N, 1, S/4, S/4) -> (N, 1, S, S), bilinear."""
     return F.interpolate(logits.float(), size=(side, side), mode="bilinear", align_corners=False)
+
+
+def shrink(squares: Tensor) -> Tensor:
+    """(N, 1, S, S) -> (N, 1, S/4, S/4), bilinear and smoothed."""
+    return F.interpolate(squares, scale_factor=0.25, mode="bilinear", antialias=True)
 
 
 def keep_all(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor
 from masklet.engines.base import Engine
 from masklet.engines.memories import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, point_at, remember
 from masklet.masks.components import small_holes
-from masklet.nn import Levels, MemoryBank, PromptTokens
+from masklet.nn import Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.prompts import Prompt, pad_prompts
 from masklet.video.extent import areas_and_boxes
 from masklet.video.noting import noted
@@ -126,7 +126,8 @@ def decode(
 ) -> list[MemoryEntry]:
     """Objects with points, a box or no prompt, whose banks have one shape."""
     prompts = [track.prompts.get(at.frame) for track in tracks]
-    tokens = as_tokens(engine, prompts, [track.entry(at.frame) for track in tracks], at.size)
+    earlier = [earlier_answer(track, at, engine.config) for track in tracks]
+    tokens = as_tokens(engine, prompts, earlier, at.size)
     features = engine.attend_memory(levels.stride16, bank(engine, tracks, recalls))
     decoded = engine.decode_masks(features, levels, tokens)
     points = (tokens.labels >= 0).sum(dim=1)
@@ -216,17 +217,27 @@ def by_presence(pointers: Tensor, absent: Tensor, presence: Tensor, at: Moment) 
     return share * pointers + (1 - share) * absent
 
 
+def earlier_answer(track: ObjectTrack, at: Moment, config: ModelConfig) -> MemoryEntry | None:
+    """What is given as a mask prompt: on a prompted frame what was answered to an earlier prompt; on others, if the
+    network wants it, what was found of the object on the frame before."""
+    if at.frame in track.prompts:
+        return track.entry(at.frame)
+    if not config.previous_mask:
+        return None
+    entry = track.entry(at.frame + 1 if at.backward else at.frame - 1)
+    return entry if entry is not None and entry.presence > 0 else None
+
+
 def as_tokens(
-    engine: Engine, prompts: Sequence[Prompt | None], known: Sequence[MemoryEntry | None], size: tuple[int, int]
+    engine: Engine, prompts: Sequence[Prompt | None], earlier: Sequence[MemoryEntry | None], size: tuple[int, int]
 ) -> PromptTokens:
-    """Prompts of one group; what was answered to an earlier prompt on the frame is given as a mask prompt."""
+    """Prompts of one group, and earlier answers as mask prompts."""
     padded = pad_prompts(prompts, size, engine.config.image_size)
     keep = None if padded.keep.all() else torch.from_numpy(padded.keep).to(engine.device)
     points, labels = (
         torch.from_numpy(padded.points).to(engine.device),
         torch.from_numpy(padded.labels).to(engine.device),
     )
-    earlier = [entry if prompt is not None else None for prompt, entry in zip(prompts, known, strict=True)]
     if all(entry is None for entry in earlier):
         return PromptTokens(points, labels, keep)
     side = engine.config.mask_size
