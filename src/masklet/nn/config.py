@@ -257,6 +257,7 @@ NANO = ModelConfig(
     head_width=128,
     prompts="drawn",
     upscaling="refined",
+    previous_mask=True,
 )
 """The small model of our own that ships inside the package."""
 
