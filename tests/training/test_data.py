@@ -175,13 +175,34 @@ def test_a_pack_that_is_none(tmp_path: Path) -> None:
         items(tmp_path / "a.pack")
 
 
-def test_clips_are_made_of_pictures_without_masks(tmp_path: Path) -> None:
+@pytest.fixture
+def bare(tmp_path: Path) -> str:
+    """Pictures without masks, as training data names them."""
+    (tmp_path / "bare").mkdir()
     for number in range(3):
-        Image.fromarray(picture(np.random.default_rng(number))[0]).save(tmp_path / f"{number}.png")
-    mixture = Mixture(read_data([parse_wanted(f"pictures:{tmp_path}")]))
-    sample = Feed(mixture, FeedOptions(frames=3, clip_share=1.0), 64, 0).sample(0, 0)
-    assert sample.images.shape == (3, 64, 64, 3)
+        Image.fromarray(picture(np.random.default_rng(number))[0]).save(tmp_path / f"bare/{number}.png")
+    return f"pictures:{tmp_path / 'bare'}"
+
+
+@pytest.mark.parametrize(("clip_share", "frames"), [(1.0, 3), (0.0, 1)])
+def test_pictures_without_masks_are_enough(bare: str, clip_share: float, frames: int) -> None:
+    mixture = Mixture(read_data([parse_wanted(bare)]))
+    sample = Feed(mixture, FeedOptions(frames=3, clip_share=clip_share), 64, 0).sample(0, 0)
+    assert sample.images.shape == (frames, 64, 64, 3)
     assert sample.masks[:, 0].any(axis=(1, 2)).all()
+
+
+def test_picture_steps_prefer_true_masks(bare: str, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside pictures with masks, or videos, no step guesses what is in the others; clips are made up of them too."""
+    monkeypatch.setattr(
+        "masklet.training.data.feed.find_regions", lambda image, rng: pytest.fail("a region was guessed")
+    )
+    films = [part for part in read_data([parse_wanted(str(shapes))]) if part.name == "films"]
+    for labelled in (read_data([parse_wanted(f"{shapes}@0.01")]), films):
+        mixture = Mixture([*read_data([parse_wanted(bare)]), *labelled])
+        Feed(mixture, FeedOptions(clip_share=0.0, pictures=10), 64, 0).batch(0)
+        with pytest.raises(pytest.fail.Exception, match="a region was guessed"):
+            Feed(mixture, FeedOptions(clip_share=1.0, clips=10, frames=2, made_up=1.0), 64, 0).batch(0)
 
 
 def test_sa1b(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 
 from masklet.errors import FormatError
 from masklet.training.batch import Batch
-from masklet.training.data.items import Labelled
+from masklet.training.data.items import Item, Labelled
 from masklet.training.data.mixture import Mixture
 from masklet.training.data.samples import (
     WHOLE,
@@ -25,6 +24,7 @@ from masklet.training.data.samples import (
     ViewOptions,
     cut_sample,
     draw_frames,
+    draw_part,
     read_sample,
 )
 from masklet.training.draws import Use, draws
@@ -139,26 +139,18 @@ class Feed:
 
     def _picture(self, rng: np.random.Generator) -> Sample | None:
         options = self.options
-        item = self.mixture.picture(rng)
-        frames = [int(rng.integers(item.frames))]
-        return read_sample(item, frames, options.picture_objects, self.size, rng, options.view, options.pick)
+        picture = _still(self.mixture.labelled(rng), rng)
+        part = draw_part(options.view, rng)
+        return cut_sample([picture], options.picture_objects, self.size, rng, part, options.pick)
 
     def _clip(self, rng: np.random.Generator) -> Sample | None:
         options, mixture = self.options, self.mixture
         if not mixture.videos.items or (mixture.pictures.items and rng.random() < options.made_up):
-            clip = make_clip(partial(self._still, rng), options.frames, self.size, rng, options.scene)
+            clip = make_clip(lambda: _still(mixture.picture(rng), rng), options.frames, self.size, rng, options.scene)
             return cut_sample(clip, options.clip_objects, self.size, rng, WHOLE, options.pick)
         item = mixture.video(rng)
         frames = draw_frames(item.frames, options.frames, rng, stride=options.stride, reverse=options.reverse)
         return read_sample(item, frames, options.clip_objects, self.size, rng, options.view, options.pick)
-
-    def _still(self, rng: np.random.Generator) -> Labelled:
-        """A picture to make clips from; things to follow are found in it where it has no masks."""
-        item = self.mixture.picture(rng)
-        if item.is_labelled:
-            return item.read([int(rng.integers(item.frames))])[0]
-        (image,) = item.images.read([0])
-        return Labelled(image, find_regions(image, rng))
 
 
 def collate(samples: list[tuple[Sample, int]]) -> Batch:
@@ -172,3 +164,11 @@ def collate(samples: list[tuple[Sample, int]]) -> Batch:
         owners=torch.repeat_interleave(torch.arange(len(clips)), counts),
         seeds=torch.tensor([seed for _, seed in samples]),
     )
+
+
+def _still(item: Item, rng: np.random.Generator) -> Labelled:
+    """A picture, or a frame of a video; things are found in it where it has no masks."""
+    if item.is_labelled:
+        return item.read([int(rng.integers(item.frames))])[0]
+    (image,) = item.images.read([0])
+    return Labelled(image, find_regions(image, rng))

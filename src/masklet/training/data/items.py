@@ -214,4 +214,4 @@ class IndexPng:
 
 def no_masks() -> Masks:
     """For pictures without labels; see `synthesis.regions`, which finds things to follow in them."""
-    raise FormatError("the pictures have no masks; use them for made-up clips only")
+    raise FormatError("the pictures have no masks; give others that have some")

@@ -101,7 +101,7 @@ def _recognise(path: Path) -> str:
         raise FormatError(f"{path} is empty; give a folder with pictures and their masks")
     if path.is_dir() and pictures_in(path):
         raise FormatError(
-            f"{path} holds pictures but no masks; add them, or give pictures:{path} to make clips of their regions"
+            f"{path} holds pictures but no masks; add them, or give pictures:{path} to learn their regions"
         )
     raise FormatError(f"{path} is no data set that is known here; known kinds: {', '.join(KINDS)}")
 
@@ -112,7 +112,7 @@ def pictures_in(root: Path) -> list[Path]:
 
 
 def read_pictures(root: Path) -> list[Collection]:
-    """Pictures without masks, for made-up clips."""
+    """Pictures without masks, to learn the regions that are found in them."""
     items = [Item(file.name, PictureFiles((file,)), (no_masks,)) for file in pictures_in(root)]
     return [Collection(root.resolve().name, items, float(len(items)))]
 
@@ -145,7 +145,7 @@ KINDS: dict[str, Kind] = {
         read_coco,
     ),
     "pictures": Kind(
-        "pictures without masks, for made-up clips of their regions",
+        "pictures without masks, whose regions are learned",
         lambda path: bool(pictures_in(path)),
         read_pictures,
     ),

@@ -21,10 +21,16 @@ class Mixture:
     def __init__(self, collections: Sequence[Collection], balance: float = 1.0) -> None:
         self.pictures = _Draw(collections, balance, lambda item: item.frames == 1)
         self.videos = _Draw(collections, balance, lambda item: item.frames > 1)
+        self._labelled = _Draw(collections, balance, lambda item: item.frames == 1 and item.is_labelled)
 
     def picture(self, rng: np.random.Generator) -> Item:
         """A picture; a frame's worth of a video where there are no pictures."""
         return (self.pictures if self.pictures.items else self.videos)(rng)
+
+    def labelled(self, rng: np.random.Generator) -> Item:
+        """A picture with masks; a frame's worth of a video where there are none, a picture without where neither is."""
+        labelled = next((draw for draw in (self._labelled, self.videos) if draw.items), self.pictures)
+        return labelled(rng)
 
     def video(self, rng: np.random.Generator) -> Item:
         """A video. There must be one; see `videos.items`."""
