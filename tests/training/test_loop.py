@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from masklet.training import loop
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import Recipe, override
-from tests.training.shapes import TINY, picture, recipe, tiny_network
+from tests.training.shapes import TINY, picture, recipe, tiny_network, write_shapes
 
 ROOT = Path(__file__).parents[2]
 
@@ -226,6 +227,36 @@ def test_a_run_goes_on_with_its_own_recipe_only(tmp_path: Path, shapes: Path) ->
     run(tmp_path, shapes, recipe(1))
     with pytest.raises(TrainingError, match=r'another recipe \("steps": 1 there, "steps": 2 here\)'):
         run(tmp_path, shapes, recipe(2))
+
+
+def test_a_run_goes_on_with_its_own_data_and_first_weights_only(tmp_path: Path, shapes: Path) -> None:
+    run(tmp_path / "run", shapes, recipe(1))
+    fewer = write_shapes(tmp_path / "fewer", pictures=6)
+    with pytest.raises(TrainingError, match=r"other data \(stills: 8 items, weight 8 there, stills: 6 items, weight 6"):
+        run(tmp_path / "run", fewer, recipe(1))
+    options = RunOptions(tmp_path / "run")
+    pictures, films = read_data([parse_wanted(str(shapes))])
+    with pytest.raises(TrainingError, match=r"other data \(films: 2 items, weight 2 there, nothing here\)"):
+        train(recipe(1), tiny_network(), [pictures], options)
+    licensed = [dataclasses.replace(part, licence="open") for part in (pictures, films)]
+    with pytest.raises(TrainingError, match=r"weight 8 there, stills: 8 items, weight 8, licence open here"):
+        train(recipe(1), tiny_network(), licensed, options)
+    with pytest.raises(TrainingError, match="began with other weights; begin with the same to go on"):
+        train(recipe(1), tiny_network(seed=1), [pictures, films], options)
+
+
+def test_a_run_that_is_finished_says_so_and_keeps_everything(
+    tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At whatever path its data lies now."""
+    first = run(tmp_path / "run", shapes, recipe(2))
+    assert "finished" not in capsys.readouterr().err
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    again = run(tmp_path / "run", shutil.copytree(shapes, tmp_path / "moved"), recipe(2))
+    assert "run holds a finished run; to train on, give another folder" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
+    for one, other in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from masklet.checkpoints import build_model, load_model
 from masklet.checkpoints.placement import choose_device
 from masklet.errors import CheckpointError
 from masklet.training.data.kinds import parse_wanted, read_data
-from masklet.training.loop import RunOptions, Validate, train
+from masklet.training.loop import MODEL, RunOptions, Validate, train
 
 if TYPE_CHECKING:
     from masklet.nn import Network
@@ -43,13 +43,13 @@ def initial_network(name: str, start: str | None, seed: int) -> Network:
 
 
 def run_training(job: Job) -> None:
-    """Read the data, train, and say what was written."""
+    """Read the data, train, and say where the model is."""
     collections = read_data([parse_wanted(text) for text in job.data], licence=job.licence)
     count = sum(len(collection.items) for collection in collections)
     typer.echo(f"pictures and videos: {count}; collections: {len(collections)}", err=True)
     validate = judge_on(job.validate_on) if job.validate_on else None
     train(job.recipe, job.network, collections, job.run, device=choose_device(job.device), validate=validate)
-    typer.echo(f"wrote {job.run.folder / 'model.safetensors'}")
+    typer.echo(f"the model is {job.run.folder / MODEL}")
 
 
 def judge_on(texts: list[str]) -> Validate:

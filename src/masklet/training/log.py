@@ -61,6 +61,10 @@ class Log:
             for key, value in shown.items():
                 self._board.add_scalar(f"{stage}/{key}", value, step)
 
+    def tell(self, text: str) -> None:
+        """Say something on the terminal."""
+        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def close(self) -> None:
         if self._board is not None:
             self._board.close()

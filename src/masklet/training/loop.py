@@ -29,17 +29,21 @@ from masklet.training.draws import Use, draws
 from masklet.training.dropping import add_drop_path, add_dropout
 from masklet.training.log import Log, open_log
 from masklet.training.optimizer import Average, build_optimizer, set_rate
+from masklet.training.origin import Origin, check_same, origin_of
 from masklet.training.parallel import PARALLEL
 from masklet.training.parts import add_low_rank, freeze, merged, set_learning
 from masklet.training.pictures import save_pictures
 from masklet.training.processes import Processes, joined
 from masklet.training.prompts import Plan, draw_plan
-from masklet.training.recipe import Recipe, Stage, recipe_text
+from masklet.training.recipe import Recipe, Stage
 from masklet.training.resume import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
 from masklet.training.step import Judged, Step, StepOptions
 
 Validate = Callable[[Model], Mapping[str, float]]
 """Figures of a model, of which more is better."""
+
+MODEL = "model.safetensors"
+"""The running average, as it was last saved."""
 
 FAILED = "failed.pt"
 """The batch of a loss that was no number."""
@@ -77,7 +81,8 @@ def train(
     device: torch.device | None = None,
     validate: Validate | None = None,
 ) -> Network:
-    """Train a network by a recipe; a run that was cut off goes on from its last checkpoint.
+    """Train a network by a recipe; a run that was cut off goes on from its last checkpoint, and one that is finished
+    says so.
 
     Args:
         recipe: What is done.
@@ -91,18 +96,23 @@ def train(
         The trained network, in evaluation, at the size of the last stage.
 
     Raises:
-        TrainingError: A loss is no number, the folder holds another run, or a batch cannot be shared.
+        TrainingError: A loss is no number, the folder holds a run with another recipe, other data or other first
+            weights, or a batch cannot be shared.
         ConfigError: The recipe names parts that do not exist.
         FormatError: Data that cannot be read, or files that cannot be written.
     """
     make_folder(run.folder)
-    checkpoint = load_checkpoint(run.folder, recipe_text(recipe))
+    origin, checkpoint = origin_of(recipe, data, network), load_checkpoint(run.folder)
+    if checkpoint is not None:
+        check_same(run.folder, recipe.model, checkpoint.origin, origin)
     best = float("-inf")
     with ExitStack() as stack:
         processes = stack.enter_context(joined(device or torch.device("cpu")))
         log = stack.enter_context(open_log(run.folder, tensorboard=run.tensorboard, leads=processes.leads))
+        if checkpoint is not None and processes.leads and is_finished(recipe, checkpoint):
+            log.tell(f"{run.folder} holds a finished run; to train on, give another folder and begin with its {MODEL}")
         for number in range(checkpoint.stage if checkpoint else 0, len(recipe.stages)):
-            stage = StageRun(recipe, number, network, data, run, processes, log, validate)
+            stage = StageRun(recipe, number, origin, network, data, run, processes, log, validate)
             if checkpoint is not None:
                 stage.go_on(checkpoint)
                 checkpoint = None
@@ -118,6 +128,7 @@ class StageRun:
         self,
         recipe: Recipe,
         number: int,
+        origin: Origin,
         network: Network,
         data: Sequence[Collection],
         run: RunOptions,
@@ -125,7 +136,7 @@ class StageRun:
         log: Log,
         validate: Validate | None,
     ) -> None:
-        self.recipe, self.number, self.stage = recipe, number, recipe.stages[number]
+        self.recipe, self.number, self.stage, self.origin = recipe, number, recipe.stages[number], origin
         self.run, self.processes, self.log, self.validate = run, processes, log, validate
         _check_shares(recipe, self.stage, processes)
         self.seed = recipe.seed + 1_000_003 * number
@@ -142,12 +153,7 @@ class StageRun:
         self.step, self.best = 0, float("-inf")
 
     def go_on(self, checkpoint: Checkpoint) -> None:
-        """From where the run was cut off. Raises TrainingError if that was with another network."""
-        if shapes(checkpoint.average) != shapes(self.average.state):
-            raise TrainingError(
-                f"{self.run.folder} holds a run of another network that is called {self.recipe.model} too; "
-                "give the same model to go on, or another folder"
-            )
+        """From where the run was cut off."""
         self.parallel.load(self.optimizer, checkpoint.network, checkpoint.optimizer)
         self.average.load(checkpoint.average)
         self.step, self.best = checkpoint.step, checkpoint.best
@@ -166,13 +172,11 @@ class StageRun:
             if self.step % run.log_every == 0 or done:
                 self.write(tallies)
                 tallies = []
-            if run.validate_every and self.step % run.validate_every == 0 and not done:
+            if done or (run.validate_every and self.step % run.validate_every == 0):
                 self.judge()
-            if self.step % run.save_every == 0 or done:
+            if done or self.step % run.save_every == 0:
                 self.save()
-        finished = self.finished()
-        self.judge()
-        return finished
+        return self.finished()
 
     def learn(self, batch: Batch) -> Tensor:
         """One step; returns (8,): the loss, its four parts, the mean IoU, the gradient's norm and the rate."""
@@ -239,12 +243,10 @@ class StageRun:
         if not self.processes.leads:
             return
         finished = self.finished()
-        save_model(Model(finished.config.name, finished), self.run.folder / "model.safetensors")
+        save_model(Model(finished.config.name, finished), self.run.folder / MODEL)
         save_checkpoint(
             self.run.folder,
-            Checkpoint(
-                recipe_text(self.recipe), self.number, self.step, weights, self.average.state, optimizer, self.best
-            ),
+            Checkpoint(self.origin, self.number, self.step, weights, self.average.state, optimizer, self.best),
         )
 
     def finished(self) -> Network:
@@ -263,6 +265,12 @@ class StageRun:
         )
 
 
+def is_finished(recipe: Recipe, checkpoint: Checkpoint) -> bool:
+    """Whether all steps of all stages are done."""
+    last = len(recipe.stages) - 1
+    return checkpoint.stage == last and checkpoint.step == recipe.stages[last].steps
+
+
 def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
     """A network of the stage's size with the same weights, of which the stage's parts learn."""
     config = dataclasses.replace(network.config, image_size=stage.image_size)
@@ -274,11 +282,6 @@ def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
         add_low_rank(grown, recipe.low_rank)
     freeze(grown, stage.freeze)
     return grown
-
-
-def shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    """Of all that a network is made of, by name."""
-    return {name: tensor.shape for name, tensor in state.items()}
 
 
 def whole(value: Tensor) -> Tensor:

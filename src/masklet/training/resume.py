@@ -14,8 +14,9 @@ import torch
 
 from masklet.errors import TrainingError
 from masklet.formats.atomic import replacing
+from masklet.training.origin import Origin
 
-FORMAT = 2
+FORMAT = 3
 """Raised when an older masklet could not go on from what this one writes."""
 
 CHECKPOINT = "checkpoint.pt"
@@ -27,7 +28,7 @@ class Checkpoint:
     """Where a run is.
 
     Attributes:
-        recipe: All of the recipe, as text; a run goes on only with the same.
+        origin: What the run was begun with.
         stage: Number of the stage.
         step: Steps of it that are done.
         network: State of the network.
@@ -36,7 +37,7 @@ class Checkpoint:
         best: The best figure of a validation so far.
     """
 
-    recipe: str
+    origin: Origin
     stage: int
     step: int
     network: dict[str, Any]
@@ -47,7 +48,8 @@ class Checkpoint:
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the last one stays until this one is whole. Raises FormatError if it cannot be written."""
-    save_tensors({"format": FORMAT, **vars(checkpoint)}, folder / CHECKPOINT)
+    content = {**vars(checkpoint), "format": FORMAT, "origin": vars(checkpoint.origin)}
+    save_tensors(content, folder / CHECKPOINT)
 
 
 def save_tensors(content: Mapping[str, Any], path: Path) -> None:
@@ -64,32 +66,21 @@ def save_tensors(content: Mapping[str, Any], path: Path) -> None:
             raise
 
 
-def load_checkpoint(folder: Path, recipe: str) -> Checkpoint | None:
-    """The checkpoint of a run; None if it has none yet.
-
-    Raises TrainingError if it cannot be read, or if the run was begun with another recipe.
-    """
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint of a run; None if it has none yet. Raises TrainingError if it cannot be read."""
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         version = content.pop("format")
-        checkpoint = Checkpoint(**content)
+        checkpoint = _checkpoint(content) if version == FORMAT else None
     except (RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise TrainingError(f"{path} cannot be read: {error}; remove it to begin again") from error
-    if version != FORMAT:
+    if checkpoint is None:
         raise TrainingError(f"{path} has format {version}, this masklet reads {FORMAT}; begin again in another folder")
-    if checkpoint.recipe != recipe:
-        raise TrainingError(
-            f"{folder} holds a run of another recipe ({_difference(checkpoint.recipe, recipe)}); "
-            "give the same options to go on, or another folder"
-        )
     return checkpoint
 
 
-def _difference(there: str, here: str) -> str:
-    for old, new in zip(there.splitlines(), here.splitlines(), strict=False):
-        if old != new:
-            return f"{old.strip().rstrip(',')} there, {new.strip().rstrip(',')} here"
-    return "it is longer or shorter"
+def _checkpoint(content: dict[str, Any]) -> Checkpoint:
+    return Checkpoint(Origin(**content.pop("origin")), **content)

@@ -33,7 +33,7 @@ def read_index(root: Path, *, split: str = "train", licence: str | None = None) 
     for row in rows:
         if row["split"] == split and licence in (None, row["group"]):
             items[row["source"]].append(item_of(root, row))
-    return [Collection(source, found, float(len(found))) for source, found in items.items()]
+    return [Collection(source, found, float(len(found)), licence) for source, found in items.items()]
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

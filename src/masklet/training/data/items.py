@@ -168,11 +168,19 @@ class Item:
 
 @dataclass(frozen=True)
 class Collection:
-    """Items of one origin; `weight` says how often they are drawn, beside other collections."""
+    """Items of one origin.
+
+    Attributes:
+        name: For messages.
+        items: Pictures and videos.
+        weight: How often they are drawn, beside other collections.
+        licence: The only one that was taken; None if nobody asked for one.
+    """
 
     name: str
     items: Sequence[Item]
     weight: float
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
