@@ -31,16 +31,18 @@ def items(path: Path | str, **options: str) -> list[Item]:
     return [item for part in read_data([parse_wanted(str(path))], **options) for item in part.items]  # type: ignore[arg-type]
 
 
-def write_frames(root: Path, frames: tuple[int, ...] = (0, 5, 10), picture_size: tuple[int, int] = (96, 72)) -> Path:
+def write_frames(
+    root: Path, frames: tuple[int, ...] = (0, 5, 10), picture_size: tuple[int, int] = (96, 72), video: str = "bike"
+) -> Path:
     """The folders of DAVIS and YouTube-VOS, one video, every fifth frame annotated."""
     rng = np.random.default_rng(0)
     for name in ("JPEGImages", "Annotations"):
-        (root / name / "bike").mkdir(parents=True)
+        (root / name / video).mkdir(parents=True)
     for frame in range(max(frames) + 1):
         image, labels = picture(rng)
-        Image.fromarray(image).resize(picture_size).save(root / f"JPEGImages/bike/{frame:05d}.jpg")
+        Image.fromarray(image).resize(picture_size).save(root / f"JPEGImages/{video}/{frame:05d}.jpg")
         if frame in frames:
-            Image.fromarray(labels).save(root / f"Annotations/bike/{frame:05d}.png")
+            Image.fromarray(labels).save(root / f"Annotations/{video}/{frame:05d}.png")
     return root
 
 
@@ -236,6 +238,61 @@ def test_coco_with_a_crowd(tmp_path: Path) -> None:
     (tmp_path / "train2017/7.jpg").unlink()
     with pytest.raises(FormatError, match=r"names 7\.jpg, which is not in"):
         items(tmp_path)
+
+
+def names(path: Path, split: str) -> list[str]:
+    return [item.name for item in items(path, split=split)]
+
+
+def test_splits_of_davis(tmp_path: Path) -> None:
+    for video in ("bike", "bear"):
+        write_frames(tmp_path, video=video)
+    assert names(tmp_path, "val") == ["bear", "bike"]  # without lists a folder is taken whole
+    (tmp_path / "ImageSets/2017").mkdir(parents=True)
+    (tmp_path / "ImageSets/2017/train.txt").write_text("bike\n")
+    with pytest.raises(FormatError, match=r"lists no split 'val', but .*train\.txt; give another folder"):
+        names(tmp_path, "val")
+    (tmp_path / "ImageSets/2017/val.txt").write_text("bear\n")
+    assert names(tmp_path, "train") == ["bike"]
+    assert names(tmp_path, "val") == ["bear"]
+
+
+def test_splits_of_youtube_vos(tmp_path: Path) -> None:
+    write_frames(tmp_path / "train", video="bike")
+    with pytest.raises(FormatError, match="has no folder of the split 'val'; make val, or give the folder"):
+        names(tmp_path, "val")
+    write_frames(tmp_path / "valid", video="bear")
+    assert names(tmp_path, "train") == ["bike"]
+    assert names(tmp_path, "val") == ["bear"]
+    shutil.rmtree(tmp_path / "train")
+    assert names(tmp_path, "val") == ["bear"]
+
+
+def test_splits_of_coco(tmp_path: Path) -> None:
+    image, labels = picture(np.random.default_rng(0))
+    (tmp_path / "annotations").mkdir()
+
+    def write(name: str, stem: str) -> Path:
+        Image.fromarray(image).save(tmp_path / f"{stem}.jpg")
+        records = [{"image_id": 1, "segmentation": encode_rle(labels == 1).to_json()}]
+        pictures = [{"id": 1, "file_name": f"{stem}.jpg", "height": 72, "width": 96}]
+        path = tmp_path / "annotations" / name
+        path.write_text(json.dumps({"images": pictures, "annotations": records}))
+        return path
+
+    train = write("instances_train2017.json", "bike")
+    with pytest.raises(FormatError, match=r"no file of the split 'val', but instances_train2017\.json; give the file"):
+        names(tmp_path, "val")
+    assert names(train, "val") == ["bike.jpg"]
+    write("instances_val2017.json", "bear")
+    assert names(tmp_path, "train") == ["bike.jpg"]
+    assert names(tmp_path, "val") == ["bear.jpg"]
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf"])
+def test_weights_that_weigh_nothing(weight: str) -> None:
+    with pytest.raises(FormatError, match=f"the weight of films is {weight}; give a finite number over 0"):
+        parse_wanted(f"films@{weight}")
 
 
 def test_sav(tmp_path: Path, shapes: Path) -> None:

@@ -32,7 +32,9 @@ LogEvery = Annotated[int, typer.Option(min=1, help="Steps between lines of the l
 PictureEvery = Annotated[int, typer.Option(min=0, help="Steps between pictures of answers; 0 draws none.")]
 ValidateOn = Annotated[
     list[str],
-    typer.Option(help="What the model is judged on, as --data; of an index its val rows. As often as needed."),
+    typer.Option(
+        help="What the model is judged on, as --data, but the split val if there are splits; as often as needed."
+    ),
 ]
 ValidateEvery = Annotated[int, typer.Option(min=0, help="Steps between validations; 0 judges at the end only.")]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")]

@@ -12,19 +12,28 @@ from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.masks.rle import Rle, rle_from_json
 from masklet.training.data.items import Collection, Item, Masks, PictureFiles, RunLengths
 
+SPLITS = ("train", "val", "test")
+"""As the names of annotation files tell them."""
+
 
 def find_annotations(root: Path) -> list[Path]:
-    """The JSON files of a data set: `root` itself, those in `annotations/`, or those in the folder, for training."""
+    """The JSON files of a data set: `root` itself, those in `annotations/`, or those in the folder."""
     if root.is_file():
         return [root] if root.suffix == ".json" else []
     found = sorted((root / "annotations").glob("*.json")) or sorted(root.glob("*.json"))
-    instances = [file for file in found if file.name.startswith("instances_")] or found
-    return [file for file in instances if "train" in file.name] or instances
+    return [file for file in found if file.name.startswith("instances_")] or found
 
 
-def read_coco(root: Path) -> list[Collection]:
-    """One collection for each annotation file. Raises FormatError if a picture cannot be found."""
-    return [_collection(file) for file in find_annotations(root)]
+def read_coco(root: Path, *, split: str = "train") -> list[Collection]:
+    """One collection for each annotation file of a split; of all files where none names a split, or of the one that
+    is given. Raises FormatError if there are other splits only, or a picture cannot be found."""
+    files = find_annotations(root)
+    named = [file for file in files if any(name in file.stem for name in SPLITS)]
+    if root.is_file() or not named:
+        return [_collection(file) for file in files]
+    if not (chosen := [file for file in named if split in file.stem]):
+        raise FormatError(f"{root} has no file of the split {split!r}, but {named[0].name}; give the file to take it")
+    return [_collection(file) for file in chosen]
 
 
 def _collection(file: Path) -> Collection:

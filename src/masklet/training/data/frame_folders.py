@@ -17,21 +17,29 @@ RESOLUTIONS = ("480p", "Full-Resolution")
 """Folders that DAVIS has between these and the videos; the first that is there is taken."""
 
 
-def find_root(root: Path) -> Path | None:
-    """The folder that holds both kinds of files: `root`, or its part for training. None if there is none."""
-    for folder in (root, root / "train", root / "train_all_frames"):
+SPLIT_FOLDERS = {"train": ("train", "train_all_frames"), "val": ("val", "valid", "valid_all_frames")}
+"""Folders of a data set that hold one split each."""
+
+
+def find_root(root: Path, split: str = "train") -> Path | None:
+    """The folder that holds both kinds of files: `root`, or its part for the split. None if there is none."""
+    for folder in (root, *(root / name for name in SPLIT_FOLDERS.get(split, (split,)))):
         if (folder / PICTURES).is_dir() and (folder / ANNOTATIONS).is_dir():
             return folder
     return None
 
 
 def read_frame_folders(root: Path, *, split: str = "train") -> list[Collection]:
-    """One collection of all videos; those of `ImageSets/*/SPLIT.txt` only, where there is such a list.
+    """One collection of the videos of `ImageSets/*/SPLIT.txt`; of all videos where there are no lists.
 
-    Raises FormatError for a mask without its picture.
+    Raises FormatError if there are other splits only, and for a mask without its picture.
     """
-    base = find_root(root)
-    assert base is not None, "the kind was recognised by these folders"
+    base = find_root(root, split)
+    if base is None:
+        raise FormatError(
+            f"{root} has no folder of the split {split!r}; make {SPLIT_FOLDERS.get(split, (split,))[0]}, or give the "
+            f"folder that holds {PICTURES} and {ANNOTATIONS}"
+        )
     pictures, annotations = (_with_resolution(base / name) for name in (PICTURES, ANNOTATIONS))
     chosen = _listed(base, split)
     videos = sorted(folder for folder in annotations.iterdir() if folder.is_dir())
@@ -49,7 +57,11 @@ def _with_resolution(folder: Path) -> Path:
 
 def _listed(base: Path, split: str) -> set[str] | None:
     lists = sorted(base.glob(f"ImageSets/*/{split}.txt"))
-    return set(lists[-1].read_text(encoding="utf-8").split()) if lists else None  # the newest year
+    if lists:
+        return set(lists[-1].read_text(encoding="utf-8").split())  # the newest year
+    if others := sorted(base.glob("ImageSets/*/*.txt")):
+        raise FormatError(f"{base} lists no split {split!r}, but {others[-1]}; give another folder, or add the list")
+    return None
 
 
 def paired(name: str, pictures: Path, annotations: Path) -> Item:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +25,12 @@ class Kind:
     Attributes:
         help: One line.
         holds: Whether a path holds it.
-        read: Its collections.
+        read: Its collections of a split; kinds that tell no splits are read whole.
     """
 
     help: str
     holds: Callable[[Path], bool]
-    read: Callable[[Path], list[Collection]]
+    read: Callable[[Path, str], list[Collection]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Wanted:
 
 
 def parse_wanted(text: str) -> Wanted:
-    """Read what was typed. Raises FormatError for a weight that is no positive number."""
+    """Read what was typed. Raises FormatError for a weight that is no finite number over 0."""
     head, _, tail = text.partition(":")
     kind, rest = (head, tail) if head in KINDS else (None, text)
     place, _, share = rest.rpartition("@")
@@ -52,8 +53,8 @@ def parse_wanted(text: str) -> Wanted:
         weight = float(share)
     except ValueError:
         return Wanted(Path(rest), kind)  # an @ in the name
-    if weight <= 0:
-        raise FormatError(f"the weight of {place} is {share}; give a number over 0")
+    if not 0 < weight < math.inf:
+        raise FormatError(f"the weight of {place} is {share}; give a finite number over 0")
     return Wanted(Path(place), kind, weight)
 
 
@@ -63,7 +64,7 @@ def read_data(wanted: Sequence[Wanted], *, licence: str | None = None, split: st
     Args:
         wanted: Where they are.
         licence: Takes only rows of an index that have it, such as "open"; other kinds say nothing of licences.
-        split: Of an index: "train" or "val".
+        split: "train" or "val", of kinds that tell splits (index, frames, coco); others are taken whole.
 
     Raises:
         FormatError: Nothing at a path, nothing that is understood, or no masks in it.
@@ -72,7 +73,9 @@ def read_data(wanted: Sequence[Wanted], *, licence: str | None = None, split: st
     for one in wanted:
         found = [part for part in _read(one, licence, split) if part.items]
         if not found:
-            raise FormatError(f"{one.path} holds no masks to learn from; give a folder with pictures and their masks")
+            raise FormatError(
+                f"{one.path} holds no masks of the split {split!r}; give a folder with pictures and their masks"
+            )
         whole = sum(part.weight for part in found)
         scale = 1.0 if one.weight is None else one.weight / whole
         collections += [replace(part, weight=part.weight * scale) for part in found]
@@ -90,7 +93,7 @@ def _read(one: Wanted, licence: str | None, split: str) -> list[Collection]:
         return read_index(path, split=split, licence=licence)
     if licence is not None:
         raise FormatError(f"{path} is of the kind {name}, which does not tell licences; leave --licence out")
-    return KINDS[name].read(path)
+    return KINDS[name].read(path, split)
 
 
 def _recognise(path: Path) -> str:
@@ -121,33 +124,37 @@ KINDS: dict[str, Kind] = {
     "index": Kind(
         "a folder with index.csv and index PNGs, or a pack",
         lambda path: (path / INDEX).is_file(),
-        lambda path: read_index(path),
+        lambda path, split: read_index(path, split=split),
     ),
     "frames": Kind(
         "DAVIS, YouTube-VOS, MOSE: JPEGImages and Annotations",
-        lambda path: find_root(path) is not None,
-        read_frame_folders,
+        lambda path: find_root(path) is not None or find_root(path, "val") is not None,
+        lambda path, split: read_frame_folders(path, split=split),
     ),
-    "project": Kind(".masklet files, or a folder of them", lambda path: bool(find_projects(path)), read_projects),
+    "project": Kind(
+        ".masklet files, or a folder of them",
+        lambda path: bool(find_projects(path)),
+        lambda path, split: read_projects(path),
+    ),
     "sav": Kind(
         "SA-V: videos with _manual.json or _auto.json beside them",
         lambda path: path.is_dir() and any(sav_files(video) for video in path.rglob("*.mp4")),
-        read_sav,
+        lambda path, split: read_sav(path),
     ),
     "sa1b": Kind(
         "SA-1B: pictures with a JSON of the same name beside them",
         lambda path: path.is_dir() and any(file.with_suffix(".json").is_file() for file in path.rglob("*.jpg")),
-        read_sa1b,
+        lambda path, split: read_sa1b(path),
     ),
     "coco": Kind(
         "COCO: a JSON with the keys images and annotations, and its pictures",
         lambda path: bool(find_annotations(path)),
-        read_coco,
+        lambda path, split: read_coco(path, split=split),
     ),
     "pictures": Kind(
         "pictures without masks, whose regions are learned",
         lambda path: bool(pictures_in(path)),
-        read_pictures,
+        lambda path, split: read_pictures(path),
     ),
 }
 """To add a kind, write its reader and add a line. A path is of the first kind that it holds."""
