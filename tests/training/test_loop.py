@@ -28,6 +28,7 @@ from masklet.training import loop
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import Recipe, override
+from masklet.training.step import Judged
 from tests.training.shapes import TINY, picture, recipe, tiny_network, write_shapes
 
 ROOT = Path(__file__).parents[2]
@@ -183,17 +184,68 @@ def test_shards_learn_what_copies_learn(tmp_path: Path, shapes: Path, runner: Pa
     np.testing.assert_allclose(copies, shards, rtol=1e-3)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
-    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+NAN = torch.tensor(float("nan"))
+
+
+def no_number(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """From here on the loss, or its gradient only, is no number."""
     judged = loop.StageRun.judged
-    monkeypatch.setattr(
-        loop.StageRun, "judged", lambda self, *given: judged(self, *given)._replace(loss=torch.tensor(float("nan")))
-    )
-    with pytest.raises(TrainingError, match=r"the loss is nan at step 0 of shapes; the batch is in .*failed.pt"):
+
+    def spoiled(self: loop.StageRun, *given: Any) -> Judged:
+        good = judged(self, *given)
+        weight = next(self.network.parameters())
+        ruin = NAN if where == "loss" else (weight.sum() * 0).sqrt()  # the slope of a root is infinite at 0
+        return good._replace(loss=good.loss + ruin)
+
+    monkeypatch.setattr(loop.StageRun, "judged", spoiled)
+
+
+@pytest.mark.parametrize("where", ["loss", "norm of the gradient"])
+def test_a_number_that_is_none_stops_and_keeps_the_batch(
+    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    no_number(monkeypatch, where)
+    said = rf"the {where} is nan at step 0 of shapes; the batch is in .*failed\.pt\. Begin again in another folder,"
+    with pytest.raises(TrainingError, match=said):
         run(tmp_path, shapes, recipe(2))
     kept = torch.load(tmp_path / "failed.pt", weights_only=True)
     assert kept["batch"][0].dtype == torch.uint8
+
+
+def test_the_advice_after_a_number_that_is_none_can_be_followed(
+    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt), stopped_before(3):
+        run(tmp_path / "run", shapes, recipe(4), save_every=1)
+    with monkeypatch.context() as patch:
+        no_number(patch, "loss")
+        with pytest.raises(TrainingError, match=r"from .*run/model\.safetensors on"):
+            run(tmp_path / "run", shapes, recipe(4))
+    slower = override(recipe(1), ["stages.*.optimizer.rate=1e-4"])
+    network = load_model(tmp_path / "run/model.safetensors").network.requires_grad_(True)
+    data = read_data([parse_wanted(str(shapes))])
+    train(slower, network, data, RunOptions(tmp_path / "again", log_every=1))
+    assert np.isfinite(lines(tmp_path / "again")[0]["loss"])
+
+
+SPOILER = """
+from masklet.training import loop
+judged = loop.StageRun.judged
+def spoiled(self, *given):
+    good = judged(self, *given)
+    return good._replace(loss=good.loss * float("nan")) if self.processes.rank == 1 else good
+loop.StageRun.judged = spoiled
+"""
+
+
+@pytest.mark.slow
+def test_only_the_process_whose_loss_is_no_number_keeps_its_batch(tmp_path: Path, shapes: Path) -> None:
+    file = tmp_path / "spoiled.py"
+    file.write_text(SPOILER + RUNNER)
+    call = command(file, shapes, tmp_path / "run", 2, processes=2)
+    done = subprocess.run(call, env=environment(), capture_output=True, text=True, check=False)
+    assert "failed-1.pt. Begin again in another folder" in done.stderr
+    assert [path.name for path in (tmp_path / "run").glob("failed*")] == ["failed-1.pt"]
 
 
 @contextmanager

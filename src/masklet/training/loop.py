@@ -46,7 +46,7 @@ MODEL = "model.safetensors"
 """The running average, as it was last saved."""
 
 FAILED = "failed.pt"
-"""The batch of a loss that was no number."""
+"""The batch of a loss that was no number; of many processes each writes `failed-RANK.pt`."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +191,12 @@ class StageRun:
         judged = self.judged(batch, plan)
         loss = self.processes.mean(judged.loss.detach())
         if not torch.isfinite(loss):
-            raise self.failed("loss", float(loss), batch, plan)
+            raise self.failed("loss", loss, batch, plan, kept=not torch.isfinite(judged.loss))
         self.optimizer.zero_grad(set_to_none=True)
         judged.loss.backward()
         norm = whole(nn.utils.clip_grad_norm_(self.network.parameters(), stage.optimizer.clip))
         if not torch.isfinite(norm):
-            raise self.failed("norm of the gradient", float(norm), batch, plan)
+            raise self.failed("norm of the gradient", norm, batch, plan, kept=True)
         self.optimizer.step()
         self.average.update(self.parallel.weights(), self.step)
         if self.processes.leads and self.run.picture_every and self.step % self.run.picture_every == 0:
@@ -254,14 +254,19 @@ class StageRun:
         plain = learning_network(self.recipe, self.stage, Network(self.network.config))
         return merged(plain.to(self.processes.device), self.average.state)
 
-    def failed(self, what: str, value: float, batch: Batch, plan: Plan) -> TrainingError:
-        """Keep the batch that made trouble."""
-        path = self.run.folder / FAILED
-        kept = {"stage": self.stage.name, "step": self.step, "batch": tuple(batch), "plan": tuple(plan)}
-        save_tensors(kept, path)
+    def failed(self, what: str, value: Tensor, batch: Batch, plan: Plan, *, kept: bool) -> TrainingError:
+        """Keep the batch, if it made the trouble; of many processes each has a file of its own."""
+        name = FAILED if self.processes.world == 1 else f"failed-{self.processes.rank}.pt"
+        path, model = self.run.folder / name, self.run.folder / MODEL
+        if kept:
+            content = {"stage": self.stage.name, "step": self.step, "batch": tuple(batch), "plan": tuple(plan)}
+            save_tensors(content, path)
+        self.processes.meet()  # the first to end ends all
+        where = f"the batch is in {path}" if kept else "the batch is kept by another process"
+        begin = f", from {model} on if you like" if model.is_file() else ""
         return TrainingError(
-            f"the {what} is {value} at step {self.step} of {self.stage.name}; the batch is in {path}. "
-            "Try a lower rate, or precision=float32; the run goes on from its last checkpoint"
+            f"the {what} is {float(value)} at step {self.step} of {self.stage.name}; {where}. "
+            f"Begin again in another folder{begin}, with a lower rate or precision=float32"
         )
 
 

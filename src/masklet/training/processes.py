@@ -47,6 +47,11 @@ class Processes:
         dist.all_reduce(values)
         return values / self.world
 
+    def meet(self) -> None:
+        """Wait until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
     def check_batch(self, count: int, what: str) -> None:
         """Raises TrainingError if there are more processes than samples in a batch."""
         if count < self.world:
