@@ -28,6 +28,7 @@ from masklet.training import loop
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import Recipe, override
+from masklet.training.recipes import nano
 from masklet.training.step import Judged
 from tests.training.shapes import TINY, picture, recipe, tiny_network, write_shapes
 
@@ -116,6 +117,7 @@ def test_a_run_that_stopped_goes_on_exactly(tmp_path: Path, shapes: Path, what: 
 RUNNER = """
 import sys, torch
 from pathlib import Path
+from masklet.training.recipes import nano
 from tests.training.shapes import recipe, tiny_network
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
@@ -314,8 +316,14 @@ def test_a_run_that_is_finished_says_so_and_keeps_everything(
 @pytest.mark.parametrize(
     ("clips", "said"),
     [
-        (2, "a batch of 2 clips cannot be shared by 3 processes; start at most 2, or make the batch larger"),
-        (4, "a batch of 4 clips cannot be shared evenly by 3 processes; give a multiple"),
+        (
+            2,
+            r"stages\.shapes\.feed\.clips is 2: a batch of 2 clips cannot be shared by 3 processes; start at most 2, or make the batch larger",
+        ),
+        (
+            4,
+            r"a batch of 4 clips cannot be shared evenly by 3 processes; give a multiple, such as stages\.shapes\.feed\.clips=6",
+        ),
     ],
 )
 def test_more_processes_than_samples(
@@ -327,10 +335,35 @@ def test_more_processes_than_samples(
         run(tmp_path, shapes, override(recipe(2), [f"stages.*.feed.clips={clips}"]))
 
 
-def test_whole_matrices_and_shards_of_them(tmp_path: Path, shapes: Path) -> None:
-    what = override(recipe(1, parallel="shards"), ["stages.*.optimizer.method=muon"])
-    with pytest.raises(ConfigError, match="'muon', which needs whole matrices; take adamw, or parallel=copies"):
+def test_nano_tells_two_processes_at_once_that_its_clips_are_three(
+    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first clips come in the third stage, after hours."""
+    pair = loop.Processes(0, 2, torch.device("cpu"))
+    monkeypatch.setattr(loop, "joined", lambda device: nullcontext(pair))
+    what = nano("nano")
+    with pytest.raises(TrainingError, match=r"give a multiple, such as stages\.clips-192\.feed\.clips=4"):
         run(tmp_path, shapes, what)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("stages.later.freeze=image_encodr", "no part 'image_encodr' to freeze; nearest: image_encoder"),
+        ("stages.later.freeze=('image_encoder','memory_attention','')", "no part '' to freeze"),
+        ("stages.later.optimizer.parts.neck=0.5", "optimizer.parts names 'neck', but no parameter's name begins so"),
+        ("stages.later.image_size=100", "image_size 100 is no multiple"),
+        ("parallel=shards", "'muon', which needs whole matrices; take adamw, or parallel=copies"),
+        ("low_rank=2", "'muon', but low-rank changes are narrow; take adamw, or low_rank=0"),
+    ],
+)
+def test_later_stages_are_checked_before_the_first_step(tmp_path: Path, shapes: Path, setting: str, said: str) -> None:
+    (first,) = recipe(1).stages
+    two = dataclasses.replace(recipe(1), stages=(first, dataclasses.replace(first, name="later")))
+    what = override(two, ["stages.later.optimizer.method=muon", setting])
+    with pytest.raises(ConfigError, match=said):
+        run(tmp_path, shapes, what)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_of_another_network(tmp_path: Path, shapes: Path) -> None:

@@ -6,7 +6,6 @@ In the folder of a run: `checkpoint.pt` to go on from, `model.safetensors` (the 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from masklet.checkpoints import Model, save_model
-from masklet.errors import ConfigError, TrainingError
+from masklet.errors import TrainingError
 from masklet.formats.atomic import make_folder
-from masklet.nn import ConvNetConfig, Network
+from masklet.nn import Network
 from masklet.training.batch import Batch
+from masklet.training.checks import check_recipe
 from masklet.training.data.augment import augment
 from masklet.training.data.feed import Feed
 from masklet.training.data.items import Collection
@@ -31,11 +31,11 @@ from masklet.training.log import Log, open_log
 from masklet.training.optimizer import Average, build_optimizer, set_rate
 from masklet.training.origin import Origin, check_same, origin_of
 from masklet.training.parallel import PARALLEL
-from masklet.training.parts import add_low_rank, freeze, merged, set_learning
+from masklet.training.parts import learning_network, merged, set_learning
 from masklet.training.pictures import save_pictures
 from masklet.training.processes import Processes, joined
 from masklet.training.prompts import Plan, draw_plan
-from masklet.training.recipe import Recipe, Stage
+from masklet.training.recipe import Recipe
 from masklet.training.resume import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
 from masklet.training.step import Judged, Step, StepOptions
 
@@ -98,7 +98,8 @@ def train(
     Raises:
         TrainingError: A loss is no number, the folder holds a run with another recipe, other data or other first
             weights, or a batch cannot be shared.
-        ConfigError: The recipe names parts that do not exist.
+        ConfigError: The recipe names parts that do not exist, or sizes or settings that do not fit; all stages are
+            looked at before the first step.
         FormatError: Data that cannot be read, or files that cannot be written.
     """
     make_folder(run.folder)
@@ -108,6 +109,7 @@ def train(
     best = float("-inf")
     with ExitStack() as stack:
         processes = stack.enter_context(joined(device or torch.device("cpu")))
+        check_recipe(recipe, network, processes)
         log = stack.enter_context(open_log(run.folder, tensorboard=run.tensorboard, leads=processes.leads))
         if checkpoint is not None and processes.leads and is_finished(recipe, checkpoint):
             log.tell(f"{run.folder} holds a finished run; to train on, give another folder and begin with its {MODEL}")
@@ -138,7 +140,6 @@ class StageRun:
     ) -> None:
         self.recipe, self.number, self.stage, self.origin = recipe, number, recipe.stages[number], origin
         self.run, self.processes, self.log, self.validate = run, processes, log, validate
-        _check_shares(recipe, self.stage, processes)
         self.seed = recipe.seed + 1_000_003 * number
         torch.manual_seed(self.seed)
         self.network = learning_network(recipe, self.stage, network).to(processes.device)
@@ -276,29 +277,7 @@ def is_finished(recipe: Recipe, checkpoint: Checkpoint) -> bool:
     return checkpoint.stage == last and checkpoint.step == recipe.stages[last].steps
 
 
-def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
-    """A network of the stage's size with the same weights, of which the stage's parts learn."""
-    config = dataclasses.replace(network.config, image_size=stage.image_size)
-    grown = Network(config)
-    grown.load_state_dict(network.state_dict())
-    if isinstance(config.encoder, ConvNetConfig):
-        grown = grown.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if recipe.low_rank:
-        add_low_rank(grown, recipe.low_rank)
-    freeze(grown, stage.freeze)
-    return grown
-
-
 def whole(value: Tensor) -> Tensor:
     """A number of which every process may have a part."""
     gather = getattr(value, "full_tensor", None)
     return gather() if gather else value
-
-
-def _check_shares(recipe: Recipe, stage: Stage, processes: Processes) -> None:
-    if recipe.parallel == "shards" and stage.optimizer.method == "muon":
-        raise ConfigError("optimizer.method is 'muon', which needs whole matrices; take adamw, or parallel=copies")
-    if stage.feed.clip_share > 0:
-        processes.check_batch(stage.feed.clips, "clips")
-    if stage.feed.clip_share < 1:
-        processes.check_batch(stage.feed.pictures, "pictures")

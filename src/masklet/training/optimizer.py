@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,15 @@ class OptimizerOptions:
 
 
 def build_optimizer(network: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
-    """The optimizer of what learns; each group's `scale` is its share of the rate.
+    """The optimizer of what learns. Raises ConfigError as `parameter_groups` does."""
+    groups = parameter_groups(network, options)
+    if options.method == "muon":
+        return Muon(groups, options.rate)
+    return torch.optim.AdamW(groups, lr=options.rate, fused=True)
+
+
+def parameter_groups(network: nn.Module, options: OptimizerOptions) -> list[dict[str, Any]]:
+    """What learns, by how; each group's `scale` is its share of the rate.
 
     Raises ConfigError if nothing learns, or a part that is named does not exist.
     """
@@ -71,13 +79,10 @@ def build_optimizer(network: nn.Module, options: OptimizerOptions) -> torch.opti
             groups[scale, decay, name in matrices].append(parameter)
     if not groups:
         raise ConfigError("all parts of the network are frozen, so nothing learns; freeze less")
-    listed = [
+    return [
         {"params": found, "scale": scale, "weight_decay": decay, "matrices": whole}
         for (scale, decay, whole), found in groups.items()
     ]
-    if options.method == "muon":
-        return Muon(listed, options.rate)
-    return torch.optim.AdamW(listed, lr=options.rate, fused=True)
 
 
 def without_decay(network: nn.Module) -> set[str]:

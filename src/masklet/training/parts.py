@@ -7,6 +7,7 @@ nothing of it, and is merged into the weight when the model is saved.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -14,10 +15,24 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from masklet.errors import ConfigError, nearest
-from masklet.nn import Network
+from masklet.nn import ConvNetConfig, Network
+from masklet.training.recipe import Recipe, Stage
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj", "qkv")
 """Names of the linear layers of attention; the trunk's `attn.proj` besides."""
+
+
+def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
+    """A network of the stage's size with the same weights, of which the stage's parts learn."""
+    config = dataclasses.replace(network.config, image_size=stage.image_size)
+    grown = Network(config)
+    grown.load_state_dict(network.state_dict())
+    if isinstance(config.encoder, ConvNetConfig):
+        grown = grown.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.low_rank:
+        add_low_rank(grown, recipe.low_rank)
+    freeze(grown, stage.freeze)
+    return grown
 
 
 def freeze(network: Network, parts: Sequence[str]) -> None:

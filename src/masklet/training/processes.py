@@ -52,16 +52,17 @@ class Processes:
         if self.world > 1:
             dist.barrier()
 
-    def check_batch(self, count: int, what: str) -> None:
-        """Raises TrainingError if there are more processes than samples in a batch."""
+    def check_batch(self, count: int, what: str, field: str) -> None:
+        """Raises TrainingError, which names the recipe's field, if a batch of so many samples cannot be shared."""
         if count < self.world:
             raise TrainingError(
-                f"a batch of {count} {what} cannot be shared by {self.world} processes; "
+                f"{field} is {count}: a batch of {count} {what} cannot be shared by {self.world} processes; "
                 f"start at most {count}, or make the batch larger"
             )
         if count % self.world:
             raise TrainingError(
-                f"a batch of {count} {what} cannot be shared evenly by {self.world} processes; give a multiple"
+                f"{field} is {count}: a batch of {count} {what} cannot be shared evenly by {self.world} processes; "
+                f"give a multiple, such as {field}={count + self.world - count % self.world}"
             )
 
 
