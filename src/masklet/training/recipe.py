@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from masklet.errors import ConfigError, nearest
+from masklet.training.bounds import check_numbers
 from masklet.training.data.augment import FLIP_ONLY, AugmentOptions
 from masklet.training.data.feed import FeedOptions
 from masklet.training.losses import LossOptions
@@ -56,7 +57,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole training.
+    """A whole training. Raises ConfigError for numbers that make no sense; see `bounds`.
 
     Attributes:
         model: Name of the model that is trained, or of the one that a fine-tuning starts from.
@@ -75,6 +76,9 @@ class Recipe:
     low_rank: int = 0
     parallel: Literal["copies", "shards"] = "copies"
     seed: int = 123
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -95,10 +99,13 @@ def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     return recipe
 
 
-def _replaced(value: Any, path: Sequence[str], text: str, whole: str) -> Any:
-    """`value` with what lies at `path` replaced by what `text` says."""
+def _replaced(value: Any, path: Sequence[str], text: str, whole: str, hint: Any = None) -> Any:
+    """`value` with what lies at `path` replaced by what `text` says.
+
+    hint  the type of the field that holds the value
+    """
     if not path:
-        return _parsed(text, value, whole)
+        return _parsed(text, value, whole, hint)
     name, *rest = path
     if isinstance(value, tuple) and value and isinstance(value[0], Stage):
         names = [stage.name for stage in value]
@@ -106,29 +113,50 @@ def _replaced(value: Any, path: Sequence[str], text: str, whole: str) -> Any:
             raise ConfigError(f"{whole}: there is no stage {name!r}; stages are {', '.join(names)}, or * for all")
         return tuple(_replaced(stage, rest, text, whole) if name in ("*", stage.name) else stage for stage in value)
     if isinstance(value, Mapping):
-        return {**value, name: _parsed(text, value.get(name, 0.0), whole)}
+        key = ".".join(path)
+        return {**value, key: _parsed(text, value.get(key, 0.0), whole, float)}
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         raise ConfigError(f"{whole} leads into {value!r}, which has no fields")
     fields = [part.name for part in dataclasses.fields(value)]
     if name not in fields:
         raise ConfigError(f"{whole}: there is no field {name!r}{nearest(name, fields)}; there are {', '.join(fields)}")
-    new = _replaced(getattr(value, name), rest, text, whole)
     hint = get_type_hints(type(value))[name]
-    if get_origin(hint) is Literal and new not in (choices := get_args(hint)):
-        raise ConfigError(f"{whole} is {new!r}{nearest(new, choices)}; it can be {', '.join(choices)}")
-    return dataclasses.replace(value, **{name: new})
+    return dataclasses.replace(value, **{name: _replaced(getattr(value, name), rest, text, whole, hint)})
 
 
-def _parsed(text: str, old: Any, whole: str) -> Any:
-    """A value of the same kind as the old one."""
+def _parsed(text: str, old: Any, whole: str, hint: Any) -> Any:
+    """A value of the type of its field."""
+    if dataclasses.is_dataclass(old) or isinstance(old, Mapping) or get_args(hint)[:1] == (Stage,):
+        raise ConfigError(f"{whole} has fields of its own; set one of them, such as {whole}.{_first_field(old)}")
     try:
         new = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         new = text
-    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
-        new = float(new)
-    if isinstance(old, tuple) and not isinstance(new, tuple):
-        new = (new,)
-    if type(new) is not type(old) or dataclasses.is_dataclass(old):
+    if get_origin(hint) is Literal and new not in (choices := get_args(hint)):
+        raise ConfigError(f"{whole} is {new!r}{nearest(str(new), choices)}; it can be {', '.join(choices)}")
+    if get_origin(hint) is tuple:
+        return _parsed_tuple(new if isinstance(new, tuple) else (new,), old, text, whole, hint)
+    return _fitted(new, type(old), old, text, whole)
+
+
+def _parsed_tuple(new: tuple[Any, ...], old: Any, text: str, whole: str, hint: Any) -> tuple[Any, ...]:
+    kind, *others = get_args(hint)
+    if others != [...] and len(new) != len(old):
+        raise ConfigError(f"{whole} is {old!r}; {text!r} has not {len(old)} numbers")
+    return tuple(_fitted(part, kind, old, text, whole) for part in new)
+
+
+def _fitted(new: Any, kind: type, old: Any, text: str, whole: str) -> Any:
+    """A value of a kind; whole numbers are real ones too."""
+    if kind is float and type(new) is int:
+        return float(new)
+    if type(new) is not kind:
         raise ConfigError(f"{whole} is {old!r}; {text!r} is of another kind")
     return new
+
+
+def _first_field(value: Any) -> str:
+    """The name of something that can be set in a value."""
+    if isinstance(value, tuple):
+        return "*.steps"
+    return next(iter(value), "NAME") if isinstance(value, Mapping) else dataclasses.fields(value)[0].name

@@ -20,13 +20,16 @@ from masklet.training.synthesis.things import CutOut, Journey, cut_out, leave, l
 FIRST_THING = 240
 """Numbers from here on are things that were pasted; the ground keeps its own, if they are lower."""
 
+MOST_THINGS = (UNKNOWN - FIRST_THING - 1) // 2
+"""So many have numbers, as each may come with another, and something passes by."""
+
 
 @dataclass(frozen=True)
 class MadeUpOptions:
     """How clips are made up.
 
     Attributes:
-        things: At most so many things are pasted; with none, only the camera moves.
+        things: At most so many things are pasted, up to MOST_THINGS; with none, only the camera moves.
         extent: Longest side of a thing when it is pasted, as shares of the square's side: least and most.
         leave: Probability that a thing leaves the picture and comes back.
         look_alike: Probability that a thing comes with another that looks nearly the same.

@@ -1,0 +1,54 @@
+"""Changing a recipe from the command line: what is taken, and what is said of the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from masklet.errors import ConfigError
+from masklet.training.recipe import override
+from masklet.training.recipes import nano
+from masklet.training.synthesis.clip import FIRST_THING, MOST_THINGS, UNKNOWN
+
+
+def test_the_rate_of_a_part_within_a_part() -> None:
+    recipe = override(nano("nano"), ["stages.clips-192.optimizer.parts.image_encoder.neck=0.5"])
+    assert recipe.stages[2].optimizer.parts == {"image_encoder": 0.4, "image_encoder.neck": 0.5}
+
+
+def test_values_of_every_kind() -> None:
+    settings = ["stages.*.freeze=image_encoder", "stages.*.feed.scene.extent=(0.1, 1)", "stages.*.still_clips=False"]
+    settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.method=muon", "low_rank=2"]
+    recipe = override(nano("nano"), settings)
+    stage = recipe.stages[2]
+    assert (stage.freeze, stage.feed.scene.extent, stage.still_clips) == (("image_encoder",), (0.1, 1.0), False)
+    assert (stage.optimizer.rate, stage.optimizer.method, recipe.low_rank) == (1.0, "muon", 2)
+    assert override(recipe, ["stages.*.freeze=()"]).stages[0].freeze == ()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("stages=1", r"stages has fields of its own; set one of them, such as stages\.\*\.steps"),
+        ("stages=()", "stages has fields of its own"),
+        ("stages.*.feed=1", r"such as stages\.\*\.feed\.pictures"),
+        ("stages.*.optimizer.parts=1", r"such as stages\.\*\.optimizer\.parts\.NAME"),
+        ("stages.*.freeze=1", "'1' is of another kind"),
+        ("stages.*.feed.scene.extent=0.5", "'0.5' has not 2 numbers"),
+        ("stages.*.still_clips=1", "'1' is of another kind"),
+        ("stages.*.steps=-1", r"stages\.pictures-128\.steps is -1; give a number from 1 on"),
+        ("stages.*.optimizer.rate=-1", r"optimizer\.rate is -1\.0; give a number from 0 on"),
+        ("stages.*.optimizer.rate=1e999", r"optimizer\.rate is inf; give a number from 0 on"),
+        ("stages.*.optimizer.parts.image_encoder=-1", r"parts\.image_encoder is -1\.0; give a number from 0 on"),
+        ("stages.*.feed.clip_share=1.5", r"feed\.clip_share is 1\.5; give 0 to 1"),
+        ("stages.*.feed.scene.things=8", r"scene\.things is 8; give 0 to 7"),
+        ("seed=-1", "seed is -1; give a number from 0 on"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(setting: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        override(nano("nano"), [setting])
+
+
+def test_all_things_have_numbers_that_an_index_map_bears() -> None:
+    """Each thing may come with another that looks the same, and something passes by."""
+    assert FIRST_THING + 2 * MOST_THINGS + 1 <= UNKNOWN
