@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,19 @@ def test_preview_and_pack(run: Run, tmp_path: Path, shapes: Path) -> None:
     assert (tmp_path / "clips.mp4").stat().st_size > 1000
     assert run("train", "pack", shapes, tmp_path / "shapes.pack", "--longest", 64) == 0
     assert run("train", "preview", tmp_path / "again.mp4", "--data", tmp_path / "shapes.pack", *options[2:]) == 0
+
+
+def test_a_machine_that_has_packs_only(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    data = write_shapes(tmp_path / "data", pictures=2, videos=1, frames=3)
+    table = (data / "index.csv").read_text()
+    for split in ("train", "val"):
+        (data / "index.csv").write_text(table.replace(",train,", f",{split},"))
+        arguments = ("--longest", 64, *(() if split == "train" else ("--split", split)))
+        assert run("train", "pack", data, tmp_path / f"{split}.pack", *arguments) == 0
+    arguments = ("--data", tmp_path / "train.pack", "--validate-on", tmp_path / "val.pack", "--out", tmp_path / "run")
+    assert run("finetune", checkpoint, *arguments, "--steps", 1, "--device", "cpu", *SHORT) == 0
+    judged = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[-1])
+    assert {"box", "click", "video"} <= set(judged)
 
 
 @pytest.mark.parametrize(

@@ -166,13 +166,15 @@ def pack(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The .pack to write.", show_default=False)],
     longest: Annotated[int, typer.Option(min=32, help="Longest side in pixels.")] = 384,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of the pictures (WebP).")] = 34,
+    split: Annotated[str, typer.Option(help="The rows that are packed.")] = "train",
 ) -> None:
     """Put training data into one small file, to train from on another machine.
 
     \b
     Examples:
       masklet train pack data small.pack
-      masklet train nano --data small.pack --out runs/nano
+      masklet train pack data val.pack --split val
+      masklet train nano --data small.pack --validate-on val.pack --out runs/nano
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -184,7 +186,7 @@ def pack(
         size = write_pack(
             folder,
             out,
-            PackOptions(longest=longest, quality=quality),
+            PackOptions(longest=longest, quality=quality, split=split),
             lambda done, of: progress.update(task, completed=done, total=of),
         )
     typer.echo(f"wrote {out}, {size / 2**20:.1f} MiB")
