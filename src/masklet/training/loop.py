@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from masklet.checkpoints import Model, save_model
 from masklet.errors import TrainingError
-from masklet.formats.atomic import make_folder
+from masklet.formats.atomic import make_folder, sweep
 from masklet.nn import Network
 from masklet.training.batch import Batch
 from masklet.training.checks import check_recipe
@@ -110,6 +110,8 @@ def train(
     with ExitStack() as stack:
         processes = stack.enter_context(joined(device or torch.device("cpu")))
         check_recipe(recipe, network, processes)
+        if processes.leads:
+            sweep(run.folder)
         log = stack.enter_context(open_log(run.folder, tensorboard=run.tensorboard, leads=processes.leads))
         if checkpoint is not None and processes.leads and is_finished(recipe, checkpoint):
             log.tell(f"{run.folder} holds a finished run; to train on, give another folder and begin with its {MODEL}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -75,8 +76,10 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         content = torch.load(path, map_location="cpu", weights_only=True)
         version = content.pop("format")
         checkpoint = _checkpoint(content) if version == FORMAT else None
-    except (RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TrainingError(f"{path} cannot be read: {error}; remove it to begin again") from error
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise TrainingError(f"{path} is no whole checkpoint; remove it to begin again") from error
     if checkpoint is None:
         raise TrainingError(f"{path} has format {version}, this masklet reads {FORMAT}; begin again in another folder")
     return checkpoint
