@@ -112,6 +112,8 @@ def test_a_run_that_stopped_goes_on_exactly(tmp_path: Path, shapes: Path, what: 
     cut = run(tmp_path / "cut", shapes, what, save_every=3)
     for (name, one), other in zip(whole.state_dict().items(), cut.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
+    for name in ("whole", "cut"):  # step 4 was done twice
+        assert [line["step"] for line in lines(tmp_path / name)] == [1, 2, 3, 4, 5, 6]
 
 
 RUNNER = """
@@ -421,7 +423,9 @@ def test_validation_keeps_the_best(tmp_path: Path, shapes: Path) -> None:
     data = read_data([parse_wanted(str(shapes))])
     options = RunOptions(tmp_path, log_every=1, validate_every=1, picture_every=1)
     train(recipe(2), tiny_network(), data, options, validate=lambda model: {"box": next(scores)})
-    assert [line["box"] for line in lines(tmp_path) if "box" in line] == [0.5, 0.2]
+    judged = [line for line in lines(tmp_path) if "box" in line]
+    assert [line["box"] for line in judged] == [0.5, 0.2]
+    assert not any("samples_per_second" in line for line in judged)
     best, last = (load_file(tmp_path / f"{name}.safetensors") for name in ("best", "model"))
     assert any(not torch.equal(best[key], last[key]) for key in last)
     assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 2

@@ -18,10 +18,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from masklet.engines.peak_memory import peak_memory
 from masklet.errors import EvaluationError
 from masklet.evaluation.contenders.registry import Choice, contender
 from masklet.evaluation.datasets.base import Clip, Dataset
-from masklet.evaluation.memory import peak_memory
 from masklet.evaluation.protocols.base import Outcome, Procedure
 from masklet.evaluation.results import RUN, clip_file, read_json
 from masklet.evaluation.spread import Failure, Spread

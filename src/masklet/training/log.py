@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from masklet.engines.peak_memory import peak_memory
 from masklet.errors import TrainingError
-from masklet.formats.atomic import unwritable
+from masklet.formats.atomic import replacing, unwritable
 
 LOG = "log.jsonl"
 """The file's name in the folder of a run."""
 
 
 class Log:
-    """Writes figures as they come. A run that goes on adds to the same file.
+    """Writes figures as they come. A run that goes on adds to the same file, see `rewind`.
 
     Args:
         folder: Of the run.
@@ -46,13 +46,8 @@ class Log:
         self.progress.advance(self._task)
 
     def write(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
-        """Figures of the steps since the last time. Raises FormatError if they cannot be written."""
-        passed = time.monotonic() - self._since
-        speed = {"samples_per_second": self._samples / passed} if passed > 0 and self._samples else {}
-        if torch.cuda.is_available():
-            speed["gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
-        self._since, self._samples = time.monotonic(), 0
-        shown = {key: round(value, 6) for key, value in {**figures, **speed}.items()}
+        """A line of figures. Raises FormatError if it cannot be written."""
+        shown = {key: round(value, 6) for key, value in figures.items()}
         self._append(json.dumps({"stage": stage, "step": step, **shown}) + "\n")
         self.progress.update(
             self._task, figures=" ".join(f"{key} {value:.3g}" for key, value in list(shown.items())[:3])
@@ -60,6 +55,20 @@ class Log:
         if self._board is not None:
             for key, value in shown.items():
                 self._board.add_scalar(f"{stage}/{key}", value, step)
+
+    def pace(self) -> dict[str, float]:
+        """Samples a second since the last time, and the most memory that was taken so far in MiB."""
+        passed, memory = time.monotonic() - self._since, peak_memory()
+        figures = {"samples_per_second": self._samples / passed} if passed > 0 else {}
+        self._since, self._samples = time.monotonic(), 0
+        return figures if memory is None else {**figures, "memory_mib": memory}
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is done within does not count into the pace."""
+        begun = time.monotonic()
+        yield
+        self._since += time.monotonic() - begun
 
     def tell(self, text: str) -> None:
         """Say something on the terminal."""
@@ -75,6 +84,31 @@ class Log:
                 file.write(line)
         except OSError as error:
             raise unwritable(self._path, error) from error
+
+
+def rewind(folder: Path, done: Mapping[str, int]) -> None:
+    """Drop the lines of steps that will be done again. Raises FormatError if the log cannot be written.
+
+    Args:
+        folder: Of the run.
+        done: For each stage, how many steps count; those that are not named have none.
+    """
+    path = folder / LOG
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    kept = [line for line in lines if _counts(line, done)]
+    if kept != lines:
+        with replacing(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+
+
+def _counts(line: str, done: Mapping[str, int]) -> bool:
+    try:
+        figures = json.loads(line)
+        return bool(figures["step"] <= done.get(figures["stage"], 0))
+    except (ValueError, LookupError, TypeError):  # cut off when the run was killed
+        return False
 
 
 @contextmanager

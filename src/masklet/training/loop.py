@@ -27,7 +27,7 @@ from masklet.training.data.items import Collection
 from masklet.training.data.mixture import Mixture
 from masklet.training.draws import Use, draws
 from masklet.training.dropping import add_drop_path, add_dropout
-from masklet.training.log import Log, open_log
+from masklet.training.log import Log, open_log, rewind
 from masklet.training.optimizer import Average, build_optimizer, set_rate
 from masklet.training.origin import Origin, check_same, origin_of
 from masklet.training.parallel import PARALLEL
@@ -112,6 +112,7 @@ def train(
         check_recipe(recipe, network, processes)
         if processes.leads:
             sweep(run.folder)
+            rewind(run.folder, steps_done(recipe, checkpoint))
         log = stack.enter_context(open_log(run.folder, tensorboard=run.tensorboard, leads=processes.leads))
         if checkpoint is not None and processes.leads and is_finished(recipe, checkpoint):
             log.tell(f"{run.folder} holds a finished run; to train on, give another folder and begin with its {MODEL}")
@@ -221,7 +222,7 @@ class StageRun:
         names = ("loss", "iou", "mask", "dice", "iou_error", "presence", "gradient", "rate")
         loss, mask, dice, iou_error, presence, iou, gradient, rate = torch.stack(tallies).mean(dim=0).tolist()
         values = (loss, iou, mask, dice, iou_error, presence, gradient, rate)
-        self.log.write(self.stage.name, self.step, dict(zip(names, values, strict=True)))
+        self.log.write(self.stage.name, self.step, {**dict(zip(names, values, strict=True)), **self.log.pace()})
 
     def draw(self, batch: Batch, plan: Plan) -> None:
         """Pictures of what the averaged network answers, with nothing left out."""
@@ -234,7 +235,8 @@ class StageRun:
         if self.validate is None or not self.processes.leads:
             return
         model = Model(self.network.config.name, self.finished())
-        figures = dict(self.validate(model))
+        with self.log.aside():
+            figures = dict(self.validate(model))
         self.log.write(self.stage.name, self.step, figures)
         if (mean := float(np.mean(list(figures.values())))) > self.best:
             self.best = mean
@@ -273,10 +275,17 @@ class StageRun:
         )
 
 
+def steps_done(recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, int]:
+    """How many steps of each stage a run has behind it."""
+    if checkpoint is None:
+        return {}
+    before = {stage.name: stage.steps for stage in recipe.stages[: checkpoint.stage]}
+    return {**before, recipe.stages[checkpoint.stage].name: checkpoint.step}
+
+
 def is_finished(recipe: Recipe, checkpoint: Checkpoint) -> bool:
     """Whether all steps of all stages are done."""
-    last = len(recipe.stages) - 1
-    return checkpoint.stage == last and checkpoint.step == recipe.stages[last].steps
+    return steps_done(recipe, checkpoint) == {stage.name: stage.steps for stage in recipe.stages}
 
 
 def whole(value: Tensor) -> Tensor:
