@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from masklet.checkpoints import load_model
 from masklet.errors import ConfigError, FormatError, MaskletError, TrainingError
 from masklet.image import ImagePredictor
-from masklet.nn import Network
+from masklet.nn import ConvNetConfig, Network
 from masklet.training import loop
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
@@ -386,6 +386,20 @@ def test_frozen_parts_stay(tmp_path: Path, shapes: Path) -> None:
     wrong = dataclasses.replace(stage, freeze=("image_encodr",))
     with pytest.raises(ConfigError, match="nearest: image_encoder"):
         run(tmp_path / "wrong", shapes, dataclasses.replace(recipe(2), stages=(wrong,)))
+
+
+@pytest.mark.parametrize(("still", "changed"), [(False, True), (True, False)])
+def test_statistics_of_batch_norms_are_held_still_if_asked(
+    tmp_path: Path, shapes: Path, still: bool, changed: bool
+) -> None:
+    """In steps of pictures: those of clips hold them still anyway."""
+    what = override(recipe(1), ["stages.*.feed.clip_share=0.0", f"stages.*.still_norms={still}"])
+    network = Network(dataclasses.replace(TINY, encoder=ConvNetConfig((8, 16, 16, 32), (1, 1, 1, 1))))
+    after = train(what, network, read_data([parse_wanted(str(shapes))]), RunOptions(tmp_path))
+    means = [name for name, _ in network.named_buffers() if name.endswith("running_mean")]
+    old, new = network.state_dict(), after.state_dict()
+    assert means
+    assert all(torch.equal(old[name], new[name]) != changed for name in means)
 
 
 def test_low_rank_changes_only_attention_and_loads_as_a_plain_model(tmp_path: Path, shapes: Path) -> None:

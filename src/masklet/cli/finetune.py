@@ -54,7 +54,7 @@ def finetune(
 
     Writes OUT/model.safetensors, which every command takes as --model. A run that was stopped goes on where it was when
     it is started again. Projects of masklet are data too: what you annotated can be learned at once. The defaults are
-    meant for one card of 24 GB.
+    meant for one card of 24 GB; on a CPU the precision is float32.
 
     \b
     Examples:
@@ -63,6 +63,7 @@ def finetune(
     """
     from dataclasses import replace
 
+    from masklet.checkpoints.placement import choose_device
     from masklet.cli.training import Job, initial_network, run_training
     from masklet.training.loop import RunOptions
     from masklet.training.recipe import override
@@ -70,7 +71,13 @@ def finetune(
 
     network = initial_network(checkpoint, checkpoint, seed=0)
     config = network.config
-    recipe = recipe_of(config.name, steps=steps, image_size=image_size or config.image_size, freeze=tuple(freeze))
+    recipe = recipe_of(
+        config.name,
+        steps=steps,
+        image_size=image_size or config.image_size,
+        freeze=tuple(freeze),
+        precision="float32" if choose_device(device).type == "cpu" else "bfloat16",
+    )
     recipe = override(replace(recipe, low_rank=low_rank), settings)
     run = RunOptions(out, save_every, log_every, picture_every, validate_every, workers, tensorboard)
     run_training(Job(recipe, network, data, licence, validate_on, run, device))

@@ -189,7 +189,7 @@ class StageRun:
         clips = batch.frames > 1
         batch = augment(batch, stage.clip_augment if clips else stage.picture_augment)
         plan = draw_plan(batch.frames, stage.prompts, draws(Use.PLAN, self.seed, self.step))
-        set_learning(self.network, norms=not clips)
+        set_learning(self.network, norms=not clips and not stage.still_norms)
         torch.manual_seed(hash((self.seed, self.step, self.processes.rank)) % (1 << 62))
         rate = set_rate(self.optimizer, self.step, stage.steps, stage.optimizer)
         judged = self.judged(batch, plan)

@@ -19,6 +19,8 @@ from masklet.training.losses import LossOptions
 from masklet.training.optimizer import OptimizerOptions
 from masklet.training.prompts import PromptOptions
 
+Precision = Literal["float32", "bfloat16"]
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -36,6 +38,7 @@ class Stage:
         picture_augment: What is changed in pictures.
         freeze: Parts that learn nothing, such as "image_encoder".
         still_clips: Whether the image encoder learns from pictures only.
+        still_norms: Whether batch normalisations keep their statistics; else they learn them from pictures.
         drop_path: Share of the trunk's branches that are left out in its last block; earlier ones lose fewer.
         dropout: Share of the numbers in memory attention that are left out.
     """
@@ -51,6 +54,7 @@ class Stage:
     picture_augment: AugmentOptions = FLIP_ONLY
     freeze: tuple[str, ...] = ()
     still_clips: bool = False
+    still_norms: bool = False
     drop_path: float = 0.0
     dropout: float = 0.0
 
@@ -71,7 +75,7 @@ class Recipe:
 
     model: str
     stages: tuple[Stage, ...]
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Precision = "bfloat16"
     recompute: bool = False
     low_rank: int = 0
     parallel: Literal["copies", "shards"] = "copies"

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from masklet.training.data.feed import FeedOptions
 from masklet.training.optimizer import OptimizerOptions
-from masklet.training.recipe import Recipe, Stage
+from masklet.training.recipe import Precision, Recipe, Stage
 
 
-def finetune(model: str, *, steps: int, image_size: int, freeze: tuple[str, ...] = ()) -> Recipe:
-    """One stage of clips; pictures that the data holds are learned too, one step in five."""
+def finetune(
+    model: str, *, steps: int, image_size: int, freeze: tuple[str, ...] = (), precision: Precision = "bfloat16"
+) -> Recipe:
+    """One stage of clips; pictures that the data holds are learned too, one step in five. Batch normalisations keep
+    their statistics: a single picture tells little of them.
+    """
     return Recipe(
         model=model,
         stages=(
@@ -30,10 +34,11 @@ def finetune(model: str, *, steps: int, image_size: int, freeze: tuple[str, ...]
                     average=0.99,
                 ),
                 freeze=freeze,
+                still_norms=True,
                 drop_path=0.1,
                 dropout=0.1,
             ),
         ),
-        precision="bfloat16",
+        precision=precision,
         recompute=True,
     )
