@@ -148,7 +148,9 @@ class StageRun:
         self.network = learning_network(recipe, self.stage, network).to(processes.device)
         add_drop_path(self.network, self.stage.drop_path)
         add_dropout(self.network, self.stage.dropout)
-        step = Step(self.network, StepOptions(self.stage.losses, recipe.recompute, self.stage.still_clips))
+        shards = recipe.parallel == "shards"
+        options = StepOptions(self.stage.losses, recipe.recompute, self.stage.still_clips, touch_all=shards)
+        step = Step(self.network, options)
         self.parallel = PARALLEL[recipe.parallel](step, processes)
         self.optimizer = build_optimizer(self.network, self.stage.optimizer)
         self.average = Average(self.parallel.weights(), self.stage.optimizer.average)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,11 +36,14 @@ class StepOptions:
         losses: What predictions cost.
         recompute: Whether activations are computed again on the way back, which saves memory.
         still_clips: Whether the image encoder learns from pictures only.
+        touch_all: Whether weights that a batch does not need get a gradient too, of zeros: shards exchange gradients
+            of the same weights in all processes.
     """
 
     losses: LossOptions
     recompute: bool = False
     still_clips: bool = False
+    touch_all: bool = False
 
 
 class Step(nn.Module):
@@ -62,7 +66,16 @@ class Step(nn.Module):
             terms = terms.plus(self._cost(prediction, batch.masks[:, prediction.frame], known, count))
             ious.append(mean_iou(prediction, batch.masks[:, prediction.frame], known))
         iou = torch.stack(ious).mean() if ious else zero
-        return Judged(terms.total(options.losses), torch.stack(terms).detach(), iou)
+        loss = terms.total(options.losses)
+        if options.touch_all:
+            loss = loss + 0 * torch.stack([weight.sum() for weight in self._at_hand()]).sum()
+        return Judged(loss, torch.stack(terms).detach(), iou)
+
+    def _at_hand(self) -> Iterator[Tensor]:
+        """All weights that learn, but for those of blocks that are shared out, which every batch needs anyway."""
+        for weight in self.network.parameters():
+            if weight.requires_grad and not hasattr(weight, "full_tensor"):
+                yield weight
 
     def _cost(self, prediction: Prediction, masks: Tensor, known: Tensor, count: Tensor) -> LossTerms:
         return prediction_loss(
