@@ -11,11 +11,12 @@ import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 SHORT = 10
-"""Stages of fewer steps only warm up, and are not marked."""
+"""Stages of fewer steps are left out: they only pass by."""
 
 LEARNED = "iou"
 """Mean IoU of the answers while learning, of all prompts and corrections."""
@@ -28,18 +29,30 @@ def read_curves(runs: list[Path]) -> tuple[dict[str, list[tuple[int, float]]], d
     """-> figure -> (step, value), and first step -> name of each stage."""
     curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
     begins: dict[int, str] = {}
-    done, stage, last = 0, "", 0
-    for run in runs:
-        for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if record["stage"] != stage or record["step"] < last:
-                done, stage = done + last, record["stage"]
-                begins = {step: name for step, name in begins.items() if done - step >= SHORT} | {done: stage}
-            last = record["step"]
+    done = 0
+    for records in stages(runs):
+        last = records[-1]["step"]
+        if last < SHORT:
+            continue
+        begins[done] = records[0]["stage"]
+        for record in records:
             for name in (LEARNED, *JUDGED):
                 if name in record:
-                    curves[name].append((done + last, record[name]))
+                    curves[name].append((done + record["step"], record[name]))
+        done += last
     return curves, begins
+
+
+def stages(runs: list[Path]) -> list[list[dict[str, Any]]]:
+    """The records of each stage of each run."""
+    lines = [json.loads(line) for run in runs for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    found: list[list[dict[str, Any]]] = []
+    for record in lines:
+        before = found[-1][-1] if found else None
+        if before is None or record["stage"] != before["stage"] or record["step"] < before["step"]:
+            found.append([])
+        found[-1].append(record)
+    return found
 
 
 def smooth(points: list[tuple[int, float]], share: float = 0.25) -> list[tuple[int, float]]:
