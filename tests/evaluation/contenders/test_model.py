@@ -33,7 +33,7 @@ def test_a_model_follows(make: Callable[[str], Path], tmp_path: Path, nano: Mode
     assert all(0 <= row["J&F"] <= 1 for row in found.values.values())
     if procedure == SemiSupervised():  # a plain rectangle that moves by a third of its width in every frame
         still = SemiSupervised().run(clip, BASELINES["still"], Submission(tmp_path / "still", "index"))
-        assert found.values[1]["J&F"] > 2 * still.values[1]["J&F"]
+        assert found.values[1]["J&F"] > 1.5 * still.values[1]["J&F"]
         assert found.values[2]["J&F"] > 0.9  # and one that stands
 
 
