@@ -76,7 +76,7 @@ def write_videos(data: Path, rows: Sequence[dict[str, str]], folder: Path, look:
 
 def recipe_for(model: str, size: int, steps: int) -> Recipe:
     """That of `masklet finetune`, with rates for a small model and what two cores can do."""
-    recipe = finetune(model, steps=steps, image_size=size)
+    recipe = finetune(model, steps=steps, image_size=size, precision="float32")
     (stage,) = recipe.stages
     stage = replace(
         stage,
@@ -87,7 +87,7 @@ def recipe_for(model: str, size: int, steps: int) -> Recipe:
         drop_path=0.0,
         dropout=0.0,
     )
-    return replace(recipe, stages=(stage,), precision="float32", recompute=False)
+    return replace(recipe, stages=(stage,), recompute=False)
 
 
 def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:

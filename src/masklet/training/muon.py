@@ -28,7 +28,7 @@ class Muon(torch.optim.AdamW):
     """
 
     def __init__(self, groups: list[dict[str, Any]], rate: float, *, momentum: float = 0.95) -> None:
-        super().__init__([{"matrices": False, **group} for group in groups], lr=rate, fused=True)
+        super().__init__(groups, lr=rate, fused=True)
         self.momentum = momentum
 
     @torch.no_grad()

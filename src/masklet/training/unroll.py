@@ -51,7 +51,8 @@ class Remembered(NamedTuple):
 @dataclass
 class Past:
     """What was remembered so far, by frame; `prompted` in the order in which frames were worked on. Of `masks` the
-    logits (N, 1, S/4, S/4) and in which of them the object is present, (N,), without gradients."""
+    logits (N, 1, S/4, S/4) and in which of them the object is present, (N,), without gradients; kept only for networks
+    that are shown the mask of the frame before."""
 
     prompted: dict[int, Remembered] = field(default_factory=dict)
     tracked: dict[int, Remembered] = field(default_factory=dict)
@@ -118,7 +119,7 @@ class Unroll:
         first = frame in self.plan.prompted
         features = self.keep(self.attend, here.stride16, Recall() if first else self.recall(frame))
         points = self.first_points(truth) if first else Points.none(len(truth), self.device)
-        earlier, present = (None, None) if first else self.mask_before(frame)
+        earlier, present = (None, None) if first else self.past.masks.get(frame - 1, (None, None))
         truths = self.truths(frame)
         for correction in range(len(truths) + 1):
             given = tokens(points, earlier)._replace(keep_masks=None if correction else present)
@@ -133,7 +134,8 @@ class Unroll:
         if frame == self.order[-1]:
             return  # nothing comes after it that could remember it
         assert earlier is not None, "a frame is decoded at least once"
-        self.past.masks[frame] = earlier.detach(), decoded.presence.detach() > 0
+        if self.network.config.previous_mask:
+            self.past.masks[frame] = earlier.detach(), decoded.presence.detach() > 0
         known = self.past.prompted if first or truths else self.past.tracked
         known[frame] = self.remember(here, earlier, decoded.pointers[self.each, choice], decoded.presence)
 
@@ -152,11 +154,6 @@ class Unroll:
 
     def recall(self, frame: int) -> Recall:
         return published_recall(frame, list(self.past.prompted), self.past.tracked, self.recall_options)
-
-    def mask_before(self, frame: int) -> tuple[Tensor | None, Tensor | None]:
-        """What was found on the frame before, if the network wants it as a mask prompt, and where there is such."""
-        wanted = self.network.config.previous_mask
-        return self.past.masks.get(frame - 1, (None, None)) if wanted else (None, None)
 
     def attend(self, features: Tensor, recall: Recall) -> Tensor:
         return self.network.attend_memory(features, self.bank(recall, features))
@@ -192,7 +189,8 @@ class Unroll:
             *self.keep(self.network.decode_masks, here.stride16, here, tokens(Points.none(count, self.device), masks))
         )
         given = masks.flatten(1).any(dim=1)
-        self.past.masks[frame] = shrink((2 * masks - 1) * GIVEN_LOGIT), given
+        if self.network.config.previous_mask:
+            self.past.masks[frame] = shrink((2 * masks - 1) * GIVEN_LOGIT), given
         pointer = torch.where(
             (given & (decoded.presence > 0))[:, None], decoded.pointers[:, 0], self.network.no_obj_ptr
         )
