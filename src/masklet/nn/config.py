@@ -97,11 +97,49 @@ class ConvNetConfig:
         _check_counts("depths", self.depths, least=0)
 
 
-EncoderConfig = HieraConfig | ConvNetConfig
+@dataclass(frozen=True)
+class InvertedResidualConfig:
+    """A trunk of inverted residuals (MobileNetV2: Sandler et al., 2018), as in EfficientNet-Lite.
 
-ENCODERS: dict[str, type[HieraConfig] | type[ConvNetConfig]] = {
+    Attributes:
+        stem: Channels of the first convolution, which halves the picture.
+        stages: One after another, each (kernel, stride of its first block, expansion, channels, blocks). Those of
+            stride 2 are four: they lead to strides 4, 8, 16 and 32.
+        detail: Channels of a second way from the stem to stride 4, for edges and small things; 0 for none.
+    """
+
+    stem: int
+    stages: tuple[tuple[int, int, int, int, int], ...]
+    detail: int = 0
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """Channels of the maps at strides 4, 8, 16 and 32."""
+        starts = [place for place, (_, stride, *_) in enumerate(self.stages) if stride == 2]
+        finest, *others = (self.stages[after - 1][3] for after in (*starts[1:], len(self.stages)))
+        return (finest + self.detail, *others)  # type: ignore[return-value]
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for a table that is no trunk; any image size that the levels need will do."""
+        for stage in self.stages:
+            whole = isinstance(stage, tuple) and len(stage) == 5 and all(type(part) is int for part in stage)
+            if not (whole and min(stage) >= 1 and stage[0] % 2 and stage[1] in (1, 2)):
+                raise ConfigError(
+                    f"stage {stage} of the trunk is none; give (odd kernel, stride 1 or 2, expansion, channels, blocks)"
+                )
+        strides = [stage[1] for stage in self.stages]
+        if strides.count(2) != 4 or strides[0] == 2:
+            raise ConfigError(f"the trunk's stages have strides {strides}; give four 2s, and none at the beginning")
+        if not (type(self.stem) is int and type(self.detail) is int and self.stem >= 1 and self.detail >= 0):
+            raise ConfigError(f"stem and detail of the trunk are {self.stem} and {self.detail}; give numbers of channels")
+
+
+EncoderConfig = HieraConfig | ConvNetConfig | InvertedResidualConfig
+
+ENCODERS: dict[str, type[EncoderConfig]] = {
     "hiera": HieraConfig,
     "convnet": ConvNetConfig,
+    "inverted_residual": InvertedResidualConfig,
 }
 """Image encoders by name. The module of the same name in `nn.encoders` builds each."""
 
@@ -153,8 +191,9 @@ class ModelConfig:
     previous_mask: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.encoder, HieraConfig | ConvNetConfig):
-            raise ConfigError(f"encoder is {self.encoder!r}; give a HieraConfig or a ConvNetConfig")
+        if not isinstance(self.encoder, EncoderConfig):
+            known = ", ".join(config.__name__ for config in ENCODERS.values())
+            raise ConfigError(f"encoder is {self.encoder!r}; give one of {known}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if type(field.default) is int and (type(value) is not int or value < 1):
@@ -234,7 +273,7 @@ def _check_counts(name: str, values: Sequence[Any], least: int = 1) -> None:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 _TRUNKS = {
@@ -243,6 +282,21 @@ _TRUNKS = {
     "base-plus": HieraConfig(width=112, heads=2, depths=(2, 3, 16, 3), global_blocks=(12, 16, 20), background=14),
     "large": HieraConfig(width=144, heads=2, depths=(2, 6, 36, 4), global_blocks=(23, 33, 43), windows=(8, 4, 16, 8)),
 }
+
+LITE0 = InvertedResidualConfig(
+    stem=32,
+    stages=(
+        (3, 1, 1, 16, 1),
+        (3, 2, 6, 24, 2),
+        (5, 2, 6, 40, 2),
+        (3, 2, 6, 80, 3),
+        (5, 1, 6, 112, 3),
+        (5, 2, 6, 192, 4),
+        (3, 1, 6, 320, 1),
+    ),
+    detail=32,
+)
+"""EfficientNet-Lite0 (Tan and Le, 2019; its release for small devices, 2020) without its classifier, and our `detail`."""
 
 NANO = ModelConfig(
     name="nano",

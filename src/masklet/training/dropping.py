@@ -17,11 +17,12 @@ from masklet.errors import ConfigError
 from masklet.nn import Network
 from masklet.nn.encoders.convnet import ResidualBlock
 from masklet.nn.encoders.hiera import Block
+from masklet.nn.encoders.inverted_residual import InvertedResidual
 from masklet.nn.memory_attention import MemoryLayer
 
 Drop = Callable[[Tensor, float], Tensor]
 
-BRANCHES: dict[type[nn.Module], tuple[str, ...]] = {Block: ("attn", "mlp"), ResidualBlock: ("conv2",)}
+BRANCHES: dict[type[nn.Module], tuple[str, ...]] = {Block: ("attn", "mlp"), ResidualBlock: ("conv2",), InvertedResidual: ("project",)}
 """The modules of a trunk's block whose answers are added to what comes in."""
 
 DROPPED = ("self_attn.out_proj", "cross_attn_image.out_proj", "linear1", "linear2")

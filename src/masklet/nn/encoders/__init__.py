@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import nn
 
-from masklet.nn.config import ConvNetConfig, EncoderConfig, HieraConfig
+from masklet.nn.config import ConvNetConfig, EncoderConfig, HieraConfig, InvertedResidualConfig
 from masklet.nn.encoders.convnet import ConvNet
 from masklet.nn.encoders.hiera import Hiera
+from masklet.nn.encoders.inverted_residual import InvertedResidualTrunk
 
-__all__ = ["ConvNet", "Hiera", "build_trunk"]
+__all__ = ["ConvNet", "Hiera", "InvertedResidualTrunk", "build_trunk"]
 
 
 def build_trunk(config: EncoderConfig, image_size: int) -> nn.Module:
@@ -18,3 +19,5 @@ def build_trunk(config: EncoderConfig, image_size: int) -> nn.Module:
             return Hiera(config, image_size)
         case ConvNetConfig():
             return ConvNet(config)
+        case InvertedResidualConfig():
+            return InvertedResidualTrunk(config)
