@@ -131,7 +131,9 @@ class InvertedResidualConfig:
         if strides.count(2) != 4 or strides[0] == 2:
             raise ConfigError(f"the trunk's stages have strides {strides}; give four 2s, and none at the beginning")
         if not (type(self.stem) is int and type(self.detail) is int and self.stem >= 1 and self.detail >= 0):
-            raise ConfigError(f"stem and detail of the trunk are {self.stem} and {self.detail}; give numbers of channels")
+            raise ConfigError(
+                f"stem and detail of the trunk are {self.stem} and {self.detail}; give numbers of channels"
+            )
 
 
 EncoderConfig = HieraConfig | ConvNetConfig | InvertedResidualConfig

@@ -22,7 +22,11 @@ from masklet.nn.memory_attention import MemoryLayer
 
 Drop = Callable[[Tensor, float], Tensor]
 
-BRANCHES: dict[type[nn.Module], tuple[str, ...]] = {Block: ("attn", "mlp"), ResidualBlock: ("conv2",), InvertedResidual: ("project",)}
+BRANCHES: dict[type[nn.Module], tuple[str, ...]] = {
+    Block: ("attn", "mlp"),
+    ResidualBlock: ("conv2",),
+    InvertedResidual: ("project",),
+}
 """The modules of a trunk's block whose answers are added to what comes in."""
 
 DROPPED = ("self_attn.out_proj", "cross_attn_image.out_proj", "linear1", "linear2")

@@ -1,0 +1,62 @@
+"""What can be chosen by name: what masklet has, what installed packages offer, and `module:Name` of one's own code.
+
+A package offers things by entry points, for example in its pyproject.toml
+
+    [project.entry-points."masklet.policies"]
+    mine = "my_package.policies:MyPolicy"
+
+and whoever does not want a package writes `my_module:MyPolicy`, with the module on the path or in the working folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from masklet.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+
+def names(kind: str, own: Mapping[str, T]) -> list[str]:
+    """All names that can be given without a module: masklet's own, then those of installed packages."""
+    return [*own, *sorted({point.name for point in entry_points(group=f"masklet.{kind}")} - set(own))]
+
+
+def find(kind: str, name: str, own: Mapping[str, T]) -> T:
+    """What goes by a name.
+
+    Args:
+        kind: What is looked for, in the plural: "policies", "encoders", "formats" or "datasets".
+        name: One of masklet's own, the name of an entry point of the group `masklet.KIND`, or `module:Name`.
+        own: Masklet's own, by name.
+
+    Raises:
+        ConfigError: Nothing goes by the name (with the nearest one), or it cannot be imported.
+    """
+    if name in own:
+        return own[name]
+    for point in entry_points(group=f"masklet.{kind}"):
+        if point.name == name:
+            return _imported(kind, name, point.value)
+    if ":" in name:
+        return _imported(kind, name, name)
+    known = names(kind, own)
+    raise ConfigError(
+        f"there is no {name!r} among the {kind}{nearest(name, known)}; there are {', '.join(known)}, "
+        "or give module:Name of your own"
+    )
+
+
+def _imported(kind: str, name: str, target: str) -> T:
+    module, _, attribute = target.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # console scripts do not look into the working folder
+    try:
+        found: T = getattr(importlib.import_module(module), attribute.strip())
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{name!r} of the {kind} cannot be imported: {error}") from error
+    return found
