@@ -298,7 +298,7 @@ LITE0 = InvertedResidualConfig(
     ),
     detail=32,
 )
-"""EfficientNet-Lite0 (Tan and Le, 2019; its release for small devices, 2020) without its classifier, and our `detail`."""
+"""EfficientNet-Lite0 (Tan and Le, 2019, as released for small devices) without its classifier, and our `detail`."""
 
 NANO = ModelConfig(
     name="nano",
