@@ -14,7 +14,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from masklet.errors import ConfigError, nearest
 
@@ -51,12 +51,11 @@ def find(kind: str, name: str, own: Mapping[str, T]) -> T:
     )
 
 
-def _imported(kind: str, name: str, target: str) -> T:
+def _imported(kind: str, name: str, target: str) -> Any:
     module, _, attribute = target.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")  # console scripts do not look into the working folder
     try:
-        found: T = getattr(importlib.import_module(module), attribute.strip())
+        return getattr(importlib.import_module(module), attribute.strip())
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{name!r} of the {kind} cannot be imported: {error}") from error
-    return found

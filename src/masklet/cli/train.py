@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,14 @@ train = typer.Typer(no_args_is_help=True, help="Train a model by a recipe, look 
 
 RECIPE_NAMES = ("nano", "sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large")
 """Written out, so that help needs no torch; a test compares them with the recipes."""
+
+
+class Trunk(str, Enum):
+    """What a trunk begins with."""
+
+    imagenet = "imagenet"
+    random = "random"
+
 
 Data = Annotated[
     list[str],
@@ -48,6 +57,10 @@ def by_recipe(
     start: Annotated[
         str | None, typer.Option(help="Name or file of a model to begin with; random weights if not given.")
     ] = None,
+    trunk: Annotated[
+        Trunk | None,
+        typer.Option(help="What the trunk begins with, without --start: imagenet where it can, or random."),
+    ] = None,
     settings: Set = [],  # noqa: B006
     device: Device = None,
     workers: Workers = 2,
@@ -78,7 +91,7 @@ def by_recipe(
     name = str(context.info_name)
     recipe = override(RECIPES[name](name), settings)
     run = RunOptions(out, save_every, log_every, picture_every, validate_every, workers, tensorboard)
-    run_training(Job(recipe, initial_network(name, start, recipe.seed), data, licence, validate_on, run, device))
+    run_training(Job(recipe, initial_network(name, start, recipe.seed, trunk), data, licence, validate_on, run, device))
 
 
 for _name in RECIPE_NAMES:

