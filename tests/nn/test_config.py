@@ -11,6 +11,7 @@ import torch
 
 from masklet.errors import ConfigError
 from masklet.nn import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig, Network
+from masklet.nn.config import LITE0
 from tests.conftest import GOLDEN, SMALL
 
 PUBLISHED = {
@@ -106,7 +107,7 @@ def test_another_model_is_one_line(config: ModelConfig) -> None:
 
 @pytest.mark.parametrize("encoder", ["hiera", None, ["convnet"], {"kind": "convnet"}])
 def test_an_encoder_that_is_none_is_refused(encoder: Any) -> None:
-    with pytest.raises(ConfigError, match="give a HieraConfig or a ConvNetConfig"):
+    with pytest.raises(ConfigError, match="give one of HieraConfig, ConvNetConfig, InvertedResidualConfig"):
         dataclasses.replace(NANO, encoder=encoder)
 
 
@@ -137,3 +138,26 @@ def test_the_advice_on_image_sizes_holds() -> None:
     with pytest.raises(ConfigError, match="give 224"):
         ModelConfig("odd", trunk, image_size=128)
     ModelConfig("even", trunk, image_size=224)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"stages": ((3, 2, 1, 8, 1),) * 4}, "strides .* give four 2s, and none at the beginning"),
+        ({"stages": ((3, 1, 1, 8, 1), *((3, 2, 1, 8, 1),) * 3)}, "give four 2s"),
+        ({"stages": ((4, 1, 1, 8, 1), *((3, 2, 1, 8, 1),) * 4)}, r"\(4, 1, 1, 8, 1\) of the trunk is none; give \(odd"),
+        ({"stages": ((3, 1, 1, 8), *((3, 2, 1, 8, 1),) * 4)}, "of the trunk is none"),
+        ({"detail": -1}, "give numbers of channels"),
+    ],
+)
+def test_a_table_that_is_no_trunk(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        dataclasses.replace(NANO, encoder=dataclasses.replace(LITE0, **changes))
+
+
+def test_the_trunk_gives_the_widths_that_its_table_tells() -> None:
+    config = dataclasses.replace(NANO, encoder=LITE0, image_size=64)
+    maps = Network(config).image_encoder.trunk(torch.zeros(1, 3, 64, 64))
+    assert [tuple(found.shape[1:]) for found in maps] == [(56, 16, 16), (40, 8, 8), (112, 4, 4), (320, 2, 2)]
+    assert LITE0.widths == (56, 40, 112, 320)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

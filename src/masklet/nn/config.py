@@ -122,15 +122,16 @@ class InvertedResidualConfig:
     def check(self, image_size: int) -> None:
         """Raise `ConfigError` for a table that is no trunk; any image size that the levels need will do."""
         for stage in self.stages:
-            whole = len(stage) == 5 and all(type(part) is int for part in stage)
-            if not (whole and min(stage) >= 1 and stage[0] % 2 and stage[1] in (1, 2)):
+            if not (
+                len(stage) == 5 and all(map(_is_int, stage)) and min(stage) >= 1 and stage[0] % 2 and stage[1] in (1, 2)
+            ):
                 raise ConfigError(
                     f"stage {stage} of the trunk is none; give (odd kernel, stride 1 or 2, expansion, channels, blocks)"
                 )
         strides = [stage[1] for stage in self.stages]
         if strides.count(2) != 4 or strides[0] == 2:
             raise ConfigError(f"the trunk's stages have strides {strides}; give four 2s, and none at the beginning")
-        if not (type(self.stem) is int and type(self.detail) is int and self.stem >= 1 and self.detail >= 0):
+        if not (_is_int(self.stem) and _is_int(self.detail) and self.stem >= 1 and self.detail >= 0):
             raise ConfigError(
                 f"stem and detail of the trunk are {self.stem} and {self.detail}; give numbers of channels"
             )
@@ -272,6 +273,10 @@ def neighbours(size: int, unit: int) -> str:
 def _check_counts(name: str, values: Sequence[Any], least: int = 1) -> None:
     if len(values) != 4 or not all(isinstance(value, int) and value >= least for value in values):
         raise ConfigError(f"{name} of the trunk are {values}; give four whole numbers of at least {least}")
+
+
+def _is_int(value: Any) -> bool:
+    return type(value) is int
 
 
 def _frozen(value: Any) -> Any:
