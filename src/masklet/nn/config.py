@@ -122,9 +122,8 @@ class InvertedResidualConfig:
     def check(self, image_size: int) -> None:
         """Raise `ConfigError` for a table that is no trunk; any image size that the levels need will do."""
         for stage in self.stages:
-            if not (
-                len(stage) == 5 and all(map(_is_int, stage)) and min(stage) >= 1 and stage[0] % 2 and stage[1] in (1, 2)
-            ):
+            kernel, stride, *counts = numbers = [number if _is_int(number) else 0 for number in stage]
+            if len(counts) != 3 or min(numbers) < 1 or kernel % 2 == 0 or stride > 2:
                 raise ConfigError(
                     f"stage {stage} of the trunk is none; give (odd kernel, stride 1 or 2, expansion, channels, blocks)"
                 )
