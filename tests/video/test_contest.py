@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.formats.project import ProjectMask
 from masklet.masks.rle import encode_rle
 from masklet.video.contest import Contest
 from masklet.video.result import ObjectResult
@@ -41,7 +40,7 @@ def test_the_surest_has_the_pixel() -> None:
 
 def test_beside_an_object_of_which_only_the_mask_is_left_it_is_the_same() -> None:
     before = won(Contest(LOGITS, {}, SIZE))
-    saved = {"b": ProjectMask(encode_rle(before["b"]), 1.0, 1.0)}
+    saved = {"b": encode_rle(before["b"])}
     after = won(Contest({name: own for name, own in LOGITS.items() if name != "b"}, saved, SIZE))
     for name, mask in after.items():
         np.testing.assert_array_equal(mask, before[name] & ~before["b"])

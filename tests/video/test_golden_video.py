@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Iterator
@@ -231,7 +232,8 @@ def compare_frame(place: str, result: FrameResult, names: list[int], arrays: Any
         if name not in result.objects:
             assert not mask.any(), f"{place}: object {name} is missing"
             continue
-        ours = result.objects[name]
+        # Of a mask that a person gave the reference shows what the network reads; masklet shows the mask.
+        ours = dataclasses.replace(result.objects[name], exact_mask=None)
         differing = int((ours.mask != mask).sum())
         assert differing <= pixels, f"{place}: {differing} pixels of {name} differ"
         np.testing.assert_allclose(ours.full_logits()[::8, ::8], logits, atol=limit, rtol=0, err_msg=place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from masklet.checkpoints import Model, build_model
 from masklet.errors import ConfigError, MediaError, SessionError
+from masklet.formats.registry import read_masks
 from masklet.nn import ConvNetConfig
 from masklet.video import FrameResult, TrackingOptions, VideoTracker
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
@@ -268,8 +270,42 @@ def test_numbers_of_objects_stay(tracker: VideoTracker) -> None:
     tracker.add_points(frame=0, object=7, points=[(80, 60)])
     first = tracker.add_points(frame=0, object="dog", points=[(20, 20)])
     assert first.indices == {7: 7, "dog": 1}
-    tracker.remove(7)
-    assert tracker.result(0).indices == {"dog": 1}
+    third = tracker.add_points(frame=0, object="cat", points=[(50, 20)])
+    assert third.indices == {7: 7, "dog": 1, "cat": 2}
+    tracker.remove("dog")
+    assert tracker.result(0).indices == {7: 7, "cat": 2}
+    assert tracker.add_points(frame=0, object="cow", points=[(50, 20)]).indices == {7: 7, "cat": 2, "cow": 1}
+
+
+def drawing(size: tuple[int, int] = (120, 160)) -> np.ndarray:
+    """A mask with fine detail, which a quarter of the network's square cannot hold."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    return (((rows // 3 + columns // 5) % 3 == 0) & (np.hypot(rows - 60, columns - 80) < 45)).astype(bool)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_given_mask_is_the_answer_to_the_pixel(model: Model, tmp_path: Path, alone: bool) -> None:
+    options = TrackingOptions(non_overlapping=alone)
+    with VideoTracker(CLIP, model, options=options) as tracker:
+        tracker.add_box(frame=2, object="b", box=(20, 20, 90, 90))
+        first = tracker.add_mask(frame=2, object="a", mask=drawing())
+        run(tracker, stop=5)
+        tracker.lock(4)
+        locked = tracker.result(4).masks()
+        for result in (first, tracker.result(2)):
+            np.testing.assert_array_equal(result.objects["a"].mask, drawing())
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", CLIP, model) as tracker:
+        np.testing.assert_array_equal(tracker.result(2).objects["a"].mask, drawing())
+        tracker.add_points(frame=3, object="a", points=[(80, 60)])
+        run(tracker, stop=5)
+        np.testing.assert_array_equal(tracker.result(2).objects["a"].mask, drawing())
+        np.testing.assert_array_equal(tracker.result(4).masks(), locked)
+        tracker.export(tmp_path / "masks", format="objects")
+        tracker.add_points(frame=2, object="a", points=[(80, 60)])  # a click asks the network again
+        assert not np.array_equal(tracker.result(2).objects["a"].mask, drawing())
+    exported = {found.frame: found.masks for found in read_masks("objects", tmp_path / "masks")}
+    np.testing.assert_array_equal(exported[2]["a"], drawing())
 
 
 OBJECTS = st.sampled_from(["a", "b"])

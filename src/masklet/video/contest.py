@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.formats.project import ProjectMask
+from masklet.masks.rle import Rle, decode_rle
 from masklet.masks.stretch import stretched
 from masklet.video.state import ObjectId
 
@@ -20,12 +20,12 @@ class Contest:
 
     Attributes:
         logits: (S/4, S/4) each, positive inside.
-        saved: Objects of which only the mask is left. Its pixels were won before it was saved, so they are sure.
+        exact: Objects whose mask is final: its pixels are sure.
         size: (height, width) of the frame.
     """
 
     logits: Mapping[ObjectId, NDArray[np.float32]]
-    saved: Mapping[ObjectId, ProjectMask]
+    exact: Mapping[ObjectId, Rle]
     size: tuple[int, int]
 
     def rival(self, name: ObjectId) -> NDArray[np.float32]:
@@ -58,5 +58,5 @@ def two_highest(contest: Contest) -> Highest:
 def claims(contest: Contest) -> Iterator[NDArray[np.float32]]:
     """(H, W) float32 of each object, those of which logits are known first."""
     yield from (stretched(logits, contest.size) for logits in contest.logits.values())
-    for item in contest.saved.values():
-        yield np.where(item.mask, np.float32(np.inf), np.float32(-np.inf))
+    for mask in contest.exact.values():
+        yield np.where(decode_rle(mask), np.float32(np.inf), np.float32(-np.inf))

@@ -38,9 +38,9 @@ class ReferenceTrack(ObjectTrack):
         return self.waiting.get(frame) or super().entry(frame)
 
 
-def begun(tracked: Entries) -> ObjectTrack:
+def begun(tracked: Entries, number: int = 1) -> ObjectTrack:
     """An object of which nothing is known yet; `tracked` is where its entries go."""
-    return ReferenceTrack(tracked)
+    return ReferenceTrack(tracked, number=number)
 
 
 def asking(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.formats.base import surest
+from masklet.formats.base import distance_logits, surest
 from masklet.formats.project import ProjectMask
 from masklet.masks.draw import draw_overlay
+from masklet.masks.rle import Rle, decode_rle
 from masklet.masks.stretch import stretched
 from masklet.media.source import Frame
 from masklet.video.contest import Contest
 from masklet.video.doubt import DOUBTFUL_IOU, Reason, reasons
-from masklet.video.state import ObjectId, ObjectTrack
+from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
 
 LOST_LOGIT = -10.0
 """Highest logit of a pixel that was given to another object, as published."""
@@ -38,6 +39,8 @@ class ObjectResult:
         needs_prompt: Why a person should look, or None.
         rival: Gives (H, W), the highest logit of other objects, to which a pixel is lost where it is surer; None if
             masks may overlap.
+        exact_mask: The mask, where it is final: a person gave or locked it, or it was read from a file. Logits of the
+            picture's size are then made from the distance to its edge.
     """
 
     logits: NDArray[np.float32]
@@ -46,6 +49,7 @@ class ObjectResult:
     presence: float
     needs_prompt: Reason | None = None
     rival: Callable[[], NDArray[np.float32]] | None = None
+    exact_mask: Rle | None = None
 
     def __repr__(self) -> str:
         needs = f", needs a prompt: {self.needs_prompt}" if self.needs_prompt else ""
@@ -54,7 +58,7 @@ class ObjectResult:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """bool (H, W)"""
-        return self.full_logits() > 0
+        return self.full_logits() > 0 if self.exact_mask is None else decode_rle(self.exact_mask)
 
     @property
     def uncertainty(self) -> NDArray[np.float32]:
@@ -71,26 +75,12 @@ class ObjectResult:
 
     def full_logits(self) -> NDArray[np.float32]:
         """(H, W) float32: the logits stretched to the frame, bilinear; at most -10 where a rival is surer."""
+        if self.exact_mask is not None:
+            return distance_logits(decode_rle(self.exact_mask))
         own = stretched(self.logits, self.size)
         if self.rival is None:
             return own
         return np.where(self.rival() > own, np.minimum(own, LOST_LOGIT), own)
-
-
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class SavedResult(ObjectResult):
-    """A result of which only mask and scores were saved: its logits are made from the distance to the mask's edge."""
-
-    saved: ProjectMask
-
-    def full_logits(self) -> NDArray[np.float32]:
-        return self.saved.full_logits()
-
-
-def saved_result(saved: ProjectMask, size: tuple[int, int], side: int) -> SavedResult:
-    """What the user sees of a saved mask; `side` is that of the model's low-resolution logits."""
-    logits = np.asarray(cv2.resize(saved.full_logits(), (side, side), interpolation=cv2.INTER_AREA), np.float32)
-    return SavedResult(logits, size, saved.iou, saved.presence, saved=saved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +149,7 @@ def frame_result(
     height, width = picture.image.shape[:2]
     objects = object_results(tracks, picture.index, (height, width), side, non_overlapping)
     cut = scene_cut(tracks, picture.index)
-    return FrameResult(picture.index, picture.time, picture.image, objects, numbered(list(tracks)), cut)
+    return FrameResult(picture.index, picture.time, picture.image, objects, numbers(tracks), cut)
 
 
 def scene_cut(tracks: Mapping[ObjectId, ObjectTrack], frame: int) -> bool:
@@ -176,7 +166,11 @@ def object_results(
     entries = {name: entry for name, entry in known.items() if entry is not None}
     masks = {name: track.saved[frame] for name, track in tracks.items() if frame in track.saved and name not in entries}
     logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}
-    contest, doubts = Contest(logits, masks, size), reasons(tracks, frame)
+    exact = {name: entry.exact_mask for name, entry in entries.items() if isinstance(entry, MemoryEntry)}
+    final = {name: mask for name, mask in exact.items() if mask is not None}
+    claims = {name: own for name, own in logits.items() if name not in final}
+    contest = Contest(claims, {**final, **{name: saved.rle for name, saved in masks.items()}}, size)
+    doubts = reasons(tracks, frame)
     found = {
         name: ObjectResult(
             logits=logits[name],
@@ -184,12 +178,21 @@ def object_results(
             iou=entry.iou,
             presence=probability(entry.presence),
             needs_prompt=doubts.get(name),
-            rival=partial(contest.rival, name) if non_overlapping else None,
+            rival=partial(contest.rival, name) if non_overlapping and name in claims else None,
+            exact_mask=final.get(name),
         )
         for name, entry in entries.items()
     }
-    saved = {name: saved_result(mask, size, side) for name, mask in masks.items()}
+    saved = {
+        name: ObjectResult(small_logits(mask, side), size, mask.iou, mask.presence, exact_mask=mask.rle)
+        for name, mask in masks.items()
+    }
     return {name: found.get(name) or saved[name] for name in tracks if name in found or name in saved}
+
+
+def small_logits(saved: ProjectMask, side: int) -> NDArray[np.float32]:
+    """(side, side) logits of a mask of which nothing else is known, from the distance to its edge."""
+    return np.asarray(cv2.resize(saved.full_logits(), (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def probability(logit: float) -> float:
@@ -204,15 +207,6 @@ def logit(probability: float) -> float:
     return max(-32.0, min(32.0, math.log(probability / (1 - probability))))
 
 
-def numbered(names: list[ObjectId]) -> dict[ObjectId, int]:
-    """Numbers for index maps, in the order of adding: a name that is a whole number from 1 to 254 and still free is its
-    own number, any other gets the lowest that is free.
-
-    255 stands for "unknown" in the field's index maps.
-    """
-    numbers: dict[ObjectId, int] = {}
-    for name in names:
-        taken = set(numbers.values())
-        own = isinstance(name, int) and 1 <= name <= 254 and name not in taken
-        numbers[name] = int(name) if own else next(n for n in range(1, len(names) + 256) if n not in taken)
-    return numbers
+def numbers(tracks: Mapping[ObjectId, ObjectTrack]) -> dict[ObjectId, int]:
+    """The number of each object in index maps."""
+    return {name: track.number for name, track in tracks.items()}

@@ -14,7 +14,7 @@ from masklet.video.state import Entries, MemoryEntry, ObjectId, ObjectTrack
 class Rules(Protocol):
     """Where masklet and the reference differ. Both modules say what their functions do."""
 
-    def begun(self, tracked: Entries) -> ObjectTrack:
+    def begun(self, tracked: Entries, number: int = 1) -> ObjectTrack:
         """An object of which nothing is known yet."""
 
     def asking(self, track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:

@@ -131,12 +131,13 @@ def pack_entries(entries: Iterable[Recalled]) -> bytes:
     for number, (name, kind, entry) in enumerate(entries):
         for part in PARTS:
             tensors[f"{number}.{part}"] = getattr(entry, part).cpu().contiguous().clone()
-        facts.append([name, kind, facts_of(entry)])
+        facts.append([name, kind, {**facts_of(entry), "exact": entry.exact_mask is not None}])
     return save(tensors, metadata={"entries": json.dumps(facts, default=bytes.hex)}) if tensors else b""
 
 
-def unpack_entries(data: bytes, device: torch.device) -> Iterator[Recalled]:
-    """The entries that `pack_entries` packed. Raises `FormatError` if they are damaged."""
+def unpack_entries(data: bytes, device: torch.device) -> Iterator[tuple[Recalled, bool]]:
+    """The entries that `pack_entries` packed, and whether the frame's mask is exact. Raises `FormatError` if they are
+    damaged."""
     if not data:
         return
     try:
@@ -149,6 +150,7 @@ def unpack_entries(data: bytes, device: torch.device) -> Iterator[Recalled]:
             )
             known["box"], known["held"] = tuple(known["box"]), tuple(known["held"])
             known["colours"] = bytes.fromhex(known["colours"])
-            yield name, kind, MemoryEntry(**known, memory=memory, pointer=pointer, logits=logits)
+            exact = bool(known.pop("exact", False))
+            yield (name, kind, MemoryEntry(**known, memory=memory, pointer=pointer, logits=logits)), exact
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FormatError(f"what the project remembers is damaged: {error}; give another copy of the file") from error

@@ -5,10 +5,12 @@ These are masklet's own rules. `reference.py` has those of the reference; `rules
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from masklet.errors import SessionError
+from masklet.masks.rle import Rle
 from masklet.prompts import Prompt
 from masklet.video.ranges import Direction, Range
 from masklet.video.state import Entries, MemoryEntry, ObjectId, ObjectTrack
@@ -17,9 +19,18 @@ Tracks = Mapping[ObjectId, ObjectTrack]
 """The state of a session: what is known of each object, in the order in which they were added."""
 
 
-def begun(tracked: Entries) -> ObjectTrack:
+def begun(tracked: Entries, number: int = 1) -> ObjectTrack:
     """An object of which nothing is known yet; `tracked` is where its entries go."""
-    return ObjectTrack(tracked)
+    return ObjectTrack(tracked, number=number)
+
+
+def free_number(tracks: Tracks, name: ObjectId) -> int:
+    """The number of a new object in index maps: its name, if that is a whole number from 1 to 254 and free, or the
+    lowest that is free. 255 stands for "unknown" in the field's index maps."""
+    taken = {track.number for track in tracks.values()}
+    if isinstance(name, int) and 1 <= name <= 254 and name not in taken:
+        return name
+    return next(number for number in itertools.count(1) if number not in taken)
 
 
 def asking(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
@@ -96,13 +107,13 @@ def removed(tracks: Tracks, name: ObjectId) -> Tracks:
     return {other: track for other, track in tracks.items() if other != name}
 
 
-def locked(tracks: Tracks, frame: int) -> Tracks:
-    """With every object's mask on a frame standing as if a person had given it."""
+def locked(tracks: Tracks, frame: int, shown: Mapping[ObjectId, Rle]) -> Tracks:
+    """With every object's mask on a frame, as it is `shown`, standing as if a person had given it."""
     entries = {name: track.entry(frame) for name, track in tracks.items()}
     if not any(entries.values()):
         raise SessionError(f"nothing is known of frame {frame}; propagate over it before it is locked")
     return {
-        name: approved(track, entry) if (entry := entries[name]) is not None else track
+        name: approved(track, replace(entry, exact_mask=shown[name])) if (entry := entries[name]) is not None else track
         for name, track in tracks.items()
     }
 

@@ -18,7 +18,7 @@ from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video import meeting, saving, session
 from masklet.video.events import Cleared, Event, Prompted, Removed
-from masklet.video.result import numbered, object_results
+from masklet.video.result import numbers, object_results
 from masklet.video.session import Tracks
 from masklet.video.state import ObjectId, ObjectTrack
 from masklet.video.store import EntryStore, StoredEntries
@@ -36,7 +36,7 @@ def to_project(tracker: VideoTracker, path: str | os.PathLike[str]) -> Project:
     known = facts(tracker)
     return Project(
         size=known.size,
-        indices=numbered(list(tracker.tracks)),
+        indices=numbers(tracker.tracks),
         frames={result.frame: project_frame(result) for result in plain_results(tracker)},
         events=known.events,
         video=path_from(tracker.path, path),
@@ -69,10 +69,10 @@ def facts(tracker: VideoTracker) -> Facts:
 
 def plain_results(tracker: VideoTracker) -> Iterator[PlainFrame]:
     """What is known of each frame, without pictures."""
-    size, side, numbers = tracker.size, tracker.engine.config.mask_size, numbered(list(tracker.tracks))
+    size, side, indices = tracker.size, tracker.engine.config.mask_size, numbers(tracker.tracks)
     for frame in tracker.known_frames():
         objects = object_results(tracker.tracks, frame, size, side, tracker.options.non_overlapping)
-        yield PlainFrame(frame, tracker.times.get(frame, 0.0), size, objects, numbers)
+        yield PlainFrame(frame, tracker.times.get(frame, 0.0), size, objects, indices)
 
 
 def check(project: Project, tracker: VideoTracker, *, other_weights: bool) -> None:
@@ -108,12 +108,16 @@ def from_project(project: Project, store: EntryStore) -> Reopened:
 
     Raises `FormatError` if what the project keeps of a session is damaged.
     """
-    tracks: dict[ObjectId, ObjectTrack] = {name: session.begun(StoredEntries(store)) for name in project.indices}
+    tracks: dict[ObjectId, ObjectTrack] = {
+        name: session.begun(StoredEntries(store), number) for name, number in project.indices.items()
+    }
     attachment = project.attachments.get(saving.ENTRIES, b"")
-    for name, kind, entry in saving.unpack_entries(attachment, store.device):
+    for (name, kind, entry), exact in saving.unpack_entries(attachment, store.device):
         keep = session.approved if kind == "prompted" else session.tracked
         if name not in tracks:
             raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
+        if exact:
+            entry = replace(entry, exact_mask=project.frames[entry.frame].objects[name].rle)
         tracks[name] = keep(tracks[name], entry)
     events = [saving.event_from_json(record, project.size) for record in project.events]
     said = prompts_said(events)

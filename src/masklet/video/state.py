@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from masklet.formats.project import ProjectMask
+from masklet.masks.rle import Rle
 from masklet.prompts import Prompt
 
 ObjectId = int | str
@@ -62,11 +63,14 @@ class MemoryEntry(Sighting):
         memory: (M, h, w) bfloat16, the encoded memory.
         pointer: (C,) float32, the object pointer.
         logits: (S/4, S/4) float32, the mask before thresholding; -1024 everywhere if the object is absent.
+        exact_mask: The mask of the picture's size where it is final, such as one that a person gave; the logits are
+            then only what the network reads. None where the mask comes from the logits.
     """
 
     memory: Tensor
     pointer: Tensor
     logits: Tensor
+    exact_mask: Rle | None = field(default=None, kw_only=True)
 
 
 def facts_of(seen: Sighting) -> dict[str, Any]:
@@ -121,6 +125,7 @@ class ObjectTrack:
     """One object: what was said about it, and what came of it.
 
     Attributes:
+        number: Its number in index maps, from 1; given once and kept.
         prompts: What was said, by frame.
         prompted: Entries that a person answers for, by frame: prompted or locked. They condition all other frames.
         tracked: Entries that the tracker found, by frame.
@@ -133,6 +138,7 @@ class ObjectTrack:
     prompted: Mapping[int, MemoryEntry] = field(default_factory=dict)
     saved: Mapping[int, ProjectMask] = field(default_factory=dict)
     saved_backward: frozenset[int] = frozenset()
+    number: int = 1
 
     def entry(self, frame: int) -> MemoryEntry | None:
         """What is known of the frame; a person's word goes before the tracker's."""

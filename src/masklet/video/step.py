@@ -17,6 +17,7 @@ from torch import Tensor
 from masklet.engines.base import Engine
 from masklet.engines.memories import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, point_at, remember
 from masklet.masks.components import small_holes
+from masklet.masks.rle import encode_rle
 from masklet.nn import Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.prompts import Prompt, pad_prompts
 from masklet.video.extent import areas_and_boxes
@@ -166,8 +167,9 @@ def take_masks(
     engine: Engine, levels: Levels, tracks: Sequence[ObjectTrack], at: Moment, policy: MemoryPolicy
 ) -> list[MemoryEntry]:
     """Objects whose mask a person gave: it is the answer; the network only makes its pointer and memory."""
-    prompts = [track.prompts[at.frame] for track in tracks]
-    masks = as_squares([prompt.mask for prompt in prompts if prompt.mask is not None], engine)
+    said = [track.prompts[at.frame].mask for track in tracks]
+    given_masks = [mask for mask in said if mask is not None]
+    masks = as_squares(given_masks, engine)
     decoded = point_at(engine, levels, masks)
     given = masks.flatten(1).any(dim=1)
     presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
@@ -189,6 +191,7 @@ def take_masks(
             area=area,
             box=box,
             colours=at.colours,
+            exact_mask=encode_rle(given_masks[n]),
         )
         for n, (area, box) in enumerate(areas_and_boxes(logits))
     ]

@@ -128,7 +128,9 @@ class StreamTracker:
     @torch.inference_mode()
     def _prompt(self, name: ObjectId, new: Prompt) -> FrameResult:
         frame, name = self._newest().index, checked_object(name)
-        track = self.tracks.get(name) or session.begun(RecentEntries(self.policy.window))
+        track = self.tracks.get(name) or session.begun(
+            RecentEntries(self.policy.window), session.free_number(self.tracks, name)
+        )
         prompt = merge_prompts(track.prompts.get(frame), new)
         entry = self._step({name: session.asking(track, frame, prompt)})[name]
         self.tracks = {**self.tracks, name: session.answered(track, prompt, entry)}

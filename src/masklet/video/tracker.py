@@ -18,6 +18,7 @@ from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project
 from masklet.formats.registry import find_format, format_of, with_background
 from masklet.formats.writer import Writer
+from masklet.masks.rle import Rle, encode_rle
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video import meeting, saving, session, session_file
@@ -27,7 +28,7 @@ from masklet.video.options import TrackingOptions
 from masklet.video.playhead import ENCODE_AHEAD, Playhead
 from masklet.video.ranges import Direction, Range, checked_direction, checked_frame, checked_object
 from masklet.video.remaining import remaining
-from masklet.video.result import FrameResult, frame_result
+from masklet.video.result import FrameResult, frame_result, object_results
 from masklet.video.rules import Rules
 from masklet.video.session_file import Reopened
 from masklet.video.state import MemoryEntry, ObjectId
@@ -218,7 +219,7 @@ class VideoTracker:
         Raises:
             SessionError: Nothing is known of the frame.
         """
-        self._record(Locked(frame), session.locked(self.tracks, frame))
+        self._record(Locked(frame), session.locked(self.tracks, frame, self._shown(frame)))
 
     def undo(self) -> Event:
         """Take back the last event, and return it. What was done before the session was saved is computed again for it,
@@ -409,7 +410,9 @@ class VideoTracker:
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
         picture = self._playhead.seek(frame)
-        track = self.tracks.get(name) or self._rules.begun(StoredEntries(self._store))
+        track = self.tracks.get(name) or self._rules.begun(
+            StoredEntries(self._store), session.free_number(self.tracks, name)
+        )
         asked = {name: self._rules.asking(track, frame, prompt)}
         entry = step(self.engine, self._playhead.levels(), asked, self._moment(picture), self.policy)[name]
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: self._rules.answered(track, prompt, entry)})
@@ -471,6 +474,12 @@ class VideoTracker:
     def _moment(self, picture: Frame, backward: bool = False) -> Moment:
         config, image = self.engine.config, picture.image
         return self.options.moment(picture.index, self.size, config, backward=backward, image=image)
+
+    def _shown(self, frame: int) -> dict[ObjectId, Rle]:
+        """The masks of a frame as they are shown."""
+        side, alone = self.engine.config.mask_size, self.options.non_overlapping
+        found = object_results(self.tracks, frame, self.size, side, alone)
+        return {name: encode_rle(result.mask) for name, result in found.items()}
 
     def _result(self, picture: Frame) -> FrameResult:
         self.times[picture.index] = picture.time
