@@ -31,14 +31,14 @@ def test_a_file_here_is_not_fetched():
     by_hand = hub.models_folder() / "sam2.1_hiera_tiny.pt"
     by_hand.parent.mkdir(parents=True)
     by_hand.write_bytes(b"weights")
-    assert hub.fetch(registry.find("sam2.1-tiny")) == by_hand
+    assert registry.fetch(registry.find("sam2.1-tiny")) == by_hand
 
 
 def test_the_digest_of_what_arrives_is_stated(tmp_path, monkeypatch, capsys):
     digest = hashlib.sha256(b"weights").hexdigest()
     link = cache_blob(tmp_path, b"weights", digest)
     monkeypatch.setattr(hub, "_download", lambda repo, file: link)
-    assert hub.fetch(registry.find("sam2-tiny")) == link
+    assert registry.fetch(registry.find("sam2-tiny")) == link
     assert capsys.readouterr().err == f"sam2_hiera_tiny.pt: SHA-256 {digest}\n"
 
 
@@ -46,7 +46,7 @@ def test_what_arrives_damaged_is_removed(tmp_path, monkeypatch):
     link = cache_blob(tmp_path, b"weigh", hashlib.sha256(b"weights").hexdigest())
     monkeypatch.setattr(hub, "_download", lambda repo, file: link)
     with pytest.raises(CheckpointError, match=r"^sam2_hiera_tiny\.pt from facebook/sam2-hiera-tiny arrived damaged"):
-        hub.fetch(registry.find("sam2-tiny"))
+        registry.fetch(registry.find("sam2-tiny"))
     assert not link.exists()
 
 
@@ -66,7 +66,7 @@ def test_offline_mode_is_honoured(monkeypatch):
     monkeypatch.setattr(hub, "_download", DOWNLOAD)
     monkeypatch.setattr(hub, "_expect_answer", lambda url: pytest.fail("asked the network"))
     with pytest.raises(CheckpointError, match="HF_HUB_OFFLINE is set"):
-        hub.fetch(registry.find("sam2-small"))
+        registry.fetch(registry.find("sam2-small"))
 
 
 def test_a_refusal_is_quick(monkeypatch):
@@ -79,7 +79,7 @@ def test_a_refusal_is_quick(monkeypatch):
         monkeypatch.setattr(hub, "_download", DOWNLOAD)
         start = time.perf_counter()
         with pytest.raises(CheckpointError, match="refused"):
-            hub.fetch(registry.find("sam2-small"))
+            registry.fetch(registry.find("sam2-small"))
     assert time.perf_counter() - start < hub.ANSWER_SECONDS
 
 

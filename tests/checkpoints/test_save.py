@@ -12,9 +12,9 @@ from safetensors import safe_open
 
 import masklet
 from masklet.checkpoints import build_model, load_model, save, save_model
-from masklet.checkpoints.blank import blank_network, load_weights
-from masklet.checkpoints.model import Model
-from masklet.checkpoints.placement import FOURIER_MATRIX
+from masklet.checkpoints.build import blank_network, load_weights
+from masklet.checkpoints.load import FOURIER_MATRIX
+from masklet.engines.torch import Model
 from masklet.errors import CheckpointError, EngineError
 from masklet.nn import NANO, ConvNetConfig
 

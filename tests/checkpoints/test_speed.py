@@ -66,6 +66,6 @@ def test_what_a_model_cannot_be(arguments: dict[str, object], message: str) -> N
 
 
 def test_a_wrong_mode_is_told_before_anything_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("masklet.checkpoints.hub.fetch", lambda _: pytest.fail("something was downloaded"))
+    monkeypatch.setattr("masklet.checkpoints.registry.fetch", lambda _: pytest.fail("something was downloaded"))
     with pytest.raises(ConfigError, match="nearest: fast"):
         load_model("sam2.1-tiny:fats")

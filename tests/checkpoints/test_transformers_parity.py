@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import Sam2Config, Sam2Model, Sam2VideoConfig, Sam2VideoModel
 
-from masklet.checkpoints.blank import blank_network, load_weights
-from masklet.checkpoints.model import Model
+from masklet.checkpoints.build import blank_network, load_weights
 from masklet.checkpoints.names import THEIR_MATRIX, THEIR_MATRIX_TWIN, from_transformers
+from masklet.engines.torch import Model
 from masklet.nn import HieraConfig, Levels, MemoryBank, ModelConfig, PromptTokens
 
 SIZE, WIDTH, MEMORY_WIDTH = 64, 128, 64  # transformers has memories of 64 channels only

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from masklet.checkpoints import Model
-from masklet.engines.normalise import normalise
+from masklet.engines.rules import normalise
 from masklet.nn import VARIANTS, Levels, Network, PromptTokens
 from masklet.prompts import make_prompt, pad_prompts
 from masklet.video import TrackingOptions, VideoTracker

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from masklet.checkpoints.blank import blank_network
+from masklet.checkpoints.build import blank_network
 from masklet.errors import ConfigError
 from masklet.nn import VARIANTS
 from masklet.training.muon import Muon, matrix_names, orthogonal

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from masklet.checkpoints import Model
-from masklet.engines.candidates import stability
+from masklet.engines.rules import stability
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.frames import frame_tensor

@@ -12,15 +12,16 @@ from masklet.lazy import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints.build import build_model
-    from masklet.checkpoints.load import load_model
-    from masklet.checkpoints.model import Model
+    from masklet.checkpoints.load import load_engine, load_model
     from masklet.checkpoints.save import save_model
+    from masklet.engines.torch import Model
 
-__all__ = ["Model", "ModelInfo", "build_model", "list_models", "load_model", "save_model"]
+__all__ = ["Model", "ModelInfo", "build_model", "list_models", "load_engine", "load_model", "save_model"]
 
 _LAZY = {
-    "Model": "masklet.checkpoints.model",
+    "Model": "masklet.engines.torch",
     "build_model": "masklet.checkpoints.build",
+    "load_engine": "masklet.checkpoints.load",
     "load_model": "masklet.checkpoints.load",
     "save_model": "masklet.checkpoints.save",
 }

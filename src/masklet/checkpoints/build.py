@@ -1,16 +1,54 @@
-"""Models with random weights, of a name or a configuration, with any of its fields changed."""
+"""Networks of a configuration: blank ones to be filled from a file, and models with random weights."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from masklet.checkpoints import registry
-from masklet.checkpoints.model import Model
+from masklet.engines.torch import Model
 from masklet.errors import ConfigError, nearest
 from masklet.nn import ModelConfig, Network
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves out normal numbers, whose form for tensors without data takes seconds to import."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name == "normal_":
+            return args[0] if args else (kwargs or {})["tensor"]
+        return (torch.empty if name == "randn" else func)(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Modules that are made within have shapes and names, but no numbers: they take no time and no memory."""
+    with torch.device("meta"), _NoRandomNumbers():
+        yield
+
+
+def blank_network(config: ModelConfig) -> Network:
+    """The network of a configuration, without numbers."""
+    with without_numbers():
+        return Network(config)
+
+
+def load_weights(network: Network, state: dict[str, Tensor]) -> Network:
+    """Give a blank network its weights and make it ready: in evaluation, without gradients, tables prepared.
+
+    The tensors become the network's own, so none is copied; they must fit, on one device.
+    """
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False).prepare()
 
 
 def build_model(name_or_config: str | ModelConfig, *, seed: int | None = None, **overrides: Any) -> Model:

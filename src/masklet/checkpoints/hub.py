@@ -16,14 +16,10 @@ import re
 import ssl
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from masklet.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from masklet.checkpoints.registry import ModelInfo
 
 ANSWER_SECONDS = 5.0
 """How long the hub may take to answer at all; without this look, huggingface_hub retries for half a minute."""
@@ -50,27 +46,26 @@ def local_file(repo: str, file: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
-def fetch(info: ModelInfo) -> Path:
-    """The model's file on this machine, downloaded if it is not here yet.
+def download(name: str, repo: str, file: str, url: str) -> Path:
+    """The file of a published model, from the hub, if it is not in its cache yet.
+
+    Args:
+        name: The model's name.
+        repo: Its repository on the hub.
+        file: The file in it.
+        url: Where else the file was published.
 
     Raises:
         CheckpointError: It cannot be had; the sentence tells where to put the file by hand.
     """
-    if info.path is not None:
-        return info.path
-    if info.repo is None:
-        raise CheckpointError(
-            f"the weights of {info.name} are missing from this installation (weights/{info.file}); reinstall masklet, "
-            f"or take random ones with build_model({info.name!r})"
-        )
     try:
-        path = _download(info.repo, info.file)
+        path = _download(repo, file)
     except Exception as error:  # which library's error it is depends on the version of huggingface_hub
         raise CheckpointError(
-            f"{info.name} is not on this machine, and getting {info.file} from the hub repository {info.repo} failed "
-            f"({_reason(error)}); download {info.url} and put it at {models_folder() / info.file}"
+            f"{name} is not on this machine, and getting {file} from the hub repository {repo} failed "
+            f"({_reason(error)}); download {url} and put it at {models_folder() / file}"
         ) from error
-    _check_digest(path, info)
+    _check_digest(path, repo, file)
     return path
 
 
@@ -115,16 +110,15 @@ def _reason(error: BaseException) -> str:
     return first.strip()[:200] or type(error).__name__
 
 
-def _check_digest(path: Path, info: ModelInfo) -> None:
+def _check_digest(path: Path, repo: str, file: str) -> None:
     digest = _digest(path)
     named = path.resolve().name
     if _SHA256.fullmatch(named) and named != digest:
         path.resolve().unlink()
         raise CheckpointError(
-            f"{info.file} from {info.repo} arrived damaged (SHA-256 {digest}, the hub says {named}) and was removed; "
-            "try again"
+            f"{file} from {repo} arrived damaged (SHA-256 {digest}, the hub says {named}) and was removed; try again"
         )
-    print(f"{info.file}: SHA-256 {digest}", file=sys.stderr)
+    print(f"{file}: SHA-256 {digest}", file=sys.stderr)
 
 
 def _digest(path: Path) -> str:

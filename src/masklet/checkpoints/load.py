@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from masklet.checkpoints import hub, registry
-from masklet.checkpoints.blank import blank_network, load_weights
+from masklet.checkpoints import registry
+from masklet.checkpoints.build import blank_network, load_weights, without_numbers
 from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, read_weights
-from masklet.checkpoints.fit import check_fit, recognise
 from masklet.checkpoints.metadata import read_config
-from masklet.checkpoints.model import Model
-from masklet.checkpoints.placement import choose_device, choose_dtype, place
 from masklet.checkpoints.speed import check_speed, split_name, with_speed
-from masklet.errors import CheckpointError, ConfigError
-from masklet.nn import ModelConfig, Network
+from masklet.engines.base import Engine, as_engine
+from masklet.engines.torch import Model
+from masklet.errors import CheckpointError, ConfigError, EngineError, nearest
+from masklet.nn import NANO, VARIANTS, ModelConfig, Network
+from masklet.nn.encoders import build_trunk
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+FOURIER_MATRIX = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+"""Stays float32 always: rounded to bfloat16 it would move points by a pixel or two, and it is 1 KB."""
+
+_TRUNK = "image_encoder.trunk."
+_ONLY_21 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.weight", "obj_ptr_tpos_proj.bias")
+_IN_VIDEO_ONLY = "memory_encoder.out_proj.weight"
+
+_SAM1_STARTS = ("image_encoder.blocks.", "image_encoder.patch_embed.", "vision_encoder.layers.")
+"""Of the published files of Segment Anything 1, of MobileSAM's like, and of transformers."""
+
+
+def load_engine(model: str | PathLike[str] | Engine, *, device: str | torch.device | None = None) -> Engine:
+    """The engine of a name or a path, as `load_model` gives it; an engine that is given is the answer itself.
+
+    Raises:
+        CheckpointError, ConfigError: The model cannot be loaded.
+        EngineError: What was given is neither a name, nor a path, nor an engine.
+    """
+    return load_model(model, device=device) if isinstance(model, str | PathLike) else as_engine(model)
 
 
 def load_model(
@@ -71,7 +96,7 @@ def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, str | None]:
         return Path(name_or_path), None
     if registry.is_known(name_or_path):
         info = registry.find(name_or_path)
-        return hub.fetch(info), info.name
+        return registry.fetch(info), info.name
     path = Path(name_or_path).expanduser()
     looks_like_path = len(path.parts) > 1 or path.suffix in (*TORCH_SUFFIXES, ".safetensors") or path.exists()
     if not looks_like_path:
@@ -94,3 +119,105 @@ def _blank(config: ModelConfig, file: str) -> Network:
         return blank_network(config)
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise ConfigError(f"{file} holds a configuration that cannot be built: {error}") from error
+
+
+def recognise(state: Mapping[str, Tensor], file: str) -> ModelConfig:
+    """The named configuration whose trunk is nearest to that of a state dict, of the version whose keys it has.
+
+    Raises:
+        CheckpointError: It is of SAM 1, or of no SAM 2 at all.
+    """
+    if any(key.startswith(_SAM1_STARTS) for key in state):
+        raise CheckpointError(f"{file} is a checkpoint of Segment Anything 1, another network; give one of SAM 2")
+    if not any(key.startswith(_TRUNK) for key in state):
+        raise CheckpointError(f"{file} is no checkpoint of SAM 2: its first keys are {_some(state)}")
+    version = "2.1" if any(key in state for key in _ONLY_21) else "2.0"
+    trunk = {(key, tensor.shape) for key, tensor in state.items() if key.startswith(_TRUNK)}
+    named = (config for config in (NANO, *VARIANTS.values()) if config.version == version)
+    return min(named, key=lambda config: len(trunk ^ _trunk_of(config)))
+
+
+def _trunk_of(config: ModelConfig) -> set[tuple[str, torch.Size]]:
+    """Names and shapes of all tensors of a configuration's trunk."""
+    with without_numbers():
+        trunk = build_trunk(config.encoder, config.image_size)
+    return {(_TRUNK + key, tensor.shape) for key, tensor in trunk.state_dict().items()}
+
+
+def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], file: str, name: str) -> None:
+    """Raise `CheckpointError` unless a state dict has exactly the keys and shapes that are expected."""
+    missing = [key for key in expected if key not in state]
+    unknown = [key for key in state if key not in expected]
+    other = [
+        f"{key} {tuple(state[key].shape)} for {tuple(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    problems = [
+        f"{verb} {len(keys)} {'tensor' if len(keys) == 1 else 'tensors'} {rest}({_some(keys)})"
+        for verb, rest, keys in (
+            ("lacks", "", missing),
+            ("has", "too many ", unknown),
+            ("has", "in other shapes ", other),
+        )
+        if keys
+    ]
+    if problems:
+        hint = "; is it an image-only export?" if _IN_VIDEO_ONLY in missing else ""
+        raise CheckpointError(f"{file} does not fit {name}: it {' and '.join(problems)}{hint}")
+
+
+def _some(keys: Iterable[str]) -> str:
+    first = list(keys)
+    return ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device that is asked for; else cuda, else mps, else cpu, whichever is there.
+
+    Raises:
+        EngineError: No such device, or not here.
+    """
+    if device is None:
+        return torch.device(_best())
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise EngineError(f"device {device!r} is unknown; give cpu, cuda, cuda:0 or mps") from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise EngineError(f"device {str(chosen)!r} is not here: PyTorch finds {torch.cuda.device_count()} CUDA devices")
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise EngineError("device 'mps' is not here: it needs a Mac with Apple silicon")
+    return chosen
+
+
+def _best() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def choose_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    """The precision that is asked for; float32 if none is.
+
+    Raises:
+        EngineError: It is none of the three that a model can have.
+    """
+    chosen = torch.float32 if dtype is None else DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if chosen not in DTYPES.values():
+        hint = nearest(dtype, DTYPES) if isinstance(dtype, str) else ""
+        raise EngineError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}{hint}")
+    assert chosen is not None, "None is in no table"
+    return chosen
+
+
+def place(state: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The state dict on a device in a precision; what is there already is not copied."""
+    return {key: tensor.to(device, precision(key, tensor, dtype)) for key, tensor in state.items()}
+
+
+def precision(key: str, tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """The precision that a tensor has in a model of a precision: counts stay whole, the Fourier matrix float32."""
+    if not tensor.is_floating_point():
+        return tensor.dtype
+    return torch.float32 if key == FOURIER_MATRIX else dtype

@@ -89,6 +89,22 @@ def find(name: str) -> ModelInfo:
     raise CheckpointError(f"unknown model {name!r}{nearest(name, PARAMETERS)} (see masklet models)")
 
 
+def fetch(info: ModelInfo) -> Path:
+    """The model's file on this machine, downloaded if it is not here yet.
+
+    Raises:
+        CheckpointError: It cannot be had; the sentence tells where to put the file by hand.
+    """
+    if info.path is not None:
+        return info.path
+    if info.repo is None or info.url is None:
+        raise CheckpointError(
+            f"the weights of {info.name} are missing from this installation (weights/{info.file}); reinstall masklet, "
+            f"or take random ones with build_model({info.name!r})"
+        )
+    return hub.download(info.name, info.repo, info.file, info.url)
+
+
 def is_known(name: str) -> bool:
     """Whether `find` would find it."""
     return name in PARAMETERS or name in {_repo(config) for config in VARIANTS.values()}

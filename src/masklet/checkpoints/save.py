@@ -10,9 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from masklet.checkpoints.load import choose_dtype, precision
 from masklet.checkpoints.metadata import describe
-from masklet.checkpoints.model import Model
-from masklet.checkpoints.placement import choose_dtype, precision
+from masklet.engines.torch import Model
 from masklet.errors import CheckpointError
 
 _PERMISSIONS = 0o644

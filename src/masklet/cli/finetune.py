@@ -63,7 +63,7 @@ def finetune(
     """
     from dataclasses import replace
 
-    from masklet.checkpoints.placement import choose_device
+    from masklet.checkpoints.load import choose_device
     from masklet.cli.training import Job, initial_network, run_training
     from masklet.training.loop import RunOptions
     from masklet.training.recipe import override

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from masklet.checkpoints import build_model, load_model
-from masklet.checkpoints.placement import choose_device
+from masklet.checkpoints.load import choose_device
 from masklet.errors import CheckpointError, ConfigError
 from masklet.training.data.kinds import parse_wanted, read_data
 from masklet.training.loop import MODEL, RunOptions, Validate, train

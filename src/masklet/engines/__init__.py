@@ -1,1 +1,1 @@
-"""Engines: ways of running the four functions of a network."""
+"""Engines: ways of running the four functions that everything above the network talks to."""

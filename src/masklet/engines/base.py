@@ -1,17 +1,21 @@
 """What everything above the network talks to: four functions on tensors and five facts about them.
 
-A loaded `Model` is the first engine. Exported networks offer the same, and predictors, trackers, the trainer and the
-evaluation do not know which they hold.
+`torch.Model` runs a network of ours, `fake.FakeEngine` needs no network. Predictors and trackers take any engine and do
+not know which they hold.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
+from masklet.errors import EngineError
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
+
+FUNCTIONS = ("encode_image", "attend_memory", "decode_masks", "encode_memory")
+"""Names of the four functions."""
 
 
 class Engine(Protocol):
@@ -35,7 +39,7 @@ class Engine(Protocol):
 
     @property
     def digest(self) -> str:
-        """By what its weights are known again; empty where nothing tells."""
+        """A fingerprint of the weights: a saved session goes on only with the same; empty if there is none."""
 
     def encode_image(self, images: Tensor) -> Levels:
         """Pictures, normalised, (B, 3, S, S) -> features at three resolutions.
@@ -51,3 +55,17 @@ class Engine(Protocol):
 
     def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:
         """What is to be remembered of N objects: (N, M, h, w)."""
+
+
+def as_engine(model: Any) -> Engine:
+    """The engine that was given, once it is seen to be one.
+
+    Raises:
+        EngineError: It lacks one of the four functions.
+    """
+    if lacking := [name for name in FUNCTIONS if not callable(getattr(model, name, None))]:
+        raise EngineError(
+            f"model is a value of type {type(model).__name__} without {', '.join(lacking)}; give a name, a path, a "
+            "Model or another engine"
+        )
+    return cast("Engine", model)

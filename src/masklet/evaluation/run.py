@@ -18,7 +18,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from masklet.engines.peak_memory import peak_memory
 from masklet.errors import EvaluationError
 from masklet.evaluation.contenders.registry import Choice, contender
 from masklet.evaluation.datasets.base import Clip, Dataset
@@ -27,6 +26,7 @@ from masklet.evaluation.results import RUN, clip_file, read_json
 from masklet.evaluation.spread import Failure, Spread
 from masklet.evaluation.submission import Submission
 from masklet.formats.atomic import make_folder, replacing
+from masklet.machine import peak_memory
 
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
 """Whose versions stand in the record."""

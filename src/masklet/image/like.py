@@ -12,11 +12,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.engines.base import Engine
-from masklet.engines.candidates import best_of_three
-from masklet.engines.memories import (
+from masklet.engines.rules import (
     ABSENT_LOGIT,
     GIVEN_LOGIT,
     as_squares,
+    best_of_three,
     given_logits,
     no_prompts,
     point_at,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.engines.candidates import single
+from masklet.engines.rules import single
 from masklet.image.decoding import decode_in_parts
 from masklet.image.everything_options import SettledOptions
 from masklet.image.prompts import HIGHEST_LOGIT, ObjectPrompt, as_tokens

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.engines.normalise import normalise
+from masklet.engines.rules import normalise
 from masklet.errors import MediaError
 from masklet.media.image_file import read_image, upright_rgb
 

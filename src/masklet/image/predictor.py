@@ -13,9 +13,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from masklet.checkpoints import load_model
+from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
-from masklet.engines.candidates import single
+from masklet.engines.rules import single
 from masklet.errors import PromptError
 from masklet.image.decoding import objects_at_once
 from masklet.image.picture import Picture, as_picture, is_batch, picture_tensor
@@ -67,12 +67,13 @@ class ImagePredictor:
 
     Raises:
         CheckpointError: The model cannot be loaded.
+        EngineError: What was given is no model.
     """
 
     def __init__(
         self, model: str | PathLike[str] | Engine = "nano", *, device: str | torch.device | None = None
     ) -> None:
-        self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
+        self.engine: Engine = load_engine(model, device=device)
 
     @overload
     def encode(self, images: Picture) -> EncodedImage: ...  # type: ignore[overload-overlap]  # a str is iterable too

@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from masklet.engines.peak_memory import peak_memory
 from masklet.errors import TrainingError
 from masklet.formats.atomic import replacing, unwritable
+from masklet.machine import peak_memory
 
 LOG = "log.jsonl"
 """The file's name in the folder of a run."""

@@ -15,9 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from masklet.engines.candidates import best_of_three
-from masklet.engines.memories import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT
-from masklet.engines.normalise import normalise
+from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT, best_of_three, normalise
 from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
 from masklet.prompts import NOT_A_POINT
 from masklet.training.batch import Batch, Dice

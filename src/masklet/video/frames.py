@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.engines.normalise import normalise
+from masklet.engines.rules import normalise
 
 
 def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.engines.memories import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, point_at, remember
+from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, point_at, remember
 from masklet.masks.components import small_holes
 from masklet.masks.rle import encode_rle
 from masklet.nn import Levels, MemoryBank, ModelConfig, PromptTokens

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from masklet.checkpoints import load_model
+from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.errors import MediaError, SessionError
 from masklet.media.source import Frame
@@ -58,7 +58,7 @@ class StreamTracker:
         options: TrackingOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
+        self.engine: Engine = load_engine(model, device=device)
         self.options = options or TrackingOptions()
         if self.options.reference_behaviour:
             raise SessionError("reference_behaviour depends on a video's length; use VideoTracker for it")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from numpy.typing import ArrayLike
 
-from masklet.checkpoints import load_model
+from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.formats.project_file import write_project
@@ -76,7 +76,7 @@ class VideoTracker:
         self.path = str(video) if isinstance(video, str | PathLike) else ""
         self.options = options or TrackingOptions()
         try:
-            self.engine: Engine = load_model(model, device=device) if isinstance(model, str | PathLike) else model
+            self.engine: Engine = load_engine(model, device=device)
             self.policy = self.options.policy_for(self.engine.config, self._frame_count())
         except BaseException:
             if self.source is not video:

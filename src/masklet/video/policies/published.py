@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from masklet.engines.candidates import LEAST_STABILITY, STABILITY_DELTA, best_of_three, single
+from masklet.engines.rules import LEAST_STABILITY, STABILITY_DELTA, best_of_three, single
 from masklet.nn import Decoded
 from masklet.video.policies.base import Choice, Kept
 from masklet.video.policies.past import remembered

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.engines.candidates import stability
+from masklet.engines.rules import stability
 from masklet.image.crops import plan_crops, point_grid
 from masklet.masks.boxes import mask_box
 from masklet.masks.components import small_holes, without_islands

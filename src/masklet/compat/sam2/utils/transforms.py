@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from masklet.engines.normalise import normalise
+from masklet.engines.rules import normalise
 from masklet.image.picture import as_picture, scaled
 
 

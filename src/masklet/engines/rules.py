@@ -1,4 +1,6 @@
-"""Masks as the network remembers them: what pictures and videos share of the published rule."""
+"""What pictures and videos share of the published rules around the four functions: how colours are normalised, which of
+the four candidate masks counts, and how a mask is given to the network to be remembered.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,16 @@ from masklet.engines.base import Engine
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import pad_prompts
 
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's colours, red, green, blue in 0..1, as published."""
+
+STABILITY_DELTA = 0.05
+"""A mask is stable if it hardly changes when its threshold moves this far up or down, as published."""
+
+LEAST_STABILITY = 0.98
+"""A single mask that is less stable gives way to the best of three, as published."""
+
 ABSENT_LOGIT = -1024.0
 """Logits of an object that is not in the frame, as published."""
 
@@ -22,6 +34,32 @@ GIVEN_LOGIT = 10.0
 
 MASK_SCALE, MASK_SHIFT = 20.0, -10.0
 """A mask of 0..1 is scaled so before it is remembered, as published."""
+
+
+def normalise(colors: Tensor) -> Tensor:
+    """float32 (B, 3, H, W), RGB in 0..1 -> the same with mean 0 and deviation 1 over ImageNet."""
+    mean, std = (torch.tensor(values, device=colors.device)[:, None, None] for values in (MEAN, STD))
+    return (colors - mean) / std
+
+
+def best_of_three(decoded: Decoded) -> Tensor:
+    """(N,) int64 in 1..3: the candidate for an ambiguous prompt with the highest predicted IoU."""
+    return decoded.iou[:, 1:].argmax(dim=1) + 1
+
+
+def single(decoded: Decoded, delta: float = STABILITY_DELTA, least: float = LEAST_STABILITY) -> Tensor:
+    """(N,) int64 in 0..3: the candidate for a clear prompt, or the best of three where it is not stable."""
+    unstable = stability(decoded.logits[:, 0], delta) < least
+    return torch.where(unstable, best_of_three(decoded), 0)
+
+
+def stability(logits: Tensor, delta: float) -> Tensor:
+    """Pixels above +delta as a share of those above -delta, (N, h, w) -> (N,); 1 for a mask without any.
+
+    Source: SAM (Kirillov et al., 2023, appendix B), as the released decoder computes it.
+    """
+    inner, outer = ((logits > threshold).flatten(1).sum(dim=1) for threshold in (delta, -delta))
+    return torch.where(outer > 0, inner / outer, 1.0)
 
 
 def as_squares(masks: Sequence[NDArray[np.bool_]], engine: Engine) -> Tensor:

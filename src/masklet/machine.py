@@ -1,4 +1,4 @@
-"""The most memory that this process has taken."""
+"""What a process takes of the machine. Imports no torch, so that it adds nothing to what it measures."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""A model that is ready to use: a network and its name, behind the four functions of an engine."""
+"""The PyTorch engine: a network of ours behind the four functions, compiled or not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from masklet.checkpoints.digest import digest_of
+from masklet.engines.base import FUNCTIONS
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, Network, PromptTokens
+
+SAMPLES = 1024
+"""Numbers of each tensor that a digest looks at."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -50,7 +54,7 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """By what the weights are known again; computed when it is first asked for."""
+        """A fingerprint of the weights, see `digest_of`; computed when it is first asked for."""
         return digest_of(self.network.named_parameters())
 
     def encode_image(self, images: Tensor) -> Levels:
@@ -71,12 +75,23 @@ class Model:
 
     @cached_property
     def _functions(self) -> dict[str, Callable[..., Any]]:
-        network = self.network
-        functions = (network.encode_image, network.attend_memory, network.decode_masks, network.encode_memory)
-        return {function.__name__: torch.compile(function) if self.compiled else function for function in functions}
+        functions = {name: getattr(self.network, name) for name in FUNCTIONS}
+        return {name: torch.compile(each) if self.compiled else each for name, each in functions.items()}
 
     def __repr__(self) -> str:
         millions = sum(parameter.numel() for parameter in self.network.parameters()) / 1e6
         dtype = str(self.dtype).removeprefix("torch.")
         compiled = ", compiled" if self.compiled else ""
         return f"Model({self.name}, {millions:.1f} M, {self.config.image_size} px, {dtype} on {self.device}{compiled})"
+
+
+def digest_of(parameters: Iterable[tuple[str, Tensor]]) -> str:
+    """A fingerprint of named tensors: a hash, 64 hexadecimal digits, of their names, shapes and some numbers of each,
+    spread evenly. The numbers are rounded to bfloat16, so that weights in float32 and in bfloat16 have the same."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(parameters, key=lambda entry: entry[0]):
+        flat = tensor.detach().flatten()
+        some = flat[:: max(1, flat.numel() // SAMPLES)][:SAMPLES].to("cpu", torch.bfloat16)
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(some.contiguous().view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()

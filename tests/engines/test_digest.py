@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from masklet.checkpoints import build_model
-from masklet.checkpoints.digest import digest_of
+from masklet.engines.torch import digest_of
 from tests.video.test_session import TOY
 
 
