@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from masklet.engines.normalise import normalise
+from masklet.engines.rules import normalise
 from masklet.errors import CheckpointError
 from masklet.nn import Network
 from masklet.nn.config import LITE0, NANO

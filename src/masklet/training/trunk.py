@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from masklet.checkpoints.files import read_weights
-from masklet.engines.normalise import MEAN, STD
+from masklet.engines.rules import MEAN, STD
 from masklet.errors import CheckpointError
 from masklet.nn import Network
 from masklet.nn.config import LITE0, EncoderConfig, InvertedResidualConfig

@@ -1,0 +1,127 @@
+"""What every engine keeps: shapes and types, padding without effect, many objects as one by one."""
+
+from __future__ import annotations
+
+import torch
+
+from masklet.engines.base import Engine, as_engine
+from masklet.nn import Decoded, Levels, MemoryBank, PromptTokens
+
+COUNT, FRAMES, POINTERS = 3, 2, 4
+
+
+def pictures(engine: Engine, count: int) -> torch.Tensor:
+    side = engine.config.image_size
+    return torch.randn(count, 3, side, side, generator=torch.manual_seed(0))
+
+
+def clicks(engine: Engine) -> PromptTokens:
+    """A click, a box and two clicks, of which one is excluded; padded to two points."""
+    side = engine.config.image_size
+    points = torch.tensor([[[0.3, 0.4], [0.0, 0.0]], [[0.1, 0.2], [0.7, 0.8]], [[0.5, 0.5], [0.9, 0.9]]]) * side
+    labels = torch.tensor([[1, -1], [2, 3], [1, 0]])
+    keep = torch.tensor([[True, False], [True, True], [True, True]])
+    return PromptTokens(points, labels, keep)
+
+
+def bank(engine: Engine) -> MemoryBank:
+    config, generator = engine.config, torch.manual_seed(1)
+    side = config.memory_size
+    return MemoryBank(
+        memories=torch.randn(COUNT, FRAMES, config.memory_width, side, side, generator=generator).bfloat16(),
+        slots=torch.tensor([[0, 6], [6, 1], [0, 1]]),
+        pointers=torch.randn(COUNT, POINTERS, config.width, generator=generator).abs(),
+        ages=torch.rand(COUNT, POINTERS, generator=generator),
+        keep_memories=torch.tensor([[True, True], [True, False], [False, False]]),
+        keep_pointers=torch.tensor([[True] * 4, [True] * 2 + [False] * 2, [False] * 4]),
+    )
+
+
+def rows(value: tuple[torch.Tensor | None, ...], index: int) -> list[torch.Tensor | None]:
+    return [None if part is None else part[index : index + 1] for part in value]
+
+
+def same(one: torch.Tensor, other: torch.Tensor) -> None:
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def decode(engine: Engine, features: torch.Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+    with torch.inference_mode():
+        return engine.decode_masks(features, levels, prompts)
+
+
+def test_shapes_and_types(engine: Engine) -> None:
+    config = as_engine(engine).config
+    side, small = config.image_size, config.memory_size
+    levels = engine.encode_image(pictures(engine, 2))
+    assert [tuple(level.shape) for level in levels] == [
+        (2, config.width // 8, side // 4, side // 4),
+        (2, config.width // 4, side // 8, side // 8),
+        (2, config.width, small, small),
+    ]
+    one = Levels(*(level[:1] for level in levels))
+    features = engine.attend_memory(one.stride16, bank(engine))
+    assert features.shape == (COUNT, config.width, small, small)
+    decoded = engine.decode_masks(features, one, clicks(engine))
+    assert decoded.logits.shape == (COUNT, 4, side // 4, side // 4)
+    assert decoded.iou.shape == (COUNT, 4)
+    assert decoded.pointers.shape == (COUNT, 4, config.width)
+    assert decoded.presence.shape == (COUNT,)
+    assert decoded.iou.min() >= 0
+    assert decoded.iou.max() <= 1
+    masks = torch.where(torch.rand(COUNT, 1, side, side) > 0.5, 10.0, -10.0)
+    memory = engine.encode_memory(one.stride16, masks, decoded.presence)
+    assert memory.shape == (COUNT, config.memory_width, small, small)
+    assert engine.absent_pointer.shape == (1, config.width)
+    for tensor in (*levels, features, *decoded, memory, engine.absent_pointer):
+        assert (tensor.dtype, tensor.device) == (engine.dtype, engine.device)
+        assert not tensor.requires_grad
+    assert isinstance(engine.digest, str)
+
+
+def test_pictures_together_are_pictures_one_by_one(engine: Engine) -> None:
+    images = pictures(engine, 2)
+    together = engine.encode_image(images)
+    for index in range(2):
+        for level, alone in zip(together, engine.encode_image(images[index : index + 1]), strict=True):
+            same(level[index : index + 1], alone)
+
+
+def test_objects_together_are_objects_one_by_one(engine: Engine) -> None:
+    levels, everything, prompts = engine.encode_image(pictures(engine, 1)), bank(engine), clicks(engine)
+    side = engine.config.image_size
+    masks = torch.rand(COUNT, 1, side, side, generator=torch.manual_seed(2)) * 20 - 10
+    presence = torch.tensor([1.0, -1.0, 3.0])
+    features = engine.attend_memory(levels.stride16, everything)
+    decoded = decode(engine, features, levels, prompts)
+    memory = engine.encode_memory(levels.stride16, masks, presence)
+    for index in range(COUNT):
+        own = slice(index, index + 1)
+        alone = engine.attend_memory(levels.stride16, MemoryBank(*rows(everything, index)))  # type: ignore[arg-type]
+        same(features[own], alone)
+        answer = decode(engine, alone, levels, PromptTokens(*rows(prompts, index)))  # type: ignore[arg-type]
+        for all_of, one in zip(decoded, answer, strict=True):
+            same(all_of[own], one)
+        same(memory[own], engine.encode_memory(levels.stride16, masks[own], presence[own]))
+
+
+def test_padding_has_no_effect(engine: Engine) -> None:
+    levels, padded, prompts = engine.encode_image(pictures(engine, 1)), bank(engine), clicks(engine)
+    second = engine.attend_memory(levels.stride16, MemoryBank(*rows(padded, 1)))  # type: ignore[arg-type]
+    whole = MemoryBank(padded.memories[1:2, :1], padded.slots[1:2, :1], padded.pointers[1:2, :2], padded.ages[1:2, :2])
+    same(second, engine.attend_memory(levels.stride16, whole))
+    answer = decode(engine, levels.stride16, levels, prompts)
+    alone = decode(engine, levels.stride16, levels, PromptTokens(prompts.points[:1, :1], prompts.labels[:1, :1]))
+    for padded_one, one in zip(answer, alone, strict=True):
+        same(padded_one[:1], one)
+    masks = torch.randn(COUNT, 1, *levels.stride4.shape[-2:], generator=torch.manual_seed(4))
+    keep = torch.tensor([False, True, True])
+    mixed = decode(engine, levels.stride16, levels, prompts._replace(masks=masks, keep_masks=keep))
+    for mixed_one, one in zip(mixed, answer, strict=True):
+        same(mixed_one[:1], one[:1])
+
+
+def test_an_object_that_remembers_nothing_is_as_one_with_an_empty_bank(engine: Engine) -> None:
+    levels, padded = engine.encode_image(pictures(engine, 1)), bank(engine)
+    empty = MemoryBank(padded.memories[:1, :0], padded.slots[:1, :0], padded.pointers[:1, :0], padded.ages[:1, :0])
+    same(engine.attend_memory(levels.stride16, padded)[2:], engine.attend_memory(levels.stride16, empty))
