@@ -30,7 +30,7 @@ import masklet
 from masklet.cli.validation import Amounts, held_out
 from masklet.formats.davis import read_index_png
 from masklet.media.source import open_video
-from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import Recipe
 from masklet.training.recipes import finetune

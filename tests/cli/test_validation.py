@@ -9,9 +9,10 @@ import pytest
 
 from masklet.checkpoints import Model
 from masklet.cli.validation import Amounts, choose, held_out
+from masklet.datasets.base import Clip, IndexMasks
+from masklet.datasets.files import AtHand
 from masklet.errors import FormatError
-from masklet.training.data.items import Collection, IndexMasks, Item
-from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.mixture import Collection, parse_wanted, read_data
 from masklet.training.data.samples import PickOptions
 from tests.training.shapes import picture, tiny_network, write_shapes
 
@@ -34,43 +35,33 @@ def test_a_model_is_judged_in_pictures_and_videos(shapes: list[Collection]) -> N
 
 def test_the_choice_is_small_and_stays_the_same(shapes: list[Collection]) -> None:
     chosen, again = choose(shapes, FEW), choose(shapes, FEW)
-    assert [one.item.frames > 1 for one in chosen] == [False, False, False, True]
-    assert [(one.item.name, one.objects) for one in chosen] == [(one.item.name, one.objects) for one in again]
+    assert [len(one.clip.annotated) > 1 for one in chosen] == [False, False, False, True]
+    assert [(one.clip.name, one.objects) for one in chosen] == [(one.clip.name, one.objects) for one in again]
 
 
 def test_a_long_video_is_thinned(shapes: list[Collection]) -> None:
     video = choose(shapes, FEW)[-1]
-    clip = video.clip("0", most=3)
-    assert clip.truth.frames == (0, 1, 2)  # frames 0, 2 and 4 of five
-    assert clip.truth.entering == {1: 0}
+    clip = video.excerpt("0", most=3)
+    assert clip.annotated == (0, 1, 2)  # frames 0, 2 and 4 of five
+    assert clip.entering == {1: 0}
     with clip.open() as source:
-        found = [source.read(frame).image for frame in clip.truth.frames]
-    np.testing.assert_array_equal(found[1], video.item.read([2])[0].image)
-    np.testing.assert_array_equal(clip.truth.read(1).masks[1], video.item.read([2])[0].masks[1])
-
-
-class InMemory:
-    """One picture."""
-
-    def __init__(self, image: np.ndarray) -> None:
-        self.image = image
-
-    def read(self, frames: object) -> list[np.ndarray]:
-        return [self.image]
+        found = [source.read(frame).image for frame in clip.annotated]
+    np.testing.assert_array_equal(found[1], video.clip.read([2])[0].image)
+    np.testing.assert_array_equal(clip.masks(1)[1], video.clip.read([2])[0].masks[1])
 
 
 class AllUnknown(IndexMasks):
     """Of the objects that are marked nothing is known, as of those within a crowd."""
 
-    unknown = np.ones((72, 96), bool)  # type: ignore[assignment]
+    void = np.ones((72, 96), bool)  # type: ignore[assignment]
 
 
 def test_objects_of_which_nothing_is_known_are_not_asked_for() -> None:
     image, labels = picture(np.random.default_rng(0))
-    crowd = Item("crowd", InMemory(image), (lambda: AllUnknown(labels),))
-    plain = Item("plain", InMemory(image), (lambda: IndexMasks(labels),))
+    crowd = Clip("crowd", (image,), {0: AtHand(AllUnknown(labels))}, "image")
+    plain = Clip("plain", (image,), {0: AtHand(IndexMasks(labels))}, "image")
     chosen = choose([Collection("both", [crowd, plain], 2.0)], Amounts())
-    assert [one.item.name for one in chosen] == ["plain"]
+    assert [one.clip.name for one in chosen] == ["plain"]
 
 
 def test_nothing_to_judge_by(tmp_path: Path, shapes: list[Collection]) -> None:

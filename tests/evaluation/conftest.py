@@ -143,6 +143,8 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "coco": make_coco,
     "lvis": lambda root: make_coco(root, "annotations/lvis_v1_val.json"),
     "folder": make_folder,
+    "index": make_folder,
+    "frames": make_davis,
 }
 
 

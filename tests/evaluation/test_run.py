@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation import run as running
 from masklet.evaluation.contenders.registry import Choice
-from masklet.evaluation.datasets.registry import open_dataset
 from masklet.evaluation.protocols.image_clicks import ImageClicks
 from masklet.evaluation.protocols.semi_supervised import SemiSupervised
 from masklet.evaluation.protocols.telling import Telling

@@ -25,7 +25,7 @@ from masklet.errors import ConfigError, FormatError, MaskletError, TrainingError
 from masklet.image import ImagePredictor
 from masklet.nn import ConvNetConfig, Network
 from masklet.training import loop
-from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import Recipe, override
 from masklet.training.recipes import nano
@@ -121,7 +121,7 @@ import sys, torch
 from pathlib import Path
 from masklet.training.recipes import nano
 from tests.training.shapes import recipe, tiny_network
-from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import override
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from masklet.errors import TrainingError
-from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.origin import Origin
 from masklet.training.resume import CHECKPOINT, FORMAT, Checkpoint, load_checkpoint, save_checkpoint

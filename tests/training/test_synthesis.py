@@ -8,12 +8,11 @@ import av
 import numpy as np
 import pytest
 
+from masklet.datasets.base import IndexMasks, Labelled
+from masklet.datasets.registry import open_dataset
 from masklet.errors import FormatError
-from masklet.evaluation.datasets.registry import open_dataset
 from masklet.training.data.feed import Feed, FeedOptions
-from masklet.training.data.items import IndexMasks, Labelled
-from masklet.training.data.kinds import parse_wanted, read_data
-from masklet.training.data.mixture import Mixture
+from masklet.training.data.mixture import Mixture, parse_wanted, read_data
 from masklet.training.synthesis.clip import FIRST_THING, MadeUpOptions, make_clip
 from masklet.training.synthesis.dataset import write_clips
 from masklet.training.synthesis.look import LookOptions
@@ -49,7 +48,7 @@ def test_masks_are_exact() -> None:
             masks = frame.masks
             if 1 in masks and masks[1].sum() > 30:
                 bright = frame.image[..., 0] > 120
-                known = ~masks.unknown if masks.unknown is not None else np.ones_like(bright)
+                known = ~masks.void if masks.void is not None else np.ones_like(bright)
                 wrong = (bright != masks[1]) & known
                 assert wrong.sum() <= 0.25 * masks[1].sum()  # pixels of the rim
 
@@ -110,8 +109,8 @@ def test_clips_are_a_data_set_that_evaluation_reads(tmp_path: Path, shapes: Path
     assert [clip.name for clip in dataset.clips] == ["clip-0000", "clip-0001"]
     for number, clip in enumerate(dataset.clips):
         truth = feed.sample(number, 0).masks
-        assert clip.truth.frames == (0, 1, 2)
-        for object_number in clip.truth.entering:
-            np.testing.assert_array_equal(clip.truth.read(1).masks[object_number], truth[object_number - 1, 1])
+        assert clip.annotated == (0, 1, 2)
+        for object_number in clip.entering:
+            np.testing.assert_array_equal(clip.masks(1)[object_number], truth[object_number - 1, 1])
     with pytest.raises(FormatError, match="clips is not empty; give a new folder"):
         write_clips(feed, tmp_path / "clips", 2)

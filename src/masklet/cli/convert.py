@@ -51,7 +51,7 @@ def convert(
     if find_format(name).read:
         results = held.results()
     else:
-        from masklet.video.session_file import video_of
+        from masklet.formats.project_reader import video_of
 
         file = video or video_of(held, project)
         facts = replace(facts, audio_from=file if file.is_file() else None)

@@ -122,8 +122,7 @@ def preview(
     """
     from masklet.cli.targets import check_film
     from masklet.training.data.feed import Feed, FeedOptions
-    from masklet.training.data.kinds import parse_wanted, read_data
-    from masklet.training.data.mixture import Mixture
+    from masklet.training.data.mixture import Mixture, parse_wanted, read_data
     from masklet.training.synthesis.preview import write_preview
 
     check_film(out)
@@ -160,8 +159,7 @@ def clips(
     from rich.progress import Progress
 
     from masklet.training.data.feed import Feed, FeedOptions
-    from masklet.training.data.kinds import parse_wanted, read_data
-    from masklet.training.data.mixture import Mixture
+    from masklet.training.data.mixture import Mixture, parse_wanted, read_data
     from masklet.training.synthesis.dataset import write_clips
 
     collections = read_data([parse_wanted(text) for text in data], licence=licence, split=split)
@@ -192,7 +190,7 @@ def pack(
     from rich.console import Console
     from rich.progress import Progress
 
-    from masklet.training.data.pack import PackOptions, write_pack
+    from masklet.datasets.pack import PackOptions, write_pack
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("packing")

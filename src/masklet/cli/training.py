@@ -10,7 +10,7 @@ import typer
 from masklet.checkpoints import build_model, load_model
 from masklet.checkpoints.load import choose_device
 from masklet.errors import CheckpointError, ConfigError
-from masklet.training.data.kinds import parse_wanted, read_data
+from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import MODEL, RunOptions, Validate, train
 from masklet.training.trunk import is_learned, load_trunk
 
@@ -51,7 +51,7 @@ def initial_network(name: str, start: str | None, seed: int, trunk: str | None =
 def run_training(job: Job) -> None:
     """Read the data, train, and say where the model is."""
     collections = read_data([parse_wanted(text) for text in job.data], licence=job.licence)
-    count = sum(len(collection.items) for collection in collections)
+    count = sum(len(collection.clips) for collection in collections)
     typer.echo(f"pictures and videos: {count}; collections: {len(collections)}", err=True)
     validate = judge_on(job.validate_on) if job.validate_on else None
     train(job.recipe, job.network, collections, job.run, device=choose_device(job.device), validate=validate)

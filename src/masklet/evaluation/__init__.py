@@ -1,6 +1,5 @@
 """How well something segments, measured by the protocols of the field.
 
-datasets     clips with their true masks, from published folders
 contenders   what is measured: models, and baselines with the same interface
 protocols    what a contender is asked on a clip, and how the answer is scored
 annotator    who clicks; submission: masks as they are handed in

@@ -18,9 +18,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.contenders.registry import Choice, contender
-from masklet.evaluation.datasets.base import Clip, Dataset
 from masklet.evaluation.protocols.base import Outcome, Procedure
 from masklet.evaluation.results import RUN, clip_file, read_json
 from masklet.evaluation.spread import Failure, Spread
@@ -126,7 +126,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             "options": json.loads(json.dumps(asdict(plan.procedure))),  # type: ignore[call-overload]
         },
         "measures": list(plan.procedure.measures),
-        "kind": plan.dataset.kind,
+        "kind": plan.dataset.clips[0].kind,
         "device": measured.facts.get("device", "cpu"),
         "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
         "versions": {"python": platform.python_version(), **versions()},

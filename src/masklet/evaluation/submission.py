@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.evaluation.datasets.base import Clip, Layout
+from masklet.datasets.base import Clip, Layout
 from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.davis import read_index_png, write_index_png
 from masklet.formats.numbered import open_png
@@ -55,4 +55,4 @@ class Submission:
     def path(self, clip: Clip, frame: int, number: int = 0) -> Path:
         """The file of a frame."""
         folder = self.folder / clip.name
-        return (folder if self.layout == "index" else folder / f"{number:03d}") / f"{clip.stems[frame]}.png"
+        return (folder if self.layout == "index" else folder / f"{number:03d}") / f"{clip.stem(frame)}.png"

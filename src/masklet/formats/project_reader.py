@@ -50,6 +50,17 @@ def read_project(path: str | PathLike[str]) -> Project:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
+def video_of(project: Project, path: str | PathLike[str]) -> Path:
+    """Where the video of a project file lies. Raises `FormatError` if it is not told, or is no file here."""
+    name = Path(path).name
+    if not project.video:
+        raise FormatError(f"{name} does not tell where its video lies; give the video too")
+    video = Path(path).absolute().parent / project.video
+    if "://" in project.video or not video.exists():
+        raise FormatError(f"{name} tells of a video at {project.video}, where there is none; give the video too")
+    return video
+
+
 def _read(members: zipfile.ZipFile, name: str) -> Project:
     _check_members(members, name)
     if "masklet.json" not in members.namelist():

@@ -23,8 +23,7 @@ from masklet.training.batch import Batch
 from masklet.training.checks import check_recipe
 from masklet.training.data.augment import augment
 from masklet.training.data.feed import Feed
-from masklet.training.data.items import Collection
-from masklet.training.data.mixture import Mixture
+from masklet.training.data.mixture import Collection, Mixture
 from masklet.training.draws import Use, draws
 from masklet.training.dropping import add_drop_path, add_dropout
 from masklet.training.log import Log, open_log, rewind

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from masklet.errors import TrainingError
 from masklet.nn import Network
-from masklet.training.data.items import Collection
+from masklet.training.data.mixture import Collection
 from masklet.training.recipe import Recipe, recipe_text
 
 ROUNDING = 1e-5
@@ -66,7 +66,7 @@ def check_same(folder: Path, model: str, there: Origin, here: Origin) -> None:
 
 def _line(collection: Collection) -> str:
     licence = f", licence {collection.licence}" if collection.licence else ""
-    return f"{collection.name}: {len(collection.items)} items, weight {collection.weight:g}{licence}"
+    return f"{collection.name}: {len(collection.clips)} items, weight {collection.weight:g}{licence}"
 
 
 def _difference(there: str, here: str) -> str:

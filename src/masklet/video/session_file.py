@@ -149,17 +149,6 @@ def path_from(video: str, project: str | os.PathLike[str]) -> str:
     return Path(os.path.relpath(Path(video).absolute(), Path(project).absolute().parent)).as_posix()
 
 
-def video_of(project: Project, path: str | os.PathLike[str]) -> Path:
-    """Where the video of a project file lies. Raises `FormatError` if it is not told, or is no file here."""
-    name = Path(path).name
-    if not project.video:
-        raise FormatError(f"{name} does not tell where its video lies; give the video too")
-    video = Path(path).absolute().parent / project.video
-    if "://" in project.video or not video.exists():
-        raise FormatError(f"{name} tells of a video at {project.video}, where there is none; give the video too")
-    return video
-
-
 def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
     """By what a video is known again: its size, its length, and the head and tail of its file or the names of its
     pictures."""

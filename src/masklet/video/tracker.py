@@ -15,7 +15,7 @@ from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.formats.project_file import write_project
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_reader import read_project, video_of
 from masklet.formats.registry import find_format, format_of, with_background
 from masklet.formats.writer import Writer
 from masklet.masks.rle import Rle, encode_rle
@@ -308,7 +308,7 @@ class VideoTracker:
         """
         project = read_project(path)
         tracker = cls(
-            session_file.video_of(project, path) if video is None else video,
+            video_of(project, path) if video is None else video,
             project.model if model is None else model,
             device=device,
             options=saving.options_from_json(project.options) if options is None else options,

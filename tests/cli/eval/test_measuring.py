@@ -82,7 +82,7 @@ def test_everything(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--dataset", "davis2071"), "unknown data set 'davis2071' of videos; nearest: davis2017"),
+        (("--dataset", "davis2071"), "there is no 'davis2071' among the datasets; nearest: davis2017"),
         (("--dataset", "davis2017", "--root", "nowhere"), "there is no folder nowhere"),
         (("--dataset", "davis2017", "--protocol", "ytvoss"), "unknown protocol 'ytvoss'; nearest: ytvos"),
         (("--dataset", "davis2017", "--model", "nanoo", "--baseline", None), "nearest: nano"),

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from masklet.checkpoints import build_model
+from masklet.datasets.registry import open_dataset
 from masklet.evaluation.contenders.model import ModelContender, weights_digest
 from masklet.evaluation.contenders.registry import BASELINES
-from masklet.evaluation.datasets.registry import open_dataset
 from masklet.evaluation.protocols.image_clicks import ImageClicks
 from masklet.evaluation.protocols.interactive import Online
 from masklet.evaluation.protocols.semi_supervised import SemiSupervised

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from masklet.datasets.base import Clip
+from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.contenders.registry import BASELINES
-from masklet.evaluation.datasets.base import Clip
-from masklet.evaluation.datasets.registry import open_dataset
 from masklet.evaluation.protocols.everything import MEASURES, Everything
 from masklet.evaluation.report.tables import markdown, sequence_rows
 from masklet.evaluation.results import ClipResult, RunResult

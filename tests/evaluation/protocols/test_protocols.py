@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from masklet.datasets.base import Clip, Dataset
+from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.contenders.registry import BASELINES
-from masklet.evaluation.datasets.base import Clip, Dataset
-from masklet.evaluation.datasets.registry import VIDEOS, open_dataset
 from masklet.evaluation.protocols.clicks_saved import ClicksSaved
 from masklet.evaluation.protocols.image_clicks import ImageClicks
 from masklet.evaluation.protocols.interactive import Offline, Online
@@ -21,7 +20,9 @@ from masklet.evaluation.protocols.telling import Telling
 from masklet.evaluation.protocols.tracking import MultiObject
 from masklet.evaluation.submission import Submission
 from masklet.formats.davis import read_index_png
-from tests.evaluation.conftest import FRAMES, Truthful, index_map, make_folder, save_mask
+from tests.evaluation.conftest import FRAMES, Truthful, index_map, save_mask
+from tests.media.clips import Clip as ShortFilm
+from tests.media.clips import write_clip
 
 Make = Callable[[str], Path]
 
@@ -78,7 +79,7 @@ def test_flow_follows_what_moves_and_still_does_not(clip: Clip, submission: Subm
     assert moving["flow"] > moving["still"] + 0.1
 
 
-@pytest.mark.parametrize("name", VIDEOS)
+@pytest.mark.parametrize("name", ["davis2016", "davis2017", "ytvos", "sav", "mose", "lvos", "folder"])
 def test_masks_are_handed_in_as_the_data_set_names_them(make: Make, tmp_path: Path, name: str) -> None:
     root = make(name)
     dataset = open_dataset(name, root, limit=1)
@@ -125,9 +126,10 @@ def test_a_clip_without_objects_is_told(make: Make, submission: Submission) -> N
 
 
 def test_more_masks_than_frames_are_told(tmp_path: Path, submission: Submission) -> None:
-    make_folder(tmp_path)
-    shutil.copy(tmp_path / "videos/own/first/00004.png", tmp_path / "videos/own/first/00009.png")
-    clip = open_dataset("folder", tmp_path).clips[0]
+    write_clip(tmp_path / "run.mp4", ShortFilm(".mp4", count=FRAMES))
+    for frame in (0, 9):
+        save_mask(tmp_path / f"run/{frame:05d}.png", index_map(frame % FRAMES))
+    (clip,) = open_dataset("folder", tmp_path).clips
     with pytest.raises(EvaluationError, match="has 5 frames, and masks up to frame 9"):
         SemiSupervised().run(clip, BASELINES["still"], submission)
 

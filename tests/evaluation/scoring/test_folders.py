@@ -5,15 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.errors import EvaluationError
+from masklet.datasets.files import listed, read_names
+from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.scoring.folders import (
     IndexFolder,
     ObjectFolder,
     find_sequences,
     frame_ranges,
-    listed,
     pair_folders,
-    read_names,
 )
 from masklet.formats.davis import IndexPngWriter
 
@@ -86,9 +85,9 @@ def test_lists(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("dog\n\n cat \n")
     (tmp_path / "none.txt").write_text("\n")
     assert read_names(tmp_path / "val.txt") == ["dog", "cat"]
-    with pytest.raises(EvaluationError, match="is empty; give a text file"):
+    with pytest.raises(FormatError, match="is empty; give a text file"):
         read_names(tmp_path / "none.txt")
-    with pytest.raises(EvaluationError, match="cannot be read"):
+    with pytest.raises(FormatError, match="cannot be read"):
         read_names(tmp_path / "gone.txt")
     assert listed(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     assert frame_ranges([5, 1, 2, 3]) == "1 to 3, 5"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from masklet.datasets.base import Clip, Dataset, Kind
     from masklet.evaluation.annotator import Annotator
-    from masklet.evaluation.datasets.base import Clip, Dataset, Kind
     from masklet.evaluation.protocols.base import Procedure
     from masklet.evaluation.run import Done, Plan
     from masklet.evaluation.spread import Failure, Spread
@@ -123,8 +123,8 @@ def run(kind: Kind, common: Common, procedure_for: Callable[[Dataset], Procedure
 
 def plan_for(kind: Kind, common: Common, procedure_for: Callable[[Dataset], Procedure], label: str) -> Plan:
     """What is to be measured."""
+    from masklet.datasets.registry import open_dataset
     from masklet.evaluation.contenders.registry import Choice
-    from masklet.evaluation.datasets.registry import open_dataset
     from masklet.evaluation.run import Plan
 
     baseline = common.baseline.value if common.baseline else None

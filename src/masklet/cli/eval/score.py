@@ -51,8 +51,8 @@ def score(
 
     from rich.console import Console
 
+    from masklet.datasets.files import read_names
     from masklet.evaluation.scoring.categories import split_scores
-    from masklet.evaluation.scoring.folders import read_names
     from masklet.evaluation.scoring.table import write_csv, write_json
 
     scores = with_progress(pred, gt, protocol, read_names(sequences) if sequences else None, workers)
@@ -63,7 +63,7 @@ def score(
         write_json(scores, json, split)
     show(scores, split, Console())
     if scores.extra:
-        from masklet.evaluation.scoring.folders import listed
+        from masklet.datasets.files import listed
 
         typer.echo(f"masklet: passed over {listed(scores.extra)}: predicted, and not among what is scored", err=True)
 

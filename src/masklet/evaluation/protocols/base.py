@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.datasets.base import Clip, ObjectMasks
 from masklet.evaluation.contenders.base import Contender
-from masklet.evaluation.datasets.base import Clip, FrameTruth
 from masklet.evaluation.submission import Submission
 from masklet.formats.base import FrameLike, surest
 
@@ -96,7 +96,7 @@ def answers(results: Iterable[FrameLike], watch: Stopwatch) -> Iterator[Answer]:
         yield answer
 
 
-def true_mask(truth: FrameTruth, number: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+def true_mask(truth: ObjectMasks, number: int, size: tuple[int, int]) -> NDArray[np.bool_]:
     """bool (H, W): an object's true mask; empty where it is not annotated."""
-    mask = truth.masks.get(number)
+    mask = truth.get(number)
     return np.zeros(size, np.bool_) if mask is None else mask

@@ -8,9 +8,9 @@ from functools import partial
 
 import numpy as np
 
+from masklet.datasets.base import Clip, ObjectMasks
 from masklet.evaluation.annotator import Annotator, Mask, as_prompt
 from masklet.evaluation.contenders.base import Contender, Look
-from masklet.evaluation.datasets.base import Clip, FrameTruth
 from masklet.evaluation.protocols.base import Outcome, true_mask
 from masklet.evaluation.protocols.interactive import Work, hand_in
 from masklet.evaluation.protocols.telling import objects_of
@@ -71,7 +71,7 @@ class ClicksSaved:
             self._with_the_tracker(work, tallies)
             hand_in(work, submission)
         with clip.open() as source:
-            for frame in clip.truth.frames:
+            for frame in clip.annotated:
                 self._alone(work, source, frame, contender, tallies)
         values = {number: tally.values() for number, tally in tallies.items()}
         course = {frame: float(np.mean(list(ious.values()))) for frame in work.masks if (ious := work.ious(frame))}
@@ -91,14 +91,14 @@ class ClicksSaved:
 
     def _bad(self, work: Work, frame: int, corrected: set[tuple[int, int]]) -> list[tuple[int, int]]:
         """Objects and the frame, where a frame is not good enough and not corrected yet."""
-        if frame not in work.clip.truth.frames:
+        if frame not in work.clip.annotated:
             return []
         ious = work.ious(frame)
         return [(n, frame) for n, iou in ious.items() if iou < self.target and (n, frame) not in corrected]
 
     def _correct(self, work: Work, frame: int, number: int) -> int:
         """Click on an object in a frame until it is good enough; the number of clicks."""
-        truth, known = work.clip.truth.read(frame), work.masks.get(frame, {}).get(number)
+        truth, known = work.clip.masks(frame), work.masks.get(frame, {}).get(number)
         target = true_mask(truth, number, work.size)
         ask = partial(work.ask, frame, number)
         return self._until_good(ask, known, target, truth, f"{work.clip.name}/{number}/{frame}")[0]
@@ -107,7 +107,7 @@ class ClicksSaved:
         self, work: Work, source: FrameSource, frame: int, contender: Contender, tallies: dict[int, Tally]
     ) -> None:
         """The objects of one frame, each by itself."""
-        truth, kept = work.clip.truth.read(frame), work.ious(frame)
+        truth, kept = work.clip.masks(frame), work.ious(frame)
         image = source.read(frame).image
         for number in (number for number in kept if true_mask(truth, number, work.size).any()):
             with work.watch:
@@ -120,12 +120,12 @@ class ClicksSaved:
                     return look.answer(said[-1:])[0]
 
             occasion = f"{work.clip.name}/{number}/{frame}"
-            made, iou = self._until_good(ask, None, truth.masks[number], truth, occasion)
+            made, iou = self._until_good(ask, None, truth[number], truth, occasion)
             tallies[number].alone += made
             tallies[number].ious.append((kept[number], iou))
 
     def _until_good(
-        self, ask: Callable[[Prompt], Mask], predicted: Mask | None, target: Mask, truth: FrameTruth, occasion: str
+        self, ask: Callable[[Prompt], Mask], predicted: Mask | None, target: Mask, truth: ObjectMasks, occasion: str
     ) -> tuple[int, float]:
         """Clicks made, and the IoU that they lead to."""
         nothing = np.zeros_like(target)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from masklet.datasets.base import Clip
 from masklet.errors import EvaluationError
 from masklet.evaluation.annotator import Mask
 from masklet.evaluation.contenders.base import Contender, Finder
-from masklet.evaluation.datasets.base import Clip
 from masklet.evaluation.protocols.base import Outcome, Stopwatch
 from masklet.evaluation.protocols.image_clicks import known_objects, stacked
 from masklet.evaluation.submission import Submission
@@ -56,8 +56,8 @@ class Everything:
         watch, course, count = Stopwatch(), {}, 0
         values: dict[int, dict[str, float]] = {}
         with clip.open() as source:
-            for frame in clip.truth.frames:
-                truth = clip.truth.read(frame)
+            for frame in clip.annotated:
+                truth = clip.masks(frame)
                 if not (wanted := known_objects(truth)):
                     continue
                 image = source.read(frame).image

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
 from masklet.evaluation.annotator import Annotator, Mask, as_prompt, box_prompt
 from masklet.evaluation.contenders.base import Contender
-from masklet.evaluation.datasets.base import Clip, FrameTruth
 from masklet.evaluation.protocols.base import Outcome, Stopwatch
 from masklet.evaluation.submission import Submission
 from masklet.metrics.clicks import clicks_to_reach
@@ -58,8 +58,8 @@ class ImageClicks:
         watch, course = Stopwatch(), {}
         values: dict[int, dict[str, float]] = {}
         with clip.open() as source:
-            for frame in clip.truth.frames:
-                truth = clip.truth.read(frame)
+            for frame in clip.annotated:
+                truth = clip.masks(frame)
                 if not known_objects(truth):
                     continue
                 ious, masks = self._frame(source.read(frame).image, truth, contender, watch, f"{clip.name}/{frame}")
@@ -72,7 +72,7 @@ class ImageClicks:
         return Outcome(values, course, len(course), watch.seconds)
 
     def _frame(
-        self, image: NDArray[np.uint8], truth: FrameTruth, contender: Contender, watch: Stopwatch, occasion: str
+        self, image: NDArray[np.uint8], truth: ObjectMasks, contender: Contender, watch: Stopwatch, occasion: str
     ) -> tuple[dict[int, list[float]], dict[int, Mask]]:
         """IoU after each answer, and the last mask, by object."""
         wanted = known_objects(truth)
@@ -110,10 +110,10 @@ class ImageClicks:
         return row
 
 
-def known_objects(truth: FrameTruth) -> dict[int, Mask]:
+def known_objects(truth: ObjectMasks) -> dict[int, Mask]:
     """The objects with a pixel that is not unknown."""
     void = truth.void
-    return {n: mask for n, mask in truth.masks.items() if (mask if void is None else mask & ~void).any()}
+    return {n: mask for n, mask in truth.items() if (mask if void is None else mask & ~void).any()}
 
 
 def stacked(masks: Mapping[int, Mask]) -> NDArray[np.int32]:

@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
+from masklet.datasets.base import Clip
 from masklet.evaluation.annotator import Annotator, Mask
 from masklet.evaluation.contenders.base import Contender, Session
-from masklet.evaluation.datasets.base import Clip
 from masklet.evaluation.protocols.base import Answer, Outcome, Stopwatch, answers, true_mask
 from masklet.evaluation.protocols.scoring import Scores
 from masklet.evaluation.protocols.telling import Telling, objects_of
@@ -67,12 +67,12 @@ class Work:
 
     def note(self, answer: Answer) -> None:
         """Keep the masks of an annotated frame."""
-        if answer.result.frame in self.clip.truth.frames:
+        if answer.result.frame in self.clip.annotated:
             self.masks[answer.result.frame] = {int(n): answer.mask(int(n)) for n in answer.result.objects}
 
     def ious(self, frame: int) -> dict[int, float]:
         """IoU of every object that has entered, in an annotated frame."""
-        truth, masks = self.clip.truth.read(frame), self.masks.get(frame, {})
+        truth, masks = self.clip.masks(frame), self.masks.get(frame, {})
         nothing = np.zeros(self.size, np.bool_)
         return {
             n: float(region_similarity(masks.get(n, nothing), true_mask(truth, n, self.size), truth.void))
@@ -82,7 +82,7 @@ class Work:
 
     def correct(self, frame: int, number: int, clicks: int, annotator: Annotator) -> None:
         """Click on an object's errors in a frame."""
-        truth = self.clip.truth.read(frame)
+        truth = self.clip.masks(frame)
         target = true_mask(truth, number, self.size)
         occasion = f"{self.clip.name}/{number}/{frame}"
         ask, known = partial(self.ask, frame, number), self.masks[frame][number]
@@ -99,8 +99,8 @@ class Work:
     def score(self, rules: str) -> Scores:
         """J and F of the newest masks in all annotated frames."""
         scores = Scores(rules)
-        for frame in self.clip.truth.frames:
-            scores.add(frame, self.masks.get(frame, {}), self.clip.truth.read(frame))
+        for frame in self.clip.annotated:
+            scores.add(frame, self.masks.get(frame, {}), self.clip.masks(frame))
         return scores
 
 
@@ -189,7 +189,7 @@ class Online:
         """The first frame after `start` that is bad; the pass goes on to the end, to be scored."""
         found = None
         for frame in work.follow(start):
-            if found is None and frame > start and frame in work.clip.truth.frames and self._bad(work, frame):
+            if found is None and frame > start and frame in work.clip.annotated and self._bad(work, frame):
                 found = frame
         return found
 
@@ -206,7 +206,7 @@ def worst_frame(work: Work, corrected: set[int]) -> int | None:
     """The annotated frame with the lowest mean IoU that was not corrected; None if all are right or corrected."""
     means = {
         frame: float(np.mean(list(ious.values())))
-        for frame in work.clip.truth.frames
+        for frame in work.clip.annotated
         if frame not in corrected and (ious := work.ious(frame))
     }
     worst = min(means, key=lambda frame: means[frame], default=None)
@@ -226,7 +226,7 @@ def outcome(work: Work, rounds: list[Scores]) -> Outcome:
 
 def hand_in(work: Work, submission: Submission) -> None:
     """The newest masks of annotated frames."""
-    for frame in work.clip.truth.frames:
+    for frame in work.clip.annotated:
         masks = work.masks.get(frame, {})
         numbers = np.zeros(work.size, np.int32)
         for number, mask in masks.items():

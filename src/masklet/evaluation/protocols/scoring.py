@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from masklet.evaluation.datasets.base import FrameTruth
+from masklet.datasets.base import ObjectMasks
 from masklet.metrics.protocols import find_protocol, select
 from masklet.metrics.region import Mask
 from masklet.metrics.sequence import Measured, ObjectId, join, measure_masks
@@ -28,13 +28,13 @@ class Scores:
         self.frames: list[int] = []
         self.parts: list[Measured] = []
 
-    def add(self, frame: int, masks: Mapping[int, Mask], truth: FrameTruth) -> None:
+    def add(self, frame: int, masks: Mapping[int, Mask], truth: ObjectMasks) -> None:
         """One annotated frame. Objects without a mask have an empty one."""
         if self.rules.name == "davis2016":
             masks = {1: np.logical_or.reduce(list(masks.values()))} if masks else {}
         self.frames.append(frame)
         ours: dict[ObjectId, Mask] = dict(masks.items())
-        theirs: dict[ObjectId, Mask] = dict(truth.masks.items())
+        theirs: dict[ObjectId, Mask] = dict(truth.items())
         self.parts.append(measure_masks(ours, theirs, self.rules.boundary, truth.void))
 
     def by_object(self) -> dict[int, dict[str, float]]:

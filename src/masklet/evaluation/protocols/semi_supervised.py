@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from masklet.datasets.base import Clip
 from masklet.evaluation.contenders.base import Contender
-from masklet.evaluation.datasets.base import Clip
 from masklet.evaluation.protocols.base import Outcome, Stopwatch
 from masklet.evaluation.protocols.scoring import MEASURES, Scores
 from masklet.evaluation.protocols.telling import Telling, follow_told
@@ -32,5 +32,5 @@ class SemiSupervised:
             count += 1
             if followed.truth is not None:
                 scores.add(followed.frame, followed.masks, followed.truth)
-        beyond = set(clip.truth.frames) - set(clip.truth.entering.values())
+        beyond = set(clip.annotated) - set(clip.entering.values())
         return Outcome(scores.by_object() if beyond else {}, scores.course(), count, watch.seconds)

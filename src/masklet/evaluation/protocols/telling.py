@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
 from masklet.evaluation.annotator import Annotator, Mask, box_prompt
 from masklet.evaluation.contenders.base import Contender, Session
-from masklet.evaluation.datasets.base import Clip, FrameTruth
 from masklet.evaluation.protocols.base import Stopwatch, answers
 from masklet.evaluation.submission import Submission
 from masklet.prompts import Prompt, make_prompt
@@ -33,8 +33,8 @@ class Telling:
 
     def tell(self, session: Session, clip: Clip, frame: int, number: int, watch: Stopwatch) -> int:
         """Tell of one object in a frame in which it is seen; the number of clicks."""
-        truth = clip.truth.read(frame)
-        mask = truth.masks[number]
+        truth = clip.masks(frame)
+        mask = truth[number]
 
         def ask(prompt: Prompt) -> Mask:
             with watch:
@@ -60,7 +60,7 @@ class Followed:
     frame: int
     numbers: NDArray[np.int32]
     masks: Mapping[int, Mask]
-    truth: FrameTruth | None
+    truth: ObjectMasks | None
 
 
 def follow_told(
@@ -82,15 +82,13 @@ def follow_told(
             whole = submission.layout == "objects"
             masks = {int(n): item.mask if whole else answer.mask(int(n)) for n, item in answer.result.objects.items()}
             yield handed_in(clip, frame, answer.numbers, masks, submission)
-    if frame + 1 < len(clip.stems):
-        raise EvaluationError(
-            f"{clip.name} has {frame + 1} frames, and masks up to frame {len(clip.stems) - 1}; complete its frames"
-        )
+    if frame < (last := clip.annotated[-1]):
+        raise EvaluationError(f"{clip.name} has {frame + 1} frames, and masks up to frame {last}; complete its frames")
 
 
 def objects_of(clip: Clip) -> Mapping[int, int]:
     """Object -> the frame in which it enters. Raises EvaluationError if there is none."""
-    if not (entering := clip.truth.entering):
+    if not (entering := clip.entering):
         raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
     return entering
 
@@ -100,5 +98,5 @@ def handed_in(
 ) -> Followed:
     """Write a frame, and put its truth beside it."""
     submission.write(clip, frame, numbers, masks)
-    truth = clip.truth.read(frame) if frame in clip.truth.frames else None
+    truth = clip.masks(frame) if frame in clip.annotated else None
     return Followed(frame, numbers, masks, truth)

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from masklet.datasets.base import Clip, ObjectMasks
 from masklet.evaluation.contenders.base import Contender
-from masklet.evaluation.datasets.base import Clip, FrameTruth
-from masklet.evaluation.datasets.truth import UNKNOWN
 from masklet.evaluation.protocols.base import Outcome, Stopwatch
 from masklet.evaluation.protocols.scoring import Scores
 from masklet.evaluation.protocols.telling import Telling, follow_told
 from masklet.evaluation.submission import Submission
+from masklet.metrics.sequence import VOID
 from masklet.metrics.tracking import tracking_scores
 
 MEASURES = {
@@ -52,10 +52,10 @@ class MultiObject:
         return Outcome({0: values}, course.course(), count, watch.seconds)
 
 
-def _index_map(truth: FrameTruth, size: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _index_map(truth: ObjectMasks, size: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     indices = np.zeros(size, np.uint8)
-    for number, mask in truth.masks.items():
+    for number, mask in truth.items():
         indices[mask] = number
     if truth.void is not None:
-        indices[truth.void] = UNKNOWN
+        indices[truth.void] = VOID
     return indices

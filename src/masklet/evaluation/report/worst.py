@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.evaluation.datasets.base import Clip, Dataset
+from masklet.datasets.base import Clip, Dataset
 from masklet.evaluation.report.numbers import rises, shown
 from masklet.evaluation.results import ClipResult, RunResult
 from masklet.evaluation.submission import Submission
@@ -61,7 +61,7 @@ def draw_clip(clip: Clip, result: ClipResult, measure: str, submission: Submissi
         tiles = []
         for frame in frames_to_show(result.course):
             drawn = _draw_frame(clip, source.read(frame).image, frame, submission)
-            words = f"{clip.stems[frame]}: {shown(measure, result.course[frame])}"
+            words = f"{clip.stem(frame)}: {shown(measure, result.course[frame])}"
             tiles.append(_with_words(_fitted(drawn), words))
     return np.hstack(tiles)
 
@@ -74,10 +74,10 @@ def frames_to_show(course: Mapping[int, float]) -> list[int]:
 
 
 def _draw_frame(clip: Clip, image: NDArray[np.uint8], frame: int, submission: Submission) -> NDArray[np.uint8]:
-    truth = clip.truth.read(frame)
-    ours = submission.read(clip, frame, tuple(truth.masks))
+    truth = clip.masks(frame)
+    ours = submission.read(clip, frame, tuple(truth))
     canvas = draw_overlay(image, ours)
-    for mask in truth.masks.values():
+    for mask in truth.values():
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(canvas, contours, -1, (255, 255, 255), max(1, round(min(mask.shape) / 300)), cv2.LINE_AA)
     return canvas

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from masklet.datasets.base import Dataset
 from masklet.errors import EvaluationError
-from masklet.evaluation.datasets.base import Dataset
 from masklet.evaluation.report.plot import plot_runs
 from masklet.evaluation.report.tables import write_tables
 from masklet.evaluation.report.worst import draw_worst

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from masklet.datasets.files import listed
 from masklet.errors import EvaluationError
 from masklet.formats.base import ObjectId
 from masklet.formats.numbered import numbered_files
 from masklet.formats.object_pngs import object_name
-
-SHOWN = 10
-"""At most this many names stand in a message."""
 
 
 @dataclass(frozen=True)
@@ -111,26 +109,6 @@ def find_sequences(root: Path) -> dict[str, MaskFolder]:
             f"{root} holds no masks; expected SEQUENCE/00000.png, or SEQUENCE/OBJECT/00000.png as SA-V has it"
         )
     return found
-
-
-def read_names(path: Path) -> list[str]:
-    """The lines of a list of sequences, without empty ones. Raises EvaluationError if there are none."""
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(
-            f"{path} cannot be read: {error}; give a text file with a sequence in each line"
-        ) from error
-    if not names:
-        raise EvaluationError(f"{path} is empty; give a text file of sequences, one in each line")
-    return names
-
-
-def listed(names: Iterable[object]) -> str:
-    """Names for a message, the first ten."""
-    texts = [str(name) for name in names]
-    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return ", ".join(texts[:SHOWN]) + more
 
 
 def frame_ranges(frames: Iterable[int]) -> str:

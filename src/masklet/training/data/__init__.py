@@ -1,10 +1,7 @@
-"""Training data: readers of the field's data sets, mixing, views, batches.
+"""Training data: which clips of the data sets, and how they become batches.
 
-items     a picture or a video with its masks, read when it is asked for
-kinds     the data sets that are understood, and which one a folder holds
-mixture   which item comes next
-samples   an item to tensors: which frames, which objects, which part of the picture
-loader    batches ahead of the one that is learned from
+mixture   what was asked for, and which clip comes next
+samples   a clip to arrays: which frames, which objects, which part of the picture
+feed      batches by the number of their step, ahead of the one that is learned from
 augment   changes of geometry and colour, on the device
-pack      all of it in one small file
 """

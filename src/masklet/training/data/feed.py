@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from masklet.datasets.base import Clip, Labelled
 from masklet.errors import FormatError
 from masklet.training.batch import Batch
-from masklet.training.data.items import Item, Labelled
 from masklet.training.data.mixture import Mixture
 from masklet.training.data.samples import (
     WHOLE,
@@ -32,7 +32,7 @@ from masklet.training.synthesis.clip import MadeUpOptions, make_clip
 from masklet.training.synthesis.regions import find_regions
 
 TRIES = 50
-"""Items that are looked at for one with a fitting object, before it is said that there is none."""
+"""Clips that are looked at for one with a fitting object, before it is said that there is none."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Feed:
     """Batches by the number of their step.
 
     Args:
-        mixture: Where items come from.
+        mixture: Where clips come from.
         options: What a step learns from.
         size: Side of the square in pixels.
         seed: Makes everything repeatable.
@@ -122,14 +122,14 @@ class Feed:
         return int(draws(Use.SEED, self.seed, step, index).integers(1 << 62))
 
     def sample(self, step: int, index: int) -> Sample:
-        """One picture or clip of a step. Raises FormatError if no item has an object of a fitting size."""
+        """One picture or clip of a step. Raises FormatError if no clip has an object of a fitting size."""
         rng = draws(Use.SAMPLE, self.seed, step, index)
         draw = self._clip if self.is_clips(step) else self._picture
         for _ in range(TRIES):
             if (sample := draw(rng)) is not None:
                 return sample
         raise FormatError(
-            f"{TRIES} items in a row had no object of {self.options.pick.least:.1%} to {self.options.pick.most:.0%} "
+            f"{TRIES} clips in a row had no object of {self.options.pick.least:.1%} to {self.options.pick.most:.0%} "
             "of the picture in their first frame; give other data, or change pick.least"
         )
 
@@ -145,12 +145,12 @@ class Feed:
 
     def _clip(self, rng: np.random.Generator) -> Sample | None:
         options, mixture = self.options, self.mixture
-        if not mixture.videos.items or (mixture.pictures.items and rng.random() < options.made_up):
+        if not mixture.videos.clips or (mixture.pictures.clips and rng.random() < options.made_up):
             clip = make_clip(lambda: _still(mixture.picture(rng), rng), options.frames, self.size, rng, options.scene)
             return cut_sample(clip, options.clip_objects, self.size, rng, WHOLE, options.pick)
-        item = mixture.video(rng)
-        frames = draw_frames(item.frames, options.frames, rng, stride=options.stride, reverse=options.reverse)
-        return read_sample(item, frames, options.clip_objects, self.size, rng, options.view, options.pick)
+        video = mixture.video(rng)
+        frames = draw_frames(len(video.annotated), options.frames, rng, stride=options.stride, reverse=options.reverse)
+        return read_sample(video, frames, options.clip_objects, self.size, rng, options.view, options.pick)
 
 
 def collate(samples: list[tuple[Sample, int]]) -> Batch:
@@ -166,9 +166,9 @@ def collate(samples: list[tuple[Sample, int]]) -> Batch:
     )
 
 
-def _still(item: Item, rng: np.random.Generator) -> Labelled:
+def _still(clip: Clip, rng: np.random.Generator) -> Labelled:
     """A picture, or a frame of a video; things are found in it where it has no masks."""
-    if item.is_labelled:
-        return item.read([int(rng.integers(item.frames))])[0]
-    (image,) = item.images.read([0])
+    if clip.annotations:
+        return clip.read([clip.annotated[int(rng.integers(len(clip.annotated)))]])[0]
+    (image,) = clip.images([0])
     return Labelled(image, find_regions(image, rng))

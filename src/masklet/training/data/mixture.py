@@ -1,60 +1,154 @@
-"""Which item comes next: pictures and videos of several collections, mixed by weight."""
+"""What is learned from: clips of the data sets that were asked for, mixed by weight."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from masklet import plugins
+from masklet.datasets.base import Clip
+from masklet.datasets.registry import READERS, find_reader, recognise
 from masklet.errors import FormatError
-from masklet.training.data.items import Collection, Item
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked for: `[KIND:]PATH[@WEIGHT]`."""
+
+    path: Path
+    kind: str | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Clips of one origin.
+
+    Attributes:
+        name: For messages.
+        clips: Pictures and videos.
+        weight: How often they are drawn, beside other collections.
+        licence: The only one that was taken; None if nobody asked for one.
+    """
+
+    name: str
+    clips: Sequence[Clip]
+    weight: float
+    licence: str | None = None
+
+
+def parse_wanted(text: str) -> Wanted:
+    """Read what was typed; KIND is the name of a reader of data sets, or `module:Name`. Raises FormatError for a weight
+    that is no finite number over 0."""
+    head, _, tail = text.partition(":")
+    own = re.fullmatch(r"([\w.]+:[A-Za-z_]\w*):(.+)", text)
+    kind, rest = (head, tail) if head in plugins.names("datasets", READERS) else own.groups() if own else (None, text)
+    place, _, share = rest.rpartition("@")
+    if not place:
+        return Wanted(Path(rest), kind)
+    try:
+        weight = float(share)
+    except ValueError:
+        return Wanted(Path(rest), kind)  # an @ in the name
+    if not 0 < weight < math.inf:
+        raise FormatError(f"the weight of {place} is {share}; give a finite number over 0")
+    return Wanted(Path(place), kind, weight)
+
+
+def read_data(wanted: Sequence[Wanted], *, licence: str | None = None, split: str = "train") -> list[Collection]:
+    """The collections of several data sets, one for each source. A given weight is that of the whole set beside others.
+
+    Args:
+        wanted: Where they are.
+        licence: Takes only clips that have it, such as "open"; an index tells licences, and other kinds say nothing.
+        split: "train" or "val", of data sets that tell splits; others are taken whole.
+
+    Raises:
+        FormatError: Nothing at a path, nothing that is understood, or no masks in it.
+        ConfigError: A kind that is not known.
+    """
+    collections = []
+    for one in wanted:
+        sources: dict[str, list[Clip]] = {}
+        for clip in _clips(one, licence, split):
+            sources.setdefault(clip.source, []).append(clip)
+        count = sum(map(len, sources.values()))
+        scale = 1.0 if one.weight is None else one.weight / count
+        collections += [Collection(name, clips, len(clips) * scale, licence) for name, clips in sources.items()]
+    return collections
+
+
+def _clips(one: Wanted, licence: str | None, split: str) -> list[Clip]:
+    """What there is to learn from at a path: whatever has masks, and pictures that have none."""
+    path = one.path
+    if not path.exists():
+        raise FormatError(f"there is nothing at {path}; give a folder with training data")
+    reader = recognise(path) if one.kind is None else find_reader(one.kind)
+    if reader.holds is not None and not reader.holds(path):
+        raise FormatError(f"{path} is no data of the kind {one.kind} ({reader.help}); give another path or kind")
+    found = [clip for clip in reader.read(path, split).clips if clip.annotations or clip.kind == "image"]
+    if not found:
+        raise FormatError(f"{path} holds no masks of the split {split!r}; give a folder with pictures and their masks")
+    if licence is None:
+        return found
+    licences = sorted({clip.licence for clip in found if clip.licence is not None})
+    if not licences:
+        raise FormatError(f"{path} does not tell licences; leave --licence out")
+    if licence not in licences:
+        raise FormatError(f"{path} has no rows of the licence {licence!r}; it has {', '.join(licences)}")
+    return [clip for clip in found if clip.licence == licence]
 
 
 class Mixture:
-    """Items drawn by the weight of their collection, all of one collection alike.
+    """Clips drawn by the weight of their collection, all of one collection alike.
 
     Args:
-        collections: Where items come from.
+        collections: Where clips come from.
         balance: Weights are taken to this power: 1 as they are, 0 gives all collections the same.
     """
 
     def __init__(self, collections: Sequence[Collection], balance: float = 1.0) -> None:
-        self.pictures = _Draw(collections, balance, lambda item: item.frames == 1)
-        self.videos = _Draw(collections, balance, lambda item: item.frames > 1)
-        self._labelled = _Draw(collections, balance, lambda item: item.frames == 1 and item.is_labelled)
+        self.pictures = _Draw(collections, balance, lambda clip: len(clip.annotations) < 2)
+        self.videos = _Draw(collections, balance, lambda clip: len(clip.annotations) > 1)
+        self._labelled = _Draw(collections, balance, lambda clip: len(clip.annotations) == 1)
 
-    def picture(self, rng: np.random.Generator) -> Item:
+    def picture(self, rng: np.random.Generator) -> Clip:
         """A picture; a frame's worth of a video where there are no pictures."""
-        return (self.pictures if self.pictures.items else self.videos)(rng)
+        return (self.pictures if self.pictures.clips else self.videos)(rng)
 
-    def labelled(self, rng: np.random.Generator) -> Item:
+    def labelled(self, rng: np.random.Generator) -> Clip:
         """A picture with masks; a frame's worth of a video where there are none, a picture without where neither is."""
-        labelled = next((draw for draw in (self._labelled, self.videos) if draw.items), self.pictures)
+        labelled = next((draw for draw in (self._labelled, self.videos) if draw.clips), self.pictures)
         return labelled(rng)
 
-    def video(self, rng: np.random.Generator) -> Item:
-        """A video. There must be one; see `videos.items`."""
+    def video(self, rng: np.random.Generator) -> Clip:
+        """A video. There must be one; see `videos.clips`."""
         return self.videos(rng)
 
     def __len__(self) -> int:
-        return len(self.pictures.items) + len(self.videos.items)
+        return len(self.pictures.clips) + len(self.videos.clips)
 
 
 class _Draw:
-    def __init__(self, collections: Sequence[Collection], balance: float, wanted: Callable[[Item], bool]) -> None:
-        self.items: list[Item] = []
+    def __init__(self, collections: Sequence[Collection], balance: float, wanted: Callable[[Clip], bool]) -> None:
+        self.clips: list[Clip] = []
         shares: list[float] = []
         for collection in collections:
-            chosen = [item for item in collection.items if wanted(item)]
+            chosen = [clip for clip in collection.clips if wanted(clip)]
             if not chosen:
                 continue
-            share = collection.weight * len(chosen) / len(collection.items)
-            self.items += chosen
+            share = collection.weight * len(chosen) / len(collection.clips)
+            self.clips += chosen
             shares += [share**balance / len(chosen)] * len(chosen)
         self.ends = np.cumsum(shares)
 
-    def __call__(self, rng: np.random.Generator) -> Item:
-        if not self.items:
+    def __call__(self, rng: np.random.Generator) -> Clip:
+        if not self.clips:
             raise FormatError("the training data has neither pictures nor videos; give --data with some of them")
         place = np.searchsorted(self.ends, rng.random() * self.ends[-1], side="right")
-        return self.items[min(int(place), len(self.items) - 1)]
+        return self.clips[min(int(place), len(self.clips) - 1)]

@@ -1,4 +1,4 @@
-"""One item to arrays: which frames, which part of the picture, which objects.
+"""One clip to arrays: which frames, which part of the picture, which objects.
 
 Letters: T frames, K objects, S side of the model's square.
 """
@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.formats.base import ObjectId
-from masklet.training.data.items import Item, Labelled
+from masklet.datasets.base import Clip, Labelled
 
 
 class Sample(NamedTuple):
@@ -97,7 +96,7 @@ def draw_part(options: ViewOptions, rng: np.random.Generator) -> Part:
 
 
 def read_sample(
-    item: Item,
+    clip: Clip,
     frames: Sequence[int],
     objects: int,
     size: int,
@@ -105,8 +104,10 @@ def read_sample(
     view: ViewOptions,
     pick: PickOptions,
 ) -> Sample | None:
-    """Read frames of an item and take up to so many objects that are seen in the first; None if there is none."""
-    return cut_sample(item.read(frames), objects, size, rng, draw_part(view, rng), pick)
+    """Read annotated frames, by their place among them, and take up to so many objects that are seen in the first; None
+    if there is none."""
+    labelled = clip.read([clip.annotated[place] for place in frames])
+    return cut_sample(labelled, objects, size, rng, draw_part(view, rng), pick)
 
 
 def cut_sample(
@@ -128,7 +129,7 @@ def cut_sample(
     return Sample(images, np.stack(chosen), np.stack([_known(frame, part, size) for frame in clip]))
 
 
-def draw_objects(frame: Labelled, rng: np.random.Generator, pick: PickOptions) -> list[ObjectId]:
+def draw_objects(frame: Labelled, rng: np.random.Generator, pick: PickOptions) -> list[int]:
     """The objects of a frame that are neither too small nor too large, in random order."""
     height, width = frame.masks.size
     areas = {
@@ -143,17 +144,18 @@ def draw_objects(frame: Labelled, rng: np.random.Generator, pick: PickOptions) -
     return [names[place] for place in rng.choice(len(names), len(names), replace=False, p=shares / shares.sum())]
 
 
-def _mask(frame: Labelled, name: ObjectId, part: Part, size: int) -> NDArray[np.bool_]:
-    if name not in frame.masks:
+def _mask(frame: Labelled, number: int, part: Part, size: int) -> NDArray[np.bool_]:
+    mask = frame.masks.get(number)
+    if mask is None:
         return np.zeros((size, size), np.bool_)
-    return _cut(frame.masks[name].view(np.uint8), part, size, cv2.INTER_NEAREST).view(np.bool_)
+    return _cut(mask.view(np.uint8), part, size, cv2.INTER_NEAREST).view(np.bool_)
 
 
 def _known(frame: Labelled, part: Part, size: int) -> NDArray[np.bool_]:
-    unknown = frame.masks.unknown
-    if unknown is None:
+    void = frame.masks.void
+    if void is None:
         return np.ones((size, size), np.bool_)
-    return ~_cut(unknown.view(np.uint8), part, size, cv2.INTER_NEAREST).view(np.bool_)
+    return ~_cut(void.view(np.uint8), part, size, cv2.INTER_NEAREST).view(np.bool_)
 
 
 def _cut(pixels: NDArray[np.uint8], part: Part, size: int, how: int) -> NDArray[np.uint8]:

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.training.data.items import UNKNOWN, IndexMasks, Labelled
+from masklet.datasets.base import IndexMasks, Labelled
+from masklet.metrics.sequence import VOID
 from masklet.training.synthesis.look import LookOptions, spoil
 from masklet.training.synthesis.motion import Matrix, MotionOptions, Window, draw_bends, draw_path, look_up
 from masklet.training.synthesis.things import CutOut, Journey, cut_out, leave, look_alike, pass_by, place, seen, stay
@@ -20,7 +21,7 @@ from masklet.training.synthesis.things import CutOut, Journey, cut_out, leave, l
 FIRST_THING = 240
 """Numbers from here on are things that were pasted; the ground keeps its own, if they are lower."""
 
-MOST_THINGS = (UNKNOWN - FIRST_THING - 1) // 2
+MOST_THINGS = (VOID - FIRST_THING - 1) // 2
 """So many have numbers, as each may come with another, and something passes by."""
 
 
@@ -119,7 +120,7 @@ def _ground(ground: Labelled, map_to: NDArray[np.float32]) -> tuple[NDArray[np.u
     """The ground as the camera sees it; beyond its border it is mirrored, and nobody knows what is there."""
     image = cv2.remap(ground.image, map_to, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[call-overload]
     labels = cv2.remap(  # type: ignore[call-overload]
-        index_map(ground), map_to, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=UNKNOWN
+        index_map(ground), map_to, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=VOID
     )
     return np.asarray(image, np.uint8), np.asarray(labels, np.uint8)
 
@@ -128,11 +129,11 @@ def index_map(picture: Labelled) -> NDArray[np.uint8]:
     """uint8 (H, W): the objects of a picture by number, smaller ones over larger ones."""
     if isinstance(picture.masks, IndexMasks):
         labels = picture.masks.labels.copy()
-        labels[(labels >= FIRST_THING) & (labels < UNKNOWN)] = UNKNOWN
+        labels[(labels >= FIRST_THING) & (labels < VOID)] = VOID
         return labels
     labels = np.zeros(picture.masks.size, np.uint8)
-    if (unknown := picture.masks.unknown) is not None:
-        labels[unknown] = UNKNOWN
+    if (void := picture.masks.void) is not None:
+        labels[void] = VOID
     largest_first = sorted(picture.masks.areas().items(), key=lambda entry: -entry[1])
     for number, (name, _) in enumerate(largest_first[: FIRST_THING - 1], start=1):
         labels[picture.masks[name]] = number

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from masklet.datasets.frame_folders import ANNOTATIONS, PICTURES, RESOLUTIONS
 from masklet.errors import FormatError
 from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.davis import write_index_png
+from masklet.metrics.sequence import VOID
 from masklet.training.data.feed import Feed
-from masklet.training.data.frame_folders import ANNOTATIONS, PICTURES, RESOLUTIONS
-from masklet.training.data.items import UNKNOWN
 from masklet.training.data.samples import Sample
 
 QUALITY = 95
@@ -55,6 +55,6 @@ def _write_clip(sample: Sample, folder: Path, name: str) -> None:
     numbers = np.arange(1, len(sample.masks) + 1, dtype=np.uint8)
     for frame, (image, known) in enumerate(zip(sample.images, sample.known, strict=True)):
         index_map = (sample.masks[:, frame] * numbers[:, None, None]).max(axis=0)  # masks of a clip never overlap
-        write_index_png(annotations / f"{frame:05d}.png", np.where(known, index_map, UNKNOWN))
+        write_index_png(annotations / f"{frame:05d}.png", np.where(known, index_map, VOID))
         with replacing(pictures / f"{frame:05d}.jpg") as temporary:
             Image.fromarray(image).save(temporary, format="JPEG", quality=QUALITY)

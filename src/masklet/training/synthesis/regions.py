@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.training.data.items import IndexMasks
+from masklet.datasets.base import IndexMasks
 
 SEEDS = 12
 """The picture is flooded from about SEEDS x SEEDS places."""

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.datasets.base import Labelled
 from masklet.masks.boxes import mask_box
-from masklet.training.data.items import Labelled
 from masklet.training.data.samples import PickOptions, draw_objects
 from masklet.training.synthesis.motion import (
     Matrix,

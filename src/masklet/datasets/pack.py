@@ -5,15 +5,11 @@ A pack is a zip with the index-PNG layout inside: pictures as WebP, videos as H.
 
 from __future__ import annotations
 
-import atexit
 import csv
 import io
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import av
@@ -22,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.datasets.base import IndexMasks, Labelled
+from masklet.datasets.own import COLUMNS, FURTHER, INDEX, SUFFIX, Row, clip_of, read_rows
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing
-from masklet.training.data.index import COLUMNS, INDEX, item_of, read_rows
-from masklet.training.data.items import IndexMasks, Labelled
-
-SUFFIX = ".pack"
 
 RATE = 24
 """Frames a second of videos in a pack; training does not look at it."""
@@ -53,24 +47,6 @@ class PackOptions:
     factor: int = 27
 
 
-def is_pack(path: Path) -> bool:
-    """Whether a path is a pack."""
-    return path.is_file() and path.suffix == SUFFIX
-
-
-@cache
-def unpacked(path: Path) -> Path:
-    """A folder with a pack's files, for as long as this process runs. Raises FormatError if the pack is damaged."""
-    folder = Path(tempfile.mkdtemp(prefix="masklet-pack-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        with zipfile.ZipFile(path) as members:
-            members.extractall(folder)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise FormatError(f"{path.name} cannot be unpacked: {error}; give another copy") from error
-    return folder
-
-
 def write_pack(
     root: Path, path: Path, options: PackOptions, report: Callable[[int, int], None] = lambda done, of: None
 ) -> int:
@@ -80,8 +56,7 @@ def write_pack(
     """
     if path.suffix != SUFFIX:
         raise FormatError(f"{path} does not end in {SUFFIX}; give a name that does")
-    rows = [row for row in read_rows(root / INDEX) if row["split"] == options.split]
-    if not rows:
+    if not (rows := read_rows(root, options.split)):
         raise FormatError(f"{root / INDEX} has no rows of the split {options.split!r}; there is nothing to pack")
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
         packed = []
@@ -90,15 +65,15 @@ def write_pack(
             packed.append(pack(root, row, members, options))
             report(number, len(rows))
         table = io.StringIO(newline="")
-        writer = csv.DictWriter(table, COLUMNS)
+        writer = csv.DictWriter(table, COLUMNS + FURTHER)
         writer.writeheader()
         writer.writerows(packed)
         members.writestr(INDEX, table.getvalue())
     return path.stat().st_size
 
 
-def _pack_picture(root: Path, row: dict[str, str], members: zipfile.ZipFile, options: PackOptions) -> dict[str, str]:
-    (frame,) = item_of(root, row).read([0])
+def _pack_picture(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptions) -> Row:
+    (frame,) = clip_of(root, row).read([0])
     size = _shrunk(frame.masks.size, options.longest, even=False)
     name = str(Path(row["path"]).with_suffix(""))
     content = io.BytesIO()
@@ -106,25 +81,28 @@ def _pack_picture(root: Path, row: dict[str, str], members: zipfile.ZipFile, opt
     image.save(content, "WEBP", quality=options.quality, method=6)
     members.writestr(f"{name}.webp", content.getvalue())
     members.writestr(f"{name}.png", _png(frame, size))
-    return {**{column: row[column] for column in COLUMNS}, "path": f"{name}.webp", "masks": f"{name}.png"}
+    return _row(row, f"{name}.webp", f"{name}.png")
 
 
-def _pack_video(root: Path, row: dict[str, str], members: zipfile.ZipFile, options: PackOptions) -> dict[str, str]:
-    """Its labelled frames, which are all that is learned from."""
-    item = item_of(root, row)
-    (first,) = item.read([0])
+def _pack_video(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptions) -> Row:
+    """Its annotated frames, which are all that is learned from."""
+    clip = clip_of(root, row)
+    (first,) = clip.read(clip.annotated[:1])
     size = _shrunk(first.masks.size, options.longest, even=True)
     name = str(Path(row["path"]).with_suffix(""))
 
     def images() -> Iterator[NDArray[np.uint8]]:
-        for start in range(0, item.frames, AT_ONCE):
-            frames = range(start, min(start + AT_ONCE, item.frames))
-            for number, frame in zip(frames, item.read(frames), strict=True):
+        for start in range(0, len(clip.annotated), AT_ONCE):
+            for number, frame in enumerate(clip.read(clip.annotated[start : start + AT_ONCE]), start):
                 members.writestr(f"{name}/{number:05d}.png", _png(frame, size))
                 yield _resized(frame.image, size, cv2.INTER_AREA)
 
     members.writestr(f"{name}.mp4", _film(images(), size, options.factor))
-    return {**{column: row[column] for column in COLUMNS}, "path": f"{name}.mp4", "masks": name}
+    return _row(row, f"{name}.mp4", name)
+
+
+def _row(row: Row, path: str, masks: str) -> Row:
+    return {**{column: row[column] for column in COLUMNS + FURTHER}, "path": path, "masks": masks}
 
 
 def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], factor: int) -> bytes:

@@ -10,11 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.errors import EvaluationError, FormatError
-from masklet.evaluation.datasets.registry import IMAGES, VIDEOS, open_dataset
+from masklet.datasets.base import Clip, Dataset, PlainMasks
+from masklet.datasets.files import AtHand
+from masklet.datasets.registry import open_dataset
+from masklet.errors import ConfigError, FormatError
+from masklet.training.data.mixture import parse_wanted, read_data
 from tests.evaluation.conftest import FRAMES, index_map, make_folder, picture, save_mask, save_picture
 
 Make = Callable[[str], Path]
+
+VIDEOS = ("davis2016", "davis2017", "ytvos", "sav", "mose", "lvos", "folder", "index", "frames")
+IMAGES = ("coco", "lvis", "folder", "index")
 
 
 @pytest.mark.parametrize("name", VIDEOS)
@@ -22,15 +28,14 @@ def test_every_video_data_set_gives_its_two_clips(make: Make, name: str) -> None
     dataset = open_dataset(name, make(name))
     assert [Path(clip.name).name for clip in dataset.clips] == ["first", "second"]
     for clip in dataset.clips:
-        assert len(clip.stems) == FRAMES
         with clip.open() as source:
             frames = list(source.frames())
         assert len(frames) == FRAMES
         assert np.abs(frames[3].image.astype(int) - picture(3)).mean() < 20  # JPEG
-        assert clip.truth.frames[0] == 0
+        assert clip.annotated[0] == 0
         late = 4 if name == "sav" else 2  # SA-V has masks of every fourth frame
-        assert clip.truth.entering == ({1: 0} if name == "davis2016" else NUMBERS[name](late))
-        masks = clip.truth.read(clip.truth.frames[-1]).masks
+        assert clip.entering == ({1: 0} if name == "davis2016" else NUMBERS[name](late))
+        masks = clip.masks(clip.annotated[-1])
         assert {n: mask.tolist() for n, mask in masks.items()} == {
             n: ((index_map(4) == value) if value else index_map(4) > 0).tolist() for n, value in VALUES[name].items()
         }
@@ -48,11 +53,9 @@ def test_every_image_data_set_gives_its_two_pictures(make: Make, name: str) -> N
     for clip in clips:
         with clip.open() as source:
             assert source.read(0).image.shape == picture(3).shape
-        truth = clip.truth.read(0)
-        assert {n: mask.tolist() for n, mask in truth.masks.items()} == {
-            n: (index_map(3) == n).tolist() for n in (1, 2)
-        }
-        if name != "folder":
+        truth = clip.masks(0)
+        assert {n: mask.tolist() for n, mask in truth.items()} == {n: (index_map(3) == n).tolist() for n in (1, 2)}
+        if name in ("coco", "lvis"):
             assert truth.void is not None
             assert truth.void[:4].all()
             assert not truth.void[4:].any()
@@ -62,7 +65,7 @@ def test_every_image_data_set_gives_its_two_pictures(make: Make, name: str) -> N
 def test_clips_travel_to_other_processes(make: Make, name: str) -> None:
     clip = open_dataset(name, make(name)).clips[0]
     again = pickle.loads(pickle.dumps(clip))
-    assert again.truth.entering == clip.truth.entering
+    assert again.entering == clip.entering
 
 
 def test_limit_keeps_the_first(make: Make) -> None:
@@ -97,14 +100,14 @@ def test_unknown_pixels_are_void(tmp_path: Path) -> None:
     indices[:3] = 255
     save_picture(tmp_path / "a.jpg", 3)
     save_mask(tmp_path / "a.png", indices)
-    truth = open_dataset("folder", tmp_path, kind="image").clips[0].truth.read(0)
-    assert set(truth.masks) == {1, 2}
+    truth = open_dataset("folder", tmp_path, kind="image").clips[0].masks(0)
+    assert set(truth) == {1, 2}
     assert truth.void is not None
     assert (truth.void == (indices == 255)).all()
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    with pytest.raises(EvaluationError, match="unknown data set 'davis2071' of videos; nearest: davis2017"):
+    with pytest.raises(ConfigError, match="there is no 'davis2071' among the datasets; nearest: davis2017"):
         open_dataset("davis2071", Path("anywhere"))
 
 
@@ -113,7 +116,7 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
 def test_absent_and_empty_roots_are_told(tmp_path: Path, kind: str, root: str) -> None:
     (tmp_path / "empty").mkdir()
     for name in VIDEOS if kind == "video" else IMAGES:
-        with pytest.raises(EvaluationError, match=r"there is no|holds no|is empty"):
+        with pytest.raises(FormatError, match=r"there is no|holds no|is empty"):
             open_dataset(name, tmp_path / root, kind=kind)  # type: ignore[arg-type]
 
 
@@ -121,14 +124,14 @@ def test_missing_frames_are_listed(make: Make) -> None:
     root = make("davis2017")
     for frame in (1, 3):
         (root / f"JPEGImages/480p/second/{frame:05d}.jpg").unlink()
-    with pytest.raises(EvaluationError, match="second has masks of 00001, 00003, of which the frames are missing"):
+    with pytest.raises(FormatError, match="second has masks of 00001, 00003, of which the frames are missing"):
         open_dataset("davis2017", root)
 
 
 def test_a_missing_sequence_is_told(make: Make) -> None:
     root = make("davis2017")
     (root / "ImageSets/2017/val.txt").write_text("first\nthird\n")
-    with pytest.raises(EvaluationError, match=r"there is no folder .*JPEGImages/480p/third"):
+    with pytest.raises(FormatError, match=r"there is no folder .*JPEGImages/480p/third"):
         open_dataset("davis2017", root)
 
 
@@ -138,27 +141,27 @@ def test_a_truncated_mask_is_told_when_it_is_read(make: Make) -> None:
     path.write_bytes(path.read_bytes()[:90])
     clip = open_dataset("davis2017", root).clips[0]
     with pytest.raises(FormatError, match=r"00002.png cannot be read as a PNG"):
-        clip.truth.read(2)
+        clip.masks(2)
 
 
 def test_missing_files_of_an_index_are_listed(tmp_path: Path) -> None:
     make_folder(tmp_path)
     (tmp_path / "images/own/first.png").unlink()
-    with pytest.raises(EvaluationError, match=r"1 files of .* are missing: .*first.png"):
+    with pytest.raises(FormatError, match=r"1 files of .* are missing: .*first.png"):
         open_dataset("folder", tmp_path, kind="image")
 
 
 @pytest.mark.parametrize("content", ["kind,path\nvideo,a.mp4\n", "\xff\xfe"])
 def test_an_index_of_another_form_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "index.csv").write_bytes(content.encode("latin-1"))
-    with pytest.raises(EvaluationError, match="give a CSV with the columns kind, path, masks, split"):
+    with pytest.raises(FormatError, match="give a CSV with the columns kind, path, masks, split"):
         open_dataset("folder", tmp_path)
 
 
 def test_missing_pictures_of_coco_are_listed(make: Make) -> None:
     root = make("coco")
     (root / "val2017/000000000002.jpg").unlink()
-    with pytest.raises(EvaluationError, match=r"1 of 2 pictures are missing: .*000000000002.jpg"):
+    with pytest.raises(FormatError, match=r"1 of 2 pictures are missing: .*000000000002.jpg"):
         open_dataset("coco", root, kind="image")
 
 
@@ -167,7 +170,7 @@ def test_an_object_that_enters_nowhere_is_told(make: Make) -> None:
     meta = json.loads((root / "valid/meta.json").read_text())
     meta["videos"]["first"]["objects"]["2"]["frames"] = ["00099"]
     (root / "valid/meta.json").write_text(json.dumps(meta))
-    with pytest.raises(EvaluationError, match="lets object 2 of first enter in 00099"):
+    with pytest.raises(FormatError, match="lets object 2 of first enter in 00099"):
         open_dataset("ytvos", root)
 
 
@@ -175,12 +178,58 @@ def test_two_clips_of_one_name_are_told(tmp_path: Path) -> None:
     for suffix in ("jpg", "webp"):
         save_picture(tmp_path / f"a.{suffix}", 3)
     save_mask(tmp_path / "a.png", index_map(3))
-    with pytest.raises(EvaluationError, match="two images are called a"):
+    with pytest.raises(FormatError, match="two images are called a"):
         open_dataset("folder", tmp_path, kind="image")
 
 
 def test_names_that_lead_elsewhere_are_refused(make: Make) -> None:
     root = make("davis2017")
     (root / "ImageSets/2017/val.txt").write_text("../480p/first\n")
-    with pytest.raises(EvaluationError, match="no name of a sequence"):
+    with pytest.raises(FormatError, match="no name of a sequence"):
         open_dataset("davis2017", root)
+
+
+def test_a_folder_of_frames_is_paired_with_its_masks_by_name(tmp_path: Path) -> None:
+    """A video of an index whose frames begin at 1, with one mask: it is that of the frame of its name."""
+    for frame in range(3):
+        save_picture(tmp_path / f"run/{frame + 1:05d}.jpg", frame)
+    save_mask(tmp_path / "masks/00002.png", index_map(1))
+    (tmp_path / "index.csv").write_text("kind,path,masks,split\nvideo,run,masks,val\n")
+    (clip,) = open_dataset("folder", tmp_path).clips
+    assert clip.annotated == (1,)
+    assert clip.stem(1) == "00002"
+    (frame,) = clip.read([1])
+    assert np.abs(frame.image.astype(int) - picture(1)).mean() < 20
+    assert (frame.masks[1] == (index_map(1) == 1)).all()
+
+
+def mine(root: Path, split: str) -> Dataset:
+    """A data set of somebody's own: one picture, all of it object 1."""
+    masks = PlainMasks({1: np.ones((4, 6), bool)})
+    return Dataset("mine", split, (Clip(root.name, (np.zeros((4, 6, 3), np.uint8),), {0: AtHand(masks)}, "image"),))
+
+
+def test_a_data_set_of_ones_own(tmp_path: Path) -> None:
+    """`module:Name` is read by evaluation and by training, without a line in masklet."""
+    name = f"{__name__}:mine"
+    (clip,) = open_dataset(name, tmp_path, kind="image").clips
+    assert clip.masks(0)[1].all()
+    (collection,) = read_data([parse_wanted(f"{name}:{tmp_path}@2")])
+    assert collection.weight == 2
+    assert collection.clips[0].name == tmp_path.name
+    with pytest.raises(FormatError, match=f"holds no videos with masks of the split 'val', as {name} has them"):
+        open_dataset(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in (*VIDEOS, *IMAGES) if name not in ("ytvos", "lvos")])
+def test_training_reads_what_evaluation_reads(make: Make, name: str) -> None:
+    """The same clips, with the same masks in the same frames."""
+    root = make(name)
+    read = [clip for part in read_data([parse_wanted(f"{name}:{root}")], split="val") for clip in part.clips]
+    for kind in ("video", "image") if name in ("folder", "index") else (("image",) if name in IMAGES else ("video",)):
+        measured = open_dataset(name, root, kind=kind).clips  # type: ignore[arg-type]
+        learned = [clip for clip in read if clip.kind == kind]
+        assert [clip.name for clip in learned] == [clip.name for clip in measured]
+        for ours, theirs in zip(learned, measured, strict=True):
+            assert ours.annotated == theirs.annotated
+            assert all(ours.masks(frame).areas() == theirs.masks(frame).areas() for frame in ours.annotated)

@@ -1,0 +1,255 @@
+"""What a data set gives: clips, which are videos and pictures. Frames and masks are read when they are asked for.
+
+Letters: H x W the picture.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import FormatError, MediaError
+from masklet.formats.base import MOST_NUMBER
+from masklet.masks.rle import Rle, decode_rle, rle_area
+from masklet.media.image_file import read_image
+from masklet.media.source import FrameSource, open_video
+from masklet.metrics.sequence import VOID
+
+Mask = NDArray[np.bool_]
+Kind = Literal["video", "image"]
+Layout = Literal["index", "objects"]
+
+
+class ObjectMasks(Mapping[int, Mask]):
+    """The masks of one frame by object, bool (H, W), each made when it is asked for.
+
+    An object that is out of view may be missing, or have an empty mask.
+    """
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """(height, width)"""
+
+    @property
+    @abstractmethod
+    def void(self) -> Mask | None:
+        """bool (H, W): the pixels of which nobody knows what they are; None if all are known."""
+
+    @abstractmethod
+    def areas(self) -> dict[int, int]:
+        """Pixels of each object that has any."""
+
+
+class IndexMasks(ObjectMasks):
+    """Masks of an index map, uint8 (H, W): 0 is background, 255 void, all else an object."""
+
+    def __init__(self, labels: NDArray[np.uint8]) -> None:
+        self.labels = labels
+        self._areas = np.bincount(labels.ravel(), minlength=256)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.labels.shape
+        return height, width
+
+    @cached_property
+    def void(self) -> Mask | None:
+        return self.labels == VOID if self._areas[VOID] else None
+
+    def areas(self) -> dict[int, int]:
+        numbers = np.flatnonzero(self._areas[1 : MOST_NUMBER + 1]) + 1
+        return {int(number): int(self._areas[number]) for number in numbers}
+
+    def __getitem__(self, number: int) -> Mask:
+        if not 1 <= number <= MOST_NUMBER or not self._areas[number]:
+            raise KeyError(number)
+        return self.labels == number
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.areas())
+
+    def __len__(self) -> int:
+        return len(self.areas())
+
+
+class RleMasks(ObjectMasks):
+    """Masks as run lengths, which may overlap; empty ones are left out.
+
+    rles  by object
+    size  (height, width)
+    void  run lengths of regions of which nobody knows what they are, such as COCO's crowds
+    """
+
+    def __init__(self, rles: Mapping[int, Rle], size: tuple[int, int], void: Sequence[Rle] = ()) -> None:
+        self._areas = {number: area for number, rle in rles.items() if (area := rle_area(rle))}
+        self._rles, self._size, self._void = rles, size, void
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    @cached_property
+    def void(self) -> Mask | None:
+        return np.any([decode_rle(rle) for rle in self._void], axis=0) if self._void else None
+
+    def areas(self) -> dict[int, int]:
+        return dict(self._areas)
+
+    def __getitem__(self, number: int) -> Mask:
+        if number not in self._areas:
+            raise KeyError(number)
+        return decode_rle(self._rles[number])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._areas)
+
+    def __len__(self) -> int:
+        return len(self._areas)
+
+
+@dataclass(frozen=True, eq=False)
+class PlainMasks(ObjectMasks):
+    """Masks at hand, at least one; they may be empty, and may overlap."""
+
+    masks: Mapping[int, Mask]
+    void: Mask | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = next(iter(self.masks.values())).shape
+        return height, width
+
+    def areas(self) -> dict[int, int]:
+        return {number: area for number, mask in self.masks.items() if (area := int(np.count_nonzero(mask)))}
+
+    def __getitem__(self, number: int) -> Mask:
+        return self.masks[number]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.masks)
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+
+class Annotation(Protocol):
+    """Where the masks of a frame lie."""
+
+    def read(self) -> ObjectMasks:
+        """The masks. Raises FormatError if they are missing or damaged."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """One picture, uint8 (H, W, 3) RGB, and its masks."""
+
+    image: NDArray[np.uint8]
+    masks: ObjectMasks
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A video of a data set, or a picture, which is a video of one frame.
+
+    name         unique in the data set; with slashes where the data set has folders
+    video        a video file, or the pictures in order, as files or uint8 (H, W, 3)
+    annotations  frame -> where its masks lie; empty for pictures that nobody annotated
+    kind         a video or a picture
+    source       the part of the data set that it is from; training weighs these against each other
+    licence      such as "open"; None where nothing tells
+    enters       object -> the frame in which trackers are prompted with it, where the data set tells
+    groups       object -> the group that it is scored in, such as "seen"; empty where the data set has none
+    """
+
+    name: str
+    video: Path | tuple[Path, ...] | tuple[NDArray[np.uint8], ...]
+    annotations: Mapping[int, Annotation]
+    kind: Kind = "video"
+    source: str = ""
+    licence: str | None = None
+    enters: Mapping[int, int] = field(default_factory=dict)
+    groups: Mapping[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def annotated(self) -> tuple[int, ...]:
+        """The annotated frames, in order."""
+        return tuple(sorted(self.annotations))
+
+    @cached_property
+    def entering(self) -> Mapping[int, int]:
+        """Object -> the frame in which it enters: what the data set tells, or the first in which it has a pixel, for
+        which all masks are read."""
+        if self.enters:
+            return self.enters
+        found: dict[int, int] = {}
+        for frame in self.annotated:
+            for number in self.masks(frame).areas():
+                found.setdefault(number, frame)
+        return found
+
+    def masks(self, frame: int) -> ObjectMasks:
+        """The masks of an annotated frame. Raises FormatError if they are missing or damaged."""
+        return self.annotations[frame].read()
+
+    def open(self) -> FrameSource:
+        """The frames. Raises MediaError if they cannot be read."""
+        return open_video(self.video)
+
+    def stem(self, frame: int) -> str:
+        """The name of a frame in the data set's own files, without its ending."""
+        if isinstance(self.video, tuple) and isinstance(picture := self.video[frame], Path):
+            return picture.stem
+        return f"{frame:05d}"
+
+    def images(self, frames: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """The pictures of some frames, uint8 (H, W, 3). Raises MediaError if they cannot be read."""
+        if isinstance(self.video, tuple):
+            pictures = [self.video[frame] for frame in frames]
+            return [read_image(picture) if isinstance(picture, Path) else picture for picture in pictures]
+        with open_video(self.video) as source:
+            span = source.frames(min(frames), max(frames) + 1)
+            found = {frame.index: frame.image for frame in span if frame.index in frames}
+        if missing := [frame for frame in frames if frame not in found]:
+            raise MediaError(f"{self.video.name} has masks for frame {missing[0]}, but no such frame; is it cut short?")
+        return [found[frame] for frame in frames]
+
+    def read(self, frames: Sequence[int]) -> list[Labelled]:
+        """Some annotated frames. Raises FormatError if masks are of another size than their picture, and MediaError or
+        FormatError for files that cannot be read."""
+        return [self._labelled(image, frame) for image, frame in zip(self.images(frames), frames, strict=True)]
+
+    def _labelled(self, image: NDArray[np.uint8], frame: int) -> Labelled:
+        masks = self.masks(frame)
+        if masks.size != image.shape[:2]:
+            place = self.video[frame] if isinstance(self.video, tuple) else self.video
+            (height, width), name = masks.size, place if isinstance(place, Path) else self.name
+            raise FormatError(
+                f"the masks of {name}, frame {frame}, are {width} x {height} pixels, but the picture is "
+                f"{image.shape[1]} x {image.shape[0]}; give masks of the picture's size"
+            )
+        return Labelled(image, masks)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The clips of one split.
+
+    name    of the data set
+    split   of it
+    clips   in the order of the data set
+    layout  how masks are handed in: an index PNG for each frame, or a folder of PNGs for each object
+    """
+
+    name: str
+    split: str
+    clips: tuple[Clip, ...]
+    layout: Layout = "index"

@@ -1,0 +1,178 @@
+"""Your own data: a folder with index.csv, masks beside pictures and videos, project files, pictures without masks.
+
+dog.jpg  dog.png                 a picture, and its mask: an index PNG
+run.mp4  run/00000.png ...       a video, and the masks of its frames, which count from 0
+run      run.masks/00000.png     a video that is a folder of pictures, and masks with the pictures' names; by index.csv
+"""
+
+from __future__ import annotations
+
+import atexit
+import csv
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
+from masklet.datasets.files import IndexPng, folder_clip, listed, need_folder
+from masklet.errors import FormatError
+from masklet.formats.numbered import numbered_files
+from masklet.formats.project import Project
+from masklet.formats.project_reader import read_project, video_of
+from masklet.media.image_file import IMAGE_SUFFIXES
+
+INDEX = "index.csv"
+
+COLUMNS = ("kind", "path", "masks", "split")
+"""Of index.csv: image or video; the file; a PNG, or a folder of them; train or val."""
+
+FURTHER = ("group", "source")
+"""Columns that may be there: the licence, such as open or research; and where it is from."""
+
+WANTED = f"give a CSV with the columns {', '.join(COLUMNS)}, and {' and '.join(FURTHER)} for training"
+
+PICTURES = (".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
+
+SUFFIX = ".pack"
+"""Of a folder with index.csv in one file; see `masklet.datasets.pack`."""
+
+Row = dict[str, str]
+
+
+def has_index(path: Path) -> bool:
+    """Whether a path is a folder with index.csv, or a pack of one."""
+    return is_pack(path) or (path / INDEX).is_file()
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a path is a pack."""
+    return path.is_file() and path.suffix == SUFFIX
+
+
+@cache
+def unpacked(path: Path) -> Path:
+    """A folder with a pack's files, for as long as this process runs. Raises FormatError if the pack is damaged."""
+    folder = Path(tempfile.mkdtemp(prefix="masklet-pack-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(path) as members:
+            members.extractall(folder)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise FormatError(f"{path.name} cannot be unpacked: {error}; give another copy") from error
+    return folder
+
+
+def read_index(root: Path, split: str) -> Dataset:
+    """The rows of index.csv of a split. Raises FormatError for a damaged table, and for files that are missing."""
+    root = unpacked(root) if is_pack(root) else root
+    return Dataset("folder", split, tuple(clip_of(root, row) for row in read_rows(root, split)))
+
+
+def read_folder(root: Path, split: str) -> Dataset:
+    """The same, or, where there is no index.csv, the pictures and videos that have masks beside them."""
+    need_folder(root, "pictures or videos with masks")
+    if has_index(root):
+        return read_index(root, split)
+    rows = [
+        {"kind": kind, "path": str(file.relative_to(root)), "masks": str(masks.relative_to(root)), "split": split}
+        for kind, suffixes, ending in (("image", PICTURES, ".png"), ("video", VIDEOS, ""))
+        for file in sorted(f for f in root.rglob("*") if f.suffix.lower() in suffixes)
+        if (masks := file.with_suffix(ending)).exists()
+    ]
+    return Dataset("folder", split, tuple(clip_of(root, row) for row in rows))
+
+
+def read_rows(root: Path, split: str) -> list[Row]:
+    """The rows of index.csv of a split, with all columns. Raises FormatError if it cannot be read or lacks a value, and
+    if files are missing that it names."""
+    path = root / INDEX
+    if not path.is_file():
+        raise FormatError(f"there is no {INDEX} in {root}; {WANTED}")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            rows, columns = list(table), table.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{path} cannot be read: {error}; {WANTED}") from error
+    if missing := [column for column in COLUMNS if column not in columns]:
+        raise FormatError(f"{path} lacks the column {missing[0]!r}; {WANTED}")
+    for number, row in enumerate(rows, start=1):
+        if missing := [column for column in columns if row[column] is None]:
+            raise FormatError(f"row {number} of {path} lacks {missing[0]!r}; {WANTED}")
+    wanted = [{"group": "", "source": root.resolve().name, **row} for row in rows if row["split"] == split]
+    if lost := [root / row[key] for row in wanted for key in ("path", "masks") if not (root / row[key]).exists()]:
+        raise FormatError(f"{len(lost)} files of {root} are missing: {listed(lost)}; complete them")
+    return wanted
+
+
+def clip_of(root: Path, row: Row) -> Clip:
+    """The picture or video of a row. Raises FormatError for a video without masks, and for masks without a picture."""
+    path, masks, name = root / row["path"], root / row["masks"], _name(row["path"])
+    source, licence = row.get("source", ""), row.get("group") or None
+    if row["kind"] == "image":
+        return Clip(name, (path,), {0: IndexPng(masks)}, "image", source, licence)
+    if path.is_dir():
+        clip = folder_clip(name, path, masks)
+        return Clip(name, clip.video, clip.annotations, "video", source, licence)
+    if not masks.is_dir() or not (files := numbered_files(masks)):
+        raise FormatError(f"{masks} holds no masks; expected index PNGs such as 00000.png")
+    return Clip(name, path, {frame: IndexPng(file) for frame, file in files.items()}, "video", source, licence)
+
+
+def _name(path: str) -> str:
+    """The path without its ending and without a leading images/ or videos/."""
+    parts = Path(path).with_suffix("").parts
+    return "/".join(parts[1:] if len(parts) > 1 and parts[0] in ("images", "videos") else parts)
+
+
+def find_projects(root: Path) -> list[Path]:
+    """The project files at a path: the file itself, or those under a folder."""
+    if root.is_file():
+        return [root] if root.suffix == ".masklet" else []
+    return sorted(root.rglob("*.masklet"))
+
+
+def read_projects(root: Path, split: str) -> Dataset:
+    """One video for each project file, of whatever split; objects have the numbers of index maps.
+
+    Raises FormatError if a project is damaged or holds no masks, or its video is not there.
+    """
+    paths = find_projects(root)
+    if not paths:
+        raise FormatError(f"there is no .masklet file at {root}; give one, or a folder that holds some")
+    clips = []
+    for path in paths:
+        project = read_project(path)
+        if not project.frames:
+            raise FormatError(f"{path.name} holds no masks; propagate first, or leave it out")
+        name = path.stem if path == root else "/".join(path.relative_to(root).with_suffix("").parts)
+        annotations = {frame: ProjectMasks(project, frame) for frame in project.frames}
+        clips.append(Clip(name, video_of(project, path), annotations, source=root.resolve().name))
+    return Dataset("project", split, tuple(clips))
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectMasks:
+    """The masks of one frame of a project."""
+
+    project: Project
+    frame: int
+
+    def read(self) -> ObjectMasks:
+        found = self.project.frames[self.frame].objects
+        return RleMasks({self.project.indices[name]: mask.rle for name, mask in found.items()}, self.project.size)
+
+
+def pictures_under(root: Path) -> list[Path]:
+    """All pictures under a folder."""
+    return sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def read_pictures(root: Path, split: str) -> Dataset:
+    """Pictures without masks, to learn the regions that are found in them."""
+    source, files = root.resolve().name, pictures_under(need_folder(root, "pictures"))
+    return Dataset("pictures", split, tuple(Clip(_name(file.name), (file,), {}, "image", source) for file in files))

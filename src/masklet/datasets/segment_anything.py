@@ -1,0 +1,130 @@
+"""SA-V, of which the validation split has folders of PNGs, and training one or two JSONs beside each video; and SA-1B,
+a JSON beside each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
+from masklet.datasets.files import ObjectPngs, frames_in, mask_files, need_folder, read_names, subfolders
+from masklet.errors import FormatError
+from masklet.formats.json_file import entries, entry, load_json, size_of
+from masklet.masks.rle import rle_from_json
+
+PICTURES, ANNOTATIONS = "JPEGImages_24fps", "Annotations_6fps"
+
+STRIDE = 4
+"""SA-V's masks are those of every fourth frame: 6 a second in videos of 24."""
+
+ENDINGS = ("_manual.json", "_auto.json")
+"""Objects that people marked, and objects that the model found; manual ones are taken where both are there."""
+
+
+def is_sav(path: Path) -> bool:
+    """Whether a path holds SA-V: its folders of PNGs, or videos with a JSON beside them."""
+    return path.is_dir() and ((path / PICTURES).is_dir() or any(json_of(video) for video in path.rglob("*.mp4")))
+
+
+def read_sav(root: Path, split: str) -> Dataset:
+    """ROOT/sav_val/JPEGImages_24fps, Annotations_6fps and sav_val.txt, where ROOT may be sav_val itself; or else all
+    videos under ROOT that have a JSON beside them, of whatever split."""
+    need_folder(root, "SA-V")
+    folder = root / f"sav_{split}" if (root / f"sav_{split}").is_dir() else root
+    if (folder / PICTURES).is_dir():
+        return Dataset("sav", split, _png_clips(folder, f"sav_{split}.txt"), "objects")
+    found = [(video, file) for video in sorted(root.rglob("*.mp4")) if (file := json_of(video))]
+    if not found:
+        raise FormatError(f"{root} holds no {PICTURES} and no videos with {' or '.join(ENDINGS)}; give SA-V's folder")
+    return Dataset("sav", split, tuple(_json_clip(video, file, root) for video, file in found), "objects")
+
+
+def json_of(video: Path) -> Path | None:
+    """The better JSON of a video; None if there is none."""
+    beside = (video.with_name(video.stem + ending) for ending in ENDINGS)
+    return next((file for file in beside if file.is_file()), None)
+
+
+def _png_clips(folder: Path, listing: str) -> tuple[Clip, ...]:
+    frames, masks = folder / PICTURES, need_folder(folder / ANNOTATIONS, "the masks of SA-V")
+    names = read_names(folder / listing) if (folder / listing).is_file() else subfolders(masks)
+    return tuple(_png_clip(name, frames / name, masks / name, folder.resolve().name) for name in names)
+
+
+def _png_clip(name: str, frames: Path, masks: Path, source: str) -> Clip:
+    pictures = frames_in(frames)
+    objects = subfolders(need_folder(masks, "the masks of a sequence"))
+    if odd := [folder for folder in objects if not folder.isdecimal()]:
+        raise FormatError(f"{masks / odd[0]} is no object of SA-V; expected folders such as 000 and 001")
+    by_frame: dict[int, dict[int, Path]] = {}
+    for folder in objects:
+        for frame, file in mask_files(masks / folder, pictures).items():
+            by_frame.setdefault(frame, {})[int(folder)] = file
+    return Clip(name, pictures, {frame: ObjectPngs(files) for frame, files in by_frame.items()}, source=source)
+
+
+def _json_clip(video: Path, file: Path, root: Path) -> Clip:
+    rows = range(len(_sav_rows(file)[1]))
+    name = "/".join(video.relative_to(root).with_suffix("").parts)
+    return Clip(name, video, {STRIDE * row: SavRow(file, row) for row in rows}, source=root.resolve().name)
+
+
+@dataclass(frozen=True)
+class SavRow:
+    """The masks of one annotated frame, in the JSON of a video."""
+
+    path: Path
+    row: int
+
+    def read(self) -> ObjectMasks:
+        size, rows = _sav_rows(self.path)
+        return _masks(rows[self.row], size)
+
+
+@lru_cache(maxsize=64)
+def _sav_rows(path: Path) -> tuple[tuple[int, int], list[list[Any]]]:
+    """(height, width), and a list of run lengths for each annotated frame."""
+    content, name = load_json(path), path.name
+    rows = entries(content, "masklet", list, name)
+    if not rows:
+        raise FormatError(f"{name} holds no masks; remove it, or give another copy")
+    return size_of(content, name, prefix="video_"), rows
+
+
+def is_sa1b(path: Path) -> bool:
+    """Whether a path holds SA-1B."""
+    return path.is_dir() and any(file.with_suffix(".json").is_file() for file in path.rglob("*.jpg"))
+
+
+def read_sa1b(root: Path, split: str) -> Dataset:
+    """All pictures under ROOT that have a JSON beside them, of whatever split."""
+    need_folder(root, "SA-1B")
+    pictures = [file for file in sorted(root.rglob("*.jpg")) if file.with_suffix(".json").is_file()]
+    if not pictures:
+        raise FormatError(f"{root} holds no pictures with JSONs beside them; give SA-1B's folder")
+    source = root.resolve().name
+    names = ["/".join(file.relative_to(root).with_suffix("").parts) for file in pictures]
+    clips = (
+        Clip(name, (file,), {0: Sa1bJson(file.with_suffix(".json"))}, "image", source)
+        for name, file in zip(names, pictures, strict=True)
+    )
+    return Dataset("sa1b", split, tuple(clips))
+
+
+@dataclass(frozen=True)
+class Sa1bJson:
+    """The masks of one picture."""
+
+    path: Path
+
+    def read(self) -> ObjectMasks:
+        content, name = load_json(self.path), self.path.name
+        size = size_of(entry(content, "image", dict, name), name)
+        return _masks([record.get("segmentation") for record in entries(content, "annotations", dict, name)], size)
+
+
+def _masks(records: Sequence[Any], size: tuple[int, int]) -> ObjectMasks:
+    return RleMasks({number: rle_from_json(record, size) for number, record in enumerate(records, start=1)}, size)

@@ -1,0 +1,5 @@
+"""The two clips of every data set."""
+
+from tests.evaluation.conftest import make
+
+__all__ = ["make"]
