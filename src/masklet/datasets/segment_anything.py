@@ -26,7 +26,8 @@ ENDINGS = ("_manual.json", "_auto.json")
 
 def is_sav(path: Path) -> bool:
     """Whether a path holds SA-V: its folders of PNGs, or videos with a JSON beside them."""
-    return path.is_dir() and ((path / PICTURES).is_dir() or any(json_of(video) for video in path.rglob("*.mp4")))
+    folders = (path, *path.glob("sav_*")) if path.is_dir() else ()
+    return any((folder / PICTURES).is_dir() for folder in folders) or any(map(json_of, path.rglob("*.mp4")))
 
 
 def read_sav(root: Path, split: str) -> Dataset:
