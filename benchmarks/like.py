@@ -21,7 +21,7 @@ from rich.table import Table
 
 import masklet
 from masklet.formats.davis import read_index_png
-from masklet.media.opening import open_source
+from masklet.media.source import open_video
 from masklet.metrics.region import region_similarity
 
 Marked = list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]
@@ -29,7 +29,7 @@ Marked = list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]
 
 def five_frames(data: Path, row: dict[str, str]) -> Marked:
     """Frames at 0, 1/4, 1/2, 3/4 and the end, each with its mask."""
-    with open_source(data / row["path"]) as source:
+    with open_video(data / row["path"]) as source:
         wanted = np.linspace(0, int(row["frames"]) - 1, 5).astype(int).tolist()
         return [(source.read(n).image, read_index_png(data / row["masks"] / f"{n:05d}.png") == 1) for n in wanted]
 

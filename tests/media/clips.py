@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Clip:
-    """How a video is encoded. `pts` in milliseconds, for a rate that varies."""
+    """How a video is encoded. `pts` in milliseconds, for a rate that varies; `first` of the pictures of `moving`."""
 
     suffix: str
     codec: str = "libx264"
@@ -23,6 +23,7 @@ class Clip:
     count: int = 80
     pix_fmt: str = "yuv420p"
     aspect: Fraction | None = None
+    first: int = 0
 
 
 def moving(frame: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
@@ -41,11 +42,26 @@ def write_clip(path: Path, clip: Clip) -> Path:
         if clip.pts is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for frame in range(clip.count):
-            picture = av.VideoFrame.from_ndarray(moving(frame), format="rgb24")
+            picture = av.VideoFrame.from_ndarray(moving(clip.first + frame), format="rgb24")
             if clip.pts is not None:
                 picture.pts, picture.time_base = clip.pts[frame], Fraction(1, 1000)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_hidden_head(path: Path, hidden: int, count: int) -> Path:
+    """An MP4 whose edit list hides the first frames, as cutting tools leave them that encode nothing anew."""
+    whole = write_clip(path.with_name("whole.mp4"), Clip(".mp4", options={"g": "12", "bf": "0"}, count=count))
+    with av.open(str(whole)) as source, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as target:
+        pictures = source.streams.video[0]
+        stream = target.add_stream_from_template(pictures)
+        for packet in source.demux(pictures):
+            if packet.pts is None or packet.dts is None:
+                continue
+            ticks = round(Fraction(hidden, 24) / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - ticks, packet.dts - ticks, stream
+            target.mux(packet)
     return path
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from masklet.errors import MediaError
 from masklet.media.pages import PagedImage
+from masklet.media.source import open_video
 
 TIMED: dict[str, Any] = {"duration": [40, 80, 120, 0, 50]}
 
@@ -47,6 +48,23 @@ def test_durations_give_the_times(tmp_path: Path) -> None:
         np.testing.assert_allclose([frame.time for frame in source], source.timestamps)
     with PagedImage(save(tmp_path / "b.gif", **TIMED), rate=4) as source:
         np.testing.assert_allclose(source.timestamps, np.arange(5) / 4)
+
+
+def test_an_animated_avif_gives_all_frames_with_their_times(tmp_path: Path) -> None:
+    with open_video(save(tmp_path / "a.avif", duration=[40, 80, 120, 40, 50], quality=90)) as source:
+        frames = list(source)
+        np.testing.assert_allclose([frame.image[9, 9, 0] for frame in frames], [0, 50, 100, 150, 200], atol=4)
+        np.testing.assert_allclose([frame.time for frame in frames], [0, 0.04, 0.12, 0.24, 0.28])
+        np.testing.assert_array_equal(source.read(1).image, frames[1].image)
+
+
+def test_the_still_of_an_animated_png_is_no_frame(tmp_path: Path) -> None:
+    with open_video(save(tmp_path / "a.png", default_image=True, duration=40)) as source:
+        frames = list(source)
+        assert [int(frame.image[9, 9, 0]) for frame in frames] == [50, 100, 150, 200]
+        np.testing.assert_allclose([frame.time for frame in frames], [0, 0.04, 0.08, 0.12])
+        assert (source.rate, source.frame_count) == (25, 4)
+        assert [int(source.read(frame).image[9, 9, 0]) for frame in (3, 0, 2)] == [200, 50, 150]
 
 
 def test_one_picture_is_a_video_of_one_frame(tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ from masklet.errors import MediaError
 from masklet.formats.overlay import OverlayWriter
 from masklet.media.arrays import ArrayFrames, IteratorFrames
 from masklet.media.folder import ImageFiles, ImageFolder
-from masklet.media.opening import KINDS
 from masklet.media.pages import PagedImage
-from masklet.media.source import open_video
+from masklet.media.source import READERS, open_video
 from masklet.media.video_file import VideoFile
 
 
@@ -48,7 +47,7 @@ def test_pictures_and_arrays_find_their_readers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [0, 3, np.int64(1), "rtsp://host/live", "https://host/live.m3u8"])
 def test_cameras_and_streams_find_their_reader(place: object) -> None:
-    reader = next(kind.reader for kind in KINDS if kind.accepts(place))
+    reader = next(reader.source for reader in READERS if reader.accepts(place))
     assert reader == "camera:Camera"
 
 

@@ -104,7 +104,7 @@ class Fingerprint:
     """By what a video is known again.
 
     size         (height, width)
-    frame_count  number of frames, or None where nothing says
+    frame_count  number of pictures that are in memory; None for a file, whose count may become known while it is read
     digest       a hash that the caller makes, of some frames or of the file's head and tail
     """
 

@@ -116,12 +116,17 @@ def project_frame(result: FrameLike) -> ProjectFrame:
 def check_video(project: Project, fingerprint: Fingerprint) -> None:
     """Raises FormatError, saying in what they differ, if the project was made from another video."""
     known = project.fingerprint
-    if known is None or known == fingerprint:
+    if known is None:
         return
-    differences = [
-        f"{word} {getattr(known, key)} there and {getattr(fingerprint, key)} here"
-        for key, word in (("size", "(height, width) is"), ("frame_count", "the number of frames is"))
-        if getattr(known, key) != getattr(fingerprint, key)
-    ] or ["its pictures differ"]
+    there, here = known.frame_count, fingerprint.frame_count
+    differences = []
+    if known.size != fingerprint.size:
+        differences.append(f"(height, width) is {known.size} there and {fingerprint.size} here")
+    if there is not None and here is not None and there != here:
+        differences.append(f"the number of frames is {there} there and {here} here")
+    if not differences and known.digest != fingerprint.digest:
+        differences.append("its pictures differ")
+    if not differences:
+        return
     name = f" ({project.video})" if project.video else ""
     raise FormatError(f"the project was made from another video{name}: {', '.join(differences)}; give that video")

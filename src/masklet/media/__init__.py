@@ -1,10 +1,10 @@
 """Frames in: pictures, videos, folders of pictures, arrays and cameras, all as uint8 RGB, upright, in square pixels.
 
-source       the protocol `FrameSource`, and `open_video`, which opens anything of this list
-opening      the table of readers that `open_video` asks
+source       `open_video`, which opens anything of this list, and the table of readers that it asks
+frames       the protocol `FrameSource`, and its `Frame`
 video_file   a video file: any container, any codec, frames by their number
 folder       pictures in files: those of a folder, or of a list
-pages        GIF, multi-page TIFF, animated WebP and PNG
+pages        GIF, multi-page TIFF, animated WebP, PNG and AVIF
 arrays       pictures in memory, or from a program
 camera       a camera or a live stream, of which only the newest frame is kept; devices: what it reads from;
              player: a file in a camera's place

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.source import Frame, FrameSource, check_frame, check_range
+from masklet.media.frames import Frame, FrameSource, check_frame, check_range
 
 
 class ArrayFrames(FrameSource):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import MediaError
 from masklet.media.devices import Device, Finished, open_device
-from masklet.media.source import Frame, FrameSource, check_frame, check_range
+from masklet.media.frames import Frame, FrameSource, check_frame, check_range
 
 CLOSING = 10.0
 """Seconds that closing waits for a device that is in the middle of a read."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -26,7 +25,7 @@ class BrokenOff(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class DecodedFrame:
     """A frame as it is decoded.
 
     frame  its number, from 0
@@ -43,7 +42,7 @@ class Picture:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its first video stream that is no cover picture. Raises MediaError."""
+    """The container and its largest video stream. Raises MediaError."""
     if not path.is_file():
         raise MediaError(f"there is no file at {path}; give the path of a video file")
     try:
@@ -54,24 +53,39 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     with container:
         if container.format.name in TEXT_FORMATS:
             raise _no_video(path, "it is text")
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
+        stream = largest_stream(container)
+        if stream is None:
             kinds = ", ".join(sorted({s.type for s in container.streams}))
             if not kinds:
                 raise MediaError(f"{path.name} holds no streams; was its end, where an index may stand, cut off?")
             raise MediaError(f"{path.name} holds {kinds} streams but no video; give a file with a picture track")
-        streams[0].thread_type = "AUTO"
-        yield container, streams[0]
+        stream.thread_type = "AUTO"
+        yield container, stream
+
+
+def largest_stream(container: InputContainer) -> VideoStream | None:
+    """The video stream of most pixels that is no cover picture; of equal ones the file's default, or the first."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return max(
+        streams,
+        key=lambda s: ((s.width or 0) * (s.height or 0), bool(s.disposition & Disposition.default)),
+        default=None,
+    )
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """All packets from where the container stands, then BrokenOff if an error or a cut ended them."""
+    waiting: Packet[VideoStream] | None = None
     try:
-        for packet, following in pairwise(container.demux(stream)):
-            if packet.is_corrupt and following.size == 0:  # a read that met the end of the file
-                raise BrokenOff("the last packet is incomplete")
-            yield packet
+        for packet in container.demux(stream):
+            if waiting is not None:
+                if waiting.is_corrupt and packet.size == 0:  # a read that met the end of the file
+                    raise BrokenOff("the last packet is incomplete")
+                yield waiting
+            waiting = packet
     except av.FFmpegError as error:
+        if waiting is not None and not waiting.is_corrupt:
+            yield waiting
         raise BrokenOff(str(error.strerror)) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from masklet.media.container import BrokenOff, Picture
+from masklet.media.container import BrokenOff, DecodedFrame
 
 NEAR = 32
 """So many frames are decoded and dropped rather than jumped over: a jump costs about as much."""
@@ -20,15 +20,15 @@ class Cursor:
     key_frame the frame with which decoding must begin to arrive at a frame; not asked for frames nearby
     """
 
-    def __init__(self, run_from: Callable[[int], Iterator[Picture]], key_frame: Callable[[int], int]) -> None:
+    def __init__(self, run_from: Callable[[int], Iterator[DecodedFrame]], key_frame: Callable[[int], int]) -> None:
         self._run_from = run_from
         self._key_frame = key_frame
-        self._run: Iterator[Picture] | None = None
+        self._run: Iterator[DecodedFrame] | None = None
         self._next = 0  # the frame that the run gives next
         self._behind = 2  # pictures that are kept
-        self._kept: dict[int, Picture] = {}
+        self._kept: dict[int, DecodedFrame] = {}
 
-    def picture(self, frame: int) -> Picture | None:
+    def picture(self, frame: int) -> DecodedFrame | None:
         """A frame's picture, None past the end. Raises BrokenOff if the video breaks off before it."""
         if frame in self._kept:
             return self._kept[frame]
@@ -51,7 +51,7 @@ class Cursor:
         """Whether going on is no longer than a jump."""
         return self._next <= frame and (frame < self._next + NEAR or self._key_frame(frame) <= self._next)
 
-    def _keep(self, picture: Picture) -> None:
+    def _keep(self, picture: DecodedFrame) -> None:
         if not self._kept:
             size = sum(plane.buffer_size for plane in picture.image.planes)
             self._behind = min(NEAR, max(2, KEPT_BYTES // size))

@@ -13,11 +13,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from masklet.errors import MediaError
-from masklet.media.container import BrokenOff, Picture, decoded, opened, packets, promised_seconds, seconds
+from masklet.media.container import BrokenOff, DecodedFrame, decoded, opened, packets, promised_seconds, seconds
 from masklet.media.cursor import NEAR, Cursor
 from masklet.media.deinterlace import deinterlaced
 from masklet.media.display import display_of
 from masklet.media.index import FrameIndex, IndexMismatch, Numbered, build_index, frames_from, placed
+
+ANEW = 0.1
+"""Seconds by which times go back where a stream begins anew: those of its frames then follow on the last one's."""
 
 
 class Decoder:
@@ -26,7 +29,7 @@ class Decoder:
     display   how pictures are to be shown
     rate      frames a second, on average, or None
     promised  seconds that the header promises, or None
-    counted   frames that the header counts, or None
+    stated    frames that the header counts, those that an edit list hides and empty ones among them, or None
     tick      seconds of a tick of the stream's clock
     lost      frames, of those that were read, that cannot be decoded; the picture before them stands in
 
@@ -46,7 +49,7 @@ class Decoder:
             rate = stream.average_rate or stream.guessed_rate
             self.rate = float(rate) if rate else None
             self.promised = promised_seconds(container, stream)
-            self.counted = stream.frames or None
+            self.stated = stream.frames or None
             self.tick = seconds(1, stream)
         self.lost: set[int] = set()
         self._faults: list[str] = []
@@ -54,6 +57,7 @@ class Decoder:
         self._interlaced = bool(first.interlaced_frame)
         self._index: FrameIndex | None = None
         self._index_sought = False
+        self._pass: list[int | None] = []  # the times of the frames of a pass, as far as one came without a fault
         self._lock = RLock()
         self._file = ExitStack()
         self._jumping: tuple[InputContainer, VideoStream] | None = None
@@ -65,11 +69,12 @@ class Decoder:
         with self._lock:
             if not self._index_sought:
                 with opened(self.path) as (container, stream):
-                    self._index = build_index(container, stream, self._first_pts)
-                self._index_sought = True
+                    index = build_index(container, stream, self._first_pts)
+                agrees = index is not None and index.pts[: len(self._pass)].tolist() == self._pass
+                self._index, self._index_sought = index if agrees else None, True
             return self._index
 
-    def pictures(self, start: int) -> Iterator[Picture]:
+    def pictures(self, start: int) -> Iterator[DecodedFrame]:
         """All pictures from a frame on, by a container of their own. Raises BrokenOff."""
         due = start
         if start >= NEAR and (index := self.index) is not None:
@@ -85,7 +90,7 @@ class Decoder:
                 self._distrust_index()
         yield from self._counted_from(due)
 
-    def picture(self, frame: int) -> Picture | None:
+    def picture(self, frame: int) -> DecodedFrame | None:
         """One picture, None past the end. Raises BrokenOff if the video breaks off before it."""
         with self._lock:
             try:
@@ -101,7 +106,7 @@ class Decoder:
             self._jumping = None
             self._file.close()
 
-    def _jump(self, start: int) -> Iterator[Picture]:
+    def _jump(self, start: int) -> Iterator[DecodedFrame]:
         """Pictures from a frame on, by the one container that is kept open for single pictures."""
         index = self._index if start < NEAR else self.index
         if index is None:
@@ -121,13 +126,13 @@ class Decoder:
             self._index, self._index_sought = None, True
             self._cursor = Cursor(self._jump, self._key_frame)
 
-    def _counted_from(self, start: int) -> Iterator[Picture]:
+    def _counted_from(self, start: int) -> Iterator[DecodedFrame]:
         with opened(self.path) as (container, stream):
             yield from self._whole(start, lambda _: self._counting(container, stream))
 
     def _counting(self, container: InputContainer, stream: VideoStream) -> Iterator[Numbered]:
         """All frames from the first on: counted, and placed by the index once some are lost."""
-        due = 0
+        due, last, shift = 0, None, 0
         for image in decoded(packets(container, stream), stream, self._faults):
             index = self.index if self._faults else self._index
             if index is not None:
@@ -135,8 +140,23 @@ class Decoder:
                     due = placed(index, due, image, skips=bool(self._faults))
                 except IndexMismatch:
                     self._distrust_index()
+            elif due == len(self._pass) and not self._faults:
+                self._pass.append(image.pts)
+            if image.pts is not None:
+                image.pts += shift
+                if last is not None and image.pts < last:
+                    step = 0 if (last - image.pts) * self.tick < ANEW else image.duration or self._period()
+                    shift += step and last + step - image.pts
+                    image.pts = last + step
+                last = image.pts
             yield due, image
             due += 1
+        if self._index is not None and not self._faults and due != len(self._index.pts):
+            self._distrust_index()
+
+    def _period(self) -> int:
+        """Ticks from a frame to the next, on average."""
+        return max(1, round(1 / (self.rate * self.tick))) if self.rate and self.tick else 1
 
     def _filled(self, run: Iterator[Numbered]) -> Iterator[Numbered]:
         """All numbers: where one is left out, the picture before it is shown once more, as players do."""
@@ -149,7 +169,7 @@ class Decoder:
             last = frame, image
             yield last
 
-    def _whole(self, start: int, run_from: Callable[[int], Iterator[Numbered]]) -> Iterator[Picture]:
+    def _whole(self, start: int, run_from: Callable[[int], Iterator[Numbered]]) -> Iterator[DecodedFrame]:
         """Pictures from a frame on, the interlaced ones made whole, for which the one before is decoded too."""
         while True:
             run = self._filled(run_from(max(0, start - int(self._interlaced))))
@@ -165,7 +185,7 @@ class Decoder:
             if picture.frame >= start:
                 yield picture
 
-    def _picture(self, frame: int, image: VideoFrame) -> Picture:
+    def _picture(self, frame: int, image: VideoFrame) -> DecodedFrame:
         period = 1 / self.rate if self.rate else 0.0
         time = frame * period if image.pts is None else (image.pts - (self._first_pts or 0)) * self.tick
-        return Picture(frame, time, time + ((image.duration or 0) * self.tick or period), image)
+        return DecodedFrame(frame, time, time + ((image.duration or 0) * self.tick or period), image)

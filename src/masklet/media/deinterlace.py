@@ -9,16 +9,16 @@ from dataclasses import replace
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from masklet.media.container import BrokenOff, Picture
+from masklet.media.container import BrokenOff, DecodedFrame
 
 
-def deinterlaced(pictures: Iterator[Picture]) -> Iterator[Picture]:
+def deinterlaced(pictures: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
     """As many pictures as come, the interlaced ones made whole; progressive ones are not touched.
 
     A result depends on its own picture and its two neighbours, so reading from the middle needs one picture more.
     """
     filtering: _Yadif | None = None
-    before: Picture | None = None
+    before: DecodedFrame | None = None
     fault: BrokenOff | None = None
     try:
         for picture in pictures:
@@ -47,7 +47,7 @@ class _Yadif:
 
     def __init__(self, like: VideoFrame) -> None:
         self._form = (like.width, like.height, like.format.name)
-        self._waiting: deque[Picture | None] = deque()
+        self._waiting: deque[DecodedFrame | None] = deque()
         self._graph = Graph()
         source = self._graph.add_buffer(
             width=like.width, height=like.height, format=like.format, time_base=like.time_base
@@ -58,27 +58,27 @@ class _Yadif:
         yadif.link_to(sink)
         self._graph.configure()
 
-    def takes(self, picture: Picture) -> bool:
+    def takes(self, picture: DecodedFrame) -> bool:
         """Whether a picture is of the size and kind that the graph was made for."""
         return (picture.image.width, picture.image.height, picture.image.format.name) == self._form
 
-    def prime(self, before: Picture) -> None:
+    def prime(self, before: DecodedFrame) -> None:
         """Show the graph a picture that was given out already."""
         self._waiting.append(None)
         self._graph.vpush(before.image)
 
-    def push(self, picture: Picture) -> Iterator[Picture]:
+    def push(self, picture: DecodedFrame) -> Iterator[DecodedFrame]:
         """Take a picture; give what is finished by now."""
         self._waiting.append(picture)
         self._graph.vpush(picture.image)
         yield from self._finished()
 
-    def finish(self) -> Iterator[Picture]:
+    def finish(self) -> Iterator[DecodedFrame]:
         """Give what is left; no picture may come afterwards."""
         self._graph.vpush(None)
         yield from self._finished()
 
-    def _finished(self) -> Iterator[Picture]:
+    def _finished(self) -> Iterator[DecodedFrame]:
         while True:
             try:
                 made = self._graph.vpull()

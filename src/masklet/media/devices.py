@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
+from masklet.media.container import largest_stream
 from masklet.media.display import display_of, shown
 
 RECORDED = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
@@ -80,7 +81,8 @@ class Stream:
             self._container = av.open(url, "r", timeout=TIMEOUT, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{url} cannot be opened: {error.strerror}; is the address right?") from error
-        if not self._container.streams.video:
+        self._stream = largest_stream(self._container)
+        if self._stream is None:
             self._container.close()
             raise MediaError(f"{url} holds no video; give a stream with a picture")
         self._pictures = self._decode()
@@ -93,8 +95,8 @@ class Stream:
         self._container.close()
 
     def _decode(self) -> Generator[NDArray[np.uint8], None, None]:
-        stream = self._container.streams.video[0]
-        display = None
+        stream, display = self._stream, None
+        assert stream is not None, "opening refuses streams without video"
         try:
             for picture in self._container.decode(stream):
                 display = display or display_of(stream, picture)

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from masklet.media.tone_map import Transfer, tone_map
+
+UNSPECIFIED = 2
+"""The number of a colour matrix that a file does not tell (ISO/IEC 23091-2)."""
 
 Matrix = tuple[tuple[int, int], tuple[int, int]]
 """((a, b), (c, d)), by which a pixel at (x, y) is shown at (a x + c y, b x + d y), up to a shift (ISO 14496-12)."""
@@ -23,11 +27,13 @@ class Display:
     square  (height, width) in square pixels, before the turn
     turn    the display matrix
     hdr     the transfer of high dynamic range, None for the ordinary one
+    matrix  of the colours of pictures that don't tell their own: as players do, BT.709 for high definition
     """
 
     square: tuple[int, int]
     turn: Matrix
     hdr: Transfer | None
+    matrix: Colorspace = Colorspace.ITU601
 
     @property
     def size(self) -> tuple[int, int]:
@@ -43,6 +49,7 @@ def display_of(stream: VideoStream, first: VideoFrame) -> Display:
         square=_square_size(first.height, first.width, stream),
         turn=_display_matrix(first),
         hdr=transfers.get(int(stream.codec_context.color_trc)),
+        matrix=Colorspace.ITU709 if first.width >= 1280 or first.height > 576 else Colorspace.ITU601,
     )
 
 
@@ -50,7 +57,8 @@ def shown(picture: VideoFrame, display: Display) -> NDArray[np.uint8]:
     """A decoded picture as uint8 (H, W, 3), RGB, upright, of the display's size whatever its own."""
     height, width = display.square
     if display.hdr is None:
-        image = picture.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        matrix = display.matrix if picture.colorspace == UNSPECIFIED else None
+        image = picture.reformat(width=width, height=height, format="rgb24", src_colorspace=matrix).to_ndarray()
         return _turned(image.astype(np.uint8, copy=False), display.turn)
     signal = picture.reformat(width=width, height=height, format="rgb48le").to_ndarray()
     return _turned(tone_map(signal.astype(np.uint16, copy=False), display.hdr), display.turn)

@@ -8,8 +8,8 @@ from os import PathLike
 from pathlib import Path
 
 from masklet.errors import MediaError
+from masklet.media.frames import Frame, FrameSource, check_frame, check_range
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image
-from masklet.media.source import Frame, FrameSource, check_frame, check_range
 
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",

@@ -33,6 +33,10 @@ TRIED = 4
 """Keys that are tried, going backward. Some are none: after an intra refresh, pictures build up over many frames."""
 
 
+MOST_LEADING = 32
+"""Packets after a key that may be shown before it: twice what any codec's reordering needs."""
+
+
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
     """The frames of a video stream in the order in which they are shown.
@@ -59,25 +63,55 @@ def build_index(container: InputContainer, stream: VideoStream, first_pts: int |
     first_pts  the time of the first frame that a decoder gives: it drops what needs packets from before the start
     """
     times: list[int] = []
-    keys: list[int] = []
+    decoding: list[int] = []
+    keys: list[tuple[int, int]] = []
     fault = None
     try:
         for packet in packets(container, stream):
             if first_pts is None or packet.pts is None:
                 return None
+            if packet.dts is not None:
+                decoding.append(packet.dts)
             if packet.is_keyframe:
-                keys.append(packet.pts)
+                keys.append((len(times), packet.pts))
             if not packet.is_discard and _is_shown(packet) and packet.pts >= first_pts:
                 times.append(packet.pts)
     except BrokenOff as broken:
         fault = str(broken)
-    pts = np.sort(np.array(times, np.int64), kind="stable")
-    key_pts = np.unique(np.array(keys, np.int64))
-    key_frames = np.searchsorted(pts, key_pts)
-    inside = key_frames < len(pts)
-    if not inside.any() or pts[0] != first_pts or key_frames[0] != 0:
+    if not times or not keys:
         return None
-    return FrameIndex(pts, key_pts[inside], key_frames[inside], fault)
+    pts, (places, key_pts) = np.array(times, np.int64), np.array(keys, np.int64).T
+    if np.any(np.diff(decoding) < 0) or not _in_order(pts, places, key_pts):
+        return None
+    order = np.argsort(pts, kind="stable")
+    numbers = np.empty(len(pts) + 1, np.int64)
+    numbers[order], numbers[-1] = np.arange(len(pts)), len(pts)
+    shown = np.append(pts, -1)[places] == key_pts  # what an edit list hides is decoded, but no frame
+    key_frames = np.where(shown, numbers[places], np.searchsorted(pts[order], key_pts))
+    inside = key_frames < len(pts)
+    if pts[order[0]] != first_pts or not inside.any() or key_frames[0] != 0:
+        return None
+    return FrameIndex(pts[order], key_pts[inside], key_frames[inside], fault)
+
+
+def _in_order(pts: NDArray[np.int64], places: NDArray[np.int64], key_pts: NDArray[np.int64]) -> bool:
+    """Whether a decoder gives out frames by their times. Where streams were joined, times begin anew; others repeat.
+
+    pts      (T,) of the packets in the order of decoding
+    places   (K,) of the keys among them
+    key_pts  (K,)
+    """
+    if np.any(np.diff(key_pts) <= 0):
+        return False
+    latest = np.maximum.accumulate(pts)
+    behind = places > 0
+    if np.any(latest[places[behind] - 1] > key_pts[behind]):
+        return False
+    # What is shown before a key but decoded after it lies near to it, and is shown after the key before.
+    packets = np.arange(places[0], len(pts))
+    key = np.searchsorted(places, packets, side="right") - 1
+    leading = packets - places[key] <= MOST_LEADING
+    return bool(np.all(pts[packets] >= key_pts[np.where(leading, np.maximum(key - 1, 0), key)]))
 
 
 def frames_from(

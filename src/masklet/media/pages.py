@@ -1,4 +1,4 @@
-"""A picture file of several pages, read as a video: GIF, TIFF, and animated WebP and PNG."""
+"""A picture file of several pages, read as a video: GIF, TIFF, and animated WebP, PNG and AVIF."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import MediaError
+from masklet.media.frames import Frame, FrameSource, check_frame, check_range
 from masklet.media.image_file import DAMAGED, damaged, open_image, upright_rgb
-from masklet.media.source import Frame, FrameSource, check_frame, check_range
 
 BRIEF, SHOWN = 0.01, 0.1
 """Browsers show a page that asks for 10 ms or less for 100 ms (the HTML standard is silent, WebKit and Gecko agree)."""
@@ -37,7 +37,8 @@ class PagedImage(FrameSource):
         self._closed = False
         self._file = open_image(self.path)
         try:
-            self.frame_count: int | None = _page_count(self._file, self.path.name)
+            self._still = _has_still(self._file)
+            self.frame_count: int | None = _page_count(self._file, self.path.name) - self._still
             height, width, _ = self._page(self._file, 0).shape
         except BaseException:
             self._file.close()
@@ -58,7 +59,7 @@ class PagedImage(FrameSource):
         time = float(self.timestamps[frame])
         with self._lock:
             self._check_open()
-            if frame < self._file.tell():  # anew, as Pillow does not turn back to the first page of every PNG
+            if frame + self._still < self._file.tell():  # anew: Pillow turns no PNG back to its first page
                 self._file.close()
                 self._file = open_image(self.path)
             return Frame(frame, time, self._sized(self._file, frame))
@@ -74,7 +75,8 @@ class PagedImage(FrameSource):
         if self._given_rate is not None or self.rate is None:
             return np.arange(len(self)) / (self.rate or 1.0)
         with open_image(self.path) as file:
-            shown = [_seconds_shown(file, page, self.path.name) for page in range(len(self) - 1)]
+            pages = range(self._still, self._still + len(self) - 1)
+            shown = [_seconds_shown(file, page, self.path.name) for page in pages]
         return np.concatenate([[0.0], np.cumsum(shown)])
 
     def close(self) -> None:
@@ -102,12 +104,17 @@ class PagedImage(FrameSource):
 
     def _page(self, file: Image.Image, page: int) -> NDArray[np.uint8]:
         name = f"page {page} of {self.path.name}" if page else self.path.name
-        _turn_to(file, page, name)
+        _turn_to(file, page + self._still, name)
         return upright_rgb(file, name)
 
     def _check_open(self) -> None:
         if self._closed:
             raise MediaError(f"{self.path.name} was closed; open it again to read its frames")
+
+
+def _has_still(file: Image.Image) -> int:
+    """1 if the first page is a still for programs that play no PNG, and no part of the film; else 0."""
+    return int(getattr(file, "default_image", False) and getattr(file, "n_frames", 1) > 1)
 
 
 def _page_count(file: Image.Image, name: str) -> int:
@@ -131,7 +138,7 @@ def _rate(file: Image.Image) -> float | None:
 
 def _seconds_shown(file: Image.Image, page: int, name: str) -> float:
     _turn_to(file, page, f"page {page} of {name}")
-    if file.format == "WEBP":  # tells a page's duration only once it is decoded
+    if file.format in ("WEBP", "AVIF"):  # tells a page's duration only once it is decoded
         upright_rgb(file, f"page {page} of {name}")
     return _duration(file)
 

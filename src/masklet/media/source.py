@@ -1,121 +1,40 @@
-"""What a video is to masklet: a size, perhaps a rate and a length, and frames that can be asked for by number."""
+"""Whatever holds frames is opened here: `open_video`, and the table of readers that it asks from the top."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
-from numpy.typing import NDArray
 
 from masklet.errors import MediaError
+from masklet.media.frames import Frame, FrameSource
+from masklet.media.image_file import IMAGE_SUFFIXES
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+__all__ = ["READERS", "Frame", "FrameSource", "Reader", "open_video"]
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture of a video.
+@dataclass(frozen=True)
+class Reader:
+    """A reader of one kind of video.
 
-    index  counts from 0
-    time   seconds since the first frame
-    image  uint8 (H, W, 3), RGB, as it is shown: rotation is applied
+    what     what the user gives, for messages
+    accepts  whether this is of the kind
+    source   the class that reads it, as "module:Name" within this package; imported when first used
     """
 
-    index: int
-    time: float
-    image: NDArray[np.uint8]
-
-
-@runtime_checkable
-class FrameSource(Protocol):
-    """Frames by their number, and in the order of time from any of them on.
-
-    A source holds no more than a few frames in memory, however long the video, and is a context manager
-    that closes itself. Readers inherit from this class and write `frames`; `read` where they can do better.
-
-    size               (height, width) of every frame, as shown
-    rate               frames a second, or None where nothing says
-    frame_count        number of frames, or None where nothing says
-    frame_count_exact  True if the frames were counted; False if `frame_count` is estimated from duration and rate
-    ended_early        after an iteration: a sentence with the last frame's number if the video broke off, else None
-    seekable           True if any frame can be read at any time; False if frames come once, as those of a camera
-    """
-
-    size: tuple[int, int]
-    rate: float | None
-    frame_count: int | None
-    frame_count_exact: bool
-    ended_early: str | None
-    seekable: bool
-
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """The frames from `start` to before `stop`, or to the end. None if the video ends before `start`.
-
-        Iterations of a seekable source do not disturb each other. Raises MediaError for negative numbers,
-        and if a frame cannot be read.
-        """
-        ...
-
-    def read(self, frame: int) -> Frame:
-        """One frame. Raises MediaError if the video has no such frame, or the source is not seekable."""
-        check_frame(frame, self.frame_count if self.frame_count_exact else None)
-        for found in self.frames(frame, frame + 1):
-            return found
-        raise no_such_frame(frame, self.frame_count)
-
-    def __iter__(self) -> Iterator[Frame]:
-        """All frames, from the first one on."""
-        return self.frames()
-
-    @property
-    def timestamps(self) -> NDArray[np.float64] | None:
-        """Seconds since the first frame, (T,), for all frames; None where only reading them through would tell."""
-        if self.frame_count is None or not self.frame_count_exact:
-            return None
-        return np.arange(self.frame_count) / (self.rate or 1.0)
-
-    def close(self) -> None:
-        """Give back what the source holds. Iterations that are under way end at their next frame."""
-        return None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def check_frame(frame: int, frame_count: int | None) -> None:
-    """Raise MediaError if a frame's number is negative, or past the end where the end is known."""
-    if frame < 0:
-        raise MediaError(f"frame is {frame}; frames are counted from 0")
-    if frame_count is not None and frame >= frame_count:
-        raise no_such_frame(frame, frame_count)
-
-
-def check_range(start: int, stop: int | None) -> None:
-    """Raise MediaError if a range of frames has a negative end."""
-    for name, frame in (("start", start), ("stop", stop)):
-        if frame is not None and frame < 0:
-            raise MediaError(f"{name} is {frame}; frames are counted from 0")
-
-
-def no_such_frame(frame: int, frame_count: int | None, ended_early: str | None = None) -> MediaError:
-    """The error for a frame past the end, with what is known of the end."""
-    count = "fewer" if frame_count is None else f"{frame_count}"
-    why = f"; {ended_early}" if ended_early else ""
-    plural = "frame" if frame_count == 1 else "frames"
-    return MediaError(f"there is no frame {frame}; the video has {count} {plural}, counted from 0{why}")
+    what: str
+    accepts: Callable[[Any], bool]
+    source: str
 
 
 def open_video(video: Any) -> FrameSource:
-    """Open whatever holds frames: the one door to all readers.
+    """Open whatever holds frames, by the first of READERS that accepts it.
 
     video  the path of a video file, of a GIF, TIFF or other picture, or of a folder of pictures;
            a list of paths of pictures; an array (T, H, W, 3), or a list or an iterable of arrays (H, W, 3);
@@ -123,7 +42,62 @@ def open_video(video: Any) -> FrameSource:
 
     Raises MediaError if there is nothing at the path, or nothing that can be read as a video.
     """
-    # Imported here: the readers build on this file, and PyAV is loaded only for those who open a video.
-    from masklet.media.opening import open_source
+    for reader in READERS:
+        if reader.accepts(video):
+            module, name = reader.source.split(":")
+            source: FrameSource = getattr(import_module(f"masklet.media.{module}"), name)(video)
+            return source
+    if _is_path(video):
+        raise MediaError(f"there is nothing at {video}; give the path of a video file or of a folder of pictures")
+    expected = "; ".join(reader.what for reader in READERS)
+    raise MediaError(f"a {type(video).__name__} is not a video; give one of: {expected}")
 
-    return open_source(video)
+
+def _is_path(video: object) -> bool:
+    return isinstance(video, str | PathLike)
+
+
+def _is_url(video: object) -> bool:
+    """A drive of Windows, as in C:/clip.mp4, is no scheme."""
+    return isinstance(video, str) and "://" in video and len(urlsplit(video).scheme) > 1
+
+
+def _is_camera(video: object) -> bool:
+    return isinstance(video, int | np.integer) and not isinstance(video, bool)
+
+
+def _is_folder(video: object) -> bool:
+    return _is_path(video) and Path(video).is_dir()  # type: ignore[arg-type]
+
+
+def _is_picture(video: object) -> bool:
+    return _is_file(video) and Path(video).suffix.lower() in (*IMAGE_SUFFIXES, ".gif", ".apng", ".avif", ".avifs")  # type: ignore[arg-type]
+
+
+def _is_file(video: object) -> bool:
+    return _is_path(video) and Path(video).exists()  # type: ignore[arg-type]
+
+
+def _is_list_of_paths(video: object) -> bool:
+    return isinstance(video, Sequence) and not _is_path(video) and len(video) > 0 and all(map(_is_path, video))
+
+
+def _is_array_or_list(video: object) -> bool:
+    return isinstance(video, np.ndarray | Sequence) and not isinstance(video, str | bytes | bytearray)
+
+
+def _is_iterable(video: object) -> bool:
+    return isinstance(video, Iterable) and not isinstance(video, str | bytes | bytearray | dict | set)
+
+
+READERS: tuple[Reader, ...] = (
+    Reader("the number of a camera", _is_camera, "camera:Camera"),
+    Reader("the URL of a live stream", _is_url, "camera:Camera"),
+    Reader("the path of a folder of pictures", _is_folder, "folder:ImageFolder"),
+    Reader("of a GIF, TIFF or another picture", _is_picture, "pages:PagedImage"),
+    Reader("or of a video file", _is_file, "video_file:VideoFile"),
+    Reader("a list of paths of pictures", _is_list_of_paths, "folder:ImageFiles"),
+    Reader("an array (T, H, W, 3), or a list of arrays (H, W, 3)", _is_array_or_list, "arrays:ArrayFrames"),
+    Reader("an iterable of arrays", _is_iterable, "arrays:IteratorFrames"),
+)
+"""To add a reader, write its file, with a class that opens from one argument, and add a line."""

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.container import BrokenOff, Picture
+from masklet.media.container import BrokenOff, DecodedFrame
 from masklet.media.cursor import NEAR
 from masklet.media.decoder import Decoder
 from masklet.media.display import shown
-from masklet.media.source import Frame, FrameSource, check_frame, check_range, no_such_frame
+from masklet.media.frames import Frame, FrameSource, check_frame, check_range, no_such_frame
 
 
 class VideoFile(FrameSource):
-    """Frames of a video file's first video stream: upright, in square pixels, of whole pictures, of 8 bits.
+    """Frames of a video file's largest video stream: upright, in square pixels, of whole pictures, of 8 bits.
 
     Opening decodes the first frame alone, to know that the file can be read, and how it is to be shown.
     Frames whose size changes on the way are scaled to the first one's. Reading from the first frame on needs
@@ -36,8 +36,8 @@ class VideoFile(FrameSource):
         self.rate = self._decoder.rate
         self.ended_early: str | None = None
         self.seekable = True
-        self.frame_count_exact = self._decoder.counted is not None
-        self.frame_count: int | None = self._decoder.counted
+        self.frame_count_exact = False  # what a header says includes frames that never come
+        self.frame_count: int | None = self._decoder.stated
         if self.frame_count is None and self._decoder.promised and self.rate:
             self.frame_count = max(1, round(self._decoder.promised * self.rate))
 
@@ -117,7 +117,7 @@ class VideoFile(FrameSource):
         elif fault:
             self.ended_early = before or f"{self.path.name} breaks off before frame {start}: {fault}"
 
-    def _frame(self, picture: Picture) -> Frame:
+    def _frame(self, picture: DecodedFrame) -> Frame:
         return Frame(picture.frame, picture.time, shown(picture.image, self._decoder.display))
 
     def _count(self) -> bool:

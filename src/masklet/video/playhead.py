@@ -10,7 +10,7 @@ import torch
 
 from masklet.engines.base import Engine
 from masklet.media.ahead import read_ahead
-from masklet.media.source import Frame, FrameSource, check_frame, no_such_frame
+from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
 from masklet.nn import Levels
 from masklet.video.frames import frame_tensor
 

@@ -150,8 +150,8 @@ def path_from(video: str, project: str | os.PathLike[str]) -> str:
 
 
 def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
-    """By what a video is known again: its size, its length, and the head and tail of its file or the names of its
-    pictures."""
+    """What identifies a video: its size, and the head and tail of its file, the names of its pictures, or the number of
+    those in memory. Nothing of it may change while the video is read, as the frame count of a file does."""
     digest = hashlib.sha256()
     file = Path(path) if path else None
     if file is not None and file.is_dir():
@@ -162,4 +162,5 @@ def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
             digest.update(data.read(HEAD))
             data.seek(max(0, file.stat().st_size - HEAD))
             digest.update(data.read(HEAD))
-    return Fingerprint(source.size, source.frame_count, digest.hexdigest())
+    in_memory = file is None and source.seekable
+    return Fingerprint(source.size, source.frame_count if in_memory else None, digest.hexdigest())

@@ -70,9 +70,8 @@ class Frames:
 
 def count_frames(source: FrameSource) -> int:
     """How many frames a video has; counted by reading it through where nothing tells exactly."""
-    if source.frame_count is None or not source.frame_count_exact:
-        return sum(1 for _ in source.frames())
-    return source.frame_count
+    times = source.timestamps
+    return sum(1 for _ in source.frames()) if times is None else len(times)
 
 
 _KEYS: dict[str, Callable[[InferenceState], Any]] = {

@@ -1,0 +1,114 @@
+"""What a video is to masklet: a size, perhaps a rate and a length, and frames that can be asked for by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import MediaError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a video.
+
+    index  counts from 0
+    time   seconds since the first frame
+    image  uint8 (H, W, 3), RGB, as it is shown: rotation is applied
+    """
+
+    index: int
+    time: float
+    image: NDArray[np.uint8]
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """Frames by their number, and in the order of time from any of them on.
+
+    A source holds no more than a few frames in memory, however long the video, and is a context manager
+    that closes itself. Readers inherit from this class and write `frames`; `read` where they can do better.
+
+    size               (height, width) of every frame, as shown
+    rate               frames a second, or None where nothing says
+    frame_count        number of frames, or None where nothing says
+    frame_count_exact  True if the frames were counted; False if `frame_count` is what a header promises
+    ended_early        after an iteration: a sentence with the last frame's number if the video broke off, else None
+    seekable           True if any frame can be read at any time; False if frames come once, as those of a camera
+    """
+
+    size: tuple[int, int]
+    rate: float | None
+    frame_count: int | None
+    frame_count_exact: bool
+    ended_early: str | None
+    seekable: bool
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """The frames from `start` to before `stop`, or to the end. None if the video ends before `start`.
+
+        Iterations of a seekable source do not disturb each other. Raises MediaError for negative numbers,
+        and if a frame cannot be read.
+        """
+        ...
+
+    def read(self, frame: int) -> Frame:
+        """One frame. Raises MediaError if the video has no such frame, or the source is not seekable."""
+        check_frame(frame, self.frame_count if self.frame_count_exact else None)
+        for found in self.frames(frame, frame + 1):
+            return found
+        raise no_such_frame(frame, self.frame_count)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames, from the first one on."""
+        return self.frames()
+
+    @property
+    def timestamps(self) -> NDArray[np.float64] | None:
+        """Seconds since the first frame, (T,), for all frames; None where only reading them through would tell."""
+        if self.frame_count is None or not self.frame_count_exact:
+            return None
+        return np.arange(self.frame_count) / (self.rate or 1.0)
+
+    def close(self) -> None:
+        """Give back what the source holds. Iterations that are under way end at their next frame."""
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_frame(frame: int, frame_count: int | None) -> None:
+    """Raise MediaError if a frame's number is negative, or past the end where the end is known."""
+    if frame < 0:
+        raise MediaError(f"frame is {frame}; frames are counted from 0")
+    if frame_count is not None and frame >= frame_count:
+        raise no_such_frame(frame, frame_count)
+
+
+def check_range(start: int, stop: int | None) -> None:
+    """Raise MediaError if a range of frames has a negative end."""
+    for name, frame in (("start", start), ("stop", stop)):
+        if frame is not None and frame < 0:
+            raise MediaError(f"{name} is {frame}; frames are counted from 0")
+
+
+def no_such_frame(frame: int, frame_count: int | None, ended_early: str | None = None) -> MediaError:
+    """The error for a frame past the end, with what is known of the end."""
+    count = "fewer" if frame_count is None else f"{frame_count}"
+    why = f"; {ended_early}" if ended_early else ""
+    plural = "frame" if frame_count == 1 else "frames"
+    return MediaError(f"there is no frame {frame}; the video has {count} {plural}, counted from 0{why}")
