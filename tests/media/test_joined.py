@@ -39,10 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def joined(folder: Path, suffix: str, later_first: bool) -> tuple[Path, list[Frame]]:
     """Two clips in one file, and all frames of one pass."""
     clip = KINDS[suffix]
-    clips = [
-        Clip(suffix, clip.codec, clip.options, count=50),
-        Clip(suffix, clip.codec, clip.options, count=30, first=50),
-    ]
+    clips = [replace(clip, count=50), replace(clip, count=30, first=50)]
     parts = [write_clip(folder / f"part{number}{suffix}", part) for number, part in enumerate(clips)]
     path = folder / f"joined{later_first}{suffix}"
     path.write_bytes(b"".join(part.read_bytes() for part in (reversed(parts) if later_first else parts)))
