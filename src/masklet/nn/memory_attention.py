@@ -1,4 +1,9 @@
-"""Memory attention: a frame's features look at what is remembered of each object (SAM 2: Ravi et al., 2024, sec. 4)."""
+"""Memory attention: a frame's features look at what is remembered of each object (SAM 2: Ravi et al., 2024, sec. 4).
+
+Memories are several times narrower than the values that are made of them. The rows of a softmax P sum to one, so for
+memories M, projected with weight W and bias b, P(M W + b) = (P M) W + b. Projecting first is what fused kernels are
+made for; projecting last multiplies P with a narrower matrix. The answers differ by rounding only, some 1e-6.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.layers import Attention, Prepared, attend, join, to_map, to_tokens
-from masklet.nn.narrow_attention import attend_narrow
 from masklet.nn.positions import sine_map
 from masklet.nn.rotary import Rotation, rotate, rotation
 
@@ -19,6 +23,14 @@ CODE_SCALE = 0.1
 OBJECTS_AT_ONCE = {"cpu": 1}
 """By device, how many objects go through the layers together; all of them where nothing is said. A processor gains
 nothing from more: what one object needs fills its cache already."""
+
+
+LAST_FROM = 256
+"""On a CPU, heads of at least so many channels are quicker with values projected last, others with values projected
+first; `benchmarks/attention.py` measures both."""
+
+SCORES = 4 * 2**20
+"""So many scores are held at once: with 4 bytes each, about what fits into a processor's cache."""
 
 
 class Tokens(NamedTuple):
@@ -76,7 +88,7 @@ class MemoryLayer(nn.Module):
         q, k = layer.split(layer.q_proj(self.norm2(x))), layer.split(layer.k_proj(bank.keys))
         if bank.cells:
             k = torch.cat((rotate(k[..., : bank.cells, :], bank.by), k[..., bank.cells :, :]), dim=-2)
-        seen = attend_narrow(rotate(q, by), k, bank.values, layer.v_proj, bank.keep, self.left_out)
+        seen = attend_values(rotate(q, by), k, bank.values, layer.v_proj, bank.keep, self.left_out)
         y: Tensor = x + layer.out_proj(join(seen))
         return y
 
@@ -181,3 +193,45 @@ def tokens(
         by=by,
         keep=keep,
     )
+
+
+def attend_values(
+    q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None, dropout: float = 0.0
+) -> Tensor:
+    """Attention of one head to memories, their values projected first or last, whichever is quicker for the shapes.
+
+    Args:
+        q: (N or 1, 1, Tq, D) queries.
+        k: (N, 1, T, D) keys.
+        memory: (N, T, M) what is projected to values (N, T, D).
+        projection: From M to D.
+        keep: (N, T) bool, False at keys that are not seen, or None.
+        dropout: Share of the weights that are left out at random.
+
+    Returns:
+        (N, 1, Tq, D)
+    """
+    choice = q.device.type == "cpu" and q.dtype == torch.float32 and not torch.is_grad_enabled()
+    if choice and q.shape[-1] >= LAST_FROM and not torch.compiler.is_compiling():
+        return project_last(q, k, memory, projection, keep)
+    return project_first(q, k, memory, projection, keep, dropout)
+
+
+def project_first(
+    q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None, dropout: float = 0.0
+) -> Tensor:
+    """See `attend_values`."""
+    return attend(q, k, projection(memory)[:, None], keep, dropout)
+
+
+def project_last(q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None) -> Tensor:
+    """See `attend_values`; a few rows of queries at a time, and nothing is left out."""
+    q = q * q.shape[-1] ** -0.5
+    k, memory = k.transpose(-2, -1), memory[:, None]
+    hide = None if keep is None else ~keep[:, None, None, :]
+    seen = []
+    for rows in q.split(max(SCORES // (k.shape[0] * k.shape[-1]), 1), dim=-2):
+        scores = rows @ k
+        scores = scores if hide is None else scores.masked_fill(hide, -torch.inf)
+        seen.append(scores.softmax(dim=-1) @ memory)
+    return projection(torch.cat(seen, dim=-2))

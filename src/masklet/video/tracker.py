@@ -88,7 +88,6 @@ class VideoTracker:
         self._store = EntryStore(self.engine.device, self.options.disk_budget)
         self._history = History()
         self._playhead = Playhead(self.source, self.engine)
-        self._tried = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -458,17 +457,15 @@ class VideoTracker:
             levels = self._playhead.levels()
             self._prepare_next(frame, span, len(moving))
             found = step(self.engine, levels, moving, self._moment(picture, span.backward), self.policy)
-            self._tried = True
         if span.apart:
             self.tracks = meeting.joined(self.tracks, found)
         else:
             self.tracks = self._rules.followed(self.tracks, found, frame, backward=span.backward, only=only)
 
     def _prepare_next(self, frame: int, span: Range, objects: int) -> None:
-        """Have the next frame encoded beside the objects of this one, if they are few. Not beside the first, on which
-        attention finds out which of its ways is quicker: that is measured alone."""
+        """Have the next frame encoded beside the objects of this one, if they are few."""
         following = span.after(frame)
-        if self._tried and following != span.end and objects <= ENCODE_AHEAD:
+        if following != span.end and objects <= ENCODE_AHEAD:
             self._playhead.prepare(following)
 
     def _moment(self, picture: Frame, backward: bool = False) -> Moment:

@@ -1,0 +1,51 @@
+"""Values projected after attention are values projected before it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from masklet.nn import memory_attention
+from masklet.nn.memory_attention import attend_values, project_first, project_last
+from masklet.nn.rotary import _rotate_complex, _rotate_real, rotation
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("padded", [False, True])
+def test_both_ways_give_the_same(frames: int, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_attention, "SCORES", 1000)  # so that queries go in several blocks
+    generator = torch.manual_seed(0)
+    q = torch.randn(frames, 1, 50, 64, generator=generator)
+    k, memory = torch.randn(3, 1, 70, 64, generator=generator), torch.randn(3, 70, 16, generator=generator)
+    keep = torch.rand(3, 70, generator=generator) > 0.3 if padded else None
+    projection = torch.nn.Linear(16, 64)
+    first, last = (way(q, k, memory, projection, keep) for way in (project_first, project_last))
+    torch.testing.assert_close(first, last, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("width", "last"), [(128, False), (256, True)])
+def test_the_width_of_the_heads_decides(width: int, last: bool) -> None:
+    """To the last bit, whatever the numbers of queries and keys: so a run is repeatable."""
+    for queries, keys in ((4, 6), (80, 900)):
+        generator = torch.manual_seed(0)
+        q, k = (
+            torch.randn(1, 1, queries, width, generator=generator),
+            torch.randn(1, 1, keys, width, generator=generator),
+        )
+        memory, projection = torch.randn(1, keys, 16, generator=generator), torch.nn.Linear(16, width)
+        way = project_last if last else project_first
+        assert torch.equal(attend_values(q, k, memory, projection, None), way(q, k, memory, projection, None))
+
+
+def test_turning_in_real_and_in_complex_numbers_is_the_same() -> None:
+    by = rotation(32, 6, torch.device("cpu"))
+    x = torch.randn(2, 1, 3, 36, 16, 2, generator=torch.manual_seed(0))
+    torch.testing.assert_close(_rotate_complex(x, by), _rotate_real(x, by), rtol=1e-6, atol=1e-6)
+
+
+def test_squares_of_cells_are_turned_as_their_centres() -> None:
+    fine, coarse = rotation(16, 4, torch.device("cpu")), rotation(16, 4, torch.device("cpu"), pool=2)
+    angles = torch.atan2(fine.sin, fine.cos).unflatten(0, (2, 2, 2, 2)).mean(dim=(1, 3)).flatten(0, 1)
+    small = torch.atan2(coarse.sin, coarse.cos)
+    torch.testing.assert_close(angles, small, rtol=1e-5, atol=1e-5)
