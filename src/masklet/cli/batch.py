@@ -16,7 +16,7 @@ from masklet.cli.progress import bars
 from masklet.cli.prompts import PromptsByVideo, prompts_of
 from masklet.cli.tracking import begin, run
 from masklet.engines.base import Engine
-from masklet.errors import MaskletError, PromptError
+from masklet.errors import FormatError, MaskletError, PromptError
 from masklet.formats.atomic import replacing
 from masklet.media.folder import VIDEO_SUFFIXES, files_in, holds_videos
 
@@ -53,9 +53,8 @@ def planned(pattern: Job, videos: Sequence[Path], said: PromptsByVideo) -> list[
     jobs = []
     for video in videos:
         out = pattern.out / (video.stem if stems.count(video.stem) == 1 else video.name)
-        jobs.append(
-            replace(pattern, video=video, out=out, overlay=out / "overlay.mp4", prompts=prompts_of(video, said))
-        )
+        overlay = out / "overlay.mp4" if pattern.overlay else None
+        jobs.append(replace(pattern, video=video, out=out, overlay=overlay, prompts=prompts_of(video, said)))
     return jobs
 
 
@@ -91,6 +90,8 @@ def do(job: Job, engine: Engine, overwrite: bool, progress: Progress, tell: Call
         done = run(tracker, job, progress)
         if tracker.source.ended_early:
             tell(tracker.source.ended_early)
+    if done.faults:
+        raise FormatError("; ".join(done.faults))
     if not done.stopped:
         with replacing(job.out / RECORD) as temporary:
             temporary.write_text(json.dumps(record(job), indent=2), encoding="utf-8")

@@ -22,7 +22,7 @@ class Job:
     Attributes:
         video: The video.
         out: Folder for everything that is written.
-        overlay: File of the overlay video.
+        overlay: File of the overlay video; None for none.
         prompts: What is said of the objects.
         direction: Where to follow.
         formats: Further formats, by name.
@@ -36,7 +36,7 @@ class Job:
 
     video: Path
     out: Path
-    overlay: Path
+    overlay: Path | None
     prompts: tuple[TypedPrompt, ...]
     direction: Literal["forward", "backward", "both"]
     formats: tuple[str, ...]
@@ -73,9 +73,9 @@ class Job:
         return {**common, **of_video, **of_masks}
 
     def targets(self) -> list[tuple[str, Path]]:
-        """Formats and where they are written, the palette PNGs first. Raises `FormatError` for an unknown format."""
+        """Formats and their paths, palette PNGs first, the overlay last. `FormatError` for an unknown format."""
         found = [("davis", self.out / MASKS)]
         for name in self.formats:
             suffixes = find_format(name).suffixes
             found.append((name, self.out / "formats" / (f"{name}{suffixes[0]}" if suffixes else name)))
-        return found
+        return [*found, ("overlay", self.overlay)] if self.overlay else found

@@ -16,7 +16,8 @@ from rich.text import Text
 from masklet.checkpoints import load_model
 from masklet.cli.prompts import TypedPrompt
 from masklet.cli.targets import PIPE, keep_inputs
-from masklet.errors import MediaError
+from masklet.errors import FormatError, MaskletError, MediaError
+from masklet.formats.base import FrameLike
 from masklet.formats.registry import Sink
 from masklet.live.loop import follow
 from masklet.live.outputs import file_format, into_file, into_pipe, piped_format
@@ -68,6 +69,7 @@ def run(job: LiveJob) -> str:
     """
     format = format_of(job)
     check_policy(job.policy)
+    faults: list[str] = []
     with ExitStack() as opened:
         page = None
         if job.port is not None:
@@ -84,7 +86,11 @@ def run(job: LiveJob) -> str:
                 console.print(f"the page is at {address(page)}")
             opened.enter_context(Live(get_renderable=lambda: line(session), console=console, transient=True))
             begin = lambda session: prompt_all(session, job.prompts)  # noqa: E731
+            if page is not None:
+                write = going_on(write, faults, console)
             frames = follow(session, write, begin, frames=job.frames, seconds=job.seconds)
+    if faults:
+        raise FormatError(f"{faults[0]}; {done(job, frames, camera)}")
     if camera.ended_early:
         raise MediaError(f"{camera.ended_early}; {done(job, frames, camera)}")
     return done(job, frames, camera)
@@ -120,6 +126,20 @@ def sink(job: LiveJob, format: str, size: tuple[int, int], model: str) -> Iterat
     else:
         with into_file(job.out, format, size, job.source, model) as write:
             yield write
+
+
+def going_on(write: Sink, faults: list[str], console: Console) -> Sink:
+    """A sink that goes on without its file once that cannot be written, as the page is still looked at."""
+
+    def attempt(result: FrameLike) -> None:
+        if not faults:
+            try:
+                write(result)
+            except MaskletError as error:
+                faults.append(str(error))
+                console.print(f"masklet: {error}; going on without it")
+
+    return attempt
 
 
 def prompt_all(session: LiveSession, prompts: Sequence[TypedPrompt]) -> None:

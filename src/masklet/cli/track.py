@@ -76,6 +76,7 @@ def track(
     overlay: Annotated[
         Path | None, typer.Option(help="Where to write the overlay video; OUT/overlay.mp4 if not given.")
     ] = None,
+    no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False,
     every: discovery.Every = None,
     most: discovery.Most = None,
@@ -135,6 +136,8 @@ def track(
     videos = videos_of(video)
     if videos:
         check_names(videos, said)
+    if overlay and no_overlay:
+        raise typer.BadParameter("--overlay and --no-overlay are two wishes; give one")
     if videos and overlay:
         raise typer.BadParameter("--overlay is one film, and there are many videos; leave it out, each gets its own")
     if not videos and not everything and not prompts_of(video, said):
@@ -145,7 +148,7 @@ def track(
     job = Job(
         video,
         out,
-        overlay or out / "overlay.mp4",
+        None if no_overlay else overlay or out / "overlay.mp4",
         prompts_of(video, said),
         way.value,
         tuple(format),
@@ -184,9 +187,14 @@ def do_one(job: Job, overwrite: bool) -> None:
         if tracker.source.ended_early:
             typer.echo(f"masklet: {tracker.source.ended_early}", err=True)
     frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
-    typer.echo(f"{frames}: masks in {job.out / 'masks'}, overlay in {job.overlay}")
+    overlay = f", overlay in {job.overlay}" if job.overlay and job.overlay.exists() else ""
+    typer.echo(f"{frames}: masks in {job.out / 'masks'}{overlay}")
+    for fault in done.faults:
+        typer.echo(f"masklet: {fault}", err=True)
     if done.stopped:
         stop()
+    if done.faults:
+        raise typer.Exit(1)
 
 
 def do_folder(job: Job, videos: Sequence[Path], said: PromptsByVideo, overwrite: bool) -> None:
@@ -196,7 +204,7 @@ def do_folder(job: Job, videos: Sequence[Path], said: PromptsByVideo, overwrite:
     tally = run_all(
         planned(job, videos, said), overwrite, lambda sentence: typer.echo(f"masklet: {sentence}", err=True)
     )
-    typer.echo(f"{tally}: masks and overlays in {job.out}")
+    typer.echo(f"{tally}: masks{' and overlays' if job.overlay else ''} in {job.out}")
     if tally.stopped:
         stop()
     if tally.failed:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from rich.progress import Progress
@@ -23,7 +22,7 @@ from masklet.formats.background import background_change
 from masklet.formats.base import Facts, comes_evenly
 from masklet.formats.davis import read_index_png
 from masklet.formats.registry import find_format
-from masklet.formats.writer import Writer
+from masklet.formats.writer import Writer, Writers
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.ranges import Direction, Range
 from masklet.video.remaining import remaining
@@ -41,10 +40,11 @@ SHARE_OF_SAVING = 0.05
 
 @dataclass
 class Done:
-    """How far it came."""
+    """How far it came, and a sentence for each output that could not be made."""
 
     frames: int = 0
     stopped: bool = False
+    faults: list[str] = field(default_factory=list)
 
 
 def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
@@ -53,9 +53,10 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
     Formats and folders are checked first, so that nothing is followed in vain. Without an engine, the job's model is
     loaded.
     """
-    check_film(job.overlay)
+    if job.overlay is not None:
+        check_film(job.overlay)
     check_background(job.background, job.formats)
-    for target in (job.overlay, *(path for _, path in job.targets())):
+    for _, target in job.targets():
         keep_inputs(target, job.video)
     loaded = load_model(job.model, device=job.device, speed=job.speed) if engine is None else engine
     fresh = VideoTracker(job.video, loaded, options=job.tracking)
@@ -63,7 +64,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
         if job.background is not None:
             background_change(job.background, fresh.size)  # says what is wrong with it
         prompt_all(fresh, job.prompts)
-        for folder in (job.out, job.overlay.parent):
+        for folder in {job.out, *(path.parent for _, path in job.targets())}:
             make_folder(folder)
             sweep(folder)
     except BaseException:
@@ -179,22 +180,25 @@ def saved_on_the_way(tracker: VideoTracker, job: Job, results: Iterator[FrameRes
 
 
 def write_all(tracker: VideoTracker, job: Job, results: Iterator[FrameResult], done: Done) -> None:
-    """Write every result as it comes. What is interrupted by Ctrl-C is closed in good order."""
-    with ExitStack() as open_files:
-        sinks: list[Writer] = [open_files.enter_context(sink) for sink in writers(tracker, job)]
-        try:
-            for result in results:
-                for sink in sinks:
-                    sink.write(result)
-                done.frames += 1
-        except KeyboardInterrupt:
-            if not done.frames:
-                raise
-            done.stopped = True
+    """Write every result as it comes. What is interrupted by Ctrl-C is closed in good order; what cannot be written
+    stops nothing else."""
+    outputs = Writers(writers(tracker, job))
+    try:
+        with outputs:
+            try:
+                for result in results:
+                    outputs.write(result)
+                    done.frames += 1
+            except KeyboardInterrupt:
+                if not done.frames:
+                    raise
+                done.stopped = True
+    finally:
+        done.faults = outputs.faults
 
 
 def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
-    """The palette PNGs and the overlay that are always written, and the further formats."""
+    """The palette PNGs, which are always written, the overlay, and the further formats."""
     source = tracker.source
     times = source.timestamps
     facts = Facts(
@@ -207,7 +211,8 @@ def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
         background=job.background or "blur",
         steady=times is None or comes_evenly(source.rate, range(len(times)), times),
     )
-    for _, path in job.targets():
-        make_folder(path.parent)
-    overlay = Writer(find_format("overlay").open, job.overlay, replace(facts, rate=source.rate or DEFAULT_RATE))
-    return [*(Writer(find_format(name).open, path, facts) for name, path in job.targets()), overlay]
+    of_overlay = replace(facts, rate=source.rate or DEFAULT_RATE)
+    return [
+        Writer(find_format(name).open, path, of_overlay if path == job.overlay else facts)
+        for name, path in job.targets()
+    ]

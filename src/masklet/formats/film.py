@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing
+from masklet.formats.atomic import replacing, unwritable
 from masklet.formats.base import Facts, FrameLike
 from masklet.formats.sound import Sound, SoundTrack, open_sound
 
@@ -27,6 +27,9 @@ BT709 = 1
 
 FINE_CLOCK = Fraction(1, 90_000)
 """Seconds of a tick where frames keep their own times."""
+
+SLOWEST, FASTEST = 0.01, 1000
+"""Frames a second that a film may have. Of other rates, each frame keeps its own time."""
 
 NOMINAL_RATE = 24
 """Frames a second that an encoder is told where nothing says them."""
@@ -81,18 +84,11 @@ class Film:
         """Append a frame.
 
         image        uint8 (H, W, 3) RGB, or (H, W, 4) with alpha that is not multiplied in
-        seconds      when the film shows it; the first frame's is 0
+        seconds      when the film shows it; the first frame's is 0. A time that repeats or goes back becomes the next
+                     tick after the last frame's
         source_time  of the first frame, in seconds of the source: there the sound begins
-
-        Raises FormatError if the frame's time is not after the last one's.
         """
-        ticks = round(Fraction(seconds) / self._tick)
-        if ticks <= self._last_ticks:
-            last = float(self._last_ticks * self._tick)
-            raise FormatError(
-                f"{self._path.name} got a frame for {seconds:.3f} s after one for {last:.3f} s; "
-                "a film is written in the order of its frames: write a project first, then convert it"
-            )
+        ticks = max(round(Fraction(seconds) / self._tick), self._last_ticks + 1)
         if self._sound:
             if self.frame_count == 0:
                 self._sound.begin(source_time)
@@ -129,9 +125,10 @@ def open_film(
     path: Path, size: tuple[int, int], rate: float | Fraction | None, kind: FilmKind, audio_from: Path | None = None
 ) -> Iterator[Film]:
     """A film that appears under its name when the block ends cleanly; FFmpeg's errors leave it as FormatError."""
-    if rate is not None and not 0 < rate <= 1000:
+    if rate is not None and not rate > 0:
         raise FormatError(f"rate is {rate}; give frames a second, such as 24")
-    exact = Fraction(rate).limit_denominator(1001) if rate else None  # 29.97003 becomes 30000/1001
+    steady = rate is not None and SLOWEST <= rate <= FASTEST
+    exact = Fraction(rate).limit_denominator(1001) if rate and steady else None  # 29.97003 becomes 30000/1001
     with replacing(path) as temporary:
         try:
             with av.open(str(temporary), "w", format=kind.container) as container:
@@ -142,8 +139,12 @@ def open_film(
                     yield film
                     film.finish(float(1 / (exact or NOMINAL_RATE)))
         except av.FFmpegError as error:
+            if isinstance(error, OSError):
+                raise unwritable(path, error) from error
+            height, width = size
             raise FormatError(
-                f"{path} cannot be written: {error.strerror}; give a path in a folder that exists and has room"
+                f"{path} cannot be made: the encoder takes no frames of {width} x {height} pixels at their times "
+                f"({error.strerror}); leave it out, or take a format of pictures"
             ) from error
 
 
@@ -153,13 +154,22 @@ class FilmClock:
 
     facts: Facts
     first: FrameLike | None = None
+    last: int = -1
 
     def seconds(self, result: FrameLike) -> float:
-        """At the source's rate by the frame's number; where frames don't come at a rate, by the frame's own time."""
-        self.first = self.first or result
-        if self.facts.film_rate:
-            rate = Fraction(self.facts.film_rate).limit_denominator(1001)
-            return float((result.frame - self.first.frame) / rate)
+        """At the source's rate by the frame's number; where frames don't come at a rate, by the frame's own time.
+
+        Raises FormatError if the frame is not after the last one.
+        """
+        if result.frame <= self.last:
+            raise FormatError(
+                f"frame {result.frame} came after frame {self.last}; a film is written in the order of its frames: "
+                "write a project first, then convert it"
+            )
+        self.first, self.last = self.first or result, result.frame
+        rate = self.facts.film_rate
+        if rate and SLOWEST <= rate <= FASTEST:
+            return float((result.frame - self.first.frame) / Fraction(rate).limit_denominator(1001))
         return result.time - self.first.time
 
     def source_time(self) -> float:

@@ -1,14 +1,14 @@
-"""What every writer checks, whatever its format."""
+"""What every writer checks, whatever its format; and several writers at once, each of which may fail alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from masklet.errors import FormatError
+from masklet.errors import FormatError, MaskletError
 from masklet.formats.atomic import unwritable
 from masklet.formats.base import Facts, FrameLike
 
@@ -67,3 +67,63 @@ class Writer:
             if failure is error:  # the block's own, which only passed through
                 raise
             raise unwritable(self.path, failure) from failure
+
+
+class Writers:
+    """Several writers inside one `with` block. One that fails is left, and the others go on to their end.
+
+    faults  a sentence for each that failed, complete once the block has ended
+
+    Raises FormatError, with all their sentences, when none is left.
+    """
+
+    def __init__(self, writers: Sequence[Writer]) -> None:
+        self.faults: list[str] = []
+        self._writers = list(writers)
+        self._open: list[Writer] = []
+
+    def write(self, result: FrameLike) -> None:
+        """Write one frame by every writer that is left."""
+        for writer in list(self._open):
+            try:
+                writer.write(result)
+            except Exception as error:
+                self._open.remove(writer)
+                self._failed(writer, error)
+                try:
+                    writer.__exit__(type(error), error, error.__traceback__)  # it removes its unfinished file
+                except Exception as again:
+                    if again is not error:
+                        self._failed(writer, again)
+        self._check_left()
+
+    def __enter__(self) -> Self:
+        for writer in self._writers:
+            try:
+                self._open.append(writer.__enter__())
+            except Exception as error:
+                self._failed(writer, error)
+        self._check_left()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for writer in reversed(self._open):
+            try:
+                writer.__exit__(kind, error, traceback)
+            except Exception as failure:
+                if failure is not error:
+                    self._failed(writer, failure)
+        if kind is None and len(self.faults) == len(self._writers):
+            self._open.clear()
+            self._check_left()
+
+    def _failed(self, writer: Writer, error: Exception) -> None:
+        told = error if isinstance(error, MaskletError) else f"{type(error).__name__}: {error}"
+        name = writer.path.name
+        self.faults.append(str(told) if name in str(told) else f"{name} cannot be written: {told}")
+
+    def _check_left(self) -> None:
+        if self._writers and not self._open:
+            raise FormatError("; ".join(self.faults))
