@@ -1,0 +1,266 @@
+"""What corrections are worth: J&F of a video after 0, 1, 2, 4 and 8 of them, by clicks and by masks.
+
+    python benchmarks/corrections.py [--data ../shared/data] [--model nano] [--videos libby bmx-trees]
+        [--frames-every 1] [--clicks 1] [--corrections published both-ways ...] [--output FILE]
+
+A box on the first frame, a pass to the end; then, again and again, the annotated frame with the lowest IoU that was not
+corrected yet gets its true mask, or clicks on its largest errors, and `propagate(start=frame, direction="both")` follows.
+The annotator and the choice of the frame are those of `masklet eval interactive-offline`. A correction harms where
+J&F is lower by more than 0.01 than before it. The first pass is also looked at for its signs of doubt: of the frames
+with `needs_prompt`, how many have an IoU under 0.5 (precision), and of the frames with such an IoU, how many have a
+sign (recall).
+
+--frames-every 3 takes every third frame, which is quicker and harder to follow. Frames are encoded once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import masklet
+from masklet.checkpoints import Model
+from masklet.evaluation.annotator import Annotator
+from masklet.evaluation.contenders.model import TrackerSession
+from masklet.evaluation.datasets.base import Clip, FrameTruth, Truth
+from masklet.evaluation.datasets.index_folder import folder_videos
+from masklet.evaluation.protocols.interactive import Work, worst_frame
+from masklet.evaluation.protocols.telling import Telling, objects_of
+from masklet.formats.base import FrameLike
+from masklet.prompts import Prompt
+from masklet.video import TrackingOptions, VideoTracker
+
+AFTER = (0, 1, 2, 4, 8)
+"""Corrections after which J&F is measured."""
+
+HARM = 0.01
+"""J&F that a correction may cost."""
+
+WRONG = 0.5
+"""A frame with a lower IoU should have a sign of doubt."""
+
+WAYS = ("clicks", "masks")
+
+
+class EncodedOnce:
+    """An engine that encodes every picture once; all else is the model's."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._known: dict[bytes, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def encode_image(self, images: torch.Tensor) -> Any:
+        """The levels of a picture."""
+        key = images.cpu().numpy().tobytes()
+        if key not in self._known:
+            self._known[key] = self._model.encode_image(images)
+        return self._known[key]
+
+
+class BothWays(TrackerSession):
+    """A tracker that follows in both directions from a correction, and forward from the first frame."""
+
+    def follow(self, start: int) -> Iterator[FrameLike]:
+        first = not self.tracker.tracks or len(self.tracker.events) == len(self.tracker.tracks)
+        return self.tracker.propagate(start=start, direction="forward" if first else "both")
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """The truth of every n-th frame."""
+
+    whole: Truth
+    every: int
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        return tuple(frame // self.every for frame in self.whole.frames if frame % self.every == 0)
+
+    @property
+    def entering(self) -> Mapping[int, int]:
+        return {number: -(-frame // self.every) for number, frame in self.whole.entering.items()}
+
+    def read(self, frame: int) -> FrameTruth:
+        return self.whole.read(frame * self.every)
+
+
+@dataclass
+class Found:
+    """One video.
+
+    Attributes:
+        frames: Its length.
+        before: J&F before the first correction.
+        after: Way of correcting -> J&F after each correction, from the first.
+        region: The same of J alone, in the same order as `after`.
+        signs: [flagged, flagged and wrong] by reason; "wrong" counts all wrong frames, "any" all flagged ones.
+        seconds: What it took.
+    """
+
+    frames: int
+    before: float = 0.0
+    after: dict[str, list[float]] = field(default_factory=dict)
+    signs: dict[str, list[int]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def thinned(clip: Clip, every: int) -> Clip:
+    """Every n-th frame of a clip, in memory."""
+    with clip.open() as source:
+        pictures = tuple(frame.image for frame in source if frame.index % every == 0)
+    return Clip(clip.name, pictures, clip.stems[::every], Thinned(clip.truth, every))
+
+
+def correct(work: Work, frame: int, way: str, clicks: int) -> None:
+    """Correct all objects in a frame."""
+    truth = work.clip.truth.read(frame)
+    for number in work.ious(frame):
+        if way == "clicks":
+            work.correct(frame, number, clicks, Annotator())
+        else:
+            work.ask(frame, number, Prompt(mask=truth.masks.get(number, np.zeros(work.size, np.bool_))))
+
+
+def measure(clip: Clip, model: Model, args: argparse.Namespace, options: TrackingOptions) -> Found:
+    """One video, corrected by clicks, and from the same first pass by masks."""
+    began = time.perf_counter()
+    found = Found(len(clip.stems))
+    with VideoTracker(clip.open(), EncodedOnce(model), options=options) as tracker:
+        work = Work(clip, BothWays(tracker), tracker.size)
+        first = work.begin(Telling("box"))
+        for _ in work.follow(first):
+            pass
+        found.before = jf(work)
+        found.signs = signs(work, tracker)
+        start, masks = len(tracker.events), {frame: dict(of) for frame, of in work.masks.items()}
+        for way in args.by:
+            while len(tracker.events) > start:
+                tracker.undo()
+            work.masks = {frame: dict(of) for frame, of in masks.items()}
+            corrected, found.after[way] = set(objects_of(clip).values()), []
+            for turn in range(1, args.most + 1):
+                worst = worst_frame(work, corrected)
+                if worst is not None:
+                    corrected.add(worst)
+                    correct(work, worst, way, args.clicks)
+                    for _ in work.follow(worst):
+                        pass
+                found.after[way].append(jf(work))
+                if args.verbose:
+                    print(f"  {clip.name} {way} {turn}: frame {worst}, J&F {found.after[way][-1]:.3f}", file=sys.stderr)
+    found.seconds = time.perf_counter() - began
+    return found
+
+
+def jf(work: Work) -> float:
+    """Mean J&F over the objects."""
+    return fmean(row["J&F"] for row in work.score("all").by_object().values())
+
+
+def signs(work: Work, tracker: VideoTracker) -> dict[str, list[int]]:
+    """[flagged, flagged and wrong] frames of the first pass, by reason."""
+    flagged: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    for frame in work.clip.truth.frames:
+        doubts = tracker.result(frame).needs_prompt
+        for number, iou in work.ious(frame).items():
+            reasons = ["any", str(doubts[number])] if number in doubts else []
+            reasons += ["wrong"] if iou < WRONG else []
+            flagged.update(reasons)
+            right.update(reasons if iou < WRONG else [])
+    return {reason: [flagged[reason], right[reason]] for reason in flagged}
+
+
+def table_of(title: str, found: Mapping[str, Found], way: str) -> Table:
+    """A row for each video: J&F after so many corrections, and the worst step."""
+    table = Table(title=f"{title}, by {way}: J&F after so many corrections", title_justify="left")
+    table.add_column("video")
+    steps = [n for n in AFTER if n <= len(next(iter(found.values())).after[way])]
+    for n in steps:
+        table.add_column(str(n), justify="right")
+    table.add_column("worst step", justify="right")
+    courses = {name: [one.before, *one.after[way]] for name, one in found.items()}
+    for name, course in courses.items():
+        table.add_row(name, *(f"{course[n]:.3f}" for n in steps), f"{worst_step(course):+.3f}")
+    table.add_section()
+    means = [fmean(course[n] for course in courses.values()) for n in steps]
+    table.add_row("mean", *(f"{mean:.3f}" for mean in means), f"{sum(map(harms, courses.values()))} harm")
+    return table
+
+
+def worst_step(course: list[float]) -> float:
+    """The least that one correction gained."""
+    return min(np.diff(course))
+
+
+def harms(course: list[float]) -> int:
+    """Corrections that cost more than `HARM`."""
+    return int((np.diff(course) < -HARM).sum())
+
+
+def signs_table(found: Mapping[str, Found]) -> Table:
+    """Precision and recall of the signs of doubt, by reason."""
+    table = Table(title=f"signs of doubt in the first pass, against IoU < {WRONG}", title_justify="left")
+    for column in ("reason", "flagged", "right", "precision", "recall"):
+        table.add_column(column, justify="left" if column == "reason" else "right")
+    total: dict[str, np.ndarray] = {}
+    for one in found.values():
+        for reason, counts in one.signs.items():
+            total[reason] = total.get(reason, np.zeros(2, np.int64)) + counts
+    wrong = int(total.pop("wrong", np.zeros(2, np.int64))[0])
+    for reason, (flagged, right) in sorted(total.items(), key=lambda item: item[0] == "any"):
+        table.add_row(reason, str(flagged), str(right), f"{right / flagged:.2f}", f"{right / max(wrong, 1):.2f}")
+    table.caption = f"{wrong} of {sum(one.frames for one in found.values())} frames are wrong"
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="a folder with index.csv")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--videos", nargs="+", help="only these, by the last part of their names")
+    parser.add_argument("--frames-every", type=int, default=1, metavar="N", help="take every n-th frame")
+    parser.add_argument("--clicks", type=int, default=1, help="clicks of one correction")
+    parser.add_argument("--most", type=int, default=max(AFTER), help="corrections of a video")
+    parser.add_argument("--by", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--verbose", action="store_true", help="tell J&F after every correction")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/corrections.json"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    model = masklet.load_model(args.model)
+    found: dict[str, Found] = {}
+    for clip in folder_videos(args.data, args.split).clips:
+        name = clip.name.rpartition("/")[2]
+        if args.videos is None or name in args.videos:
+            found[name] = measure(thinned(clip, args.frames_every), model, args, TrackingOptions())
+            print(f"{name}: {found[name].seconds:.0f} s", file=sys.stderr)
+            args.output.parent.mkdir(parents=True, exist_ok=True)
+            kept = {"arguments": vars(args), "videos": {of: asdict(one) for of, one in found.items()}}
+            args.output.write_text(json.dumps(kept, indent=2, default=str))
+    every = f", every {args.frames_every} frames" if args.frames_every > 1 else ""
+    console = Console(width=120)
+    for way in args.by:
+        told = f" ({args.clicks} each)" if way == "clicks" else ""
+        console.print(table_of(f"{args.model}{every}{told}", found, way))
+    console.print(signs_table(found))
+
+
+if __name__ == "__main__":
+    main()
