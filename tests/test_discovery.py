@@ -83,7 +83,7 @@ def test_a_session_that_is_gone_on_with_ends_the_same(nano: Model, tmp_path: Pat
     assert [result.frame for result in part] == list(range(11))
     for result, wanted in zip(part, whole, strict=True):
         assert list(result.objects) == list(wanted.objects)
-        np.testing.assert_array_equal(result.masks(), wanted.masks(), err_msg=str(result.frame))
+        np.testing.assert_array_equal(result.masks, wanted.masks, err_msg=str(result.frame))
 
 
 def test_a_key_frame_is_taken_up_whole_or_not_at_all(nano: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from masklet.checkpoints import build_model
 from masklet.video import StreamTracker, TrackingOptions, VideoTracker
 from masklet.video.cuts import change, is_cut, pauses, signature
-from masklet.video.doubt import Reason, reasons
+from masklet.video.review import ReviewReason, review_reasons
 from masklet.video.state import ObjectTrack
 from masklet.video.store import RecentEntries
 from tests.video.policies.entries import entry
@@ -88,9 +88,9 @@ def test_the_frame_after_the_cut_is_flagged_in_both_directions() -> None:
 def test_a_person_should_look_at_it() -> None:
     there, guess = entry(3), dataclasses.replace(entry(4), cut=True)
     track = ObjectTrack(RecentEntries(16).adding(there).adding(guess))
-    assert reasons({1: track}, 4) == {1: Reason.SCENE_CUT}
+    assert review_reasons({1: track}, 4) == {1: ReviewReason.SCENE_CUT}
     gone = dataclasses.replace(guess, presence=-1.0)
-    assert reasons({1: ObjectTrack(track.tracked.adding(gone))}, 4) == {1: Reason.PRESENCE_LOST}
+    assert review_reasons({1: ObjectTrack(track.tracked.adding(gone))}, 4) == {1: ReviewReason.PRESENCE_LOST}
 
 
 def test_the_pause_lasts_until_the_object_is_surely_seen() -> None:

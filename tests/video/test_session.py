@@ -291,7 +291,7 @@ def test_a_given_mask_is_the_answer_to_the_pixel(model: Model, tmp_path: Path, a
         first = tracker.add_mask(frame=2, object="a", mask=drawing())
         run(tracker, stop=5)
         tracker.lock(4)
-        locked = tracker.result(4).masks()
+        locked = tracker.result(4).masks
         for result in (first, tracker.result(2)):
             np.testing.assert_array_equal(result.objects["a"].mask, drawing())
         tracker.save(tmp_path / "clip.masklet")
@@ -300,7 +300,7 @@ def test_a_given_mask_is_the_answer_to_the_pixel(model: Model, tmp_path: Path, a
         tracker.add_points(frame=3, object="a", points=[(80, 60)])
         run(tracker, stop=5)
         np.testing.assert_array_equal(tracker.result(2).objects["a"].mask, drawing())
-        np.testing.assert_array_equal(tracker.result(4).masks(), locked)
+        np.testing.assert_array_equal(tracker.result(4).masks, locked)
         tracker.export(tmp_path / "masks", format="objects")
         tracker.add_points(frame=2, object="a", points=[(80, 60)])  # a click asks the network again
         assert not np.array_equal(tracker.result(2).objects["a"].mask, drawing())

@@ -104,8 +104,8 @@ def test_what_a_result_tells(model: Model) -> None:
     cup, saucer = result.objects.values()
     assert list(result.objects) == ["cup", "saucer"]
     assert result.size == (120, 160)
-    assert result.masks().shape == (2, 120, 160)
-    assert np.array_equal(result.masks()[0], cup.mask)
+    assert result.masks.shape == (2, 120, 160)
+    assert np.array_equal(result.masks[0], cup.mask)
     assert set(np.unique(result.index_map())) == {0, 1, 2}
     assert ((result.index_map() > 0) == (cup.mask | saucer.mask)).all()
     assert result.index_map().dtype == np.uint8

@@ -55,7 +55,7 @@ def test_the_same_masks_along_a_clip() -> None:
     with VideoTracker(CLIP, ours, options=TrackingOptions(fill_holes=0)) as tracker:
         for name, click in CLICKS.items():
             tracker.add_points(frame=0, object=name, points=[click])
-        seen = np.stack([result.masks() for result in tracker.propagate()])
+        seen = np.stack([result.masks for result in tracker.propagate()])
     assert seen.shape == (20, 2, 120, 160)
     both, either = (seen & expected).sum(axis=(2, 3)), (seen | expected).sum(axis=(2, 3))
     assert (either > 1000).all()

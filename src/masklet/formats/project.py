@@ -19,17 +19,26 @@ from masklet.formats.base import (
     PlainFrame,
     comes_evenly,
     distance_logits,
+    surest,
 )
 from masklet.masks.rle import Rle, decode_rle, encode_rle
 
 
+LOST_LOGIT = 2.0**-10
+"""Logit of a pixel that is in a mask, and that another object has: lower than any other that is inside."""
+
+
 @dataclass(frozen=True)
 class ProjectMask:
-    """One object in one frame: its mask as run lengths, and its scores. The mask is made when it is asked for."""
+    """One object in one frame: its mask as run lengths, and its scores. The mask is made when it is asked for.
+
+    lost  those of its pixels that another object has in index maps; None where it has them all
+    """
 
     rle: Rle
     iou: float
     presence: float
+    lost: Rle | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -37,8 +46,10 @@ class ProjectMask:
         return decode_rle(self.rle)
 
     def full_logits(self) -> NDArray[np.float32]:
-        """float32 (H, W): twice the distance to the mask's edge in pixels, positive inside, at most 32."""
-        return distance_logits(self.mask)
+        """float32 (H, W): twice the distance to the mask's edge in pixels, positive inside, at most 32; where another
+        object has the pixel, barely inside."""
+        logits = distance_logits(self.mask)
+        return logits if self.lost is None else np.where(decode_rle(self.lost), np.float32(LOST_LOGIT), logits)
 
 
 @dataclass(frozen=True)
@@ -106,10 +117,14 @@ class Project:
 
 def project_frame(result: FrameLike) -> ProjectFrame:
     """What a project keeps of a tracker's result."""
-    masks: dict[ObjectId, ProjectMask] = {
-        name: ProjectMask(encode_rle(item.mask), float(item.iou), float(item.presence))
-        for name, item in result.objects.items()
-    }
+    numbers = surest(result) if len(result.objects) > 1 else None
+    masks: dict[ObjectId, ProjectMask] = {}
+    for name, item in result.objects.items():
+        mask = item.mask
+        lost = mask & (numbers != result.indices[name]) if numbers is not None else mask[:0]
+        masks[name] = ProjectMask(
+            encode_rle(mask), float(item.iou), float(item.presence), encode_rle(lost) if lost.any() else None
+        )
     return ProjectFrame(float(result.time), masks)
 
 

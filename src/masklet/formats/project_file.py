@@ -101,14 +101,16 @@ def _manifest(project: Project) -> dict[str, Any]:
 
 
 def _frame_record(frame: int, project: Project) -> dict[str, Any]:
-    """A line of masks: each object as [its place in "objects", iou, presence, counts]."""
+    """A line of masks: each object as [its place in "objects", iou, presence, counts], and, if others have some of its
+    pixels in index maps, [place, counts] of those."""
     found = project.frames[frame]
     places = {name: place for place, name in enumerate(project.indices)}
     objects = []
     for name, item in found.objects.items():
         assert item.rle.size == project.size, f"the mask of {name!r} in frame {frame} is {item.rle.size}"
         objects.append([places[name], item.iou, item.presence, item.rle.counts])
-    return {"frame": frame, "time": found.time, "objects": objects}
+    lost = [[places[name], item.lost.counts] for name, item in found.objects.items() if item.lost is not None]
+    return {"frame": frame, "time": found.time, "objects": objects, **({"lost": lost} if lost else {})}
 
 
 def _to_json(record: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from math import isfinite
 from os import PathLike
 from pathlib import Path
@@ -142,6 +143,10 @@ def _frames(
                     if not 0 <= place < len(names):
                         raise FormatError(f"{member} in {name} has a mask of object {place}; there are {len(names)}")
                     objects[names[place]] = mask
+                for number, runs in _lost(record, size, f"{member} in {name}"):
+                    if number >= len(names) or names[number] not in objects:
+                        raise FormatError(f"{member} in {name} tells what object {number} lost, which has no mask there")
+                    objects[names[number]] = replace(objects[names[number]], lost=runs)
                 yield entry(record, "frame", int, name), ProjectFrame(entry(record, "time", float, name), objects)
 
 
@@ -162,6 +167,17 @@ def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, Proj
             rle_area(rle)  # says so if the run lengths don't fill the picture
             return number, ProjectMask(rle, float(iou), float(presence))
     raise FormatError(f"{place} has a mask that is not [object, iou, presence, counts]; give another copy")
+
+
+def _lost(record: dict[str, Any], size: tuple[int, int], place: str) -> Iterator[tuple[int, Rle]]:
+    """What objects lost to others in a frame."""
+    for item in entries(record, "lost", list, place) if "lost" in record else ():
+        match item:
+            case [int(number), str(counts)] if number >= 0:
+                rle_area(Rle(size, counts))  # says so if the run lengths don't fill the picture
+                yield number, Rle(size, counts)
+            case _:
+                raise FormatError(f'{place} has a "lost" that is not [object, counts]; give another copy')
 
 
 def _object_name(record: dict[str, Any], name: str) -> ObjectId:

@@ -21,7 +21,7 @@ class Range:
         first: The first frame.
         stop: The first frame that is left out; None is the end of the video.
         backward: Whether it goes towards the video's beginning.
-        apart: Whether it is one of two passes that are kept apart and then joined; see `masklet.video.meeting`.
+        apart: Whether it is one of two passes that are kept apart and then joined; see `masklet.video.bidirectional`.
     """
 
     first: int

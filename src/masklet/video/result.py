@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.formats.base import distance_logits, surest
-from masklet.formats.project import ProjectMask
 from masklet.masks.draw import draw_overlay
-from masklet.masks.rle import Rle, decode_rle
-from masklet.masks.stretch import stretched
 from masklet.media.source import Frame
-from masklet.video.contest import Contest
-from masklet.video.doubt import DOUBTFUL_IOU, Reason, reasons
+from masklet.video.overlap import FinalMask, FramePixels
+from masklet.video.review import DOUBTFUL_IOU, ReviewReason, review_reasons
 from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
-
-LOST_LOGIT = -10.0
-"""Highest logit of a pixel that was given to another object, as published."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,33 +24,37 @@ class ObjectResult:
     """One object in one frame.
 
     Attributes:
-        logits: (S/4, S/4) float32, positive inside.
-        size: (height, width) of the frame.
+        name: The user's name for it.
+        pixels: The masks of all objects of the frame.
         iou: Predicted intersection over union of the mask, 0..1.
         presence: Probability that the object is in the frame, 0..1.
         needs_prompt: Why a person should look, or None.
-        rival: Gives (H, W), the highest logit of other objects, to which a pixel is lost where it is surer; None if
-            masks may overlap.
-        exact_mask: The mask, where it is final: a person gave or locked it, or it was read from a file. Logits of the
-            picture's size are then made from the distance to its edge.
     """
 
-    logits: NDArray[np.float32]
-    size: tuple[int, int]
+    name: ObjectId
+    pixels: FramePixels
     iou: float
     presence: float
-    needs_prompt: Reason | None = None
-    rival: Callable[[], NDArray[np.float32]] | None = None
-    exact_mask: Rle | None = None
+    needs_prompt: ReviewReason | None = None
 
     def __repr__(self) -> str:
         needs = f", needs a prompt: {self.needs_prompt}" if self.needs_prompt else ""
         return f"{type(self).__name__}({self.state}, iou {self.iou:.2f}, presence {self.presence:.2f}{needs})"
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the frame."""
+        return self.pixels.size
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """(S/4, S/4) float32, positive inside; of a frame of which only the mask is left, from the distance to its edge."""
+        return self.pixels.small_logits(self.name)
+
+    @property
     def mask(self) -> NDArray[np.bool_]:
         """bool (H, W)"""
-        return self.full_logits() > 0 if self.exact_mask is None else decode_rle(self.exact_mask)
+        return self.pixels.mask(self.name)
 
     @property
     def uncertainty(self) -> NDArray[np.float32]:
@@ -74,13 +70,9 @@ class ObjectResult:
         return "visible" if self.iou >= DOUBTFUL_IOU else "uncertain"
 
     def full_logits(self) -> NDArray[np.float32]:
-        """(H, W) float32: the logits stretched to the frame, bilinear; at most -10 where a rival is surer."""
-        if self.exact_mask is not None:
-            return distance_logits(decode_rle(self.exact_mask))
-        own = stretched(self.logits, self.size)
-        if self.rival is None:
-            return own
-        return np.where(self.rival() > own, np.minimum(own, LOST_LOGIT), own)
+        """(H, W) float32: the logits stretched to the frame, bilinear; at most -10 where each pixel is given to one
+        object and another one is surer. Of a mask that a person gave or locked, twice the distance to its edge."""
+        return self.pixels.full_logits(self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +101,7 @@ class FrameResult:
         return f"FrameResult(frame {self.frame} of {width} x {height} pixels{states})"
 
     @property
-    def needs_prompt(self) -> dict[ObjectId, Reason]:
+    def needs_prompt(self) -> dict[ObjectId, ReviewReason]:
         """The objects at which a person should look, and why."""
         return {name: result.needs_prompt for name, result in self.objects.items() if result.needs_prompt is not None}
 
@@ -119,20 +111,25 @@ class FrameResult:
         height, width = self.image.shape[:2]
         return height, width
 
+    @property
     def masks(self) -> NDArray[np.bool_]:
         """bool (N, H, W) in the order of `objects`; masks may overlap."""
         if not self.objects:
-            return np.zeros((0, *self.size), np.bool_)
-        return np.stack([result.mask for result in self.objects.values()])
+            return np.zeros((0, *self.size), np.bool_).view(CallableMasks)
+        return np.stack([result.mask for result in self.objects.values()]).view(CallableMasks)
+
+    @property
+    def numbers(self) -> NDArray[np.int32]:
+        """int32 (H, W): the object's number at each pixel, 0 where there is none; where masks overlap, the surer one."""
+        pixels = next((result.pixels for result in self.objects.values()), None)
+        if pixels is None:
+            return np.zeros(self.size, np.int32)
+        return np.array([*(self.indices[name] for name in pixels.names), 0], np.int32)[pixels.owners]
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """(H, W): the object's number at each pixel, 0 where there is none; where masks overlap, the surer one.
-
-        uint8, or uint16 if a number is over 255.
-        """
-        numbers = surest(self)
+        """`numbers` as uint8 (H, W), or as uint16 if a number is over 255."""
         many = max(self.indices.values(), default=0) > 255
-        return numbers.astype(np.uint16) if many else numbers.astype(np.uint8)
+        return self.numbers.astype(np.uint16) if many else self.numbers.astype(np.uint8)
 
     def overlay(self) -> Image.Image:
         """The frame with every mask tinted and named."""
@@ -147,7 +144,9 @@ def frame_result(
     """What the user sees of a frame: every object of which something is known there. `side` is that of the model's
     low-resolution logits."""
     height, width = picture.image.shape[:2]
-    objects = object_results(tracks, picture.index, (height, width), side, non_overlapping)
+    found = object_results(tracks, picture.index, (height, width), side, non_overlapping)
+    reasons = review_reasons(tracks, picture.index)
+    objects = {name: replace(result, needs_prompt=reasons.get(name)) for name, result in found.items()}
     cut = scene_cut(tracks, picture.index)
     return FrameResult(picture.index, picture.time, picture.image, objects, numbers(tracks), cut)
 
@@ -164,35 +163,31 @@ def object_results(
     """What is known of each object in a frame; where only the mask of a reopened session is known, that."""
     known = {name: track.entry(frame) or track.tracked.faint.get(frame) for name, track in tracks.items()}
     entries = {name: entry for name, entry in known.items() if entry is not None}
-    masks = {name: track.saved[frame] for name, track in tracks.items() if frame in track.saved and name not in entries}
-    logits = {name: entry.logits.float().cpu().numpy() for name, entry in entries.items()}
+    saved = {name: track.saved[frame] for name, track in tracks.items() if frame in track.saved and name not in entries}
     exact = {name: entry.exact_mask for name, entry in entries.items() if isinstance(entry, MemoryEntry)}
-    final = {name: mask for name, mask in exact.items() if mask is not None}
-    claims = {name: own for name, own in logits.items() if name not in final}
-    contest = Contest(claims, {**final, **{name: saved.rle for name, saved in masks.items()}}, size)
-    doubts = reasons(tracks, frame)
-    found = {
-        name: ObjectResult(
-            logits=logits[name],
-            size=size,
-            iou=entry.iou,
-            presence=probability(entry.presence),
-            needs_prompt=doubts.get(name),
-            rival=partial(contest.rival, name) if non_overlapping and name in claims else None,
-            exact_mask=final.get(name),
-        )
-        for name, entry in entries.items()
+    pixels = FramePixels(
+        logits={name: entry.logits.float().cpu().numpy() for name, entry in entries.items()},
+        final={
+            **{name: FinalMask(mask) for name, mask in exact.items() if mask is not None},
+            **{name: FinalMask(mask.rle, mask.lost) for name, mask in saved.items()},
+        },
+        size=size,
+        side=side,
+        apart=non_overlapping,
+    )
+    scores = {
+        **{name: (entry.iou, probability(entry.presence)) for name, entry in entries.items()},
+        **{name: (mask.iou, mask.presence) for name, mask in saved.items()},
     }
-    saved = {
-        name: ObjectResult(small_logits(mask, side), size, mask.iou, mask.presence, exact_mask=mask.rle)
-        for name, mask in masks.items()
-    }
-    return {name: found.get(name) or saved[name] for name in tracks if name in found or name in saved}
+    return {name: ObjectResult(name, pixels, *scores[name]) for name in tracks if name in scores}
 
 
-def small_logits(saved: ProjectMask, side: int) -> NDArray[np.float32]:
-    """(side, side) logits of a mask of which nothing else is known, from the distance to its edge."""
-    return np.asarray(cv2.resize(saved.full_logits(), (side, side), interpolation=cv2.INTER_AREA), np.float32)
+class CallableMasks(np.ndarray[Any, np.dtype[np.bool_]]):
+    """Masks that may still be called, as when they were a method."""
+
+    def __call__(self) -> NDArray[np.bool_]:
+        warnings.warn("FrameResult.masks is a property; leave the brackets away", DeprecationWarning, stacklevel=2)
+        return np.asarray(self)
 
 
 def probability(logit: float) -> float:

@@ -16,7 +16,7 @@ from masklet.media.folder import files_in
 from masklet.media.image_file import IMAGE_SUFFIXES
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
-from masklet.video import meeting, saving, session
+from masklet.video import bidirectional, saving, session
 from masklet.video.events import Cleared, Event, Prompted, Removed
 from masklet.video.result import numbers, object_results
 from masklet.video.session import Tracks
@@ -123,7 +123,7 @@ def from_project(project: Project, store: EntryStore) -> Reopened:
     said = prompts_said(events)
     for name, track in tracks.items():
         saved = {f: found.objects[name] for f, found in project.frames.items() if name in found.objects}
-        backward = meeting.backward_frames(events, name)
+        backward = bidirectional.backward_frames(events, name)
         tracks[name] = replace(track, prompts=said.get(name, {}), saved=saved, saved_backward=backward)
     return Reopened(tracks, events, {frame: found.time for frame, found in project.frames.items()})
 

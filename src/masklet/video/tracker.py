@@ -21,7 +21,7 @@ from masklet.formats.writer import Writer
 from masklet.masks.rle import Rle, encode_rle
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import meeting, saving, session, session_file
+from masklet.video import bidirectional, saving, session, session_file
 from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
 from masklet.video.history import History, Pass
 from masklet.video.options import TrackingOptions
@@ -451,14 +451,14 @@ class VideoTracker:
         frame = picture.index
         moving = self._rules.to_follow(self.tracks, frame, backward=span.backward, only=only)
         if span.apart:
-            moving = {name: meeting.one_way(track, backward=span.backward) for name, track in moving.items()}
+            moving = {name: bidirectional.one_way(track, backward=span.backward) for name, track in moving.items()}
         found: dict[ObjectId, MemoryEntry] = {}
         if moving:
             levels = self._playhead.levels()
             self._prepare_next(frame, span, len(moving))
             found = step(self.engine, levels, moving, self._moment(picture, span.backward), self.policy)
         if span.apart:
-            self.tracks = meeting.joined(self.tracks, found)
+            self.tracks = bidirectional.joined(self.tracks, found)
         else:
             self.tracks = self._rules.followed(self.tracks, found, frame, backward=span.backward, only=only)
 

@@ -1,0 +1,112 @@
+"""When a person should look: signs that a mask is going wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.video.state import Box, MemoryEntry, ObjectId, ObjectTrack
+
+DOUBTFUL_IOU = 0.5
+"""A mask whose predicted IoU is lower is doubtful."""
+
+LEAST_OVERLAP = 0.1
+"""Masks of one object in neighbouring frames overlap at least so much, as IoU, or the object has jumped."""
+
+GROWTH = 3.0
+"""Between neighbouring frames the area of an object changes at most by this factor, or it has jumped."""
+
+MERGED = 0.7
+"""Two objects share at most this part of the smaller one, or they merge."""
+
+
+class ReviewReason(str, Enum):
+    """Why an object needs a prompt."""
+
+    PRESENCE_LOST = "presence lost"
+    """It was there in the frame before and is absent now."""
+    SCENE_CUT = "scene cut"
+    """The scene was cut just before the frame: what is found there is a guess."""
+    LOW_IOU = "low IoU"
+    """The model itself doubts the mask."""
+    JUMP = "jump"
+    """Its area or place changed suddenly."""
+    MERGING = "merging"
+    """Its mask is that of another object too."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def review_reasons(tracks: Mapping[ObjectId, ObjectTrack], frame: int) -> dict[ObjectId, ReviewReason]:
+    """The objects that need a prompt on a frame, with the gravest reason. A prompted frame is never in doubt."""
+    known = {name: entry for name, track in tracks.items() if (entry := track.entry(frame)) is not None}
+    merging = {name for pair in merged_pairs(known) for name in pair}
+    found: dict[ObjectId, ReviewReason] = {}
+    for name, entry in known.items():
+        if frame in tracks[name].prompted:
+            continue
+        reason = check_against_previous(entry, tracks[name].entry(frame + (1 if entry.backward else -1)))
+        if reason is None and name in merging:
+            reason = ReviewReason.MERGING
+        if reason is not None:
+            found[name] = reason
+    return found
+
+
+def check_against_previous(entry: MemoryEntry, previous: MemoryEntry | None) -> ReviewReason | None:
+    """What an entry tells beside that of the frame before, in the direction in which it was followed."""
+    if entry.presence <= 0:
+        return ReviewReason.PRESENCE_LOST if previous is not None and previous.presence > 0 else None
+    if entry.cut:
+        return ReviewReason.SCENE_CUT
+    if entry.iou < DOUBTFUL_IOU:
+        return ReviewReason.LOW_IOU
+    if previous is None or previous.presence <= 0:
+        return None
+    return ReviewReason.JUMP if jumped(entry, previous) else None
+
+
+def jumped(entry: MemoryEntry, previous: MemoryEntry) -> bool:
+    """Whether area or place changed suddenly between two masks."""
+    if not entry.area or not previous.area:
+        return entry.area != previous.area
+    if not 1 / GROWTH <= entry.area / previous.area <= GROWTH:
+        return True
+    common = common_cells(entry, previous)
+    return common / (entry.area + previous.area - common) < LEAST_OVERLAP
+
+
+def merged_pairs(entries: Mapping[ObjectId, MemoryEntry]) -> Iterator[tuple[ObjectId, ObjectId]]:
+    """Pairs of objects of which one lies in the other for the most part. Masks are looked at only where boxes do."""
+    names = list(entries)
+    areas = np.array([entry.area for entry in entries.values()])
+    boxes = np.array([entry.box for entry in entries.values()], np.int64).reshape(-1, 4)
+    low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
+    most = np.clip(high - low, 0, None).prod(axis=2)  # cells that two of them can have in common
+    smaller = np.minimum(areas[:, None], areas)
+    for a, b in np.argwhere(np.triu(most > MERGED * smaller, 1) & (smaller > 0)):
+        if common_cells(entries[names[a]], entries[names[b]]) > MERGED * smaller[a, b]:
+            yield names[a], names[b]
+
+
+def common_cells(a: MemoryEntry, b: MemoryEntry) -> int:
+    """Cells that are inside of both masks."""
+    x0, y0, x1, y1 = common_box(a.box, b.box)
+    if x0 >= x1 or y0 >= y1:
+        return 0
+    return int(np.count_nonzero(inside(a, (x0, y0, x1, y1)) & inside(b, (x0, y0, x1, y1))))
+
+
+def common_box(a: Box, b: Box) -> Box:
+    """Where two boxes overlap; without area if they do not."""
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+def inside(entry: MemoryEntry, box: Box) -> NDArray[np.bool_]:
+    """The part of a mask that is in a box of cells."""
+    x0, y0, x1, y1 = box
+    return np.asarray(entry.logits[y0:y1, x0:x1].cpu().numpy() > 0)

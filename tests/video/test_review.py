@@ -1,0 +1,121 @@
+"""When a person should look: each reason on masks that show it, and following that stops there."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from masklet.checkpoints import Model
+from masklet.video import VideoTracker
+from masklet.video.extent import areas_and_boxes
+from masklet.video.review import ReviewReason, jumped, merged_pairs, review_reasons
+from masklet.video.state import MemoryEntry, ObjectTrack
+from masklet.video.store import RecentEntries
+from tests.conftest import GOLDEN, small_network
+
+
+def entry(frame: int, mask: tuple[slice, slice] = np.s_[4:12, 4:12], **changes: float) -> MemoryEntry:
+    logits = torch.full((32, 32), -9.0)
+    logits[mask] = 9.0
+    (area, box) = areas_and_boxes(logits[None])[0]
+    made = MemoryEntry(
+        frame, torch.zeros(1), torch.zeros(1), logits, iou=0.9, presence=4.0, attended=True, area=area, box=box
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def track(*entries: MemoryEntry) -> ObjectTrack:
+    tracked = RecentEntries(16)
+    for one in entries:
+        tracked = tracked.adding(one)
+    return ObjectTrack(tracked)
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (entry(1), None),
+        (entry(1, np.s_[5:13, 6:14]), None),
+        (entry(1, presence=-1.0), ReviewReason.PRESENCE_LOST),
+        (entry(1, iou=0.3), ReviewReason.LOW_IOU),
+        (entry(1, np.s_[20:28, 20:28]), ReviewReason.JUMP),
+        (entry(1, np.s_[0:28, 0:28]), ReviewReason.JUMP),
+    ],
+)
+def test_a_frame_beside_the_one_before(now: MemoryEntry, reason: ReviewReason | None) -> None:
+    assert review_reasons({1: track(entry(0), now)}, 1).get(1) == reason
+
+
+def test_an_object_that_stays_away_is_told_once() -> None:
+    away = track(entry(0), entry(1, presence=-2.0), entry(2, presence=-2.0))
+    assert review_reasons({1: away}, 1) == {1: ReviewReason.PRESENCE_LOST}
+    assert review_reasons({1: away}, 2) == {}
+
+
+def test_two_objects_with_one_mask() -> None:
+    one, other = track(entry(0), entry(1)), track(entry(0, np.s_[20:28, 20:28]), entry(1, np.s_[5:12, 5:12]))
+    assert review_reasons({1: one, 2: other}, 1) == {1: ReviewReason.MERGING, 2: ReviewReason.JUMP}
+
+
+def test_going_backward_the_frame_before_is_the_next_one() -> None:
+    there, here = entry(5), entry(4, np.s_[20:28, 20:28], backward=True)
+    assert review_reasons({1: track(there, here)}, 4) == {1: ReviewReason.JUMP}
+
+
+def test_a_prompted_frame_is_never_in_doubt() -> None:
+    said = dataclasses.replace(track(entry(0)), prompted={1: entry(1, iou=0.1)})
+    assert review_reasons({1: said}, 1) == {}
+
+
+def test_empty_masks() -> None:
+    empty, some = entry(0, np.s_[0:0, 0:0]), entry(0)
+    assert not jumped(empty, empty)
+    assert jumped(empty, some)
+    assert jumped(some, empty)
+    assert not [*merged_pairs({1: empty, 2: some})]
+    assert [*merged_pairs({1: some, 2: some})] == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("grown", "jumps"), [(np.s_[4:12, 4:26], False), (np.s_[4:12, 4:30], True), (np.s_[4:12, 4:7], False)]
+)
+def test_an_area_grows_threefold_at_most(grown: tuple[slice, slice], jumps: bool) -> None:
+    """8 x 8 cells before; 8 x 22 are 2.75 times as many, 8 x 26 are 3.25 times; 8 x 3 are 0.375 times."""
+    assert jumped(entry(1, grown), entry(0)) == jumps
+
+
+@pytest.mark.parametrize(("shift", "jumps"), [(6, False), (7, True)])
+def test_neighbours_overlap_by_a_tenth(shift: int, jumps: bool) -> None:
+    """Of two squares of 8 x 8 cells: shifted by 6 the IoU is 16 / 112 = 0.14, by 7 it is 8 / 120 = 0.07."""
+    assert jumped(entry(1, np.s_[4:12, 4 + shift : 12 + shift]), entry(0)) == jumps
+
+
+@pytest.mark.parametrize(("shift", "merge"), [(2, True), (3, False)])
+def test_objects_merge_from_seven_tenths_on(shift: int, merge: bool) -> None:
+    """Of two squares of 8 x 8 cells, shifted by 2 cells, 0.75 is common; by 3 cells, 0.63."""
+    one, other = entry(1), entry(1, np.s_[4:12, 4 + shift : 12 + shift])
+    assert bool([*merged_pairs({1: one, 2: other})]) == merge
+
+
+def test_of_a_hundred_objects_only_those_are_compared_whose_boxes_allow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("masklet.video.review.common_cells", lambda a, b: asked.append((a, b)) or 0)
+    apart = {n: entry(1, np.s_[3 * (n // 10) : 3 * (n // 10) + 3, 3 * (n % 10) : 3 * (n % 10) + 3]) for n in range(100)}
+    assert not [*merged_pairs(apart)]
+    assert not asked
+
+
+def test_following_stops_where_a_person_should_look() -> None:
+    """The recorded object is lost on some frames; following ends with the first of them."""
+    model = Model("golden-small", small_network())
+    with VideoTracker(GOLDEN / "video/frames", model) as tracker:
+        tracker.add_points(frame=0, object=1, points=[(34, 52)])
+        whole = list(tracker.propagate())
+        doubtful = [result.frame for result in whole if result.needs_prompt]
+        assert doubtful
+        assert all(whole[f].objects[1].needs_prompt is not None for f in doubtful)
+        stopped = list(tracker.propagate(stop_when_unsure=True))
+    assert [result.frame for result in stopped] == list(range(doubtful[0] + 1))
