@@ -1,10 +1,10 @@
 """What corrections are worth: J&F of a video after 0, 1, 2, 4 and 8 of them, by clicks and by masks.
 
-    python benchmarks/corrections.py [--data ../shared/data] [--model nano] [--videos libby bmx-trees]
-        [--frames-every 1] [--clicks 1] [--corrections published both-ways ...] [--output FILE]
+    python benchmarks/corrections.py [--data FOLDER] [--model nano] [--videos libby bmx-trees]
+        [--frames-every 1] [--clicks 1] [--by clicks masks] [--output FILE]
 
 A box on the first frame, a pass to the end; then, again and again, the annotated frame with the lowest IoU that was not
-corrected yet gets its true mask, or clicks on its largest errors, and `propagate(start=frame, direction="both")` follows.
+corrected yet gets its true mask, or clicks on its largest errors; `propagate(start=frame, direction="both")` follows.
 The annotator and the choice of the frame are those of `masklet eval interactive-offline`. A correction harms where
 J&F is lower by more than 0.01 than before it. The first pass is also looked at for its signs of doubt: of the frames
 with `needs_prompt`, how many have an IoU under 0.5 (precision), and of the frames with such an IoU, how many have a
@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 import masklet
-from masklet.checkpoints import Model
+from masklet.engines.torch import Model
 from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.contenders.model import TrackerSession
 from masklet.evaluation.datasets.base import Clip, FrameTruth, Truth

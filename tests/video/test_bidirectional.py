@@ -11,8 +11,8 @@ import torch
 
 from masklet.checkpoints import Model, build_model
 from masklet.video import VideoTracker
-from masklet.video.events import Followed
 from masklet.video.bidirectional import joined, one_way, trust
+from masklet.video.events import Followed
 from masklet.video.session import approved, begun, tracked
 from masklet.video.state import MemoryEntry, ObjectTrack
 from masklet.video.store import RecentEntries

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from masklet.formats.base import surest
+from masklet.formats.base import PlainFrame, surest
 from masklet.formats.project import ProjectMask, project_frame
-from masklet.formats.base import PlainFrame
 from masklet.masks.rle import encode_rle
 from masklet.masks.stretch import stretched
 from masklet.video import overlap

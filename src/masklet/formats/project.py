@@ -23,7 +23,6 @@ from masklet.formats.base import (
 )
 from masklet.masks.rle import Rle, decode_rle, encode_rle
 
-
 LOST_LOGIT = 2.0**-10
 """Logit of a pixel that is in a mask, and that another object has: lower than any other that is inside."""
 

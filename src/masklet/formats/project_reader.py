@@ -145,7 +145,9 @@ def _frames(
                     objects[names[place]] = mask
                 for number, runs in _lost(record, size, f"{member} in {name}"):
                     if number >= len(names) or names[number] not in objects:
-                        raise FormatError(f"{member} in {name} tells what object {number} lost, which has no mask there")
+                        raise FormatError(
+                            f"{member} in {name} tells what object {number} lost, which has no mask there"
+                        )
                     objects[names[number]] = replace(objects[names[number]], lost=runs)
                 yield entry(record, "frame", int, name), ProjectFrame(entry(record, "time", float, name), objects)
 

@@ -70,7 +70,7 @@ class FramePixels:
     side: int
     apart: bool = False
     names: list[ObjectId] = field(init=False)
-    _bits: dict[ObjectId, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+    _bits: dict[ObjectId, NDArray[np.uint8]] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.names = [*dict.fromkeys((*self.logits, *self.final))]

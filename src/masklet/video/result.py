@@ -48,7 +48,7 @@ class ObjectResult:
 
     @property
     def logits(self) -> NDArray[np.float32]:
-        """(S/4, S/4) float32, positive inside; of a frame of which only the mask is left, from the distance to its edge."""
+        """(S/4, S/4) float32, positive inside; where only the mask is left, from the distance to its edge."""
         return self.pixels.small_logits(self.name)
 
     @property
@@ -120,7 +120,7 @@ class FrameResult:
 
     @property
     def numbers(self) -> NDArray[np.int32]:
-        """int32 (H, W): the object's number at each pixel, 0 where there is none; where masks overlap, the surer one."""
+        """int32 (H, W): the object's number at each pixel, 0 where there is none; of masks that overlap, the surer."""
         pixels = next((result.pixels for result in self.objects.values()), None)
         if pixels is None:
             return np.zeros(self.size, np.int32)
