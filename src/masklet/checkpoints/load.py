@@ -20,6 +20,7 @@ from masklet.engines.torch import Model
 from masklet.errors import CheckpointError, ConfigError, EngineError, nearest
 from masklet.nn import NANO, VARIANTS, ModelConfig, Network
 from masklet.nn.encoders import build_trunk
+from masklet.nn.mask_decoder import ScoreCalibration
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -80,7 +81,7 @@ def load_model(
         image_size = own_size if image_size is None else image_size
     check_speed(speed)  # before anything is downloaded
     path, expected_name = _locate(name_or_path)
-    weights = read_weights(path)
+    weights = _with_calibration(read_weights(path))
     network = _fitting_network(weights, path.name)
     name = network.config.name
     if expected_name not in (None, name):
@@ -102,6 +103,14 @@ def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, str | None]:
     if not looks_like_path:
         registry.find(name_or_path)  # raises, with the nearest name
     return path, None
+
+
+def _with_calibration(weights: Weights) -> Weights:
+    """Files of our own models that are older than the calibration of scores get one that changes nothing."""
+    if not any(key.startswith("sam_mask_decoder.refine_") for key in weights.state):
+        return weights
+    fresh = ScoreCalibration().state_dict(prefix="sam_mask_decoder.calibration.")
+    return weights._replace(state={**fresh, **weights.state})
 
 
 def _fitting_network(weights: Weights, file: str) -> Network:

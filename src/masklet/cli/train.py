@@ -201,3 +201,38 @@ def pack(
             lambda done, of: progress.update(task, completed=done, total=of),
         )
     typer.echo(f"wrote {out}, {size / 2**20:.1f} MiB")
+
+
+@train.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model of our own kind.", show_default=False)],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The .safetensors to write.", show_default=False)],
+    licence: Licence = None,
+    split: Annotated[str, typer.Option(help="Part of an index that the model was not trained on.")] = "val",
+    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Batches that are looked at.")] = 200,
+    device: Device = None,
+) -> None:
+    """Make a model's scores mean what they say: its predicted IoU and its presence.
+
+    The masks stay as they are. Which of three masks a click is given follows from the scores, and so does what is
+    doubted in a video. Give data that the model was not trained on.
+
+    \b
+    Examples:
+      masklet train calibrate runs/nano/model.safetensors --data my_pictures --out nano.safetensors
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from masklet.checkpoints import load_model, save_model
+    from masklet.training.calibrate import calibrate_on
+    from masklet.training.data.mixture import Mixture, parse_wanted, read_data
+
+    loaded = load_model(model, device=device)
+    mixture = Mixture(read_data([parse_wanted(text) for text in data], licence=licence, split=split))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("calibrating", total=steps)
+        fitted = calibrate_on(loaded.network, mixture, steps, lambda: progress.advance(task))
+    save_model(loaded, out)
+    typer.echo(f"wrote {out}; {fitted}")

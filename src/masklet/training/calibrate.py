@@ -1,0 +1,123 @@
+"""Scores that mean what they say, fitted on data that a network was not trained on (`ScoreCalibration`).
+
+Predicted IoU is corrected by least squares on the true IoU of every candidate that is asked for; presence by logistic
+regression (Platt, 1999) on whether the object is there. Answers come as in training: boxes and clicks, corrections,
+frames that are followed, made-up clips in which objects leave and come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from masklet.errors import ConfigError
+from masklet.nn import Network
+from masklet.nn.mask_decoder import ScoreCalibration, iou_features
+from masklet.training.batch import Batch
+from masklet.training.data.feed import Feed, FeedOptions
+from masklet.training.data.mixture import Mixture
+from masklet.training.data.samples import PickOptions
+from masklet.training.draws import Use, draws
+from masklet.training.losses import actual_iou
+from masklet.training.prompts import Plan, PromptOptions, draw_plan
+from masklet.training.unroll import Unroll
+
+PULL = 1e-3
+"""How strongly the calibration of presence is drawn to changing nothing."""
+
+
+class Answers(NamedTuple):
+    """What a network said of itself, and what was true; of K candidate masks and L answers."""
+
+    features: Tensor
+    """float32 (K, 3), those of `iou_features`"""
+    iou: Tensor
+    """(K,), the true IoU"""
+    presence: Tensor
+    """(L,), the logit before any calibration"""
+    present: Tensor
+    """bool (L,)"""
+
+
+FEED = FeedOptions(
+    pictures=4, picture_objects=6, clips=2, frames=6, clip_share=0.5, made_up=0.5, pick=PickOptions(least=0.001)
+)
+"""Half of the batches are clips; objects of every size."""
+
+
+def calibrate_on(
+    network: Network, mixture: Mixture, steps: int, advance: Callable[[], None] = lambda: None, seed: int = 0
+) -> str:
+    """Fit the calibration of a network of our own, in evaluation, in place; its present one is left out of account.
+
+    Args:
+        network: Raises ConfigError if it is of another kind.
+        mixture: Data that it was not trained on.
+        steps: Batches that are looked at.
+        advance: Called after each batch.
+        seed: Another one looks at other pictures and prompts.
+
+    Returns:
+        What was fitted, in words.
+    """
+    scores = getattr(network.sam_mask_decoder, "calibration", None)
+    if not isinstance(scores, ScoreCalibration):
+        raise ConfigError(f"{network.config.name} has scores as published; only models of our own kind are calibrated")
+    scores.load_state_dict(ScoreCalibration().state_dict())
+    feed, device = Feed(mixture, FEED, network.config.image_size, seed), network.no_obj_ptr.device
+    answers: list[Answers] = []
+    for step in range(steps):
+        batch = feed.batch(step).to(device)
+        plan = draw_plan(batch.frames, PromptOptions(corrections=2), draws(Use.PLAN, seed, step))
+        answers += _answers(network, batch, plan)
+        advance()
+    features, iou, presence, present = map(torch.cat, zip(*answers, strict=True))
+    scores.iou.copy_(torch.linalg.lstsq(features.double(), iou.double()[:, None]).solution[:, 0])
+    scores.presence.copy_(_logistic(presence.double(), present.double()))
+    (base, share, sure), (shift, scale) = scores.iou.tolist(), scores.presence.tolist()
+    return (
+        f"IoU {base:+.2f} {share:+.2f} of the predicted {sure:+.2f} of the certainty, from {len(iou)} masks; "
+        f"presence {shift:+.2f} {scale:+.2f} of its logit, from {len(present)} answers"
+    )
+
+
+@torch.no_grad()
+def _answers(network: Network, batch: Batch, plan: Plan) -> list[Answers]:
+    found = []
+    for prediction in Unroll(network, batch, plan).predictions():
+        decoded, truth = prediction.decoded, batch.masks[:, prediction.frame]
+        known = batch.known[batch.owners, prediction.frame]
+        asked = slice(1, None) if prediction.ambiguous else slice(0, 1)
+        logits, predicted = decoded.logits[:, asked].float(), decoded.iou[:, asked]
+        side = truth.shape[-1] // logits.shape[-1]
+        target, weight = (F.avg_pool2d(pixels[:, None].float(), side) for pixels in (truth, known))
+        present = truth.flatten(1).any(dim=1)
+        iou = actual_iou(logits, target, weight)[present]
+        features = iou_features(predicted, logits)[present]
+        found.append(Answers(features.flatten(0, 1), iou.flatten(), decoded.presence.float(), present))
+    return found
+
+
+@torch.enable_grad()
+def _logistic(logit: Tensor, truth: Tensor) -> Tensor:
+    """(2,): what to add to a logit and by what to multiply it, so that its sigmoid fits the truth best.
+
+    A small pull towards (0, 1) keeps it finite where all answers are right.
+    """
+    start = logit.new_tensor([0.0, 1.0])
+    found = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([found], max_iter=200, line_search_fn="strong_wolfe")
+
+    def cost() -> Tensor:
+        optimizer.zero_grad()
+        value = F.binary_cross_entropy_with_logits(found[0] + found[1] * logit, truth)
+        value = value + PULL * (found - start).square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(cost)
+    return found.detach()
