@@ -26,23 +26,26 @@ def names(kind: str, own: Mapping[str, T]) -> list[str]:
     return [*own, *sorted({point.name for point in entry_points(group=f"masklet.{kind}")} - set(own))]
 
 
-def find(kind: str, name: str, own: Mapping[str, T]) -> T:
+def find(kind: str, name: str, own: Mapping[str, T | str]) -> T:
     """What goes by a name.
 
     Args:
         kind: What is looked for, in the plural: "policies", "encoders", "formats" or "datasets".
         name: One of masklet's own, the name of an entry point of the group `masklet.KIND`, or `module:Name`.
-        own: Masklet's own, by name.
+        own: Masklet's own, by name; a text, `module:Name`, is imported when it is wanted.
 
     Raises:
         ConfigError: Nothing goes by the name (with the nearest one), or it cannot be imported.
     """
     if name in own:
-        return own[name]
+        found = own[name]
+        return _imported(kind, name, found) if isinstance(found, str) else found
     for point in entry_points(group=f"masklet.{kind}"):
         if point.name == name:
             return _imported(kind, name, point.value)
     if ":" in name:
+        if "" not in sys.path:
+            sys.path.insert(0, "")  # console scripts do not look into the working folder
         return _imported(kind, name, name)
     known = names(kind, own)
     raise ConfigError(
@@ -53,8 +56,6 @@ def find(kind: str, name: str, own: Mapping[str, T]) -> T:
 
 def _imported(kind: str, name: str, target: str) -> Any:
     module, _, attribute = target.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # console scripts do not look into the working folder
     try:
         return getattr(importlib.import_module(module), attribute.strip())
     except (ImportError, AttributeError) as error:

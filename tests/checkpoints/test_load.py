@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import pickle
 import re
@@ -16,7 +18,7 @@ from safetensors.torch import save_file
 from masklet.checkpoints import Model, build_model, hub, load_model, names, save_model
 from masklet.checkpoints.metadata import describe
 from masklet.errors import CheckpointError, ConfigError, EngineError
-from masklet.nn import VARIANTS
+from masklet.nn import VARIANTS, ModelConfig
 
 State = dict[str, torch.Tensor]
 Published = Callable[[str], State]
@@ -275,9 +277,10 @@ def test_metadata_that_makes_no_sense(toy_config, tmp_path: Path):
     told(good["masklet.config"].replace('"width": 32', '"width": 33'), r"read: memory_width 8 does not divide .*")
     told(good["masklet.config"].replace('"head_width"', '"head_size"'), r"read: .*head_size.*")
     told(good["masklet.config"].replace('"depths": [1, 2, 2, 1]', '"depths": ["1", 2, 2, 1]'), r"(read|built): .*")
-    save_file(state, tmp_path / "a.safetensors", metadata=good | {"masklet.format": "2"})
+    save_file(state, tmp_path / "a.safetensors", metadata=good | {"masklet.format": "3"})
     refused(
-        tmp_path / "a.safetensors", r"a\.safetensors has format 2 \(masklet \S+\), this masklet \S+ reads format 1; .*"
+        tmp_path / "a.safetensors",
+        r"a\.safetensors has format 3 \(masklet \S+\), this masklet \S+ reads formats 1 to 2; .*",
     )
 
 
@@ -295,3 +298,23 @@ def test_the_folder_of_a_name_is_not_the_name(tmp_path: Path, monkeypatch, publi
     torch.save({"model": published("nano")}, tmp_path / "x.pt")
     shutil.copy(tmp_path / "x.pt", tmp_path / "some" / "y.pt")
     assert load_model("some/y.pt", device="cpu").name == load_model("x.pt", device="cpu").name == "nano"
+
+
+def test_files_of_format_1_are_read(toy_config: ModelConfig, tmp_path: Path):
+    """What is one field now, the head, were three."""
+    config = dataclasses.replace(toy_config, head="refining")
+    state = build_model(config, seed=1).network.state_dict()
+    values = config.to_dict()
+    del values["head"]
+
+    def write(**fields: object) -> Path:
+        metadata = describe(config) | {"masklet.format": "1", "masklet.config": json.dumps(values | fields)}
+        save_file(state, tmp_path / "a.safetensors", metadata=metadata)
+        return tmp_path / "a.safetensors"
+
+    earlier = {"prompts": "drawn", "upscaling": "refined", "previous_mask": True, "memory_pool": 1}
+    assert load_model(write(**earlier), device="cpu").config == config
+    for trial in ({"previous_mask": False}, {"upscaling": "plain"}, {"memory_pool": 2}, {"prompts": ["drawn"]}):
+        refused(
+            write(**{**earlier, **trial}), r"a\.safetensors holds a configuration that cannot be read: .*", ConfigError
+        )

@@ -38,7 +38,7 @@ def test_what_is_saved_is_loaded(toy: Model, tmp_path: Path):
     assert os.listdir(tmp_path) == ["a.safetensors"]
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
         metadata = file.metadata()
-    assert metadata["masklet.format"] == "1"
+    assert metadata["masklet.format"] == "2"
     assert metadata["masklet.version"] == masklet.__version__
 
 

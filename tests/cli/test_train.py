@@ -95,7 +95,7 @@ def test_a_machine_that_has_packs_only(run: Run, tmp_path: Path, checkpoint: Pat
         (("--data", "SHAPES", "--set", "stages.x.steps=1"), "there is no stage 'x'; stages are finetune"),
         (("--data", "SHAPES", "--set", "stages.*.steps=many"), "'many' is of another kind"),
         (("--data", "SHAPES", "--set", "precision=bf16"), "'bf16'; nearest: bfloat16; it can be float32, bfloat16"),
-        (("--data", "SHAPES", "--set", "stages.*.optimizer.method=adam"), "nearest: adamw; it can be adamw, muon"),
+        (("--data", "SHAPES", "--set", "stages.*.optimizer.schedule=cosin"), "nearest: cosine; it can be cosine, rec"),
         (("--data", "SHAPES", "--freeze", "image_encodr"), "no part 'image_encodr' to freeze; nearest: image_encoder"),
         (("--data", "SHAPES", "--image-size", "100"), "image_size 100 is no multiple"),
     ],

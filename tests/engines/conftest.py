@@ -30,7 +30,7 @@ def build(**changes: object) -> Engine:
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "torch, hiera": build,
-    "torch, convnet": lambda: build(encoder=ConvNetConfig((8, 8, 16, 16), (1, 1, 1, 1)), prompts="drawn"),
+    "torch, convnet": lambda: build(encoder=ConvNetConfig((8, 8, 16, 16), (1, 1, 1, 1)), head="refining"),
     "fake": FakeEngine,
 }
 

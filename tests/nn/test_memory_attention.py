@@ -42,10 +42,3 @@ def test_turning_in_real_and_in_complex_numbers_is_the_same() -> None:
     by = rotation(32, 6, torch.device("cpu"))
     x = torch.randn(2, 1, 3, 36, 16, 2, generator=torch.manual_seed(0))
     torch.testing.assert_close(_rotate_complex(x, by), _rotate_real(x, by), rtol=1e-6, atol=1e-6)
-
-
-def test_squares_of_cells_are_turned_as_their_centres() -> None:
-    fine, coarse = rotation(16, 4, torch.device("cpu")), rotation(16, 4, torch.device("cpu"), pool=2)
-    angles = torch.atan2(fine.sin, fine.cos).unflatten(0, (2, 2, 2, 2)).mean(dim=(1, 3)).flatten(0, 1)
-    small = torch.atan2(coarse.sin, coarse.cos)
-    torch.testing.assert_close(angles, small, rtol=1e-5, atol=1e-5)

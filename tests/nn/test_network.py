@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, ModelConfig, Network, PromptTokens
+from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
+from masklet.nn.mask_decoder import MaskDecoder
 from tests.conftest import SMALL
 
 NARROW = dataclasses.replace(SMALL, width=32, memory_width=8, decoder_mlp=64, image_size=64 * 2)
-CONVOLUTIONS = dataclasses.replace(NARROW, encoder=ConvNetConfig((8, 16, 24, 32), (1, 1, 1, 1)), prompts="drawn")
-POOLED = dataclasses.replace(CONVOLUTIONS, memory_pool=2)
-REFINED = dataclasses.replace(CONVOLUTIONS, upscaling="refined")
+REFINING = dataclasses.replace(NARROW, encoder=ConvNetConfig((8, 16, 24, 32), (1, 1, 1, 1)), head="refining")
+STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 2), (5, 2, 2, 16, 1), (3, 2, 2, 16, 2), (3, 2, 2, 24, 1))
+INVERTED = dataclasses.replace(NARROW, encoder=InvertedResidualConfig(8, STAGES, detail=8))
 CONFIGS = {
     "hiera": NARROW,
-    "convolutions and drawn prompts": CONVOLUTIONS,
-    "pooled memories": POOLED,
-    "refined upscaling": REFINED,
+    "convolutions, refining head": REFINING,
+    "inverted residuals": INVERTED,
 }
 
 
@@ -224,19 +225,21 @@ def test_cuda_gives_what_the_cpu_gives(network: Network) -> None:
         close(a, b.cpu(), 1e-3)
 
 
-def test_refined_upscaling_begins_as_the_plain_one() -> None:
-    plain, refined = Network(CONVOLUTIONS).eval(), Network(REFINED).eval()
-    missing, unexpected = refined.load_state_dict(plain.state_dict(), strict=False)
-    assert not unexpected
-    assert all(key.split(".")[1].startswith(("refine_", "drawn_", "calibration")) for key in missing)
+def test_a_refining_decoder_begins_as_the_published_one() -> None:
+    refining = Network(REFINING).eval()
+    published = copy.deepcopy(refining)
+    published.sam_mask_decoder = MaskDecoder(32, REFINING.decoder_heads, 64, REFINING.decoder_layers, 256).eval()
+    missing, _ = published.sam_mask_decoder.load_state_dict(refining.sam_mask_decoder.state_dict(), strict=False)
+    assert not missing
+    levels = levels_of(refining)
     with torch.inference_mode():
-        a, b = (n.decode_masks((levels := levels_of(n)).stride16, levels, tokens(3)) for n in (plain, refined))
-    for ours, published in zip(b, a, strict=True):
-        close(ours, published)
+        a, b = (n.decode_masks(levels.stride16, levels, tokens(3)) for n in (published, refining))
+    for ours, theirs in zip(b, a, strict=True):
+        close(ours, theirs)
 
 
-def test_refined_upscaling_learns_from_its_neighbours_and_from_the_prompt() -> None:
-    network = Network(REFINED)
+def test_a_refining_decoder_learns_from_its_neighbours_and_from_the_prompt() -> None:
+    network = Network(REFINING)
     levels = levels_of(network)
     network.decode_masks(levels.stride16, levels, tokens(2)).logits.square().mean().backward()
     head = network.sam_mask_decoder

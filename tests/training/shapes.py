@@ -32,7 +32,7 @@ TINY = ModelConfig(
     decoder_mlp=32,
     decoder_heads=2,
     head_width=32,
-    prompts="drawn",
+    head="refining",
 )
 
 

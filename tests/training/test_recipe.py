@@ -17,11 +17,11 @@ def test_the_rate_of_a_part_within_a_part() -> None:
 
 def test_values_of_every_kind() -> None:
     settings = ["stages.*.freeze=image_encoder", "stages.*.feed.scene.extent=(0.1, 1)", "stages.*.still_clips=False"]
-    settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.method=muon", "low_rank=2"]
+    settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.schedule=reciprocal", "low_rank=2"]
     recipe = override(nano("nano"), settings)
     stage = recipe.stages[2]
     assert (stage.freeze, stage.feed.scene.extent, stage.still_clips) == (("image_encoder",), (0.1, 1.0), False)
-    assert (stage.optimizer.rate, stage.optimizer.method, recipe.low_rank) == (1.0, "muon", 2)
+    assert (stage.optimizer.rate, stage.optimizer.schedule, recipe.low_rank) == (1.0, "reciprocal", 2)
     assert override(recipe, ["stages.*.freeze=()"]).stages[0].freeze == ()
 
 

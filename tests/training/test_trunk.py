@@ -13,8 +13,8 @@ import torch.nn.functional as F
 
 from masklet.engines.rules import normalise
 from masklet.errors import CheckpointError
-from masklet.nn import Network
-from masklet.nn.config import LITE0, NANO
+from masklet.nn import NANO, Network
+from masklet.nn.encoders.inverted_residual import LITE0
 from masklet.training import trunk
 
 SMALL = dataclasses.replace(NANO, encoder=LITE0, image_size=64)

@@ -18,7 +18,7 @@ from tests.conftest import GOLDEN
 from tests.video.test_session import TOY
 
 CLIP = GOLDEN / "video/frames"
-SHOWN = dataclasses.replace(TOY, prompts="drawn", previous_mask=True)
+SHOWN = dataclasses.replace(TOY, head="refining")
 
 
 class Watched(Model):

@@ -19,7 +19,6 @@ from masklet.engines.base import Engine, as_engine
 from masklet.engines.torch import Model
 from masklet.errors import CheckpointError, ConfigError, EngineError, nearest
 from masklet.nn import NANO, VARIANTS, ModelConfig, Network
-from masklet.nn.encoders import build_trunk
 from masklet.nn.mask_decoder import ScoreCalibration
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -149,7 +148,7 @@ def recognise(state: Mapping[str, Tensor], file: str) -> ModelConfig:
 def _trunk_of(config: ModelConfig) -> set[tuple[str, torch.Size]]:
     """Names and shapes of all tensors of a configuration's trunk."""
     with without_numbers():
-        trunk = build_trunk(config.encoder, config.image_size)
+        trunk = config.encoder.build(config.image_size)
     return {(_TRUNK + key, tensor.shape) for key, tensor in trunk.state_dict().items()}
 
 

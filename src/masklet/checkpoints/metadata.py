@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from masklet.errors import CheckpointError, ConfigError
 from masklet.nn import ModelConfig
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older masklet could not read what this one writes."""
 
 VERSION: str = sys.modules["masklet"].__version__
@@ -37,15 +38,33 @@ def read_config(metadata: Mapping[str, str], file: str) -> ModelConfig | None:
     """
     if CONFIG_KEY not in metadata:
         return None
-    if metadata.get(FORMAT_KEY) != str(FORMAT):
+    written = metadata.get(FORMAT_KEY)
+    if written not in ("1", str(FORMAT)):
         raise CheckpointError(
-            f"{file} has format {metadata.get(FORMAT_KEY)} (masklet {metadata.get(VERSION_KEY)}), this masklet "
-            f"{VERSION} reads format {FORMAT}; upgrade masklet"
+            f"{file} has format {written} (masklet {metadata.get(VERSION_KEY)}), this masklet {VERSION} reads formats "
+            f"1 to {FORMAT}; upgrade masklet"
         )
     try:
         values = json.loads(metadata[CONFIG_KEY])
         if not isinstance(values, dict):
             raise ConfigError(f"expected a JSON object, got {type(values).__name__}")
-        return ModelConfig.from_dict(values)
+        return ModelConfig.from_dict(_from_format_1(values) if written == "1" else values)
     except (ValueError, TypeError, AttributeError) as error:  # ConfigError is a ValueError
         raise ConfigError(f"{file} holds a configuration that cannot be read: {error}") from error
+
+
+_HEADS = {("tokens", "plain", False): "published", ("drawn", "refined", True): "refining"}
+"""Values of `prompts`, `upscaling` and `previous_mask` in format 1 -> the head that they make."""
+
+
+def _from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Four fields became one. Raises ConfigError for a model of a trial, which cannot be built any more."""
+    others = dict(values)
+    told = (others.pop("prompts", "tokens"), others.pop("upscaling", "plain"), others.pop("previous_mask", False))
+    pool = others.pop("memory_pool", 1)
+    if told not in _HEADS or pool != 1:
+        raise ConfigError(
+            f"prompts, upscaling, previous_mask and memory_pool are {', '.join(map(repr, (*told, pool)))}, as in "
+            "trials before this version; train it again"
+        )
+    return {**others, "head": _HEADS[told]}

@@ -8,16 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from masklet.checkpoints import hub
 from masklet.errors import CheckpointError, nearest
-from masklet.nn.config import NANO, VARIANTS, ModelConfig
+
+if TYPE_CHECKING:
+    from masklet.nn import ModelConfig
+
+NANO = "nano"
+"""Our own model, which is in the package."""
 
 LICENCE = "Apache-2.0"
 """Of the published weights."""
 
 NANO_LICENCE = "Apache-2.0, trained on data of which a part is for research only (docs/nano.md)"
 """Of our own weights."""
+
+IMAGE_SIZE, NANO_IMAGE_SIZE = 1024, 256
+"""Sides of the squares of published models and of ours, in pixels."""
 
 PARAMETERS = {
     "nano": 6_805_450,
@@ -32,8 +41,8 @@ PARAMETERS = {
 }
 """Trained numbers of each model, so that listing builds none."""
 
-_RELEASES = {"2.0": "072824", "2.1": "092824"}
-"""Version -> the folder of the release that holds its files."""
+_RELEASES = {"sam2": "072824", "sam2.1": "092824"}
+"""Beginning of a name -> the folder of the release that holds its files."""
 
 _BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything_2"
 
@@ -72,7 +81,7 @@ class ModelInfo:
 
 def list_models() -> list[ModelInfo]:
     """Every model with a name: `nano` first, then the published ones."""
-    return [_nano(), *(_published(config) for config in VARIANTS.values())]
+    return [_nano(), *map(_published, _published_names())]
 
 
 def find(name: str) -> ModelInfo:
@@ -81,11 +90,11 @@ def find(name: str) -> ModelInfo:
     Raises:
         CheckpointError: There is no such model.
     """
-    if name == NANO.name:
+    if name == NANO:
         return _nano()
-    repos = {_repo(config): config for config in VARIANTS.values()}
-    if config := VARIANTS.get(name) or repos.get(name):
-        return _published(config)
+    for published in _published_names():
+        if name in (published, _repo(published)):
+            return _published(published)
     raise CheckpointError(f"unknown model {name!r}{nearest(name, PARAMETERS)} (see masklet models)")
 
 
@@ -107,39 +116,45 @@ def fetch(info: ModelInfo) -> Path:
 
 def is_known(name: str) -> bool:
     """Whether `find` would find it."""
-    return name in PARAMETERS or name in {_repo(config) for config in VARIANTS.values()}
+    return name in PARAMETERS or name in map(_repo, _published_names())
 
 
 def config_of(name: str) -> ModelConfig:
     """The configuration of a model that `find` finds."""
+    from masklet.nn import variants  # needs torch
+
     name = find(name).name
-    return NANO if name == NANO.name else VARIANTS[name]
+    return variants.NANO if name == NANO else variants.VARIANTS[name]
+
+
+def _published_names() -> list[str]:
+    return [name for name in PARAMETERS if name != NANO]
 
 
 def _nano() -> ModelInfo:
-    file = f"{NANO.name}.safetensors"
+    file = f"{NANO}.safetensors"
     path = Path(str(resources.files("masklet") / "weights" / file))
-    return _info(NANO, file, url=None, repo=None, path=path if path.is_file() else None)
+    return _info(NANO, file, NANO_IMAGE_SIZE, url=None, repo=None, path=path if path.is_file() else None)
 
 
-def _published(config: ModelConfig) -> ModelInfo:
-    family, size = config.name.split("-", maxsplit=1)
+def _published(name: str) -> ModelInfo:
+    family, size = name.split("-", maxsplit=1)
     file = f"{family}_hiera_{size.replace('-', '_')}.pt"
-    repo = _repo(config)
-    url = f"{_BASE_URL}/{_RELEASES[config.version]}/{file}"
-    return _info(config, file, url=url, repo=repo, path=hub.local_file(repo, file))
+    repo = _repo(name)
+    url = f"{_BASE_URL}/{_RELEASES[family]}/{file}"
+    return _info(name, file, IMAGE_SIZE, url=url, repo=repo, path=hub.local_file(repo, file))
 
 
-def _repo(config: ModelConfig) -> str:
-    family, size = config.name.split("-", maxsplit=1)
+def _repo(name: str) -> str:
+    family, size = name.split("-", maxsplit=1)
     return f"facebook/{family}-hiera-{size}"
 
 
-def _info(config: ModelConfig, file: str, url: str | None, repo: str | None, path: Path | None) -> ModelInfo:
+def _info(name: str, file: str, image_size: int, url: str | None, repo: str | None, path: Path | None) -> ModelInfo:
     return ModelInfo(
-        name=config.name,
-        parameters=PARAMETERS[config.name],
-        image_size=config.image_size,
+        name=name,
+        parameters=PARAMETERS[name],
+        image_size=image_size,
         file=file,
         url=url,
         repo=repo,

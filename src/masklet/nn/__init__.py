@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from masklet.lazy import resolver
-from masklet.nn.config import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig
+from masklet.nn.config import ModelConfig
 
 if TYPE_CHECKING:
+    from masklet.nn.encoders.convnet import ConvNetConfig
+    from masklet.nn.encoders.hiera import HieraConfig
     from masklet.nn.network import Network
     from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
+    from masklet.nn.variants import NANO, VARIANTS
 
 __all__ = [
     "NANO",
@@ -29,11 +32,15 @@ __all__ = [
 ]
 
 _LAZY = {
+    "ConvNetConfig": "masklet.nn.encoders.convnet",
     "Decoded": "masklet.nn.tensors",
+    "HieraConfig": "masklet.nn.encoders.hiera",
     "Levels": "masklet.nn.tensors",
     "MemoryBank": "masklet.nn.tensors",
+    "NANO": "masklet.nn.variants",
     "Network": "masklet.nn.network",
     "PromptTokens": "masklet.nn.tensors",
+    "VARIANTS": "masklet.nn.variants",
 }
 """Name -> the module that has it."""
 

@@ -176,9 +176,6 @@ class Refinement(nn.Module):
         return x + y
 
 
-MASK_DECODERS = {"plain": MaskDecoder, "refined": RefiningMaskDecoder}
-
-
 def enlarged(x: Tensor, enlarge: nn.Module, level: Tensor) -> Tensor:
     """Each cell as 2 x 2 smaller ones, plus those of a finer level: (N, L, C) and (B, L, 4, C') -> (N, L, 4, C')"""
     assert isinstance(enlarge, nn.ConvTranspose2d), f"enlarging is by a {type(enlarge).__name__}"

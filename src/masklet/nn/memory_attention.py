@@ -40,14 +40,12 @@ class Tokens(NamedTuple):
         keys: (N, T, M) values with their place and age.
         values: (N, T, M).
         cells: How many tokens have a place.
-        by: How the keys of the cells of one memory are turned.
         keep: (N, T) bool, False at padding, or None.
     """
 
     keys: Tensor
     values: Tensor
     cells: int
-    by: Rotation
     keep: Tensor | None
 
 
@@ -87,7 +85,7 @@ class MemoryLayer(nn.Module):
         layer = self.cross_attn_image
         q, k = layer.split(layer.q_proj(self.norm2(x))), layer.split(layer.k_proj(bank.keys))
         if bank.cells:
-            k = torch.cat((rotate(k[..., : bank.cells, :], bank.by), k[..., bank.cells :, :]), dim=-2)
+            k = torch.cat((rotate(k[..., : bank.cells, :], by), k[..., bank.cells :, :]), dim=-2)
         seen = attend_values(rotate(q, by), k, bank.values, layer.v_proj, bank.keep, self.left_out)
         y: Tensor = x + layer.out_proj(join(seen))
         return y
@@ -99,22 +97,21 @@ class MemoryLayer(nn.Module):
 
 
 class MemoryAttention(Prepared):
-    """A stack of memory layers over a map of `height` x `height` cells; memories are averaged over `pool` x `pool`."""
+    """A stack of memory layers over a map of `height` x `height` cells."""
 
-    def __init__(self, width: int, memory_width: int, mlp: int, layers: int, height: int, pool: int) -> None:
-        super().__init__("feature_code", "memory_code", "cos", "sin", "memory_cos", "memory_sin")
-        self.width, self.memory_width, self.height, self.pool = width, memory_width, height, pool
+    def __init__(self, width: int, memory_width: int, mlp: int, layers: int, height: int) -> None:
+        super().__init__("feature_code", "memory_code", "cos", "sin")
+        self.width, self.memory_width, self.height = width, memory_width, height
         self.layers = nn.ModuleList(MemoryLayer(width, memory_width, mlp) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def compute_tables(self) -> tuple[Tensor, ...]:
-        """Position codes of features (C, h, w) and memories (M, h', w'), and the rotations of their cells."""
+        """Position codes of features (C, h, w) and memories (M, h, w), and the rotations of cells."""
         device = self.norm.weight.device
         return (
             sine_map(self.width, self.height, device),
-            F.avg_pool2d(sine_map(self.memory_width, self.height, device), self.pool),
+            sine_map(self.memory_width, self.height, device),
             *rotation(self.width, self.height, device),
-            *rotation(self.width, self.height, device, self.pool),
         )
 
     def forward(
@@ -134,21 +131,21 @@ class MemoryAttention(Prepared):
             times: (N, F, M) code of each memory's temporal slot.
             pointers: (N, Q, M) pointers, cut into tokens.
             ages: (N, Q, M) code of each pointer token's age.
-            keep: (N, F * h' * w' + Q) bool for the cells after averaging, False at padding, or None.
+            keep: (N, F * h * w + Q) bool, False at padding, or None.
 
         Returns:
             Features conditioned on memory, (N, C, h, w).
         """
-        feature_code, memory_code, *turns = (table.to(features.dtype) for table in self.tables())
-        by, memory_by, count = Rotation(*turns[:2]), Rotation(*turns[2:]), memories.shape[0]
+        feature_code, memory_code, cos, sin = (table.to(features.dtype) for table in self.tables())
+        by, count = Rotation(cos, sin), memories.shape[0]
         x = to_tokens(features + CODE_SCALE * feature_code)
         x = self.stack()[0].attend_self(x, by)
         size = count if torch.compiler.is_compiling() else OBJECTS_AT_ONCE.get(x.device.type, count)
         frames = x.split(size) if x.shape[0] == count else [x] * -(-count // size)
         keeps = [None] * len(frames) if keep is None else keep.split(size)
-        parts = (part.split(size) for part in (self.pooled(memories), times, pointers, ages))
+        parts = (part.split(size) for part in (memories, times, pointers, ages))
         done = [
-            self.follow(x, tokens(memory, time, pointer, age, memory_code, memory_by, keep), by)
+            self.follow(x, tokens(memory, time, pointer, age, memory_code, keep), by)
             for x, memory, time, pointer, age, keep in zip(frames, *parts, keeps, strict=True)
         ]
         return to_map(self.norm(torch.cat(done)), self.height)
@@ -161,14 +158,6 @@ class MemoryAttention(Prepared):
             x = layer.feed_forward(layer.attend_memory(layer.attend_self(x, by), bank, by))
         return x
 
-    def pooled(self, memories: Tensor) -> Tensor:
-        """(N, F, M, h, w) -> (N, F, M, h', w')"""
-        return (
-            memories
-            if self.pool == 1
-            else F.avg_pool2d(memories.flatten(0, 1), self.pool).unflatten(0, memories.shape[:2])
-        )
-
     def stack(self) -> list[MemoryLayer]:
         """The layers, as what they are."""
         return cast("list[MemoryLayer]", list(self.layers))
@@ -180,7 +169,6 @@ def tokens(
     pointers: Tensor,
     ages: Tensor,
     memory_code: Tensor,
-    by: Rotation,
     keep: Tensor | None,
 ) -> Tokens:
     """Memories (N, F, M, h, w) and pointers (N, Q, M) with their codes -> F * h * w + Q tokens."""
@@ -190,7 +178,6 @@ def tokens(
         keys=torch.cat((keys.flatten(1, 2), pointers + ages), dim=1),
         values=torch.cat((values.flatten(1, 2), pointers), dim=1),
         cells=values.shape[1] * values.shape[2],
-        by=by,
         keep=keep,
     )
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.config import EncoderConfig
-from masklet.nn.encoders import build_trunk
+from masklet.nn.encoders.base import Trunk
 
 
 class Lateral(nn.Module):
@@ -41,7 +41,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig, image_size: int, width: int) -> None:
         super().__init__()
-        self.trunk = build_trunk(config, image_size)
+        self.trunk: Trunk = config.build(image_size)
         self.neck = Neck(config.widths, width)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:

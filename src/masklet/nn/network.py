@@ -14,13 +14,19 @@ from torch import Tensor, nn
 
 from masklet.nn.config import ModelConfig
 from masklet.nn.layers import MLP, Prepared
-from masklet.nn.mask_decoder import MASK_DECODERS
+from masklet.nn.mask_decoder import MaskDecoder, RefiningMaskDecoder
 from masklet.nn.memory_attention import MemoryAttention
 from masklet.nn.memory_encoder import MemoryEncoder
 from masklet.nn.neck import ImageEncoder
-from masklet.nn.prompt_encoder import PROMPT_ENCODERS
+from masklet.nn.prompt_encoder import DrawnPromptEncoder, PromptEncoder
 from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
 from masklet.nn.versions import VERSIONS, absent_mark
+
+HEADS: dict[str, tuple[type[PromptEncoder], type[MaskDecoder]]] = {
+    "published": (PromptEncoder, MaskDecoder),
+    "refining": (DrawnPromptEncoder, RefiningMaskDecoder),
+}
+"""What takes prompts and what decodes masks, by `ModelConfig.head`."""
 
 
 class Network(nn.Module):
@@ -43,11 +49,11 @@ class Network(nn.Module):
             config.attention_mlp,
             config.attention_layers,
             config.memory_size,
-            config.memory_pool,
         )
         self.memory_encoder = MemoryEncoder(width, memory_width, config.fusion_layers)
-        self.sam_prompt_encoder = PROMPT_ENCODERS[config.prompts](width, config.image_size, config.memory_size)
-        self.sam_mask_decoder = MASK_DECODERS[config.upscaling](
+        prompt_encoder, mask_decoder = HEADS[config.head]
+        self.sam_prompt_encoder = prompt_encoder(width, config.image_size, config.memory_size)
+        self.sam_mask_decoder = mask_decoder(
             width, config.decoder_heads, config.decoder_mlp, config.decoder_layers, config.head_width
         )
         self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
@@ -78,7 +84,7 @@ class Network(nn.Module):
         nothing = features + self.no_mem_embed.view(1, -1, 1, 1)
         count, frames = bank.memories.shape[:2]
         pointers = bank.pointers.shape[1]
-        cells = (self.config.memory_size // self.config.memory_pool) ** 2
+        cells = self.config.memory_size**2
         if frames + pointers == 0:
             return nothing.expand(count, -1, -1, -1)
         pieces = self.config.width // self.config.memory_width  # memory tokens that a pointer is cut into

@@ -120,8 +120,5 @@ class DrawnPromptEncoder(PromptEncoder):
         return torch.stack((box, included, excluded), dim=1).to(self.no_mask_embed.weight.dtype)
 
 
-PROMPT_ENCODERS = {"tokens": PromptEncoder, "drawn": DrawnPromptEncoder}
-
-
 def _each(keep: Tensor) -> Tensor:
     return keep[:, None, None, None]

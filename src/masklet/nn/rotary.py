@@ -22,12 +22,11 @@ class Rotation(NamedTuple):
     sin: Tensor
 
 
-def rotation(width: int, height: int, device: torch.device, pool: int = 1) -> Rotation:
-    """The rotation of every cell of a square map for heads of `width` channels, in float32; with `pool`, that of the
-    centres of squares of so many cells a side."""
+def rotation(width: int, height: int, device: torch.device) -> Rotation:
+    """The rotation of every cell of a square map for heads of `width` channels, in float32."""
     speed = THETA ** (-torch.arange(0, width, 4, device=device, dtype=torch.float32) / width)  # (D/4,)
-    centre = torch.arange(height // pool, device=device) * pool + (pool - 1) / 2
-    row, column = torch.meshgrid(centre, centre, indexing="ij")
+    cell = torch.arange(height, device=device, dtype=torch.float32)
+    row, column = torch.meshgrid(cell, cell, indexing="ij")
     angle = torch.cat((column.reshape(-1, 1) * speed, row.reshape(-1, 1) * speed), dim=1)
     return Rotation(angle.cos(), angle.sin())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from masklet.errors import ConfigError
 from masklet.nn import Network
 from masklet.training.optimizer import parameter_groups
 from masklet.training.parts import learning_network
@@ -16,24 +15,14 @@ def check_recipe(recipe: Recipe, network: Network, processes: Processes) -> None
     """Go through all stages, without weights.
 
     Raises:
-        ConfigError: A stage's size, parts or optimizer do not fit the network, or options exclude each other.
+        ConfigError: A stage's size, parts or optimizer do not fit the network.
         TrainingError: A batch cannot be shared by the processes.
     """
-    _check_muon(recipe)
     for stage in recipe.stages:
         _check_shares(stage, processes)
         with torch.device("meta"):
             learning = learning_network(recipe, stage, Network(network.config))
         parameter_groups(learning, stage.optimizer)
-
-
-def _check_muon(recipe: Recipe) -> None:
-    if all(stage.optimizer.method != "muon" for stage in recipe.stages):
-        return
-    if recipe.parallel == "shards":
-        raise ConfigError("optimizer.method is 'muon', which needs whole matrices; take adamw, or parallel=copies")
-    if recipe.low_rank:
-        raise ConfigError("optimizer.method is 'muon', but low-rank changes are narrow; take adamw, or low_rank=0")
 
 
 def _check_shares(stage: Stage, processes: Processes) -> None:

@@ -15,19 +15,9 @@ from torch import Tensor, nn
 
 from masklet.errors import ConfigError
 from masklet.nn import Network
-from masklet.nn.encoders.convnet import ResidualBlock
-from masklet.nn.encoders.hiera import Block
-from masklet.nn.encoders.inverted_residual import InvertedResidual
 from masklet.nn.memory_attention import MemoryLayer
 
 Drop = Callable[[Tensor, float], Tensor]
-
-BRANCHES: dict[type[nn.Module], tuple[str, ...]] = {
-    Block: ("attn", "mlp"),
-    ResidualBlock: ("conv2",),
-    InvertedResidual: ("project",),
-}
-"""The modules of a trunk's block whose answers are added to what comes in."""
 
 DROPPED = ("self_attn.out_proj", "cross_attn_image.out_proj", "linear1", "linear2")
 """The modules of a memory layer whose answers lose numbers. Before or after the ReLU behind `linear1` is the same."""
@@ -41,10 +31,10 @@ def add_drop_path(network: Network, rate: float) -> None:
     Raises ConfigError for a rate that is none.
     """
     _check("drop_path", rate)
-    blocks = [module for module in network.image_encoder.modules() if isinstance(module, tuple(BRANCHES))]
-    for block, share in zip(blocks, torch.linspace(0, rate, len(blocks)).tolist(), strict=True):
-        for branch in BRANCHES[type(block)]:
-            _drop_from(block.get_submodule(branch), leave_out, share)
+    blocks = [layer.branches for layer in network.image_encoder.trunk.layers() if layer.branches]
+    for branches, share in zip(blocks, torch.linspace(0, rate, len(blocks)).tolist(), strict=True):
+        for branch in branches:
+            _drop_from(branch, leave_out, share)
 
 
 def add_dropout(network: Network, rate: float) -> None:

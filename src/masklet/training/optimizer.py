@@ -6,7 +6,6 @@ Source: SAM 2 (Ravi et al., 2024, appendix), as released; layer decay after BEiT
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from masklet.errors import ConfigError
-from masklet.training.muon import Muon, matrix_names
-
-_BLOCK = re.compile(r"^image_encoder\.trunk\.blocks\.(\d+)\.")
-_PATCHES = "image_encoder.trunk.patch_embed."
+from masklet.nn import Network
 
 
 @dataclass(frozen=True)
@@ -29,14 +25,13 @@ class OptimizerOptions:
     Attributes:
         rate: The highest learning rate.
         parts: Names of parameters by their beginning, and the share of the rate that they get.
-        layer_decay: Each block of a Hiera trunk gets this share of the rate of the block after it; 1 keeps all alike.
+        layer_decay: Each layer of the trunk gets this share of the rate of the layer after it; 1 keeps all alike.
         weight_decay: Of all but biases and normalisations.
         schedule: "cosine", or "reciprocal": the square root of the steps, with a cool-down at the end.
         warm_up: Share of the steps in which the rate rises from 0.
         end: Share of the rate that is left at the end of a cosine.
         clip: The gradient's norm is at most this.
         average: Decay of the running average of the weights; with 0 it is the weights.
-        method: "adamw", or "muon": weight matrices follow their orthogonal momentum, all else learns by AdamW.
     """
 
     rate: float = 3e-4
@@ -48,18 +43,14 @@ class OptimizerOptions:
     end: float = 0.0
     clip: float = 0.1
     average: float = 0.999
-    method: Literal["adamw", "muon"] = "adamw"
 
 
-def build_optimizer(network: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
+def build_optimizer(network: Network, options: OptimizerOptions) -> torch.optim.AdamW:
     """The optimizer of what learns. Raises ConfigError as `parameter_groups` does."""
-    groups = parameter_groups(network, options)
-    if options.method == "muon":
-        return Muon(groups, options.rate)
-    return torch.optim.AdamW(groups, lr=options.rate, fused=True)
+    return torch.optim.AdamW(parameter_groups(network, options), lr=options.rate, fused=True)
 
 
-def parameter_groups(network: nn.Module, options: OptimizerOptions) -> list[dict[str, Any]]:
+def parameter_groups(network: Network, options: OptimizerOptions) -> list[dict[str, Any]]:
     """What learns, by how; each group's `scale` is its share of the rate.
 
     Raises ConfigError if nothing learns, or a part that is named does not exist.
@@ -68,21 +59,15 @@ def parameter_groups(network: nn.Module, options: OptimizerOptions) -> list[dict
     for part in options.parts:
         if not any(_is_in(name, part) for name in names):
             raise ConfigError(f"optimizer.parts names {part!r}, but no parameter's name begins so")
-    undecayed = without_decay(network)
-    depth = 1 + max((int(match[1]) for name in names if (match := _BLOCK.match(_plain(name)))), default=-1)
-    matrices = matrix_names(network) if options.method == "muon" else set()
-    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = defaultdict(list)
+    undecayed, layers = without_decay(network), layer_scales(network, options.layer_decay)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            scale = part_scale(name, options.parts) * layer_scale(name, depth, options.layer_decay)
-            decay = 0.0 if name in undecayed else options.weight_decay
-            groups[scale, decay, name in matrices].append(parameter)
+            scale = part_scale(name, options.parts) * layers.get(parameter, 1.0)
+            groups[scale, 0.0 if name in undecayed else options.weight_decay].append(parameter)
     if not groups:
         raise ConfigError("all parts of the network are frozen, so nothing learns; freeze less")
-    return [
-        {"params": found, "scale": scale, "weight_decay": decay, "matrices": whole}
-        for (scale, decay, whole), found in groups.items()
-    ]
+    return [{"params": found, "scale": scale, "weight_decay": decay} for (scale, decay), found in groups.items()]
 
 
 def without_decay(network: nn.Module) -> set[str]:
@@ -103,22 +88,18 @@ def part_scale(name: str, parts: Mapping[str, float]) -> float:
     return parts[max(fitting, key=len)] if fitting else 1.0
 
 
-def layer_scale(name: str, depth: int, decay: float) -> float:
-    """The share of the rate of a trunk's layer: less the farther it is from the end. Position codes have all of it."""
-    name = _plain(name)
-    if "pos_embed" in name:
-        return 1.0
-    if match := _BLOCK.match(name):
-        return decay ** (depth - int(match[1]))
-    return decay ** (depth + 1) if depth and name.startswith(_PATCHES) else 1.0
+def layer_scales(network: Network, decay: float) -> dict[nn.Parameter, float]:
+    """The share of the rate of each parameter in a layer of the trunk: less the farther it is from the end."""
+    layers = network.image_encoder.trunk.layers()
+    return {
+        parameter: decay ** (len(layers) - index)
+        for index, layer in enumerate(layers)
+        for parameter in layer.module.parameters()
+    }
 
 
 def _is_in(name: str, part: str) -> bool:
     return name == part or name.startswith(part + ".")
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("module.").removeprefix("network.")
 
 
 def cosine(step: int, steps: int, options: OptimizerOptions) -> float:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from masklet.errors import TrainingError
-from masklet.nn.encoders.hiera import Block
 from masklet.training.processes import Processes
 from masklet.training.step import Step
 
@@ -60,9 +59,9 @@ class Shards:
         if processes.world == 1:
             raise TrainingError("parallel is 'shards', but there is one process; start several with torchrun")
         self.network = step.network
-        for layer in list(step.modules()):
-            if isinstance(layer, Block):
-                fully_shard(layer)
+        for layer in step.network.image_encoder.trunk.layers():
+            if layer.branches:
+                fully_shard(layer.module)
         fully_shard(step)
         self.module: nn.Module = step
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from masklet.errors import ConfigError, nearest
-from masklet.nn import HieraConfig, Network
+from masklet.nn import Network
 from masklet.training.recipe import Recipe, Stage
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj", "qkv")
@@ -27,8 +27,7 @@ def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
     config = dataclasses.replace(network.config, image_size=stage.image_size)
     grown = Network(config)
     grown.load_state_dict(network.state_dict())
-    if not isinstance(config.encoder, HieraConfig):
-        grown = grown.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    grown = grown.to(memory_format=grown.image_encoder.trunk.memory_format)  # type: ignore[call-overload]
     if recipe.low_rank:
         add_low_rank(grown, recipe.low_rank)
     freeze(grown, stage.freeze)

