@@ -28,6 +28,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from masklet.evaluation.datasets.base import Clip, FrameTruth, Truth
+from masklet.evaluation.datasets.index_folder import folder_videos
 from rich.console import Console
 from rich.table import Table
 
@@ -35,8 +37,6 @@ import masklet
 from masklet.engines.torch import Model
 from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.contenders.model import TrackerSession
-from masklet.evaluation.datasets.base import Clip, FrameTruth, Truth
-from masklet.evaluation.datasets.index_folder import folder_videos
 from masklet.evaluation.protocols.interactive import Work, worst_frame
 from masklet.evaluation.protocols.telling import Telling, objects_of
 from masklet.formats.base import FrameLike

@@ -17,17 +17,15 @@ from masklet.training.draws import Use, draws
 from masklet.training.prompts import PromptOptions, draw_plan
 from tests.training.shapes import TINY
 
-OWN = dataclasses.replace(TINY, prompts="drawn", upscaling="refined")
-
 
 def own_network() -> Network:
     torch.manual_seed(0)
-    return Network(OWN).eval().requires_grad_(False).prepare()
+    return Network(TINY).eval().requires_grad_(False).prepare()
 
 
 def error(network: Network, mixture: Mixture, seed: int) -> float:
     """Mean distance of predicted and true IoU."""
-    feed, found = Feed(mixture, calibrate.FEED, OWN.image_size, seed), []
+    feed, found = Feed(mixture, calibrate.FEED, TINY.image_size, seed), []
     for step in range(4):
         batch = feed.batch(step)
         plan = draw_plan(batch.frames, PromptOptions(corrections=1), draws(Use.PLAN, seed, step))
@@ -77,6 +75,6 @@ def test_presence_that_is_always_right_stays_finite() -> None:
 
 
 def test_scores_as_published_are_left_alone(shapes: Path) -> None:
-    published = Network(dataclasses.replace(TINY, prompts="tokens", upscaling="plain", previous_mask=False)).eval()
+    published = Network(dataclasses.replace(TINY, head="published")).eval()
     with pytest.raises(ConfigError, match="only models of our own kind are calibrated"):
         calibrate.calibrate_on(published, Mixture(read_data([parse_wanted(str(shapes))])), 1)
