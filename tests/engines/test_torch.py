@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 import pytest
 import torch
 
-from masklet.checkpoints import Model, build_model
-from masklet.nn import MemoryBank, PromptTokens
+from masklet.checkpoints import Model, build_model, load_model, save_model
+from masklet.engines.torch import folded
+from masklet.nn import ConvNetConfig, MemoryBank, ModelConfig, PromptTokens
+from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
 
 
 def run(model: Model) -> list[torch.Tensor]:
@@ -59,3 +64,68 @@ def test_compiled_is_the_same(toy_config):
     inputs = torch.randn(1, 32, 4, 4), torch.randn(1, 1, 64, 64), torch.ones(1)
     compiled = Model("toy", plain.network, compiled=True).encode_memory(*inputs)
     torch.testing.assert_close(compiled, plain.encode_memory(*inputs), atol=1e-4, rtol=1e-4)
+
+
+STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 2), (5, 2, 2, 16, 1), (3, 2, 2, 16, 2), (3, 2, 2, 24, 1))
+TRUNKS = {
+    "convnet": ConvNetConfig((8, 8, 16, 16), (1, 1, 2, 1)),
+    "inverted residuals": InvertedResidualConfig(8, STAGES, detail=8),
+}
+
+
+@pytest.fixture(params=TRUNKS)
+def learned(toy_config: ModelConfig, request: pytest.FixtureRequest) -> Model:
+    """A model whose batch normalisations have statistics and weights as after a training."""
+    model = build_model(toy_config, seed=1, encoder=TRUNKS[request.param])
+    generator = torch.Generator().manual_seed(2)
+    for module in model.network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for tensor, low, high in (
+                (module.running_mean, -0.5, 0.5),
+                (module.running_var, 0.1, 2.0),
+                (module.weight, 0.5, 1.5),
+                (module.bias, -0.5, 0.5),
+            ):
+                tensor.uniform_(low, high, generator=generator)  # type: ignore[union-attr]
+    return model
+
+
+@torch.inference_mode()
+def test_folded_normalisations_give_the_same(learned: Model) -> None:
+    images = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
+    network = folded(learned.network)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    plain = learned.network.encode_image(images)
+    for ours, levels in ((learned.encode_image(images), plain), (network.encode_image(images), plain)):
+        for one, other in zip(ours, levels, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_folding_leaves_what_is_saved_as_it_was(learned: Model, tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
+    digest = Model("same", learned.network).digest
+    learned.encode_image(torch.zeros(1, 3, 64, 64))
+    assert learned.digest == digest
+    save_model(learned, tmp_path / "used.safetensors")
+    loaded = load_model(tmp_path / "used.safetensors", device="cpu")
+    assert loaded.digest == digest
+    for state in (learned.network.state_dict(), loaded.network.state_dict()):
+        assert state.keys() == before.keys()
+        assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
+
+
+def test_half_precision_is_folded_in_single(learned: Model) -> None:
+    network = folded(learned.network.to(torch.bfloat16))
+    exact = folded(copy.deepcopy(learned.network).float())
+    for low, full in zip(network.image_encoder.parameters(), exact.image_encoder.parameters(), strict=True):
+        assert low.dtype == torch.bfloat16
+        assert torch.equal(low, full.bfloat16())
+
+
+def test_a_network_that_learns_is_not_folded(learned: Model) -> None:
+    assert folded(learned.network.train()) is learned.network
+
+
+def test_what_has_nothing_to_fold_is_run_as_it_is(toy_config: ModelConfig) -> None:
+    network = build_model(toy_config, seed=1).network
+    assert folded(network) is network
