@@ -68,7 +68,7 @@ def clicked(predictor: ImagePredictor, picture: EncodedImage, truth: NDArray[np.
         points.append((click.x, click.y))
         labels.append(click.label)
         answer = predictor.predict(picture, points=points, labels=labels, masks=logits).best
-        mask, logits = answer.mask(), None if afresh else answer.logits[0]
+        mask, logits = answer[0], None if afresh else answer.logits[0]
         ious.append(np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth))
     return ious
 

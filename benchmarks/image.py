@@ -150,7 +150,7 @@ def willing(model: Model, picture: NDArray[np.uint8], points_per_side: int) -> E
     found = segment_everything(picture, model, few)
     return EverythingOptions(
         points_per_side=points_per_side,
-        least_iou=float(np.quantile(found.scores, 0.5)),
+        least_iou=float(np.quantile(found.iou, 0.5)),
         least_stability=float(np.quantile(found.stability, 0.3)),
         stability_offset=0.01,
         most_overlap=0.9,

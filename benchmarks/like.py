@@ -54,7 +54,7 @@ def main() -> None:
             others = [image for image, _ in (*frames[2:], other[0])]
             *found, away = masklet.segment_like(list(pictures), list(masks), others, model)
             pairs = zip(found, frames[2:], strict=True)
-            ious += [float(region_similarity(one.mask(), truth)) for one, (_, truth) in pairs]
+            ious += [float(region_similarity(one[0], truth)) for one, (_, truth) in pairs]
             there += [one.presence[0] for one in found]
             absent.append(away.presence[0])
         right = np.mean(np.array(ious) > 0.5)

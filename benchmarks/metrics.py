@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from masklet.evaluation.scoring.score import score_folders
-from masklet.formats.davis import IndexPngWriter
+from masklet.formats.davis import write_index_png
 
 SIZE = (480, 854)
 LENGTH = 100
@@ -54,9 +54,10 @@ def make(folder: Path, frames: int) -> None:
     for place in range(0, frames, LENGTH):
         sequence = place // LENGTH
         for side, shift in (("gt", 0.0), ("pred", 4.0)):
-            with IndexPngWriter(folder / side / f"{sequence:03d}", SIZE) as writer:
-                for frame in range(min(LENGTH, frames - place)):
-                    writer.write(frame, picture(frame, sequence, shift))
+            maps = folder / side / f"{sequence:03d}"
+            maps.mkdir(parents=True)
+            for frame in range(min(LENGTH, frames - place)):
+                write_index_png(maps / f"{frame:05d}.png", picture(frame, sequence, shift))
 
 
 def plainly(folder: Path, sequences: Sequence[str]) -> dict[str, list[list[float]]]:

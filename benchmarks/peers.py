@@ -15,8 +15,7 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 from masklet.checkpoints import Model
 from masklet.checkpoints.names import to_transformers
 from masklet.image import EverythingOptions
-from masklet.masks.boxes import mask_box
-from masklet.masks.nms import suppress
+from masklet.masks.boxes import mask_box, suppress
 from masklet.masks.rle import Rle, encode_rle
 from masklet.nn import HieraConfig, ModelConfig
 

@@ -21,7 +21,6 @@ from rich.table import Table
 
 from masklet.formats.davis import read_index_png
 from masklet.image import ImagePredictor
-from masklet.image.second_look import RefinedMasks
 from masklet.masks.boxes import mask_box
 from masklet.masks.clicks import central_click
 from masklet.metrics.region import region_similarity
@@ -55,8 +54,8 @@ def main() -> None:
             began = time.process_time()
             answer = predictor.predict(picture, **said[name], refine=again).best
             seconds[name, again] += time.process_time() - began
-            ious[name, again].append(float(region_similarity(answer.mask(), truth)))
-            looked[name] += isinstance(answer, RefinedMasks) and answer.crops[0] is not None
+            ious[name, again].append(float(region_similarity(answer[0], truth)))
+            looked[name] += any(answer.details)
     table = Table(title=f"{args.model}, {len(ious['box', False])} small objects", title_justify="left")
     for column in ("pointed at by", "mean IoU", "with a second look", "looked at again", "s each", "s with"):
         table.add_column(column, justify="left" if column == "pointed at by" else "right")

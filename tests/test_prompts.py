@@ -40,6 +40,18 @@ def test_empty_mask_says_the_object_is_not_there() -> None:
     assert not prompt.mask.any()
 
 
+@pytest.mark.parametrize(
+    ("given", "cut"),
+    [
+        ((-1, 10, 10, 20), (0, 10, 10, 20)),
+        ((90, 50, 400, 71), (90, 50, 100, 60)),
+        ((-9, -9, 900, 900), (0, 0, 100, 60)),
+    ],
+)
+def test_a_box_is_cut_to_the_picture(given: tuple[int, ...], cut: tuple[int, ...]) -> None:
+    assert make_prompt(SIZE, box=given).box == cut
+
+
 def test_prompts_compare_and_hash_by_value() -> None:
     mask = np.eye(4, dtype=bool)
     one, same, other = (make_prompt((4, 4), mask=m) for m in (mask, mask.copy(), ~mask))
@@ -69,8 +81,8 @@ def test_prompts_compare_and_hash_by_value() -> None:
         ({"points": "here"}, ["points is 'here'"]),
         ({"box": (10, 10, 10, 20)}, ["the box (10, 10, 10, 20) has no area", "x0 < x1"]),
         ({"box": (10, 30, 20, 20)}, ["has no area", "y0 < y1"]),
-        ({"box": (-1, 10, 10, 20)}, ["the box (-1, 10, 10, 20)", "100 wide and 60 high"]),
-        ({"box": (10, 10, 20, 61)}, ["does not lie in the picture", "y in 0..60"]),
+        ({"box": (-5, 10, 0, 20)}, ["the box (-5, 10, 0, 20) does not lie in", "100 wide and 60 high"]),
+        ({"box": (10, 60, 20, 61)}, ["does not lie in the picture", "y in 0..60"]),
         ({"box": (200, 200, 300, 300)}, ["does not lie in the picture"]),
         ({"box": (1, 2, 3)}, ["box has the shape (3,)", "(x0, y0, x1, y1)"]),
         ({"box": (1, 2, 3, float("nan"))}, ["box holds nan"]),

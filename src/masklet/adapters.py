@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from masklet.errors import MaskletError
+from masklet.formats.base import FrameLike, label_of, numbers_of_labels
+from masklet.image.result import PictureMasks
+from masklet.masks.boxes import mask_box
 
 if TYPE_CHECKING:
     import supervision
 
-    from masklet.image import Masks
 
+def to_supervision(result: PictureMasks | FrameLike) -> supervision.Detections:
+    """Masks of a picture, or the objects in a frame of a video, as `supervision.Detections`.
 
-def to_supervision(masks: Masks) -> supervision.Detections:
-    """Masks as `supervision.Detections`: boxes, masks, scores as `confidence`, class 0 for all, and as `data` each
-    mask's "object" and "presence".
-
-    All masks are given, candidates too; `to_supervision(masks.best)` gives one for each object.
+    Of a picture all masks are given, candidates too; `to_supervision(masks.best)` gives one for each object. `data` has
+    each mask's "object" and "presence". Of a frame the objects that are seen are given: `tracker_id` is an object's
+    number in index maps, `class_id` counts the classes of the frame's objects, "object" and "class_name" are names.
 
     Raises:
         MaskletError: supervision is not installed.
@@ -27,10 +30,27 @@ def to_supervision(masks: Masks) -> supervision.Detections:
         from supervision import Detections
     except ImportError:
         raise MaskletError("supervision is missing; install it with: pip install 'masklet[supervision]'") from None
+    if isinstance(result, PictureMasks):
+        return Detections(
+            xyxy=result.boxes.astype(np.float32),
+            mask=result.masks,
+            confidence=result.iou,
+            class_id=np.zeros(len(result), np.int64),
+            data={"object": result.objects, "presence": result.presence},
+        )
+    seen = {name: (mask, item) for name, item in result.objects.items() if (mask := item.mask).any()}
+    classes = numbers_of_labels(result.objects)
+    columns: dict[str, list[Any]] = {
+        "object": [str(name) for name in seen],
+        "class_name": [label_of(name) for name in seen],
+        "presence": [item.presence for _, item in seen.values()],
+    }
+    masks: NDArray[np.bool_] = np.array([mask for mask, _ in seen.values()], np.bool_).reshape(-1, *result.size)
     return Detections(
-        xyxy=masks.boxes.astype(np.float32),
-        mask=masks.masks,
-        confidence=masks.scores,
-        class_id=np.zeros(len(masks), np.int64),
-        data={"object": masks.objects, "presence": masks.presence},
+        xyxy=np.array([mask_box(mask) for mask in masks], np.float32).reshape(-1, 4),
+        mask=masks,
+        confidence=np.array([item.iou for _, item in seen.values()], np.float32),
+        class_id=np.array([classes[label_of(name)] for name in seen], np.int64),
+        tracker_id=np.array([result.indices[name] for name in seen], np.int64),
+        data={name: np.array(values) for name, values in columns.items()},
     )

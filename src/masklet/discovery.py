@@ -127,7 +127,7 @@ def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOption
     if room <= 0:
         return []
     found = segment_everything(result.image, tracker.engine, options.masks)
-    masks = (found.mask(i) for i in np.argsort(-found.scores, kind="stable"))
+    masks = (found[i] for i in np.argsort(-found.iou, kind="stable"))
     least = options.least_area * result.image.shape[0] * result.image.shape[1]
     fresh = new_things(masks, known_pixels(result), least, options.most_known, room)
     numbers = free_numbers(tracker, len(fresh))

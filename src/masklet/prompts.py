@@ -35,12 +35,20 @@ class Prompt:
     labels  one for each point: 1 include, 0 exclude
     box     (x0, y0, x1, y1) in pixels of the picture, or None
     mask    bool (H, W), read-only, or None; never together with points or a box
+    logits  float32 (S/4, S/4), a low-resolution mask that the network gave earlier, or None
     """
 
     points: tuple[tuple[float, float], ...] = ()
     labels: tuple[int, ...] = ()
     box: tuple[float, float, float, float] | None = None
     mask: NDArray[np.bool_] | None = None
+    logits: NDArray[np.float32] | None = None
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether it may mean several things: a shirt, or who wears it. One click does; a box, a second click or an
+        earlier answer settle it."""
+        return len(self.points) == 1 and self.box is None and self.logits is None
 
     def __eq__(self, other: object) -> bool:
         """Equal in all fields; masks pixel by pixel."""
@@ -79,7 +87,7 @@ def make_prompt(
     size    (height, width) of the picture
     points  P pairs (x, y), 0 <= x <= width and 0 <= y <= height
     labels  P numbers, 1 include or 0 exclude; all 1 if not given
-    box     (x0, y0, x1, y1) with x0 < x1 and y0 < y1, inside the picture
+    box     (x0, y0, x1, y1) with x0 < x1 and y0 < y1; what lies outside the picture is cut off
     mask    (H, W), bool or integers with one value besides 0; an empty mask says "not in this picture"
 
     Raises PromptError where any of these does not hold, if nothing is given, and if a mask comes
@@ -188,12 +196,13 @@ def _check_box(box: ArrayLike | None, size: tuple[int, int]) -> tuple[float, flo
     if x1 <= x0 or y1 <= y0:
         raise PromptError(f"{shown} has no area; give (x0, y0, x1, y1) with x0 < x1 and y0 < y1")
     height, width = size
-    if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
+    cut = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
+    if cut[0] >= cut[2] or cut[1] >= cut[3]:
         raise PromptError(
             f"{shown} does not lie in the picture, {width} wide and {height} high; "
             f"give x in 0..{width} and y in 0..{height}"
         )
-    return x0, y0, x1, y1
+    return cut
 
 
 def _check_mask(mask: ArrayLike | None, size: tuple[int, int]) -> NDArray[np.bool_] | None:

@@ -66,7 +66,7 @@ def test_another_video_gives_no_pictures(
     ("arguments", "said"),
     [
         (("missing.masklet", "--out", "x.json", "--format", "coco"), "missing.masklet"),
-        (("SESSION", "--out", "x.json", "--format", "koko"), "nearest: coco"),
+        (("SESSION", "--out", "x.json", "--format", "cocco"), "nearest: coco"),
         (("SESSION", "--out", "x.tar"), "x.tar"),
         (("SESSION", "--out", "x.mov", "--background", "white"), "prores changes none; take background"),
     ],

@@ -29,7 +29,7 @@ def test_one_picture_to_a_file(run: Run, tmp_path: Path, weights: Path, capsys: 
     assert capsys.readouterr().out == f"1 picture done: masks in {out}\n"
 
 
-@pytest.mark.parametrize(("format", "mode"), [("overlay", "RGB"), ("index", "P"), ("cutout", "RGBA")])
+@pytest.mark.parametrize(("format", "mode"), [("overlay", "RGB"), ("davis", "P"), ("cutout", "RGBA")])
 def test_formats(run: Run, tmp_path: Path, weights: Path, format: str, mode: str) -> None:
     cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "out"
     assert run("everything", cat, *FEW, "--format", format, "--model", weights, "--out", out) == 0

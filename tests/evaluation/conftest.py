@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.formats.base import MaskOnly, PlainFrame
+from masklet.formats.base import PlainFrame, mask_only
 from masklet.masks.palette import PALETTE
 from masklet.masks.rle import encode_rle
 from masklet.media.source import FrameSource
@@ -197,7 +197,7 @@ class TruthfulSession:
                     mask = known_mask(frame.image, number)
                     if self.lose_after is not None and frame.index > said_in + self.lose_after:
                         mask = np.zeros_like(mask)
-                    objects[number] = MaskOnly(mask)
+                    objects[number] = mask_only(mask)
             yield PlainFrame(frame.index, frame.time, self.source.size, objects, {n: n for n in objects}, frame.image)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from masklet.formats.base import FrameLike, MaskOnly, ObjectId, PlainFrame
+from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
 from masklet.formats.registry import writer
 
 Masks = Mapping[ObjectId, NDArray[np.bool_]]
@@ -21,7 +21,9 @@ RATE = 24.0
 SUFFIXES = {
     "background": "a.mp4",
     "coco": "a.json",
+    "cutout": "a",
     "davis": "a",
+    "labelme": "a",
     "mots": "a.txt",
     "objects": "a",
     "overlay": "a.mp4",
@@ -29,7 +31,9 @@ SUFFIXES = {
     "prores": "a.mov",
     "rgba": "a",
     "sav": "a.json",
+    "soft-cutout": "a",
     "webm": "a.webm",
+    "yolo": "a",
     "ytvis": "a.json",
 }
 """A path for each format."""
@@ -40,7 +44,9 @@ FILMS = ("background", "overlay", "prores", "webm")
 
 def frame_of(frame: int, masks: Masks, size: tuple[int, int]) -> PlainFrame:
     """A frame with these masks, its objects numbered in their order, its picture noise of that frame."""
-    objects = {name: MaskOnly(mask, iou=0.75, presence=0.5) for name, mask in masks.items()}
+    objects: dict[ObjectId, ObjectLike] = {
+        name: mask_only(mask, iou=0.75, presence=0.5) for name, mask in masks.items()
+    }
     image = np.random.default_rng(frame).integers(0, 256, (*size, 3), np.uint8)
     return PlainFrame(
         frame, frame / RATE, size, objects, {name: n for n, name in enumerate(masks, start=1)}, image=image

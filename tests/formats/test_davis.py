@@ -11,22 +11,22 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from masklet.errors import FormatError
-from masklet.formats.davis import IndexPngWriter, read_index_png
+from masklet.formats.davis import read_index_png, write_index_png
 from masklet.masks.palette import PALETTE
 
 
 @given(npst.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20))))
 def test_what_is_read_equals_what_was_written(index_map: np.ndarray) -> None:
-    with tempfile.TemporaryDirectory() as folder, IndexPngWriter(folder, index_map.shape) as writer:
-        path = writer.write(3, index_map)
-        assert path.name == "00003.png"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "00003.png"
+        write_index_png(path, index_map)
         np.testing.assert_array_equal(read_index_png(path), index_map)
 
 
 def test_other_tools_see_the_palette(tmp_path: Path) -> None:
     index_map = np.array([[0, 1], [2, 255]], np.uint8)
-    with IndexPngWriter(tmp_path / "new" / "folder", (2, 2)) as writer:
-        path = writer.write(0, index_map)
+    path = tmp_path / "00000.png"
+    write_index_png(path, index_map)
     with Image.open(path) as picture:
         assert picture.mode == "P"
         np.testing.assert_array_equal(np.array(picture.convert("RGB")), PALETTE[index_map])
@@ -52,25 +52,3 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("hello")
     with pytest.raises(FormatError, match=r"text\.png cannot be read as a PNG"):
         read_index_png(tmp_path / "text.png")
-
-
-def test_another_size_or_type_is_named(tmp_path: Path) -> None:
-    writer = IndexPngWriter(tmp_path, (4, 6))
-    with pytest.raises(FormatError, match=r"frame 5 is uint8 \(6, 4\); give uint8 .*\(4, 6\)"):
-        writer.write(5, np.zeros((6, 4), np.uint8))
-    with pytest.raises(FormatError, match=r"frame 5 is uint16 .* up to 255 objects"):
-        writer.write(5, np.zeros((4, 6), np.uint16))  # type: ignore[arg-type]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("a file")
-    with pytest.raises(FormatError, match=r"taken cannot be written: .*; give a path"):
-        IndexPngWriter(tmp_path / "taken", (4, 6))
-
-
-def test_a_folder_that_went_away_is_named(tmp_path: Path) -> None:
-    writer = IndexPngWriter(tmp_path / "masks", (4, 6))
-    (tmp_path / "masks").rmdir()
-    with pytest.raises(FormatError, match=r"00001\.png cannot be written: No such file"):
-        writer.write(1, np.zeros((4, 6), np.uint8))

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from masklet.errors import FormatError
-from masklet.formats.base import FrameMasks
+from masklet.formats.base import PlainFrame
 from masklet.formats.registry import read_masks
 from tests.formats.conftest import box_mask, frame_of, write_all
 
 
-def read(name: str, path: Path) -> list[FrameMasks]:
+def read(name: str, path: Path) -> list[PlainFrame]:
     return list(read_masks(name, path))
 
 

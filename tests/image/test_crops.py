@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from masklet.image.crops import is_cut, plan_crops, point_grid
+from masklet.image.grid import is_cut_by_crop, plan_crops, point_grid
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 3), st.floats(0, 0.9))
@@ -35,7 +35,7 @@ def test_points_lie_in_the_middle_of_their_cells(side: int) -> None:
 
 def test_a_thing_is_cut_at_a_side_of_its_crop_but_not_at_one_of_the_picture() -> None:
     crop, size = (100, 0, 200, 100), (100, 400)
-    assert is_cut((150, 40, 198, 60), crop, size)
-    assert is_cut((101, 40, 130, 60), crop, size)
-    assert not is_cut((140, 0, 160, 100), crop, size)  # from the top to the bottom of the picture itself
-    assert not is_cut((140, 40, 160, 60), crop, size)
+    assert is_cut_by_crop((150, 40, 198, 60), crop, size)
+    assert is_cut_by_crop((101, 40, 130, 60), crop, size)
+    assert not is_cut_by_crop((140, 0, 160, 100), crop, size)  # from the top to the bottom of the picture itself
+    assert not is_cut_by_crop((140, 40, 160, 60), crop, size)

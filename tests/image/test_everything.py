@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import MediaError, PromptError
-from masklet.image import EverythingOptions, ImagePredictor, segment_everything
-from masklet.image.everything_options import settled
-from masklet.image.found import FoundMasks
+from masklet.image import EverythingOptions, ImagePredictor, MaskSet, segment_everything
+from masklet.image.grid import settled
 from masklet.masks.components import without_small_regions
 from masklet.masks.rle import decode_rle
 
@@ -25,14 +24,14 @@ WILLING = EverythingOptions(
 
 
 @pytest.fixture(scope="module")
-def masks(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> FoundMasks:
+def masks(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> MaskSet:
     return segment_everything(cat, predictor.engine, WILLING)
 
 
-def test_each_mask_has_its_figures(masks: FoundMasks) -> None:
+def test_each_mask_has_its_figures(masks: MaskSet) -> None:
     assert len(masks) > 3
     assert masks.masks.shape == (len(masks), *masks.size)
-    assert (np.diff(masks.scores) <= 0).all()
+    assert (np.diff(masks.iou) <= 0).all()
     for i, mask in enumerate(masks):
         assert masks.areas[i] == mask.sum() == decode_rle(masks.rle(i)).sum()
         x0, y0, x1, y1 = masks.boxes[i]
@@ -43,14 +42,14 @@ def test_each_mask_has_its_figures(masks: FoundMasks) -> None:
     assert set(masks.points[:, 0]) <= set((np.arange(4) + 0.5) / 4 * masks.size[1])
 
 
-def test_every_mask_is_an_object_of_its_own(masks: FoundMasks) -> None:
+def test_every_mask_is_an_object_of_its_own(masks: MaskSet) -> None:
     assert len(masks.best) == len(masks)
     assert len(masks.of(2)) == 1
-    assert (masks.of(2).mask() == masks.mask(2)).all()
-    assert repr(masks.of(2)).startswith("Masks(1 of 226 x 150 pixels, scores 0.")
+    assert (masks.of(2)[0] == masks[2]).all()
+    assert repr(masks.of(2)).startswith("MaskSet(1 of 226 x 150 pixels, iou 0.")
 
 
-def test_where_masks_overlap_the_smaller_one_lies_on_top(masks: FoundMasks) -> None:
+def test_where_masks_overlap_the_smaller_one_lies_on_top(masks: MaskSet) -> None:
     numbers = masks.index_map()
     covering = np.where(masks.masks, masks.areas[:, None, None], 1 << 40)
     assert ((numbers > 0) == masks.masks.any(axis=0)).all()
@@ -58,7 +57,7 @@ def test_where_masks_overlap_the_smaller_one_lies_on_top(masks: FoundMasks) -> N
     assert (masks.areas[numbers[found] - 1] == covering.min(axis=0)[found]).all()
 
 
-def test_it_is_drawn_and_saved_like_other_masks(masks: FoundMasks, tmp_path: Path) -> None:
+def test_it_is_drawn_and_saved_like_other_masks(masks: MaskSet, tmp_path: Path) -> None:
     overlay = np.asarray(masks.overlay())
     assert overlay.shape == masks.image.shape
     assert (overlay != masks.image).any()
@@ -71,10 +70,10 @@ def test_it_is_drawn_and_saved_like_other_masks(masks: FoundMasks, tmp_path: Pat
         assert (np.asarray(picture) == masks.index_map()).all()
 
 
-def test_batches_make_no_difference(predictor: ImagePredictor, cat: NDArray[np.uint8], masks: FoundMasks) -> None:
+def test_batches_make_no_difference(predictor: ImagePredictor, cat: NDArray[np.uint8], masks: MaskSet) -> None:
     others = segment_everything(cat, predictor.engine, dataclasses.replace(WILLING, points_per_batch=3))
     assert others.boxes.tolist() == masks.boxes.tolist()
-    np.testing.assert_allclose(others.scores, masks.scores, atol=1e-5)
+    np.testing.assert_allclose(others.iou, masks.iou, atol=1e-5)
 
 
 def test_points_of_your_own(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> None:
@@ -110,10 +109,10 @@ def test_pictures_of_strange_sizes(predictor: ImagePredictor, size: tuple[int, i
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"points_per_side": 0}, "points_per_side is 0; give a number of at least 1"),
+        ({"points_per_side": 0}, "points_per_side is 0; give a number from 1 to 1024"),
         ({"least_iou": 1.5}, "least_iou is 1.5; give a number from 0 to 1"),
         ({"most_overlap": float("nan")}, "most_overlap is nan; give a number from 0 to 1"),
-        ({"crop_layers": -1}, "crop_layers is -1; give a number of at least 0"),
+        ({"crop_layers": -1}, "crop_layers is -1; give a number from 0 to 5"),
         ({"crop_layers": 1, "grids": [[(0.5, 0.5)]]}, "grids has 1 entries for the picture and 1 layers of crops"),
     ],
 )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
-from masklet.image.crops import plan_crops, point_grid
+from masklet.image.grid import plan_crops, point_grid
 from masklet.masks.components import small_holes, without_islands, without_small_regions
 from masklet.masks.rle import decode_rle, rle_from_json
 from tests.conftest import GOLDEN
@@ -56,9 +56,9 @@ def check(predictor: ImagePredictor, folder: Path, case: str) -> None:
         x, y, width, height = found["bbox"]  # which ends with the last pixel, not after it
         assert masks.boxes[i].tolist() == [x, y, x + width + 1, y + height + 1]
         assert masks.areas[i] == found["area"]
-        assert (masks.mask(i) == decode_rle(rle_from_json(found["segmentation"], masks.size))).all()
+        assert (masks[i] == decode_rle(rle_from_json(found["segmentation"], masks.size))).all()
         assert masks.points[i].tolist() == found["point_coords"][0]
-        assert masks.scores[i] == pytest.approx(found["predicted_iou"], abs=1e-4)
+        assert masks.iou[i] == pytest.approx(found["predicted_iou"], abs=1e-4)
         assert masks.stability[i] == pytest.approx(found["stability_score"], abs=1e-4)
 
 

@@ -61,7 +61,7 @@ def test_same_prompt_gives_the_recorded_masks(
     for number in range(len(scores)):
         ours = answer.of(number)
         best_first = np.argsort(-scores[number], kind="stable")
-        np.testing.assert_allclose(ours.scores, scores[number, best_first], atol=1e-4, rtol=0)
+        np.testing.assert_allclose(ours.iou, scores[number, best_first], atol=1e-4, rtol=0)
         differing = (ours.masks != masks[number, best_first]).sum(axis=(1, 2))
         assert (differing <= 3).all(), f"{differing} pixels differ"
         if f"{case}/low_res_logits" in read_arrays("image/predictor.npz").arrays:
@@ -76,4 +76,4 @@ def test_without_being_told_only_a_single_click_is_ambiguous(
     answer = predictor.predict(pictures["photo_cat"], **arguments(f"photo_cat/{case}"))
     recorded = golden(f"photo_cat/{case}", "ious")[0]
     assert len(answer) == len(recorded) == (3 if case in ("click_multi", "negative_click") else 1)
-    np.testing.assert_allclose(answer.scores, np.sort(recorded)[::-1], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(answer.iou, np.sort(recorded)[::-1], atol=1e-4, rtol=0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import masklet
 from masklet.checkpoints import save_model
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.image.one_liner import loaded
+from masklet.image.predictor import loaded
 from tests.conftest import GOLDEN
 
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from masklet.checkpoints import Model, build_model
 from masklet.errors import PromptError
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.image.decoding import OBJECTS_AT_ONCE
-from masklet.image.predictor import nothing
+from masklet.image.decoding import OBJECTS_AT_ONCE, no_memories
 from masklet.image.prompts import as_tokens, read_prompts
 from masklet.nn import NANO
 from tests.conftest import small_network
@@ -36,7 +35,7 @@ many = st.lists(objects.filter(lambda said: any(value is not None for value in s
 
 def close(ours: Masks, expected: Masks) -> None:
     np.testing.assert_allclose(ours.logits, expected.logits, atol=2e-3, rtol=0)
-    np.testing.assert_allclose(ours.scores, expected.scores, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(ours.iou, expected.iou, atol=1e-4, rtol=0)
     np.testing.assert_allclose(ours.presence, expected.presence, atol=1e-4, rtol=0)
 
 
@@ -79,7 +78,7 @@ def test_more_padding_changes_nothing(
         keep=torch.cat((keep, torch.zeros(len(said), more, dtype=torch.bool)), dim=1),
     )
     with torch.inference_mode():
-        features = engine.attend_memory(picture.levels.stride16, nothing(engine))
+        features = engine.attend_memory(picture.levels.stride16, no_memories(engine))
         expected, ours = (engine.decode_masks(features, picture.levels, prompt) for prompt in (tokens, padded))
     torch.testing.assert_close(ours.logits, expected.logits, atol=2e-3, rtol=0)
     torch.testing.assert_close(ours.iou, expected.iou, atol=1e-4, rtol=0)
@@ -123,9 +122,9 @@ def test_many_objects_and_candidates_by_their_shape(predictor: ImagePredictor, p
     assert answer.best.masks.shape == (3, HEIGHT, WIDTH)
     assert answer.best.objects.tolist() == [0, 1, 2]
     for number in range(3):
-        scores = answer.of(number).scores
+        scores = answer.of(number).iou
         assert (np.diff(scores) <= 0).all()
-        assert answer.best.scores[number] == scores[0]
+        assert answer.best.iou[number] == scores[0]
 
 
 @pytest.mark.parametrize("multimask", [True, False])
@@ -167,7 +166,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "label -1": ({**CLICK, "labels": [-1]}, "labels holds -1"),
     "labels alone": ({"labels": [1]}, "labels has 1 entry for 0 points"),
     "x1 < x0": ({"boxes": (90, 20, 40, 80)}, r"the box \(90, 20, 40, 80\) has no area; give .* with x0 < x1"),
-    "box outside": ({"boxes": (0, 0, 400, 80)}, "does not lie in the picture, 226 wide and 150 high"),
+    "box outside": ({"boxes": (300, 0, 400, 80)}, "does not lie in the picture, 226 wide and 150 high"),
     "box of three": ({"boxes": (0, 0, 40)}, r"box has the shape \(3,\); give four numbers"),
     "box with NaN": ({"boxes": (0, 0, NAN, 80)}, "box holds nan"),
     "one number": ({"points": (3, 4)}, r"points has the shape \(2,\); give pairs"),
@@ -212,4 +211,4 @@ def test_a_network_that_draws_its_prompts(cat: NDArray[np.uint8]) -> None:
 
 def test_what_is_printed(predictor: ImagePredictor, picture: EncodedImage) -> None:
     assert repr(picture) == "EncodedImage(226 x 150 pixels, golden-small)"
-    assert repr(predictor.predict(picture, **CLICK)).startswith("Masks(3 of 226 x 150 pixels, scores 0.")
+    assert repr(predictor.predict(picture, **CLICK)).startswith("Masks(3 of 226 x 150 pixels, iou 0.")

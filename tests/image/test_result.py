@@ -68,7 +68,7 @@ def test_overlay_shows_the_best_of_each_object(masks: Masks, cat: NDArray[np.uin
     assert (overlay.mode, overlay.size) == ("RGB", (226, 150))
     alone = masks.of(0).best
     changed = (np.asarray(alone.overlay()) != cat).any(axis=2)
-    assert changed[alone.mask()].mean() > 0.95
+    assert changed[alone[0]].mean() > 0.95
 
 
 def test_a_notebook_shows_it(masks: Masks) -> None:
@@ -91,7 +91,7 @@ def test_where_masks_overlap_the_surer_one_is_kept() -> None:
 
 def test_cutout_hides_what_is_outside(masks: Masks, cat: NDArray[np.uint8]) -> None:
     cutout = masks.cutout(1)
-    pixels, mask = np.asarray(cutout), masks.mask(1)
+    pixels, mask = np.asarray(cutout), masks[1]
     assert cutout.mode == "RGBA"
     assert np.array_equal(pixels[..., 3], mask * np.uint8(255))
     assert np.array_equal(pixels[mask][:, :3], cat[mask])
@@ -107,7 +107,7 @@ def blobs(image: NDArray[np.uint8]) -> Masks:
 
 def test_soft_edges_follow_the_picture(cat: NDArray[np.uint8]) -> None:
     masks = blobs(cat)
-    alpha, mask = masks.alpha(1), masks.mask(1)
+    alpha, mask = masks.alpha(1), masks[1]
     assert alpha.shape == mask.shape
     assert ((alpha > 0) & (alpha < 1)).any()
     assert alpha[mask].mean() > 0.8
@@ -121,19 +121,18 @@ def test_soft_edges_follow_the_picture(cat: NDArray[np.uint8]) -> None:
     assert np.array_equal(masks.alpha(1, "hard"), mask)
 
 
-def test_yolo_has_a_polygon_for_each_object(tmp_path: Path) -> None:
+def test_yolo_has_a_polygon_for_each_part(tmp_path: Path) -> None:
     ring = rectangle(2, 3, 12, 18)
     ring[5:8, 6:9] = False  # a hole
     ring[15:17, 20:25] = True  # and a further part
-    drawn(ring, rectangle(0, 0, 0, 0), rectangle(10, 20, 20, 30)).save(tmp_path / "a.txt")
-    first, second = (tmp_path / "a.txt").read_text().splitlines()
-    assert second.split()[0] == "0"
-    corners = np.array(second.split()[1:], float).reshape(-1, 2)
-    assert (corners >= 0).all()
-    assert {(x, y) for x, y in (corners * (30, 20)).round(3).tolist()} == {(20, 10), (30, 10), (30, 20), (20, 20)}
-    corners = np.array(first.split()[1:], float).reshape(-1, 2) * (30, 20)
-    x, y = corners.T
-    assert abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2 == pytest.approx(ring.sum(), abs=0.01)
+    shapes = [ring, rectangle(0, 0, 0, 0), rectangle(10, 20, 20, 30)]
+    drawn(*shapes).save(tmp_path / "a.txt")
+    lines = (tmp_path / "a.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["0"] * 3
+    corners = [np.array(line.split()[1:], float).reshape(-1, 2) for line in lines]
+    assert all(0 <= ring.min() <= ring.max() <= 1 for ring in corners)
+    assert {(int(x), int(y)) for x, y in corners[2] * (30, 20)} == {(20, 10), (29, 10), (29, 19), (20, 19)}
+    assert len(corners[1]) == 4
 
 
 def test_labelme_has_the_picture_and_polygons_with_few_corners(cat: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -149,23 +148,23 @@ def test_labelme_has_the_picture_and_polygons_with_few_corners(cat: NDArray[np.u
         canvas = Image.new("1", (226, 150))
         for points in parts:
             ImageDraw.Draw(canvas).polygon([tuple(point) for point in points], fill=1)
-        drawn_mask, mask = np.asarray(canvas), masks.mask(number - 1)
+        drawn_mask, mask = np.asarray(canvas), masks[number - 1]
         assert (drawn_mask & mask).sum() / (drawn_mask | mask).sum() > 0.95
         assert sum(map(len, parts)) < sum(len(part.outer) for part in masks.polygons(number - 1)) / 2
 
 
 def test_polygons_lose_nothing(masks: Masks) -> None:
     exact, rough = masks.polygons(2), masks.polygons(2, tolerance=1.0)
-    assert np.array_equal(fill_polygons(exact, masks.size), masks.mask(2))
+    assert np.array_equal(fill_polygons(exact, masks.size), masks[2])
     assert sum(len(part.outer) for part in rough) < sum(len(part.outer) for part in exact)
 
 
 def test_coco_has_every_mask(masks: Masks) -> None:
     content = masks.to_coco("cat.png")
-    assert content["images"] == [{"id": 1, "file_name": "cat.png", "height": 150, "width": 226}]
-    assert [annotation["object_id"] for annotation in content["annotations"]] == [1, 1, 1, 2]
+    assert content["images"] == [{"id": 1, "file_name": "cat.png", "height": 150, "width": 226, "frame_index": 0}]
+    assert [annotation["track_id"] for annotation in content["annotations"]] == [1, 1, 1, 2]
     for i, annotation in enumerate(content["annotations"]):
-        assert np.array_equal(decode_rle(rle_from_json(annotation["segmentation"], (150, 226))), masks.mask(i))
+        assert np.array_equal(decode_rle(rle_from_json(annotation["segmentation"], (150, 226))), masks[i])
         assert annotation["area"] == masks.areas[i]
         x, y, width, height = annotation["bbox"]
         assert [x, y, x + width, y + height] == masks.boxes[i].tolist()
@@ -194,8 +193,8 @@ def test_files(masks: Masks, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "format", "sentence"),
     [
-        ("a.bmp", None, r"a\.bmp does not tell its format; give an ending that does, \.png and \.json and \.txt"),
-        ("a.png", "indx", "unknown format 'indx'; nearest: index; there are index, cutout"),
+        ("a.bmp", None, r"a\.bmp does not tell its format; give an ending that does, \.json, \.png, \.txt"),
+        ("a.png", "cutot", "unknown format 'cutot'; nearest: cutout"),
         ("no/folder/a.png", None, "cannot be written"),
     ],
 )
@@ -205,8 +204,34 @@ def test_files_that_cannot_be(masks: Masks, tmp_path: Path, name: str, format: s
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_not_for_pictures_is_named(masks: Masks, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"a\.mp4 came, and prores is not for pictures"):
+        masks.save(tmp_path / "a.mp4", "prores")
+    with pytest.raises(FormatError, match=r"a\.dat came, and coco is a file that ends in \.json"):
+        masks.save(tmp_path / "a.dat", "coco")
+
+
+def test_earlier_names_work_for_one_more_version(masks: Masks) -> None:
+    with pytest.warns(DeprecationWarning, match=r"masks\.mask\(i\) is masks\[i\] now"):
+        assert np.array_equal(masks.mask(2), masks[2])
+    with pytest.warns(DeprecationWarning, match=r"Masks\.scores is called Masks\.iou now"):
+        assert masks.scores is masks.iou
+
+
+def test_the_picture_s_name_goes_into_files(predictor: ImagePredictor, cat: NDArray[np.uint8], tmp_path: Path) -> None:
+    Image.fromarray(cat).save(tmp_path / "my cat.png")
+    masks = predictor.predict(predictor.encode(tmp_path / "my cat.png"), points=[[(113, 75)]])
+    masks.save(tmp_path / "a.json")
+    masks.save(tmp_path / "b.json", "labelme")
+    assert json.loads((tmp_path / "a.json").read_text())["images"][0]["file_name"] == "my cat.png"
+    assert json.loads((tmp_path / "b.json").read_text())["imagePath"] == "my cat.png"
+    assert masks.to_coco()["images"][0]["file_name"] == "my cat.png"
+
+
 def test_too_many_objects_for_an_index_png_leave_no_file(tmp_path: Path) -> None:
     many = drawn(*[rectangle(0, 0, 1, 1)] * 256)
-    with pytest.raises(FormatError, match="256 objects do not fit an index PNG, which holds 255; save them as coco"):
+    with pytest.raises(
+        FormatError, match="object number 256 in frame 0: this format holds the numbers 1 to 254; write objects, coco"
+    ):
         many.save(tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masklet.errors import FormatError, PromptError
-from masklet.image import EverythingOptions, ImagePredictor, TileOptions, segment_near, segment_tiles
-from masklet.image.finds import Finds
+from masklet.errors import PromptError
+from masklet.image import EverythingOptions, ImagePredictor, MaskSet, TileOptions, segment_near, segment_tiles
+from masklet.image.result import join
 from masklet.image.tiles import merged, plan_tiles, tile_around
 from masklet.masks.patch import Box, cut_patch, paste
 from masklet.masks.rle import decode_rle
@@ -30,7 +30,7 @@ class PictureInMemory:
     """What tiles need of a large picture."""
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
-        self.image, self.size, self.seen = image, image.shape[:2], list[Box]()
+        self.image, self.size, self.seen, self.name = image, image.shape[:2], list[Box](), "cat.tif"
 
     def read(self, box: Box) -> NDArray[np.uint8]:
         x0, y0, x1, y1 = box
@@ -61,17 +61,19 @@ def test_the_tile_around_a_prompt_lies_in_the_picture_and_holds_it(x: float, y: 
     assert (x1 - x0, y1 - y0) == (min(side, 1000), min(side, 700))
 
 
-def finds_of(mask: NDArray[np.bool_], tile: Box, score: float) -> Finds:
-    """A tile's finds: what it sees of a mask, if anything."""
+def found_in(mask: NDArray[np.bool_], tile: Box, iou: float) -> MaskSet:
+    """What a tile shows of a mask, if anything."""
     x0, y0, x1, y1 = tile
     patch = cut_patch(mask[y0:y1, x0:x1], (x0, y0))
     count = 0 if patch is None else 1
-    return Finds(
+    return MaskSet(
+        picture_size=mask.shape,
         patches=() if patch is None else (patch,),
-        scores=np.full(count, score, np.float32),
-        stability=np.ones(count, np.float32),
+        iou=np.full(count, iou, np.float32),
         presence=np.ones(count, np.float32),
+        objects=np.zeros(count, np.int64),
         candidates=np.zeros(count, np.int64),
+        stability=np.ones(count, np.float32),
         points=np.zeros((count, 2)),
         crops=np.tile(np.array([0, 0, 1, 1]), (count, 1)),
     )
@@ -81,10 +83,10 @@ def test_a_thing_across_seams_becomes_one_mask() -> None:
     mask = np.zeros((100, 160), bool)
     mask[20:90, 10:150] = True
     tiles = plan_tiles((100, 160), TileOptions(64, 16))
-    finds = merged([(tile, finds_of(mask, tile, 0.5 + n / 100)) for n, tile in enumerate(tiles)], 0.5)
-    assert len(finds) == 1
-    assert (paste(finds.patches[0], (0, 0, 160, 100)) == mask).all()
-    assert finds.scores[0] == pytest.approx(0.5 + (len(tiles) - 1) / 100)
+    found = merged([(tile, found_in(mask, tile, 0.5 + n / 100)) for n, tile in enumerate(tiles)], 0.5)
+    assert len(found) == 1
+    assert (paste(found.patches[0], (0, 0, 160, 100)) == mask).all()
+    assert found.iou[0] == pytest.approx(0.5 + (len(tiles) - 1) / 100)
 
 
 def test_things_that_do_not_agree_on_the_seam_stay_apart() -> None:
@@ -92,7 +94,7 @@ def test_things_that_do_not_agree_on_the_seam_stay_apart() -> None:
     one, other = np.zeros((64, 112), bool), np.zeros((64, 112), bool)
     one[0:20, 30:64] = True
     other[30:50, 48:100] = True
-    assert len(merged([(left, finds_of(one, left, 0.9)), (right, finds_of(other, right, 0.8))], 0.5)) == 2
+    assert len(merged([(left, found_in(one, left, 0.9)), (right, found_in(other, right, 0.8))], 0.5)) == 2
 
 
 def test_everything_in_tiles(predictor: ImagePredictor, cat: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_everything_in_tiles(predictor: ImagePredictor, cat: NDArray[np.uint8], 
     masks = segment_tiles(picture, predictor.engine, WILLING, TileOptions(100, 20))
     assert picture.seen == plan_tiles((150, 226), TileOptions(100, 20))
     assert len(masks) > 3
-    assert (np.diff(masks.scores) <= 0).all()
+    assert (np.diff(masks.iou) <= 0).all()
     masks.save(tmp_path / "cat.json")
     annotations = json.loads((tmp_path / "cat.json").read_text())["annotations"]
     assert [entry["area"] for entry in annotations] == masks.areas.tolist()
@@ -109,16 +111,16 @@ def test_everything_in_tiles(predictor: ImagePredictor, cat: NDArray[np.uint8], 
         whole = decode_rle(masks.rle(i))
         assert whole.shape == (150, 226)
         assert whole.sum() == masks.areas[i]
-        assert (whole[y0:y1, x0:x1] == masks.patch(i)).all()
+        assert (whole[y0:y1, x0:x1] == masks.patches[i].inside).all()
 
     view = masks.window(picture, (50, 40, 130, 120))
     assert view.size == (80, 80)
     for mask, number in zip(view, view.objects, strict=True):
         assert (mask == decode_rle(masks.rle(int(number)))[40:120, 50:130]).all()
-    with pytest.raises(
-        FormatError, match=r"saved as coco alone, and cat.png came; give a file that ends in \.json, or"
-    ):
-        masks.save(tmp_path / "cat.png")
+    with pytest.raises(PromptError, match=r"too large to be drawn; take a part of it: masks\.window"):
+        masks.save(tmp_path / "cat.png", "overlay")
+    masks.save(tmp_path / "cat.txt")
+    assert len((tmp_path / "cat.txt").read_text().splitlines()) >= len(masks)
 
 
 def test_near_a_prompt_it_is_as_in_the_part_alone(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> None:
@@ -126,13 +128,29 @@ def test_near_a_prompt_it_is_as_in_the_part_alone(predictor: ImagePredictor, cat
     masks = segment_near(picture, points=[(120, 70)], model=predictor.engine, side=80)
     assert picture.seen == [(80, 30, 160, 110)]
     expected = predictor.predict(predictor.encode(cat[30:110, 80:160]), points=[(40, 40)])
-    assert masks.scores.tolist() == expected.scores.tolist()
+    assert masks.iou.tolist() == expected.iou.tolist()
     for i, mask in enumerate(expected):
         assert (decode_rle(masks.rle(i))[30:110, 80:160] == mask).all()
         assert masks.areas[i] == mask.sum()
     boxed = segment_near(picture, box=(20, 30, 130, 110), model=predictor.engine, side=80)
     assert picture.seen[-1] == (0, 0, 220, 150)  # twice as wide as the box
     assert len(boxed) == 1
+
+
+def test_a_thing_that_two_masks_of_a_tile_agree_with_is_joined_with_the_better_one_alone() -> None:
+    """A whole and its part agree with the neighbour's whole; only the better match, each the other's best, is one."""
+    left, right = (0, 0, 64, 64), (48, 0, 112, 64)
+    whole, part = np.zeros((64, 112), bool), np.zeros((64, 112), bool)
+    whole[10:50, 20:100] = True
+    part[10:36, 20:100] = True
+    both = join([found_in(whole, left, 0.9), found_in(part, left, 0.8)])
+    for tiles in (
+        [(left, both), (right, found_in(whole, right, 0.7))],
+        [(right, found_in(whole, right, 0.7)), (left, both)],
+    ):
+        found = merged(tiles, 0.5)
+        assert len(found) == 2
+        assert sorted(found.areas.tolist()) == [int(part[:, :64].sum()), int(whole.sum())]
 
 
 def test_prompts_and_options_that_make_no_sense_are_told(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> None:

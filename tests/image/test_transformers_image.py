@@ -51,7 +51,7 @@ def test_a_click_gives_the_same_three_masks(pair: Pair, encoded: EncodedImage) -
     ours = ImagePredictor(pair.ours).predict(encoded, points=[CLICK])
     best_first = theirs.iou_scores[0, 0].argsort(descending=True)
     masks = enlarged(theirs.pred_masks[0, 0, best_first][None], encoded.size)
-    np.testing.assert_allclose(ours.scores, theirs.iou_scores[0, 0, best_first], atol=1e-4)
+    np.testing.assert_allclose(ours.iou, theirs.iou_scores[0, 0, best_first], atol=1e-4)
     for mine, other in zip(ours, masks, strict=True):
         assert 0.01 < mine.mean() < 0.99
         assert iou(mine, other) >= 0.999

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from masklet.formats.base import PlainFrame, surest
-from masklet.formats.project import ProjectMask, project_frame
+from masklet.formats.base import PlainFrame, RleMask
+from masklet.formats.project import project_frame
 from masklet.masks.rle import encode_rle
 from masklet.masks.stretch import stretched
 from masklet.video import overlap
@@ -69,7 +69,7 @@ def test_what_is_saved_is_decided_as_before() -> None:
     """Index maps of a session, of its file, and of the session that comes of the file are the same."""
     found = result(FramePixels(LOGITS, {}, SIZE, 16))
     saved = project_frame(found).objects
-    np.testing.assert_array_equal(surest(PlainFrame(0, 0.0, SIZE, saved, NUMBERS)), found.numbers)
+    np.testing.assert_array_equal(PlainFrame(0, 0.0, SIZE, saved, NUMBERS).index_map(), found.numbers)
     for whole in (["a", "b", 3], ["b"], ["a", 3]):
         final = {name: FinalMask(saved[name].rle, saved[name].lost) for name in whole}
         again = FramePixels({n: own for n, own in LOGITS.items() if n not in whole}, final, SIZE, 16)
@@ -90,7 +90,7 @@ def test_each_mask_is_stretched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found.overlay()
     project_frame(found)
     assert len(counted) == len(LOGITS)
-    assert all(isinstance(item, ProjectMask) for item in project_frame(found).objects.values())
+    assert all(isinstance(item, RleMask) for item in project_frame(found).objects.values())
 
 
 def test_masks_can_still_be_called_for_a_while() -> None:

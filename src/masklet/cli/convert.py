@@ -40,23 +40,22 @@ def convert(
     """
     from dataclasses import replace
 
-    from masklet.formats.project_reader import read_project
+    from masklet.formats.project_reader import read_project, video_of
     from masklet.formats.registry import find_format, format_of, with_background
     from masklet.formats.writer import Writer
+    from masklet.media.folder import picture_names
 
-    name = find_format(format).name if format else format_of(out).name
+    kind = find_format(format) if format else format_of(out, background=background)
     held = read_project(project)
     keep_inputs(out, project, video, project.parent / held.video if held.video else None)
-    facts = with_background(held.facts(), name, background)
-    if find_format(name).read:
-        results = held.results()
-    else:
-        from masklet.formats.project_reader import video_of
-
-        file = video or video_of(held, project)
-        facts = replace(facts, audio_from=file if file.is_file() else None)
-        results = with_pictures(held, file)
-    with Writer(find_format(name).open, out, facts) as sink:
+    facts = with_background(held.facts(), kind.name, background)
+    if kind.shows_pictures:
+        video = video or video_of(held, project)
+        facts = replace(facts, audio_from=video if video.is_file() else None)
+    lies = video or project.absolute().parent / held.video
+    facts = replace(facts, names=picture_names(lies) if held.video else ())
+    results = with_pictures(held, lies) if kind.shows_pictures else held.results()
+    with Writer(kind.open, out, facts) as sink:
         for result in results:
             sink.write(result)
     typer.echo(f"{len(held.frames)} frames in {out}")

@@ -11,10 +11,10 @@ import typer
 from masklet.cli.pictures import FORMAT_HELP, do_pictures
 
 if TYPE_CHECKING:
-    from masklet.image import LargeMasks, Masks
+    from masklet.image import MaskSet
 
-PointsPerSide = Annotated[int, typer.Option(min=1, help="Clicks along each axis of the grid.")]
-PointsPerBatch = Annotated[int, typer.Option(min=1, help="Clicks at once: more need more memory.")]
+PointsPerSide = Annotated[int, typer.Option(min=1, max=1024, help="Clicks along each axis of the grid.")]
+PointsPerBatch = Annotated[int, typer.Option(min=1, max=4096, help="Clicks at once: more need more memory.")]
 LeastIou = Annotated[
     float | None, typer.Option(min=0, max=1, help="Masks are surer of themselves than this; usual for the model.")
 ]
@@ -24,9 +24,11 @@ LeastStability = Annotated[
 MostOverlap = Annotated[
     float, typer.Option(min=0, max=1, help="Of masks whose boxes overlap by more, the surest stays.")
 ]
-MinRegion = Annotated[int, typer.Option(min=0, help="Holes and islands of fewer pixels are filled and removed.")]
+MinRegion = Annotated[
+    int, typer.Option(min=0, max=1 << 31, help="Holes and islands of fewer pixels are filled and removed.")
+]
 CropLayers = Annotated[
-    int, typer.Option(min=0, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
+    int, typer.Option(min=0, max=5, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
 ]
 Refine = Annotated[bool, typer.Option("--refine", help="Give each mask to the decoder once more.")]
 
@@ -50,7 +52,10 @@ def everything(
     min_region: MinRegion = 0,
     crop_layers: CropLayers = 0,
     tile: Annotated[
-        int, typer.Option(min=0, help="Do it tile by tile, each of this side in pixels: for pictures beyond memory.")
+        int,
+        typer.Option(
+            min=0, max=32_768, help="Do it tile by tile, each of this side in pixels: for pictures beyond memory."
+        ),
     ] = 0,
     refine: Refine = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
@@ -71,7 +76,7 @@ def everything(
     if tile and format not in (None, "coco"):
         raise typer.BadParameter(f"--tile writes coco alone, and --format {format} came; leave one of them out")
 
-    def begin() -> Callable[[Path], Masks | LargeMasks]:
+    def begin() -> Callable[[Path], MaskSet]:
         from masklet.checkpoints import load_model
         from masklet.image import EverythingOptions, TileOptions, segment_everything, segment_tiles
         from masklet.media.large import LargePicture
@@ -91,7 +96,7 @@ def everything(
             return lambda path: segment_everything(path, loaded, options)
         tiles = TileOptions(side=tile, overlap=tile // 4)
 
-        def by_tiles(path: Path) -> LargeMasks:
+        def by_tiles(path: Path) -> MaskSet:
             with LargePicture(path) as picture:
                 return segment_tiles(picture, loaded, options, tiles)
 

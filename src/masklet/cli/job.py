@@ -76,6 +76,5 @@ class Job:
         """Formats and their paths, palette PNGs first, the overlay last. `FormatError` for an unknown format."""
         found = [("davis", self.out / MASKS)]
         for name in self.formats:
-            suffixes = find_format(name).suffixes
-            found.append((name, self.out / "formats" / (f"{name}{suffixes[0]}" if suffixes else name)))
+            found.append((name, self.out / "formats" / f"{name}{find_format(name).video}"))
         return [*found, ("overlay", self.overlay)] if self.overlay else found

@@ -17,8 +17,7 @@ from masklet.checkpoints import load_model
 from masklet.cli.prompts import TypedPrompt
 from masklet.cli.targets import PIPE, keep_inputs
 from masklet.errors import FormatError, MaskletError, MediaError
-from masklet.formats.base import FrameLike
-from masklet.formats.registry import Sink
+from masklet.formats.base import FrameLike, Sink
 from masklet.live.loop import follow
 from masklet.live.outputs import file_format, into_file, into_pipe, piped_format
 from masklet.live.server import address, check_page, listen, serving

@@ -14,12 +14,17 @@ import typer
 from masklet.errors import MaskletError
 
 if TYPE_CHECKING:
-    from masklet.image import LargeMasks, Masks
+    from masklet.image import Masks, MaskSet
 
+
+PICTURE_FORMATS = (
+    "background", "coco", "cutout", "davis", "labelme", "overlay", "rgba", "soft-cutout", "yolo",
+)  # fmt: skip
+"""Formats of single pictures, here so that help need not load them."""
 
 FORMAT_HELP = (
-    "index (PNG of object numbers), cutout, soft-cutout, overlay (PNGs), coco, labelme (JSON) or yolo (text). "
-    "If not given, the ending of OUT tells, and in a folder it is "
+    "davis (PNG of object numbers), cutout, soft-cutout, rgba, overlay, background (PNGs), coco, labelme (JSON) or "
+    "yolo (text). If not given, the ending of OUT tells, and in a folder it is "
 )
 """The help of `--format`, up to what is written into folders."""
 
@@ -50,7 +55,7 @@ def do_pictures(
     format: str | None,
     overwrite: bool,
     usual: str,
-    begin: Callable[[], Callable[[Path], Masks | LargeMasks]],
+    begin: Callable[[], Callable[[Path], Masks | MaskSet]],
 ) -> None:
     """Do every picture whose masks are not there yet, tell of those that fail, and say how it went.
 
@@ -108,14 +113,16 @@ def fixed_part(pattern: Path) -> Path:
 
 def planned(found: dict[Path, Path], out: Path, format: str | None, usual: str) -> list[Job]:
     """Where each picture's masks go: to OUT itself if it is a file, else below it. No picture is ever replaced."""
-    from masklet.image.save import FORMATS, find_format
+    from masklet.formats.registry import find_format, formats
 
     entry = find_format(format or usual)
-    suffix, endings = out.suffix.lower(), list(dict.fromkeys(known.suffix for known in FORMATS.values()))
+    if entry.picture is None:
+        raise typer.BadParameter(f"the format {format} is for videos; give one of {', '.join(PICTURE_FORMATS)}")
+    suffix, endings = out.suffix.lower(), sorted({known.picture for known in formats().values() if known.picture})
     if out.is_dir() or not FILE_ENDING.fullmatch(suffix):
-        jobs = [Job(picture, out / place.with_name(place.name + entry.suffix)) for picture, place in found.items()]
-    elif suffix not in endings or (format and suffix != entry.suffix):
-        right = entry.suffix if format else " or ".join(endings)
+        jobs = [Job(picture, out / place.with_name(place.name + entry.picture)) for picture, place in found.items()]
+    elif suffix not in endings or (format and suffix != entry.picture):
+        right = entry.picture if format else " or ".join(endings)
         raise typer.BadParameter(
             f"{out} ends in {suffix}; give a file that ends in {right}, or a folder: one that is there, or a name "
             "without such an ending"
@@ -141,7 +148,7 @@ def check_targets(jobs: Sequence[Job]) -> None:
             )
 
 
-def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks | LargeMasks], format: str | None, tally: Tally) -> None:
+def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks | MaskSet], format: str | None, tally: Tally) -> None:
     """Do one picture after another. A failure is noted."""
     from masklet.formats.atomic import make_folder
 

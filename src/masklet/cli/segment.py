@@ -46,7 +46,7 @@ def segment(
     ] = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
-    format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "index.")] = None,
+    format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "davis.")] = None,
     refine: Annotated[bool, typer.Option("--refine", help="Look at small things a second time, in a crop.")] = False,
     soft_edges: Annotated[
         bool, typer.Option("--soft-edges", help="Let edges follow hair and fur; only for --format cutout.")
@@ -74,7 +74,7 @@ def segment(
 
         return partial(masks_of, ImagePredictor(model, device=device), clicks, refine)
 
-    do_pictures(images, out, kind, overwrite, "index", begin)
+    do_pictures(images, out, kind, overwrite, "davis", begin)
 
 
 def masks_of(predictor: ImagePredictor, clicks: Clicks, refine: bool, path: Path) -> Masks:

@@ -23,6 +23,7 @@ from masklet.formats.base import Facts, comes_evenly
 from masklet.formats.davis import read_index_png
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
+from masklet.media.folder import picture_names
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.ranges import Direction, Range
 from masklet.video.remaining import remaining
@@ -71,7 +72,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
         fresh.close()
         raise
     if overwrite:
-        for stale in (job.out / MASKS).glob("[0-9]*.png"):
+        for stale in (job.out / MASKS).glob("*.png"):
             stale.unlink()
     if overwrite or not job.session.exists():
         return fresh
@@ -208,6 +209,7 @@ def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
         video=str(job.video),
         audio_from=job.sound,
         model=tracker.engine.config.name,
+        names=picture_names(job.video),
         background=job.background or "blur",
         steady=times is None or comes_evenly(source.rate, range(len(times)), times),
     )

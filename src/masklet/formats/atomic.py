@@ -4,34 +4,53 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from masklet.errors import FormatError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Give a temporary name in the same folder to write to; a clean end renames it to `path`.
+
+    Args:
+        path: The file.
+        durable: Whether it must survive a power cut from then on: it is flushed to the disk before it gets its name.
 
     An exception removes what was written and goes on. An OSError of the body (a full disk, a folder that
     is missing or closed) becomes a FormatError that names `path`.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         yield temporary
+        if durable:
+            flush(temporary)
         os.replace(temporary, path)
+        if durable and os.name == "posix":
+            flush(path.parent)  # the new name too
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)  # already gone after the rename
+        with suppress(OSError):  # already gone after the rename; or the file system has become read-only
+            temporary.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sweep(folder: Path) -> None:
     """Remove what killed runs left in a folder under temporary names. No other run may be writing there."""
     for left in folder.glob(".*.partial"):
-        if re.fullmatch(r"\..+\.\d+\.partial", left.name):
+        if re.fullmatch(r"\..+\.\d+(-[0-9a-f]+)?\.partial", left.name):
             left.unlink(missing_ok=True)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, FrameLike
-from masklet.formats.film import FilmClock, open_film, picture_of
+from masklet.formats.base import Facts, Format, FrameLike, Sink, picture_of
+from masklet.formats.film import film_or_png
 from masklet.formats.matte import frame_alpha
 from masklet.formats.overlay import mp4
-from masklet.formats.registry import Sink, writes
 from masklet.masks.refine import blend, blurred_around, own_colors
 
 Change = Callable[[FrameLike], NDArray[np.uint8]]
 """From a frame to its picture with another background, uint8 (H, W, 3) RGB."""
 
 
-@writes("background", suffixes=(".mp4",), help="MP4 with the background replaced by a colour, a picture or a blur")
-@contextmanager
-def write_background(path: Path, facts: Facts) -> Iterator[Sink]:
-    """A film of the source's rate, with its sound. Frames come in their order."""
-    change = background_change(facts.background, facts.size)
-    clock = FilmClock(facts)
-    with open_film(path, facts.size, facts.film_rate, mp4(), facts.audio_from) as film:
-        yield lambda result: film.write(change(result), clock.seconds(result), clock.source_time())
+def write_background(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+    """A film of the source's rate, with its sound, its frames in their order; or one PNG."""
+    return film_or_png(path, facts, mp4, background_change(facts.background, facts.size))
 
 
 def background_change(background: str | Path, size: tuple[int, int]) -> Change:
@@ -77,3 +71,13 @@ def _cover(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FormatError(f"{path.name} cannot be read as a picture: {error}; give another copy") from error
     return np.array(ImageOps.fit(upright, size[::-1], Image.Resampling.LANCZOS))
+
+
+BACKGROUND = Format(
+    "background",
+    "the objects before a colour, a picture or a blur, PNG or MP4",
+    write_background,
+    video=".mp4",
+    picture=".png",
+    shows_pictures=True,
+)

@@ -1,24 +1,32 @@
-"""What a writer is given, what a reader gives, and what both know of the video."""
+"""What a writer is given, what a reader gives, and what both know of the picture or video."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from masklet.errors import FormatError
+from masklet.masks.draw import draw_overlay
+from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
 
 ObjectId = int | str
 """The user's name for an object."""
 
 MOST_NUMBER = 254
 """The highest object number of index maps of 8 bits: 0 is the background, 255 stands for "unknown"."""
+
+LOST_LOGIT = 2.0**-10
+"""Logit of a pixel that lies in a saved mask and went to another object: inside, and below every other logit."""
 
 
 class ObjectLike(Protocol):
@@ -42,7 +50,7 @@ class ObjectLike(Protocol):
 
 
 class FrameLike(Protocol):
-    """All objects in one frame; a tracker's FrameResult is such a one.
+    """All objects in one frame; a tracker's FrameResult is such a one. A picture is one frame.
 
     frame    number of the frame, from 0
     time     seconds since the first frame
@@ -65,26 +73,52 @@ class FrameLike(Protocol):
     @property
     def indices(self) -> Mapping[ObjectId, int]: ...
 
+    def index_map(self) -> NDArray[Any]:
+        """Whole numbers (H, W): the object's number at each pixel, 0 where there is none."""
+        ...
 
-@runtime_checkable
-class Decided(Protocol):
-    """A frame that knows whose each pixel is: `numbers` is int32 (H, W), 0 where there is no object."""
-
-    @property
-    def numbers(self) -> NDArray[np.int32]: ...
+    def overlay(self) -> Image.Image:
+        """The picture with every mask drawn in."""
+        ...
 
 
-@dataclass(frozen=True, eq=False)
-class MaskOnly:
-    """An object of which nothing but the mask and the scores are left; its logits are made from the mask."""
+@dataclass(frozen=True)
+class RleMask:
+    """An object of which the mask and the scores are kept; the mask and logits are made when they are asked for.
 
-    mask: NDArray[np.bool_]
+    rle       the mask
+    iou       predicted intersection over union of the mask, 0..1
+    presence  probability that the object is in the frame, 0..1
+    lost      pixels of the mask that other objects have wherever masks may not overlap; None if there are none
+    """
+
+    rle: Rle
     iou: float = 1.0
     presence: float = 1.0
+    lost: Rle | None = None
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """bool (H, W). Raises FormatError if the run lengths are damaged."""
+        return decode_rle(self.rle)
 
     def full_logits(self) -> NDArray[np.float32]:
-        """float32 (H, W): twice the distance to the mask's edge in pixels, positive inside, at most 32."""
-        return distance_logits(self.mask)
+        """float32 (H, W): twice the distance to the mask's edge in pixels, positive inside, at most 32; least where
+        another object has the pixel."""
+        logits = distance_logits(self.mask)
+        if self.lost is not None:
+            logits[decode_rle(self.lost) & (logits > 0)] = LOST_LOGIT
+        return logits
+
+
+def mask_only(mask: NDArray[np.bool_], iou: float = 1.0, presence: float = 1.0) -> RleMask:
+    """An object of which the mask, bool (H, W), is known."""
+    return RleMask(encode_rle(mask), iou, presence)
+
+
+def rle_of(item: ObjectLike) -> Rle:
+    """The run lengths of an object's mask."""
+    return item.rle if isinstance(item, RleMask) else encode_rle(item.mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,13 +132,44 @@ class PlainFrame:
     indices: Mapping[ObjectId, int]
     image: NDArray[np.uint8] | None = None
 
+    @property
+    def masks(self) -> dict[ObjectId, NDArray[np.bool_]]:
+        """bool (H, W) by object."""
+        return {name: item.mask for name, item in self.objects.items()}
 
-@dataclass(frozen=True, eq=False)
-class FrameMasks:
-    """What every format that holds masks gives of one frame: bool (H, W) by object."""
+    def index_map(self) -> NDArray[np.int32]:
+        """int32 (H, W): the object's number at each pixel, 0 where there is none; where masks overlap the surer one."""
+        return argmax_object_map(self)
 
-    frame: int
-    masks: Mapping[ObjectId, NDArray[np.bool_]]
+    def overlay(self) -> Image.Image:
+        """The picture with every mask tinted and named. Raises FormatError if it is not at hand."""
+        return named_overlay(self)
+
+
+def read_frame(
+    frame: int, masks: Mapping[ObjectId, Rle], size: tuple[int, int], indices: Mapping[ObjectId, int]
+) -> PlainFrame:
+    """A frame as files hold it that tell no scores and no times: these count one second for each frame.
+
+    Raises FormatError if run lengths do not fill the size.
+    """
+    for rle in masks.values():
+        rle_area(rle)
+    return PlainFrame(frame, float(frame), size, {name: RleMask(rle) for name, rle in masks.items()}, indices)
+
+
+def named_overlay(result: FrameLike) -> Image.Image:
+    """The picture with every mask tinted, outlined and named."""
+    masks = [(result.indices[name], item.mask) for name, item in result.objects.items()]
+    labels = {result.indices[name]: str(name) for name in result.objects}
+    return Image.fromarray(draw_overlay(picture_of(result), masks, labels=labels))
+
+
+def picture_of(result: FrameLike) -> NDArray[np.uint8]:
+    """The frame's picture. Raises FormatError if it is not at hand."""
+    if result.image is None:
+        raise FormatError(f"frame {result.frame} comes without its picture, which this format shows; give the video")
+    return result.image
 
 
 @dataclass(frozen=True)
@@ -123,13 +188,14 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a writer is told of the video and of the wish; each format takes what it needs.
+    """What a writer knows of the picture or video, and what is wanted; each format takes what it needs.
 
     size         (height, width) of every frame
     rate         frames a second; None: films keep the frames' own times
     steady       False if frames don't come evenly at that rate: films keep their own times too
     frame_count  number of frames of the video, or None where nothing says
     video        the video's name or path
+    names        the file names of the frames' pictures, by frame; empty where frames are no files
     audio_from   a file whose sound films keep, shifted to their first frame
     background   what takes the background's place: "blur", a colour such as "#00ff00" or "white", or a picture's path
     model        the name of the model
@@ -147,11 +213,53 @@ class Facts:
     fingerprint: Fingerprint | None = None
     events: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     steady: bool = True
+    names: Sequence[str] = ()
 
     @property
     def film_rate(self) -> float | Fraction | None:
         """Frames a second of a film; None if it keeps the frames' own times."""
         return self.rate if self.steady else None
+
+    def picture_name(self, frame: int) -> str:
+        """The file name of a frame's picture; 00012.jpg where it has none."""
+        return self.names[frame] if frame < len(self.names) else f"{frame:05d}.jpg"
+
+    def stem(self, frame: int) -> str:
+        """How files of a frame are named, without an ending: as its picture is, else 00012."""
+        return self._stems[frame] if frame < len(self.names) else f"{frame:05d}"
+
+    @cached_property
+    def _stems(self) -> list[str]:
+        stems = [Path(name).stem for name in self.names]
+        return stems if len(set(stems)) == len(stems) else list(self.names)  # a.jpg beside a.png
+
+
+Sink = Callable[[FrameLike], None]
+Opener = Callable[[Path, Facts], AbstractContextManager[Sink]]
+Reader = Callable[[Path], Iterator[PlainFrame]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One entry of the registry. A module of this package, or of another, holds its formats as values of this class.
+
+    name            what people type
+    help            one line
+    open            the writer: a context manager that opens a path and gives a function for one frame; code after its
+                    `yield` runs only if all went well
+    read            gives the masks of each frame, in the order of frames; None if the format is not read
+    video           the ending of a video's file, such as ".mp4"; empty if it is a folder, None if it holds no videos
+    picture         the ending of the file of one picture; None if the format holds no single pictures
+    shows_pictures  whether frames must come with their pictures
+    """
+
+    name: str
+    help: str
+    open: Opener
+    read: Reader | None = None
+    video: str | None = None
+    picture: str | None = None
+    shows_pictures: bool = False
 
 
 def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> bool:
@@ -167,22 +275,42 @@ def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> boo
     return bool(np.abs(off).max() <= 0.5)
 
 
+def label_of(name: ObjectId) -> str:
+    """The class of an object in files for training: its name if that is a text, and "object" for a number."""
+    return name if isinstance(name, str) and name else "object"
+
+
+def numbers_of_labels(names: Iterable[ObjectId]) -> dict[str, int]:
+    """The classes of objects, numbered from 0 in the order in which they come."""
+    return {label: number for number, label in enumerate(dict.fromkeys(map(label_of, names)))}
+
+
+def numbered(names: Iterable[ObjectId]) -> dict[ObjectId, int]:
+    """Numbers for index maps, in the order of adding: a name that is a whole number from 1 to 254 and still free is its
+    own number, any other gets the lowest that is free.
+
+    255 stands for "unknown" in the field's index maps.
+    """
+    numbers: dict[ObjectId, int] = {}
+    taken: set[int] = set()
+    for name in names:
+        own = isinstance(name, int) and 1 <= name <= MOST_NUMBER and name not in taken
+        numbers[name] = int(name) if own else next(n for n in range(1, len(taken) + 2) if n not in taken)
+        taken.add(numbers[name])
+    return numbers
+
+
 def index_map(result: FrameLike) -> NDArray[np.uint8]:
-    """uint8 (H, W): the object's number at each pixel, 0 where there is none; where masks overlap, the surer one.
+    """uint8 (H, W): the object's number at each pixel, 0 where there is none.
 
     Raises FormatError if a number does not fit.
     """
     check_numbers(result, most=MOST_NUMBER, instead="objects, coco or project")
-    return surest(result).astype(np.uint8)
+    return result.index_map().astype(np.uint8)
 
 
-def surest(result: FrameLike) -> NDArray[np.int32]:
-    """int32 (H, W): the number of the object with the highest logit at each pixel, 0 where none is positive.
-
-    A frame that has decided this for all that ask, as a tracker's, is taken by its word.
-    """
-    if isinstance(result, Decided):
-        return result.numbers
+def argmax_object_map(result: FrameLike) -> NDArray[np.int32]:
+    """int32 (H, W): the number of the object with the highest logit at each pixel, 0 where none is positive."""
     numbers = np.zeros(result.size, np.int32)
     best = np.zeros(result.size, np.float32)
     for name, item in result.objects.items():

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing
-from masklet.formats.base import Facts, FrameMasks, ObjectId
+from masklet.formats.base import (
+    Facts,
+    Format,
+    ObjectId,
+    ObjectLike,
+    PlainFrame,
+    Sink,
+    label_of,
+    numbers_of_labels,
+    read_frame,
+    rle_of,
+)
 from masklet.formats.json_file import entries, entry, load_json, size_of
-from masklet.formats.registry import Sink, reads, writes
 from masklet.formats.spool import Spool, spooled
-from masklet.masks.rle import decode_rle, rle_area, rle_box, rle_from_json
-
-CATEGORIES = [{"id": 1, "name": "object", "supercategory": "object"}]
-"""masklet tells things apart, not kinds of things."""
+from masklet.masks.rle import Rle, rle_area, rle_box, rle_from_json
 
 
-@writes("coco", suffixes=(".json",), help="COCO JSON: run lengths, boxes, areas, track_id; any number of objects")
 @contextmanager
 def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
     """Images and annotations of all frames; an empty mask has no annotation, its image is listed all the same."""
@@ -28,12 +34,12 @@ def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
         yield spool.add
         with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
             file.write('{"annotations": [')
-            for count, annotation in enumerate(_annotations(spool)):
+            for count, found in enumerate(_annotations(spool)):
                 file.write(",\n" if count else "\n")
-                json.dump(annotation | {"id": count + 1}, file, allow_nan=False)
+                json.dump(found | {"id": count + 1}, file, allow_nan=False)
             rest = {
-                "images": [_image(frame, facts) for frame in spool.frames()],
-                "categories": CATEGORIES,
+                "images": [image(frame, facts.picture_name(frame), facts.size) for frame in spool.frames()],
+                "categories": categories(spool.indices),
                 "tracks": [{"id": number, "name": name} for name, number in spool.indices.items()],
                 "info": {"description": facts.video, "version": "1.0"},
                 "licenses": [],
@@ -41,31 +47,44 @@ def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
             file.write("],\n" + json.dumps(rest, allow_nan=False)[1:])
 
 
+def image(frame: int, file_name: str, size: tuple[int, int]) -> dict[str, Any]:
+    """The entry of a frame."""
+    height, width = size
+    return {"id": frame + 1, "file_name": file_name, "height": height, "width": width, "frame_index": frame}
+
+
+def annotation(frame: int, number: int, category: int, item: ObjectLike) -> dict[str, Any]:
+    """The entry of a mask, without its "id": compressed run lengths, box (x, y, width, height), area and scores."""
+    rle = rle_of(item)
+    return {
+        "image_id": frame + 1,
+        "category_id": category,
+        "track_id": number,
+        "object_id": number,  # deprecated: the earlier name in files of pictures
+        "segmentation": rle.to_json(),
+        "bbox": list(rle_box(rle)),
+        "area": rle_area(rle),
+        "iscrowd": 0,
+        "score": item.iou,
+        "presence": item.presence,
+    }
+
+
+def categories(names: Iterable[ObjectId]) -> list[dict[str, Any]]:
+    """The list of classes: the names of objects that have one, and "object"."""
+    labels = numbers_of_labels(names) or {"object": 0}
+    return [{"id": number + 1, "name": label, "supercategory": "object"} for label, number in labels.items()]
+
+
 def _annotations(spool: Spool) -> Iterator[dict[str, Any]]:
+    labels = numbers_of_labels(spool.indices)
     for frame in spool.frames():
         for name, item in spool.masks(frame).items():
-            if area := rle_area(item.rle):
-                yield {
-                    "image_id": frame + 1,
-                    "category_id": 1,
-                    "track_id": spool.indices[name],
-                    "segmentation": item.rle.to_json(),
-                    "bbox": list(rle_box(item.rle)),
-                    "area": area,
-                    "iscrowd": 0,
-                    "score": item.iou,
-                    "presence": item.presence,
-                }
+            if rle_area(item.rle):
+                yield annotation(frame, spool.indices[name], labels[label_of(name)] + 1, item)
 
 
-def _image(frame: int, facts: Facts) -> dict[str, Any]:
-    height, width = facts.size
-    name = f"{frame:05d}.jpg"
-    return {"id": frame + 1, "file_name": name, "height": height, "width": width, "frame_index": frame}
-
-
-@reads("coco")
-def read_coco(path: Path) -> Iterator[FrameMasks]:
+def read_coco(path: Path) -> Iterator[PlainFrame]:
     """Masks of each image in the order of frames, by the names in "tracks", else by track_id, else by annotation.
 
     Images without a `frame_index` are numbered in the order in which they are listed. Masks may be run lengths,
@@ -75,19 +94,21 @@ def read_coco(path: Path) -> Iterator[FrameMasks]:
     name = path.name
     images = entries(content, "images", dict, name)
     annotations: dict[int, list[dict[str, Any]]] = {}
-    for annotation in entries(content, "annotations", dict, name):
-        annotations.setdefault(entry(annotation, "image_id", int, name), []).append(annotation)
+    for found in entries(content, "annotations", dict, name):
+        annotations.setdefault(entry(found, "image_id", int, name), []).append(found)
     names = object_names(content, name)
-    frames = [entry({"frame_index": place, **image}, "frame_index", int, name) for place, image in enumerate(images)]
-    if unknown := annotations.keys() - {entry(image, "id", int, name) for image in images}:
+    frames = [entry({"frame_index": place, **listed}, "frame_index", int, name) for place, listed in enumerate(images)]
+    if unknown := annotations.keys() - {entry(listed, "id", int, name) for listed in images}:
         raise FormatError(f"{name} has annotations of the image {min(unknown)}, which is not in its list of images")
-    for frame, image in sorted(zip(frames, images, strict=True), key=lambda pair: pair[0]):
-        size = size_of(image, name)
-        found = annotations.get(image["id"], [])
-        yield FrameMasks(frame, {
-            _object(annotation, names, name): decode_rle(rle_from_json(annotation.get("segmentation"), size))
-            for annotation in found
-        })  # fmt: skip
+    for frame, listed in sorted(zip(frames, images, strict=True), key=lambda pair: pair[0]):
+        size = size_of(listed, name)
+        masks: dict[ObjectId, Rle] = {}
+        indices: dict[ObjectId, int] = {}
+        for found in annotations.get(listed["id"], []):
+            number = entry(found, "track_id" if "track_id" in found else "id", int, name)
+            known = names.get(number, number)
+            masks[known], indices[known] = rle_from_json(found.get("segmentation"), size), number
+        yield read_frame(frame, masks, size, indices)
 
 
 def object_names(content: dict[str, Any], name: str) -> dict[int, ObjectId]:
@@ -101,6 +122,11 @@ def object_names(content: dict[str, Any], name: str) -> dict[int, ObjectId]:
     return names
 
 
-def _object(annotation: dict[str, Any], names: dict[int, ObjectId], name: str) -> ObjectId:
-    number = entry(annotation, "track_id" if "track_id" in annotation else "id", int, name)
-    return names.get(number, number)
+COCO = Format(
+    "coco",
+    "COCO JSON: run lengths, boxes, areas, scores, track_id; any number of objects",
+    write_coco,
+    read_coco,
+    video=".json",
+    picture=".json",
+)

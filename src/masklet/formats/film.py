@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +16,12 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing, unwritable
-from masklet.formats.base import Facts, FrameLike
+from masklet.formats.base import Facts, FrameLike, Sink
+from masklet.formats.numbered import frame_files
 from masklet.formats.sound import Sound, SoundTrack, open_sound
 
 BT709 = 1
@@ -148,41 +150,49 @@ def open_film(
             ) from error
 
 
-@dataclass
-class FilmClock:
-    """Times of frames in a film that begins with the first frame that comes."""
+@contextmanager
+def write_film(
+    path: Path, facts: Facts, kind: FilmKind, draw: Callable[[FrameLike], NDArray[np.uint8]]
+) -> Iterator[Sink]:
+    """A sink that draws frames into a film, which begins with the first that comes. Frames come in their order.
 
-    facts: Facts
-    first: FrameLike | None = None
-    last: int = -1
+    A frame is shown at the source's rate by its number; where frames don't come at a rate, at its own time. The sink
+    raises FormatError for a frame that is not after the last one.
+    """
+    rate = facts.film_rate
+    first: list[FrameLike] = []
+    last = -1
+    with open_film(path, facts.size, rate, kind, facts.audio_from) as film:
 
-    def seconds(self, result: FrameLike) -> float:
-        """At the source's rate by the frame's number; where frames don't come at a rate, by the frame's own time.
+        def sink(result: FrameLike) -> None:
+            nonlocal last
+            if result.frame <= last:
+                raise FormatError(
+                    f"frame {result.frame} came after frame {last}; a film is written in the order of its frames: "
+                    "write a project first, then convert it"
+                )
+            begin = first[0] if first else result
+            first[:], last = [begin], result.frame
+            seconds = result.time - begin.time
+            if rate and SLOWEST <= rate <= FASTEST:
+                seconds = float((result.frame - begin.frame) / Fraction(rate).limit_denominator(1001))
+            film.write(draw(result), seconds, begin.time)
 
-        Raises FormatError if the frame is not after the last one.
-        """
-        if result.frame <= self.last:
-            raise FormatError(
-                f"frame {result.frame} came after frame {self.last}; a film is written in the order of its frames: "
-                "write a project first, then convert it"
-            )
-        self.first, self.last = self.first or result, result.frame
-        rate = self.facts.film_rate
-        if rate and SLOWEST <= rate <= FASTEST:
-            return float((result.frame - self.first.frame) / Fraction(rate).limit_denominator(1001))
-        return result.time - self.first.time
-
-    def source_time(self) -> float:
-        """Seconds of the source at the film's begin."""
-        assert self.first is not None, "asked after the first frame"
-        return self.first.time
+        yield sink
 
 
-def picture_of(result: FrameLike) -> NDArray[np.uint8]:
-    """The frame's picture. Raises FormatError if it is not at hand."""
-    if result.image is None:
-        raise FormatError(f"frame {result.frame} comes without its picture, which this format shows; give the video")
-    return result.image
+def film_or_png(
+    path: Path, facts: Facts, kind: Callable[[], FilmKind], draw: Callable[[FrameLike], NDArray[np.uint8]]
+) -> AbstractContextManager[Sink]:
+    """A film, or by its ending the PNG of one picture."""
+    if path.suffix.lower() == ".png":
+        return frame_files(path, facts, ".png", lambda target, result: save_png(target, draw(result)))
+    return write_film(path, facts, kind(), draw)
+
+
+def save_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a picture, quickly rather than small."""
+    Image.fromarray(image).save(path, format="PNG", compress_level=4)
 
 
 def _add_stream(

@@ -6,30 +6,30 @@ All objects of a frame are cut out together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from masklet.formats.atomic import make_folder, replacing
-from masklet.formats.base import Facts, FrameLike
-from masklet.formats.film import FilmClock, FilmKind, open_film, picture_of
-from masklet.formats.registry import Sink, writes
+from masklet.formats.base import Facts, Format, FrameLike, Sink, picture_of
+from masklet.formats.film import FilmKind, save_png, write_film
+from masklet.formats.numbered import frame_files
 from masklet.formats.sound import MOV_SOUND, WEBM_SOUND
 from masklet.masks.cutout import cut_out
+from masklet.masks.guided import Edges, mask_alpha
 from masklet.masks.refine import soft_alpha
 
-PRORES = FilmKind(
+PRORES_KIND = FilmKind(
     "mov",
     {"prores_ks": {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}},
     "yuva444p10le",
     MOV_SOUND,
     even=False,
 )
-WEBM = FilmKind(
+WEBM_KIND = FilmKind(
     "webm",
     {"libvpx-vp9": {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"}},
     "yuva420p",
@@ -38,33 +38,29 @@ WEBM = FilmKind(
 )
 
 
-@writes("prores", suffixes=(".mov",), help="cut-out with alpha, ProRes 4444 MOV, for editing; any number of objects")
-@contextmanager
-def write_prores(path: Path, facts: Facts) -> Iterator[Sink]:
+def write_prores(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
     """A film of the source's rate, with its sound. Frames come in their order."""
-    with _film(path, facts, PRORES) as sink:
-        yield sink
+    return write_film(path, facts, PRORES_KIND, cut_out_objects)
 
 
-@writes("webm", suffixes=(".webm",), help="cut-out with alpha, VP9 WebM, for web pages; any number of objects")
-@contextmanager
-def write_webm(path: Path, facts: Facts) -> Iterator[Sink]:
+def write_webm(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
     """A film of the source's rate, with its sound. Frames come in their order."""
-    with _film(path, facts, WEBM) as sink:
-        yield sink
+    return write_film(path, facts, WEBM_KIND, cut_out_objects)
 
 
-@writes("rgba", suffixes=(), help="cut-out with alpha, an RGBA PNG per frame; any number of objects")
-@contextmanager
-def write_rgba(path: Path, facts: Facts) -> Iterator[Sink]:
-    """PATH/00000.png ...; each file is whole as soon as it is there."""
-    make_folder(path)
+def write_rgba(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+    """PATH/00000.png ..., or one PNG: the edge is soft as far as the model doubts it."""
+    return _pngs(path, facts, cut_out_objects)
 
-    def write(result: FrameLike) -> None:
-        with replacing(path / f"{result.frame:05d}.png") as temporary:
-            Image.fromarray(cut_out_objects(result)).save(temporary, format="PNG", compress_level=4)
 
-    yield write
+def write_cutout(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+    """PATH/00000.png ..., or one PNG: a pixel is the objects' or not."""
+    return _pngs(path, facts, partial(cut_out_masks, edges="hard"))
+
+
+def write_soft_cutout(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+    """PATH/00000.png ..., or one PNG: the edge follows the picture, into hair and fur."""
+    return _pngs(path, facts, partial(cut_out_masks, edges="soft"))
 
 
 def cut_out_objects(result: FrameLike) -> NDArray[np.uint8]:
@@ -80,12 +76,35 @@ def frame_alpha(result: FrameLike) -> NDArray[np.float32]:
     return soft_alpha(logits)
 
 
-@contextmanager
-def _film(path: Path, facts: Facts, kind: FilmKind) -> Iterator[Sink]:
-    clock = FilmClock(facts)
-    with open_film(path, facts.size, facts.film_rate, kind, facts.audio_from) as film:
+def cut_out_masks(result: FrameLike, edges: Edges) -> NDArray[np.uint8]:
+    """uint8 (H, W, 4), RGBA: the same by the masks alone, and by what is seen in the picture at their edges."""
+    image = picture_of(result)
+    return cut_out(image, mask_alpha(image, result.index_map() > 0, edges))
 
-        def write(result: FrameLike) -> None:
-            film.write(cut_out_objects(result), clock.seconds(result), clock.source_time())
 
-        yield write
+def _pngs(path: Path, facts: Facts, draw: Callable[[FrameLike], NDArray[np.uint8]]) -> AbstractContextManager[Sink]:
+    return frame_files(path, facts, ".png", lambda target, result: save_png(target, draw(result)))
+
+
+PRORES = Format(
+    "prores",
+    "cut-out with alpha, ProRes 4444 MOV, for editing; any number of objects",
+    write_prores,
+    video=".mov",
+    shows_pictures=True,
+)
+WEBM = Format(
+    "webm",
+    "cut-out with alpha, VP9 WebM, for web pages; any number of objects",
+    write_webm,
+    video=".webm",
+    shows_pictures=True,
+)
+RGBA, CUTOUT, SOFT_CUTOUT = (
+    Format(name, f"cut-out with alpha, RGBA PNGs, {edges}", write, video="", picture=".png", shows_pictures=True)
+    for name, edges, write in (
+        ("rgba", "edges as soft as the model doubts them", write_rgba),
+        ("cutout", "hard edges", write_cutout),
+        ("soft-cutout", "edges that follow hair and fur", write_soft_cutout),
+    )
+)

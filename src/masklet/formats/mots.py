@@ -6,21 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing
-from masklet.formats.base import Facts, FrameLike, FrameMasks, MaskOnly, ObjectId, PlainFrame, check_numbers, surest
-from masklet.formats.registry import Sink, reads, writes
+from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, check_numbers, mask_only, read_frame
 from masklet.formats.spool import spooled
-from masklet.masks.rle import Rle, decode_rle, rle_area
+from masklet.masks.rle import Rle, rle_area
 
 CLASS = 1
 """The class that is written; the challenges call it "car". An id is 1000 times the class and the object's number."""
 
 
-@writes("mots", suffixes=(".txt",), help="MOTS text: a line per mask; objects 1 to 999, no overlap")
 @contextmanager
 def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
     """Lines in the order of frames. Where masks overlap, the surer one is kept; empty masks have no line."""
@@ -38,16 +33,15 @@ def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
 def _apart(result: FrameLike) -> FrameLike:
     """The frame with masks that do not overlap, as the format demands."""
     check_numbers(result, most=999, instead="coco, sav or project")
-    numbers = surest(result)
-    objects: dict[ObjectId, MaskOnly] = {
-        name: MaskOnly(numbers == result.indices[name], item.iou, item.presence)
+    numbers = result.index_map()
+    objects = {
+        name: mask_only(numbers == result.indices[name], item.iou, item.presence)
         for name, item in result.objects.items()
     }
     return PlainFrame(result.frame, result.time, result.size, objects, result.indices)
 
 
-@reads("mots")
-def read_mots(path: Path) -> Iterator[FrameMasks]:
+def read_mots(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame that has any: ids 1001 to 1999 as 1 to 999, all others as they are; 10000 is passed over."""
     try:
         text = path.read_text("ascii")
@@ -62,8 +56,18 @@ def read_mots(path: Path) -> Iterator[FrameMasks]:
         frame, number, rle = _parsed(line, f"line {count} of {path.name}")
         if number != 10_000:  # a region to be left out of scores
             frames.setdefault(frame, {})[number - 1000 if 1000 < number < 2000 else number] = rle
-    for frame in sorted(frames):
-        yield FrameMasks(frame, _decoded(frames[frame]))
+    for frame, masks in sorted(frames.items()):
+        sizes = {rle.size for rle in masks.values()}
+        if len(sizes) > 1:
+            raise FormatError(
+                f"the masks of frame {frame} in {path.name} are of the sizes {sorted(sizes)}; give one video"
+            )
+        yield read_frame(
+            frame,
+            {number: rle for number, rle in masks.items()},
+            next(iter(sizes)),
+            {number: number for number in masks},
+        )
 
 
 def _parsed(line: str, place: str) -> tuple[int, int, Rle]:
@@ -74,5 +78,4 @@ def _parsed(line: str, place: str) -> tuple[int, int, Rle]:
     return frame, number, Rle((height, width), fields[5])
 
 
-def _decoded(masks: dict[int, Rle]) -> dict[ObjectId, NDArray[np.bool_]]:
-    return {number: decode_rle(rle) for number, rle in masks.items()}
+MOTS = Format("mots", "MOTS text: a line per mask; objects 1 to 999, no overlap", write_mots, read_mots, video=".txt")

@@ -1,8 +1,10 @@
-"""Folders of 00000.png, 00001.png, ...: the number is the frame's."""
+"""A file for each frame: 00000.png, 00001.png, ... or, where frames are pictures in files, by their names."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,47 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import FormatError
+from masklet.formats.atomic import make_folder, replacing
+from masklet.formats.base import Facts, FrameLike, Sink
+
+
+@contextmanager
+def frame_files(path: Path, facts: Facts, suffix: str, write: Callable[[Path, FrameLike], None]) -> Iterator[Sink]:
+    """A sink that writes each frame to a file of its own, which is whole as soon as it is there.
+
+    Args:
+        path: A folder, which is made if need be; or, if it has the ending, the file of the only frame.
+        facts: What is known of the video.
+        suffix: The ending.
+        write: Writes a frame to a file.
+    """
+    single = path.suffix.lower() == suffix and not path.is_dir()
+    if not single:
+        make_folder(path)
+    written: list[int] = []
+
+    def sink(result: FrameLike) -> None:
+        if single and written and result.frame not in written:
+            raise FormatError(
+                f"{path.name} is the file of one picture, and frame {result.frame} is another; give a folder"
+            )
+        written[:] = [result.frame]
+        with replacing(path if single else path / f"{facts.stem(result.frame)}{suffix}") as temporary:
+            write(temporary, result)
+
+    yield sink
 
 
 def numbered_files(folder: Path) -> dict[int, Path]:
     """The PNGs of a folder by frame, in the order of frames; other files are passed over."""
     found = ((re.fullmatch(r"(\d+)\.png", file.name, re.ASCII), file) for file in folder.iterdir())
     return dict(sorted((int(match[1]), file) for match, file in found if match))
+
+
+def mask_files(folder: Path) -> dict[int, Path]:
+    """The same; where no PNG is named by a number all count, in the order of their names."""
+    pictures = (file for file in folder.glob("*.png") if not file.name.startswith("."))
+    return numbered_files(folder) or dict(enumerate(sorted(pictures)))
 
 
 def open_png(path: Path) -> NDArray[Any]:

@@ -14,12 +14,11 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.atomic import make_folder, replacing
-from masklet.formats.base import Facts, FrameLike, FrameMasks, ObjectId
-from masklet.formats.numbered import numbered_files, open_png
-from masklet.formats.registry import Sink, reads, writes
+from masklet.formats.base import Facts, Format, FrameLike, ObjectId, PlainFrame, Sink, numbered, read_frame
+from masklet.formats.numbered import mask_files, open_png
+from masklet.masks.rle import encode_rle
 
 
-@writes("objects", suffixes=(), help="one folder per object, a black and white PNG per frame; any number of objects")
 @contextmanager
 def write_object_pngs(path: Path, facts: Facts) -> Iterator[Sink]:
     """PATH/OBJECT/00000.png ...; each file is whole as soon as it is there."""
@@ -29,25 +28,31 @@ def write_object_pngs(path: Path, facts: Facts) -> Iterator[Sink]:
         for name, item in result.objects.items():
             folder = path / folder_name(name)
             make_folder(folder)
-            with replacing(folder / f"{result.frame:05d}.png") as temporary:
+            with replacing(folder / f"{facts.stem(result.frame)}.png") as temporary:
                 Image.fromarray(item.mask).save(temporary, format="PNG")  # bool: one bit for each pixel
 
     yield write
 
 
-@reads("objects")
-def read_object_pngs(path: Path) -> Iterator[FrameMasks]:
-    """Masks of each frame by object. Raises FormatError for an empty folder and for PNGs of more than two colours."""
+def read_object_pngs(path: Path) -> Iterator[PlainFrame]:
+    """Masks of each frame by object. Raises FormatError for an empty folder, for PNGs of more than two colours, and if
+    the PNGs of a frame are of different sizes."""
     if not path.is_dir():
         raise FormatError(f"{path} is not a folder; give one with a folder for each object")
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    indices = numbered(object_name(folder.name) for folder in folders)
     files: dict[int, dict[ObjectId, Path]] = {}
-    for folder in sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
-        for frame, file in numbered_files(folder).items():
+    for folder in folders:
+        for frame, file in mask_files(folder).items():
             files.setdefault(frame, {})[object_name(folder.name)] = file
     if not files:
         raise FormatError(f"{path} holds no folder with PNGs such as 00000.png; give one with a folder for each object")
     for frame in sorted(files):
-        yield FrameMasks(frame, {name: _read_mask(file) for name, file in files[frame].items()})
+        masks = {name: _read_mask(file) for name, file in files[frame].items()}
+        sizes = {mask.shape: files[frame][name] for name, mask in masks.items()}
+        if len(sizes) > 1:
+            raise FormatError(f"{' and '.join(map(str, sizes.values()))} differ in size; give masks of one video")
+        yield read_frame(frame, {name: encode_rle(mask) for name, mask in masks.items()}, next(iter(sizes)), indices)
 
 
 def folder_name(name: ObjectId) -> str:
@@ -83,3 +88,12 @@ def _read_mask(file: Path) -> NDArray[np.bool_]:
     if len(values) > 2 or (len(values) == 2 and values[0] != 0):
         raise FormatError(f"{file.name} holds the values {values[:4]}; the mask of one object has 0 and one other")
     return pixels != 0
+
+
+OBJECTS = Format(
+    "objects",
+    "one folder per object, a black and white PNG per frame; any number of objects",
+    write_object_pngs,
+    read_object_pngs,
+    video="",
+)

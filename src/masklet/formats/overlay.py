@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -15,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, FrameLike
-from masklet.formats.film import Film, FilmClock, FilmKind, open_film, picture_of
-from masklet.formats.registry import Sink, writes
+from masklet.formats.base import Facts, Format, Sink
+from masklet.formats.film import Film, FilmKind, film_or_png, open_film
 from masklet.formats.sound import MP4_SOUND
-from masklet.masks.draw import draw_overlay
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,20 +29,9 @@ ENCODERS: dict[str, dict[str, str]] = {
 """Encoders and their options, the best first. The last is MPEG-4 part 2, which browsers don't play."""
 
 
-@writes("overlay", suffixes=(".mp4",), help="MP4 with the masks drawn in and the source's sound; any number of objects")
-@contextmanager
-def write_overlay(path: Path, facts: Facts) -> Iterator[Sink]:
-    """A film of the source's rate, every mask tinted, outlined and named. Frames come in their order."""
-    clock = FilmClock(facts)
-    with open_film(path, facts.size, facts.film_rate, mp4(), facts.audio_from) as film:
-
-        def write(result: FrameLike) -> None:
-            masks = [(result.indices[name], item.mask) for name, item in result.objects.items()]
-            labels = {result.indices[name]: str(name) for name in result.objects}
-            drawn = draw_overlay(picture_of(result), masks, labels=labels)
-            film.write(drawn, clock.seconds(result), clock.source_time())
-
-        yield write
+def write_overlay(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+    """A film of the source's rate with every mask tinted, outlined and named, its frames in their order; or one PNG."""
+    return film_or_png(path, facts, mp4, lambda result: np.asarray(result.overlay()))
 
 
 class OverlayWriter:
@@ -104,3 +90,13 @@ def mp4() -> FilmKind:
             stacklevel=2,
         )
     return kind
+
+
+OVERLAY = Format(
+    "overlay",
+    "the picture with the masks drawn in, PNG or MP4 with the source's sound; any number of objects",
+    write_overlay,
+    video=".mp4",
+    picture=".png",
+    shows_pictures=True,
+)

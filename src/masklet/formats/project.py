@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from masklet.errors import FormatError
 from masklet.formats.base import (
     Facts,
@@ -17,38 +14,11 @@ from masklet.formats.base import (
     ObjectId,
     ObjectLike,
     PlainFrame,
+    RleMask,
     comes_evenly,
-    distance_logits,
-    surest,
+    rle_of,
 )
-from masklet.masks.rle import Rle, decode_rle, encode_rle
-
-LOST_LOGIT = 2.0**-10
-"""Logit of a pixel that is in a mask, and that another object has: lower than any other that is inside."""
-
-
-@dataclass(frozen=True)
-class ProjectMask:
-    """One object in one frame: its mask as run lengths, and its scores. The mask is made when it is asked for.
-
-    lost  those of its pixels that another object has in index maps; None where it has them all
-    """
-
-    rle: Rle
-    iou: float
-    presence: float
-    lost: Rle | None = None
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """bool (H, W). Raises FormatError if the run lengths are damaged."""
-        return decode_rle(self.rle)
-
-    def full_logits(self) -> NDArray[np.float32]:
-        """float32 (H, W): twice the distance to the mask's edge in pixels, positive inside, at most 32; where another
-        object has the pixel, barely inside."""
-        logits = distance_logits(self.mask)
-        return logits if self.lost is None else np.where(decode_rle(self.lost), np.float32(LOST_LOGIT), logits)
+from masklet.masks.rle import encode_rle
 
 
 @dataclass(frozen=True)
@@ -56,7 +26,7 @@ class ProjectFrame:
     """All objects in one frame, `time` in seconds since the first."""
 
     time: float
-    objects: Mapping[ObjectId, ProjectMask]
+    objects: Mapping[ObjectId, RleMask]
 
 
 @dataclass(frozen=True)
@@ -116,14 +86,12 @@ class Project:
 
 def project_frame(result: FrameLike) -> ProjectFrame:
     """What a project keeps of a tracker's result."""
-    numbers = surest(result) if len(result.objects) > 1 else None
-    masks: dict[ObjectId, ProjectMask] = {}
+    numbers = result.index_map() if len(result.objects) > 1 else None
+    masks: dict[ObjectId, RleMask] = {}
     for name, item in result.objects.items():
-        mask = item.mask
-        lost = mask & (numbers != result.indices[name]) if numbers is not None else mask[:0]
-        masks[name] = ProjectMask(
-            encode_rle(mask), float(item.iou), float(item.presence), encode_rle(lost) if lost.any() else None
-        )
+        lost = item.mask & (numbers != result.indices[name]) if numbers is not None else None
+        taken = encode_rle(lost) if lost is not None and lost.any() else None
+        masks[name] = RleMask(rle_of(item), float(item.iou), float(item.presence), taken)
     return ProjectFrame(float(result.time), masks)
 
 

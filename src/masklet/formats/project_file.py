@@ -18,10 +18,9 @@ from typing import Any
 
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing
-from masklet.formats.base import Facts, FrameMasks
-from masklet.formats.project import Project, ProjectFrame, ProjectMask
+from masklet.formats.base import Facts, Format, PlainFrame, Sink
+from masklet.formats.project import Project, ProjectFrame
 from masklet.formats.project_reader import VERSION, is_plain, read_project
-from masklet.formats.registry import Sink, reads, writes
 from masklet.formats.spool import spooled
 
 FRAMES_PER_MEMBER = 64
@@ -46,7 +45,6 @@ def write_project(path: str | PathLike[str], project: Project) -> None:
             members.writestr(f"attachments/{name}", content, zipfile.ZIP_STORED)
 
 
-@writes("project", suffixes=(".masklet",), help="masklet's own file: prompts, masks, scores; all others come from it")
 @contextmanager
 def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
     """A project of the frames that come, with the prompts that the facts tell."""
@@ -54,8 +52,7 @@ def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
         yield spool.add
         frames = {}
         for frame in spool.frames():
-            masks = {name: ProjectMask(m.rle, m.iou, m.presence) for name, m in spool.masks(frame).items()}
-            frames[frame] = ProjectFrame(spool.times[frame], masks)
+            frames[frame] = ProjectFrame(spool.times[frame], spool.masks(frame))
         rate = None if facts.rate is None else float(facts.rate)
         project = Project(
             size=facts.size,
@@ -71,11 +68,9 @@ def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
         write_project(path, project)
 
 
-@reads("project")
-def read_project_masks(path: Path) -> Iterator[FrameMasks]:
+def read_project_masks(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame by the objects' names."""
-    for result in read_project(path).results():
-        yield FrameMasks(result.frame, {name: item.mask for name, item in result.objects.items()})
+    yield from read_project(path).results()
 
 
 def _manifest(project: Project) -> dict[str, Any]:
@@ -115,3 +110,12 @@ def _frame_record(frame: int, project: Project) -> dict[str, Any]:
 
 def _to_json(record: dict[str, Any]) -> bytes:
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+PROJECT = Format(
+    "project",
+    "masklet's own file: prompts, masks, scores; all others come from it",
+    write_project_frames,
+    read_project_masks,
+    video=".masklet",
+)

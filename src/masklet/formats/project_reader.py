@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from masklet.errors import FormatError
-from masklet.formats.base import Fingerprint, ObjectId
+from masklet.formats.base import Fingerprint, ObjectId, RleMask
 from masklet.formats.json_file import entries, entry, parse_json, size_of
-from masklet.formats.project import Project, ProjectFrame, ProjectMask
+from masklet.formats.project import Project, ProjectFrame
 from masklet.masks.rle import Rle, check_size, rle_area
 
 VERSION = 1
@@ -137,7 +137,7 @@ def _frames(
         if re.fullmatch(r"masks/\d+\.jsonl", member):
             for line in _lines(members, member, name):
                 record = parse_json(line, f"{member} in {name}")
-                objects: dict[ObjectId, ProjectMask] = {}
+                objects: dict[ObjectId, RleMask] = {}
                 for item in entries(record, "objects", list, name):
                     place, mask = _mask(item, size, f"{member} in {name}")
                     if not 0 <= place < len(names):
@@ -160,14 +160,14 @@ def _lines(members: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
             yield line
 
 
-def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, ProjectMask]:
+def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleMask]:
     match item:
         case [int(number), float() | int() as iou, float() | int() as presence, str(counts)] if isfinite(
             iou + presence
         ):
             rle = Rle(size, counts)
             rle_area(rle)  # says so if the run lengths don't fill the picture
-            return number, ProjectMask(rle, float(iou), float(presence))
+            return number, RleMask(rle, float(iou), float(presence))
     raise FormatError(f"{place} has a mask that is not [object, iou, presence, counts]; give another copy")
 
 

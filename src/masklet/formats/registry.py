@@ -1,23 +1,16 @@
-"""The formats by name: who writes, who reads, and one line of help for each.
+"""The formats by name, masklet's own and those of other packages.
 
-A format is a module of this package. Its writer is a context manager that opens the path and gives a function
-for one frame; code after its `yield` runs only if all went well. Its reader gives the masks of each frame.
-
-    @writes("mots", suffixes=(".txt",), help="...")
-    @contextmanager
-    def write_mots(path: Path, facts: Facts) -> Iterator[Sink]: ...
-
-    @reads("mots")
-    def read_mots(path: Path) -> Iterator[FrameMasks]: ...
+A format is a value of the class `Format` in a module of this package. Other packages offer theirs by entry points of
+the group `masklet.formats`, and `module:NAME` names any other.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from os import PathLike
@@ -25,85 +18,69 @@ from pathlib import Path
 from typing import Any
 
 import masklet.formats
-from masklet.errors import FormatError, nearest
-from masklet.formats.base import Facts, Fingerprint, FrameLike, FrameMasks
+from masklet import plugins
+from masklet.errors import ConfigError, FormatError, nearest
+from masklet.formats.base import Facts, Fingerprint, Format, PlainFrame
 from masklet.formats.writer import Writer
 
-Sink = Callable[[FrameLike], None]
-Opener = Callable[[Path, Facts], AbstractContextManager[Sink]]
-Reader = Callable[[Path], Iterator[FrameMasks]]
+USUAL = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay"}
+"""Where several formats have one ending, the one that is meant; "" is a folder."""
 
-
-@dataclass(frozen=True)
-class Format:
-    """One entry of the registry.
-
-    name      what people type
-    suffixes  of its files, such as ".json"; empty if it is a folder
-    help      one line
-    open      the writer's context manager
-    read      the reader, or None if the format holds no masks
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    help: str
-    open: Opener
-    read: Reader | None = None
-
-
-_writers: dict[str, Format] = {}
-_readers: dict[str, Reader] = {}
-
-
-def writes(name: str, *, suffixes: tuple[str, ...], help: str) -> Callable[[Opener], Opener]:
-    """Register a writer under a name."""
-
-    def register(opener: Opener) -> Opener:
-        assert name not in _writers, f"the format {name} is registered twice"
-        _writers[name] = Format(name, suffixes, help, opener)
-        return opener
-
-    return register
-
-
-def reads(name: str) -> Callable[[Reader], Reader]:
-    """Register the reader of the format of that name."""
-
-    def register(reader: Reader) -> Reader:
-        assert name not in _readers, f"the reader of {name} is registered twice"
-        _readers[name] = reader
-        return reader
-
-    return register
+RENAMED = {"index": "davis"}
+"""Earlier names of formats."""
 
 
 @cache
 def formats() -> Mapping[str, Format]:
-    """All formats by name, in the order of the alphabet. The first call imports the modules of this package."""
-    for module in pkgutil.iter_modules(masklet.formats.__path__):
-        importlib.import_module(f"masklet.formats.{module.name}")
-    return {name: replace(_writers[name], read=_readers.get(name)) for name in sorted(_writers)}
+    """masklet's own formats by name, in the order of the alphabet. The first call imports the modules of this
+    package."""
+    modules = (
+        importlib.import_module(f"masklet.formats.{m.name}") for m in pkgutil.iter_modules(masklet.formats.__path__)
+    )
+    found = {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Format)}
+    return dict(sorted(found.items()))
 
 
 def find_format(name: str) -> Format:
     """The format of that name. Raises FormatError, with the nearest name, if there is none."""
-    known = formats()
-    if name not in known:
-        raise FormatError(f"unknown format {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-    return known[name]
+    if name in RENAMED:
+        warnings.warn(f"the format {name} is called {RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        name = RENAMED[name]
+    if name in formats():
+        return formats()[name]
+    try:
+        found: object = plugins.find("formats", name, formats())
+    except ConfigError as error:
+        if ":" in name:
+            raise FormatError(str(error)) from error
+        known = plugins.names("formats", formats())
+        raise FormatError(f"unknown format {name!r}{nearest(name, known)}; there are {', '.join(known)}") from None
+    if not isinstance(found, Format):
+        raise FormatError(f"{name} is of type {type(found).__name__}; give a masklet.formats.base.Format")
+    return found
 
 
-def format_of(path: str | PathLike[str]) -> Format:
-    """The format that a file's suffix tells. Raises FormatError if none or several have it."""
+def format_of(path: str | PathLike[str], *, picture: bool = False, background: str | Path | None = None) -> Format:
+    """The format that a path tells by its ending; a name without one is a folder.
+
+    Args:
+        path: The file or folder.
+        picture: Whether it is for one picture; for a video otherwise.
+        background: What is to take the background's place, which one format shows.
+
+    Raises:
+        FormatError: No format has the ending.
+    """
     suffix = Path(path).suffix.lower()
-    fitting = [entry for entry in formats().values() if suffix in entry.suffixes]
-    if len(fitting) == 1:
-        return fitting[0]
+    endings = {entry.name: entry.picture if picture else entry.video for entry in formats().values()}
+    fitting = [name for name, ending in endings.items() if ending == suffix]
+    if background is not None and "background" in fitting:
+        return formats()["background"]
     if not fitting:
-        raise FormatError(f"{Path(path).name} does not tell its format; name one of {', '.join(formats())}")
-    names = ", ".join(entry.name for entry in fitting)
-    raise FormatError(f"{Path(path).name} may be any of {names}; name the one that is meant")
+        known = ", ".join(sorted({ending for ending in endings.values() if ending}))
+        raise FormatError(f"{Path(path).name} does not tell its format; give an ending that does, {known}, or name one")
+    usual = USUAL.get(suffix, fitting[0])
+    return formats()[usual if usual in fitting else fitting[0]]
 
 
 def writer(
@@ -120,6 +97,7 @@ def writer(
     fingerprint: Fingerprint | None = None,
     events: Sequence[Mapping[str, Any]] = (),
     steady: bool = True,
+    names: Sequence[str] = (),
 ) -> Writer:
     """A writer of the format of that name; the facts are those of `Facts`.
 
@@ -140,12 +118,13 @@ def writer(
         fingerprint=fingerprint,
         events=events,
         steady=steady,
+        names=names,
     )
     return Writer(find_format(name).open, Path(path), facts)
 
 
 def with_background(facts: Facts, name: str, background: str | Path | None) -> Facts:
-    """The facts with what takes the background's place; as they are if nothing is said.
+    """The facts with what takes the background's place; as they are if nothing is given.
 
     Raises FormatError if the format of that name changes no background.
     """
@@ -156,13 +135,14 @@ def with_background(facts: Facts, name: str, background: str | Path | None) -> F
     return replace(facts, background=background)
 
 
-def read_masks(name: str, path: str | PathLike[str]) -> Iterator[FrameMasks]:
-    """The masks of each frame that a file or folder of that format holds, in the order of frames.
+def read_masks(name: str, path: str | PathLike[str]) -> Iterator[PlainFrame]:
+    """The masks of each frame that a file or folder of that format holds, in the order of frames; any writer takes
+    them.
 
-    Raises FormatError if the format holds no masks, and, on the way, for what is missing or damaged.
+    Raises FormatError if the format is not read, and, on the way, for what is missing or damaged.
     """
     reader = find_format(name).read
     if reader is None:
-        holding = ", ".join(entry.name for entry in formats().values() if entry.read)
-        raise FormatError(f"the format {name} holds pictures, not masks; formats that hold masks are {holding}")
+        readable = ", ".join(entry.name for entry in formats().values() if entry.read)
+        raise FormatError(f"the format {name} is written only; formats that are read are {readable}")
     return reader(Path(path))

@@ -13,17 +13,15 @@ import numpy as np
 
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing
-from masklet.formats.base import Facts, FrameMasks, ObjectId
+from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, read_frame
 from masklet.formats.json_file import entries, load_json, size_of
-from masklet.formats.registry import Sink, reads, writes
 from masklet.formats.spool import Spool, spooled
-from masklet.masks.rle import decode_rle, encode_rle, rle_area, rle_from_json
+from masklet.masks.rle import encode_rle, rle_area, rle_from_json
 
 DEFAULT_RATE = 24.0
 """Frames a second of SA-V's own videos, for the duration where nothing says the rate."""
 
 
-@writes("sav", suffixes=(".json",), help="SA-V JSON: run lengths per frame and object; any number of objects")
 @contextmanager
 def write_sav(path: Path, facts: Facts) -> Iterator[Sink]:
     """Every frame from 0 to the last is annotated (SA-V's own files: every fourth); frames not written are empty."""
@@ -86,8 +84,7 @@ def _bucket(size: float) -> str:
     return "small" if size < 32**2 else "medium" if size < 96**2 else "large"
 
 
-@reads("sav")
-def read_sav(path: Path) -> Iterator[FrameMasks]:
+def read_sav(path: Path) -> Iterator[PlainFrame]:
     """Masks of each annotated frame by the objects' names where masklet wrote them, else by masklet_id.
 
     A frame's number is its place in the list: of SA-V's own files, which have every fourth frame, 0, 1, 2 ...
@@ -106,5 +103,14 @@ def read_sav(path: Path) -> Iterator[FrameMasks]:
         row = rows[frame]
         if len(row) != len(ids):
             raise FormatError(f"{name} has {len(row)} masks in frame {frame} for {len(ids)} objects")
-        masks = {item: decode_rle(rle_from_json(mask, size)) for item, mask in zip(known, row, strict=True)}
-        yield FrameMasks(frame, masks)
+        masks = {item: rle_from_json(mask, size) for item, mask in zip(known, row, strict=True)}
+        yield read_frame(frame, masks, size, dict(zip(known, ids, strict=True)))
+
+
+SAV = Format(
+    "sav",
+    "SA-V JSON: run lengths per frame and object; any number of objects",
+    write_sav,
+    read_sav,
+    video=".json",
+)

@@ -9,23 +9,13 @@ import tempfile
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from masklet.formats.base import FrameLike, ObjectId
-from masklet.masks.rle import Rle, encode_rle
-
-
-@dataclass(frozen=True)
-class SpooledMask:
-    """One object in one frame."""
-
-    rle: Rle
-    iou: float
-    presence: float
+from masklet.formats.base import FrameLike, ObjectId, RleMask, rle_of
+from masklet.masks.rle import Rle
 
 
 class Spool:
@@ -50,7 +40,7 @@ class Spool:
         first = len(self._row_slots)
         self._file.seek(0, 2)
         for name, item in result.objects.items():
-            counts = encode_rle(item.mask).counts.encode("ascii")
+            counts = rle_of(item).counts.encode("ascii")
             self._file.write(counts)
             self._places.append(self._places[-1] + len(counts))
             self._row_slots.append(self._slots.setdefault(name, len(self._slots)))
@@ -70,12 +60,12 @@ class Spool:
         """The frames that were written, in their order."""
         return sorted(self._rows)
 
-    def masks(self, frame: int) -> dict[ObjectId, SpooledMask]:
+    def masks(self, frame: int) -> dict[ObjectId, RleMask]:
         """The masks of a frame; empty if the frame was not written."""
         names = list(self._slots)
         return {names[self._row_slots[row]]: self._mask(row) for row in self._rows.get(frame, ())}
 
-    def track(self, name: ObjectId) -> Iterator[tuple[int, SpooledMask]]:
+    def track(self, name: ObjectId) -> Iterator[tuple[int, RleMask]]:
         """The frames of an object with its masks, in their order."""
         slots = np.array(self._row_slots)
         for frame in self.frames():
@@ -83,11 +73,11 @@ class Spool:
             for offset in np.flatnonzero(slots[rows.start : rows.stop] == self._slots[name]):
                 yield frame, self._mask(rows[int(offset)])
 
-    def _mask(self, row: int) -> SpooledMask:
+    def _mask(self, row: int) -> RleMask:
         begin, end = self._places[row], self._places[row + 1]
         self._file.seek(begin)
         counts = self._file.read(end - begin).decode("ascii")
-        return SpooledMask(Rle(self.size, counts), self._scores[2 * row], self._scores[2 * row + 1])
+        return RleMask(Rle(self.size, counts), self._scores[2 * row], self._scores[2 * row + 1])
 
 
 @contextmanager

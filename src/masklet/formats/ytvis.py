@@ -10,15 +10,13 @@ from typing import Any
 
 from masklet.errors import FormatError
 from masklet.formats.atomic import replacing
-from masklet.formats.base import Facts, FrameMasks, ObjectId
-from masklet.formats.coco import CATEGORIES
+from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, label_of, numbers_of_labels, read_frame
+from masklet.formats.coco import categories
 from masklet.formats.json_file import entries, entry, load_json, size_of
-from masklet.formats.registry import Sink, reads, writes
 from masklet.formats.spool import Spool, spooled
-from masklet.masks.rle import decode_rle, rle_area, rle_box, rle_from_json
+from masklet.masks.rle import rle_area, rle_box, rle_from_json
 
 
-@writes("ytvis", suffixes=(".json",), help="YouTube-VIS JSON: one annotation per object; any number of objects")
 @contextmanager
 def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
     """One video; a frame where an object is not seen holds null."""
@@ -33,17 +31,20 @@ def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
                 "height": height,
                 "width": width,
                 "length": len(frames),
-                "file_names": [f"{frame:05d}.jpg" for frame in frames],
+                "file_names": [facts.picture_name(frame) for frame in frames],
                 "frame_indices": frames,
             }
-            file.write(json.dumps({"videos": [video], "categories": CATEGORIES})[:-1] + ', "annotations": [')
+            file.write(
+                json.dumps({"videos": [video], "categories": categories(spool.indices)})[:-1] + ', "annotations": ['
+            )
+            labels = numbers_of_labels(spool.indices)
             for count, name in enumerate(spool.indices):
                 file.write(",\n" if count else "\n")
-                json.dump(_annotation(spool, name, facts), file, allow_nan=False)
+                json.dump(_annotation(spool, name, labels[label_of(name)] + 1, facts), file, allow_nan=False)
             file.write('],\n"info": {"version": "1.0"}, "licenses": []}')
 
 
-def _annotation(spool: Spool, name: ObjectId, facts: Facts) -> dict[str, Any]:
+def _annotation(spool: Spool, name: ObjectId, category: int, facts: Facts) -> dict[str, Any]:
     seen = {frame: item for frame, item in spool.track(name) if rle_area(item.rle)}
     frames = spool.frames()
     height, width = facts.size
@@ -51,7 +52,7 @@ def _annotation(spool: Spool, name: ObjectId, facts: Facts) -> dict[str, Any]:
         "id": spool.indices[name],
         "name": name,
         "video_id": 1,
-        "category_id": 1,
+        "category_id": category,
         "height": height,
         "width": width,
         "length": len(frames),
@@ -63,8 +64,7 @@ def _annotation(spool: Spool, name: ObjectId, facts: Facts) -> dict[str, Any]:
     }
 
 
-@reads("ytvis")
-def read_ytvis(path: Path) -> Iterator[FrameMasks]:
+def read_ytvis(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame, by the objects' names where masklet wrote them, else by annotation.
 
     Raises FormatError if the file holds more than one video, or lists of different lengths.
@@ -79,13 +79,24 @@ def read_ytvis(path: Path) -> Iterator[FrameMasks]:
     length = len(entries(video, "file_names", str, name))
     frames = entries({"frame_indices": list(range(length)), **video}, "frame_indices", int, name)
     tracks: dict[ObjectId, list[Any]] = {}
+    indices: dict[ObjectId, int] = {}
     for annotation in entries(content, "annotations", dict, name):
         known = annotation.get("name")
         number = entry(annotation, "id", int, name)
         masks = entry(annotation, "segmentations", list, name)
         if len(masks) != length or len(frames) != length:
             raise FormatError(f"{name} has {len(masks)} masks of the object {number} for {length} frames")
-        tracks[known if isinstance(known, int | str) else number] = masks
+        key = known if isinstance(known, int | str) else number
+        tracks[key], indices[key] = masks, number
     for place, frame in sorted(enumerate(frames), key=lambda pair: pair[1]):
         seen = {known: masks[place] for known, masks in tracks.items() if masks[place] is not None}
-        yield FrameMasks(frame, {known: decode_rle(rle_from_json(mask, size)) for known, mask in seen.items()})
+        yield read_frame(frame, {known: rle_from_json(mask, size) for known, mask in seen.items()}, size, indices)
+
+
+YTVIS = Format(
+    "ytvis",
+    "YouTube-VIS JSON: one annotation per object; any number of objects",
+    write_ytvis,
+    read_ytvis,
+    video=".json",
+)

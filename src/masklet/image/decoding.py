@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.nn import Decoded, Levels, PromptTokens
+from masklet.nn import Decoded, Levels, MemoryBank, PromptTokens
 
 OBJECTS_AT_ONCE = {"cpu": 8}
 """Objects that are decoded together, by the kind of device: on a processor more spill its caches and are slower, each
@@ -34,3 +34,14 @@ def decode_in_parts(engine: Engine, features: Tensor, levels: Levels, prompts: P
 def taken(prompts: PromptTokens, rows: slice) -> PromptTokens:
     """The prompts of some of the objects."""
     return prompts._replace(**{name: tensor[rows] for name, tensor in prompts._asdict().items() if tensor is not None})
+
+
+def no_memories(engine: Engine) -> MemoryBank:
+    """The bank of one object that remembers nothing: a picture has no past."""
+    config, device = engine.config, engine.device
+    return MemoryBank(
+        memories=torch.zeros(1, 0, config.memory_width, config.memory_size, config.memory_size, device=device),
+        slots=torch.zeros(1, 0, dtype=torch.int64, device=device),
+        pointers=torch.zeros(1, 0, config.width, device=device),
+        ages=torch.zeros(1, 0, device=device),
+    )

@@ -3,34 +3,36 @@ appendix B)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.image.crops import Crop, is_cut, plan_crops
-from masklet.image.everything_options import EverythingOptions, SettledOptions, settled
-from masklet.image.finds import Finds, join_finds
-from masklet.image.found import FoundMasks
-from masklet.image.looks import Look, Sight, look
-from masklet.image.one_liner import ready_predictor
-from masklet.image.picture import Picture, as_picture, picture_tensor
-from masklet.image.predictor import in_batches, nothing
+from masklet.engines.rules import single
+from masklet.image.decoding import decode_in_parts, no_memories
+from masklet.image.grid import Crop, EverythingOptions, SettledOptions, is_cut_by_crop, plan_crops, settled
+from masklet.image.picture import PictureLike, as_picture, file_name, picture_tensor
+from masklet.image.predictor import in_batches, ready_predictor
+from masklet.image.prompts import HIGHEST_LOGIT, as_tokens
+from masklet.image.result import MaskSet, join
+from masklet.masks.boxes import suppress
 from masklet.masks.components import small_holes, without_small_regions
-from masklet.masks.nms import suppress
 from masklet.masks.patch import Patch, cut_patch
 from masklet.masks.trace import runs_patch, stretch, trace
-from masklet.nn import Levels
+from masklet.nn import Decoded, Levels, PromptTokens
+from masklet.prompts import INCLUDE, Prompt
 
-MENDED = 10.0
+FILLED_LOGIT = 10.0
 """Logit of a filled hole (SAM 2 release)."""
 
 
 def segment_everything(
-    image: Picture, model: str | PathLike[str] | Engine = "nano", options: EverythingOptions | None = None
-) -> FoundMasks:
+    image: PictureLike, model: str | PathLike[str] | Engine = "nano", options: EverythingOptions | None = None
+) -> MaskSet:
     """A mask of everything in a picture.
 
         masks = masklet.segment_everything("photo.jpg")
@@ -42,8 +44,8 @@ def segment_everything(
         options: How it is looked for; the way that is usual for the model if not given.
 
     Returns:
-        `Masks`, the surest first (those of crops before those of the whole picture). They are kept as run lengths:
-        `masks.mask(i)` makes one, `masks.masks` all.
+        `MaskSet`, the surest first (those of crops before those of the whole picture). Masks are kept as run lengths:
+        `masks[i]` makes one, `masks.masks` all.
 
     Raises:
         MediaError: The picture cannot be read.
@@ -51,35 +53,24 @@ def segment_everything(
     """
     engine = ready_predictor(model).engine
     picture = as_picture(image)
-    finds = find_everything(engine, picture, options or EverythingOptions())
-    count = len(finds)
-    side = engine.config.mask_size
-    return FoundMasks(
-        logits=np.zeros((0, side, side), np.float32),
-        scores=finds.scores,
-        presence=finds.presence,
-        objects=np.arange(count),
-        candidates=finds.candidates,
-        image=picture,
-        patches=finds.patches,
-        stability=finds.stability,
-        points=finds.points,
-        crops=finds.crops,
-    )
+    found = find_everything(engine, picture, options or EverythingOptions())
+    return replace(found, image=picture, name=file_name(image))
 
 
 @torch.inference_mode()
-def find_everything(engine: Engine, image: NDArray[np.uint8], options: EverythingOptions) -> Finds:
+def find_everything(engine: Engine, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
     """Everything in a picture, uint8 (H, W, 3), and in crops of it."""
     height, width = image.shape[:2]
     crops = plan_crops((height, width), options.crop_layers, options.crop_overlap)
-    finds = join_finds([find_in_crop(engine, image, crop, options) for crop in crops])
+    found = join([find_in_crop(engine, image, crop, options) for crop in crops])
     if len(crops) > 1:
-        finds = finds.rows(suppress(finds.spans, 1 / finds.looked_at, options.crop_most_overlap))
-    return tidied(finds, options) if options.min_region else finds
+        sides = found.crops[:, 2:] - found.crops[:, :2]
+        found = best_of_overlapping(found, 1 / sides.prod(axis=1), options.crop_most_overlap)
+    found = remove_small_regions(found, options) if options.min_region else found
+    return replace(found, objects=np.arange(len(found)))
 
 
-def find_in_crop(engine: Engine, image: NDArray[np.uint8], crop: Crop, options: EverythingOptions) -> Finds:
+def find_in_crop(engine: Engine, image: NDArray[np.uint8], crop: Crop, options: EverythingOptions) -> MaskSet:
     """Everything in a part of a picture."""
     x0, y0, x1, y1 = crop.box
     levels = engine.encode_image(picture_tensor(image[y0:y1, x0:x1], engine))
@@ -89,7 +80,7 @@ def find_in_crop(engine: Engine, image: NDArray[np.uint8], crop: Crop, options: 
 
 def find_encoded(
     engine: Engine, levels: Levels, crop: Crop, size: tuple[int, int], options: EverythingOptions
-) -> Finds:
+) -> MaskSet:
     """Everything in a part of a picture, of which the engine's levels are there already.
 
     Args:
@@ -100,36 +91,122 @@ def find_encoded(
         options: How it is looked for.
 
     Returns:
-        Finds in pixels of the picture, the surest first.
+        Masks in pixels of the picture, the surest first.
     """
     options = settled(options, engine.config.name)
-    sight = Sight(engine, levels, engine.attend_memory(levels.stride16, nothing(engine)), crop.size, options)
+    features = engine.attend_memory(levels.stride16, no_memories(engine))
+    grid_pass = GridPass(engine, levels, features, crop.size, options)
     height, width = crop.size
     points = options.grid(crop.layer) * (width, height)
-    looks = [
-        sifted(look(sight, np.array(batch)), crop, size, options)
+    parts = [
+        filter_stable(grid_pass.candidates(np.array(batch)), crop, size, options)
         for batch in in_batches(points, options.points_per_batch)
     ]
-    finds = join_finds(looks)
-    return finds.rows(suppress(finds.spans, finds.scores, options.most_overlap))
+    found = join(parts)
+    return best_of_overlapping(found, found.iou, options.most_overlap)
 
 
-def sifted(found: Look, crop: Crop, size: tuple[int, int], options: SettledOptions) -> Finds:
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """K candidate masks of some clicks, before anybody judges them.
+
+    logits      float32 (K, S/4, S/4)
+    iou         float32 (K,) predicted
+    presence    float32 (K,) logit
+    candidates  int64 (K,) in 0..3, which of the network's masks each is
+    points      (K, 2) each mask's click, in pixels of the picture
+    """
+
+    logits: Tensor
+    iou: Tensor
+    presence: Tensor
+    candidates: Tensor
+    points: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GridPass:
+    """A picture that is clicked at.
+
+    engine    what decodes
+    levels    the picture, encoded by the engine
+    features  (1, C, h, w), its stride-16 features, conditioned on nothing
+    size      (height, width) of the picture
+    options   which masks are wanted
+    """
+
+    engine: Engine
+    levels: Levels
+    features: Tensor
+    size: tuple[int, int]
+    options: SettledOptions
+
+    def candidates(self, points: NDArray[np.float64]) -> Candidates:
+        """What one click at each of the points, (N, 2), gives: those masks whose predicted IoU is high enough."""
+        decoded = self.decode(self.tokens(points))
+        if not self.options.multimask:
+            found = one_each(decoded, points)
+        else:
+            logits, iou = decoded.logits[:, 1:].flatten(0, 1), decoded.iou[:, 1:].flatten()
+            candidates = torch.arange(1, 4, device=iou.device).repeat(len(points))
+            presence = decoded.presence.repeat_interleave(3)
+            found = Candidates(logits, iou, presence, candidates, points.repeat(3, axis=0))
+        return filter_iou(self.again(found) if self.options.refine else found, self.options.least_iou)
+
+    def again(self, found: Candidates) -> Candidates:
+        """The same clicks once more, each with the mask that it gave."""
+        earlier = found.logits.float().clamp(-HIGHEST_LOGIT, HIGHEST_LOGIT)[:, None].to(self.engine.dtype)
+        return one_each(self.decode(self.tokens(found.points)._replace(masks=earlier)), found.points)
+
+    def tokens(self, points: NDArray[np.float64]) -> PromptTokens:
+        """One click on each of N things."""
+        clicks = [Prompt(points=((float(x), float(y)),), labels=(INCLUDE,)) for x, y in points]
+        return as_tokens(clicks, self.size, self.engine)
+
+    def decode(self, prompts: PromptTokens) -> Decoded:
+        """All candidate masks."""
+        return decode_in_parts(self.engine, self.features, self.levels, prompts)
+
+
+def one_each(decoded: Decoded, points: NDArray[np.float64]) -> Candidates:
+    """One mask for each click."""
+    rows, candidate = torch.arange(len(points), device=decoded.iou.device), single(decoded)
+    return Candidates(
+        decoded.logits[rows, candidate], decoded.iou[rows, candidate], decoded.presence, candidate, points
+    )
+
+
+def filter_iou(found: Candidates, least: float) -> Candidates:
+    """Those whose predicted IoU is high enough."""
+    kept = found.iou > least
+    return Candidates(
+        logits=found.logits[kept],
+        iou=found.iou[kept],
+        presence=found.presence[kept],
+        candidates=found.candidates[kept],
+        points=found.points[kept.cpu().numpy()],
+    )
+
+
+def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options: SettledOptions) -> MaskSet:
     """The stable masks that the crop does not cut through, in pixels of the picture."""
     rows, patches, stability = [], [], []
     for row, logits in enumerate(found.logits.float().cpu().numpy()):
         if options.min_cells:
-            mend(logits, options.min_cells)
-        if (traced := traced_if_stable(logits, crop, options)) and not is_cut(traced[0].box, crop.box, size):
+            fill_small_regions(logits, options.min_cells)
+        traced = traced_if_stable(logits, crop, options)
+        if traced and not is_cut_by_crop(traced[0].box, crop.box, size):
             rows.append(row)
             patches.append(traced[0])
             stability.append(traced[1])
-    return Finds(
+    return MaskSet(
+        picture_size=size,
         patches=tuple(patches),
-        scores=found.iou[rows].float().cpu().numpy(),
-        stability=np.array(stability, np.float32),
+        iou=found.iou[rows].float().cpu().numpy(),
         presence=found.presence[rows].float().sigmoid().cpu().numpy(),
+        objects=np.arange(len(rows)),
         candidates=found.candidates[rows].cpu().numpy(),
+        stability=np.array(stability, np.float32),
         points=found.points[rows] + crop.box[:2],
         crops=np.tile(np.array(crop.box, np.int64), (len(rows), 1)),
     )
@@ -147,22 +224,31 @@ def traced_if_stable(logits: NDArray[np.float32], crop: Crop, options: SettledOp
     return (patch, stability) if patch else None
 
 
-def mend(logits: NDArray[np.float32], most: int) -> None:
+def best_of_overlapping(found: MaskSet, scores: NDArray[np.floating], most: float) -> MaskSet:
+    """Of masks whose boxes overlap by more than `most`, the one with the best score, best first.
+
+    Boxes reach from the first to the last pixel, as the published generator measures them: a mask of one pixel's width
+    has no area in that measure, and none is suppressed.
+    """
+    return found.rows(suppress(found.boxes - (0, 0, 1, 1), scores, most))
+
+
+def fill_small_regions(logits: NDArray[np.float32], most: int) -> None:
     """Fill holes of at most so many cells, and remove such islands, in place."""
     mask = logits > 0
-    logits[small_holes(mask, most)] = MENDED
-    logits[small_holes(~mask, most)] = -MENDED
+    logits[small_holes(mask, most)] = FILLED_LOGIT
+    logits[small_holes(~mask, most)] = -FILLED_LOGIT
 
 
-def tidied(finds: Finds, options: EverythingOptions) -> Finds:
+def remove_small_regions(found: MaskSet, options: EverythingOptions) -> MaskSet:
     """Without small holes and islands. Where that makes two masks alike, one that was clean before stays."""
-    patches = [tidy(patch, options.min_region) for patch in finds.patches]
-    clean = [after == before for after, before in zip(patches, finds.patches, strict=True)]
-    finds = finds.with_patches(patches)
-    return finds.rows(suppress(finds.spans, clean, max(options.most_overlap, options.crop_most_overlap)))
+    patches = tuple(cleaned(patch, options.min_region) for patch in found.patches)
+    clean = np.array([after == before for after, before in zip(patches, found.patches, strict=True)], np.float64)
+    most = max(options.most_overlap, options.crop_most_overlap)
+    return best_of_overlapping(replace(found, patches=patches), clean, most)
 
 
-def tidy(patch: Patch, least: int) -> Patch:
+def cleaned(patch: Patch, least: int) -> Patch:
     """One mask without its small holes and islands."""
     # A margin: what touches the box's side from outside is background there, as it is in the picture.
     mask = without_small_regions(np.pad(patch.inside, 1), least)

@@ -23,9 +23,15 @@ from masklet.engines.rules import (
     remember,
 )
 from masklet.errors import MediaError, PromptError
-from masklet.image.one_liner import ready_predictor
-from masklet.image.picture import Picture, as_picture, is_batch
-from masklet.image.predictor import PICTURES_AT_ONCE, EncodedImage, ImagePredictor, check_encoded, in_batches
+from masklet.image.picture import PictureLike, as_picture, file_name, is_batch
+from masklet.image.predictor import (
+    PICTURES_AT_ONCE,
+    EncodedImage,
+    ImagePredictor,
+    check_encoded,
+    in_batches,
+    ready_predictor,
+)
 from masklet.image.result import Masks
 from masklet.nn import MemoryBank
 from masklet.prompts import make_prompt
@@ -35,9 +41,9 @@ AGE = 1 / 15
 
 
 def segment_like(
-    picture: Picture | EncodedImage | Sequence[Picture | EncodedImage],
+    picture: PictureLike | EncodedImage | Sequence[PictureLike | EncodedImage],
     mask: ArrayLike | Sequence[ArrayLike],
-    others: Iterable[Picture | EncodedImage],
+    others: Iterable[PictureLike | EncodedImage],
     model: str | PathLike[str] | Engine = "nano",
 ) -> list[Masks]:
     """Find the thing that is marked in one picture in other pictures.
@@ -68,23 +74,28 @@ def segment_like(
     predictor = ready_predictor(model)
     given: Any = mask
     bank = remembered(predictor, *((picture, given) if is_batch(picture) else ([picture], [given])))
-    return [recognised(predictor.engine, seen, bank) for seen in encoded(predictor, read(others, "picture"))]
+    return [recognised(predictor.engine, seen, bank) for seen in encoded(predictor, others, "picture")]
 
 
-def read(images: Iterable[Any], name: str) -> Iterator[NDArray[np.uint8] | EncodedImage]:
-    """Pictures as arrays, those that are encoded already as they are; `name` is what errors call them."""
-    for number, image in enumerate(images):
-        yield image if isinstance(image, EncodedImage) else as_picture(image, f"{name} {number}")
+def encoded(predictor: ImagePredictor, images: Iterable[Any], name: str) -> Iterator[EncodedImage]:
+    """Pictures as the predictor sees them, in their order; `name` is what errors call them.
 
-
-def encoded(predictor: ImagePredictor, pictures: Iterable[NDArray[np.uint8] | EncodedImage]) -> Iterator[EncodedImage]:
-    """Pictures as the predictor sees them, in their order. Raises `PromptError` for one that another model encoded."""
-    for batch in in_batches(pictures, PICTURES_AT_ONCE):
-        fresh = iter(predictor.encode([picture for picture in batch if not isinstance(picture, EncodedImage)]))
-        for picture in batch:
-            if isinstance(picture, EncodedImage):
-                check_encoded(picture, predictor.engine)
-            yield picture if isinstance(picture, EncodedImage) else next(fresh)
+    Raises `PromptError` for one that another model encoded.
+    """
+    for batch in in_batches(enumerate(images), PICTURES_AT_ONCE):
+        fresh = iter(
+            predictor.encode_arrays(
+                [
+                    (as_picture(image, f"{name} {number}"), file_name(image))
+                    for number, image in batch
+                    if not isinstance(image, EncodedImage)
+                ]
+            )
+        )
+        for _, image in batch:
+            if isinstance(image, EncodedImage):
+                check_encoded(image, predictor.engine)
+            yield image if isinstance(image, EncodedImage) else next(fresh)
 
 
 def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterable[Any]) -> MemoryBank:
@@ -94,11 +105,11 @@ def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterab
         raise PromptError(
             f"there are {len(examples)} pictures with an example and {len(masks)} masks; give a mask for each picture"
         )
-    pictures = list(read(examples, "example"))
-    things = [
-        marked(size_of(seen), mask, number) for number, (seen, mask) in enumerate(zip(pictures, masks, strict=True))
+    pictures = list(encoded(predictor, examples, "example"))
+    entries = [
+        memory_of(predictor.engine, seen, marked(seen.size, mask, number))
+        for number, (seen, mask) in enumerate(zip(pictures, masks, strict=True))
     ]
-    entries = [memory_of(predictor.engine, *pair) for pair in zip(encoded(predictor, pictures), things, strict=True)]
     memories, pointers = (torch.cat(tensors)[None] for tensors in zip(*entries, strict=True))
     device, count = predictor.engine.device, len(entries)
     return MemoryBank(
@@ -107,12 +118,6 @@ def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterab
         pointers=pointers,
         ages=torch.full((1, count), AGE, device=device),
     )
-
-
-def size_of(picture: NDArray[np.uint8] | EncodedImage) -> tuple[int, int]:
-    """(height, width)"""
-    image = picture.image if isinstance(picture, EncodedImage) else picture
-    return image.shape[0], image.shape[1]
 
 
 def marked(size: tuple[int, int], mask: ArrayLike, number: int) -> NDArray[np.bool_]:
@@ -142,9 +147,10 @@ def recognised(engine: Engine, picture: EncodedImage, bank: MemoryBank) -> Masks
     logits = torch.where(decoded.presence > 0, decoded.logits[0, best].float(), ABSENT_LOGIT)
     return Masks(
         logits=logits.cpu().numpy(),
-        scores=decoded.iou[0, best].float().cpu().numpy(),
+        iou=decoded.iou[0, best].float().cpu().numpy(),
         presence=decoded.presence.float().sigmoid().cpu().numpy(),
         objects=np.zeros(1, np.int64),
         candidates=best.cpu().numpy(),
         image=picture.image,
+        name=picture.name,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -21,11 +22,16 @@ from masklet.media.image_file import read_image, upright_rgb
 STRIP = 256
 """Rows that are scaled at a time."""
 
-Picture = str | PathLike[str] | Image.Image | NDArray[Any] | Tensor
+PictureLike = str | PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """What can be one picture."""
 
 ROUNDING = 1e-3
 """A float picture may leave 0..1 by this much, as interpolation leaves it."""
+
+
+def file_name(image: object) -> str:
+    """The name of a picture's file; empty if it is none."""
+    return Path(image).name if isinstance(image, str | PathLike) else ""
 
 
 def is_batch(images: object) -> TypeGuard[Iterable[Any]]:

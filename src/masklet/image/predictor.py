@@ -1,9 +1,11 @@
-"""The image predictor: encode a picture once, then ask for as many masks as you like."""
+"""The image predictor: encode a picture once, then ask for as many masks as you like; and the one-liner."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 from os import PathLike
 from typing import Any, overload
@@ -17,15 +19,19 @@ from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.engines.rules import single
 from masklet.errors import PromptError
-from masklet.image.decoding import objects_at_once
-from masklet.image.picture import Picture, as_picture, is_batch, picture_tensor
-from masklet.image.prompts import ObjectPrompt, as_tokens, read_prompts
+from masklet.image.crop_refine import refine_in_crops
+from masklet.image.decoding import no_memories, objects_at_once
+from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
+from masklet.image.prompts import as_tokens, read_prompts
 from masklet.image.result import Masks
-from masklet.image.second_look import look_again
-from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
+from masklet.nn import Decoded, Levels, ModelConfig
+from masklet.prompts import Prompt
 
 PICTURES_AT_ONCE = 4
 """Pictures of a batch that are encoded together; more need more memory and gain nothing."""
+
+LOADED = 2
+"""Models that stay loaded from one call to the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +42,13 @@ class EncodedImage:
         image: uint8 (H, W, 3) RGB, read-only, as it is shown.
         levels: Its features, one picture.
         config: What the network is made of; only such a network understands the features.
+        name: The picture's file name; empty if it is no file.
     """
 
     image: NDArray[np.uint8]
     levels: Levels = field(repr=False)
     config: ModelConfig = field(repr=False)
+    name: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,7 +67,7 @@ class ImagePredictor:
         predictor = masklet.ImagePredictor()
         picture = predictor.encode("photo.jpg")
         masks = predictor.predict(picture, points=[(320, 240)])
-        masks.best.mask()  # bool, height x width
+        masks.best[0]  # bool, height x width
 
     Args:
         model: Name, path, `Model`, or any engine.
@@ -76,10 +84,10 @@ class ImagePredictor:
         self.engine: Engine = load_engine(model, device=device)
 
     @overload
-    def encode(self, images: Picture) -> EncodedImage: ...  # type: ignore[overload-overlap]  # a str is iterable too
+    def encode(self, images: PictureLike) -> EncodedImage: ...  # type: ignore[overload-overlap]  # a str is iterable too
     @overload
-    def encode(self, images: Iterable[Picture]) -> list[EncodedImage]: ...
-    def encode(self, images: Picture | Iterable[Picture]) -> EncodedImage | list[EncodedImage]:
+    def encode(self, images: Iterable[PictureLike]) -> list[EncodedImage]: ...
+    def encode(self, images: PictureLike | Iterable[PictureLike]) -> EncodedImage | list[EncodedImage]:
         """Look at a picture, or at several.
 
         Args:
@@ -94,9 +102,9 @@ class ImagePredictor:
             MediaError: A picture cannot be read, is empty, or of another shape, type or range.
         """
         if not is_batch(images):
-            return self._encode([as_picture(images)])[0]
-        pictures = (as_picture(image, f"picture {number}") for number, image in enumerate(images))
-        return [picture for batch in in_batches(pictures, PICTURES_AT_ONCE) for picture in self._encode(batch)]
+            return self.encode_arrays([(as_picture(images), file_name(images))])[0]
+        pictures = ((as_picture(image, f"picture {n}"), file_name(image)) for n, image in enumerate(images))
+        return [picture for batch in in_batches(pictures, PICTURES_AT_ONCE) for picture in self.encode_arrays(batch)]
 
     @torch.inference_mode()
     def predict(
@@ -138,12 +146,12 @@ class ImagePredictor:
             picture.size, self.engine.config.mask_size, points=points, labels=labels, boxes=boxes, masks=masks
         )
         first = self._look(picture, prompts, multimask)
-        return look_again(first, prompts, self._of_crop) if refine else first
+        return refine_in_crops(first, prompts, self._of_crop) if refine else first
 
-    def _look(self, picture: EncodedImage, prompts: Sequence[ObjectPrompt], multimask: bool | None) -> Masks:
+    def _look(self, picture: EncodedImage, prompts: Sequence[Prompt], multimask: bool | None) -> Masks:
         """The masks of all objects of a picture."""
-        wanted = [prompt.ambiguous if multimask is None else multimask for prompt in prompts]
-        features = self.engine.attend_memory(picture.levels.stride16, nothing(self.engine))
+        wanted = [prompt.is_ambiguous if multimask is None else multimask for prompt in prompts]
+        features = self.engine.attend_memory(picture.levels.stride16, no_memories(self.engine))
         step = objects_at_once(self.engine)
         parts = [
             self._decode(picture, features, prompts[first : first + step], wanted[first:], first)
@@ -151,22 +159,28 @@ class ImagePredictor:
         ]
         return joined(parts) if parts else no_masks(picture, self.engine.config.mask_size)
 
-    def _of_crop(self, crop: NDArray[np.uint8], prompt: ObjectPrompt) -> Masks:
+    def _of_crop(self, crop: NDArray[np.uint8], prompt: Prompt) -> Masks:
         """One mask of one object in a part of a picture."""
-        return self._look(self._encode([crop])[0], [prompt], multimask=False)
+        return self._look(self.encode_arrays([(crop, "")])[0], [prompt], multimask=False)
 
     @torch.inference_mode()
-    def _encode(self, images: Sequence[NDArray[np.uint8]]) -> list[EncodedImage]:
-        levels = self.engine.encode_image(torch.cat([picture_tensor(image, self.engine) for image in images]))
+    def encode_arrays(self, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> list[EncodedImage]:
+        """Look at some pictures at once: uint8 (H, W, 3) RGB each, with the names of their files."""
+        if not pictures:
+            return []
+        levels = self.engine.encode_image(torch.cat([picture_tensor(image, self.engine) for image, _ in pictures]))
         # Copies, so that one picture does not keep the whole batch in memory.
-        alone = [Levels(*(level[i : i + 1].clone() for level in levels)) for i in range(len(images))]
-        return [EncodedImage(*pair, self.engine.config) for pair in zip(images, alone, strict=True)]
+        alone = [Levels(*(level[i : i + 1].clone() for level in levels)) for i in range(len(pictures))]
+        return [
+            EncodedImage(image, seen, self.engine.config, name)
+            for (image, name), seen in zip(pictures, alone, strict=True)
+        ]
 
     def _decode(
         self,
         picture: EncodedImage,
         features: Tensor,
-        prompts: Sequence[ObjectPrompt],
+        prompts: Sequence[Prompt],
         wanted: Sequence[bool],
         first: int,
     ) -> Masks:
@@ -176,11 +190,12 @@ class ImagePredictor:
         objects, candidates = (torch.tensor(column, device=self.engine.device) for column in zip(*rows, strict=True))
         return Masks(
             logits=decoded.logits[objects, candidates].float().cpu().numpy(),
-            scores=decoded.iou[objects, candidates].float().cpu().numpy(),
+            iou=decoded.iou[objects, candidates].float().cpu().numpy(),
             presence=decoded.presence[objects].float().sigmoid().cpu().numpy(),
             objects=objects.cpu().numpy() + first,
             candidates=candidates.cpu().numpy(),
             image=picture.image,
+            name=picture.name,
         )
 
 
@@ -200,35 +215,17 @@ def chosen(decoded: Decoded, three: Sequence[bool]) -> list[tuple[int, int]]:
     return [(n, candidate) for n, best in enumerate(best_first) for candidate in (best if three[n] else [alone[n]])]
 
 
-def nothing(engine: Engine) -> MemoryBank:
-    """The bank of one object that remembers nothing: a picture has no past."""
-    config, device = engine.config, engine.device
-    return MemoryBank(
-        memories=torch.zeros(1, 0, config.memory_width, config.memory_size, config.memory_size, device=device),
-        slots=torch.zeros(1, 0, dtype=torch.int64, device=device),
-        pointers=torch.zeros(1, 0, config.width, device=device),
-        ages=torch.zeros(1, 0, device=device),
-    )
-
-
 def joined(parts: Sequence[Masks]) -> Masks:
     """The masks of all objects."""
-    if len(parts) == 1:
-        return parts[0]
-    return Masks(
-        logits=np.concatenate([part.logits for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-        presence=np.concatenate([part.presence for part in parts]),
-        objects=np.concatenate([part.objects for part in parts]),
-        candidates=np.concatenate([part.candidates for part in parts]),
-        image=parts[0].image,
-    )
+    names = ("logits", "iou", "presence", "objects", "candidates")
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **arrays)
 
 
 def no_masks(picture: EncodedImage, side: int) -> Masks:
     """The answer to no prompts, such as the boxes of a detector that found nothing."""
     none, nobody = np.zeros(0, np.float32), np.zeros(0, np.int64)
-    return Masks(np.zeros((0, side, side), np.float32), none, none, nobody, nobody, picture.image)
+    return Masks(np.zeros((0, side, side), np.float32), none, none, nobody, nobody, picture.image, picture.name)
 
 
 def in_batches(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
@@ -236,3 +233,60 @@ def in_batches(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
     rest = iter(items)
     while batch := list(islice(rest, count)):
         yield batch
+
+
+def segment(
+    image: PictureLike,
+    *,
+    points: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    box: ArrayLike | None = None,
+    model: str | PathLike[str] | Engine = "nano",
+    refine: bool = False,
+) -> Masks:
+    """The masks of one thing in a picture.
+
+        masks = masklet.segment("photo.jpg", points=[(320, 240)])
+        masks.save("mask.png")
+
+    For several things, or several looks at one picture, an `ImagePredictor` encodes it only once.
+
+    Args:
+        image: A path, a PIL picture, an array (H, W, 3) or a tensor (3, H, W).
+        points: (P, 2) clicks (x, y) in pixels.
+        labels: (P,) 1 include, 0 exclude; all 1 if not given.
+        box: (4,) x0, y0, x1, y1 in pixels.
+        model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
+        refine: Whether a small thing is looked at a second time, in a crop around it; see `ImagePredictor.predict`.
+
+    Returns:
+        `Masks`: three for a single click, which may mean a thing or a part of it; one otherwise. Best first.
+
+    Raises:
+        MediaError: The picture cannot be read.
+        PromptError: The prompt makes no sense for the picture.
+        CheckpointError: The model cannot be loaded.
+    """
+    predictor = ready_predictor(model)
+    return predictor.predict(predictor.encode(image), points=points, labels=labels, boxes=box, refine=refine)
+
+
+def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:
+    """A predictor of a model; what a name or a path gave stays loaded. Raises CheckpointError."""
+    if isinstance(model, str | PathLike):
+        return loaded(os.fspath(model), changed(model))
+    return ImagePredictor(model)
+
+
+@lru_cache(maxsize=LOADED)
+def loaded(model: str, _: int) -> ImagePredictor:
+    """The predictor of a name or path; loaded again when the file has changed."""
+    return ImagePredictor(model)
+
+
+def changed(model: str | PathLike[str]) -> int:
+    """When a file was written, in nanoseconds; 0 for a name."""
+    try:
+        return os.stat(model).st_mtime_ns
+    except OSError:  # a name, or a file that is missing, of which loading tells
+        return 0

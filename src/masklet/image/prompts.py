@@ -6,7 +6,7 @@ Letters: N objects, P points of one of them, S side of the model's square.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,24 +22,6 @@ HIGHEST_LOGIT = 32.0
 """Logits of an earlier answer are limited to -32..32, as the published predictor limits what it hands out."""
 
 
-@dataclass(frozen=True, eq=False)
-class ObjectPrompt:
-    """What was said about one object of a picture.
-
-    given   points and a box; None if there is only a mask
-    logits  float32 (S/4, S/4) of an earlier answer, or None
-    """
-
-    given: Prompt | None
-    logits: NDArray[np.float32] | None
-
-    @property
-    def ambiguous(self) -> bool:
-        """Whether it may mean several things: a shirt, or who wears it. One click does; a box, a second click or an
-        earlier answer settle it."""
-        return self.given is not None and len(self.given.points) == 1 and self.given.box is None and self.logits is None
-
-
 def read_prompts(
     size: tuple[int, int],
     mask_size: int,
@@ -48,7 +30,7 @@ def read_prompts(
     labels: Any = None,
     boxes: Any = None,
     masks: Any = None,
-) -> list[ObjectPrompt]:
+) -> list[Prompt]:
     """Check what a user gave for one object, or for each of N.
 
     Args:
@@ -88,12 +70,13 @@ def read_prompts(
 
 def object_prompt(
     size: tuple[int, int], mask_size: int, points: Any, labels: Any, box: Any, mask: Any, *, name: str
-) -> ObjectPrompt:
+) -> Prompt:
     """Check what was said about one object; errors begin with `name`."""
     try:
         logits = None if mask is None else check_logits(mask, mask_size)
         only_mask = logits is not None and box is None and labels is None and (points is None or not len(points))
-        return ObjectPrompt(None if only_mask else make_prompt(size, points=points, labels=labels, box=box), logits)
+        said = Prompt() if only_mask else make_prompt(size, points=points, labels=labels, box=box)
+        return replace(said, logits=logits)
     except PromptError as error:
         raise PromptError(f"{name}{error}") from error
 
@@ -137,14 +120,14 @@ def check_logits(mask: ArrayLike, side: int) -> NDArray[np.float32]:
     return np.clip(logits, -HIGHEST_LOGIT, HIGHEST_LOGIT).astype(np.float32)
 
 
-def as_tokens(prompts: Sequence[ObjectPrompt], size: tuple[int, int], engine: Engine) -> PromptTokens:
+def as_tokens(prompts: Sequence[Prompt], size: tuple[int, int], engine: Engine) -> PromptTokens:
     """The prompts of N objects, padded to the longest.
 
     An object with points or a box has one token "not a point" after them; one with a mask alone has no token at all. So
     it is in the published image predictor.
     """
-    padded = pad_prompts([prompt.given for prompt in prompts], size, engine.config.image_size)
-    keep = padded.keep & np.array([prompt.given is not None for prompt in prompts])[:, None]
+    padded = pad_prompts(prompts, size, engine.config.image_size)
+    keep = padded.keep & np.array([bool(prompt.points or prompt.box) for prompt in prompts])[:, None]
     tokens = PromptTokens(
         torch.from_numpy(padded.points).to(engine.device),
         torch.from_numpy(padded.labels).to(engine.device),

@@ -1,115 +1,364 @@
-"""What a picture's prompts are answered with: low-resolution logits are kept, a mask is made when it is asked for.
+"""The masks of one picture: answers to prompts, whose low-resolution logits are kept, and what was found without.
 
 Letters: M masks of N objects, S side of the model's square, H x W the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.image.coco import coco_content
-from masklet.image.save import save_masks
+from masklet.errors import FormatError, PromptError
+from masklet.formats.base import Facts, ObjectId, ObjectLike, RleMask
+from masklet.formats.coco import annotation, categories
+from masklet.formats.coco import image as coco_image
+from masklet.formats.registry import find_format, format_of
+from masklet.formats.writer import Writer
 from masklet.masks.boxes import mask_box
 from masklet.masks.cutout import cut_out
 from masklet.masks.draw import draw_overlay
 from masklet.masks.guided import Edges, mask_alpha
-from masklet.masks.png import as_png
+from masklet.masks.patch import Box, Patch, cut_patch, paste, patch_areas, patch_boxes, whole_rle, within
 from masklet.masks.polygons import Polygon, mask_polygons
+from masklet.masks.regions import draw_regions
 from masklet.masks.rle import Rle, encode_rle
 from masklet.masks.stretch import stretched
+from masklet.media.large import LargePicture
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 NOTEBOOK_SIDE = 1024
 """Longer side, in pixels, of the picture that a notebook shows."""
 
 
+class PictureMasks(ABC):
+    """M masks of one picture: a sequence, `masks[0]` is the first, bool (H, W), made when it is asked for.
+
+    Attributes:
+        iou: (M,) float32, predicted intersection over union, 0..1.
+        presence: (M,) float32, probability that the object is in the picture, 0..1.
+        objects: (M,) int64, number of the object, from 0.
+        candidates: (M,) int64 in 0..3, which of the network's masks it is: 0 is meant for clear prompts, 1 to 3 for
+            ambiguous ones.
+        name: The picture's file name; empty if it is no file.
+    """
+
+    iou: NDArray[np.float32]
+    presence: NDArray[np.float32]
+    objects: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    name: str
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the picture and of every mask."""
+
+    @property
+    @abstractmethod
+    def picture(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8. Raises PromptError if it is too large for memory."""
+
+    @abstractmethod
+    def __getitem__(self, i: int) -> NDArray[np.bool_]: ...
+
+    @abstractmethod
+    def rows(self, rows: NDArray[np.intp]) -> Self:
+        """Some of the masks, in this order."""
+
+    @abstractmethod
+    def rle(self, i: int = 0) -> Rle:
+        """The run lengths of mask `i`, as COCO writes them: `rle.to_json()`."""
+
+    @property
+    @abstractmethod
+    def boxes(self) -> NDArray[np.int64]:
+        """(M, 4): x0, y0, x1, y1 around each mask in pixels, x1 and y1 one past the last; all 0 for an empty mask."""
+
+    @property
+    @abstractmethod
+    def areas(self) -> NDArray[np.int64]:
+        """(M,): pixels in each mask."""
+
+    @abstractmethod
+    def overlay(self) -> Image.Image:
+        """The picture with the best mask of each object drawn in."""
+
+    @abstractmethod
+    def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(H, W): the object's number, from 1, at each pixel, 0 where there is none; uint16 if there are more than 255
+        objects."""
+
+    def __len__(self) -> int:
+        """M"""
+        return len(self.iou)
+
+    def __iter__(self) -> Iterator[NDArray[np.bool_]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __repr__(self) -> str:
+        iou = ", ".join(f"{value:.2f}" for value in self.iou[:8]) + (", ..." if len(self) > 8 else "")
+        height, width = self.size
+        return f"{type(self).__name__}({len(self)} of {width} x {height} pixels, iou {iou})"
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """bool (M, H, W), all at once."""
+        return np.stack(list(self)) if len(self) else np.zeros((0, *self.size), np.bool_)
+
+    def of(self, object: int) -> Self:
+        """The masks of one object, by its number from 0, best first."""
+        return self.rows(np.flatnonzero(self.objects == object))
+
+    @property
+    def best(self) -> Self:
+        """The best mask of each object: (N, H, W), one after another in the order of the prompts."""
+        return self.rows(np.unique(self.objects, return_index=True)[1])
+
+    def alpha(self, i: int = 0, edges: Edges = "soft") -> NDArray[np.float32]:
+        """(H, W) float32 in 0..1: how much of each pixel is the thing of mask `i`.
+
+        Args:
+            i: Number of the mask.
+            edges: "soft": the edge follows the picture, into hair and fur (a guided filter); "hard": 0 and 1 only; or
+                `SoftEdges` with another radius and epsilon.
+
+        Raises:
+            PromptError: Other edges.
+        """
+        return mask_alpha(self.picture, self[i], edges)
+
+    def cutout(self, i: int = 0, edges: Edges = "hard") -> Image.Image:
+        """Mask `i` cut out: RGBA of the picture's size, transparent and black outside the mask.
+
+        With soft edges, as in `alpha`, colours at the edge are the thing's own, without what shines through.
+        """
+        return Image.fromarray(cut_out(self.picture, self.alpha(i, edges)))
+
+    def polygons(self, i: int = 0, *, tolerance: float = 0.0) -> list[Polygon]:
+        """The parts of mask `i`, the largest first, each with its `outer` border and its `holes`: (P, 2), x and y.
+
+        They run along the edges of pixels, so that nothing is lost; with a `tolerance` in pixels corners are left out
+        that lie no farther from the line.
+        """
+        return mask_polygons(self[i], tolerance)
+
+    def to_coco(self, file_name: str | None = None) -> dict[str, Any]:
+        """All masks as the content of a COCO JSON file: compressed run lengths, boxes (x, y, width, height), areas,
+        scores, and the object's number as `track_id` and `object_id`. Empty masks have no annotation.
+
+        `file_name` is the picture's; its own if not given.
+        """
+        objects = (self.objects + 1).tolist()
+        annotations = [
+            {
+                "id": i + 1,
+                **annotation(0, objects[i], 1, self.item(i)),
+            }
+            for i in np.flatnonzero(self.areas).tolist()
+        ]
+        name = self.name if file_name is None else file_name
+        return {"images": [coco_image(0, name, self.size)], "annotations": annotations, "categories": categories([])}
+
+    def save(self, path: str | PathLike[str], format: str | None = None) -> None:
+        """Write the best mask of each object to a file, which appears when it is whole.
+
+        Args:
+            path: Where to; an earlier file is replaced.
+            format: "davis" (PNG: a pixel's value is the object's number), "cutout" (PNG: the objects, transparent
+                around them), "soft-cutout" (the same with soft edges), "overlay" (PNG: the picture with the masks drawn
+                in), "coco" (JSON), "labelme" (JSON, the picture inside), "yolo" (text: a polygon for each part), or any
+                other of docs/formats.md for pictures. If not given the ending tells: .png is "davis", .json is "coco",
+                .txt is "yolo".
+
+        Raises:
+            FormatError: Unknown format or another ending than its own, too many objects for it, or a path that cannot
+                be written.
+        """
+        path = Path(path)
+        entry = find_format(format) if format else format_of(path, picture=True)
+        if entry.picture is None or path.suffix.lower() != entry.picture:
+            wanted = f"is a file that ends in {entry.picture}" if entry.picture else "is not for pictures"
+            raise FormatError(f"{path.name} came, and {entry.name} {wanted}; give another path or format")
+        best = self.best
+        with Writer(entry.open, path, Facts(self.size, frame_count=1, names=(self.name or "picture.png",))) as sink:
+            sink.write(PictureFrame(best))
+
+    def item(self, i: int) -> ObjectLike:
+        """Mask `i` with its scores, as writers take it."""
+        return RleMask(self.rle(i), float(self.iou[i]), float(self.presence[i]))
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the overlay, at a size that fits."""
+        shown, png = self.overlay(), BytesIO()
+        shown.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
+        shown.save(png, format="PNG")
+        return png.getvalue()
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """Deprecated: the earlier name of `iou`."""
+        warnings.warn("Masks.scores is called Masks.iou now", DeprecationWarning, stacklevel=2)
+        return self.iou
+
+    def mask(self, i: int = 0) -> NDArray[np.bool_]:
+        """Deprecated: `masks.mask(i)` is `masks[i]`."""
+        warnings.warn("masks.mask(i) is masks[i] now", DeprecationWarning, stacklevel=2)
+        return self[i]
+
+
 @dataclass(frozen=True, eq=False)
-class Masks:
-    """The masks of one picture.
+class PictureFrame:
+    """A picture with one mask of each object, as writers take frames: objects are named by their numbers, from 1."""
+
+    masks: PictureMasks
+    frame: int = 0
+    time: float = 0.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)"""
+        return self.masks.size
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8"""
+        return self.masks.picture
+
+    @cached_property
+    def objects(self) -> dict[ObjectId, ObjectLike]:
+        """By number."""
+        return {i + 1: self.masks.item(i) for i in range(len(self.masks))}
+
+    @property
+    def indices(self) -> dict[ObjectId, int]:
+        """Their own numbers."""
+        return {i + 1: i + 1 for i in range(len(self.masks))}
+
+    def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(H, W)"""
+        return self.masks.index_map()
+
+    def overlay(self) -> Image.Image:
+        """The picture with the masks drawn in."""
+        return self.masks.overlay()
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One of the masks that prompts were answered with."""
+
+    masks: Masks
+    row: int
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """bool (H, W)"""
+        return self.masks[self.row]
+
+    @property
+    def iou(self) -> float:
+        """Predicted intersection over union, 0..1."""
+        return float(self.masks.iou[self.row])
+
+    @property
+    def presence(self) -> float:
+        """Probability that the object is in the picture, 0..1."""
+        return float(self.masks.presence[self.row])
+
+    def full_logits(self) -> NDArray[np.float32]:
+        """(H, W) float32, positive inside."""
+        return self.masks.full_logits(self.row)
+
+
+@dataclass(frozen=True, eq=False)
+class Detail:
+    """A part of the picture that was looked at again for one mask.
+
+    box     x0, y0, x1, y1 in pixels of the picture
+    logits  float32 (S/4, S/4), of the box
+    """
+
+    box: Box
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Masks(PictureMasks):
+    """The masks that prompts were answered with.
 
     One object has one mask, or three candidates if its prompt was ambiguous, best first. Of several objects the masks
     follow each other in the order of the prompts; `objects` tells whose each is, `of(n)` takes out those of one, and
-    `best` the best one of each, so that `best.masks[n]` is object n's.
+    `best` the best one of each, so that `best[n]` is object n's.
 
     Attributes:
         logits: (M, S/4, S/4) float32, positive inside; as a mask prompt they refine the answer.
-        scores: (M,) float32, predicted intersection over union, 0..1.
-        presence: (M,) float32, probability that the object is in the picture, 0..1.
-        objects: (M,) int64, number of the object, from 0, in the order of the prompts.
-        candidates: (M,) int64 in 0..3, which of the network's masks it is: 0 is meant for clear prompts, 1 to 3 for
-            ambiguous ones.
+        iou, presence, objects, candidates, name: See `PictureMasks`.
         image: (H, W, 3) uint8, the picture.
+        details: Of each mask, what a crop around it showed; None, or empty, where the first answer stands.
     """
 
     logits: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    iou: NDArray[np.float32]
     presence: NDArray[np.float32]
     objects: NDArray[np.int64]
     candidates: NDArray[np.int64]
     image: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        """M"""
-        return len(self.scores)
-
-    def __repr__(self) -> str:
-        scores = ", ".join(f"{score:.2f}" for score in self.scores[:8])
-        height, width = self.size
-        return f"Masks({len(self)} of {width} x {height} pixels, scores {scores}{', ...' if len(self) > 8 else ''})"
+    name: str = ""
+    details: tuple[Detail | None, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the picture and of every mask."""
         height, width = self.image.shape[:2]
         return height, width
 
-    @cached_property
-    def masks(self) -> NDArray[np.bool_]:
-        """bool (M, H, W), all at once; `mask(i)` makes one alone."""
-        return np.stack(list(self)) if len(self) else np.zeros((0, *self.size), np.bool_)
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        return self.image
+
+    def __getitem__(self, i: int) -> NDArray[np.bool_]:
+        return self.full_logits(i) > 0
+
+    def full_logits(self, i: int = 0) -> NDArray[np.float32]:
+        """(H, W) float32: the logits of mask `i`, stretched to the picture, bilinear; where a crop was looked at again,
+        those of the crop."""
+        logits = stretched(self.logits[i], self.size)
+        if self.details and (detail := self.details[i]):
+            height, width = self.size
+            x0, y0, x1, y1 = detail.box
+            logits[within(detail.box, (0, 0, width, height))] = stretched(detail.logits, (y1 - y0, x1 - x0))
+        return logits
+
+    def rows(self, rows: NDArray[np.intp]) -> Masks:
+        return replace(self, details=tuple(self.details[row] for row in rows) if self.details else (), **{
+            name: getattr(self, name)[rows] for name in ("logits", "iou", "presence", "objects", "candidates")
+        })  # fmt: skip
+
+    def rle(self, i: int = 0) -> Rle:
+        return encode_rle(self[i])
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
-        """(M, 4): x0, y0, x1, y1 around each mask in pixels, x1 and y1 one past the last; all 0 for an empty mask."""
         return self._each(mask_box, (0, 4))
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """(M,): pixels in each mask."""
         return self._each(np.count_nonzero, (0,))
 
-    def __iter__(self) -> Iterator[NDArray[np.bool_]]:
-        """The masks one after another, bool (H, W), made as they are asked for."""
-        return map(self.mask, range(len(self)))
-
-    def mask(self, i: int = 0) -> NDArray[np.bool_]:
-        """bool (H, W): mask `i`."""
-        return self.full_logits(i) > 0
-
-    def full_logits(self, i: int = 0) -> NDArray[np.float32]:
-        """(H, W) float32: the logits of mask `i`, stretched to the picture, bilinear."""
-        return stretched(self.logits[i], self.size)
-
-    def rle(self, i: int = 0) -> Rle:
-        """The run lengths of mask `i`, as COCO writes them: `rle.to_json()`."""
-        return encode_rle(self.mask(i))
-
-    def of(self, object: int) -> Masks:
-        """The masks of one object, by its number from 0, best first."""
-        return self._rows(np.flatnonzero(self.objects == object))
-
-    @property
-    def best(self) -> Masks:
-        """The best mask of each object: (N, H, W), one after another in the order of the prompts."""
-        return self._rows(np.unique(self.objects, return_index=True)[1])
+    def item(self, i: int) -> ObjectLike:
+        return Answer(self, i)
 
     def overlay(self) -> Image.Image:
         """The picture with the best mask of each object tinted, numbered from 1 if there are several."""
@@ -123,83 +372,117 @@ class Masks:
         objects overlap, the surer one. uint8, or uint16 if there are more than 255 objects."""
         best = self.best
         numbers = np.zeros(self.size, np.uint8 if len(best) <= 255 else np.uint16)
-        surest = np.zeros(self.size, np.float32)
+        highest = np.zeros(self.size, np.float32)
         for i in range(len(best)):
             logits = best.full_logits(i)
-            wins = logits > surest
-            numbers[wins], surest[wins] = i + 1, logits[wins]
+            wins = logits > highest
+            numbers[wins], highest[wins] = i + 1, logits[wins]
         return numbers
 
-    def alpha(self, i: int = 0, edges: Edges = "soft") -> NDArray[np.float32]:
-        """(H, W) float32 in 0..1: how much of each pixel is the thing of mask `i`.
+    def _each(self, measure: Callable[[NDArray[np.bool_]], Any], empty: tuple[int, ...]) -> NDArray[np.int64]:
+        return np.array([measure(mask) for mask in self], np.int64) if len(self) else np.zeros(empty, np.int64)
 
-        Args:
-            i: Number of the mask.
-            edges: "soft": the edge follows the picture, into hair and fur (a guided filter); "hard": 0 and 1 only; or
-                `SoftEdges` with another radius and epsilon.
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MaskSet(PictureMasks):
+    """Masks that were found without prompts, each an object of its own, or in a picture that is too large for memory.
+
+    They are kept as run lengths, each in its own box, and a mask of the picture's size is made when it is asked for. So
+    thousands of masks of a large picture fit into memory. Logits are not kept.
+
+    Attributes:
+        picture_size: (height, width) of the picture, as `size`.
+        patches: The masks.
+        iou, presence, objects, candidates, name: See `PictureMasks`.
+        stability: (M,) float32, pixels at a higher threshold as a share of those at a lower one, 0..1.
+        points: (M, 2) the click that found each, x and y in pixels.
+        crops: (M, 4) the part of the picture in which each was found, x0, y0, x1, y1 in pixels.
+        image: (H, W, 3) uint8, the picture; None if it is too large for memory.
+    """
+
+    picture_size: tuple[int, int]
+    patches: tuple[Patch, ...]
+    iou: NDArray[np.float32]
+    presence: NDArray[np.float32]
+    objects: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    stability: NDArray[np.float32]
+    points: NDArray[np.float64]
+    crops: NDArray[np.int64]
+    image: NDArray[np.uint8] | None = None
+    name: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.picture_size
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        if self.image is None:
+            raise PromptError("the picture is too large to be drawn; take a part of it: masks.window(picture, box)")
+        return self.image
+
+    def __getitem__(self, i: int) -> NDArray[np.bool_]:
+        height, width = self.size
+        return paste(self.patches[i], (0, 0, width, height))
+
+    def rle(self, i: int = 0) -> Rle:
+        return whole_rle(self.patches[i], self.size)
+
+    @cached_property
+    def boxes(self) -> NDArray[np.int64]:
+        return patch_boxes(self.patches)
+
+    @cached_property
+    def areas(self) -> NDArray[np.int64]:
+        return patch_areas(self.patches)
+
+    def rows(self, rows: NDArray[np.intp]) -> MaskSet:
+        arrays = {name: getattr(self, name)[rows] for name in COLUMNS}
+        return replace(self, patches=tuple(self.patches[row] for row in rows), **arrays)
+
+    def window(self, picture: LargePicture, box: Box) -> MaskSet:
+        """A part of a large picture with the masks in it, to be drawn, cut out or saved like any other; `objects` holds
+        their numbers here.
 
         Raises:
-            PromptError: Other edges.
+            MediaError: The window does not lie in the picture, or cannot be read.
         """
-        return mask_alpha(self.image, self.mask(i), edges)
-
-    def cutout(self, i: int = 0, edges: Edges = "hard") -> Image.Image:
-        """Mask `i` cut out: RGBA of the picture's size, transparent and black outside the mask.
-
-        With soft edges, as in `alpha`, colours at the edge are the thing's own, without what shines through.
-        """
-        return Image.fromarray(cut_out(self.image, self.alpha(i, edges)))
-
-    def polygons(self, i: int = 0, *, tolerance: float = 0.0) -> list[Polygon]:
-        """The parts of mask `i`, the largest first, each with its `outer` border and its `holes`: (P, 2), x and y.
-
-        They run along the edges of pixels, so that nothing is lost; with a `tolerance` in pixels corners are left out
-        that lie no farther from the line.
-        """
-        return mask_polygons(self.mask(i), tolerance)
-
-    def to_coco(self, file_name: str = "") -> dict[str, Any]:
-        """All masks as the content of a COCO JSON file: compressed run lengths, boxes (x, y, width, height), areas,
-        scores, and the `object_id` of each. Empty masks have no annotation."""
-        return coco_content(self, self.objects, file_name)
-
-    def save(self, path: str | PathLike[str], format: str | None = None) -> None:
-        """Write the best mask of each object to a file, which appears when it is whole.
-
-        Args:
-            path: Where to; an earlier file is replaced.
-            format: "index" (PNG: a pixel's value is the object's number), "cutout" (PNG: the objects, transparent
-                around them), "soft-cutout" (the same with soft edges), "overlay" (PNG: the picture with the masks drawn
-                in), "coco" (JSON), "labelme" (JSON, the picture inside) or "yolo" (text: a polygon for each object). If
-                not given the ending tells: .png is "index", .json is "coco", .txt is "yolo".
-
-        Raises:
-            FormatError: Unknown format or ending, too many objects for it, or a path that cannot be written.
-        """
-        save_masks(self.best, Path(path), format)
-
-    def _repr_png_(self) -> bytes:
-        """What a notebook shows: the overlay, drawn at a size that fits."""
-        picture = Image.fromarray(self.image)
-        picture.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
-        return as_png(replace(self, image=np.asarray(picture)).overlay())
-
-    def thumbnail(self) -> Image.Image:
-        """The overlay, at a size that fits a notebook."""
-        picture = self.overlay()
-        picture.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
-        return picture
-
-    def _rows(self, rows: NDArray[np.intp]) -> Masks:
+        image = picture.read(box)
+        cuts = [cut_patch(paste(patch, box)) for patch in self.patches]
+        rows = np.array([row for row, cut in enumerate(cuts) if cut is not None], np.intp)
+        x0, y0, x1, y1 = box
         return replace(
-            self,
-            logits=self.logits[rows],
-            scores=self.scores[rows],
-            presence=self.presence[rows],
-            objects=self.objects[rows],
-            candidates=self.candidates[rows],
+            self.rows(rows),
+            picture_size=(y1 - y0, x1 - x0),
+            patches=tuple(cut for cut in cuts if cut is not None),
+            objects=rows.astype(np.int64),
+            points=self.points[rows] - (x0, y0),
+            crops=self.crops[rows] - (x0, y0, x0, y0),
+            image=image,
         )
 
-    def _each(self, measure: Callable[[NDArray[np.bool_]], Any], empty: tuple[int, ...]) -> NDArray[np.int64]:
-        """A measure of every mask, of which only one is in memory at a time."""
-        return np.array([measure(mask) for mask in self], np.int64) if len(self) else np.zeros(empty, np.int64)
+    def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(H, W): the mask's number, from 1, at each pixel, 0 where there is none; where masks overlap, the smaller
+        one, which is a part of the larger. uint8, or uint16 if there are more than 255."""
+        height, width = self.size
+        numbers = np.zeros(self.size, np.uint8 if len(self) <= 255 else np.uint16)
+        for i in np.argsort(-self.areas, kind="stable"):
+            numbers[within(self.patches[i].box, (0, 0, width, height))][self.patches[i].inside] = i + 1
+        return numbers
+
+    def overlay(self) -> Image.Image:
+        """The picture with every mask tinted; where masks overlap, the smaller one lies on top."""
+        return Image.fromarray(draw_regions(self.picture, self.index_map()))
+
+
+COLUMNS = tuple(
+    field.name for field in fields(MaskSet) if field.name not in ("picture_size", "patches", "image", "name")
+)
+"""The fields of `MaskSet` that have a row for each mask."""
+
+
+def join(parts: Sequence[MaskSet]) -> MaskSet:
+    """The masks of one picture, one part after another; there must be one part at least."""
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+    return replace(parts[0], patches=tuple(patch for part in parts for patch in part.patches), **arrays)

@@ -16,10 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
 from masklet.image.everything import find_everything
-from masklet.image.everything_options import EverythingOptions
-from masklet.image.finds import Finds, join_finds
-from masklet.image.large_masks import LargeMasks
-from masklet.image.one_liner import ready_predictor
+from masklet.image.grid import EverythingOptions
+from masklet.image.predictor import ready_predictor
+from masklet.image.result import MaskSet, join
 from masklet.masks.patch import Box, agreement, common, cut_patch, union
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
@@ -56,7 +55,7 @@ def segment_tiles(
     model: str | PathLike[str] | Engine = "nano",
     options: EverythingOptions | None = None,
     tiles: TileOptions | None = None,
-) -> LargeMasks:
+) -> MaskSet:
     """A mask of everything in a picture that is too large for memory.
 
         with masklet.LargePicture("aerial.tif") as picture:
@@ -70,7 +69,7 @@ def segment_tiles(
         tiles: How the picture is cut.
 
     Returns:
-        `LargeMasks`, the surest first.
+        `MaskSet`, the surest first.
 
     Raises:
         MediaError: A part of the picture cannot be read.
@@ -79,7 +78,7 @@ def segment_tiles(
     tiles = tiles or TileOptions()
     engine = ready_predictor(model).engine
     found = list(find_by_tile(engine, picture, options or EverythingOptions(), tiles))
-    return as_large(picture.size, merged(found, tiles.agreement))
+    return replace(merged(found, tiles.agreement), name=picture.name)
 
 
 def segment_near(
@@ -90,7 +89,7 @@ def segment_near(
     box: ArrayLike | None = None,
     model: str | PathLike[str] | Engine = "nano",
     side: int = 1024,
-) -> LargeMasks:
+) -> MaskSet:
     """The masks of one thing in a picture that is too large for memory: only a tile around the prompt is looked at.
 
     Args:
@@ -102,7 +101,7 @@ def segment_near(
         side: Of the tile, in pixels; it grows where the prompt needs more than half of it.
 
     Returns:
-        `LargeMasks`: three for a single click, one otherwise, best first. Empty ones are left out.
+        `MaskSet`: three for a single click, one otherwise, best first. Empty ones are left out.
 
     Raises:
         PromptError: The prompt makes no sense for the picture.
@@ -121,10 +120,17 @@ def segment_near(
     )
     patches = [cut_patch(mask, corner) for mask in masks]
     kept = [row for row, patch in enumerate(patches) if patch is not None]
-    return LargeMasks(
-        size=picture.size,
+    return MaskSet(
+        picture_size=picture.size,
         patches=tuple(patch for patch in patches if patch is not None),
-        scores=masks.scores[kept],
+        iou=masks.iou[kept],
+        presence=masks.presence[kept],
+        objects=masks.objects[kept],
+        candidates=masks.candidates[kept],
+        stability=np.ones(len(kept), np.float32),
+        points=np.tile(places.mean(axis=0), (len(kept), 1)),
+        crops=np.tile(np.array(view, np.int64), (len(kept), 1)),
+        name=picture.name,
     )
 
 
@@ -157,39 +163,45 @@ def spread(length: int, tiles: TileOptions) -> list[int]:
 
 def find_by_tile(
     engine: Engine, picture: LargePicture, options: EverythingOptions, tiles: TileOptions
-) -> Iterator[tuple[Box, Finds]]:
+) -> Iterator[tuple[Box, MaskSet]]:
     """Each tile and what was found in it, in pixels of the whole picture; one tile is in memory at a time."""
     for tile in plan_tiles(picture.size, tiles):
-        yield tile, moved(find_everything(engine, picture.read(tile), options), tile[:2])
+        yield tile, moved(find_everything(engine, picture.read(tile), options), tile[:2], picture.size)
 
 
-def moved(finds: Finds, corner: tuple[int, int]) -> Finds:
-    """The finds of a tile in pixels of the whole picture."""
+def moved(found: MaskSet, corner: tuple[int, int], size: tuple[int, int]) -> MaskSet:
+    """The masks of a tile in pixels of the whole picture, of (height, width) = `size`."""
     x, y = corner
     patches = tuple(
         replace(patch, box=(patch.box[0] + x, patch.box[1] + y, patch.box[2] + x, patch.box[3] + y))
-        for patch in finds.patches
+        for patch in found.patches
     )
-    return replace(finds, patches=patches, points=finds.points + corner)
+    return replace(
+        found,
+        picture_size=size,
+        patches=patches,
+        points=found.points + corner,
+        crops=found.crops + np.array((x, y, x, y)),
+    )
 
 
-def merged(found: Sequence[tuple[Box, Finds]], least: float) -> Finds:
-    """All finds, those of neighbouring tiles that are one thing joined; the surest first."""
-    finds = join_finds([finds for _, finds in found])
-    begins = np.cumsum([0, *(len(part) for _, part in found)])
-    group = np.arange(len(finds))
-    for one in range(len(found)):
+def merged(parts: Sequence[tuple[Box, MaskSet]], least: float) -> MaskSet:
+    """The masks of all tiles, those of neighbouring tiles that are one thing joined; the surest first."""
+    found = join([part for _, part in parts])
+    begins = np.cumsum([0, *(len(part) for _, part in parts)])
+    group = np.arange(len(found))
+    for one in range(len(parts)):
         for other in range(one):
-            if view := common(found[one][0], found[other][0]):
-                for a, b in same_things(found[one][1], found[other][1], view, least):
+            if view := common(parts[one][0], parts[other][0]):
+                for a, b in same_things(parts[one][1], parts[other][1], view, least):
                     group[group == group[begins[one] + a]] = group[begins[other] + b]
-    return united(finds, group)
+    return united(found, group)
 
 
-def same_things(one: Finds, other: Finds, view: Box, least: float) -> list[tuple[int, int]]:
+def same_things(one: MaskSet, other: MaskSet, view: Box, least: float) -> list[tuple[int, int]]:
     """Pairs of masks of two tiles that are one thing in the part that both tiles show: each the other's best match."""
     values = np.zeros((len(one), len(other)))
-    seen = [[row for row, patch in enumerate(finds.patches) if common(patch.box, view)] for finds in (one, other)]
+    seen = [[row for row, patch in enumerate(found.patches) if common(patch.box, view)] for found in (one, other)]
     for a in seen[0]:
         for b in seen[1]:
             if common(one.patches[a].box, other.patches[b].box):
@@ -200,15 +212,11 @@ def same_things(one: Finds, other: Finds, view: Box, least: float) -> list[tuple
     return [(a, int(b)) for a, b in enumerate(best) if values[a, b] >= least and best_back[b] == a]
 
 
-def united(finds: Finds, group: NDArray[np.int64]) -> Finds:
-    """One find for each group: the union of its masks, with the figures of its surest."""
+def united(found: MaskSet, group: NDArray[np.int64]) -> MaskSet:
+    """One mask for each group: the union of its masks, with the figures of its surest."""
     members: dict[int, list[int]] = {}
-    for row in np.argsort(-finds.scores, kind="stable").tolist():
+    for row in np.argsort(-found.iou, kind="stable").tolist():
         members.setdefault(int(group[row]), []).append(row)
-    surest = finds.rows(np.array([rows[0] for rows in members.values()], np.int64))
-    return surest.with_patches([union([finds.patches[row] for row in rows]) for rows in members.values()])
-
-
-def as_large(size: tuple[int, int], finds: Finds) -> LargeMasks:
-    """The finds as an answer."""
-    return LargeMasks(size=size, patches=finds.patches, scores=finds.scores)
+    surest = found.rows(np.array([rows[0] for rows in members.values()], np.int64))
+    patches = tuple(union([found.patches[row] for row in rows]) for rows in members.values())
+    return replace(surest, patches=patches, objects=np.arange(len(patches)))

@@ -14,10 +14,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from masklet.errors import FormatError, nearest
-from masklet.formats.base import FrameLike, index_map
+from masklet.formats.base import FrameLike, Sink, index_map
 from masklet.formats.film import NOMINAL_RATE
 from masklet.formats.matte import cut_out_objects
-from masklet.formats.registry import Sink, find_format, format_of, writer
+from masklet.formats.registry import find_format, format_of, writer
 from masklet.video import FrameResult
 
 TICK = Fraction(1, 1_000_000)
@@ -36,11 +36,7 @@ def file_format(path: Path, name: str | None) -> str:
 
     Raises FormatError for an unknown format.
     """
-    if name is not None:
-        return find_format(name).name
-    if not path.suffix:
-        return "davis"
-    return "overlay" if path.suffix.lower() == ".mp4" else format_of(path).name
+    return find_format(name).name if name is not None else format_of(path).name
 
 
 def piped_format(name: str | None) -> str:

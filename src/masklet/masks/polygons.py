@@ -12,8 +12,16 @@ import cv2
 import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from masklet.masks.boxes import mask_box
+
+LEAST_AGREEMENT = 0.99
+"""Polygons for other programs have so few corners that, filled again, they agree with the mask by this at least
+(intersection over union)."""
+
+TOLERANCES = (1.5, 1.0, 0.7)
+"""How far corners that are left out may lie from the line, in pixels; tried in turn."""
 
 Ring = NDArray[np.float64]
 """(P, 2): corners (x, y) in pixels, the last joined to the first."""
@@ -72,10 +80,11 @@ def ring_area(ring: Ring) -> float:
 
 
 def corners(ring: NDArray[Any]) -> Ring:
-    """The ring without points that repeat the one before, and without those on a straight line."""
-    ring = ring[(ring != np.roll(ring, 1, axis=0)).any(axis=1)]
+    """The ring without points that repeat the one before, and without those where it goes straight on; one at least."""
+    different = (ring != np.roll(ring, 1, axis=0)).any(axis=1)
+    ring = ring[different] if different.any() else ring[:1]
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
-    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    turns = (before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]) | ((before * after).sum(axis=1) <= 0)
     return ring[turns].astype(np.float64)
 
 
@@ -91,3 +100,106 @@ def filled(ring: Ring, size: tuple[int, int]) -> NDArray[np.bool_]:
     """bool (H, W)"""
     encoded = rlemasklib.from_polygon(ring.reshape(-1), imshape=size)
     return np.asarray(rlemasklib.decode(encoded), np.bool_)
+
+
+def drawn_rings(mask: NDArray[np.bool_], least: float = LEAST_AGREEMENT) -> list[Ring]:
+    """One ring for each connected part of a mask, bool (H, W), for programs that fill a polygon and draw its border.
+
+    These are most annotation tools: LabelMe by Pillow, Ultralytics by OpenCV, on coordinates without their fractions.
+    So a ring runs through the middles of the part's border pixels, (x + 0.5, y + 0.5), and not along their edges; to
+    each hole it goes over the part's own pixels and back the same way. It has as few corners as an agreement of `least`
+    allows (intersection over union, 0..1, by both rules), and three at least.
+
+    Returns:
+        (P, 2) each, the part with the longest border first.
+    """
+    x0, y0, x1, y1 = mask_box(mask)
+    inside = np.pad(mask[y0:y1, x0:x1].astype(np.uint8), 1)
+    found, tree = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if not found:
+        return []
+    rings = [ring[:, 0].astype(np.int64) for ring in found]
+    parents = tree[0][:, 3]
+    holes: dict[int, list[NDArray[np.int64]]] = {int(n): [] for n in np.flatnonzero(parents < 0)}
+    for hole in np.flatnonzero(parents >= 0):
+        holes[int(parents[hole])].append(rings[hole])
+    outside = cv2.connectedComponents(1 - inside, connectivity=4)[1]
+    parts = [with_holes(rings[n], holes[n], outside) for n in sorted(holes, key=lambda n: -len(rings[n]))]
+    return [fewest_corners(part, least) + np.array((x0 - 1, y0 - 1)) for part in parts]
+
+
+def with_holes(
+    outer: NDArray[np.int64], holes: Sequence[NDArray[np.int64]], background: NDArray[Any]
+) -> NDArray[np.int64]:
+    """The border pixels of a part as one ring. From the leftmost pixel beside each hole a bridge runs to the left, to
+    the first pixel beside another part of the background: over pixels of the mask, as no hole lies between.
+
+    Args:
+        outer: (P, 2) the pixels of its outer border.
+        holes: The same around each hole.
+        background: Numbers of the 4-connected parts of the background, (H, W); 0 in the mask.
+    """
+    places = [(x, y) for ring in (outer, *holes) for x, y in ring.tolist()]
+    following: list[int] = []  # of each place the next one: a ring of them for each border, joined one after another
+    borders, ends = [], {}
+    for ring in (outer, *holes):
+        first, end = len(following), len(following) + len(ring)
+        ends[first] = end - 1
+        following += [*range(first + 1, end), first]
+        borders.append({places[n]: n for n in range(first, end)})
+    starts = {min(border): border for border in borders[1:]}
+    beside = {int(background[y, x + 1]): border for (x, y), border in starts.items()}
+    for (x, y), border in sorted(starts.items()):
+        here = border[x, y]
+        before = ends.get(here, here - 1)
+        while not background[y, x - 1]:
+            x -= 1
+        there = beside.get(int(background[y, x - 1]), borders[0])[x, y]
+        again = len(places)
+        places += [places[here], places[there]]
+        following += [again + 1, following[there]]
+        following[there], following[before] = here, again
+    node, ring_places = 0, []
+    for _ in places:
+        ring_places.append(places[node])
+        node = following[node]
+    return np.array(ring_places, np.int64)
+
+
+def fewest_corners(ring: NDArray[np.int64], least: float) -> Ring:
+    """As few corners of a ring of border pixels as an agreement of `least` allows, and three at least; all its turns if
+    it takes these."""
+    origin = ring.min(axis=0)
+    local = ring - origin
+    size = int(local[:, 1].max()) + 1, int(local[:, 0].max()) + 1
+    exact = at_least_three(corners(local) + 0.5)
+    wanted = drawn_by_opencv(exact, size)
+    for tolerance in TOLERANCES:
+        fewer = at_least_three(cv2.approxPolyDP(local.astype(np.int32), tolerance, closed=True)[:, 0] + 0.5)
+        if all(agreed(draw(fewer, size), wanted) >= least for draw in (drawn_by_opencv, drawn_by_pillow)):
+            return fewer + origin
+    return exact + origin
+
+
+def at_least_three(ring: Ring) -> Ring:
+    """The ring; with further corners in the same pixel where there are fewer than three, as a polygon has."""
+    return np.concatenate((ring, (ring[-1] + ((0.25, 0.0), (0.0, 0.25)))[: max(0, 3 - len(ring))]))
+
+
+def agreed(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Intersection over union."""
+    return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
+
+
+def drawn_by_opencv(ring: Ring, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """bool (H, W): as Ultralytics fills a polygon."""
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [ring.astype(np.int32)], 1)
+    return mask > 0
+
+
+def drawn_by_pillow(ring: Ring, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """bool (H, W): as LabelMe fills a polygon."""
+    picture = Image.new("1", size[::-1])
+    ImageDraw.Draw(picture).polygon([(x, y) for x, y in ring.tolist()], outline=1, fill=1)
+    return np.array(picture)

@@ -84,6 +84,11 @@ def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return sorted(found, key=_natural)
 
 
+def picture_names(path: Path) -> list[str]:
+    """The names of a folder's pictures by frame; none for anything else."""
+    return [file.name for file in files_in(path, IMAGE_SUFFIXES)] if path.is_dir() else []
+
+
 def holds_videos(path: Path) -> bool:
     """Whether a path is a folder of videos. One that holds pictures is not: it is a video itself."""
     return path.is_dir() and not files_in(path, IMAGE_SUFFIXES) and bool(files_in(path, VIDEO_SUFFIXES))

@@ -61,6 +61,7 @@ def facts(tracker: VideoTracker) -> Facts:
         video=tracker.path,
         audio_from=file if file.is_file() else None,
         model=tracker.engine.config.name,
+        names=[file.name for file in getattr(tracker.source, "files", ())],
         fingerprint=fingerprint_of(tracker.source, tracker.path),
         events=[saving.event_to_json(event) for event in tracker.events],
         steady=comes_evenly(tracker.source.rate, known, [tracker.times.get(frame, 0.0) for frame in known]),

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from masklet.formats.project import ProjectMask
+from masklet.formats.base import RleMask
 from masklet.masks.rle import Rle
 from masklet.prompts import Prompt
 
@@ -136,7 +136,7 @@ class ObjectTrack:
     tracked: Entries
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
     prompted: Mapping[int, MemoryEntry] = field(default_factory=dict)
-    saved: Mapping[int, ProjectMask] = field(default_factory=dict)
+    saved: Mapping[int, RleMask] = field(default_factory=dict)
     saved_backward: frozenset[int] = frozenset()
     number: int = 1
 

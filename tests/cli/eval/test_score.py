@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.formats.davis import IndexPngWriter
+from masklet.formats.davis import write_index_png
 from tests.cli.conftest import Run
 
 
@@ -24,9 +24,10 @@ def masks(tmp_path: Path) -> Path:
         ("pred", "cat", truth),
         ("pred", "dog", half),
     ):
-        with IndexPngWriter(tmp_path / side / name, truth.shape) as writer:
-            for frame in range(4):
-                writer.write(frame, index_map)
+        folder = tmp_path / side / name
+        folder.mkdir(parents=True)
+        for frame in range(4):
+            write_index_png(folder / f"{frame:05d}.png", index_map)
     return tmp_path
 
 

@@ -19,8 +19,7 @@ from masklet.evaluation.report.tables import markdown, sequence_rows
 from masklet.evaluation.results import ClipResult, RunResult
 from masklet.evaluation.submission import Submission
 from masklet.formats.davis import read_index_png
-from masklet.image.everything_options import EverythingOptions
-from masklet.image.found import FoundMasks
+from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.patch import cut_patch
 from tests.evaluation.conftest import SIZE, Truthful, index_map, save_mask
 
@@ -42,11 +41,11 @@ class Stand:
     def __init__(self, masks: Sequence[np.ndarray]) -> None:
         self.masks = masks
 
-    def everything(self, image: np.ndarray, options: EverythingOptions) -> FoundMasks:
+    def everything(self, image: np.ndarray, options: EverythingOptions) -> MaskSet:
         count = len(self.masks)
-        return FoundMasks(
-            logits=np.zeros((0, 4, 4), np.float32),
-            scores=np.linspace(0.9, 0.1, count, dtype=np.float32),
+        return MaskSet(
+            picture_size=image.shape[:2],
+            iou=np.linspace(0.9, 0.1, count, dtype=np.float32),
             presence=np.ones(count, np.float32),
             objects=np.arange(count),
             candidates=np.zeros(count, np.int64),

@@ -14,13 +14,13 @@ from masklet.evaluation.scoring.folders import (
     frame_ranges,
     pair_folders,
 )
-from masklet.formats.davis import IndexPngWriter
+from masklet.formats.davis import write_index_png
 
 
 def write(folder: Path, frames: range | list[int]) -> None:
-    with IndexPngWriter(folder, (4, 6)) as writer:
-        for frame in frames:
-            writer.write(frame, np.ones((4, 6), np.uint8))
+    folder.mkdir(parents=True)
+    for frame in frames:
+        write_index_png(folder / f"{frame:05d}.png", np.ones((4, 6), np.uint8))
 
 
 def test_layouts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from masklet.evaluation.scoring.categories import split_scores
 from masklet.evaluation.scoring.folders import pair_folders
 from masklet.evaluation.scoring.score import CHUNK, Chunk, measure_chunk, score_folders
 from masklet.evaluation.scoring.table import write_csv, write_json
-from masklet.formats.davis import IndexPngWriter
+from masklet.formats.davis import write_index_png
 from masklet.metrics.protocols import score_sequence
 from masklet.metrics.sequence import join
 from tests.conftest import GOLDEN
@@ -23,9 +23,9 @@ NAMES = ("one_pixel", "odd_size_20_frames", "third_object_appears_late_clean", "
 
 
 def write(folder: Path, maps: np.ndarray) -> None:
-    with IndexPngWriter(folder, maps.shape[1:]) as writer:
-        for frame, index_map in enumerate(maps):
-            writer.write(frame, index_map)
+    folder.mkdir(parents=True)
+    for frame, index_map in enumerate(maps):
+        write_index_png(folder / f"{frame:05d}.png", index_map)
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,10 @@ def test_a_folder_for_each_object(folder: Path, tmp_path: Path) -> None:
 
 def test_frame_numbers_are_those_of_files(tmp_path: Path) -> None:
     for side in ("pred", "gt"):
-        with IndexPngWriter(tmp_path / side / "clip", (4, 5)) as writer:
-            for frame in (0, 4, 8, 12):
-                writer.write(frame, np.ones((4, 5), np.uint8))
+        folder = tmp_path / side / "clip"
+        folder.mkdir(parents=True)
+        for frame in (0, 4, 8, 12):
+            write_index_png(folder / f"{frame:05d}.png", np.ones((4, 5), np.uint8))
     (sequence,) = score_folders(tmp_path / "pred", tmp_path / "gt", workers=1).sequences
     assert sequence.objects[0].frames.tolist() == [4, 8]
 

@@ -12,8 +12,7 @@ from masklet.compat.failures import SettingRefused, as_reference
 from masklet.compat.sam2.build_sam import build_sam2_hf
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.utils.amg import mask_to_runs
-from masklet.image import EverythingOptions, segment_everything
-from masklet.image.found import FoundMasks
+from masklet.image import EverythingOptions, MaskSet, segment_everything
 
 OUTPUTS = ("binary_mask", "uncompressed_rle", "coco_rle")
 """In which form a mask comes."""
@@ -94,20 +93,20 @@ class SAM2AutomaticMaskGenerator:
             found = segment_everything(image, self.model.engine, self.options)
         return [self._annotation(found, i) for i in range(len(found))]
 
-    def _annotation(self, found: FoundMasks, i: int) -> dict[str, Any]:
+    def _annotation(self, found: MaskSet, i: int) -> dict[str, Any]:
         x0, y0, x1, y1 = found.boxes[i].tolist()
         left, top, right, bottom = found.crops[i].tolist()
         return {
             "segmentation": self._segmentation(found, i),
             "area": int(found.areas[i]),
             "bbox": [x0, y0, x1 - 1 - x0, y1 - 1 - y0],
-            "predicted_iou": float(found.scores[i]),
+            "predicted_iou": float(found.iou[i]),
             "point_coords": [found.points[i].tolist()],
             "stability_score": float(found.stability[i]),
             "crop_box": [left, top, right - left, bottom - top],
         }
 
-    def _segmentation(self, found: FoundMasks, i: int) -> NDArray[np.bool_] | dict[str, Any]:
+    def _segmentation(self, found: MaskSet, i: int) -> NDArray[np.bool_] | dict[str, Any]:
         if self.output_mode == "coco_rle":
             return found.rle(i).to_json()
-        return found.mask(i) if self.output_mode == "binary_mask" else mask_to_runs(found.mask(i))
+        return found[i] if self.output_mode == "binary_mask" else mask_to_runs(found[i])

@@ -18,8 +18,9 @@ from masklet.compat.prompts import Said, numbers, said
 from masklet.compat.sam2.build_sam import build_sam2_hf
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.errors import PromptError
-from masklet.image.picture import Picture
-from masklet.image.predictor import EncodedImage, ImagePredictor, nothing
+from masklet.image.decoding import no_memories
+from masklet.image.picture import PictureLike
+from masklet.image.predictor import EncodedImage, ImagePredictor
 from masklet.image.result import Masks
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -52,13 +53,13 @@ class SAM2ImagePredictor:
         """Where the network is."""
         return self.model.device
 
-    def set_image(self, image: Picture) -> None:
+    def set_image(self, image: PictureLike) -> None:
         """Look at a picture: an array (H, W, 3), or one by Pillow."""
         self.reset_predictor()
         with as_reference():
             self._pictures = [self._predictor.encode(image)]
 
-    def set_image_batch(self, image_list: Sequence[Picture]) -> None:
+    def set_image_batch(self, image_list: Sequence[PictureLike]) -> None:
         """Look at several pictures."""
         self.reset_predictor()
         with as_reference():
@@ -136,7 +137,7 @@ class SAM2ImagePredictor:
     def get_image_embedding(self) -> Tensor:
         """(1, C, S/16, S/16): the features that masks are decoded from."""
         engine = self._predictor.engine
-        return engine.attend_memory(self._one_picture().levels.stride16, nothing(engine))
+        return engine.attend_memory(self._one_picture().levels.stride16, no_memories(engine))
 
     def reset_predictor(self) -> None:
         """Forget the picture."""
@@ -156,7 +157,7 @@ class SAM2ImagePredictor:
         for mask, i in zip(masks, order, strict=True):
             logits = answer.full_logits(i)
             np.copyto(mask, logits) if return_logits else np.greater(logits, self.mask_threshold, out=mask)
-        arrays: list[NDArray[np.float32]] = [masks, answer.scores[order], answer.logits[order].clip(-32, 32)]
+        arrays: list[NDArray[np.float32]] = [masks, answer.iou[order], answer.logits[order].clip(-32, 32)]
         shaped = [array.reshape(count, -1, *array.shape[1:]) for array in arrays]
         masks, scores, logits = (array[0] if count == 1 else array for array in shaped)
         return masks, scores, logits

@@ -14,8 +14,7 @@ from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 
 if TYPE_CHECKING:
-    from masklet.image.everything_options import EverythingOptions
-    from masklet.image.found import FoundMasks
+    from masklet.image import EverythingOptions, MaskSet
 
 
 class Session(Protocol):
@@ -67,6 +66,6 @@ class Contender(Protocol):
 class Finder(Protocol):
     """A contender that finds objects to which nobody points; baselines are none."""
 
-    def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> FoundMasks:
+    def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
         """The masks of everything in a picture, uint8 (H, W, 3) RGB."""
         ...

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from masklet.checkpoints import Model, load_model
 from masklet.formats.base import FrameLike
-from masklet.image import EverythingOptions, ImagePredictor, segment_everything
-from masklet.image.found import FoundMasks
+from masklet.image import EverythingOptions, ImagePredictor, MaskSet, segment_everything
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video import VideoTracker
@@ -55,7 +54,7 @@ class ModelContender:
     def look(self, image: NDArray[np.uint8]) -> PredictorLook:
         return PredictorLook(self.model, image)
 
-    def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> FoundMasks:
+    def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
         return segment_everything(image, self.model, options)
 
 

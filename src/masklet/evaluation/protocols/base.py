@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.evaluation.contenders.base import Contender
 from masklet.evaluation.submission import Submission
-from masklet.formats.base import FrameLike, surest
+from masklet.formats.base import FrameLike
 
 Item = TypeVar("Item")
 
@@ -90,7 +90,7 @@ def answers(results: Iterable[FrameLike], watch: Stopwatch) -> Iterator[Answer]:
     while True:
         with watch:
             result = next(iterator, None)
-            answer = None if result is None else Answer(result, surest(result))
+            answer = None if result is None else Answer(result, result.index_map())
         if answer is None:
             return
         yield answer

@@ -14,8 +14,7 @@ from masklet.evaluation.contenders.base import Contender, Finder
 from masklet.evaluation.protocols.base import Outcome, Stopwatch
 from masklet.evaluation.protocols.image_clicks import known_objects, stacked
 from masklet.evaluation.submission import Submission
-from masklet.image.everything_options import EverythingOptions
-from masklet.image.found import FoundMasks
+from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.patch import Patch, cut_patch, within
 from masklet.metrics.recall import iou_table, recalled
 
@@ -86,7 +85,7 @@ class Match:
     best: dict[int, int]
 
 
-def matched(found: FoundMasks, wanted: Mapping[int, Mask], void: Mask | None, name: str) -> Match:
+def matched(found: MaskSet, wanted: Mapping[int, Mask], void: Mask | None, name: str) -> Match:
     """Found masks beside true ones. Raises EvaluationError, which names the picture, if their sizes differ."""
     size = next(iter(wanted.values())).shape
     if size != found.size:
@@ -95,7 +94,7 @@ def matched(found: FoundMasks, wanted: Mapping[int, Mask], void: Mask | None, na
     places = [place for place, part in enumerate(parts) if part]
     theirs = [cut_patch(mask if void is None else mask & ~void) for mask in wanted.values()]
     ious = iou_table([part for part in parts if part], [patch for patch in theirs if patch])
-    few, many = (recalled(ious, found.scores[places], most) for most in (FEW, MANY))
+    few, many = (recalled(ious, found.iou[places], most) for most in (FEW, MANY))
     overlap = ious.max(axis=0, initial=0)
     values = np.stack([overlap, many[HALF], many[THREE_QUARTERS], few.mean(axis=0), many.mean(axis=0)], axis=1)
     rows = {number: dict(zip(MEASURES, row, strict=True)) for number, row in zip(wanted, values.tolist(), strict=True)}
@@ -104,10 +103,10 @@ def matched(found: FoundMasks, wanted: Mapping[int, Mask], void: Mask | None, na
     return Match(rows, {numbers[column]: places[int(ious[:, column].argmax())] for column in touched})
 
 
-def hand_in(clip: Clip, frame: int, found: FoundMasks, match: Match, submission: Submission) -> None:
+def hand_in(clip: Clip, frame: int, found: MaskSet, match: Match, submission: Submission) -> None:
     """An index PNG of the best masks, and a JSON of the same name with all."""
     nothing = np.zeros(found.size, np.bool_)
-    masks = {number: found.mask(match.best[number]) if number in match.best else nothing for number in match.rows}
+    masks = {number: found[match.best[number]] if number in match.best else nothing for number in match.rows}
     submission.write(clip, frame, stacked(masks), masks)
     found.save(submission.path(clip, frame).with_suffix(".json"), "coco")
 

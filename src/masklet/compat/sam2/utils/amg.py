@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.engines.rules import stability
-from masklet.image.crops import plan_crops, point_grid
+from masklet.image.grid import plan_crops, point_grid
 from masklet.masks.boxes import mask_box
 from masklet.masks.components import small_holes, without_islands
 from masklet.masks.rle import rle_from_json

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.image.prompts import ObjectPrompt
-from masklet.image.second_look import RefinedMasks, crop_around, look_again, moved
+from masklet.image.crop_refine import crop_around, in_crop, refine_in_crops
 from masklet.prompts import Prompt
 
 
@@ -38,9 +37,9 @@ class Onlooker:
     """Says that the middle of every crop is the object, and notes what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[tuple[int, int], ObjectPrompt]] = []
+        self.asked: list[tuple[tuple[int, int], Prompt]] = []
 
-    def __call__(self, crop: NDArray[np.uint8], prompt: ObjectPrompt) -> Masks:
+    def __call__(self, crop: NDArray[np.uint8], prompt: Prompt) -> Masks:
         self.asked.append((crop.shape[:2], prompt))
         logits = np.full((1, 160, 160), -7, np.float32)
         logits[:, 64:96, 64:96] = 7
@@ -51,42 +50,41 @@ class Onlooker:
 def test_a_small_object_is_seen_in_its_crop() -> None:
     first, onlooker = spots((400, 300, 440, 330)), Onlooker()
     prompt = Prompt(points=((410.0, 310.0), (20.0, 20.0)), labels=(1, 0))
-    refined = look_again(first, [ObjectPrompt(prompt, None)], onlooker)
+    refined = refine_in_crops(first, [prompt], onlooker)
     ((size, said),) = onlooker.asked
     assert size == (120, 120)  # three times the longer side
-    assert said.given is not None
-    assert said.given.points == ((50.0, 55.0),)  # the click that excludes lies far beyond the crop
-    assert said.given.labels == (1,)
-    assert said.given.box == pytest.approx((40, 45, 80, 75), abs=4)
+    assert said.points == ((50.0, 55.0),)  # the click that excludes lies far beyond the crop
+    assert said.labels == (1,)
+    assert said.box == pytest.approx((40, 45, 80, 75), abs=4)
     assert said.logits is not None
     assert (said.logits > 0).sum() == pytest.approx(160 * 160 * (40 * 30) / 120**2, rel=0.2)
-    assert isinstance(refined, RefinedMasks)
     assert refined.boxes.tolist() == [[408, 303, 432, 327]]
-    assert refined.scores.tolist() == pytest.approx([0.9])
+    assert refined.iou.tolist() == pytest.approx([0.9])
     assert refined.size == first.size
 
 
 def test_where_nothing_is_gained_the_first_answer_stays() -> None:
     onlooker = Onlooker()
     for first in (spots((100, 100, 500, 500)), spots((0, 0, 0, 0))):
-        assert look_again(first, [ObjectPrompt(Prompt(points=((1.0, 1.0),), labels=(1,)), None)], onlooker) is first
+        assert refine_in_crops(first, [Prompt(points=((1.0, 1.0),), labels=(1,))], onlooker) is first
     assert onlooker.asked == []
 
 
 def test_of_several_objects_only_the_small_ones_are_looked_at() -> None:
     onlooker, first = Onlooker(), spots((400, 300, 440, 330), (0, 0, 700, 560), (700, 500, 800, 600))
     boxes = [(400.0, 300.0, 440.0, 330.0), (0.0, 0.0, 700.0, 560.0), (700.0, 500.0, 800.0, 600.0)]
-    refined = look_again(first, [ObjectPrompt(Prompt(box=box), None) for box in boxes], onlooker)
-    assert isinstance(refined, RefinedMasks)
-    assert [crop is not None for crop in refined.crops] == [True, False, True]
-    assert refined.crops[2] == pytest.approx((500, 300, 800, 600), abs=4)
-    assert refined.crops[2][2:] == (800, 600)
-    assert np.array_equal(refined.mask(1), first.mask(1))
-    assert onlooker.asked[0][1].given == Prompt(box=(40.0, 45.0, 80.0, 75.0))
+    refined = refine_in_crops(first, [Prompt(box=box) for box in boxes], onlooker)
+    assert [detail is not None for detail in refined.details] == [True, False, True]
+    last_detail = refined.details[2]
+    assert last_detail is not None
+    assert last_detail.box == pytest.approx((500, 300, 800, 600), abs=4)
+    assert last_detail.box[2:] == (800, 600)
+    assert np.array_equal(refined[1], first[1])
+    assert onlooker.asked[0][1].box == (40.0, 45.0, 80.0, 75.0)
     last = refined.of(2)
-    assert np.array_equal(last.mask(), refined.mask(2))
-    assert refined.mask(2)[refined.best.index_map() == 3].all()
-    assert repr(refined).startswith("Masks(3 of 800 x 600 pixels, scores 0.90, 0.50, 0.90")
+    assert np.array_equal(last[0], refined[2])
+    assert refined[2][refined.best.index_map() == 3].all()
+    assert repr(refined).startswith("Masks(3 of 800 x 600 pixels, iou 0.90, 0.50, 0.90")
 
 
 @given(
@@ -107,7 +105,7 @@ def test_crops_lie_in_the_picture_and_hold_object_and_clicks(
     assert x + width <= x1 <= 800
     assert y + height <= y1 <= 600
     assert 800 / (x1 - x0) >= 1.5
-    inside = moved(prompt, crop, np.array((x, y, x + width, y + height)))
+    inside = in_crop(prompt, crop, np.array((x, y, x + width, y + height)))
     assert len(inside.points) == len(clicks)
     assert all(0 <= a <= x1 - x0 and 0 <= b <= y1 - y0 for a, b in inside.points)
 
@@ -132,15 +130,15 @@ def test_a_crop_is_a_picture_like_any_other(predictor: ImagePredictor, picture: 
     earlier = np.full((48, 48), -8.0, np.float32)
     earlier[20:24, 22:26] = 8
     first = predictor.predict(picture, boxes=(100, 60, 120, 80))
-    small = Masks(earlier[None], first.scores, first.presence, first.objects, first.candidates, picture.image)
-    refined = look_again(small, [ObjectPrompt(Prompt(box=(100, 60, 120, 80)), None)], predictor._of_crop)
-    assert isinstance(refined, RefinedMasks)
-    ((x0, y0, x1, y1),) = [crop for crop in refined.crops if crop]
+    small = Masks(earlier[None], first.iou, first.presence, first.objects, first.candidates, picture.image)
+    refined = refine_in_crops(small, [Prompt(box=(100, 60, 120, 80))], predictor._of_crop)
+    (detail,) = refined.details
+    assert detail is not None
+    x0, y0, x1, y1 = detail.box
     alone = predictor.encode(picture.image[y0:y1, x0:x1])
-    logits = refined.details[0]
-    assert logits.shape == (48, 48)
-    again = Masks(refined.details, first.scores, first.presence, first.objects, first.candidates, alone.image)
-    assert np.array_equal(refined.mask()[y0:y1, x0:x1], again.mask())
-    assert refined.mask().sum() == again.mask().sum()
+    assert detail.logits.shape == (48, 48)
+    again = Masks(detail.logits[None], first.iou, first.presence, first.objects, first.candidates, alone.image)
+    assert np.array_equal(refined[0][y0:y1, x0:x1], again[0])
+    assert refined[0].sum() == again[0].sum()
     with Image.open(io.BytesIO(refined._repr_png_())) as shown:
         assert shown.size == (226, 150)

@@ -1,15 +1,29 @@
-"""How everything in a picture is looked for."""
+"""How everything in a picture is looked for: options, and a grid of points in the picture and in crops of it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import PromptError
-from masklet.image.crops import point_grid
+from masklet.masks.patch import Box
+
+RANGES = {
+    "points_per_side": (1, 1024),
+    "points_per_batch": (1, 4096),
+    "stability_offset": (0, 1e6),
+    "min_region": (0, 1 << 31),
+    "min_cells": (0, 1 << 31),
+    "crop_layers": (0, 5),
+    "crop_points_divisor": (1, 1024),
+}
+"""Numbers beyond these are slips: a million clicks at a time, or 4,096 crops, are more than a computer's memory or an
+evening."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +72,9 @@ class EverythingOptions:
     crop_points_divisor: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("points_per_side", 1),
-            ("points_per_batch", 1),
-            ("stability_offset", 0),
-            ("min_region", 0),
-            ("min_cells", 0),
-            ("crop_layers", 0),
-            ("crop_points_divisor", 1),
-        ):
-            if (value := getattr(self, name)) is not None and not value >= least:
-                raise PromptError(f"{name} is {value!r}; give a number of at least {least}")
+        for name, (least, most) in RANGES.items():
+            if (value := getattr(self, name)) is not None and not least <= value <= most:
+                raise PromptError(f"{name} is {value!r}; give a number from {least} to {most}")
         for name in ("least_iou", "least_stability", "most_overlap", "crop_most_overlap", "crop_overlap"):
             if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
                 raise PromptError(f"{name} is {value!r}; give a number from 0 to 1")
@@ -109,3 +115,60 @@ def settled(options: EverythingOptions, model: str) -> SettledOptions:
     given = {field.name: value for field in fields(options) if (value := getattr(options, field.name)) is not None}
     usual = USUAL.get(model.partition(":")[0], {})  # in every speed mode
     return SettledOptions(**{**usual, **given})
+
+
+EDGE = 20
+"""A box whose side lies this near, in pixels, to the side of a crop is taken for a thing that the crop cuts through
+(SAM release)."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of a picture.
+
+    box    in pixels of the picture
+    layer  0 the whole picture, then finer ones
+    """
+
+    box: Box
+    layer: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)"""
+        x0, y0, x1, y1 = self.box
+        return y1 - y0, x1 - x0
+
+
+def point_grid(side: int) -> NDArray[np.float64]:
+    """(side * side, 2): x and y in 0..1, in the middle of as many cells, row after row."""
+    places = (np.arange(side) + 0.5) / side
+    y, x = np.meshgrid(places, places, indexing="ij")
+    return np.stack((x, y), axis=-1).reshape(-1, 2)
+
+
+def plan_crops(size: tuple[int, int], layers: int, overlap: float) -> list[Crop]:
+    """The whole picture, and for each layer l = 1, 2, ... 2**l crops along each axis.
+
+    Args:
+        size: (height, width) of the picture.
+        layers: How many layers of crops.
+        overlap: Of neighbours in the first layer, as a share of the picture's shorter side; half of it in the next.
+    """
+    height, width = size
+    crops = [Crop((0, 0, width, height), 0)]
+    for layer in range(1, layers + 1):
+        count = 2**layer
+        shared = int(overlap * min(size) * 2 / count)
+        across, down = (math.ceil((shared * (count - 1) + length) / count) for length in (width, height))
+        begins = product(*([(side - shared) * n for n in range(count)] for side in (across, down)))
+        crops += [Crop((x, y, min(x + across, width), min(y + down, height)), layer) for x, y in begins]
+    return [crop for crop in crops if min(crop.size) > 0]
+
+
+def is_cut_by_crop(box: Box, crop: Box, size: tuple[int, int]) -> bool:
+    """Whether a mask's box ends at a side of the crop that is no side of the picture, so that a crop beside it will
+    show more of the thing."""
+    height, width = size
+    sides = zip(box, crop, (0, 0, width, height), strict=True)
+    return any(abs(edge - end) <= EDGE and abs(edge - border) > EDGE for edge, end, border in sides)

@@ -1,0 +1,52 @@
+"""YOLO labels for segmentation: a text for each picture, a line for each connected part of each object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from masklet.formats.atomic import replacing
+from masklet.formats.base import Facts, Format, FrameLike, Sink, label_of
+from masklet.formats.numbered import frame_files
+from masklet.masks.polygons import drawn_rings
+
+CLASSES = "classes.txt"
+"""The names of the classes, a line each, beside the labels of a video."""
+
+
+@contextmanager
+def write_yolo(path: Path, facts: Facts) -> Iterator[Sink]:
+    """PATH/00000.txt ..., or one file. Objects with a name are of the class of that name, all others of "object";
+    classes count from 0 in the order in which they come."""
+    classes: dict[str, int] = {}
+
+    def write(target: Path, result: FrameLike) -> None:
+        target.write_text(yolo_lines(result, classes), encoding="ascii")
+
+    with frame_files(path, facts, ".txt", write) as sink:
+        yield sink
+    if path.is_dir():
+        with replacing(path / CLASSES) as temporary:
+            temporary.write_text("".join(f"{label}\n" for label in classes or ["object"]), encoding="utf-8")
+
+
+def yolo_lines(result: FrameLike, classes: dict[str, int]) -> str:
+    """The class, then x and y of each corner as shares of width and height. New classes are added to `classes`."""
+    height, width = result.size
+    lines = []
+    for name, item in result.objects.items():
+        number = classes.setdefault(label_of(name), len(classes))
+        for ring in drawn_rings(item.mask):
+            shares = (ring / (width, height)).reshape(-1)
+            lines.append(" ".join([str(number), *(f"{share:.9g}" for share in shares)]) + "\n")
+    return "".join(lines)
+
+
+YOLO = Format(
+    "yolo",
+    "YOLO labels for segmentation: a text per picture, a polygon for each part of each object",
+    write_yolo,
+    video="",
+    picture=".txt",
+)
