@@ -253,9 +253,9 @@ def test_a_box_outside_the_picture_leaves_nothing_behind(
     run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert run("track", video, "--box", "0:1:28,4,740,50", "--model", weights, "--out", out) == 1
+    assert run("track", video, "--box", "0:1:280,4,740,50", "--model", weights, "--out", out) == 1
     error = capsys.readouterr().err
-    assert error.startswith("masklet: the box (28, 4, 740, 50) does not lie in the picture, 160 wide and 120 high")
+    assert error.startswith("masklet: the box (280, 4, 740, 50) does not lie in the picture, 160 wide and 120 high")
     assert "Traceback" not in error
     assert not out.exists()
 

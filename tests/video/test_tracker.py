@@ -133,7 +133,7 @@ def test_an_overlay_tints_the_object_and_leaves_the_rest(model: Model) -> None:
 @pytest.mark.parametrize(
     ("box", "said"),
     [
-        ((10, 10, 500, 50), "does not lie in the picture, 160 wide and 120 high"),
+        ((200, 10, 500, 50), "does not lie in the picture, 160 wide and 120 high"),
         ((50, 10, 20, 50), "has no area"),
     ],
 )

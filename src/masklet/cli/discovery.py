@@ -37,7 +37,10 @@ LeastArea = Annotated[
 PointsPerSide = Annotated[
     int | None,
     typer.Option(
-        min=1, max=1024, help="Clicks along each axis of the grid that finds things; 16 if not given.", rich_help_panel=PANEL
+        min=1,
+        max=1024,
+        help="Clicks along each axis of the grid that finds things; 16 if not given.",
+        rich_help_panel=PANEL,
     ),
 ]
 LeastIou = Annotated[

@@ -94,7 +94,7 @@ def mp4() -> FilmKind:
 
 OVERLAY = Format(
     "overlay",
-    "the picture with the masks drawn in, PNG or MP4 with the source's sound; any number of objects",
+    "the picture with the masks drawn in, PNG or MP4 with sound; any number of objects",
     write_overlay,
     video=".mp4",
     picture=".png",
