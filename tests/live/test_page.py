@@ -73,7 +73,7 @@ def test_pointing_holding_and_removing(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("what", "content", "sentence"), [
-    ("box", {"object": 1, "box": [0, 0, 900, 10]}, "does not lie in the picture, 80 wide and 60 high"),
+    ("box", {"object": 1, "box": [100, 0, 900, 10]}, "does not lie in the picture, 80 wide and 60 high"),
     ("box", {"object": 1, "box": "abc"}, "box"),
     ("box", {"object": [1], "box": [1, 1, 9, 9]}, "object is [1]; give a whole number or a text"),
     ("points", {"object": 1, "points": [[1, 2]], "labels": [1, 1]}, "labels has 2 entries"),

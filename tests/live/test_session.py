@@ -37,7 +37,7 @@ def test_what_a_prompt_raises_changes_nothing(open_scene: Open) -> None:
     scene = open_scene()
     scene.step()
     with pytest.raises(PromptError, match="does not lie in the picture"):
-        scene.session.prompt("it", lambda tracker: tracker.add_box(object="it", box=(0, 0, 800, 10)))
+        scene.session.prompt("it", lambda tracker: tracker.add_box(object="it", box=(700, 0, 800, 10)))
     assert scene.session.status().objects == ()
 
 
