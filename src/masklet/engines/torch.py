@@ -79,6 +79,11 @@ class Model:
         """See `Network.encode_memory`."""
         return self._functions["encode_memory"](features, masks, presence)
 
+    def move(self, device: str | torch.device) -> None:
+        """Bring the network to another device, in place."""
+        self.network.to(device)
+        vars(self).pop("_functions", None)  # they run a copy that is where the network was
+
     @cached_property
     def _functions(self) -> dict[str, Callable[..., Any]]:
         network = folded(self.network)

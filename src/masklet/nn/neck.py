@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.config import EncoderConfig
-from masklet.nn.encoders.base import Trunk
+from masklet.nn.trunk import Trunk
 
 
 class Lateral(nn.Module):

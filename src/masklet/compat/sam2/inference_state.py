@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,20 +14,17 @@ from masklet.media.source import FrameSource
 from masklet.video import VideoTracker
 from masklet.video.frames import frame_tensor
 
-if TYPE_CHECKING:
-    from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
-
 
 class InferenceState(Mapping[str, Any]):
     """What `init_state` returns: the keys that clients read, each as it is now.
 
     Args:
-        predictor: Whose state this is.
+        owner: The predictor whose state this is; others refuse it.
         tracker: The session behind it.
     """
 
-    def __init__(self, predictor: SAM2VideoPredictor, tracker: VideoTracker) -> None:
-        self.predictor = predictor
+    def __init__(self, owner: object, tracker: VideoTracker) -> None:
+        self.owner = owner
         self.tracker = tracker
         weakref.finalize(self, tracker.close)  # clients have no word for closing: they drop the state
 
@@ -79,8 +76,8 @@ _KEYS: dict[str, Callable[[InferenceState], Any]] = {
     "num_frames": lambda state: count_frames(state.tracker.source),
     "video_height": lambda state: state.tracker.size[0],
     "video_width": lambda state: state.tracker.size[1],
-    "device": lambda state: state.predictor.device,
-    "storage_device": lambda state: state.predictor.device,
+    "device": lambda state: state.tracker.engine.device,
+    "storage_device": lambda state: state.tracker.engine.device,
     "obj_ids": lambda state: list(state.tracker.tracks),
     "obj_id_to_idx": lambda state: {name: slot for slot, name in enumerate(state.tracker.tracks)},
     "obj_idx_to_id": lambda state: dict(enumerate(state.tracker.tracks)),

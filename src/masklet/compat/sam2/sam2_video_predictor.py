@@ -19,6 +19,7 @@ from masklet.compat.prompts import said
 from masklet.compat.sam2.configs import Settings, tracking_options
 from masklet.compat.sam2.inference_state import InferenceState
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.weights import for_videos, from_hub
 from masklet.prompts import make_prompt
 from masklet.video import FrameResult, VideoTracker
 
@@ -55,9 +56,7 @@ class SAM2VideoPredictor(SAM2Base):
     @classmethod
     def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2VideoPredictor:
         """A predictor with a model from the hub. Takes the arguments of `build_sam2_video_predictor`."""
-        from masklet.compat.sam2.build_sam import build_sam2_video_predictor_hf  # which builds this class
-
-        return build_sam2_video_predictor_hf(model_id, **arguments)
+        return cls(*for_videos(*from_hub(model_id), **arguments))
 
     def init_state(
         self,
@@ -199,7 +198,7 @@ class SAM2VideoPredictor(SAM2Base):
     def _tracker(self, state: InferenceState) -> VideoTracker:
         if not isinstance(state, InferenceState):
             raise CallRefused(f"the state is a {type(state).__name__}; give what init_state returned")
-        if state.predictor is not self:
+        if state.owner is not self:
             raise CallRefused("the state is that of another predictor; give one that this predictor's init_state made")
         return state.tracker
 

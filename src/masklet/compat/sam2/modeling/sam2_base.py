@@ -44,7 +44,7 @@ class SAM2Base:
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device."""
-        self.engine.network.to(device)
+        self.engine.move(device)
         return self
 
     def cuda(self) -> Self:

@@ -1,0 +1,105 @@
+"""What the builders and predictors of the reference are made of: names of configurations and files of weights in, a
+model and its settings out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from masklet.checkpoints import Model, build_model, load_model
+from masklet.checkpoints.registry import config_of, is_known, list_models
+from masklet.compat.failures import SettingRefused, WeightsMissing, WeightsRefused, as_reference
+from masklet.compat.sam2.configs import (
+    CONFIGS,
+    IMAGE_POSTPROCESSING,
+    VIDEO_POSTPROCESSING,
+    Settings,
+    variant_of,
+    with_overrides,
+)
+from masklet.errors import nearest
+
+_STEMS = {model: stem for stem, model in CONFIGS.items()}
+
+HF_MODEL_ID_TO_FILENAMES = {
+    info.repo: (f"configs/{info.name.split('-')[0]}/{_STEMS[info.name]}.yaml", info.file)
+    for info in list_models()
+    if info.repo is not None
+}
+"""Repository on the hub -> configuration file and file of weights."""
+
+
+def for_pictures(
+    config_file: str,
+    ckpt_path: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+    mode: str = "eval",
+    hydra_overrides_extra: Sequence[str] = (),
+    apply_postprocessing: bool = True,
+) -> tuple[Model, Settings]:
+    """The model and settings for pictures; see `build_sam2`."""
+    settings = _settings(IMAGE_POSTPROCESSING if apply_postprocessing else {}, hydra_overrides_extra, mode)
+    return _model(config_file, ckpt_path, device, settings), settings
+
+
+def for_videos(
+    config_file: str,
+    ckpt_path: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+    mode: str = "eval",
+    hydra_overrides_extra: Sequence[str] = (),
+    apply_postprocessing: bool = True,
+    vos_optimized: bool = False,
+) -> tuple[Model, Settings]:
+    """The model and settings for videos; see `build_sam2_video_predictor`."""
+    overrides = [*hydra_overrides_extra, *(["++model.compile_image_encoder=true"] if vos_optimized else [])]
+    settings = _settings(VIDEO_POSTPROCESSING if apply_postprocessing else {}, overrides, mode)
+    return _model(config_file, ckpt_path, device, settings), settings
+
+
+def from_hub(model_id: str) -> tuple[str, str]:
+    """The configuration of a model of the hub, such as "facebook/sam2.1-hiera-tiny", and what its weights load by.
+
+    Raises:
+        SettingRefused: There is no such model (a ValueError).
+    """
+    if model_id not in HF_MODEL_ID_TO_FILENAMES:
+        known = ", ".join(HF_MODEL_ID_TO_FILENAMES)
+        raise SettingRefused(f"unknown model {model_id!r}{nearest(model_id, HF_MODEL_ID_TO_FILENAMES)}; known: {known}")
+    return HF_MODEL_ID_TO_FILENAMES[model_id][0], model_id
+
+
+def _settings(postprocessing: Mapping[str, Any], overrides: Sequence[str], mode: str) -> Settings:
+    if mode != "eval":
+        raise SettingRefused(f"mode is {mode!r}; the drop-in is for 'eval', models are trained with masklet's trainer")
+    return with_overrides(Settings(**postprocessing), overrides)
+
+
+def _model(
+    config_file: str, ckpt_path: str | os.PathLike[str] | None, device: str | torch.device | None, settings: Settings
+) -> Model:
+    """The weights of a file, or random ones, in the network of a configuration."""
+    name = variant_of(config_file)
+    if ckpt_path is None:
+        changes = {} if settings.image_size is None else {"image_size": settings.image_size}
+        with as_reference():
+            model = build_model(name, **changes)
+        return model
+    known = isinstance(ckpt_path, str) and is_known(ckpt_path)
+    if not known and not os.path.exists(ckpt_path):
+        raise WeightsMissing(f"there is no file of weights at {os.fspath(ckpt_path)}")
+    with as_reference():
+        model = load_model(
+            ckpt_path, device=device, compile=settings.compile_image_encoder, image_size=settings.image_size
+        )
+    held = model.config.name.partition(":")[0]  # a model of another side says so in its name
+    if held != config_of(name).name:
+        raise WeightsRefused(
+            f"{os.fspath(ckpt_path)} holds {held} and the configuration {config_file} is that of {name}; "
+            f"give the configuration {_STEMS.get(held, 'of that model')}"
+        )
+    return model
