@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -211,9 +212,10 @@ class SAM2VideoPredictor(SAM2Base):
         return result.frame, list(tracker.tracks), self._logits(tracker, result)
 
     def _logits(self, tracker: VideoTracker, result: FrameResult) -> Tensor:
-        """(N, 1, H, W) on the model's device."""
+        """(N, 1, H, W) on the model's device. Of a given mask those that the network reads, as in the reference."""
         logits = torch.full((len(tracker.tracks), 1, *tracker.size), NO_OBJ_SCORE)
         for row, name in enumerate(tracker.tracks):
             if name in result.objects:
-                logits[row, 0] = torch.from_numpy(result.objects[name].full_logits())
+                read = replace(result.objects[name].pixels, final={})
+                logits[row, 0] = torch.from_numpy(read.full_logits(name))
         return logits.to(self.device)
