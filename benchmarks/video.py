@@ -33,12 +33,12 @@ import masklet
 from masklet.checkpoints import Model
 from masklet.checkpoints.speed import SPEEDS, with_speed
 from masklet.prompts import make_prompt
-from masklet.video.frames import frame_tensor
 from masklet.video.options import TrackingOptions
-from masklet.video.session import approved, asking, tracked
+from masklet.video.reader import frame_tensor
+from masklet.video.session import approved, asked, tracked
 from masklet.video.state import ObjectTrack
 from masklet.video.step import step
-from masklet.video.store import RecentEntries
+from masklet.video.store import RecentFrames
 
 SIZE = (480, 854)
 Clock = Callable[[], float]
@@ -79,16 +79,16 @@ class Ours:
     def follow(self, frame: int) -> np.ndarray:
         """Low-resolution masks of all objects."""
         levels = self.model.encode_image(self.frames[frame : frame + 1])
-        moment = self.options.moment(frame, SIZE, self.model.config)
+        context = self.options.context(frame, SIZE, self.model.config)
         if frame == 0:
             self.tracks = {
-                name: asking(ObjectTrack(RecentEntries(self.policy.window)), 0, make_prompt(SIZE, points=[click]))
+                name: asked(ObjectTrack(RecentFrames(self.policy.window)), 0, make_prompt(SIZE, points=[click]))
                 for name, click in self.clicks.items()
             }
-        entries = step(self.model, levels, self.tracks, moment, self.policy)
+        found = step(self.model, levels, self.tracks, context, self.policy)
         keep = approved if frame == 0 else tracked
-        self.tracks = {name: keep(self.tracks[name], entry) for name, entry in entries.items()}
-        return np.stack([entry.logits.float().cpu().numpy() > 0 for entry in entries.values()])
+        self.tracks = {name: keep(self.tracks[name], known) for name, known in found.items()}
+        return np.stack([known.logits.float().cpu().numpy() > 0 for known in found.values()])
 
 
 class Theirs:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from masklet.checkpoints import Model, build_model, save_model
 from masklet.errors import FormatError, MediaError, SessionError
-from masklet.video import TrackingOptions, VideoTracker
+from masklet.video import VideoTracker
 from tests.conftest import GOLDEN
 from tests.media.clips import moving
 from tests.video.test_session import TOY, run
@@ -66,11 +66,10 @@ def test_a_frame_of_another_size_is_named_and_what_was_found_stays(model: Model,
         tracker.save(tmp_path / "kept.masklet")
 
 
-@pytest.mark.parametrize("options", [TrackingOptions(), TrackingOptions(reference_behaviour=True)])
-def test_a_video_of_one_frame(model: Model, options: TrackingOptions) -> None:
+def test_a_video_of_one_frame(model: Model) -> None:
     """The reference answers a click after following with NaN."""
     picture = np.asarray(Image.open(CLIP / "00000.png"))
-    with VideoTracker([picture], model, options=options) as tracker:
+    with VideoTracker([picture], model) as tracker:
         tracker.add_points(frame=0, object=1, points=[(80, 60)])
         assert list(run(tracker)) == [0]
         assert list(run(tracker, direction="both"))[-1] == 0
@@ -79,17 +78,16 @@ def test_a_video_of_one_frame(model: Model, options: TrackingOptions) -> None:
 
 
 def test_clearing_the_only_prompt_and_clicking_again(model: Model) -> None:
-    """The reference ends in an AssertionError, and cannot go on; by its own rules too, masklet takes a first prompt."""
-    for literal in (False, True):
-        with VideoTracker(CLIP, model, options=TrackingOptions(reference_behaviour=literal)) as tracker:
-            tracker.add_points(frame=0, object=1, points=[(80, 60)])
-            run(tracker, stop=5)
-            tracker.clear(0, 1)
-            tracker.add_points(frame=3, object=1, points=[(20, 20)])
-            assert set(run(tracker, start=3, stop=6)) == {3, 4, 5}
-            with pytest.raises(SessionError, match="there is no object 42"):
-                tracker.clear(0, 42)  # the reference makes one, and cannot go on
-            assert set(tracker.tracks) == {1}
+    """The reference ends in an AssertionError, and cannot go on."""
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=0, object=1, points=[(80, 60)])
+        run(tracker, stop=5)
+        tracker.clear(0, 1)
+        tracker.add_points(frame=3, object=1, points=[(20, 20)])
+        assert set(run(tracker, start=3, stop=6)) == {3, 4, 5}
+        with pytest.raises(SessionError, match="there is no object 42"):
+            tracker.clear(0, 42)  # the reference makes one, and cannot go on
+        assert set(tracker.tracks) == {1}
 
 
 def saved(model: Model, path: Path) -> Path:

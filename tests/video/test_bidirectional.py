@@ -13,9 +13,9 @@ from masklet.checkpoints import Model, build_model
 from masklet.video import VideoTracker
 from masklet.video.bidirectional import joined, one_way, trust
 from masklet.video.events import Followed
-from masklet.video.session import approved, begun, tracked
-from masklet.video.state import MemoryEntry, ObjectTrack
-from masklet.video.store import RecentEntries
+from masklet.video.session import approved, tracked
+from masklet.video.state import KnownFrame, ObjectTrack
+from masklet.video.store import RecentFrames
 from tests.conftest import GOLDEN
 from tests.video.test_session import TOY, known, run
 
@@ -27,21 +27,21 @@ def model() -> Model:
     return build_model(TOY, seed=3)
 
 
-def entry(frame: int, *, iou: float = 0.8, presence: float = 9.0, backward: bool = False) -> MemoryEntry:
+def entry(frame: int, *, iou: float = 0.8, presence: float = 9.0, backward: bool = False) -> KnownFrame:
     nothing = torch.zeros(1)
-    return MemoryEntry(frame, nothing, nothing, nothing, iou=iou, presence=presence, attended=True, backward=backward)
+    return KnownFrame(frame, nothing, nothing, nothing, iou=iou, presence=presence, attended=True, backward=backward)
 
 
 def prompted_at(*frames: int) -> ObjectTrack:
-    track = begun(RecentEntries(window=100))
+    track = ObjectTrack(RecentFrames(window=100))
     for frame in frames:
         track = approved(track, entry(frame))
     return track
 
 
-def stays(track: ObjectTrack, backward: MemoryEntry, forward: MemoryEntry) -> str:
+def stays(track: ObjectTrack, backward: KnownFrame, forward: KnownFrame) -> str:
     """Which of two answers is left after both passes."""
-    after = joined(joined({1: track}, {1: backward}), {1: forward})[1].entry(forward.frame)
+    after = joined(joined({1: track}, {1: backward}), {1: forward})[1].known(forward.frame)
     return "backward" if after is backward else "forward"
 
 
@@ -71,7 +71,7 @@ def test_a_pass_sees_only_what_was_found_its_own_way() -> None:
     track = tracked(track, entry(11))
     assert set(one_way(track, backward=True).tracked) == {8, 9}
     assert set(one_way(track, backward=False).tracked) == {11}
-    assert one_way(track, backward=False).entry(9) is None
+    assert one_way(track, backward=False).known(9) is None
     assert set(one_way(track, backward=True).prompted) == {10}
 
 
@@ -112,8 +112,6 @@ def test_frames_between_prompts_come_twice_and_the_better_stays(model: Model) ->
 def test_a_session_that_was_saved_between_the_passes_knows_what_was_found_backward(
     model: Model, tmp_path: Path
 ) -> None:
-    """Frame 18 lies so far from where both passes stand that only its mask and its scores are in the file."""
-
     def begun_at(tracker: VideoTracker) -> VideoTracker:
         tracker.add_points(frame=0, object=1, points=[(80, 60)])
         tracker.add_points(frame=19, object=1, points=[(60, 50)])
@@ -126,7 +124,7 @@ def test_a_session_that_was_saved_between_the_passes_knows_what_was_found_backwa
         list(islice(begun_at(tracker).propagate(direction="both"), 21))  # stopped at frame 0 of the second pass
         tracker.save(tmp_path / "part.masklet")
     with VideoTracker.open(tmp_path / "part.masklet", CLIP, model) as tracker:
-        assert 18 not in tracker.tracks[1].tracked
+        assert tracker.tracks[1].tracked[18].backward
         assert [result.frame for result in tracker.propagate(direction="both", resume=True)] == [*range(20)]
         for frame, result in whole.items():
             np.testing.assert_array_equal(tracker.result(frame).objects[1].mask, result.objects[1].mask)

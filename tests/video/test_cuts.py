@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from masklet.checkpoints import build_model
-from masklet.video import StreamTracker, TrackingOptions, VideoTracker
-from masklet.video.cuts import change, is_cut, pauses, signature
+from masklet.video import StreamTracker, VideoTracker
+from masklet.video.cuts import change, is_cut, signature
 from masklet.video.review import ReviewReason, review_reasons
 from masklet.video.state import ObjectTrack
-from masklet.video.store import RecentEntries
+from masklet.video.store import RecentFrames
 from tests.video.policies.entries import entry
 from tests.video.test_session import TOY
 
@@ -38,7 +38,7 @@ def video() -> list[np.ndarray]:
 
 
 def seen(colours: list[bytes], **changes: object) -> ObjectTrack:
-    tracked = RecentEntries(16)
+    tracked = RecentFrames(16)
     for frame, here in enumerate(colours):
         tracked = tracked.adding(dataclasses.replace(entry(frame, colours=here), **changes))  # type: ignore[arg-type]
     return ObjectTrack(tracked)
@@ -87,32 +87,10 @@ def test_the_frame_after_the_cut_is_flagged_in_both_directions() -> None:
 
 def test_a_person_should_look_at_it() -> None:
     there, guess = entry(3), dataclasses.replace(entry(4), cut=True)
-    track = ObjectTrack(RecentEntries(16).adding(there).adding(guess))
+    track = ObjectTrack(RecentFrames(16).adding(there).adding(guess))
     assert review_reasons({1: track}, 4) == {1: ReviewReason.SCENE_CUT}
     gone = dataclasses.replace(guess, presence=-1.0)
     assert review_reasons({1: ObjectTrack(track.tracked.adding(gone))}, 4) == {1: ReviewReason.PRESENCE_LOST}
-
-
-def test_the_pause_lasts_until_the_object_is_surely_seen() -> None:
-    before = seen([b""] * 8)
-    cut = dataclasses.replace(entry(8), cut=True)
-    assert pauses(before, cut)
-    after = ObjectTrack(before.tracked.adding(dataclasses.replace(cut, paused=True, remembered=False)))
-    assert pauses(after, entry(9, iou=0.5))
-    assert pauses(after, entry(9, presence=-2.0))
-    assert not pauses(after, entry(9, iou=0.95))
-    assert not pauses(before, entry(8, iou=0.1)), "without a cut there is no pause"
-
-
-def test_what_comes_after_a_cut_is_not_remembered() -> None:
-    options = TrackingOptions(pause_after_cut=True)
-    with VideoTracker(video(), build_model(TOY, seed=3), options=options) as tracker:  # type: ignore[arg-type]
-        tracker.add_points(frame=0, object=1, points=[(30, 50)])
-        list(tracker.propagate())
-        entries = tracker.tracks[1].tracked
-        assert all(entries.sighting(f).remembered for f in range(1, 8))
-        assert entries.sighting(8).paused
-        assert not entries.sighting(8).remembered
 
 
 @pytest.mark.skipif(not (DATA / "index.csv").exists(), reason="the labelled videos are not beside this checkout")

@@ -11,7 +11,7 @@ from masklet.checkpoints import build_model
 from masklet.errors import FormatError
 from masklet.media.source import open_video
 from masklet.video import VideoTracker
-from masklet.video.session_file import fingerprint_of
+from masklet.video.project import fingerprint_of
 from tests.media.clips import Clip, write_clip
 from tests.video.test_session import TOY
 

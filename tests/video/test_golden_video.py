@@ -21,6 +21,7 @@ from masklet.video.events import Prompted
 from masklet.video.policies import PublishedPolicy
 from masklet.video.recall import RecallOptions
 from tests.conftest import GOLDEN, read_arrays, read_json, small_network
+from tests.video.reference import ReferencePolicy, ReferenceTracker
 
 RUNS: dict[str, dict[str, Any]] = {
     "a_one_object_one_click": {},
@@ -53,7 +54,6 @@ RUNS: dict[str, dict[str, Any]] = {
     "h_non_overlap_masks": {"non_overlapping": True},
     "h_non_overlap_masks_for_mem_enc": {},
     "h_overlap_allowed_same_prompts": {},
-    "h_soft_no_obj_ptr": {"soft_pointers": True},
     "h_stride3": {"stride": 3},
     "i_object_disappears": {},
     "j_stop_generator_early_then_continue": {},
@@ -80,7 +80,7 @@ LITERAL: dict[str, dict[str, Any]] = {
     "h_two_frame_video": {},
     "j_stop_generator_early_then_continue": {},
 }
-"""Recorded runs that `reference_behaviour` equals; what is not in RUNS too, masklet does otherwise on purpose."""
+"""Recorded runs that the rules of the reference equal; what is not in RUNS too, masklet does otherwise on purpose."""
 
 UNTIL: dict[str, int] = {
     "d_correction_frame8": 3,
@@ -132,13 +132,13 @@ def model() -> Model:
     return Model("golden-small", small_network())
 
 
-def options_of(settings: dict[str, Any]) -> TrackingOptions:
+def options_of(settings: dict[str, Any], kind_of_policy: type[PublishedPolicy] = PublishedPolicy) -> TrackingOptions:
     """Our settings by name, wherever they belong."""
 
     def those_of(kind: type) -> dict[str, Any]:
         return {name: value for name, value in settings.items() if name in {field.name for field in fields(kind)}}
 
-    policy = PublishedPolicy(RecallOptions(**those_of(RecallOptions)), **those_of(PublishedPolicy))
+    policy = kind_of_policy(RecallOptions(**those_of(RecallOptions)), **those_of(PublishedPolicy))
     return TrackingOptions(policy=policy, **{"fill_holes": 0, **those_of(TrackingOptions)})
 
 
@@ -204,7 +204,7 @@ def compare(run: str, tracker: VideoTracker, calls: int | None = None, project: 
             seen = list(replay(tracker, call))
             if call["op"] == "propagate":
                 assert [result.frame for result in seen] == [frame["frame"] for frame in found["frames"]]
-            if call["op"] == "clear_prompts" and not tracker.options.reference_behaviour:
+            if call["op"] == "clear_prompts" and not isinstance(tracker, ReferenceTracker):
                 continue  # the reference still shows what came of the prompt
             for result in seen:
                 place = f"call{number:02d}" + (f"/f{result.frame:02d}" if call["op"] == "propagate" else "")
@@ -259,7 +259,9 @@ def test_a_session_that_is_opened_again_gives_them_too(model: Model, run: str, t
 
 @pytest.mark.parametrize("run", LITERAL)
 def test_the_reference_to_the_letter(model: Model, run: str) -> None:
-    with tracker_for(run, model, {**LITERAL[run], "reference_behaviour": True}) as tracker:
+    count = recorded(run)[0].get("num_frames", 20)
+    options = options_of({"pointers": min(16, count), **LITERAL[run]}, ReferencePolicy)
+    with ReferenceTracker(clip(count), model, options=options) as tracker:
         compare(run, tracker)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from masklet.video.events import Event, Followed, Locked
-from masklet.video.ranges import Range
-from masklet.video.remaining import remaining
+from masklet.video.events import Event, Followed, Locked, Range, remaining
 
 FORWARD, BACKWARD = Range(2, None, backward=False), Range(9, None, backward=True)
 BOTH = [Range(9, None, backward=True, apart=True), Range(2, None, backward=False, apart=True)]

@@ -10,25 +10,25 @@ import torch
 
 from masklet.checkpoints import Model
 from masklet.video import VideoTracker
-from masklet.video.extent import areas_and_boxes
 from masklet.video.review import ReviewReason, jumped, merged_pairs, review_reasons
-from masklet.video.state import MemoryEntry, ObjectTrack
-from masklet.video.store import RecentEntries
+from masklet.video.state import KnownFrame, ObjectTrack
+from masklet.video.step import areas_and_boxes
+from masklet.video.store import RecentFrames
 from tests.conftest import GOLDEN, small_network
 
 
-def entry(frame: int, mask: tuple[slice, slice] = np.s_[4:12, 4:12], **changes: float) -> MemoryEntry:
+def entry(frame: int, mask: tuple[slice, slice] = np.s_[4:12, 4:12], **changes: float) -> KnownFrame:
     logits = torch.full((32, 32), -9.0)
     logits[mask] = 9.0
     (area, box) = areas_and_boxes(logits[None])[0]
-    made = MemoryEntry(
+    made = KnownFrame(
         frame, torch.zeros(1), torch.zeros(1), logits, iou=0.9, presence=4.0, attended=True, area=area, box=box
     )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
-def track(*entries: MemoryEntry) -> ObjectTrack:
-    tracked = RecentEntries(16)
+def track(*entries: KnownFrame) -> ObjectTrack:
+    tracked = RecentFrames(16)
     for one in entries:
         tracked = tracked.adding(one)
     return ObjectTrack(tracked)
@@ -45,7 +45,7 @@ def track(*entries: MemoryEntry) -> ObjectTrack:
         (entry(1, np.s_[0:28, 0:28]), ReviewReason.JUMP),
     ],
 )
-def test_a_frame_beside_the_one_before(now: MemoryEntry, reason: ReviewReason | None) -> None:
+def test_a_frame_beside_the_one_before(now: KnownFrame, reason: ReviewReason | None) -> None:
     assert review_reasons({1: track(entry(0), now)}, 1).get(1) == reason
 
 

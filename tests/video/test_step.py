@@ -13,11 +13,11 @@ from masklet.checkpoints import Model
 from masklet.engines.rules import stability
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import Prompt, make_prompt
-from masklet.video.frames import frame_tensor
 from masklet.video.policies import PublishedPolicy
-from masklet.video.state import MemoryEntry, ObjectTrack
-from masklet.video.step import Moment, step
-from masklet.video.store import RecentEntries
+from masklet.video.reader import frame_tensor
+from masklet.video.state import KnownFrame, ObjectTrack
+from masklet.video.step import FrameContext, step
+from masklet.video.store import RecentFrames
 from tests.conftest import read_arrays, small_network
 
 HEADS = read_arrays("small/sam_heads.npz")
@@ -33,12 +33,12 @@ def levels(model: Model) -> Levels:
     return model.encode_image(read_arrays("small/hiera.npz")["input"])
 
 
-def answer(model: Model, levels: Levels, prompt: Prompt, size: tuple[int, int], **policy: Any) -> MemoryEntry:
-    track = ObjectTrack(RecentEntries(window=16), prompts={0: prompt})
-    return step(model, levels, {1: track}, Moment(0, size), PublishedPolicy(**policy))[1]
+def answer(model: Model, levels: Levels, prompt: Prompt, size: tuple[int, int], **policy: Any) -> KnownFrame:
+    track = ObjectTrack(RecentFrames(window=16), prompts={0: prompt})
+    return step(model, levels, {1: track}, FrameContext(0, size), PublishedPolicy(**policy))[1]
 
 
-def assert_recorded(entry: MemoryEntry, case: str) -> None:
+def assert_recorded(entry: KnownFrame, case: str) -> None:
     np.testing.assert_allclose(entry.logits, HEADS[f"{case}/low_res_masks"][0, 0], atol=5e-4, rtol=0)
     np.testing.assert_allclose(entry.pointer, HEADS[f"{case}/obj_ptr"][0], atol=5e-4, rtol=0)
     assert entry.presence == pytest.approx(HEADS[f"{case}/object_score_logits"].item(), abs=5e-4)
@@ -79,13 +79,12 @@ def test_a_given_mask_counts_though_the_network_doubts_it(model: Model, levels: 
     """The reference gives its pointer away."""
     doubting = Doubting(model.name, model.network)
     mask = HEADS["mask_prompt/mask_video_res"].numpy()
-    track = ObjectTrack(RecentEntries(window=16), prompts={0: make_prompt(mask.shape, mask=mask)})
+    track = ObjectTrack(RecentFrames(window=16), prompts={0: make_prompt(mask.shape, mask=mask)})
 
-    def pointer(engine: Model, *, literal: bool) -> torch.Tensor:
-        return step(engine, levels, {1: track}, Moment(0, mask.shape, literal=literal), PublishedPolicy())[1].pointer
+    def pointer(engine: Model) -> torch.Tensor | None:
+        return step(engine, levels, {1: track}, FrameContext(0, mask.shape), PublishedPolicy())[1].pointer
 
-    torch.testing.assert_close(pointer(doubting, literal=False), pointer(model, literal=False))
-    torch.testing.assert_close(pointer(doubting, literal=True), model.absent_pointer[0])
+    torch.testing.assert_close(pointer(doubting), pointer(model))
 
 
 def test_frames_are_stretched_as_published(model: Model) -> None:

@@ -8,7 +8,7 @@ import pytest
 from masklet.checkpoints import Model
 from masklet.errors import MediaError, SessionError
 from masklet.media.source import open_video
-from masklet.video import StreamTracker, TrackingOptions, VideoTracker
+from masklet.video import StreamTracker, VideoTracker
 from tests.conftest import GOLDEN, small_network
 
 CLIP = GOLDEN / "video/frames"
@@ -86,6 +86,13 @@ def test_a_removed_object_is_gone(model: Model) -> None:
         stream.remove(1)
 
 
-def test_a_stream_has_no_length_for_the_reference(model: Model) -> None:
-    with pytest.raises(SessionError, match="reference_behaviour depends on a video's length; use VideoTracker"):
-        StreamTracker(model, options=TrackingOptions(reference_behaviour=True))
+def test_after_a_fault_the_same_image_is_the_same_frame(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = StreamTracker(model)
+    image = np.full((20, 30, 3), 90, np.uint8)
+    stream.step(image)
+    stream.add_box(object=1, box=(2, 2, 20, 18))
+    with monkeypatch.context() as patched:
+        patched.setattr(type(model), "encode_image", lambda *_: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            stream.step(image)
+    assert stream.step(image).frame == 1

@@ -12,7 +12,7 @@ from masklet.checkpoints.build import blank_network, load_weights
 from masklet.checkpoints.names import from_transformers
 from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker
-from masklet.video.frames import frame_tensor
+from masklet.video.reader import frame_tensor
 from tests.checkpoints.test_transformers_parity import CONFIG, SIZE, randomise, their_config
 from tests.conftest import GOLDEN
 

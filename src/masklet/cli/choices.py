@@ -24,5 +24,5 @@ BackgroundChoice = Annotated[
     typer.Option(help="Of the format background: blur, a colour such as white or #00ff00, or the path of a picture."),
 ]
 PolicyChoice = Annotated[
-    str, typer.Option(help="What is remembered: published, quality, distractor, motion, long (docs/policies.md).")
+    str, typer.Option(help="What is remembered: published, or module:Class of your own (docs/policies.md).")
 ]

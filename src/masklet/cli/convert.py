@@ -67,7 +67,7 @@ def with_pictures(held: Project, video: Path) -> Iterator[PlainFrame]:
 
     from masklet.formats.project import check_video
     from masklet.media.source import open_video
-    from masklet.video.session_file import fingerprint_of
+    from masklet.video.project import fingerprint_of
 
     with open_video(video) as source:
         check_video(held, fingerprint_of(source, str(video)))

@@ -25,8 +25,7 @@ from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
 from masklet.media.folder import picture_names
 from masklet.video import FrameResult, VideoTracker
-from masklet.video.ranges import Direction, Range
-from masklet.video.remaining import remaining
+from masklet.video.events import Direction, Range, remaining
 from masklet.video.session import passes
 
 DEFAULT_RATE = 24.0

@@ -1,4 +1,4 @@
-"""Scene cuts, noticed by the colours of consecutive frames, and how long nothing is remembered after one.
+"""Scene cuts, noticed by the colours of consecutive frames.
 
 A signature holds a histogram of each colour channel in each quarter of the picture. A cut moves much of it at once:
 more than any two neighbouring frames of one scene do, and more than the frames just before did.
@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.video.policies.past import before, recent, seen_well
-from masklet.video.state import MemoryEntry, ObjectTrack, Sighting
+from masklet.video.policies.past import recent
+from masklet.video.state import FrameStats, ObjectTrack
 
 SMALL = (64, 36)
 """Width and height of the picture that is counted."""
@@ -31,9 +31,6 @@ SUDDEN = 3.0
 
 BEFORE = 8
 """Frames before, whose median change that is."""
-
-PAUSE = 16
-"""After so many frames without a sure sight of the object, any sight will do."""
 
 
 def signature(image: NDArray[np.uint8]) -> bytes:
@@ -54,8 +51,8 @@ def change(a: bytes, b: bytes) -> float:
     return float(np.abs(one - other).sum()) / (2 * 12 * 255)
 
 
-def is_cut(track: ObjectTrack, entry: Sighting) -> bool:
-    """Whether a scene cut lies between a new entry and the frame from which it was followed."""
+def is_cut(track: ObjectTrack, entry: FrameStats) -> bool:
+    """Whether a scene cut lies between a new frame and the frame from which it was followed."""
     seen = recent(track, entry.frame, BEFORE + 1, backward=entry.backward)
     if not seen or abs(seen[0].frame - entry.frame) != 1:
         return False
@@ -69,10 +66,3 @@ def is_cut_of(colours: bytes, earlier: Sequence[bytes]) -> bool:
         return False
     changes = [change(older, newer) for newer, older in pairwise(earlier)]
     return not changes or now >= SUDDEN * median(changes)
-
-
-def pauses(track: ObjectTrack, entry: MemoryEntry) -> bool:
-    """Whether nothing is remembered: since a cut, the object was not seen with its usual score."""
-    last = before(track, entry.frame, backward=entry.backward)
-    paused = last is not None and last.paused
-    return entry.cut or (paused and not seen_well(track, entry, share=1.0, count=PAUSE))

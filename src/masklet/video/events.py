@@ -1,11 +1,19 @@
-"""What a person did to a session, in order. The log alone rebuilds the session."""
+"""What a person did to a session, in order: the log alone rebuilds it. Ranges of frames as people name them, undo, and
+what is left of passes that were stopped."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
+from masklet.errors import MediaError, SessionError
 from masklet.prompts import Prompt
-from masklet.video.state import ObjectId
+from masklet.video.state import ObjectId, Tracks
+
+Direction = Literal["forward", "backward", "both"]
+"""Which way a video is followed."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +62,179 @@ class Followed:
 
 
 Event = Prompted | Cleared | Removed | Locked | Followed
+
+
+@dataclass(frozen=True)
+class Range:
+    """Frames to follow, and in which direction.
+
+    Attributes:
+        first: The first frame.
+        stop: The first frame that is left out; None is the end of the video.
+        backward: Whether it goes towards the video's beginning.
+        apart: Whether it is one of two passes that are kept apart and then joined; see `masklet.video.bidirectional`.
+    """
+
+    first: int
+    stop: int | None
+    backward: bool
+    apart: bool = False
+
+    @property
+    def end(self) -> int | None:
+        """The frame before which following ends; None if nothing but the video ends it."""
+        return -1 if self.backward and self.stop is None else self.stop
+
+    def after(self, frame: int) -> int:
+        """The frame that follows a frame in this direction."""
+        return frame - 1 if self.backward else frame + 1
+
+    def check(self) -> None:
+        """Raise `SessionError` if `stop` does not lie ahead."""
+        if self.stop is None:
+            return
+        ahead = self.stop < self.first if self.backward else self.stop > self.first
+        if not ahead:
+            where, side = ("backward", "before") if self.backward else ("forward", "after")
+            raise SessionError(
+                f"stop is {self.stop} and following goes {where} from frame {self.first}; give a stop {side} it"
+            )
+
+
+def checked_direction(direction: str) -> None:
+    """Raise `SessionError` for a direction that is none."""
+    if direction not in get_args(Direction):
+        raise SessionError(f"direction is {direction!r}; give 'forward', 'backward' or 'both'")
+
+
+def checked_frame(frame: int, name: str = "frame") -> int:
+    """A frame's number as an int. Raises `MediaError`, which names the argument, for anything but a whole number."""
+    try:
+        return operator.index(frame)
+    except TypeError:
+        raise MediaError(f"{name} is {frame!r}; give a whole number, counted from 0") from None
+
+
+def checked_object(name: ObjectId) -> ObjectId:
+    """An object's name as an int or str. Raises `SessionError` for anything else."""
+    if isinstance(name, str) and name.strip():
+        return name
+    try:
+        return operator.index(name) if not isinstance(name, str | bool) else _refuse(name)
+    except TypeError:
+        return _refuse(name)
+
+
+def _refuse(name: object) -> int:
+    raise SessionError(f"object is {name!r}; give a whole number or a text that is not blank")
+
+
+@dataclass
+class Pass:
+    """A pass that is under way."""
+
+    before: Tracks
+    first: int
+    backward: bool
+    apart: bool
+    only: ObjectId | None
+    last: int | None = None
+
+    def event(self) -> Followed | None:
+        """What the log tells of it; None if it did not come to its first frame."""
+        if self.last is None:
+            return None
+        return Followed(self.first, self.last, self.backward, self.only, self.apart)
+
+
+Step = tuple[Event, Tracks | None]
+"""An event, and the state on its other side: before it if it was done, after it if it was undone. None if that state is
+not known, because the event was done long before the session was saved."""
+
+
+@dataclass
+class History:
+    """Events in order. State is immutable, so the old one is kept, and undoing is putting it back."""
+
+    done: list[Step] = field(default_factory=list)
+    undone: list[Step] = field(default_factory=list)
+    under_way: Pass | None = None
+
+    def record(self, event: Event, before: Tracks) -> None:
+        """One more event. What was undone cannot be done again."""
+        self.settle()
+        self.done.append((event, before))
+        self.undone.clear()
+
+    def begin(self, new: Pass) -> Pass:
+        """A pass begins, or goes on after another event."""
+        self.settle()
+        self.under_way = new
+        return new
+
+    def settle(self) -> None:
+        """Record the pass that is under way, as far as it came."""
+        if len(steps := self.steps()) > len(self.done):
+            self.done = steps
+            self.undone.clear()
+        self.under_way = None
+
+    def steps(self) -> list[Step]:
+        """What was done, in order, with the pass that is under way as far as it came; that goes on as it is."""
+        event = None if self.under_way is None else self.under_way.event()
+        return [*self.done, (event, self.under_way.before)] if self.under_way and event else list(self.done)
+
+    def events(self) -> list[Event]:
+        """The events of these steps."""
+        return [event for event, _ in self.steps()]
+
+    def undo(self, now: Tracks) -> Event:
+        """Take back the last event."""
+        event, _ = self.done.pop()
+        self.undone.append((event, now))
+        return event
+
+    def redo(self, now: Tracks) -> Step:
+        """The event undone last and the state after it. Raises `SessionError` if nothing was undone."""
+        self.settle()
+        if not self.undone:
+            raise SessionError("there is nothing to redo")
+        event, after = self.undone.pop()
+        self.done.append((event, now))
+        return event, after
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.done.clear()
+        self.undone.clear()
+        self.under_way = None
+
+
+def remaining(passes: Sequence[Range], events: Sequence[Event], only: ObjectId | None = None) -> list[Range]:
+    """What is left of passes that are made one after another.
+
+    The last one that began goes on with the frame that it came to last, as only following tells whether the video has a
+    next one; those before it are finished.
+    """
+    left: list[Range] = []
+    for span in reversed(passes):
+        last = last_done(span, events, only)
+        if last is None:
+            left.append(span)
+            continue
+        if span.after(last) != span.end:
+            left.append(replace(span, first=last))
+        break
+    return left[::-1]
+
+
+def last_done(span: Range, events: Sequence[Event], only: ObjectId | None = None) -> int | None:
+    """The last frame that a pass came to without a gap, in one go or in several; None if it did not begin."""
+    ahead = -1 if span.backward else 1
+    steps = 0
+    for event in events:
+        match event:
+            case Followed(first, last, span.backward, followed, span.apart) if followed == only:
+                if (first - span.first) * ahead <= steps:
+                    steps = max(steps, (last - span.first) * ahead + 1)
+    return span.first + (steps - 1) * ahead if steps else None

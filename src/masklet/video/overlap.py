@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.formats.base import distance_logits
+from masklet.formats.base import ObjectId, distance_logits
 from masklet.masks.rle import Rle, decode_rle
 from masklet.masks.stretch import stretched
-from masklet.video.state import ObjectId
 
 LOST_LOGIT = -10.0
 """Highest logit of a pixel that was given to another object, as published."""

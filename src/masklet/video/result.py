@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.formats.base import PlainFrame
 from masklet.masks.draw import draw_overlay
 from masklet.media.source import Frame
-from masklet.video.overlap import FinalMask, FramePixels
+from masklet.video.overlap import FramePixels
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason, review_reasons
-from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
+from masklet.video.state import ObjectId, Tracks
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,48 +139,38 @@ class FrameResult:
         return Image.fromarray(draw_overlay(self.image, masks, labels=names))
 
 
-def frame_result(
-    picture: Frame, tracks: Mapping[ObjectId, ObjectTrack], side: int, non_overlapping: bool
-) -> FrameResult:
-    """What the user sees of a frame: every object of which something is known there. `side` is that of the model's
-    low-resolution logits."""
+def frame_result(picture: Frame, tracks: Tracks, non_overlapping: bool) -> FrameResult:
+    """What the user sees of a frame: every object of which something is known there."""
     height, width = picture.image.shape[:2]
-    found = object_results(tracks, picture.index, (height, width), side, non_overlapping)
+    found = object_results(tracks, picture.index, (height, width), non_overlapping)
     reasons = review_reasons(tracks, picture.index)
     objects = {name: replace(result, needs_prompt=reasons.get(name)) for name, result in found.items()}
     cut = scene_cut(tracks, picture.index)
     return FrameResult(picture.index, picture.time, picture.image, objects, numbers(tracks), cut)
 
 
-def scene_cut(tracks: Mapping[ObjectId, ObjectTrack], frame: int) -> bool:
+def scene_cut(tracks: Tracks, frame: int) -> bool:
     """Whether a scene cut was noticed when an object was followed into the frame."""
-    seen = (track.sighting(frame) for track in tracks.values())
-    return any(sighting.cut for sighting in seen if sighting is not None)
+    known = (track.stats(frame) for track in tracks.values())
+    return any(stats.cut for stats in known if stats is not None)
 
 
 def object_results(
-    tracks: Mapping[ObjectId, ObjectTrack], frame: int, size: tuple[int, int], side: int, non_overlapping: bool
+    tracks: Tracks, frame: int, size: tuple[int, int], non_overlapping: bool
 ) -> dict[ObjectId, ObjectResult]:
-    """What is known of each object in a frame; where only the mask of a reopened session is known, that."""
-    known = {name: track.entry(frame) or track.tracked.faint.get(frame) for name, track in tracks.items()}
-    entries = {name: entry for name, entry in known.items() if entry is not None}
-    saved = {name: track.saved[frame] for name, track in tracks.items() if frame in track.saved and name not in entries}
-    exact = {name: entry.exact_mask for name, entry in entries.items() if isinstance(entry, MemoryEntry)}
-    pixels = FramePixels(
-        logits={name: entry.logits.float().cpu().numpy() for name, entry in entries.items()},
-        final={
-            **{name: FinalMask(mask) for name, mask in exact.items() if mask is not None},
-            **{name: FinalMask(mask.rle, mask.lost) for name, mask in saved.items()},
-        },
-        size=size,
-        side=side,
-        apart=non_overlapping,
-    )
-    scores = {
-        **{name: (entry.iou, probability(entry.presence)) for name, entry in entries.items()},
-        **{name: (mask.iou, mask.presence) for name, mask in saved.items()},
-    }
-    return {name: ObjectResult(name, pixels, *scores[name]) for name in tracks if name in scores}
+    """What is known of each object in a frame."""
+    known = {name: found for name, track in tracks.items() if (found := track.known(frame)) is not None}
+    logits = {name: found.logits.float().cpu().numpy() for name, found in known.items()}
+    final = {name: found.exact_mask for name, found in known.items() if found.exact_mask is not None}
+    side = max((len(own) for own in logits.values()), default=0)
+    pixels = FramePixels(logits, final, size, side, apart=non_overlapping)
+    return {name: ObjectResult(name, pixels, found.iou, probability(found.presence)) for name, found in known.items()}
+
+
+def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool) -> PlainFrame:
+    """What is known of a frame, without its picture."""
+    objects = object_results(tracks, frame, size, non_overlapping)
+    return PlainFrame(frame, time, size, objects, numbers(tracks))
 
 
 class CallableMasks(np.ndarray[Any, np.dtype[np.bool_]]):
@@ -195,13 +186,6 @@ def probability(logit: float) -> float:
     return 1 / (1 + math.exp(-max(-32.0, min(32.0, logit))))
 
 
-def logit(probability: float) -> float:
-    """The logit of a probability, within -32 and 32."""
-    if not 0 < probability < 1:
-        return 32.0 if probability >= 1 else -32.0
-    return max(-32.0, min(32.0, math.log(probability / (1 - probability))))
-
-
-def numbers(tracks: Mapping[ObjectId, ObjectTrack]) -> dict[ObjectId, int]:
+def numbers(tracks: Tracks) -> dict[ObjectId, int]:
     """The number of each object in index maps."""
     return {name: track.number for name, track in tracks.items()}

@@ -8,7 +8,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.video.state import Box, MemoryEntry, ObjectId, ObjectTrack
+from masklet.video.state import Box, KnownFrame, ObjectId, Tracks
 
 DOUBTFUL_IOU = 0.5
 """A mask whose predicted IoU is lower is doubtful."""
@@ -41,15 +41,15 @@ class ReviewReason(str, Enum):
         return self.value
 
 
-def review_reasons(tracks: Mapping[ObjectId, ObjectTrack], frame: int) -> dict[ObjectId, ReviewReason]:
+def review_reasons(tracks: Tracks, frame: int) -> dict[ObjectId, ReviewReason]:
     """The objects that need a prompt on a frame, with the gravest reason. A prompted frame is never in doubt."""
-    known = {name: entry for name, track in tracks.items() if (entry := track.entry(frame)) is not None}
+    known = {name: entry for name, track in tracks.items() if (entry := track.known(frame)) is not None}
     merging = {name for pair in merged_pairs(known) for name in pair}
     found: dict[ObjectId, ReviewReason] = {}
     for name, entry in known.items():
         if frame in tracks[name].prompted:
             continue
-        reason = check_against_previous(entry, tracks[name].entry(frame + (1 if entry.backward else -1)))
+        reason = check_against_previous(entry, tracks[name].known(frame + (1 if entry.backward else -1)))
         if reason is None and name in merging:
             reason = ReviewReason.MERGING
         if reason is not None:
@@ -57,7 +57,7 @@ def review_reasons(tracks: Mapping[ObjectId, ObjectTrack], frame: int) -> dict[O
     return found
 
 
-def check_against_previous(entry: MemoryEntry, previous: MemoryEntry | None) -> ReviewReason | None:
+def check_against_previous(entry: KnownFrame, previous: KnownFrame | None) -> ReviewReason | None:
     """What an entry tells beside that of the frame before, in the direction in which it was followed."""
     if entry.presence <= 0:
         return ReviewReason.PRESENCE_LOST if previous is not None and previous.presence > 0 else None
@@ -70,7 +70,7 @@ def check_against_previous(entry: MemoryEntry, previous: MemoryEntry | None) -> 
     return ReviewReason.JUMP if jumped(entry, previous) else None
 
 
-def jumped(entry: MemoryEntry, previous: MemoryEntry) -> bool:
+def jumped(entry: KnownFrame, previous: KnownFrame) -> bool:
     """Whether area or place changed suddenly between two masks."""
     if not entry.area or not previous.area:
         return entry.area != previous.area
@@ -80,7 +80,7 @@ def jumped(entry: MemoryEntry, previous: MemoryEntry) -> bool:
     return common / (entry.area + previous.area - common) < LEAST_OVERLAP
 
 
-def merged_pairs(entries: Mapping[ObjectId, MemoryEntry]) -> Iterator[tuple[ObjectId, ObjectId]]:
+def merged_pairs(entries: Mapping[ObjectId, KnownFrame]) -> Iterator[tuple[ObjectId, ObjectId]]:
     """Pairs of objects of which one lies in the other for the most part. Masks are looked at only where boxes do."""
     names = list(entries)
     areas = np.array([entry.area for entry in entries.values()])
@@ -93,7 +93,7 @@ def merged_pairs(entries: Mapping[ObjectId, MemoryEntry]) -> Iterator[tuple[Obje
             yield names[a], names[b]
 
 
-def common_cells(a: MemoryEntry, b: MemoryEntry) -> int:
+def common_cells(a: KnownFrame, b: KnownFrame) -> int:
     """Cells that are inside of both masks."""
     x0, y0, x1, y1 = common_box(a.box, b.box)
     if x0 >= x1 or y0 >= y1:
@@ -106,7 +106,7 @@ def common_box(a: Box, b: Box) -> Box:
     return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
 
 
-def inside(entry: MemoryEntry, box: Box) -> NDArray[np.bool_]:
+def inside(entry: KnownFrame, box: Box) -> NDArray[np.bool_]:
     """The part of a mask that is in a box of cells."""
     x0, y0, x1, y1 = box
     return np.asarray(entry.logits[y0:y1, x0:x1].cpu().numpy() > 0)

@@ -1,7 +1,4 @@
-"""A session's state, and what each event makes of it: pure functions, so that keeping the old state is undo.
-
-These are masklet's own rules. `reference.py` has those of the reference; `rules.py` says what both have.
-"""
+"""A session's state, and what each event makes of it: pure functions, so that keeping the old state is undo."""
 
 from __future__ import annotations
 
@@ -10,18 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from masklet.errors import SessionError
-from masklet.masks.rle import Rle
 from masklet.prompts import Prompt
-from masklet.video.ranges import Direction, Range
-from masklet.video.state import Entries, MemoryEntry, ObjectId, ObjectTrack
-
-Tracks = Mapping[ObjectId, ObjectTrack]
-"""The state of a session: what is known of each object, in the order in which they were added."""
-
-
-def begun(tracked: Entries, number: int = 1) -> ObjectTrack:
-    """An object of which nothing is known yet; `tracked` is where its entries go."""
-    return ObjectTrack(tracked, number=number)
+from masklet.video.events import Direction, Range
+from masklet.video.overlap import FinalMask
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 
 
 def free_number(tracks: Tracks, name: ObjectId) -> int:
@@ -38,20 +27,20 @@ def asking(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
     return replace(track, prompts={**track.prompts, frame: prompt})
 
 
-def answered(track: ObjectTrack, prompt: Prompt, entry: MemoryEntry) -> ObjectTrack:
+def asked(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
+    """The object with a prompt that is not answered yet."""
+    return replace(track, prompts={**track.prompts, frame: prompt})
+
+
+def answered(track: ObjectTrack, prompt: Prompt, answer: KnownFrame) -> ObjectTrack:
     """The object with a prompt and its answer, which conditions all other frames: a correction always counts."""
-    return approved(asking(track, entry.frame, prompt), entry)
+    return approved(asked(track, answer.frame, prompt), answer)
 
 
-def approved(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
-    """The object with an entry that a person answers for. What was tracked on its frame stays beneath it."""
-    others = {f: known for f, known in track.prompted.items() if f != entry.frame}
-    return replace(track, prompted={**others, entry.frame: entry})
-
-
-def settled(tracks: Tracks) -> Tracks:
-    """The state when a pass begins: as it is. Answers count as soon as they are there."""
-    return tracks
+def approved(track: ObjectTrack, known: KnownFrame) -> ObjectTrack:
+    """The object with a frame that a person answers for. What was tracked on it stays beneath."""
+    others = {f: other for f, other in track.prompted.items() if f != known.frame}
+    return replace(track, prompted={**others, known.frame: known})
 
 
 def passes(
@@ -71,21 +60,14 @@ def passes(
     return chosen
 
 
-def followed(
-    tracks: Tracks,
-    found: Mapping[ObjectId, MemoryEntry],
-    frame: int,
-    *,
-    backward: bool = False,
-    only: ObjectId | None = None,
-) -> Tracks:
+def followed(tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
     """With what the tracker found of objects in a frame."""
-    return {**tracks, **{name: tracked(tracks[name], entry) for name, entry in found.items()}}
+    return {**tracks, **{name: tracked(tracks[name], known) for name, known in found.items()}}
 
 
-def tracked(track: ObjectTrack, entry: MemoryEntry) -> ObjectTrack:
+def tracked(track: ObjectTrack, known: KnownFrame) -> ObjectTrack:
     """The object with one more frame that the tracker found."""
-    return replace(track, tracked=track.tracked.adding(entry))
+    return replace(track, tracked=track.tracked.adding(known))
 
 
 def cleared(tracks: Tracks, frame: int, name: ObjectId) -> Tracks:
@@ -95,10 +77,9 @@ def cleared(tracks: Tracks, frame: int, name: ObjectId) -> Tracks:
     if frame not in track.prompted:
         raise no_prompt(name, frame, track.prompted)
     prompts = {f: prompt for f, prompt in track.prompts.items() if f != frame}
-    prompted = {f: entry for f, entry in track.prompted.items() if f != frame}
-    saved = {f: mask for f, mask in track.saved.items() if f != frame}
-    left = replace(track, prompts=prompts, prompted=prompted, saved=saved)
-    return {**tracks, name: left if prompted else replace(left, tracked=track.tracked.nothing(), saved={})}
+    prompted = {f: known for f, known in track.prompted.items() if f != frame}
+    left = replace(track, prompts=prompts, prompted=prompted)
+    return {**tracks, name: left if prompted else replace(left, tracked=track.tracked.nothing())}
 
 
 def removed(tracks: Tracks, name: ObjectId) -> Tracks:
@@ -107,15 +88,15 @@ def removed(tracks: Tracks, name: ObjectId) -> Tracks:
     return {other: track for other, track in tracks.items() if other != name}
 
 
-def locked(tracks: Tracks, frame: int, shown: Mapping[ObjectId, Rle]) -> Tracks:
+def locked(tracks: Tracks, frame: int, shown: Mapping[ObjectId, FinalMask]) -> Tracks:
     """With every object's mask on a frame, as it is `shown`, standing as if a person had given it."""
-    entries = {name: track.entry(frame) for name, track in tracks.items()}
-    if not any(entries.values()):
+    known = {name: track for name, track in tracks.items() if track.stats(frame) is not None}
+    if not known:
         raise SessionError(f"nothing is known of frame {frame}; propagate over it before it is locked")
-    return {
-        name: approved(track, replace(entry, exact_mask=shown[name])) if (entry := entries[name]) is not None else track
-        for name, track in tracks.items()
+    stands = {
+        name: approved(track, replace(track.whole(frame), exact_mask=shown[name])) for name, track in known.items()
     }
+    return {**tracks, **stands}
 
 
 def known_track(tracks: Tracks, name: ObjectId) -> ObjectTrack:
@@ -143,9 +124,7 @@ def prompted_frames(tracks: Tracks, only: ObjectId | None) -> list[int]:
 
 def known_frames(tracks: Tracks) -> list[int]:
     """Frames of which something is known, in their order."""
-    return sorted(
-        {f for t in tracks.values() for f in (*t.prompts, *t.prompted, *t.tracked, *t.tracked.faint, *t.saved)}
-    )
+    return sorted({f for track in tracks.values() for f in (*track.prompts, *track.prompted, *track.tracked)})
 
 
 def to_follow(tracks: Tracks, frame: int, *, backward: bool = False, only: ObjectId | None = None) -> Tracks:

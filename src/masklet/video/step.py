@@ -1,4 +1,4 @@
-"""One step: a frame's levels and the objects' tracks in, one new entry for each object out.
+"""One step: a frame's levels and the objects' tracks in, what is known of each object in the frame out.
 
 Objects are grouped by the shape of what they attend, and each group goes through the network together, a bounded number
 at once.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.engines.base import Engine
@@ -20,11 +21,12 @@ from masklet.masks.components import small_holes
 from masklet.masks.rle import encode_rle
 from masklet.nn import Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.prompts import Prompt, pad_prompts
-from masklet.video.extent import areas_and_boxes
-from masklet.video.noting import noted
+from masklet.video import cuts
+from masklet.video.overlap import FinalMask
 from masklet.video.policies import MemoryPolicy
+from masklet.video.policies.past import before
 from masklet.video.recall import Recall
-from masklet.video.state import MemoryEntry, ObjectId, ObjectTrack
+from masklet.video.state import Box, KnownFrame, ObjectId, ObjectTrack
 
 FILLED_LOGIT = 0.1
 """Logits of a filled hole, as published."""
@@ -36,8 +38,12 @@ AT_ONCE = 16
 """At most so many objects go through the network together, so that a hundred need no more memory than these."""
 
 
+NOWHERE: Box = (0, 0, 0, 0)
+"""The box around nothing."""
+
+
 @dataclass(frozen=True)
-class Moment:
+class FrameContext:
     """One frame to step into.
 
     Attributes:
@@ -46,11 +52,7 @@ class Moment:
         backward: Whether the video is followed towards its beginning.
         fill_holes: Holes of at most this many cells are filled.
         binarise_prompted: Whether the mask of a prompted frame is remembered as a binary one.
-        soft_pointers: Whether a pointer is that of an absent object by the share in which the object is absent.
-        literal: Whether accidents of the reference happen too: a corrected frame attends its own memory, and a given
-            mask has the pointer of an absent object where the network doubts it.
         colours: Signature of the frame's colours, by which a scene cut is noticed; empty if that is not wanted.
-        pause_after_cut: Whether nothing is remembered after a scene cut until the object is surely seen again.
     """
 
     frame: int
@@ -58,19 +60,16 @@ class Moment:
     backward: bool = False
     fill_holes: int = 0
     binarise_prompted: bool = True
-    soft_pointers: bool = False
-    literal: bool = False
     colours: bytes = b""
-    pause_after_cut: bool = False
 
 
 def step(
     engine: Engine,
     levels: Levels,
     tracks: Mapping[ObjectId, ObjectTrack],
-    at: Moment,
+    at: FrameContext,
     policy: MemoryPolicy,
-) -> dict[ObjectId, MemoryEntry]:
+) -> dict[ObjectId, KnownFrame]:
     """Decode and remember every object in one frame.
 
     Args:
@@ -81,15 +80,16 @@ def step(
         policy: Decides what counts and what is recalled.
 
     Returns:
-        One entry for each object, in the order of `tracks`.
+        What is known now of each object in the frame, in the order of `tracks`.
     """
     recalls = {name: recalled(track, at, policy) for name, track in tracks.items()}
+    encode_missing(tracks, recalls)
     groups: dict[tuple[bool, int, int], list[ObjectId]] = defaultdict(list)
     for name, track in tracks.items():
         prompt = track.prompts.get(at.frame)
         given = prompt is not None and prompt.mask is not None
         groups[given, len(recalls[name].memories), len(recalls[name].pointers)].append(name)
-    entries: dict[ObjectId, MemoryEntry] = {}
+    found: dict[ObjectId, KnownFrame] = {}
     batches = [
         (given, names[first : first + AT_ONCE])
         for (given, _, _), names in groups.items()
@@ -101,20 +101,28 @@ def step(
             made = take_masks(engine, levels, members, at, policy)
         else:
             made = decode(engine, levels, members, [recalls[name] for name in names], at, policy)
-        entries.update(zip(names, made, strict=True))
-    return {name: entries[name] for name in tracks}
+        found.update(zip(names, made, strict=True))
+    return {name: found[name] for name in tracks}
 
 
-def recalled(track: ObjectTrack, at: Moment, policy: MemoryPolicy) -> Recall:
+def recalled(track: ObjectTrack, at: FrameContext, policy: MemoryPolicy) -> Recall:
     """What the frame attends: nothing if it is prompted for the first time, as published. A frame that was followed
     before is corrected in the direction in which it was followed."""
     if at.frame not in track.prompts:
         return policy.recall(track, at.frame, backward=at.backward)
-    known = track.entry(at.frame)
+    known = track.stats(at.frame)
     if known is None or not known.attended:
         return Recall()
-    others = {f: entry for f, entry in track.prompted.items() if at.literal or f != at.frame}
+    others = {f: other for f, other in track.prompted.items() if f != at.frame}
     return policy.recall(replace(track, prompted=others), at.frame, backward=known.backward)
+
+
+def encode_missing(tracks: Mapping[ObjectId, ObjectTrack], recalls: Mapping[ObjectId, Recall]) -> None:
+    """Have memories that are gone encoded again, frame by frame, so that each frame is read once for all objects."""
+    for frame in sorted({frame for recall in recalls.values() for frame in recall.memories}):
+        for name, track in tracks.items():
+            if frame in recalls[name].memories:
+                track.whole(frame)
 
 
 def decode(
@@ -122,9 +130,9 @@ def decode(
     levels: Levels,
     tracks: Sequence[ObjectTrack],
     recalls: Sequence[Recall],
-    at: Moment,
+    at: FrameContext,
     policy: MemoryPolicy,
-) -> list[MemoryEntry]:
+) -> list[KnownFrame]:
     """Objects with points, a box or no prompt, whose banks have one shape."""
     prompts = [track.prompts.get(at.frame) for track in tracks]
     earlier = [earlier_answer(track, at, engine.config) for track in tracks]
@@ -136,18 +144,18 @@ def decode(
     each = torch.arange(len(tracks), device=engine.device)
     present = decoded.presence > 0
     logits = torch.where(present[:, None, None], decoded.logits[each, choice.masks].float(), ABSENT_LOGIT)
-    pointers = by_presence(decoded.pointers[each, choice.pointers], engine.absent_pointer, decoded.presence, at)
+    pointers = by_presence(decoded.pointers[each, choice.pointers], engine.absent_pointer, decoded.presence)
     prompted = torch.tensor([prompt is not None for prompt in prompts], device=engine.device)
     filled = fill_holes(logits, at.fill_holes)
     # Filled masks are remembered on prompted frames only, as published.
     shown = torch.where(prompted[:, None, None], filled, logits)
     memories = remember(engine, levels, shown, prompted & at.binarise_prompted, decoded.presence)
     iou, presence, chosen = decoded.iou[each, choice.masks].tolist(), decoded.presence.tolist(), choice.masks.tolist()
-    entries = [
-        MemoryEntry(
+    made = [
+        KnownFrame(
             at.frame,
             memories[n],
-            pointers[n],
+            pointers[n].float(),
             filled[n],
             iou=iou[n],
             presence=presence[n],
@@ -160,12 +168,12 @@ def decode(
         for n, (area, box) in enumerate(areas_and_boxes(filled))
     ]
     others = [decoded.logits[n, [m for m in AMBIGUOUS if m != chosen[n]]] for n in range(len(tracks))]
-    return note_all(entries, tracks, others, at, policy)
+    return [finalized(*one, at, policy) for one in zip(made, tracks, others, strict=True)]
 
 
 def take_masks(
-    engine: Engine, levels: Levels, tracks: Sequence[ObjectTrack], at: Moment, policy: MemoryPolicy
-) -> list[MemoryEntry]:
+    engine: Engine, levels: Levels, tracks: Sequence[ObjectTrack], at: FrameContext, policy: MemoryPolicy
+) -> list[KnownFrame]:
     """Objects whose mask a person gave: it is the answer; the network only makes its pointer and memory."""
     said = [track.prompts[at.frame].mask for track in tracks]
     given_masks = [mask for mask in said if mask is not None]
@@ -174,16 +182,14 @@ def take_masks(
     given = masks.flatten(1).any(dim=1)
     presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
     pointers = decoded.pointers[:, 0]
-    if at.literal:
-        pointers = by_presence(pointers, engine.absent_pointer, decoded.presence, at)
     pointers = torch.where(given[:, None], pointers, engine.absent_pointer)
     logits = fill_holes(given_logits(engine, masks), at.fill_holes)
     memories = remember(engine, levels, logits, torch.full_like(given, at.binarise_prompted), presence)
-    entries = [
-        MemoryEntry(
+    made = [
+        KnownFrame(
             at.frame,
             memories[n],
-            pointers[n],
+            pointers[n].float(),
             logits[n],
             iou=1.0,
             presence=presence[n].item(),
@@ -191,48 +197,71 @@ def take_masks(
             area=area,
             box=box,
             colours=at.colours,
-            exact_mask=encode_rle(given_masks[n]),
+            exact_mask=FinalMask(encode_rle(given_masks[n])),
         )
         for n, (area, box) in enumerate(areas_and_boxes(logits))
     ]
-    return note_all(entries, tracks, [logits[:0]] * len(tracks), at, policy)
+    return [finalized(known, track, logits[:0], at, policy) for known, track in zip(made, tracks, strict=True)]
 
 
-def note_all(
-    entries: Sequence[MemoryEntry],
-    tracks: Sequence[ObjectTrack],
-    rivals: Sequence[Tensor],
-    at: Moment,
-    policy: MemoryPolicy,
-) -> list[MemoryEntry]:
-    """New entries of one group, with what is noted of each."""
-    return [
-        noted(entry, track, others, policy, pause_after_cut=at.pause_after_cut)
-        for entry, track, others in zip(entries, tracks, rivals, strict=True)
-    ]
+def finalized(
+    known: KnownFrame, track: ObjectTrack, rivals: Tensor, at: FrameContext, policy: MemoryPolicy
+) -> KnownFrame:
+    """A new frame with what the frames before it and the policy make of it: scene cut and anchors.
+
+    Args:
+        known: The new frame.
+        track: What is known of the object without it.
+        rivals: (R, S/4, S/4) logits of the candidates that were not chosen.
+        at: The frame.
+        policy: Decides which frames stay known.
+    """
+    if at.frame not in track.prompts:
+        return replace(known, cut=cuts.is_cut(track, known), anchors=policy.keep(track, known, rivals))
+    corrected = track.stats(at.frame)
+    last = corrected or before(track, at.frame, backward=known.backward)
+    cut = cuts.is_cut(track, known) if corrected is None else corrected.cut
+    return replace(known, cut=cut, anchors=last.anchors if last is not None else ())
 
 
-def by_presence(pointers: Tensor, absent: Tensor, presence: Tensor, at: Moment) -> Tensor:
-    """Pointers (N, C), or that of an absent object where presence (N,) says so, or a share of both."""
-    if not at.soft_pointers:
-        return torch.where(presence[:, None] > 0, pointers, absent)
-    share = presence.sigmoid()[:, None].to(pointers.dtype)
-    return share * pointers + (1 - share) * absent
+def by_presence(pointers: Tensor, absent: Tensor, presence: Tensor) -> Tensor:
+    """Pointers (N, C), or that of an absent object where presence (N,) says so."""
+    return torch.where(presence[:, None] > 0, pointers, absent)
 
 
-def earlier_answer(track: ObjectTrack, at: Moment, config: ModelConfig) -> MemoryEntry | None:
+def encode_again(engine: Engine, levels: Levels, known: KnownFrame) -> KnownFrame:
+    """A tracked frame with its memory, from its mask as it was encoded first; where only a mask is known of it, with
+    the pointer that the network makes of the mask.
+
+    Args:
+        engine: The network.
+        levels: The frame's features.
+        known: The frame, without its memory.
+    """
+    presence = torch.tensor([known.presence], device=engine.device, dtype=engine.dtype)
+    tracked = torch.zeros(1, dtype=torch.bool, device=engine.device)
+    memory = remember(engine, levels, known.logits[None], tracked, presence)[0]
+    if known.pointer is not None:
+        return replace(known, memory=memory)
+    logits = F.interpolate(known.logits[None, None], size=(engine.config.image_size,) * 2, mode="bilinear")
+    decoded = point_at(engine, levels, logits > 0)
+    pointer = by_presence(decoded.pointers[:, 0], engine.absent_pointer, presence)[0]
+    return replace(known, memory=memory, pointer=pointer.float())
+
+
+def earlier_answer(track: ObjectTrack, at: FrameContext, config: ModelConfig) -> KnownFrame | None:
     """What is given as a mask prompt: on a prompted frame what was answered to an earlier prompt; on others, if the
     network wants it, what was found of the object on the frame before."""
     if at.frame in track.prompts:
-        return track.entry(at.frame)
+        return track.known(at.frame)
     if not config.previous_mask:
         return None
-    entry = track.entry(at.frame + 1 if at.backward else at.frame - 1)
-    return entry if entry is not None and entry.presence > 0 else None
+    last = track.known(at.frame + 1 if at.backward else at.frame - 1)
+    return last if last is not None and last.presence > 0 else None
 
 
 def as_tokens(
-    engine: Engine, prompts: Sequence[Prompt | None], earlier: Sequence[MemoryEntry | None], size: tuple[int, int]
+    engine: Engine, prompts: Sequence[Prompt | None], earlier: Sequence[KnownFrame | None], size: tuple[int, int]
 ) -> PromptTokens:
     """Prompts of one group, and earlier answers as mask prompts."""
     padded = pad_prompts(prompts, size, engine.config.image_size)
@@ -255,8 +284,8 @@ def bank(engine: Engine, tracks: Sequence[ObjectTrack], recalls: Sequence[Recall
     config, device = engine.config, engine.device
     cells, count = config.memory_size, len(tracks)
     members = list(zip(tracks, recalls, strict=True))
-    memories = [known(track, frame).memory for track, recall in members for frame in recall.memories]
-    pointers = [known(track, frame).pointer for track, recall in members for frame in recall.pointers]
+    memories = [memory_of(track, frame) for track, recall in members for frame in recall.memories]
+    pointers = [pointer_of(track, frame) for track, recall in members for frame in recall.pointers]
     ages = [[age / recall.longest for age in recall.ages] for recall in recalls]
     blank_memory = torch.zeros(count, 0, config.memory_width, cells, cells, device=device)
     blank_pointer = torch.zeros(count, 0, config.width, device=device)
@@ -268,10 +297,20 @@ def bank(engine: Engine, tracks: Sequence[ObjectTrack], recalls: Sequence[Recall
     )
 
 
-def known(track: ObjectTrack, frame: int) -> MemoryEntry:
-    entry = track.entry(frame)
-    assert entry is not None, f"frame {frame} was recalled but is not known"
-    return entry
+def memory_of(track: ObjectTrack, frame: int) -> Tensor:
+    """The memory of a known frame."""
+    memory = track.whole(frame).memory
+    assert memory is not None, "a whole frame has its memory"
+    return memory
+
+
+def pointer_of(track: ObjectTrack, frame: int) -> Tensor:
+    """The pointer of a known frame, which is made of the mask if nothing else is known."""
+    known = track.known(frame)
+    assert known is not None, f"frame {frame} is recalled but not known"
+    pointer = track.whole(frame).pointer if known.pointer is None else known.pointer
+    assert pointer is not None, "a whole frame has a pointer"
+    return pointer
 
 
 def fill_holes(logits: Tensor, largest: int) -> Tensor:
@@ -281,3 +320,18 @@ def fill_holes(logits: Tensor, largest: int) -> Tensor:
     masks = (logits > 0).cpu().numpy()
     holes = torch.from_numpy(np.stack([small_holes(mask, largest) for mask in masks]))
     return logits.masked_fill(holes.to(logits.device), FILLED_LOGIT)
+
+
+def areas_and_boxes(logits: Tensor) -> list[tuple[int, Box]]:
+    """Inner cells of N masks, given as logits (N, h, w), and the boxes around them."""
+    inside = logits > 0
+    areas = inside.flatten(1).sum(dim=1)
+    spans = [edge for axis in (1, 2) for edge in _ends(inside.any(dim=axis))]
+    rows = torch.stack((areas, *spans), dim=1).tolist()
+    return [(area, (x0, y0, x1, y1) if area else NOWHERE) for area, x0, x1, y0, y1 in rows]
+
+
+def _ends(hit: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the first True of (N, L), and one past the last, (N,) each."""
+    first = hit.int().argmax(dim=1)
+    return first, hit.shape[1] - hit.flip(1).int().argmax(dim=1)

@@ -1,244 +1,404 @@
-"""Where entries go, so that memory stays flat however long the video: to unnamed files, or away.
+"""Where known frames go, so that memory stays flat however long the video: to unnamed files, or away.
 
-In a file every entry is written once and never changed, so that an older state of a session still finds its own. The
-newest entries are also kept in memory, because the next frames recall them. When a budget of bytes is spent, the oldest
-give up what only a new pass would need: of them scores and a small form of the mask stay.
+A frame is written once and never changed, so that an older state of a session still finds its own. The newest are also
+kept in memory, because the next frames recall them. When a budget of bytes is spent, the oldest give up their memory,
+which can be encoded again: their scores, their pointer and a packed form of their logits stay.
 """
 
 from __future__ import annotations
 
+import tempfile
 import zlib
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from masklet.video.disk import Slots, Tail
-from masklet.video.paged import Paged
-from masklet.video.state import Entries, Faint, MemoryEntry, Sighting, facts_of
+from masklet.errors import SessionError
+from masklet.video.overlap import FinalMask
+from masklet.video.state import FrameStats, KnownFrame, KnownFrames, stats_of
+
+T = TypeVar("T")
+
+PAGE = 128
+"""Frames that are kept together in a `PersistentMap`."""
 
 LIMIT = 32.0
-"""The small form of a mask has logits up to this one, inside and outside."""
+"""Packed logits reach up to this one, inside and outside."""
 
-MOST = 127
-"""The byte of such a logit; that of its negative is the negative."""
+MOST = 2047
+"""The step of such a logit; that of its negative is the negative."""
 
-ABSENT = -128
-"""The byte of an object that is absent."""
+ABSENT = -2048
+"""The step of an object that is absent."""
 
 ABSENT_LOGIT = -1024.0
 """Its logit."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an entry lies, and what is small enough to stay in memory.
+class Record:
+    """A frame in the store, and what of it is small enough to stay in memory.
 
-    `number` counts all entries that were ever put into the store.
+    `number` counts all records that were ever put there.
     """
 
     number: int
-    slot: int
-    sighting: Sighting
+    stats: FrameStats
+    exact_mask: FinalMask | None
 
 
-class EntryStore:
-    """Entries on disk, the newest also in memory.
+class FrameStore:
+    """Known frames on disk, the newest also in memory.
 
     Args:
         device: Where tensors are wanted.
-        budget: Bytes that may be spent on disk; None for as many as it takes. The entries that stay in memory are kept
-            on disk too, whatever that takes.
+        side: Of the low-resolution logits.
+        budget: Bytes that may be spent on disk; None for as many as it takes. The frames that stay in memory are kept
+            whole on disk too, whatever that takes.
+        encode: Encodes the memory of a frame again.
 
     Attributes:
         device: Where tensors are wanted.
-        recent: How many entries stay in memory.
+        recent: How many frames stay in memory.
     """
 
-    def __init__(self, device: torch.device, budget: int | None = None) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        side: int,
+        budget: int | None = None,
+        encode: Callable[[KnownFrame], KnownFrame] | None = None,
+    ) -> None:
         self.device = device
         self.recent = 32
+        self._side = side
         self._budget = budget
+        self._encode = encode
         self._count = 0
-        self._whole = Slots()
-        self._order: deque[int] = deque()  # slots of whole entries, the oldest first; only with a budget
-        self._faint = Tail()
-        self._shapes: tuple[torch.Size, torch.Size, torch.Size] | None = None
-        self._cache: OrderedDict[int, MemoryEntry] = OrderedDict()
+        self._slots = SlotFile()
+        self._slot_of: dict[int, int] = {}  # of frames with their memory, the oldest first
+        self._packed = AppendFile()
+        self._packed_at: dict[int, int] = {}
+        self._memory_shape = torch.Size()
+        self._width = 0
+        self._cache: OrderedDict[int, KnownFrame] = OrderedDict()
 
-    def put(self, entry: MemoryEntry) -> Place:
-        """Keep an entry, and say where. Raises `SessionError` if the disk is full."""
-        self._shapes = (entry.memory.shape, entry.pointer.shape, entry.logits.shape)
-        record = entry.memory.cpu().contiguous().view(torch.int16).numpy().tobytes() + b"".join(
-            part.float().cpu().contiguous().numpy().tobytes() for part in (entry.pointer, entry.logits)
-        )
-        if self._budget is not None:
-            self._make_room(self._budget, len(record))
-        slot, number = self._whole.put(record), self._count
+    def put(self, known: KnownFrame) -> Record:
+        """Keep a frame. Raises `SessionError` if the disk is full."""
+        number = self._count
+        if known.memory is None or known.pointer is None:
+            self._pack(number, known)
+        else:
+            self._memory_shape, self._width = known.memory.shape, known.pointer.numel()
+            whole = known.memory.cpu().contiguous().view(torch.int16).numpy().tobytes() + b"".join(
+                part.float().cpu().contiguous().numpy().tobytes() for part in (known.pointer, known.logits)
+            )
+            if self._budget is not None:
+                self._make_room(self._budget, len(whole))
+            self._slot_of[number] = self._slots.put(whole)
+            self._remember(number, known)
         self._count += 1
-        if self._budget is not None:
-            self._order.append(slot)
-        self._remember(number, entry)
-        return Place(number, slot, Sighting(**facts_of(entry)))
+        return Record(number, FrameStats(**stats_of(known)), known.exact_mask)
 
-    def has(self, place: Place) -> bool:
-        """Whether the whole entry is there."""
-        return place.number >= len(self._faint)
+    def get(self, record: Record) -> KnownFrame:
+        """The frame of a record, without its memory if that is gone."""
+        if (cached := self._cache.get(record.number)) is not None:
+            self._cache.move_to_end(record.number)
+            return cached
+        slot = self._slot_of.get(record.number)
+        if slot is None:
+            pointer, logits = unpack(self._packed.get(self._packed_at[record.number]), self._side)
+            return self._known(record, None, pointer, logits)
+        known = self._known(record, *self._read(slot))
+        self._remember(record.number, known)
+        return known
 
-    def get(self, place: Place) -> MemoryEntry:
-        """The entry that was put there, if it is whole."""
-        if place.number in self._cache:
-            self._cache.move_to_end(place.number)
-            return self._cache[place.number]
-        memory, pointer, logits = self._read(place.slot)
-        entry = MemoryEntry(
-            memory=torch.from_numpy(memory.copy()).view(torch.bfloat16).to(self.device),
-            pointer=torch.from_numpy(pointer.copy()).to(self.device),
-            logits=torch.from_numpy(logits.copy()).to(self.device),
-            **facts_of(place.sighting),
-        )
-        self._remember(place.number, entry)
-        return entry
+    def whole(self, record: Record) -> KnownFrame:
+        """The frame of a record with its memory."""
+        known = self.get(record)
+        if known.memory is None:
+            assert self._encode is not None, "nothing encodes memories again"
+            known = self._encode(known)
+            self._remember(record.number, known)
+        return known
 
-    def faint(self, place: Place) -> Faint:
-        """What is left of an entry that is not whole any more."""
-        assert self._shapes is not None, "nothing was put into this store"
-        logits = enlarged(self._faint.get(place.number)).reshape(self._shapes[2])
-        seen = place.sighting
-        return Faint(seen.frame, torch.from_numpy(logits), seen.iou, seen.presence)
+    def packed(self, record: Record) -> bytes:
+        """The packed form of a record, which is made once."""
+        if record.number not in self._packed_at:
+            self._pack(record.number, self.get(record))
+        return self._packed.get(self._packed_at[record.number])
 
     def close(self) -> None:
         """Give back the files and the memory."""
         self._cache.clear()
-        self._whole.close()
-        self._faint.close()
+        self._slots.close()
+        self._packed.close()
 
-    def _make_room(self, budget: int, length: int) -> None:
-        """Shrink the oldest entries until one more fits."""
-        while len(self._order) >= max(self.recent, (budget - self._faint.size) // length):
-            self._faint.add(shrunk(self._read(self._order[0])[2]))
-            self._cache.pop(len(self._faint) - 1, None)
-            self._whole.give_back(self._order.popleft())
-
-    def _read(self, slot: int) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32]]:
-        """Memory, pointer and logits of a slot."""
-        assert self._shapes is not None, "nothing was put into this store"
-        memory, pointer, logits = self._shapes
-        begin = 2 * memory.numel()
-        middle = begin + 4 * pointer.numel()
-        record = self._whole.get(slot, middle + 4 * logits.numel())
-        return (
-            np.frombuffer(record[:begin], np.int16).reshape(memory),
-            np.frombuffer(record[begin:middle], np.float32).reshape(pointer),
-            np.frombuffer(record[middle:], np.float32).reshape(logits),
+    def _known(self, record: Record, memory: Tensor | None, pointer: Tensor | None, logits: Tensor) -> KnownFrame:
+        memory, pointer = (None if part is None else part.to(self.device) for part in (memory, pointer))
+        facts = stats_of(record.stats)
+        return KnownFrame(
+            memory=memory, pointer=pointer, logits=logits.to(self.device), exact_mask=record.exact_mask, **facts
         )
 
-    def _remember(self, number: int, entry: MemoryEntry) -> None:
-        self._cache[number] = entry
+    def _make_room(self, budget: int, length: int) -> None:
+        """Take the memories of the oldest frames until one more fits."""
+        while len(self._slot_of) >= max(self.recent, (budget - self._packed.size) // length):
+            number, slot = next(iter(self._slot_of.items()))
+            if number not in self._packed_at:
+                _, pointer, logits = self._read(slot)
+                self._packed_at[number] = self._packed.add(pack(pointer, logits))
+            del self._slot_of[number]
+            self._cache.pop(number, None)
+            self._slots.give_back(slot)
+
+    def _pack(self, number: int, known: KnownFrame) -> None:
+        self._packed_at[number] = self._packed.add(pack(known.pointer, known.logits))
+
+    def _read(self, slot: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Memory, pointer and logits of a slot."""
+        begin = 2 * self._memory_shape.numel()
+        middle = begin + 4 * self._width
+        whole = self._slots.get(slot, middle + 4 * self._side**2)
+        memory = torch.frombuffer(bytearray(whole[:begin]), dtype=torch.bfloat16)
+        pointer = torch.frombuffer(bytearray(whole[begin:middle]), dtype=torch.float32)
+        logits = torch.frombuffer(bytearray(whole[middle:]), dtype=torch.float32)
+        return memory.reshape(self._memory_shape), pointer, logits.reshape(self._side, self._side)
+
+    def _remember(self, number: int, known: KnownFrame) -> None:
+        self._cache[number] = known
         while len(self._cache) > self.recent:
             self._cache.popitem(last=False)
 
 
-def shrunk(logits: NDArray[np.float32]) -> bytes:
-    """A small form of logits: a byte for each cell, by the square root, fine at the mask's edge and coarse far from it;
-    compressed. No cell changes its side."""
-    size = np.rint(np.sqrt(np.abs(logits) / LIMIT) * MOST).clip(1, MOST)
-    steps = np.where(logits <= ABSENT_LOGIT, ABSENT, np.where(logits > 0, size, -size))
-    return zlib.compress(steps.astype(np.int8).tobytes())
+def pack(pointer: Tensor | None, logits: Tensor) -> bytes:
+    """Pointer and logits, without the memory, in few bytes.
+
+    The pointer is exact. Logits are kept by their square roots in 12 bits, so that they are off by at most 0.00002 at
+    the mask's edge, 0.004 at 2 and 0.016 at 32, the highest. No cell changes its side.
+    """
+    exact = b"" if pointer is None else pointer.float().cpu().contiguous().numpy().tobytes()
+    cells = logits.float().cpu().numpy()
+    size = np.rint(np.sqrt(np.abs(cells) / LIMIT) * MOST).clip(1, MOST)
+    steps = np.where(cells <= ABSENT_LOGIT, ABSENT, np.where(cells > 0, size, -size))
+    low_and_high = steps.astype("<i2").view(np.uint8).reshape(-1, 2).T  # apart they are shorter
+    return len(exact).to_bytes(4, "little") + exact + zlib.compress(low_and_high.tobytes(), 1)
 
 
-def enlarged(data: bytes) -> NDArray[np.float32]:
-    """Logits from their small form, flat."""
-    steps = np.frombuffer(zlib.decompress(data), np.int8).astype(np.float32)
-    return np.where(steps == ABSENT, np.float32(ABSENT_LOGIT), np.sign(steps) * (steps / MOST) ** 2 * LIMIT)
+def unpack(data: bytes, side: int) -> tuple[Tensor | None, Tensor]:
+    """Pointer (C,) and logits (side, side) from their packed form. Raises `ValueError` if it is damaged."""
+    end = 4 + int.from_bytes(data[:4], "little")
+    unpacking = zlib.decompressobj()
+    try:
+        low_and_high = unpacking.decompress(data[end:], 2 * side**2 + 1)
+        pointer = np.frombuffer(data[4:end], np.float32)
+    except (zlib.error, ValueError) as error:
+        raise ValueError(f"a packed mask is damaged: {error}") from error
+    if len(low_and_high) != 2 * side**2 or not unpacking.eof:
+        raise ValueError(f"a packed mask has {len(low_and_high) / 2} whole cells, and {side} x {side} are expected")
+    steps = np.frombuffer(low_and_high, np.uint8).reshape(2, -1).T.copy().view("<i2").ravel()
+    curve = np.sign(steps) * (steps.astype(np.float32) / MOST) ** 2 * np.float32(LIMIT)
+    logits = np.where(steps == ABSENT, np.float32(ABSENT_LOGIT), curve).reshape(side, side)
+    return (torch.from_numpy(pointer.copy()) if len(pointer) else None), torch.from_numpy(logits)
 
 
-class RecentEntries(Entries):
-    """The entries of the last frames, and those that the newest holds, in memory; others are forgotten."""
+class PersistentMap(Mapping[int, T]):
+    """Values by frame, in pages of neighbouring frames. It never changes: one with a frame more shares all pages but
+    one with the one before it, so that adding the ten-thousandth frame costs what the tenth did."""
 
-    def __init__(self, window: int, entries: Mapping[int, MemoryEntry] | None = None) -> None:
-        self._window = window
-        self._entries = entries or {}
+    def __init__(self, pages: Mapping[int, Mapping[int, T]] | None = None) -> None:
+        self._pages = pages or {}
 
-    def __getitem__(self, frame: int) -> MemoryEntry:
-        return self._entries[frame]
+    def __getitem__(self, frame: int) -> T:
+        return self._page(frame)[frame]
+
+    def find(self, frame: int) -> T | None:
+        """The value of a frame, or None: one look-up."""
+        return self._page(frame).get(frame)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._entries)
+        return (frame for page in self._pages.values() for frame in page)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(len(page) for page in self._pages.values())
 
-    def adding(self, entry: MemoryEntry) -> RecentEntries:
-        oldest, held = entry.frame - self._window, {*entry.held}
-        kept = {f: known for f, known in self._entries.items() if f > oldest or f in held}
-        return RecentEntries(self._window, {**kept, entry.frame: entry})
+    def adding(self, frame: int, value: T) -> PersistentMap[T]:
+        """With one more value, which takes the place of an older one on its frame."""
+        return self._with_page(frame, {**self._page(frame), frame: value})
 
-    def without(self, frame: int) -> RecentEntries:
-        return RecentEntries(self._window, {f: entry for f, entry in self._entries.items() if f != frame})
+    def without(self, frame: int) -> PersistentMap[T]:
+        """Without a frame, known or not."""
+        return self._with_page(frame, {f: value for f, value in self._page(frame).items() if f != frame})
 
-    def nothing(self) -> RecentEntries:
-        return RecentEntries(self._window)
+    def differing(self, other: PersistentMap[T]) -> set[int]:
+        """Frames that only one of both has, or whose values are others. Pages that both share cost nothing."""
+        pages = ((self._pages.get(page, {}), other._pages.get(page, {})) for page in {*self._pages, *other._pages})
+        return {f for a, b in pages if a is not b for f in {*a, *b} if a.get(f) is not b.get(f)}
+
+    def _page(self, frame: int) -> Mapping[int, T]:
+        return self._pages.get(frame // PAGE, {})
+
+    def _with_page(self, frame: int, page: Mapping[int, T]) -> PersistentMap[T]:
+        return PersistentMap({**self._pages, frame // PAGE: page})
 
 
-class StoredEntries(Entries):
-    """Entries that lie in a store; those that are not whole any more are in `faint`."""
+class StoredFrames(KnownFrames):
+    """Frames that lie in a store."""
 
-    def __init__(self, store: EntryStore, places: Paged[Place] | None = None) -> None:
+    def __init__(self, store: FrameStore, records: PersistentMap[Record] | None = None) -> None:
         self._store = store
-        self._places = Paged() if places is None else places
+        self._records: PersistentMap[Record] = PersistentMap() if records is None else records
 
-    def __getitem__(self, frame: int) -> MemoryEntry:
-        if frame not in self:
-            raise KeyError(frame)
-        return self._store.get(self._places[frame])
+    def __getitem__(self, frame: int) -> KnownFrame:
+        return self._store.get(self._records[frame])
 
     def __iter__(self) -> Iterator[int]:
-        return (frame for frame, place in self._places.items() if self._store.has(place))
+        return iter(self._records)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._records)
 
     def __contains__(self, frame: object) -> bool:
-        return frame in self._places and self._store.has(self._places[frame])  # type: ignore[index]
+        return self._records.find(frame) is not None  # type: ignore[arg-type]
 
-    @property
-    def faint(self) -> Mapping[int, Faint]:
-        return FaintEntries(self._store, self._places)
+    def stats(self, frame: int) -> FrameStats | None:
+        record = self._records.find(frame)
+        return None if record is None else record.stats
 
-    def sighting(self, frame: int) -> Sighting:
-        if frame not in self:
-            raise KeyError(frame)
-        return self._places[frame].sighting
+    def whole(self, frame: int) -> KnownFrame:
+        return self._store.whole(self._records[frame])
 
-    def adding(self, entry: MemoryEntry) -> StoredEntries:
-        return StoredEntries(self._store, self._places.adding(entry.frame, self._store.put(entry)))
+    def packed(self, frame: int) -> bytes:
+        """The packed form of a frame, see `pack`."""
+        return self._store.packed(self._records[frame])
 
-    def without(self, frame: int) -> StoredEntries:
-        return StoredEntries(self._store, self._places.without(frame))
+    def differing(self, other: StoredFrames) -> set[int]:
+        """Frames that only one of both has, or that differ."""
+        return self._records.differing(other._records)
 
-    def nothing(self) -> StoredEntries:
-        return StoredEntries(self._store)
+    def adding(self, known: KnownFrame) -> StoredFrames:
+        return StoredFrames(self._store, self._records.adding(known.frame, self._store.put(known)))
+
+    def without(self, frame: int) -> StoredFrames:
+        return StoredFrames(self._store, self._records.without(frame))
+
+    def nothing(self) -> StoredFrames:
+        return StoredFrames(self._store)
 
 
-class FaintEntries(Mapping[int, Faint]):
-    """What is left of the entries that are not whole any more."""
+class RecentFrames(KnownFrames):
+    """The last frames, and the anchors of the newest, in memory; others are forgotten."""
 
-    def __init__(self, store: EntryStore, places: Mapping[int, Place]) -> None:
-        self._store = store
-        self._places = places
+    def __init__(self, window: int, frames: Mapping[int, KnownFrame] | None = None) -> None:
+        self._window = window
+        self._frames = frames or {}
 
-    def __getitem__(self, frame: int) -> Faint:
-        place = self._places[frame]
-        if self._store.has(place):
-            raise KeyError(frame)
-        return self._store.faint(place)
+    def __getitem__(self, frame: int) -> KnownFrame:
+        return self._frames[frame]
 
     def __iter__(self) -> Iterator[int]:
-        return (frame for frame, place in self._places.items() if not self._store.has(place))
+        return iter(self._frames)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._frames)
+
+    def stats(self, frame: int) -> FrameStats | None:
+        return self._frames.get(frame)
+
+    def adding(self, known: KnownFrame) -> RecentFrames:
+        oldest, anchors = known.frame - self._window, {*known.anchors}
+        kept = {f: frame for f, frame in self._frames.items() if f > oldest or f in anchors}
+        return RecentFrames(self._window, {**kept, known.frame: known})
+
+    def without(self, frame: int) -> RecentFrames:
+        return RecentFrames(self._window, {f: known for f, known in self._frames.items() if f != frame})
+
+    def nothing(self) -> RecentFrames:
+        return RecentFrames(self._window)
+
+
+class SlotFile:
+    """An unnamed file with records of one length; slots that are given back are used again."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="masklet-", buffering=0)  # noqa: SIM115, lives as long as this
+        self._count = 0
+        self._free: list[int] = []
+
+    def put(self, record: bytes) -> int:
+        """Keep a record, and say in which slot. Raises `SessionError` if there is no room."""
+        slot = self._free[-1] if self._free else self._count
+        with told_where_to_make_room():
+            write(self._file, slot * len(record), record)
+        if self._free:
+            self._free.pop()
+        else:
+            self._count += 1
+        return slot
+
+    def get(self, slot: int, length: int) -> bytes:
+        """The record of a slot."""
+        self._file.seek(slot * length)
+        return self._file.read(length)
+
+    def give_back(self, slot: int) -> None:
+        """The record is not needed any more."""
+        self._free.append(slot)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class AppendFile:
+    """An unnamed file with records of any length, one after another."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="masklet-", buffering=0)  # noqa: SIM115, lives as long as this
+        self._ends = array("q", [0])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all records."""
+        return self._ends[-1]
+
+    def add(self, record: bytes) -> int:
+        """Keep one more record, and say its number. Raises `SessionError` if there is no room."""
+        with told_where_to_make_room():
+            write(self._file, self.size, record)
+        self._ends.append(self.size + len(record))
+        return len(self._ends) - 2
+
+    def get(self, number: int) -> bytes:
+        """A record."""
+        self._file.seek(self._ends[number])
+        return self._file.read(self._ends[number + 1] - self._ends[number])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def write(file: IO[bytes], place: int, record: bytes) -> None:
+    """Write all of a record; a full disk takes a part before it refuses."""
+    file.seek(place)
+    rest = memoryview(record)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+@contextmanager
+def told_where_to_make_room() -> Iterator[None]:
+    """Turn the system's refusal to write into a `SessionError`."""
+    try:
+        yield
+    except OSError as error:
+        raise SessionError(
+            f"what is tracked cannot be kept on disk: {error.strerror or error}; make room in {tempfile.gettempdir()}, "
+            "or track with a smaller TrackingOptions(disk_budget=...); what was found before stays"
+        ) from error

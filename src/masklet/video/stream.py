@@ -17,13 +17,13 @@ from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video import session
-from masklet.video.frames import frame_tensor
+from masklet.video.events import checked_object
 from masklet.video.options import TrackingOptions
-from masklet.video.ranges import checked_object
+from masklet.video.reader import frame_tensor
 from masklet.video.result import FrameResult, frame_result
-from masklet.video.state import MemoryEntry, ObjectId
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.step import step
-from masklet.video.store import RecentEntries
+from masklet.video.store import RecentFrames
 
 
 class StreamTracker:
@@ -46,7 +46,6 @@ class StreamTracker:
 
     Raises:
         CheckpointError: The model cannot be loaded.
-        SessionError: The options ask for `reference_behaviour`, which depends on a video's length.
         ConfigError: There is no policy of the name that the options give.
     """
 
@@ -60,10 +59,8 @@ class StreamTracker:
     ) -> None:
         self.engine: Engine = load_engine(model, device=device)
         self.options = options or TrackingOptions()
-        if self.options.reference_behaviour:
-            raise SessionError("reference_behaviour depends on a video's length; use VideoTracker for it")
         self.policy = self.options.policy_for(self.engine.config)
-        self.tracks: session.Tracks = {}
+        self.tracks: Tracks = {}
         self._clock = clock
         self._began: float | None = None
         self._frame: Frame | None = None
@@ -82,11 +79,15 @@ class StreamTracker:
         Raises:
             MediaError: The image is no such array, or of another size than the first.
         """
-        self._frame = self._next(image)
-        self._levels = None
-        moving = session.to_follow(self.tracks, self._frame.index)
-        if moving:
-            self.tracks = session.followed(self.tracks, self._step(moving), self._frame.index)
+        before = self._frame, self._levels
+        self._frame, self._levels = self._next(image), None
+        try:
+            moving = session.to_follow(self.tracks, self._frame.index)
+            if moving:
+                self.tracks = session.followed(self.tracks, self._step(moving))
+        except BaseException:
+            self._frame, self._levels = before  # the same image may be given again
+            raise
         return self._result()
 
     def add_points(self, *, object: ObjectId, points: ArrayLike, labels: ArrayLike | None = None) -> FrameResult:
@@ -128,20 +129,20 @@ class StreamTracker:
     @torch.inference_mode()
     def _prompt(self, name: ObjectId, new: Prompt) -> FrameResult:
         frame, name = self._newest().index, checked_object(name)
-        track = self.tracks.get(name) or session.begun(
-            RecentEntries(self.policy.window), session.free_number(self.tracks, name)
+        track = self.tracks.get(name) or ObjectTrack(
+            RecentFrames(self.policy.window), number=session.free_number(self.tracks, name)
         )
         prompt = merge_prompts(track.prompts.get(frame), new)
-        entry = self._step({name: session.asking(track, frame, prompt)})[name]
-        self.tracks = {**self.tracks, name: session.answered(track, prompt, entry)}
+        answer = self._step({name: session.asked(track, frame, prompt)})[name]
+        self.tracks = {**self.tracks, name: session.answered(track, prompt, answer)}
         return self._result()
 
-    def _step(self, tracks: session.Tracks) -> dict[ObjectId, MemoryEntry]:
+    def _step(self, tracks: Tracks) -> dict[ObjectId, KnownFrame]:
         picture = self._newest()
         if self._levels is None:
             self._levels = self.engine.encode_image(frame_tensor(picture.image, self.engine))
-        moment = self.options.moment(picture.index, self._size(), self.engine.config, image=picture.image)
-        return step(self.engine, self._levels, tracks, moment, self.policy)
+        context = self.options.context(picture.index, self._size(), self.engine.config, image=picture.image)
+        return step(self.engine, self._levels, tracks, context, self.policy)
 
     def _newest(self) -> Frame:
         if self._frame is None:
@@ -153,4 +154,4 @@ class StreamTracker:
         return height, width
 
     def _result(self) -> FrameResult:
-        return frame_result(self._newest(), self.tracks, self.engine.config.mask_size, self.options.non_overlapping)
+        return frame_result(self._newest(), self.tracks, self.options.non_overlapping)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -14,26 +16,38 @@ from numpy.typing import ArrayLike
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
+from masklet.formats.base import Facts, comes_evenly
+from masklet.formats.project import check_video, project_frame
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project, video_of
 from masklet.formats.registry import find_format, format_of, with_background
 from masklet.formats.writer import Writer
-from masklet.masks.rle import Rle, encode_rle
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import bidirectional, saving, session, session_file
-from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
-from masklet.video.history import History, Pass
+from masklet.video import bidirectional, project, session
+from masklet.video.events import (
+    Cleared,
+    Direction,
+    Event,
+    Followed,
+    History,
+    Locked,
+    Pass,
+    Prompted,
+    Range,
+    Removed,
+    checked_direction,
+    checked_frame,
+    checked_object,
+    remaining,
+)
 from masklet.video.options import TrackingOptions
-from masklet.video.playhead import ENCODE_AHEAD, Playhead
-from masklet.video.ranges import Direction, Range, checked_direction, checked_frame, checked_object
-from masklet.video.remaining import remaining
-from masklet.video.result import FrameResult, frame_result, object_results
-from masklet.video.rules import Rules
-from masklet.video.session_file import Reopened
-from masklet.video.state import MemoryEntry, ObjectId
-from masklet.video.step import Moment, step
-from masklet.video.store import EntryStore, StoredEntries
+from masklet.video.overlap import FinalMask
+from masklet.video.reader import ENCODE_AHEAD, FrameReader
+from masklet.video.result import FrameResult, frame_result, plain_frame
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
+from masklet.video.step import encode_again, step
+from masklet.video.store import FrameStore, StoredFrames
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -77,17 +91,19 @@ class VideoTracker:
         self.options = options or TrackingOptions()
         try:
             self.engine: Engine = load_engine(model, device=device)
-            self.policy = self.options.policy_for(self.engine.config, self._frame_count())
+            self.policy = self.options.policy_for(self.engine.config)
         except BaseException:
             if self.source is not video:
                 self.source.close()
             raise
-        self.tracks: session.Tracks = {}
+        self.tracks: Tracks = {}
         self.times: dict[int, float] = {}
         self.notes: Mapping[str, Any] = {}
-        self._store = EntryStore(self.engine.device, self.options.disk_budget)
+        config, budget = self.engine.config, self.options.disk_budget
+        self._store = FrameStore(self.engine.device, config.mask_size, budget, self._encode_again)
         self._history = History()
-        self._playhead = Playhead(self.source, self.engine)
+        self._reader = FrameReader(self.source, self.engine)
+        self._saved: project.Cache = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -179,7 +195,7 @@ class VideoTracker:
         self._check_open()
         checked_direction(direction)
         start = None if start is None else checked_frame(start)
-        passes = self._rules.passes(self.tracks, start, stop, direction, only)
+        passes = session.passes(self.tracks, start, stop, direction, only)
         return self._follow_all(remaining(passes, self.events, only) if resume else passes, only, stop_when_unsure)
 
     def result(self, frame: int) -> FrameResult:
@@ -189,7 +205,7 @@ class VideoTracker:
             MediaError: The video has no such frame.
         """
         self._check_open()
-        return self._result(self._playhead.seek(checked_frame(frame)))
+        return self._result(self._reader.seek(checked_frame(frame)))
 
     def known_frames(self) -> list[int]:
         """Frames of which something is known, in their order."""
@@ -202,7 +218,7 @@ class VideoTracker:
         Raises:
             SessionError: There is no such object, or no prompt of it on the frame.
         """
-        self._record(Cleared(frame, object), self._rules.cleared(self.tracks, frame, object))
+        self._record(Cleared(frame, object), session.cleared(self.tracks, frame, object))
 
     def remove(self, object: ObjectId) -> None:
         """Remove an object with all that is known of it.
@@ -221,15 +237,20 @@ class VideoTracker:
         self._record(Locked(frame), session.locked(self.tracks, frame, self._shown(frame)))
 
     def undo(self) -> Event:
-        """Take back the last event, and return it. What was done before the session was saved is computed again for it,
-        by the present model and options.
+        """Take back the last event, and return it. Nothing is computed again for the events of this session, and for
+        the newest of those before it was saved; for older ones everything before them is, by the present model and
+        options.
 
         Raises:
             SessionError: Nothing was done.
         """
-        before = self._history.before()
+        self._history.settle()
+        if not self._history.done:
+            raise SessionError("there is nothing to undo")
+        event, before = self._history.done[-1]
         if before is None:
-            before = self._computed(self.events[:-1])
+            past = self._replayed(self.events[:-1])
+            self._history.done, before = [*past._history.done, (event, past.tracks)], past.tracks
         event, self.tracks = self._history.undo(self.tracks), before
         return event
 
@@ -275,7 +296,12 @@ class VideoTracker:
             FormatError: The file cannot be written.
         """
         self.notes = self.notes if notes is None else notes
-        write_project(path, session_file.to_project(self, path))
+        steps, window = self._history.steps(), self.policy.window
+        kept = project.to_project(
+            self.tracks, steps, self.times, self._facts(), self.options, window=window, cache=self._saved
+        )
+        video, weights = project.path_from(self.path, path), self.engine.digest
+        write_project(path, replace(kept, video=video, weights=weights, notes=self.notes))
 
     @classmethod
     def open(
@@ -288,7 +314,7 @@ class VideoTracker:
         options: TrackingOptions | None = None,
         other_weights: bool = False,
     ) -> Self:
-        """A session from a project file. Nothing is computed again, but with `reference_behaviour` everything.
+        """A session from a project file. Nothing is computed again.
 
         Args:
             path: What `save` wrote.
@@ -305,20 +331,24 @@ class VideoTracker:
             CheckpointError: The model cannot be loaded, or has other weights.
             ConfigError: There is no policy of the name that the file or the options give.
         """
-        project = read_project(path)
+        read = read_project(path)
         tracker = cls(
-            video_of(project, path) if video is None else video,
-            project.model if model is None else model,
+            video_of(read, path) if video is None else video,
+            read.model if model is None else model,
             device=device,
-            options=saving.options_from_json(project.options) if options is None else options,
+            options=project.options_from_json(read.options) if options is None else options,
         )
         try:
-            session_file.check(project, tracker, other_weights=other_weights)
-            tracker.notes = project.notes
-            tracker._take_up(session_file.from_project(project, tracker._store))
+            check_video(read, project.fingerprint_of(tracker.source, tracker.path))
+            config, digest = tracker.engine.config, tracker.engine.digest
+            project.check_model(read, config.name, digest, other_weights=other_weights)
+            found = project.from_project(read, tracker._store, config)
         except BaseException:
             tracker.close()
             raise
+        tracker.tracks, tracker.times, tracker.notes = found.tracks, dict(found.times), read.notes
+        tracker._history = History(done=found.steps)
+        tracker._store.recent = tracker._to_hold(len(tracker.tracks))
         return tracker
 
     def export(
@@ -335,7 +365,7 @@ class VideoTracker:
             FormatError: Unknown format, a path that cannot be written, or a background that is none.
         """
         name = format or format_of(path).name
-        facts = with_background(session_file.facts(self), name, background)
+        facts = with_background(self._facts(), name, background)
         with Writer(find_format(name).open, Path(path), facts) as sink:
             for frame in self.known_frames():
                 sink.write(self.result(frame))
@@ -347,7 +377,7 @@ class VideoTracker:
         self._closed = True
         self._history.clear()
         self._store.close()
-        self._playhead.close()
+        self._reader.close()
 
     def __enter__(self) -> Self:
         return self
@@ -357,37 +387,30 @@ class VideoTracker:
     ) -> None:
         self.close()
 
-    @property
-    def _rules(self) -> Rules:
-        return self.options.rules
+    def _facts(self) -> Facts:
+        """What a writer is told of the video."""
+        known, file, rate = self.known_frames(), Path(self.path), self.source.rate
+        return Facts(
+            size=self.size,
+            rate=rate,
+            frame_count=self.source.frame_count,
+            video=self.path,
+            audio_from=file if file.is_file() else None,
+            model=self.engine.config.name,
+            fingerprint=project.fingerprint_of(self.source, self.path),
+            events=[project.event_to_json(event) for event in self.events],
+            names=[file.name for file in getattr(self.source, "files", ())],
+            steady=comes_evenly(rate, known, [self.times.get(frame, 0.0) for frame in known]),
+        )
 
-    def _frame_count(self) -> int | None:
-        """The number of frames, counted where the rules depend on it."""
-        if self.source.frame_count_exact or not self.options.reference_behaviour:
-            return self.source.frame_count
-        return sum(1 for _ in self.source.frames())
+    def _replayed(self, events: list[Event]) -> VideoTracker:
+        """Another tracker with the same parts, on which events were done. This one stays as it is."""
+        past = copy(self)
+        past.tracks, past._history = {}, History()
+        past.replay(events)
+        return past
 
-    def _computed(self, events: list[Event]) -> session.Tracks:
-        """What events make of nothing: for what was done before the session was saved. The session stays as it is."""
-        now = self.tracks, self._history
-        self.tracks, self._history = {}, History()
-        try:
-            self.replay(events)
-            return self.tracks
-        finally:
-            self.tracks, self._history = now
-
-    def _take_up(self, reopened: Reopened) -> None:
-        """Go on with a session from a file."""
-        self.times = dict(reopened.times)
-        if self.options.reference_behaviour:
-            self.replay(reopened.events)  # the file does not tell what the reference's rules need
-            return
-        self.tracks = reopened.tracks
-        self._store.recent = self._to_hold(len(self.tracks))
-        self._history = History(done=[(event, None) for event in reopened.events])
-
-    def _record(self, event: Event, after: session.Tracks) -> None:
+    def _record(self, event: Event, after: Tracks) -> None:
         self._check_open()
         self._history.record(event, before=self.tracks)
         self.tracks = after
@@ -400,7 +423,7 @@ class VideoTracker:
 
     def _to_hold(self, objects: int) -> int:
         """How many entries stay in memory: what is recalled in both directions, of so many objects."""
-        return (2 * self.policy.window + self.policy.most_held) * max(objects, 1)
+        return (2 * self.policy.window + self.policy.most_anchors) * max(objects, 1)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -408,15 +431,25 @@ class VideoTracker:
 
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
-        picture = self._playhead.seek(frame)
-        track = self.tracks.get(name) or self._rules.begun(
-            StoredEntries(self._store), session.free_number(self.tracks, name)
+        picture = self._reader.seek(frame)
+        track = self.tracks.get(name) or ObjectTrack(
+            StoredFrames(self._store), number=session.free_number(self.tracks, name)
         )
-        asked = {name: self._rules.asking(track, frame, prompt)}
-        entry = step(self.engine, self._playhead.levels(), asked, self._moment(picture), self.policy)[name]
-        self._record(Prompted(frame, name, prompt), {**self.tracks, name: self._rules.answered(track, prompt, entry)})
+        answer = self._step(picture, {name: session.asked(track, frame, prompt)})[name]
+        self._record(Prompted(frame, name, prompt), {**self.tracks, name: session.answered(track, prompt, answer)})
         self._store.recent = self._to_hold(len(self.tracks))
         return self._result(picture)
+
+    def _step(self, picture: Frame, tracks: Tracks, *, backward: bool = False) -> dict[ObjectId, KnownFrame]:
+        """What is known now of objects in a frame."""
+        config = self.engine.config
+        context = self.options.context(picture.index, self.size, config, backward=backward, image=picture.image)
+        return step(self.engine, self._reader.features(), tracks, context, self.policy)
+
+    @torch.inference_mode()
+    def _encode_again(self, known: KnownFrame) -> KnownFrame:
+        """A frame with its memory, which was given up or is not in the session's file."""
+        return encode_again(self.engine, self._reader.features_of(known.frame), known)
 
     def _follow_all(
         self, passes: Sequence[Range], only: ObjectId | None, stop_when_unsure: bool
@@ -430,13 +463,12 @@ class VideoTracker:
     def _follow(self, span: Range, only: ObjectId | None) -> Iterator[FrameResult]:
         """One pass. It is recorded when it ends, is stopped, or is interrupted by another event."""
         self._check_open()
-        self._playhead.seek(span.first)
+        self._reader.seek(span.first)
         frame, mine = span.first, None
         try:
-            while frame != span.end and (picture := self._playhead.look(frame)) is not None:
+            while frame != span.end and (picture := self._reader.find(frame)) is not None:
                 if mine is None or self._history.under_way is not mine:
                     mine = self._history.begin(Pass(self.tracks, frame, span.backward, span.apart, only))
-                    self.tracks = self._rules.settled(self.tracks)
                 self._follow_into(picture, span, only)
                 mine.last = frame
                 yield self._result(picture)
@@ -449,35 +481,27 @@ class VideoTracker:
     @torch.inference_mode()
     def _follow_into(self, picture: Frame, span: Range, only: ObjectId | None) -> None:
         frame = picture.index
-        moving = self._rules.to_follow(self.tracks, frame, backward=span.backward, only=only)
+        moving = session.to_follow(self.tracks, frame, backward=span.backward, only=only)
         if span.apart:
             moving = {name: bidirectional.one_way(track, backward=span.backward) for name, track in moving.items()}
-        found: dict[ObjectId, MemoryEntry] = {}
-        if moving:
-            levels = self._playhead.levels()
-            self._prepare_next(frame, span, len(moving))
-            found = step(self.engine, levels, moving, self._moment(picture, span.backward), self.policy)
-        if span.apart:
-            self.tracks = bidirectional.joined(self.tracks, found)
-        else:
-            self.tracks = self._rules.followed(self.tracks, found, frame, backward=span.backward, only=only)
+        if not moving:
+            return
+        self._reader.features()
+        self._encode_next(frame, span, len(moving))
+        found = self._step(picture, moving, backward=span.backward)
+        self.tracks = bidirectional.joined(self.tracks, found) if span.apart else session.followed(self.tracks, found)
 
-    def _prepare_next(self, frame: int, span: Range, objects: int) -> None:
+    def _encode_next(self, frame: int, span: Range, objects: int) -> None:
         """Have the next frame encoded beside the objects of this one, if they are few."""
         following = span.after(frame)
         if following != span.end and objects <= ENCODE_AHEAD:
-            self._playhead.prepare(following)
+            self._reader.encode_ahead(following)
 
-    def _moment(self, picture: Frame, backward: bool = False) -> Moment:
-        config, image = self.engine.config, picture.image
-        return self.options.moment(picture.index, self.size, config, backward=backward, image=image)
-
-    def _shown(self, frame: int) -> dict[ObjectId, Rle]:
+    def _shown(self, frame: int) -> dict[ObjectId, FinalMask]:
         """The masks of a frame as they are shown."""
-        side, alone = self.engine.config.mask_size, self.options.non_overlapping
-        found = object_results(self.tracks, frame, self.size, side, alone)
-        return {name: encode_rle(result.mask) for name, result in found.items()}
+        shown = project_frame(plain_frame(self.tracks, frame, 0.0, self.size, self.options.non_overlapping))
+        return {name: FinalMask(mask.rle, mask.lost) for name, mask in shown.objects.items()}
 
     def _result(self, picture: Frame) -> FrameResult:
         self.times[picture.index] = picture.time
-        return frame_result(picture, self.tracks, self.engine.config.mask_size, self.options.non_overlapping)
+        return frame_result(picture, self.tracks, self.options.non_overlapping)

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from masklet.video.extent import areas_and_boxes
 from masklet.video.policies import MemoryPolicy
-from masklet.video.state import MemoryEntry, ObjectTrack
-from masklet.video.store import RecentEntries
+from masklet.video.state import KnownFrame, ObjectTrack
+from masklet.video.step import areas_and_boxes
+from masklet.video.store import RecentFrames
 
 SIDE = 32
 
@@ -32,11 +32,11 @@ def entry(
     pointer: Tensor | None = None,
     backward: bool = False,
     colours: bytes = b"",
-) -> MemoryEntry:
+) -> KnownFrame:
     """One entry whose mask is a box."""
     logits = drawn(*box)
     ((area, around),) = areas_and_boxes(logits[None])
-    return MemoryEntry(
+    return KnownFrame(
         frame,
         torch.zeros(1),
         torch.ones(4) if pointer is None else pointer,
@@ -52,14 +52,13 @@ def entry(
 
 
 def follow(
-    policy: MemoryPolicy, entries: Iterable[MemoryEntry], rivals: Tensor | None = None, begin: MemoryEntry | None = None
+    policy: MemoryPolicy, entries: Iterable[KnownFrame], rivals: Tensor | None = None, begin: KnownFrame | None = None
 ) -> ObjectTrack:
     """A track through these entries, as the policy keeps them, from a prompt on frame 0."""
     begin = begin or entry(0)
     none = torch.zeros(0, SIDE, SIDE)
-    track = ObjectTrack(RecentEntries(policy.window), prompted={begin.frame: begin})
+    track = ObjectTrack(RecentFrames(policy.window), prompted={begin.frame: begin})
     for new in entries:
-        kept = policy.keep(track, new, none if rivals is None else rivals)
-        new = dataclasses.replace(new, remembered=kept.remembered, held=kept.held)
+        new = dataclasses.replace(new, anchors=policy.keep(track, new, none if rivals is None else rivals))
         track = dataclasses.replace(track, tracked=track.tracked.adding(new))
     return track

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from masklet.checkpoints import Model, build_model
 from masklet.errors import ConfigError
 from masklet.media.source import open_video
 from masklet.video import StreamTracker, TrackingOptions, VideoTracker
-from masklet.video.policies import POLICIES
+from masklet.video.policies import POLICIES, make_policy
 from masklet.video.recall import Recall
 from masklet.video.state import ObjectTrack
 from tests.conftest import GOLDEN
@@ -26,9 +27,17 @@ def model() -> Model:
     return build_model(TOY, seed=3)
 
 
-@pytest.fixture(params=POLICIES)
+EXAMPLES = [
+    "examples.policies.quality:QualityPolicy",
+    "examples.policies.distractor:DistractorPolicy",
+    "examples.policies.motion:MotionPolicy",
+    "examples.policies.long:LongPolicy",
+]
+
+
+@pytest.fixture(params=[*POLICIES, *EXAMPLES])
 def options(request: pytest.FixtureRequest) -> TrackingOptions:
-    return TrackingOptions(policy=request.param, pause_after_cut=True)
+    return TrackingOptions(policy=request.param)
 
 
 @pytest.fixture
@@ -71,7 +80,7 @@ def test_a_stream_is_a_video_forward_in_bounded_memory(
     model: Model, options: TrackingOptions, tracker: VideoTracker
 ) -> None:
     stream = StreamTracker(model, options=options)
-    most = stream.policy.window + stream.policy.most_held
+    most = stream.policy.window + stream.policy.most_anchors
     prompt(tracker, "a")
     tracker.add_box(frame=6, object="b", box=(28, 4, 74, 50))
     for expected, image in zip(tracker.propagate(), images(), strict=True):
@@ -88,7 +97,7 @@ def test_a_stream_is_a_video_forward_in_bounded_memory(
         assert all(len(track.tracked) <= most for track in stream.tracks.values())
 
 
-def test_a_frame_looks_at_the_past_and_at_what_is_held(model: Model, options: TrackingOptions) -> None:
+def test_a_frame_looks_at_the_past_and_at_anchors(model: Model, options: TrackingOptions) -> None:
     class Watched:
         """The policy, and what it recalled."""
 
@@ -113,7 +122,7 @@ def test_a_frame_looks_at_the_past_and_at_what_is_held(model: Model, options: Tr
     for frame, backward, track, found in watched.seen:
         looked_at = {*found.memories, *found.pointers} - {*track.prompted}
         assert all(f > frame if backward else f < frame for f in looked_at)
-        assert len(found.memories) <= len(track.prompted) + model.config.memory_frames - 1 + watched.policy.most_held
+        assert len(found.memories) <= len(track.prompted) + model.config.memory_frames - 1 + watched.policy.most_anchors
         assert all(0 <= slot < model.config.memory_frames for slot in found.slots)
         assert len({*found.memories}) == len(found.memories) == len(found.slots)
         assert len({*found.pointers}) == len(found.pointers) == len(found.ages)
@@ -145,13 +154,30 @@ def test_a_reopened_session_goes_on_as_if_nothing_had_happened(
         run(reopened, start=14)
         for name, track in tracker.tracks.items():
             for frame in range(14, 20):
-                expected, seen = track.entry(frame), reopened.tracks[name].entry(frame)
+                expected, seen = track.known(frame), reopened.tracks[name].known(frame)
                 assert expected is not None
                 assert seen is not None
                 np.testing.assert_allclose(seen.logits, expected.logits, atol=1e-2, rtol=0)
-                assert (seen.held, seen.remembered, seen.box) == (expected.held, expected.remembered, expected.box)
+                assert (seen.anchors, seen.box) == (expected.anchors, expected.box)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_type_of_numbers(model: Model, options: TrackingOptions, dtype: torch.dtype) -> None:
+    engine = build_model(TOY, seed=3).to(dtype=dtype)
+    with VideoTracker(CLIP, engine, options=options) as tracker:
+        prompt(tracker)
+        run(tracker, stop=12)
+        tracker.add_points(frame=6, object="a", points=[(20, 20)], labels=[0])
+        run(tracker, start=4, stop=9)
+        pointers = [track.known(f).pointer.dtype for track in tracker.tracks.values() for f in range(12)]
+        assert {*pointers} == {torch.float32}
 
 
 def test_an_unknown_policy_is_told_with_the_nearest_name(model: Model) -> None:
-    with pytest.raises(ConfigError, match="unknown policy 'qualty'; nearest: quality; there are published, "):
-        StreamTracker(model, options=TrackingOptions(policy="qualty"))
+    with pytest.raises(ConfigError, match="no 'publishd' among the policies; nearest: published; there are published"):
+        StreamTracker(model, options=TrackingOptions(policy="publishd"))
+
+
+def test_something_that_is_no_policy_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'math:sqrt' is no memory policy; give a class with for_slots, choose"):
+        make_policy("math:sqrt", 7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from masklet.video.policies.distractor import DistractorPolicy, lookalike
+from examples.policies.distractor import DistractorPolicy, lookalike
 from tests.video.policies.entries import SIDE, drawn, entry, follow
 
 ELSEWHERE = drawn(22, 22, 30, 30)[None]
@@ -23,7 +23,7 @@ def test_a_candidate_elsewhere_is_a_lookalike() -> None:
 def test_anchors_are_recalled_without_a_time_code() -> None:
     policy = DistractorPolicy()
     track = follow(policy, [entry(f) for f in range(1, 40)], ELSEWHERE)
-    assert track.tracked[39].held == (25, 31, 37)
+    assert track.tracked[39].anchors == (25, 31, 37)
     recall = policy.recall(track, 40, backward=False)
     assert recall.memories == (25, 31, 0, 34, 35, 36, 37, 38, 39)
     assert recall.slots == (6, 6, 6, 5, 4, 3, 2, 1, 0)
@@ -34,12 +34,14 @@ def test_an_unsure_frame_is_no_anchor(unsure: dict[str, object]) -> None:
     policy = DistractorPolicy()
     sure = [entry(f) for f in range(1, 10)]
     track = follow(policy, sure)
-    assert policy.keep(track, entry(10), ELSEWHERE).held == (10,)
-    kept = policy.keep(track, entry(10, **unsure), ELSEWHERE)  # type: ignore[arg-type]
-    assert kept.held == ()
-    assert kept.remembered == ("iou" in unsure or unsure.get("box") == (4, 4, 12, 16))
+    assert policy.keep(track, entry(10), ELSEWHERE) == (10,)
+    doubtful = entry(10, **unsure)  # type: ignore[arg-type]
+    assert policy.keep(track, doubtful, ELSEWHERE) == ()
+    after = follow(policy, [*sure, doubtful])
+    empty = doubtful.presence <= 0 or not doubtful.area
+    assert (10 in policy.recall(after, 11, backward=False).memories) != empty
 
 
-def test_without_a_lookalike_nothing_is_held() -> None:
+def test_without_a_lookalike_there_is_no_anchor() -> None:
     track = follow(DistractorPolicy(), [entry(f) for f in range(1, 30)], WIDER)
-    assert track.tracked[29].held == ()
+    assert track.tracked[29].anchors == ()

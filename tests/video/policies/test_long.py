@@ -6,28 +6,28 @@ import itertools
 
 import torch
 
-from masklet.video.policies.long import LongPolicy, most_spare
+from examples.policies.long import LongPolicy, most_spare
 from tests.video.policies.entries import entry, follow
 
 
 def test_held_frames_are_spread_over_the_whole_video() -> None:
-    policy = LongPolicy(most_held=8, gap=5)
+    policy = LongPolicy(most_long_ago=8, gap=5)
     track = follow(policy, [entry(f) for f in range(1, 400)])
-    held = track.tracked[399].held
+    held = track.tracked[399].anchors
     assert len(held) == 8
     assert held[0] == 1
     assert held[-1] > 390
     gaps = [b - a for a, b in itertools.pairwise(held)]
     assert max(gaps) < 400 / 2
-    assert len(track.tracked) <= policy.window + policy.most_held
+    assert len(track.tracked) <= policy.window + policy.most_anchors
 
 
 def test_they_are_recalled_beside_the_recent_ones() -> None:
-    policy = LongPolicy(most_held=3, gap=5)
+    policy = LongPolicy(most_long_ago=3, gap=5)
     track = follow(policy, [entry(f) for f in range(1, 40)])
     recall = policy.recall(track, 40, backward=False)
     assert recall.memories[-7:] == (0, 34, 35, 36, 37, 38, 39)
-    assert set(recall.memories[:-7]) <= {*track.tracked[39].held}
+    assert set(recall.memories[:-7]) <= {*track.tracked[39].anchors}
     assert set(recall.slots[:-6]) == {6}
 
 
@@ -40,6 +40,6 @@ def test_what_looks_like_its_neighbours_goes_first() -> None:
 
 def test_doubtful_frames_are_not_held() -> None:
     track = follow(LongPolicy(gap=5), [entry(f, iou=0.4 if 20 <= f < 27 else 0.9) for f in range(1, 40)])
-    held = track.tracked[39].held
+    held = track.tracked[39].anchors
     assert max(held) > 27
     assert not {*held} & {*range(20, 27)}

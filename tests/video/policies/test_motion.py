@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
+from examples.policies.motion import MotionPolicy
 from masklet.nn import Decoded
-from masklet.video.policies.motion import MotionPolicy
 from masklet.video.policies.published import PublishedPolicy
-from masklet.video.state import MemoryEntry, ObjectTrack
+from masklet.video.state import KnownFrame, ObjectTrack
 from tests.video.policies.entries import drawn, entry, follow
 
 AHEAD, BACK = drawn(13, 4, 21, 12), drawn(1, 18, 9, 26)
 
 
-def moving() -> list[MemoryEntry]:
+def moving() -> list[KnownFrame]:
     """A box that goes one cell to the right with each frame; its scores vary by some hundredths."""
     return [entry(f, (4 + f, 4, 12 + f, 12), iou=0.85 + 0.02 * (f % 3)) for f in range(1, 9)]
 

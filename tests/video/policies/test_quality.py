@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from masklet.video.policies.quality import QualityPolicy
+from examples.policies.quality import QualityPolicy
 from tests.video.policies.entries import entry, follow
 
 
@@ -32,7 +32,7 @@ def test_scores_count_beside_the_objects_usual_ones() -> None:
     """A model that never says more than 0.3 is not always in doubt."""
     policy = QualityPolicy()
     track = follow(policy, [entry(f, iou=0.3 if f != 4 else 0.2) for f in range(1, 8)])
-    assert [f for f in range(1, 8) if track.tracked[f].remembered] == [1, 2, 3, 5, 6, 7]
+    assert [f for f in range(1, 8) if f in track.tracked[7].anchors] == [1, 2, 3, 5, 6, 7]
 
 
 def test_an_object_that_was_away_for_long_is_still_known() -> None:
@@ -40,7 +40,7 @@ def test_an_object_that_was_away_for_long_is_still_known() -> None:
     away = [entry(f, presence=-3.0) for f in range(8, 100)]
     track = follow(policy, [*(entry(f) for f in range(1, 8)), *away])
     assert policy.recall(track, 100, backward=False).memories == (0, 2, 3, 4, 5, 6, 7)
-    assert len(track.tracked) <= policy.window + policy.most_held
+    assert len(track.tracked) <= policy.window + policy.most_anchors
 
 
 def test_backward_is_forward_in_a_mirror() -> None:

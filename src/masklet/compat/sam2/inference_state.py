@@ -12,7 +12,7 @@ from torch import Tensor
 from masklet.engines.base import Engine
 from masklet.media.source import FrameSource
 from masklet.video import VideoTracker
-from masklet.video.frames import frame_tensor
+from masklet.video.reader import frame_tensor
 
 
 class InferenceState(Mapping[str, Any]):

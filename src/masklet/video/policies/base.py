@@ -8,13 +8,13 @@ direction in which the video is followed, and at prompted ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from masklet.nn import Decoded
 from masklet.video.recall import Recall
-from masklet.video.state import MemoryEntry, ObjectTrack
+from masklet.video.state import KnownFrame, ObjectTrack
 
 
 class Choice(NamedTuple):
@@ -24,29 +24,17 @@ class Choice(NamedTuple):
     pointers: Tensor
 
 
-class Kept(NamedTuple):
-    """What becomes of a new entry.
-
-    Attributes:
-        remembered: Whether later frames may recall it as one of the recent ones.
-        held: Frames that stay known from here on, however far they fall behind. Only the new frame, frames that were
-            held before, and frames within the policy's window can be held.
-    """
-
-    remembered: bool
-    held: tuple[int, ...] = ()
-
-
+@runtime_checkable
 class MemoryPolicy(Protocol):
     """Choose, keep, recall."""
 
     @property
     def window(self) -> int:
-        """How many frames back a tracked frame may be looked at if it is not held; a stream forgets older ones."""
+        """How many frames back a tracked frame may be looked at if it is no anchor; a stream forgets older ones."""
 
     @property
-    def most_held(self) -> int:
-        """How many frames are held at most."""
+    def most_anchors(self) -> int:
+        """How many anchors there are at most."""
 
     def choose(
         self, decoded: Decoded, points: Tensor, tracks: Sequence[ObjectTrack], frame: int, *, backward: bool
@@ -61,15 +49,23 @@ class MemoryPolicy(Protocol):
             backward: Whether the video is followed towards its beginning.
         """
 
-    def keep(self, track: ObjectTrack, entry: MemoryEntry, rivals: Tensor) -> Kept:
-        """Whether a tracked frame is remembered, and what is held from it on. Not asked about prompted frames: these
-        are always remembered, and what was held before them stays so.
+    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Tensor) -> tuple[int, ...]:
+        """The anchors from a tracked frame on: frames that stay known, however far they fall behind. Only the new
+        frame, anchors before it, and frames within the window can be anchors. Not asked about prompted frames: these
+        stay known, and anchors before them stay anchors.
 
         Args:
-            track: What is known of the object, without the entry.
-            entry: The new entry.
+            track: What is known of the object, without the new frame.
+            known: The new frame.
             rivals: (R, S/4, S/4) logits of the other candidates for an ambiguous prompt.
         """
 
     def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
         """What a frame attends of an object, when the video is followed forward or backward."""
+
+
+class PolicyForSlots(Protocol):
+    """What a name of a policy stands for: a class, or anything else that gives a policy for a model."""
+
+    def for_slots(self, slots: int) -> MemoryPolicy:
+        """The policy for a model with so many temporal slots."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from masklet.engines.rules import LEAST_STABILITY, STABILITY_DELTA, best_of_three, single
 from masklet.nn import Decoded
-from masklet.video.policies.base import Choice, Kept
-from masklet.video.policies.past import remembered
+from masklet.video.policies.base import Choice
+from masklet.video.policies.past import recently_tracked
 from masklet.video.recall import Recall, RecallOptions, published_recall
-from masklet.video.state import MemoryEntry, ObjectTrack
+from masklet.video.state import KnownFrame, ObjectTrack
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,17 @@ class PublishedPolicy:
     stability_delta: float = STABILITY_DELTA
     least_stability: float = LEAST_STABILITY
 
+    @classmethod
+    def for_slots(cls, slots: int) -> Self:
+        """The policy for a model with so many temporal slots."""
+        return cls(options=RecallOptions(slots=slots))
+
     @property
     def window(self) -> int:
         return max(self.options.pointers, self.options.slots * self.options.stride)
 
     @property
-    def most_held(self) -> int:
+    def most_anchors(self) -> int:
         return 0
 
     def choose(
@@ -54,9 +63,9 @@ class PublishedPolicy:
         pointers = torch.where(ambiguous & self.best_pointers, best, 0)
         return Choice(masks=torch.where(ambiguous, best, clear), pointers=pointers)
 
-    def keep(self, track: ObjectTrack, entry: MemoryEntry, rivals: Tensor) -> Kept:
-        return Kept(remembered=True)
+    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Tensor) -> tuple[int, ...]:
+        return ()
 
     def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
-        known = remembered(track, frame, self.window, backward=backward)
+        known = recently_tracked(track, frame, self.window, backward=backward)
         return published_recall(frame, list(track.prompted), known, self.options, backward=backward)

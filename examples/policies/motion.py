@@ -1,5 +1,7 @@
 """Where the object should be by now breaks ties among the candidate masks.
 
+    masklet track clip.mp4 --box 0:1:40,60,220,240 --policy examples.policies.motion:MotionPolicy --out a
+
 Source: the motion model of SAMURAI (Yang et al., 2024), from its description. There it outweighs the mask's own score
 and harms where a camera jumps; here it only decides among candidates whose scores are nearly equal, and it counts as
 much as it was right on the last frames.
@@ -16,14 +18,13 @@ import torch
 from torch import Tensor
 
 from masklet.nn import Decoded
-from masklet.video.extent import areas_and_boxes, box_iou
-from masklet.video.policies.base import Choice
+from masklet.video.policies import Choice, PublishedPolicy
 from masklet.video.policies.past import recent
-from masklet.video.policies.published import PublishedPolicy
-from masklet.video.state import ObjectTrack, Sighting
+from masklet.video.state import FrameStats, ObjectTrack
+from masklet.video.step import areas_and_boxes
 
 LEAST = 4
-"""With fewer sightings there is no telling where an object goes."""
+"""With fewer frames there is no telling where an object goes."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class MotionPolicy(PublishedPolicy):
 
     Attributes:
         history: Frames from which motion is told.
-        fading: The weight of a sighting falls by this factor with each frame.
+        fading: The weight of a frame falls by this factor with each frame.
     """
 
     history: int = 12
@@ -56,8 +57,8 @@ class MotionPolicy(PublishedPolicy):
             masks[n] = pointers[n] = 1 + total.index(max(total))
         return Choice(torch.tensor(masks, device=points.device), torch.tensor(pointers, device=points.device))
 
-    def expected(self, seen: Sequence[Sighting], frame: int) -> tuple[float, ...]:
-        """The box on a frame, newest sighting first: its centre moves on in a straight line, fitted with the scores as
+    def expected(self, seen: Sequence[FrameStats], frame: int) -> tuple[float, ...]:
+        """The box on a frame, newest frame first: its centre moves on in a straight line, fitted with the scores as
         weights; its size is the weighted mean."""
         ages = np.array([abs(past.frame - frame) for past in seen], float)
         weights = np.array([past.iou for past in seen]) * self.fading**ages + 1e-6
@@ -66,8 +67,8 @@ class MotionPolicy(PublishedPolicy):
         width, height = (float(np.average(side, weights=weights)) for side in (x1 - x0, y1 - y0))
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
-    def trust(self, seen: Sequence[Sighting]) -> float:
-        """0..1: how well the newest sightings lie where those before them led."""
+    def trust(self, seen: Sequence[FrameStats]) -> float:
+        """0..1: how well the newest frames lie where those before them led."""
         told = range(max(1, min(4, len(seen) - LEAST + 1)))
         return fmean(box_iou(self.expected(seen[n + 1 :], seen[n].frame), seen[n].box) for n in told)
 
@@ -84,3 +85,11 @@ def spread(scores: Sequence[float]) -> float:
     """The distance between the quartiles: how much the model's own scores of this object vary."""
     low, _, high = quantiles(scores, n=4)
     return high - low
+
+
+def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes (x0, y0, x1, y1); 0 if one is empty."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(width, 0.0) * max(height, 0.0)
+    either = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
+    return both / either if either else 0.0

@@ -15,8 +15,8 @@ from masklet.errors import MediaError
 from masklet.media.arrays import ArrayFrames
 from masklet.media.source import Frame
 from masklet.nn import Levels
-from masklet.video import VideoTracker, playhead, tracker
-from masklet.video.playhead import AHEAD, ENCODE_AHEAD, Playhead
+from masklet.video import VideoTracker, reader, tracker
+from masklet.video.reader import AHEAD, ENCODE_AHEAD, FrameReader
 from tests.conftest import GOLDEN, small_network
 
 
@@ -46,20 +46,20 @@ def source() -> Counted:
 
 
 @pytest.fixture
-def head(source: Counted) -> Iterator[Playhead]:
-    head = Playhead(source, engine=None)  # type: ignore[arg-type]
+def head(source: Counted) -> Iterator[FrameReader]:
+    head = FrameReader(source, engine=None)  # type: ignore[arg-type]
     yield head
     head.close()
     assert readers() == 0
 
 
-def test_one_frame_reads_no_others(source: Counted, head: Playhead) -> None:
+def test_one_frame_reads_no_others(source: Counted, head: FrameReader) -> None:
     assert head.seek(3).index == 3
     assert source.given == [3]
     assert readers() == 0
 
 
-def test_frames_in_a_row_are_read_ahead_and_come_in_order(source: Counted, head: Playhead) -> None:
+def test_frames_in_a_row_are_read_ahead_and_come_in_order(source: Counted, head: FrameReader) -> None:
     assert [head.seek(frame).index for frame in (0, 1)] == [0, 1]
     assert readers() == 1
     assert [head.seek(frame).index for frame in (2, 3, 4)] == [2, 3, 4]
@@ -69,7 +69,7 @@ def test_frames_in_a_row_are_read_ahead_and_come_in_order(source: Counted, head:
         head.seek(5)
 
 
-def test_turning_back_ends_the_thread(head: Playhead) -> None:
+def test_turning_back_ends_the_thread(head: FrameReader) -> None:
     for frame in (0, 1, 2, 1, 0):
         assert head.seek(frame).index == frame
     assert readers() == 0
@@ -96,8 +96,8 @@ def two_threads() -> Iterator[None]:
 
 
 @pytest.fixture
-def encoding(source: Counted, two_threads: None) -> Iterator[Playhead]:
-    head = Playhead(source, Encoder())
+def encoding(source: Counted, two_threads: None) -> Iterator[FrameReader]:
+    head = FrameReader(source, Encoder())
     yield head
     head.close()
     assert "masklet-encode-ahead" not in names()
@@ -108,45 +108,45 @@ def names() -> set[str]:
     return {thread.name.rpartition("_")[0] or thread.name for thread in threading.enumerate()}
 
 
-def threads_of(head: Playhead) -> list[str]:
+def threads_of(head: FrameReader) -> list[str]:
     """Where each frame was encoded, in order."""
     assert isinstance(head._engine, Encoder)
     return head._engine.threads
 
 
-def test_a_prepared_frame_is_there_with_its_features(encoding: Playhead) -> None:
+def test_a_prepared_frame_is_there_with_its_features(encoding: FrameReader) -> None:
     encoding.seek(0)
-    first = encoding.levels()
-    encoding.prepare(1)
+    first = encoding.features()
+    encoding.encode_ahead(1)
     assert encoding.seek(1).index == 1
-    assert all(torch.equal(a, b) for a, b in zip(encoding.levels(), first, strict=True))  # all frames are black
-    encoding.prepare(0)  # backward too
+    assert all(torch.equal(a, b) for a, b in zip(encoding.features(), first, strict=True))  # all frames are black
+    encoding.encode_ahead(0)  # backward too
     assert encoding.seek(0).index == 0
-    encoding.levels()
+    encoding.features()
     assert threads_of(encoding) == ["here", "masklet-encode-ahead", "masklet-encode-ahead"]
 
 
-def test_another_frame_than_the_prepared_one_is_found_too(encoding: Playhead) -> None:
+def test_another_frame_than_the_prepared_one_is_found_too(encoding: FrameReader) -> None:
     encoding.seek(0)
     for prepared, wanted in ((1, 3), (4, 1), (2, 0)):
-        encoding.prepare(prepared)
+        encoding.encode_ahead(prepared)
         assert encoding.seek(wanted).index == wanted
-        assert encoding.look(wanted + 1).index == wanted + 1  # type: ignore[union-attr]
+        assert encoding.find(wanted + 1).index == wanted + 1  # type: ignore[union-attr]
 
 
-def test_what_goes_wrong_ahead_is_told_when_the_frame_is_looked_at(encoding: Playhead) -> None:
+def test_what_goes_wrong_ahead_is_told_when_the_frame_is_looked_at(encoding: FrameReader) -> None:
     encoding.seek(4)
-    encoding.prepare(5)
+    encoding.encode_ahead(5)
     assert encoding.seek(4).index == 4
     with pytest.raises(MediaError, match="frame 5 cannot be read"):
-        encoding.look(5)
+        encoding.find(5)
     with pytest.raises(MediaError, match="frame 5 cannot be read"):
-        encoding.look(5)
+        encoding.find(5)
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, MemoryError])
 def test_after_an_interruption_the_same_frame_comes(
-    encoding: Playhead, monkeypatch: pytest.MonkeyPatch, fault: type[BaseException]
+    encoding: FrameReader, monkeypatch: pytest.MonkeyPatch, fault: type[BaseException]
 ) -> None:
     """Ctrl-C while the prepared frame is waited for, and a network that finds no room."""
 
@@ -156,38 +156,38 @@ def test_after_an_interruption_the_same_frame_comes(
     encoding.seek(0)
     with monkeypatch.context() as patched:
         if fault is KeyboardInterrupt:
-            patched.setattr(playhead, "wait", failing)
+            patched.setattr(reader, "wait", failing)
         else:
             patched.setattr(encoding._engine, "encode_image", failing)
-        encoding.prepare(1)
+        encoding.encode_ahead(1)
         with pytest.raises(fault):
-            encoding.look(1)
+            encoding.find(1)
     assert encoding.seek(0).index == 0
     for frame in (1, 2, 3):
         assert encoding.seek(frame).index == frame
 
 
 def test_past_the_end_nothing_is_prepared(two_threads: None) -> None:
-    head = Playhead(ArrayFrames(np.zeros((2, 8, 8, 3), np.uint8)), Encoder())
+    head = FrameReader(ArrayFrames(np.zeros((2, 8, 8, 3), np.uint8)), Encoder())
     head.seek(1)
-    head.prepare(2)
-    assert head.look(2) is None
+    head.encode_ahead(2)
+    assert head.find(2) is None
     head.close()
 
 
-def test_closing_waits_for_what_is_prepared(encoding: Playhead) -> None:
+def test_closing_waits_for_what_is_prepared(encoding: FrameReader) -> None:
     encoding.seek(0)
-    encoding.prepare(1)
+    encoding.encode_ahead(1)
     encoding.close()
     assert "masklet-encode-ahead" not in names()
 
 
-def test_one_thread_prepares_nothing(encoding: Playhead) -> None:
+def test_one_thread_prepares_nothing(encoding: FrameReader) -> None:
     torch.set_num_threads(1)
     encoding.seek(0)
-    encoding.prepare(1)
+    encoding.encode_ahead(1)
     encoding.seek(1)
-    encoding.levels()
+    encoding.features()
     assert threads_of(encoding) == ["here"]
 
 

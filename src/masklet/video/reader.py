@@ -1,4 +1,4 @@
-"""The frame that is looked at: read once, encoded once, and the next one ahead if that is known to be wanted."""
+"""Frames of a video for the network: read once, encoded once, and the next one ahead if it is known to be wanted."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
 from masklet.engines.base import Engine
+from masklet.engines.rules import normalise
 from masklet.media.ahead import read_ahead
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
 from masklet.nn import Levels
-from masklet.video.frames import frame_tensor
 
 AHEAD = 2
 """Frames that are read before they are looked at."""
@@ -21,14 +25,23 @@ ENCODE_AHEAD = 2
 """The most objects beside which the next frame is encoded: a few leave parts of a processor idle (docs/speed.md)."""
 
 
-class Prepared(NamedTuple):
+def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
+    """uint8 (H, W, 3) RGB -> (1, 3, S, S) normalised: stretched to the square by Pillow's bicubic filter, as published
+    for video frames."""
+    side = engine.config.image_size
+    square = np.array(Image.fromarray(image).resize((side, side)), dtype=np.float32) / 255
+    tensor = torch.from_numpy(square).permute(2, 0, 1)[None]
+    return normalise(tensor).to(engine.device, engine.dtype)
+
+
+class Encoded(NamedTuple):
     """A frame that was read, or None past the video's end, and its features."""
 
     frame: Frame | None
     levels: Levels | None
 
 
-class Playhead:
+class FrameReader:
     """A place in a video. Going forward reads on; any other frame is looked up.
 
     Args:
@@ -44,34 +57,45 @@ class Playhead:
         self._ahead = False  # whether they are read ahead already, or cannot be
         self._frame: Frame | None = None
         self._levels: Levels | None = None
-        self._next: tuple[int, Future[Prepared]] | None = None
+        self._aside: tuple[int, Levels] | None = None
+        self._next: tuple[int, Future[Encoded]] | None = None
         self._worker: ThreadPoolExecutor | None = None
 
-    def look(self, frame: int) -> Frame | None:
+    def find(self, frame: int) -> Frame | None:
         """The frame, or None past the video's end. Raises `MediaError` if it cannot be read."""
         if self._frame is not None and self._frame.index == frame:
             return self._frame
-        prepared = self._prepared(frame)
-        self._frame, self._levels = prepared or Prepared(self._read(frame), None)
+        ahead = self._taken_ahead(frame)
+        self._frame, self._levels = ahead or Encoded(self._read(frame), None)
         return self._frame
 
     def seek(self, frame: int) -> Frame:
         """The frame. Raises `MediaError` if the video has none of that number."""
         check_frame(frame, None)
-        found = self.look(frame)
+        found = self.find(frame)
         if found is None:
             raise no_such_frame(frame, self.source.frame_count, self.source.ended_early)
         return found
 
-    def levels(self) -> Levels:
-        """The features of the frame that was looked up last."""
-        assert self._frame is not None, "no frame was looked up"
+    def features(self) -> Levels:
+        """The features of the frame that was found last."""
+        assert self._frame is not None, "no frame was found"
         if self._levels is None:
             self._levels = self._encode(self._frame)
         return self._levels
 
-    def prepare(self, frame: int) -> None:
-        """Read and encode a frame in a thread, as it will be looked at next; what then goes wrong is raised there.
+    def features_of(self, frame: int) -> Levels:
+        """The features of any frame, without going there. Raises `MediaError` if it cannot be read."""
+        if self._frame is not None and self._frame.index == frame:
+            return self.features()
+        if self._aside is None or self._aside[0] != frame:
+            if self._next is not None:
+                wait((self._next[1],))  # two threads cannot read at once
+            self._aside = frame, self._encode(self.source.read(frame))
+        return self._aside[1]
+
+    def encode_ahead(self, frame: int) -> None:
+        """Read and encode a frame in a thread, as it is wanted next; what then goes wrong is raised there.
 
         Only on a processor that may use several threads: one that may use one has nothing left for it, and on other
         devices work is queued anyway. A live source is not asked either: its newest frame would be old by then.
@@ -83,8 +107,8 @@ class Playhead:
             self._worker = self._worker or ThreadPoolExecutor(1, "masklet-encode-ahead")
             self._next = frame, self._worker.submit(self._read_and_encode, frame, threads)
 
-    def _prepared(self, frame: int) -> Prepared | None:
-        """The frame if it is the prepared one. Whichever that is, it is waited for: two threads cannot read at once."""
+    def _taken_ahead(self, frame: int) -> Encoded | None:
+        """The frame if it is the one encoded ahead. That one is waited for anyway: two threads cannot read at once."""
         if self._next is None:
             return None
         index, coming = self._next
@@ -94,12 +118,12 @@ class Playhead:
         self._next = None
         return coming.result() if index == frame else None
 
-    def _read_and_encode(self, frame: int, threads: int) -> Prepared:
+    def _read_and_encode(self, frame: int, threads: int) -> Encoded:
         """In the thread: with as many threads as elsewhere, so that features have the same last bits."""
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         found = self._read(frame)
-        return Prepared(found, None if found is None else self._encode(found))
+        return Encoded(found, None if found is None else self._encode(found))
 
     @torch.inference_mode()
     def _encode(self, frame: Frame) -> Levels:
@@ -129,5 +153,5 @@ class Playhead:
         if self._worker is not None:
             self._worker.shutdown(cancel_futures=True)
         self._next = None
-        self._coming = self._frame = self._levels = None
+        self._coming = self._frame = self._levels = self._aside = None
         self.source.close()

@@ -1,0 +1,266 @@
+"""Known frames as attachments of project files, and from them again, read without trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from math import isfinite
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from masklet.errors import CheckpointError, FormatError
+from masklet.formats.project import Project
+from masklet.masks.rle import Rle, rle_area
+from masklet.nn import ModelConfig
+from masklet.video.overlap import FinalMask
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, stats_of
+from masklet.video.store import StoredFrames, unpack
+
+Kind = Literal["prompted", "tracked"]
+"""Whether a person answers for a frame, or the tracker."""
+
+Item = tuple[ObjectId, Kind, dict[str, Any], dict[str, Tensor]]
+"""A frame of an object as it is packed: its small facts, and tensors; `memory`, `pointer` and `logits` if it is whole,
+else the `packed` bytes of the store."""
+
+Key = tuple[ObjectId, Kind, int]
+"""An object, and a frame of one of its two kinds."""
+
+
+WHOLE = "entries.safetensors"
+"""The attachment with the frames that are recalled next, with their memories."""
+
+REST = "frames-"
+"""The attachments with all other frames begin so, each with a block of them."""
+
+UNDO = "undo.safetensors"
+"""The attachment with what the newest events changed."""
+
+MOST_FRAME = 1 << 40
+"""Frames have smaller numbers."""
+
+MOST_COLOURS = 1 << 10
+"""Bytes of a signature of colours, at most."""
+
+
+def whole_item(track: ObjectTrack, name: ObjectId, kind: Kind, frame: int) -> Item:
+    """A frame with its memory, as far as that is there, and its exact mask."""
+    known = (track.prompted if kind == "prompted" else track.tracked)[frame]
+    if known.memory is None or known.pointer is None:
+        return lean_item(track, name, frame)
+    parts = {"memory": known.memory, "pointer": known.pointer, "logits": known.logits}
+    return name, kind, {**stats_of(known), **mask_of(known)}, parts
+
+
+def lean_item(track: ObjectTrack, name: ObjectId, frame: int) -> Item:
+    """A tracked frame without its memory, with its exact mask."""
+    _, kind, facts, parts = rest_item(track, name, frame)
+    return name, kind, {**facts, **mask_of(track.tracked[frame])}, parts
+
+
+def rest_item(track: ObjectTrack, name: ObjectId, frame: int) -> Item:
+    """A tracked frame whose mask is in the project file anyway."""
+    stats = track.tracked.stats(frame)
+    assert isinstance(track.tracked, StoredFrames), "only what lies in a store is packed"
+    assert stats is not None, f"frame {frame} is not known"
+    packed = torch.frombuffer(bytearray(track.tracked.packed(frame)), dtype=torch.uint8)
+    return name, "tracked", stats_of(stats), {"packed": packed}
+
+
+def mask_of(known: KnownFrame) -> dict[str, str]:
+    """The exact mask of a frame, if it has one."""
+    if known.exact_mask is None:
+        return {}
+    rle, lost = known.exact_mask.rle, known.exact_mask.lost
+    return {"mask": rle.counts} if lost is None else {"mask": rle.counts, "lost": lost.counts}
+
+
+def pack_items(items: Iterable[Item], **more: Any) -> bytes:
+    """Frames as a safetensors file: tensors by number, the rest in its metadata."""
+    tensors: dict[str, Tensor] = {}
+    facts = []
+    for number, (name, kind, known, parts) in enumerate(items):
+        for part, tensor in parts.items():
+            tensors[f"{number}.{part}"] = tensor.cpu().contiguous().clone()
+        facts.append([name, kind, known])
+    if not tensors and not more:
+        return b""
+    metadata = {"entries": facts, **more}
+    return save(tensors, metadata={key: json.dumps(value, default=bytes.hex) for key, value in metadata.items()})
+
+
+class ItemReader:
+    """Frames from the attachments of a project, for a model.
+
+    Args:
+        project: What was read.
+        config: Sizes that tensors must have.
+    """
+
+    def __init__(self, project: Project, config: ModelConfig) -> None:
+        self._project = project
+        self._shapes: dict[str, tuple[int, ...]] = {
+            "memory": (config.memory_width, config.memory_size, config.memory_size),
+            "pointer": (config.width,),
+            "logits": (config.mask_size, config.mask_size),
+        }
+
+    def read(self, attachment: str) -> Iterator[tuple[ObjectId, Kind, KnownFrame]]:
+        """The frames of an attachment, each with its object and kind.
+
+        Raises:
+            FormatError: They are damaged.
+            CheckpointError: They were made by a model of other sizes.
+        """
+        data = self._project.attachments.get(attachment, b"")
+        if not data:
+            return
+        try:
+            tensors = load(data)
+            for number, (name, kind, facts) in enumerate(metadata_of(data)["entries"]):
+                parts = {
+                    part: tensors[key]
+                    for part in ("memory", "pointer", "logits", "packed")
+                    if (key := f"{number}.{part}") in tensors
+                }
+                shown = self._shown(name, facts) if attachment.startswith(REST) else None
+                yield name, kind_of(kind), self._known(facts, parts, shown)
+        except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+            raise damaged(error) from error
+
+    def changes(self) -> list[dict[str, Any]]:
+        """What the newest events changed, the newest first. Raises `FormatError` if that is damaged."""
+        data = self._project.attachments.get(UNDO, b"")
+        try:
+            return [checked_change(change) for change in metadata_of(data)["changes"]] if data else []
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise damaged(error) from error
+
+    def _shown(self, name: ObjectId, facts: Mapping[str, Any]) -> FinalMask | None:
+        """The mask of a frame as the file has it for all programs."""
+        found = self._project.frames.get(facts["frame"])
+        mask = None if found is None else found.objects.get(name)
+        return None if mask is None else FinalMask(mask.rle, mask.lost)
+
+    def _known(self, facts: Mapping[str, Any], parts: dict[str, Tensor], shown: FinalMask | None) -> KnownFrame:
+        stats = {fact.name: facts[fact.name] for fact in fields(FrameStats) if fact.name in facts}
+        stats["anchors"] = facts.get("anchors", facts.get("held", ()))  # as files of the first versions name them
+        stats = {key: CHECKS[key](value) for key, value in stats.items()}
+        mask = shown
+        if "mask" in facts:
+            mask = FinalMask(self._rle(facts["mask"]), self._rle(facts["lost"]) if "lost" in facts else None)
+        if "packed" in parts:
+            pointer, logits = unpack(parts["packed"].numpy().tobytes(), self._shapes["logits"][0])
+            parts = {"logits": logits} if pointer is None else {"logits": logits, "pointer": pointer}
+        for part, tensor in parts.items():
+            if tuple(tensor.shape) != self._shapes[part]:
+                raise CheckpointError(
+                    f"the session was made with a model whose {part} is {tuple(tensor.shape)}, and that of this one is "
+                    f"{self._shapes[part]}; give a model of the same sizes"
+                )
+            if tensor.dtype not in (torch.bfloat16, torch.float32):
+                raise ValueError(f"a {part} is of type {tensor.dtype}")
+        memory = parts.get("memory")
+        memory = None if memory is None else memory.to(torch.bfloat16)
+        return KnownFrame(
+            **stats, memory=memory, pointer=parts.get("pointer"), logits=parts["logits"].float(), exact_mask=mask
+        )
+
+    def _rle(self, counts: object) -> Rle:
+        if not isinstance(counts, str):
+            raise TypeError(f"a mask is {counts!r}")
+        rle = Rle(self._project.size, counts)
+        rle_area(rle)  # says so if the run lengths don't fill the picture
+        return rle
+
+
+def metadata_of(data: bytes) -> dict[str, Any]:
+    """What stands beside the tensors of a safetensors file, by name."""
+    length = int.from_bytes(data[:8], "little")
+    return {key: json.loads(text) for key, text in json.loads(data[8 : 8 + length])["__metadata__"].items()}
+
+
+def whole_number(value: object, most: int = MOST_FRAME) -> int:
+    """A whole number from 0 on. Raises `TypeError` or `ValueError` for anything else."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no whole number")
+    if not 0 <= value < most:
+        raise ValueError(f"{value} is out of range")
+    return value
+
+
+def finite(value: object) -> float:
+    """A finite number. Raises `TypeError` or `ValueError` for anything else."""
+    if type(value) not in (int, float):
+        raise TypeError(f"{value!r} is no number")
+    if not isfinite(value):  # type: ignore[arg-type]
+        raise ValueError(f"{value} is not finite")
+    return float(value)  # type: ignore[arg-type]
+
+
+def truth(value: object) -> bool:
+    """True or False. Raises `TypeError` for anything else."""
+    if type(value) is not bool:
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _box(value: Any) -> tuple[int, ...]:
+    x0, y0, x1, y1 = (whole_number(edge) for edge in value)
+    return x0, y0, x1, y1
+
+
+def _colours(value: Any) -> bytes:
+    return bytes.fromhex(value[: 2 * MOST_COLOURS])
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "frame": whole_number,
+    "iou": finite,
+    "presence": finite,
+    "attended": truth,
+    "backward": truth,
+    "area": whole_number,
+    "box": _box,
+    "anchors": lambda value: tuple(whole_number(frame) for frame in value),
+    "colours": _colours,
+    "cut": truth,
+}
+"""What each of the stats of a frame is made of. They raise `TypeError` or `ValueError`."""
+
+
+def kind_of(value: object) -> Kind:
+    """One of the two kinds. Raises `ValueError` for anything else."""
+    if value == "prompted":
+        return "prompted"
+    if value == "tracked":
+        return "tracked"
+    raise ValueError(f"{value!r} is neither prompted nor tracked")
+
+
+def checked_change(change: Mapping[str, Any]) -> dict[str, Any]:
+    """What one event changed, with everything of its kind. Raises `TypeError` or `ValueError` if it is not."""
+    objects = [
+        (_name(name), whole_number(number), [whole_number(f) for f in order])
+        for name, number, order in change["objects"]
+    ]
+    known = {name for name, _, _ in objects}
+    new = [(_name(name), kind_of(kind), whole_number(frame)) for name, kind, frame in change["new"]]
+    if not all(name in known for name, _, _ in new):
+        raise ValueError("an event changed an object that is not there")
+    return {"lost": whole_number(change["lost"]), "new": new, "objects": objects}
+
+
+def _name(value: object) -> ObjectId:
+    if type(value) not in (int, str):
+        raise TypeError(f"{value!r} is no name")
+    return value  # type: ignore[return-value]
+
+
+def damaged(error: Exception) -> FormatError:
+    return FormatError(f"what the project remembers is damaged: {error}; give another copy of the file")

@@ -1,0 +1,450 @@
+"""A session in a project file, and from it again.
+
+Masks and scores of all frames are in the file for every program. Beside them lie three kinds of attachments, which only
+a tracker reads: what the next frames recall, whole; of all other frames what is needed to encode their memory again;
+and what the newest events changed, so that they can be undone at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from masklet.errors import CheckpointError, FormatError, PromptError, SessionError
+from masklet.formats.base import Facts, Fingerprint
+from masklet.formats.project import Project, ProjectFrame, ProjectMask, project_frame
+from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
+from masklet.media.folder import files_in
+from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.media.source import FrameSource
+from masklet.nn import ModelConfig
+from masklet.prompts import Prompt, make_prompt
+from masklet.video import session
+from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed, Step, checked_object
+from masklet.video.options import TrackingOptions
+from masklet.video.overlap import FinalMask
+from masklet.video.packing import (
+    REST,
+    UNDO,
+    WHOLE,
+    Item,
+    ItemReader,
+    Key,
+    Kind,
+    lean_item,
+    pack_items,
+    rest_item,
+    truth,
+    whole_item,
+    whole_number,
+)
+from masklet.video.result import numbers, plain_frame
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
+from masklet.video.step import areas_and_boxes
+from masklet.video.store import FrameStore, StoredFrames
+
+HEAD = 1 << 20
+"""Bytes at the beginning and the end of a video's file by which it is known again."""
+
+BLOCK = 64
+"""Frames of a block."""
+
+UNDONE_AT_ONCE = 8
+"""Of at most so many events a file tells what they changed."""
+
+MOST_LOST = 512
+"""Of older ones only while they took no more frames than these."""
+
+_EVENTS: dict[str, type[Cleared | Removed | Locked | Followed]] = {
+    "clear": Cleared,
+    "remove": Removed,
+    "lock": Locked,
+    "follow": Followed,
+}
+
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "frame": whole_number,
+    "first": whole_number,
+    "last": whole_number,
+    "object": checked_object,
+    "only": lambda name: None if name is None else checked_object(name),
+    "backward": truth,
+    "apart": truth,
+}
+"""What the values of events are made of. They raise `TypeError`, `ValueError` or `SessionError`."""
+
+_OPTIONS = {"policy": (str,), "fill_holes": (int, type(None)), "disk_budget": (int, type(None))}
+"""Kinds of options that are no truths."""
+
+Cache = dict[int, tuple[tuple[object, ...], ProjectFrame]]
+"""Masks of frames as an earlier save wrote them, with the stats of which they were made."""
+
+
+def to_project(
+    tracks: Tracks,
+    steps: Sequence[Step],
+    times: Mapping[int, float],
+    facts: Facts,
+    options: TrackingOptions,
+    *,
+    window: int,
+    cache: Cache,
+) -> Project:
+    """The project that keeps a session.
+
+    Args:
+        tracks: The state.
+        steps: What was done, with the states before.
+        times: Of the known frames, in seconds.
+        facts: Of the video and the model.
+        options: How it was tracked.
+        window: Frames around the ends of passes that are kept whole.
+        cache: Masks that an earlier save encoded; those of this one are added.
+    """
+    whole = frames_to_recall(tracks, [event for event, _ in steps], window)
+    return Project(
+        size=facts.size,
+        indices=numbers(tracks),
+        frames=project_frames(tracks, times, facts.size, options.non_overlapping, cache),
+        events=facts.events,
+        rate=None if facts.rate is None else float(facts.rate),
+        frame_count=facts.frame_count,
+        model=facts.model,
+        fingerprint=facts.fingerprint,
+        options=options_to_json(options),
+        attachments={
+            WHOLE: pack_items(whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
+            **rest(tracks, {(name, frame) for name, kind, frame in whole if kind == "tracked"}),
+            UNDO: pack_changes(tracks, steps),
+        },
+    )
+
+
+def project_frames(
+    tracks: Tracks, times: Mapping[int, float], size: tuple[int, int], non_overlapping: bool, cache: Cache
+) -> dict[int, ProjectFrame]:
+    """Masks and scores of all known frames. Only those that changed since the last save are encoded."""
+    frames = {}
+    for frame in session.known_frames(tracks):
+        made_of = tuple(part for name, track in tracks.items() for part in (name, track.stats(frame)))
+        if frame not in cache or cache[frame][0] != made_of:
+            found = plain_frame(tracks, frame, times.get(frame, 0.0), size, non_overlapping)
+            cache[frame] = made_of, project_frame(found)
+        frames[frame] = cache[frame][1]
+    return frames
+
+
+def frames_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> list[Key]:
+    """All that a person answers for, with what was tracked beneath it, a window around the places where passes ended
+    and from which none went on yet, and the anchors there."""
+    ends = open_ends([event for event in events if isinstance(event, Followed)])
+    keys: list[Key] = []
+    for name, track in tracks.items():
+        near = {f for end in ends for f in range(end - window, end + window + 1) if f in track.tracked}
+        anchors = {a for f in near if (stats := track.tracked.stats(f)) for a in stats.anchors}
+        wanted = {*track.prompted, *near, *anchors}
+        keys += [(name, "prompted", frame) for frame in track.prompted]
+        keys += [(name, "tracked", frame) for frame in sorted(wanted) if frame in track.tracked]
+    return keys
+
+
+def open_ends(passes: Sequence[Followed]) -> set[int]:
+    """The last frames of passes, but for those from which a later one of the same kind went on."""
+
+    def goes_on(later: Followed, earlier: Followed) -> bool:
+        ahead = (earlier.last - later.first) if earlier.backward else (later.first - earlier.last)
+        alike = (later.backward, later.apart) == (earlier.backward, earlier.apart)
+        return alike and ahead in (0, 1) and later.only in (None, earlier.only)
+
+    return {
+        earlier.last
+        for number, earlier in enumerate(passes)
+        if not any(goes_on(later, earlier) for later in passes[number + 1 :])
+    }
+
+
+def rest(tracks: Tracks, whole: set[tuple[ObjectId, int]]) -> dict[str, bytes]:
+    """The attachments with all tracked frames that are not packed whole."""
+    keys = [(f, name) for name, track in tracks.items() for f in track.tracked if (name, f) not in whole]
+    blocks = groupby(sorted(keys, key=lambda key: key[0]), key=lambda key: key[0] // BLOCK)
+    return {
+        f"{REST}{block:05d}.safetensors": pack_items(rest_item(tracks[n], n, f) for f, n in members)
+        for block, members in blocks
+    }
+
+
+def pack_changes(now: Tracks, steps: Sequence[Step]) -> bytes:
+    """What the newest steps changed: for each, the newest first, what is to be taken from the state after it and what
+    is to be put back to have the state before."""
+    items: list[Item] = []
+    changes: list[dict[str, Any]] = []
+    for _, before in steps[: -UNDONE_AT_ONCE - 1 : -1]:
+        if before is None:
+            break
+        lost, new = changed(before, now)
+        if changes and len(items) + len(lost) > MOST_LOST:
+            break
+        for name, kind, frame in lost:
+            track = before[name]
+            items.append(lean_item(track, name, frame) if kind == "tracked" else whole_item(track, name, kind, frame))
+        objects = [[name, track.number, list(track.prompted)] for name, track in before.items()]
+        changes.append({"lost": len(lost), "new": new, "objects": objects})
+        now = before
+    return pack_items(items, changes=changes) if changes else b""
+
+
+def changed(before: Tracks, after: Tracks) -> tuple[list[Key], list[Key]]:
+    """The frames of the state before that are not in the one after, or are others there; and those that are new there.
+    Of an object that is not there any more, all are lost."""
+    lost: list[Key] = []
+    new: list[Key] = []
+    kinds: tuple[Kind, ...] = ("prompted", "tracked")
+    for name, track in before.items():
+        for kind in kinds:
+            old = getattr(track, kind)
+            now = getattr(after[name], kind) if name in after else {}
+            for frame in sorted(differing(old, now)):
+                lost += [(name, kind, frame)] if frame in old else []
+                new += [(name, kind, frame)] if frame not in old else []
+    return lost, new
+
+
+def differing(old: Mapping[int, KnownFrame], now: Mapping[int, KnownFrame]) -> set[int]:
+    """Frames that only one of two mappings has, or that differ."""
+    if isinstance(old, StoredFrames) and isinstance(now, StoredFrames):
+        return old.differing(now)
+    return {frame for frame in {*old, *now} if old.get(frame) is not now.get(frame)}
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """What a project tells of a session: its state, what was done with the states before as far as they are known, and
+    the times of the frames that it knows."""
+
+    tracks: Tracks
+    steps: list[Step]
+    times: Mapping[int, float]
+
+
+def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Reopened:
+    """The session of a project. Everything that it shows is known.
+
+    Raises:
+        FormatError: What the project keeps of a session is damaged.
+        CheckpointError: It was made with a model of other sizes.
+    """
+    tracks: Tracks = {name: ObjectTrack(StoredFrames(store), number=n) for name, n in project.indices.items()}
+    reader = ItemReader(project, config)
+    names = sorted(name for name in project.attachments if name.startswith(REST))
+    for attachment in (*names, WHOLE):
+        for name, kind, known in reader.read(attachment):
+            if name not in tracks:
+                raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
+            tracks = with_frame(tracks, name, kind, known)
+    events = [event_from_json(record, project.size) for record in project.events]
+    for frame, found in project.frames.items():
+        for name, mask in found.objects.items():
+            if tracks[name].stats(frame) is None:
+                known = from_mask(mask, frame, config.mask_size, backward=went_backward(events, name, frame))
+                tracks = with_frame(tracks, name, "tracked", known)
+    said = prompts_said(events)
+    tracks = {name: replace(track, prompts=said.get(name, {})) for name, track in tracks.items()}
+    steps = steps_of(events, tracks, reader, store)
+    return Reopened(tracks, steps, {frame: found.time for frame, found in project.frames.items()})
+
+
+def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) -> Tracks:
+    """With one more frame of an object."""
+    keep = session.approved if kind == "prompted" else session.tracked
+    return {**tracks, name: keep(tracks[name], known)}
+
+
+def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, store: FrameStore) -> list[Step]:
+    """What was done, with the states before the newest events."""
+    changes, lost = reader.changes(), reader.read(UNDO)
+    steps: list[Step] = [(event, None) for event in events]
+    for back, change in enumerate(changes[: len(steps)], start=1):
+        said = prompts_said(events[: len(events) - back])
+        before: dict[ObjectId, ObjectTrack] = {}
+        for name, number, _ in change["objects"]:
+            begun = now.get(name) or ObjectTrack(StoredFrames(store), number=number)
+            before[name] = replace(begun, prompts=said.get(name, {}))
+        for name, kind, frame in change["new"]:
+            before[name] = without_frame(before[name], kind, frame)
+        for name, kind, known in (item for item, _ in zip(lost, range(change["lost"]), strict=False)):
+            before = dict(with_frame(before, name, kind, known))
+        for name, _, order in change["objects"]:
+            prompted = before[name].prompted
+            before[name] = replace(before[name], prompted={f: prompted[f] for f in order if f in prompted})
+        now = before
+        steps[-back] = (events[-back], now)
+    return steps
+
+
+def without_frame(track: ObjectTrack, kind: Kind, frame: int) -> ObjectTrack:
+    """The object without a frame."""
+    if kind == "tracked":
+        return replace(track, tracked=track.tracked.without(frame))
+    return replace(track, prompted={f: known for f, known in track.prompted.items() if f != frame})
+
+
+def from_mask(mask: ProjectMask, frame: int, side: int, *, backward: bool) -> KnownFrame:
+    """A frame of which a file has the mask and the scores alone: its logits are made of the distance to the mask's
+    edge."""
+    small = np.asarray(cv2.resize(mask.full_logits(), (side, side), interpolation=cv2.INTER_AREA), np.float32)
+    logits = torch.from_numpy(small)
+    ((area, box),) = areas_and_boxes(logits[None])
+    return KnownFrame(
+        frame,
+        memory=None,
+        pointer=None,
+        logits=logits,
+        exact_mask=FinalMask(mask.rle, mask.lost),
+        iou=mask.iou,
+        presence=logit(mask.presence),
+        attended=True,
+        backward=backward,
+        area=area,
+        box=box,
+    )
+
+
+def logit(probability: float) -> float:
+    """The logit of a probability, within -32 and 32."""
+    if not 0 < probability < 1:
+        return 32.0 if probability >= 1 else -32.0
+    return max(-32.0, min(32.0, math.log(probability / (1 - probability))))
+
+
+def went_backward(events: Sequence[Event], name: ObjectId, frame: int) -> bool:
+    """Whether an object was followed backward into a frame last, by the log of a session."""
+    for event in reversed(events):
+        if isinstance(event, Followed) and event.only in (None, name):
+            first, last = sorted((event.first, event.last))
+            if first <= frame <= last:
+                return event.backward
+    return False
+
+
+def prompts_said(events: Sequence[Event]) -> dict[ObjectId, dict[int, Prompt]]:
+    """The prompts that stand at the end of a log, by object and frame."""
+    said: dict[ObjectId, dict[int, Prompt]] = {}
+    for event in events:
+        match event:
+            case Prompted(frame, name, prompt):
+                said.setdefault(name, {})[frame] = prompt
+            case Cleared(frame, name):
+                said.get(name, {}).pop(frame, None)
+            case Removed(name):
+                said.pop(name, None)
+    return said
+
+
+def check_model(project: Project, name: str, digest: str, *, other_weights: bool) -> None:
+    """Raise `CheckpointError` if a project was made with other weights, in another speed mode or at another image size
+    than a model of this name and digest. Files of the first versions don't tell their weights."""
+    if project.model.partition(":")[2] != name.partition(":")[2]:  # the mark of a speed mode or an image size
+        raise CheckpointError(
+            f"the session was made with {project.model}, and this is {name}; give the speed and image size that it was "
+            "made with"
+        )
+    if other_weights or not project.weights or not digest or project.weights == digest:
+        return
+    raise CheckpointError(
+        f"the session was made with other weights of {project.model or 'a model'} (digest {project.weights[:8]}, and "
+        f"{digest[:8]} here); give the model that it was made with, or other_weights=True to go on with this one"
+    )
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Plain values that JSON knows."""
+    if isinstance(event, Prompted):
+        prompt = event.prompt
+        said: dict[str, Any] = {"points": prompt.points, "labels": prompt.labels, "box": prompt.box}
+        if prompt.mask is not None:
+            said = {"mask": encode_rle(prompt.mask).to_json()}
+        return {"event": "prompt", "frame": event.frame, "object": event.object, **said}
+    kinds = {kind: name for name, kind in _EVENTS.items()}
+    values = asdict(event)
+    if not values.get("apart", True):
+        del values["apart"]  # as in files of the first versions
+    return {"event": kinds[type(event)], **values}
+
+
+def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
+    """The event that `event_to_json` wrote. Raises `FormatError` for anything else."""
+    values = dict(record)
+    kind = values.pop("event", None)
+    try:
+        checked = {key: _FIELDS[key](value) if key in _FIELDS else value for key, value in values.items()}
+        if kind == "prompt":
+            return Prompted(checked.pop("frame"), checked.pop("object"), _prompt_from_json(checked, size))
+        return _EVENTS[str(kind)](**checked)
+    except (KeyError, TypeError, ValueError, SessionError, PromptError) as error:
+        raise FormatError(
+            f"the project's event {kind!r} cannot be read: {error}; give another copy of the file"
+        ) from error
+
+
+def _prompt_from_json(values: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
+    if "mask" in values:
+        return make_prompt(size, mask=decode_rle(rle_from_json(values["mask"], size)))
+    return make_prompt(size, points=values["points"], labels=values["labels"] or None, box=values["box"])
+
+
+def options_to_json(options: TrackingOptions) -> dict[str, Any]:
+    """Plain values that JSON knows; a policy that has no name is null."""
+    values = {part.name: getattr(options, part.name) for part in fields(options)}
+    return {**values, "policy": options.policy if isinstance(options.policy, str) else None}
+
+
+def options_from_json(record: Mapping[str, Any]) -> TrackingOptions:
+    """The options that `options_to_json` wrote. Those that are missing, as in files of the first versions, are the
+    usual ones; unknown ones are passed over.
+
+    Raises `FormatError` for values of another kind, for a policy that has no name, and for one of a module: a file
+    cannot have code run.
+    """
+    known = {}
+    for name in (part.name for part in fields(TrackingOptions) if part.name in record):
+        known[name] = value = record[name]
+        if name == "policy" and (value is None or ":" in str(value)):
+            what = "of its own" if value is None else str(value)
+            raise FormatError(f"the session has a policy {what}, which no file can bring; give options with it")
+        if type(value) not in _OPTIONS.get(name, (bool,)):
+            raise FormatError(f"the project's option {name} is {value!r}; give another copy of the file, or options")
+    return TrackingOptions(**known)
+
+
+def path_from(video: str, project: str | os.PathLike[str]) -> str:
+    """How a project file tells where its video lies: beginning at its own folder. An empty text stays one."""
+    if not video or "://" in video:
+        return ""
+    return Path(os.path.relpath(Path(video).absolute(), Path(project).absolute().parent)).as_posix()
+
+
+def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
+    """What identifies a video: its size, and the head and tail of its file, the names of its pictures, or the number of
+    those in memory. Nothing of it may change while the video is read, as the frame count of a file does."""
+    digest = hashlib.sha256()
+    file = Path(path) if path else None
+    if file is not None and file.is_dir():
+        for picture in files_in(file, IMAGE_SUFFIXES):
+            digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
+    elif file is not None and file.is_file():
+        with file.open("rb") as data:
+            digest.update(data.read(HEAD))
+            data.seek(max(0, file.stat().st_size - HEAD))
+            digest.update(data.read(HEAD))
+    in_memory = file is None and source.seekable
+    return Fingerprint(source.size, source.frame_count if in_memory else None, digest.hexdigest())
