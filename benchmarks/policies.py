@@ -1,6 +1,6 @@
 """All memory policies, side by side: the same clips, the same box on the first frame, one run.
 
-    python benchmarks/policies.py [--data ../shared/data] [--model nano] [--policies published my_module:MyPolicy] [--quick]
+    python benchmarks/policies.py [--data ../shared/data] [--model nano] [--policies published my:Policy] [--quick]
 
 Clips are made up (see made_up.py) or the labelled validation videos of --data, where it is given and there. IoU is the
 mean over all frames but the first, where an object that is gone and not found counts 1; "right" is the share of frames

@@ -25,6 +25,8 @@ from tests.media.test_camera import MadeUp, Opener
 BOX = ("--box", "cup:28,4,74,50")
 ROOT = Path(__file__).parents[2]
 
+QUALITY = "examples.policies.quality:QualityPolicy"
+
 
 def test_a_file_into_a_film_with_its_own_times(
     run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
@@ -86,18 +88,18 @@ def test_speed_and_policy(run: Run, tmp_path: Path, video: Path, monkeypatch: py
         return LiveSession(camera, model, options)
 
     monkeypatch.setattr(live_job, "LiveSession", noted)
-    options = (*BOX, "--out", tmp_path / "out.masklet", "--frames", "1", "--speed", "fast", "--policy", "quality")
+    options = (*BOX, "--out", tmp_path / "out.masklet", "--frames", "1", "--speed", "fast", "--policy", QUALITY)
     assert run("live", video, *options) == 0
     assert read_project(tmp_path / "out.masklet").model == "nano:fast"
-    assert policies == ["quality"]
+    assert policies == [QUALITY]
 
 
 def test_an_unknown_policy_is_told_before_the_camera_is_opened(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(live_job, "open_camera", None)
-    assert run("live", "0", *BOX, "--out", tmp_path / "out.mp4", "--policy", "qualty") == 1
-    assert "unknown policy 'qualty'; nearest: quality" in capsys.readouterr().err
+    assert run("live", "0", *BOX, "--out", tmp_path / "out.mp4", "--policy", "publishd") == 1
+    assert "there is no 'publishd' among the policies; nearest: published" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -19,6 +19,8 @@ from masklet.video import FrameResult, VideoTracker
 from tests.cli.conftest import Run
 from tests.conftest import SMALL
 
+QUALITY = "examples.policies.quality:QualityPolicy"
+
 
 def test_masks_and_overlay_of_two_objects(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
     prompts = ["--box", "0:1:28,4,74,50", "--point", "1:2:135,27", "--point", "1:2:10,10,0"]
@@ -104,17 +106,17 @@ def test_a_run_with_another_policy_or_model_is_refused_and_changes_nothing(
 ) -> None:
     out = tmp_path / "out"
     command = ("track", video, "--out", out, "--box", "0:1:28,4,74,50")
-    assert run(*command, "--model", weights, "--policy", "quality") == 0
+    assert run(*command, "--model", weights, "--policy", QUALITY) == 0
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert run(*command, "--model", weights) == 1
     assert (
-        f"masklet: {out / 'session.masklet'} was made with --policy quality, and --policy published is asked for; "
+        f"masklet: {out / 'session.masklet'} was made with --policy {QUALITY}, and --policy published is asked for; "
         "give another --out, or --overwrite to begin again\n"
     ) in capsys.readouterr().err
-    assert run(*command, "--policy", "quality") == 1
+    assert run(*command, "--policy", QUALITY) == 1
     assert "was made with --model golden-small, and --model nano is asked for" in capsys.readouterr().err
     save_model(Model("golden-small", build_model(SMALL, seed=1).network), tmp_path / "other.safetensors")
-    assert run(*command, "--model", tmp_path / "other.safetensors", "--policy", "quality") == 1
+    assert run(*command, "--model", tmp_path / "other.safetensors", "--policy", QUALITY) == 1
     assert "was made with other weights of golden-small; give another --out" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert run(*command, "--model", weights, "--overwrite") == 0
@@ -125,12 +127,13 @@ def test_a_session_that_was_saved_again_elsewhere_still_tells_its_policy(
     run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("track", video, "--out", tmp_path, "--box", "3:1:28,4,74,50", "--model", weights)
-    assert run(*command, "--policy", "quality") == 0
-    with VideoTracker.open(tmp_path / "session.masklet", video, weights) as tracker:
+    assert run(*command, "--policy", QUALITY) == 0
+    options = TrackingOptions(policy=QUALITY)
+    with VideoTracker.open(tmp_path / "session.masklet", video, weights, options=options) as tracker:
         tracker.save(tmp_path / "session.masklet", notes={})
     assert run(*command) == 1
-    assert "was made with --policy quality, and --policy published is asked for" in capsys.readouterr().err
-    assert run(*command, "--policy", "quality") == 0
+    assert f"was made with --policy {QUALITY}, and --policy published is asked for" in capsys.readouterr().err
+    assert run(*command, "--policy", QUALITY) == 0
 
 
 @pytest.mark.parametrize(
@@ -244,8 +247,8 @@ def test_an_unknown_policy_is_told_with_the_nearest(
     run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
-    assert run(*command, "--policy", "qualty") == 1
-    assert "unknown policy 'qualty'; nearest: quality" in capsys.readouterr().err
+    assert run(*command, "--policy", "publishd") == 1
+    assert "there is no 'publishd' among the policies; nearest: published" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

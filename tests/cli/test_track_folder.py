@@ -14,6 +14,8 @@ from tests.cli.conftest import Run
 
 BOX = "0:1:28,4,74,50"
 
+QUALITY = "examples.policies.quality:QualityPolicy"
+
 
 @pytest.fixture
 def clips(tmp_path: Path, video: Path) -> Path:
@@ -90,10 +92,10 @@ def test_what_was_done_with_another_policy_is_not_passed_over(
 ) -> None:
     command = ("track", clips, "--box", BOX, "--model", weights, "--out", tmp_path / "out")
     assert run(*command) == 0
-    assert run(*command, "--policy", "quality") == 1
+    assert run(*command, "--policy", QUALITY) == 1
     shown = capsys.readouterr()
     assert "b9.mp4: " in shown.err
-    assert shown.err.count("was made with --policy published, and --policy quality is asked for") == 2
+    assert shown.err.count(f"was made with --policy published, and --policy {QUALITY} is asked for") == 2
     assert "0 videos done, 2 failed" in shown.out
 
 
