@@ -152,7 +152,7 @@ ACTION = st.one_of(
     st.tuples(st.just("undo")),
     st.tuples(st.just("redo")),
 )
-SEQUENCE = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SEQUENCE = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def begun(options: TrackingOptions | None = None) -> VideoTracker:
