@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from masklet.errors import CheckpointError, FormatError, PromptError, SessionError
-from masklet.formats.base import Facts, Fingerprint
-from masklet.formats.project import Project, ProjectFrame, ProjectMask, project_frame
+from masklet.formats.base import Facts, Fingerprint, RleMask
+from masklet.formats.project import Project, ProjectFrame, project_frame
 from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
 from masklet.media.folder import files_in
 from masklet.media.image_file import IMAGE_SUFFIXES
@@ -298,7 +298,7 @@ def without_frame(track: ObjectTrack, kind: Kind, frame: int) -> ObjectTrack:
     return replace(track, prompted={f: known for f, known in track.prompted.items() if f != frame})
 
 
-def from_mask(mask: ProjectMask, frame: int, side: int, *, backward: bool) -> KnownFrame:
+def from_mask(mask: RleMask, frame: int, side: int, *, backward: bool) -> KnownFrame:
     """A frame of which a file has the mask and the scores alone: its logits are made of the distance to the mask's
     edge."""
     small = np.asarray(cv2.resize(mask.full_logits(), (side, side), interpolation=cv2.INTER_AREA), np.float32)
