@@ -131,8 +131,8 @@ def test_yolo_has_a_polygon_for_each_part(tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines] == ["0"] * 3
     corners = [np.array(line.split()[1:], float).reshape(-1, 2) for line in lines]
     assert all(0 <= ring.min() <= ring.max() <= 1 for ring in corners)
-    assert {(int(x), int(y)) for x, y in corners[2] * (30, 20)} == {(20, 10), (29, 10), (29, 19), (20, 19)}
-    assert len(corners[1]) == 4
+    assert {(int(x), int(y)) for x, y in corners[1] * (30, 20)} == {(20, 10), (29, 10), (29, 19), (20, 19)}
+    assert {(int(x), int(y)) for x, y in corners[2] * (30, 20)} == {(20, 15), (24, 15), (24, 16), (20, 16)}
 
 
 def test_labelme_has_the_picture_and_polygons_with_few_corners(cat: NDArray[np.uint8], tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from masklet.atomic import atomic_write
 from masklet.checkpoints.load import choose_dtype, precision
 from masklet.checkpoints.metadata import describe
 from masklet.engines.torch import Model
-from masklet.errors import CheckpointError
+from masklet.errors import CheckpointError, FormatError
 
 _PERMISSIONS = 0o644
 """Of the files that are written; the writer itself makes them readable by their owner alone."""
@@ -37,15 +38,14 @@ def save_model(model: Model, path: str | os.PathLike[str], *, dtype: str | torch
     if not target.parent.is_dir():
         raise CheckpointError(f"folder {target.parent} does not exist; make it first")
     state = _portable(model, choose_dtype(dtype) if dtype else model.dtype)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        save_file(state, part, metadata=describe(model.config))
-        part.chmod(_PERMISSIONS)
-        part.replace(target)
-    except (OSError, SafetensorError) as error:
+        with atomic_write(target, durable=True) as temporary:
+            save_file(state, temporary, metadata=describe(model.config))
+            temporary.chmod(_PERMISSIONS)
+    except FormatError as error:
+        raise CheckpointError(str(error)) from error
+    except SafetensorError as error:
         raise CheckpointError(f"{target} cannot be written: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _portable(model: Model, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.progress import Progress
 
+from masklet.atomic import atomic_write
 from masklet.checkpoints import load_model
 from masklet.cli.job import Job
 from masklet.cli.progress import bars
@@ -17,7 +18,6 @@ from masklet.cli.prompts import PromptsByVideo, prompts_of
 from masklet.cli.tracking import begin, run
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError
-from masklet.formats.atomic import replacing
 from masklet.media.folder import VIDEO_SUFFIXES, files_in, holds_videos
 
 RECORD = "done.json"
@@ -93,7 +93,7 @@ def do(job: Job, engine: Engine, overwrite: bool, progress: Progress, tell: Call
     if done.faults:
         raise FormatError("; ".join(done.faults))
     if not done.stopped:
-        with replacing(job.out / RECORD) as temporary:
+        with atomic_write(job.out / RECORD) as temporary:
             temporary.write_text(json.dumps(record(job), indent=2), encoding="utf-8")
     return done.stopped
 

@@ -150,7 +150,7 @@ def check_targets(jobs: Sequence[Job]) -> None:
 
 def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks | MaskSet], format: str | None, tally: Tally) -> None:
     """Do one picture after another. A failure is noted."""
-    from masklet.formats.atomic import make_folder
+    from masklet.atomic import make_folder
 
     for job in jobs:
         try:

@@ -9,6 +9,7 @@ from itertools import chain
 
 from rich.progress import Progress
 
+from masklet.atomic import make_folder, remove_stale
 from masklet.checkpoints import load_model
 from masklet.cli.job import MASKS, Job
 from masklet.cli.progress import counted
@@ -17,7 +18,6 @@ from masklet.cli.resuming import gone_on_with
 from masklet.cli.targets import check_background, check_film, keep_inputs
 from masklet.discovery import track_everything
 from masklet.engines.base import Engine
-from masklet.formats.atomic import make_folder, sweep
 from masklet.formats.background import background_change
 from masklet.formats.base import Facts, comes_evenly
 from masklet.formats.davis import read_index_png
@@ -66,7 +66,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
         prompt_all(fresh, job.prompts)
         for folder in {job.out, *(path.parent for _, path in job.targets())}:
             make_folder(folder)
-            sweep(folder)
+            remove_stale(folder)
     except BaseException:
         fresh.close()
         raise

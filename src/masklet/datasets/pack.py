@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.atomic import atomic_write
 from masklet.datasets.base import IndexMasks, Labelled
 from masklet.datasets.own import COLUMNS, FURTHER, INDEX, SUFFIX, Row, clip_of, read_rows
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing
 
 RATE = 24
 """Frames a second of videos in a pack; training does not look at it."""
@@ -58,7 +58,7 @@ def write_pack(
         raise FormatError(f"{path} does not end in {SUFFIX}; give a name that does")
     if not (rows := read_rows(root, options.split)):
         raise FormatError(f"{root / INDEX} has no rows of the split {options.split!r}; there is nothing to pack")
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
         packed = []
         for number, row in enumerate(rows, start=1):
             pack = _pack_picture if row["kind"] == "image" else _pack_video

@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from masklet.atomic import atomic_write, make_folder
 from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.contenders.registry import Choice, contender
@@ -25,7 +26,6 @@ from masklet.evaluation.protocols.base import Outcome, Procedure
 from masklet.evaluation.results import RUN, clip_file, read_json
 from masklet.evaluation.spread import Failure, Spread
 from masklet.evaluation.submission import Submission
-from masklet.formats.atomic import make_folder, replacing
 from masklet.machine import peak_memory
 
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
@@ -152,5 +152,5 @@ def groups(clip: Clip) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that appears when it is whole."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

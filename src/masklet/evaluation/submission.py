@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.atomic import atomic_write, make_folder
 from masklet.datasets.base import Clip, Layout
-from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.davis import read_index_png, write_index_png
 from masklet.formats.numbered import open_png
 
@@ -42,7 +42,7 @@ class Submission:
         for number, mask in masks.items():
             path = self.path(clip, frame, number)
             make_folder(path.parent)
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, format="PNG")
 
     def read(self, clip: Clip, frame: int, objects: tuple[int, ...]) -> dict[int, NDArray[np.bool_]]:

@@ -14,7 +14,6 @@ overlay         the pictures with the masks drawn in
 matte           cut-outs with alpha, as films and as PNGs
 background      the objects before another background
 
-atomic          a file appears under its name only when it is whole
 numbered        a file for each frame
 spool           masks that wait on disk until all frames are known
 film sound      the common part of all videos

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing
 from masklet.formats.base import (
     Facts,
     Format,
@@ -32,7 +32,7 @@ def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
     """Images and annotations of all frames; an empty mask has no annotation, its image is listed all the same."""
     with spooled(path, facts.size) as spool:
         yield spool.add
-        with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
             file.write('{"annotations": [')
             for count, found in enumerate(_annotations(spool)):
                 file.write(",\n" if count else "\n")

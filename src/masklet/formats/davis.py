@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing
 from masklet.formats.base import (
     MOST_NUMBER,
     Facts,
@@ -47,7 +47,7 @@ def read_davis(path: Path) -> Iterator[PlainFrame]:
 
 def write_index_png(path: Path, index_map: NDArray[np.integer]) -> None:
     """Write one index map (H, W), numbers up to 255, as a palette PNG. Raises FormatError if it cannot be written."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         _save(temporary, index_map.astype(np.uint8, copy=False))
 
 

@@ -18,8 +18,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.atomic import atomic_write, write_error
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing, unwritable
 from masklet.formats.base import Facts, FrameLike, Sink
 from masklet.formats.numbered import frame_files
 from masklet.formats.sound import Sound, SoundTrack, open_sound
@@ -131,7 +131,7 @@ def open_film(
         raise FormatError(f"rate is {rate}; give frames a second, such as 24")
     steady = rate is not None and SLOWEST <= rate <= FASTEST
     exact = Fraction(rate).limit_denominator(1001) if rate and steady else None  # 29.97003 becomes 30000/1001
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             with av.open(str(temporary), "w", format=kind.container) as container:
                 stream = _add_stream(container, size, exact, kind)
@@ -142,7 +142,7 @@ def open_film(
                     film.finish(float(1 / (exact or NOMINAL_RATE)))
         except av.FFmpegError as error:
             if isinstance(error, OSError):
-                raise unwritable(path, error) from error
+                raise write_error(path, error) from error
             height, width = size
             raise FormatError(
                 f"{path} cannot be made: the encoder takes no frames of {width} x {height} pixels at their times "

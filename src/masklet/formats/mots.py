@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing
 from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, check_numbers, mask_only, read_frame
 from masklet.formats.spool import spooled
 from masklet.masks.rle import Rle, rle_area
@@ -22,7 +22,7 @@ def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
     height, width = facts.size
     with spooled(path, facts.size) as spool:
         yield lambda result: spool.add(_apart(result))
-        with replacing(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+        with atomic_write(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
             for frame in spool.frames():
                 for name, item in spool.masks(frame).items():
                     if rle_area(item.rle):

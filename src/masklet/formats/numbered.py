@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
-from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.base import Facts, FrameLike, Sink
 
 
@@ -38,7 +38,7 @@ def frame_files(path: Path, facts: Facts, suffix: str, write: Callable[[Path, Fr
                 f"{path.name} is the file of one picture, and frame {result.frame} is another; give a folder"
             )
         written[:] = [result.frame]
-        with replacing(path if single else path / f"{facts.stem(result.frame)}{suffix}") as temporary:
+        with atomic_write(path if single else path / f"{facts.stem(result.frame)}{suffix}") as temporary:
             write(temporary, result)
 
     yield sink

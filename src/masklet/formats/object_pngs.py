@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
-from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.base import Facts, Format, FrameLike, ObjectId, PlainFrame, Sink, numbered, read_frame
 from masklet.formats.numbered import mask_files, open_png
 from masklet.masks.rle import encode_rle
@@ -28,7 +28,7 @@ def write_object_pngs(path: Path, facts: Facts) -> Iterator[Sink]:
         for name, item in result.objects.items():
             folder = path / folder_name(name)
             make_folder(folder)
-            with replacing(folder / f"{facts.stem(result.frame)}.png") as temporary:
+            with atomic_write(folder / f"{facts.stem(result.frame)}.png") as temporary:
                 Image.fromarray(item.mask).save(temporary, format="PNG")  # bool: one bit for each pixel
 
     yield write

@@ -16,8 +16,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing
 from masklet.formats.base import Facts, Format, PlainFrame, Sink
 from masklet.formats.project import Project, ProjectFrame
 from masklet.formats.project_reader import VERSION, is_plain, read_project
@@ -32,7 +32,10 @@ def write_project(path: str | PathLike[str], project: Project) -> None:
     for name in project.attachments:
         if not is_plain(name):
             raise FormatError(f"{name!r} is no name for an attachment; use letters, digits, and . _ - inside")
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as members:
+    with (
+        atomic_write(path, durable=True) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as members,
+    ):
         members.writestr("masklet.json", _to_json(_manifest(project)))
         blocks: dict[int, list[int]] = {}
         for frame in sorted(project.frames):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing
 from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, read_frame
 from masklet.formats.json_file import entries, load_json, size_of
 from masklet.formats.spool import Spool, spooled
@@ -27,7 +27,7 @@ def write_sav(path: Path, facts: Facts) -> Iterator[Sink]:
     """Every frame from 0 to the last is annotated (SA-V's own files: every fourth); frames not written are empty."""
     with spooled(path, facts.size) as spool:
         yield spool.add
-        with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
             file.write(json.dumps(_head(spool, facts), allow_nan=False)[:-1] + ', "masklet": [')
             frames = spool.frames()
             nothing = encode_rle(np.zeros(facts.size, np.bool_))

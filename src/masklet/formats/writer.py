@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from masklet.atomic import write_error
 from masklet.errors import FormatError, MaskletError
-from masklet.formats.atomic import unwritable
 from masklet.formats.base import Facts, FrameLike
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ class Writer:
         try:
             self._write(result)
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def __enter__(self) -> Self:
         try:
             self._write = self._life.__enter__()
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise write_error(self.path, error) from error
         return self
 
     def __exit__(
@@ -66,7 +66,7 @@ class Writer:
         except OSError as failure:
             if failure is error:  # the block's own, which only passed through
                 raise
-            raise unwritable(self.path, failure) from failure
+            raise write_error(self.path, failure) from failure
 
 
 class Writers:

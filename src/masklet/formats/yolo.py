@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from masklet.formats.atomic import replacing
+from masklet.atomic import atomic_write
 from masklet.formats.base import Facts, Format, FrameLike, Sink, label_of
 from masklet.formats.numbered import frame_files
 from masklet.masks.polygons import drawn_rings
@@ -27,20 +27,22 @@ def write_yolo(path: Path, facts: Facts) -> Iterator[Sink]:
     with frame_files(path, facts, ".txt", write) as sink:
         yield sink
     if path.is_dir():
-        with replacing(path / CLASSES) as temporary:
+        with atomic_write(path / CLASSES) as temporary:
             temporary.write_text("".join(f"{label}\n" for label in classes or ["object"]), encoding="utf-8")
 
 
 def yolo_lines(result: FrameLike, classes: dict[str, int]) -> str:
-    """The class, then x and y of each corner as shares of width and height. New classes are added to `classes`."""
+    """The class, then x and y of each corner as shares of width and height: first the largest part of each object, in
+    their order, then the further parts. New classes are added to `classes`."""
     height, width = result.size
-    lines = []
+    first, further = [], []
     for name, item in result.objects.items():
         number = classes.setdefault(label_of(name), len(classes))
-        for ring in drawn_rings(item.mask):
+        for part, ring in enumerate(drawn_rings(item.mask)):
             shares = (ring / (width, height)).reshape(-1)
-            lines.append(" ".join([str(number), *(f"{share:.9g}" for share in shares)]) + "\n")
-    return "".join(lines)
+            line = " ".join([str(number), *(f"{share:.9g}" for share in shares)]) + "\n"
+            (further if part else first).append(line)
+    return "".join([*first, *further])
 
 
 YOLO = Format(

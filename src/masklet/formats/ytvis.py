@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.atomic import replacing
 from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, label_of, numbers_of_labels, read_frame
 from masklet.formats.coco import categories
 from masklet.formats.json_file import entries, entry, load_json, size_of
@@ -22,7 +22,7 @@ def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
     """One video; a frame where an object is not seen holds null."""
     with spooled(path, facts.size) as spool:
         yield spool.add
-        with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
             height, width = facts.size
             frames = spool.frames()
             video = {

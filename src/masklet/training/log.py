@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from masklet.atomic import atomic_write, write_error
 from masklet.errors import TrainingError
-from masklet.formats.atomic import replacing, unwritable
 from masklet.machine import peak_memory
 
 LOG = "log.jsonl"
@@ -83,7 +83,7 @@ class Log:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line)
         except OSError as error:
-            raise unwritable(self._path, error) from error
+            raise write_error(self._path, error) from error
 
 
 def rewind(folder: Path, done: Mapping[str, int]) -> None:
@@ -99,7 +99,7 @@ def rewind(folder: Path, done: Mapping[str, int]) -> None:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     kept = [line for line in lines if _counts(line, done)]
     if kept != lines:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
 
 

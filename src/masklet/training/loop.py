@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from masklet.atomic import make_folder, remove_stale
 from masklet.checkpoints import Model, save_model
 from masklet.errors import TrainingError
-from masklet.formats.atomic import make_folder, sweep
 from masklet.nn import Network
 from masklet.training.batch import Batch
 from masklet.training.checks import check_recipe
@@ -110,7 +110,7 @@ def train(
         processes = stack.enter_context(joined(device or torch.device("cpu")))
         check_recipe(recipe, network, processes)
         if processes.leads:
-            sweep(run.folder)
+            remove_stale(run.folder)
             rewind(run.folder, steps_done(recipe, checkpoint))
         log = stack.enter_context(open_log(run.folder, tensorboard=run.tensorboard, leads=processes.leads))
         if checkpoint is not None and processes.leads and is_finished(recipe, checkpoint):

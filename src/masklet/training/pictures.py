@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from masklet.formats.atomic import make_folder, replacing
+from masklet.atomic import atomic_write, make_folder
 from masklet.masks.draw import draw_overlay
 from masklet.nn import Network
 from masklet.training.batch import Batch
@@ -38,7 +38,7 @@ def save_pictures(network: Network, batch: Batch, plan: Plan, path: Path) -> Non
         for masks in (batch.masks, found):
             rows.append(np.hstack([_drawn(batch.images[clip, frame], masks[owned, frame]) for frame in frames]))
     make_folder(path.parent)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(np.vstack(rows)).save(temporary, format="JPEG", quality=85)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from masklet.atomic import atomic_write
 from masklet.errors import TrainingError
-from masklet.formats.atomic import replacing
 from masklet.training.origin import Origin
 
 FORMAT = 3
@@ -58,7 +58,7 @@ def save_tensors(content: Mapping[str, Any], path: Path) -> None:
 
     On a full disk torch may raise a RuntimeError of its writer, which knows the system's error as its context only.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save(content, file)
         except RuntimeError as error:

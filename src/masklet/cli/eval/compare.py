@@ -45,13 +45,13 @@ def compare(
 
 def write(comparison: Comparison, title: str, out: Path) -> None:
     """The table, the values of each sequence, and a plot."""
+    from masklet.atomic import atomic_write, make_folder
     from masklet.evaluation.compare import clip_table, full_table
     from masklet.evaluation.report.plot import plot_runs
     from masklet.evaluation.report.tables import as_markdown, write_csv
-    from masklet.formats.atomic import make_folder, replacing
 
     make_folder(out)
-    with replacing(out / "compare.md") as path:
+    with atomic_write(out / "compare.md") as path:
         path.write_text("\n".join([title, "", *as_markdown(full_table(comparison)), ""]), encoding="utf-8")
     write_csv(out / "compare.csv", clip_table(comparison))
     names = [item.name for item in comparison.runs]

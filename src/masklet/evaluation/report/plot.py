@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from masklet.atomic import atomic_write
 from masklet.errors import EvaluationError
 from masklet.evaluation.report.numbers import is_count
 from masklet.evaluation.results import RunResult
-from masklet.formats.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
         else:
             axes.plot(ours, places, color=colour, linewidth=2, label=label)
     _label(axes, [clips[place] for place in order] if named else [], measure, factor)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from masklet.atomic import atomic_write
 from masklet.evaluation.report.numbers import shown
 from masklet.evaluation.results import RunResult
-from masklet.formats.atomic import replacing
 
 MOST_ROWS = 60
 """Clips that stand in tables for people; of more only the means do, and the CSV has them all."""
@@ -24,9 +24,9 @@ def write_tables(run: RunResult, unfinished: int) -> None:
     """
     write_csv(run.folder / "sequences.csv", sequence_rows(run))
     write_csv(run.folder / "objects.csv", object_rows(run))
-    with replacing(run.folder / "summary.json") as path:
+    with atomic_write(run.folder / "summary.json") as path:
         path.write_text(json.dumps(summary(run, unfinished), indent=1), encoding="utf-8")
-    with replacing(run.folder / "table.md") as path:
+    with atomic_write(run.folder / "table.md") as path:
         path.write_text(markdown(run, unfinished), encoding="utf-8")
 
 
@@ -115,5 +115,5 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV that appears when it is whole. Raises FormatError if it cannot be written."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)

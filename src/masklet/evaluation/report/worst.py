@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.atomic import atomic_write, make_folder
 from masklet.datasets.base import Clip, Dataset
 from masklet.evaluation.report.numbers import rises, shown
 from masklet.evaluation.results import ClipResult, RunResult
 from masklet.evaluation.submission import Submission
-from masklet.formats.atomic import make_folder, replacing
 from masklet.masks.draw import draw_overlay
 
 COUNT = 10
@@ -42,7 +42,7 @@ def draw_worst(run: RunResult, dataset: Dataset) -> list[Path]:
     for place, result in enumerate(worst_clips(run, clips), start=1):
         path = folder / f"{place:02d}-{result.name.replace('/', '-')}.jpg"
         sheet = draw_clip(clips[result.name], result, run.measures[0], submission)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
         found.append(path)
     return found

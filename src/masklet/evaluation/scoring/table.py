@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from masklet.atomic import atomic_write
 from masklet.evaluation.scoring.score import Scores
-from masklet.formats.atomic import replacing
 from masklet.metrics.summary import RegionAndBoundary, SeenAndUnseen
 
 COLUMNS = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay")
@@ -42,7 +42,7 @@ def write_csv(scores: Scores, path: Path) -> None:
     for sequence in scores.sequences:
         rows.append((sequence.name, "all", _frames(scores, sequence.name), *numbers(sequence.summary())))
     rows.append(("all", "all", _frames(scores), *numbers(scores.summary())))
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
 
@@ -70,7 +70,7 @@ def write_json(scores: Scores, path: Path, split: SeenAndUnseen | None = None) -
     }
     if split is not None:
         content["seen and unseen"] = {**asdict(split), "overall": split.overall}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from masklet.atomic import atomic_write, make_folder
 from masklet.datasets.frame_folders import ANNOTATIONS, PICTURES, RESOLUTIONS
 from masklet.errors import FormatError
-from masklet.formats.atomic import make_folder, replacing
 from masklet.formats.davis import write_index_png
 from masklet.metrics.sequence import VOID
 from masklet.training.data.feed import Feed
@@ -44,7 +44,7 @@ def write_clips(
             tell(number + 1)
     lists = folder / "ImageSets" / "2017"
     make_folder(lists)
-    with replacing(lists / f"{split}.txt") as temporary:
+    with atomic_write(lists / f"{split}.txt") as temporary:
         temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
@@ -56,5 +56,5 @@ def _write_clip(sample: Sample, folder: Path, name: str) -> None:
     for frame, (image, known) in enumerate(zip(sample.images, sample.known, strict=True)):
         index_map = (sample.masks[:, frame] * numbers[:, None, None]).max(axis=0)  # masks of a clip never overlap
         write_index_png(annotations / f"{frame:05d}.png", np.where(known, index_map, VOID))
-        with replacing(pictures / f"{frame:05d}.jpg") as temporary:
+        with atomic_write(pictures / f"{frame:05d}.jpg") as temporary:
             Image.fromarray(image).save(temporary, format="JPEG", quality=QUALITY)

@@ -13,7 +13,7 @@ from masklet.errors import FormatError
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Give a temporary name in the same folder to write to; a clean end renames it to `path`.
 
     Args:
@@ -32,7 +32,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         if durable and os.name == "posix":
             flush(path.parent)  # the new name too
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
     finally:
         with suppress(OSError):  # already gone after the rename; or the file system has become read-only
             temporary.unlink(missing_ok=True)
@@ -47,14 +47,14 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def sweep(folder: Path) -> None:
+def remove_stale(folder: Path) -> None:
     """Remove what killed runs left in a folder under temporary names. No other run may be writing there."""
     for left in folder.glob(".*.partial"):
         if re.fullmatch(r"\..+\.\d+(-[0-9a-f]+)?\.partial", left.name):
             left.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> FormatError:
+def write_error(path: Path, error: OSError) -> FormatError:
     """The FormatError for a path that the system lets nobody write."""
     reason = error.strerror or str(error)
     return FormatError(f"{path} cannot be written: {reason}; give a path in a folder that exists and has room")
@@ -65,4 +65,4 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
