@@ -5,7 +5,7 @@
 
 A box on the first frame, a pass to the end; then, again and again, the annotated frame with the lowest IoU that was not
 corrected yet gets its true mask, or clicks on its largest errors; `propagate(start=frame, direction="both")` follows.
-The annotator and the choice of the frame are those of `masklet eval interactive-offline`. A correction harms where
+The annotator and the choice of the frame are those of `masklet eval interactive`. A correction harms where
 J&F is lower by more than 0.01 than before it. The first pass is also looked at for its signs of doubt: of the frames
 with `needs_prompt`, how many have an IoU under 0.5 (precision), and of the frames with such an IoU, how many have a
 sign (recall).
@@ -28,17 +28,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from masklet.evaluation.datasets.base import Clip, FrameTruth, Truth
-from masklet.evaluation.datasets.index_folder import folder_videos
 from rich.console import Console
 from rich.table import Table
 
 import masklet
+from masklet.datasets.base import Clip
+from masklet.datasets.registry import open_dataset
 from masklet.engines.torch import Model
 from masklet.evaluation.annotator import Annotator
-from masklet.evaluation.contenders.model import TrackerSession
-from masklet.evaluation.protocols.interactive import Work, worst_frame
-from masklet.evaluation.protocols.telling import Telling, objects_of
+from masklet.evaluation.model import TrackerSession
+from masklet.evaluation.protocols.interactive import Workspace, worst_frame
+from masklet.evaluation.protocols.vos import Prompting, objects_of
 from masklet.formats.base import FrameLike
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
@@ -81,25 +81,6 @@ class BothWays(TrackerSession):
         return self.tracker.propagate(start=start, direction="forward" if first else "both")
 
 
-@dataclass(frozen=True)
-class Thinned:
-    """The truth of every n-th frame."""
-
-    whole: Truth
-    every: int
-
-    @property
-    def frames(self) -> tuple[int, ...]:
-        return tuple(frame // self.every for frame in self.whole.frames if frame % self.every == 0)
-
-    @property
-    def entering(self) -> Mapping[int, int]:
-        return {number: -(-frame // self.every) for number, frame in self.whole.entering.items()}
-
-    def read(self, frame: int) -> FrameTruth:
-        return self.whole.read(frame * self.every)
-
-
 @dataclass
 class Found:
     """One video.
@@ -124,26 +105,28 @@ def thinned(clip: Clip, every: int) -> Clip:
     """Every n-th frame of a clip, in memory."""
     with clip.open() as source:
         pictures = tuple(frame.image for frame in source if frame.index % every == 0)
-    return Clip(clip.name, pictures, clip.stems[::every], Thinned(clip.truth, every))
+    annotations = {frame // every: masks for frame, masks in clip.annotations.items() if frame % every == 0}
+    enters = {number: -(-frame // every) for number, frame in clip.entering.items()}
+    return Clip(clip.name, pictures, annotations, enters=enters)
 
 
-def correct(work: Work, frame: int, way: str, clicks: int) -> None:
+def correct(work: Workspace, frame: int, way: str, clicks: int) -> None:
     """Correct all objects in a frame."""
-    truth = work.clip.truth.read(frame)
+    truth = work.clip.masks(frame)
     for number in work.ious(frame):
         if way == "clicks":
             work.correct(frame, number, clicks, Annotator())
         else:
-            work.ask(frame, number, Prompt(mask=truth.masks.get(number, np.zeros(work.size, np.bool_))))
+            work.ask(frame, number, Prompt(mask=truth.get(number, np.zeros(work.size, np.bool_))))
 
 
 def measure(clip: Clip, model: Model, args: argparse.Namespace, options: TrackingOptions) -> Found:
     """One video, corrected by clicks, and from the same first pass by masks."""
     began = time.perf_counter()
-    found = Found(len(clip.stems))
+    found = Found(len(clip.video))
     with VideoTracker(clip.open(), EncodedOnce(model), options=options) as tracker:
-        work = Work(clip, BothWays(tracker), tracker.size)
-        first = work.begin(Telling("box"))
+        work = Workspace(clip, BothWays(tracker), tracker.size)
+        first = work.begin(Prompting("box"))
         for _ in work.follow(first):
             pass
         found.before = jf(work)
@@ -168,16 +151,16 @@ def measure(clip: Clip, model: Model, args: argparse.Namespace, options: Trackin
     return found
 
 
-def jf(work: Work) -> float:
+def jf(work: Workspace) -> float:
     """Mean J&F over the objects."""
     return fmean(row["J&F"] for row in work.score("all").by_object().values())
 
 
-def signs(work: Work, tracker: VideoTracker) -> dict[str, list[int]]:
+def signs(work: Workspace, tracker: VideoTracker) -> dict[str, list[int]]:
     """[flagged, flagged and wrong] frames of the first pass, by reason."""
     flagged: Counter[str] = Counter()
     right: Counter[str] = Counter()
-    for frame in work.clip.truth.frames:
+    for frame in work.clip.annotated:
         doubts = tracker.result(frame).needs_prompt
         for number, iou in work.ious(frame).items():
             reasons = ["any", str(doubts[number])] if number in doubts else []
@@ -246,7 +229,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model = masklet.load_model(args.model)
     found: dict[str, Found] = {}
-    for clip in folder_videos(args.data, args.split).clips:
+    for clip in open_dataset("folder", args.data, args.split).clips:
         name = clip.name.rpartition("/")[2]
         if args.videos is None or name in args.videos:
             found[name] = measure(thinned(clip, args.frames_every), model, args, TrackingOptions())

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
+
+from masklet.formats.davis import write_index_png
 
 SIZE = (180, 320)
 """(height, width)"""
@@ -125,3 +129,20 @@ def clips() -> list[MadeUp]:
         ),
         MadeUp("1,500 frames", 1500, (*wander[:2], slow, wander[2]), target=2),
     ]
+
+
+def write_clips(folder: Path) -> None:
+    """All clips, laid out as DAVIS-2017 is; the target is object 1. The folder appears when it is whole."""
+    begun = folder.with_name(f".{folder.name}")
+    for clip in clips():
+        name = clip.name.replace(" ", "-").replace(",", "")
+        pictures, masks = (begun / part / "480p" / name for part in ("JPEGImages", "Annotations"))
+        pictures.mkdir(parents=True, exist_ok=True)
+        masks.mkdir(parents=True, exist_ok=True)
+        for frame, (picture, truth) in enumerate(clip.pairs()):
+            Image.fromarray(picture).save(pictures / f"{frame:05d}.png")
+            write_index_png(masks / f"{frame:05d}.png", truth.astype(np.uint8))
+    lists = begun / "ImageSets" / "2017"
+    lists.mkdir(parents=True, exist_ok=True)
+    (lists / "val.txt").write_text("".join(f"{path.name}\n" for path in sorted((begun / "JPEGImages/480p").iterdir())))
+    begun.rename(folder)

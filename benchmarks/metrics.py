@@ -28,7 +28,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from masklet.evaluation.scoring.score import score_folders
+from masklet.evaluation.scoring import score_folders
 from masklet.formats.davis import write_index_png
 
 SIZE = (480, 854)

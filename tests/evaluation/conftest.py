@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.formats.base import PlainFrame, mask_only
+from masklet.formats.base import ObjectLike, PlainFrame, mask_only
 from masklet.masks.palette import PALETTE
 from masklet.masks.rle import encode_rle
 from masklet.media.source import FrameSource
@@ -162,10 +162,11 @@ def make(tmp_path: Path) -> Callable[[str], Path]:
 
 
 class Truthful:
-    """A contender that knows the truth: its first answers to clicks are the left half, from the second on all of it."""
+    """A method that knows the truth: its first answers to clicks are the left half, from the second on all of it."""
 
     name = "truthful"
     facts: ClassVar[dict[str, Any]] = {"model": "truthful"}
+    estimates = True
 
     def __init__(self, lose_after: int | None = None) -> None:
         self.lose_after = lose_after
@@ -206,13 +207,13 @@ class TruthfulLook:
         self.image = image
         self.asked: list[list[Prompt]] = []
 
-    def answer(self, prompts: Sequence[Prompt]) -> list[np.ndarray]:
+    def answer(self, prompts: Sequence[Prompt]) -> list[ObjectLike]:
         self.asked.append(list(prompts))
         found = []
         for prompt in prompts:
             x, y = prompt.points[0] if prompt.points else (prompt.box[0] + 1, prompt.box[1] + 1)
             number = 1 if known_mask(self.image, 1)[int(y), int(x)] else 2
-            found.append(answer_of(self.image, prompt, number))
+            found.append(mask_only(answer_of(self.image, prompt, number)))
         return found
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from masklet.cli.eval.printing import as_table
 from masklet.errors import EvaluationError
-from masklet.evaluation.compare import clip_table, compare_runs, comparison_table, full_table
+from masklet.evaluation.compare import clip_table, compare_runs, comparison_table, full_table, remarks
+from masklet.evaluation.report import plot_runs
 from masklet.evaluation.results import ClipResult, RunResult
 
 
 def run_of(name: str, values: dict[str, list[float]], **settings: str) -> RunResult:
     record = {
-        "settings": {"contender": name, "dataset": "d", "split": "val", "protocol": "p", **settings},
+        "settings": {"method": name, "dataset": "d", "split": "val", "protocol": "p", **settings},
         "measures": ["J&F"],
     }
     clips = [
@@ -59,16 +64,59 @@ def test_fewer_clicks_win() -> None:
     assert compare_runs(runs).runs[1].wins == 1
 
 
-def test_clips_that_a_run_lacks_are_left_out() -> None:
-    comparison = compare_runs([run_of("a", {"x": [0.5], "y": [0.1]}), run_of("b", {"x": [0.4], "z": [0.2]})])
+def test_like_is_compared_with_like(tmp_path: Path) -> None:
+    """Of runs of different sequences every column, the speed, the memory and the plot count the common ones alone."""
+    ours = run_of("a", {"x": [0.5], "y": [0.1], "z": [0.9]})
+    theirs = run_of("b", {"x": [0.4], "w": [0.2]})
+    ours.record["measures"].append("J")
+    theirs.record["measures"].append("J")
+    for run in (ours, theirs):
+        for clip in run.clips:
+            clip.values[1]["J"] = clip.values[1]["J&F"] / 2  # type: ignore[index]
+    slow = replace(theirs.clips[1], seconds=1000.0, memory=9999.0)
+    theirs = replace(theirs, clips=(theirs.clips[0], slow))
+    comparison = compare_runs([ours, theirs])
     assert comparison.clips == ("x",)
-    assert comparison.left == ("y", "z")
+    assert comparison.left == ("w", "y", "z")
     assert clip_table(comparison) == [["sequence", "a", "b"], ["x", 0.5, 0.4]]
-    assert comparison_table(comparison)[2][:2] == ["b", "40.0 (40.0 to 40.0)"]
-    assert [row[-1] for row in full_table(comparison)] == ["MiB", "100", "100"]
+    assert full_table(comparison) == [
+        ["", "J&F", "95%", "difference", "95%", "won/lost", "frames/s", "J", "MiB"],
+        ["a", "50.0", "50.0 to 50.0", "", "", "", "5.0", "25.0", "100"],
+        ["b", "40.0", "40.0 to 40.0", "-10.0", "-10.0 to -10.0", "0/1", "5.0", "20.0", "100"],
+    ]
+    assert [item.run.overall["J&F"] for item in comparison.runs] == [0.5, 0.4]  # what the plot names
+    assert remarks(comparison) == [
+        "3 sequences are left out, which not all runs have.",
+        "The intervals rest on 1 sequence: of fewer than 5 they say little.",
+    ]
+    plot_runs([item.run for item in comparison.runs], ["a", "b"], comparison.clips, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
-def test_runs_of_one_contender_are_called_by_their_folders() -> None:
+def test_five_sequences_need_no_warning() -> None:
+    some = {name: FIRST[name] for name in list(FIRST)[:5]}
+    assert remarks(compare_runs([run_of("a", some), run_of("b", FIRST)])) == [
+        "25 sequences are left out, which not all runs have."
+    ]
+
+
+def test_tables_fit_eighty_columns() -> None:
+    """With long names, and the widest values; nothing is cut away."""
+    far = {name: [0.0 if place % 2 else 1.0] for place, name in enumerate(FIRST)}
+    runs = [run_of("sam2.1-base-plus, policy quality", FIRST), run_of("nano:balanced, fill_holes 0", far)]
+    rows = comparison_table(compare_runs(runs))
+    measures = ["J&F", *(f"J&F@{turn}" for turn in range(1, 9)), "clicks"]
+    per_round = [["sequence", *measures, "frames/s"], ["breakdance-flare", *["100.0"] * 10, "1234.5"]]
+    for table in (rows, per_round):
+        console = Console(width=80, record=True, file=io.StringIO())
+        console.print(as_table("title", table))
+        text = console.export_text()
+        assert max(map(len, text.splitlines())) <= 80
+        assert "…" not in text
+        assert all(value in text for row in table[1:] for value in row[1:])
+
+
+def test_runs_of_one_method_are_called_by_their_folders() -> None:
     runs = [run_of("a", FIRST), run_of("a", FIRST)]
     runs[1] = RunResult(Path("runs/second"), runs[1].record, runs[1].clips)
     assert [item.name for item in compare_runs(runs).runs] == ["a", "second"]

@@ -13,28 +13,26 @@ import pytest
 from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation import run as running
-from masklet.evaluation.contenders.registry import Choice
-from masklet.evaluation.protocols.image_clicks import ImageClicks
-from masklet.evaluation.protocols.semi_supervised import SemiSupervised
-from masklet.evaluation.protocols.telling import Telling
-from masklet.evaluation.report.tables import remarks
-from masklet.evaluation.report.write import write_report
+from masklet.evaluation.executors import Failure, Serial
+from masklet.evaluation.methods import Choice
+from masklet.evaluation.protocols.images import ImageClicks
+from masklet.evaluation.protocols.vos import Prompting, SemiSupervised
+from masklet.evaluation.report import remarks, write_report
 from masklet.evaluation.results import read_run
 from masklet.evaluation.run import Plan, begin, measure
-from masklet.evaluation.spread import Failure, Here
 from masklet.media.image_file import read_image
 
 Make = Callable[[str], Path]
 
 
 def plan_of(make: Make, out: Path, *, name: str = "davis2017", baseline: str = "still", prompt: str = "mask") -> Plan:
-    procedure = SemiSupervised(Telling(prompt))  # type: ignore[arg-type]
+    procedure = SemiSupervised(Prompting(prompt))  # type: ignore[arg-type]
     return Plan(open_dataset(name, make(name)), procedure, Choice(baseline=baseline), out)
 
 
 def finish(plan: Plan) -> list[str]:
     """Do what is left; the names of the clips that were done."""
-    return [clip.name for clip, _ in measure(plan, begin(plan), Here())]
+    return [clip.name for clip, _ in measure(plan, begin(plan), Serial())]
 
 
 def test_a_run_leaves_everything_in_its_folder(make: Make, tmp_path: Path) -> None:
@@ -52,7 +50,7 @@ def test_a_run_leaves_everything_in_its_folder(make: Make, tmp_path: Path) -> No
     summary = json.loads((plan.out / "summary.json").read_text())
     assert summary["overall"]["J&F"] == pytest.approx(np.mean([float(row["J&F"]) for row in rows]))
     assert summary["frames"] == 10
-    assert summary["settings"]["contender"] == "still"
+    assert summary["settings"]["method"] == "still"
     assert summary["versions"]["numpy"]
     assert "| first |" in (plan.out / "table.md").read_text()
     assert len(list((plan.out / "worst").glob("*.jpg"))) == 2
@@ -61,7 +59,7 @@ def test_a_run_leaves_everything_in_its_folder(make: Make, tmp_path: Path) -> No
 
 def test_a_run_goes_on_where_it_was(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
-    done = measure(plan, begin(plan), Here())
+    done = measure(plan, begin(plan), Serial())
     next(done)
     done.close()
     assert finish(plan) == ["second"]
@@ -71,7 +69,7 @@ def test_a_run_goes_on_where_it_was(make: Make, tmp_path: Path) -> None:
 def test_another_prompt_is_another_run(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
     finish(plan)
-    other = Plan(plan.dataset, SemiSupervised(Telling("box")), plan.choice, plan.out)
+    other = Plan(plan.dataset, SemiSupervised(Prompting("box")), plan.choice, plan.out)
     with pytest.raises(EvaluationError, match=r"is a run with other settings .*give another --out, or --overwrite"):
         begin(other)
     running.clear(plan.out)
@@ -82,7 +80,7 @@ def test_a_damaged_clip_is_told_and_the_others_go_on(make: Make, tmp_path: Path)
     plan = plan_of(make, tmp_path / "run")
     mask = tmp_path / "davis2017/Annotations/480p/first/00003.png"
     mask.write_bytes(mask.read_bytes()[:80])
-    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Here())}
+    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Serial())}
     assert isinstance(done["first"], Failure)
     assert "00003.png cannot be read as a PNG" in done["first"].reason
     assert not isinstance(done["second"], Failure)
@@ -93,7 +91,7 @@ def test_a_damaged_picture_is_told(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
     frame = tmp_path / "davis2017/JPEGImages/480p/second/00002.jpg"
     frame.write_bytes(frame.read_bytes()[:200])
-    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Here())}
+    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Serial())}
     assert isinstance(done["second"], Failure)
     assert "00002.jpg" in done["second"].reason
 

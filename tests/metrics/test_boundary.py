@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from masklet.metrics.boundary import (
     adaptive_boundary_accuracy,
     boundary_accuracy,
-    boundary_iou,
     disk,
     outline,
     pixels_within,
@@ -71,7 +70,6 @@ def test_a_mask_of_the_whole_picture_has_no_outline() -> None:
     whole, empty = np.ones((6, 8), np.bool_), np.zeros((6, 8), np.bool_)
     assert boundary_accuracy(whole, empty) == 1
     assert boundary_accuracy(whole, square((6, 8), 2, 2, 2)) == 0
-    assert boundary_iou(whole, empty) == 0  # it has a rim
 
 
 def test_a_pixel_in_the_last_corner_has_one_neighbour_that_knows() -> None:
@@ -89,15 +87,3 @@ def test_small_objects_must_be_met_more_closely() -> None:
     assert adaptive_boundary_accuracy(near, truth) < 0.3  # 2 pixels are
     large, near = square(size, 100, 300, 300), square(size, 106, 306, 300)
     assert adaptive_boundary_accuracy(near, large) == boundary_accuracy(near, large)
-
-
-def test_boundary_iou_looks_at_the_rim_alone() -> None:
-    truth = square((100, 100), 20, 20, 60)
-    hollow = truth.copy()
-    hollow[40:60, 40:60] = False
-    inner = truth.copy()
-    inner[23:77, 23:77] = False
-    assert boundary_iou(truth, truth) == 1
-    assert boundary_iou(inner, truth) == 1  # three pixels are the rim of this picture
-    assert 0 < boundary_iou(hollow, truth) < 1  # the hole has a rim of its own
-    assert boundary_iou(square((100, 100), 20, 20, 61), truth) < 1

@@ -27,11 +27,8 @@ def test_true_estimates_have_no_error(values: np.ndarray) -> None:
 
 def test_error_by_hand() -> None:
     found = calibration(np.array([0.95, 0.95, 0.15, 1.0]), np.array([True, False, False, True]), bins=10)
-    assert found.counts.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0, 3]  # 1.0 falls into the last bin
+    assert found.counts == (0, 1, 0, 0, 0, 0, 0, 0, 0, 3)  # 1.0 falls into the last bin
     assert found.error == pytest.approx((abs(2.9 - 2) + 0.15) / 4)
-    estimated, true = found.curve()
-    assert estimated.tolist() == pytest.approx([0.15, 2.9 / 3])
-    assert true.tolist() == pytest.approx([0, 2 / 3])
 
 
 def test_bad_input() -> None:

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import EvaluationError
-from masklet.metrics.absence import disappeared, over, reappeared
-from masklet.metrics.protocols import PROTOCOLS, find_protocol, score_sequence, select
-from masklet.metrics.sequence import measure
+from masklet.metrics.protocols import PROTOCOLS, find_protocol, score_sequence
 from masklet.metrics.summary import RegionAndBoundary, average
 from tests.metrics.conftest import SEQUENCES
 
@@ -103,17 +101,11 @@ def test_protocols_say_what_they_do() -> None:
         assert "(" in protocol.help or name == "all"  # the source
 
 
-def test_absence_and_return() -> None:
-    truth = strip([1, 1], [1, 1], [0, 0], [0, 0], [1, 1], [1, 1], [0, 0])
-    predicted = strip([1, 1], [1, 1], [0, 1], [0, 0], [1, 0], [1, 1], [0, 0])
-    found = measure(predicted, truth)
-    assert disappeared(found).tolist() == [[False, False, True, True, False, False, True]]
-    assert reappeared(found).tolist() == [[False, False, False, False, True, True, False]]
-    (only,) = select(found, find_protocol("mose"))
-    gone, back = over(only, found, disappeared(found)), over(only, found, reappeared(found))
-    assert (gone.frames, gone.region) == (2, 0.5)  # the last frame is left out
-    assert (back.frames, back.region) == (2, 0.75)
-    steady = measure(truth[:2].repeat(2, axis=0), truth[:2].repeat(2, axis=0))
-    (always,) = select(steady, find_protocol("mose"))
-    assert over(always, steady, disappeared(steady)).frames == 0
-    assert np.isnan(over(always, steady, disappeared(steady)).mean)
+def test_the_truth_of_davis_2016_needs_its_protocol() -> None:
+    """Masks of 0 and 255: all of it is void to the others."""
+    truth = np.zeros((5, 8, 9), np.uint8)
+    truth[:, 2:6, 2:6] = 255
+    predicted = (truth > 0).astype(np.uint8)
+    with pytest.raises(EvaluationError, match=r"if its masks are 0 and 255, .* give the protocol davis2016"):
+        score_sequence(predicted, truth)
+    assert score_sequence(predicted, truth, "davis2016")[0].summary().mean == 1

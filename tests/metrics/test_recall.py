@@ -43,7 +43,6 @@ def test_the_table_is_the_iou_of_the_masks() -> None:
 @pytest.mark.parametrize("most", [2, 5, 100])
 def test_it_is_what_coco_says(seed: int, most: int) -> None:
     """The published evaluator, on objects that overlap, with equal scores and with more masks than count."""
-    pytest.importorskip("pycocotools", reason="pycocotools is of the extra `eval`")
     found, truth, scores = scattered(seed)
     ours = recalled(iou_table(patches(found), patches(truth)), scores, most)
     np.testing.assert_allclose(ours.mean(axis=1), coco_recall(found, truth, scores, most), atol=1e-12)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from masklet.errors import EvaluationError
-from masklet.metrics.region import area, mask_iou, region_similarity
+from masklet.metrics.region import area, region_similarity
 from tests.metrics.conftest import SEQUENCES
 from tests.metrics.slow import mask_pairs, slow_region
 
@@ -38,10 +38,6 @@ def test_leading_axes_are_kept() -> None:
     assert values.shape == (3, 4)
     assert values[2, 1] == region_similarity(masks[0, 2, 1], masks[1, 2, 1])
     assert region_similarity(masks[0, :0], masks[1, :0]).shape == (0, 4)
-
-
-def test_goes_by_two_names() -> None:
-    assert mask_iou is region_similarity
 
 
 def test_what_does_not_fit_is_named() -> None:

@@ -16,11 +16,11 @@ from masklet.checkpoints import Model
 from masklet.datasets.base import Clip, Labelled, PlainMasks
 from masklet.datasets.files import AtHand
 from masklet.errors import FormatError
-from masklet.evaluation.contenders.model import ModelContender
+from masklet.evaluation.model import ModelMethod
 from masklet.evaluation.protocols.base import Procedure
-from masklet.evaluation.protocols.image_clicks import ImageClicks
-from masklet.evaluation.protocols.semi_supervised import SemiSupervised
-from masklet.evaluation.submission import Submission
+from masklet.evaluation.protocols.images import ImageClicks
+from masklet.evaluation.protocols.vos import SemiSupervised
+from masklet.evaluation.results import Submission
 from masklet.training.data.mixture import Collection
 from masklet.training.data.samples import PickOptions, draw_objects
 
@@ -70,7 +70,7 @@ class Chosen:
 
 
 def held_out(collections: Sequence[Collection], amounts: Amounts | None = None) -> Callable[[Model], dict[str, float]]:
-    """What judges a model by items of these collections, as `masklet.training.loop.train` takes it.
+    """What judges a model by clips of these collections, as `masklet.training.loop.train` takes it.
 
     Raises FormatError if there is no object to judge by.
     """
@@ -80,13 +80,13 @@ def held_out(collections: Sequence[Collection], amounts: Amounts | None = None) 
 
 def judge(model: Model, chosen: Sequence[Chosen], frames: int) -> dict[str, float]:
     """Figures of a model, 0 to 1: means over all objects. One that nothing was chosen for is left out."""
-    contender = ModelContender(model)
+    method = ModelMethod(model)
     values: dict[str, list[float]] = defaultdict(list)
     with TemporaryDirectory(prefix="masklet-") as folder:
         for place, one in enumerate(chosen):
             clip = one.excerpt(str(place), frames)
             for name, procedure in (IN_PICTURES if len(one.clip.annotated) == 1 else IN_VIDEOS).items():
-                outcome = procedure.run(clip, contender, Submission(Path(folder), "index"))
+                outcome = procedure.run(clip, method, Submission(Path(folder), "index"))
                 values[name] += [row[procedure.measures[0]] for row in outcome.values.values()]
     return {name: float(np.mean(found)) for name, found in values.items()}
 

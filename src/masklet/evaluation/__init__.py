@@ -1,13 +1,14 @@
 """How well something segments, measured by the protocols of the field.
 
-contenders   what is measured: models, and baselines with the same interface
-protocols    what a contender is asked on a clip, and how the answer is scored
-annotator    who clicks; submission: masks as they are handed in
-run          one measurement: all clips, in a folder; resumed where it was stopped
-spread       clips over this process, several processes, or a Ray cluster
-results      what a run has found
-report       tables, a plot, and the worst clips to look at
-compare      several runs beside each other
+methods       what is measured: models and baselines behind one interface
+model         a model, with its tracker and its image predictor; baselines: optical flow and its like
+protocols     what a method is asked on a clip, and how the answer is scored
+annotator     who clicks
+run           one measurement: all clips, in a folder; resumed where it was stopped
+executors     clips in this process, several processes, or a Ray cluster
+results       a run's folder: masks as they are handed in, and values
+report        tables and a plot; worst: the worst clips to look at
+compare       several runs beside each other
 
-scoring      folders of masks that any tool wrote, against folders of the truth
+scoring       folders of masks that any tool wrote, against mask_folders of the truth
 """

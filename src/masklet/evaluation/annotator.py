@@ -1,4 +1,4 @@
-"""The simulated annotator: says what a protocol wants said, knowing the true mask."""
+"""The simulated annotator: clicks and boxes by the true mask."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
-"""Several runs beside each other, clip by clip."""
+"""Several runs beside each other, over the clips that all of them have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import EvaluationError
-from masklet.evaluation.report.numbers import rises, shown
-from masklet.evaluation.results import RunResult
+from masklet.evaluation.results import RunResult, rises, shown
 
 DRAWS = 10_000
 """Times that clips are drawn anew."""
@@ -20,6 +19,10 @@ LEVEL = 0.95
 
 ALIKE = 0.001
 """Values of a clip that lie no farther apart count as a tie: 0.1 percent, or a thousandth of a count."""
+
+
+FEW = 5
+"""Of fewer clips an interval says little."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Compared:
     """One run beside the first.
 
     name        of the run
-    value       of the main measure, over the clips that all runs have
+    run         with the clips alone that all runs have
+    value       of the main measure
     difference  from the first run; None for the first run itself
     wins, ties, losses  clips that it did better, alike and worse than the first run
     """
@@ -55,7 +59,7 @@ class Comparison:
     """Runs, the first of which the others are held against.
 
     measure  the main one
-    clips    that all runs have scored
+    clips    that all runs have scored; nothing else counts
     left     clips that some run lacks
     """
 
@@ -73,24 +77,25 @@ def compare_runs(runs: Sequence[RunResult], seed: int = 0) -> Comparison:
     Source: Efron, "Bootstrap Methods", Annals of Statistics 1979; percentiles, clips as the units.
     """
     _check_alike(runs)
-    measure = runs[0].measures[0]
-    tables = [{clip.name: [row[measure] for row in clip.values.values()] for clip in run.scored} for run in runs]
-    shared = [name for name in tables[0] if all(name in table for table in tables)]
-    everything = {name for table in tables for name in table}
+    measure, names = runs[0].measures[0], run_names(runs)
+    scored = [[clip.name for clip in run.scored] for run in runs]
+    shared = [name for name in scored[0] if all(name in others for others in scored)]
     if not shared:
         raise EvaluationError("the runs have no sequence in common; give runs of the same data set")
+    runs = [replace(run, clips=tuple(clip for clip in run.clips if clip.name in shared)) for run in runs]
+    tables = [{clip.name: [row[measure] for row in clip.values.values()] for clip in run.clips} for run in runs]
     sums = np.array([[sum(table[name]) for name in shared] for table in tables])
     counts = np.array([[len(table[name]) for name in shared] for table in tables], float)
     draws = np.random.default_rng(seed).integers(0, len(shared), (DRAWS, len(shared)))
     drawn = sums[:, draws].sum(axis=2) / counts[:, draws].sum(axis=2)
     means = sums.sum(axis=1) / counts.sum(axis=1)
-    compared = [Compared(run_names(runs)[0], runs[0], _interval(means[0], drawn[0]), None)]
+    compared = [Compared(names[0], runs[0], _interval(means[0], drawn[0]), None)]
     for place in range(1, len(runs)):
         ours, first = sums[place] / counts[place], sums[0] / counts[0]
         better = (ours - first) * (1 if rises(measure) else -1)
         compared.append(
             Compared(
-                run_names(runs)[place],
+                names[place],
                 runs[place],
                 _interval(means[place], drawn[place]),
                 _interval(means[place] - means[0], drawn[place] - drawn[0]),
@@ -99,7 +104,8 @@ def compare_runs(runs: Sequence[RunResult], seed: int = 0) -> Comparison:
                 losses=int((better < -ALIKE).sum()),
             )
         )
-    return Comparison(measure, tuple(compared), tuple(shared), tuple(sorted(everything - set(shared))))
+    left = {name for names in scored for name in names} - set(shared)
+    return Comparison(measure, tuple(compared), tuple(shared), tuple(sorted(left)))
 
 
 def run_names(runs: Sequence[RunResult]) -> list[str]:
@@ -108,23 +114,38 @@ def run_names(runs: Sequence[RunResult]) -> list[str]:
     return names if len(set(names)) == len(names) else [run.folder.name for run in runs]
 
 
+def remarks(comparison: Comparison) -> list[str]:
+    """What a reader of the numbers should know."""
+    found = []
+    if comparison.left:
+        sequences = "1 sequence is" if len(comparison.left) == 1 else f"{len(comparison.left)} sequences are"
+        found.append(f"{sequences} left out, which not all runs have.")
+    if (count := len(comparison.clips)) < FEW:
+        sequences = "1 sequence" if count == 1 else f"{count} sequences"
+        found.append(f"The intervals rest on {sequences}: of fewer than {FEW} they say little.")
+    return found
+
+
 def comparison_table(comparison: Comparison) -> list[list[str]]:
     """For a terminal: a heading, and a row for each run; of the measures the main one."""
-    measure, first = comparison.measure, comparison.runs[0]
-    rows = [["", f"{measure} (95 %)", f"against {first.name}", "won/lost", "frames/s"]]
+    measure = comparison.measure
+    rows = [["", measure, "95%", "difference", "95%", "won/lost", "frames/s"]]
     for item in comparison.runs:
+        against = item.difference
         rows.append([
             item.name,
-            f"{shown(measure, item.value.mean)} ({_ends(measure, item.value)})",
-            "" if item.difference is None else _signed(measure, item.difference),
-            "" if item.difference is None else f"{item.wins}/{item.losses}",
+            shown(measure, item.value.mean),
+            _ends(measure, item.value),
+            "" if against is None else f"{'+' if against.mean >= 0 else ''}{shown(measure, against.mean)}",
+            "" if against is None else _ends(measure, against),
+            "" if against is None else f"{item.wins}/{item.losses}",
             f"{item.run.speed:.1f}",
         ])  # fmt: skip
     return rows
 
 
 def full_table(comparison: Comparison) -> list[list[str]]:
-    """The same with all measures, over all clips of each run, and with the memory that each took."""
+    """The same with all measures, and with the memory that each run took."""
     further = [name for name in comparison.runs[0].run.measures if name != comparison.measure]
     heading, *rows = comparison_table(comparison)
     for row, item in zip(rows, comparison.runs, strict=True):
@@ -158,8 +179,3 @@ def _interval(mean: float, draws: NDArray[np.float64]) -> Interval:
 
 def _ends(measure: str, interval: Interval) -> str:
     return f"{shown(measure, interval.low)} to {shown(measure, interval.high)}"
-
-
-def _signed(measure: str, interval: Interval) -> str:
-    sign = "+" if interval.mean >= 0 else ""
-    return f"{sign}{shown(measure, interval.mean)} ({_ends(measure, interval)})"

@@ -1,4 +1,4 @@
-"""What a run has found: read from its folder, and averaged."""
+"""A run's folder: its masks, as data sets want them handed in, and the values of its clips, read and averaged."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
+from masklet.atomic import atomic_write, make_folder
+from masklet.datasets.base import Clip, Layout
 from masklet.errors import EvaluationError
+from masklet.formats.davis import read_index_png, write_index_png
+from masklet.formats.numbered import open_png
+from masklet.metrics.calibration import Calibration, merge
 from masklet.metrics.summary import seen_and_unseen
 
 RUN = "run.json"
@@ -22,26 +29,91 @@ SEQUENCES = "sequences"
 """The folder of the clips' files."""
 
 
+COUNTS = ("clicks", "alone", "switches", "NoC@", "masks/", "seconds/")
+"""How the names of measures begin that are numbers of something, not shares; fewer are better."""
+
+
+def is_count(measure: str) -> bool:
+    """Whether a measure counts something; everything else is a share, 0..1."""
+    return measure.startswith(COUNTS)
+
+
+def rises(measure: str) -> bool:
+    """Whether more of a measure is better."""
+    return not is_count(measure) and not measure.startswith("ECE") and not measure.endswith("decay")
+
+
+def shown(measure: str, value: float) -> str:
+    """A value for people: shares in percent with one decimal, counts with two, a dash for what is not known."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if is_count(measure) else f"{100 * value:.1f}"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A folder of masks.
+
+    folder  of all clips
+    layout  "index": CLIP/00000.png, a pixel's value is its object; "objects": CLIP/000/00000.png, not 0 on the object
+    """
+
+    folder: Path
+    layout: Layout
+
+    def write(
+        self, clip: Clip, frame: int, numbers: NDArray[np.integer], masks: Mapping[int, NDArray[np.bool_]]
+    ) -> None:
+        """One frame: each pixel's object, and the whole masks, which may overlap. Raises FormatError.
+
+        Frames have the names that they have in the data set.
+        """
+        if self.layout == "index":
+            path = self.path(clip, frame)
+            make_folder(path.parent)
+            write_index_png(path, numbers)
+            return
+        for number, mask in masks.items():
+            path = self.path(clip, frame, number)
+            make_folder(path.parent)
+            with atomic_write(path) as temporary:
+                Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, format="PNG")
+
+    def read(self, clip: Clip, frame: int, objects: tuple[int, ...]) -> dict[int, NDArray[np.bool_]]:
+        """What was written of some objects in a frame. Raises FormatError if it is missing or damaged."""
+        if self.layout == "index":
+            numbers = read_index_png(self.path(clip, frame))
+            return {number: numbers == number for number in objects}
+        return {number: open_png(self.path(clip, frame, number)) > 0 for number in objects}
+
+    def path(self, clip: Clip, frame: int, number: int = 0) -> Path:
+        """The file of a frame."""
+        folder = self.folder / clip.name
+        return (folder if self.layout == "index" else folder / f"{number:03d}") / f"{clip.stem(frame)}.png"
+
+
 @dataclass(frozen=True)
 class ClipResult:
     """One clip.
 
-    values  object -> measure -> value; empty if nothing of it could be scored
-    course  frame -> the main measure
-    frames  answered frames, in so many seconds
-    memory  MiB that its process had taken at most; None if the system does not tell
-    groups  object -> group, such as "seen"
-    whole   measure -> value of the clip as a whole
+    values        object -> measure -> value; empty if nothing of it could be scored
+    per_frame     frame -> the main measure
+    frames        answered frames, in so many seconds
+    memory        MiB that its process had taken at most; None if the system does not tell
+    groups        object -> group, such as "seen"
+    clip_metrics  measure -> value of the clip as a whole
+    calibration   what is estimated ("IoU", "presence") -> estimates beside what came of them
     """
 
     name: str
     values: Mapping[int, Mapping[str, float]]
-    course: Mapping[int, float]
+    per_frame: Mapping[int, float]
     frames: int
     seconds: float
     memory: float | None
     groups: Mapping[int, str]
-    whole: Mapping[str, float] = field(default_factory=dict)
+    clip_metrics: Mapping[str, float] = field(default_factory=dict)
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
     def mean(self, measure: str) -> float:
         """Over the clip's objects; NaN if nothing could be scored."""
@@ -63,7 +135,7 @@ class RunResult:
     @property
     def name(self) -> str:
         """What was measured."""
-        return str(self.record["settings"]["contender"])
+        return str(self.record["settings"]["method"])
 
     @property
     def measures(self) -> Sequence[str]:
@@ -73,10 +145,10 @@ class RunResult:
     @cached_property
     def overall(self) -> dict[str, float]:
         """Every measure over the whole run: plain mean over objects, or over clips of what they have as a whole. Where
-        objects are seen and unseen ones, G too."""
+        objects are seen and unseen ones, G too; and the expected calibration errors of what a model estimates."""
         rows = [row for clip in self.clips for row in clip.values.values()]
         found = {measure: mean([row[measure] for row in rows]) for measure in self.measures}
-        return found | self._grouped() | self._whole()
+        return found | self._grouped() | self._of_clips() | self._calibrated()
 
     @property
     def scored(self) -> list[ClipResult]:
@@ -99,17 +171,18 @@ class RunResult:
         if not rows or "F" not in self.measures:
             return {}
         found = seen_and_unseen([(row["J"], row["F"]) for row, _ in rows], [group == "unseen" for _, group in rows])
+        return found.named()
+
+    def _of_clips(self) -> dict[str, float]:
+        names = dict.fromkeys(name for clip in self.clips for name in clip.clip_metrics)
         return {
-            "G": found.overall,
-            "J seen": found.region_seen,
-            "J unseen": found.region_unseen,
-            "F seen": found.boundary_seen,
-            "F unseen": found.boundary_unseen,
+            name: mean([clip.clip_metrics[name] for clip in self.clips if name in clip.clip_metrics]) for name in names
         }
 
-    def _whole(self) -> dict[str, float]:
-        names = dict.fromkeys(name for clip in self.clips for name in clip.whole)
-        return {name: mean([clip.whole[name] for clip in self.clips if name in clip.whole]) for name in names}
+    def _calibrated(self) -> dict[str, float]:
+        names = dict.fromkeys(name for clip in self.clips for name in clip.calibration)
+        parts = {name: [clip.calibration[name] for clip in self.clips if name in clip.calibration] for name in names}
+        return {f"ECE {name}": merge(found).error for name, found in parts.items()}
 
 
 def read_run(folder: Path) -> RunResult:
@@ -117,6 +190,8 @@ def read_run(folder: Path) -> RunResult:
     if not (folder / RUN).is_file():
         raise EvaluationError(f"{folder} holds no run; give the --out of an earlier masklet eval, which has {RUN}")
     record = read_json(folder / RUN)
+    if "method" not in record.get("settings", {}) or "measures" not in record:
+        raise EvaluationError(f"the run in {folder} was made by another version of masklet; measure it again")
     files = sorted((folder / SEQUENCES).rglob("*.json"))
     if not files:
         raise EvaluationError(f"the run in {folder} has no finished sequence; run it again to finish it")
@@ -151,12 +226,18 @@ def _clip(path: Path) -> ClipResult:
         return ClipResult(
             content["name"],
             {int(number): row for number, row in content["values"].items()},
-            {int(frame): value for frame, value in content["course"].items()},
+            {int(frame): value for frame, value in content["per_frame"].items()},
             content["frames"],
             content["seconds"],
             content["memory_mib"],
             {int(number): group for number, group in content.get("groups", {}).items()},
-            content.get("whole", {}),
+            content["clip_metrics"],
+            {
+                name: Calibration(*(tuple(part[key]) for key in ("counts", "estimated", "true")))
+                for name, part in content["calibration"].items()
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise EvaluationError(f"{path} was not written by masklet eval ({error}); remove it, and run again") from error
+        raise EvaluationError(
+            f"{path} was not written by this version of masklet eval ({error}); remove it, and run again"
+        ) from error

@@ -1,4 +1,4 @@
-"""One measurement: every clip of a data set, by one protocol, with one contender, in one folder.
+"""One measurement: every clip of a data set, by one protocol, with one method, in one folder.
 
 run.json                  what was measured, exactly; a run with other settings never mixes with it
 masks/...                 as the data set wants them handed in
@@ -21,11 +21,10 @@ from typing import Any
 from masklet.atomic import atomic_write, make_folder
 from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError
-from masklet.evaluation.contenders.registry import Choice, contender
+from masklet.evaluation.executors import Executor, Failure
+from masklet.evaluation.methods import Choice, find_method
 from masklet.evaluation.protocols.base import Outcome, Procedure
-from masklet.evaluation.results import RUN, clip_file, read_json
-from masklet.evaluation.spread import Failure, Spread
-from masklet.evaluation.submission import Submission
+from masklet.evaluation.results import RUN, Submission, clip_file, read_json
 from masklet.machine import peak_memory
 
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
@@ -46,7 +45,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Job:
+class ClipJob:
     """One clip; plain data, so that other processes can do it."""
 
     clip: Clip
@@ -93,11 +92,11 @@ def clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def measure(plan: Plan, clips: list[Clip], spread: Spread) -> Iterator[tuple[Clip, Done | Failure]]:
+def measure(plan: Plan, clips: list[Clip], executor: Executor) -> Iterator[tuple[Clip, Done | Failure]]:
     """Do clips, and keep each as soon as it is done. A clip that fails is told, and the others go on."""
     submission = Submission(plan.out / "masks", plan.dataset.layout)
-    jobs = [Job(clip, plan.procedure, plan.choice, submission) for clip in clips]
-    for job, done in spread.run(measure_clip, jobs):
+    jobs = [ClipJob(clip, plan.procedure, plan.choice, submission) for clip in clips]
+    for job, done in executor.run(measure_clip, jobs):
         if isinstance(done, Done):
             path = clip_file(plan.out, job.clip.name)
             make_folder(path.parent)
@@ -107,18 +106,18 @@ def measure(plan: Plan, clips: list[Clip], spread: Spread) -> Iterator[tuple[Cli
         yield job.clip, done
 
 
-def measure_clip(job: Job) -> Done:
+def measure_clip(job: ClipJob) -> Done:
     """One clip, in whatever process this is."""
-    outcome = job.procedure.run(job.clip, contender(job.choice), job.submission)
+    outcome = job.procedure.run(job.clip, find_method(job.choice), job.submission)
     return Done(outcome, peak_memory())
 
 
 def describe(plan: Plan) -> dict[str, Any]:
     """The record of a run: its settings, by which it is known again, and what it ran on."""
-    measured = contender(plan.choice)
+    measured = find_method(plan.choice)
     return {
         "settings": {
-            "contender": measured.name,
+            "method": measured.name,
             **{key: value for key, value in measured.facts.items() if key != "device"},
             "dataset": plan.dataset.name,
             "split": plan.dataset.split,

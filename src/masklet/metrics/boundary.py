@@ -1,4 +1,4 @@
-"""Boundary accuracy F, its variant for small objects, and boundary IoU: how well the outlines of two masks agree."""
+"""Boundary accuracy F, and its variant for small objects: how well the outlines of two masks agree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.metrics.region import Mask, Values, checked, region_similarity
+from masklet.metrics.region import Mask, Values, checked
 
 TOLERANCE = 0.008
 """Share of the picture's diagonal by which outlines may lie apart (DAVIS)."""
@@ -62,22 +62,6 @@ def adaptive_boundary_accuracy(predicted: Mask, truth: Mask, void: Mask | None =
     return _for_each_pair(predicted, truth, score)
 
 
-def boundary_iou(predicted: Mask, truth: Mask, dilation: float = 0.02) -> Values:
-    """The IoU of the two masks' rims, the pixels of a mask that are near its edge: float64 (...), in 0..1.
-
-    predicted, truth  bool (..., H, W), of one shape
-    dilation          width of the rim, a share of the diagonal, at least one pixel; a square's distance, not a disk's
-
-    Both rims empty: 1. One of them empty: 0. The picture's border is an edge too, so a mask of the whole picture
-    has a rim. A mask that is narrower than twice the rim is all rim.
-
-    Source: Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021, section 4.
-    """
-    predicted, truth = checked(predicted, truth, None)
-    width = max(1, round(dilation * hypot(*predicted.shape[-2:])))
-    return _for_each_pair(predicted, truth, lambda ours, theirs: _rim_score(ours, theirs, width))
-
-
 def outline(mask: Mask) -> Mask:
     """Where a mask, bool (..., H, W), differs from its right, lower or lower right neighbour: bool (..., H, W).
 
@@ -126,17 +110,6 @@ def _outline_score(ours: Mask, theirs: Mask, reach: NDArray[np.uint8]) -> float:
     precision = np.count_nonzero(ours & _dilated(theirs, reach)) / sizes[0]
     recall = np.count_nonzero(theirs & _dilated(ours, reach)) / sizes[1]
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def _rim_score(ours: Mask, theirs: Mask, width: int) -> float:
-    return float(region_similarity(_rim(ours, width), _rim(theirs, width)))
-
-
-def _rim(mask: Mask, width: int) -> Mask:
-    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    framed = cv2.copyMakeBorder(mask.astype(np.uint8), width, width, width, width, cv2.BORDER_CONSTANT, value=0)
-    inside = cv2.erode(framed, square)[width:-width, width:-width]
-    return mask & (inside == 0)
 
 
 def _dilated(edge: Mask, reach: NDArray[np.uint8]) -> Mask:

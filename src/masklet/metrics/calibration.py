@@ -19,26 +19,22 @@ BINS = 15
 class Calibration:
     """Estimates and what came of them, sorted into B bins of equal width over 0..1.
 
-    counts     estimates in each bin, int64 (B,)
-    estimated  their sum, float64 (B,)
-    true       sum of what came of them, float64 (B,)
+    counts     estimates in each bin, B
+    estimated  their sum, B
+    true       sum of what came of them, B
     """
 
-    counts: NDArray[np.int64]
-    estimated: Values
-    true: Values
+    counts: tuple[int, ...]
+    estimated: tuple[float, ...]
+    true: tuple[float, ...]
 
     @property
     def error(self) -> float:
         """Expected calibration error, 0..1: the mean gap between a bin's mean estimate and mean outcome,
         weighted by its estimates; NaN without any."""
-        total = self.counts.sum()
-        return float(np.abs(self.estimated - self.true).sum() / total) if total else float("nan")
-
-    def curve(self) -> tuple[Values, Values]:
-        """Mean estimate and mean outcome of each bin that has any, to be drawn against each other: two (K,)."""
-        used = self.counts > 0
-        return self.estimated[used] / self.counts[used], self.true[used] / self.counts[used]
+        total = sum(self.counts)
+        gaps = np.abs(np.subtract(self.estimated, self.true))
+        return float(gaps.sum() / total) if total else float("nan")
 
 
 def calibration(estimates: Values, outcomes: Values | NDArray[np.bool_], bins: int = BINS) -> Calibration:
@@ -57,19 +53,18 @@ def calibration(estimates: Values, outcomes: Values | NDArray[np.bool_], bins: i
         if not ((values >= 0) & (values <= 1)).all():
             raise EvaluationError(f"{name} reach from {values.min()} to {values.max()}; expected 0..1")
     places = np.minimum((guesses * bins).astype(np.int64), bins - 1)
-    return Calibration(
-        np.bincount(places, minlength=bins),
-        np.bincount(places, guesses, minlength=bins).astype(np.float64),
-        np.bincount(places, results, minlength=bins).astype(np.float64),
-    )
+    counts = np.bincount(places, minlength=bins)
+    sums = (np.bincount(places, weights, minlength=bins).tolist() for weights in (guesses, results))
+    return Calibration(tuple(counts.tolist()), *map(tuple, sums))
 
 
 def merge(parts: Sequence[Calibration]) -> Calibration:
     """The same as if all had been sorted at once. Raises EvaluationError for different numbers of bins, or none."""
     if len({len(part.counts) for part in parts}) != 1:
         raise EvaluationError("calibrations of different numbers of bins, or none, cannot be merged; give equal ones")
-    return Calibration(
-        np.sum([part.counts for part in parts], axis=0),
-        np.sum([part.estimated for part in parts], axis=0),
-        np.sum([part.true for part in parts], axis=0),
-    )
+    columns = (np.sum(rows, axis=0).tolist() for rows in zip(*map(_rows, parts), strict=True))
+    return Calibration(*map(tuple, columns))
+
+
+def _rows(part: Calibration) -> tuple[tuple[float, ...], ...]:
+    return part.counts, part.estimated, part.true

@@ -30,10 +30,6 @@ def region_similarity(predicted: Mask, truth: Mask, void: Mask | None = None) ->
     return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
 
 
-mask_iou = region_similarity
-"""The same under its other name."""
-
-
 def area(masks: Mask) -> NDArray[np.int64]:
     """Pixels in each mask, bool (..., H, W): int64 (...)."""
     flat = masks.reshape(-1, *masks.shape[-2:])

@@ -44,6 +44,10 @@ class RegionAndBoundary:
         """J&F: the mean of both means, 0..1."""
         return (self.region.mean + self.boundary.mean) / 2
 
+    def values(self) -> tuple[float, ...]:
+        """J&F, mean, recall and decay of J, and of F: the numbers that DAVIS reports."""
+        return (self.mean, *astuple(self.region), *astuple(self.boundary))
+
 
 @dataclass(frozen=True)
 class SeenAndUnseen:
@@ -61,6 +65,10 @@ class SeenAndUnseen:
     def overall(self) -> float:
         """G, the mean of the four."""
         return float(np.mean(astuple(self)))
+
+    def named(self) -> dict[str, float]:
+        """G and the four by the names of tables."""
+        return dict(zip(("G", "J seen", "J unseen", "F seen", "F unseen"), (self.overall, *astuple(self)), strict=True))
 
 
 def summarise(per_frame: Values | Sequence[float]) -> Summary:

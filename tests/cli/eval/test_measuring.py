@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from masklet.video.policies import PublishedPolicy
 from tests.cli.conftest import Run
 from tests.evaluation.conftest import make_davis, make_folder
 
@@ -112,7 +113,56 @@ def test_a_damaged_sequence_is_told_in_the_end(
     assert "Sequences that are not done: 1" in captured.out
 
 
-def test_an_address_needs_the_engine(run: Run, davis: Path, capsys: pytest.CaptureFixture) -> None:
-    options = ("--baseline", "still", "--ray-address", "auto")
-    assert run("eval", "vos", "--dataset", "davis2017", "--root", davis, *options) == 2
-    assert "--engine ray" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (("--engine", "local"), 0, "masklet: --engine can be left out; the next version will not know it any more"),
+        (("--ray-address", "auto"), 2, "give --cluster ADDRESS in their place"),
+        (("--workers", "100000000000"), 2, "should be less than or equal to 1024"),
+        (("--policy", "mine:Policy"), 1, "a baseline has no speed and no tracking options"),
+    ],
+)
+def test_options_that_are_old_or_wrong(
+    run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture, options: tuple, code: int, sentence: str
+) -> None:
+    command = ("eval", "vos", "--dataset", "davis2017", "--root", davis, "--baseline", "still", "--out", tmp_path / "a")
+    assert run(*command, *options) == code
+    assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("interactive", "--rounds"), ("interactive", "--clicks"), ("image", "--clicks"), ("vos", "--seed")],
+)
+def test_numbers_have_bounds(run: Run, davis: Path, capsys: pytest.CaptureFixture, command: str, option: str) -> None:
+    huge = "99999999999999999999"
+    assert run("eval", command, "--dataset", "davis2017", "--root", davis, "--baseline", "still", option, huge) == 2
+    error = capsys.readouterr().err
+    assert "should be less than or equal to" in error
+    assert "Traceback" not in error
+
+
+def test_a_run_tells_how_it_tracked(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Speed, policy of one's own, and any tracking option: in the record, in the name, and in what is compared."""
+    command = ("eval", "vos", "--dataset", "davis2017", "--root", davis, "--device", "cpu", "--limit", "1")
+    mine = ("--speed", "fast", "--policy", f"{__name__}:Mine", "--set", "fill_holes=0")
+    assert run(*command, "--out", tmp_path / "plain") == 0
+    assert "ECE IoU" in capsys.readouterr().out
+    assert run(*command, *mine, "--out", tmp_path / "mine") == 0
+    settings = json.loads((tmp_path / "mine/run.json").read_text())["settings"]
+    assert settings["tracking"] == {"policy": f"{__name__}:Mine", "fill_holes": 0}
+    assert settings["model"] == "nano:fast"
+    assert run(*command, "--out", tmp_path / "mine") == 1
+    assert "is a run with other settings" in capsys.readouterr().err
+    assert run("eval", "compare", tmp_path / "plain", tmp_path / "mine") == 0
+    captured = capsys.readouterr()
+    assert "The intervals rest on 1 sequence" in captured.err
+    assert max(map(len, captured.out.splitlines())) <= 80
+    assert run(*command, "--set", "fill_hole=0", "--out", tmp_path / "b") == 1
+    assert "there is no tracking option 'fill_hole'; nearest: fill_holes" in capsys.readouterr().err
+    assert run(*command, "--set", "fill_holes=many", "--out", tmp_path / "b") == 1
+    assert "fill_holes is 'many'; give fill_holes=VALUE, of the kind int or none" in capsys.readouterr().err
+
+
+class Mine(PublishedPolicy):
+    """A policy of somebody's own."""

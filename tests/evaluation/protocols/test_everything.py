@@ -13,11 +13,10 @@ import pytest
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
-from masklet.evaluation.contenders.registry import BASELINES
-from masklet.evaluation.protocols.everything import MEASURES, Everything
-from masklet.evaluation.report.tables import markdown, sequence_rows
-from masklet.evaluation.results import ClipResult, RunResult
-from masklet.evaluation.submission import Submission
+from masklet.evaluation.baselines import BASELINES
+from masklet.evaluation.protocols.images import COVERAGE, Everything
+from masklet.evaluation.report import markdown, sequence_rows
+from masklet.evaluation.results import ClipResult, RunResult, Submission
 from masklet.formats.davis import read_index_png
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.patch import cut_patch
@@ -28,8 +27,8 @@ Make = Callable[[str], Path]
 OBJECTS = [index_map(3) == number for number in (1, 2)]
 ELSEWHERE = np.zeros(SIZE, np.bool_)
 ELSEWHERE[40:46, 50:60] = True
-NEVER = {measure: 0.0 for measure in MEASURES}
-ALWAYS = {measure: 1.0 for measure in MEASURES}
+NEVER = {measure: 0.0 for measure in COVERAGE}
+ALWAYS = {measure: 1.0 for measure in COVERAGE}
 
 
 class Stand:
@@ -70,16 +69,16 @@ def submission(tmp_path: Path) -> Submission:
 def test_perfect_masks_are_one_whatever_else_is_found(clip: Clip, submission: Submission) -> None:
     found = Everything().run(clip, Stand([ELSEWHERE, *OBJECTS]), submission)
     assert found.values == {1: ALWAYS, 2: ALWAYS}
-    assert found.course == {0: 1}
-    assert found.whole["masks/picture"] == 3
-    assert found.whole["seconds/picture"] == found.seconds
+    assert found.per_frame == {0: 1}
+    assert found.clip_metrics["masks/picture"] == 3
+    assert found.clip_metrics["seconds/picture"] == found.seconds
 
 
 @pytest.mark.parametrize("masks", [[], [ELSEWHERE]], ids=["none", "elsewhere"])
 def test_nothing_found_is_nought(clip: Clip, submission: Submission, masks: list[np.ndarray]) -> None:
     found = Everything().run(clip, Stand(masks), submission)
     assert found.values == {1: NEVER, 2: NEVER}
-    assert found.whole["masks/picture"] == len(masks)
+    assert found.clip_metrics["masks/picture"] == len(masks)
     assert not read_index_png(submission.path(clip, 0)).any()
 
 
@@ -122,7 +121,7 @@ def test_the_best_masks_are_handed_in_and_all_beside(clip: Clip, submission: Sub
 
 
 def test_means_over_pictures_stand_beside_those_over_objects() -> None:
-    record = {"measures": ["IoU"], "settings": dict.fromkeys(("contender", "protocol", "dataset", "split", "options"))}
+    record = {"measures": ["IoU"], "settings": dict.fromkeys(("method", "protocol", "dataset", "split", "options"))}
     clips = [
         ClipResult(
             name, {n: {"IoU": 0.5} for n in range(1, objects + 1)}, {0: 0.5}, 1, 2.0, None, {}, {"masks/picture": m}
@@ -136,10 +135,10 @@ def test_means_over_pictures_stand_beside_those_over_objects() -> None:
     assert [dict(zip(heading, row, strict=True))["masks/picture"] for row in rows] == [10, 20]
 
 
-@pytest.mark.parametrize("contender", [*BASELINES.values(), Truthful()], ids=lambda contender: contender.name)
-def test_who_has_to_be_told_is_told_so(clip: Clip, submission: Submission, contender: Any) -> None:
-    with pytest.raises(EvaluationError, match="finds none by itself; give a model"):
-        Everything().run(clip, contender, submission)
+@pytest.mark.parametrize("method", [*BASELINES.values(), Truthful()], ids=lambda method: method.name)
+def test_who_has_to_be_told_is_told_so(clip: Clip, submission: Submission, method: Any) -> None:
+    with pytest.raises(EvaluationError, match="finds nothing by itself; give a model"):
+        Everything().run(clip, method, submission)
 
 
 def test_a_picture_without_objects_is_told(make: Make, submission: Submission) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +15,18 @@ import pytest
 from masklet.datasets.base import Clip, Dataset
 from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
-from masklet.evaluation.contenders.registry import BASELINES
+from masklet.evaluation.baselines import BASELINES
+from masklet.evaluation.protocols.base import Procedure
 from masklet.evaluation.protocols.clicks_saved import ClicksSaved
-from masklet.evaluation.protocols.image_clicks import ImageClicks
+from masklet.evaluation.protocols.images import ImageClicks
 from masklet.evaluation.protocols.interactive import Offline, Online
-from masklet.evaluation.protocols.semi_supervised import SemiSupervised
-from masklet.evaluation.protocols.telling import Telling
-from masklet.evaluation.protocols.tracking import MultiObject
-from masklet.evaluation.submission import Submission
+from masklet.evaluation.protocols.vos import MultiObject, Prompting, SemiSupervised
+from masklet.evaluation.results import Submission
+from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.davis import read_index_png
-from tests.evaluation.conftest import FRAMES, Truthful, index_map, save_mask
+from masklet.media.source import FrameSource
+from masklet.prompts import Prompt
+from tests.evaluation.conftest import FRAMES, Truthful, index_map, save_mask, save_picture
 from tests.media.clips import Clip as ShortFilm
 from tests.media.clips import write_clip
 
@@ -28,8 +34,8 @@ Make = Callable[[str], Path]
 
 PROCEDURES = {
     "mask": SemiSupervised(),
-    "box": SemiSupervised(Telling("box")),
-    "clicks": SemiSupervised(Telling("click", 2)),
+    "box": SemiSupervised(Prompting("box")),
+    "clicks": SemiSupervised(Prompting("click", 2)),
     "tracking": MultiObject(),
     "offline": Offline(rounds=2, clicks=2),
     "online": Online(rounds=2, clicks=2),
@@ -173,3 +179,79 @@ def test_a_tracker_saves_clicks(clip: Clip, submission: Submission) -> None:
     assert found.values[1]["saved"] == pytest.approx(1 - 2 / 10)
     assert found.values[2]["saved"] == pytest.approx(1 - 2 / 6)
     assert found.values[1]["IoU"] > PERFECT
+
+
+class Recording(Truthful):
+    """Notes where it is prompted, and loses every object two frames later."""
+
+    def __init__(self, lose_after: int | None = 1) -> None:
+        super().__init__(lose_after)
+        self.prompted: list[tuple[int, int]] = []
+
+    @contextmanager
+    def track(self, source: FrameSource) -> Iterator[Any]:
+        with super().track(source) as session:
+            plain = session.prompt
+
+            def prompt(frame: int, object: int, prompt: Prompt) -> np.ndarray:
+                self.prompted.append((frame, object))
+                return plain(frame, object, prompt)
+
+            session.prompt = prompt  # type: ignore[method-assign]
+            yield session
+
+
+def test_offline_no_frame_is_corrected_twice(clip: Clip, submission: Submission) -> None:
+    """Frames 0 and 2 are annotated first, as objects enter there; then 4, where both are lost, then one of 1 and 3."""
+    method = Recording()
+    Offline(rounds=3, clicks=1).run(clip, method, submission)
+    first = [(0, 1), (2, 2)]
+    assert method.prompted[:2] == first
+    rounds = [frame for frame, group in groupby(method.prompted[2:], key=lambda place: place[0])]
+    assert len(rounds) == len(set(rounds)) == 2
+    assert not {0, 2} & set(rounds)
+
+
+class Forgetting(Recording):
+    """Answers every correction with nothing, so that the frame stays the worst."""
+
+    @contextmanager
+    def track(self, source: FrameSource) -> Iterator[Any]:
+        with super().track(source) as session:
+            plain = session.follow
+
+            def follow(start: int) -> Iterator[PlainFrame]:
+                for result in plain(start):
+                    yield replace(result, objects={n: mask_only(np.zeros(result.size, bool)) for n in result.objects})
+
+            session.follow = follow  # type: ignore[method-assign]
+            yield session
+
+
+def test_offline_goes_on_to_another_frame_although_one_stays_the_worst(clip: Clip, submission: Submission) -> None:
+    """Three frames of five can still be corrected: 1, 3 and 4, each once; the fourth correction has nothing left."""
+    method = Forgetting()
+    Offline(rounds=6, clicks=1).run(clip, method, submission)
+    corrected = [frame for frame, _ in groupby(method.prompted[2:], key=lambda place: place[0])]
+    assert sorted(corrected) == [1, 3, 4]
+
+
+@pytest.mark.parametrize("procedure", [Offline(rounds=4, clicks=3), Online(rounds=4, clicks=3)])
+def test_nobody_corrects_what_is_right(make: Make, submission: Submission, procedure: Procedure) -> None:
+    """Pictures without loss, so that all masks are right after the first round: two clicks on each object are all."""
+    root = make("davis2017")
+    for frame in range(FRAMES):
+        (root / f"JPEGImages/480p/first/{frame:05d}.jpg").unlink()
+        save_picture(root / f"JPEGImages/480p/first/{frame:05d}.png", frame)
+    clip = open_dataset("davis2017", root, limit=1).clips[0]
+    method = Recording(lose_after=None)
+    found = procedure.run(clip, method, submission)
+    assert method.prompted == [(0, 1)] * 2 + [(2, 2)] * 2
+    assert all(row["J&F"] == 1 and row["clicks"] == 2 for row in found.values.values())
+
+
+def test_online_corrects_where_it_is_bad_and_nowhere_else(clip: Clip, submission: Submission) -> None:
+    """Object 1 is lost two frames after it was prompted: in frame 2, then in 4, where object 2 is lost too."""
+    method = Recording()
+    Online(rounds=3, clicks=2).run(clip, method, submission)
+    assert list(dict.fromkeys(method.prompted)) == [(0, 1), (2, 2), (2, 1), (4, 1), (4, 2)]

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Folder for compare.md, compare.csv and compare.png.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the draws of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the draws of the intervals.")] = 0,
 ) -> None:
     """Hold runs against the first: means with 95 % intervals, differences, and sequences won, tied and lost.
 
-    Intervals come from drawing sequences with replacement, 10,000 times. Only sequences that all runs have count.
+    Intervals come from drawing sequences with replacement, 10,000 times. Only sequences that all runs have count, in
+    every column and in the plot.
 
     \b
     Examples:
@@ -28,16 +29,16 @@ def compare(
     from rich.console import Console
 
     from masklet.cli.eval.printing import as_table
-    from masklet.evaluation.compare import compare_runs, comparison_table
+    from masklet.evaluation.compare import compare_runs, comparison_table, remarks
     from masklet.evaluation.results import read_run
 
     comparison = compare_runs([read_run(folder) for folder in runs], seed)
     settings = comparison.runs[0].run.record["settings"]
     sequences = "1 sequence" if len(comparison.clips) == 1 else f"{len(comparison.clips)} sequences"
-    title = f"{settings['protocol']} on {settings['dataset']}, {sequences}; shares in percent"
+    title = f"{settings['protocol']} on {settings['dataset']}, {sequences}, against {comparison.runs[0].name}"
     Console().print(as_table(title, comparison_table(comparison)))
-    if comparison.left:
-        typer.echo(f"{len(comparison.left)} sequences are left out, which not all runs have", err=True)
+    for sentence in remarks(comparison):
+        typer.echo(sentence, err=True)
     if out:
         write(comparison, title, out)
         typer.echo(f"compare.md, compare.csv and compare.png are in {out}")
@@ -46,13 +47,13 @@ def compare(
 def write(comparison: Comparison, title: str, out: Path) -> None:
     """The table, the values of each sequence, and a plot."""
     from masklet.atomic import atomic_write, make_folder
-    from masklet.evaluation.compare import clip_table, full_table
-    from masklet.evaluation.report.plot import plot_runs
-    from masklet.evaluation.report.tables import as_markdown, write_csv
+    from masklet.evaluation.compare import clip_table, full_table, remarks
+    from masklet.evaluation.report import as_markdown, plot_runs, write_csv
 
     make_folder(out)
     with atomic_write(out / "compare.md") as path:
-        path.write_text("\n".join([title, "", *as_markdown(full_table(comparison)), ""]), encoding="utf-8")
+        lines = [f"{title}. Shares in percent.", "", *as_markdown(full_table(comparison)), "", *remarks(comparison)]
+        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     write_csv(out / "compare.csv", clip_table(comparison))
     names = [item.name for item in comparison.runs]
     plot_runs([item.run for item in comparison.runs], names, comparison.clips, out / "compare.png")

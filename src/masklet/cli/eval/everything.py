@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from masklet.cli.eval import measuring
-from masklet.cli.eval.measuring import Common, Engine
+from masklet.cli.eval.measuring import Common
 from masklet.cli.everything import (
     CropLayers,
     LeastIou,
@@ -16,11 +16,9 @@ from masklet.cli.everything import (
 )
 
 
+@measuring.spread_options
 def everything(
-    dataset: measuring.Name,
-    root: measuring.Root,
-    split: measuring.Split = "val",
-    model: measuring.ModelName = "nano",
+    common: Common,
     points_per_side: PointsPerSide = 32,
     points_per_batch: PointsPerBatch = 64,
     least_iou: LeastIou = None,
@@ -29,13 +27,6 @@ def everything(
     min_region: MinRegion = 0,
     crop_layers: CropLayers = 0,
     refine: Refine = False,
-    out: measuring.Out = None,
-    limit: measuring.Limit = None,
-    workers: measuring.Workers = None,
-    engine: measuring.EngineName = Engine.local,
-    ray_address: measuring.RayAddress = None,
-    device: measuring.Device = None,
-    overwrite: measuring.Overwrite = False,
 ) -> None:
     """Zero-shot masks of everything in pictures: how well they cover the annotated objects.
 
@@ -49,7 +40,7 @@ def everything(
       masklet eval everything --dataset folder --root pictures --points-per-side 16
       masklet eval everything --dataset lvis --root LVIS --model sam2.1-tiny --crop-layers 1 --most-overlap 0.9
     """
-    from masklet.evaluation.protocols.everything import Everything
+    from masklet.evaluation.protocols.images import Everything
     from masklet.image import EverythingOptions
 
     options = EverythingOptions(
@@ -62,5 +53,4 @@ def everything(
         crop_layers=crop_layers,
         refine=refine,
     )
-    common = Common(dataset, root, split, limit, model, None, device, out, workers, engine, ray_address, overwrite)
     measuring.run("image", common, lambda _: Everything(options), "everything")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from masklet.cli.eval import measuring
-from masklet.cli.eval.measuring import Common, Engine, Manner
+from masklet.cli.eval.measuring import Common, Manner
 
 
 class Begin(str, Enum):
@@ -18,23 +18,14 @@ class Begin(str, Enum):
     box = "box"
 
 
+@measuring.spread_options
 def image(
-    dataset: measuring.Name,
-    root: measuring.Root,
-    split: measuring.Split = "val",
-    model: measuring.ModelName = "nano",
+    common: Common,
     baseline: measuring.BaselineName = None,
     prompt: Annotated[Begin, typer.Option(help="What comes first; everything after it is a click.")] = Begin.click,
-    clicks: Annotated[int, typer.Option(min=1, help="Answers to each object; the box counts as one.")] = 5,
+    clicks: Annotated[int, typer.Option(min=1, max=100, help="Answers to each object; the box counts as one.")] = 5,
     annotator: measuring.MannerName = Manner.centre,
     seed: measuring.Seed = 0,
-    out: measuring.Out = None,
-    limit: measuring.Limit = None,
-    workers: measuring.Workers = None,
-    engine: measuring.EngineName = Engine.local,
-    ray_address: measuring.RayAddress = None,
-    device: measuring.Device = None,
-    overwrite: measuring.Overwrite = False,
 ) -> None:
     """Pictures: mean IoU after 1, 3 and 5 clicks, each on the centre of the largest error.
 
@@ -47,8 +38,7 @@ def image(
       masklet eval image --dataset folder --root pictures --prompt box --clicks 1
       masklet eval image --dataset folder --root pictures --clicks 20 --baseline grabcut
     """
-    from masklet.evaluation.protocols.image_clicks import ImageClicks
+    from masklet.evaluation.protocols.images import ImageClicks
 
-    common = Common(dataset, root, split, limit, model, baseline, device, out, workers, engine, ray_address, overwrite)
     procedure = ImageClicks(prompt.value, clicks, measuring.annotator(annotator, seed))
-    measuring.run("image", common, lambda _: procedure, f"image-{prompt.value}{clicks}")
+    measuring.run("image", common, lambda _: procedure, f"image-{prompt.value}{clicks}", baseline=baseline)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from masklet.cli.eval import measuring
-from masklet.cli.eval.measuring import Common, Engine, Manner
+from masklet.cli.eval.measuring import Common, Manner, Tracking
 
 
 class Way(str, Enum):
@@ -23,29 +23,23 @@ DEFAULT_CLICKS = {Way.offline: 3, Way.online: 3, Way.saved: 5}
 """Clicks on an object in a frame, at most."""
 
 
+@measuring.spread_options
 def interactive(
-    dataset: measuring.Name,
-    root: measuring.Root,
-    split: measuring.Split = "val",
-    model: measuring.ModelName = "nano",
+    common: Common,
+    options: Tracking,
     baseline: measuring.BaselineName = None,
     way: Annotated[
         Way, typer.Option(help="Correct the worst frame, round after round; pause in one pass; or count what it saves.")
     ] = Way.offline,
-    rounds: Annotated[int, typer.Option(min=1, help="offline, online: annotated frames, the first included.")] = 8,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=100, help="offline, online: annotated frames, the first included.")
+    ] = 8,
     clicks: Annotated[
-        int | None, typer.Option(min=1, help="On an object in such a frame; 3, with --way saved at most 5.")
+        int | None, typer.Option(min=1, max=100, help="On an object in such a frame; 3, with --way saved at most 5.")
     ] = None,
     target: Annotated[float, typer.Option(min=0.01, max=1, help="online, saved: IoU that needs no correction.")] = 0.75,
     annotator: measuring.MannerName = Manner.centre,
     seed: measuring.Seed = 0,
-    out: measuring.Out = None,
-    limit: measuring.Limit = None,
-    workers: measuring.Workers = None,
-    engine: measuring.EngineName = Engine.local,
-    ray_address: measuring.RayAddress = None,
-    device: measuring.Device = None,
-    overwrite: measuring.Overwrite = False,
 ) -> None:
     """Interactive video segmentation, with a simulated annotator, as in the SAM 2 paper.
 
@@ -69,5 +63,6 @@ def interactive(
         Way.online: Online(rounds, count, target, who),
         Way.saved: ClicksSaved(target, count, who),
     }
-    common = Common(dataset, root, split, limit, model, baseline, device, out, workers, engine, ray_address, overwrite)
-    measuring.run("video", common, lambda _: procedures[way], f"interactive-{way.value}")
+    measuring.run(
+        "video", common, lambda _: procedures[way], f"interactive-{way.value}", baseline=baseline, tracking=options
+    )

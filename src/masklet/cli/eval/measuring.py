@@ -1,25 +1,34 @@
-"""What those commands of `masklet eval` share that measure a contender: their options, and the run itself."""
+"""What those commands of `masklet eval` share that measure a method: their options, and the run itself."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
+
+from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
+from masklet.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from masklet.datasets.base import Clip, Dataset, Kind
     from masklet.evaluation.annotator import Annotator
+    from masklet.evaluation.executors import Executor, Failure
+    from masklet.evaluation.methods import Choice
     from masklet.evaluation.protocols.base import Procedure
     from masklet.evaluation.run import Done, Plan
-    from masklet.evaluation.spread import Failure, Spread
+
+MOST_SEED = 2**63 - 1
 
 
 class Engine(str, Enum):
-    """Where sequences are done."""
+    """Where sequences are done, as it was said before --cluster."""
 
     local = "local"
     ray = "ray"
@@ -34,7 +43,7 @@ class Baseline(str, Enum):
 
 
 class First(str, Enum):
-    """How an object is told."""
+    """How an object is prompted."""
 
     mask = "mask"
     box = "box"
@@ -48,43 +57,105 @@ class Manner(str, Enum):
     random = "random"
 
 
-Name = Annotated[str, typer.Option("--dataset", help="Name of the data set.", show_default=False)]
-Root = Annotated[Path, typer.Option(help="Folder of the unpacked data set.", show_default=False)]
-Split = Annotated[str, typer.Option(help="Part of the data set.")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/COMMAND-DATASET-NAME-OPTIONS if not given.")]
-ModelName = Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")]
+MannerName = Annotated[Manner, typer.Option("--annotator", help="Click on the centre of an error, or anywhere on it.")]
+Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the random annotator.")]
+FirstName = Annotated[
+    First, typer.Option("--prompt", help="How each object is prompted in the frame in which it enters.")
+]
 BaselineName = Annotated[
     Baseline | None,
-    typer.Option(help="In place of a model: first mask kept still, carried by optical flow, or GrabCut."),
+    typer.Option("--baseline", help="In place of a model: first mask kept still, carried by optical flow, or GrabCut."),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many sequences; more can follow later.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one for each GPU, or one, if not given.")]
-EngineName = Annotated[Engine, typer.Option(help="This machine, or a Ray cluster.")]
-RayAddress = Annotated[
-    str | None, typer.Option(help="Of a Ray cluster, such as auto; one on this machine if not given.")
-]
-MannerName = Annotated[Manner, typer.Option("--annotator", help="Click on the centre of an error, or anywhere on it.")]
-Seed = Annotated[int, typer.Option(help="Of the random annotator.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Common:
-    """The options that all of them have, as they were typed."""
+    """The options that all of them have."""
 
-    dataset: str
-    root: Path
-    split: str
-    limit: int | None
-    model: str
-    baseline: Baseline | None
-    device: str | None
-    out: Path | None
-    workers: int | None
-    engine: Engine
-    ray_address: str | None
-    overwrite: bool
+    dataset: Annotated[str, typer.Option(help="Name of the data set, or module:Name of a reader.", show_default=False)]
+    root: Annotated[Path, typer.Option(help="Folder of the unpacked data set.", show_default=False)]
+    split: Annotated[str, typer.Option(help="Part of the data set.")] = "val"
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many sequences; more can follow later.")
+    ] = None
+    model: ModelChoice = "nano"
+    speed: SpeedChoice = Speed.exact
+    device: DeviceChoice = None
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/DATASET-NAME-COMMAND-OPTIONS if not given.")
+    ] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes; one for each GPU, or one, if not given.")
+    ] = None
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Do the sequences on a Ray cluster: its address, or auto; here starts one."),
+    ] = None
+    engine: Annotated[Engine | None, typer.Option(hidden=True)] = None
+    ray_address: Annotated[str | None, typer.Option(hidden=True)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """How videos are tracked."""
+
+    policy: PolicyChoice = "published"
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", help="FIELD=VALUE of masklet.TrackingOptions, such as fill_holes=0; as often as needed."),
+    ]
+
+    def fields(self) -> dict[str, Any]:
+        """Fields of TrackingOptions that are not the default. Raises ConfigError for what they cannot be."""
+        found: dict[str, Any] = {} if self.policy == "published" else {"policy": self.policy}
+        return found | dict(map(parse_setting, self.settings))
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """A field of TrackingOptions and its value. Raises ConfigError for another name, and a value of another kind."""
+    from masklet.video import TrackingOptions
+
+    types = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(TrackingOptions).items()}
+    del types["policy"]
+    name, _, value = text.partition("=")
+    if name not in types:
+        raise ConfigError(f"there is no tracking option {name!r}{nearest(name, types)}; there are {', '.join(types)}")
+    words = {"true": True, "false": False, "none": None}
+    try:
+        parsed = words[value.lower()] if value.lower() in words else ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        parsed = value
+    if type(parsed) not in types[name]:
+        kinds = " or ".join("none" if kind is type(None) else kind.__name__ for kind in types[name])
+        raise ConfigError(f"{name} is {value!r}; give {name}=VALUE, of the kind {kinds}")
+    return name, parsed
+
+
+def spread_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are dataclasses of options are spread out, each field an option of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    given = inspect.signature(command).parameters
+    groups = {name: hints[name] for name in given if is_dataclass(hints[name])}
+    parameters, names = [], {}
+    for name, parameter in given.items():
+        if name not in groups:
+            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        types = get_type_hints(groups[name], include_extras=True)
+        names[name] = [field.name for field in fields(groups[name])]
+        for field in inspect.signature(groups[name]).parameters.values():
+            default = [] if field.name == "settings" else field.default
+            parameters.append(field.replace(annotation=types[field.name], default=default))
+
+    @wraps(command)
+    def spread(**typed: Any) -> None:
+        made = {name: group(**{key: typed.pop(key) for key in names[name]}) for name, group in groups.items()}
+        command(**made, **typed)
+
+    spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread
 
 
 def annotator(manner: Manner, seed: int) -> Annotator:
@@ -94,20 +165,36 @@ def annotator(manner: Manner, seed: int) -> Annotator:
     return Annotator(manner.value, seed)
 
 
-def run(kind: Kind, common: Common, procedure_for: Callable[[Dataset], Procedure], label: str) -> None:
+def run(
+    kind: Kind,
+    common: Common,
+    procedure_for: Callable[[Dataset], Procedure],
+    label: str,
+    *,
+    baseline: Baseline | None = None,
+    tracking: Tracking | None = None,
+) -> None:
     """Measure what is not done yet, with a bar; write the report and print the table. Exit code 1 if a sequence failed.
 
     Ctrl-C keeps the sequences that are finished. `label` ends the folder's name if none is given.
     """
+    from masklet.evaluation.executors import Failure
+    from masklet.evaluation.methods import Choice
     from masklet.evaluation.run import begin, clear
-    from masklet.evaluation.spread import Failure
 
-    plan, spread = plan_for(kind, common, procedure_for, label), spread_for(common)
+    choice = Choice(
+        common.model,
+        baseline.value if baseline else None,
+        common.device,
+        common.speed.value,
+        tracking.fields() if tracking else {},
+    )
+    plan, executor = plan_for(kind, common, choice, procedure_for, label), executor_for(common, baseline)
     if common.overwrite:
         clear(plan.out)
     failures = []
     try:
-        for clip, done in with_progress(plan, begin(plan), spread):
+        for clip, done in with_progress(plan, begin(plan), executor):
             if isinstance(done, Failure):
                 failures.append(f"{clip.name}: {done.reason}")
     except KeyboardInterrupt:
@@ -121,32 +208,40 @@ def run(kind: Kind, common: Common, procedure_for: Callable[[Dataset], Procedure
         raise typer.Exit(1)
 
 
-def plan_for(kind: Kind, common: Common, procedure_for: Callable[[Dataset], Procedure], label: str) -> Plan:
+def plan_for(
+    kind: Kind, common: Common, choice: Choice, procedure_for: Callable[[Dataset], Procedure], label: str
+) -> Plan:
     """What is to be measured."""
     from masklet.datasets.registry import open_dataset
-    from masklet.evaluation.contenders.registry import Choice
     from masklet.evaluation.run import Plan
 
-    baseline = common.baseline.value if common.baseline else None
     dataset = open_dataset(common.dataset, common.root, common.split, kind=kind, limit=common.limit)
-    out = common.out or Path("runs") / f"{common.dataset}-{baseline or Path(common.model).stem}-{label}"
-    return Plan(dataset, procedure_for(dataset), Choice(common.model, baseline, common.device), out)
+    speed = () if choice.speed == "exact" else (choice.speed,)
+    options = (f"{value}" if name == "policy" else f"{name}={value}" for name, value in choice.tracking.items())
+    name = "-".join([choice.baseline or Path(choice.model).stem, *speed, *options])
+    out = common.out or Path("runs") / f"{common.dataset}-{name}-{label}".replace(":", ".")
+    return Plan(dataset, procedure_for(dataset), choice, out)
 
 
-def spread_for(common: Common) -> Spread:
+def executor_for(common: Common, baseline: Baseline | None) -> Executor:
     """Where the sequences are done."""
-    from masklet.evaluation.spread import Here, Processes, Ray, gpu_count
+    from masklet.evaluation.executors import Pool, Ray, Serial, gpu_count
 
-    if common.engine is Engine.ray:
-        return Ray(common.ray_address, common.workers)
-    if common.ray_address is not None:
-        raise typer.BadParameter("--ray-address came without --engine ray; give both")
-    gpus = 0 if common.baseline else gpu_count()
+    cluster = common.cluster
+    if common.engine is not None or common.ray_address is not None:
+        if common.engine is not Engine.ray and common.ray_address is not None:
+            raise typer.BadParameter("--ray-address came without --engine ray; give --cluster ADDRESS in their place")
+        cluster = (common.ray_address or "here") if common.engine is Engine.ray else cluster
+        now = f"is now --cluster {cluster}" if cluster else "can be left out"
+        typer.echo(f"masklet: --engine {now}; the next version will not know it any more", err=True)
+    if cluster is not None:
+        return Ray(None if cluster == "here" else cluster, common.workers)
+    gpus = 0 if baseline else gpu_count()
     count = common.workers or max(1, gpus)
-    return Here() if count == 1 else Processes(count, gpus)
+    return Serial() if count == 1 else Pool(count, gpus)
 
 
-def with_progress(plan: Plan, todo: list[Clip], spread: Spread) -> Iterator[tuple[Clip, Done | Failure]]:
+def with_progress(plan: Plan, todo: list[Clip], executor: Executor) -> Iterator[tuple[Clip, Done | Failure]]:
     """Clips as they are done."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -157,7 +252,7 @@ def with_progress(plan: Plan, todo: list[Clip], spread: Spread) -> Iterator[tupl
     with Progress(*columns, console=Console(stderr=True)) as bar:
         total = len(plan.dataset.clips)
         task = bar.add_task("sequences", total=total, completed=total - len(todo))
-        for clip, done in measure(plan, todo, spread):
+        for clip, done in measure(plan, todo, executor):
             bar.update(task, advance=1, description=clip.name)
             yield clip, done
 
@@ -167,9 +262,8 @@ def report(plan: Plan) -> None:
     from rich.console import Console
 
     from masklet.cli.eval.printing import as_table
-    from masklet.evaluation.report.numbers import shown
-    from masklet.evaluation.report.tables import remarks, table
-    from masklet.evaluation.report.write import unfinished, write_report
+    from masklet.evaluation.report import remarks, table, unfinished, write_report
+    from masklet.evaluation.results import shown
 
     result, missing = write_report(plan.out, plan.dataset)
     settings = result.record["settings"]

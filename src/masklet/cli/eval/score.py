@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from masklet.evaluation.scoring.score import Scores
-    from masklet.metrics.summary import SeenAndUnseen
+    from masklet.evaluation.scoring import Scores
+    from masklet.metrics.summary import RegionAndBoundary, SeenAndUnseen
 
 
 def score(
@@ -51,20 +51,17 @@ def score(
 
     from rich.console import Console
 
-    from masklet.datasets.files import read_names
-    from masklet.evaluation.scoring.categories import split_scores
-    from masklet.evaluation.scoring.table import write_csv, write_json
+    from masklet.datasets.files import listed, read_names
+    from masklet.evaluation.scoring import split_scores, write_scores_csv, write_scores_json
 
     scores = with_progress(pred, gt, protocol, read_names(sequences) if sequences else None, workers)
     split = split_scores(scores, meta, train_meta) if meta and train_meta else None
     if csv:
-        write_csv(scores, csv)
+        write_scores_csv(scores, csv)
     if json:
-        write_json(scores, json, split)
+        write_scores_json(scores, json, split)
     show(scores, split, Console())
     if scores.extra:
-        from masklet.datasets.files import listed
-
         typer.echo(f"masklet: passed over {listed(scores.extra)}: predicted, and not among what is scored", err=True)
 
 
@@ -73,7 +70,7 @@ def with_progress(pred: Path, gt: Path, protocol: str | None, names: list[str] |
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from masklet.evaluation.scoring.score import score_folders
+    from masklet.evaluation.scoring import score_folders
 
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -91,28 +88,15 @@ def with_progress(pred: Path, gt: Path, protocol: str | None, names: list[str] |
 
 def show(scores: Scores, split: SeenAndUnseen | None, console: Console) -> None:
     """Print a row for each sequence, and the mean over all objects."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from masklet.cli.eval.printing import as_table
+    from masklet.evaluation.results import shown
+    from masklet.evaluation.scoring import COLUMNS
 
-    from masklet.evaluation.scoring.table import COLUMNS, numbers
+    def row(name: str, objects: int, summary: RegionAndBoundary) -> list[str]:
+        return [name, str(objects), *(shown("J", value) for value in summary.values())]
 
-    table = Table(title=f"{scores.protocol}, in percent", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.show_footer = True
-    overall = [f"{100 * value:.1f}" for value in numbers(scores.summary())]
-    count = sum(len(sequence.objects) for sequence in scores.sequences)
-    table.add_column("sequence", "all", overflow="fold")
-    for column, value in zip(("objects", *COLUMNS), (str(count), *overall), strict=True):
-        table.add_column(column.replace(" ", "\n"), value, justify="right", no_wrap=True)
-    for sequence in scores.sequences:
-        values = [f"{100 * value:.1f}" for value in numbers(sequence.summary())]
-        table.add_row(sequence.name, str(len(sequence.objects)), *values)
-    console.print(table)
+    rows = [row(each.name, len(each.objects), each.summary()) for each in scores.sequences]
+    overall = row("all", sum(len(each.objects) for each in scores.sequences), scores.summary())
+    console.print(as_table(f"{scores.protocol}, in percent", [["sequence", "objects", *COLUMNS], *rows, overall]))
     if split:
-        pairs = {
-            "G": split.overall,
-            "J seen": split.region_seen,
-            "J unseen": split.region_unseen,
-            "F seen": split.boundary_seen,
-            "F unseen": split.boundary_unseen,
-        }
-        console.print(", ".join(f"{name} {100 * value:.1f}" for name, value in pairs.items()))
+        console.print(", ".join(f"{name} {shown(name, value)}" for name, value in split.named().items()))

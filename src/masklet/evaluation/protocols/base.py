@@ -1,39 +1,46 @@
-"""What every protocol gives: values by object, and what they cost."""
+"""What every protocol gives: values by object, and what they cost; and how answers are scored, frame by frame."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
-from masklet.evaluation.contenders.base import Contender
-from masklet.evaluation.submission import Submission
-from masklet.formats.base import FrameLike
+from masklet.evaluation.methods import Method
+from masklet.evaluation.results import Submission
+from masklet.formats.base import FrameLike, ObjectLike
+from masklet.metrics.calibration import Calibration, calibration
+from masklet.metrics.protocols import find_protocol, select
+from masklet.metrics.region import Mask
+from masklet.metrics.sequence import Measured, ObjectId, join, measure_masks
 
-Item = TypeVar("Item")
+MEASURES = ("J&F", "J", "J recall", "J decay", "F", "F recall", "F decay")
+"""What DAVIS reports of each object."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a contender did on one clip.
+    """What a method did on one clip.
 
-    values   object -> measure -> value; empty if nothing of the clip is known that could be scored
-    course   frame -> the main measure over all objects, to find the frames worth a look
-    frames   answered frames
-    seconds  that the contender took for them, without reading true masks, scoring and writing
-    whole    measure -> value of the clip as a whole, where it is of no single object, such as masks/picture
+    values        object -> measure -> value; empty if nothing of the clip is known that could be scored
+    per_frame     frame -> the main measure over all objects, to find the frames worth a look
+    frames        answered frames
+    seconds       that the method took for them, without reading true masks, scoring and writing
+    clip_metrics  measure -> value of the clip as a whole, where it is of no single object, such as masks/picture
+    calibration   what the method estimates ("IoU", "presence") -> estimates beside what came of them
     """
 
     values: Mapping[int, Mapping[str, float]]
-    course: Mapping[int, float]
+    per_frame: Mapping[int, float]
     frames: int
     seconds: float
-    whole: Mapping[str, float] = field(default_factory=dict)
+    clip_metrics: Mapping[str, float] = field(default_factory=dict)
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
 
 class Procedure(Protocol):
@@ -49,7 +56,7 @@ class Procedure(Protocol):
     @property
     def measures(self) -> tuple[str, ...]: ...
 
-    def run(self, clip: Clip, contender: Contender, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """Ask, score, and hand the masks in. Raises MediaError and FormatError for files that are damaged."""
         ...
 
@@ -72,7 +79,7 @@ class Stopwatch:
 class Answer:
     """A frame's masks, made.
 
-    result   as the contender gave it
+    result   as the method gave it
     numbers  int32 (H, W): each pixel's object, the surest one, 0 where there is none
     """
 
@@ -85,7 +92,7 @@ class Answer:
 
 
 def answers(results: Iterable[FrameLike], watch: Stopwatch) -> Iterator[Answer]:
-    """The frames with their masks; the watch runs only while the contender is at work."""
+    """The frames with their masks; the watch runs only while the method is at work."""
     iterator = iter(results)
     while True:
         with watch:
@@ -100,3 +107,60 @@ def true_mask(truth: ObjectMasks, number: int, size: tuple[int, int]) -> NDArray
     """bool (H, W): an object's true mask; empty where it is not annotated."""
     mask = truth.get(number)
     return np.zeros(size, np.bool_) if mask is None else mask
+
+
+class Scores:
+    """The values of one clip, frame after frame.
+
+    Args:
+        rules: Name of the data set by whose rules frames and objects count; see `masklet.metrics.protocols`.
+    """
+
+    def __init__(self, rules: str) -> None:
+        self.rules = find_protocol(rules)
+        self.frames: list[int] = []
+        self.parts: list[Measured] = []
+
+    def add(self, frame: int, masks: Mapping[int, Mask], truth: ObjectMasks) -> Measured:
+        """The values of one annotated frame, which are noted. Objects without a mask have an empty one."""
+        if self.rules.name == "davis2016":
+            masks = {1: np.logical_or.reduce(list(masks.values()))} if masks else {}
+        self.frames.append(frame)
+        ours: dict[ObjectId, Mask] = dict(masks.items())
+        theirs: dict[ObjectId, Mask] = dict(truth.items())
+        self.parts.append(measure_masks(ours, theirs, self.rules.boundary, truth.void))
+        return self.parts[-1]
+
+    def by_object(self) -> dict[int, dict[str, float]]:
+        """Object -> measure -> value. Raises EvaluationError if nothing counts."""
+        return {
+            int(scores.object): dict(zip(MEASURES, scores.summary().values(), strict=True))
+            for scores in select(join(self.parts), self.rules)
+        }
+
+    def per_frame(self) -> dict[int, float]:
+        """Frame -> J&F, the mean over the objects that are in the frame's truth or answer."""
+        found = {}
+        for frame, part in zip(self.frames, self.parts, strict=True):
+            if part.objects:
+                found[frame] = float((part.region + part.boundary).mean() / 2)
+        return found
+
+
+class Estimates:
+    """What a method estimates of its masks, beside what came of it, gathered frame by frame."""
+
+    def __init__(self) -> None:
+        self.ious: list[tuple[float, float]] = []
+        self.presence: list[tuple[float, bool]] = []
+
+    def add(self, answer: ObjectLike, iou: float, present: bool) -> None:
+        """One mask and its true IoU, which counts where the object is present."""
+        self.presence.append((float(answer.presence), present))
+        if present:
+            self.ious.append((min(max(float(answer.iou), 0.0), 1.0), iou))
+
+    def calibration(self) -> dict[str, Calibration]:
+        """By what is estimated; empty if nothing is."""
+        pairs = {"IoU": np.array(self.ious), "presence": np.array(self.presence, np.float64)}
+        return {name: calibration(found[:, 0], found[:, 1]) for name, found in pairs.items() if len(found)}

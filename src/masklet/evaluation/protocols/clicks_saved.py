@@ -10,11 +10,11 @@ import numpy as np
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.evaluation.annotator import Annotator, Mask, as_prompt
-from masklet.evaluation.contenders.base import Contender, Look
+from masklet.evaluation.methods import Look, Method
 from masklet.evaluation.protocols.base import Outcome, true_mask
-from masklet.evaluation.protocols.interactive import Work, hand_in
-from masklet.evaluation.protocols.telling import objects_of
-from masklet.evaluation.submission import Submission
+from masklet.evaluation.protocols.interactive import Workspace, hand_in
+from masklet.evaluation.protocols.vos import objects_of
+from masklet.evaluation.results import Submission
 from masklet.media.source import FrameSource
 from masklet.metrics.region import region_similarity
 from masklet.prompts import Prompt, merge_prompts
@@ -63,21 +63,21 @@ class ClicksSaved:
     name: str = "clicks-saved"
     measures: tuple[str, ...] = ("saved", "clicks", "alone", "IoU", "IoU alone")
 
-    def run(self, clip: Clip, contender: Contender, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """The masks of the tracker's pass are handed in."""
         tallies = {number: Tally() for number in objects_of(clip)}
-        with clip.open() as source, contender.track(source) as session:
-            work = Work(clip, session, source.size)
+        with clip.open() as source, method.track(source) as session:
+            work = Workspace(clip, session, source.size)
             self._with_the_tracker(work, tallies)
             hand_in(work, submission)
         with clip.open() as source:
             for frame in clip.annotated:
-                self._alone(work, source, frame, contender, tallies)
+                self._alone(work, source, frame, method, tallies)
         values = {number: tally.values() for number, tally in tallies.items()}
-        course = {frame: float(np.mean(list(ious.values()))) for frame in work.masks if (ious := work.ious(frame))}
-        return Outcome(values, course, work.answered, work.watch.seconds)
+        per_frame = {frame: float(np.mean(list(ious.values()))) for frame in work.masks if (ious := work.ious(frame))}
+        return Outcome(values, per_frame, work.answered, work.watch.seconds)
 
-    def _with_the_tracker(self, work: Work, tallies: dict[int, Tally]) -> None:
+    def _with_the_tracker(self, work: Workspace, tallies: dict[int, Tally]) -> None:
         """One pass, which goes on from every frame that was corrected."""
         corrected: set[tuple[int, int]] = set()
         entering = objects_of(work.clip)
@@ -89,14 +89,14 @@ class ClicksSaved:
             start = min(frame for _, frame in todo)
             todo = next((bad for frame in work.follow(start) if (bad := self._bad(work, frame, corrected))), [])
 
-    def _bad(self, work: Work, frame: int, corrected: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    def _bad(self, work: Workspace, frame: int, corrected: set[tuple[int, int]]) -> list[tuple[int, int]]:
         """Objects and the frame, where a frame is not good enough and not corrected yet."""
         if frame not in work.clip.annotated:
             return []
         ious = work.ious(frame)
         return [(n, frame) for n, iou in ious.items() if iou < self.target and (n, frame) not in corrected]
 
-    def _correct(self, work: Work, frame: int, number: int) -> int:
+    def _correct(self, work: Workspace, frame: int, number: int) -> int:
         """Click on an object in a frame until it is good enough; the number of clicks."""
         truth, known = work.clip.masks(frame), work.masks.get(frame, {}).get(number)
         target = true_mask(truth, number, work.size)
@@ -104,20 +104,20 @@ class ClicksSaved:
         return self._until_good(ask, known, target, truth, f"{work.clip.name}/{number}/{frame}")[0]
 
     def _alone(
-        self, work: Work, source: FrameSource, frame: int, contender: Contender, tallies: dict[int, Tally]
+        self, work: Workspace, source: FrameSource, frame: int, method: Method, tallies: dict[int, Tally]
     ) -> None:
         """The objects of one frame, each by itself."""
         truth, kept = work.clip.masks(frame), work.ious(frame)
         image = source.read(frame).image
         for number in (number for number in kept if true_mask(truth, number, work.size).any()):
             with work.watch:
-                look = contender.look(image)
-            said: list[Prompt] = []
+                look = method.look(image)
+            prompts: list[Prompt] = []
 
-            def ask(prompt: Prompt, look: Look = look, said: list[Prompt] = said) -> Mask:
-                said.append(merge_prompts(said[-1] if said else None, prompt))
+            def ask(prompt: Prompt, look: Look = look, prompts: list[Prompt] = prompts) -> Mask:
+                prompts.append(merge_prompts(prompts[-1] if prompts else None, prompt))
                 with work.watch:
-                    return look.answer(said[-1:])[0]
+                    return look.answer(prompts[-1:])[0].mask
 
             occasion = f"{work.clip.name}/{number}/{frame}"
             made, iou = self._until_good(ask, None, truth[number], truth, occasion)

@@ -14,11 +14,10 @@ import numpy as np
 
 from masklet.datasets.base import Clip
 from masklet.evaluation.annotator import Annotator, Mask
-from masklet.evaluation.contenders.base import Contender, Session
-from masklet.evaluation.protocols.base import Answer, Outcome, Stopwatch, answers, true_mask
-from masklet.evaluation.protocols.scoring import Scores
-from masklet.evaluation.protocols.telling import Telling, objects_of
-from masklet.evaluation.submission import Submission
+from masklet.evaluation.methods import Method, Session
+from masklet.evaluation.protocols.base import Answer, Outcome, Scores, Stopwatch, answers, true_mask
+from masklet.evaluation.protocols.vos import Prompting, objects_of
+from masklet.evaluation.results import Submission
 from masklet.metrics.region import region_similarity
 from masklet.prompts import Prompt
 
@@ -33,11 +32,11 @@ GOOD = 0.75
 
 
 @dataclass
-class Work:
+class Workspace:
     """One clip under annotation.
 
     size      (height, width)
-    watch     runs while the contender is at work
+    watch     runs while the method is at work
     masks     frame -> object -> the newest mask, of annotated frames
     answered  frames that were answered
     clicks    that were made
@@ -51,11 +50,11 @@ class Work:
     answered: int = 0
     clicks: int = 0
 
-    def begin(self, telling: Telling) -> int:
-        """Tell of every object where it enters; the first of these frames."""
+    def begin(self, prompting: Prompting) -> int:
+        """Prompt every object where it enters; the first of these frames."""
         entering = objects_of(self.clip)
         for number, frame in entering.items():
-            self.clicks += telling.tell(self.session, self.clip, frame, number, self.watch)
+            self.clicks += prompting.give(self.session, self.clip, frame, number, self.watch)
         return min(entering.values())
 
     def follow(self, start: int) -> Iterator[int]:
@@ -90,7 +89,7 @@ class Work:
         self.clicks += made
 
     def ask(self, frame: int, number: int, prompt: Prompt) -> Mask:
-        """Tell the session of an object in a frame, and keep its answer."""
+        """Prompt an object in a frame, and keep the answer."""
         with self.watch:
             mask = self.session.prompt(frame, number, prompt)
         self.masks.setdefault(frame, {})[number] = mask
@@ -124,12 +123,12 @@ class Offline:
         """J&F as the mean over all rounds first, as the paper reports, then after each round."""
         return measures_of(self.rounds)
 
-    def run(self, clip: Clip, contender: Contender, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """The masks after the last round are handed in."""
         rounds: list[Scores] = []
-        with clip.open() as source, contender.track(source) as session:
-            work = Work(clip, session, source.size)
-            first = work.begin(Telling("click", self.clicks, self.annotator))
+        with clip.open() as source, method.track(source) as session:
+            work = Workspace(clip, session, source.size)
+            first = work.begin(Prompting("click", self.clicks, self.annotator))
             corrected = set(objects_of(clip).values())
             for turn in range(self.rounds):
                 if turn and (worst := worst_frame(work, corrected)) is not None:
@@ -167,12 +166,12 @@ class Online:
         """J&F as the mean over all rounds first, as the paper reports, then after each round."""
         return measures_of(self.rounds)
 
-    def run(self, clip: Clip, contender: Contender, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """The masks after the last round are handed in."""
         rounds: list[Scores] = []
-        with clip.open() as source, contender.track(source) as session:
-            work = Work(clip, session, source.size)
-            frame = work.begin(Telling("click", self.clicks, self.annotator))
+        with clip.open() as source, method.track(source) as session:
+            work = Workspace(clip, session, source.size)
+            frame = work.begin(Prompting("click", self.clicks, self.annotator))
             for _ in range(self.rounds):
                 pause = self._follow_to_the_end(work, frame)
                 rounds.append(work.score(self.rules))
@@ -185,7 +184,7 @@ class Online:
             hand_in(work, submission)
         return outcome(work, rounds)
 
-    def _follow_to_the_end(self, work: Work, start: int) -> int | None:
+    def _follow_to_the_end(self, work: Workspace, start: int) -> int | None:
         """The first frame after `start` that is bad; the pass goes on to the end, to be scored."""
         found = None
         for frame in work.follow(start):
@@ -193,7 +192,7 @@ class Online:
                 found = frame
         return found
 
-    def _bad(self, work: Work, frame: int) -> list[int]:
+    def _bad(self, work: Workspace, frame: int) -> list[int]:
         return [number for number, iou in work.ious(frame).items() if iou < self.good]
 
 
@@ -202,7 +201,7 @@ def measures_of(rounds: int) -> tuple[str, ...]:
     return ("J&F", *(f"J&F@{turn}" for turn in range(1, rounds + 1)), "clicks")
 
 
-def worst_frame(work: Work, corrected: set[int]) -> int | None:
+def worst_frame(work: Workspace, corrected: set[int]) -> int | None:
     """The annotated frame with the lowest mean IoU that was not corrected; None if all are right or corrected."""
     means = {
         frame: float(np.mean(list(ious.values())))
@@ -213,18 +212,18 @@ def worst_frame(work: Work, corrected: set[int]) -> int | None:
     return None if worst is None or means[worst] == 1 else worst
 
 
-def outcome(work: Work, rounds: list[Scores]) -> Outcome:
+def outcome(work: Workspace, rounds: list[Scores]) -> Outcome:
     """Values by object, over all rounds."""
     after = [scores.by_object() for scores in rounds]
     values: dict[int, Mapping[str, float]] = {}
     for number in after[0]:
-        course = [turn[number]["J&F"] for turn in after]
-        each = {f"J&F@{turn}": value for turn, value in enumerate(course, start=1)}
-        values[number] = {"J&F": float(np.mean(course)), **each, "clicks": work.clicks / len(after[0])}
-    return Outcome(values, rounds[-1].course(), work.answered, work.watch.seconds)
+        rising = [turn[number]["J&F"] for turn in after]
+        each = {f"J&F@{turn}": value for turn, value in enumerate(rising, start=1)}
+        values[number] = {"J&F": float(np.mean(rising)), **each, "clicks": work.clicks / len(after[0])}
+    return Outcome(values, rounds[-1].per_frame(), work.answered, work.watch.seconds)
 
 
-def hand_in(work: Work, submission: Submission) -> None:
+def hand_in(work: Workspace, submission: Submission) -> None:
     """The newest masks of annotated frames."""
     for frame in work.clip.annotated:
         masks = work.masks.get(frame, {})

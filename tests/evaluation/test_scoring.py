@@ -10,10 +10,16 @@ import pytest
 from PIL import Image
 
 from masklet.errors import EvaluationError, FormatError
-from masklet.evaluation.scoring.categories import split_scores
-from masklet.evaluation.scoring.folders import pair_folders
-from masklet.evaluation.scoring.score import CHUNK, Chunk, measure_chunk, score_folders
-from masklet.evaluation.scoring.table import write_csv, write_json
+from masklet.evaluation.mask_folders import pair_folders
+from masklet.evaluation.scoring import (
+    CHUNK,
+    Chunk,
+    measure_chunk,
+    score_folders,
+    split_scores,
+    write_scores_csv,
+    write_scores_json,
+)
 from masklet.formats.davis import write_index_png
 from masklet.metrics.protocols import score_sequence
 from masklet.metrics.sequence import join
@@ -100,8 +106,8 @@ def test_frame_numbers_are_those_of_files(tmp_path: Path) -> None:
 
 def test_files_of_scores(folder: Path, tmp_path: Path) -> None:
     scores = score_folders(folder / "pred", folder / "gt", workers=1)
-    write_csv(scores, tmp_path / "scores.csv")
-    write_json(scores, tmp_path / "scores.json")
+    write_scores_csv(scores, tmp_path / "scores.csv")
+    write_scores_json(scores, tmp_path / "scores.json")
     rows = list(csv.DictReader((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()))
     objects = sum(len(sequence.objects) for sequence in scores.sequences)
     assert len(rows) == objects + len(NAMES) + 1
@@ -113,7 +119,7 @@ def test_files_of_scores(folder: Path, tmp_path: Path) -> None:
     assert first["frames"] == list(range(1, 9))
     assert np.mean(first["J"]) == first["J mean"]
     with pytest.raises(FormatError, match="cannot be written"):
-        write_csv(scores, tmp_path / "gone/scores.csv")
+        write_scores_csv(scores, tmp_path / "gone/scores.csv")
 
 
 def test_g_of_youtube_vos(folder: Path, tmp_path: Path) -> None:

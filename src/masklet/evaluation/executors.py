@@ -29,7 +29,7 @@ class Failure:
     reason: str
 
 
-class Spread(Protocol):
+class Executor(Protocol):
     """A way to do many jobs."""
 
     def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | Failure]]:
@@ -38,7 +38,7 @@ class Spread(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
+class Serial:
     """One job after another, in this process."""
 
     def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | Failure]]:
@@ -48,7 +48,7 @@ class Here:
 
 
 @dataclass(frozen=True)
-class Processes:
+class Pool:
     """Several processes on this machine. Where there are GPUs, they are dealt to the processes in turn.
 
     count  processes, at least 1
@@ -153,7 +153,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise EvaluationError('--engine ray needs Ray; install it with: pip install "masklet[ray]"') from error
+        raise EvaluationError('--cluster needs Ray; install it with: pip install "masklet[ray]"') from error
     return ray
 
 

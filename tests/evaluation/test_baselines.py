@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from masklet.errors import EvaluationError
-from masklet.evaluation.contenders.flow import carry_by_flow
-from masklet.evaluation.contenders.grabcut import cut_prompt
-from masklet.evaluation.contenders.registry import BASELINES, Choice, contender
+from masklet.evaluation.baselines import BASELINES, carry_by_flow, cut_prompt
+from masklet.evaluation.methods import Choice, find_method
 from masklet.media.arrays import ArrayFrames
 from masklet.metrics.region import region_similarity
 from masklet.prompts import Prompt
@@ -69,4 +68,4 @@ def test_an_unknown_baseline_is_told_with_the_nearest() -> None:
 
 
 def test_what_was_loaded_is_kept() -> None:
-    assert contender(Choice(baseline="flow")) is contender(Choice(baseline="flow"))
+    assert find_method(Choice(baseline="flow")) is find_method(Choice(baseline="flow"))

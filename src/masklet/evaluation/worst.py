@@ -12,9 +12,7 @@ from PIL import Image
 
 from masklet.atomic import atomic_write, make_folder
 from masklet.datasets.base import Clip, Dataset
-from masklet.evaluation.report.numbers import rises, shown
-from masklet.evaluation.results import ClipResult, RunResult
-from masklet.evaluation.submission import Submission
+from masklet.evaluation.results import ClipResult, RunResult, Submission, rises, shown
 from masklet.masks.draw import draw_overlay
 
 COUNT = 10
@@ -51,7 +49,7 @@ def draw_worst(run: RunResult, dataset: Dataset) -> list[Path]:
 def worst_clips(run: RunResult, clips: Mapping[str, Clip]) -> list[ClipResult]:
     """The ten worst by the main measure, the worst first."""
     measure = run.measures[0]
-    known = [clip for clip in run.scored if clip.name in clips and clip.course]
+    known = [clip for clip in run.scored if clip.name in clips and clip.per_frame]
     return sorted(known, key=lambda clip: clip.mean(measure), reverse=not rises(measure))[:COUNT]
 
 
@@ -59,18 +57,18 @@ def draw_clip(clip: Clip, result: ClipResult, measure: str, submission: Submissi
     """A row of frames, uint8 (H, W, 3)."""
     with clip.open() as source:
         tiles = []
-        for frame in frames_to_show(result.course):
+        for frame in frames_to_show(result.per_frame):
             drawn = _draw_frame(clip, source.read(frame).image, frame, submission)
-            words = f"{clip.stem(frame)}: {shown(measure, result.course[frame])}"
+            words = f"{clip.stem(frame)}: {shown(measure, result.per_frame[frame])}"
             tiles.append(_with_words(_fitted(drawn), words))
     return np.hstack(tiles)
 
 
-def frames_to_show(course: Mapping[int, float]) -> list[int]:
+def frames_to_show(per_frame: Mapping[int, float]) -> list[int]:
     """Three along the clip, and the worst, in order."""
-    frames = sorted(course)
+    frames = sorted(per_frame)
     along = {frames[round(place)] for place in np.linspace(0, len(frames) - 1, FRAMES - 1)}
-    return sorted(along | {min(frames, key=lambda frame: course[frame])})
+    return sorted(along | {min(frames, key=lambda frame: per_frame[frame])})
 
 
 def _draw_frame(clip: Clip, image: NDArray[np.uint8], frame: int, submission: Submission) -> NDArray[np.uint8]:

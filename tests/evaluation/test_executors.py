@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from masklet.errors import FormatError, MaskletError
-from masklet.evaluation.spread import Failure, Here, Processes, Ray, Spread
+from masklet.evaluation.executors import Executor, Failure, Pool, Ray, Serial
 
 
 def square(number: int) -> int:
@@ -39,34 +39,34 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGKILL")
 
 
-def check_all_done(spread: Spread) -> None:
-    done = dict(spread.run(square, [1, 2, 3, 4]))
+def check_all_done(executor: Executor) -> None:
+    done = dict(executor.run(square, [1, 2, 3, 4]))
     assert done == {1: 1, 2: 4, 3: Failure("three is damaged"), 4: 16}
 
 
-def check_killed(spread: Spread, folder: Path) -> None:
+def check_killed(executor: Executor, folder: Path) -> None:
     paths = [folder / "a", folder / "b"]
     paths[1].write_text("quiet")
-    assert dict(spread.run(killed_once, paths)) == {paths[0]: "begun again", paths[1]: "quiet again"}
+    assert dict(executor.run(killed_once, paths)) == {paths[0]: "begun again", paths[1]: "quiet again"}
 
 
 def test_here() -> None:
-    check_all_done(Here())
+    check_all_done(Serial())
 
 
 def test_processes() -> None:
-    check_all_done(Processes(2))
+    check_all_done(Pool(2))
 
 
 @needs_signals
 def test_a_killed_process_costs_a_retry(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    assert dict(Processes(2).run(killed_once, [path])) == {path: "begun again"}
+    assert dict(Pool(2).run(killed_once, [path])) == {path: "begun again"}
 
 
 @needs_signals
 def test_a_job_that_always_kills_is_told() -> None:
-    ((_, done),) = Processes(1).run(always_killed, [Path("a")])
+    ((_, done),) = Pool(1).run(always_killed, [Path("a")])
     assert isinstance(done, Failure)
     assert "killed 3 times" in done.reason
 

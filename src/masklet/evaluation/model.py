@@ -1,9 +1,8 @@
-"""A model as a contender: video tracker, image predictor and mask generator, with the published settings."""
+"""A model as a method: video tracker, image predictor and mask generator."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -11,51 +10,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.checkpoints import Model, load_model
-from masklet.formats.base import FrameLike
+from masklet.engines.base import Engine
+from masklet.formats.base import FrameLike, ObjectLike, mask_only
 from masklet.image import EverythingOptions, ImagePredictor, MaskSet, segment_everything
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
-from masklet.video import VideoTracker
+from masklet.video import TrackingOptions, VideoTracker
 
 
-class ModelContender:
-    """A model of masklet's.
+class ModelMethod:
+    """An engine, such as a loaded model.
 
     Args:
-        model: The model, or its name or file.
-        device: Where to run one that is loaded; the best there is if not given.
+        engine: What runs the four functions.
+        tracking: Fields of `TrackingOptions` that are not the default, plain JSON.
 
-    Raises CheckpointError if the model cannot be loaded.
+    Raises ConfigError for options that do not exist.
     """
 
-    def __init__(self, model: str | Model, device: str | None = None) -> None:
-        self.model = model if isinstance(model, Model) else load_model(model, device=device)
-        self.name = self.model.name
+    estimates = True
+
+    def __init__(self, engine: Engine, tracking: Mapping[str, Any] | None = None) -> None:
+        self.engine, self.tracking = engine, dict(tracking or {})
+        self.options = TrackingOptions(**self.tracking)
+        self.options.policy_for(engine.config)  # raises for an unknown policy
+        self.name = ", ".join([engine.config.name, *(f"{name} {value}" for name, value in self.tracking.items())])
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """Name, digest of the weights, size and precision."""
-        network = self.model.network
+        """Name, fingerprint of the weights, size, precision, and how it tracks if not by default."""
         return {
-            "model": self.model.name,
-            "weights_sha256": weights_digest(self.model),
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "image_size": self.model.config.image_size,
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "device": str(self.model.device),
+            "model": self.engine.config.name,
+            "weights": self.engine.digest,
+            "image_size": self.engine.config.image_size,
+            "dtype": str(self.engine.dtype).removeprefix("torch."),
+            "device": str(self.engine.device),
+            **({"tracking": self.tracking} if self.tracking else {}),
         }
 
     @contextmanager
     def track(self, source: FrameSource) -> Iterator[TrackerSession]:
-        with VideoTracker(source, self.model) as tracker:
+        with VideoTracker(source, self.engine, options=self.options) as tracker:
             yield TrackerSession(tracker)
 
     def look(self, image: NDArray[np.uint8]) -> PredictorLook:
-        return PredictorLook(self.model, image)
+        return PredictorLook(self.engine, image)
 
     def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
-        return segment_everything(image, self.model, options)
+        return segment_everything(image, self.engine, options)
 
 
 class TrackerSession:
@@ -82,12 +84,12 @@ class TrackerSession:
 class PredictorLook:
     """A picture under way, by masklet's image predictor: after the first answer its logits go in with the prompts."""
 
-    def __init__(self, model: Model, image: NDArray[np.uint8]) -> None:
-        self.predictor = ImagePredictor(model)
+    def __init__(self, engine: Engine, image: NDArray[np.uint8]) -> None:
+        self.predictor = ImagePredictor(engine)
         self.picture = self.predictor.encode(image)
         self.logits: NDArray[np.float32] | None = None
 
-    def answer(self, prompts: Sequence[Prompt]) -> list[NDArray[np.bool_]]:
+    def answer(self, prompts: Sequence[Prompt]) -> Sequence[ObjectLike]:
         """The surest mask of each object."""
         best = self.predictor.predict(
             self.picture,
@@ -97,13 +99,5 @@ class PredictorLook:
             masks=None if self.logits is None else list(self.logits),
         ).best
         self.logits = best.logits
-        return list(best)
-
-
-def weights_digest(model: Model) -> str:
-    """SHA-256 over the names and values of all tensors: the same however the weights were stored."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+        scores = zip(best, best.iou, best.presence, strict=True)
+        return [mask_only(mask, float(iou), float(presence)) for mask, iou, presence in scores]

@@ -7,7 +7,7 @@ import pytest
 
 from masklet.datasets.files import listed, read_names
 from masklet.errors import EvaluationError, FormatError
-from masklet.evaluation.scoring.folders import (
+from masklet.evaluation.mask_folders import (
     IndexFolder,
     ObjectFolder,
     find_sequences,

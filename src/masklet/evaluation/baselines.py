@@ -1,0 +1,233 @@
+"""Baselines: the mask of a prompted frame is carried on, from each frame to the next, without any learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
+from masklet.masks.boxes import mask_box
+from masklet.media.source import Frame, FrameSource
+from masklet.prompts import INCLUDE, Prompt, merge_prompts
+
+Soft = NDArray[np.float32]
+"""(H, W) in 0..1: how much of a pixel belongs to the object."""
+
+Carry = Callable[[NDArray[np.uint8], NDArray[np.uint8], Mapping[int, Soft]], Mapping[int, Soft]]
+"""(image of a frame, image of the next, masks by object) -> masks in the next."""
+
+ROUNDS = 5
+"""Times that colours and cut are fitted to each other (Rother et al., SIGGRAPH 2004; OpenCV's own example)."""
+
+LONGEST = 192
+"""Larger cuttings are made smaller, in pixels of the longer side; GrabCut takes seconds otherwise."""
+
+AROUND = 0.5
+"""Share of a box's sides that is looked at beyond each of them, to learn the background's colours."""
+
+REACH, SURE = 0.25, 0.02
+"""Radius around a click, in shares of the shorter side: within one its kind is likely, within the other certain."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A way to carry masks. Where no mask is given but a box or clicks, GrabCut makes the first one.
+
+    name   what people type
+    help   one line
+    carry  from a frame to the next
+    """
+
+    name: str
+    help: str
+    carry: Carry
+    estimates: bool = field(default=False, init=False)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """For the record of a run."""
+        return {"baseline": self.name, "how": self.help}
+
+    @contextmanager
+    def track(self, source: FrameSource) -> Iterator[CarriedSession]:
+        with source:
+            yield CarriedSession(source, self.carry)
+
+    def look(self, image: NDArray[np.uint8]) -> CutLook:
+        return CutLook(image)
+
+
+@dataclass(frozen=True, eq=False)
+class SoftMask:
+    """One object in one frame, as files are written from it."""
+
+    soft: Soft
+    iou: float = 1.0
+    presence: float = 1.0
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """More in than out."""
+        return self.soft > 0.5
+
+    def full_logits(self) -> Soft:
+        """-1..1, positive inside."""
+        return 2 * self.soft - 1
+
+
+class CarriedSession:
+    """A video under way: masks stand where they were prompted, and are carried from there."""
+
+    def __init__(self, source: FrameSource, carry: Carry) -> None:
+        self.source = source
+        self.carry = carry
+        self.prompts: dict[tuple[int, int], Prompt] = {}
+        self.anchors: dict[int, dict[int, Soft]] = {}
+        self.carried: tuple[Frame, Mapping[int, Soft]] | None = None
+
+    def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
+        """A given mask as it is; of anything else what GrabCut makes of all prompts on the frame."""
+        prompt = self.prompts[frame, object] = merge_prompts(self.prompts.get((frame, object)), prompt)
+        mask = prompt.mask if prompt.mask is not None else cut_prompt(self.source.read(frame).image, prompt)
+        self.anchors.setdefault(frame, {})[object] = mask.astype(np.float32)
+        return mask
+
+    def follow(self, start: int) -> Iterator[FrameLike]:
+        """Forward to the end; if `start` is the frame that was reached last, on from there."""
+        before = self.carried if self.carried is not None and self.carried[0].index == start else None
+        masks: Mapping[int, Soft] = before[1] if before else {}
+        image = None
+        for frame in self.source.frames(start):
+            if image is not None:
+                masks = self.carry(image, frame.image, masks)
+            masks = {**masks, **self.anchors.get(frame.index, {})}
+            image, self.carried = frame.image, (frame, masks)
+            yield self._result(frame, masks)
+
+    def _result(self, frame: Frame, masks: Mapping[int, Soft]) -> PlainFrame:
+        objects: dict[ObjectId, ObjectLike] = {number: SoftMask(soft) for number, soft in masks.items()}
+        numbers: dict[ObjectId, int] = {number: number for number in masks}
+        return PlainFrame(frame.index, frame.time, self.source.size, objects, numbers, frame.image)
+
+
+@dataclass
+class CutLook:
+    """A picture under way, by GrabCut: each answer begins anew with all prompts."""
+
+    image: NDArray[np.uint8] = field(repr=False)
+
+    def answer(self, prompts: Sequence[Prompt]) -> Sequence[ObjectLike]:
+        """One after another."""
+        return [mask_only(cut_prompt(self.image, prompt)) for prompt in prompts]
+
+
+def keep_still(image: NDArray[np.uint8], following: NDArray[np.uint8], masks: Mapping[int, Soft]) -> Mapping[int, Soft]:
+    """The same masks."""
+    return masks
+
+
+def carry_by_flow(
+    image: NDArray[np.uint8], following: NDArray[np.uint8], masks: Mapping[int, Soft]
+) -> Mapping[int, Soft]:
+    """Soft masks in the next frame: each pixel looks back along the flow, and takes what is there, bilinearly.
+
+    The flow is DIS, medium preset (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016), from the
+    next frame to this one. What flows in from beyond the picture is background.
+    """
+    if not masks:
+        return masks
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    here, there = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (image, following))
+    back = flow.calc(there, here, np.zeros((*image.shape[:2], 2), np.float32))
+    rows, columns = np.indices(image.shape[:2], np.float32)
+    across, down = columns + back[..., 0], rows + back[..., 1]
+    return {number: _looked_up(soft, across, down) for number, soft in masks.items()}
+
+
+def _looked_up(
+    soft: NDArray[np.float32], across: NDArray[np.float32], down: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    moved = cv2.remap(soft, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(moved, np.float32)
+
+
+def cut_prompt(image: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
+    """The object of a box, of clicks, or of both, in a picture, uint8 (H, W, 3): bool (H, W)."""
+    height, width = image.shape[:2]
+    hints = np.full((height, width), cv2.GC_BGD if prompt.box else cv2.GC_PR_BGD, np.uint8)
+    if prompt.box:
+        x0, y0, x1, y1 = (round(edge) for edge in prompt.box)
+        hints[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = cv2.GC_PR_FGD
+    _draw_clicks(hints, prompt)
+    window = _around(prompt.box, (height, width)) if prompt.box else np.s_[:, :]
+    mask = np.zeros((height, width), np.bool_)
+    mask[window] = _cut(image[window], hints[window])
+    return mask
+
+
+def recut(image: NDArray[np.uint8], following: NDArray[np.uint8], masks: Mapping[int, Soft]) -> Mapping[int, Soft]:
+    """Each object cut out of the next frame, from the box around its mask, a tenth larger on each side."""
+    return {number: _from_box_of(following, soft) for number, soft in masks.items()}
+
+
+def _from_box_of(image: NDArray[np.uint8], soft: NDArray[np.float32]) -> NDArray[np.float32]:
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = mask_box(soft > 0.5).tolist()
+    if x0 == x1:
+        return np.zeros_like(soft)
+    across, down = (x1 - x0) / 10, (y1 - y0) / 10
+    box = max(x0 - across, 0.0), max(y0 - down, 0.0), min(x1 + across, float(width)), min(y1 + down, float(height))
+    return cut_prompt(image, Prompt(box=box)).astype(np.float32)
+
+
+def _draw_clicks(hints: NDArray[np.uint8], prompt: Prompt) -> None:
+    """Around each click a disk of what is likely, if there is no box, then a small one of what is certain."""
+    shorter = min(hints.shape)
+    clicks = [
+        ((round(x), round(y)), label == INCLUDE) for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
+    ]
+    if not prompt.box:
+        for place, inside in clicks:
+            cv2.circle(hints, place, max(2, round(REACH * shorter)), cv2.GC_PR_FGD if inside else cv2.GC_PR_BGD, -1)
+    for place, inside in clicks:
+        cv2.circle(hints, place, round(SURE * shorter), cv2.GC_FGD if inside else cv2.GC_BGD, -1)
+
+
+def _around(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[slice, slice]:
+    """The part of a picture that a box and its surroundings fill."""
+    x0, y0, x1, y1 = box
+    across, down = AROUND * (x1 - x0) + 2, AROUND * (y1 - y0) + 2
+    rows = slice(max(0, int(y0 - down)), min(size[0], int(y1 + down) + 1))
+    return rows, slice(max(0, int(x0 - across)), min(size[1], int(x1 + across) + 1))
+
+
+def _cut(image: NDArray[np.uint8], hints: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """GrabCut on a cutting, at a size that takes no seconds. Where it finds nothing, what was likely is the answer."""
+    size = hints.shape[::-1]
+    scale = min(1.0, LONGEST / max(size))
+    smaller = tuple(max(1, round(side * scale)) for side in size)
+    picture = np.ascontiguousarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)[..., ::-1])
+    marks = np.ascontiguousarray(cv2.resize(hints, smaller, interpolation=cv2.INTER_NEAREST))
+    inside = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    if inside.any() and not inside.all():
+        cv2.setRNGSeed(0)  # its clustering draws at random
+        cv2.grabCut(picture, marks, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
+    found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    kept = (found if found.any() else inside).astype(np.float32)
+    return np.asarray(cv2.resize(kept, size, interpolation=cv2.INTER_LINEAR) > 0.5)
+
+
+BASELINES = {
+    baseline.name: baseline
+    for baseline in (
+        Baseline("still", "the first mask kept still", keep_still),
+        Baseline("flow", "the first mask carried by optical flow (OpenCV DIS, medium)", carry_by_flow),
+        Baseline("grabcut", "GrabCut from the box, in each frame from the box of the mask before", recut),
+    )
+}
+"""To add a baseline, write its carry function and add a line here."""

@@ -1,0 +1,125 @@
+"""What is measured: models and baselines behind one interface, so that every protocol runs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import EvaluationError, nearest
+from masklet.evaluation.baselines import BASELINES
+from masklet.formats.base import FrameLike, ObjectLike
+from masklet.media.source import FrameSource
+from masklet.prompts import Prompt
+
+if TYPE_CHECKING:
+    from masklet.image import EverythingOptions, MaskSet
+
+
+class Session(Protocol):
+    """One video under way."""
+
+    def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
+        """Add to the prompts of an object in a frame: its mask, bool (H, W)."""
+        ...
+
+    def follow(self, start: int) -> Iterator[FrameLike]:
+        """Every frame from `start` to the end, with the objects that were prompted there or before."""
+        ...
+
+
+class Look(Protocol):
+    """One picture under way."""
+
+    def answer(self, prompts: Sequence[Prompt]) -> Sequence[ObjectLike]:
+        """The masks of N objects with their scores, for all prompts of each so far.
+
+        Calls on one picture are about the same objects in the same order; each refines the last answers.
+        """
+        ...
+
+
+class Method(Protocol):
+    """A model or a baseline.
+
+    name       for tables
+    facts      what it is, exactly: plain JSON for the record of a run
+    estimates  whether it estimates the IoU and the presence of its masks; a baseline does not
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+    @property
+    def estimates(self) -> bool: ...
+
+    def track(self, source: FrameSource) -> AbstractContextManager[Session]:
+        """Begin on a video."""
+        ...
+
+    def look(self, image: NDArray[np.uint8]) -> Look:
+        """Begin on a picture, uint8 (H, W, 3) RGB."""
+        ...
+
+
+@runtime_checkable
+class MaskGenerator(Protocol):
+    """A method that finds objects without prompts; baselines do not."""
+
+    def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
+        """The masks of everything in a picture, uint8 (H, W, 3) RGB."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be measured: a baseline, or else a model; plain data, so that other processes can load it.
+
+    model     name or file
+    baseline  a name of `BASELINES`, or None
+    device    where a model runs; None for the best there is
+    speed     its speed mode
+    tracking  fields of `masklet.TrackingOptions` that are not the default
+    """
+
+    model: str = "nano"
+    baseline: str | None = None
+    device: str | None = None
+    speed: str = "exact"
+    tracking: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.baseline is not None and self.baseline not in BASELINES:
+            known, hint = ", ".join(BASELINES), nearest(self.baseline, BASELINES)
+            raise EvaluationError(f"unknown baseline {self.baseline!r}{hint}; there are {known}")
+        if self.baseline is not None and (self.tracking or self.speed != "exact"):
+            raise EvaluationError("a baseline has no speed and no tracking options; leave them out, or give a model")
+
+
+def find_method(choice: Choice) -> Method:
+    """The method, loaded once in each process.
+
+    Raises CheckpointError if it is a model that cannot be loaded, and ConfigError for options that it cannot have.
+    """
+    tracking = tuple(sorted(choice.tracking.items()))
+    return _found(choice.model, choice.baseline, choice.device, choice.speed, tracking)
+
+
+@cache
+def _found(
+    model: str, baseline: str | None, device: str | None, speed: str, tracking: tuple[tuple[str, Any], ...]
+) -> Method:
+    if baseline is not None:
+        return BASELINES[baseline]
+    from masklet.checkpoints import load_model  # imports torch, which baselines do without
+    from masklet.evaluation.model import ModelMethod
+
+    return ModelMethod(load_model(model, device=device, speed=speed), dict(tracking))

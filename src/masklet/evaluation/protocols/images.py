@@ -1,0 +1,246 @@
+"""Pictures: each object by a box or a click, then click after click on what is wrong; and masks of everything, without
+prompts, against the annotated objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.datasets.base import Clip, ObjectMasks
+from masklet.errors import EvaluationError
+from masklet.evaluation.annotator import Annotator, Mask, as_prompt, box_prompt
+from masklet.evaluation.methods import MaskGenerator, Method
+from masklet.evaluation.protocols.base import Estimates, Outcome, Stopwatch
+from masklet.evaluation.results import Submission
+from masklet.image import EverythingOptions, MaskSet
+from masklet.masks.patch import Patch, cut_patch, within
+from masklet.metrics.recall import iou_table, recalled
+from masklet.metrics.region import region_similarity
+from masklet.prompts import Prompt, merge_prompts
+
+AFTER = (1, 3, 5, 10, 20)
+"""Numbers of clicks after which the IoU is told."""
+
+TARGETS = (0.85, 0.9)
+"""IoUs to which clicks are counted, if there are so many that it says something."""
+
+ENOUGH = 10
+"""So many."""
+
+
+@dataclass(frozen=True)
+class ImageClicks:
+    """Every object of every annotated frame, by itself; all objects of a frame are answered together.
+
+    first      a click, or the box around the object; what follows are clicks
+    clicks     answers to each object; a box counts as one
+    annotator  who clicks; the centre of the largest error is where SAM's and SAM 2's evaluation clicks
+
+    IoU@k is the IoU after k answers; with a box first, after the box and k - 1 clicks. An object that is right is
+    clicked on no more. With ten answers or more NoC@85 and NoC@90 count the clicks to these IoUs.
+    """
+
+    first: Literal["click", "box"] = "click"
+    clicks: int = 5
+    annotator: Annotator = field(default_factory=Annotator)
+    name: str = "image"
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The IoU after the last answer comes first."""
+        shown = [k for k in AFTER if k < self.clicks]
+        targets = [f"NoC@{round(100 * target)}" for target in TARGETS if self.clicks >= ENOUGH]
+        return (f"IoU@{self.clicks}", *(f"IoU@{k}" for k in reversed(shown)), *targets)
+
+    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+        """The masks after the last answer are handed in, smaller ones over larger ones."""
+        watch, estimates, per_frame = Stopwatch(), Estimates(), {}
+        values: dict[int, dict[str, float]] = {}
+        with clip.open() as source:
+            for frame in clip.annotated:
+                truth = clip.masks(frame)
+                if not known_objects(truth):
+                    continue
+                session = (method, watch, estimates)
+                ious, masks = self._frame(source.read(frame).image, truth, *session, f"{clip.name}/{frame}")
+                submission.write(clip, frame, stacked(masks), masks)
+                per_frame[frame] = float(np.mean([row[-1] for row in ious.values()]))
+                offset = len(values)
+                values |= {offset + place: self._row(row) for place, row in enumerate(ious.values(), start=1)}
+        if not values:
+            raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
+        found = estimates.calibration() if method.estimates else {}
+        return Outcome(values, per_frame, len(per_frame), watch.seconds, calibration=found)
+
+    def _frame(
+        self,
+        image: NDArray[np.uint8],
+        truth: ObjectMasks,
+        method: Method,
+        watch: Stopwatch,
+        estimates: Estimates,
+        occasion: str,
+    ) -> tuple[dict[int, list[float]], dict[int, Mask]]:
+        """IoU after each answer, and the last mask, by object."""
+        wanted = known_objects(truth)
+        prompts: dict[int, Prompt] = {}
+        masks: dict[int, Mask] = {}
+        ious: dict[int, list[float]] = {number: [] for number in wanted}
+        with watch:
+            look = method.look(image)
+        for turn in range(self.clicks):
+            wrong = set()
+            for number, mask in wanted.items():
+                new = self._prompt(turn, masks.get(number), mask, truth.void, f"{occasion}/{number}/{turn}")
+                if new is not None:
+                    prompts[number] = merge_prompts(prompts.get(number), new)
+                    wrong.add(number)
+            with watch:
+                answered = dict(zip(wanted, look.answer([prompts[number] for number in wanted]), strict=True))
+            masks |= {number: answered[number].mask for number in wrong}
+            for number, mask in wanted.items():
+                ious[number].append(float(region_similarity(masks[number], mask, truth.void)))
+            for number in wrong:
+                estimates.add(answered[number], ious[number][-1], True)
+        return ious, masks
+
+    def _prompt(
+        self, turn: int, predicted: Mask | None, truth: Mask, void: Mask | None, occasion: str
+    ) -> Prompt | None:
+        if turn == 0 and self.first == "box":
+            return box_prompt(truth)
+        click = self.annotator.click(predicted, truth, void, occasion=occasion)
+        return None if click is None else as_prompt(click)
+
+    def _row(self, ious: list[float]) -> dict[str, float]:
+        row = {measure: ious[int(measure[4:]) - 1] for measure in self.measures if measure.startswith("IoU@")}
+        for target in TARGETS if self.clicks >= ENOUGH else ():
+            row[f"NoC@{round(100 * target)}"] = clicks_to_reach(ious, target)
+        return row
+
+
+def clicks_to_reach(ious: list[float], target: float) -> float:
+    """Clicks until the IoU is first at or above a target, from the IoUs after 1, 2, ... K of them; K if it never is.
+
+    Source: Xu et al., "Deep Interactive Object Selection", CVPR 2016, section 5; K is 20 in most publications.
+    """
+    return float(next((clicks for clicks, iou in enumerate(ious, start=1) if iou >= target), len(ious)))
+
+
+def known_objects(truth: ObjectMasks) -> dict[int, Mask]:
+    """The objects with a pixel that is not unknown."""
+    void = truth.void
+    return {n: mask for n, mask in truth.items() if (mask if void is None else mask & ~void).any()}
+
+
+def stacked(masks: Mapping[int, Mask]) -> NDArray[np.int32]:
+    """int32 (H, W): each pixel's object; where masks overlap, the smaller one."""
+    numbers = np.zeros(next(iter(masks.values())).shape, np.int32)
+    for number, mask in sorted(masks.items(), key=lambda item: -int(item[1].sum())):
+        numbers[mask] = number
+    return numbers
+
+
+FEW, MANY = 100, 1000
+"""Masks that count in a picture: COCO's usual number, and that of the SAM paper on LVIS."""
+
+HALF, THREE_QUARTERS = 0, 5
+"""Places of the IoUs 0.5 and 0.75 among COCO's."""
+
+COVERAGE = ("IoU", "R@50", "R@75", f"AR@{FEW}", f"AR@{MANY}")
+"""Of each object."""
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Zero-shot masks of everything in each annotated picture. What is found and not annotated costs nothing.
+
+    options  how everything is looked for
+
+    IoU is that of the best mask of each object, whatever else was found. R@50 and R@75 are the shares of
+    objects that have a mask of their own at IoU 0.5 and 0.75 among the 1000 surest masks; AR@100 and AR@1000
+    are COCO's average recall over the IoUs 0.5, 0.55, ... 0.95. AP is left out, as it takes every mask of what nobody
+    annotated, such as a part of an object, for a false one. Unknown pixels, and crowds, are taken out of all masks.
+
+    Source: zero-shot object proposals of Kirillov et al., "Segment Anything", ICCV 2023, section 7.3, and what
+    `masklet.metrics.recall` cites.
+    """
+
+    options: EverythingOptions = field(default_factory=EverythingOptions)
+    name: str = "everything"
+    measures: tuple[str, ...] = COVERAGE
+
+    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+        """The best mask of each object is handed in under the object's number, smaller ones over larger ones; beside it
+        all that was found, as COCO JSON. Raises EvaluationError for a method that needs prompts."""
+        if not isinstance(method, MaskGenerator):
+            raise EvaluationError(f"{method.name} needs prompts and finds nothing by itself; give a model")
+        watch, per_frame, count = Stopwatch(), {}, 0
+        values: dict[int, dict[str, float]] = {}
+        with clip.open() as source:
+            for frame in clip.annotated:
+                truth = clip.masks(frame)
+                if not (wanted := known_objects(truth)):
+                    continue
+                image = source.read(frame).image
+                with watch:
+                    found = method.everything(image, self.options)
+                match = matched(found, wanted, truth.void, clip.name)
+                hand_in_everything(clip, frame, found, match, submission)
+                per_frame[frame] = float(np.mean([row["IoU"] for row in match.rows.values()]))
+                offset, count = len(values), count + len(found)
+                values |= {offset + place: row for place, row in enumerate(match.rows.values(), start=1)}
+        if not values:
+            raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
+        metrics = {"masks/picture": count / len(per_frame), "seconds/picture": watch.seconds / len(per_frame)}
+        return Outcome(values, per_frame, len(per_frame), watch.seconds, metrics)
+
+
+@dataclass(frozen=True)
+class Match:
+    """What was found of a picture's objects.
+
+    rows  object -> measure -> value
+    best  object -> place of its best mask; objects that no mask touches are missing
+    """
+
+    rows: dict[int, dict[str, float]]
+    best: dict[int, int]
+
+
+def matched(found: MaskSet, wanted: Mapping[int, Mask], void: Mask | None, name: str) -> Match:
+    """Found masks beside true ones. Raises EvaluationError, which names the picture, if their sizes differ."""
+    size = next(iter(wanted.values())).shape
+    if size != found.size:
+        raise EvaluationError(f"{name} has {found.size} pixels (height, width) and its masks {size}; give one size")
+    parts = [known_part(patch, void) for patch in found.patches]
+    places = [place for place, part in enumerate(parts) if part]
+    theirs = [cut_patch(mask if void is None else mask & ~void) for mask in wanted.values()]
+    ious = iou_table([part for part in parts if part], [patch for patch in theirs if patch])
+    few, many = (recalled(ious, found.iou[places], most) for most in (FEW, MANY))
+    overlap = ious.max(axis=0, initial=0)
+    values = np.stack([overlap, many[HALF], many[THREE_QUARTERS], few.mean(axis=0), many.mean(axis=0)], axis=1)
+    rows = {number: dict(zip(COVERAGE, row, strict=True)) for number, row in zip(wanted, values.tolist(), strict=True)}
+    touched = np.flatnonzero(overlap).tolist()
+    numbers = list(wanted)
+    return Match(rows, {numbers[column]: places[int(ious[:, column].argmax())] for column in touched})
+
+
+def hand_in_everything(clip: Clip, frame: int, found: MaskSet, match: Match, submission: Submission) -> None:
+    """An index PNG of the best masks, and a JSON of the same name with all."""
+    nothing = np.zeros(found.size, np.bool_)
+    masks = {number: found[match.best[number]] if number in match.best else nothing for number in match.rows}
+    submission.write(clip, frame, stacked(masks), masks)
+    found.save(submission.path(clip, frame).with_suffix(".json"), "coco")
+
+
+def known_part(patch: Patch, void: Mask | None) -> Patch | None:
+    """The part of a mask that is not unknown, decoded only in its own box; None if there is none."""
+    if void is None:
+        return patch
+    height, width = void.shape
+    return cut_patch(patch.inside & ~void[within(patch.box, (0, 0, width, height))], patch.box[:2])

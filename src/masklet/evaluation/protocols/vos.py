@@ -1,0 +1,181 @@
+"""Video object segmentation: each object is prompted once, in the frame in which it enters, and all are followed
+without further help. Scored by J and F of each object, or by whether objects are told from each other all along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.datasets.base import Clip, ObjectMasks
+from masklet.errors import EvaluationError
+from masklet.evaluation.annotator import Annotator, Mask, box_prompt
+from masklet.evaluation.methods import Method, Session
+from masklet.evaluation.protocols.base import MEASURES, Estimates, Outcome, Scores, Stopwatch, answers
+from masklet.evaluation.results import Submission
+from masklet.formats.base import ObjectId, ObjectLike
+from masklet.metrics.sequence import VOID
+from masklet.metrics.tracking import tracking_scores
+from masklet.prompts import Prompt, make_prompt
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """How an object is prompted.
+
+    prompt     its true mask, the box around it, or clicks
+    clicks     how many, each on the largest error of the answer so far
+    annotator  who clicks
+    """
+
+    prompt: Literal["mask", "box", "click"] = "mask"
+    clicks: int = 1
+    annotator: Annotator = field(default_factory=Annotator)
+
+    def give(self, session: Session, clip: Clip, frame: int, number: int, watch: Stopwatch) -> int:
+        """Prompt one object in a frame in which it is seen; the number of clicks."""
+        truth = clip.masks(frame)
+        mask = truth[number]
+
+        def ask(prompt: Prompt) -> Mask:
+            with watch:
+                return session.prompt(frame, number, prompt)
+
+        if self.prompt == "click":
+            occasion = f"{clip.name}/{number}/{frame}"
+            return self.annotator.clicks(self.clicks, ask, None, mask, truth.void, occasion=occasion)[0]
+        ask(box_prompt(mask) if self.prompt == "box" else make_prompt(mask.shape, mask=mask))
+        return 0
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """One frame of a clip.
+
+    frame    its number
+    numbers  int32 (H, W): each pixel's object, 0 where there is none
+    masks    by object, as they are handed in: they overlap only where the data set allows it
+    objects  by name, as the method gave them
+    """
+
+    frame: int
+    numbers: NDArray[np.int32]
+    masks: Mapping[int, Mask]
+    objects: Mapping[ObjectId, ObjectLike] = field(default_factory=dict)
+
+
+def follow(
+    clip: Clip, method: Method, submission: Submission, prompting: Prompting, watch: Stopwatch
+) -> Iterator[Followed]:
+    """All frames, handed in as they come; before the first object enters they are empty.
+
+    Raises EvaluationError for a clip without any object, and for one with fewer frames than its masks say.
+    """
+    entering = objects_of(clip)
+    with clip.open() as source, method.track(source) as session:
+        for number, frame in entering.items():
+            prompting.give(session, clip, frame, number, watch)
+        frame = first = min(entering.values())
+        for empty in range(first):
+            yield _handed_in(Followed(empty, np.zeros(source.size, np.int32), {}), clip, submission)
+        for answer in answers(session.follow(first), watch):
+            frame, objects = answer.result.frame, answer.result.objects
+            whole = submission.layout == "objects"
+            masks = {int(n): item.mask if whole else answer.mask(int(n)) for n, item in objects.items()}
+            yield _handed_in(Followed(frame, answer.numbers, masks, objects), clip, submission)
+    if frame < (last := clip.annotated[-1]):
+        raise EvaluationError(f"{clip.name} has {frame + 1} frames, and masks up to frame {last}; complete its frames")
+
+
+def objects_of(clip: Clip) -> Mapping[int, int]:
+    """Object -> the frame in which it enters. Raises EvaluationError if there is none."""
+    if not (entering := clip.entering):
+        raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
+    return entering
+
+
+def _handed_in(followed: Followed, clip: Clip, submission: Submission) -> Followed:
+    submission.write(clip, followed.frame, followed.numbers, followed.masks)
+    return followed
+
+
+@dataclass(frozen=True)
+class SemiSupervised:
+    """J and F of every object after the frame in which it is prompted.
+
+    prompting  by mask, box or clicks
+    rules      by whose rules frames and objects count; see `masklet.metrics.protocols`
+    """
+
+    prompting: Prompting = field(default_factory=Prompting)
+    rules: str = "davis2017"
+    name: str = "semi-supervised"
+    measures: tuple[str, ...] = MEASURES
+
+    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+        """Every frame is answered and handed in; annotated ones are scored, if there are more than those prompted."""
+        scores, estimates, watch, count = Scores(self.rules), Estimates(), Stopwatch(), 0
+        for followed in follow(clip, method, submission, self.prompting, watch):
+            count += 1
+            if followed.frame not in clip.annotations:
+                continue
+            measured = scores.add(followed.frame, followed.masks, clip.masks(followed.frame))
+            for row, number in enumerate(measured.objects):
+                if number in followed.objects and followed.frame > clip.entering.get(int(number), -1):
+                    iou, present = float(measured.region[row, 0]), bool(measured.truth_area[row, 0])
+                    estimates.add(followed.objects[number], iou, present)
+        beyond = set(clip.annotated) - set(clip.entering.values())
+        values = scores.by_object() if beyond else {}
+        found = estimates.calibration() if method.estimates else {}
+        return Outcome(values, scores.per_frame(), count, watch.seconds, calibration=found)
+
+
+TRACKING = {
+    "HOTA": "hota",
+    "DetA": "detection",
+    "AssA": "association",
+    "MOTA": "mota",
+    "IDF1": "idf1",
+    "switches": "switches",
+}
+"""Measure -> field of `masklet.metrics.tracking.Tracking`."""
+
+
+@dataclass(frozen=True)
+class MultiObject:
+    """Multi-object tracking: whether objects are found, and told from each other; every annotated frame of a clip is
+    scored, as one whole.
+
+    prompting  by mask, box or clicks
+    """
+
+    prompting: Prompting = field(default_factory=lambda: Prompting("box"))
+    name: str = "tracking"
+    measures: tuple[str, ...] = tuple(TRACKING)
+
+    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+        """The values stand under object 0: they are those of the clip. Raises EvaluationError without TrackEval."""
+        watch, scores, count = Stopwatch(), Scores("all"), 0
+        ours, theirs = [], []
+        for followed in follow(clip, method, submission, self.prompting, watch):
+            count += 1
+            if followed.frame in clip.annotations:
+                truth = clip.masks(followed.frame)
+                scores.add(followed.frame, followed.masks, truth)
+                ours.append(followed.numbers.astype(np.uint8))
+                theirs.append(_index_map(truth))
+        found = asdict(tracking_scores({clip.name: (np.stack(ours), np.stack(theirs))}))
+        values = {measure: float(found[field]) for measure, field in TRACKING.items()}
+        return Outcome({0: values}, scores.per_frame(), count, watch.seconds)
+
+
+def _index_map(truth: ObjectMasks) -> NDArray[np.uint8]:
+    indices = np.zeros(truth.size, np.uint8)
+    for number, mask in truth.items():
+        indices[mask] = number
+    if truth.void is not None:
+        indices[truth.void] = VOID
+    return indices

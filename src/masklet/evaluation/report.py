@@ -1,0 +1,216 @@
+"""What is made of a run: CSV, JSON and Markdown, a plot, tables for a terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from masklet.atomic import atomic_write
+from masklet.datasets.base import Dataset
+from masklet.errors import EvaluationError
+from masklet.evaluation.results import RunResult, clip_file, is_count, read_run, shown
+from masklet.evaluation.worst import draw_worst
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_ROWS = 60
+"""Clips that stand in tables for people; of more only the means do, and the CSV has them all."""
+
+MOST_COLUMNS = 10
+"""Measures that stand in tables for people, so that they fit 80 columns."""
+
+MOST_NAMED = 60
+"""Clips that are named along the axis; of more the values are shown in order, without names."""
+
+COLOURS = ("#2563a8", "#d9822b", "#3a9a5b", "#8a4fa3", "#7f7f7f", "#c0392b")
+"""Of runs, in their order; used again after the sixth."""
+
+
+def write_report(folder: Path, dataset: Dataset) -> tuple[RunResult, str]:
+    """Read a run, write its tables, plot and worst clips; the run, and what could not be made, or "".
+
+    A missing matplotlib costs the plot alone. Raises EvaluationError if no clip is done, and FormatError for files that
+    cannot be written.
+    """
+    run = read_run(folder)
+    write_tables(run, unfinished(folder, dataset))
+    draw_worst(run, dataset)
+    if not run.scored:
+        return run, ""
+    try:
+        plot_runs([run], [run.name], [clip.name for clip in run.scored], folder / "plot.png")
+    except EvaluationError as error:
+        return run, str(error)
+    return run, ""
+
+
+def unfinished(folder: Path, dataset: Dataset) -> int:
+    """Clips of the data set that are not done."""
+    return sum(not clip_file(folder, clip.name).exists() for clip in dataset.clips)
+
+
+def write_tables(run: RunResult, unfinished: int) -> None:
+    """sequences.csv, objects.csv, summary.json and table.md. Raises FormatError if one cannot be written.
+
+    unfinished  clips of the data set that are not done
+    """
+    write_csv(run.folder / "sequences.csv", sequence_rows(run))
+    write_csv(run.folder / "objects.csv", object_rows(run))
+    with atomic_write(run.folder / "summary.json") as path:
+        path.write_text(json.dumps(summary(run, unfinished), indent=1), encoding="utf-8")
+    with atomic_write(run.folder / "table.md") as path:
+        path.write_text(markdown(run, unfinished), encoding="utf-8")
+
+
+def sequence_rows(run: RunResult) -> list[list[object]]:
+    """A heading, then a row for each clip: means over its objects, what it has as a whole, cost."""
+    of_clips = list(dict.fromkeys(name for clip in run.clips for name in clip.clip_metrics))
+    rows: list[list[object]] = [["sequence", "objects", *run.measures, *of_clips, "frames", "seconds", "memory MiB"]]
+    rows += [
+        [
+            clip.name,
+            len(clip.values),
+            *(clip.mean(measure) for measure in run.measures),
+            *(clip.clip_metrics.get(name) for name in of_clips),
+            clip.frames,
+            clip.seconds,
+            clip.memory,
+        ]
+        for clip in run.clips
+    ]
+    return rows
+
+
+def object_rows(run: RunResult) -> list[list[object]]:
+    """A heading, then a row for each object of each clip."""
+    rows: list[list[object]] = [["sequence", "object", *run.measures]]
+    for clip in run.clips:
+        rows += [[clip.name, number, *(row[m] for m in run.measures)] for number, row in clip.values.items()]
+    return rows
+
+
+def summary(run: RunResult, unfinished: int) -> dict[str, Any]:
+    """Everything over the whole run, and what was measured."""
+    return {
+        "overall": {name: None if math.isnan(value) else value for name, value in run.overall.items()},
+        "sequences": len(run.clips),
+        "sequences_without_truth": len(run.clips) - len(run.scored),
+        "sequences_unfinished": unfinished,
+        "objects": sum(len(clip.values) for clip in run.clips),
+        "frames": sum(clip.frames for clip in run.clips),
+        "frames_per_second": run.speed,
+        "peak_memory_mib": run.memory,
+        **run.record,
+    }
+
+
+def table(run: RunResult) -> list[list[str]]:
+    """For people: a heading, the clips if they are not too many, and the mean over all objects."""
+    measures = run.measures[:MOST_COLUMNS]
+    rows = [["sequence", *measures, "frames/s"]]
+    for clip in run.clips if len(run.clips) <= MOST_ROWS else ():
+        values = [shown(measure, clip.mean(measure)) for measure in measures]
+        rows.append([clip.name, *values, f"{clip.frames / clip.seconds:.1f}" if clip.seconds else "-"])
+    overall = [shown(measure, run.overall[measure]) for measure in measures]
+    return [*rows, ["all", *overall, f"{run.speed:.1f}"]]
+
+
+def markdown(run: RunResult, unfinished: int) -> str:
+    """table.md"""
+    settings = run.record["settings"]
+    lines = [f"# {run.name}: {settings['protocol']} on {settings['dataset']}, {settings['split']}", ""]
+    lines += [f"Shares in percent. Options: `{json.dumps(settings['options'])}`.", ""]
+    lines += [*as_markdown(table(run)), ""]
+    if further := [f"{name} {shown(name, value)}" for name, value in run.overall.items() if name not in run.measures]:
+        lines += [", ".join(further) + ".", ""]
+    lines += [f"{sentence}\n" for sentence in remarks(run, unfinished)]
+    return "\n".join(lines)
+
+
+def remarks(run: RunResult, unfinished: int) -> list[str]:
+    """What a reader of the numbers should know."""
+    found = []
+    if hidden := len(run.clips) - len(run.scored):
+        found.append(f"Sequences of which only the prompts' masks are known: {hidden}; hand in the folder masks.")
+    if unfinished:
+        found.append(f"Sequences that are not done: {unfinished}; these are numbers of a part.")
+    if len(run.measures) > MOST_COLUMNS:
+        found.append(f"The {len(run.measures)} measures stand in sequences.csv.")
+    if len(run.clips) > MOST_ROWS:
+        found.append(f"The {len(run.clips)} sequences stand in sequences.csv.")
+    return found
+
+
+def as_markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table; the first row is its heading, and all columns but the first are numbers."""
+    heading, *rest = rows
+    rule = ["---", *["--:"] * (len(heading) - 1)]
+    return ["| " + " | ".join(row) + " |" for row in (heading, rule, *rest)]
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV that appears when it is whole. Raises FormatError if it cannot be written."""
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[str], path: Path) -> None:
+    """The main measure of these clips by these runs, as a PNG; clips in the order of the first run's values.
+
+    Raises EvaluationError if matplotlib is missing, FormatError if the file cannot be written.
+    """
+    measure = runs[0].measures[0]
+    factor = 1 if is_count(measure) else 100
+    values = np.array([[factor * _by_name(run)[clip] for clip in clips] for run in runs])
+    order = np.argsort(values[0], kind="stable")
+    named = len(clips) <= MOST_NAMED
+    figure, axes = _figure(len(clips) if named else 0)
+    for row, (name, run) in enumerate(zip(names, runs, strict=True)):
+        mean = factor * run.overall[measure]
+        colour = COLOURS[row % len(COLOURS)]
+        axes.axvline(mean, color=colour, linewidth=1, linestyle=":")
+        places = np.arange(len(clips)) if named else np.linspace(0, 1, len(clips))
+        ours = values[row][order] if named else np.sort(values[row])
+        label = f"{name}: {mean:.1f}"
+        if named:
+            axes.plot(ours, places, "o", color=colour, markersize=6, label=label)
+        else:
+            axes.plot(ours, places, color=colour, linewidth=2, label=label)
+    _label(axes, [clips[place] for place in order] if named else [], measure, factor)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _figure(rows: int) -> tuple[Figure, Axes]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise EvaluationError('plots need matplotlib; install it with: pip install "masklet[eval]"') from error
+    figure = Figure(figsize=(8, 1.4 + 0.24 * rows if rows else 4.5), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _label(axes: Axes, clips: Sequence[str], measure: str, factor: int) -> None:
+    if clips:
+        axes.set_yticks(range(len(clips)), clips, fontsize=8)
+        axes.grid(axis="y", linewidth=0.3)
+    else:
+        axes.set_ylabel("share of sequences below")
+    axes.set_xlabel(measure if factor == 1 else f"{measure} (%)")
+    if factor == 100:
+        axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(100.0, axes.get_xlim()[1]))
+    axes.grid(axis="x", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+
+
+def _by_name(run: RunResult) -> dict[str, float]:
+    return {clip.name: clip.mean(run.measures[0]) for clip in run.clips}

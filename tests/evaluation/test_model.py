@@ -1,0 +1,89 @@
+"""A model as a method: nano, on a small clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from masklet.checkpoints import load_model
+from masklet.datasets.registry import open_dataset
+from masklet.engines.fake import FakeEngine
+from masklet.errors import ConfigError
+from masklet.evaluation.baselines import BASELINES
+from masklet.evaluation.model import ModelMethod
+from masklet.evaluation.protocols.images import ImageClicks
+from masklet.evaluation.protocols.interactive import Online
+from masklet.evaluation.protocols.vos import Prompting, SemiSupervised
+from masklet.evaluation.results import Submission
+
+
+@pytest.fixture(scope="module")
+def nano() -> ModelMethod:
+    return ModelMethod(load_model("nano", device="cpu"))
+
+
+@pytest.mark.parametrize(
+    "procedure", [SemiSupervised(), SemiSupervised(Prompting("click", 2)), Online(2)], ids=["mask", "clicks", "online"]
+)
+def test_a_model_follows(make: Callable[[str], Path], tmp_path: Path, nano: ModelMethod, procedure: object) -> None:
+    clip = open_dataset("davis2017", make("davis2017"), limit=1).clips[0]
+    found = procedure.run(clip, nano, Submission(tmp_path / "masks", "index"))  # type: ignore[attr-defined]
+    assert set(found.values) == {1, 2}
+    assert all(0 <= row["J&F"] <= 1 for row in found.values.values())
+    if procedure == SemiSupervised():  # a plain rectangle that moves by a third of its width in every frame
+        still = SemiSupervised().run(clip, BASELINES["still"], Submission(tmp_path / "still", "index"))
+        assert found.values[1]["J&F"] > 1.5 * still.values[1]["J&F"]
+        assert found.values[2]["J&F"] > 0.9  # and one that stands
+
+
+def test_a_model_answers_clicks(make: Callable[[str], Path], tmp_path: Path, nano: ModelMethod) -> None:
+    clip = open_dataset("folder", make("folder"), kind="image").clips[0]
+    found = ImageClicks("box", 3).run(clip, nano, Submission(tmp_path / "masks", "index"))
+    assert all(row["IoU@1"] > 0.3 for row in found.values.values())
+
+
+def test_a_model_tells_how_far_its_estimates_can_be_believed(
+    make: Callable[[str], Path], tmp_path: Path, nano: ModelMethod
+) -> None:
+    """In pictures each answer counts; in a video the frames after the prompted one: four and two."""
+    clip = open_dataset("davis2017", make("davis2017"), limit=1).clips[0]
+    found = SemiSupervised().run(clip, nano, Submission(tmp_path / "masks", "index"))
+    assert sum(found.calibration["IoU"].counts) == sum(found.calibration["presence"].counts) == 4 + 2
+    true = [row["J"] for row in found.values.values()]
+    assert 6 * min(true) <= sum(found.calibration["IoU"].true) <= 6
+    pictures = open_dataset("folder", make("folder"), kind="image").clips
+    found = ImageClicks("box", 1).run(pictures[0], nano, Submission(tmp_path / "pictures", "index"))
+    ious = [row["IoU@1"] for row in found.values.values()]
+    assert sum(found.calibration["IoU"].true) == pytest.approx(sum(ious))
+    still = SemiSupervised().run(clip, BASELINES["still"], Submission(tmp_path / "still", "index"))
+    assert still.calibration == {}
+
+
+def test_facts_name_the_model_and_how_it_tracks(nano: ModelMethod) -> None:
+    assert nano.facts["model"] == nano.name == "nano"
+    assert nano.facts["weights"] == nano.engine.digest
+    assert "tracking" not in nano.facts
+    careful = ModelMethod(nano.engine, {"fill_holes": 0})
+    assert careful.facts["tracking"] == {"fill_holes": 0}
+    assert careful.name == "nano, fill_holes 0"
+    assert careful.options.fill_holes == 0
+
+
+def test_an_engine_that_is_no_model_is_measured(make: Callable[[str], Path], tmp_path: Path) -> None:
+    clip = open_dataset("davis2017", make("davis2017"), limit=1).clips[0]
+    engine = FakeEngine()
+    method = ModelMethod(engine)
+    found = SemiSupervised().run(clip, method, Submission(tmp_path / "masks", "index"))
+    assert set(found.values) == {1, 2}
+    assert method.facts["model"] == engine.config.name
+
+
+@pytest.mark.parametrize(
+    ("tracking", "said"), [({"policy": "nonsense"}, "nonsense"), ({"fill_holes": -1}, "fill_holes is -1")]
+)
+def test_options_that_a_tracker_cannot_have(nano: ModelMethod, tracking: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        ModelMethod(nano.engine, tracking)
