@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -42,6 +43,54 @@ def square() -> np.ndarray:
 @pytest.fixture
 def model() -> Watched:
     return Watched(build_model(SHOWN, seed=0))
+
+
+@pytest.fixture
+def carrying() -> Watched:
+    return Watched(build_model(dataclasses.replace(SHOWN, motion="flow"), seed=0))
+
+
+def moving(frames: int, step: int) -> list[np.ndarray]:
+    """A picture of blots that moves to the right by so many pixels a frame."""
+    noise = np.random.default_rng(0).integers(0, 256, (30, 60 + frames * step), dtype=np.uint8)
+    wide = cv2.resize(noise, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    return [np.dstack([wide[:, (frames - n) * step :][:, :160]] * 3) for n in range(frames)]
+
+
+def middle(mask: np.ndarray) -> float:
+    """The column of a mask's centre."""
+    return float(np.nonzero(mask)[-1].mean())
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_the_mask_moves_with_what_is_seen(carrying: Watched, backward: bool) -> None:
+    """8 of 160 pixels a frame are 3.2 of 64, the network's side, so 0.8 of its 16 cells."""
+    cells, last = SHOWN.mask_size, 3
+    with VideoTracker(moving(4, 8), carrying) as tracker:
+        tracker.add_mask(frame=last if backward else 0, object=1, mask=square())
+        before = tracker.result(last if backward else 0).objects[1]
+        list(tracker.propagate(direction="backward" if backward else "forward"))
+    given = next(tokens.masks for tokens in carrying.given[1:])
+    assert given is not None
+    moved = middle(given[0, 0].numpy() > 0) - middle(before.logits > 0)
+    assert moved == pytest.approx((-1 if backward else 1) * 8 / 160 * cells, abs=0.35)
+
+
+def test_flow_is_the_same_in_streams_and_after_a_jump(carrying: Watched) -> None:
+    frames = moving(6, 6)
+    stream, straight = StreamTracker(carrying), []
+    for number, frame in enumerate(frames):
+        result = stream.step(frame)
+        if number == 0:
+            result = stream.add_mask(object=1, mask=square())
+        straight.append(result.objects[1].logits)
+    with VideoTracker(frames, carrying) as tracker:
+        tracker.add_mask(frame=0, object=1, mask=square())
+        for result in tracker.propagate(stop=3):
+            np.testing.assert_array_equal(result.objects[1].logits, straight[result.frame])
+        tracker.result(0)  # another frame is looked at in between
+        for result in tracker.propagate(start=3):
+            np.testing.assert_array_equal(result.objects[1].logits, straight[result.frame])
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -124,3 +173,24 @@ def test_training_shows_the_same(model: Watched) -> None:
     assert any(torch.equal(second[0, 0], candidate) for candidate in candidates)
     assert seen[2].keep_masks is not None
     assert bool(seen[2].keep_masks[0]) == bool(answers[0].decoded.presence[0] > 0)
+
+
+def test_training_carries_it_too(carrying: Watched) -> None:
+    side = SHOWN.image_size
+    frames = np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in moving(2, 10)])
+    masks = torch.zeros(1, 2, side, side, dtype=torch.bool)
+    masks[..., 16:48, 16:40] = True
+    batch = Batch(
+        images=torch.from_numpy(frames).permute(0, 3, 1, 2)[None],
+        masks=masks,
+        known=torch.ones(1, 2, side, side, dtype=torch.bool),
+        owners=torch.zeros(1, dtype=torch.int64),
+        seeds=torch.zeros(1, dtype=torch.int64),
+    )
+    unroll = Unroll(carrying.network, batch, Plan("mask", (0,), (), ()))
+    list(unroll.predictions())
+    before, _ = unroll.past.masks[0]
+    carried, _ = unroll.previous(1)
+    assert carried is not None
+    moved = middle(carried[0, 0].numpy() > 0) - middle(before[0, 0].numpy() > 0)
+    assert moved == pytest.approx(10 / 160 * SHOWN.mask_size, abs=0.35)

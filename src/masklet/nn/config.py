@@ -80,6 +80,8 @@ class ModelConfig:
         head: "published", or "refining" as in `nano`: prompts are also drawn as maps; while masks are enlarged,
             convolutions look at neighbouring cells and at these maps; and a followed frame is given the mask of the
             frame before it as a mask prompt, beside its memories.
+        motion: How a refining head gets that mask: "still", where it was, or "flow", carried along optical flow to
+            where the object is now.
     """
 
     name: str
@@ -97,6 +99,7 @@ class ModelConfig:
     decoder_heads: int = 8
     head_width: int = 256
     head: Literal["published", "refining"] = "published"
+    motion: Literal["still", "flow"] = "still"
 
     def __post_init__(self) -> None:
         encoder: Any = self.encoder
@@ -111,6 +114,10 @@ class ModelConfig:
             raise ConfigError(f"version is {self.version!r}; give '2.0' or '2.1'")
         if self.head not in HEADS:
             raise ConfigError(f"head is {self.head!r}; give 'published' or 'refining'")
+        if self.motion not in ("still", "flow"):
+            raise ConfigError(f"motion is {self.motion!r}; give 'still' or 'flow'")
+        if self.motion == "flow" and not self.previous_mask:
+            raise ConfigError("motion 'flow' carries the mask of the frame before; give head='refining' too")
         if self.image_size % COARSEST_STRIDE:
             raise ConfigError(
                 f"image_size {self.image_size} is no multiple of {COARSEST_STRIDE}, the coarsest stride; "

@@ -19,7 +19,9 @@ from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SH
 from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
 from masklet.prompts import NOT_A_POINT
 from masklet.training.batch import Batch, Dice
+from masklet.training.data.augment import GREY
 from masklet.training.prompts import Plan, Points, first_points, uniform_click
+from masklet.video.flow import carry, optical_flow
 from masklet.video.recall import Recall, RecallOptions, published_recall
 
 MOST_LOGIT = 32.0
@@ -117,7 +119,7 @@ class Unroll:
         first = frame in self.plan.prompted
         features = self.keep(self.attend, here.stride16, Recall() if first else self.recall(frame))
         points = self.first_points(truth) if first else Points.none(len(truth), self.device)
-        earlier, present = (None, None) if first else self.past.masks.get(frame - 1, (None, None))
+        earlier, present = (None, None) if first else self.previous(frame)
         truths = self.truths(frame)
         for correction in range(len(truths) + 1):
             given = tokens(points, earlier)._replace(keep_masks=None if correction else present)
@@ -136,6 +138,23 @@ class Unroll:
             self.past.masks[frame] = earlier.detach(), decoded.presence.detach() > 0
         known = self.past.prompted if first or truths else self.past.tracked
         known[frame] = self.remember(here, earlier, decoded.pointers[self.each, choice], decoded.presence)
+
+    def previous(self, frame: int) -> tuple[Tensor | None, Tensor | None]:
+        """Logits of the frame before, (N, 1, S/4, S/4), carried to the frame if the network wants that, and where they
+        count, (N,)."""
+        logits, present = self.past.masks.get(frame - 1, (None, None))
+        if logits is not None and self.network.config.motion == "flow":
+            logits = carry(logits, self.flow(frame))
+        return logits, present
+
+    def flow(self, frame: int) -> Tensor:
+        """For each object the optical flow from a frame to the one before, (N, S/4, S/4, 2); see `optical_flow`."""
+        weights = torch.tensor(GREY, device=self.device)[:, None, None]
+        pairs = self.batch.images[:, frame - 1 : frame + 1].float()
+        greys = (pairs * weights).sum(dim=2).round().to(torch.uint8).cpu().numpy()
+        cells = self.network.config.mask_size
+        flows = torch.stack([optical_flow(here, before, cells) for before, here in greys])
+        return flows.to(self.device)[self.batch.owners]
 
     @property
     def each(self) -> Tensor:

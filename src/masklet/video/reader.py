@@ -17,6 +17,7 @@ from masklet.engines.rules import normalise
 from masklet.media.ahead import read_ahead
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
 from masklet.nn import Levels
+from masklet.video.flow import Grey, grey_square, optical_flow
 
 AHEAD = 2
 """Frames that are read before they are looked at."""
@@ -58,6 +59,7 @@ class FrameReader:
         self._frame: Frame | None = None
         self._levels: Levels | None = None
         self._aside: tuple[int, Levels] | None = None
+        self._greys: dict[int, Grey] = {}  # of the two frames that were wanted last
         self._next: tuple[int, Future[Encoded]] | None = None
         self._worker: ThreadPoolExecutor | None = None
 
@@ -89,10 +91,31 @@ class FrameReader:
         if self._frame is not None and self._frame.index == frame:
             return self.features()
         if self._aside is None or self._aside[0] != frame:
-            if self._next is not None:
-                wait((self._next[1],))  # two threads cannot read at once
+            self._wait()
             self._aside = frame, self._encode(self.source.read(frame))
         return self._aside[1]
+
+    def flow_to(self, frame: int) -> Tensor:
+        """The optical flow from the frame that was found last to another one; see `optical_flow`. Raises `MediaError`
+        if that cannot be read."""
+        assert self._frame is not None, "no frame was found"
+        there, here = self._grey(frame), self._grey(self._frame.index)
+        return optical_flow(here, there, self._engine.config.mask_size)
+
+    def _grey(self, frame: int) -> Grey:
+        if frame not in self._greys:
+            found = self._frame
+            if found is None or found.index != frame:
+                self._wait()
+                found = self.source.read(frame)
+            last = list(self._greys.items())[-1:]
+            self._greys = {**dict(last), frame: grey_square(found.image, self._engine.config.image_size)}
+        return self._greys[frame]
+
+    def _wait(self) -> None:
+        """Until no thread reads: two cannot read at once."""
+        if self._next is not None:
+            wait((self._next[1],))
 
     def encode_ahead(self, frame: int) -> None:
         """Read and encode a frame in a thread, as it is wanted next; what then goes wrong is raised there.

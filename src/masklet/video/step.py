@@ -22,6 +22,7 @@ from masklet.masks.rle import encode_rle
 from masklet.nn import Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.prompts import Prompt, pad_prompts
 from masklet.video import cuts
+from masklet.video.flow import carry
 from masklet.video.overlap import FinalMask
 from masklet.video.policies import MemoryPolicy
 from masklet.video.policies.past import before
@@ -53,6 +54,8 @@ class FrameContext:
         fill_holes: Holes of at most this many cells are filled.
         binarise_prompted: Whether the mask of a prompted frame is remembered as a binary one.
         colours: Signature of the frame's colours, by which a scene cut is noticed; empty if that is not wanted.
+        flow: (S/4, S/4, 2), where each cell was on the frame that comes before in this direction; see `optical_flow`.
+            None where masks are not carried along it.
     """
 
     frame: int
@@ -61,6 +64,7 @@ class FrameContext:
     fill_holes: int = 0
     binarise_prompted: bool = True
     colours: bytes = b""
+    flow: Tensor | None = None
 
 
 def step(
@@ -135,7 +139,7 @@ def decode(
 ) -> list[KnownFrame]:
     """Objects with points, a box or no prompt, whose banks have one shape."""
     prompts = [track.prompts.get(at.frame) for track in tracks]
-    earlier = [earlier_answer(track, at, engine.config) for track in tracks]
+    earlier = [earlier_logits(track, at, engine.config) for track in tracks]
     tokens = as_tokens(engine, prompts, earlier, at.size)
     features = engine.attend_memory(levels.stride16, bank(engine, tracks, recalls))
     decoded = engine.decode_masks(features, levels, tokens)
@@ -249,19 +253,22 @@ def encode_again(engine: Engine, levels: Levels, known: KnownFrame) -> KnownFram
     return replace(known, memory=memory, pointer=pointer.float())
 
 
-def earlier_answer(track: ObjectTrack, at: FrameContext, config: ModelConfig) -> KnownFrame | None:
-    """What is given as a mask prompt: on a prompted frame what was answered to an earlier prompt; on others, if the
-    network wants it, what was found of the object on the frame before."""
+def earlier_logits(track: ObjectTrack, at: FrameContext, config: ModelConfig) -> Tensor | None:
+    """(S/4, S/4), what is given as a mask prompt: on a prompted frame what was answered to an earlier prompt; on
+    others, if the network wants it, what was found of the object on the frame before, carried along the flow."""
     if at.frame in track.prompts:
-        return track.known(at.frame)
+        known = track.known(at.frame)
+        return None if known is None else known.logits
     if not config.previous_mask:
         return None
     last = track.known(at.frame + 1 if at.backward else at.frame - 1)
-    return last if last is not None and last.presence > 0 else None
+    if last is None or last.presence <= 0:
+        return None
+    return last.logits if at.flow is None else carry(last.logits[None, None], at.flow)[0, 0]
 
 
 def as_tokens(
-    engine: Engine, prompts: Sequence[Prompt | None], earlier: Sequence[KnownFrame | None], size: tuple[int, int]
+    engine: Engine, prompts: Sequence[Prompt | None], earlier: Sequence[Tensor | None], size: tuple[int, int]
 ) -> PromptTokens:
     """Prompts of one group, and earlier answers as mask prompts."""
     padded = pad_prompts(prompts, size, engine.config.image_size)
@@ -270,12 +277,12 @@ def as_tokens(
         torch.from_numpy(padded.points).to(engine.device),
         torch.from_numpy(padded.labels).to(engine.device),
     )
-    if all(entry is None for entry in earlier):
+    if all(logits is None for logits in earlier):
         return PromptTokens(points, labels, keep)
     side = engine.config.mask_size
     blank = torch.zeros(side, side, device=engine.device)
-    masks = torch.stack([blank if entry is None else entry.logits.clamp(-32, 32) for entry in earlier])
-    has_mask = torch.tensor([entry is not None for entry in earlier], device=engine.device)
+    masks = torch.stack([blank if logits is None else logits.clamp(-32, 32) for logits in earlier])
+    has_mask = torch.tensor([logits is not None for logits in earlier], device=engine.device)
     return PromptTokens(points, labels, keep, masks[:, None].to(engine.dtype), has_mask)
 
 

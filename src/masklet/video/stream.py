@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
@@ -18,6 +20,7 @@ from masklet.nn import Levels
 from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video import session
 from masklet.video.events import checked_object
+from masklet.video.flow import grey_square, optical_flow
 from masklet.video.options import TrackingOptions
 from masklet.video.reader import frame_tensor
 from masklet.video.result import FrameResult, frame_result
@@ -65,6 +68,7 @@ class StreamTracker:
         self._began: float | None = None
         self._frame: Frame | None = None
         self._levels: Levels | None = None
+        self._flow: Tensor | None = None
 
     def __repr__(self) -> str:
         return f"StreamTracker({self.engine.config.name})"
@@ -79,14 +83,14 @@ class StreamTracker:
         Raises:
             MediaError: The image is no such array, or of another size than the first.
         """
-        before = self._frame, self._levels
-        self._frame, self._levels = self._next(image), None
+        before = self._frame, self._levels, self._flow
+        self._frame, self._levels, self._flow = self._next(image), None, self._flow_to(self._frame, image)
         try:
             moving = session.to_follow(self.tracks, self._frame.index)
             if moving:
                 self.tracks = session.followed(self.tracks, self._step(moving))
         except BaseException:
-            self._frame, self._levels = before  # the same image may be given again
+            self._frame, self._levels, self._flow = before  # the same image may be given again
             raise
         return self._result()
 
@@ -142,7 +146,15 @@ class StreamTracker:
         if self._levels is None:
             self._levels = self.engine.encode_image(frame_tensor(picture.image, self.engine))
         context = self.options.context(picture.index, self._size(), self.engine.config, image=picture.image)
-        return step(self.engine, self._levels, tracks, context, self.policy)
+        return step(self.engine, self._levels, tracks, replace(context, flow=self._flow), self.policy)
+
+    def _flow_to(self, before: Frame | None, image: NDArray[np.uint8]) -> Tensor | None:
+        """The optical flow of a new image, for networks that want it."""
+        config = self.engine.config
+        if before is None or config.motion != "flow":
+            return None
+        here, there = (grey_square(pixels, config.image_size) for pixels in (image, before.image))
+        return optical_flow(here, there, config.mask_size)
 
     def _newest(self) -> Frame:
         if self._frame is None:

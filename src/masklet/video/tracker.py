@@ -444,6 +444,10 @@ class VideoTracker:
         """What is known now of objects in a frame."""
         config = self.engine.config
         context = self.options.context(picture.index, self.size, config, backward=backward, image=picture.image)
+        before = picture.index + (1 if backward else -1)
+        followed = [track for track in tracks.values() if picture.index not in track.prompts]
+        if config.motion == "flow" and any(track.stats(before) is not None for track in followed):
+            context = replace(context, flow=self._reader.flow_to(before))
         return step(self.engine, self._reader.features(), tracks, context, self.policy)
 
     @torch.inference_mode()
