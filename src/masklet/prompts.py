@@ -9,6 +9,8 @@ Letters: N objects, P tokens of the longest prompt, H x W the picture.
 
 from __future__ import annotations
 
+import operator
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -25,6 +27,13 @@ BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = 2, 3
 
 NOT_A_POINT = -1
 """Label of the token that says "no more points"."""
+
+
+LONGEST_NAME = 100
+"""Letters of an object's name; its UTF-8 may have twice as many bytes, so that it can be the name of a folder."""
+
+LARGEST_NAME = 10**50
+"""Whole numbers that are names lie below this, which leaves room for UUIDs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +114,33 @@ def make_prompt(
         given = "points" if prompt.points else "a box"
         raise PromptError(f"a mask came together with {given}; give a mask alone, or points and a box without it")
     return prompt
+
+
+def check_name(name: object) -> int | str:
+    """An object's name as an int or a str: the one rule for all that a person, a program or a file may call an object.
+
+    Raises PromptError for anything else: truths, blank texts, long ones, and those with control characters or lone
+    surrogates, which no file can hold.
+    """
+    if isinstance(name, str):
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name[: LONGEST_NAME + 1]):
+            raise PromptError(f"object is {name[:40]!r}; give a text without control characters and lone surrogates")
+        if len(name) > LONGEST_NAME or len(name.encode("utf-8")) > 2 * LONGEST_NAME:
+            raise PromptError(
+                f"object is {name[:40]!r}... of {len(name)} letters; give at most {LONGEST_NAME}, and "
+                f"{2 * LONGEST_NAME} bytes of UTF-8"
+            )
+        if name.strip():
+            return str(name)
+    elif not isinstance(name, bool | np.bool_):
+        try:
+            number = operator.index(name)  # type: ignore[arg-type]
+        except TypeError:
+            raise PromptError(f"object is {name!r:.80}; give a whole number or a text that is not blank") from None
+        if abs(number) < LARGEST_NAME:
+            return number
+        raise PromptError("object is a number of over 50 digits; give a smaller one, or a text")
+    raise PromptError(f"object is {name!r:.80}; give a whole number or a text that is not blank")
 
 
 def merge_prompts(earlier: Prompt | None, new: Prompt) -> Prompt:

@@ -218,7 +218,7 @@ def test_a_label_is_0_or_1(
     ("text", "said"),
     [
         ('[{"frame": 0, "object": 1}]', "it says nothing of the object"),
-        ('[{"frame": 0, "object": [1], "box": [1, 2, 3, 4]}]', "which is no number or text"),
+        ('[{"frame": 0, "object": [1], "box": [1, 2, 3, 4]}]', "object is [1]; give a whole number or a text"),
         ('[{"frame": 1.7, "box": [1, 2, 3, 4]}]', "which is no prompt"),
         ("{", "cannot be read as JSON"),
         ('{"frame": 0}', "holds no list"),

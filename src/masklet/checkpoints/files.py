@@ -9,11 +9,13 @@ from __future__ import annotations
 import pickle
 import pickletools
 import re
+import struct
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -31,6 +33,21 @@ _CALLS = ("REDUCE", "STACK_GLOBAL", "INST", "OBJ")
 """Instructions of a pickle that name or call something."""
 
 _ZIP_START = b"PK\x03\x04"
+
+MOST_PICKLE = 1 << 26
+"""Bytes of a pickle without its tensors, and of one value in it: 64 MiB."""
+
+MOST_STEPS = 10_000_000
+"""Instructions of a pickle."""
+
+LEGACY_PICKLES = 5
+"""How many follow each other in files of torch before 1.6: two marks, the machine, the content, the tensors' keys."""
+
+_DAMAGED = (
+    *(pickle.UnpicklingError, OSError, EOFError, ValueError, TypeError, AttributeError, AssertionError, ImportError),
+    *(LookupError, ArithmeticError, RuntimeError, MemoryError, struct.error, zipfile.BadZipFile),
+)
+"""What comes of reading a damaged checkpoint."""
 
 
 class Weights(NamedTuple):
@@ -80,7 +97,7 @@ def _read_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
             return Weights({key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {})  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, MemoryError) as error:
         problem = _text_inside(path) or f"is cut short or no safetensors file ({error})"
         raise CheckpointError(f"{path.name} {problem}; download it again") from error
 
@@ -88,12 +105,54 @@ def _read_safetensors(path: Path) -> Weights:
 def _read_torch(path: Path) -> Weights:
     mapped = zipfile.is_zipfile(path)  # files of torch before 1.6 are no zip archives and cannot be mapped
     try:
+        _check_archive(path) if mapped else _check_pickles(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is then refused, in our own words
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except _DAMAGED as error:
         raise CheckpointError(f"{path.name} {_torch_problem(path, error)}") from error
     return Weights(_tensors_of(content, path), {})
+
+
+def _check_archive(path: Path) -> None:
+    """Raise CheckpointError for members that unpack to more than they take in the file, and for a large pickle."""
+    with zipfile.ZipFile(path) as members:
+        for info in members.infolist():
+            if info.file_size > info.compress_size:
+                raise CheckpointError(f"{path.name} holds {info.filename} compressed, which torch does not write")
+            if info.filename.endswith(".pkl") and info.file_size > MOST_PICKLE:
+                raise CheckpointError(f"{path.name} holds {info.file_size} bytes beside its tensors; {_TOO_LARGE}")
+
+
+def _check_pickles(path: Path) -> None:
+    """Raise CheckpointError where the pickles of an old file are very long, or hold a very long value. They are read as
+    lists of instructions, up to the first that makes no sense."""
+    with path.open("rb") as file, suppress(ValueError, IndexError):
+        steps = 0
+        for _ in range(LEGACY_PICKLES):
+            for _step in pickletools.genops(_Bounded(file)):  # type: ignore[arg-type]
+                steps += 1
+                if steps > MOST_STEPS or file.tell() > MOST_PICKLE:
+                    raise CheckpointError(f"{path.name} holds a very long pickle; {_TOO_LARGE}")
+
+
+_TOO_LARGE = "give a file of tensors alone"
+
+
+class _Bounded:
+    """A file of which no value is read that is longer than any in a checkpoint."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.tell = file.tell
+
+    def read(self, length: int) -> bytes:
+        if length > MOST_PICKLE:
+            raise CheckpointError(f"{Path(self._file.name).name} holds a value of {length} bytes; {_TOO_LARGE}")
+        return self._file.read(length)
+
+    def readline(self) -> bytes:
+        return self._file.readline(MOST_PICKLE)
 
 
 def _torch_problem(path: Path, error: Exception) -> str:
@@ -113,8 +172,8 @@ def _calls_code(path: Path) -> bool:
     """Whether a file is a bare pickle that calls something. It is read as a list of instructions; none is done."""
     try:
         with path.open("rb") as file:
-            return any(code.name in _CALLS for code, _, _ in pickletools.genops(file))
-    except ValueError:
+            return any(code.name in _CALLS for code, _, _ in pickletools.genops(_Bounded(file)))  # type: ignore[arg-type]
+    except (ValueError, IndexError, CheckpointError):
         return False
 
 

@@ -114,7 +114,7 @@ def _with_calibration(weights: Weights) -> Weights:
 
 def _fitting_network(weights: Weights, file: str) -> Network:
     """A blank network that the weights fit wholly."""
-    own = read_config(weights.metadata, file)
+    own = read_config(weights.metadata, file, len(weights.state))
     config = own or recognise(weights.state, file)
     network = _blank(config, file) if own else blank_network(config)
     check_fit(weights.state, network.state_dict(), file, config.name)

@@ -16,6 +16,9 @@ FORMAT = 2
 VERSION: str = sys.modules["masklet"].__version__
 """Of this masklet. Looked up, not imported: the package's own module names what stands above this layer."""
 
+LARGEST_IMAGE, LARGEST_NUMBER = 8192, 1 << 16
+"""Pixels of a side of the square that a network sees; channels and all else that a configuration counts."""
+
 CONFIG_KEY, FORMAT_KEY, VERSION_KEY = "masklet.config", "masklet.format", "masklet.version"
 
 
@@ -29,8 +32,13 @@ def describe(config: ModelConfig) -> dict[str, str]:
     }
 
 
-def read_config(metadata: Mapping[str, str], file: str) -> ModelConfig | None:
+def read_config(metadata: Mapping[str, str], file: str, tensors: int) -> ModelConfig | None:
     """The configuration that metadata holds; None if they are not ours.
+
+    Args:
+        metadata: Of a safetensors file.
+        file: Its name.
+        tensors: How many it holds; a network of more blocks cannot be meant.
 
     Raises:
         CheckpointError: Written by a newer masklet in another format.
@@ -48,9 +56,10 @@ def read_config(metadata: Mapping[str, str], file: str) -> ModelConfig | None:
         values = json.loads(metadata[CONFIG_KEY])
         if not isinstance(values, dict):
             raise ConfigError(f"expected a JSON object, got {type(values).__name__}")
+        _check_sizes(values, tensors)
         return ModelConfig.from_dict(_from_format_1(values) if written == "1" else values)
-    except (ValueError, TypeError, AttributeError) as error:  # ConfigError is a ValueError
-        raise ConfigError(f"{file} holds a configuration that cannot be read: {error}") from error
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:  # ConfigError is a ValueError
+        raise ConfigError(f"{file} holds a configuration that cannot be read: {str(error)[:400]}") from error
 
 
 _HEADS = {("tokens", "plain", False): "published", ("drawn", "refined", True): "refining"}
@@ -68,3 +77,22 @@ def _from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
             "trials before this version; train it again"
         )
     return {**others, "head": _HEADS[told]}
+
+
+def _check_sizes(values: object, tensors: int, key: str = "") -> None:
+    """Raise `ConfigError` for numbers by which a network, or the time to build it, would be beyond reason."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            _check_sizes(value, tensors, str(name)[:40])
+    elif isinstance(values, list):
+        if len(values) > 256:
+            raise ConfigError(f"{key} has {len(values)} entries")
+        blocks = [value[-1] if key == "stages" and isinstance(value, list) and value else value for value in values]
+        if key in ("depths", "stages") and sum(count for count in blocks if type(count) is int) > tensors:
+            raise ConfigError(f"{key} are {values!r:.80}, in a file of {tensors} tensors")
+        for value in values:
+            _check_sizes(value, tensors, key)
+    elif isinstance(values, int):
+        most = LARGEST_IMAGE if key == "image_size" else tensors if key.endswith("_layers") else LARGEST_NUMBER
+        if abs(values) > most:
+            raise ConfigError(f"{key} is over {most}")

@@ -11,7 +11,9 @@ from typing import Any
 
 import typer
 
-from masklet.errors import nearest
+from masklet.errors import FormatError, PromptError, nearest
+from masklet.formats.json_file import parse_any
+from masklet.prompts import check_name
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ def read_prompts(path: Path) -> dict[str, list[TypedPrompt]]:
     """A list of prompts, each with "frame", "object" and "box", "points" (and "labels"), or "mask"; or an object with
     such a list for each video, by the name of its file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = parse_any(path.read_bytes(), str(path))
+    except (OSError, FormatError) as error:
         raise typer.BadParameter(f"{path} cannot be read as JSON: {error}") from None
     lists = content if isinstance(content, dict) else {EVERY_VIDEO: content}
     if not all(isinstance(records, list) for records in lists.values()):
@@ -110,7 +112,7 @@ def _from_record(record: Any, path: Path) -> TypedPrompt:
             raise ValueError("it says nothing of the object")
         return TypedPrompt(
             frame=operator.index(values.get("frame", 0)),
-            object=_name(values.get("object", 1)),
+            object=check_name(values.get("object", 1)),
             points=tuple((float(x), float(y)) for x, y in values.get("points", ())),
             labels=tuple(operator.index(label) for label in values.get("labels", ())),
             box=tuple(float(value) for value in values["box"]) if "box" in values else None,
@@ -123,18 +125,17 @@ def _from_record(record: Any, path: Path) -> TypedPrompt:
         ) from None
 
 
-def _name(value: Any) -> int | str:
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        return value
-    raise ValueError(f"its object is {json.dumps(value)}, which is no number or text")
-
-
 def _parts(text: str, expected: str) -> tuple[int, int | str, str]:
     frame, *rest = text.split(":", 2)
-    if not (frame.isascii() and frame.isdecimal()) or len(rest) != 2 or not all(part.strip() for part in rest):
+    is_frame = frame.isascii() and frame.isdecimal() and len(frame) < 10
+    if not is_frame or len(rest) != 2 or not all(part.strip() for part in rest):
         raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
     name, what = rest
-    return int(frame), int(name) if name.isascii() and name.isdecimal() else name, what
+    is_number = name.isascii() and name.isdecimal() and len(name) <= 50
+    try:
+        return int(frame), check_name(int(name) if is_number else name), what
+    except PromptError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _numbers(values: str, text: str, expected: str) -> tuple[float, ...]:

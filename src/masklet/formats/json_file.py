@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,16 @@ from masklet.errors import FormatError
 Kind = TypeVar("Kind")
 
 WORDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text", int: "a whole number", float: "a number"}
+
+
+LARGEST_COUNT = 2**63
+"""What whole numbers that count or number something are below; those that name something may be larger."""
+
+MOST_DIGITS = 1000
+"""Of whole numbers that are read and written."""
+
+DEEPEST = 100
+"""Lists and objects inside each other that are written."""
 
 
 def load_json(path: Path) -> dict[str, Any]:
@@ -26,24 +37,63 @@ def load_json(path: Path) -> dict[str, Any]:
 
 def parse_json(content: bytes, name: str) -> dict[str, Any]:
     """The object in a JSON text. Raises FormatError, naming the file, if it is no whole object."""
-    try:
-        value = json.loads(content, parse_int=_whole, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{name} is no whole JSON ({error}); is it cut short? Give another copy") from error
+    value = parse_any(content, name)
     if not isinstance(value, dict):
         raise FormatError(f"{name} holds {_word(value)} where an object {{...}} was expected")
     return value
 
 
+def parse_any(content: bytes | str, name: str) -> Any:
+    """Whatever a JSON text holds; a byte-order mark before it is passed over. Raises FormatError, naming the file."""
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        return json.loads(text, parse_int=_whole, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{name} is no whole JSON ({error}); is it cut short? Give another copy") from error
+
+
+def check_plain(value: object, name: str, depth: int = 0) -> None:
+    """Raise FormatError, naming the place, for a value that JSON would not give back as it is: bytes, tuples, NumPy's
+    numbers, those that are not finite, keys that are no text."""
+    if depth > DEEPEST:
+        raise FormatError(f"{name} lies over {DEEPEST} lists or objects deep; give flatter values")
+    kind = type(value)
+    if kind is dict:
+        assert isinstance(value, dict), "its type is dict"
+        for key, inner in value.items():
+            if type(key) is not str:
+                raise FormatError(f"a key of {name} is {key!r:.40}; give a text")
+            check_plain(inner, f"{name}[{key!r:.40}]", depth + 1)
+    elif kind is list:
+        assert isinstance(value, list), "its type is list"
+        for place, inner in enumerate(value):
+            check_plain(inner, f"{name}[{place}]", depth + 1)
+    elif not (
+        value is None
+        or kind in (bool, str)
+        or (isinstance(value, float) and kind is float and isfinite(value))
+        or (isinstance(value, int) and kind is int and abs(value) < 10**MOST_DIGITS)
+    ):
+        raise FormatError(
+            f"{name} is {_shown(value)} of type {kind.__name__}, which no file gives back as it is; give None, True, "
+            "False, an int, a finite float, a str, or a list or dict of these"
+        )
+
+
 def entry(record: Mapping[str, Any], key: str, kind: type[Kind], name: str) -> Kind:
-    """`record[key]`, of that type; a whole number passes as a number. Raises FormatError, naming file and key."""
+    """`record[key]`, of that type; a whole number passes as a number. Raises FormatError, naming file and key, also for
+    numbers that are not finite, and whole ones of 2^63 and more."""
     if key not in record:
         raise FormatError(f"{name} lacks {key!r}; it is not of the format that it was opened as")
     value = record[key]
+    if type(value) is int and kind in (int, float) and abs(value) >= LARGEST_COUNT:
+        raise FormatError(f"{key!r} in {name} is too large, 2^63 or more")
     if kind is float and type(value) is int:
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise FormatError(f"{key!r} in {name} is {_word(value)} where {WORDS[kind]} was expected")
+    if isinstance(value, float) and not isfinite(value):
+        raise FormatError(f"{key!r} in {name} is {value}; expected a finite number")
     return value
 
 
@@ -61,8 +111,8 @@ def size_of(record: Mapping[str, Any], name: str, *, prefix: str = "") -> tuple[
 
 
 def _whole(digits: str) -> int:
-    """A whole number of a size that a count can have: longer ones are slow to read, and overflow later."""
-    if len(digits) > 18:
+    """A whole number of any size that is used: those of very many digits are slow to read."""
+    if len(digits) > MOST_DIGITS:
         raise ValueError(f"the number {digits[:18]}... is too large")
     return int(digits)
 
@@ -72,4 +122,9 @@ def _no_number(name: str) -> float:
 
 
 def _word(value: object) -> str:
-    return WORDS.get(type(value), f"{value!r:.40}")
+    return WORDS.get(type(value)) or _shown(value)
+
+
+def _shown(value: object) -> str:
+    """A value in at most 40 letters."""
+    return "a very large number" if isinstance(value, int) and abs(value) > 10**40 else f"{value!r:.40}"

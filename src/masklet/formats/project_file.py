@@ -19,6 +19,7 @@ from typing import Any
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, PlainFrame, Sink
+from masklet.formats.json_file import check_plain
 from masklet.formats.project import Project, ProjectFrame
 from masklet.formats.project_reader import VERSION, is_plain, read_project
 from masklet.formats.spool import spooled
@@ -27,8 +28,10 @@ FRAMES_PER_MEMBER = 64
 
 
 def write_project(path: str | PathLike[str], project: Project) -> None:
-    """Write a project file. Raises FormatError if it cannot be written; what was there before stays then."""
+    """Write a project file. Raises FormatError if it cannot be written, or has notes that could not be read again; what
+    was there before stays then."""
     path = Path(path)
+    check_plain(project.notes, "notes")
     for name in project.attachments:
         if not is_plain(name):
             raise FormatError(f"{name!r} is no name for an attachment; use letters, digits, and . _ - inside")

@@ -7,21 +7,30 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from masklet.errors import FormatError
+from masklet.errors import FormatError, PromptError
 from masklet.formats.base import Fingerprint, ObjectId, RleMask
 from masklet.formats.json_file import entries, entry, parse_json, size_of
 from masklet.formats.project import Project, ProjectFrame
 from masklet.masks.rle import Rle, check_size, rle_area
+from masklet.prompts import check_name
 
 VERSION = 1
 """Grows when a reader of the old version would misread the file."""
 
-MOST_MEMBERS = 100_000
+FRAMES = range(1 << 24)
+"""Numbers of frames: a week at 25 frames a second."""
+
+FASTEST = 1e9
+"""Frames a second."""
+
+MOST_SCORE = 1000
+"""Of IoU and presence, which lie between 0 and 1 or little outside."""
+
+MOST_MEMBERS = 1 << 20
 
 MOST_LINE = 1 << 25
 """Bytes of a frame's line: 32 MiB."""
@@ -76,17 +85,17 @@ def _read(members: zipfile.ZipFile, name: str) -> Project:
     size = size_of(video, name)
     check_size(size)
     objects = entries(manifest, "objects", dict, name)
-    indices = {_object_name(record, name): entry(record, "number", int, name) for record in objects}
-    if len(indices) != len(objects):
-        raise FormatError(f"{name} names an object twice; give another copy")
+    indices = {_object_name(record, name): _in(range(1, 1 << 31), record, "number", name) for record in objects}
+    if not len(objects) == len(indices) == len(set(indices.values())):
+        raise FormatError(f"{name} names an object twice, or gives a number to two; give another copy")
     return Project(
         size=size,
         indices=indices,
         frames=dict(_frames(members, name, size, list(indices))),
         events=tuple(entries(manifest, "events", dict, name)),
         video=entry(video, "name", str, name),
-        rate=None if video.get("rate") is None else entry(video, "rate", float, name),
-        frame_count=None if video.get("frame_count") is None else entry(video, "frame_count", int, name),
+        rate=_rate(video, name),
+        frame_count=None if video.get("frame_count") is None else _in(FRAMES, video, "frame_count", name),
         model=entry(manifest, "model", str, name),
         weights=entry(manifest, "weights", str, name) if "weights" in manifest else "",
         fingerprint=_fingerprint(video.get("fingerprint"), name),
@@ -137,6 +146,7 @@ def _frames(
         if re.fullmatch(r"masks/\d+\.jsonl", member):
             for line in _lines(members, member, name):
                 record = parse_json(line, f"{member} in {name}")
+                frame = _in(FRAMES, record, "frame", f"{member} in {name}")
                 objects: dict[ObjectId, RleMask] = {}
                 for item in entries(record, "objects", list, name):
                     place, mask = _mask(item, size, f"{member} in {name}")
@@ -149,7 +159,7 @@ def _frames(
                             f"{member} in {name} tells what object {number} lost, which has no mask there"
                         )
                     objects[names[number]] = replace(objects[names[number]], lost=runs)
-                yield entry(record, "frame", int, name), ProjectFrame(entry(record, "time", float, name), objects)
+                yield frame, ProjectFrame(entry(record, "time", float, name), objects)
 
 
 def _lines(members: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
@@ -162,8 +172,8 @@ def _lines(members: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
 
 def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleMask]:
     match item:
-        case [int(number), float() | int() as iou, float() | int() as presence, str(counts)] if isfinite(
-            iou + presence
+        case [int(number), float() | int() as iou, float() | int() as presence, str(counts)] if (
+            abs(iou) <= MOST_SCORE and abs(presence) <= MOST_SCORE  # NaN is no less than anything
         ):
             rle = Rle(size, counts)
             rle_area(rle)  # says so if the run lengths don't fill the picture
@@ -183,8 +193,26 @@ def _lost(record: dict[str, Any], size: tuple[int, int], place: str) -> Iterator
 
 
 def _object_name(record: dict[str, Any], name: str) -> ObjectId:
-    known = record.get("name")
-    return known if type(known) is int else entry(record, "name", str, name)
+    try:
+        known = record.get("name")
+        return check_name(known if type(known) is int else entry(record, "name", str, name))
+    except PromptError as error:
+        raise FormatError(f"{name} cannot be read: {error}") from None
+
+
+def _in(bounds: range, record: dict[str, Any], key: str, name: str) -> int:
+    """A whole number within bounds."""
+    value = entry(record, key, int, name)
+    if value not in bounds:
+        raise FormatError(f"{key!r} in {name} is {value}; expected {bounds.start} to {bounds.stop - 1}")
+    return value
+
+
+def _rate(video: dict[str, Any], name: str) -> float | None:
+    rate = None if video.get("rate") is None else entry(video, "rate", float, name)
+    if rate is not None and not 0 < rate < FASTEST:
+        raise FormatError(f"'rate' in {name} is {rate}; expected frames a second")
+    return rate
 
 
 def _fingerprint(value: Any, name: str) -> Fingerprint | None:
@@ -192,7 +220,7 @@ def _fingerprint(value: Any, name: str) -> Fingerprint | None:
         return None
     record = {"fingerprint": value}
     record = entry(record, "fingerprint", dict, name)
-    count = None if record.get("frame_count") is None else entry(record, "frame_count", int, name)
+    count = None if record.get("frame_count") is None else _in(FRAMES, record, "frame_count", name)
     size = entries(record, "size", int, name)
     if len(size) != 2:
         raise FormatError(f"the fingerprint in {name} has the size {size}; expected [height, width]")

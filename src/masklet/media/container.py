@@ -65,7 +65,11 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 def largest_stream(container: InputContainer) -> VideoStream | None:
     """The video stream of most pixels that is no cover picture; of equal ones the file's default, or the first."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None  # of a known codec
+    ]
     return max(
         streams,
         key=lambda s: ((s.width or 0) * (s.height or 0), bool(s.disposition & Disposition.default)),

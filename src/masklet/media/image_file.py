@@ -15,8 +15,11 @@ from masklet.errors import MediaError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Files that count as pictures where a folder is searched; `read_image` itself goes by the content."""
 
-DAMAGED = (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for files that are damaged."""
+DAMAGED = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
+    *(RuntimeError, MemoryError, struct.error, Image.DecompressionBombError),
+)
+"""What Pillow's plugins raise for files that are damaged."""
 
 
 def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from masklet.errors import MediaError, SessionError
-from masklet.prompts import Prompt
+from masklet.errors import MediaError, PromptError, SessionError
+from masklet.prompts import Prompt, check_name
 from masklet.video.state import ObjectId, Tracks
 
 Direction = Literal["forward", "backward", "both"]
@@ -116,17 +116,11 @@ def checked_frame(frame: int, name: str = "frame") -> int:
 
 
 def checked_object(name: ObjectId) -> ObjectId:
-    """An object's name as an int or str. Raises `SessionError` for anything else."""
-    if isinstance(name, str) and name.strip():
-        return name
+    """An object's name as an int or str. Raises `SessionError` for what is none, see `masklet.prompts.check_name`."""
     try:
-        return operator.index(name) if not isinstance(name, str | bool) else _refuse(name)
-    except TypeError:
-        return _refuse(name)
-
-
-def _refuse(name: object) -> int:
-    raise SessionError(f"object is {name!r}; give a whole number or a text that is not blank")
+        return check_name(name)
+    except PromptError as error:
+        raise SessionError(str(error)) from None
 
 
 @dataclass

@@ -57,6 +57,10 @@ def whole_item(track: ObjectTrack, name: ObjectId, kind: Kind, frame: int) -> It
     return name, kind, {**stats_of(known), **mask_of(known)}, parts
 
 
+DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What comes of values that are of another type or size than was packed."""
+
+
 def lean_item(track: ObjectTrack, name: ObjectId, frame: int) -> Item:
     """A tracked frame without its memory, with its exact mask."""
     _, kind, facts, parts = rest_item(track, name, frame)
@@ -128,9 +132,11 @@ class ItemReader:
                     for part in ("memory", "pointer", "logits", "packed")
                     if (key := f"{number}.{part}") in tensors
                 }
+                if kind == "prompted" and not {"memory", "pointer", "logits"} <= set(parts):
+                    raise ValueError(f"a frame that was prompted for {name!r} lacks a tensor")
                 shown = self._shown(name, facts) if attachment.startswith(REST) else None
                 yield name, kind_of(kind), self._known(facts, parts, shown)
-        except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+        except (SafetensorError, *DAMAGE) as error:
             raise damaged(error) from error
 
     def changes(self) -> list[dict[str, Any]]:
@@ -138,7 +144,7 @@ class ItemReader:
         data = self._project.attachments.get(UNDO, b"")
         try:
             return [checked_change(change) for change in metadata_of(data)["changes"]] if data else []
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except DAMAGE as error:
             raise damaged(error) from error
 
     def _shown(self, name: ObjectId, facts: Mapping[str, Any]) -> FinalMask | None:
@@ -263,4 +269,4 @@ def _name(value: object) -> ObjectId:
 
 
 def damaged(error: Exception) -> FormatError:
-    return FormatError(f"what the project remembers is damaged: {error}; give another copy of the file")
+    return FormatError(f"what the project remembers is damaged: {str(error)[:200]}; give another copy of the file")

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 
-from masklet.errors import CheckpointError, FormatError, PromptError, SessionError
+from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.project import Project, ProjectFrame, project_frame
 from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
@@ -34,6 +34,7 @@ from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Rem
 from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
 from masklet.video.packing import (
+    DAMAGE,
     REST,
     UNDO,
     WHOLE,
@@ -390,9 +391,9 @@ def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
         if kind == "prompt":
             return Prompted(checked.pop("frame"), checked.pop("object"), _prompt_from_json(checked, size))
         return _EVENTS[str(kind)](**checked)
-    except (KeyError, TypeError, ValueError, SessionError, PromptError) as error:
+    except (*DAMAGE, SessionError) as error:  # PromptError is a ValueError
         raise FormatError(
-            f"the project's event {kind!r} cannot be read: {error}; give another copy of the file"
+            f"the project's event {kind!r} cannot be read: {str(error)[:200]}; give another copy of the file"
         ) from error
 
 

@@ -17,6 +17,7 @@ from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.formats.base import Facts, comes_evenly
+from masklet.formats.json_file import check_plain
 from masklet.formats.project import check_video, project_frame
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project, video_of
@@ -293,8 +294,9 @@ class VideoTracker:
                 not given, those of the file from which the session came.
 
         Raises:
-            FormatError: The file cannot be written.
+            FormatError: The file cannot be written, or would not give the notes back as they are.
         """
+        check_plain({} if notes is None else notes, "notes")
         self.notes = self.notes if notes is None else notes
         steps, window = self._history.steps(), self.policy.window
         kept = project.to_project(

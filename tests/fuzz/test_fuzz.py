@@ -1,0 +1,28 @@
+"""A seeded fuzz of every reader: the same cases each time. `scripts/fuzz` runs new ones for as long as one likes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.readers import TARGETS, attempt
+
+CASES = {"weights": 24, "projects": 150, "videos": 150}
+"""How many, where it is not 100. Each takes some milliseconds, one of weights some tenths of a second."""
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_damaged_file_is_read_or_refused_in_one_sentence(name: str, tmp_path: Path) -> None:
+    target = TARGETS[name]
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    seeds = target.make(whole)
+    for seed in seeds:
+        target.read(seed)
+    folder = tmp_path / "damaged"
+    shutil.copytree(whole, folder)
+    for number in range(CASES.get(name, 100)):
+        seed = seeds[number % len(seeds)]
+        attempt(target, seed, number, folder / seed.relative_to(whole))

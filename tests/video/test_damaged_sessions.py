@@ -1,0 +1,135 @@
+"""A project file is checked whole before a session is made of it; and what a session saves can be read again."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from masklet.engines.fake import FAKE, FakeEngine
+from masklet.errors import CheckpointError, FormatError, SessionError
+from masklet.formats.project_reader import read_project
+from masklet.video import VideoTracker
+from tests.fuzz.readers import make_projects, pictures
+
+ENTRIES = "attachments/entries.safetensors"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_projects(tmp_path)[0]
+
+
+def changed(path: Path, member: str, change: Callable[[bytes], bytes]) -> Path:
+    with zipfile.ZipFile(path) as members:
+        contents = {info.filename: members.read(info) for info in members.infolist()}
+    contents[member] = change(contents[member])
+    with zipfile.ZipFile(path, "w") as members:
+        for name, content in contents.items():
+            members.writestr(name, content)
+    return path
+
+
+def opened(path: Path) -> None:
+    VideoTracker.open(path, pictures(), FakeEngine()).close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("follow", "last", 10**17),
+        ("follow", "first", -1),
+        ("follow", "last", 2.0),
+        ("follow", "backward", 0),
+        ("follow", "only", [1]),
+        ("prompt", "frame", "0"),
+        ("prompt", "object", {"a": 1}),
+        ("lock", "frame", None),
+        ("lock", "frame", True),
+    ],
+)
+def test_events_are_checked(kind: str, key: str, value: Any, project: Path) -> None:
+    def change(content: bytes) -> bytes:
+        manifest = json.loads(content)
+        next(event for event in manifest["events"] if event["event"] == kind)[key] = value
+        return json.dumps(manifest).encode()
+
+    with pytest.raises(FormatError, match=f"the project's event '{kind}' cannot be read: .*; give another copy"):
+        opened(changed(project, "masklet.json", change))
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("frame", 1e3),
+        ("iou", "high"),
+        ("presence", None),
+        ("box", 4),
+        ("anchors", ["a"]),
+        ("area", -1),
+        ("attended", 2),
+    ],
+)
+def test_facts_of_entries_are_checked(fact: str, value: Any, project: Path) -> None:
+    def change(content: bytes) -> bytes:
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])
+        entries = json.loads(header["__metadata__"]["entries"])
+        entries[0][2][fact] = value
+        header["__metadata__"]["entries"] = json.dumps(entries)
+        text = json.dumps(header).encode()
+        return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+    with pytest.raises(FormatError, match=r"what the project remembers is damaged: .*; give another copy"):
+        opened(changed(project, ENTRIES, change))
+
+
+def test_shapes_of_tensors_are_checked(project: Path) -> None:
+    wide = FakeEngine(config=replace(FAKE, memory_width=16))
+    with pytest.raises(CheckpointError, match=r"whose memory is \(8, 4, 4\), and that of this one is \(16, 4, 4\)"):
+        VideoTracker.open(project, pictures(), wide)
+
+
+@pytest.mark.parametrize(
+    "name", [10**18 - 1, 10**18, uuid.UUID(int=2**127).int, "caf\u00e9 \U0001f469\u200d\U0001f680", "7"]
+)
+def test_names_of_every_kind_are_kept(name: int | str, tmp_path: Path) -> None:
+    notes = {"saved": time.time_ns(), "id": uuid.UUID(int=2**127 + 1).int, "odd \ud800": ["\ud800", None, 1.5, {}]}
+    with VideoTracker(pictures(), FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object=name, box=(4, 8, 20, 24))
+        tracker.save(tmp_path / "a.masklet", notes=notes)
+    with VideoTracker.open(tmp_path / "a.masklet", pictures(), FakeEngine()) as tracker:
+        assert list(tracker.tracks) == [name]
+        assert type(next(iter(tracker.tracks))) is type(name)
+    assert read_project(tmp_path / "a.masklet").notes == notes
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), np.int64(3), np.float64(0.5), b"b", (1, 2), {1: 2}, {1}, 10**2000, object()]
+)
+def test_notes_that_no_file_gives_back_are_refused_at_once(value: object, tmp_path: Path) -> None:
+    with VideoTracker(pictures(), FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object=1, box=(4, 8, 20, 24))
+        with pytest.raises(FormatError, match=r"notes\['x'\]"):
+            tracker.save(tmp_path / "a.masklet", notes={"x": value})
+        assert not (tmp_path / "a.masklet").exists()
+        tracker.save(tmp_path / "a.masklet")
+    assert read_project(tmp_path / "a.masklet").notes == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["a\ud800", "x" * 101, "\U0001f680" * 60, "a\nb", " ", "", True, np.True_, 1.5, None, 10**50]
+)
+def test_names_that_no_file_can_hold_are_refused_when_an_object_is_made(name: object) -> None:
+    with VideoTracker(pictures(), FakeEngine()) as tracker:
+        with pytest.raises(SessionError, match=r"^object is .{1,110}; give "):
+            tracker.add_box(frame=0, object=name, box=(4, 8, 20, 24))  # type: ignore[arg-type]
+        assert not tracker.tracks
