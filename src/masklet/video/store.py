@@ -217,11 +217,12 @@ class PersistentMap(Mapping[int, T]):
         self._pages = pages or {}
 
     def __getitem__(self, frame: int) -> T:
-        return self._page(frame)[frame]
+        return self._pages[frame // PAGE][frame]
 
     def find(self, frame: int) -> T | None:
         """The value of a frame, or None: one look-up."""
-        return self._page(frame).get(frame)
+        page = self._pages.get(frame // PAGE)
+        return None if page is None else page.get(frame)
 
     def __iter__(self) -> Iterator[int]:
         return (frame for page in self._pages.values() for frame in page)

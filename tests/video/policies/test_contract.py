@@ -163,7 +163,7 @@ def test_a_reopened_session_goes_on_as_if_nothing_had_happened(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_type_of_numbers(model: Model, options: TrackingOptions, dtype: torch.dtype) -> None:
-    engine = build_model(TOY, seed=3).to(dtype=dtype)
+    engine = Model("toy", build_model(TOY, seed=3).network.to(dtype).prepare())
     with VideoTracker(CLIP, engine, options=options) as tracker:
         prompt(tracker)
         run(tracker, stop=12)
