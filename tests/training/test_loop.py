@@ -334,11 +334,11 @@ def test_more_processes_than_samples(
 def test_nano_tells_two_processes_at_once_that_its_clips_are_three(
     tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its first clips come in the third stage, after hours."""
+    """Its first clips come in the fourth stage, after hours."""
     pair = loop.Processes(0, 2, torch.device("cpu"))
     monkeypatch.setattr(loop, "joined", lambda device: nullcontext(pair))
     what = nano("nano")
-    with pytest.raises(TrainingError, match=r"give a multiple, such as stages\.clips-192\.feed\.clips=4"):
+    with pytest.raises(TrainingError, match=r"give a multiple, such as stages\.clips-256\.feed\.clips=4"):
         run(tmp_path, shapes, what)
 
 
@@ -441,3 +441,14 @@ def test_validation_keeps_the_best(tmp_path: Path, shapes: Path) -> None:
     best, last = (load_file(tmp_path / f"{name}.safetensors") for name in ("best", "model"))
     assert any(not torch.equal(best[key], last[key]) for key in last)
     assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 2
+
+
+def test_a_stage_of_no_steps_is_left_out(tmp_path: Path, shapes: Path) -> None:
+    """What comes of two stages of which one is left out is what comes of the other alone."""
+    one = recipe(2)
+    left_out = dataclasses.replace(one.stages[0], name="not-this", steps=0)
+    both = dataclasses.replace(one, stages=(left_out, *one.stages))
+    run(tmp_path / "both", shapes, both)
+    assert [line["step"] for line in lines(tmp_path / "both")] == [1, 2]
+    assert {line["stage"] for line in lines(tmp_path / "both")} == {"shapes"}
+    assert (tmp_path / "both/model.safetensors").is_file()

@@ -11,8 +11,9 @@ from masklet.training.synthesis.clip import FIRST_THING, MOST_THINGS, VOID
 
 
 def test_the_rate_of_a_part_within_a_part() -> None:
-    recipe = override(nano("nano"), ["stages.clips-192.optimizer.parts.image_encoder.neck=0.5"])
-    assert recipe.stages[2].optimizer.parts == {"image_encoder": 0.4, "image_encoder.neck": 0.5}
+    recipe = override(nano("nano"), ["stages.clips-256.optimizer.parts.image_encoder.neck=0.5"])
+    parts = {stage.name: stage.optimizer.parts for stage in recipe.stages}["clips-256"]
+    assert parts == {"image_encoder": 0.4, "image_encoder.trunk": 0.25, "image_encoder.neck": 0.5}
 
 
 def test_values_of_every_kind() -> None:
@@ -31,16 +32,17 @@ def test_values_of_every_kind() -> None:
         ("stages=1", r"stages has fields of its own; set one of them, such as stages\.\*\.steps"),
         ("stages=()", "stages has fields of its own"),
         ("stages.*.feed=1", r"such as stages\.\*\.feed\.pictures"),
-        ("stages.*.optimizer.parts=1", r"such as stages\.\*\.optimizer\.parts\.NAME"),
+        ("stages.*.optimizer.parts=1", r"such as stages\.\*\.optimizer\.parts\.image_encoder\.trunk"),
         ("stages.*.freeze=1", "'1' is of another kind"),
         ("stages.*.feed.scene.extent=0.5", "'0.5' has not 2 numbers"),
         ("stages.*.still_clips=1", "'1' is of another kind"),
-        ("stages.*.steps=-1", r"stages\.pictures-128\.steps is -1; give a number from 1 on"),
+        ("stages.*.steps=-1", r"stages\.pictures-128\.steps is -1; give a number from 0 on"),
         ("stages.*.optimizer.rate=-1", r"optimizer\.rate is -1\.0; give a number from 0 on"),
         ("stages.*.optimizer.rate=1e999", r"optimizer\.rate is inf; give a number from 0 on"),
         ("stages.*.optimizer.parts.image_encoder=-1", r"parts\.image_encoder is -1\.0; give a number from 0 on"),
         ("stages.*.feed.clip_share=1.5", r"feed\.clip_share is 1\.5; give 0 to 1"),
         ("stages.*.feed.scene.things=8", r"scene\.things is 8; give 0 to 7"),
+        ("stages.*.steps=0", "all stages have 0 steps, so nothing learns"),
         ("seed=-1", "seed is -1; give a number from 0 on"),
     ],
 )

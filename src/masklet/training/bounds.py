@@ -13,7 +13,7 @@ from masklet.training.synthesis.clip import MOST_THINGS
 SHARE = (0, 1)
 ONE_OR_MORE = (1, math.inf)
 BOUNDS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("steps", "image_size", "frames", "stride", "picture_objects", "clip_objects"), ONE_OR_MORE),
+    **dict.fromkeys(("image_size", "frames", "stride", "picture_objects", "clip_objects"), ONE_OR_MORE),
     **dict.fromkeys(("first_frames", "corrected_frames"), ONE_OR_MORE),
     **dict.fromkeys(("clip_share", "made_up", "reverse", "whole", "least_area", "least", "most"), SHARE),
     **dict.fromkeys(("prompts.mask", "box", "from_truth", "flip", "grey", "drop_path", "dropout"), SHARE),

@@ -28,7 +28,7 @@ class Stage:
 
     Attributes:
         name: What it is called in the log.
-        steps: How many.
+        steps: How many; 0 leaves the stage out.
         image_size: Side of the model's square in pixels.
         feed: What a step learns from.
         prompts: How prompts are simulated.
@@ -83,6 +83,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        if not any(stage.steps for stage in self.stages):
+            raise ConfigError("all stages have 0 steps, so nothing learns; leave steps to one of them")
 
 
 def recipe_text(recipe: Recipe) -> str:

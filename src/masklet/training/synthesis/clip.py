@@ -5,6 +5,7 @@ A clip follows from its random numbers alone. Letters: S side of the square in p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -39,6 +40,7 @@ class MadeUpOptions:
         camera: How the ground moves.
         motion: How things move over it.
         look: What the camera does to the picture.
+        pace: How much quicker or slower things are than `motion`, each for itself: the deviation of a logarithm.
     """
 
     things: int = 3
@@ -50,6 +52,7 @@ class MadeUpOptions:
     camera: MotionOptions = field(default_factory=lambda: MotionOptions().scaled(0.5))
     motion: MotionOptions = field(default_factory=MotionOptions)
     look: LookOptions = field(default_factory=LookOptions)
+    pace: float = 0.0
 
 
 Draw = Callable[[], Labelled]
@@ -84,7 +87,8 @@ def draw_layers(
             continue
         twins = [thing, look_alike(thing, rng)] if rng.random() < options.look_alike else [thing]
         for twin in twins:
-            journey = stay(place(twin, size, rng, options.extent), frames, size, rng, options.motion)
+            motion = options.motion.scaled(math.exp(rng.normal(0, options.pace))) if options.pace else options.motion
+            journey = stay(place(twin, size, rng, options.extent), frames, size, rng, motion)
             layers.append((twin, leave(journey, size, rng) if rng.random() < options.leave else journey))
     if rng.random() < options.pass_by and (thing := cut_out(draw(), rng)) is not None:
         layers.append((thing, pass_by(thing, frames, size, rng, options.extent)))
