@@ -26,7 +26,7 @@ class TypedPrompt:
         points: (x, y) in pixels.
         labels: One for each point, 1 include, 0 exclude; empty for all 1.
         box: (x0, y0, x1, y1) in pixels.
-        mask: A picture that is not 0 on the object.
+        mask: A black and white picture, white on the object, or one with numbers of objects.
     """
 
     frame: int

@@ -6,7 +6,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from rich.progress import Progress
 
 from masklet.atomic import make_folder, remove_stale
@@ -18,15 +22,17 @@ from masklet.cli.resuming import gone_on_with
 from masklet.cli.targets import check_background, check_film, keep_inputs
 from masklet.discovery import track_everything
 from masklet.engines.base import Engine
+from masklet.errors import FormatError
 from masklet.formats.background import background_change
 from masklet.formats.base import Facts, comes_evenly
-from masklet.formats.davis import read_index_png
+from masklet.formats.numbered import open_png
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
 from masklet.media.folder import picture_names
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Direction, Range, remaining
 from masklet.video.session import passes
+from masklet.video.state import ObjectId
 
 DEFAULT_RATE = 24.0
 """Frames a second of the overlay where the video does not tell its own."""
@@ -36,6 +42,14 @@ SAVED_EVERY = 10.0
 
 SHARE_OF_SAVING = 0.05
 """At most this part of the time goes into saving the session on the way."""
+
+
+MOST_GREY_INDEX = 32
+"""Grey pictures whose values are no higher, 255 ("unknown") left out, hold numbers of objects; others are black and white,
+with edges or noise between."""
+
+UNKNOWN = 255
+"""The value of pixels of which nobody knows, in index PNGs."""
 
 
 @dataclass
@@ -89,7 +103,34 @@ def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
         if said.points:
             tracker.add_points(frame=said.frame, object=said.object, points=said.points, labels=said.labels or None)
         if said.mask is not None:
-            tracker.add_mask(frame=said.frame, object=said.object, mask=read_index_png(said.mask) > 0)
+            tracker.add_mask(frame=said.frame, object=said.object, mask=read_mask(said.mask, said.object))
+
+
+def read_mask(path: Path, name: ObjectId) -> NDArray[np.bool_]:
+    """The mask of an object in a file, bool (H, W).
+
+    Of a picture with numbers of objects the one that is named, or the only one there is, never what is unknown (255).
+    Of a black and white picture what is at least half white.
+
+    Raises `FormatError` if the file is missing or damaged, or holds several objects and none of that number.
+    """
+    values = open_png(path)
+    if values.dtype == np.bool_:
+        return values
+    there = [int(value) for value in np.unique(values) if value]
+    numbers = [value for value in there if value != UNKNOWN] or there
+    if path_is_grey(path) and len(there) > 1 and max(numbers) > MOST_GREY_INDEX:
+        return np.asarray(values >= 128)
+    if name not in numbers and len(numbers) > 1:
+        held = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+        raise FormatError(f"{path.name} holds the objects {held} and none of the name {name!r}; give one of them")
+    return np.asarray(values == (name if name in numbers else numbers[0] if numbers else -1))
+
+
+def path_is_grey(path: Path) -> bool:
+    """Whether a picture is grey, and has no palette."""
+    with Image.open(path) as picture:
+        return picture.mode == "L"
 
 
 def run(tracker: VideoTracker, job: Job, progress: Progress) -> Done:
