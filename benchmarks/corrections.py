@@ -1,11 +1,11 @@
 """What corrections are worth: J&F of a video after 0, 1, 2, 4 and 8 of them, by clicks and by masks.
 
     python benchmarks/corrections.py [--data FOLDER] [--model nano] [--videos libby bmx-trees]
-        [--frames-every 1] [--clicks 1] [--by clicks masks] [--output FILE]
+        [--frames-every 1] [--clicks 1] [--by clicks masks] [--corrections local]
 
 A box on the first frame, a pass to the end; then, again and again, the annotated frame with the lowest IoU that was not
 corrected yet gets its true mask, or clicks on its largest errors; `propagate(start=frame, direction="both")` follows.
-The annotator and the choice of the frame are those of `masklet eval interactive`. A correction harms where
+The annotator and the choice of the frame are those of `masklet eval interactive-offline`. A correction harms where
 J&F is lower by more than 0.01 than before it. The first pass is also looked at for its signs of doubt: of the frames
 with `needs_prompt`, how many have an IoU under 0.5 (precision), and of the frames with such an IoU, how many have a
 sign (recall).
@@ -21,10 +21,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -36,12 +36,14 @@ from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.engines.torch import Model
 from masklet.evaluation.annotator import Annotator
-from masklet.evaluation.model import TrackerSession
-from masklet.evaluation.protocols.interactive import Workspace, worst_frame
-from masklet.evaluation.protocols.vos import Prompting, objects_of
+from masklet.evaluation.contenders.model import TrackerSession
+from masklet.evaluation.protocols.base import true_mask
+from masklet.evaluation.protocols.interactive import Work, worst_frame
+from masklet.evaluation.protocols.telling import Telling, objects_of
 from masklet.formats.base import FrameLike
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
+from masklet.video.options import Corrections
 
 AFTER = (0, 1, 2, 4, 8)
 """Corrections after which J&F is measured."""
@@ -89,7 +91,6 @@ class Found:
         frames: Its length.
         before: J&F before the first correction.
         after: Way of correcting -> J&F after each correction, from the first.
-        region: The same of J alone, in the same order as `after`.
         signs: [flagged, flagged and wrong] by reason; "wrong" counts all wrong frames, "any" all flagged ones.
         seconds: What it took.
     """
@@ -105,28 +106,27 @@ def thinned(clip: Clip, every: int) -> Clip:
     """Every n-th frame of a clip, in memory."""
     with clip.open() as source:
         pictures = tuple(frame.image for frame in source if frame.index % every == 0)
-    annotations = {frame // every: masks for frame, masks in clip.annotations.items() if frame % every == 0}
-    enters = {number: -(-frame // every) for number, frame in clip.entering.items()}
-    return Clip(clip.name, pictures, annotations, enters=enters)
+    masks = {frame // every: of for frame, of in clip.annotations.items() if frame % every == 0}
+    return replace(clip, video=pictures, annotations=masks, enters={})
 
 
-def correct(work: Workspace, frame: int, way: str, clicks: int) -> None:
+def correct(work: Work, frame: int, way: str, clicks: int) -> None:
     """Correct all objects in a frame."""
     truth = work.clip.masks(frame)
     for number in work.ious(frame):
         if way == "clicks":
             work.correct(frame, number, clicks, Annotator())
         else:
-            work.ask(frame, number, Prompt(mask=truth.get(number, np.zeros(work.size, np.bool_))))
+            work.ask(frame, number, Prompt(mask=true_mask(truth, number, work.size)))
 
 
 def measure(clip: Clip, model: Model, args: argparse.Namespace, options: TrackingOptions) -> Found:
     """One video, corrected by clicks, and from the same first pass by masks."""
     began = time.perf_counter()
-    found = Found(len(clip.video))
+    found = Found(len(clip.annotated))
     with VideoTracker(clip.open(), EncodedOnce(model), options=options) as tracker:
-        work = Workspace(clip, BothWays(tracker), tracker.size)
-        first = work.begin(Prompting("box"))
+        work = Work(clip, BothWays(tracker), tracker.size)
+        first = work.begin(Telling("box"))
         for _ in work.follow(first):
             pass
         found.before = jf(work)
@@ -151,12 +151,12 @@ def measure(clip: Clip, model: Model, args: argparse.Namespace, options: Trackin
     return found
 
 
-def jf(work: Workspace) -> float:
+def jf(work: Work) -> float:
     """Mean J&F over the objects."""
     return fmean(row["J&F"] for row in work.score("all").by_object().values())
 
 
-def signs(work: Workspace, tracker: VideoTracker) -> dict[str, list[int]]:
+def signs(work: Work, tracker: VideoTracker) -> dict[str, list[int]]:
     """[flagged, flagged and wrong] frames of the first pass, by reason."""
     flagged: Counter[str] = Counter()
     right: Counter[str] = Counter()
@@ -223,6 +223,7 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=1, help="clicks of one correction")
     parser.add_argument("--most", type=int, default=max(AFTER), help="corrections of a video")
     parser.add_argument("--by", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--corrections", default="local", choices=get_args(Corrections), help="the tracker's rules")
     parser.add_argument("--verbose", action="store_true", help="tell J&F after every correction")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/corrections.json"))
     args = parser.parse_args()
@@ -232,7 +233,9 @@ def main() -> None:
     for clip in open_dataset("folder", args.data, args.split).clips:
         name = clip.name.rpartition("/")[2]
         if args.videos is None or name in args.videos:
-            found[name] = measure(thinned(clip, args.frames_every), model, args, TrackingOptions())
+            found[name] = measure(
+                thinned(clip, args.frames_every), model, args, TrackingOptions(corrections=args.corrections)
+            )
             print(f"{name}: {found[name].seconds:.0f} s", file=sys.stderr)
             args.output.parent.mkdir(parents=True, exist_ok=True)
             kept = {"arguments": vars(args), "videos": {of: asdict(one) for of, one in found.items()}}

@@ -72,7 +72,7 @@ class ReferenceTracker(VideoTracker):
         """Both directions begin at the earliest prompt, and none goes backward from frame 0."""
         first = min(session.prompted_frames(settled(self.tracks), None)) if start is None else start
         span = Range(first, stop, backward=direction == "backward")
-        return self._follow_all([span] if first > 0 or not span.backward else [], None, False)
+        return self._follow_all([span] if first > 0 or not span.backward else [], None, False, short=False)
 
     def clear(self, frame: int, object: ObjectId) -> None:
         """What was stored of a cleared frame stays, as if it had been tracked."""
@@ -100,7 +100,7 @@ class ReferenceTracker(VideoTracker):
         return self._result(picture)
 
     @torch.inference_mode()
-    def _follow_into(self, picture: Frame, span: Range, only: ObjectId | None) -> None:
+    def _follow_into(self, picture: Frame, span: Range, propagation: object) -> bool:
         """All objects that do not stand there are followed, wherever their prompts are; all are visited."""
         self.tracks = settled(self.tracks)
         frame = picture.index
@@ -108,6 +108,7 @@ class ReferenceTracker(VideoTracker):
         if moving:
             self.tracks = session.followed(self.tracks, self._step(picture, moving, backward=span.backward))
         self.tracks = {name: visit(reference_track(t), frame, span.backward) for name, t in self.tracks.items()}
+        return bool(moving)
 
 
 def asked(track: ReferenceTrack, frame: int, prompt: Prompt) -> ReferenceTrack:

@@ -139,7 +139,7 @@ def options_of(settings: dict[str, Any], kind_of_policy: type[PublishedPolicy] =
         return {name: value for name, value in settings.items() if name in {field.name for field in fields(kind)}}
 
     policy = kind_of_policy(RecallOptions(**those_of(RecallOptions)), **those_of(PublishedPolicy))
-    return TrackingOptions(policy=policy, **{"fill_holes": 0, **those_of(TrackingOptions)})
+    return TrackingOptions(policy=policy, **{"fill_holes": 0, "corrections": "published", **those_of(TrackingOptions)})
 
 
 def given_mask(mask: Any) -> np.ndarray:

@@ -44,16 +44,19 @@ def found_backward(track: ObjectTrack, frame: int) -> FrameStats | None:
 
 
 def trust(track: ObjectTrack, entry: FrameStats) -> float:
-    """0..1: the model's certainty of what it says, divided by one more than the frames since the prompt from which it
-    was followed. The certainty of a visible object is its presence times its predicted IoU, that of an absent one the
-    probability that it is not there."""
+    """0..1: the model's certainty, divided by one more than the frames since the prompt from which it was followed."""
     ahead = [f - entry.frame if entry.backward else entry.frame - f for f in track.prompted]
     behind = [distance for distance in ahead if distance >= 0]
     if not behind:
         return 0.0
+    return certainty(entry) / (1 + min(behind))
+
+
+def certainty(entry: FrameStats) -> float:
+    """0..1: how sure the model is of what it says. Of a visible object its presence times its predicted IoU, of an absent
+    one the probability that it is not there."""
     presence = probability(entry.presence)
-    certainty = presence * entry.iou if presence > 0.5 else 1 - presence
-    return certainty / (1 + min(behind))
+    return presence * entry.iou if presence > 0.5 else 1 - presence
 
 
 class OneWay(KnownFrames):

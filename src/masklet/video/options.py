@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ from masklet.video.step import FrameContext
 
 PUBLISHED_HOLE = 8 / 256**2
 """Largest hole that is filled as published: 8 of the 256 x 256 cells of a low-resolution mask."""
+
+
+Corrections = Literal["local", "published"]
+"""What a correction may change."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,9 @@ class TrackingOptions:
         disk_budget: Bytes on disk for what a video tracker finds, in the folder for temporary files; None for as many
             as it takes, some 0.8 MB for each object and frame of a model for 1024 pixels. When they are spent, the
             frames that were tracked first give up their memory, which is encoded again where it is needed.
+        corrections: "local": a prompt changes frames up to its neighbouring prompts, where the new answer is surer, and
+            no click empties a mask; see docs/tracking.md. "published": every pass takes every frame anew, as the
+            published video predictor does.
     """
 
     policy: str | MemoryPolicy = "published"
@@ -38,9 +46,12 @@ class TrackingOptions:
     non_overlapping: bool = False
     binarise_prompted: bool = True
     disk_budget: int | None = 8 * 2**30
+    corrections: Corrections = "local"
 
     def __post_init__(self) -> None:
-        """Raise `ConfigError` for a number below 0."""
+        """Raise `ConfigError` for a number below 0, and for unknown rules of corrections."""
+        if self.corrections not in get_args(Corrections):
+            raise ConfigError(f"corrections is {self.corrections!r}; give 'local' or 'published'")
         for name in ("fill_holes", "disk_budget"):
             if (getattr(self, name) or 0) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more, or None")

@@ -84,7 +84,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
 }
 """What the values of events are made of. They raise `TypeError`, `ValueError` or `SessionError`."""
 
-_OPTIONS = {"policy": (str,), "fill_holes": (int, type(None)), "disk_budget": (int, type(None))}
+_OPTIONS = {"policy": (str,), "corrections": (str,), "fill_holes": (int, type(None)), "disk_budget": (int, type(None))}
 """Kinds of options that are no truths."""
 
 Cache = dict[int, tuple[tuple[object, ...], ProjectFrame]]

@@ -25,7 +25,8 @@ from masklet.formats.registry import find_format, format_of, with_background
 from masklet.formats.writer import Writer
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import bidirectional, project, session
+from masklet.video import project, session
+from masklet.video.corrections import LocalPropagation, Propagation, PublishedPropagation
 from masklet.video.events import (
     Cleared,
     Direction,
@@ -197,7 +198,17 @@ class VideoTracker:
         checked_direction(direction)
         start = None if start is None else checked_frame(start)
         passes = session.passes(self.tracks, start, stop, direction, only)
-        return self._follow_all(remaining(passes, self.events, only) if resume else passes, only, stop_when_unsure)
+        if resume:
+            passes = self.remaining(passes, only)
+        short = start is not None and direction == "both"
+        return self._follow_all(passes, only, stop_when_unsure, short=short)
+
+    def remaining(self, passes: Sequence[Range], only: ObjectId | None = None) -> list[Range]:
+        """What is left of passes: each from the frame before the first that may still change."""
+        if self.options.corrections == "published":
+            return remaining(passes, self.events, only)
+        left = (self._propagation(span, only).remaining(self.tracks, self._last_frame()) for span in passes)
+        return [span for span in left if span is not None]
 
     def result(self, frame: int) -> FrameResult:
         """What is known of a frame now. Objects of which nothing is known there are left out.
@@ -457,45 +468,57 @@ class VideoTracker:
         """A frame with its memory, which was given up or is not in the session's file."""
         return encode_again(self.engine, self._reader.features_of(known.frame), known)
 
+    def _propagation(self, span: Range, only: ObjectId | None) -> Propagation:
+        """How a pass that begins now is made."""
+        if self.options.corrections == "published":
+            return PublishedPropagation(span, only)
+        return LocalPropagation.of(self.events, self.tracks, span, only)
+
+    def _last_frame(self) -> int | None:
+        count = self.source.frame_count if self.source.frame_count_exact else None
+        return None if count is None else count - 1
+
     def _follow_all(
-        self, passes: Sequence[Range], only: ObjectId | None, stop_when_unsure: bool
+        self, passes: Sequence[Range], only: ObjectId | None, stop_when_unsure: bool, *, short: bool
     ) -> Iterator[FrameResult]:
         for span in passes:
-            for result in self._follow(span, only):
+            for result in self._follow(span, only, short=short):
                 yield result
                 if stop_when_unsure and result.needs_prompt:
                     return
 
-    def _follow(self, span: Range, only: ObjectId | None) -> Iterator[FrameResult]:
-        """One pass. It is recorded when it ends, is stopped, or is interrupted by another event."""
+    def _follow(self, span: Range, only: ObjectId | None, *, short: bool = False) -> Iterator[FrameResult]:
+        """One pass. It is recorded when it ends, is stopped, or is interrupted by another event. A short one ends where
+        nothing is left to change."""
         self._check_open()
         self._reader.seek(span.first)
         frame, mine = span.first, None
         try:
             while frame != span.end and (picture := self._reader.find(frame)) is not None:
                 if mine is None or self._history.under_way is not mine:
+                    propagation = self._propagation(replace(span, first=frame), only)
                     mine = self._history.begin(Pass(self.tracks, frame, span.backward, span.apart, only))
-                self._follow_into(picture, span, only)
+                moved = self._follow_into(picture, span, propagation)
                 mine.last = frame
                 yield self._result(picture)
                 self._check_open()  # who takes the results may have closed it
+                if short and not moved and propagation.ends(self.tracks, frame, self._last_frame()):
+                    return
                 frame = span.after(frame)
         finally:
             if self._history.under_way is mine:
                 self._history.settle()
 
     @torch.inference_mode()
-    def _follow_into(self, picture: Frame, span: Range, only: ObjectId | None) -> None:
-        frame = picture.index
-        moving = session.to_follow(self.tracks, frame, backward=span.backward, only=only)
-        if span.apart:
-            moving = {name: bidirectional.one_way(track, backward=span.backward) for name, track in moving.items()}
-        if not moving:
-            return
-        self._reader.features()
-        self._encode_next(frame, span, len(moving))
-        found = self._step(picture, moving, backward=span.backward)
-        self.tracks = bidirectional.joined(self.tracks, found) if span.apart else session.followed(self.tracks, found)
+    def _follow_into(self, picture: Frame, span: Range, propagation: Propagation) -> bool:
+        """Whether an object was followed into a frame."""
+        moving = propagation.moving(self.tracks, picture.index)
+        if moving:
+            self._reader.features()
+            self._encode_next(picture.index, span, len(moving))
+            found = self._step(picture, moving, backward=span.backward)
+            self.tracks = propagation.joined(self.tracks, found)
+        return bool(moving)
 
     def _encode_next(self, frame: int, span: Range, objects: int) -> None:
         """Have the next frame encoded beside the objects of this one, if they are few."""

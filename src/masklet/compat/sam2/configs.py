@@ -148,4 +148,5 @@ def tracking_options(settings: Settings, config: ModelConfig) -> TrackingOptions
         fill_holes=settings.fill_hole_area,
         non_overlapping=settings.non_overlap_masks,
         binarise_prompted=settings.binarize_mask_from_pts_for_mem_enc,
+        corrections="published",
     )
