@@ -45,8 +45,8 @@ SHARE_OF_SAVING = 0.05
 
 
 MOST_GREY_INDEX = 32
-"""Grey pictures whose values are no higher, 255 ("unknown") left out, hold numbers of objects; others are black and white,
-with edges or noise between."""
+"""Grey pictures whose values are no higher, 255 ("unknown") left out, hold numbers of objects; others are black and
+white, with edges or noise between."""
 
 UNKNOWN = 255
 """The value of pixels of which nobody knows, in index PNGs."""

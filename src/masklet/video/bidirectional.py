@@ -53,8 +53,8 @@ def trust(track: ObjectTrack, entry: FrameStats) -> float:
 
 
 def certainty(entry: FrameStats) -> float:
-    """0..1: how sure the model is of what it says. Of a visible object its presence times its predicted IoU, of an absent
-    one the probability that it is not there."""
+    """0..1: how sure the model is. Of a visible object its presence times its predicted IoU, of an absent one the
+    probability that it is not there."""
     presence = probability(entry.presence)
     return presence * entry.iou if presence > 0.5 else 1 - presence
 

@@ -1,9 +1,9 @@
 """What a pass may change, and which of two answers stays: a correction helps, or it does nothing.
 
 A prompt speaks for the frames up to its neighbouring prompted or locked frames, and for no others. A pass takes an
-object into the frames of which nothing is known, and into those that a changed prompt speaks for, away from it. What was
-found there before the prompt was changed is kept where it is surer than what is found now: coming from the other side of
-the video, it did not pass through the frame that was wrong. There the pass ends for the object, up to its next prompt.
+object into frames of which nothing is known, and into those that a changed prompt speaks for, away from it. Where an
+earlier answer comes from the other side, and so not through the frame that was wrong, the new one has to be as sure as
+that; where it is not, the pass ends for the object, up to its next prompt.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def without_span(spans: Spans, first: int, last: int) -> Spans:
     """Some frames without those from `first` to `last`."""
     left: list[tuple[int, int]] = []
     for low, high in spans:
-        apart = high < first or low > last
+        apart = high < first or low > last or first > last
         left += [(low, high)] if apart else [(low, first - 1), (last + 1, high)]
     return tuple((low, high) for low, high in left if low <= high)
 

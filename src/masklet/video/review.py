@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.video.policies.past import recent
 from masklet.video.state import Box, KnownFrame, ObjectId, Tracks
 
 DOUBTFUL_IOU = 0.5
 """A mask whose predicted IoU is lower is doubtful."""
+
+DOUBTFUL_MEAN = 0.68
+"""So are masks whose predicted IoU was lower in the mean of the last frames, which tells more than that of one frame.
+Chosen with `nano` on the videos of benchmarks/corrections.py."""
+
+RECENT = 8
+"""Frames before, of which that mean is taken with the frame itself."""
 
 LEAST_OVERLAP = 0.1
 """Masks of one object in neighbouring frames overlap at least so much, as IoU, or the object has jumped."""
@@ -31,7 +40,7 @@ class ReviewReason(str, Enum):
     SCENE_CUT = "scene cut"
     """The scene was cut just before the frame: what is found there is a guess."""
     LOW_IOU = "low IoU"
-    """The model itself doubts the mask."""
+    """The model itself doubts the mask, or those of the last frames."""
     JUMP = "jump"
     """Its area or place changed suddenly."""
     MERGING = "merging"
@@ -49,7 +58,10 @@ def review_reasons(tracks: Tracks, frame: int) -> dict[ObjectId, ReviewReason]:
     for name, entry in known.items():
         if frame in tracks[name].prompted:
             continue
-        reason = check_against_previous(entry, tracks[name].known(frame + (1 if entry.backward else -1)))
+        track = tracks[name]
+        earlier = recent(track, frame, RECENT, backward=entry.backward)
+        previous = track.known(earlier[0].frame) if earlier and abs(earlier[0].frame - frame) == 1 else None
+        reason = check_against_previous(entry, previous, fmean(stats.iou for stats in (entry, *earlier)))
         if reason is None and name in merging:
             reason = ReviewReason.MERGING
         if reason is not None:
@@ -57,13 +69,18 @@ def review_reasons(tracks: Tracks, frame: int) -> dict[ObjectId, ReviewReason]:
     return found
 
 
-def check_against_previous(entry: KnownFrame, previous: KnownFrame | None) -> ReviewReason | None:
-    """What an entry tells beside that of the frame before, in the direction in which it was followed."""
+def check_against_previous(
+    entry: KnownFrame, previous: KnownFrame | None, mean_iou: float = 1.0
+) -> ReviewReason | None:
+    """What an entry tells beside that of the frame before, in the direction in which it was followed.
+
+    `mean_iou` is what the model predicts in the mean of the last frames.
+    """
     if entry.presence <= 0:
         return ReviewReason.PRESENCE_LOST if previous is not None and previous.presence > 0 else None
     if entry.cut:
         return ReviewReason.SCENE_CUT
-    if entry.iou < DOUBTFUL_IOU:
+    if entry.iou < DOUBTFUL_IOU or mean_iou < DOUBTFUL_MEAN:
         return ReviewReason.LOW_IOU
     if previous is None or previous.presence <= 0:
         return None
