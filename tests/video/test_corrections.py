@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 
 from masklet.engines.fake import FakeEngine
 from masklet.errors import ConfigError
-from masklet.nn import Levels
+from masklet.nn import Decoded, Levels
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.corrections import LocalPropagation, changes_of, reach, with_span, within, without_span
 from masklet.video.events import Cleared, Event, Followed, Prompted, Range
+from masklet.video.policies.base import Choice
 from masklet.video.session import approved, tracked
 from masklet.video.state import KnownFrame, ObjectTrack
+from masklet.video.step import FrameContext, away_from_clicks, steadied
 from masklet.video.store import RecentFrames
 from tests.video.test_known_frames import CLIP
 
@@ -223,6 +226,41 @@ def test_a_correction_in_an_opened_session_is_the_same(tracker: VideoTracker, tm
         for frame in tracker.known_frames():
             known, ours = tracker.result(frame).objects[1], again.result(frame).objects[1]
             assert (known.mask != ours.mask).mean() < 0.01
+
+
+def candidates(*masks: tuple[slice, slice], presence: float = 5.0) -> Decoded:
+    logits = torch.full((1, 4, 32, 32), -9.0)
+    for number, mask in enumerate(masks):
+        logits[0, number][mask] = 9.0
+    return Decoded(logits, torch.full((1, 4), 0.5), torch.zeros(1, 4, 8), torch.tensor([presence]))
+
+
+NOTHING, SQUARE, CUT, ALL = np.s_[0:0, 0:0], np.s_[8:24, 8:24], np.s_[8:24, 8:20], np.s_[0:32, 0:32]
+
+
+@pytest.mark.parametrize(
+    ("first", "presence", "chosen"),
+    [(NOTHING, 5.0, 2), (ALL, 5.0, 2), (SQUARE, 5.0, 0), (np.s_[8:16, 8:24], 5.0, 0), (CUT, -5.0, 2)],
+)
+def test_a_click_neither_empties_nor_explodes_a_mask(first: tuple[slice, slice], presence: float, chosen: int) -> None:
+    """A mask of 16 x 16 cells, excluded at its right edge. Candidate 2 keeps the most of it away from there."""
+    decoded = candidates(first, NOTHING, SQUARE if chosen == 2 else NOTHING, ALL, presence=presence)
+    known = replace(entry(0), logits=candidates(SQUARE).logits[0, 0], presence=4.0)
+    click = Prompt(points=((22.0, 16.0),), labels=(0,))
+    at = FrameContext(0, (32, 32), steady=True)
+    after, choice = steadied(decoded, Choice(torch.tensor([0]), torch.tensor([0])), [click], [known], at)
+    assert choice.masks.tolist() == [chosen]
+    assert after.presence.tolist() == [4.0 if presence < 0 else presence]
+
+
+def test_away_from_a_click_is_half_a_radius_away() -> None:
+    mask = torch.zeros(32, 32)
+    mask[SQUARE] = 1  # as large as a disc with a radius of 9.03 cells
+    away = away_from_clicks(Prompt(points=((32.0, 16.0),), labels=(0,)), (32, 64), mask)
+    assert not away[16, 16]
+    assert not away[16, 19]
+    assert away[16, 21]
+    assert away[11, 16]
 
 
 def test_the_published_way_takes_every_frame_anew() -> None:

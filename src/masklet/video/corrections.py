@@ -180,7 +180,8 @@ class Changes:
 def changes_of(events: Sequence[Event], name: ObjectId, track: ObjectTrack) -> Changes:
     """What the log says of an object, as it stands now."""
     nothing: dict[bool, Spans] = {False: (), True: ()}
-    opened, fresh, void = dict(nothing), dict(nothing), ()
+    opened, fresh = dict(nothing), dict(nothing)
+    void: Spans = ()
     for event in events:
         match event:
             case Prompted(frame, named, _) | Cleared(frame, named) if named == name:

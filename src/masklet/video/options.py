@@ -78,4 +78,5 @@ class TrackingOptions:
             fill_holes=largest if self.fill_holes is None else self.fill_holes,
             binarise_prompted=self.binarise_prompted,
             colours=b"" if image is None else signature(image),
+            steady=self.corrections == "local",
         )

@@ -19,12 +19,13 @@ from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, point_at, remember
 from masklet.masks.components import small_holes
 from masklet.masks.rle import encode_rle
-from masklet.nn import Levels, MemoryBank, ModelConfig, PromptTokens
+from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.prompts import Prompt, pad_prompts
 from masklet.video import cuts
 from masklet.video.flow import carry
 from masklet.video.overlap import FinalMask
 from masklet.video.policies import MemoryPolicy
+from masklet.video.policies.base import Choice
 from masklet.video.policies.past import before
 from masklet.video.recall import Recall
 from masklet.video.state import Box, KnownFrame, ObjectId, ObjectTrack
@@ -38,6 +39,12 @@ AMBIGUOUS = (1, 2, 3)
 AT_ONCE = 16
 """At most so many objects go through the network together, so that a hundred need no more memory than these."""
 
+
+MOST_CHANGE = 4.0
+"""A click changes the area of a mask at most by this factor where another candidate changes it less."""
+
+SURROUNDINGS = 0.5
+"""What is near a click, as a share of the radius of a disc of the mask's area; at least 2 cells."""
 
 NOWHERE: Box = (0, 0, 0, 0)
 """The box around nothing."""
@@ -56,6 +63,7 @@ class FrameContext:
         colours: Signature of the frame's colours, by which a scene cut is noticed; empty if that is not wanted.
         flow: (S/4, S/4, 2), where each cell was on the frame that comes before in this direction; see `optical_flow`.
             None where masks are not carried along it.
+        steady: Whether a click that would empty or explode a mask gets the candidate that keeps most of it.
     """
 
     frame: int
@@ -65,6 +73,7 @@ class FrameContext:
     binarise_prompted: bool = True
     colours: bytes = b""
     flow: Tensor | None = None
+    steady: bool = False
 
 
 def step(
@@ -145,6 +154,8 @@ def decode(
     decoded = engine.decode_masks(features, levels, tokens)
     points = (tokens.labels >= 0).sum(dim=1)
     choice = policy.choose(decoded, points, tracks, at.frame, backward=at.backward)
+    if at.steady:
+        decoded, choice = steadied(decoded, choice, prompts, earlier, at)
     each = torch.arange(len(tracks), device=engine.device)
     present = decoded.presence > 0
     logits = torch.where(present[:, None, None], decoded.logits[each, choice.masks].float(), ABSENT_LOGIT)
@@ -173,6 +184,44 @@ def decode(
     ]
     others = [decoded.logits[n, [m for m in AMBIGUOUS if m != chosen[n]]] for n in range(len(tracks))]
     return [finalized(*one, at, policy) for one in zip(made, tracks, others, strict=True)]
+
+
+def steadied(
+    decoded: Decoded,
+    choice: Choice,
+    prompts: Sequence[Prompt | None],
+    earlier: Sequence[KnownFrame | None],
+    at: FrameContext,
+) -> tuple[Decoded, Choice]:
+    """The candidates, and the choice among them. Where a click on a visible object would empty or explode its mask, the
+    candidate is chosen that keeps most of the earlier answer outside of the clicks' surroundings."""
+    masks, presence = choice.masks.clone(), decoded.presence.clone()
+    for n, (prompt, known) in enumerate(zip(prompts, earlier, strict=True)):
+        if prompt is None or known is None or not prompt.points or known.presence <= 0:
+            continue
+        before, candidates = known.logits > 0, decoded.logits[n] > 0
+        area, areas = before.sum(), candidates.flatten(1).sum(dim=1)
+        chosen = areas[masks[n]] * (presence[n] > 0)
+        if area == 0 or area / MOST_CHANGE < chosen < area * MOST_CHANGE:
+            continue
+        away = away_from_clicks(prompt, at.size, before)
+        either = ((candidates | before) & away).flatten(1).sum(dim=1)
+        kept = ((candidates & before) & away).flatten(1).sum(dim=1) / either.clamp(min=1)
+        if kept.max() > 0:
+            masks[n], presence[n] = kept.argmax(), presence[n] if presence[n] > 0 else known.presence
+    return decoded._replace(presence=presence), choice._replace(masks=masks)
+
+
+def away_from_clicks(prompt: Prompt, size: tuple[int, int], mask: Tensor) -> Tensor:
+    """bool (S/4, S/4): cells outside of the clicks' surroundings, for a mask of that size."""
+    (height, width), side = size, mask.shape[-1]
+    cell = torch.arange(side, device=mask.device) + 0.5
+    radius = max(2.0, SURROUNDINGS * float(mask.sum() / torch.pi) ** 0.5)
+    points = torch.tensor(prompt.points, device=mask.device) * torch.tensor(
+        [side / width, side / height], device=mask.device
+    )
+    distance = torch.hypot(cell - points[:, :1, None], cell[:, None] - points[:, 1:, None])
+    return distance.amin(dim=0) > radius
 
 
 def take_masks(
