@@ -36,10 +36,10 @@ from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.engines.torch import Model
 from masklet.evaluation.annotator import Annotator
-from masklet.evaluation.contenders.model import TrackerSession
+from masklet.evaluation.model import TrackerSession
 from masklet.evaluation.protocols.base import true_mask
-from masklet.evaluation.protocols.interactive import Work, worst_frame
-from masklet.evaluation.protocols.telling import Telling, objects_of
+from masklet.evaluation.protocols.interactive import Workspace, worst_frame
+from masklet.evaluation.protocols.vos import Prompting, objects_of
 from masklet.formats.base import FrameLike
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
@@ -110,7 +110,7 @@ def thinned(clip: Clip, every: int) -> Clip:
     return replace(clip, video=pictures, annotations=masks, enters={})
 
 
-def correct(work: Work, frame: int, way: str, clicks: int) -> None:
+def correct(work: Workspace, frame: int, way: str, clicks: int) -> None:
     """Correct all objects in a frame."""
     truth = work.clip.masks(frame)
     for number in work.ious(frame):
@@ -125,8 +125,8 @@ def measure(clip: Clip, model: Model, args: argparse.Namespace, options: Trackin
     began = time.perf_counter()
     found = Found(len(clip.annotated))
     with VideoTracker(clip.open(), EncodedOnce(model), options=options) as tracker:
-        work = Work(clip, BothWays(tracker), tracker.size)
-        first = work.begin(Telling("box"))
+        work = Workspace(clip, BothWays(tracker), tracker.size)
+        first = work.begin(Prompting("box"))
         for _ in work.follow(first):
             pass
         found.before = jf(work)
@@ -151,12 +151,12 @@ def measure(clip: Clip, model: Model, args: argparse.Namespace, options: Trackin
     return found
 
 
-def jf(work: Work) -> float:
+def jf(work: Workspace) -> float:
     """Mean J&F over the objects."""
     return fmean(row["J&F"] for row in work.score("all").by_object().values())
 
 
-def signs(work: Work, tracker: VideoTracker) -> dict[str, list[int]]:
+def signs(work: Workspace, tracker: VideoTracker) -> dict[str, list[int]]:
     """[flagged, flagged and wrong] frames of the first pass, by reason."""
     flagged: Counter[str] = Counter()
     right: Counter[str] = Counter()

@@ -248,7 +248,8 @@ def test_a_click_neither_empties_nor_explodes_a_mask(first: tuple[slice, slice],
     known = replace(entry(0), logits=candidates(SQUARE).logits[0, 0], presence=4.0)
     click = Prompt(points=((22.0, 16.0),), labels=(0,))
     at = FrameContext(0, (32, 32), steady=True)
-    after, choice = steadied(decoded, Choice(torch.tensor([0]), torch.tensor([0])), [click], [known], at)
+    track = replace(tracked(prompted_at(), known), prompts={0: click})
+    after, choice = steadied(decoded, Choice(torch.tensor([0]), torch.tensor([0])), [track], at)
     assert choice.masks.tolist() == [chosen]
     assert after.presence.tolist() == [4.0 if presence < 0 else presence]
 

@@ -155,7 +155,7 @@ def decode(
     points = (tokens.labels >= 0).sum(dim=1)
     choice = policy.choose(decoded, points, tracks, at.frame, backward=at.backward)
     if at.steady:
-        decoded, choice = steadied(decoded, choice, prompts, earlier, at)
+        decoded, choice = steadied(decoded, choice, tracks, at)
     each = torch.arange(len(tracks), device=engine.device)
     present = decoded.presence > 0
     logits = torch.where(present[:, None, None], decoded.logits[each, choice.masks].float(), ABSENT_LOGIT)
@@ -189,14 +189,14 @@ def decode(
 def steadied(
     decoded: Decoded,
     choice: Choice,
-    prompts: Sequence[Prompt | None],
-    earlier: Sequence[KnownFrame | None],
+    tracks: Sequence[ObjectTrack],
     at: FrameContext,
 ) -> tuple[Decoded, Choice]:
     """The candidates, and the choice among them. Where a click on a visible object would empty or explode its mask, the
     candidate is chosen that keeps most of the earlier answer outside of the clicks' surroundings."""
     masks, presence = choice.masks.clone(), decoded.presence.clone()
-    for n, (prompt, known) in enumerate(zip(prompts, earlier, strict=True)):
+    for n, track in enumerate(tracks):
+        prompt, known = track.prompts.get(at.frame), track.known(at.frame)
         if prompt is None or known is None or not prompt.points or known.presence <= 0:
             continue
         before, candidates = known.logits > 0, decoded.logits[n] > 0
