@@ -1,17 +1,16 @@
 """What the user points at: points, a box or a mask of one object in one picture.
 
 `make_prompt` is the border: it takes what people type and either gives a valid `Prompt`
-or says what is wrong with it. Behind it prompts are trusted. `pad_prompts` turns the prompts
-of several objects into arrays of one length, which is all that a network sees of them.
+or says what is wrong with it. Behind it prompts are trusted. `masklet.engines.rules.pad_prompts` turns the prompts of
+several objects into tensors, which is all that a network sees of them.
 
-Letters: N objects, P tokens of the longest prompt, H x W the picture.
+Letters: H x W the picture, S side of the square that the network sees.
 """
 
 from __future__ import annotations
 
 import operator
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -67,20 +66,6 @@ class Prompt:
 
     def __hash__(self) -> int:
         return hash((self.points, self.labels, self.box, None if self.mask is None else self.mask.tobytes()))
-
-
-@dataclass(frozen=True, eq=False)
-class PaddedPrompts:
-    """Prompts of N objects, brought to one length of P tokens.
-
-    points  float32 (N, P, 2): (x, y) in pixels of the square that the network sees
-    labels  int64 (N, P): 1 include, 0 exclude, 2 and 3 a box's corners, -1 not a point
-    keep    bool (N, P): False where a token is only padding and must take no part
-    """
-
-    points: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    keep: NDArray[np.bool_]
 
 
 def make_prompt(
@@ -152,44 +137,6 @@ def merge_prompts(earlier: Prompt | None, new: Prompt) -> Prompt:
     if earlier is None or earlier.mask is not None or new.mask is not None:
         return new
     return Prompt(earlier.points + new.points, earlier.labels + new.labels, new.box or earlier.box)
-
-
-def pad_prompts(prompts: Sequence[Prompt | None], size: tuple[int, int], image_size: int) -> PaddedPrompts:
-    """Tokens of N prompts, padded to the longest.
-
-    size        (height, width) of the picture in whose pixels the prompts are
-    image_size  side of the square that the network sees; each axis is scaled to it on its own
-
-    An object's tokens are its box's corners, its points, and one "not a point"; an object without points
-    and box (None: nothing is said in this frame; or only a mask) has two of these. So it is in the
-    published predictors, whose networks were trained with these tokens.
-    """
-    tokens = [_tokens(prompt) for prompt in prompts]
-    longest = max((len(labels) for _, labels in tokens), default=0)
-    points = np.zeros((len(tokens), longest, 2), np.float32)
-    labels = np.full((len(tokens), longest), NOT_A_POINT, np.int64)
-    keep = np.zeros((len(tokens), longest), np.bool_)
-    for slot, (object_points, object_labels) in enumerate(tokens):
-        count = len(object_labels)
-        points[slot, :count], labels[slot, :count], keep[slot, :count] = object_points, object_labels, True
-    # First divided, then multiplied, in float32: the order of the published code, so equal to the last bit.
-    height, width = size
-    points /= np.array([width, height], np.float32)
-    points *= image_size
-    return PaddedPrompts(points, labels, keep)
-
-
-def _tokens(prompt: Prompt | None) -> tuple[list[tuple[float, float]], list[int]]:
-    """The tokens of one object, in pixels of the picture: points and their labels."""
-    points, labels = [(0.0, 0.0)], [NOT_A_POINT]
-    if prompt is not None:
-        points, labels = [*prompt.points, *points], [*prompt.labels, *labels]
-        if prompt.box is not None:
-            x0, y0, x1, y1 = prompt.box
-            points, labels = [(x0, y0), (x1, y1), *points], [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, *labels]
-    if len(labels) == 1:
-        points, labels = points * 2, labels * 2
-    return points, labels
 
 
 def _check_points(points: ArrayLike | None, size: tuple[int, int]) -> tuple[tuple[float, float], ...]:

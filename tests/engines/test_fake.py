@@ -35,10 +35,10 @@ def test_things_are_found_by_clicks_boxes_and_masks() -> None:
     predictor = masklet.ImagePredictor(FakeEngine())
     picture = predictor.encode(frame(red, blue))
     for truth, middle in ((red, (40, 50)), (blue, (90, 80))):
-        assert iou(predictor.predict(picture, points=[middle], multimask=False).best.mask(), truth) > 0.8
+        assert iou(predictor.predict(picture, points=[middle], multimask=False).best[0], truth) > 0.8
         left, top = np.argwhere(truth).min(axis=0)[::-1] - 4
-        assert iou(predictor.predict(picture, boxes=(left, top, left + 48, top + 48)).best.mask(), truth) > 0.8
-    nothing = predictor.predict(picture, points=[(40, 50), (40, 50)], labels=[1, 0]).best.mask()
+        assert iou(predictor.predict(picture, boxes=(left, top, left + 48, top + 48)).best[0], truth) > 0.8
+    nothing = predictor.predict(picture, points=[(40, 50), (40, 50)], labels=[1, 0]).best[0]
     assert nothing.sum() < red.sum() / 2
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from masklet.checkpoints import Model, build_model
+from masklet.engines.rules import pad_prompts
 from masklet.errors import PromptError
 from masklet.image import EncodedImage, ImagePredictor, Masks
 from masklet.image.decoding import OBJECTS_AT_ONCE, no_memories
-from masklet.image.prompts import as_tokens, read_prompts
+from masklet.image.prompts import read_prompts
 from masklet.nn import NANO
 from tests.conftest import small_network
 
@@ -70,7 +71,7 @@ def test_more_padding_changes_nothing(
     engine = predictor.engine
     earlier = predictor.predict(picture, **CLICK).logits[1]
     prompts = read_prompts(picture.size, engine.config.mask_size, **as_arguments(said, earlier))
-    tokens = as_tokens(prompts, picture.size, engine)
+    tokens = pad_prompts(engine, prompts, picture.size)
     keep = torch.ones_like(tokens.labels, dtype=torch.bool) if tokens.keep is None else tokens.keep
     padded = tokens._replace(
         points=torch.cat((tokens.points, torch.full((len(said), more, 2), 50.0)), dim=1),

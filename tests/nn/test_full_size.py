@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from masklet.checkpoints import Model
-from masklet.engines.rules import normalise
-from masklet.nn import VARIANTS, Levels, Network, PromptTokens
-from masklet.prompts import make_prompt, pad_prompts
+from masklet.engines.rules import normalise, pad_prompts
+from masklet.nn import VARIANTS, Levels, Network
+from masklet.prompts import make_prompt
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.policies import PublishedPolicy
 from masklet.video.recall import RecallOptions
@@ -102,8 +102,7 @@ def test_masks(
     prompt = make_prompt(
         (150, 226), points=given.get("point_coords"), labels=given.get("point_labels"), box=given.get("box")
     )
-    padded = pad_prompts([prompt], (150, 226), 1024)
-    tokens = PromptTokens(torch.from_numpy(padded.points), torch.from_numpy(padded.labels))
+    tokens = pad_prompts(model, [prompt], (150, 226))
     features = levels.stride16 + model.network.no_mem_embed.view(1, -1, 1, 1)
     decoded = model.decode_masks(features, levels, tokens)
     close(decoded.iou[0, candidates], arrays[f"image/{case}/ious"], 1e-4)

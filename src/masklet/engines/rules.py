@@ -1,5 +1,5 @@
 """What pictures and videos share of the published rules around the four functions: how colours are normalised, which of
-the four candidate masks counts, and how a mask is given to the network to be remembered.
+the four candidate masks counts, how prompts become tokens, and how a mask is given to be remembered.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from masklet.engines.base import Engine
 from masklet.nn import Decoded, Levels, PromptTokens
-from masklet.prompts import pad_prompts
+from masklet.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT, Prompt
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -75,13 +75,62 @@ def point_at(engine: Engine, levels: Levels, squares: Tensor) -> Decoded:
     return engine.decode_masks(levels.stride16, levels, tokens)
 
 
+def pad_prompts(engine: Engine, prompts: Sequence[Prompt | None], size: tuple[int, int]) -> PromptTokens:
+    """The tokens of N prompts, padded to the longest, and the masks of those that have logits.
+
+    An object's tokens are its box's corners, its points, and one "not a point". An object without points and box (None:
+    nothing is said in this frame; or only a mask) has two of these, one with the logits of an earlier answer alone has
+    none. So it is in the published predictors, whose networks were trained with these tokens.
+
+    Args:
+        engine: For which they are.
+        prompts: Of each object.
+        size: (height, width) of the picture in whose pixels they are; each axis is scaled to the model's square alone.
+    """
+    tokens = [tokens_of(prompt) for prompt in prompts]
+    longest = max((max(2, len(labels)) for _, labels in tokens), default=0)  # room for no point at all
+    points = np.zeros((len(tokens), longest, 2), np.float32)
+    labels = np.full((len(tokens), longest), NOT_A_POINT, np.int64)
+    keep = np.zeros((len(tokens), longest), np.bool_)
+    for slot, (object_points, object_labels) in enumerate(tokens):
+        count = len(object_labels)
+        points[slot, :count], labels[slot, :count], keep[slot, :count] = object_points, object_labels, True
+    # First divided, then multiplied, in float32: the order of the published code, so equal to the last bit.
+    height, width = size
+    points /= np.array([width, height], np.float32)
+    points *= engine.config.image_size
+    padded = PromptTokens(
+        torch.from_numpy(points).to(engine.device),
+        torch.from_numpy(labels).to(engine.device),
+        None if keep.all() else torch.from_numpy(keep).to(engine.device),
+    )
+    logits = [None if prompt is None else prompt.logits for prompt in prompts]
+    if all(mask is None for mask in logits):
+        return padded
+    blank = np.zeros((engine.config.mask_size,) * 2, np.float32)
+    masks = torch.from_numpy(np.stack([blank if mask is None else mask for mask in logits]))[:, None]
+    given = torch.tensor([mask is not None for mask in logits], device=engine.device)
+    return padded._replace(masks=masks.to(engine.device, engine.dtype), keep_masks=None if given.all() else given)
+
+
+def tokens_of(prompt: Prompt | None) -> tuple[list[tuple[float, float]], list[int]]:
+    """The tokens of one object, in pixels of the picture: points and their labels."""
+    points: list[tuple[float, float]] = []
+    labels: list[int] = []
+    if prompt is not None and prompt.box is not None:
+        x0, y0, x1, y1 = prompt.box
+        points, labels = [(x0, y0), (x1, y1)], [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]
+    if prompt is not None:
+        points, labels = [*points, *prompt.points], [*labels, *prompt.labels]
+        if not labels and prompt.logits is not None:
+            return points, labels
+    more = 1 if labels else 2
+    return [*points, *[(0.0, 0.0)] * more], [*labels, *[NOT_A_POINT] * more]
+
+
 def no_prompts(engine: Engine, count: int) -> PromptTokens:
     """The tokens of N objects of which nothing is said in a frame."""
-    side = engine.config.image_size
-    none = pad_prompts([None] * count, (side, side), side)
-    return PromptTokens(
-        torch.from_numpy(none.points).to(engine.device), torch.from_numpy(none.labels).to(engine.device)
-    )
+    return pad_prompts(engine, [None] * count, (1, 1))
 
 
 def given_logits(engine: Engine, squares: Tensor) -> Tensor:

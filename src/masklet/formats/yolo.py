@@ -35,7 +35,8 @@ def yolo_lines(result: FrameLike, classes: dict[str, int]) -> str:
     """The class, then x and y of each corner as shares of width and height: first the largest part of each object, in
     their order, then the further parts. New classes are added to `classes`."""
     height, width = result.size
-    first, further = [], []
+    first: list[str] = []
+    further: list[str] = []
     for name, item in result.objects.items():
         number = classes.setdefault(label_of(name), len(classes))
         for part, ring in enumerate(drawn_rings(item.mask)):

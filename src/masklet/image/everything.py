@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.engines.rules import single
+from masklet.engines.rules import pad_prompts, single
 from masklet.image.decoding import decode_in_parts, no_memories
 from masklet.image.grid import Crop, EverythingOptions, SettledOptions, is_cut_by_crop, plan_crops, settled
 from masklet.image.picture import PictureLike, as_picture, file_name, picture_tensor
 from masklet.image.predictor import in_batches, ready_predictor
-from masklet.image.prompts import HIGHEST_LOGIT, as_tokens
+from masklet.image.prompts import HIGHEST_LOGIT
 from masklet.image.result import MaskSet, join
 from masklet.masks.boxes import suppress
 from masklet.masks.components import small_holes, without_small_regions
@@ -161,7 +161,7 @@ class GridPass:
     def tokens(self, points: NDArray[np.float64]) -> PromptTokens:
         """One click on each of N things."""
         clicks = [Prompt(points=((float(x), float(y)),), labels=(INCLUDE,)) for x, y in points]
-        return as_tokens(clicks, self.size, self.engine)
+        return pad_prompts(self.engine, clicks, self.size)
 
     def decode(self, prompts: PromptTokens) -> Decoded:
         """All candidate masks."""

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
-from masklet.engines.rules import single
+from masklet.engines.rules import pad_prompts, single
 from masklet.errors import PromptError
 from masklet.image.crop_refine import refine_in_crops
 from masklet.image.decoding import no_memories, objects_at_once
 from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
-from masklet.image.prompts import as_tokens, read_prompts
+from masklet.image.prompts import read_prompts
 from masklet.image.result import Masks
 from masklet.nn import Decoded, Levels, ModelConfig
 from masklet.prompts import Prompt
@@ -185,7 +185,7 @@ class ImagePredictor:
         first: int,
     ) -> Masks:
         """The masks of some of the objects, which count from `first`."""
-        decoded = self.engine.decode_masks(features, picture.levels, as_tokens(prompts, picture.size, self.engine))
+        decoded = self.engine.decode_masks(features, picture.levels, pad_prompts(self.engine, prompts, picture.size))
         rows = chosen(decoded, wanted)
         objects, candidates = (torch.tensor(column, device=self.engine.device) for column in zip(*rows, strict=True))
         return Masks(

@@ -10,13 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from masklet.engines.base import Engine
 from masklet.errors import PromptError
-from masklet.nn import PromptTokens
-from masklet.prompts import Prompt, make_prompt, pad_prompts
+from masklet.prompts import Prompt, make_prompt
 
 HIGHEST_LOGIT = 32.0
 """Logits of an earlier answer are limited to -32..32, as the published predictor limits what it hands out."""
@@ -118,26 +115,3 @@ def check_logits(mask: ArrayLike, side: int) -> NDArray[np.float32]:
     if not np.isfinite(logits).all():
         raise PromptError(f"masks holds {logits[~np.isfinite(logits)][0]}; {expected}")
     return np.clip(logits, -HIGHEST_LOGIT, HIGHEST_LOGIT).astype(np.float32)
-
-
-def as_tokens(prompts: Sequence[Prompt], size: tuple[int, int], engine: Engine) -> PromptTokens:
-    """The prompts of N objects, padded to the longest.
-
-    An object with points or a box has one token "not a point" after them; one with a mask alone has no token at all. So
-    it is in the published image predictor.
-    """
-    padded = pad_prompts(prompts, size, engine.config.image_size)
-    keep = padded.keep & np.array([bool(prompt.points or prompt.box) for prompt in prompts])[:, None]
-    tokens = PromptTokens(
-        torch.from_numpy(padded.points).to(engine.device),
-        torch.from_numpy(padded.labels).to(engine.device),
-        None if keep.all() else torch.from_numpy(keep).to(engine.device),
-    )
-    if all(prompt.logits is None for prompt in prompts):
-        return tokens
-    side = engine.config.mask_size
-    blank = np.zeros((side, side), np.float32)
-    logits = np.stack([blank if prompt.logits is None else prompt.logits for prompt in prompts])
-    has_mask = torch.tensor([prompt.logits is not None for prompt in prompts], device=engine.device)
-    masks = torch.from_numpy(logits)[:, None].to(engine.device, engine.dtype)
-    return tokens._replace(masks=masks, keep_masks=None if has_mask.all() else has_mask)

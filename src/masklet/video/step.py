@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, point_at, remember
+from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, pad_prompts, point_at, remember
 from masklet.masks.components import small_holes
 from masklet.masks.rle import encode_rle
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
-from masklet.prompts import Prompt, pad_prompts
+from masklet.prompts import Prompt
 from masklet.video import cuts
 from masklet.video.flow import carry
 from masklet.video.overlap import FinalMask
@@ -320,19 +320,14 @@ def as_tokens(
     engine: Engine, prompts: Sequence[Prompt | None], earlier: Sequence[Tensor | None], size: tuple[int, int]
 ) -> PromptTokens:
     """Prompts of one group, and earlier answers as mask prompts."""
-    padded = pad_prompts(prompts, size, engine.config.image_size)
-    keep = None if padded.keep.all() else torch.from_numpy(padded.keep).to(engine.device)
-    points, labels = (
-        torch.from_numpy(padded.points).to(engine.device),
-        torch.from_numpy(padded.labels).to(engine.device),
-    )
+    tokens = pad_prompts(engine, prompts, size)
     if all(logits is None for logits in earlier):
-        return PromptTokens(points, labels, keep)
+        return tokens
     side = engine.config.mask_size
     blank = torch.zeros(side, side, device=engine.device)
     masks = torch.stack([blank if logits is None else logits.clamp(-32, 32) for logits in earlier])
     has_mask = torch.tensor([logits is not None for logits in earlier], device=engine.device)
-    return PromptTokens(points, labels, keep, masks[:, None].to(engine.dtype), has_mask)
+    return tokens._replace(masks=masks[:, None].to(engine.dtype), keep_masks=has_mask)
 
 
 def bank(engine: Engine, tracks: Sequence[ObjectTrack], recalls: Sequence[Recall]) -> MemoryBank:
