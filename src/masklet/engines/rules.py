@@ -94,7 +94,8 @@ def pad_prompts(engine: Engine, prompts: Sequence[Prompt | None], size: tuple[in
     keep = np.zeros((len(tokens), longest), np.bool_)
     for slot, (object_points, object_labels) in enumerate(tokens):
         count = len(object_labels)
-        points[slot, :count], labels[slot, :count], keep[slot, :count] = object_points, object_labels, True
+        points[slot, :count] = np.reshape(object_points, (count, 2))
+        labels[slot, :count], keep[slot, :count] = object_labels, True
     # First divided, then multiplied, in float32: the order of the published code, so equal to the last bit.
     height, width = size
     points /= np.array([width, height], np.float32)
