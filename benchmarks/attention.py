@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import nn
 
 from masklet.nn.memory_attention import LAST_FROM, project_first, project_last
-from masklet.nn.rotary import _rotate_complex, _rotate_real, rotation
+from masklet.nn.positions import _rotate_complex, _rotate_real, rotation
 
 POINTERS = 64
 """Tokens of sixteen pointers."""

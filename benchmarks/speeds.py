@@ -25,7 +25,7 @@ from rich.table import Table
 
 import masklet
 from masklet.checkpoints import Model
-from masklet.checkpoints.speed import SPEEDS
+from masklet.checkpoints.registry import SPEEDS
 from masklet.formats.davis import read_index_png
 
 

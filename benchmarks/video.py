@@ -31,7 +31,7 @@ from rich.table import Table
 
 import masklet
 from masklet.checkpoints import Model
-from masklet.checkpoints.speed import SPEEDS, with_speed
+from masklet.checkpoints.registry import SPEEDS, with_speed
 from masklet.prompts import make_prompt
 from masklet.video.options import TrackingOptions
 from masklet.video.reader import frame_tensor

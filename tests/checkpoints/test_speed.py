@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from masklet.checkpoints import load_model, save_model
-from masklet.checkpoints.speed import SPEEDS, with_speed
-from masklet.cli.track import Speed
+from masklet.checkpoints.registry import SPEEDS, with_speed
+from masklet.cli.choices import Speed
 from masklet.errors import ConfigError
 from masklet.nn import NANO, VARIANTS, ModelConfig
 
@@ -69,3 +70,18 @@ def test_a_wrong_mode_is_told_before_anything_is_downloaded(monkeypatch: pytest.
     monkeypatch.setattr("masklet.checkpoints.registry.fetch", lambda _: pytest.fail("something was downloaded"))
     with pytest.raises(ConfigError, match="nearest: fast"):
         load_model("sam2.1-tiny:fats")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("nano:fast", {"speed": "exact"}, "asks for fast, and the call for exact"),
+        ("nano:fast", {"image_size": 160}, "asks for fast, and the call for 160"),
+        ("nano:160", {"speed": "fast"}, "asks for 160, and the call for fast"),
+    ],
+)
+def test_a_name_and_a_call_that_differ_are_told(name: str, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_model(name, device="cpu", **arguments)
+    same = {"speed": "fast"} if name.endswith("fast") else {"image_size": 160}
+    assert load_model(name, device="cpu", **same).name == name  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import torch
 
 from masklet.nn import memory_attention
 from masklet.nn.memory_attention import attend_values, project_first, project_last
-from masklet.nn.rotary import _rotate_complex, _rotate_real, rotation
+from masklet.nn.positions import _rotate_complex, _rotate_real, rotation
 
 
 @pytest.mark.parametrize("frames", [1, 3])

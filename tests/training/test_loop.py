@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from masklet.checkpoints import load_model
 from masklet.errors import ConfigError, FormatError, MaskletError, TrainingError
 from masklet.image import ImagePredictor
 from masklet.nn import ConvNetConfig, Network
-from masklet.training import loop
+from masklet.training import loop, parallel
 from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipe import Recipe, override
@@ -452,3 +453,15 @@ def test_a_stage_of_no_steps_is_left_out(tmp_path: Path, shapes: Path) -> None:
     assert [line["step"] for line in lines(tmp_path / "both")] == [1, 2]
     assert {line["stage"] for line in lines(tmp_path / "both")} == {"shapes"}
     assert (tmp_path / "both/model.safetensors").is_file()
+
+
+def test_processes_wait_while_the_first_one_validates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default they would give up after ten minutes or half an hour."""
+    given: dict[str, Any] = {}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(parallel.dist, "init_process_group", lambda backend, **options: given.update(options))
+    monkeypatch.setattr(parallel.dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(parallel.dist, "destroy_process_group", lambda: None)
+    with parallel.joined(torch.device("cpu")) as processes:
+        assert (processes.rank, processes.world) == (0, 2)
+    assert given["timeout"] >= timedelta(hours=12)

@@ -11,8 +11,7 @@ import torch
 from masklet.errors import TrainingError
 from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
-from masklet.training.origin import Origin
-from masklet.training.resume import CHECKPOINT, FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from masklet.training.resume import CHECKPOINT, FORMAT, Checkpoint, Origin, load_checkpoint, save_checkpoint
 from tests.training.shapes import recipe, tiny_network
 
 GIVEN = Checkpoint(Origin("{}", "films: 2 items", {"a (1,)": 0.5}), 1, 20, {"a": torch.ones(1)}, {}, {}, float("-inf"))

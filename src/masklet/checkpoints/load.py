@@ -14,7 +14,6 @@ from masklet.checkpoints import registry
 from masklet.checkpoints.build import blank_network, load_weights, without_numbers
 from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, read_weights
 from masklet.checkpoints.metadata import read_config
-from masklet.checkpoints.speed import check_speed, split_name, with_speed
 from masklet.engines.base import Engine, as_engine
 from masklet.engines.torch import Model
 from masklet.errors import CheckpointError, ConfigError, EngineError, nearest
@@ -50,7 +49,7 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     compile: bool = False,
-    speed: str = "exact",
+    speed: str | None = None,
     image_size: int | None = None,
 ) -> Model:
     """A model with its weights, ready to use.
@@ -61,33 +60,44 @@ def load_model(
             what `save_model` wrote. Which model a file holds is seen from its tensors.
         device: Such as "cuda:1"; None takes cuda, else mps, else cpu.
         dtype: "float32" (also for None, whatever the file stores), "bfloat16" or "float16".
-        speed: "exact" as published; "balanced" or "fast" stretch pictures to a smaller square and compute less, at some
-            cost in the masks. Written behind the name it means the same: "sam2.1-tiny:fast". docs/speed.md tells what
-            each mode costs.
+        speed: "exact" as published, also for None; "balanced" or "fast" stretch pictures to a smaller square and
+            compute less, at some cost in the masks. Written behind the name it means the same: "sam2.1-tiny:fast".
+            docs/speed.md tells what each mode costs.
         image_size: Side of that square, in pixels, whatever the mode says. "sam2.1-tiny:512" means the same.
         compile: Whether the four functions go through `torch.compile`, each at its first call.
 
     Raises:
         CheckpointError: Unknown name, or weights that cannot be had, read or fitted.
-        ConfigError: Unknown speed mode, an image size that the model cannot have, or a file whose own configuration
-            makes no sense.
+        ConfigError: Unknown speed mode, or another one than the name says; an image size that the model cannot have;
+            a file whose own configuration makes no sense.
         EngineError: A device or dtype that is not to be had here.
     """
     chosen_device, chosen_dtype = choose_device(device), choose_dtype(dtype)
-    if isinstance(name_or_path, str) and registry.is_known(split_name(name_or_path)[0]):
-        name_or_path, own_speed, own_size = split_name(name_or_path)
-        speed = own_speed if speed == "exact" else speed
-        image_size = own_size if image_size is None else image_size
-    check_speed(speed)  # before anything is downloaded
+    if isinstance(name_or_path, str) and registry.is_known(registry.split_name(name_or_path)[0]):
+        name_or_path, speed, image_size = _unmarked(name_or_path, speed, image_size)
+    speed = speed or "exact"
+    registry.check_speed(speed)  # before anything is downloaded
     path, expected_name = _locate(name_or_path)
     weights = _with_calibration(read_weights(path))
     network = _fitting_network(weights, path.name)
     name = network.config.name
     if expected_name not in (None, name):
         raise CheckpointError(f"{path} holds {name}, not {expected_name}; put the right file there, or remove this one")
-    config = with_speed(network.config, speed, image_size)
+    config = registry.with_speed(network.config, speed, image_size)
     network = network if config == network.config else blank_network(config)
     return Model(config.name, load_weights(network, place(weights.state, chosen_device, chosen_dtype)), compile)
+
+
+def _unmarked(name: str, speed: str | None, image_size: int | None) -> tuple[str, str | None, int | None]:
+    """The name alone, with the mode and image size that are given or that its mark tells. Raises ConfigError if both
+    are there and differ."""
+    plain, mark = registry.split_name(name)
+    given = speed if image_size is None else str(image_size)
+    if mark and given and given != mark:
+        raise ConfigError(f"the name {name} asks for {mark}, and the call for {given}; give one of them")
+    if mark.isdecimal():
+        return plain, speed, int(mark)
+    return plain, mark or speed, image_size
 
 
 def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, str | None]:

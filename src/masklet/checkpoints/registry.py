@@ -1,20 +1,19 @@
-"""Which models have a name: `nano`, which ships in the package, and the eight published ones.
+"""Which models have a name: `nano`, which ships in the package, and the eight published ones; and their speed modes: as
+published, or on a smaller square, with less to compute at some cost in the masks.
 
 Imports no torch, so that models can be listed at once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from masklet.checkpoints import hub
-from masklet.errors import CheckpointError, nearest
-
-if TYPE_CHECKING:
-    from masklet.nn import ModelConfig
+from masklet.errors import CheckpointError, ConfigError, nearest
+from masklet.nn.config import COARSEST_STRIDE, ModelConfig
 
 NANO = "nano"
 """Our own model, which is in the package."""
@@ -45,6 +44,11 @@ _RELEASES = {"sam2": "072824", "sam2.1": "092824"}
 """Beginning of a name -> the folder of the release that holds its files."""
 
 _BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything_2"
+
+
+SPEEDS = {"exact": 1.0, "balanced": 0.75, "fast": 0.5}
+"""Modes by name, the slowest first, and the side of the model's square in each as a share of its own. docs/speed.md
+tells what each costs, and what was tried beside them."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,36 @@ def config_of(name: str) -> ModelConfig:
 
     name = find(name).name
     return variants.NANO if name == NANO else variants.VARIANTS[name]
+
+
+def with_speed(config: ModelConfig, speed: str, image_size: int | None) -> ModelConfig:
+    """The configuration in a speed mode, or at an image size if one is given.
+
+    Its name tells which, `nano:fast` or `nano:160`, so that `load_model` finds it again.
+
+    Raises:
+        ConfigError: Unknown mode, or an image size that the model cannot have.
+    """
+    check_speed(speed)
+    if image_size is not None:
+        name = config.name if image_size == config.image_size else f"{config.name}:{image_size}"
+        return dataclasses.replace(config, name=name, image_size=image_size)
+    if speed == "exact":
+        return config
+    side = round(config.image_size * SPEEDS[speed] / COARSEST_STRIDE) * COARSEST_STRIDE
+    return dataclasses.replace(config, name=f"{config.name}:{speed}", image_size=side)
+
+
+def check_speed(speed: str) -> None:
+    """Raises ConfigError if there is no such mode."""
+    if speed not in SPEEDS:
+        raise ConfigError(f"speed is {speed!r}; give one of {', '.join(SPEEDS)}{nearest(speed, SPEEDS)}")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """A model's name without the mark that `with_speed` gave it, and the mark: a mode, an image size, or nothing."""
+    plain, _, mark = name.partition(":")
+    return plain, mark
 
 
 def _published_names() -> list[str]:

@@ -108,7 +108,7 @@ def record(job: Job) -> dict[str, Any]:
         "formats": job.formats,
         "background": job.background,
         "model": job.model,
-        "speed": job.speed,
+        "speed": job.speed or "exact",
         **job.settings,
     }
     told: dict[str, Any] = json.loads(json.dumps(plain, default=str))

@@ -9,7 +9,7 @@ import typer
 
 
 class Speed(str, Enum):
-    """How much is computed: the modes of `masklet.checkpoints.speed.SPEEDS`."""
+    """How much is computed: the modes of `masklet.checkpoints.registry.SPEEDS`."""
 
     exact = "exact"
     balanced = "balanced"
@@ -17,7 +17,10 @@ class Speed(str, Enum):
 
 
 ModelChoice = Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")]
-SpeedChoice = Annotated[Speed, typer.Option(help="Compute less, at some cost in the masks; see docs/speed.md.")]
+SpeedChoice = Annotated[
+    Speed | None,
+    typer.Option(help="Compute less, at some cost in the masks (docs/speed.md); as the model's name says, else exact."),
+]
 DeviceChoice = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
 BackgroundChoice = Annotated[
     str | None,

@@ -27,7 +27,7 @@ class Job:
         direction: Where to follow.
         formats: Further formats, by name.
         model: Name or file of the model.
-        speed: How much is computed.
+        speed: How much is computed; None for what the model's name says.
         device: Where to run.
         policy: Name of the memory policy.
         everything: How things are looked for, in place of prompts.
@@ -41,7 +41,7 @@ class Job:
     direction: Literal["forward", "backward", "both"]
     formats: tuple[str, ...]
     model: str
-    speed: str
+    speed: str | None
     device: str | None
     policy: str = "published"
     everything: DiscoveryOptions | None = None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
+from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice
 from masklet.cli.prompts import parse_box, parse_point
 from masklet.cli.targets import PIPE
 
@@ -41,7 +41,7 @@ def live(
     seconds: Annotated[float | None, typer.Option(min=0.0, help="End after so many seconds.")] = None,
     wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for a camera that goes away.")] = 60.0,
     model: ModelChoice = "nano",
-    speed: SpeedChoice = Speed.exact,
+    speed: SpeedChoice = None,
     device: DeviceChoice = None,
     policy: PolicyChoice = "published",
 ) -> None:
@@ -68,5 +68,7 @@ def live(
     from masklet.cli.live_job import LiveJob, run
 
     page = port if serve else None
-    job = LiveJob(source, out, format, page, prompts, frames, seconds, wait, model, speed.value, device, policy)
+    job = LiveJob(
+        source, out, format, page, prompts, frames, seconds, wait, model, speed and speed.value, device, policy
+    )
     typer.echo(run(job), err=out == PIPE)

@@ -42,7 +42,7 @@ class LiveJob:
         seconds: End after so long.
         wait: Seconds that a camera which went away is waited for.
         model: Name or file of the model.
-        speed: How much is computed.
+        speed: How much is computed; None for what the model's name says.
         device: Where to run.
         policy: Name of the memory policy.
     """
@@ -56,7 +56,7 @@ class LiveJob:
     seconds: float | None
     wait: float
     model: str
-    speed: str
+    speed: str | None
     device: str | None
     policy: str
 

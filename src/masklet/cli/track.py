@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from masklet.cli import discovery
-from masklet.cli.choices import BackgroundChoice, DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
+from masklet.cli.choices import BackgroundChoice, DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice
 from masklet.cli.prompts import (
     EVERY_VIDEO,
     PromptsByVideo,
@@ -70,7 +70,7 @@ def track(
     ] = [],  # noqa: B006
     background: BackgroundChoice = None,
     model: ModelChoice = "nano",
-    speed: SpeedChoice = Speed.exact,
+    speed: SpeedChoice = None,
     device: DeviceChoice = None,
     policy: PolicyChoice = "published",
     overlay: Annotated[
@@ -153,7 +153,7 @@ def track(
         way.value,
         tuple(format),
         model,
-        speed.value,
+        speed and speed.value,
         device,
         policy,
         discovery.discovery_options(looking) if everything else None,

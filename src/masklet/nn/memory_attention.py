@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.layers import Attention, Prepared, attend, join, to_map, to_tokens
-from masklet.nn.positions import sine_map
-from masklet.nn.rotary import Rotation, rotate, rotation
+from masklet.nn.positions import Rotation, rotate, rotation, sine_map
 
 CODE_SCALE = 0.1
 """Share of the position code that is added to the features."""

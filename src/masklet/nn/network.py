@@ -7,7 +7,7 @@ is scaled into a memory is decided by the caller.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,47 @@ from masklet.nn.mask_decoder import MaskDecoder, RefiningMaskDecoder
 from masklet.nn.memory_attention import MemoryAttention
 from masklet.nn.memory_encoder import MemoryEncoder
 from masklet.nn.neck import ImageEncoder
+from masklet.nn.positions import sine_ages
 from masklet.nn.prompt_encoder import DrawnPromptEncoder, PromptEncoder
 from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
-from masklet.nn.versions import VERSIONS, absent_mark
 
 HEADS: dict[str, tuple[type[PromptEncoder], type[MaskDecoder]]] = {
     "published": (PromptEncoder, MaskDecoder),
     "refining": (DrawnPromptEncoder, RefiningMaskDecoder),
 }
 """What takes prompts and what decodes masks, by `ModelConfig.head`."""
+
+
+class AgeCode20(nn.Module):
+    """SAM 2.0: pointers do not tell how old they are. (..., ) -> zeros (..., M)."""
+
+    def __init__(self, width: int, memory_width: int) -> None:
+        super().__init__()
+        self.memory_width = memory_width
+
+    def forward(self, ages: Tensor) -> Tensor:
+        return ages.new_zeros(*ages.shape, self.memory_width)
+
+
+class AgeCode21(nn.Linear):
+    """SAM 2.1: a projected sine code of each pointer's age. (...) -> (..., M)."""
+
+    def __init__(self, width: int, memory_width: int) -> None:
+        super().__init__(width, memory_width)
+
+    def forward(self, ages: Tensor) -> Tensor:
+        return super().forward(sine_ages(ages, self.in_features).to(self.weight.dtype))
+
+
+class Version(NamedTuple):
+    """What a version is made of."""
+
+    age_code: type[AgeCode20] | type[AgeCode21]
+    absent_mark: bool
+    """Whether the memory of a frame without the object is marked by a learned vector."""
+
+
+VERSIONS = {"2.0": Version(AgeCode20, absent_mark=False), "2.1": Version(AgeCode21, absent_mark=True)}
 
 
 class Network(nn.Module):
@@ -63,7 +95,7 @@ class Network(nn.Module):
         self.no_mem_embed = _learned(1, 1, width)
         self.no_mem_pos_enc = _learned(1, 1, width)  # in every published file, used by none
         self.no_obj_ptr = _learned(1, width)
-        self.no_obj_embed_spatial = absent_mark(version, memory_width)
+        self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory_width)) if version.absent_mark else None
         self.register_load_state_dict_post_hook(Network._forget_after_loading)  # type: ignore[no-untyped-call]
 
     def encode_image(self, images: Tensor) -> Levels:

@@ -1,12 +1,15 @@
-"""What a step learns from: clips of pictures with the masks of some objects, as tensors.
+"""What a step learns from: clips of pictures with the masks of some objects, as tensors; and its random numbers, which
+follow from the seed, what they are for, and the number of the step, so that a run that was cut off goes on exactly.
 
 Letters: B clips, T frames (1 for pictures), N objects of all clips together, S side of the model's square.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,3 +57,24 @@ class Dice:
             for count, generator in zip(self.counts, self.generators, strict=True)
         ]
         return torch.cat(drawn)
+
+
+class Use(IntEnum):
+    """What random numbers are drawn for."""
+
+    KIND = 1
+    """Whether a step learns from clips"""
+    SAMPLE = 2
+    """A picture or clip of a step"""
+    SEED = 3
+    """The seed of a sample's augmentation"""
+    PLAN = 4
+    """How a step is prompted"""
+
+
+def draws(use: Use, seed: int, *numbers: int) -> np.random.Generator:
+    """The stream of a use, by the seed of a stage and what is counted, such as step and place in the batch.
+
+    The use stands in front: NumPy takes missing numbers for zeros, so that (seed, step) and (seed, step, 0) are one.
+    """
+    return np.random.default_rng((int(use), seed, *numbers))

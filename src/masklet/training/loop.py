@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,23 +20,26 @@ from masklet.atomic import make_folder, remove_stale
 from masklet.checkpoints import Model, save_model
 from masklet.errors import TrainingError
 from masklet.nn import Network
-from masklet.training.batch import Batch
-from masklet.training.checks import check_recipe
+from masklet.training.batch import Batch, Use, draws
 from masklet.training.data.augment import augment
 from masklet.training.data.feed import Feed
 from masklet.training.data.mixture import Collection, Mixture
-from masklet.training.draws import Use, draws
 from masklet.training.dropping import add_drop_path, add_dropout
-from masklet.training.log import Log, open_log, rewind
-from masklet.training.optimizer import Average, build_optimizer, set_rate
-from masklet.training.origin import Origin, check_same, origin_of
-from masklet.training.parallel import PARALLEL
+from masklet.training.log import Log, open_log, rewind, save_pictures
+from masklet.training.optimizer import Average, build_optimizer, parameter_groups, set_rate
+from masklet.training.parallel import PARALLEL, Processes, joined
 from masklet.training.parts import learning_network, merged, set_learning
-from masklet.training.pictures import save_pictures
-from masklet.training.processes import Processes, joined
 from masklet.training.prompts import Plan, draw_plan
-from masklet.training.recipe import Recipe
-from masklet.training.resume import Checkpoint, load_checkpoint, save_checkpoint, save_tensors
+from masklet.training.recipe import Recipe, Stage
+from masklet.training.resume import (
+    Checkpoint,
+    Origin,
+    check_same,
+    load_checkpoint,
+    origin_of,
+    save_checkpoint,
+    save_tensors,
+)
 from masklet.training.step import Judged, Step, StepOptions
 
 Validate = Callable[[Model], Mapping[str, float]]
@@ -46,6 +50,19 @@ MODEL = "model.safetensors"
 
 FAILED = "failed.pt"
 """The batch of a loss that was no number; of many processes each writes `failed-RANK.pt`."""
+
+
+class Figures(NamedTuple):
+    """What is logged of a step, each a number: the loss and its four parts, mean IoU, the gradient's norm, the rate."""
+
+    loss: Tensor
+    iou: Tensor
+    mask: Tensor
+    dice: Tensor
+    iou_error: Tensor
+    presence: Tensor
+    gradient: Tensor
+    rate: Tensor
 
 
 @dataclass(frozen=True)
@@ -167,10 +184,9 @@ class StageRun:
         """All steps that are left; returns the network that the next stage begins with."""
         stage, run = self.stage, self.run
         self.log.begin(stage.name, self.step, stage.steps)
-        tallies: list[Tensor] = []
+        tallies: list[Figures] = []
         for batch in self.feed.ahead(self.step, stage.steps, run.workers):
-            figures = self.learn(batch)
-            tallies.append(figures)
+            tallies.append(self.learn(batch))
             self.step += 1
             done = self.step == stage.steps
             self.log.advance(len(batch.seeds) * self.processes.world)
@@ -183,8 +199,8 @@ class StageRun:
                 self.save()
         return self.finished()
 
-    def learn(self, batch: Batch) -> Tensor:
-        """One step; returns (8,): the loss, its four parts, the mean IoU, the gradient's norm and the rate."""
+    def learn(self, batch: Batch) -> Figures:
+        """One step."""
         stage = self.stage
         batch = batch.to(self.processes.device)
         clips = batch.frames > 1
@@ -206,8 +222,8 @@ class StageRun:
         self.average.update(self.parallel.weights(), self.step)
         if self.processes.leads and self.run.picture_every and self.step % self.run.picture_every == 0:
             self.draw(batch, plan)
-        figures = torch.stack((judged.loss.detach(), *judged.terms, judged.iou))
-        return torch.cat((self.processes.mean(figures), torch.stack((norm, norm.new_tensor(rate)))))
+        figures = self.processes.mean(torch.stack((judged.loss.detach(), judged.iou, *judged.terms)))
+        return Figures._make((*figures, norm, norm.new_tensor(rate)))
 
     def judged(self, batch: Batch, plan: Plan) -> Judged:
         """What a batch costs; sums are divided by the mean number of objects of a process, as published."""
@@ -216,14 +232,13 @@ class StageRun:
         with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=low):
             return Judged(*self.parallel.module(batch, plan, count))
 
-    def write(self, tallies: list[Tensor]) -> None:
-        """Tell the means over the last steps."""
+    def write(self, tallies: list[Figures]) -> None:
+        """Log the means over the last steps."""
         if not self.processes.leads:
             return
-        names = ("loss", "iou", "mask", "dice", "iou_error", "presence", "gradient", "rate")
-        loss, mask, dice, iou_error, presence, iou, gradient, rate = torch.stack(tallies).mean(dim=0).tolist()
-        values = (loss, iou, mask, dice, iou_error, presence, gradient, rate)
-        self.log.write(self.stage.name, self.step, {**dict(zip(names, values, strict=True)), **self.log.pace()})
+        means = torch.stack([torch.stack(figures) for figures in tallies]).mean(dim=0).tolist()
+        figures = dict(zip(Figures._fields, means, strict=True))
+        self.log.write(self.stage.name, self.step, {**figures, **self.log.pace()})
 
     def draw(self, batch: Batch, plan: Plan) -> None:
         """Pictures of what the averaged network answers, with nothing left out."""
@@ -274,6 +289,27 @@ class StageRun:
             f"the {what} is {float(value)} at step {self.step} of {self.stage.name}; {where}. "
             f"Begin again in another folder{begin}, with a lower rate or precision=float32"
         )
+
+
+def check_recipe(recipe: Recipe, network: Network, processes: Processes) -> None:
+    """Go through all stages, without weights.
+
+    Raises:
+        ConfigError: A stage's size, parts or optimizer do not fit the network.
+        TrainingError: A batch cannot be shared by the processes.
+    """
+    for stage in recipe.stages:
+        _check_shares(stage, processes)
+        with torch.device("meta"):
+            learning = learning_network(recipe, stage, Network(network.config))
+        parameter_groups(learning, stage.optimizer)
+
+
+def _check_shares(stage: Stage, processes: Processes) -> None:
+    if stage.feed.clip_share > 0:
+        processes.check_batch(stage.feed.clips, "clips", f"stages.{stage.name}.feed.clips")
+    if stage.feed.clip_share < 1:
+        processes.check_batch(stage.feed.pictures, "pictures", f"stages.{stage.name}.feed.pictures")
 
 
 def steps_done(recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, int]:

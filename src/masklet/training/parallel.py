@@ -1,16 +1,95 @@
-"""A network in many processes: a copy in each (DDP), or a shard of it in each (FSDP; for the large models)."""
+"""Many processes: who we are among those that `torchrun` started, and how they share a network: a copy of it in each
+(DDP), or a shard of it in each (FSDP; for the large models).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from masklet.errors import TrainingError
-from masklet.training.processes import Processes
+from masklet.training.data.feed import Share
 from masklet.training.step import Step
+
+PATIENCE = timedelta(days=1)
+"""How long processes wait for each other: the first one validates and saves alone."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """All processes of a run, seen from one.
+
+    Attributes:
+        rank: Number of this one.
+        world: How many there are.
+        device: What this one computes on.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one writes files and talks."""
+        return self.rank == 0
+
+    @property
+    def share(self) -> Share:
+        """This one's part of every batch."""
+        return Share(self.rank, self.world)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over all processes."""
+        if self.world == 1:
+            return values
+        values = values.clone()
+        dist.all_reduce(values)
+        return values / self.world
+
+    def meet(self) -> None:
+        """Wait until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def check_batch(self, count: int, what: str, field: str) -> None:
+        """Raises TrainingError, which names the recipe's field, if a batch of so many samples cannot be shared."""
+        if count < self.world:
+            raise TrainingError(
+                f"{field} is {count}: a batch of {count} {what} cannot be shared by {self.world} processes; "
+                f"start at most {count}, or make the batch larger"
+            )
+        if count % self.world:
+            raise TrainingError(
+                f"{field} is {count}: a batch of {count} {what} cannot be shared evenly by {self.world} processes; "
+                f"give a multiple, such as {field}={count + self.world - count % self.world}"
+            )
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """The processes that `torchrun` started, or this one alone."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Processes(0, 1, device)
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device.type == "cuda":
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Processes(dist.get_rank(), world, device)
+    finally:
+        dist.destroy_process_group()
 
 
 class Parallel(Protocol):

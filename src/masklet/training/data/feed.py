@@ -15,7 +15,7 @@ import torch
 
 from masklet.datasets.base import Clip, Labelled
 from masklet.errors import FormatError
-from masklet.training.batch import Batch
+from masklet.training.batch import Batch, Use, draws
 from masklet.training.data.mixture import Mixture
 from masklet.training.data.samples import (
     WHOLE,
@@ -27,7 +27,6 @@ from masklet.training.data.samples import (
     draw_part,
     read_sample,
 )
-from masklet.training.draws import Use, draws
 from masklet.training.synthesis.clip import MadeUpOptions, make_clip
 from masklet.training.synthesis.regions import find_regions
 
