@@ -86,21 +86,21 @@ class Choice:
     model     name or file
     baseline  a name of `BASELINES`, or None
     device    where a model runs; None for the best there is
-    speed     its speed mode
+    speed     its speed mode; None for what the model's name says
     tracking  fields of `masklet.TrackingOptions` that are not the default
     """
 
     model: str = "nano"
     baseline: str | None = None
     device: str | None = None
-    speed: str = "exact"
+    speed: str | None = None
     tracking: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.baseline is not None and self.baseline not in BASELINES:
             known, hint = ", ".join(BASELINES), nearest(self.baseline, BASELINES)
             raise EvaluationError(f"unknown baseline {self.baseline!r}{hint}; there are {known}")
-        if self.baseline is not None and (self.tracking or self.speed != "exact"):
+        if self.baseline is not None and (self.tracking or self.speed not in (None, "exact")):
             raise EvaluationError("a baseline has no speed and no tracking options; leave them out, or give a model")
 
 
@@ -115,7 +115,7 @@ def find_method(choice: Choice) -> Method:
 
 @cache
 def _found(
-    model: str, baseline: str | None, device: str | None, speed: str, tracking: tuple[tuple[str, Any], ...]
+    model: str, baseline: str | None, device: str | None, speed: str | None, tracking: tuple[tuple[str, Any], ...]
 ) -> Method:
     if baseline is not None:
         return BASELINES[baseline]

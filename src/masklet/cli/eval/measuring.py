@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, Speed, SpeedChoice
+from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice
 from masklet.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Common:
         int | None, typer.Option(min=1, help="Only the first so many sequences; more can follow later.")
     ] = None
     model: ModelChoice = "nano"
-    speed: SpeedChoice = Speed.exact
+    speed: SpeedChoice = None
     device: DeviceChoice = None
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; runs/DATASET-NAME-COMMAND-OPTIONS if not given.")
@@ -186,7 +186,7 @@ def run(
         common.model,
         baseline.value if baseline else None,
         common.device,
-        common.speed.value,
+        common.speed and common.speed.value,
         tracking.fields() if tracking else {},
     )
     plan, executor = plan_for(kind, common, choice, procedure_for, label), executor_for(common, baseline)
@@ -216,7 +216,7 @@ def plan_for(
     from masklet.evaluation.run import Plan
 
     dataset = open_dataset(common.dataset, common.root, common.split, kind=kind, limit=common.limit)
-    speed = () if choice.speed == "exact" else (choice.speed,)
+    speed = () if choice.speed in (None, "exact") else (choice.speed,)
     options = (f"{value}" if name == "policy" else f"{name}={value}" for name, value in choice.tracking.items())
     name = "-".join([choice.baseline or Path(choice.model).stem, *speed, *options])
     out = common.out or Path("runs") / f"{common.dataset}-{name}-{label}".replace(":", ".")
