@@ -114,17 +114,11 @@ LOOSE = {
 }
 """Runs with a second prompt: a pixel at the threshold of a binary memory moves others (golden README, section 6)."""
 
-WHOLE = GOLDEN.parent.parent.parent / "shared/golden"
-"""All recorded runs, beside a checkout; those in tests/golden are enough for most."""
-
 
 def recorded(run: str) -> tuple[Any, Any]:
-    """What was called and came of it, and the arrays. Skips a run that is not at hand."""
-    for folder in (GOLDEN, WHOLE):
-        path = folder / f"video/{run}.json"
-        if path.exists():
-            return json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
-    pytest.skip(f"{run} is not in tests/golden, and there is no ../shared/golden beside this checkout")
+    """What was called and came of it, and the arrays."""
+    path = GOLDEN / f"video/{run}.json"
+    return json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
 
 
 @pytest.fixture(scope="module")
