@@ -30,7 +30,7 @@ from image import soft_shapes
 import masklet
 from masklet.checkpoints import Model
 from masklet.image import EverythingOptions, TileOptions, segment_everything
-from masklet.image.tiles import find_by_tile, merged, plan_tiles
+from masklet.image.tiles import find_by_tile, merge_tiles, plan_tiles
 from masklet.media.large import LargePicture
 
 BLOCK = 512
@@ -63,7 +63,7 @@ def tiles(model: Model, side: int, count: int, points_per_side: int) -> dict[str
         begin = time.perf_counter()
         with LargePicture(path) as picture:
             found = list(islice(find_by_tile(model, picture, options, cut), count))
-            masks = merged(found, cut.agreement)
+            masks = merge_tiles(found, cut.agreement)
             planned = len(plan_tiles(picture.size, cut))
     seconds = time.perf_counter() - begin
     return {

@@ -112,7 +112,7 @@ def test_writing_outside_the_block_is_named(tmp_path: Path) -> None:
 
 
 def test_without_h264_there_is_a_warning_and_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlay, "ENCODERS", {"no-such-encoder": {}, "mpeg4": {"qscale": "3"}})
+    monkeypatch.setattr(overlay, "MP4_ENCODERS", {"no-such-encoder": {}, "mpeg4": {"qscale": "3"}})
     with (
         pytest.warns(UserWarning, match=r"no H\.264 encoder"),
         OverlayWriter(tmp_path / "a.mp4", (48, 64), 24) as writer,
@@ -122,7 +122,7 @@ def test_without_h264_there_is_a_warning_and_a_video(tmp_path: Path, monkeypatch
 
 
 def test_without_any_encoder_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlay, "ENCODERS", {"no-such-encoder": {}})
+    monkeypatch.setattr(overlay, "MP4_ENCODERS", {"no-such-encoder": {}})
     with (
         pytest.raises(FormatError, match="none of the encoders no-such-encoder"),
         OverlayWriter(tmp_path / "a.mp4", (48, 64), 24),

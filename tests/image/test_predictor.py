@@ -15,8 +15,8 @@ from masklet.checkpoints import Model, build_model
 from masklet.engines.rules import pad_prompts
 from masklet.errors import PromptError
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.image.decoding import OBJECTS_AT_ONCE, no_memories
-from masklet.image.prompts import read_prompts
+from masklet.image.decoding import DECODED_AT_ONCE, no_memories
+from masklet.image.prompts import prompts_per_object
 from masklet.nn import NANO
 from tests.conftest import small_network
 
@@ -70,7 +70,7 @@ def test_more_padding_changes_nothing(
 ) -> None:
     engine = predictor.engine
     earlier = predictor.predict(picture, **CLICK).logits[1]
-    prompts = read_prompts(picture.size, engine.config.mask_size, **as_arguments(said, earlier))
+    prompts = prompts_per_object(picture.size, engine.config.mask_size, **as_arguments(said, earlier))
     tokens = pad_prompts(engine, prompts, picture.size)
     keep = torch.ones_like(tokens.labels, dtype=torch.bool) if tokens.keep is None else tokens.keep
     padded = tokens._replace(
@@ -110,7 +110,7 @@ def test_more_objects_than_fit_a_pass(
 ) -> None:
     said = {"boxes": [(x, 10, x + 60, 120) for x in range(0, 140, 20)], "multimask": True}
     expected = predictor.predict(picture, **said)
-    monkeypatch.setitem(OBJECTS_AT_ONCE, "cpu", 3)
+    monkeypatch.setitem(DECODED_AT_ONCE, "cpu", 3)
     ours = predictor.predict(picture, **said)
     close(ours, expected)
     assert ours.objects.tolist() == expected.objects.tolist() == [n for n in range(7) for _ in range(3)]

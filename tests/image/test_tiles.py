@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from masklet.errors import PromptError
 from masklet.image import EverythingOptions, ImagePredictor, MaskSet, TileOptions, segment_near, segment_tiles
-from masklet.image.result import join
-from masklet.image.tiles import merged, plan_tiles, tile_around
+from masklet.image.result import join_masks
+from masklet.image.tiles import merge_tiles, plan_tiles, tile_around
 from masklet.masks.patch import Box, cut_patch, paste
 from masklet.masks.rle import decode_rle
 from masklet.media.large import LargePicture
@@ -83,7 +83,7 @@ def test_a_thing_across_seams_becomes_one_mask() -> None:
     mask = np.zeros((100, 160), bool)
     mask[20:90, 10:150] = True
     tiles = plan_tiles((100, 160), TileOptions(64, 16))
-    found = merged([(tile, found_in(mask, tile, 0.5 + n / 100)) for n, tile in enumerate(tiles)], 0.5)
+    found = merge_tiles([(tile, found_in(mask, tile, 0.5 + n / 100)) for n, tile in enumerate(tiles)], 0.5)
     assert len(found) == 1
     assert (paste(found.patches[0], (0, 0, 160, 100)) == mask).all()
     assert found.iou[0] == pytest.approx(0.5 + (len(tiles) - 1) / 100)
@@ -94,7 +94,7 @@ def test_things_that_do_not_agree_on_the_seam_stay_apart() -> None:
     one, other = np.zeros((64, 112), bool), np.zeros((64, 112), bool)
     one[0:20, 30:64] = True
     other[30:50, 48:100] = True
-    assert len(merged([(left, found_in(one, left, 0.9)), (right, found_in(other, right, 0.8))], 0.5)) == 2
+    assert len(merge_tiles([(left, found_in(one, left, 0.9)), (right, found_in(other, right, 0.8))], 0.5)) == 2
 
 
 def test_everything_in_tiles(predictor: ImagePredictor, cat: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_a_thing_that_two_masks_of_a_tile_agree_with_is_joined_with_the_better_o
     whole, part = np.zeros((64, 112), bool), np.zeros((64, 112), bool)
     whole[10:50, 20:100] = True
     part[10:36, 20:100] = True
-    both = join([found_in(whole, left, 0.9), found_in(part, left, 0.8)])
+    both = join_masks([found_in(whole, left, 0.9), found_in(part, left, 0.8)])
     for tiles in (
         [(left, both), (right, found_in(whole, right, 0.7))],
         [(right, found_in(whole, right, 0.7)), (left, both)],
     ):
-        found = merged(tiles, 0.5)
+        found = merge_tiles(tiles, 0.5)
         assert len(found) == 2
         assert sorted(found.areas.tolist()) == [int(part[:, :64].sum()), int(whole.sum())]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from masklet.formats.base import PlainFrame, RleMask
 from masklet.formats.project import project_frame
 from masklet.masks.rle import encode_rle
-from masklet.masks.stretch import stretched
+from masklet.masks.trace import resize_logits
 from masklet.video import overlap
 from masklet.video.overlap import FinalMask, FramePixels
 from masklet.video.result import FrameResult, ObjectResult
@@ -25,7 +25,7 @@ def hill(x: int, height: int) -> NDArray[np.float32]:
 
 
 LOGITS: dict[ObjectId, NDArray[np.float32]] = {"a": hill(4, 5), "b": hill(8, 6), 3: hill(10, 5)}
-ALONE = {name: stretched(own, SIZE) for name, own in LOGITS.items()}
+ALONE = {name: resize_logits(own, SIZE) for name, own in LOGITS.items()}
 
 
 def result(pixels: FramePixels) -> FrameResult:
@@ -82,7 +82,7 @@ def test_each_mask_is_stretched_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counting(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         counted.append(logits)
-        return stretched(logits, size)
+        return resize_logits(logits, size)
 
     monkeypatch.setattr(overlap, "stretched", counting)
     found = result(FramePixels(LOGITS, {}, SIZE, 16))

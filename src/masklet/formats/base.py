@@ -25,7 +25,7 @@ ObjectId = int | str
 MOST_NUMBER = 254
 """The highest object number of index maps of 8 bits: 0 is the background, 255 stands for "unknown"."""
 
-LOST_LOGIT = 2.0**-10
+YIELDED_LOGIT = 2.0**-10
 """Logit of a pixel that lies in a saved mask and went to another object: inside, and below every other logit."""
 
 
@@ -107,7 +107,7 @@ class RleMask:
         another object has the pixel."""
         logits = distance_logits(self.mask)
         if self.lost is not None:
-            logits[decode_rle(self.lost) & (logits > 0)] = LOST_LOGIT
+            logits[decode_rle(self.lost) & (logits > 0)] = YIELDED_LOGIT
         return logits
 
 
@@ -285,7 +285,7 @@ def numbers_of_labels(names: Iterable[ObjectId]) -> dict[str, int]:
     return {label: number for number, label in enumerate(dict.fromkeys(map(label_of, names)))}
 
 
-def numbered(names: Iterable[ObjectId]) -> dict[ObjectId, int]:
+def object_numbers(names: Iterable[ObjectId]) -> dict[ObjectId, int]:
     """Numbers for index maps, in the order of adding: a name that is a whole number from 1 to 254 and still free is its
     own number, any other gets the lowest that is free.
 
@@ -305,7 +305,7 @@ def index_map(result: FrameLike) -> NDArray[np.uint8]:
 
     Raises FormatError if a number does not fit.
     """
-    check_numbers(result, most=MOST_NUMBER, instead="objects, coco or project")
+    check_object_numbers(result, most=MOST_NUMBER, instead="objects, coco or project")
     return result.index_map().astype(np.uint8)
 
 
@@ -320,7 +320,7 @@ def argmax_object_map(result: FrameLike) -> NDArray[np.int32]:
     return numbers
 
 
-def check_numbers(result: FrameLike, *, most: int, instead: str) -> None:
+def check_object_numbers(result: FrameLike, *, most: int, instead: str) -> None:
     """Raises FormatError, naming other formats, if an object's number is over `most`."""
     highest = max((result.indices[name] for name in result.objects), default=0)
     if highest > most:

@@ -24,7 +24,7 @@ from masklet.formats.base import (
     index_map,
     read_frame,
 )
-from masklet.formats.numbered import frame_files, mask_files, open_png
+from masklet.formats.numbered import frame_files, mask_pngs, open_png
 from masklet.masks.palette import PALETTE
 from masklet.masks.rle import Rle, encode_rle
 
@@ -36,7 +36,7 @@ def write_davis(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
 
 def read_davis(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame by number; 255, "unknown", is no object. Raises FormatError for a folder without PNGs."""
-    if not path.is_dir() or not (files := mask_files(path)):
+    if not path.is_dir() or not (files := mask_pngs(path)):
         raise FormatError(f"{path} is no folder with PNGs such as 00000.png; give one with index PNGs")
     for frame, file in files.items():
         indices = read_index_png(file)

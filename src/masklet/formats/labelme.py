@@ -15,7 +15,7 @@ from masklet.formats.base import Facts, Format, FrameLike, Sink, label_of, pictu
 from masklet.formats.numbered import frame_files
 from masklet.masks.polygons import drawn_rings
 
-VERSION = "5.0.0"
+LABELME_VERSION = "5.0.0"
 """Of LabelMe, whose files these are."""
 
 
@@ -46,7 +46,7 @@ def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
         for ring in drawn_rings(item.mask)
     ]
     return {
-        "version": VERSION,
+        "version": LABELME_VERSION,
         "flags": {},
         "shapes": shapes,
         "imagePath": file_name,

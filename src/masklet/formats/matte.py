@@ -18,9 +18,8 @@ from masklet.formats.base import Facts, Format, FrameLike, Sink, picture_of
 from masklet.formats.film import FilmKind, save_png, write_film
 from masklet.formats.numbered import frame_files
 from masklet.formats.sound import MOV_SOUND, WEBM_SOUND
-from masklet.masks.cutout import cut_out
 from masklet.masks.guided import Edges, mask_alpha
-from masklet.masks.refine import soft_alpha
+from masklet.masks.refine import cut_out, soft_alpha
 
 PRORES_KIND = FilmKind(
     "mov",

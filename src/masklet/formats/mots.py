@@ -8,7 +8,7 @@ from pathlib import Path
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, check_numbers, mask_only, read_frame
+from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, check_object_numbers, mask_only, read_frame
 from masklet.formats.spool import spooled
 from masklet.masks.rle import Rle, rle_area
 
@@ -32,7 +32,7 @@ def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
 
 def _apart(result: FrameLike) -> FrameLike:
     """The frame with masks that do not overlap, as the format demands."""
-    check_numbers(result, most=999, instead="coco, sav or project")
+    check_object_numbers(result, most=999, instead="coco, sav or project")
     numbers = result.index_map()
     objects = {
         name: mask_only(numbers == result.indices[name], item.iou, item.presence)

@@ -50,7 +50,7 @@ def numbered_files(folder: Path) -> dict[int, Path]:
     return dict(sorted((int(match[1]), file) for match, file in found if match))
 
 
-def mask_files(folder: Path) -> dict[int, Path]:
+def mask_pngs(folder: Path) -> dict[int, Path]:
     """The same; where no PNG is named by a number all count, in the order of their names."""
     pictures = (file for file in folder.glob("*.png") if not file.name.startswith("."))
     return numbered_files(folder) or dict(enumerate(sorted(pictures)))

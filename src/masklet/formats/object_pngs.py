@@ -14,8 +14,8 @@ from PIL import Image
 
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, Format, FrameLike, ObjectId, PlainFrame, Sink, numbered, read_frame
-from masklet.formats.numbered import mask_files, open_png
+from masklet.formats.base import Facts, Format, FrameLike, ObjectId, PlainFrame, Sink, object_numbers, read_frame
+from masklet.formats.numbered import mask_pngs, open_png
 from masklet.masks.rle import encode_rle
 
 
@@ -40,10 +40,10 @@ def read_object_pngs(path: Path) -> Iterator[PlainFrame]:
     if not path.is_dir():
         raise FormatError(f"{path} is not a folder; give one with a folder for each object")
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    indices = numbered(object_name(folder.name) for folder in folders)
+    indices = object_numbers(object_name(folder.name) for folder in folders)
     files: dict[int, dict[ObjectId, Path]] = {}
     for folder in folders:
-        for frame, file in mask_files(folder).items():
+        for frame, file in mask_pngs(folder).items():
             files.setdefault(frame, {})[object_name(folder.name)] = file
     if not files:
         raise FormatError(f"{path} holds no folder with PNGs such as 00000.png; give one with a folder for each object")

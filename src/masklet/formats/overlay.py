@@ -21,7 +21,7 @@ from masklet.formats.sound import MP4_SOUND
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-ENCODERS: dict[str, dict[str, str]] = {
+MP4_ENCODERS: dict[str, dict[str, str]] = {
     "libx264": {"crf": "18", "preset": "veryfast"},
     "libopenh264": {"b": "8M"},
     "mpeg4": {"qscale": "3"},
@@ -82,8 +82,8 @@ class OverlayWriter:
 
 
 def mp4() -> FilmKind:
-    """An MP4 by the best of ENCODERS; a warning if that is not H.264."""
-    kind = FilmKind("mp4", ENCODERS, "yuv420p", MP4_SOUND)
+    """An MP4 by the best of MP4_ENCODERS; a warning if that is not H.264."""
+    kind = FilmKind("mp4", MP4_ENCODERS, "yuv420p", MP4_SOUND)
     if kind.encoder() == "mpeg4":
         warnings.warn(
             "this build of FFmpeg has no H.264 encoder; writing MPEG-4 part 2, which browsers don't play",

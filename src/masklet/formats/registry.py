@@ -23,7 +23,7 @@ from masklet.errors import ConfigError, FormatError, nearest
 from masklet.formats.base import Facts, Fingerprint, Format, PlainFrame
 from masklet.formats.writer import Writer
 
-USUAL = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay"}
+USUAL_FORMATS = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay"}
 """Where several formats have one ending, the one that is meant; "" is a folder."""
 
 RENAMED = {"index": "davis"}
@@ -79,7 +79,7 @@ def format_of(path: str | PathLike[str], *, picture: bool = False, background: s
     if not fitting:
         known = ", ".join(sorted({ending for ending in endings.values() if ending}))
         raise FormatError(f"{Path(path).name} does not tell its format; give an ending that does, {known}, or name one")
-    usual = USUAL.get(suffix, fitting[0])
+    usual = USUAL_FORMATS.get(suffix, fitting[0])
     return formats()[usual if usual in fitting else fitting[0]]
 
 

@@ -18,7 +18,7 @@ from masklet.formats.json_file import entries, load_json, size_of
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.rle import encode_rle, rle_area, rle_from_json
 
-DEFAULT_RATE = 24.0
+SAV_RATE = 24.0
 """Frames a second of SA-V's own videos, for the duration where nothing says the rate."""
 
 
@@ -47,7 +47,7 @@ def _head(spool: Spool, facts: Facts) -> dict[str, Any]:
     pixels = height * width
     return {
         "video_id": Path(facts.video).stem or "video",
-        "video_duration": count / float(facts.rate or DEFAULT_RATE),
+        "video_duration": count / float(facts.rate or SAV_RATE),
         "video_frame_count": float(count),
         "video_height": float(height),
         "video_width": float(width),

@@ -14,7 +14,7 @@ from masklet.masks.boxes import mask_box
 from masklet.masks.patch import Box
 from masklet.prompts import Prompt
 
-SURROUNDINGS = 3
+CROP_SCALE = 3
 """A crop's side, as a multiple of the longer side of the object's box."""
 
 LEAST_SIDE = 32
@@ -59,7 +59,7 @@ def crop_around(mask: NDArray[np.bool_], prompt: Prompt) -> Box | None:
     places = [(x0, y0), (x1, y1), *included(prompt)]
     left, top = np.min(places, axis=0)
     right, bottom = np.max(places, axis=0)
-    side = max(LEAST_SIDE, int(SURROUNDINGS * max(right - left, bottom - top)))
+    side = max(LEAST_SIDE, int(CROP_SCALE * max(right - left, bottom - top)))
     across, down = min(side, width), min(side, height)
     if max(across / width, down / height) * LEAST_GAIN > 1:
         return None

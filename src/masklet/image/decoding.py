@@ -8,7 +8,7 @@ from torch import Tensor
 from masklet.engines.base import Engine
 from masklet.nn import Decoded, Levels, MemoryBank, PromptTokens
 
-OBJECTS_AT_ONCE = {"cpu": 8}
+DECODED_AT_ONCE = {"cpu": 8}
 """Objects that are decoded together, by the kind of device: on a processor more spill its caches and are slower, each
 taking some 30 MB at 1024 pixels."""
 
@@ -18,7 +18,7 @@ OTHERWISE = 64
 
 def objects_at_once(engine: Engine) -> int:
     """How many objects are decoded together."""
-    return OBJECTS_AT_ONCE.get(engine.device.type, OTHERWISE)
+    return DECODED_AT_ONCE.get(engine.device.type, OTHERWISE)
 
 
 def decode_in_parts(engine: Engine, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:

@@ -18,7 +18,7 @@ from masklet.image.grid import Crop, EverythingOptions, SettledOptions, is_cut_b
 from masklet.image.picture import PictureLike, as_picture, file_name, picture_tensor
 from masklet.image.predictor import in_batches, ready_predictor
 from masklet.image.prompts import HIGHEST_LOGIT
-from masklet.image.result import MaskSet, join
+from masklet.image.result import MaskSet, join_masks
 from masklet.masks.boxes import suppress
 from masklet.masks.components import small_holes, without_small_regions
 from masklet.masks.patch import Patch, cut_patch
@@ -26,7 +26,7 @@ from masklet.masks.trace import runs_patch, stretch, trace
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import INCLUDE, Prompt
 
-FILLED_LOGIT = 10.0
+HOLE_LOGIT = 10.0
 """Logit of a filled hole (SAM 2 release)."""
 
 
@@ -62,7 +62,7 @@ def find_everything(engine: Engine, image: NDArray[np.uint8], options: Everythin
     """Everything in a picture, uint8 (H, W, 3), and in crops of it."""
     height, width = image.shape[:2]
     crops = plan_crops((height, width), options.crop_layers, options.crop_overlap)
-    found = join([find_in_crop(engine, image, crop, options) for crop in crops])
+    found = join_masks([find_in_crop(engine, image, crop, options) for crop in crops])
     if len(crops) > 1:
         sides = found.crops[:, 2:] - found.crops[:, :2]
         found = best_of_overlapping(found, 1 / sides.prod(axis=1), options.crop_most_overlap)
@@ -102,7 +102,7 @@ def find_encoded(
         filter_stable(grid_pass.candidates(np.array(batch)), crop, size, options)
         for batch in in_batches(points, options.points_per_batch)
     ]
-    found = join(parts)
+    found = join_masks(parts)
     return best_of_overlapping(found, found.iou, options.most_overlap)
 
 
@@ -236,8 +236,8 @@ def best_of_overlapping(found: MaskSet, scores: NDArray[np.floating], most: floa
 def fill_small_regions(logits: NDArray[np.float32], most: int) -> None:
     """Fill holes of at most so many cells, and remove such islands, in place."""
     mask = logits > 0
-    logits[small_holes(mask, most)] = FILLED_LOGIT
-    logits[small_holes(~mask, most)] = -FILLED_LOGIT
+    logits[small_holes(mask, most)] = HOLE_LOGIT
+    logits[small_holes(~mask, most)] = -HOLE_LOGIT
 
 
 def remove_small_regions(found: MaskSet, options: EverythingOptions) -> MaskSet:

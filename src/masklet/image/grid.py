@@ -36,7 +36,7 @@ class EverythingOptions:
         grids: Clicks of your own in place of the grid: for the picture and for each layer of crops an array (P, 2) of x
             and y in 0..1.
         least_iou: A mask stays if its predicted intersection over union is above this, 0..1. None, as for the next two:
-            what is usual for the model, see `USUAL`.
+            what is usual for the model, see `MODEL_THRESHOLDS`.
         least_stability: A mask stays if its stability is at least this, 0..1: its pixels at a higher threshold as a
             share of those at a lower one.
         stability_offset: How far these two thresholds lie from that of the mask, in logits.
@@ -105,7 +105,7 @@ class SettledOptions(EverythingOptions):
     stability_offset: float = 1.0
 
 
-USUAL = {"nano": {"least_iou": 0.5, "least_stability": 0.6, "stability_offset": 0.3}}
+MODEL_THRESHOLDS = {"nano": {"least_iou": 0.5, "least_stability": 0.6, "stability_offset": 0.3}}
 """Thresholds of models for which the published ones are too strict, by the model's name: `nano` is less sure of itself,
 and its logits are smaller."""
 
@@ -113,7 +113,7 @@ and its logits are smaller."""
 def settled(options: EverythingOptions, model: str) -> SettledOptions:
     """The options with thresholds for a model, where none are given."""
     given = {field.name: value for field in fields(options) if (value := getattr(options, field.name)) is not None}
-    usual = USUAL.get(model.partition(":")[0], {})  # in every speed mode
+    usual = MODEL_THRESHOLDS.get(model.partition(":")[0], {})  # in every speed mode
     return SettledOptions(**{**usual, **given})
 
 

@@ -107,7 +107,7 @@ def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterab
         )
     pictures = list(encoded(predictor, examples, "example"))
     entries = [
-        memory_of(predictor.engine, seen, marked(seen.size, mask, number))
+        example_memory(predictor.engine, seen, marked(seen.size, mask, number))
         for number, (seen, mask) in enumerate(zip(pictures, masks, strict=True))
     ]
     memories, pointers = (torch.cat(tensors)[None] for tensors in zip(*entries, strict=True))
@@ -129,7 +129,7 @@ def marked(size: tuple[int, int], mask: ArrayLike, number: int) -> NDArray[np.bo
 
 
 @torch.inference_mode()
-def memory_of(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_]) -> tuple[torch.Tensor, torch.Tensor]:
+def example_memory(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_]) -> tuple[torch.Tensor, torch.Tensor]:
     """The memory (1, M, h, w) and the pointer (1, C) of a marked thing."""
     squares = as_squares([mask], engine)
     presence = torch.full((1,), GIVEN_LOGIT, device=engine.device)

@@ -22,7 +22,7 @@ from masklet.errors import PromptError
 from masklet.image.crop_refine import refine_in_crops
 from masklet.image.decoding import no_memories, objects_at_once
 from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
-from masklet.image.prompts import read_prompts
+from masklet.image.prompts import prompts_per_object
 from masklet.image.result import Masks
 from masklet.nn import Decoded, Levels, ModelConfig
 from masklet.prompts import Prompt
@@ -142,7 +142,7 @@ class ImagePredictor:
             PromptError: The prompts make no sense for the picture, or it was encoded by another model.
         """
         check_encoded(picture, self.engine)
-        prompts = read_prompts(
+        prompts = prompts_per_object(
             picture.size, self.engine.config.mask_size, points=points, labels=labels, boxes=boxes, masks=masks
         )
         first = self._look(picture, prompts, multimask)
@@ -157,7 +157,7 @@ class ImagePredictor:
             self._decode(picture, features, prompts[first : first + step], wanted[first:], first)
             for first in range(0, len(prompts), step)
         ]
-        return joined(parts) if parts else no_masks(picture, self.engine.config.mask_size)
+        return join_answers(parts) if parts else no_masks(picture, self.engine.config.mask_size)
 
     def _of_crop(self, crop: NDArray[np.uint8], prompt: Prompt) -> Masks:
         """One mask of one object in a part of a picture."""
@@ -215,7 +215,7 @@ def chosen(decoded: Decoded, three: Sequence[bool]) -> list[tuple[int, int]]:
     return [(n, candidate) for n, best in enumerate(best_first) for candidate in (best if three[n] else [alone[n]])]
 
 
-def joined(parts: Sequence[Masks]) -> Masks:
+def join_answers(parts: Sequence[Masks]) -> Masks:
     """The masks of all objects."""
     names = ("logits", "iou", "presence", "objects", "candidates")
     arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
@@ -274,7 +274,7 @@ def segment(
 def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:
     """A predictor of a model; what a name or a path gave stays loaded. Raises CheckpointError."""
     if isinstance(model, str | PathLike):
-        return loaded(os.fspath(model), changed(model))
+        return loaded(os.fspath(model), modified_at(model))
     return ImagePredictor(model)
 
 
@@ -284,7 +284,7 @@ def loaded(model: str, _: int) -> ImagePredictor:
     return ImagePredictor(model)
 
 
-def changed(model: str | PathLike[str]) -> int:
+def modified_at(model: str | PathLike[str]) -> int:
     """When a file was written, in nanoseconds; 0 for a name."""
     try:
         return os.stat(model).st_mtime_ns

@@ -19,7 +19,7 @@ HIGHEST_LOGIT = 32.0
 """Logits of an earlier answer are limited to -32..32, as the published predictor limits what it hands out."""
 
 
-def read_prompts(
+def prompts_per_object(
     size: tuple[int, int],
     mask_size: int,
     *,

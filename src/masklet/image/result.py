@@ -26,14 +26,13 @@ from masklet.formats.coco import image as coco_image
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
 from masklet.masks.boxes import mask_box
-from masklet.masks.cutout import cut_out
-from masklet.masks.draw import draw_overlay
+from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.guided import Edges, mask_alpha
 from masklet.masks.patch import Box, Patch, cut_patch, paste, patch_areas, patch_boxes, whole_rle, within
 from masklet.masks.polygons import Polygon, mask_polygons
-from masklet.masks.regions import draw_regions
+from masklet.masks.refine import cut_out
 from masklet.masks.rle import Rle, encode_rle
-from masklet.masks.stretch import stretched
+from masklet.masks.trace import resize_logits
 from masklet.media.large import LargePicture
 
 if TYPE_CHECKING:
@@ -257,7 +256,7 @@ class PictureFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class LogitMask:
     """One of the masks that prompts were answered with."""
 
     masks: Masks
@@ -334,11 +333,11 @@ class Masks(PictureMasks):
     def full_logits(self, i: int = 0) -> NDArray[np.float32]:
         """(H, W) float32: the logits of mask `i`, stretched to the picture, bilinear; where a crop was looked at again,
         those of the crop."""
-        logits = stretched(self.logits[i], self.size)
+        logits = resize_logits(self.logits[i], self.size)
         if self.details and (detail := self.details[i]):
             height, width = self.size
             x0, y0, x1, y1 = detail.box
-            logits[within(detail.box, (0, 0, width, height))] = stretched(detail.logits, (y1 - y0, x1 - x0))
+            logits[within(detail.box, (0, 0, width, height))] = resize_logits(detail.logits, (y1 - y0, x1 - x0))
         return logits
 
     def rows(self, rows: NDArray[np.intp]) -> Masks:
@@ -358,7 +357,7 @@ class Masks(PictureMasks):
         return self._each(np.count_nonzero, (0,))
 
     def item(self, i: int) -> ObjectLike:
-        return Answer(self, i)
+        return LogitMask(self, i)
 
     def overlay(self) -> Image.Image:
         """The picture with the best mask of each object tinted, numbered from 1 if there are several."""
@@ -438,7 +437,7 @@ class MaskSet(PictureMasks):
         return patch_areas(self.patches)
 
     def rows(self, rows: NDArray[np.intp]) -> MaskSet:
-        arrays = {name: getattr(self, name)[rows] for name in COLUMNS}
+        arrays = {name: getattr(self, name)[rows] for name in MASK_FIELDS}
         return replace(self, patches=tuple(self.patches[row] for row in rows), **arrays)
 
     def window(self, picture: LargePicture, box: Box) -> MaskSet:
@@ -476,13 +475,13 @@ class MaskSet(PictureMasks):
         return Image.fromarray(draw_regions(self.picture, self.index_map()))
 
 
-COLUMNS = tuple(
+MASK_FIELDS = tuple(
     field.name for field in fields(MaskSet) if field.name not in ("picture_size", "patches", "image", "name")
 )
 """The fields of `MaskSet` that have a row for each mask."""
 
 
-def join(parts: Sequence[MaskSet]) -> MaskSet:
+def join_masks(parts: Sequence[MaskSet]) -> MaskSet:
     """The masks of one picture, one part after another; there must be one part at least."""
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in MASK_FIELDS}
     return replace(parts[0], patches=tuple(patch for part in parts for patch in part.patches), **arrays)

@@ -18,7 +18,7 @@ from masklet.errors import PromptError
 from masklet.image.everything import find_everything
 from masklet.image.grid import EverythingOptions
 from masklet.image.predictor import ready_predictor
-from masklet.image.result import MaskSet, join
+from masklet.image.result import MaskSet, join_masks
 from masklet.masks.patch import Box, agreement, common, cut_patch, union
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
@@ -78,7 +78,7 @@ def segment_tiles(
     tiles = tiles or TileOptions()
     engine = ready_predictor(model).engine
     found = list(find_by_tile(engine, picture, options or EverythingOptions(), tiles))
-    return replace(merged(found, tiles.agreement), name=picture.name)
+    return replace(merge_tiles(found, tiles.agreement), name=picture.name)
 
 
 def segment_near(
@@ -185,9 +185,9 @@ def moved(found: MaskSet, corner: tuple[int, int], size: tuple[int, int]) -> Mas
     )
 
 
-def merged(parts: Sequence[tuple[Box, MaskSet]], least: float) -> MaskSet:
+def merge_tiles(parts: Sequence[tuple[Box, MaskSet]], least: float) -> MaskSet:
     """The masks of all tiles, those of neighbouring tiles that are one thing joined; the surest first."""
-    found = join([part for _, part in parts])
+    found = join_masks([part for _, part in parts])
     begins = np.cumsum([0, *(len(part) for _, part in parts)])
     group = np.arange(len(found))
     for one in range(len(parts)):

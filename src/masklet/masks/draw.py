@@ -16,6 +16,9 @@ from masklet.masks.palette import color
 SYSTEM_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "Arial Unicode.ttf", "DejaVuSans.ttf", "arial.ttf")
 """Looked for in the system's own folders, those with the most scripts first."""
 
+REGION_ALPHA = 0.5
+"""Strength of the tint of `draw_regions`."""
+
 Rectangle = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels, the last two exclusive
 
 
@@ -50,6 +53,27 @@ def draw_overlay(
     names = labels or {}
     tags = [(names[index], mask, bright_color(index)) for index, mask in pairs if names.get(index) and mask.any()]
     return _with_tags(canvas, tags) if tags else canvas
+
+
+def draw_regions(image: NDArray[np.uint8], numbers: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Tint every numbered region with a colour of its own and draw a pale line where one ends.
+
+    image    uint8 (H, W, 3), RGB; left as it is
+    numbers  (H, W): a region's number, 0 where there is none
+
+    Returns uint8 (H, W, 3), RGB.
+    """
+    highest = int(numbers.max(initial=0))
+    colors = np.array([(0, 0, 0), *(bright_color(number) for number in range(1, highest + 1))], np.uint8)
+    mixed = np.asarray(
+        cv2.addWeighted(image, 1 - REGION_ALPHA, colors[numbers], REGION_ALPHA, 0.5 - REGION_ALPHA), np.uint8
+    )
+    canvas = np.where(numbers[..., None] > 0, mixed, image)
+    line = np.zeros(numbers.shape, np.bool_)
+    line[:, :-1] |= numbers[:, :-1] != numbers[:, 1:]
+    line[:-1] |= numbers[:-1] != numbers[1:]
+    canvas[line] = (canvas[line].astype(np.uint16) + 3 * 255) // 4
+    return canvas
 
 
 def bright_color(object_index: int) -> tuple[int, int, int]:

@@ -83,3 +83,10 @@ def _grown(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
 def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Of each pixel inside, to the nearest one outside; 0 outside."""
     return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The picture, uint8 (H, W, 3), as RGBA, uint8 (H, W, 4): transparent where alpha (H, W) is 0, and black there, so
+    that nothing hides; where alpha is between 0 and 1 the colours are the thing's own."""
+    levels = np.rint(alpha * 255).astype(np.uint8)
+    return np.dstack((own_colors(image, alpha), levels))

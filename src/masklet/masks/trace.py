@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
@@ -131,3 +132,9 @@ def runs_patch(runs: Runs, corner: tuple[int, int] = (0, 0)) -> Patch | None:
     encoded = rlemasklib.RLEMask.from_counts(counts.astype(np.uint32), (height, x1 - x0)).to_dict()
     x, y = corner
     return Patch((x0 + x, y0 + y, x1 + x, y1 + y), Rle((height, x1 - x0), encoded["counts"].decode("ascii")))
+
+
+def resize_logits(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """(S/4, S/4) -> (H, W) = `size`, bilinear: every pixel, where the whole is wanted."""
+    height, width = size
+    return np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from masklet.formats.base import ObjectId, distance_logits
 from masklet.masks.rle import Rle, decode_rle
-from masklet.masks.stretch import stretched
+from masklet.masks.trace import resize_logits
 
 LOST_LOGIT = -10.0
 """Highest logit of a pixel that was given to another object, as published."""
@@ -90,7 +90,7 @@ class FramePixels:
         surer. Of a final mask twice the distance to its edge."""
         if name in self.final:
             return distance_logits(self.final[name].mask)
-        own = stretched(self.logits[name], self.size)
+        own = resize_logits(self.logits[name], self.size)
         return np.where(self._has(name), own, np.minimum(own, LOST_LOGIT)) if self.apart else own
 
     def small_logits(self, name: ObjectId) -> NDArray[np.float32]:
@@ -117,7 +117,7 @@ class FramePixels:
         best = np.full(self.size, -np.inf, np.float32)
         for place, name in enumerate(self.names):
             final = self.final.get(name)
-            claim = stretched(self.logits[name], self.size) if final is None else final.claim()
+            claim = resize_logits(self.logits[name], self.size) if final is None else final.claim()
             if final is None and not self.apart:
                 self._bits[name] = np.packbits(claim > 0)
             surer = claim > best
