@@ -84,7 +84,7 @@ def test_each_mask_is_stretched_once(monkeypatch: pytest.MonkeyPatch) -> None:
         counted.append(logits)
         return resize_logits(logits, size)
 
-    monkeypatch.setattr(overlap, "stretched", counting)
+    monkeypatch.setattr(overlap, "resize_logits", counting)
     found = result(FramePixels(LOGITS, {}, SIZE, 16))
     found.index_map()
     found.overlay()
