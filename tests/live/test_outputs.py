@@ -14,6 +14,7 @@ import pytest
 from masklet.errors import FormatError
 from masklet.live.outputs import file_format, into_pipe, piped_format
 from masklet.video import FrameResult
+from masklet.video.overlap import FramePixels
 from masklet.video.result import ObjectResult
 
 SIZE = (24, 40)
@@ -22,7 +23,7 @@ SIZE = (24, 40)
 def result(number: int, time: float) -> FrameResult:
     """The left half of a grey picture is an object."""
     logits = np.where(np.arange(16) < 8, 8, -8).astype(np.float32) * np.ones((16, 1), np.float32)
-    item = ObjectResult(logits, SIZE, iou=0.9, presence=0.9)
+    item = ObjectResult("it", FramePixels({"it": logits}, {}, SIZE, 16), iou=0.9, presence=0.9)
     return FrameResult(number, time, np.full((*SIZE, 3), 40 * number, np.uint8), {"it": item}, {"it": 3})
 
 

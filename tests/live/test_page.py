@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def client(scene: Scene) -> TestClient:
 
 
 def ask(client: TestClient, what: str, content: dict[str, Any], **headers: str) -> Any:
-    return client.post(f"/{what}", json=content, headers=headers)
+    headers = {"content-type": "application/json", **headers}
+    return client.post(f"/{what}", content=json.dumps(content), headers=headers)
 
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
@@ -79,6 +81,9 @@ def test_pointing_holding_and_removing(client: TestClient) -> None:
     ("points", {"object": 1, "points": [[1, 2]], "labels": [1, 1]}, "labels has 2 entries"),
     ("points", {"points": [[1, 2]]}, "the question cannot be read"),
     ("remove", {"object": "nobody"}, "there is no object 'nobody'"),
+    ("box", {"object": "\ud800", "box": [1, 1, 9, 9]}, "without control characters and lone surrogates"),
+    ("points", {"object": "x" * 300, "points": [[1, 2]]}, "of 300 letters; give at most 100"),
+    ("remove", {"object": "\ud800"}, "there is no object"),
 ])  # fmt: skip
 def test_what_makes_no_sense_has_its_sentence(
     client: TestClient, what: str, content: dict[str, Any], sentence: str
@@ -90,7 +95,7 @@ def test_what_makes_no_sense_has_its_sentence(
 
 
 def test_questions_that_are_no_json_objects(client: TestClient) -> None:
-    for content in (b"{", b"[]", b"7", b"x" * 70_000):
+    for content in (b"{", b"[]", b"7", b"x" * 70_000, b"[" * 60_000, b'{"a": 1e999, "object": NaN}'):
         answer = client.post("/box", content=content, headers={"content-type": "application/json"})
         assert answer.status_code == 400
 

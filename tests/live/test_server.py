@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -30,6 +31,26 @@ def test_served_inside_the_block_alone(open_scene: Open) -> None:
     watching.close()
     with pytest.raises(URLError):
         urlopen(place + "state", timeout=10)
+
+
+def test_clients_that_leave_in_the_middle_leave_no_trace(
+    open_scene: Open, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scene = open_scene()
+    scene.step()
+    listening = listen(0)
+    place = address(listening)
+    host, port = listening.getsockname()
+    head = f"POST /box HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: 900\r\n"
+    with serving(scene.session, listening):
+        for sent in (head, head + "\r\n", head + '\r\n{"object": 1', f"GET /picture HTTP/1.1\r\nHost: {host}\r\n\r\n"):
+            with socket.create_connection((host, port), timeout=10) as client:
+                client.sendall(sent.encode())
+        with urlopen(place + "state", timeout=10) as answer:
+            assert json.load(answer)["frame"] == 0
+    said = caplog.text + "".join(capfd.readouterr())
+    assert "Traceback" not in said
+    assert "Exception" not in said
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -7,8 +7,7 @@ import threading
 import pytest
 
 from masklet.errors import MediaError, PromptError, SessionError
-from masklet.live.loop import follow
-from masklet.live.session import LiveSession
+from masklet.live.session import LiveSession, follow
 from masklet.video import FrameResult
 from tests.live.conftest import Open
 
@@ -53,6 +52,37 @@ def test_objects_go_one_by_one_or_all(open_scene: Open) -> None:
     scene.session.reset()
     assert scene.session.status().objects == ()
     scene.step()
+    assert scene.session.status().objects == ()
+
+
+def test_the_latency_is_the_age_of_the_newest_frame(open_scene: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = open_scene()
+    assert scene.session.status().latency == 0
+    for age in (0.25, 0.125):
+        monkeypatch.setattr(scene.session.camera, "age", lambda frame, age=age: age + 10 * frame.index)
+        scene.step()
+    assert scene.session.status().latency == 10.125
+
+
+def test_several_may_remove_everything_at_once(open_scene: Open) -> None:
+    scene = open_scene()
+    scene.step()
+    for name in range(6):
+        scene.session.prompt(name, lambda tracker, name=name: tracker.add_box(object=name, box=BOX))
+    failed: list[BaseException] = []
+
+    def reset() -> None:
+        try:
+            scene.session.reset()
+        except SessionError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=reset) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
     assert scene.session.status().objects == ()
 
 

@@ -18,10 +18,9 @@ from masklet.cli.prompts import TypedPrompt
 from masklet.cli.targets import PIPE, keep_inputs
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.formats.base import FrameLike, Sink
-from masklet.live.loop import follow
 from masklet.live.outputs import file_format, into_file, into_pipe, piped_format
 from masklet.live.server import address, check_page, listen, serving
-from masklet.live.session import LiveSession, ObjectStatus
+from masklet.live.session import LiveSession, ObjectStatus, follow
 from masklet.media.camera import Camera, Patience
 from masklet.media.player import Player
 from masklet.video import FrameResult, StreamTracker, TrackingOptions

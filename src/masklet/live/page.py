@@ -18,11 +18,12 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from masklet.errors import MaskletError
+from masklet.formats.json_file import parse_json
 from masklet.live.session import LiveSession
 from masklet.masks.draw import bright_color
 from masklet.video import FrameResult
@@ -121,7 +122,7 @@ def _file(name: str, kind: str) -> Callable[[Request], Any]:
 
 def _state(session: LiveSession) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
-        return JSONResponse(state_of(session), headers=HEADERS)
+        return _json(state_of(session))
 
     return answer
 
@@ -156,16 +157,18 @@ def _asking(session: LiveSession, ask: Callable[[LiveSession, Mapping[str, Any]]
     async def answer(request: Request) -> Response:
         if not _is_ours(request):
             return _refused()
-        if int(request.headers.get("content-length") or LARGEST + 1) > LARGEST:
-            return _wrong(f"give a JSON object of at most {LARGEST} bytes")
         try:
-            asked = json.loads(await request.body())
+            if int(request.headers.get("content-length") or LARGEST + 1) > LARGEST:
+                return _wrong(f"give a JSON object of at most {LARGEST} bytes")
+            asked = parse_json(await request.body(), "the question")
             await to_thread.run_sync(ask, session, asked)
         except MaskletError as error:
             return _wrong(str(error))
         except (ValueError, TypeError, KeyError) as error:
             return _wrong(f"the question cannot be read ({error!r}); give a JSON object as docs/live.md tells")
-        return JSONResponse(state_of(session), headers=HEADERS)
+        except ClientDisconnect:  # whoever asked has left in the middle
+            return _wrong("the question is not whole")
+        return _json(state_of(session))
 
     return answer
 
@@ -182,8 +185,13 @@ def _is_ours(request: Request) -> bool:
 
 
 def _wrong(sentence: str) -> Response:
-    return JSONResponse({"error": sentence}, status_code=400, headers=HEADERS)
+    return _json({"error": sentence}, 400)
 
 
 def _refused() -> Response:
-    return JSONResponse({"error": "only the page itself may ask"}, status_code=403, headers=HEADERS)
+    return _json({"error": "only the page itself may ask"}, 403)
+
+
+def _json(content: Mapping[str, Any], status: int = 200) -> Response:
+    """JSON in ASCII, which holds every text: the name of a file need not be UTF-8."""
+    return Response(json.dumps(content), status, media_type="application/json", headers=HEADERS)

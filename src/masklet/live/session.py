@@ -1,11 +1,12 @@
-"""A stream tracker that one thread steps while others prompt it and look at it."""
+"""A stream tracker that one thread steps while others prompt it and look at it; and frames in, results out."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
-from threading import Condition
+from threading import Condition, Timer
 from time import monotonic
 
 from masklet.engines.base import Engine
@@ -115,8 +116,9 @@ class LiveSession:
 
     def reset(self) -> None:
         """Remove all objects."""
-        for name in list(self._tracker.tracks):
-            self.remove(name)
+        with self._changed:
+            for name in list(self._tracker.tracks):
+                self.remove(name)
 
     def hold(self, held: bool) -> None:
         """Hold the newest frame still, so that it can be pointed at in peace, or go on with the camera's newest."""
@@ -180,3 +182,49 @@ class LiveSession:
         self._result = result
         self._version += 1
         self._changed.notify_all()
+
+
+def follow(
+    session: LiveSession,
+    write: Callable[[FrameResult], None],
+    begin: Callable[[LiveSession], None],
+    *,
+    frames: int | None = None,
+    seconds: float | None = None,
+) -> int:
+    """Follow objects through what the session's camera gives.
+
+    Args:
+        session: Camera and tracker.
+        write: Takes the result of each frame, once, in their order.
+        begin: Prompts on the first frame, before it is written.
+        frames: End after so many frames.
+        seconds: End after so many seconds.
+
+    Returns:
+        How many frames were written. Ctrl-C, too, ends it in good order. What `write` and `begin` raise is raised.
+    """
+
+    def enough() -> None:
+        session.end()
+        session.camera.close()
+
+    written = 0
+    clock = Timer(seconds or 0.0, enough)
+    clock.daemon = True
+    if seconds is not None:
+        clock.start()
+    with closing(session.camera):
+        try:
+            for frame in session.camera.frames(stop=frames):
+                session.step(frame)
+                if frame.index == 0:
+                    begin(session)
+                write(session.wait_while_held())
+                written += 1
+        except KeyboardInterrupt:
+            pass
+        finally:
+            clock.cancel()
+            session.end()
+    return written
