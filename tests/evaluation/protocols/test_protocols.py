@@ -19,7 +19,7 @@ from masklet.evaluation.baselines import BASELINES
 from masklet.evaluation.protocols.base import Procedure
 from masklet.evaluation.protocols.clicks_saved import ClicksSaved
 from masklet.evaluation.protocols.images import ImageClicks
-from masklet.evaluation.protocols.interactive import Offline, Online
+from masklet.evaluation.protocols.interactive import Offline, Online, Workspace, worst_frame
 from masklet.evaluation.protocols.vos import MultiObject, Prompting, SemiSupervised
 from masklet.evaluation.results import Submission
 from masklet.formats.base import PlainFrame, mask_only
@@ -215,12 +215,16 @@ def test_offline_no_frame_is_corrected_twice(clip: Clip, submission: Submission)
 class Forgetting(Recording):
     """Answers every correction with nothing, so that the frame stays the worst."""
 
+    passes = 0
+
     @contextmanager
     def track(self, source: FrameSource) -> Iterator[Any]:
         with super().track(source) as session:
             plain = session.follow
 
             def follow(start: int) -> Iterator[PlainFrame]:
+                self.passes += 1
+                assert self.passes < 50, "it goes round in circles"
                 for result in plain(start):
                     yield replace(result, objects={n: mask_only(np.zeros(result.size, bool)) for n in result.objects})
 
@@ -248,6 +252,21 @@ def test_nobody_corrects_what_is_right(make: Make, submission: Submission, proce
     found = procedure.run(clip, method, submission)
     assert method.prompted == [(0, 1)] * 2 + [(2, 2)] * 2
     assert all(row["J&F"] == 1 and row["clicks"] == 2 for row in found.values.values())
+    assert found.frames == FRAMES * (4 if isinstance(procedure, Offline) else 1)  # one pass online, and no further
+
+
+def test_the_worst_frame(clip: Clip) -> None:
+    """The lowest mean IoU of those that are not corrected; none if all others are right."""
+    with clip.open() as source, Truthful().track(source) as session:
+        work = Workspace(clip, session, source.size)
+        for frame in clip.annotated:
+            work.masks[frame] = dict(clip.masks(frame))
+        assert worst_frame(work, set()) is None
+        work.masks[3] = {1: work.masks[3][1]}
+        work.masks[1][1] = np.zeros_like(work.masks[1][1])
+        assert worst_frame(work, set()) == 1  # 0 there, a half in frame 3
+        assert worst_frame(work, {1}) == 3
+        assert worst_frame(work, {1, 3}) is None
 
 
 def test_online_corrects_where_it_is_bad_and_nowhere_else(clip: Clip, submission: Submission) -> None:
@@ -255,3 +274,11 @@ def test_online_corrects_where_it_is_bad_and_nowhere_else(clip: Clip, submission
     method = Recording()
     Online(rounds=3, clicks=2).run(clip, method, submission)
     assert list(dict.fromkeys(method.prompted)) == [(0, 1), (2, 2), (2, 1), (4, 1), (4, 2)]
+
+
+def test_clicks_saved_brings_each_frame_to_the_target_once(clip: Clip, submission: Submission) -> None:
+    """Whatever the pass makes of a correction: five frames of object 1, three of object 2, two clicks on each."""
+    method = Forgetting()
+    found = ClicksSaved(target=0.9).run(clip, method, submission)
+    assert sorted(method.prompted) == sorted([(n, 1) for n in range(5)] * 2 + [(n, 2) for n in (2, 3, 4)] * 2)
+    assert found.values[1]["clicks"] == found.values[2]["clicks"] == 2
