@@ -139,7 +139,10 @@ class MemoryAttention(Prepared):
         by, count = Rotation(cos, sin), memories.shape[0]
         x = to_tokens(features + CODE_SCALE * feature_code)
         x = self.stack()[0].attend_self(x, by)
-        size = count if torch.compiler.is_compiling() else OBJECTS_AT_ONCE.get(x.device.type, count)
+        size = OBJECTS_AT_ONCE.get(x.device.type, count)
+        if torch.compiler.is_compiling() or count <= size:  # one graph for any number of objects
+            bank = tokens(memories, times, pointers, ages, memory_code, keep)
+            return to_map(self.norm(self.follow(x, bank, by)), self.height)
         frames = x.split(size) if x.shape[0] == count else [x] * -(-count // size)
         keeps = [None] * len(frames) if keep is None else keep.split(size)
         parts = (part.split(size) for part in (memories, times, pointers, ages))

@@ -25,8 +25,9 @@ class CrossAttention(Attention):
         return self.q_proj.out_features // self.heads
 
     def folds(self, tokens: int) -> bool:
-        """Whether so few tokens are that folding costs less than projecting the image."""
-        return tokens <= self.head_width
+        """Whether so few tokens are that folding costs less than projecting the image; always in an exported graph,
+        which serves any number of tokens, and mostly gets few."""
+        return torch.compiler.is_exporting() or tokens <= self.head_width
 
     @property
     def scale(self) -> float:
