@@ -7,7 +7,7 @@ import pytest
 
 from masklet.errors import EvaluationError
 from masklet.evaluation.baselines import BASELINES, carry_by_flow, cut_prompt
-from masklet.evaluation.methods import Choice, find_method
+from masklet.evaluation.methods import MethodChoice, find_method
 from masklet.media.arrays import ArrayFrames
 from masklet.metrics.region import region_similarity
 from masklet.prompts import Prompt
@@ -64,8 +64,8 @@ def test_a_session_goes_on_from_the_frame_that_was_corrected(name: str) -> None:
 
 def test_an_unknown_baseline_is_told_with_the_nearest() -> None:
     with pytest.raises(EvaluationError, match="unknown baseline 'stil'; nearest: still"):
-        Choice(baseline="stil")
+        MethodChoice(baseline="stil")
 
 
 def test_what_was_loaded_is_kept() -> None:
-    assert find_method(Choice(baseline="flow")) is find_method(Choice(baseline="flow"))
+    assert find_method(MethodChoice(baseline="flow")) is find_method(MethodChoice(baseline="flow"))

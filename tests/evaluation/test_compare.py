@@ -12,7 +12,7 @@ from rich.console import Console
 
 from masklet.cli.eval.printing import as_table
 from masklet.errors import EvaluationError
-from masklet.evaluation.compare import clip_table, compare_runs, comparison_table, full_table, remarks
+from masklet.evaluation.compare import cautions, clip_table, compare_runs, comparison_table, full_table
 from masklet.evaluation.report import plot_runs
 from masklet.evaluation.results import ClipResult, RunResult
 
@@ -85,7 +85,7 @@ def test_like_is_compared_with_like(tmp_path: Path) -> None:
         ["b", "40.0", "40.0 to 40.0", "-10.0", "-10.0 to -10.0", "0/1", "5.0", "20.0", "100"],
     ]
     assert [item.run.overall["J&F"] for item in comparison.runs] == [0.5, 0.4]  # what the plot names
-    assert remarks(comparison) == [
+    assert cautions(comparison) == [
         "3 sequences are left out, which not all runs have.",
         "The intervals rest on 1 sequence: of fewer than 5 they say little.",
     ]
@@ -95,7 +95,7 @@ def test_like_is_compared_with_like(tmp_path: Path) -> None:
 
 def test_five_sequences_need_no_warning() -> None:
     some = {name: FIRST[name] for name in list(FIRST)[:5]}
-    assert remarks(compare_runs([run_of("a", some), run_of("b", FIRST)])) == [
+    assert cautions(compare_runs([run_of("a", some), run_of("b", FIRST)])) == [
         "25 sequences are left out, which not all runs have."
     ]
 

@@ -14,23 +14,25 @@ from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation import run as running
 from masklet.evaluation.executors import Failure, Serial
-from masklet.evaluation.methods import Choice
+from masklet.evaluation.methods import MethodChoice
 from masklet.evaluation.protocols.images import ImageClicks
 from masklet.evaluation.protocols.vos import Prompting, SemiSupervised
 from masklet.evaluation.report import remarks, write_report
 from masklet.evaluation.results import read_run
-from masklet.evaluation.run import Plan, begin, measure
+from masklet.evaluation.run import Measurement, begin, measure
 from masklet.media.image_file import read_image
 
 Make = Callable[[str], Path]
 
 
-def plan_of(make: Make, out: Path, *, name: str = "davis2017", baseline: str = "still", prompt: str = "mask") -> Plan:
+def plan_of(
+    make: Make, out: Path, *, name: str = "davis2017", baseline: str = "still", prompt: str = "mask"
+) -> Measurement:
     procedure = SemiSupervised(Prompting(prompt))  # type: ignore[arg-type]
-    return Plan(open_dataset(name, make(name)), procedure, Choice(baseline=baseline), out)
+    return Measurement(open_dataset(name, make(name)), procedure, MethodChoice(baseline=baseline), out)
 
 
-def finish(plan: Plan) -> list[str]:
+def finish(plan: Measurement) -> list[str]:
     """Do what is left; the names of the clips that were done."""
     return [clip.name for clip, _ in measure(plan, begin(plan), Serial())]
 
@@ -69,7 +71,7 @@ def test_a_run_goes_on_where_it_was(make: Make, tmp_path: Path) -> None:
 def test_another_prompt_is_another_run(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
     finish(plan)
-    other = Plan(plan.dataset, SemiSupervised(Prompting("box")), plan.choice, plan.out)
+    other = Measurement(plan.dataset, SemiSupervised(Prompting("box")), plan.choice, plan.out)
     with pytest.raises(EvaluationError, match=r"is a run with other settings .*give another --out, or --overwrite"):
         begin(other)
     running.clear(plan.out)
@@ -98,7 +100,7 @@ def test_a_damaged_picture_is_told(make: Make, tmp_path: Path) -> None:
 
 def test_seen_and_unseen_are_told_apart(make: Make, tmp_path: Path) -> None:
     dataset = open_dataset("ytvos", make("ytvos"))
-    plan = Plan(dataset, SemiSupervised(rules="ytvos"), Choice(baseline="still"), tmp_path / "run")
+    plan = Measurement(dataset, SemiSupervised(rules="ytvos"), MethodChoice(baseline="still"), tmp_path / "run")
     finish(plan)
     overall = read_run(plan.out).overall
     parts = [overall[name] for name in ("J seen", "J unseen", "F seen", "F unseen")]
@@ -108,7 +110,7 @@ def test_seen_and_unseen_are_told_apart(make: Make, tmp_path: Path) -> None:
 
 def test_pictures_are_reported_too(make: Make, tmp_path: Path) -> None:
     dataset = open_dataset("coco", make("coco"), kind="image")
-    plan = Plan(dataset, ImageClicks("box", 1), Choice(baseline="grabcut"), tmp_path / "run")
+    plan = Measurement(dataset, ImageClicks("box", 1), MethodChoice(baseline="grabcut"), tmp_path / "run")
     assert len(finish(plan)) == 2
     result, _ = write_report(plan.out, dataset)
     assert result.measures == ["IoU@1"]

@@ -15,13 +15,14 @@ from masklet.checkpoints import Model
 from masklet.datasets.base import Clip, IndexMasks, Labelled
 from masklet.datasets.files import AtHand
 from masklet.datasets.pack import PackOptions, write_pack
-from masklet.datasets.registry import READERS
+from masklet.datasets.registry import DATASETS
 from masklet.errors import FormatError, MaskletError
 from masklet.masks.rle import encode_rle
 from masklet.training.batch import Use, draws
 from masklet.training.data.feed import Feed, FeedOptions, Share
 from masklet.training.data.mixture import Collection, Mixture, parse_wanted, read_data
-from masklet.training.data.samples import PickOptions, ViewOptions, draw_frames
+from masklet.training.data.samples import ViewOptions, draw_frames
+from masklet.training.objects import PickOptions
 from masklet.training.prompts import PromptOptions, draw_plan
 from masklet.video import VideoTracker
 from tests.conftest import small_network
@@ -93,7 +94,7 @@ def test_an_empty_folder_and_pictures_without_masks(tmp_path: Path) -> None:
         items(tmp_path / "elsewhere")
 
 
-@pytest.mark.parametrize("kind", [name for name, reader in READERS.items() if reader.holds])
+@pytest.mark.parametrize("kind", [name for name, reader in DATASETS.items() if reader.holds])
 def test_a_folder_that_holds_another_kind(tmp_path: Path, kind: str) -> None:
     with pytest.raises(FormatError, match=rf"is no data of the kind {kind} \("):
         items(f"{kind}:{tmp_path}")

@@ -13,11 +13,10 @@ from masklet.datasets.registry import open_dataset
 from masklet.errors import FormatError
 from masklet.training.data.feed import Feed, FeedOptions
 from masklet.training.data.mixture import Mixture, parse_wanted, read_data
+from masklet.training.data.written import write_clips, write_preview
 from masklet.training.synthesis.clip import FIRST_THING, MadeUpOptions, make_clip
-from masklet.training.synthesis.dataset import write_clips
 from masklet.training.synthesis.look import LookOptions
 from masklet.training.synthesis.motion import MotionOptions, draw_bends, draw_path
-from masklet.training.synthesis.preview import write_preview
 from masklet.training.synthesis.regions import find_regions
 from masklet.training.synthesis.things import CutOut, leave, place, seen, stay
 from tests.training.shapes import picture

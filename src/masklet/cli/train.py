@@ -123,7 +123,7 @@ def preview(
     from masklet.cli.targets import check_film
     from masklet.training.data.feed import Feed, FeedOptions
     from masklet.training.data.mixture import Mixture, parse_wanted, read_data
-    from masklet.training.synthesis.preview import write_preview
+    from masklet.training.data.written import write_preview
 
     check_film(out)
     collections = read_data([parse_wanted(text) for text in data], licence=licence)
@@ -160,7 +160,7 @@ def clips(
 
     from masklet.training.data.feed import Feed, FeedOptions
     from masklet.training.data.mixture import Mixture, parse_wanted, read_data
-    from masklet.training.synthesis.dataset import write_clips
+    from masklet.training.data.written import write_clips
 
     collections = read_data([parse_wanted(text) for text in data], licence=licence, split=split)
     options = FeedOptions(frames=frames, clip_share=1.0, clip_objects=objects, made_up=1.0)

@@ -20,10 +20,10 @@ from masklet.formats.base import MOST_NUMBER
 from masklet.masks.rle import Rle, decode_rle, rle_area
 from masklet.media.image_file import read_image
 from masklet.media.source import FrameSource, open_video
+from masklet.metrics.region import Mask
 from masklet.metrics.sequence import VOID
 
-Mask = NDArray[np.bool_]
-Kind = Literal["video", "image"]
+ClipKind = Literal["video", "image"]
 Layout = Literal["index", "objects"]
 
 
@@ -173,7 +173,7 @@ class Clip:
     name: str
     video: Path | tuple[Path, ...] | tuple[NDArray[np.uint8], ...]
     annotations: Mapping[int, Annotation]
-    kind: Kind = "video"
+    kind: ClipKind = "video"
     source: str = ""
     licence: str | None = None
     enters: Mapping[int, int] = field(default_factory=dict)

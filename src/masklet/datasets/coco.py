@@ -30,7 +30,7 @@ def annotation_files(root: Path, prefix: str) -> list[Path]:
     return [file for file in found if file.name.startswith(prefix)] or found
 
 
-def read_coco(root: Path, split: str, *, name: str = "coco", prefix: str = "instances_") -> Dataset:
+def open_coco(root: Path, split: str, *, name: str = "coco", prefix: str = "instances_") -> Dataset:
     """The pictures with masks of a split's annotation files, such as annotations/instances_val2017.json and val2017.
 
     All files are taken where none names a split, and the one that is given, whatever it names. Raises FormatError if
@@ -46,7 +46,7 @@ def read_coco(root: Path, split: str, *, name: str = "coco", prefix: str = "inst
     return Dataset(name, split, tuple(clip for file in chosen for clip in _clips(file)))
 
 
-read_lvis = partial(read_coco, name="lvis", prefix="lvis_v1_")
+open_lvis = partial(open_coco, name="lvis", prefix="lvis_v1_")
 """LVIS has COCO's pictures, of both of its splits, under annotations/lvis_v1_val.json."""
 
 

@@ -13,7 +13,7 @@ from masklet.formats.numbered import open_png
 from masklet.media.folder import files_in
 from masklet.media.image_file import IMAGE_SUFFIXES
 
-SHOWN = 10
+MOST_LISTED = 10
 """At most this many names stand in a message."""
 
 
@@ -65,7 +65,7 @@ def folder_clip(
     Frames without a mask are not annotated. Raises FormatError for a mask without its frame.
     """
     pictures = frames_in(frames)
-    annotations = {frame: annotation(file) for frame, file in mask_files(masks, pictures).items()}
+    annotations = {frame: annotation(file) for frame, file in masks_of_frames(masks, pictures).items()}
     return Clip(name, pictures, annotations, source=source)
 
 
@@ -77,7 +77,7 @@ def frames_in(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def mask_files(folder: Path, frames: Sequence[Path]) -> dict[int, Path]:
+def masks_of_frames(folder: Path, frames: Sequence[Path]) -> dict[int, Path]:
     """Frame -> the PNG of that frame's name. Raises FormatError for PNGs whose frames are missing."""
     numbers = {frame.stem: number for number, frame in enumerate(frames)}
     masks = files_in(need_folder(folder, "the masks of a sequence"), (".png",))
@@ -130,5 +130,5 @@ def read_names(path: Path) -> list[str]:
 def listed(names: Iterable[object]) -> str:
     """Names for a message, the first ten."""
     texts = [str(name) for name in names]
-    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return ", ".join(texts[:SHOWN]) + more
+    more = f" and {len(texts) - MOST_LISTED} more" if len(texts) > MOST_LISTED else ""
+    return ", ".join(texts[:MOST_LISTED]) + more

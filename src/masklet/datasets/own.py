@@ -26,13 +26,13 @@ from masklet.media.image_file import IMAGE_SUFFIXES
 
 INDEX = "index.csv"
 
-COLUMNS = ("kind", "path", "masks", "split")
+INDEX_COLUMNS = ("kind", "path", "masks", "split")
 """Of index.csv: image or video; the file; a PNG, or a folder of them; train or val."""
 
-FURTHER = ("group", "source")
+FURTHER_COLUMNS = ("group", "source")
 """Columns that may be there: the licence, such as open or research; and where it is from."""
 
-WANTED = f"give a CSV with the columns {', '.join(COLUMNS)}, and {' and '.join(FURTHER)} for training"
+WANTED = f"give a CSV with the columns {', '.join(INDEX_COLUMNS)}, and {' and '.join(FURTHER_COLUMNS)} for training"
 
 PICTURES = (".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
@@ -66,17 +66,17 @@ def unpacked(path: Path) -> Path:
     return folder
 
 
-def read_index(root: Path, split: str) -> Dataset:
+def open_index(root: Path, split: str) -> Dataset:
     """The rows of index.csv of a split. Raises FormatError for a damaged table, and for files that are missing."""
     root = unpacked(root) if is_pack(root) else root
     return Dataset("folder", split, tuple(clip_of(root, row) for row in read_rows(root, split)))
 
 
-def read_folder(root: Path, split: str) -> Dataset:
+def open_folder(root: Path, split: str) -> Dataset:
     """The same, or, where there is no index.csv, the pictures and videos that have masks beside them."""
     need_folder(root, "pictures or videos with masks")
     if has_index(root):
-        return read_index(root, split)
+        return open_index(root, split)
     rows = [
         {"kind": kind, "path": str(file.relative_to(root)), "masks": str(masks.relative_to(root)), "split": split}
         for kind, suffixes, ending in (("image", PICTURES, ".png"), ("video", VIDEOS, ""))
@@ -98,7 +98,7 @@ def read_rows(root: Path, split: str) -> list[Row]:
             rows, columns = list(table), table.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path} cannot be read: {error}; {WANTED}") from error
-    if missing := [column for column in COLUMNS if column not in columns]:
+    if missing := [column for column in INDEX_COLUMNS if column not in columns]:
         raise FormatError(f"{path} lacks the column {missing[0]!r}; {WANTED}")
     for number, row in enumerate(rows, start=1):
         if missing := [column for column in columns if row[column] is None]:
@@ -136,7 +136,7 @@ def find_projects(root: Path) -> list[Path]:
     return sorted(root.rglob("*.masklet"))
 
 
-def read_projects(root: Path, split: str) -> Dataset:
+def open_projects(root: Path, split: str) -> Dataset:
     """One video for each project file, of whatever split; objects have the numbers of index maps.
 
     Raises FormatError if a project is damaged or holds no masks, or its video is not there.
@@ -172,7 +172,7 @@ def pictures_under(root: Path) -> list[Path]:
     return sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def read_pictures(root: Path, split: str) -> Dataset:
+def open_pictures(root: Path, split: str) -> Dataset:
     """Pictures without masks, to learn the regions that are found in them."""
     source, files = root.resolve().name, pictures_under(need_folder(root, "pictures"))
     return Dataset("pictures", split, tuple(Clip(_name(file.name), (file,), {}, "image", source) for file in files))

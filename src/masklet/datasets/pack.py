@@ -20,7 +20,7 @@ from PIL import Image
 
 from masklet.atomic import atomic_write
 from masklet.datasets.base import IndexMasks, Labelled
-from masklet.datasets.own import COLUMNS, FURTHER, INDEX, SUFFIX, Row, clip_of, read_rows
+from masklet.datasets.own import FURTHER_COLUMNS, INDEX, INDEX_COLUMNS, SUFFIX, Row, clip_of, read_rows
 from masklet.errors import FormatError
 
 RATE = 24
@@ -65,7 +65,7 @@ def write_pack(
             packed.append(pack(root, row, members, options))
             report(number, len(rows))
         table = io.StringIO(newline="")
-        writer = csv.DictWriter(table, COLUMNS + FURTHER)
+        writer = csv.DictWriter(table, INDEX_COLUMNS + FURTHER_COLUMNS)
         writer.writeheader()
         writer.writerows(packed)
         members.writestr(INDEX, table.getvalue())
@@ -102,7 +102,7 @@ def _pack_video(root: Path, row: Row, members: zipfile.ZipFile, options: PackOpt
 
 
 def _row(row: Row, path: str, masks: str) -> Row:
-    return {**{column: row[column] for column in COLUMNS + FURTHER}, "path": path, "masks": masks}
+    return {**{column: row[column] for column in INDEX_COLUMNS + FURTHER_COLUMNS}, "path": path, "masks": masks}
 
 
 def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], factor: int) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.files import ObjectPngs, frames_in, mask_files, need_folder, read_names, subfolders
+from masklet.datasets.files import ObjectPngs, frames_in, masks_of_frames, need_folder, read_names, subfolders
 from masklet.errors import FormatError
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.masks.rle import rle_from_json
@@ -30,7 +30,7 @@ def is_sav(path: Path) -> bool:
     return any((folder / PICTURES).is_dir() for folder in folders) or any(map(json_of, path.rglob("*.mp4")))
 
 
-def read_sav(root: Path, split: str) -> Dataset:
+def open_sav(root: Path, split: str) -> Dataset:
     """ROOT/sav_val/JPEGImages_24fps, Annotations_6fps and sav_val.txt, where ROOT may be sav_val itself; or else all
     videos under ROOT that have a JSON beside them, of whatever split."""
     need_folder(root, "SA-V")
@@ -62,7 +62,7 @@ def _png_clip(name: str, frames: Path, masks: Path, source: str) -> Clip:
         raise FormatError(f"{masks / odd[0]} is no object of SA-V; expected folders such as 000 and 001")
     by_frame: dict[int, dict[int, Path]] = {}
     for folder in objects:
-        for frame, file in mask_files(masks / folder, pictures).items():
+        for frame, file in masks_of_frames(masks / folder, pictures).items():
             by_frame.setdefault(frame, {})[int(folder)] = file
     return Clip(name, pictures, {frame: ObjectPngs(files) for frame, files in by_frame.items()}, source=source)
 
@@ -100,7 +100,7 @@ def is_sa1b(path: Path) -> bool:
     return path.is_dir() and any(file.with_suffix(".json").is_file() for file in path.rglob("*.jpg"))
 
 
-def read_sa1b(root: Path, split: str) -> Dataset:
+def open_sa1b(root: Path, split: str) -> Dataset:
     """All pictures under ROOT that have a JSON beside them, of whatever split."""
     need_folder(root, "SA-1B")
     pictures = [file for file in sorted(root.rglob("*.jpg")) if file.with_suffix(".json").is_file()]

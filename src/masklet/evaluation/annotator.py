@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from masklet.masks.boxes import mask_box
 from masklet.masks.clicks import Click, central_click, random_click
+from masklet.metrics.region import Mask
 from masklet.prompts import Prompt
 
-Mask = NDArray[np.bool_]
 Manner = Literal["centre", "random"]
 
 

@@ -21,10 +21,10 @@ Soft = NDArray[np.float32]
 Carry = Callable[[NDArray[np.uint8], NDArray[np.uint8], Mapping[int, Soft]], Mapping[int, Soft]]
 """(image of a frame, image of the next, masks by object) -> masks in the next."""
 
-ROUNDS = 5
+GRABCUT_ROUNDS = 5
 """Times that colours and cut are fitted to each other (Rother et al., SIGGRAPH 2004; OpenCV's own example)."""
 
-LONGEST = 192
+GRABCUT_LONGEST = 192
 """Larger cuttings are made smaller, in pixels of the longer side; GrabCut takes seconds otherwise."""
 
 AROUND = 0.5
@@ -209,14 +209,16 @@ def _around(box: tuple[float, float, float, float], size: tuple[int, int]) -> tu
 def _cut(image: NDArray[np.uint8], hints: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """GrabCut on a cutting, at a size that takes no seconds. Where it finds nothing, what was likely is the answer."""
     size = hints.shape[::-1]
-    scale = min(1.0, LONGEST / max(size))
+    scale = min(1.0, GRABCUT_LONGEST / max(size))
     smaller = tuple(max(1, round(side * scale)) for side in size)
     picture = np.ascontiguousarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)[..., ::-1])
     marks = np.ascontiguousarray(cv2.resize(hints, smaller, interpolation=cv2.INTER_NEAREST))
     inside = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if inside.any() and not inside.all():
         cv2.setRNGSeed(0)  # its clustering draws at random
-        cv2.grabCut(picture, marks, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(
+            picture, marks, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK
+        )
     found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
     kept = (found if found.any() else inside).astype(np.float32)
     return np.asarray(cv2.resize(kept, size, interpolation=cv2.INTER_LINEAR) > 0.5)

@@ -114,7 +114,7 @@ def run_names(runs: Sequence[RunResult]) -> list[str]:
     return names if len(set(names)) == len(names) else [run.folder.name for run in runs]
 
 
-def remarks(comparison: Comparison) -> list[str]:
+def cautions(comparison: Comparison) -> list[str]:
     """What a reader of the numbers should know."""
     found = []
     if comparison.left:

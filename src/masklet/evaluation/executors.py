@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from masklet.errors import EvaluationError, MaskletError
 
-Job = TypeVar("Job")
+Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 ATTEMPTS = 3
@@ -32,7 +32,7 @@ class Failure:
 class Executor(Protocol):
     """A way to do many jobs."""
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | Failure]]:
+    def run(self, work: Callable[[Task], Result], jobs: Sequence[Task]) -> Iterator[tuple[Task, Result | Failure]]:
         """Every job with its result, in the order in which they are ready. A MaskletError is a failure of its job."""
         ...
 
@@ -41,7 +41,7 @@ class Executor(Protocol):
 class Serial:
     """One job after another, in this process."""
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | Failure]]:
+    def run(self, work: Callable[[Task], Result], jobs: Sequence[Task]) -> Iterator[tuple[Task, Result | Failure]]:
         """In the order of the jobs."""
         for job in jobs:
             yield job, attempt(work, job)
@@ -60,13 +60,13 @@ class Pool:
     count: int
     gpus: int = 0
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | Failure]]:
+    def run(self, work: Callable[[Task], Result], jobs: Sequence[Task]) -> Iterator[tuple[Task, Result | Failure]]:
         """At most `count` jobs are under way."""
         todo = [(job, 1) for job in reversed(jobs)]
         while todo:
             with self._pool() as pool:
-                under_way: dict[Future[Result | Failure], tuple[Job, int]] = {}
-                broken: list[tuple[Job, int]] = []
+                under_way: dict[Future[Result | Failure], tuple[Task, int]] = {}
+                broken: list[tuple[Task, int]] = []
                 while (todo and not broken) or under_way:
                     while todo and not broken and len(under_way) < self.count:
                         job, tries = todo.pop()
@@ -106,7 +106,7 @@ class Ray:
     address: str | None = None
     workers: int | None = None
 
-    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | Failure]]:
+    def run(self, work: Callable[[Task], Result], jobs: Sequence[Task]) -> Iterator[tuple[Task, Result | Failure]]:
         """As many jobs at once as the cluster has cores, or GPUs if it has any."""
         ray = _import_ray()
         options: dict[str, Any] = {"num_cpus": self.workers} if self.address is None else {"address": self.address}
@@ -129,7 +129,7 @@ def gpu_count() -> int:
     return torch.cuda.device_count()
 
 
-def attempt(work: Callable[[Job], Result], job: Job) -> Result | Failure:
+def attempt(work: Callable[[Task], Result], job: Task) -> Result | Failure:
     """The result, or what a user can mend about the job."""
     try:
         return work(job)

@@ -80,7 +80,7 @@ class MaskGenerator(Protocol):
 
 
 @dataclass(frozen=True)
-class Choice:
+class MethodChoice:
     """What is to be measured: a baseline, or else a model; plain data, so that other processes can load it.
 
     model     name or file
@@ -104,7 +104,7 @@ class Choice:
             raise EvaluationError("a baseline has no speed and no tracking options; leave them out, or give a model")
 
 
-def find_method(choice: Choice) -> Method:
+def find_method(choice: MethodChoice) -> Method:
     """The method, loaded once in each process.
 
     Raises CheckpointError if it is a model that cannot be loaded, and ConfigError for options that it cannot have.

@@ -22,7 +22,7 @@ from masklet.atomic import atomic_write, make_folder
 from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.executors import Executor, Failure
-from masklet.evaluation.methods import Choice, find_method
+from masklet.evaluation.methods import MethodChoice, find_method
 from masklet.evaluation.protocols.base import Outcome, Procedure
 from masklet.evaluation.results import RUN, Submission, clip_file, read_json
 from masklet.machine import peak_memory
@@ -32,7 +32,7 @@ LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillo
 
 
 @dataclass(frozen=True)
-class Plan:
+class Measurement:
     """What is to be measured, and where it is kept.
 
     out  folder of the run
@@ -40,7 +40,7 @@ class Plan:
 
     dataset: Dataset
     procedure: Procedure
-    choice: Choice
+    choice: MethodChoice
     out: Path
 
 
@@ -50,19 +50,19 @@ class ClipJob:
 
     clip: Clip
     procedure: Procedure
-    choice: Choice
+    choice: MethodChoice
     submission: Submission
 
 
 @dataclass(frozen=True)
-class Done:
+class ClipDone:
     """A clip's outcome, and the most memory that its process had taken by then, in MiB."""
 
     outcome: Outcome
     memory: float | None
 
 
-def begin(plan: Plan) -> list[Clip]:
+def begin(plan: Measurement) -> list[Clip]:
     """Write run.json, or check that it says the same; the clips that are still to be done.
 
     Raises EvaluationError if the folder holds a run with other settings, CheckpointError if the model cannot be loaded,
@@ -92,12 +92,12 @@ def clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def measure(plan: Plan, clips: list[Clip], executor: Executor) -> Iterator[tuple[Clip, Done | Failure]]:
+def measure(plan: Measurement, clips: list[Clip], executor: Executor) -> Iterator[tuple[Clip, ClipDone | Failure]]:
     """Do clips, and keep each as soon as it is done. A clip that fails is told, and the others go on."""
     submission = Submission(plan.out / "masks", plan.dataset.layout)
     jobs = [ClipJob(clip, plan.procedure, plan.choice, submission) for clip in clips]
     for job, done in executor.run(measure_clip, jobs):
-        if isinstance(done, Done):
+        if isinstance(done, ClipDone):
             path = clip_file(plan.out, job.clip.name)
             make_folder(path.parent)
             write_json(
@@ -106,13 +106,13 @@ def measure(plan: Plan, clips: list[Clip], executor: Executor) -> Iterator[tuple
         yield job.clip, done
 
 
-def measure_clip(job: ClipJob) -> Done:
+def measure_clip(job: ClipJob) -> ClipDone:
     """One clip, in whatever process this is."""
     outcome = job.procedure.run(job.clip, find_method(job.choice), job.submission)
-    return Done(outcome, peak_memory())
+    return ClipDone(outcome, peak_memory())
 
 
-def describe(plan: Plan) -> dict[str, Any]:
+def describe(plan: Measurement) -> dict[str, Any]:
     """The record of a run: its settings, by which it is known again, and what it ran on."""
     measured = find_method(plan.choice)
     return {

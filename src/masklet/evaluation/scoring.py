@@ -27,7 +27,7 @@ from masklet.metrics.protocols import ObjectScores, Protocol, as_they_are, find_
 from masklet.metrics.sequence import VOID, Measured, join, measure, measure_masks
 from masklet.metrics.summary import RegionAndBoundary, SeenAndUnseen, average, seen_and_unseen
 
-COLUMNS = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay")
+SCORE_COLUMNS = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay")
 """The numbers of a row, as DAVIS names them."""
 
 CHUNK = 32
@@ -51,7 +51,7 @@ class SequenceScores:
 
 
 @dataclass(frozen=True)
-class Scores:
+class FolderScores:
     """What a folder of masks is worth.
 
     protocol   by whose rules
@@ -76,7 +76,7 @@ def score_folders(
     names: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Scores:
+) -> FolderScores:
     """Score the masks of one folder against those of another.
 
     predicted, truth  SEQUENCE/00000.png ..., index PNGs; or SEQUENCE/OBJECT/00000.png ..., not 0 on the object
@@ -105,7 +105,7 @@ def score_folders(
         _sequence(found.pairs[place], join([part for _, part in parts]), chosen)
         for place, parts in groupby(measured, key=lambda item: item[0])
     )
-    return Scores(chosen, tuple(sequences), found.extra)
+    return FolderScores(chosen, tuple(sequences), found.extra)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def read_categories(meta: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-def split_scores(scores: Scores, meta: Path, training: Path) -> SeenAndUnseen:
+def split_scores(scores: FolderScores, meta: Path, training: Path) -> SeenAndUnseen:
     """J, F and G by category: unseen is what the meta.json of the training split does not have.
 
     Raises EvaluationError if the meta.json of the truth lacks a scored object.
@@ -237,12 +237,12 @@ def split_scores(scores: Scores, meta: Path, training: Path) -> SeenAndUnseen:
     return seen_and_unseen(means, unseen)
 
 
-def write_scores_csv(scores: Scores, path: Path) -> None:
+def write_scores_csv(scores: FolderScores, path: Path) -> None:
     """One row for each object, then one for each sequence and one for all, whose object is "all".
 
     Raises FormatError if the file cannot be written.
     """
-    rows: list[tuple[object, ...]] = [("sequence", "object", "frames", *COLUMNS)]
+    rows: list[tuple[object, ...]] = [("sequence", "object", "frames", *SCORE_COLUMNS)]
     for sequence in scores.sequences:
         for item in sequence.objects:
             rows.append((sequence.name, item.object, len(item.frames), *item.summary().values()))
@@ -252,7 +252,7 @@ def write_scores_csv(scores: Scores, path: Path) -> None:
     write_csv(path, rows)
 
 
-def write_scores_json(scores: Scores, path: Path, split: SeenAndUnseen | None = None) -> None:
+def write_scores_json(scores: FolderScores, path: Path, split: SeenAndUnseen | None = None) -> None:
     """Everything, with the values of each frame. Raises FormatError if the file cannot be written."""
     content: dict[str, Any] = {
         "protocol": scores.protocol,
@@ -281,10 +281,10 @@ def write_scores_json(scores: Scores, path: Path, split: SeenAndUnseen | None = 
 
 
 def _named(summary: RegionAndBoundary) -> dict[str, float]:
-    return dict(zip(COLUMNS, summary.values(), strict=True))
+    return dict(zip(SCORE_COLUMNS, summary.values(), strict=True))
 
 
-def _frames(scores: Scores, name: str | None = None) -> int:
+def _frames(scores: FolderScores, name: str | None = None) -> int:
     """Values per frame that went into a mean."""
     chosen = [sequence for sequence in scores.sequences if name in (None, sequence.name)]
     return sum(len(item.frames) for sequence in chosen for item in sequence.objects)

@@ -21,7 +21,7 @@ COUNT = 10
 FRAMES = 4
 """Frames of each: three along the clip, and the worst of all."""
 
-SHOWN = (256, 448)
+TILE = (256, 448)
 """Largest height and width of one frame on a sheet, in pixels."""
 
 
@@ -83,7 +83,7 @@ def _draw_frame(clip: Clip, image: NDArray[np.uint8], frame: int, submission: Su
 
 def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
-    scale = min(1.0, SHOWN[0] / height, SHOWN[1] / width)
+    scale = min(1.0, TILE[0] / height, TILE[1] / width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 

@@ -20,8 +20,8 @@ from masklet.nn.mask_decoder import ScoreCalibration, iou_features
 from masklet.training.batch import Batch, Use, draws
 from masklet.training.data.feed import Feed, FeedOptions
 from masklet.training.data.mixture import Mixture
-from masklet.training.data.samples import PickOptions
 from masklet.training.losses import actual_iou
+from masklet.training.objects import PickOptions
 from masklet.training.prompts import Plan, PromptOptions, draw_plan
 from masklet.training.unroll import Unroll
 

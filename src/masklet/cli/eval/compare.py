@@ -29,7 +29,7 @@ def compare(
     from rich.console import Console
 
     from masklet.cli.eval.printing import as_table
-    from masklet.evaluation.compare import compare_runs, comparison_table, remarks
+    from masklet.evaluation.compare import cautions, compare_runs, comparison_table
     from masklet.evaluation.results import read_run
 
     comparison = compare_runs([read_run(folder) for folder in runs], seed)
@@ -37,7 +37,7 @@ def compare(
     sequences = "1 sequence" if len(comparison.clips) == 1 else f"{len(comparison.clips)} sequences"
     title = f"{settings['protocol']} on {settings['dataset']}, {sequences}, against {comparison.runs[0].name}"
     Console().print(as_table(title, comparison_table(comparison)))
-    for sentence in remarks(comparison):
+    for sentence in cautions(comparison):
         typer.echo(sentence, err=True)
     if out:
         write(comparison, title, out)
@@ -47,12 +47,12 @@ def compare(
 def write(comparison: Comparison, title: str, out: Path) -> None:
     """The table, the values of each sequence, and a plot."""
     from masklet.atomic import atomic_write, make_folder
-    from masklet.evaluation.compare import clip_table, full_table, remarks
+    from masklet.evaluation.compare import cautions, clip_table, full_table
     from masklet.evaluation.report import as_markdown, plot_runs, write_csv
 
     make_folder(out)
     with atomic_write(out / "compare.md") as path:
-        lines = [f"{title}. Shares in percent.", "", *as_markdown(full_table(comparison)), "", *remarks(comparison)]
+        lines = [f"{title}. Shares in percent.", "", *as_markdown(full_table(comparison)), "", *cautions(comparison)]
         path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     write_csv(out / "compare.csv", clip_table(comparison))
     names = [item.name for item in comparison.runs]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from masklet.cli.eval import measuring
-from masklet.cli.eval.measuring import Common, Manner
+from masklet.cli.eval.measuring import Common, MannerChoice
 
 
 class Begin(str, Enum):
@@ -24,7 +24,7 @@ def image(
     baseline: measuring.BaselineName = None,
     prompt: Annotated[Begin, typer.Option(help="What comes first; everything after it is a click.")] = Begin.click,
     clicks: Annotated[int, typer.Option(min=1, max=100, help="Answers to each object; the box counts as one.")] = 5,
-    annotator: measuring.MannerName = Manner.centre,
+    annotator: measuring.MannerName = MannerChoice.centre,
     seed: measuring.Seed = 0,
 ) -> None:
     """Pictures: mean IoU after 1, 3 and 5 clicks, each on the centre of the largest error.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from masklet.cli.eval import measuring
-from masklet.cli.eval.measuring import Common, Manner, Tracking
+from masklet.cli.eval.measuring import Common, MannerChoice, TrackerChoice
 
 
 class Way(str, Enum):
@@ -26,7 +26,7 @@ DEFAULT_CLICKS = {Way.offline: 3, Way.online: 3, Way.saved: 5}
 @measuring.spread_options
 def interactive(
     common: Common,
-    options: Tracking,
+    options: TrackerChoice,
     baseline: measuring.BaselineName = None,
     way: Annotated[
         Way, typer.Option(help="Correct the worst frame, round after round; pause in one pass; or count what it saves.")
@@ -38,7 +38,7 @@ def interactive(
         int | None, typer.Option(min=1, max=100, help="On an object in such a frame; 3, with --way saved at most 5.")
     ] = None,
     target: Annotated[float, typer.Option(min=0.01, max=1, help="online, saved: IoU that needs no correction.")] = 0.75,
-    annotator: measuring.MannerName = Manner.centre,
+    annotator: measuring.MannerName = MannerChoice.centre,
     seed: measuring.Seed = 0,
 ) -> None:
     """Interactive video segmentation, with a simulated annotator, as in the SAM 2 paper.

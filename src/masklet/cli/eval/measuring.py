@@ -17,24 +17,17 @@ from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, SpeedCh
 from masklet.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from masklet.datasets.base import Clip, Dataset, Kind
+    from masklet.datasets.base import Clip, ClipKind, Dataset
     from masklet.evaluation.annotator import Annotator
     from masklet.evaluation.executors import Executor, Failure
-    from masklet.evaluation.methods import Choice
+    from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.protocols.base import Procedure
-    from masklet.evaluation.run import Done, Plan
+    from masklet.evaluation.run import ClipDone, Measurement
 
 MOST_SEED = 2**63 - 1
 
 
-class Engine(str, Enum):
-    """Where sequences are done, as it was said before --cluster."""
-
-    local = "local"
-    ray = "ray"
-
-
-class Baseline(str, Enum):
+class BaselineChoice(str, Enum):
     """What can take a model's place."""
 
     still = "still"
@@ -50,20 +43,22 @@ class First(str, Enum):
     click = "click"
 
 
-class Manner(str, Enum):
+class MannerChoice(str, Enum):
     """Where the simulated annotator clicks on an error."""
 
     centre = "centre"
     random = "random"
 
 
-MannerName = Annotated[Manner, typer.Option("--annotator", help="Click on the centre of an error, or anywhere on it.")]
+MannerName = Annotated[
+    MannerChoice, typer.Option("--annotator", help="Click on the centre of an error, or anywhere on it.")
+]
 Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the random annotator.")]
 FirstName = Annotated[
     First, typer.Option("--prompt", help="How each object is prompted in the frame in which it enters.")
 ]
 BaselineName = Annotated[
-    Baseline | None,
+    BaselineChoice | None,
     typer.Option("--baseline", help="In place of a model: first mask kept still, carried by optical flow, or GrabCut."),
 ]
 
@@ -92,12 +87,12 @@ class Common:
         str | None,
         typer.Option(help="Do the sequences on a Ray cluster: its address, or auto; here starts one."),
     ] = None
-    engine: Annotated[Engine | None, typer.Option(hidden=True)] = None
+    engine: Annotated[str | None, typer.Option(hidden=True)] = None
     ray_address: Annotated[str | None, typer.Option(hidden=True)] = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tracking:
+class TrackerChoice:
     """How videos are tracked."""
 
     policy: PolicyChoice = "published"
@@ -158,7 +153,7 @@ def spread_options(command: Callable[..., None]) -> Callable[..., None]:
     return spread
 
 
-def annotator(manner: Manner, seed: int) -> Annotator:
+def annotator(manner: MannerChoice, seed: int) -> Annotator:
     """The simulated annotator."""
     from masklet.evaluation.annotator import Annotator
 
@@ -166,23 +161,23 @@ def annotator(manner: Manner, seed: int) -> Annotator:
 
 
 def run(
-    kind: Kind,
+    kind: ClipKind,
     common: Common,
     procedure_for: Callable[[Dataset], Procedure],
     label: str,
     *,
-    baseline: Baseline | None = None,
-    tracking: Tracking | None = None,
+    baseline: BaselineChoice | None = None,
+    tracking: TrackerChoice | None = None,
 ) -> None:
     """Measure what is not done yet, with a bar; write the report and print the table. Exit code 1 if a sequence failed.
 
     Ctrl-C keeps the sequences that are finished. `label` ends the folder's name if none is given.
     """
     from masklet.evaluation.executors import Failure
-    from masklet.evaluation.methods import Choice
+    from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.run import begin, clear
 
-    choice = Choice(
+    choice = MethodChoice(
         common.model,
         baseline.value if baseline else None,
         common.device,
@@ -209,29 +204,29 @@ def run(
 
 
 def plan_for(
-    kind: Kind, common: Common, choice: Choice, procedure_for: Callable[[Dataset], Procedure], label: str
-) -> Plan:
+    kind: ClipKind, common: Common, choice: MethodChoice, procedure_for: Callable[[Dataset], Procedure], label: str
+) -> Measurement:
     """What is to be measured."""
     from masklet.datasets.registry import open_dataset
-    from masklet.evaluation.run import Plan
+    from masklet.evaluation.run import Measurement
 
     dataset = open_dataset(common.dataset, common.root, common.split, kind=kind, limit=common.limit)
     speed = () if choice.speed in (None, "exact") else (choice.speed,)
     options = (f"{value}" if name == "policy" else f"{name}={value}" for name, value in choice.tracking.items())
     name = "-".join([choice.baseline or Path(choice.model).stem, *speed, *options])
     out = common.out or Path("runs") / f"{common.dataset}-{name}-{label}".replace(":", ".")
-    return Plan(dataset, procedure_for(dataset), choice, out)
+    return Measurement(dataset, procedure_for(dataset), choice, out)
 
 
-def executor_for(common: Common, baseline: Baseline | None) -> Executor:
+def executor_for(common: Common, baseline: BaselineChoice | None) -> Executor:
     """Where the sequences are done."""
     from masklet.evaluation.executors import Pool, Ray, Serial, gpu_count
 
     cluster = common.cluster
     if common.engine is not None or common.ray_address is not None:
-        if common.engine is not Engine.ray and common.ray_address is not None:
+        if common.engine != "ray" and common.ray_address is not None:
             raise typer.BadParameter("--ray-address came without --engine ray; give --cluster ADDRESS in their place")
-        cluster = (common.ray_address or "here") if common.engine is Engine.ray else cluster
+        cluster = (common.ray_address or "here") if common.engine == "ray" else cluster
         now = f"is now --cluster {cluster}" if cluster else "can be left out"
         typer.echo(f"masklet: --engine {now}; the next version will not know it any more", err=True)
     if cluster is not None:
@@ -241,7 +236,7 @@ def executor_for(common: Common, baseline: Baseline | None) -> Executor:
     return Serial() if count == 1 else Pool(count, gpus)
 
 
-def with_progress(plan: Plan, todo: list[Clip], executor: Executor) -> Iterator[tuple[Clip, Done | Failure]]:
+def with_progress(plan: Measurement, todo: list[Clip], executor: Executor) -> Iterator[tuple[Clip, ClipDone | Failure]]:
     """Clips as they are done."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -257,7 +252,7 @@ def with_progress(plan: Plan, todo: list[Clip], executor: Executor) -> Iterator[
             yield clip, done
 
 
-def report(plan: Plan) -> None:
+def report(plan: Measurement) -> None:
     """Write the report, and print its table and where it lies."""
     from rich.console import Console
 

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from masklet.evaluation.scoring import Scores
+    from masklet.evaluation.scoring import FolderScores
     from masklet.metrics.summary import RegionAndBoundary, SeenAndUnseen
 
 
@@ -65,7 +65,9 @@ def score(
         typer.echo(f"masklet: passed over {listed(scores.extra)}: predicted, and not among what is scored", err=True)
 
 
-def with_progress(pred: Path, gt: Path, protocol: str | None, names: list[str] | None, workers: int | None) -> Scores:
+def with_progress(
+    pred: Path, gt: Path, protocol: str | None, names: list[str] | None, workers: int | None
+) -> FolderScores:
     """Score, with a bar on the terminal's error stream."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -86,17 +88,17 @@ def with_progress(pred: Path, gt: Path, protocol: str | None, names: list[str] |
         )
 
 
-def show(scores: Scores, split: SeenAndUnseen | None, console: Console) -> None:
+def show(scores: FolderScores, split: SeenAndUnseen | None, console: Console) -> None:
     """Print a row for each sequence, and the mean over all objects."""
     from masklet.cli.eval.printing import as_table
     from masklet.evaluation.results import shown
-    from masklet.evaluation.scoring import COLUMNS
+    from masklet.evaluation.scoring import SCORE_COLUMNS
 
     def row(name: str, objects: int, summary: RegionAndBoundary) -> list[str]:
         return [name, str(objects), *(shown("J", value) for value in summary.values())]
 
     rows = [row(each.name, len(each.objects), each.summary()) for each in scores.sequences]
     overall = row("all", sum(len(each.objects) for each in scores.sequences), scores.summary())
-    console.print(as_table(f"{scores.protocol}, in percent", [["sequence", "objects", *COLUMNS], *rows, overall]))
+    console.print(as_table(f"{scores.protocol}, in percent", [["sequence", "objects", *SCORE_COLUMNS], *rows, overall]))
     if split:
         console.print(", ".join(f"{name} {shown(name, value)}" for name, value in split.named().items()))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from masklet.cli.eval import measuring
-from masklet.cli.eval.measuring import Common, First, Tracking
+from masklet.cli.eval.measuring import Common, First, TrackerChoice
 
 
 @measuring.spread_options
 def tracking(
     common: Common,
-    options: Tracking,
+    options: TrackerChoice,
     baseline: measuring.BaselineName = None,
     prompt: measuring.FirstName = First.box,
 ) -> None:

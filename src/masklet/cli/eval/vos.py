@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from masklet.cli.eval import measuring
-from masklet.cli.eval.measuring import Common, First, Manner, Tracking
+from masklet.cli.eval.measuring import Common, First, MannerChoice, TrackerChoice
 
 USUAL = "davis2017"
 """By whose rules data sets are scored that have none of their own."""
@@ -16,14 +16,14 @@ USUAL = "davis2017"
 @measuring.spread_options
 def vos(
     common: Common,
-    options: Tracking,
+    options: TrackerChoice,
     baseline: measuring.BaselineName = None,
     prompt: measuring.FirstName = First.mask,
     clicks: Annotated[int, typer.Option(min=1, max=100, help="With --prompt click: clicks on each object.")] = 1,
     protocol: Annotated[
         str | None, typer.Option(help="Which frames and objects count, as in masklet eval score; the data set's own.")
     ] = None,
-    annotator: measuring.MannerName = Manner.centre,
+    annotator: measuring.MannerName = MannerChoice.centre,
     seed: measuring.Seed = 0,
 ) -> None:
     """Semi-supervised video object segmentation: J and F of objects that are prompted once and then followed.

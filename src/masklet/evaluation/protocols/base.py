@@ -76,7 +76,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class MaskedFrame:
     """A frame's masks, made.
 
     result   as the method gave it
@@ -91,13 +91,13 @@ class Answer:
         return self.numbers == number
 
 
-def answers(results: Iterable[FrameLike], watch: Stopwatch) -> Iterator[Answer]:
+def answers(results: Iterable[FrameLike], watch: Stopwatch) -> Iterator[MaskedFrame]:
     """The frames with their masks; the watch runs only while the method is at work."""
     iterator = iter(results)
     while True:
         with watch:
             result = next(iterator, None)
-            answer = None if result is None else Answer(result, result.index_map())
+            answer = None if result is None else MaskedFrame(result, result.index_map())
         if answer is None:
             return
         yield answer

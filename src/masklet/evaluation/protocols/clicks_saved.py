@@ -9,19 +9,19 @@ from functools import partial
 import numpy as np
 
 from masklet.datasets.base import Clip, ObjectMasks
-from masklet.evaluation.annotator import Annotator, Mask, as_prompt
+from masklet.evaluation.annotator import Annotator, as_prompt
 from masklet.evaluation.methods import Look, Method
 from masklet.evaluation.protocols.base import Outcome, true_mask
 from masklet.evaluation.protocols.interactive import Workspace, hand_in
 from masklet.evaluation.protocols.vos import objects_of
 from masklet.evaluation.results import Submission
 from masklet.media.source import FrameSource
-from masklet.metrics.region import region_similarity
+from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt, merge_prompts
 
 
 @dataclass
-class Tally:
+class ObjectClicks:
     """What one object took.
 
     clicks  on it in the tracker's pass
@@ -65,7 +65,7 @@ class ClicksSaved:
 
     def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """The masks of the tracker's pass are handed in."""
-        tallies = {number: Tally() for number in objects_of(clip)}
+        tallies = {number: ObjectClicks() for number in objects_of(clip)}
         with clip.open() as source, method.track(source) as session:
             work = Workspace(clip, session, source.size)
             self._with_the_tracker(work, tallies)
@@ -77,7 +77,7 @@ class ClicksSaved:
         per_frame = {frame: float(np.mean(list(ious.values()))) for frame in work.masks if (ious := work.ious(frame))}
         return Outcome(values, per_frame, work.answered, work.watch.seconds)
 
-    def _with_the_tracker(self, work: Workspace, tallies: dict[int, Tally]) -> None:
+    def _with_the_tracker(self, work: Workspace, tallies: dict[int, ObjectClicks]) -> None:
         """One pass, which goes on from every frame that was corrected."""
         corrected: set[tuple[int, int]] = set()
         entering = objects_of(work.clip)
@@ -104,7 +104,7 @@ class ClicksSaved:
         return self._until_good(ask, known, target, truth, f"{work.clip.name}/{number}/{frame}")[0]
 
     def _alone(
-        self, work: Workspace, source: FrameSource, frame: int, method: Method, tallies: dict[int, Tally]
+        self, work: Workspace, source: FrameSource, frame: int, method: Method, tallies: dict[int, ObjectClicks]
     ) -> None:
         """The objects of one frame, each by itself."""
         truth, kept = work.clip.masks(frame), work.ious(frame)

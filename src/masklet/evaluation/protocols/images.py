@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.annotator import Annotator, Mask, as_prompt, box_prompt
+from masklet.evaluation.annotator import Annotator, as_prompt, box_prompt
 from masklet.evaluation.methods import MaskGenerator, Method
 from masklet.evaluation.protocols.base import Estimates, Outcome, Stopwatch
 from masklet.evaluation.results import Submission
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.patch import Patch, cut_patch, within
 from masklet.metrics.recall import iou_table, recalled
-from masklet.metrics.region import region_similarity
+from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt, merge_prompts
 
 AFTER = (1, 3, 5, 10, 20)

@@ -13,12 +13,12 @@ from functools import partial
 import numpy as np
 
 from masklet.datasets.base import Clip
-from masklet.evaluation.annotator import Annotator, Mask
+from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.methods import Method, Session
-from masklet.evaluation.protocols.base import Answer, Outcome, Scores, Stopwatch, answers, true_mask
+from masklet.evaluation.protocols.base import MaskedFrame, Outcome, Scores, Stopwatch, answers, true_mask
 from masklet.evaluation.protocols.vos import Prompting, objects_of
 from masklet.evaluation.results import Submission
-from masklet.metrics.region import region_similarity
+from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt
 
 ROUNDS = 8
@@ -27,7 +27,7 @@ ROUNDS = 8
 CLICKS = 3
 """Clicks on each object of such a frame (SAM 2 paper)."""
 
-GOOD = 0.75
+TARGET = 0.75
 """Online: a frame in which an object's IoU is below this is corrected (SAM 2 paper, appendix)."""
 
 
@@ -64,7 +64,7 @@ class Workspace:
             self.note(answer)
             yield answer.result.frame
 
-    def note(self, answer: Answer) -> None:
+    def note(self, answer: MaskedFrame) -> None:
         """Keep the masks of an annotated frame."""
         if answer.result.frame in self.clip.annotated:
             self.masks[answer.result.frame] = {int(n): answer.mask(int(n)) for n in answer.result.objects}
@@ -156,7 +156,7 @@ class Online:
 
     rounds: int = ROUNDS
     clicks: int = CLICKS
-    good: float = GOOD
+    good: float = TARGET
     annotator: Annotator = field(default_factory=Annotator)
     rules: str = "all"
     name: str = "interactive-online"

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.annotator import Annotator, Mask, box_prompt
+from masklet.evaluation.annotator import Annotator, box_prompt
 from masklet.evaluation.methods import Method, Session
 from masklet.evaluation.protocols.base import MEASURES, Estimates, Outcome, Scores, Stopwatch, answers
 from masklet.evaluation.results import Submission
 from masklet.formats.base import ObjectId, ObjectLike
+from masklet.metrics.region import Mask
 from masklet.metrics.sequence import VOID
 from masklet.metrics.tracking import tracking_scores
 from masklet.prompts import Prompt, make_prompt
@@ -52,7 +53,7 @@ class Prompting:
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
+class TrackedFrame:
     """One frame of a clip.
 
     frame    its number
@@ -69,7 +70,7 @@ class Followed:
 
 def follow(
     clip: Clip, method: Method, submission: Submission, prompting: Prompting, watch: Stopwatch
-) -> Iterator[Followed]:
+) -> Iterator[TrackedFrame]:
     """All frames, handed in as they come; before the first object enters they are empty.
 
     Raises EvaluationError for a clip without any object, and for one with fewer frames than its masks say.
@@ -80,12 +81,12 @@ def follow(
             prompting.give(session, clip, frame, number, watch)
         frame = first = min(entering.values())
         for empty in range(first):
-            yield _handed_in(Followed(empty, np.zeros(source.size, np.int32), {}), clip, submission)
+            yield _handed_in(TrackedFrame(empty, np.zeros(source.size, np.int32), {}), clip, submission)
         for answer in answers(session.follow(first), watch):
             frame, objects = answer.result.frame, answer.result.objects
             whole = submission.layout == "objects"
             masks = {int(n): item.mask if whole else answer.mask(int(n)) for n, item in objects.items()}
-            yield _handed_in(Followed(frame, answer.numbers, masks, objects), clip, submission)
+            yield _handed_in(TrackedFrame(frame, answer.numbers, masks, objects), clip, submission)
     if frame < (last := clip.annotated[-1]):
         raise EvaluationError(f"{clip.name} has {frame + 1} frames, and masks up to frame {last}; complete its frames")
 
@@ -97,7 +98,7 @@ def objects_of(clip: Clip) -> Mapping[int, int]:
     return entering
 
 
-def _handed_in(followed: Followed, clip: Clip, submission: Submission) -> Followed:
+def _handed_in(followed: TrackedFrame, clip: Clip, submission: Submission) -> TrackedFrame:
     submission.write(clip, followed.frame, followed.numbers, followed.masks)
     return followed
 

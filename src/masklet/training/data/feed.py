@@ -19,7 +19,6 @@ from masklet.training.batch import Batch, Use, draws
 from masklet.training.data.mixture import Mixture
 from masklet.training.data.samples import (
     WHOLE,
-    PickOptions,
     Sample,
     ViewOptions,
     cut_sample,
@@ -27,6 +26,7 @@ from masklet.training.data.samples import (
     draw_part,
     read_sample,
 )
+from masklet.training.objects import PickOptions
 from masklet.training.synthesis.clip import MadeUpOptions, make_clip
 from masklet.training.synthesis.regions import find_regions
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from masklet import plugins
 from masklet.datasets.base import Clip
-from masklet.datasets.registry import READERS, find_reader, recognise
+from masklet.datasets.registry import DATASETS, find_dataset, recognise_dataset
 from masklet.errors import FormatError
 
 
@@ -47,7 +47,7 @@ def parse_wanted(text: str) -> Wanted:
     that is no finite number over 0."""
     head, _, tail = text.partition(":")
     own = re.fullmatch(r"([\w.]+:[A-Za-z_]\w*):(.+)", text)
-    kind, rest = (head, tail) if head in plugins.names("datasets", READERS) else own.groups() if own else (None, text)
+    kind, rest = (head, tail) if head in plugins.names("datasets", DATASETS) else own.groups() if own else (None, text)
     place, _, share = rest.rpartition("@")
     if not place:
         return Wanted(Path(rest), kind)
@@ -88,7 +88,7 @@ def _clips(one: Wanted, licence: str | None, split: str) -> list[Clip]:
     path = one.path
     if not path.exists():
         raise FormatError(f"there is nothing at {path}; give a folder with training data")
-    reader = recognise(path) if one.kind is None else find_reader(one.kind)
+    reader = recognise_dataset(path) if one.kind is None else find_dataset(one.kind)
     if reader.holds is not None and not reader.holds(path):
         raise FormatError(f"{path} is no data of the kind {one.kind} ({reader.help}); give another path or kind")
     found = [clip for clip in reader.read(path, split).clips if clip.annotations or clip.kind == "image"]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, Labelled
+from masklet.training.objects import PickOptions, draw_objects
 
 
 class Sample(NamedTuple):
@@ -41,21 +42,6 @@ class ViewOptions:
     whole: float = 1.0
     least_area: float = 0.25
     aspect: float = 0.4
-
-
-@dataclass(frozen=True)
-class PickOptions:
-    """Which objects are learned.
-
-    Attributes:
-        least: Smaller ones are passed over, a share of the picture.
-        most: Larger ones too, as published.
-        size_power: An object is drawn by its area to this power: 0, as published, draws all alike.
-    """
-
-    least: float = 0.0
-    most: float = 0.9
-    size_power: float = 0.0
 
 
 class Part(NamedTuple):
@@ -127,21 +113,6 @@ def cut_sample(
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     images = np.stack([_cut(frame.image, part, size, how) for frame in clip])
     return Sample(images, np.stack(chosen), np.stack([_known(frame, part, size) for frame in clip]))
-
-
-def draw_objects(frame: Labelled, rng: np.random.Generator, pick: PickOptions) -> list[int]:
-    """The objects of a frame that are neither too small nor too large, in random order."""
-    height, width = frame.masks.size
-    areas = {
-        name: area / (height * width)
-        for name, area in frame.masks.areas().items()
-        if pick.least <= area / (height * width) <= pick.most
-    }
-    names = list(areas)
-    if not names:
-        return []
-    shares = np.array(list(areas.values())) ** pick.size_power
-    return [names[place] for place in rng.choice(len(names), len(names), replace=False, p=shares / shares.sum())]
 
 
 def _mask(frame: Labelled, number: int, part: Part, size: int) -> NDArray[np.bool_]:

@@ -5,5 +5,4 @@ things   cut-outs, and where they are at each moment
 regions  things to follow in pictures that nobody labelled
 look     blur, light, JPEG noise
 clip     all of it together
-preview  a film of what comes out
 """

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Labelled
 from masklet.masks.boxes import mask_box
-from masklet.training.data.samples import PickOptions, draw_objects
+from masklet.training.objects import PickOptions, draw_objects
 from masklet.training.synthesis.motion import (
     Matrix,
     MotionOptions,
