@@ -18,7 +18,7 @@ from torch import Tensor
 
 from masklet.masks.boxes import mask_box
 from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.past import anchors_before, recent, recently_tracked
+from masklet.video.policies.base import anchors_before, recent, recently_tracked
 from masklet.video.recall import Recall, RecallOptions, published_recall
 from masklet.video.state import Box, FrameStats, KnownFrame, ObjectTrack
 

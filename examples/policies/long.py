@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.past import anchors_before, recently_tracked
+from masklet.video.policies.base import anchors_before, recently_tracked
 from masklet.video.recall import Recall, RecallOptions
 from masklet.video.state import FrameStats, KnownFrame, ObjectTrack
 

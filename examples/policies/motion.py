@@ -19,7 +19,7 @@ from torch import Tensor
 
 from masklet.nn import Decoded
 from masklet.video.policies import Choice, PublishedPolicy
-from masklet.video.policies.past import recent
+from masklet.video.policies.base import recent
 from masklet.video.state import FrameStats, ObjectTrack
 from masklet.video.step import areas_and_boxes
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.past import anchors_before
+from masklet.video.policies.base import anchors_before
 from masklet.video.recall import Recall, published_recall
 from masklet.video.state import FrameStats, KnownFrame, ObjectTrack
 

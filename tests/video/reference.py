@@ -21,7 +21,7 @@ from masklet.prompts import Prompt
 from masklet.video import FrameResult, VideoTracker, session
 from masklet.video.events import Cleared, Prompted, Range
 from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.past import recently_tracked
+from masklet.video.policies.base import recently_tracked
 from masklet.video.recall import Recall, published_recall
 from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.store import StoredFrames

@@ -181,6 +181,27 @@ def test_saved_and_opened_it_goes_on_as_if_nothing_had_happened(
             assert_alike(shown(straight), shown(reopened), differing=0.01)
 
 
+@given(actions=st.lists(ACTION, min_size=1, max_size=6), count=st.integers(1, 6))
+@SEQUENCE
+def test_opened_again_the_newest_events_are_undone_as_before(
+    tmp_path: Path,
+    actions: list[tuple],  # type: ignore[type-arg]
+    count: int,
+) -> None:
+    with begun() as straight:
+        act_all(straight, actions)
+        straight.save(tmp_path / "clip.masklet")
+        with VideoTracker.open(tmp_path / "clip.masklet", CLIP, straight.engine) as reopened:
+            for _ in range(min(count, len(straight.events))):
+                assert type(straight.undo()) is type(reopened.undo())
+                assert_alike(shown(straight), shown(reopened), differing=0.005)
+                assert straight.tracks.keys() == reopened.tracks.keys()
+                for name, track in straight.tracks.items():
+                    again = reopened.tracks[name]
+                    assert (again.prompts, again.number) == (track.prompts, track.number)
+                    assert list(again.prompted) == list(track.prompted)
+
+
 @given(actions=st.lists(ACTION, min_size=1, max_size=6))
 @SEQUENCE
 def test_a_session_without_a_budget_is_the_same(actions: list[tuple]) -> None:  # type: ignore[type-arg]

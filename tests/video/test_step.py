@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from masklet.checkpoints import Model
+from masklet.engines.fake import FakeEngine
 from masklet.engines.rules import stability
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import Prompt, make_prompt
+from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.policies import PublishedPolicy
 from masklet.video.reader import frame_tensor
+from masklet.video.recall import Recall
 from masklet.video.state import KnownFrame, ObjectTrack
-from masklet.video.step import FrameContext, step
+from masklet.video.step import FrameContext, recalled, step
 from masklet.video.store import RecentFrames
 from tests.conftest import read_arrays, small_network
 
@@ -98,3 +101,77 @@ def test_stability_of_masks() -> None:
     sure[:2] = 9.0
     doubtful[:2], doubtful[0] = 0.01, 9.0
     assert stability(torch.stack((sure, doubtful, empty)), 0.05).tolist() == [1.0, 0.5, 1.0]
+
+
+class Watching(PublishedPolicy):
+    """Keeps what it was asked."""
+
+    def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
+        object.__setattr__(self, "asked", (sorted(track.prompted), backward))
+        return super().recall(track, frame, backward=backward)
+
+
+def known(frame: int, **facts: Any) -> KnownFrame:
+    nothing = torch.zeros(1)
+    facts = {"iou": 0.9, "presence": 4.0, "attended": True, **facts}
+    return KnownFrame(frame, nothing, nothing, nothing, **facts)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_corrected_frame_looks_the_way_it_was_followed_and_not_at_itself(backward: bool) -> None:
+    frames = RecentFrames(16).adding(known(4, backward=backward)).adding(known(6, backward=backward))
+    prompt = make_prompt((10, 10), points=[(1, 1)])
+    track = ObjectTrack(frames, prompts={5: prompt}, prompted={0: known(0), 5: known(5, backward=backward)})
+    policy = Watching()
+    recall = recalled(track, FrameContext(5, (10, 10)), policy)
+    assert policy.asked == ([0], backward)  # type: ignore[attr-defined]
+    assert 5 not in recall.memories
+    assert (6 if backward else 4) in recall.memories
+
+
+def test_a_first_prompt_looks_at_nothing() -> None:
+    prompt = make_prompt((10, 10), points=[(1, 1)])
+    unknown = ObjectTrack(RecentFrames(16).adding(known(4)), prompts={5: prompt}, prompted={0: known(0)})
+    assert recalled(unknown, FrameContext(5, (10, 10)), PublishedPolicy()) == Recall()
+    again = dataclasses.replace(unknown, prompted={5: known(5, attended=False)})
+    assert recalled(again, FrameContext(5, (10, 10)), PublishedPolicy()) == Recall()
+
+
+@pytest.mark.parametrize("prompted", [False, True])
+def test_filled_holes_are_remembered_on_prompted_frames_alone(prompted: bool) -> None:
+    """As published."""
+
+    class Holed(FakeEngine):
+        remembered = torch.zeros(0)
+
+        def decode_masks(self, features: torch.Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+            decoded = super().decode_masks(features, levels, prompts)
+            logits = torch.full_like(decoded.logits, 5.0)
+            logits[..., 8, 8] = -5.0
+            return decoded._replace(logits=logits, presence=torch.ones_like(decoded.presence))
+
+        def encode_memory(self, features: torch.Tensor, masks: torch.Tensor, presence: torch.Tensor) -> torch.Tensor:
+            type(self).remembered = masks
+            return super().encode_memory(features, masks, presence)
+
+    engine = Holed()
+    levels, size = engine.encode_image(torch.zeros(1, 3, 64, 64)), (64, 64)
+    track = ObjectTrack(RecentFrames(16), prompts={0: make_prompt(size, points=[(5, 5)])})
+    first = step(engine, levels, {1: track}, FrameContext(0, size, fill_holes=4), PublishedPolicy())[1]
+    if not prompted:
+        track = dataclasses.replace(track, prompted={0: first})
+        first = step(engine, levels, {1: track}, FrameContext(1, size, fill_holes=4), PublishedPolicy())[1]
+    assert first.logits[8, 8] > 0
+    assert (engine.remembered[0, 0, 34, 34] > 0) == prompted
+
+
+def test_a_correction_keeps_the_anchors() -> None:
+    images = [np.full((48, 64, 3), (220, 60, 40), np.uint8)] * 12
+    options = TrackingOptions(policy="examples.policies.quality:QualityPolicy")
+    with VideoTracker(images, FakeEngine(), options=options) as tracker:
+        tracker.add_box(frame=0, object=1, box=(4, 6, 30, 30))
+        list(tracker.propagate())
+        anchors = tracker.tracks[1].tracked[8].anchors
+        assert anchors
+        tracker.add_points(frame=8, object=1, points=[(10, 10)])
+        assert tracker.tracks[1].prompted[8].anchors == anchors

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.video.policies.past import recent
+from masklet.video.policies.base import recent
 from masklet.video.state import FrameStats, ObjectTrack
 
 SMALL = (64, 36)

@@ -52,6 +52,7 @@ def whole_item(track: ObjectTrack, name: ObjectId, kind: Kind, frame: int) -> It
     """A frame with its memory, as far as that is there, and its exact mask."""
     known = (track.prompted if kind == "prompted" else track.tracked)[frame]
     if known.memory is None or known.pointer is None:
+        assert kind == "tracked", f"frame {frame} of {name!r} is prompted and has no memory"
         return lean_item(track, name, frame)
     parts = {"memory": known.memory, "pointer": known.pointer, "logits": known.logits}
     return name, kind, {**stats_of(known), **mask_of(known)}, parts

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -282,7 +282,9 @@ def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, store: Fr
             before[name] = replace(begun, prompts=said.get(name, {}))
         for name, kind, frame in change["new"]:
             before[name] = without_frame(before[name], kind, frame)
-        for name, kind, known in (item for item, _ in zip(lost, range(change["lost"]), strict=False)):
+        for name, kind, known in islice(lost, change["lost"]):
+            if name not in before:
+                raise FormatError(f"the project lost a frame of {name!r}, which was not there; give another copy")
             before = dict(with_frame(before, name, kind, known))
         for name, _, order in change["objects"]:
             prompted = before[name].prompted

@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.video.policies.past import recent
+from masklet.video.policies.base import recent
 from masklet.video.state import Box, KnownFrame, ObjectId, Tracks
 
 DOUBTFUL_IOU = 0.5

@@ -25,8 +25,7 @@ from masklet.video import cuts
 from masklet.video.flow import carry
 from masklet.video.overlap import FinalMask
 from masklet.video.policies import MemoryPolicy
-from masklet.video.policies.base import Choice
-from masklet.video.policies.past import before
+from masklet.video.policies.base import Choice, before
 from masklet.video.recall import Recall
 from masklet.video.state import Box, KnownFrame, ObjectId, ObjectTrack
 

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from masklet.engines.rules import LEAST_STABILITY, STABILITY_DELTA, best_of_three, single
 from masklet.nn import Decoded
-from masklet.video.policies.base import Choice
-from masklet.video.policies.past import recently_tracked
+from masklet.video.policies.base import Choice, recently_tracked
 from masklet.video.recall import Recall, RecallOptions, published_recall
 from masklet.video.state import KnownFrame, ObjectTrack
 
