@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from masklet.formats.davis import read_index_png
+from masklet.formats.registry import read_masks
 from masklet.image import ImagePredictor
 from tests.cli.conftest import Run
 from tests.conftest import GOLDEN
@@ -98,6 +99,25 @@ def test_a_pattern_keeps_its_folders(run: Run, tmp_path: Path, weights: Path, ph
     assert run("segment", photos / "**/*.jpg", *BOX, "--model", weights, "--out", tmp_path / "out") == 0
     assert (tmp_path / "out/a.png").exists()
     assert (tmp_path / "out/more/a.png").exists()
+
+
+def test_many_pictures_of_any_size_in_one_coco_file(run: Run, tmp_path: Path, weights: Path, photos: Path) -> None:
+    Image.new("RGB", (90, 70)).save(photos / "c.png")
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    out = tmp_path / "all.json"
+    assert run("segment", photos, "--box", "10,10,60,50", "--box", "5,5,20,20", "--model", weights, "--out", out) == 1
+    content = json.loads(out.read_text())
+    sizes = {entry["file_name"]: (entry["height"], entry["width"]) for entry in content["images"]}
+    assert sizes == {"a.jpg": (150, 226), "b.png": (150, 226), "c.png": (70, 90)}
+    places = {entry["id"]: entry["file_name"] for entry in content["images"]}
+    assert {places[entry["image_id"]] for entry in content["annotations"]} <= set(sizes)
+    numbers = [entry["track_id"] for entry in content["annotations"]]
+    assert len(set(numbers)) == len(numbers), "things in different pictures are different things"
+    for frame in read_masks("coco", out):
+        assert all(mask.shape == frame.size for mask in frame.masks.values())
+    before = out.read_bytes()
+    assert run("segment", photos, "--box", "10,10,60,50", "--model", weights, "--out", out) == 0
+    assert out.read_bytes() == before
 
 
 def test_failures_are_told_and_the_rest_go_on(

@@ -6,6 +6,7 @@ import glob
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ def do_pictures(
 
     Args:
         images: Pictures, folders of pictures, or patterns.
-        out: A file for one picture, else a folder.
+        out: A file for one picture, a folder, or a COCO file for all.
         format: Name of the format; by the ending of `out` if not given.
         overwrite: Whether pictures are done again whose masks are there.
         usual: The format in a folder where none is named.
@@ -71,10 +72,14 @@ def do_pictures(
         typer.Exit: With code 1 if a picture failed.
     """
     tally = Tally()
-    jobs = planned(find_pictures(images, tally), out, format, usual)
+    found = find_pictures(images, tally)
+    jobs = planned(found, out, format, usual)
     todo = [job for job in jobs if overwrite or not job.out.exists()]
     tally.skipped = len(jobs) - len(todo)
-    if todo:
+    if todo and len(jobs) > 1 and jobs[0].out == out:
+        names = [f"{place.as_posix()}{picture.suffix}" for picture, place in found.items()]
+        do_together(with_progress(todo), begin(), names, tally)
+    elif todo:
         do_all(with_progress(todo), begin(), format, tally)
     for failure in tally.failures:
         typer.echo(f"masklet: {failure}", err=True)
@@ -113,7 +118,7 @@ def fixed_part(pattern: Path) -> Path:
 
 def planned(found: dict[Path, Path], out: Path, format: str | None, usual: str) -> list[Job]:
     """Where each picture's masks go: to OUT itself if it is a file, else below it. No picture is ever replaced."""
-    from masklet.formats.registry import find_format, formats
+    from masklet.formats.registry import find_format, format_of, formats
 
     entry = find_format(format or usual)
     if entry.picture is None:
@@ -127,10 +132,14 @@ def planned(found: dict[Path, Path], out: Path, format: str | None, usual: str) 
             f"{out} ends in {suffix}; give a file that ends in {right}, or a folder: one that is there, or a name "
             "without such an ending"
         )
-    elif len(found) > 1:
-        raise typer.BadParameter(f"{out} is one file for {len(found)} pictures; give a folder as --out")
+    elif len(found) > 1 and not (find_format(format) if format else format_of(out, picture=True)).holds_many_pictures:
+        raise typer.BadParameter(
+            f"{out} is one file for {len(found)} pictures; give a folder as --out, or a .json of coco"
+        )
     else:
         jobs = [Job(picture, out) for picture in found]
+        check_targets(jobs[:1])
+        return jobs
     check_targets(jobs)
     return jobs
 
@@ -160,6 +169,35 @@ def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks | MaskSet], format:
             tally.written += 1
         except MaskletError as error:
             tally.failures.append(f"{job.picture}: {error}")
+
+
+def do_together(
+    jobs: Iterator[Job], make: Callable[[Path], Masks | MaskSet], names: Sequence[str], tally: Tally
+) -> None:
+    """Do all pictures into one COCO file, a data set. A failure is noted; if all fail there is no file."""
+    from masklet.formats.base import Facts
+    from masklet.formats.registry import find_format
+    from masklet.formats.writer import Writer
+    from masklet.image.result import PictureFrame
+
+    first, before = next(jobs), 0
+    facts = Facts(size=(0, 0), frame_count=len(names), names=names, own_sizes=True)
+    try:
+        with Writer(find_format("coco").open, first.out, facts) as sink:
+            for frame, job in enumerate(chain([first], jobs)):
+                try:
+                    best = make(job.picture).best
+                except MaskletError as error:
+                    tally.failures.append(f"{job.picture}: {error}")
+                    continue
+                sink.write(PictureFrame(best, frame, before=before))
+                before += len(best)
+                tally.written += 1
+            if not tally.written:
+                raise MaskletError("no picture could be done")
+    except MaskletError as error:
+        tally.written = 0
+        tally.failures.append(f"{first.out}: {error}")
 
 
 def summary(tally: Tally, out: Path) -> str:

@@ -195,6 +195,7 @@ class Facts:
     steady       False if frames don't come evenly at that rate: films keep their own times too
     frame_count  number of frames of the video, or None where nothing says
     video        the video's name or path
+    own_sizes    whether each frame is a picture of its own size
     names        the file names of the frames' pictures, by frame; empty where frames are no files
     audio_from   a file whose sound films keep, shifted to their first frame
     background   what takes the background's place: "blur", a colour such as "#00ff00" or "white", or a picture's path
@@ -214,6 +215,7 @@ class Facts:
     events: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     steady: bool = True
     names: Sequence[str] = ()
+    own_sizes: bool = False
 
     @property
     def film_rate(self) -> float | Fraction | None:
@@ -251,6 +253,7 @@ class Format:
     video           the ending of a video's file, such as ".mp4"; empty if it is a folder, None if it holds no videos
     picture         the ending of the file of one picture; None if the format holds no single pictures
     shows_pictures  whether frames must come with their pictures
+    holds_many_pictures  whether one file holds any number of pictures of any sizes, as a data set
     """
 
     name: str
@@ -260,6 +263,7 @@ class Format:
     video: str | None = None
     picture: str | None = None
     shows_pictures: bool = False
+    holds_many_pictures: bool = False
 
 
 def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> bool:

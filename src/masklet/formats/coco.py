@@ -30,7 +30,7 @@ from masklet.masks.rle import Rle, rle_area, rle_box, rle_from_json
 @contextmanager
 def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
     """Images and annotations of all frames; an empty mask has no annotation, its image is listed all the same."""
-    with spooled(path, facts.size) as spool:
+    with spooled(path) as spool:
         yield spool.add
         with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
             file.write('{"annotations": [')
@@ -38,7 +38,7 @@ def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
                 file.write(",\n" if count else "\n")
                 json.dump(found | {"id": count + 1}, file, allow_nan=False)
             rest = {
-                "images": [image(frame, facts.picture_name(frame), facts.size) for frame in spool.frames()],
+                "images": [image(frame, facts.picture_name(frame), spool.sizes[frame]) for frame in spool.frames()],
                 "categories": categories(spool.indices),
                 "tracks": [{"id": number, "name": name} for name, number in spool.indices.items()],
                 "info": {"description": facts.video, "version": "1.0"},
@@ -129,4 +129,5 @@ COCO = Format(
     read_coco,
     video=".json",
     picture=".json",
+    holds_many_pictures=True,
 )

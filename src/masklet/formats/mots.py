@@ -20,7 +20,7 @@ CLASS = 1
 def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
     """Lines in the order of frames. Where masks overlap, the surer one is kept; empty masks have no line."""
     height, width = facts.size
-    with spooled(path, facts.size) as spool:
+    with spooled(path) as spool:
         yield lambda result: spool.add(_apart(result))
         with atomic_write(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
             for frame in spool.frames():

@@ -25,7 +25,7 @@ SAV_RATE = 24.0
 @contextmanager
 def write_sav(path: Path, facts: Facts) -> Iterator[Sink]:
     """Every frame from 0 to the last is annotated (SA-V's own files: every fourth); frames not written are empty."""
-    with spooled(path, facts.size) as spool:
+    with spooled(path) as spool:
         yield spool.add
         with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
             file.write(json.dumps(_head(spool, facts), allow_nan=False)[:-1] + ', "masklet": [')

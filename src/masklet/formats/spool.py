@@ -22,11 +22,12 @@ class Spool:
     """What was written so far; made by `spooled`.
 
     times  seconds of each frame, by frame
+    sizes  (height, width) of each frame, by frame
     """
 
-    def __init__(self, file: IO[bytes], size: tuple[int, int]) -> None:
-        self.size = size
+    def __init__(self, file: IO[bytes]) -> None:
         self.times: dict[int, float] = {}
+        self.sizes: dict[int, tuple[int, int]] = {}
         self._file = file
         self._numbers: dict[ObjectId, int] = {}
         self._slots: dict[ObjectId, int] = {}
@@ -47,7 +48,7 @@ class Spool:
             self._scores.extend((float(item.iou), float(item.presence)))
             self._numbers[name] = result.indices[name]
         self._rows[result.frame] = range(first, len(self._row_slots))
-        self.times[result.frame] = float(result.time)
+        self.times[result.frame], self.sizes[result.frame] = float(result.time), result.size
 
     @property
     def indices(self) -> dict[ObjectId, int]:
@@ -63,7 +64,7 @@ class Spool:
     def masks(self, frame: int) -> dict[ObjectId, RleMask]:
         """The masks of a frame; empty if the frame was not written."""
         names = list(self._slots)
-        return {names[self._row_slots[row]]: self._mask(row) for row in self._rows.get(frame, ())}
+        return {names[self._row_slots[row]]: self._mask(frame, row) for row in self._rows.get(frame, ())}
 
     def track(self, name: ObjectId) -> Iterator[tuple[int, RleMask]]:
         """The frames of an object with its masks, in their order."""
@@ -71,17 +72,17 @@ class Spool:
         for frame in self.frames():
             rows = self._rows[frame]
             for offset in np.flatnonzero(slots[rows.start : rows.stop] == self._slots[name]):
-                yield frame, self._mask(rows[int(offset)])
+                yield frame, self._mask(frame, rows[int(offset)])
 
-    def _mask(self, row: int) -> RleMask:
+    def _mask(self, frame: int, row: int) -> RleMask:
         begin, end = self._places[row], self._places[row + 1]
         self._file.seek(begin)
         counts = self._file.read(end - begin).decode("ascii")
-        return RleMask(Rle(self.size, counts), self._scores[2 * row], self._scores[2 * row + 1])
+        return RleMask(Rle(self.sizes[frame], counts), self._scores[2 * row], self._scores[2 * row + 1])
 
 
 @contextmanager
-def spooled(path: Path, size: tuple[int, int]) -> Iterator[Spool]:
+def spooled(path: Path) -> Iterator[Spool]:
     """A spool beside `path`, on the disk that the masks will need anyway; the system removes it, even after a kill."""
     with tempfile.TemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file:
-        yield Spool(file, size)
+        yield Spool(file)

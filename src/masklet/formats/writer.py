@@ -40,7 +40,7 @@ class Writer:
         """Write one frame. Raises FormatError if it is of another size, or the format cannot hold it."""
         if self._write is None:
             raise FormatError(f"{self.path.name} is not open; write inside `with writer(...) as sink:`")
-        if result.size != self.facts.size:
+        if result.size != self.facts.size and not self.facts.own_sizes:
             raise FormatError(
                 f"frame {result.frame} has the size {result.size}; "
                 f"{self.path.name} was opened for (height, width) = {self.facts.size}"

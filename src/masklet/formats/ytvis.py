@@ -20,7 +20,7 @@ from masklet.masks.rle import rle_area, rle_box, rle_from_json
 @contextmanager
 def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
     """One video; a frame where an object is not seen holds null."""
-    with spooled(path, facts.size) as spool:
+    with spooled(path) as spool:
         yield spool.add
         with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
             height, width = facts.size

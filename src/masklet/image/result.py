@@ -220,11 +220,13 @@ class PictureMasks(ABC):
 
 @dataclass(frozen=True, eq=False)
 class PictureFrame:
-    """A picture with one mask of each object, as writers take frames: objects are named by their numbers, from 1."""
+    """A picture with one mask of each object, as writers take frames. Objects are named by their numbers, from 1; in a
+    file of many pictures those `before` are counted."""
 
     masks: PictureMasks
     frame: int = 0
     time: float = 0.0
+    before: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -239,12 +241,12 @@ class PictureFrame:
     @cached_property
     def objects(self) -> dict[ObjectId, ObjectLike]:
         """By number."""
-        return {i + 1: self.masks.item(i) for i in range(len(self.masks))}
+        return {number: self.masks.item(i) for i, number in enumerate(self.indices)}
 
     @property
     def indices(self) -> dict[ObjectId, int]:
         """Their own numbers."""
-        return {i + 1: i + 1 for i in range(len(self.masks))}
+        return {n: n for n in range(self.before + 1, self.before + len(self.masks) + 1)}
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W)"""
