@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from masklet.errors import FormatError
-from masklet.formats.base import check_numbers, comes_evenly, distance_logits, index_map
+from masklet.formats.base import check_object_numbers, comes_evenly, distance_logits, index_map
 from tests.formats.conftest import box_mask, frame_of
 
 
@@ -46,8 +46,8 @@ def test_an_index_map_holds_the_numbers_and_the_surer_wins() -> None:
 
 def test_a_number_that_does_not_fit_is_named_with_what_holds_it() -> None:
     frame = frame_of(4, {k: box_mask((2, 2), 0, 0, 1, 1) for k in range(3)}, (2, 2))
-    check_numbers(frame, most=3, instead="coco")
+    check_object_numbers(frame, most=3, instead="coco")
     with pytest.raises(
         FormatError, match="object number 3 in frame 4: this format holds the numbers 1 to 2; write coco"
     ):
-        check_numbers(frame, most=2, instead="coco")
+        check_object_numbers(frame, most=2, instead="coco")

@@ -13,7 +13,6 @@ import typer
 
 from masklet.errors import FormatError, PromptError, nearest
 from masklet.formats.json_file import parse_any
-from masklet.prompts import check_name
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,8 @@ def check_names(videos: Sequence[Path], said: PromptsByVideo) -> None:
 
 
 def _from_record(record: Any, path: Path) -> TypedPrompt:
+    from masklet.prompts import check_name  # here, so that help needs no NumPy
+
     try:
         values = dict(record)
         if unknown := set(values) - {"frame", "object", "points", "labels", "box", "mask"}:
@@ -126,6 +127,8 @@ def _from_record(record: Any, path: Path) -> TypedPrompt:
 
 
 def _parts(text: str, expected: str) -> tuple[int, int | str, str]:
+    from masklet.prompts import check_name  # here, so that help needs no NumPy
+
     frame, *rest = text.split(":", 2)
     is_frame = frame.isascii() and frame.isdecimal() and len(frame) < 10
     if not is_frame or len(rest) != 2 or not all(part.strip() for part in rest):

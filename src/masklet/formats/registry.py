@@ -98,6 +98,7 @@ def writer(
     events: Sequence[Mapping[str, Any]] = (),
     steady: bool = True,
     names: Sequence[str] = (),
+    own_sizes: bool = False,
 ) -> Writer:
     """A writer of the format of that name; the facts are those of `Facts`.
 
@@ -119,6 +120,7 @@ def writer(
         events=events,
         steady=steady,
         names=names,
+        own_sizes=own_sizes,
     )
     return Writer(find_format(name).open, Path(path), facts)
 
