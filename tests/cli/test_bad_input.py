@@ -11,11 +11,14 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
+from masklet.cli.main import app
 from masklet.cli.progress import bars, counted
 from masklet.formats.davis import read_index_png
 from tests.cli.conftest import Run
 from tests.media.clips import Clip, write_clip
+from tests.test_docs import commands_of
 
 BOX = "0:1:10,8,40,30"
 ROOT = Path(__file__).parents[2]
@@ -189,3 +192,20 @@ def test_totals_fit_what_comes(
     assert run(*command, "--direction", direction) == 0
     assert totals[-1] == expected[-1]
     assert totals[0] == (6 if direction == "both" else expected[0])
+
+
+@pytest.mark.parametrize("name", ["track", "live", "segment", "everything", "convert"])
+def test_every_number_has_bounds(name: str) -> None:
+    command = dict(commands_of(get_command(app)))[name]
+    for parameter in command.params:
+        told = parameter.type_descriptor
+        if told is not None and told.annotation in (int, float):
+            low, high = told.parameter_info.min, told.parameter_info.max
+            assert low is not None, parameter.name
+            assert high is not None, parameter.name
+            assert low < high < 10**10, parameter.name
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e300", "-1"])
+def test_numbers_beyond_all_bounds_are_refused(seconds: str, run: Run, tmp_path: Path) -> None:
+    assert run("live", "0", "--box", "1:1,1,9,9", "--out", tmp_path / "a.mp4", "--seconds", seconds) == 2

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from masklet.engines.fake import FAKE, FakeEngine
-from masklet.errors import CheckpointError, FormatError, SessionError
+from masklet.errors import CheckpointError, FormatError, MediaError, SessionError
 from masklet.formats.project_reader import read_project
 from masklet.video import VideoTracker
 from tests.fuzz.readers import make_projects, pictures
@@ -133,3 +133,13 @@ def test_names_that_no_file_can_hold_are_refused_when_an_object_is_made(name: ob
         with pytest.raises(SessionError, match=r"^object is .{1,110}; give "):
             tracker.add_box(frame=0, object=name, box=(4, 8, 20, 24))  # type: ignore[arg-type]
         assert not tracker.tracks
+
+
+@pytest.mark.parametrize("bounds", [{"stop": "3"}, {"stop": 1.5}, {"start": "0"}, {"start": 1.0}])
+def test_frames_to_follow_are_whole_numbers(bounds: dict[str, Any]) -> None:
+    ((name, value),) = bounds.items()
+    with VideoTracker(pictures(), FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object=1, box=(4, 8, 20, 24))
+        with pytest.raises(MediaError, match=f"{name} is {value!r}; give a whole number, counted from 0"):
+            list(tracker.propagate(**bounds))
+        assert tracker.known_frames() == [0]

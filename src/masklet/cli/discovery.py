@@ -19,7 +19,9 @@ Everything = Annotated[
 ]
 Every = Annotated[
     int | None,
-    typer.Option(min=1, help="Look for new things every so many frames; 15 if not given.", rich_help_panel=PANEL),
+    typer.Option(
+        min=1, max=10**6, help="Look for new things every so many frames; 15 if not given.", rich_help_panel=PANEL
+    ),
 ]
 Most = Annotated[
     int | None,

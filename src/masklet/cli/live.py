@@ -37,9 +37,9 @@ def live(
         list[str],
         typer.Option(help="OBJECT:x,y, a click in the first frame; x,y,0 excludes. May be given several times."),
     ] = [],  # noqa: B006
-    frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.0, help="End after so many seconds.")] = None,
-    wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for a camera that goes away.")] = 60.0,
+    frames: Annotated[int | None, typer.Option(min=1, max=10**9, help="End after so many frames.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.0, max=1e7, help="End after so many seconds.")] = None,
+    wait: Annotated[float, typer.Option(min=0.0, max=1e7, help="Seconds to wait for a camera that goes away.")] = 60.0,
     model: ModelChoice = "nano",
     speed: SpeedChoice = None,
     device: DeviceChoice = None,

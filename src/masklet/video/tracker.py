@@ -196,7 +196,8 @@ class VideoTracker:
         """
         self._check_open()
         checked_direction(direction)
-        start = None if start is None else checked_frame(start)
+        start = None if start is None else checked_frame(start, "start")
+        stop = None if stop is None else checked_frame(stop, "stop")
         passes = session.passes(self.tracks, start, stop, direction, only)
         if resume:
             passes = self.remaining(passes, only)
