@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from masklet.cli.help import help_of
+from masklet.cli.choices import help_of
 
 
 def test_paragraphs_lose_the_line_breaks_of_the_source_and_examples_keep_theirs() -> None:

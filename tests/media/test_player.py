@@ -9,8 +9,7 @@ import pytest
 
 from masklet.errors import MediaError
 from masklet.media.camera import Camera, Patience
-from masklet.media.devices import Finished
-from masklet.media.player import Player
+from masklet.media.devices import Finished, Player
 from tests.media.clips import Clip, write_clip
 
 AT_ONCE = Patience(total=0)

@@ -1,7 +1,9 @@
-"""Options that mean the same in several commands."""
+"""Options that mean the same in several commands, and what `--help` says of a command."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from enum import Enum
 from typing import Annotated
 
@@ -29,3 +31,9 @@ BackgroundChoice = Annotated[
 PolicyChoice = Annotated[
     str, typer.Option(help="What is remembered: published, or module:Class of your own (docs/policies.md).")
 ]
+
+
+def help_of(command: Callable[..., None]) -> str:
+    r"""A command's docstring without the line breaks of the source. Examples, which begin with \b, keep theirs."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(text if text.startswith("\b") else text.replace("\n", " ") for text in paragraphs)

@@ -22,7 +22,7 @@ from masklet.live.outputs import file_format, into_file, into_pipe, piped_format
 from masklet.live.server import address, check_page, listen, serving
 from masklet.live.session import LiveSession, ObjectStatus, follow
 from masklet.media.camera import Camera, Patience
-from masklet.media.player import Player
+from masklet.media.devices import Player
 from masklet.video import FrameResult, StreamTracker, TrackingOptions
 from masklet.video.policies import check_policy
 

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 import masklet
+from masklet.cli.choices import help_of
 from masklet.cli.convert import convert
 from masklet.cli.eval import app as eval_app
 from masklet.cli.everything import everything
 from masklet.cli.finetune import finetune
-from masklet.cli.help import help_of
 from masklet.cli.live import live
 from masklet.cli.models import models
 from masklet.cli.segment import segment

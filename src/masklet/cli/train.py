@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.help import help_of
+from masklet.cli.choices import help_of
 
 train = typer.Typer(no_args_is_help=True, help="Train a model by a recipe, look at training data, or pack it.")
 

@@ -6,16 +6,15 @@ video_file   a video file: any container, any codec, frames by their number
 folder       pictures in files: those of a folder, or of a list
 pages        GIF, multi-page TIFF, animated WebP, PNG and AVIF
 arrays       pictures in memory, or from a program
-camera       a camera or a live stream, of which only the newest frame is kept; devices: what it reads from;
-             player: a file in a camera's place
+camera       a camera or a live stream, of which only the newest frame is kept; devices: what it reads from,
+             among them a file in a camera's place
 ahead        decoding ahead in a thread
 image_file   one picture
 
 What a video file's reader is made of, from the file up:
 container    packets, and the frames decoded from them
 index        where frame n is, without decoding
-cursor       single frames with as little decoding as can be
 deinterlace  whole pictures from fields
 display      square pixels, the turn, colours; tone_map: high dynamic range to 8 bits
-decoder      all of these together: pictures by number
+decoder      all of these together: pictures by number, with as little decoding as can be
 """

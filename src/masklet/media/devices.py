@@ -1,9 +1,12 @@
-"""What frames are captured from: cameras through OpenCV, streams through PyAV."""
+"""What frames are captured from: cameras through OpenCV, streams through PyAV, and files in a camera's place."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from os import PathLike
 from pathlib import PurePosixPath
+from threading import Event
+from time import monotonic
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -13,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
+from masklet.media.ahead import read_ahead
 from masklet.media.container import largest_stream
 from masklet.media.display import display_of, shown
+from masklet.media.source import Frame, open_video
 
 RECORDED = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 """What a URL ends with that leads to a file. Read live, most of its frames would be passed over."""
@@ -103,3 +108,33 @@ class Stream:
                 yield shown(picture, display)
         except av.FFmpegError as error:
             raise MediaError(f"{self.url} broke off: {error.strerror}") from error
+
+
+class Player:
+    """A video played at its own rate, by its own timestamps: a `Device`, for `Camera(path, opener=Player)`.
+
+    path  whatever `open_video` takes and has an end
+
+    Reading raises Finished after the last picture, and MediaError, which names the frame, if the video breaks off.
+    """
+
+    def __init__(self, path: str | PathLike[str] | int) -> None:
+        self._source = open_video(path)
+        self._frames: Iterator[Frame] = read_ahead(self._source.frames())
+        self._began: float | None = None
+        self._closing = Event()
+
+    def read(self) -> NDArray[np.uint8] | None:
+        frame = next(self._frames, None)
+        if frame is None:
+            if self._source.ended_early:
+                raise MediaError(self._source.ended_early)
+            raise Finished
+        self._began = monotonic() - frame.time if self._began is None else self._began
+        self._closing.wait(max(0.0, self._began + frame.time - monotonic()))
+        return frame.image
+
+    def close(self) -> None:
+        self._closing.set()
+        self._frames = iter(())  # lets go of the thread that decodes ahead
+        self._source.close()

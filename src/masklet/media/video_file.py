@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import MediaError
 from masklet.media.container import BrokenOff, DecodedFrame
-from masklet.media.cursor import NEAR
-from masklet.media.decoder import Decoder
+from masklet.media.decoder import NEAR, Decoder
 from masklet.media.display import shown
 from masklet.media.frames import Frame, FrameSource, check_frame, check_range, no_such_frame
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from masklet.cli.choices import help_of
 from masklet.cli.eval.compare import compare
 from masklet.cli.eval.everything import everything
 from masklet.cli.eval.image import image
@@ -11,7 +12,6 @@ from masklet.cli.eval.interactive import interactive
 from masklet.cli.eval.score import score
 from masklet.cli.eval.tracking import tracking
 from masklet.cli.eval.vos import vos
-from masklet.cli.help import help_of
 
 app = typer.Typer(
     name="eval",
