@@ -194,7 +194,7 @@ def test_opened_again_the_newest_events_are_undone_as_before(
         with VideoTracker.open(tmp_path / "clip.masklet", CLIP, straight.engine) as reopened:
             for _ in range(min(count, len(straight.events))):
                 assert type(straight.undo()) is type(reopened.undo())
-                assert_alike(shown(straight), shown(reopened), differing=0.005)
+                assert_alike(shown(straight), shown(reopened), differing=0.0)
                 assert straight.tracks.keys() == reopened.tracks.keys()
                 for name, track in straight.tracks.items():
                     again = reopened.tracks[name]
@@ -270,7 +270,7 @@ def test_the_newest_event_is_undone_at_once_also_after_opening(tmp_path: Path, n
     with VideoTracker.open(tmp_path / "clip.masklet", CLIP, Counting()) as tracker:
         count = Counting.count
         tracker.undo()
-        assert_alike(shown(tracker), before, differing=0.002)
+        assert_alike(shown(tracker), before, differing=0.0)
         assert {name: track.prompts for name, track in tracker.tracks.items()} == prompts
         assert tracker.result(0).indices == numbers
         tracker.redo()

@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from masklet.errors import CheckpointError, FormatError
+from masklet.formats.base import RleMask
 from masklet.formats.project import Project
 from masklet.masks.rle import Rle, rle_area
 from masklet.nn import ModelConfig
@@ -55,17 +56,18 @@ def whole_item(track: ObjectTrack, name: ObjectId, kind: Kind, frame: int) -> It
         assert kind == "tracked", f"frame {frame} of {name!r} is prompted and has no memory"
         return lean_item(track, name, frame)
     parts = {"memory": known.memory, "pointer": known.pointer, "logits": known.logits}
-    return name, kind, {**stats_of(known), **mask_of(known)}, parts
+    return name, kind, {**stats_of(known), **mask_facts(known.exact_mask)}, parts
 
 
 DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What comes of values that are of another type or size than was packed."""
 
 
-def lean_item(track: ObjectTrack, name: ObjectId, frame: int) -> Item:
-    """A tracked frame without its memory, with its exact mask."""
+def lean_item(track: ObjectTrack, name: ObjectId, frame: int, shown: RleMask | None = None) -> Item:
+    """A tracked frame without its memory, with its mask as it is `shown`, or its exact mask."""
     _, kind, facts, parts = rest_item(track, name, frame)
-    return name, kind, {**facts, **mask_of(track.tracked[frame])}, parts
+    exact = track.tracked[frame].exact_mask if shown is None else FinalMask(shown.rle, shown.lost)
+    return name, kind, {**facts, **mask_facts(exact)}, parts
 
 
 def rest_item(track: ObjectTrack, name: ObjectId, frame: int) -> Item:
@@ -77,12 +79,11 @@ def rest_item(track: ObjectTrack, name: ObjectId, frame: int) -> Item:
     return name, "tracked", stats_of(stats), {"packed": packed}
 
 
-def mask_of(known: KnownFrame) -> dict[str, str]:
-    """The exact mask of a frame, if it has one."""
-    if known.exact_mask is None:
+def mask_facts(mask: FinalMask | None) -> dict[str, str]:
+    """A mask as run lengths, with what it lost."""
+    if mask is None:
         return {}
-    rle, lost = known.exact_mask.rle, known.exact_mask.lost
-    return {"mask": rle.counts} if lost is None else {"mask": rle.counts, "lost": lost.counts}
+    return {"mask": mask.rle.counts} if mask.lost is None else {"mask": mask.rle.counts, "lost": mask.lost.counts}
 
 
 def pack_items(items: Iterable[Item], **more: Any) -> bytes:

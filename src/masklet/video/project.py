@@ -87,8 +87,27 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
 _OPTIONS = {"policy": (str,), "corrections": (str,), "fill_holes": (int, type(None)), "disk_budget": (int, type(None))}
 """Kinds of options that are no truths."""
 
-Cache = dict[int, tuple[tuple[object, ...], ProjectFrame]]
-"""Masks of frames as an earlier save wrote them, with the stats of which they were made."""
+
+class ShownMasks:
+    """Masks of frames as they are shown. What one save encoded, the next one has."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[object, ...], ProjectFrame] = {}
+        self._now: dict[tuple[object, ...], ProjectFrame] = {}
+
+    def frame(
+        self, tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool
+    ) -> ProjectFrame:
+        """Masks and scores of all objects in a frame."""
+        made_of = (frame, *(part for name, track in tracks.items() for part in (name, track.stats(frame))))
+        if made_of not in self._now:
+            known = self._before.get(made_of)
+            self._now[made_of] = known or project_frame(plain_frame(tracks, frame, time, size, non_overlapping))
+        return self._now[made_of]
+
+    def forget_others(self) -> None:
+        """A save is done: what it did not ask for is not kept."""
+        self._before, self._now = self._now, {}
 
 
 def to_project(
@@ -99,7 +118,7 @@ def to_project(
     options: TrackingOptions,
     *,
     window: int,
-    cache: Cache,
+    shown: ShownMasks,
 ) -> Project:
     """The project that keeps a session.
 
@@ -110,13 +129,17 @@ def to_project(
         facts: Of the video and the model.
         options: How it was tracked.
         window: Frames around the ends of passes that are kept whole.
-        cache: Masks that an earlier save encoded; those of this one are added.
+        shown: Masks that earlier saves encoded.
     """
+
+    def masks(state: Tracks, frame: int) -> ProjectFrame:
+        return shown.frame(state, frame, times.get(frame, 0.0), facts.size, options.non_overlapping)
+
     whole = frames_to_recall(tracks, [event for event, _ in steps], window)
-    return Project(
+    project = Project(
         size=facts.size,
         indices=numbers(tracks),
-        frames=project_frames(tracks, times, facts.size, options.non_overlapping, cache),
+        frames={frame: masks(tracks, frame) for frame in session.known_frames(tracks)},
         events=facts.events,
         rate=None if facts.rate is None else float(facts.rate),
         frame_count=facts.frame_count,
@@ -126,23 +149,11 @@ def to_project(
         attachments={
             WHOLE: pack_items(whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
             **rest(tracks, {(name, frame) for name, kind, frame in whole if kind == "tracked"}),
-            UNDO: pack_changes(tracks, steps),
+            UNDO: pack_changes(tracks, steps, masks),
         },
     )
-
-
-def project_frames(
-    tracks: Tracks, times: Mapping[int, float], size: tuple[int, int], non_overlapping: bool, cache: Cache
-) -> dict[int, ProjectFrame]:
-    """Masks and scores of all known frames. Only those that changed since the last save are encoded."""
-    frames = {}
-    for frame in session.known_frames(tracks):
-        made_of = tuple(part for name, track in tracks.items() for part in (name, track.stats(frame)))
-        if frame not in cache or cache[frame][0] != made_of:
-            found = plain_frame(tracks, frame, times.get(frame, 0.0), size, non_overlapping)
-            cache[frame] = made_of, project_frame(found)
-        frames[frame] = cache[frame][1]
-    return frames
+    shown.forget_others()
+    return project
 
 
 def frames_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> list[Key]:
@@ -184,9 +195,9 @@ def rest(tracks: Tracks, whole: set[tuple[ObjectId, int]]) -> dict[str, bytes]:
     }
 
 
-def pack_changes(now: Tracks, steps: Sequence[Step]) -> bytes:
+def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, int], ProjectFrame]) -> bytes:
     """What the newest steps changed: for each, the newest first, what is to be taken from the state after it and what
-    is to be put back to have the state before."""
+    is to be put back to have the state before. `masks` gives those of a frame as a state shows them."""
     items: list[Item] = []
     changes: list[dict[str, Any]] = []
     for _, before in steps[: -UNDONE_AT_ONCE - 1 : -1]:
@@ -197,7 +208,11 @@ def pack_changes(now: Tracks, steps: Sequence[Step]) -> bytes:
             break
         for name, kind, frame in lost:
             track = before[name]
-            items.append(lean_item(track, name, frame) if kind == "tracked" else whole_item(track, name, kind, frame))
+            if kind == "prompted":
+                items.append(whole_item(track, name, kind, frame))
+            else:
+                seen = None if frame in track.prompted else masks(before, frame).objects[name]
+                items.append(lean_item(track, name, frame, seen))
         objects = [[name, track.number, list(track.prompted)] for name, track in before.items()]
         changes.append({"lost": len(lost), "new": new, "objects": objects})
         now = before

@@ -105,7 +105,7 @@ class VideoTracker:
         self._store = FrameStore(self.engine.device, config.mask_size, budget, self._encode_again)
         self._history = History()
         self._reader = FrameReader(self.source, self.engine)
-        self._saved: project.Cache = {}
+        self._shown_masks = project.ShownMasks()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -312,7 +312,7 @@ class VideoTracker:
         self.notes = self.notes if notes is None else notes
         steps, window = self._history.steps(), self.policy.window
         kept = project.to_project(
-            self.tracks, steps, self.times, self._facts(), self.options, window=window, cache=self._saved
+            self.tracks, steps, self.times, self._facts(), self.options, window=window, shown=self._shown_masks
         )
         video, weights = project.path_from(self.path, path), self.engine.digest
         write_project(path, replace(kept, video=video, weights=weights, notes=self.notes))
