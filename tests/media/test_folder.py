@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.media.folder import VIDEO_SUFFIXES, ImageFiles, ImageFolder, files_in, holds_videos
+from masklet.media.folder import VIDEO_SUFFIXES, ImageFiles, ImageFolder, files_in, holds_videos, picture_names
 
 
 def save(path: Path, value: int, size: tuple[int, int] = (4, 6)) -> None:
@@ -27,6 +27,19 @@ def test_pictures_come_in_natural_order(tmp_path: Path) -> None:
         assert source.ended_early is None
     assert [frame.image[0, 0, 0] for frame in frames] == [1, 2, 10]
     assert [(frame.index, frame.time) for frame in frames] == [(0, 0.0), (1, 0.5), (2, 1.0)]
+
+
+def test_masks_beside_their_pictures_are_no_frames(tmp_path: Path) -> None:
+    for name in ("0", "1"):
+        Image.new("RGB", (8, 6)).save(tmp_path / f"{name}.jpg")
+    Image.new("1", (8, 6)).save(tmp_path / "0.png")
+    Image.new("P", (8, 6)).save(tmp_path / "1.png")
+    Image.new("L", (8, 6)).save(tmp_path / "2.png")  # a grey picture of its own
+    Image.new("RGB", (8, 6)).save(tmp_path / "0.webp")
+    assert picture_names(tmp_path) == ["0.jpg", "0.webp", "1.jpg", "2.png"]
+    with ImageFolder(tmp_path) as source:
+        assert [file.name for file in source.files] == picture_names(tmp_path)
+    assert picture_names(tmp_path / "0.jpg") == []
 
 
 def test_without_a_rate_frames_count_seconds(tmp_path: Path) -> None:

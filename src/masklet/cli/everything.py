@@ -39,7 +39,7 @@ def everything(
         typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False),
     ],
     out: Annotated[
-        Path, typer.Option(help="A file such as masks.json for one picture, else a folder.", show_default=False)
+        Path, typer.Option(help="A file such as masks.json, in COCO for all pictures, or a folder.", show_default=False)
     ],
     model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,

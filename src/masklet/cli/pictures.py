@@ -90,13 +90,14 @@ def do_pictures(
 
 def find_pictures(arguments: Sequence[str], tally: Tally) -> dict[Path, Path]:
     """Every picture, and its place below OUT, without an ending. What holds no picture is a failure."""
+    from masklet.media.folder import pictures_in
     from masklet.media.image_file import IMAGE_SUFFIXES
 
     found: dict[Path, Path] = {}
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            base, pictures = path, sorted(path.iterdir())
+            base, pictures = path, pictures_in(path)
         elif glob.has_magic(argument) and not path.exists():
             base, pictures = fixed_part(path), sorted(map(Path, glob.glob(argument, recursive=True)))
         else:

@@ -35,7 +35,10 @@ def segment(
         typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False),
     ],
     out: Annotated[
-        Path, typer.Option(help="A file such as mask.png for one picture, else a folder.", show_default=False)
+        Path,
+        typer.Option(
+            help="A file such as mask.png for one picture, a folder, or a .json of COCO for all.", show_default=False
+        ),
     ],
     point: Annotated[
         list[str], typer.Option(help="x,y, a click on the thing; x,y,0 excludes. May be given several times.")
@@ -63,6 +66,7 @@ def segment(
       masklet segment cat.jpg --point 320,240 --out mask.png
       masklet segment cat.jpg --box 40,60,220,240 --point 90,100,0 --out cat.png --format cutout --soft-edges
       masklet segment photos "more/**/*.jpg" --box 40,60,220,240 --out masks --model sam2.1-tiny
+      masklet segment photos --box 40,60,220,240 --out all.json
     """
     if soft_edges and format != "cutout":
         raise typer.BadParameter("--soft-edges is for cut-outs; give --format cutout too")

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 
+from PIL import Image
+
 from masklet.errors import MediaError
 from masklet.media.frames import Frame, FrameSource, check_frame, check_range
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image
@@ -63,15 +65,15 @@ class ImageFolder(ImageFiles):
 
     rate  frames a second, where the user knows; without it the frames' times count one second each
 
-    Files of other kinds and hidden files are passed over. Raises MediaError if no picture is there, and,
-    on the way, if a picture cannot be read or is of another size than the first.
+    Files of other kinds, hidden files, and masks beside their pictures are passed over. Raises MediaError if no picture
+    is there, and, on the way, if a picture cannot be read or is of another size than the first.
     """
 
     def __init__(self, path: str | PathLike[str], *, rate: float | None = None) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
             raise MediaError(f"{self.path} is not a folder; give a folder of pictures")
-        files = files_in(self.path, IMAGE_SUFFIXES)
+        files = pictures_in(self.path)
         if not files:
             known = " ".join(IMAGE_SUFFIXES)
             raise MediaError(f"the folder {self.path} holds no pictures; give one with files of these kinds: {known}")
@@ -84,9 +86,26 @@ def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return sorted(found, key=_natural)
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder in natural order; a PNG of one channel beside a picture of the same name, 0.png beside
+    0.jpg, is its mask and none of them."""
+    files = files_in(folder, IMAGE_SUFFIXES)
+    stems = {file.stem for file in files if file.suffix.lower() != ".png"}
+    return [file for file in files if file.suffix.lower() != ".png" or file.stem not in stems or not _is_grey(file)]
+
+
+def _is_grey(file: Path) -> bool:
+    """Whether a picture has one channel: a palette, levels of grey, or black and white."""
+    try:
+        with Image.open(file) as picture:
+            return picture.mode in ("1", "L", "P")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False  # reading it says what is wrong
+
+
 def picture_names(path: Path) -> list[str]:
     """The names of a folder's pictures by frame; none for anything else."""
-    return [file.name for file in files_in(path, IMAGE_SUFFIXES)] if path.is_dir() else []
+    return [file.name for file in pictures_in(path)] if path.is_dir() else []
 
 
 def holds_videos(path: Path) -> bool:
