@@ -79,15 +79,18 @@ def test_a_stopped_run_goes_on_where_it_was(
         assert len(list(film.decode(video=0))) == 5
 
 
-def test_other_prompts_do_not_go_on_with_a_session(
+def test_a_changed_box_corrects_and_overwriting_begins_again(
     run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("track", video, "--model", weights, "--out", tmp_path, "--box")
     assert run(*command, "0:1:28,4,74,50") == 0
-    assert run(*command, "0:1:30,4,74,50") == 1
-    said = capsys.readouterr().err
-    assert "session.masklet was made with other prompts; give another --out, or --overwrite to begin again" in said
+    assert run(*command, "0:1:30,4,74,50") == 0
+    assert "a new prompt for the run in" in capsys.readouterr().err
+    with VideoTracker.open(tmp_path / "session.masklet", video, weights) as tracker:
+        assert len(tracker.events) == 4
     assert run(*command, "0:1:30,4,74,50", "--overwrite") == 0
+    with VideoTracker.open(tmp_path / "session.masklet", video, weights) as tracker:
+        assert len(tracker.events) == 2
 
 
 def test_a_quicker_run_keeps_its_session_apart(

@@ -1,8 +1,10 @@
-"""Going on with a stopped run: only if it was asked for the same."""
+"""Going on with a run that was stopped or finished: with its settings, and with prompts that are new."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import typer
 
 from masklet.cli.job import Job
 from masklet.errors import FormatError
@@ -12,9 +14,10 @@ from masklet.video.events import Prompted
 
 
 def gone_on_with(job: Job, fresh: VideoTracker) -> VideoTracker:
-    """The tracker of a stopped run; `fresh` is one with the job's prompts, of which nothing was followed yet.
+    """The tracker of a run that was stopped or finished, with the job's prompts that it does not know yet; `fresh` is
+    one with these prompts, of which nothing was followed.
 
-    Raises `FormatError`, with what was there and what is asked for, if it was another run.
+    Raises `FormatError`, with what was there and what is asked for, if the run had other settings.
     """
     project = read_project(job.session)
     policy = {"policy": project.options["policy"] or "of its own"} if "policy" in project.options else {}
@@ -27,10 +30,30 @@ def gone_on_with(job: Job, fresh: VideoTracker) -> VideoTracker:
     if project.weights and fresh.engine.digest and project.weights != fresh.engine.digest:
         raise another_run(job, f"was made with other weights of {project.model}")
     kept = VideoTracker.open(job.session, job.video, fresh.engine, options=fresh.options)
-    if job.everything is None and prompts_in(kept) != prompts_in(fresh):
-        kept.close()
-        raise another_run(job, "was made with other prompts")
+    if job.everything is None and (count := take_over(kept, fresh)):
+        what = "a new prompt" if count == 1 else f"{count} new prompts"
+        typer.echo(f"masklet: {what} for the run in {job.out}; what it does not speak for stays", err=True)
     return kept
+
+
+def take_over(kept: VideoTracker, fresh: VideoTracker) -> int:
+    """Give a session the prompts of another that were never given to it; how many these are.
+
+    Clicks are added to what stands on their frame. A box or a mask, or clicks among which are those that stand there,
+    take its place.
+    """
+    given = [event for event in kept.events if isinstance(event, Prompted)]
+    asked = [
+        Prompted(frame, name, said) for name, track in fresh.tracks.items() for frame, said in track.prompts.items()
+    ]
+    new = [event for event in asked if event not in given]
+    for event in sorted(new, key=lambda event: event.frame):
+        track = kept.tracks.get(event.object)
+        there = track.prompts.get(event.frame) if track is not None else None
+        more = event.prompt.box is None and event.prompt.mask is None
+        adds = more and there is not None and there.mask is None and not {*there.points} & {*event.prompt.points}
+        kept.add_prompt(frame=event.frame, object=event.object, prompt=event.prompt, replace=not adds)
+    return len(new)
 
 
 def another_run(job: Job, why: str) -> FormatError:
@@ -49,8 +72,3 @@ def told(name: str, value: object) -> str:
     if isinstance(value, bool) or value is None:
         return option if value else f"no {option}"
     return f"{option} {value}"
-
-
-def prompts_in(tracker: VideoTracker) -> list[Prompted]:
-    """The prompts of a session, without what was followed between."""
-    return [event for event in tracker.events if isinstance(event, Prompted)]

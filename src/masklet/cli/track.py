@@ -53,7 +53,7 @@ def track(
     ] = [],  # noqa: B006
     mask: Annotated[
         list[str],
-        typer.Option(help="FRAME:OBJECT:PNG, a grey or palette picture, not 0 on the object; as often as needed."),
+        typer.Option(help="FRAME:OBJECT:PNG, black and white, or with numbers of objects; may be given several times."),
     ] = [],  # noqa: B006
     prompts: Annotated[
         Path | None,
@@ -88,7 +88,9 @@ def track(
     """Follow objects through a video, from the first prompted frame to the end.
 
     Writes OUT/masks/00000.png ..., OUT/overlay.mp4, OUT/session.masklet, and further formats into OUT/formats. A run
-    that was stopped goes on where it was when it is started again.
+    that was stopped goes on where it was when it is started again. Further prompts for a run that is in OUT correct it:
+    only the frames up to the neighbouring prompts are followed again, with --both on either side. Clicks are added to
+    what was said on their frame; a box or a mask takes its place.
 
     With --everything nothing is pointed at: what is found by itself becomes objects 1, 2, 3..., from the first frame
     on, and new things are taken up as they come in. Each pixel is given to one object.
@@ -103,6 +105,7 @@ def track(
       masklet track dog.mp4 --box 0:1:40,60,220,240 --out dog
       masklet track game.mp4 --point 0:ball:311,96 --point 0:ball:60,40,0 --out a
       masklet track clip.mov --box 12:2:80,20,160,230 --both --out b
+      masklet track clip.mov --point 40:2:96,120 --both --out b
       masklet track talk.mp4 --box 0:1:40,60,220,240 --format background --background white --out c
       masklet track clips --prompts prompts.json --out masks
       masklet track street.mp4 --everything --every 30 --most 50 --out street

@@ -30,7 +30,7 @@ from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
 from masklet.media.folder import picture_names
 from masklet.video import FrameResult, VideoTracker
-from masklet.video.events import Direction, Range, remaining
+from masklet.video.events import Direction, Range
 from masklet.video.session import passes
 from masklet.video.state import ObjectId
 
@@ -62,7 +62,7 @@ class Done:
 
 
 def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
-    """A tracker with its prompts: the one of a stopped run if it was asked for the same, or else a new one.
+    """A tracker with its prompts: the one of an earlier run in the same folder, or else a new one.
 
     Formats and folders are checked first, so that nothing is followed in vain. Without an engine, the job's model is
     loaded.
@@ -175,12 +175,14 @@ def follow(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
 def known_before(tracker: VideoTracker) -> Iterator[FrameResult]:
     """What is known of the frames from the first prompt to where following goes on."""
     left = left_of(tracker, "forward")
-    return (tracker.result(frame) for frame in range(min(tracker.known_frames()), left[0].first))
+    known = tracker.known_frames()
+    end = left[0].first if left else max(known) + 1
+    return (tracker.result(frame) for frame in range(min(known), end))
 
 
 def left_of(tracker: VideoTracker, direction: Direction) -> list[Range]:
     """The passes that are still to be made."""
-    return remaining(passes(tracker.tracks, None, None, direction, None), tracker.events)
+    return tracker.remaining(passes(tracker.tracks, None, None, direction, None))
 
 
 def length(tracker: VideoTracker, job: Job) -> int | None:
