@@ -51,6 +51,15 @@ def test_the_nearer_prompt_is_trusted_more() -> None:
     assert stays(track, entry(17, backward=True), entry(17)) == "backward"
 
 
+def test_of_several_prompts_behind_an_answer_the_nearest_counts() -> None:
+    """Frame 7 lies 2 frames from the prompt on 5 and 4 from that on 11; the prompts on 0 and 20 are farther."""
+    track = prompted_at(0, 5, 11, 20)
+    assert trust(track, entry(7)) == pytest.approx(0.8 / 3, abs=1e-3)
+    assert trust(track, entry(7, backward=True)) == pytest.approx(0.8 / 5, abs=1e-3)
+    assert stays(track, entry(7, backward=True), entry(7)) == "forward"
+    assert stays(track, entry(10, backward=True), entry(10)) == "backward"
+
+
 def test_a_much_surer_answer_outweighs_distance() -> None:
     track = prompted_at(0, 20)
     assert stays(track, entry(9, backward=True), entry(9, iou=0.2)) == "backward"

@@ -117,6 +117,18 @@ def test_beyond_a_correction_the_same_way_takes_the_place_of_what_went_through_t
     assert forward.joined({1: track}, {1: new})[1].known(11) is new
 
 
+@pytest.mark.parametrize(("iou", "taken"), [(0.77, True), (0.75, False)])
+def test_between_two_prompts_the_same_way_has_to_be_nearly_as_sure(iou: float, taken: bool) -> None:
+    """An earlier answer of 0.8, found in the same direction: 0.76 is 0.95 of it."""
+    track = tracked(prompted_at(0, 5, 10), entry(6))
+    events: list[Event] = [Prompted(0, 1, CLICK), Prompted(10, 1, CLICK), Followed(0, 20, False, None)]
+    forward = going(track, [*events, Prompted(5, 1, CLICK)], Range(5, None, backward=False))
+    assert forward.moving({1: track}, 6)
+    new = entry(6, iou=iou)
+    assert (forward.joined({1: track}, {1: new})[1].known(6) is new) == taken
+    assert bool(forward.moving({1: track}, 7)) or not taken
+
+
 def test_two_passes_that_know_the_same_prompts_are_joined_by_trust() -> None:
     track = prompted_at(0, 10)
     for frame in range(1, 10):

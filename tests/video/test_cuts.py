@@ -65,6 +65,17 @@ def test_a_sudden_change_is_a_cut_and_a_lively_scene_is_none() -> None:
     assert not is_cut(seen(flicker), entry(8, colours=calm[0]))
 
 
+@pytest.mark.parametrize(("share", "cut"), [(0.18, False), (0.25, True)])
+def test_a_fifth_of_the_picture_may_change_at_once(share: float, cut: bool) -> None:
+    """As where something large comes in. Frames of one scene change by up to 0.2."""
+    still = np.zeros((72, 128, 3), np.uint8)
+    changed = still.copy()
+    changed[:, : round(64 * share)] = changed[:, 64 : 64 + round(64 * share)] = 255
+    now = signature(changed)
+    assert change(signature(still), now) == pytest.approx(share, abs=0.015)
+    assert is_cut(seen([signature(still)] * 8), entry(8, colours=now)) == cut
+
+
 def test_the_frame_after_the_cut_is_flagged_in_both_directions() -> None:
     model = build_model(TOY, seed=3)
     with VideoTracker(video(), model) as tracker:  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """What a pass may change, and which of two answers stays: a correction helps, or it does nothing.
 
 A prompt speaks for the frames up to its neighbouring prompted or locked frames, and for no others. A pass takes an
-object into frames of which nothing is known, and into those that a changed prompt speaks for, away from it. Where an
-earlier answer comes from the other side, and so not through the frame that was wrong, the new one has to be as sure as
-that; where it is not, the pass ends for the object, up to its next prompt.
+object into unknown frames, and into those that a changed prompt speaks for, away from it. A new answer
+has to be as sure as an earlier one that comes from the other side, and so not through the frame that was wrong, and
+nearly as sure as one that did; where it is not, the pass ends for the object, up to its next prompt.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, T
 
 END = sys.maxsize
 """Stands for the end of a video, of which the last frame is not known."""
+
+LEAST_OF_SAME = 0.95
+"""Between two prompts a new answer takes the place of one that was found in the same direction if it has at least this
+share of its certainty. Beyond the last prompt it always does: nothing speaks for the earlier one."""
 
 Spans = tuple[tuple[int, int], ...]
 """Frames, as disjoint ranges (first, last), both included."""
@@ -97,10 +101,9 @@ class LocalPropagation:
     def joined(self, tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
         after = dict(tracks)
         for name, new in found.items():
-            track = tracks[name]
-            known = track.stats(new.frame)
-            if known is None or known.backward == new.backward or self._is_better(name, track, new, known):
-                after[name] = session.tracked(track, new)
+            known = tracks[name].stats(new.frame)
+            if known is None or self._is_better(name, tracks[name], new, known):
+                after[name] = session.tracked(tracks[name], new)
         return after
 
     def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
@@ -138,13 +141,18 @@ class LocalPropagation:
         return name not in halted and within(frame, changes.open[self.span.backward])
 
     def _is_better(self, name: ObjectId, track: ObjectTrack, new: KnownFrame, known: FrameStats) -> bool:
-        """Whether a new answer takes the place of one that was found in the other direction."""
+        """Whether a new answer takes the place of an earlier one. If not, the pass ends for the object, but where both
+        answers know the same prompts: there each frame is decided by itself."""
         changes = self.changes.get(name)
         if changes is not None and within(new.frame, changes.void):
             return True
-        if changes is None or within(new.frame, changes.fresh[known.backward]):
+        if known.backward != new.backward and (changes is None or within(new.frame, changes.fresh[known.backward])):
             return trust(track, new) >= trust(track, known)
-        if certainty(new) >= certainty(known):
+        least = 1.0
+        if known.backward == new.backward:
+            ahead = any(f < new.frame if new.backward else f > new.frame for f in track.prompted)
+            least = LEAST_OF_SAME if ahead else 0.0
+        if certainty(new) >= least * certainty(known):
             return True
         self.halted.add(name)
         return False
