@@ -25,6 +25,7 @@ from masklet.lazy import resolver
 if TYPE_CHECKING:
     from masklet.checkpoints import build_model, list_models, load_model, save_model
     from masklet.discovery import DiscoveryOptions, track_everything
+    from masklet.engines.torch import Model
     from masklet.image import (
         EverythingOptions,
         ImagePredictor,
@@ -53,6 +54,7 @@ __all__ = [
     "LargePicture",
     "MaskletError",
     "MediaError",
+    "Model",
     "PromptError",
     "SessionError",
     "SoftEdges",
@@ -79,6 +81,7 @@ _LAZY = {
     "EverythingOptions": "masklet.image",
     "ImagePredictor": "masklet.image",
     "LargePicture": "masklet.media.large",
+    "Model": "masklet.engines.torch",
     "SoftEdges": "masklet.masks.guided",
     "StreamTracker": "masklet.video",
     "TileOptions": "masklet.image",
