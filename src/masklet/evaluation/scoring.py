@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import atomic_write
 from masklet.errors import EvaluationError, FormatError
+from masklet.evaluation.executors import Failure, Pool, Serial
 from masklet.evaluation.mask_folders import IndexFolder, MaskFolder, ObjectFolder, Pair, Pairs, pair_folders
 from masklet.evaluation.report import write_csv
 from masklet.formats.base import ObjectId
@@ -95,15 +93,18 @@ def score_folders(
         for place, pair in enumerate(found.pairs)
         for start in range(0, len(pair.truth.frames), CHUNK)
     ]
-    total = sum(len(chunk.frames) for chunk in chunks)
-    done, measured = 0, []
-    for chunk, part in zip(chunks, _measured(chunks, workers or os.cpu_count() or 1), strict=True):
-        measured.append((chunk.place, part))
+    total, done = sum(len(chunk.frames) for chunk in chunks), 0
+    count = min(workers or os.cpu_count() or 1, len(chunks))
+    measured: dict[tuple[int, int], Measured] = {}
+    for chunk, part in (Serial() if count == 1 else Pool(count)).run(measure_chunk, chunks):
+        if isinstance(part, Failure):
+            raise EvaluationError(part.reason)
+        measured[chunk.place, chunk.frames[0]] = part
         done += len(chunk.frames)
         progress(done, total)
     sequences = (
-        _sequence(found.pairs[place], join([part for _, part in parts]), chosen)
-        for place, parts in groupby(measured, key=lambda item: item[0])
+        _sequence(found.pairs[place], join([measured[key] for key in keys]), chosen)
+        for place, keys in groupby(sorted(measured), key=lambda key: key[0])
     )
     return FolderScores(chosen, tuple(sequences), found.extra)
 
@@ -122,23 +123,6 @@ def measure_chunk(chunk: Chunk) -> Measured:
     """All frames of a chunk."""
     protocol = find_protocol(chunk.protocol)
     return join([measure_frame(chunk.pair, frame, protocol) for frame in chunk.frames])
-
-
-def _measured(chunks: list[Chunk], workers: int) -> Iterator[Measured]:
-    """In the order of chunks."""
-    if min(workers, len(chunks)) == 1:
-        yield from map(measure_chunk, chunks)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_one_thread)
-    try:
-        yield from pool.map(measure_chunk, chunks)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)  # the processes share the cores already
 
 
 def _sequence(pair: Pair, measured: Measured, protocol: str) -> SequenceScores:
