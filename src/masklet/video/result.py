@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.formats.base import PlainFrame
-from masklet.masks.draw import draw_overlay
+from masklet.formats.base import PlainFrame, named_overlay
 from masklet.media.source import Frame
 from masklet.video.overlap import FramePixels
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason, review_reasons
@@ -134,9 +133,7 @@ class FrameResult:
 
     def overlay(self) -> Image.Image:
         """The frame with every mask tinted and named."""
-        masks = {self.indices[name]: result.mask for name, result in self.objects.items()}
-        names = {self.indices[name]: str(name) for name in self.objects}
-        return Image.fromarray(draw_overlay(self.image, masks, labels=names))
+        return named_overlay(self)
 
 
 def frame_result(picture: Frame, tracks: Tracks, non_overlapping: bool) -> FrameResult:
