@@ -42,9 +42,7 @@ def clip() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("kind", ["mask", "click"])
 @pytest.mark.parametrize("head", HEADS)
-def test_training_answers_as_a_tracker_does(
-    head: str, kind: str, there: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_answers_as_a_tracker_does(head: str, kind: str, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the object is there, and where the network takes it for absent."""
     model = build_model(dataclasses.replace(TINY, **{"head": "published", **HEADS[head]}), seed=3)
     model.network.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(3.0 if there else -3.0)
@@ -65,13 +63,19 @@ def test_training_answers_as_a_tracker_does(
         else:
             tracker.add_points(frame=0, object=1, points=[(24, 28)], labels=[1])
         found = [result.objects[1] for result in tracker.propagate()]
+        pointers = [known.pointer for frame in range(FRAMES) if (known := tracker.tracks[1].known(frame)) is not None]
     plan = Plan(kind, (0,), (), ())  # type: ignore[arg-type]
+    course = unroll.Unroll(model.network, batch, plan)
     with torch.no_grad():
-        answers = list(unroll.Unroll(model.network, batch, plan).predictions())
+        answers = list(course.predictions())
     assert [answer.frame for answer in answers] == list(range(1 if kind == "mask" else 0, FRAMES))
     for answer in answers:
         decoded, tracked = answer.decoded, found[answer.frame]
         choice = int(best_of_three(decoded)[0]) if answer.ambiguous else 0
+        if answer.frame < FRAMES - 1:  # of the last one training remembers nothing
+            pointer = pointers[answer.frame]
+            assert pointer is not None
+            np.testing.assert_allclose(pointer, course.past.at(answer.frame).pointer[0], atol=5e-3, rtol=0)
         assert (tracked.presence > 0.5) == there
         assert tracked.presence == pytest.approx(float(decoded.presence[0].sigmoid()), abs=5e-4)
         if there:
