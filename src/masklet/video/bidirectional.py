@@ -7,17 +7,17 @@ stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from masklet.video.result import probability
 from masklet.video.session import tracked
-from masklet.video.state import FrameStats, KnownFrame, KnownFrames, ObjectId, ObjectTrack, Tracks
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks
 
 
 def one_way(track: ObjectTrack, *, backward: bool) -> ObjectTrack:
     """The object as a pass sees it: without what was found in the other direction."""
-    return replace(track, tracked=OneWay(track.tracked, backward))
+    return replace(track, one_way=backward)
 
 
 def joined(tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
@@ -57,41 +57,3 @@ def certainty(entry: FrameStats) -> float:
     probability that it is not there."""
     presence = probability(entry.presence)
     return presence * entry.iou if presence > 0.5 else 1 - presence
-
-
-class OneWay(KnownFrames):
-    """Those of some frames that were found in one direction."""
-
-    def __init__(self, frames: KnownFrames, backward: bool) -> None:
-        self._frames = frames
-        self._backward = backward
-
-    def __getitem__(self, frame: int) -> KnownFrame:
-        if frame not in self:
-            raise KeyError(frame)
-        return self._frames[frame]
-
-    def __contains__(self, frame: object) -> bool:
-        return self.stats(frame) is not None  # type: ignore[arg-type]
-
-    def stats(self, frame: int) -> FrameStats | None:
-        stats = self._frames.stats(frame)
-        return stats if stats is not None and stats.backward == self._backward else None
-
-    def whole(self, frame: int) -> KnownFrame:
-        return self._frames.whole(frame)
-
-    def __iter__(self) -> Iterator[int]:
-        return (frame for frame in self._frames if frame in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def adding(self, known: KnownFrame) -> OneWay:
-        return OneWay(self._frames.adding(known), self._backward)
-
-    def without(self, frame: int) -> OneWay:
-        return OneWay(self._frames.without(frame), self._backward)
-
-    def nothing(self) -> OneWay:
-        return OneWay(self._frames.nothing(), self._backward)

@@ -107,21 +107,27 @@ class ObjectTrack:
         prompted: What a person answers for, by frame: prompted or locked, with its memory. It conditions all other
             frames.
         number: Its number in index maps, from 1; given once and kept.
+        one_way: Whether only what was tracked backward (True) or forward (False) is seen; None if all is.
     """
 
     tracked: KnownFrames
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
     prompted: Mapping[int, KnownFrame] = field(default_factory=dict)
     number: int = 1
+    one_way: bool | None = None
 
     def known(self, frame: int) -> KnownFrame | None:
         """What is known of the frame; a person's word goes before the tracker's."""
-        known = self.prompted.get(frame)
-        return self.tracked.get(frame) if known is None else known
+        if frame in self.prompted:
+            return self.prompted[frame]
+        return None if self.stats(frame) is None else self.tracked[frame]
 
     def stats(self, frame: int) -> FrameStats | None:
         """What is small of that, without reading a file."""
-        return self.prompted.get(frame) or self.tracked.stats(frame)
+        if frame in self.prompted:
+            return self.prompted[frame]
+        stats = self.tracked.stats(frame)
+        return stats if stats is None or self.one_way in (None, stats.backward) else None
 
     def whole(self, frame: int) -> KnownFrame:
         """What is known of the frame, with its memory. Raises `KeyError` if nothing is."""

@@ -77,8 +77,8 @@ def before(track: ObjectTrack, frame: int, *, backward: bool) -> FrameStats | No
     near = track.stats(frame + 1 if backward else frame - 1)
     if near is not None:
         return near
-    known = [f for f in (*track.prompted, *track.tracked) if (f > frame if backward else f < frame)]
-    return track.stats(min(known) if backward else max(known)) if known else None
+    behind = [f for f in (*track.prompted, *track.tracked) if (f > frame if backward else f < frame)]
+    return next((stats for f in sorted(behind, reverse=not backward) if (stats := track.stats(f)) is not None), None)
 
 
 def anchors_before(track: ObjectTrack, frame: int, *, backward: bool) -> tuple[int, ...]:
@@ -101,4 +101,4 @@ def recently_tracked(track: ObjectTrack, frame: int, count: int, *, backward: bo
 
 def is_tracked(track: ObjectTrack, frame: int) -> bool:
     """Whether the tracker answers for a frame, and no person."""
-    return frame not in track.prompted and frame in track.tracked
+    return frame not in track.prompted and track.stats(frame) is not None
