@@ -120,7 +120,8 @@ class ObjectTrack:
         """What is known of the frame; a person's word goes before the tracker's."""
         if frame in self.prompted:
             return self.prompted[frame]
-        return None if self.stats(frame) is None else self.tracked[frame]
+        known = self.tracked.get(frame)
+        return known if known is None or self.one_way in (None, known.backward) else None
 
     def stats(self, frame: int) -> FrameStats | None:
         """What is small of that, without reading a file."""
