@@ -23,7 +23,7 @@ from PIL import Image
 
 from masklet.checkpoints import build_model, load_model, save_model
 from masklet.cli.prompts import read_prompts
-from masklet.datasets.own import read_folder
+from masklet.datasets.own import open_folder
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
 from masklet.formats.base import PlainFrame, mask_only
@@ -238,7 +238,7 @@ TARGETS: dict[str, Target] = {
     "mots": masks_of("mots", ".txt", mutate_text),
     "davis": masks_of("davis", "", mutate_bytes),
     "objects": masks_of("objects", "", mutate_bytes),
-    "tables": Target(make_table, mutate_text, lambda path: read_folder(path.parent, "train")),
+    "tables": Target(make_table, mutate_text, lambda path: open_folder(path.parent, "train")),
     "videos": Target(make_videos, mutate_bytes, look_at),
     "pictures": Target(make_pictures, mutate_bytes, look_at),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,13 @@ def mask_pngs(folder: Path) -> dict[int, Path]:
     return numbered_files(folder) or dict(enumerate(sorted(pictures)))
 
 
+DAMAGED = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError),
+    *(struct.error, Image.DecompressionBombError),
+)
+"""What Pillow raises for damaged files."""
+
+
 def open_png(path: Path) -> NDArray[Any]:
     """The values of a PNG of one channel: bool, uint8 or uint16 (H, W).
 
@@ -67,7 +75,7 @@ def open_png(path: Path) -> NDArray[Any]:
         with Image.open(path) as picture:
             mode = picture.mode
             pixels = np.array(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's, for damaged files
+    except DAMAGED as error:
         raise FormatError(f"{path.name} cannot be read as a PNG: {error}; give another copy") from error
     if mode not in ("P", "L", "1"):
         raise FormatError(

@@ -86,7 +86,7 @@ def rle_from_json(value: object, size: tuple[int, int]) -> Rle:
     if not isinstance(value, dict) or "counts" not in value or "size" not in value:
         raise FormatError('a mask is neither {"size": [height, width], "counts": ...} nor a list of polygons')
     if value["size"] != list(size):
-        raise FormatError(f"a mask has the size {value['size']} where the picture has {list(size)}, (height, width)")
+        raise FormatError(f"a mask has the size {value['size']!r:.40}; the picture has {list(size)}, (height, width)")
     counts = value["counts"]
     if isinstance(counts, str):
         return Rle(size, counts)
