@@ -96,3 +96,14 @@ def test_after_a_fault_the_same_image_is_the_same_frame(model: Model, monkeypatc
         with pytest.raises(MemoryError):
             stream.step(image)
     assert stream.step(image).frame == 1
+
+
+def test_numbers_stay_when_another_object_is_removed(model: Model) -> None:
+    stream = StreamTracker(model)
+    image = np.full((20, 30, 3), 90, np.uint8)
+    stream.step(image)
+    stream.add_box(object="cup", box=(2, 2, 20, 18))
+    assert stream.add_box(object="dog", box=(4, 4, 20, 18)).indices == {"cup": 1, "dog": 2}
+    stream.remove("cup")
+    assert stream.step(image).indices == {"dog": 2}
+    assert stream.add_box(object="cat", box=(4, 4, 20, 18)).indices == {"dog": 2, "cat": 1}
