@@ -73,7 +73,7 @@ def test_polygons_are_filled() -> None:
     [
         ("text", 'neither {"size"'),
         ({"size": [2, 2]}, 'neither {"size"'),
-        ({"size": [2, 3], "counts": "04"}, "has the size [2, 3] where the picture has [2, 2]"),
+        ({"size": [2, 3], "counts": "04"}, "has the size [2, 3]; the picture has [2, 2]"),
         ({"size": [2, 2], "counts": 4}, "counts of a mask are of type int"),
         ({"size": [2, 2], "counts": [1, 2]}, "do not add up"),
         ({"size": [2, 2], "counts": [5, -1]}, "do not add up"),
