@@ -84,3 +84,20 @@ def test_a_correction_that_was_stopped_goes_on(
     whole = masks(tmp_path / "whole")
     for name, found in masks(tmp_path / "part").items():
         np.testing.assert_array_equal(found, whole[name], err_msg=name)
+
+
+def test_whose_a_pixel_is_stays_as_it_was_decided(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
+    """By the command that tracks, by the same once more, and by `convert`; the masks overlap."""
+    command = ("track", video, "--box", CUP, "--box", "0:2:20,2,110,80", "--model", weights, "--out", tmp_path / "a")
+    assert run(*command) == 0
+    first = masks(tmp_path / "a")
+    with VideoTracker.open(tmp_path / "a/session.masklet", video, weights) as tracker:
+        both = [np.logical_and(*tracker.result(frame).masks).sum() for frame in range(5)]
+    assert sum(both) > 0
+    assert run(*command) == 0
+    assert run("convert", tmp_path / "a/session.masklet", "--out", tmp_path / "b/masks", "--format", "davis") == 0
+    for folder in ("a", "b"):
+        found = masks(tmp_path / folder)
+        assert [*found] == [*first]
+        for name, numbers in found.items():
+            np.testing.assert_array_equal(numbers, first[name], err_msg=f"{folder} {name}")

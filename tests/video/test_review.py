@@ -70,6 +70,14 @@ def test_a_prompted_frame_is_never_in_doubt() -> None:
     assert review_reasons({1: said}, 1) == {}
 
 
+@pytest.mark.parametrize(("before", "reason"), [(0.62, ReviewReason.LOW_IOU), (0.72, None)])
+def test_doubt_adds_up_over_frames(before: float, reason: ReviewReason | None) -> None:
+    """Nine frames, none of which is doubtful alone; far behind, the object was seen well."""
+    long = track(*(entry(frame, iou=0.95) for frame in range(5)), *(entry(frame, iou=before) for frame in range(5, 14)))
+    assert review_reasons({1: long}, 13).get(1) == reason
+    assert review_reasons({1: long}, 6) == {}
+
+
 def test_empty_masks() -> None:
     empty, some = entry(0, np.s_[0:0, 0:0]), entry(0)
     assert not jumped(empty, empty)
