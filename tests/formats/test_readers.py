@@ -122,7 +122,7 @@ def test_missing_and_truncated_json_is_named(name: str, tmp_path: Path) -> None:
         ("coco", YTVIS, "a.json lacks 'images'; it is not of the format that it was opened as"),
         ("coco", COCO | {"images": []}, "annotations of the image 4, which is not in its list"),
         ("coco", COCO | {"images": [{"id": 4}]}, "lacks 'height'"),
-        ("coco", COCO | {"images": [{"id": 4, "height": 9, "width": 3}]}, "a mask has the size [2, 3]; the picture has"),
+        ("coco", COCO | {"images": [{"id": 4, "height": 9, "width": 3}]}, "a mask has the size [2, 3]; the"),
         ("coco", COCO | {"images": [{"id": "4", "height": 2, "width": 3}]}, "'id' in a.json is a text where"),
         ("coco", COCO | {"annotations": [{"id": 5, "image_id": 4}]}, "a mask is neither"),
         ("ytvis", YTVIS | {"videos": []}, "holds 0 videos; give a file of one"),
