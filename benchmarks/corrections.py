@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -56,23 +56,8 @@ WRONG = 0.5
 
 WAYS = ("clicks", "masks")
 
-
-class EncodedOnce:
-    """An engine that encodes every picture once; all else is the model's."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._known: dict[bytes, Any] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def encode_image(self, images: torch.Tensor) -> Any:
-        """The levels of a picture."""
-        key = images.cpu().numpy().tobytes()
-        if key not in self._known:
-            self._known[key] = self._model.encode_image(images)
-        return self._known[key]
+BUDGET = 2**29
+"""Bytes for encoded frames: all of a video with `nano`."""
 
 
 class BothWays(TrackerSession):
@@ -124,7 +109,7 @@ def measure(clip: Clip, model: Model, args: argparse.Namespace, options: Trackin
     """One video, corrected by clicks, and from the same first pass by masks."""
     began = time.perf_counter()
     found = Found(len(clip.annotated))
-    with VideoTracker(clip.open(), EncodedOnce(model), options=options) as tracker:
+    with VideoTracker(clip.open(), model, options=options) as tracker:
         work = Workspace(clip, BothWays(tracker), tracker.size)
         first = work.begin(Prompting("box"))
         for _ in work.follow(first):
@@ -234,7 +219,10 @@ def main() -> None:
         name = clip.name.rpartition("/")[2]
         if args.videos is None or name in args.videos:
             found[name] = measure(
-                thinned(clip, args.frames_every), model, args, TrackingOptions(corrections=args.corrections)
+                thinned(clip, args.frames_every),
+                model,
+                args,
+                TrackingOptions(corrections=args.corrections, feature_budget=BUDGET),
             )
             print(f"{name}: {found[name].seconds:.0f} s", file=sys.stderr)
             args.output.parent.mkdir(parents=True, exist_ok=True)

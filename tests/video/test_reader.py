@@ -16,7 +16,7 @@ from masklet.media.arrays import ArrayFrames
 from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.video import VideoTracker, reader, tracker
-from masklet.video.reader import AHEAD, ENCODE_AHEAD, FrameReader
+from masklet.video.reader import AHEAD, ENCODE_AHEAD, FrameReader, bytes_of
 from tests.conftest import GOLDEN, small_network
 
 
@@ -216,3 +216,22 @@ def test_a_few_objects_are_followed_as_without_encoding_ahead(
     plain, threads = followed()
     assert "masklet-encode-ahead" not in threads
     assert all(np.array_equal(a, b) for a, b in zip(ahead, plain, strict=True))
+
+
+def test_features_are_kept_within_a_budget() -> None:
+    encoder = Encoder()
+    source = ArrayFrames(np.zeros((5, 8, 8, 3), np.uint8))
+    head = FrameReader(source, encoder)
+    head.seek(0)
+    size = bytes_of(head.features())
+    head.close()
+    head = FrameReader(source, encoder, budget=3 * size)
+    encoder.threads.clear()
+    for frame in (0, 1, 2, 1, 0, 2):
+        head.seek(frame)
+        head.features()
+    assert len(encoder.threads) == 3
+    for frame in (3, 4, 2, 0):  # 0 and 1 made room
+        head.features_of(frame)
+    assert len(encoder.threads) == 6
+    head.close()

@@ -84,7 +84,13 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
 }
 """What the values of events are made of. They raise `TypeError`, `ValueError` or `SessionError`."""
 
-_OPTIONS = {"policy": (str,), "corrections": (str,), "fill_holes": (int, type(None)), "disk_budget": (int, type(None))}
+_OPTIONS = {
+    "policy": (str,),
+    "corrections": (str,),
+    "feature_budget": (int,),
+    "fill_holes": (int, type(None)),
+    "disk_budget": (int, type(None)),
+}
 """Kinds of options that are no truths."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
@@ -35,6 +36,11 @@ def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
     return normalise(tensor).to(engine.device, engine.dtype)
 
 
+def bytes_of(levels: Levels) -> int:
+    """What the features of a frame take in memory."""
+    return sum(level.numel() * level.element_size() for level in levels)
+
+
 class Encoded(NamedTuple):
     """A frame that was read, or None past the video's end, and its features."""
 
@@ -48,9 +54,11 @@ class FrameReader:
     Args:
         source: The frames.
         engine: Encodes them.
+        budget: Bytes of features that are kept of frames that were encoded, the newest; those of one frame aside are
+            kept in any case.
     """
 
-    def __init__(self, source: FrameSource, engine: Engine) -> None:
+    def __init__(self, source: FrameSource, engine: Engine, budget: int = 0) -> None:
         self.source = source
         self._engine = engine
         self._coming: Iterator[Frame] | None = None
@@ -58,7 +66,8 @@ class FrameReader:
         self._ahead = False  # whether they are read ahead already, or cannot be
         self._frame: Frame | None = None
         self._levels: Levels | None = None
-        self._aside: tuple[int, Levels] | None = None
+        self._budget = budget
+        self._kept: OrderedDict[int, Levels] = OrderedDict()
         self._greys: dict[int, Grey] = {}  # of the two frames that were wanted last
         self._next: tuple[int, Future[Encoded]] | None = None
         self._worker: ThreadPoolExecutor | None = None
@@ -84,16 +93,25 @@ class FrameReader:
         assert self._frame is not None, "no frame was found"
         if self._levels is None:
             self._levels = self._encode(self._frame)
+        if self._budget:
+            self._keep(self._frame.index, self._levels)
         return self._levels
 
     def features_of(self, frame: int) -> Levels:
         """The features of any frame, without going there. Raises `MediaError` if it cannot be read."""
         if self._frame is not None and self._frame.index == frame:
             return self.features()
-        if self._aside is None or self._aside[0] != frame:
+        if frame not in self._kept:
             self._wait()
-            self._aside = frame, self._encode(self.source.read(frame))
-        return self._aside[1]
+            self._keep(frame, self._encode(self.source.read(frame)))
+        return self._kept[frame]
+
+    def _keep(self, frame: int, levels: Levels) -> None:
+        """Keep features, and give up the oldest beyond the budget."""
+        self._kept[frame] = levels
+        self._kept.move_to_end(frame)
+        while len(self._kept) > 1 and sum(map(bytes_of, self._kept.values())) > self._budget:
+            self._kept.popitem(last=False)
 
     def flow_to(self, frame: int) -> Tensor:
         """The optical flow from the frame that was found last to another one; see `optical_flow`. Raises `MediaError`
@@ -150,6 +168,8 @@ class FrameReader:
 
     @torch.inference_mode()
     def _encode(self, frame: Frame) -> Levels:
+        if (kept := self._kept.get(frame.index)) is not None:
+            return kept
         return self._engine.encode_image(frame_tensor(frame.image, self._engine))
 
     def _read(self, frame: int) -> Frame | None:
@@ -176,5 +196,7 @@ class FrameReader:
         if self._worker is not None:
             self._worker.shutdown(cancel_futures=True)
         self._next = None
-        self._coming = self._frame = self._levels = self._aside = None
+        self._coming = self._frame = self._levels = None
+        self._kept.clear()
+        self._greys = {}
         self.source.close()

@@ -104,7 +104,7 @@ class VideoTracker:
         config, budget = self.engine.config, self.options.disk_budget
         self._store = FrameStore(self.engine.device, config.mask_size, budget, self._encode_again)
         self._history = History()
-        self._reader = FrameReader(self.source, self.engine)
+        self._reader = FrameReader(self.source, self.engine, self.options.feature_budget)
         self._shown_masks = project.ShownMasks()
         self._closed = False
 
