@@ -15,8 +15,8 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 from masklet.checkpoints import Model
 from masklet.checkpoints.names import to_transformers
 from masklet.image import EverythingOptions
-from masklet.masks.boxes import mask_box, suppress
 from masklet.masks.rle import Rle, encode_rle
+from masklet.masks.shape import mask_box, suppress
 from masklet.nn import HieraConfig, ModelConfig
 
 

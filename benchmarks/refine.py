@@ -21,8 +21,8 @@ from rich.table import Table
 
 from masklet.formats.davis import read_index_png
 from masklet.image import ImagePredictor
-from masklet.masks.boxes import mask_box
 from masklet.masks.clicks import central_click
+from masklet.masks.shape import mask_box
 from masklet.metrics.region import region_similarity
 
 LARGEST = 0.03

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.formats.davis import read_index_png
-from masklet.masks.boxes import mask_box
 from masklet.masks.guided import mask_alpha
 from masklet.masks.refine import blend, own_colors
+from masklet.masks.shape import mask_box
 from masklet.media.image_file import read_image
 
 SOURCE = "outdoor_cats"

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.masks.boxes import mask_box
+from masklet.masks.shape import Box, mask_box
 from masklet.video.policies import PublishedPolicy
 from masklet.video.policies.base import anchors_before, recent, recently_tracked
 from masklet.video.recall import Recall, RecallOptions, published_recall
-from masklet.video.state import Box, FrameStats, KnownFrame, ObjectTrack
+from masklet.video.state import FrameStats, KnownFrame, ObjectTrack
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from masklet.errors import MaskletError
 from masklet.formats.base import FrameLike, label_of, numbers_of_labels
 from masklet.image.result import PictureMasks
-from masklet.masks.boxes import mask_box
+from masklet.masks.shape import mask_box
 
 if TYPE_CHECKING:
     import supervision

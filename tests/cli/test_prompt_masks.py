@@ -10,7 +10,7 @@ from PIL import Image
 
 from masklet.cli.tracking import read_mask
 from masklet.errors import FormatError
-from masklet.masks.palette import PALETTE
+from masklet.masks.draw import PALETTE
 
 BALL = np.hypot(*(np.mgrid[:96, :160] - np.array([50, 70])[:, None, None])) < 25
 TWO = np.where(BALL, 1, 0).astype(np.uint8)

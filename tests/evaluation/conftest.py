@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from masklet.formats.base import ObjectLike, PlainFrame, mask_only
-from masklet.masks.palette import PALETTE
+from masklet.masks.draw import PALETTE
 from masklet.masks.rle import encode_rle
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, merge_prompts

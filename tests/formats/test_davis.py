@@ -12,7 +12,7 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.davis import read_index_png, write_index_png
-from masklet.masks.palette import PALETTE
+from masklet.masks.draw import PALETTE
 
 
 @given(npst.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20))))

@@ -14,8 +14,8 @@ from PIL import Image
 from masklet.errors import MediaError, PromptError
 from masklet.image import EverythingOptions, ImagePredictor, MaskSet, segment_everything
 from masklet.image.grid import settled
-from masklet.masks.components import without_small_regions
 from masklet.masks.rle import decode_rle
+from masklet.masks.shape import without_small_regions
 
 WILLING = EverythingOptions(
     points_per_side=4, least_iou=0.2, least_stability=0.2, stability_offset=0.5, threshold=8, most_overlap=0.9

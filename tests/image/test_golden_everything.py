@@ -11,8 +11,8 @@ import pytest
 
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
 from masklet.image.grid import plan_crops, point_grid
-from masklet.masks.components import small_holes, without_islands, without_small_regions
 from masklet.masks.rle import decode_rle, rle_from_json
+from masklet.masks.shape import small_holes, without_islands, without_small_regions
 from tests.conftest import GOLDEN
 
 FURTHER = GOLDEN.parents[2] / "shared/golden/image"

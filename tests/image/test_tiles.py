@@ -17,8 +17,9 @@ from masklet.errors import PromptError
 from masklet.image import EverythingOptions, ImagePredictor, MaskSet, TileOptions, segment_near, segment_tiles
 from masklet.image.result import join_masks
 from masklet.image.tiles import merge_tiles, plan_tiles, tile_around
-from masklet.masks.patch import Box, cut_patch, paste
+from masklet.masks.patch import cut_patch, paste
 from masklet.masks.rle import decode_rle
+from masklet.masks.shape import Box
 from masklet.media.large import LargePicture
 
 WILLING = EverythingOptions(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from masklet.masks.palette import PALETTE, color
+from masklet.masks.draw import PALETTE, color
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from masklet.checkpoints import Model
 from masklet.errors import MediaError, PromptError, SessionError
-from masklet.masks.palette import color
+from masklet.masks.draw import color
 from masklet.video import FrameResult, VideoTracker
 from tests.conftest import GOLDEN, small_network
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from masklet.masks.boxes import mask_box
 from masklet.masks.clicks import Click, central_click, random_click
+from masklet.masks.shape import mask_box
 from masklet.metrics.region import Mask
 from masklet.prompts import Prompt
 

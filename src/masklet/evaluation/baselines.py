@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
-from masklet.masks.boxes import mask_box
+from masklet.masks.shape import mask_box
 from masklet.media.source import Frame, FrameSource
 from masklet.prompts import INCLUDE, Prompt, merge_prompts
 

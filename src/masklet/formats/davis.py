@@ -25,7 +25,7 @@ from masklet.formats.base import (
     read_frame,
 )
 from masklet.formats.numbered import frame_files, mask_pngs, open_png
-from masklet.masks.palette import PALETTE
+from masklet.masks.draw import PALETTE
 from masklet.masks.rle import Rle, encode_rle
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.image.result import Detail, Masks
-from masklet.masks.boxes import mask_box
-from masklet.masks.patch import Box
+from masklet.masks.shape import Box, mask_box
 from masklet.prompts import Prompt
 
 CROP_SCALE = 3

@@ -19,9 +19,8 @@ from masklet.image.picture import PictureLike, as_picture, file_name, picture_te
 from masklet.image.predictor import in_batches, ready_predictor
 from masklet.image.prompts import HIGHEST_LOGIT
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.boxes import suppress
-from masklet.masks.components import small_holes, without_small_regions
 from masklet.masks.patch import Patch, cut_patch
+from masklet.masks.shape import small_holes, suppress, without_small_regions
 from masklet.masks.trace import runs_patch, stretch, trace
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import INCLUDE, Prompt

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.patch import Box
+from masklet.masks.shape import Box
 
 RANGES = {
     "points_per_side": (1, 1024),

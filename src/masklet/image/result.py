@@ -25,13 +25,13 @@ from masklet.formats.coco import annotation, categories
 from masklet.formats.coco import image as coco_image
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
-from masklet.masks.boxes import mask_box
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.guided import Edges, mask_alpha
-from masklet.masks.patch import Box, Patch, cut_patch, paste, patch_areas, patch_boxes, whole_rle, within
+from masklet.masks.patch import Patch, cut_patch, paste, patch_areas, patch_boxes, whole_rle, within
 from masklet.masks.polygons import Polygon, mask_polygons
 from masklet.masks.refine import cut_out
 from masklet.masks.rle import Rle, encode_rle
+from masklet.masks.shape import Box, mask_box
 from masklet.masks.trace import resize_logits
 from masklet.media.large import LargePicture
 

@@ -19,7 +19,8 @@ from masklet.image.everything import find_everything
 from masklet.image.grid import EverythingOptions
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.patch import Box, agreement, common, cut_patch, union
+from masklet.masks.patch import agreement, common, cut_patch, union
+from masklet.masks.shape import Box
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
 

@@ -1,4 +1,5 @@
-"""A picture with its masks: tinted, outlined, and named."""
+"""A picture with its masks: tinted, outlined, and named, in the 256 colours of DAVIS and Pascal VOC, which every tool
+of the field shows alike."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from masklet.errors import PromptError
-from masklet.masks.palette import color
+from masklet.masks.shape import Box
 
 SYSTEM_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "Arial Unicode.ttf", "DejaVuSans.ttf", "arial.ttf")
 """Looked for in the system's own folders, those with the most scripts first."""
@@ -19,7 +20,31 @@ SYSTEM_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "Arial Unicode.ttf", "Dej
 REGION_ALPHA = 0.5
 """Strength of the tint of `draw_regions`."""
 
-Rectangle = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels, the last two exclusive
+
+def _palette() -> NDArray[np.uint8]:
+    """Deal the bits of each index to red, green, blue in turn, the lowest to each colour's highest bit.
+
+    The rule is that of `VOClabelcolormap` in the Pascal VOC development kit. Returns uint8 (256, 3).
+    """
+    indices = np.arange(256)
+    colors = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        channel, significance = bit % 3, 7 - bit // 3
+        colors[:, channel] |= ((indices >> bit & 1) << significance).astype(np.uint8)
+    colors.flags.writeable = False
+    return colors
+
+
+PALETTE = _palette()
+"""uint8 (256, 3), RGB, read-only; index 0 is the background's black."""
+
+
+def color(object_index: int) -> tuple[int, int, int]:
+    """The colour (red, green, blue) of an object, each in 0..255. After 255 the colours come again, without black."""
+    assert object_index >= 0, f"object_index is {object_index}; indices count from 0, the background"
+    entry = object_index if object_index < 256 else (object_index - 1) % 255 + 1
+    red, green, blue = (int(channel) for channel in PALETTE[entry])
+    return red, green, blue
 
 
 def draw_overlay(
@@ -104,7 +129,7 @@ def _with_tags(
 ) -> NDArray[np.uint8]:
     picture = Image.fromarray(canvas)
     size = _scaled(canvas, 1 / 28, least=11, most=44)
-    taken: list[Rectangle] = []
+    taken: list[Box] = []
     for text, mask, fill in tags:
         tile = _tag(text, _font(text, size), fill)
         place = _free_place(mask, tile.size, taken)
@@ -138,7 +163,7 @@ def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _free_place(mask: NDArray[np.bool_], size: tuple[int, int], taken: Sequence[Rectangle]) -> Rectangle:
+def _free_place(mask: NDArray[np.bool_], size: tuple[int, int], taken: Sequence[Box]) -> Box:
     """Above the mask's highest point, pushed into the picture and down from tags that are there already."""
     width, height = size
     top = int(mask.any(axis=1).argmax())
@@ -151,7 +176,7 @@ def _free_place(mask: NDArray[np.bool_], size: tuple[int, int], taken: Sequence[
     return place
 
 
-def _overlap(one: Rectangle, other: Rectangle) -> bool:
+def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 

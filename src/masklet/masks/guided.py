@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.boxes import mask_box
+from masklet.masks.shape import mask_box
 
 RADIUS = 1 / 40
 """Radius of the filter where none is given, as a share of the longer side of the mask's box."""

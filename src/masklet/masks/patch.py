@@ -13,11 +13,8 @@ import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from masklet.masks.boxes import mask_box
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
-
-Box = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in pixels, the last two one past the end."""
+from masklet.masks.shape import Box, mask_box
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from masklet.masks.boxes import mask_box
+from masklet.masks.shape import mask_box
 
 LEAST_AGREEMENT = 0.99
 """Polygons for other programs have so few corners that, filled again, they agree with the mask by this at least

@@ -16,8 +16,9 @@ import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from masklet.masks.patch import Box, Patch
+from masklet.masks.patch import Patch
 from masklet.masks.rle import Rle
+from masklet.masks.shape import Box
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.masks.shape import Box
 from masklet.video.policies.base import recent
-from masklet.video.state import Box, KnownFrame, ObjectId, Tracks
+from masklet.video.state import KnownFrame, ObjectId, Tracks
 
 DOUBTFUL_IOU = 0.5
 """A mask whose predicted IoU is lower is doubtful."""

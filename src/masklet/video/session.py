@@ -22,11 +22,6 @@ def free_number(tracks: Tracks, name: ObjectId) -> int:
     return next(number for number in itertools.count(1) if number not in taken)
 
 
-def asking(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
-    """The object with a prompt that is not answered yet."""
-    return replace(track, prompts={**track.prompts, frame: prompt})
-
-
 def asked(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
     """The object with a prompt that is not answered yet."""
     return replace(track, prompts={**track.prompts, frame: prompt})

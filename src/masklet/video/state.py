@@ -10,15 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
+from masklet.masks.shape import Box
 from masklet.prompts import Prompt
 from masklet.video.overlap import FinalMask
 
 ObjectId = int | str
 """The user's name for an object."""
-
-
-Box = tuple[int, int, int, int]
-"""(x0, y0, x1, y1); x1 and y1 one past the last; all 0 around nothing."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, pad_prompts, point_at, remember
-from masklet.masks.components import small_holes
 from masklet.masks.rle import encode_rle
+from masklet.masks.shape import Box, small_holes
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.prompts import Prompt
 from masklet.video import cuts
@@ -27,7 +27,7 @@ from masklet.video.overlap import FinalMask
 from masklet.video.policies import MemoryPolicy
 from masklet.video.policies.base import Choice, before
 from masklet.video.recall import Recall
-from masklet.video.state import Box, KnownFrame, ObjectId, ObjectTrack
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack
 
 FILLED_LOGIT = 0.1
 """Logits of a filled hole, as published."""

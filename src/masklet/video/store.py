@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masklet.engines.rules import ABSENT_LOGIT
 from masklet.errors import SessionError
 from masklet.video.overlap import FinalMask
 from masklet.video.state import FrameStats, KnownFrame, KnownFrames, stats_of
@@ -37,9 +38,6 @@ MOST = 2047
 
 ABSENT = -2048
 """The step of an object that is absent."""
-
-ABSENT_LOGIT = -1024.0
-"""Its logit."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.base import Labelled
-from masklet.masks.boxes import mask_box
+from masklet.masks.shape import mask_box
 from masklet.training.objects import PickOptions, draw_objects
 from masklet.training.synthesis.motion import (
     Matrix,

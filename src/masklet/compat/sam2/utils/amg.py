@@ -11,9 +11,8 @@ from torch import Tensor
 
 from masklet.engines.rules import stability
 from masklet.image.grid import plan_crops, point_grid
-from masklet.masks.boxes import mask_box
-from masklet.masks.components import small_holes, without_islands
 from masklet.masks.rle import rle_from_json
+from masklet.masks.shape import mask_box, small_holes, without_islands
 
 Runs = dict[str, Any]
 """Run lengths of a mask down its columns, beginning with the background: `{"size": [H, W], "counts": [...]}`."""

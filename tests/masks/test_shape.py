@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from masklet.masks.boxes import box_iou, suppress
+from masklet.masks.shape import box_iou, suppress
 
 
 @st.composite

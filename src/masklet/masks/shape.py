@@ -1,12 +1,17 @@
-"""Boxes of masks, (x0, y0, x1, y1) in pixels: x0 and y0 the first column and row, x1 and y1 one past the last.
+"""The shape of masks: boxes around them, and connected parts (by OpenCV, the same on every device).
 
-So a box's width is x1 - x0, a mask of one pixel has a box of area 1, and any box of a mask is a prompt.
+Boxes are (x0, y0, x1, y1) in pixels: x0 and y0 the first column and row, x1 and y1 one past the last. So a box's width
+is x1 - x0, a mask of one pixel has a box of area 1, and any box of a mask is a prompt.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, the last two one past the end; all 0 around nothing."""
 
 
 def mask_box(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -46,3 +51,30 @@ def box_iou(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
 def box_area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """(..., 4) -> (...)"""
     return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
+
+
+def small_holes(mask: NDArray[np.bool_], largest: int) -> NDArray[np.bool_]:
+    """Background parts of at most `largest` pixels, 8-connected, also at the border: bool (H, W)."""
+    background = (~mask).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=8)
+    small = stats[:, cv2.CC_STAT_AREA] <= largest
+    small[0] = False  # the mask itself
+    return np.asarray(small[labels], np.bool_)
+
+
+def without_islands(mask: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+    """The mask without its parts of fewer than `least` pixels, 8-connected; the largest part stays in any case."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    areas = stats[:, cv2.CC_STAT_AREA]
+    keep = areas >= least
+    keep[0] = False  # the background
+    if not keep.any():
+        keep[1 + int(areas[1:].argmax())] = True
+    return np.asarray(keep[labels], np.bool_)
+
+
+def without_small_regions(mask: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+    """The mask with holes of fewer than `least` pixels filled, then without islands of fewer."""
+    return without_islands(mask | small_holes(mask, least - 1), least)
