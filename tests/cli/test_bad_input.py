@@ -14,7 +14,7 @@ from PIL import Image
 from typer.main import get_command
 
 from masklet.cli.main import app
-from masklet.cli.progress import bars, counted
+from masklet.cli.terminal import bars, counted
 from masklet.formats.davis import read_index_png
 from tests.cli.conftest import Run
 from tests.media.clips import Clip, write_clip

@@ -12,8 +12,8 @@ from masklet.cli.validation import Amounts, choose, held_out
 from masklet.datasets.base import Clip, IndexMasks
 from masklet.datasets.files import AtHand
 from masklet.errors import FormatError
+from masklet.training.batch import PickOptions
 from masklet.training.data.mixture import Collection, parse_wanted, read_data
-from masklet.training.objects import PickOptions
 from tests.training.shapes import picture, tiny_network, write_shapes
 
 FEW = Amounts(pictures=3, videos=1, frames=3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from masklet.cli.eval.printing import as_table
+from masklet.cli.terminal import as_table
 from masklet.errors import EvaluationError
 from masklet.evaluation.compare import cautions, clip_table, compare_runs, comparison_table, full_table
 from masklet.evaluation.report import plot_runs

@@ -15,7 +15,7 @@ from masklet.checkpoints import Model, build_model
 from masklet.engines.rules import pad_prompts
 from masklet.errors import PromptError
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.image.decoding import DECODED_AT_ONCE, no_memories
+from masklet.image.predictor import DECODED_AT_ONCE, no_memories
 from masklet.image.prompts import prompts_per_object
 from masklet.nn import NANO
 from tests.conftest import small_network

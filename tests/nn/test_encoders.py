@@ -19,7 +19,7 @@ from masklet.errors import ConfigError
 from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
 from masklet.nn.config import ENCODERS, EncoderConfig
 from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
-from masklet.nn.trunk import Layer, Trunk
+from masklet.nn.layers import Layer, Trunk
 from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.dropping import add_drop_path
 from masklet.training.loop import RunOptions, train

@@ -121,9 +121,9 @@ def test_video(model: Model, facts: Any) -> None:
             seen, place = result.objects[1], f"video/f{result.frame}"
             np.testing.assert_allclose(seen.logits[::8, ::8], arrays[f"{place}/low_res_every8"], atol=2e-2, rtol=0)
             assert abs(int(seen.mask.sum()) - recorded["area"]) <= 3
-            entry = tracker.tracks[1].entry(result.frame)
-            assert entry is not None
-            assert entry.presence == pytest.approx(recorded["object_score"], abs=2e-2)
-            np.testing.assert_allclose(entry.pointer.numpy(), arrays[f"{place}/obj_ptr"], atol=5e-3, rtol=0)
-            memory = entry.memory.float().numpy()[::4, ::8, ::8]
+            known = tracker.tracks[1].known(result.frame)
+            assert known is not None
+            assert known.presence == pytest.approx(recorded["object_score"], abs=2e-2)
+            np.testing.assert_allclose(known.pointer.numpy(), arrays[f"{place}/obj_ptr"], atol=5e-3, rtol=0)
+            memory = known.memory.float().numpy()[::4, ::8, ::8]
             np.testing.assert_allclose(memory, arrays[f"{place}/maskmem_sub"], atol=0.04, rtol=0)

@@ -18,11 +18,10 @@ from masklet.datasets.pack import PackOptions, write_pack
 from masklet.datasets.registry import DATASETS
 from masklet.errors import FormatError, MaskletError
 from masklet.masks.rle import encode_rle
-from masklet.training.batch import Use, draws
+from masklet.training.batch import PickOptions, Use, draws
 from masklet.training.data.feed import Feed, FeedOptions, Share
 from masklet.training.data.mixture import Collection, Mixture, parse_wanted, read_data
 from masklet.training.data.samples import ViewOptions, draw_frames
-from masklet.training.objects import PickOptions
 from masklet.training.prompts import PromptOptions, draw_plan
 from masklet.video import VideoTracker
 from tests.conftest import small_network

@@ -13,8 +13,8 @@ from rich.progress import Progress
 from masklet.atomic import atomic_write
 from masklet.checkpoints import load_model
 from masklet.cli.job import Job
-from masklet.cli.progress import bars
 from masklet.cli.prompts import PromptsByVideo, prompts_of
+from masklet.cli.terminal import bars
 from masklet.cli.tracking import begin, run
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError

@@ -1,13 +1,16 @@
-"""Options that mean the same in several commands, and what `--help` says of a command."""
+"""Options that mean the same in several commands, what they may not ask for, and what `--help` says of a command."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from masklet.errors import FormatError
 
 
 class Speed(str, Enum):
@@ -32,8 +35,30 @@ PolicyChoice = Annotated[
     str, typer.Option(help="What is remembered: published, or module:Class of your own (docs/policies.md).")
 ]
 
+PIPE = Path("-")
+"""What stands for standard output."""
+
 
 def help_of(command: Callable[..., None]) -> str:
     r"""A command's docstring without the line breaks of the source. Examples, which begin with \b, keep theirs."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(text if text.startswith("\b") else text.replace("\n", " ") for text in paragraphs)
+
+
+def keep_inputs(target: Path, *inputs: Path | None) -> None:
+    """Raise `FormatError` if a file that is to be written is one that is read."""
+    for given in inputs:
+        if given is not None and given.exists() and target.exists() and target.samefile(given):
+            raise FormatError(f"{target} is what is read; give another place to write to")
+
+
+def check_background(background: str | None, formats: Sequence[str]) -> None:
+    """Raise `FormatError` if a background is given that no format shows."""
+    if background is not None and "background" not in formats:
+        raise FormatError(f"--background {background} shows in the format background alone; add --format background")
+
+
+def check_film(path: Path) -> None:
+    """Raise `FormatError` unless a film can be written there."""
+    if path.is_dir() or path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
+        raise FormatError(f"{path} is no place for an overlay video; give a file that ends in .mp4")

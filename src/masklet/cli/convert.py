@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import BackgroundChoice
-from masklet.cli.targets import keep_inputs
+from masklet.cli.choices import BackgroundChoice, keep_inputs
 
 if TYPE_CHECKING:
     from masklet.formats.base import PlainFrame

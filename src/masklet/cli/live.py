@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice
+from masklet.cli.choices import PIPE, DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice
 from masklet.cli.prompts import parse_box, parse_point
-from masklet.cli.targets import PIPE
 
 
 def live(

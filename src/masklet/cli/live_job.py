@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.text import Text
 
 from masklet.checkpoints import load_model
+from masklet.cli.choices import PIPE, keep_inputs
 from masklet.cli.prompts import TypedPrompt
-from masklet.cli.targets import PIPE, keep_inputs
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.formats.base import FrameLike, Sink
 from masklet.live.outputs import file_format, into_file, into_pipe, piped_format

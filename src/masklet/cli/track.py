@@ -181,7 +181,7 @@ def chosen_direction(direction: Direction | None, reverse: bool, both: bool) -> 
 
 def do_one(job: Job, overwrite: bool) -> None:
     """Track one video, and say what came of it."""
-    from masklet.cli.progress import bars
+    from masklet.cli.terminal import bars
     from masklet.cli.tracking import begin, run
 
     with begin(job, None, overwrite) as tracker:

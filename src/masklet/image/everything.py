@@ -13,10 +13,9 @@ from torch import Tensor
 
 from masklet.engines.base import Engine
 from masklet.engines.rules import pad_prompts, single
-from masklet.image.decoding import decode_in_parts, no_memories
 from masklet.image.grid import Crop, EverythingOptions, SettledOptions, is_cut_by_crop, plan_crops, settled
 from masklet.image.picture import PictureLike, as_picture, file_name, picture_tensor
-from masklet.image.predictor import in_batches, ready_predictor
+from masklet.image.predictor import in_batches, no_memories, objects_at_once, ready_predictor
 from masklet.image.prompts import HIGHEST_LOGIT
 from masklet.image.result import MaskSet, join_masks
 from masklet.masks.patch import Patch, cut_patch
@@ -255,3 +254,18 @@ def cleaned(patch: Patch, least: int) -> Patch:
     after = cut_patch(mask[1:-1, 1:-1], (x0, y0))
     assert after is not None, "the largest part of a mask always stays"
     return after
+
+
+def decode_in_parts(engine: Engine, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+    """All candidate masks of N objects; the picture's features, (1, C, h, w), and levels serve all."""
+    count, step = len(prompts.points), objects_at_once(engine)
+    parts = [
+        engine.decode_masks(features, levels, taken(prompts, slice(first, first + step)))
+        for first in range(0, count, step)
+    ]
+    return parts[0] if len(parts) == 1 else Decoded(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def taken(prompts: PromptTokens, rows: slice) -> PromptTokens:
+    """The prompts of some of the objects."""
+    return prompts._replace(**{name: tensor[rows] for name, tensor in prompts._asdict().items() if tensor is not None})

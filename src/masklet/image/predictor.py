@@ -20,15 +20,21 @@ from masklet.engines.base import Engine
 from masklet.engines.rules import pad_prompts, single
 from masklet.errors import PromptError
 from masklet.image.crop_refine import refine_in_crops
-from masklet.image.decoding import no_memories, objects_at_once
 from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
 from masklet.image.prompts import prompts_per_object
 from masklet.image.result import Masks
-from masklet.nn import Decoded, Levels, ModelConfig
+from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
 from masklet.prompts import Prompt
 
 PICTURES_AT_ONCE = 4
 """Pictures of a batch that are encoded together; more need more memory and gain nothing."""
+
+DECODED_AT_ONCE = {"cpu": 8}
+"""Objects that are decoded together, by the kind of device: on a processor more spill its caches and are slower, each
+taking some 30 MB at 1024 pixels."""
+
+OTHERWISE = 64
+"""On any other device."""
 
 LOADED = 2
 """Models that stay loaded from one call to the next."""
@@ -290,3 +296,19 @@ def modified_at(model: str | PathLike[str]) -> int:
         return os.stat(model).st_mtime_ns
     except OSError:  # a name, or a file that is missing, of which loading tells
         return 0
+
+
+def objects_at_once(engine: Engine) -> int:
+    """How many objects are decoded together."""
+    return DECODED_AT_ONCE.get(engine.device.type, OTHERWISE)
+
+
+def no_memories(engine: Engine) -> MemoryBank:
+    """The bank of one object that remembers nothing: a picture has no past."""
+    config, device = engine.config, engine.device
+    return MemoryBank(
+        memories=torch.zeros(1, 0, config.memory_width, config.memory_size, config.memory_size, device=device),
+        slots=torch.zeros(1, 0, dtype=torch.int64, device=device),
+        pointers=torch.zeros(1, 0, config.width, device=device),
+        ages=torch.zeros(1, 0, device=device),
+    )

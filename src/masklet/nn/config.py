@@ -20,7 +20,7 @@ from masklet import plugins
 from masklet.errors import ConfigError
 
 if TYPE_CHECKING:
-    from masklet.nn.trunk import Trunk
+    from masklet.nn.layers import Trunk
 
 FINEST_STRIDE = 4
 """Pixels of the model's square per cell of the finest level, and of a low-resolution mask."""

@@ -1,17 +1,21 @@
-"""What a step learns from: clips of pictures with the masks of some objects, as tensors; and its random numbers, which
-follow from the seed, what they are for, and the number of the step, so that a run that was cut off goes on exactly.
+"""What a step learns from: clips of pictures with the masks of some objects, as tensors, and which objects these are; and
+its random numbers, which follow from the seed, what they are for, and the number of the step, so that a run that was
+cut off goes on exactly.
 
 Letters: B clips, T frames (1 for pictures), N objects of all clips together, S side of the model's square.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from masklet.datasets.base import Labelled
 
 
 class Batch(NamedTuple):
@@ -78,3 +82,33 @@ def draws(use: Use, seed: int, *numbers: int) -> np.random.Generator:
     The use stands in front: NumPy takes missing numbers for zeros, so that (seed, step) and (seed, step, 0) are one.
     """
     return np.random.default_rng((int(use), seed, *numbers))
+
+
+@dataclass(frozen=True)
+class PickOptions:
+    """Which objects are learned.
+
+    Attributes:
+        least: Smaller ones are passed over, a share of the picture.
+        most: Larger ones too, as published.
+        size_power: An object is drawn by its area to this power: 0, as published, draws all alike.
+    """
+
+    least: float = 0.0
+    most: float = 0.9
+    size_power: float = 0.0
+
+
+def draw_objects(frame: Labelled, rng: np.random.Generator, pick: PickOptions) -> list[int]:
+    """The objects of a frame that are neither too small nor too large, in random order."""
+    height, width = frame.masks.size
+    areas = {
+        name: area / (height * width)
+        for name, area in frame.masks.areas().items()
+        if pick.least <= area / (height * width) <= pick.most
+    }
+    names = list(areas)
+    if not names:
+        return []
+    shares = np.array(list(areas.values())) ** pick.size_power
+    return [names[place] for place in rng.choice(len(names), len(names), replace=False, p=shares / shares.sum())]

@@ -17,11 +17,10 @@ from torch import Tensor
 from masklet.errors import ConfigError
 from masklet.nn import Network
 from masklet.nn.mask_decoder import ScoreCalibration, iou_features
-from masklet.training.batch import Batch, Use, draws
+from masklet.training.batch import Batch, PickOptions, Use, draws
 from masklet.training.data.feed import Feed, FeedOptions
 from masklet.training.data.mixture import Mixture
 from masklet.training.losses import actual_iou
-from masklet.training.objects import PickOptions
 from masklet.training.prompts import Plan, PromptOptions, draw_plan
 from masklet.training.unroll import Unroll
 

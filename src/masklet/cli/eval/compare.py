@@ -28,7 +28,7 @@ def compare(
     """
     from rich.console import Console
 
-    from masklet.cli.eval.printing import as_table
+    from masklet.cli.terminal import as_table
     from masklet.evaluation.compare import cautions, compare_runs, comparison_table
     from masklet.evaluation.results import read_run
 

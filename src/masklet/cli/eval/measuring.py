@@ -256,7 +256,7 @@ def report(plan: Measurement) -> None:
     """Write the report, and print its table and where it lies."""
     from rich.console import Console
 
-    from masklet.cli.eval.printing import as_table
+    from masklet.cli.terminal import as_table
     from masklet.evaluation.report import remarks, table, unfinished, write_report
     from masklet.evaluation.results import shown
 

@@ -90,7 +90,7 @@ def with_progress(
 
 def show(scores: FolderScores, split: SeenAndUnseen | None, console: Console) -> None:
     """Print a row for each sequence, and the mean over all objects."""
-    from masklet.cli.eval.printing import as_table
+    from masklet.cli.terminal import as_table
     from masklet.evaluation.results import shown
     from masklet.evaluation.scoring import SCORE_COLUMNS
 

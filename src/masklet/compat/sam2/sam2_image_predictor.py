@@ -18,9 +18,8 @@ from masklet.compat.prompts import Said, numbers, said
 from masklet.compat.sam2.build_sam import build_sam2_hf
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.errors import PromptError
-from masklet.image.decoding import no_memories
 from masklet.image.picture import PictureLike
-from masklet.image.predictor import EncodedImage, ImagePredictor
+from masklet.image.predictor import EncodedImage, ImagePredictor, no_memories
 from masklet.image.result import Masks
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]

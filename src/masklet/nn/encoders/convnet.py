@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.config import check_counts
-from masklet.nn.trunk import Layer, Trunk
+from masklet.nn.layers import Layer, Trunk
 
 
 @dataclass(frozen=True)

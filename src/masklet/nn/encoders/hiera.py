@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from masklet.errors import ConfigError
 from masklet.nn.config import COARSEST_STRIDE, FINEST_STRIDE, check_counts, neighbours
-from masklet.nn.layers import MLP, Prepared
-from masklet.nn.trunk import Layer, Trunk
+from masklet.nn.layers import MLP, Layer, Prepared, Trunk
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from masklet.errors import ConfigError
-from masklet.nn.trunk import Layer, Trunk
+from masklet.nn.layers import Layer, Trunk
 
 NORM_EPS = 1e-3
 """Of all batch normalisations, as in EfficientNet."""

@@ -15,7 +15,7 @@ import torch
 
 from masklet.datasets.base import Clip, Labelled
 from masklet.errors import FormatError
-from masklet.training.batch import Batch, Use, draws
+from masklet.training.batch import Batch, PickOptions, Use, draws
 from masklet.training.data.mixture import Mixture
 from masklet.training.data.samples import (
     WHOLE,
@@ -26,7 +26,6 @@ from masklet.training.data.samples import (
     draw_part,
     read_sample,
 )
-from masklet.training.objects import PickOptions
 from masklet.training.synthesis.clip import MadeUpOptions, make_clip
 from masklet.training.synthesis.regions import find_regions
 

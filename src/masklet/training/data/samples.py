@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, Labelled
-from masklet.training.objects import PickOptions, draw_objects
+from masklet.training.batch import PickOptions, draw_objects
 
 
 class Sample(NamedTuple):

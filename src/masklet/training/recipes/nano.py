@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from masklet.training.batch import PickOptions
 from masklet.training.data.augment import AugmentOptions, ColorJitter
 from masklet.training.data.feed import FeedOptions
 from masklet.training.data.samples import ViewOptions
 from masklet.training.losses import LossOptions
-from masklet.training.objects import PickOptions
 from masklet.training.optimizer import OptimizerOptions
 from masklet.training.prompts import PromptOptions
 from masklet.training.recipe import Recipe, Stage

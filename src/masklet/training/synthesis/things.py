@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Labelled
 from masklet.masks.shape import mask_box
-from masklet.training.objects import PickOptions, draw_objects
+from masklet.training.batch import PickOptions, draw_objects
 from masklet.training.synthesis.motion import (
     Matrix,
     MotionOptions,

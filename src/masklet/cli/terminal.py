@@ -1,12 +1,14 @@
-"""Bars on standard error: how far, how fast, how long still."""
+"""What the terminal shows: bars on standard error (how far, how fast, how long still), and tables of 80 columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 T = TypeVar("T")
@@ -42,3 +44,18 @@ def counted(items: Iterable[T], progress: Progress, what: str, total: int | None
         came += 1
         progress.update(task, completed=came)
     progress.update(task, total=came)
+
+
+def as_table(title: str, rows: Sequence[Sequence[str]]) -> Table:
+    """A table; the first row is its heading, the first column names, which are folded if they are long, all others
+    numbers. A last row "all" stands apart."""
+    heading, *rest = rows
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    table.add_column(heading[0], overflow="fold", min_width=8)
+    for name in heading[1:]:
+        table.add_column(name.replace(" ", "\n").replace("/", "\n/"), justify="right", no_wrap=True)
+    for place, row in enumerate(rest):
+        if place and row[0] == "all":
+            table.add_section()
+        table.add_row(*row)
+    return table
