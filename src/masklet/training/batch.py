@@ -1,6 +1,6 @@
-"""What a step learns from: clips of pictures with the masks of some objects, as tensors, and which objects these are; and
-its random numbers, which follow from the seed, what they are for, and the number of the step, so that a run that was
-cut off goes on exactly.
+"""What a step learns from: clips of pictures with the masks of some objects, as tensors, and which objects these are.
+Its random numbers follow from the seed, what they are for, and the number of the step, so that a run that was cut off
+goes on exactly.
 
 Letters: B clips, T frames (1 for pictures), N objects of all clips together, S side of the model's square.
 """
