@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from masklet.compat.sam2.configs import IMAGE_POSTPROCESSING
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
-from masklet.compat.sam2.weights import HF_MODEL_ID_TO_FILENAMES, for_pictures, for_videos, from_hub
+from masklet.compat.sam2.weights import HF_MODEL_ID_TO_FILENAMES, from_hub, model_and_settings
 
 __all__ = [
     "HF_MODEL_ID_TO_FILENAMES",
@@ -44,7 +45,8 @@ def build_sam2(
         WeightsMissing: There is no such file (a FileNotFoundError).
         WeightsRefused: The file holds another model (a RuntimeError).
     """
-    return SAM2Base(*for_pictures(config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing))
+    arguments = (config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing)
+    return SAM2Base(*model_and_settings(*arguments, postprocessing=IMAGE_POSTPROCESSING))
 
 
 def build_sam2_video_predictor(
@@ -57,8 +59,8 @@ def build_sam2_video_predictor(
     vos_optimized: bool = False,
 ) -> SAM2VideoPredictor:
     """A predictor for videos. As `build_sam2`; `vos_optimized` compiles the network."""
-    found = for_videos(config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing, vos_optimized)
-    return SAM2VideoPredictor(*found)
+    arguments = (config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing, vos_optimized)
+    return SAM2VideoPredictor(*model_and_settings(*arguments))
 
 
 def build_sam2_hf(model_id: str, **arguments: Any) -> SAM2Base:

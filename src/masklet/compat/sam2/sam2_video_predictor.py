@@ -20,7 +20,7 @@ from masklet.compat.prompts import said
 from masklet.compat.sam2.configs import Settings, tracking_options
 from masklet.compat.sam2.inference_state import InferenceState
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
-from masklet.compat.sam2.weights import for_videos, from_hub
+from masklet.compat.sam2.weights import from_hub, model_and_settings
 from masklet.prompts import make_prompt
 from masklet.video import FrameResult, VideoTracker
 
@@ -57,7 +57,7 @@ class SAM2VideoPredictor(SAM2Base):
     @classmethod
     def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2VideoPredictor:
         """A predictor with a model from the hub. Takes the arguments of `build_sam2_video_predictor`."""
-        return cls(*for_videos(*from_hub(model_id), **arguments))
+        return cls(*model_and_settings(*from_hub(model_id), **arguments))
 
     def init_state(
         self,

@@ -13,14 +13,7 @@ import torch
 from masklet.checkpoints import Model, build_model, load_model
 from masklet.checkpoints.registry import config_of, is_known, list_models
 from masklet.compat.failures import SettingRefused, WeightsMissing, WeightsRefused, as_reference
-from masklet.compat.sam2.configs import (
-    CONFIGS,
-    IMAGE_POSTPROCESSING,
-    VIDEO_POSTPROCESSING,
-    Settings,
-    variant_of,
-    with_overrides,
-)
+from masklet.compat.sam2.configs import CONFIGS, VIDEO_POSTPROCESSING, Settings, variant_of, with_overrides
 from masklet.errors import nearest
 
 _STEMS = {model: stem for stem, model in CONFIGS.items()}
@@ -33,20 +26,7 @@ HF_MODEL_ID_TO_FILENAMES = {
 """Repository on the hub -> configuration file and file of weights."""
 
 
-def for_pictures(
-    config_file: str,
-    ckpt_path: str | os.PathLike[str] | None = None,
-    device: str | torch.device | None = None,
-    mode: str = "eval",
-    hydra_overrides_extra: Sequence[str] = (),
-    apply_postprocessing: bool = True,
-) -> tuple[Model, Settings]:
-    """The model and settings for pictures; see `build_sam2`."""
-    settings = _settings(IMAGE_POSTPROCESSING if apply_postprocessing else {}, hydra_overrides_extra, mode)
-    return _model(config_file, ckpt_path, device, settings), settings
-
-
-def for_videos(
+def model_and_settings(
     config_file: str,
     ckpt_path: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
@@ -54,10 +34,14 @@ def for_videos(
     hydra_overrides_extra: Sequence[str] = (),
     apply_postprocessing: bool = True,
     vos_optimized: bool = False,
+    *,
+    postprocessing: Mapping[str, Any] = VIDEO_POSTPROCESSING,
 ) -> tuple[Model, Settings]:
-    """The model and settings for videos; see `build_sam2_video_predictor`."""
+    """What `build_sam2` and `build_sam2_video_predictor` make; the postprocessing is that of videos if not given."""
+    if mode != "eval":
+        raise SettingRefused(f"mode is {mode!r}; the drop-in is for 'eval', models are trained with masklet's trainer")
     overrides = [*hydra_overrides_extra, *(["++model.compile_image_encoder=true"] if vos_optimized else [])]
-    settings = _settings(VIDEO_POSTPROCESSING if apply_postprocessing else {}, overrides, mode)
+    settings = with_overrides(Settings(**(postprocessing if apply_postprocessing else {})), overrides)
     return _model(config_file, ckpt_path, device, settings), settings
 
 
@@ -71,12 +55,6 @@ def from_hub(model_id: str) -> tuple[str, str]:
         known = ", ".join(HF_MODEL_ID_TO_FILENAMES)
         raise SettingRefused(f"unknown model {model_id!r}{nearest(model_id, HF_MODEL_ID_TO_FILENAMES)}; known: {known}")
     return HF_MODEL_ID_TO_FILENAMES[model_id][0], model_id
-
-
-def _settings(postprocessing: Mapping[str, Any], overrides: Sequence[str], mode: str) -> Settings:
-    if mode != "eval":
-        raise SettingRefused(f"mode is {mode!r}; the drop-in is for 'eval', models are trained with masklet's trainer")
-    return with_overrides(Settings(**postprocessing), overrides)
 
 
 def _model(
