@@ -1,4 +1,4 @@
-"""What a process takes of the machine. Imports no torch, so that it adds nothing to what it measures."""
+"""The memory that a process takes. Imports no torch, so that it adds nothing to what it measures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def peak_memory() -> float | None:
-    """MiB, on a GPU if there is work on one, else of the processor; None where the system does not tell."""
+    """MiB, on a GPU if there is work on one, else of the processor; None if the system does not report it."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and (taken := torch.cuda.max_memory_allocated()):
         return float(taken) / 2**20

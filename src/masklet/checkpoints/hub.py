@@ -56,7 +56,7 @@ def download(name: str, repo: str, file: str, url: str) -> Path:
         url: Where else the file was published.
 
     Raises:
-        CheckpointError: It cannot be had; the sentence tells where to put the file by hand.
+        CheckpointError: It cannot be had; the message says where to put the file by hand.
     """
     try:
         path = _download(repo, file)

@@ -62,7 +62,7 @@ def load_model(
         dtype: "float32" (also for None, whatever the file stores), "bfloat16" or "float16".
         speed: "exact" as published, also for None; "balanced" or "fast" stretch pictures to a smaller square and
             compute less, at some cost in the masks. Written behind the name it means the same: "sam2.1-tiny:fast".
-            docs/speed.md tells what each mode costs.
+            docs/speed.md has the cost of each mode.
         image_size: Side of that square, in pixels, whatever the mode says. "sam2.1-tiny:512" means the same.
         compile: Whether the four functions go through `torch.compile`, each at its first call.
 

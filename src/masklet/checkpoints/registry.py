@@ -106,7 +106,7 @@ def fetch(info: ModelInfo) -> Path:
     """The model's file on this machine, downloaded if it is not here yet.
 
     Raises:
-        CheckpointError: It cannot be had; the sentence tells where to put the file by hand.
+        CheckpointError: It cannot be had; the message says where to put the file by hand.
     """
     if info.path is not None:
         return info.path
@@ -134,7 +134,7 @@ def config_of(name: str) -> ModelConfig:
 def with_speed(config: ModelConfig, speed: str, image_size: int | None) -> ModelConfig:
     """The configuration in a speed mode, or at an image size if one is given.
 
-    Its name tells which, `nano:fast` or `nano:160`, so that `load_model` finds it again.
+    Its name says which, `nano:fast` or `nano:160`, so that `load_model` finds it again.
 
     Raises:
         ConfigError: Unknown mode, or an image size that the model cannot have.

@@ -59,7 +59,7 @@ def planned(pattern: Job, videos: Sequence[Path], said: PromptsByVideo) -> list[
 
 
 def run_all(jobs: Sequence[Job], overwrite: bool, tell: Callable[[str], None]) -> Tally:
-    """Do one job after another. What goes wrong with one is told, and the rest go on; Ctrl-C ends all."""
+    """Do one job after another. A job that fails is reported, and the rest go on; Ctrl-C ends all."""
     tally = Tally()
     todo = [job for job in jobs if overwrite or not is_done(job)]
     tally.skipped = len(jobs) - len(todo)

@@ -1,4 +1,4 @@
-"""What `masklet track --everything` can be told: options of the command line, and what they make together."""
+"""The options of `masklet track --everything`, and the settings that they make together."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ LeastStability = Annotated[
 ]
 
 OF_A_VIDEO = ("every", "most", "least_area")
-"""Which of these are fields of `DiscoveryOptions`; the others tell how masks of one picture are found."""
+"""Which of these are fields of `DiscoveryOptions`; the others set how masks of one picture are found."""
 
 
 def check_everything(everything: bool, said: Mapping[str, float | None], pointed: bool, direction: str) -> None:

@@ -63,7 +63,7 @@ class LiveJob:
 def run(job: LiveJob) -> str:
     """Do it. Returns a sentence on what was done; raises MediaError if the camera went away, keeping what is written.
 
-    What can be known to be wrong is told before the model is loaded and the camera opened.
+    Errors in the settings are reported before the model is loaded and the camera opened.
     """
     format = format_of(job)
     check_policy(job.policy)

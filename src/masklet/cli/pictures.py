@@ -58,7 +58,7 @@ def do_pictures(
     usual: str,
     begin: Callable[[], Callable[[Path], Masks | MaskSet]],
 ) -> None:
-    """Do every picture whose masks are not there yet, tell of those that fail, and say how it went.
+    """Do every picture whose masks are not there yet, report those that fail, and print a summary.
 
     Args:
         images: Pictures, folders of pictures, or patterns.

@@ -59,7 +59,7 @@ def segment(
     """Find the mask of a thing that you point at, in one picture or at the same place in many.
 
     Coordinates are pixels of the picture as it is shown. Pictures whose masks are there already are passed over. If a
-    picture cannot be done it is told, and the rest go on.
+    picture cannot be done it is reported, and the rest go on.
 
     \b
     Examples:

@@ -96,7 +96,7 @@ def track(
     on, and new things are taken up as they come in. Each pixel is given to one object.
 
     Of a folder of videos each gets a folder of its own in OUT. Those that are done are passed over in a later run; a
-    video that fails is told, and the rest go on.
+    video that fails is reported, and the rest go on.
 
     Frames count from 0; an object is any number or name; coordinates are pixels of the video as it is shown.
 

@@ -35,7 +35,7 @@ from masklet.video.session import passes
 from masklet.video.state import ObjectId
 
 DEFAULT_RATE = 24.0
-"""Frames a second of the overlay where the video does not tell its own."""
+"""Frames a second of the overlay, for a video without a rate."""
 
 SAVED_EVERY = 10.0
 """Seconds after which the session is saved on the way."""
@@ -173,7 +173,7 @@ def follow(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
 
 
 def known_before(tracker: VideoTracker) -> Iterator[FrameResult]:
-    """What is known of the frames from the first prompt to where following goes on."""
+    """Results of the known frames, from the first prompt to the frame where following goes on."""
     left = left_of(tracker, "forward")
     known = tracker.known_frames()
     end = left[0].first if left else max(known) + 1

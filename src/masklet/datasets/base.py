@@ -165,8 +165,8 @@ class Clip:
     annotations  frame -> where its masks lie; empty for pictures that nobody annotated
     kind         a video or a picture
     source       the part of the data set that it is from; training weighs these against each other
-    licence      such as "open"; None where nothing tells
-    enters       object -> the frame in which trackers are prompted with it, where the data set tells
+    licence      such as "open"; None if unknown
+    enters       object -> the frame in which trackers are prompted with it, if the data set has it
     groups       object -> the group that it is scored in, such as "seen"; empty where the data set has none
     """
 

@@ -29,10 +29,10 @@ and masks are read later."""
 
 @dataclass(frozen=True)
 class DatasetReader:
-    """What reads one data set.
+    """The reader of one data set.
 
     help   one line
-    read   its clips; readers of data sets that tell no splits read them whole
+    read   its clips; readers of data sets without splits read them whole
     holds  whether a path holds it, for those that are recognised without their name
     """
 
@@ -74,7 +74,7 @@ def find_dataset(name: str) -> DatasetReader:
 
 
 def recognise_dataset(path: Path) -> DatasetReader:
-    """What reads a path. Raises FormatError if nothing does; pictures without masks are never guessed."""
+    """The reader of a path. Raises FormatError if there is no reader; pictures without masks are never guessed."""
     if (reader := next((r for r in DATASETS.values() if r.holds is not None and r.holds(path)), None)) is not None:
         return reader
     if path.is_dir() and not any(path.iterdir()):

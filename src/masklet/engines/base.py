@@ -1,4 +1,4 @@
-"""What everything above the network talks to: four functions on tensors and five facts about them.
+"""The interface of all code above the network: four functions on tensors and five facts about them.
 
 `torch.Model` runs a network of ours, `fake.FakeEngine` needs no network. Predictors and trackers take any engine and do
 not know which they hold.
@@ -54,7 +54,7 @@ class Engine(Protocol):
         """All four candidate masks of N objects."""
 
     def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:
-        """What is to be remembered of N objects: (N, M, h, w)."""
+        """The memories of N objects: (N, M, h, w)."""
 
 
 def as_engine(model: Any) -> Engine:

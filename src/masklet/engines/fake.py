@@ -65,7 +65,7 @@ class FakeEngine:
         return Levels(*(_colours(images, stride, width // part) for stride, part in ((4, 8), (8, 4), (16, 1))))
 
     def attend_memory(self, features: Tensor, bank: MemoryBank) -> Tensor:
-        """Tell where an object was last seen, by its newest memory, and its colour, by its pointers."""
+        """Write into the features where an object was last seen (its newest memory) and its colour (its pointers)."""
         count, frames = bank.memories.shape[:2]
         features = features.expand(count, -1, -1, -1).clone()
         recent = self.config.memory_frames - bank.slots.float()

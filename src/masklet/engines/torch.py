@@ -40,7 +40,7 @@ class Model:
 
     @property
     def config(self) -> ModelConfig:
-        """What the network is made of."""
+        """The configuration of the network."""
         return self.network.config
 
     @property

@@ -91,7 +91,7 @@ class CarriedSession:
         self.carried: tuple[Frame, Mapping[int, Soft]] | None = None
 
     def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
-        """A given mask as it is; of anything else what GrabCut makes of all prompts on the frame."""
+        """The object's mask on the frame: the given mask, or GrabCut's answer to all prompts there."""
         prompt = self.prompts[frame, object] = merge_prompts(self.prompts.get((frame, object)), prompt)
         mask = prompt.mask if prompt.mask is not None else cut_prompt(self.source.read(frame).image, prompt)
         self.anchors.setdefault(frame, {})[object] = mask.astype(np.float32)

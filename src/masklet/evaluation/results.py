@@ -99,7 +99,7 @@ class ClipResult:
     values        object -> measure -> value; empty if nothing of it could be scored
     per_frame     frame -> the main measure
     frames        answered frames, in so many seconds
-    memory        MiB that its process had taken at most; None if the system does not tell
+    memory        MiB that its process had taken at most; None if the system does not report it
     groups        object -> group, such as "seen"
     clip_metrics  measure -> value of the clip as a whole
     calibration   what is estimated ("IoU", "presence") -> estimates beside what came of them

@@ -33,7 +33,7 @@ LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillo
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is to be measured, and where it is kept.
+    """A measurement, and where it is kept.
 
     out  folder of the run
     """
@@ -93,7 +93,7 @@ def clear(out: Path) -> None:
 
 
 def measure(plan: Measurement, clips: list[Clip], executor: Executor) -> Iterator[tuple[Clip, ClipDone | Failure]]:
-    """Do clips, and keep each as soon as it is done. A clip that fails is told, and the others go on."""
+    """Do clips, and keep each as soon as it is done. A clip that fails is reported, and the others go on."""
     submission = Submission(plan.out / "masks", plan.dataset.layout)
     jobs = [ClipJob(clip, plan.procedure, plan.choice, submission) for clip in clips]
     for job, done in executor.run(measure_clip, jobs):

@@ -50,7 +50,7 @@ class SequenceScores:
 
 @dataclass(frozen=True)
 class FolderScores:
-    """What a folder of masks is worth.
+    """The scores of a folder of masks.
 
     protocol   by whose rules
     sequences  in the order of names
@@ -81,7 +81,7 @@ def score_folders(
     protocol          a name of `metrics.protocols.PROTOCOLS`; for index PNGs "davis2017", else "sav" if not given
     names             the sequences that count; all of the truth's if not given
     workers           processes; as many as there are cores if not given
-    progress          is told, after each few frames, how many are done of how many
+    progress          called every few frames with how many are done, and of how many
 
     Only frames of the truth are looked at. Raises EvaluationError for whatever does not fit together.
     """

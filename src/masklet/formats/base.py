@@ -149,7 +149,7 @@ class PlainFrame:
 def read_frame(
     frame: int, masks: Mapping[ObjectId, Rle], size: tuple[int, int], indices: Mapping[ObjectId, int]
 ) -> PlainFrame:
-    """A frame as files hold it that tell no scores and no times: these count one second for each frame.
+    """A frame from a file without scores and times: each frame counts one second.
 
     Raises FormatError if run lengths do not fill the size.
     """
@@ -174,7 +174,7 @@ def picture_of(result: FrameLike) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """By what a video is known again.
+    """Identifies a video.
 
     size         (height, width)
     frame_count  number of pictures that are in memory; None for a file, whose count may become known while it is read
@@ -188,7 +188,7 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a writer knows of the picture or video, and what is wanted; each format takes what it needs.
+    """The picture or video that a writer gets, and the settings of the file; each format takes those it needs.
 
     size         (height, width) of every frame
     rate         frames a second; None: films keep the frames' own times

@@ -34,7 +34,7 @@ SLOWEST, FASTEST = 0.01, 1000
 """Frames a second that a film may have. Of other rates, each frame keeps its own time."""
 
 NOMINAL_RATE = 24
-"""Frames a second that an encoder is told where nothing says them."""
+"""Frames a second for an encoder, if nothing gives a rate."""
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ class Project:
     rate         frames a second, or None
     frame_count  number of frames of the video, or None
     model        the name of the model
-    weights      by what its weights are known again, or empty
-    fingerprint  by what the video is known again, or None
-    options      how it was tracked, plain JSON; empty if that is not told
+    weights      the digest of its weights, or empty
+    fingerprint  identifies the video, or None
+    options      how it was tracked, plain JSON; empty if unknown
     notes        what the program that wrote the file keeps for itself, plain JSON
     attachments  further files by name, such as what a tracker remembers; not read by other programs
     """
@@ -70,7 +70,7 @@ class Project:
             yield PlainFrame(frame, found.time, self.size, objects, self.indices)
 
     def facts(self) -> Facts:
-        """What a writer is told of the video."""
+        """The facts of the video, for a writer."""
         times = [self.frames[frame].time for frame in sorted(self.frames)]
         return Facts(
             self.size,

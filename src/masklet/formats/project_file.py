@@ -53,7 +53,7 @@ def write_project(path: str | PathLike[str], project: Project) -> None:
 
 @contextmanager
 def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
-    """A project of the frames that come, with the prompts that the facts tell."""
+    """A project of the frames that come, with the prompts of the facts."""
     with spooled(path) as spool:
         yield spool.add
         frames = {}

@@ -61,7 +61,7 @@ def find_format(name: str) -> Format:
 
 
 def format_of(path: str | PathLike[str], *, picture: bool = False, background: str | Path | None = None) -> Format:
-    """The format that a path tells by its ending; a name without one is a folder.
+    """The format of a path, by its ending; a name without one is a folder.
 
     Args:
         path: The file or folder.

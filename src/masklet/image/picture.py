@@ -30,7 +30,7 @@ ROUNDING = 1e-3
 
 
 def file_name(image: object) -> str:
-    """The name of a picture's file; empty if it is none."""
+    """The name of a picture's file; empty for a picture that is not a file."""
     return Path(image).name if isinstance(image, str | PathLike) else ""
 
 

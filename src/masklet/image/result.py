@@ -179,7 +179,7 @@ class PictureMasks(ABC):
             format: "davis" (PNG: a pixel's value is the object's number), "cutout" (PNG: the objects, transparent
                 around them), "soft-cutout" (the same with soft edges), "overlay" (PNG: the picture with the masks drawn
                 in), "coco" (JSON), "labelme" (JSON, the picture inside), "yolo" (text: a polygon for each part), or any
-                other of docs/formats.md for pictures. If not given the ending tells: .png is "davis", .json is "coco",
+                other of docs/formats.md for pictures. If not given, by the ending: .png is "davis", .json is "coco",
                 .txt is "yolo".
 
         Raises:
@@ -298,10 +298,10 @@ class Detail:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Masks(PictureMasks):
-    """The masks that prompts were answered with.
+    """The answers to prompts.
 
     One object has one mask, or three candidates if its prompt was ambiguous, best first. Of several objects the masks
-    follow each other in the order of the prompts; `objects` tells whose each is, `of(n)` takes out those of one, and
+    follow each other in the order of the prompts; `objects` has the object of each, `of(n)` takes out those of one, and
     `best` the best one of each, so that `best[n]` is object n's.
 
     Attributes:

@@ -17,7 +17,7 @@ from masklet.video import FrameResult, StreamTracker, TrackingOptions
 from masklet.video.state import ObjectId
 
 RECENT = 20
-"""Frames over which the rate is told."""
+"""Frames over which the rate is measured."""
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ class Camera(FrameSource):
                 yield frame
 
     def _run(self, device: Device) -> None:
-        """The thread. However it ends, those who wait are told."""
+        """The thread. However it ends, waiting threads are notified."""
         try:
             self._capture(device)
         except Exception as error:  # handed over to the iteration: nobody would see it here

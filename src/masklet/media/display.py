@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from masklet.media.tone_map import Transfer, tone_map
 
 UNSPECIFIED = 2
-"""The number of a colour matrix that a file does not tell (ISO/IEC 23091-2)."""
+"""The number that stands for an unknown colour matrix (ISO/IEC 23091-2)."""
 
 Matrix = tuple[tuple[int, int], tuple[int, int]]
 """((a, b), (c, d)), by which a pixel at (x, y) is shown at (a x + c y, b x + d y), up to a shift (ISO 14496-12)."""
@@ -22,12 +22,12 @@ Matrix = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Display:
-    """What holds for all pictures of a video; told by its stream and its first picture.
+    """How all pictures of a video are shown, read from its stream and its first picture.
 
     square  (height, width) in square pixels, before the turn
     turn    the display matrix
     hdr     the transfer of high dynamic range, None for the ordinary one
-    matrix  of the colours of pictures that don't tell their own: as players do, BT.709 for high definition
+    matrix  the colour matrix of pictures without their own: as players do, BT.709 for high definition
     """
 
     square: tuple[int, int]

@@ -73,7 +73,7 @@ class FrameSource(Protocol):
 
     @property
     def timestamps(self) -> NDArray[np.float64] | None:
-        """Seconds since the first frame, (T,), for all frames; None where only reading them through would tell."""
+        """Seconds since the first frame, (T,), for all frames; None if that takes reading them through."""
         if self.frame_count is None or not self.frame_count_exact:
             return None
         return np.arange(self.frame_count) / (self.rate or 1.0)

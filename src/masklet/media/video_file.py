@@ -41,7 +41,7 @@ class VideoFile(FrameSource):
             self.frame_count = max(1, round(self._decoder.promised * self.rate))
 
     def __len__(self) -> int:
-        """The number of frames. Raises TypeError where only decoding all of them would tell."""
+        """The number of frames. Raises TypeError if it takes decoding all of them."""
         if not self.frame_count_exact:
             self._count()
         if self.frame_count is None or not self.frame_count_exact:
@@ -53,7 +53,7 @@ class VideoFile(FrameSource):
 
     @property
     def indexed(self) -> bool:
-        """Whether `read` can jump. If not, because the file tells no times, it decodes all frames before."""
+        """Whether `read` can jump. If not, because the file has no times, it decodes all frames before."""
         self._check_open()
         return self._decoder.index is not None
 
@@ -64,7 +64,7 @@ class VideoFile(FrameSource):
 
     @property
     def timestamps(self) -> NDArray[np.float64] | None:
-        """Seconds since the first frame, (T,), of a variable rate too; None if the file tells no times."""
+        """Seconds since the first frame, (T,), of a variable rate too; None if the file has no times."""
         self._check_open()
         index = self._decoder.index
         return None if index is None else (index.pts - index.pts[0]) * self._decoder.tick

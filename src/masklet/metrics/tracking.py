@@ -23,7 +23,7 @@ MISSING = (
 
 @dataclass(frozen=True)
 class Tracking:
-    """How well objects are found and told apart. All are shares, at most 1, but for the last.
+    """How well objects are found and keep their identities. All are shares, at most 1, but for the last.
 
     mota         1 less misses, false masks and switches over true masks; may be below 0
     idf1         F1 of masks that keep one identity

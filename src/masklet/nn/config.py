@@ -1,4 +1,4 @@
-"""What a model is made of. Imports no torch.
+"""The configuration of a model. Imports no torch.
 
 The published system has 91 configuration keys. Over its eight models eleven differ, and four of
 these are one fact: SAM 2.0 or 2.1. So a `ModelConfig` holds what differs and what someone will
@@ -42,7 +42,7 @@ HEADS = ("published", "refining")
 
 
 class EncoderConfig(Protocol):
-    """What an image encoder is made of: a frozen dataclass, whose fields are numbers, texts and tuples of these."""
+    """The configuration of an image encoder: a frozen dataclass of numbers, texts and tuples of these."""
 
     kind: ClassVar[str]
     """Its name in `ENCODERS`, or that of its entry point."""
@@ -65,7 +65,7 @@ class ModelConfig:
     Attributes:
         name: The variant's name, or any name of your own.
         encoder: The image encoder's trunk.
-        version: "2.0", or "2.1" which marks the memory of absent objects and tells pointers their age.
+        version: "2.0", or "2.1", which marks the memory of absent objects and encodes the age of pointers.
         image_size: Side of the square, in pixels, to which every picture is stretched.
         width: Channels of features and tokens (d).
         memory_width: Channels of an encoded memory (d_mem). Divides `width`.

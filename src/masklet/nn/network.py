@@ -26,7 +26,7 @@ HEADS: dict[str, tuple[type[PromptEncoder], type[MaskDecoder]]] = {
     "published": (PromptEncoder, MaskDecoder),
     "refining": (DrawnPromptEncoder, RefiningMaskDecoder),
 }
-"""What takes prompts and what decodes masks, by `ModelConfig.head`."""
+"""Prompt encoder and mask decoder, by `ModelConfig.head`."""
 
 
 class Lateral(nn.Module):
@@ -72,7 +72,7 @@ class ImageEncoder(nn.Module):
 
 
 class AgeCode20(nn.Module):
-    """SAM 2.0: pointers do not tell how old they are. (..., ) -> zeros (..., M)."""
+    """SAM 2.0: the age of pointers is not encoded. (..., ) -> zeros (..., M)."""
 
     def __init__(self, width: int, memory_width: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class AgeCode21(nn.Linear):
 
 
 class Version(NamedTuple):
-    """What a version is made of."""
+    """The two parts in which versions differ."""
 
     age_code: type[AgeCode20] | type[AgeCode21]
     absent_mark: bool

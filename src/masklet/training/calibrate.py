@@ -29,7 +29,7 @@ PULL = 1e-3
 
 
 class Answers(NamedTuple):
-    """What a network said of itself, and what was true; of K candidate masks and L answers."""
+    """A network's estimates and the truth, for K candidate masks and L answers."""
 
     features: Tensor
     """float32 (K, 3), those of `iou_features`"""

@@ -108,7 +108,7 @@ def candidate_loss(
         truth: (N, H, W) in 0..1.
         present: bool (N,); absent objects cost nothing here.
         count: By how many objects the sums are divided.
-        options: Its weights tell which candidate is the best.
+        options: Its weights decide which candidate is the best.
         weight: (N, H, W) in 0..1, how much a pixel counts; all count if not given.
     """
     target = truth[:, None].expand_as(logits)

@@ -46,7 +46,7 @@ class PromptOptions:
 
 
 class Plan(NamedTuple):
-    """What a person does in a clip, drawn before it is looked at.
+    """The prompts and corrections of a simulated person in a clip, drawn beforehand.
 
     kind       of the first prompts
     prompted   frames that are prompted at the beginning; the first frame comes first

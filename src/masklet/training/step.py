@@ -18,7 +18,7 @@ from masklet.training.unroll import Prediction, Unroll, keep_all, recompute
 
 
 class Judged(NamedTuple):
-    """What a step costs."""
+    """The loss of a step, and its parts."""
 
     loss: Tensor
     """A number"""

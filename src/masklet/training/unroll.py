@@ -40,7 +40,7 @@ class Prediction(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """What is known of N objects in one frame."""
+    """Memory and pointer of N objects in one frame."""
 
     memory: Tensor
     """(N, M, h, w)"""
@@ -50,9 +50,9 @@ class Remembered(NamedTuple):
 
 @dataclass
 class Past:
-    """What was remembered so far, by frame; `prompted` in the order in which frames were worked on. Of `masks` the
-    logits (N, 1, S/4, S/4) and in which of them the object is present, (N,), without gradients; kept only for networks
-    that are shown the mask of the frame before."""
+    """Memories of earlier frames, by frame; `prompted` is in the order of the work. `masks` has logits (N, 1, S/4, S/4)
+    and whether each object is present, (N,), without gradients, and only for networks that get the mask of the frame
+    before."""
 
     prompted: dict[int, Remembered] = field(default_factory=dict)
     tracked: dict[int, Remembered] = field(default_factory=dict)
@@ -176,7 +176,7 @@ class Unroll:
         return self.network.attend_memory(features, self.bank(recall, features))
 
     def bank(self, recall: Recall, features: Tensor) -> MemoryBank:
-        """What is recalled, stacked; the same frames for all N objects."""
+        """The recalled memories, stacked; the same frames for all N objects."""
         config, count = self.network.config, len(self.batch.owners)
         memories = [self.past.at(frame).memory for frame in recall.memories]
         pointers = [self.past.at(frame).pointer for frame in recall.pointers]
@@ -191,7 +191,7 @@ class Unroll:
         )
 
     def remember(self, here: Levels, logits: Tensor, pointers: Tensor, presence: Tensor) -> Remembered:
-        """What is remembered of an answer, (N, 1, S/4, S/4) logits; its mask stays soft."""
+        """Memory and pointer of an answer, (N, 1, S/4, S/4) logits; its mask stays soft."""
         present = presence > 0
         shown = torch.where(present[:, None, None, None], logits.float(), ABSENT_LOGIT)
         masks = enlarge(shown, self.batch.masks.shape[-1]).sigmoid()

@@ -1,8 +1,7 @@
-"""Where two passes meet: following in both directions, so that no frame hears of a prompt twice.
+"""Two passes in both directions, joined so that no prompt counts twice.
 
-Each of the two passes attends prompted frames and what it found itself, never what the other found: this learned from
-prompts that lie in the first one's future, which it attends already. Of a frame that both come to, the better answer
-stays.
+Each pass attends prompted frames and its own frames, never those of the other pass: the other learned from prompts in
+this one's future, which this one attends already. If both reach a frame, the better answer stays.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def better(track: ObjectTrack, entry: KnownFrame) -> ObjectTrack:
 
 
 def found_backward(track: ObjectTrack, frame: int) -> FrameStats | None:
-    """What was found of a frame going backward; None if nothing was."""
+    """The frame as the backward pass found it; None if it did not come there."""
     stats = track.tracked.stats(frame)
     return stats if stats is not None and stats.backward else None
 

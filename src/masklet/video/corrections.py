@@ -39,7 +39,7 @@ class Propagation(Protocol):
         """The session with what was found in a frame."""
 
     def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
-        """What is left of the pass, from the frame before the first that may change; None if nothing is. `last` is the
+        """The rest of the pass, from the frame before the first that may change; None if nothing is. `last` is the
         video's last frame, if that is known."""
 
     def ends(self, tracks: Tracks, frame: int, last: int | None) -> bool:
@@ -171,7 +171,7 @@ class LocalPropagation:
 
 @dataclass(frozen=True)
 class Changes:
-    """What the log says of an object.
+    """The frames of an object that a pass may change, by the log.
 
     Attributes:
         open: Frames that a pass may answer anew, by whether it goes backward: a changed prompt speaks for them, and no
@@ -186,7 +186,7 @@ class Changes:
 
 
 def changes_of(events: Sequence[Event], name: ObjectId, track: ObjectTrack) -> Changes:
-    """What the log says of an object, as it stands now."""
+    """The frames of an object that a pass may change now, by the log."""
     nothing: dict[bool, Spans] = {False: (), True: ()}
     opened, fresh = dict(nothing), dict(nothing)
     void: Spans = ()

@@ -51,7 +51,7 @@ class Locked:
 class Followed:
     """Objects were followed from one frame to another, both included; backward if `last` is the earlier.
 
-    `apart` tells one of the two passes of `direction="both"`.
+    `apart` marks one of the two passes of `direction="both"`.
     """
 
     first: int
@@ -102,7 +102,7 @@ class Range:
 
 
 def checked_direction(direction: str) -> None:
-    """Raise `SessionError` for a direction that is none."""
+    """Raise `SessionError` for an unknown direction."""
     if direction not in get_args(Direction):
         raise SessionError(f"direction is {direction!r}; give 'forward', 'backward' or 'both'")
 
@@ -116,7 +116,7 @@ def checked_frame(frame: int, name: str = "frame") -> int:
 
 
 def checked_object(name: ObjectId) -> ObjectId:
-    """An object's name as an int or str. Raises `SessionError` for what is none, see `masklet.prompts.check_name`."""
+    """An object's name as an int or str. Raises `SessionError` for other values, see `masklet.prompts.check_name`."""
     try:
         return check_name(name)
     except PromptError as error:
@@ -135,7 +135,7 @@ class Pass:
     last: int | None = None
 
     def event(self) -> Followed | None:
-        """What the log tells of it; None if it did not come to its first frame."""
+        """The event of the pass so far; None if it did not come to its first frame."""
         if self.last is None:
             return None
         return Followed(self.first, self.last, self.backward, self.only, self.apart)
@@ -174,7 +174,7 @@ class History:
         self.under_way = None
 
     def steps(self) -> list[Step]:
-        """What was done, in order, with the pass that is under way as far as it came; that goes on as it is."""
+        """The events in order, the pass under way included as far as it came; the pass itself goes on."""
         event = None if self.under_way is None else self.under_way.event()
         return [*self.done, (event, self.under_way.before)] if self.under_way and event else list(self.done)
 
@@ -205,10 +205,10 @@ class History:
 
 
 def remaining(passes: Sequence[Range], events: Sequence[Event], only: ObjectId | None = None) -> list[Range]:
-    """What is left of passes that are made one after another.
+    """The rest of passes that are made one after another.
 
-    The last one that began goes on with the frame that it came to last, as only following tells whether the video has a
-    next one; those before it are finished.
+    The last one that began goes on with its last frame, since only following shows whether the video has a next one;
+    those before it are finished.
     """
     left: list[Range] = []
     for span in reversed(passes):

@@ -24,7 +24,7 @@ Corrections = Literal["local", "published"]
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """How a video is tracked. The defaults are the published settings.
+    """How a video is tracked. The defaults are the published settings, but for local corrections.
 
     Attributes:
         policy: Decides which masks count, what stays known and what is recalled: a name, `module:Class`, or a policy;
@@ -39,9 +39,8 @@ class TrackingOptions:
         corrections: "local": a prompt changes frames up to its neighbouring prompts, where the new answer is surer, and
             no click empties a mask; see docs/tracking.md. "published": every pass takes every frame anew, as the
             published video predictor does.
-        feature_budget: Bytes of memory for features of frames that a video tracker has encoded, so that who corrects
-            frames and follows from them does not wait for the encoder again; 0.5 MB a frame for `nano`, 17 MB for a
-            model for 1024 pixels.
+        feature_budget: Bytes of memory for features of frames that a video tracker has encoded, so that corrections
+            do not wait for the encoder again; 0.5 MB a frame for `nano`, 17 MB for a model for 1024 pixels.
     """
 
     policy: str | MemoryPolicy = "published"

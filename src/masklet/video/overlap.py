@@ -1,4 +1,4 @@
-"""Whose a pixel is that several objects claim: decided once for all objects of a frame."""
+"""Which object gets a pixel that several claim, decided once for all objects of a frame."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ BLOCK = 64
 """Frames of a block."""
 
 UNDONE_AT_ONCE = 8
-"""Of at most so many events a file tells what they changed."""
+"""The most events whose changes a file holds."""
 
 MOST_LOST = 512
 """Of older ones only while they took no more frames than these."""
@@ -82,7 +82,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "backward": truth,
     "apart": truth,
 }
-"""What the values of events are made of. They raise `TypeError`, `ValueError` or `SessionError`."""
+"""Builds the values of events. Each raises `TypeError`, `ValueError` or `SessionError`."""
 
 _OPTIONS = {
     "policy": (str,),
@@ -202,8 +202,8 @@ def rest(tracks: Tracks, whole: set[tuple[ObjectId, int]]) -> dict[str, bytes]:
 
 
 def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, int], ProjectFrame]) -> bytes:
-    """What the newest steps changed: for each, the newest first, what is to be taken from the state after it and what
-    is to be put back to have the state before. `masks` gives those of a frame as a state shows them."""
+    """The changes of the newest steps, the newest first: frames to remove from the state after a step, and frames to
+    put back, which gives the state before. `masks` returns the masks of a frame as a state shows them."""
     items: list[Item] = []
     changes: list[dict[str, Any]] = []
     for _, before in steps[: -UNDONE_AT_ONCE - 1 : -1]:
@@ -227,7 +227,7 @@ def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, in
 
 def changed(before: Tracks, after: Tracks) -> tuple[list[Key], list[Key]]:
     """The frames of the state before that are not in the one after, or are others there; and those that are new there.
-    Of an object that is not there any more, all are lost."""
+    All frames of a removed object are lost."""
     lost: list[Key] = []
     new: list[Key] = []
     kinds: tuple[Kind, ...] = ("prompted", "tracked")
@@ -250,8 +250,8 @@ def differing(old: Mapping[int, KnownFrame], now: Mapping[int, KnownFrame]) -> s
 
 @dataclass(frozen=True)
 class Reopened:
-    """What a project tells of a session: its state, what was done with the states before as far as they are known, and
-    the times of the frames that it knows."""
+    """A session read from a project file: its state, its events with the states before them as far as they are known,
+    and the times of the known frames."""
 
     tracks: Tracks
     steps: list[Step]
@@ -376,7 +376,7 @@ def prompts_said(events: Sequence[Event]) -> dict[ObjectId, dict[int, Prompt]]:
 
 def check_model(project: Project, name: str, digest: str, *, other_weights: bool) -> None:
     """Raise `CheckpointError` if a project was made with other weights, in another speed mode or at another image size
-    than a model of this name and digest. Files of the first versions don't tell their weights."""
+    than a model of this name and digest. Files of the first versions have no digest of weights."""
     if project.model.partition(":")[2] != name.partition(":")[2]:  # the mark of a speed mode or an image size
         raise CheckpointError(
             f"the session was made with {project.model}, and this is {name}; give the speed and image size that it was "
@@ -451,7 +451,7 @@ def options_from_json(record: Mapping[str, Any]) -> TrackingOptions:
 
 
 def path_from(video: str, project: str | os.PathLike[str]) -> str:
-    """How a project file tells where its video lies: beginning at its own folder. An empty text stays one."""
+    """The path of the video, relative to the folder of the project file. An empty text stays one."""
     if not video or "://" in video:
         return ""
     return Path(os.path.relpath(Path(video).absolute(), Path(project).absolute().parent)).as_posix()

@@ -39,7 +39,7 @@ class Recall:
         slots: Their temporal slots: 0 the newest, the last for prompted frames.
         pointers: Frames whose pointers are attended.
         ages: Their distances in frames.
-        longest: The distance of which ages are told as a share. The reference takes what the length of the video
+        longest: The distance that counts as age 1. The reference takes what the length of the video
             leaves of it, so that the same frames give other masks in a shorter video; ours do not depend on the length.
     """
 
@@ -58,7 +58,7 @@ def published_recall(
     *,
     backward: bool = False,
 ) -> Recall:
-    """What a frame recalls.
+    """The frames that a frame recalls.
 
     Args:
         frame: The frame that looks.

@@ -137,7 +137,7 @@ class FrameResult:
 
 
 def frame_result(picture: Frame, tracks: Tracks, non_overlapping: bool) -> FrameResult:
-    """What the user sees of a frame: every object of which something is known there."""
+    """The result of a frame, with every object that is known there."""
     height, width = picture.image.shape[:2]
     found = object_results(tracks, picture.index, (height, width), non_overlapping)
     reasons = review_reasons(tracks, picture.index)
@@ -155,7 +155,7 @@ def scene_cut(tracks: Tracks, frame: int) -> bool:
 def object_results(
     tracks: Tracks, frame: int, size: tuple[int, int], non_overlapping: bool
 ) -> dict[ObjectId, ObjectResult]:
-    """What is known of each object in a frame."""
+    """The results of the objects that are known in a frame."""
     known = {name: found for name, track in tracks.items() if (found := track.known(frame)) is not None}
     logits = {name: found.logits.float().cpu().numpy() for name, found in known.items()}
     final = {name: found.exact_mask for name, found in known.items() if found.exact_mask is not None}
@@ -165,7 +165,7 @@ def object_results(
 
 
 def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool) -> PlainFrame:
-    """What is known of a frame, without its picture."""
+    """The result of a frame, without its picture."""
     objects = object_results(tracks, frame, size, non_overlapping)
     return PlainFrame(frame, time, size, objects, numbers(tracks))
 

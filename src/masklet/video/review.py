@@ -17,8 +17,7 @@ DOUBTFUL_IOU = 0.5
 """A mask whose predicted IoU is lower is doubtful."""
 
 DOUBTFUL_MEAN = 0.68
-"""So are masks whose predicted IoU was lower in the mean of the last frames, which tells more than that of one frame.
-Chosen with `nano` on the videos of benchmarks/corrections.py."""
+"""So are masks whose predicted IoU was lower in the mean of the last frames, a better sign than that of one frame. Chosen with `nano` on the videos of benchmarks/corrections.py."""
 
 RECENT = 8
 """Frames before, of which that mean is taken with the frame itself."""
@@ -73,9 +72,9 @@ def review_reasons(tracks: Tracks, frame: int) -> dict[ObjectId, ReviewReason]:
 def check_against_previous(
     entry: KnownFrame, previous: KnownFrame | None, mean_iou: float = 1.0
 ) -> ReviewReason | None:
-    """What an entry tells beside that of the frame before, in the direction in which it was followed.
+    """Why an entry needs a prompt, compared with the frame before in the direction of following; None if it needs none.
 
-    `mean_iou` is what the model predicts in the mean of the last frames.
+    `mean_iou` is the mean of the predicted IoU over the last frames.
     """
     if entry.presence <= 0:
         return ReviewReason.PRESENCE_LOST if previous is not None and previous.presence > 0 else None

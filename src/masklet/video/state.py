@@ -20,7 +20,7 @@ ObjectId = int | str
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FrameStats:
-    """What is small of a known frame: all but its tensors. It is at hand for every frame without reading a file.
+    """A known frame without its tensors: small, and at hand for every frame without reading a file.
 
     Attributes:
         frame: Number of the frame.
@@ -49,7 +49,7 @@ class FrameStats:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class KnownFrame(FrameStats):
-    """What is known of one object in one frame: scores and a mask, with or without its memory.
+    """One object in one frame: scores and a mask, with or without its memory.
 
     Attributes:
         memory: (M, h, w) bfloat16, the encoded memory; None if it is gone. Then it can be encoded again.
@@ -71,11 +71,11 @@ def stats_of(known: FrameStats) -> dict[str, Any]:
 
 
 class KnownFrames(Mapping[int, KnownFrame]):
-    """What was tracked of an object, by frame. Immutable: adding a frame gives another mapping."""
+    """The tracked frames of an object, by frame. Immutable: adding a frame gives another mapping."""
 
     @abstractmethod
     def stats(self, frame: int) -> FrameStats | None:
-        """What is small of a frame, without reading a file; None if the frame is not known."""
+        """The stats of a frame, without reading a file; None if the frame is not known."""
 
     def whole(self, frame: int) -> KnownFrame:
         """A frame with its memory, which is encoded again if it is gone. Raises `KeyError` if it is not known."""
@@ -114,21 +114,21 @@ class ObjectTrack:
     one_way: bool | None = None
 
     def known(self, frame: int) -> KnownFrame | None:
-        """What is known of the frame; a person's word goes before the tracker's."""
+        """The known frame: prompted or locked, or else tracked; None if it is not known."""
         if frame in self.prompted:
             return self.prompted[frame]
         known = self.tracked.get(frame)
         return known if known is None or self.one_way in (None, known.backward) else None
 
     def stats(self, frame: int) -> FrameStats | None:
-        """What is small of that, without reading a file."""
+        """The stats of the known frame, without reading a file; None if it is not known."""
         if frame in self.prompted:
             return self.prompted[frame]
         stats = self.tracked.stats(frame)
         return stats if stats is None or self.one_way in (None, stats.backward) else None
 
     def whole(self, frame: int) -> KnownFrame:
-        """What is known of the frame, with its memory. Raises `KeyError` if nothing is."""
+        """The known frame with its memory. Raises `KeyError` if it is not known."""
         known = self.prompted.get(frame)
         return self.tracked.whole(frame) if known is None else known
 

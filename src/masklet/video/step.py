@@ -118,8 +118,8 @@ def step(
 
 
 def recalled(track: ObjectTrack, at: FrameContext, policy: MemoryPolicy) -> Recall:
-    """What the frame attends: nothing if it is prompted for the first time, as published. A frame that was followed
-    before is corrected in the direction in which it was followed."""
+    """The frames that the frame attends: none if it is prompted for the first time, as published. A frame that was
+    followed before is corrected in the direction in which it was followed."""
     if at.frame not in track.prompts:
         return policy.recall(track, at.frame, backward=at.backward)
     known = track.stats(at.frame)

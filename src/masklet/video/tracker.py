@@ -119,7 +119,7 @@ class VideoTracker:
 
     @property
     def events(self) -> list[Event]:
-        """What was done, in order. Undone events are not among them."""
+        """The events of the session, in order, without undone ones."""
         return self._history.events()
 
     def add_points(
@@ -205,14 +205,14 @@ class VideoTracker:
         return self._follow_all(passes, only, stop_when_unsure, short=short)
 
     def remaining(self, passes: Sequence[Range], only: ObjectId | None = None) -> list[Range]:
-        """What is left of passes: each from the frame before the first that may still change."""
+        """The rest of passes: each from the frame before the first that may still change."""
         if self.options.corrections == "published":
             return remaining(passes, self.events, only)
         left = (self._propagation(span, only).remaining(self.tracks, self._last_frame()) for span in passes)
         return [span for span in left if span is not None]
 
     def result(self, frame: int) -> FrameResult:
-        """What is known of a frame now. Objects of which nothing is known there are left out.
+        """The present result of a frame, without objects that are unknown there.
 
         Raises:
             MediaError: The video has no such frame.
@@ -376,7 +376,7 @@ class VideoTracker:
             background: Of the format `background`: "blur" as if not given, a colour, or the path of a picture.
 
         Raises:
-            FormatError: Unknown format, a path that cannot be written, or a background that is none.
+            FormatError: Unknown format, a path that cannot be written, or an unknown background.
         """
         name = format or format_of(path).name
         facts = with_background(self._facts(), name, background)
@@ -402,7 +402,7 @@ class VideoTracker:
         self.close()
 
     def _facts(self) -> Facts:
-        """What a writer is told of the video."""
+        """The facts of the video, for a writer."""
         known, file, rate = self.known_frames(), Path(self.path), self.source.rate
         return Facts(
             size=self.size,
@@ -455,7 +455,7 @@ class VideoTracker:
         return self._result(picture)
 
     def _step(self, picture: Frame, tracks: Tracks, *, backward: bool = False) -> dict[ObjectId, KnownFrame]:
-        """What is known now of objects in a frame."""
+        """The new known frames of objects in a frame."""
         config = self.engine.config
         context = self.options.context(picture.index, self.size, config, backward=backward, image=picture.image)
         before = picture.index + (1 if backward else -1)

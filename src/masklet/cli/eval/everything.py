@@ -31,7 +31,7 @@ def everything(
     """Zero-shot masks of everything in pictures: how well they cover the annotated objects.
 
     Mean IoU of the best mask of each object, recall at IoUs of 50 and 75 %, COCO's average recall with 100 and 1000
-    masks a picture, masks and seconds a picture. Baselines have to be told of objects, so there is none here. Data sets
+    masks a picture, masks and seconds a picture. Baselines need prompts, so there are none here. Data sets
     and output are those of masklet eval image; OUT/masks holds the best masks, and a COCO JSON with all.
 
     \b

@@ -1,4 +1,4 @@
-"""`masklet eval tracking`: whether several objects are found, and told from each other, all along."""
+"""`masklet eval tracking`: whether several objects are found, and keep their identities."""
 
 from __future__ import annotations
 

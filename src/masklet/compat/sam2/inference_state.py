@@ -66,7 +66,7 @@ class Frames:
 
 
 def count_frames(source: FrameSource) -> int:
-    """How many frames a video has; counted by reading it through where nothing tells exactly."""
+    """How many frames a video has; counted by reading it through if the number is not exact."""
     times = source.timestamps
     return sum(1 for _ in source.frames()) if times is None else len(times)
 

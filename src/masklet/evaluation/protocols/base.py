@@ -20,7 +20,7 @@ from masklet.metrics.region import Mask
 from masklet.metrics.sequence import Measured, ObjectId, join, measure_masks
 
 MEASURES = ("J&F", "J", "J recall", "J decay", "F", "F recall", "F decay")
-"""What DAVIS reports of each object."""
+"""The statistics that DAVIS reports for each object."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Scores:
 
 
 class Estimates:
-    """What a method estimates of its masks, beside what came of it, gathered frame by frame."""
+    """A method's estimates of its masks and the true outcomes, gathered frame by frame."""
 
     def __init__(self) -> None:
         self.ious: list[tuple[float, float]] = []
@@ -161,6 +161,6 @@ class Estimates:
             self.ious.append((min(max(float(answer.iou), 0.0), 1.0), iou))
 
     def calibration(self) -> dict[str, Calibration]:
-        """By what is estimated; empty if nothing is."""
+        """The calibration of "IoU" and "presence"; without those that the method does not estimate."""
         pairs = {"IoU": np.array(self.ious), "presence": np.array(self.presence, np.float64)}
         return {name: calibration(found[:, 0], found[:, 1]) for name, found in pairs.items() if len(found)}

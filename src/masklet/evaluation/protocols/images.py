@@ -23,7 +23,7 @@ from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt, merge_prompts
 
 AFTER = (1, 3, 5, 10, 20)
-"""Numbers of clicks after which the IoU is told."""
+"""Numbers of clicks after which the IoU is reported."""
 
 TARGETS = (0.85, 0.9)
 """IoUs to which clicks are counted, if there are so many that it says something."""

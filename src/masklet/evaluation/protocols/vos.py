@@ -1,5 +1,5 @@
 """Video object segmentation: each object is prompted once, in the frame in which it enters, and all are followed
-without further help. Scored by J and F of each object, or by whether objects are told from each other all along."""
+without further help. Scored by J and F of each object, or by whether each keeps its identity."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ TRACKING = {
 
 @dataclass(frozen=True)
 class MultiObject:
-    """Multi-object tracking: whether objects are found, and told from each other; every annotated frame of a clip is
+    """Multi-object tracking: whether objects are found, and keep their identities; every annotated frame of a clip is
     scored, as one whole.
 
     prompting  by mask, box or clicks

@@ -65,8 +65,8 @@ def read_data(wanted: Sequence[Wanted], *, licence: str | None = None, split: st
 
     Args:
         wanted: Where they are.
-        licence: Takes only clips that have it, such as "open"; an index tells licences, and other kinds say nothing.
-        split: "train" or "val", of data sets that tell splits; others are taken whole.
+        licence: Takes only clips that have it, such as "open"; an index has licences, other kinds have none.
+        split: "train" or "val", of data sets with splits; others are taken whole.
 
     Raises:
         FormatError: Nothing at a path, nothing that is understood, or no masks in it.

@@ -34,7 +34,7 @@ def write_clips(
     """Write the first clips of a feed: JPEGImages, Annotations and, last, ImageSets/2017/SPLIT.txt, which names them.
 
     Args:
-        feed: Its options tell frames, objects and how clips are made.
+        feed: Its options set frames, objects and how clips are made.
         folder: New, or empty.
         count: How many clips.
         split: What the list of names is called.

@@ -1,5 +1,5 @@
-"""Memory policies: which candidate mask counts, what stays known, and what is recalled. docs/policies.md tells of them,
-and examples/policies has others."""
+"""Memory policies: which candidate mask counts, what stays known, and what is recalled. See docs/policies.md;
+examples/policies has others."""
 
 from masklet.errors import ConfigError
 from masklet.plugins import find

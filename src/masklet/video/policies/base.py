@@ -2,7 +2,7 @@
 
 A policy keeps nothing to itself: what it has to know of an object stands in the object's track, so that undo, saving,
 streams and batches need no further care. It looks at the past alone: at frames behind the one in question, in the
-direction in which the video is followed, and at prompted ones. The functions below tell what lies there, by stats, so
+direction in which the video is followed, and at prompted ones. The functions below find these frames by their stats, so
 that nothing is read from files.
 """
 
@@ -62,7 +62,7 @@ class MemoryPolicy(Protocol):
         """
 
     def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:
-        """What a frame attends of an object, when the video is followed forward or backward."""
+        """The frames of an object that a frame attends, when the video is followed forward or backward."""
 
 
 class PolicyForSlots(Protocol):
@@ -88,7 +88,7 @@ def anchors_before(track: ObjectTrack, frame: int, *, backward: bool) -> tuple[i
 
 
 def recent(track: ObjectTrack, frame: int, count: int, *, backward: bool) -> list[FrameStats]:
-    """What is known of the `count` frames behind, newest first."""
+    """The stats of known frames among the `count` frames behind, newest first."""
     behind = range(frame + 1, frame + 1 + count) if backward else range(frame - 1, frame - 1 - count, -1)
     stats = (track.stats(f) for f in behind)
     return [known for known in stats if known is not None]
