@@ -124,7 +124,7 @@ def test_pictures_of_different_sizes_are_named_and_those_before_stay(
         Image.fromarray(np.full((*size[::-1], 3), 90, np.uint8)).save(folder / f"{number}.png")
     assert run("track", folder, "--box", BOX, "--model", weights, "--out", tmp_path / "out") == 1
     assert "masklet: 2.png is 60 x 48 pixels, but the first picture, 0.png, is 64 x 48" in capsys.readouterr().err
-    assert list(pictures(tmp_path / "out")) == ["00000.png", "00001.png"]
+    assert list(pictures(tmp_path / "out")) == ["0.png", "1.png"]
     assert not (tmp_path / "out/overlay.mp4").exists()
 
 

@@ -57,7 +57,7 @@ def test_a_killed_run_ends_like_a_straight_one(run: Run, tmp_path: Path, weights
     same(tmp_path / "part", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("policy", ["published", "long"])
+@pytest.mark.parametrize("policy", ["published", "examples.policies.long:LongPolicy"])
 def test_a_run_that_is_stopped_while_it_looks_for_things_ends_like_a_straight_one(
     run: Run, tmp_path: Path, weights: Path, video: Path, monkeypatch: pytest.MonkeyPatch, capsys: Read, policy: str
 ) -> None:
