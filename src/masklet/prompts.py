@@ -37,7 +37,7 @@ LARGEST_NAME = 10**50
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """What was said about one object in one picture; built and checked by `make_prompt`.
+    """The prompt of one object in one picture; built and checked by `make_prompt`.
 
     points  (x, y) in pixels of the picture
     labels  one for each point: 1 include, 0 exclude
@@ -129,7 +129,7 @@ def check_name(name: object) -> int | str:
 
 
 def merge_prompts(earlier: Prompt | None, new: Prompt) -> Prompt:
-    """What is said about an object in a picture after one more prompt.
+    """The prompt of an object in a picture after one more prompt.
 
     Points are added to earlier ones, a new box takes the place of an earlier one, and a mask the place of everything,
     as everything takes the place of a mask.

@@ -25,7 +25,7 @@ from masklet.checkpoints.names import from_transformers, is_transformers
 from masklet.errors import CheckpointError
 
 SNAPSHOT_FILE = "model.safetensors"
-"""What a folder must hold to be read: the weights of a Hugging Face snapshot."""
+"""The file that a readable folder holds: the weights of a Hugging Face snapshot."""
 
 TORCH_SUFFIXES = (".pt", ".pth")
 
@@ -47,11 +47,11 @@ _DAMAGED = (
     *(pickle.UnpicklingError, OSError, EOFError, ValueError, TypeError, AttributeError, AssertionError, ImportError),
     *(LookupError, ArithmeticError, RuntimeError, MemoryError, struct.error, zipfile.BadZipFile),
 )
-"""What comes of reading a damaged checkpoint."""
+"""The errors of reading a damaged checkpoint."""
 
 
 class Weights(NamedTuple):
-    """What a file holds."""
+    """The content of a file."""
 
     state: dict[str, Tensor]
     """Under our names."""

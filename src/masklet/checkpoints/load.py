@@ -30,7 +30,7 @@ _ONLY_21 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.weight", "obj_ptr_tpos_pr
 _IN_VIDEO_ONLY = "memory_encoder.out_proj.weight"
 
 _SAM1_STARTS = ("image_encoder.blocks.", "image_encoder.patch_embed.", "vision_encoder.layers.")
-"""Of the published files of Segment Anything 1, of MobileSAM's like, and of transformers."""
+"""First parts of names in files of Segment Anything 1, of MobileSAM's like, and of transformers."""
 
 
 def load_engine(model: str | PathLike[str] | Engine, *, device: str | torch.device | None = None) -> Engine:
@@ -219,7 +219,7 @@ def choose_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
     """The precision that is asked for; float32 if none is.
 
     Raises:
-        EngineError: It is none of the three that a model can have.
+        EngineError: It is not one of the three that a model can have.
     """
     chosen = torch.float32 if dtype is None else DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen not in DTYPES.values():

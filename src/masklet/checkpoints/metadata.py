@@ -1,4 +1,4 @@
-"""What our own files say of themselves, in the metadata of safetensors: configuration, format and version."""
+"""The metadata of our own safetensors files: configuration, format and version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMAT = 2
 """Raised when an older masklet could not read what this one writes."""
 
 VERSION: str = sys.modules["masklet"].__version__
-"""Of this masklet. Looked up, not imported: the package's own module names what stands above this layer."""
+"""The version of this masklet. Looked up, not imported: the package's own module names what stands above this layer."""
 
 LARGEST_IMAGE, LARGEST_NUMBER = 8192, 1 << 16
 """Pixels of a side of the square that a network sees; channels and all else that a configuration counts."""

@@ -19,10 +19,10 @@ NANO = "nano"
 """Our own model, which is in the package."""
 
 LICENCE = "Apache-2.0"
-"""Of the published weights."""
+"""The licence of the published weights."""
 
 NANO_LICENCE = "Apache-2.0, trained on data of which a part is for research only (docs/nano.md)"
-"""Of our own weights."""
+"""The licence of our own weights."""
 
 IMAGE_SIZE, NANO_IMAGE_SIZE = 1024, 256
 """Sides of the squares of published models and of ours, in pixels."""
@@ -48,12 +48,12 @@ _BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything_2"
 
 SPEEDS = {"exact": 1.0, "balanced": 0.75, "fast": 0.5}
 """Modes by name, the slowest first, and the side of the model's square in each as a share of its own. docs/speed.md
-tells what each costs, and what was tried beside them."""
+has the cost of each, and what was tried beside them."""
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a model without loading it.
+    """A model's facts, without loading it.
 
     Attributes:
         name: What `load_model` takes.

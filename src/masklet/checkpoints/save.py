@@ -17,7 +17,7 @@ from masklet.engines.torch import Model
 from masklet.errors import CheckpointError, FormatError
 
 _PERMISSIONS = 0o644
-"""Of the files that are written; the writer itself makes them readable by their owner alone."""
+"""The permissions of written files; the writer itself makes them readable by their owner alone."""
 
 
 def save_model(model: Model, path: str | os.PathLike[str], *, dtype: str | torch.dtype | None = None) -> None:

@@ -99,7 +99,7 @@ def do(job: Job, engine: Engine, overwrite: bool, progress: Progress, tell: Call
 
 
 def record(job: Job) -> dict[str, Any]:
-    """What a job is, in plain values: two that are alike write the same."""
+    """A job in plain values: two that are alike write the same."""
     plain = {
         "video": job.video.name,
         "bytes": job.video.stat().st_size,

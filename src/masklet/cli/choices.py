@@ -36,7 +36,7 @@ PolicyChoice = Annotated[
 ]
 
 PIPE = Path("-")
-"""What stands for standard output."""
+"""The path that means standard output."""
 
 
 def help_of(command: Callable[..., None]) -> str:

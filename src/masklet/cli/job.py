@@ -1,4 +1,4 @@
-"""What a tracking job is: what is to be followed, how, and where results go."""
+"""A tracking job: the objects to follow, the settings, and the places of results."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def prompt_all(session: LiveSession, prompts: Sequence[TypedPrompt]) -> None:
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """What service managers send to end a program ends it like Ctrl-C, in good order."""
+    """Treat SIGTERM, which service managers send to end a program, like Ctrl-C."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What commands over many pictures share: which pictures, where their masks go, and how it went."""
+"""The common part of commands over many pictures: which pictures, where their masks go, and how it went."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMAT_HELP = (
 """The help of `--format`, up to what is written into folders."""
 
 FILE_ENDING = re.compile(r"\.[a-z]{2,}[0-9]?")
-"""What the ending of a file looks like: .png and .mp4, and not the .2 of a folder that is named run.2."""
+"""The pattern of a file's ending: .png and .mp4, and not the .2 of a folder that is named run.2."""
 
 
 @dataclass(frozen=True)

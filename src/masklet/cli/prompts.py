@@ -17,7 +17,7 @@ from masklet.formats.json_file import parse_any
 
 @dataclass(frozen=True)
 class TypedPrompt:
-    """What was said about one object in one frame.
+    """A prompt of one object in one frame.
 
     Attributes:
         frame: Number of the frame, from 0.
@@ -69,7 +69,7 @@ EVERY_VIDEO = ""
 """In place of a video's name: what holds for all of them."""
 
 PromptsByVideo = Mapping[str, Sequence[TypedPrompt]]
-"""What was said, by the name of the video's file, with or without its ending."""
+"""The prompts, by the name of the video's file, with or without its ending."""
 
 
 def read_prompts(path: Path) -> dict[str, list[TypedPrompt]]:
@@ -88,7 +88,7 @@ def read_prompts(path: Path) -> dict[str, list[TypedPrompt]]:
 
 
 def prompts_of(video: Path, said: PromptsByVideo) -> tuple[TypedPrompt, ...]:
-    """What holds for a video."""
+    """The prompts of a video."""
     return tuple(
         prompt for name in dict.fromkeys((EVERY_VIDEO, video.name, video.stem)) for prompt in said.get(name, ())
     )

@@ -1,4 +1,4 @@
-"""What the terminal shows: bars on standard error (how far, how fast, how long still), and tables of 80 columns."""
+"""The output on a terminal: bars on standard error (how far, how fast, how long still), and tables of 80 columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Rate(ProgressColumn):
     """Frames a second; nothing for bars that count something else."""
 
     def render(self, task: Task) -> Text:
-        """What stands in the column."""
+        """The text of the column."""
         counts_frames = task.fields.get("unit") == "frames"
         return Text(f"{task.speed:.1f} frames/s" if task.speed and counts_frames else "")
 

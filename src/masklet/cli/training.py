@@ -1,4 +1,4 @@
-"""What `masklet train` and `masklet finetune` share."""
+"""The common part of `masklet train` and `masklet finetune`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run_training(job: Job) -> None:
 
 
 def judge_on(texts: list[str]) -> Validate:
-    """What judges the model, on data as it was typed."""
+    """The function that measures the model, on data as it was typed."""
     from masklet.cli.validation import held_out
 
     return held_out(read_data([parse_wanted(text) for text in texts], split="val"))

@@ -1,4 +1,4 @@
-"""What a training is judged by: the protocols of `masklet eval`, on a few pictures and videos that stay the same."""
+"""Validation during a training: the protocols of `masklet eval`, on a few pictures and videos that stay the same."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Chosen:
 
 
 def held_out(collections: Sequence[Collection], amounts: Amounts | None = None) -> Callable[[Model], dict[str, float]]:
-    """What judges a model by clips of these collections, as `masklet.training.loop.train` takes it.
+    """A function that measures a model on clips of these collections, as `masklet.training.loop.train` takes it.
 
     Raises FormatError if there is no object to judge by.
     """

@@ -13,7 +13,7 @@ from masklet.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT
 
 
 class Said(NamedTuple):
-    """What was said about one object: clicks (P, 2) with labels (P,), and a box (4,); None where nothing was."""
+    """The prompt of one object: clicks (P, 2) with labels (P,), and a box (4,); None for a part that is missing."""
 
     points: NDArray[np.float64] | None
     labels: NDArray[np.int64] | None

@@ -186,7 +186,7 @@ class Clip:
 
     @cached_property
     def entering(self) -> Mapping[int, int]:
-        """Object -> the frame in which it enters: what the data set tells, or the first in which it has a pixel, for
+        """Object -> the frame in which it enters: from the data set, or the first in which it has a pixel, for
         which all masks are read."""
         if self.enters:
             return self.enters

@@ -74,7 +74,7 @@ def _clips(file: Path) -> list[Clip]:
 
 
 def _place(image: dict[str, Any], name: str) -> Path:
-    """Where a picture lies below a folder. LVIS tells it by COCO's address, with the folder's name."""
+    """Where a picture lies below a folder. LVIS gives it by COCO's address, with the folder's name."""
     if "file_name" in image:
         return Path(entry(image, "file_name", str, name))
     return Path(*entry(image, "coco_url", str, name).split("/")[-2:])

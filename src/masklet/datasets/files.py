@@ -1,4 +1,4 @@
-"""What readers of data sets share: folders of frames and of masks, and lists of names, read with care."""
+"""The common part of readers of data sets: folders of frames and of masks, and lists of names, read with care."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def in_meta(folder: Path, split: str) -> list[str]:
 
 
 def with_meta(folder: Path) -> Callable[[Clip], Clip]:
-    """Adds when objects enter, as meta.json tells, and their groups: "seen" are those whose category is in the
+    """Adds when objects enter, from meta.json, and their groups: "seen" are those whose category is in the
     meta.json of the split train beside it, where that is there."""
     videos, known = _videos(folder / "meta.json"), folder.parent / "train/meta.json"
     others = _videos(known).values() if known.is_file() else ()

@@ -27,7 +27,7 @@ from masklet.media.image_file import IMAGE_SUFFIXES
 INDEX = "index.csv"
 
 INDEX_COLUMNS = ("kind", "path", "masks", "split")
-"""Of index.csv: image or video; the file; a PNG, or a folder of them; train or val."""
+"""The columns of index.csv: image or video; the file; a PNG, or a folder of them; train or val."""
 
 FURTHER_COLUMNS = ("group", "source")
 """Columns that may be there: the licence, such as open or research; and where it is from."""
@@ -38,7 +38,7 @@ PICTURES = (".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 
 SUFFIX = ".pack"
-"""Of a folder with index.csv in one file; see `masklet.datasets.pack`."""
+"""The ending of a folder with index.csv in one file; see `masklet.datasets.pack`."""
 
 Row = dict[str, str]
 

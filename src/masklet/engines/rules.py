@@ -70,7 +70,7 @@ def as_squares(masks: Sequence[NDArray[np.bool_]], engine: Engine) -> Tensor:
 
 
 def point_at(engine: Engine, levels: Levels, squares: Tensor) -> Decoded:
-    """What the network makes of given masks (N, 1, S, S): their pointers, of the first candidate, are what counts."""
+    """The decoder's answer to given masks (N, 1, S, S); only its pointers, of the first candidate, count."""
     tokens = no_prompts(engine, len(squares))._replace(masks=squares.to(engine.dtype))
     return engine.decode_masks(levels.stride16, levels, tokens)
 

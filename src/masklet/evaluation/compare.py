@@ -22,7 +22,7 @@ ALIKE = 0.001
 
 
 FEW = 5
-"""Of fewer clips an interval says little."""
+"""An interval of fewer clips says little."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ def compare_runs(runs: Sequence[RunResult], seed: int = 0) -> Comparison:
 
 
 def run_names(runs: Sequence[RunResult]) -> list[str]:
-    """What was measured; where that is the same twice, the folders' names."""
+    """The names of the measured methods; the folders' names if two are alike."""
     names = [run.name for run in runs]
     return names if len(set(names)) == len(names) else [run.folder.name for run in runs]
 
 
 def cautions(comparison: Comparison) -> list[str]:
-    """What a reader of the numbers should know."""
+    """Remarks for readers of the numbers."""
     found = []
     if comparison.left:
         sequences = "1 sequence is" if len(comparison.left) == 1 else f"{len(comparison.left)} sequences are"

@@ -1,4 +1,4 @@
-"""What is measured: models and baselines behind one interface, so that every protocol runs them all."""
+"""Methods: models and baselines behind one interface, so that every protocol runs them all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of a run: CSV, JSON and Markdown, a plot, tables for a terminal."""
+"""The files of a run: CSV, JSON and Markdown, a plot, tables for a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_NAMED = 60
 """Clips that are named along the axis; of more the values are shown in order, without names."""
 
 COLOURS = ("#2563a8", "#d9822b", "#3a9a5b", "#8a4fa3", "#7f7f7f", "#c0392b")
-"""Of runs, in their order; used again after the sixth."""
+"""The colours of runs, in order; used again after the sixth."""
 
 
 def write_report(folder: Path, dataset: Dataset) -> tuple[RunResult, str]:
@@ -136,7 +136,7 @@ def markdown(run: RunResult, unfinished: int) -> str:
 
 
 def remarks(run: RunResult, unfinished: int) -> list[str]:
-    """What a reader of the numbers should know."""
+    """Remarks for readers of the numbers."""
     found = []
     if hidden := len(run.clips) - len(run.scored):
         found.append(f"Sequences of which only the prompts' masks are known: {hidden}; hand in the folder masks.")

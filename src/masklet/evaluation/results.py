@@ -80,7 +80,7 @@ class Submission:
                 Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, format="PNG")
 
     def read(self, clip: Clip, frame: int, objects: tuple[int, ...]) -> dict[int, NDArray[np.bool_]]:
-        """What was written of some objects in a frame. Raises FormatError if it is missing or damaged."""
+        """The written masks of some objects in a frame. Raises FormatError if it is missing or damaged."""
         if self.layout == "index":
             numbers = read_index_png(self.path(clip, frame))
             return {number: numbers == number for number in objects}
@@ -134,7 +134,7 @@ class RunResult:
 
     @property
     def name(self) -> str:
-        """What was measured."""
+        """The name of the measured method."""
         return str(self.record["settings"]["method"])
 
     @property
@@ -186,7 +186,7 @@ class RunResult:
 
 
 def read_run(folder: Path) -> RunResult:
-    """A run's folder. Raises EvaluationError if it is none, is damaged, or has no clip that is done."""
+    """A run's folder. Raises EvaluationError if the folder holds no run, is damaged, or has no clip that is done."""
     if not (folder / RUN).is_file():
         raise EvaluationError(f"{folder} holds no run; give the --out of an earlier masklet eval, which has {RUN}")
     record = read_json(folder / RUN)
@@ -199,7 +199,7 @@ def read_run(folder: Path) -> RunResult:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What masklet wrote. Raises EvaluationError if it was damaged since."""
+    """The content of a JSON file that masklet wrote. Raises EvaluationError if it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

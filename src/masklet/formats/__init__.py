@@ -1,7 +1,7 @@
 """Masks out and in: one file for each format that other tools know. A picture is one frame.
 
 base            what a writer is given and a reader gives, and `Format`, an entry of the registry
-registry        the formats by name: `writer`, `read_masks`, and what a path's ending tells
+registry        the formats by name: `writer`, `read_masks`, and by a path's ending
 writer          what every writer checks
 
 davis           palette PNGs, one for each frame

@@ -29,7 +29,7 @@ def write_background(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
 def background_change(background: str | Path, size: tuple[int, int]) -> Change:
     """What puts frames of (height, width) = `size` before a background: "blur", a colour, or a picture's path.
 
-    Raises FormatError if it is none of these, or the picture cannot be read.
+    Raises FormatError if it is something else, or the picture cannot be read.
     """
     if background == "blur":
         return _blurred

@@ -16,10 +16,10 @@ WORDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text", int:
 
 
 LARGEST_COUNT = 2**63
-"""What whole numbers that count or number something are below; those that name something may be larger."""
+"""Counts and numbers lie below this; whole numbers that are names may be larger."""
 
 MOST_DIGITS = 1000
-"""Of whole numbers that are read and written."""
+"""The most digits of whole numbers that are read and written."""
 
 DEEPEST = 100
 """Lists and objects inside each other that are written."""

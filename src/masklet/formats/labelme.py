@@ -16,7 +16,7 @@ from masklet.formats.numbered import frame_files
 from masklet.masks.polygons import drawn_rings
 
 LABELME_VERSION = "5.0.0"
-"""Of LabelMe, whose files these are."""
+"""The version of LabelMe whose files these are."""
 
 
 def write_labelme(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
@@ -30,7 +30,7 @@ def write_labelme(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
 
 
 def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
-    """What the file of a frame holds; `file_name` is that of its picture."""
+    """The content of a frame's file; `file_name` is that of its picture."""
     height, width = result.size
     png = BytesIO()
     Image.fromarray(picture_of(result)).save(png, format="PNG")

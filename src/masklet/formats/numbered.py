@@ -61,7 +61,7 @@ DAMAGED = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError),
     *(struct.error, Image.DecompressionBombError),
 )
-"""What Pillow raises for damaged files."""
+"""The errors that Pillow raises for damaged files."""
 
 
 def open_png(path: Path) -> NDArray[Any]:

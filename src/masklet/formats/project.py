@@ -31,7 +31,7 @@ class ProjectFrame:
 
 @dataclass(frozen=True)
 class Project:
-    """What a `.masklet` file holds.
+    """The content of a `.masklet` file.
 
     size         (height, width) of the video
     indices      the number of each object, by the user's names, in the order in which they were added
@@ -85,7 +85,7 @@ class Project:
 
 
 def project_frame(result: FrameLike) -> ProjectFrame:
-    """What a project keeps of a tracker's result."""
+    """A tracker's result as a project keeps it."""
     numbers = result.index_map() if len(result.objects) > 1 else None
     masks: dict[ObjectId, RleMask] = {}
     for name, item in result.objects.items():

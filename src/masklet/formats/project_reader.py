@@ -28,7 +28,7 @@ FASTEST = 1e9
 """Frames a second."""
 
 MOST_SCORE = 1000
-"""Of IoU and presence, which lie between 0 and 1 or little outside."""
+"""The largest IoU or presence; they lie between 0 and 1 or little outside."""
 
 MOST_MEMBERS = 1 << 20
 
@@ -61,7 +61,7 @@ def read_project(path: str | PathLike[str]) -> Project:
 
 
 def video_of(project: Project, path: str | PathLike[str]) -> Path:
-    """Where the video of a project file lies. Raises `FormatError` if it is not told, or is no file here."""
+    """Where the video of a project file lies. Raises `FormatError` if the file does not name it, or it is not here."""
     name = Path(path).name
     if not project.video:
         raise FormatError(f"{name} does not tell where its video lies; give the video too")
@@ -182,7 +182,7 @@ def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleM
 
 
 def _lost(record: dict[str, Any], size: tuple[int, int], place: str) -> Iterator[tuple[int, Rle]]:
-    """What objects lost to others in a frame."""
+    """The pixels that objects lost to others in a frame."""
     for item in entries(record, "lost", list, place) if "lost" in record else ():
         match item:
             case [int(number), str(counts)] if number >= 0:

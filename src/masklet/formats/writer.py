@@ -1,4 +1,4 @@
-"""What every writer checks, whatever its format; and several writers at once, each of which may fail alone."""
+"""The checks of every writer, whatever its format; and several writers at once, each of which may fail alone."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ CROP_SCALE = 3
 """A crop's side, as a multiple of the longer side of the object's box."""
 
 LEAST_SIDE = 32
-"""Of a crop, in pixels."""
+"""The least side of a crop, in pixels."""
 
 LEAST_GAIN = 1.5
 """A crop that shows the object less than so many times larger is not worth a look."""
@@ -73,8 +73,7 @@ def included(prompt: Prompt) -> list[tuple[float, float]]:
 
 
 def in_crop(prompt: Prompt, crop: Box, box: NDArray[np.int64]) -> Prompt:
-    """What was said, in pixels of the crop; clicks beyond it are left out. Where there was no box it is that of the
-    first answer."""
+    """The prompt in pixels of the crop, without clicks beyond it. Without a box it gets that of the first answer."""
     x0, y0, x1, y1 = crop
     inside = [
         ((x - x0, y - y0), label)

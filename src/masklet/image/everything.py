@@ -140,7 +140,7 @@ class GridPass:
     options: SettledOptions
 
     def candidates(self, points: NDArray[np.float64]) -> Candidates:
-        """What one click at each of the points, (N, 2), gives: those masks whose predicted IoU is high enough."""
+        """The masks of one click at each of the points, (N, 2), whose predicted IoU is high enough."""
         decoded = self.decode(self.tokens(points))
         if not self.options.multimask:
             found = one_each(decoded, points)

@@ -23,7 +23,7 @@ STRIP = 256
 """Rows that are scaled at a time."""
 
 PictureLike = str | PathLike[str] | Image.Image | NDArray[Any] | Tensor
-"""What can be one picture."""
+"""The types of a picture."""
 
 ROUNDING = 1e-3
 """A float picture may leave 0..1 by this much, as interpolation leaves it."""

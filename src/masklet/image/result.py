@@ -200,7 +200,7 @@ class PictureMasks(ABC):
         return RleMask(self.rle(i), float(self.iou[i]), float(self.presence[i]))
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows: the overlay, at a size that fits."""
+        """The overlay for a notebook, at a size that fits."""
         shown, png = self.overlay(), BytesIO()
         shown.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
         shown.save(png, format="PNG")
@@ -240,7 +240,7 @@ class PictureFrame:
 
     @cached_property
     def objects(self) -> dict[ObjectId, ObjectLike]:
-        """By number."""
+        """The objects, by number."""
         return {number: self.masks.item(i) for i, number in enumerate(self.indices)}
 
     @property

@@ -28,7 +28,7 @@ PIPED: dict[str, tuple[str, Callable[[FrameResult], NDArray[np.uint8]]]] = {
     "davis": ("gray", index_map),
     "rgba": ("rgba", cut_out_objects),
 }
-"""What a pipe can carry: FFmpeg's name of the pixels, and how they are made."""
+"""The pictures that a pipe can carry: FFmpeg's name of the pixels, and how they are made."""
 
 
 def file_format(path: Path, name: str | None) -> str:

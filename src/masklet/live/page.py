@@ -51,7 +51,7 @@ WIDEST = 1280
 """Pixels of the picture that is sent; a wider one is reduced."""
 
 QUALITY = 85
-"""Of its JPEGs, 0..100."""
+"""The quality of its JPEGs, 0..100."""
 
 BOUNDARY = b"--frame\r\n"
 
@@ -89,7 +89,7 @@ QUESTIONS: dict[str, Callable[[LiveSession, Mapping[str, Any]], None]] = {
     "reset": lambda session, asked: session.reset(),
     "hold": lambda session, asked: session.hold(bool(asked["held"])),
 }
-"""What may be asked for, by the path of a POST with a JSON object."""
+"""The actions, by the path of a POST with a JSON object."""
 
 
 def state_of(session: LiveSession) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def listen(port: int) -> socket.socket:
 
 
 def address(listening: socket.socket) -> str:
-    """What to type into a browser."""
+    """The address for a browser."""
     return f"http://{HOST}:{listening.getsockname()[1]}/"
 
 

@@ -146,7 +146,7 @@ class LiveSession:
         return self._over
 
     def end(self) -> None:
-        """No more frames will come: those who wait are told."""
+        """No more frames will come: waiting threads are notified."""
         with self._changed:
             self._over = True
             self._changed.notify_all()

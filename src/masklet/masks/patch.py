@@ -119,7 +119,7 @@ def cropped(patch: Patch, view: Box) -> dict[str, Any]:
 
 
 def common(one: Box, other: Box) -> Box | None:
-    """What two boxes share; None if nothing."""
+    """The common part of two boxes; None without one."""
     x0, y0, x1, y1 = (
         max(one[0], other[0]),
         max(one[1], other[1]),

@@ -81,7 +81,7 @@ def _grown(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Of each pixel inside, to the nearest one outside; 0 outside."""
+    """The distance of each pixel inside to the nearest one outside; 0 outside."""
     return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 

@@ -22,7 +22,7 @@ NEAR = 32
 """So many frames are decoded and dropped rather than jumped over: a jump costs about as much."""
 
 KEPT_BYTES = 64 * 2**20
-"""What decoded pictures may hold in memory, so that going backward does not decode everything again at each step."""
+"""Most bytes of decoded pictures that are kept, so that going backward does not decode all again at each step."""
 
 ANEW = 0.1
 """Seconds by which times go back where a stream begins anew: those of its frames then follow on the last one's."""

@@ -1,4 +1,4 @@
-"""What frames are captured from: cameras through OpenCV, streams through PyAV, and files in a camera's place."""
+"""Sources of live frames: cameras through OpenCV, streams through PyAV, and files in a camera's place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from masklet.media.display import display_of, shown
 from masklet.media.source import Frame, open_video
 
 RECORDED = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
-"""What a URL ends with that leads to a file. Read live, most of its frames would be passed over."""
+"""Endings of URLs that lead to files. Read live, most of its frames would be passed over."""
 
 TIMEOUT = (10.0, 5.0)
 """Seconds that opening a stream and reading from it may take."""

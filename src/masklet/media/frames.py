@@ -1,4 +1,4 @@
-"""What a video is to masklet: a size, perhaps a rate and a length, and frames that can be asked for by number."""
+"""The interface of a video: a size, perhaps a rate and a length, and frames that can be asked for by number."""
 
 from __future__ import annotations
 

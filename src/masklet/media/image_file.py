@@ -19,7 +19,7 @@ DAMAGED = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
     *(RuntimeError, MemoryError, struct.error, Image.DecompressionBombError),
 )
-"""What Pillow's plugins raise for files that are damaged."""
+"""The errors that Pillow's plugins raise for damaged files."""
 
 
 def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:

@@ -58,7 +58,7 @@ class FrameIndex:
 
 
 def build_index(container: InputContainer, stream: VideoStream, first_pts: int | None) -> FrameIndex | None:
-    """Read through all packets of a container that was just opened; None where their times tell no order.
+    """Read through all packets of a container that was just opened; None if their times give no order.
 
     first_pts  the time of the first frame that a decoder gives: it drops what needs packets from before the start
     """

@@ -25,7 +25,7 @@ class PagedImage(FrameSource):
 
     rate  frames a second, in place of what the file says; a file that says nothing counts one second a frame
 
-    GIF and its like tell how long each page is shown, which gives the frames' times; `rate` is that of the first
+    GIF and its like hold the duration of each page, which gives the frames' times; `rate` is that of the first
     page. Raises MediaError if the file is no picture, and, on the way, if a page is damaged or of another size
     than the first.
     """
@@ -132,7 +132,7 @@ def _turn_to(file: Image.Image, page: int, name: str) -> None:
 
 
 def _rate(file: Image.Image) -> float | None:
-    """Frames a second by the page at hand, None where the file tells no durations."""
+    """Frames a second by the page at hand, None if the file has no durations."""
     return 1 / _duration(file) if "duration" in file.info else None
 
 

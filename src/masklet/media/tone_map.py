@@ -66,14 +66,14 @@ def _light_table(transfer: Transfer) -> NDArray[np.float32]:
 
 @cache
 def _ratio_table() -> NDArray[np.float32]:
-    """By the fourth root of a pixel's brightest value: what to multiply with, so that WHITE becomes 1."""
+    """The factor for a pixel, so that WHITE becomes 1, by the fourth root of its brightest value."""
     light = BRIGHTEST * ((np.arange(STEPS) + 0.5) / (STEPS - 1)) ** 4
     return (compressed(light) / light / WHITE).astype(np.float32)
 
 
 @cache
 def _signal_table() -> NDArray[np.uint8]:
-    """By the square root of light in 0..1: the value in sRGB."""
+    """The value in sRGB, by the square root of light in 0..1."""
     light = (np.arange(STEPS) / (STEPS - 1)) ** 2
     signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.rint(255 * signal).astype(np.uint8)

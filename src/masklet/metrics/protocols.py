@@ -212,4 +212,4 @@ PROTOCOLS: Mapping[str, Protocol] = {
         Protocol("all", "every frame of every object of the truth", objects=in_truth, counted=every_frame),
     )
 }
-"""By name."""
+"""The protocols, by name."""

@@ -76,7 +76,7 @@ class MaskDecoder(nn.Module):
         return logits, iou, masks, self.pred_obj_score_head(presence[:, 0])[:, 0]
 
     def vectors(self, masks: Tensor) -> Tensor:
-        """What the enlarged image is multiplied by, (N, 4, C/8), made of each mask token."""
+        """The weights (N, 4, C/8) that multiply the enlarged image, made of each mask token."""
         return torch.stack([mlp(masks[:, index]) for index, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1)
 
     def paint(self, image: Tensor, levels: Levels, vectors: Tensor, drawing: Tensor | None) -> Tensor:
@@ -130,7 +130,7 @@ class ScoreCalibration(nn.Module):
     """Scores that mean what they say: predicted IoU and presence, corrected by a few numbers that are fitted on data
     which the network was not trained on. Fresh ones change nothing.
 
-    How sure a mask's cells are tells more of its IoU than the token that predicts it.
+    The certainty of a mask's cells predicts its IoU better than the token for it.
     """
 
     iou: Tensor

@@ -20,7 +20,7 @@ CODE_SCALE = 0.1
 """Share of the position code that is added to the features."""
 
 OBJECTS_AT_ONCE = {"cpu": 1}
-"""By device, how many objects go through the layers together; all of them where nothing is said. A processor gains
+"""Objects that go through the layers together, by device; all objects on other devices. A processor gains
 nothing from more: what one object needs fills its cache already."""
 
 

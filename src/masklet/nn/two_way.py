@@ -31,7 +31,7 @@ class CrossAttention(Attention):
 
     @property
     def scale(self) -> float:
-        """Of scores."""
+        """The factor of attention scores."""
         return float(self.head_width**-0.5)
 
 

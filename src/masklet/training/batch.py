@@ -64,7 +64,7 @@ class Dice:
 
 
 class Use(IntEnum):
-    """What random numbers are drawn for."""
+    """The uses of random numbers."""
 
     KIND = 1
     """Whether a step learns from clips"""

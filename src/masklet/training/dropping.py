@@ -28,7 +28,7 @@ def add_drop_path(network: Network, rate: float) -> None:
 
     rate  of the last block; the first one's is 0, between them it rises evenly (as in Hiera: Ryali et al., 2023)
 
-    Raises ConfigError for a rate that is none.
+    Raises ConfigError for an impossible rate.
     """
     _check("drop_path", rate)
     blocks = [layer.branches for layer in network.image_encoder.trunk.layers() if layer.branches]
@@ -41,7 +41,7 @@ def add_dropout(network: Network, rate: float) -> None:
     """Leave out numbers in memory attention, as the released training does: weights of both attentions, what each of
     the three parts of a layer adds, and the hidden numbers of its feed-forward.
 
-    Raises ConfigError for a rate that is none.
+    Raises ConfigError for an impossible rate.
     """
     _check("dropout", rate)
     for layer in network.memory_attention.modules():

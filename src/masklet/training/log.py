@@ -1,4 +1,4 @@
-"""What is logged of a run: JSON lines, a line of progress, TensorBoard if it is installed, pictures of answers."""
+"""The log of a run: JSON lines, a line of progress, TensorBoard if it is installed, pictures of answers."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Log:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """What is done within does not count into the pace."""
+        """A context whose time does not count into the pace."""
         begun = time.monotonic()
         yield
         self._since += time.monotonic() - begun

@@ -53,7 +53,7 @@ FAILED = "failed.pt"
 
 
 class Figures(NamedTuple):
-    """What is logged of a step, each a number: the loss and its four parts, mean IoU, the gradient's norm, the rate."""
+    """The logged numbers of a step: the loss and its four parts, mean IoU, the gradient's norm, the rate."""
 
     loss: Tensor
     iou: Tensor
@@ -226,7 +226,7 @@ class StageRun:
         return Figures._make((*figures, norm, norm.new_tensor(rate)))
 
     def judged(self, batch: Batch, plan: Plan) -> Judged:
-        """What a batch costs; sums are divided by the mean number of objects of a process, as published."""
+        """The loss of a batch; sums are divided by the mean number of objects of a process, as published."""
         count = self.processes.mean(torch.tensor(float(len(batch.owners)), device=batch.images.device)).clamp(min=1)
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=low):

@@ -164,4 +164,4 @@ class Shards:
 
 
 PARALLEL: dict[str, Callable[[Step, Processes], Parallel]] = {"copies": Copies, "shards": Shards}
-"""By the name that a recipe gives."""
+"""The ways to share work, by their name in a recipe."""

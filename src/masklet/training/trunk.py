@@ -34,7 +34,7 @@ _PARTS = {"_expand_conv": "expand.0", "_depthwise_conv": "depth.0", "_project_co
 """Their convolutions and ours; their normalisations are numbered in the order in which they are passed."""
 
 _HEAD = ("_conv_head.", "_bn1.", "_fc.")
-"""What classifies, which a trunk has no use for."""
+"""The parts that classify, which a trunk does not use."""
 
 
 def load_trunk(network: Network) -> None:

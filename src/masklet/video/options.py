@@ -19,7 +19,7 @@ PUBLISHED_HOLE = 8 / 256**2
 
 
 Corrections = Literal["local", "published"]
-"""What a correction may change."""
+"""Which frames a correction may change."""
 
 
 @dataclass(frozen=True)

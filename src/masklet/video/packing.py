@@ -60,7 +60,7 @@ def whole_item(track: ObjectTrack, name: ObjectId, kind: Kind, frame: int) -> It
 
 
 DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""What comes of values that are of another type or size than was packed."""
+"""The errors of values of another type or size than was packed."""
 
 
 def lean_item(track: ObjectTrack, name: ObjectId, frame: int, shown: RleMask | None = None) -> Item:
@@ -142,7 +142,7 @@ class ItemReader:
             raise damaged(error) from error
 
     def changes(self) -> list[dict[str, Any]]:
-        """What the newest events changed, the newest first. Raises `FormatError` if that is damaged."""
+        """The changes of the newest events, the newest first. Raises `FormatError` if that is damaged."""
         data = self._project.attachments.get(UNDO, b"")
         try:
             return [checked_change(change) for change in metadata_of(data)["changes"]] if data else []
@@ -188,7 +188,7 @@ class ItemReader:
 
 
 def metadata_of(data: bytes) -> dict[str, Any]:
-    """What stands beside the tensors of a safetensors file, by name."""
+    """The texts beside the tensors of a safetensors file, by name."""
     length = int.from_bytes(data[:8], "little")
     return {key: json.loads(text) for key, text in json.loads(data[8 : 8 + length])["__metadata__"].items()}
 
@@ -239,7 +239,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "colours": _colours,
     "cut": truth,
 }
-"""What each of the stats of a frame is made of. They raise `TypeError` or `ValueError`."""
+"""Builds the stats of a frame. Each raises `TypeError` or `ValueError`."""
 
 
 def kind_of(value: object) -> Kind:
@@ -252,7 +252,7 @@ def kind_of(value: object) -> Kind:
 
 
 def checked_change(change: Mapping[str, Any]) -> dict[str, Any]:
-    """What one event changed, with everything of its kind. Raises `TypeError` or `ValueError` if it is not."""
+    """The checked change of one event. Raises `TypeError` or `ValueError` for values of other kinds."""
     objects = [
         (_name(name), whole_number(number), [whole_number(f) for f in order])
         for name, number, order in change["objects"]

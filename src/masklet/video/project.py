@@ -292,7 +292,7 @@ def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) ->
 
 
 def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, store: FrameStore) -> list[Step]:
-    """What was done, with the states before the newest events."""
+    """The events, with the states before the newest ones."""
     changes, lost = reader.changes(), reader.read(UNDO)
     steps: list[Step] = [(event, None) for event in events]
     for back, change in enumerate(changes[: len(steps)], start=1):

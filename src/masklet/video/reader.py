@@ -37,7 +37,7 @@ def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
 
 
 def bytes_of(levels: Levels) -> int:
-    """What the features of a frame take in memory."""
+    """Bytes of the features of a frame."""
     return sum(level.numel() * level.element_size() for level in levels)
 
 

@@ -1,4 +1,4 @@
-"""What a tracker answers: low-resolution logits are kept, a mask is made when it is asked for."""
+"""The results of trackers: low-resolution logits are kept, a mask is made when it is asked for."""
 
 from __future__ import annotations
 

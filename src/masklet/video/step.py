@@ -43,7 +43,7 @@ MOST_CHANGE = 4.0
 """A click changes the area of a mask at most by this factor where another candidate changes it less."""
 
 SURROUNDINGS = 0.5
-"""What is near a click, as a share of the radius of a disc of the mask's area; at least 2 cells."""
+"""Radius around a click that may change, as a share of the radius of a disc of the mask's area; at least 2 cells."""
 
 NOWHERE: Box = (0, 0, 0, 0)
 """The box around nothing."""

@@ -1,4 +1,4 @@
-"""What those commands of `masklet eval` share that measure a method: their options, and the run itself."""
+"""The common part of the commands of `masklet eval` that measure a method: their options, and the run itself."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def run(
 def plan_for(
     kind: ClipKind, common: Common, choice: MethodChoice, procedure_for: Callable[[Dataset], Procedure], label: str
 ) -> Measurement:
-    """What is to be measured."""
+    """The method to measure."""
     from masklet.datasets.registry import open_dataset
     from masklet.evaluation.run import Measurement
 

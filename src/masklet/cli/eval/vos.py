@@ -10,7 +10,7 @@ from masklet.cli.eval import measuring
 from masklet.cli.eval.measuring import Common, First, MannerChoice, TrackerChoice
 
 USUAL = "davis2017"
-"""By whose rules data sets are scored that have none of their own."""
+"""The scoring protocol of data sets without one of their own."""
 
 
 @measuring.spread_options

@@ -1,4 +1,4 @@
-"""What every protocol gives: values by object, and what they cost; and how answers are scored, frame by frame."""
+"""The result of every protocol: values by object, and their cost; and how answers are scored, frame by frame."""
 
 from __future__ import annotations
 

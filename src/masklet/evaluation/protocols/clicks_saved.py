@@ -34,7 +34,7 @@ class ObjectClicks:
     ious: list[tuple[float, float]] = field(default_factory=list)
 
     def values(self) -> dict[str, float]:
-        """By measure."""
+        """The values, by measure."""
         frames = len(self.ious)
         ours, alone = np.mean(self.ious, axis=0)
         return {

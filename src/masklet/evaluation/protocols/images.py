@@ -152,7 +152,7 @@ HALF, THREE_QUARTERS = 0, 5
 """Places of the IoUs 0.5 and 0.75 among COCO's."""
 
 COVERAGE = ("IoU", "R@50", "R@75", f"AR@{FEW}", f"AR@{MANY}")
-"""Of each object."""
+"""The measures of each object."""
 
 
 @dataclass(frozen=True)

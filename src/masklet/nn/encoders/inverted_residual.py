@@ -16,7 +16,7 @@ from masklet.errors import ConfigError
 from masklet.nn.layers import Layer, Trunk
 
 NORM_EPS = 1e-3
-"""Of all batch normalisations, as in EfficientNet."""
+"""The epsilon of all batch normalisations, as in EfficientNet."""
 
 
 @dataclass(frozen=True)

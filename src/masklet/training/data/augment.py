@@ -52,7 +52,7 @@ class AugmentOptions:
 
 
 FLIP_ONLY = AugmentOptions(turn=0.0, shear=0.0, clip_jitter=ColorJitter(), grey=0.0, frame_jitter=ColorJitter())
-"""What pictures are published with."""
+"""The published changes of pictures."""
 
 
 def augment(batch: Batch, options: AugmentOptions) -> Batch:

@@ -1,4 +1,4 @@
-"""What is learned from: clips of the data sets that were asked for, mixed by weight."""
+"""The training data: clips of the data sets that were asked for, mixed by weight."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from masklet.errors import FormatError
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for: `[KIND:]PATH[@WEIGHT]`."""
+    """Data as the user wrote it: `[KIND:]PATH[@WEIGHT]`."""
 
     path: Path
     kind: str | None = None
@@ -84,7 +84,7 @@ def read_data(wanted: Sequence[Wanted], *, licence: str | None = None, split: st
 
 
 def _clips(one: Wanted, licence: str | None, split: str) -> list[Clip]:
-    """What there is to learn from at a path: whatever has masks, and pictures that have none."""
+    """The training data at a path: clips with masks, and pictures without."""
     path = one.path
     if not path.exists():
         raise FormatError(f"there is nothing at {path}; give a folder with training data")

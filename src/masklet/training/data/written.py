@@ -22,7 +22,7 @@ from masklet.training.data.feed import Feed
 from masklet.training.data.samples import Sample
 
 QUALITY = 95
-"""Of the JPEGs."""
+"""The quality of the JPEGs."""
 
 GAP = 4
 """Pixels between clips."""

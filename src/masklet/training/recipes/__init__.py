@@ -13,6 +13,6 @@ RECIPES: dict[str, Callable[[str], Recipe]] = {
     "nano": nano,
     **{f"sam2.1-{size}": published for size in ("tiny", "small", "base-plus", "large")},
 }
-"""By the name of the model that they train, which they are given."""
+"""Name of a model -> the recipe that trains it, a function of the name."""
 
 __all__ = ["RECIPES", "finetune"]

@@ -15,7 +15,7 @@ def finetune(
     model: str, *, steps: int, image_size: int, freeze: tuple[str, ...] = (), precision: Precision = "bfloat16"
 ) -> Recipe:
     """One stage of clips; pictures that the data holds are learned too, one step in five. Batch normalisations keep
-    their statistics: a single picture tells little of them.
+    their statistics: a single picture is too little for them.
     """
     return Recipe(
         model=model,

@@ -124,7 +124,7 @@ class Seen(NamedTuple):
 
 
 def seen(thing: CutOut, journey: Journey, frame: int, size: int) -> Seen | None:
-    """What is seen of a thing in a frame; None if it is not in the picture."""
+    """The visible part of a thing in a frame; None if it is not in the picture."""
     matrix, bend = journey.matrices[frame], journey.bends[frame]
     height, width = thing.pixels.shape[:2]
     window = covered(matrix, bend, (height, width), size)

@@ -66,7 +66,7 @@ class MemoryPolicy(Protocol):
 
 
 class PolicyForSlots(Protocol):
-    """What a name of a policy stands for: a class, or anything else that gives a policy for a model."""
+    """The target of a policy's name: a class, or anything else that gives a policy for a model."""
 
     def for_slots(self, slots: int) -> MemoryPolicy:
         """The policy for a model with so many temporal slots."""
