@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -37,6 +39,33 @@ PolicyChoice = Annotated[
 
 PIPE = Path("-")
 """The path that means standard output."""
+
+
+def spread_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are dataclasses of options are spread out, each field an option of its own. A
+    list that is not given is empty."""
+    hints = get_type_hints(command, include_extras=True)
+    given = inspect.signature(command).parameters
+    groups = {name: hints[name] for name in given if is_dataclass(hints[name])}
+    parameters, names = [], {}
+    for name, parameter in given.items():
+        if name not in groups:
+            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        types = get_type_hints(groups[name], include_extras=True)
+        names[name] = [field.name for field in fields(groups[name])]
+        for field in inspect.signature(groups[name]).parameters.values():
+            default = [] if get_origin(get_args(types[field.name])[0]) is list else field.default
+            parameters.append(field.replace(annotation=types[field.name], default=default))
+
+    @wraps(command)
+    def spread(**typed: Any) -> None:
+        made = {name: group(**{key: typed.pop(key) for key in names[name]}) for name, group in groups.items()}
+        command(**made, **typed)
+
+    spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread
 
 
 def help_of(command: Callable[..., None]) -> str:

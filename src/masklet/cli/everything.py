@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from masklet.cli.choices import spread_options
 from masklet.cli.pictures import FORMAT_HELP, do_pictures
 
 if TYPE_CHECKING:
     from masklet.image import MaskSet
 
-PointsPerSide = Annotated[int, typer.Option(min=1, max=1024, help="Clicks along each axis of the grid.")]
-PointsPerBatch = Annotated[int, typer.Option(min=1, max=4096, help="Clicks at once: more need more memory.")]
-LeastIou = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Masks are surer of themselves than this; usual for the model.")
-]
-LeastStability = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Masks change less than this at another threshold.")
-]
-MostOverlap = Annotated[
-    float, typer.Option(min=0, max=1, help="Of masks whose boxes overlap by more, the surest stays.")
-]
-MinRegion = Annotated[
-    int, typer.Option(min=0, max=1 << 31, help="Holes and islands of fewer pixels are filled and removed.")
-]
-CropLayers = Annotated[
-    int, typer.Option(min=0, max=5, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
-]
-Refine = Annotated[bool, typer.Option("--refine", help="Give each mask to the decoder once more.")]
+
+@dataclass(frozen=True, kw_only=True)
+class EverythingChoice:
+    """How everything is looked for: fields of `masklet.EverythingOptions`."""
+
+    points_per_side: Annotated[int, typer.Option(min=1, max=1024, help="Clicks along each axis of the grid.")] = 32
+    points_per_batch: Annotated[int, typer.Option(min=1, max=4096, help="Clicks at once: more need more memory.")] = 64
+    least_iou: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Masks are surer of themselves than this; usual for the model.")
+    ] = None
+    least_stability: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Masks change less than this at another threshold.")
+    ] = None
+    most_overlap: Annotated[
+        float, typer.Option(min=0, max=1, help="Of masks whose boxes overlap by more, the surest stays.")
+    ] = 0.7
+    min_region: Annotated[
+        int, typer.Option(min=0, max=1 << 31, help="Holes and islands of fewer pixels are filled and removed.")
+    ] = 0
+    crop_layers: Annotated[
+        int, typer.Option(min=0, max=5, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
+    ] = 0
+    refine: Annotated[bool, typer.Option("--refine", help="Give each mask to the decoder once more.")] = False
 
 
+@spread_options
 def everything(
+    *,
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False),
@@ -44,20 +53,13 @@ def everything(
     model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "coco.")] = None,
-    points_per_side: PointsPerSide = 32,
-    points_per_batch: PointsPerBatch = 64,
-    least_iou: LeastIou = None,
-    least_stability: LeastStability = None,
-    most_overlap: MostOverlap = 0.7,
-    min_region: MinRegion = 0,
-    crop_layers: CropLayers = 0,
+    choice: EverythingChoice,
     tile: Annotated[
         int,
         typer.Option(
             min=0, max=32_768, help="Do it tile by tile, each of this side in pixels: for pictures beyond memory."
         ),
     ] = 0,
-    refine: Refine = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
 ) -> None:
     """Find the masks of everything in a picture, or in many, without pointing at anything.
@@ -81,16 +83,7 @@ def everything(
         from masklet.image import EverythingOptions, TileOptions, segment_everything, segment_tiles
         from masklet.media.large import LargePicture
 
-        options = EverythingOptions(
-            points_per_side=points_per_side,
-            points_per_batch=points_per_batch,
-            least_iou=least_iou,
-            least_stability=least_stability,
-            most_overlap=most_overlap,
-            min_region=min_region,
-            crop_layers=crop_layers,
-            refine=refine,
-        )
+        options = EverythingOptions(**vars(choice))
         loaded = load_model(model, device=device)
         if not tile:
             return lambda path: segment_everything(path, loaded, options)

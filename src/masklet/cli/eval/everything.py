@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
+from masklet.cli.choices import spread_options
 from masklet.cli.eval import measuring
 from masklet.cli.eval.measuring import Common
-from masklet.cli.everything import (
-    CropLayers,
-    LeastIou,
-    LeastStability,
-    MinRegion,
-    MostOverlap,
-    PointsPerBatch,
-    PointsPerSide,
-    Refine,
-)
+from masklet.cli.everything import EverythingChoice
 
 
-@measuring.spread_options
+@spread_options
 def everything(
     common: Common,
-    points_per_side: PointsPerSide = 32,
-    points_per_batch: PointsPerBatch = 64,
-    least_iou: LeastIou = None,
-    least_stability: LeastStability = None,
-    most_overlap: MostOverlap = 0.7,
-    min_region: MinRegion = 0,
-    crop_layers: CropLayers = 0,
-    refine: Refine = False,
+    choice: EverythingChoice,
 ) -> None:
     """Zero-shot masks of everything in pictures: how well they cover the annotated objects.
 
@@ -43,14 +28,5 @@ def everything(
     from masklet.evaluation.protocols.images import Everything
     from masklet.image import EverythingOptions
 
-    options = EverythingOptions(
-        points_per_side=points_per_side,
-        points_per_batch=points_per_batch,
-        least_iou=least_iou,
-        least_stability=least_stability,
-        most_overlap=most_overlap,
-        min_region=min_region,
-        crop_layers=crop_layers,
-        refine=refine,
-    )
+    options = EverythingOptions(**vars(choice))
     measuring.run("image", common, lambda _: Everything(options), "everything")

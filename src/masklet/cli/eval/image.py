@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from masklet.cli.choices import spread_options
 from masklet.cli.eval import measuring
 from masklet.cli.eval.measuring import Common, MannerChoice
 
@@ -18,7 +19,7 @@ class Begin(str, Enum):
     box = "box"
 
 
-@measuring.spread_options
+@spread_options
 def image(
     common: Common,
     baseline: measuring.BaselineName = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from masklet.cli.choices import spread_options
 from masklet.cli.eval import measuring
 from masklet.cli.eval.measuring import Common, MannerChoice, TrackerChoice
 
@@ -23,7 +24,7 @@ DEFAULT_CLICKS = {Way.offline: 3, Way.online: 3, Way.saved: 5}
 """Clicks on an object in a frame, at most."""
 
 
-@measuring.spread_options
+@spread_options
 def interactive(
     common: Common,
     options: TrackerChoice,

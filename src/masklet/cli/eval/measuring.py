@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from enum import Enum
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
@@ -125,32 +123,6 @@ def parse_setting(text: str) -> tuple[str, Any]:
         kinds = " or ".join("none" if kind is type(None) else kind.__name__ for kind in types[name])
         raise ConfigError(f"{name} is {value!r}; give {name}=VALUE, of the kind {kinds}")
     return name, parsed
-
-
-def spread_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters that are dataclasses of options are spread out, each field an option of its own."""
-    hints = get_type_hints(command, include_extras=True)
-    given = inspect.signature(command).parameters
-    groups = {name: hints[name] for name in given if is_dataclass(hints[name])}
-    parameters, names = [], {}
-    for name, parameter in given.items():
-        if name not in groups:
-            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
-            continue
-        types = get_type_hints(groups[name], include_extras=True)
-        names[name] = [field.name for field in fields(groups[name])]
-        for field in inspect.signature(groups[name]).parameters.values():
-            default = [] if field.name == "settings" else field.default
-            parameters.append(field.replace(annotation=types[field.name], default=default))
-
-    @wraps(command)
-    def spread(**typed: Any) -> None:
-        made = {name: group(**{key: typed.pop(key) for key in names[name]}) for name, group in groups.items()}
-        command(**made, **typed)
-
-    spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return spread
 
 
 def annotator(manner: MannerChoice, seed: int) -> Annotator:

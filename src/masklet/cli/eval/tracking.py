@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from masklet.cli.choices import spread_options
 from masklet.cli.eval import measuring
 from masklet.cli.eval.measuring import Common, First, TrackerChoice
 
 
-@measuring.spread_options
+@spread_options
 def tracking(
     common: Common,
     options: TrackerChoice,

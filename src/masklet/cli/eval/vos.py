@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from masklet.cli.choices import spread_options
 from masklet.cli.eval import measuring
 from masklet.cli.eval.measuring import Common, First, MannerChoice, TrackerChoice
 
@@ -13,7 +14,7 @@ USUAL = "davis2017"
 """The scoring protocol of data sets without one of their own."""
 
 
-@measuring.spread_options
+@spread_options
 def vos(
     common: Common,
     options: TrackerChoice,
