@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import wraps
 from pathlib import Path
@@ -37,8 +37,40 @@ PolicyChoice = Annotated[
     str, typer.Option(help="What is remembered: published, or module:Class of your own (docs/policies.md).")
 ]
 
+DataChoice = Annotated[
+    list[str],
+    typer.Option(
+        help="PATH, KIND:PATH or PATH@WEIGHT of training data; may be given several times.", show_default=False
+    ),
+]
+LicenceChoice = Annotated[str | None, typer.Option(help="Of an index, only rows of this licence group, such as open.")]
+RunFolder = Annotated[Path, typer.Option(help="Folder of the run; the same again goes on with it.", show_default=False)]
+
 PIPE = Path("-")
 """The path that means standard output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingChoice:
+    """How a training runs, whatever is learned."""
+
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", help="FIELD=VALUE of the recipe, such as stages.*.steps=100; as often as needed."),
+    ]
+    device: DeviceChoice = None
+    workers: Annotated[int, typer.Option(min=1, help="Threads that make batches.")] = 2
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between lines of the log.")] = 20
+    picture_every: Annotated[int, typer.Option(min=0, help="Steps between pictures of answers; 0 draws none.")] = 0
+    validate_on: Annotated[
+        list[str],
+        typer.Option(
+            help="What the model is judged on, as --data, but the split val if there are splits; as often as needed."
+        ),
+    ]
+    validate_every: Annotated[int, typer.Option(min=0, help="Steps between validations; 0 judges at the end only.")] = 0
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False
 
 
 def spread_options(command: Callable[..., None]) -> Callable[..., None]:

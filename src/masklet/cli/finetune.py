@@ -6,30 +6,19 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.train import (
-    Data,
-    Device,
-    Licence,
-    LogEvery,
-    Out,
-    PictureEvery,
-    SaveEvery,
-    Set,
-    TensorBoard,
-    ValidateEvery,
-    ValidateOn,
-    Workers,
-)
+from masklet.cli.choices import DataChoice, LicenceChoice, RunFolder, TrainingChoice, spread_options
 
 
+@spread_options
 def finetune(
+    *,
     checkpoint: Annotated[
         str,
         typer.Argument(metavar="CHECKPOINT", help="Name or file of a model; see masklet models.", show_default=False),
     ],
-    data: Data,
-    out: Out,
-    licence: Licence = None,
+    data: DataChoice,
+    out: RunFolder,
+    licence: LicenceChoice = None,
     steps: Annotated[int, typer.Option(min=1, help="How many steps.")] = 2000,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the model's square; the model's own if not given.")
@@ -40,15 +29,7 @@ def finetune(
     low_rank: Annotated[
         int, typer.Option(min=0, help="Learn only changes of attention of this rank (LoRA); 0: all.")
     ] = 0,
-    settings: Set = [],  # noqa: B006
-    device: Device = None,
-    workers: Workers = 2,
-    save_every: SaveEvery = 500,
-    log_every: LogEvery = 20,
-    picture_every: PictureEvery = 0,
-    validate_on: ValidateOn = [],  # noqa: B006
-    validate_every: ValidateEvery = 0,
-    tensorboard: TensorBoard = False,
+    choice: TrainingChoice,
 ) -> None:
     """Train a model further on your own videos and pictures.
 
@@ -65,7 +46,6 @@ def finetune(
 
     from masklet.checkpoints.load import choose_device
     from masklet.cli.training import Job, initial_network, run_training
-    from masklet.training.loop import RunOptions
     from masklet.training.recipe import override
     from masklet.training.recipes import finetune as recipe_of
 
@@ -76,8 +56,7 @@ def finetune(
         steps=steps,
         image_size=image_size or config.image_size,
         freeze=tuple(freeze),
-        precision="float32" if choose_device(device).type == "cpu" else "bfloat16",
+        precision="float32" if choose_device(choice.device).type == "cpu" else "bfloat16",
     )
-    recipe = override(replace(recipe, low_rank=low_rank), settings)
-    run = RunOptions(out, save_every, log_every, picture_every, validate_every, workers, tensorboard)
-    run_training(Job(recipe, network, data, licence, validate_on, run, device))
+    recipe = override(replace(recipe, low_rank=low_rank), choice.settings)
+    run_training(Job(recipe, network, data, licence, out, choice))

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.choices import help_of
+from masklet.cli.choices import (
+    DataChoice,
+    DeviceChoice,
+    LicenceChoice,
+    RunFolder,
+    TrainingChoice,
+    help_of,
+    spread_options,
+)
 
 train = typer.Typer(no_args_is_help=True, help="Train a model by a recipe, look at training data, or pack it.")
 
@@ -23,37 +31,13 @@ class Trunk(str, Enum):
     random = "random"
 
 
-Data = Annotated[
-    list[str],
-    typer.Option(
-        help="PATH, KIND:PATH or PATH@WEIGHT of training data; may be given several times.", show_default=False
-    ),
-]
-Licence = Annotated[str | None, typer.Option(help="Of an index, only rows of this licence group, such as open.")]
-Out = Annotated[Path, typer.Option(help="Folder of the run; the same again goes on with it.", show_default=False)]
-Set = Annotated[
-    list[str], typer.Option("--set", help="FIELD=VALUE of the recipe, such as stages.*.steps=100; as often as needed.")
-]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
-Workers = Annotated[int, typer.Option(min=1, help="Threads that make batches.")]
-SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
-LogEvery = Annotated[int, typer.Option(min=1, help="Steps between lines of the log.")]
-PictureEvery = Annotated[int, typer.Option(min=0, help="Steps between pictures of answers; 0 draws none.")]
-ValidateOn = Annotated[
-    list[str],
-    typer.Option(
-        help="What the model is judged on, as --data, but the split val if there are splits; as often as needed."
-    ),
-]
-ValidateEvery = Annotated[int, typer.Option(min=0, help="Steps between validations; 0 judges at the end only.")]
-TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")]
-
-
+@spread_options
 def by_recipe(
+    *,
     context: typer.Context,
-    data: Data,
-    out: Out,
-    licence: Licence = None,
+    data: DataChoice,
+    out: RunFolder,
+    licence: LicenceChoice = None,
     start: Annotated[
         str | None, typer.Option(help="Name or file of a model to begin with; random weights if not given.")
     ] = None,
@@ -61,15 +45,7 @@ def by_recipe(
         Trunk | None,
         typer.Option(help="What the trunk begins with, without --start: imagenet where it can, or random."),
     ] = None,
-    settings: Set = [],  # noqa: B006
-    device: Device = None,
-    workers: Workers = 2,
-    save_every: SaveEvery = 500,
-    log_every: LogEvery = 20,
-    picture_every: PictureEvery = 0,
-    validate_on: ValidateOn = [],  # noqa: B006
-    validate_every: ValidateEvery = 0,
-    tensorboard: TensorBoard = False,
+    choice: TrainingChoice,
 ) -> None:
     """Train this model by its recipe.
 
@@ -84,14 +60,12 @@ def by_recipe(
       torchrun --nproc-per-node 8 -m masklet train sam2.1-tiny ...
     """
     from masklet.cli.training import Job, initial_network, run_training
-    from masklet.training.loop import RunOptions
     from masklet.training.recipe import override
     from masklet.training.recipes import RECIPES
 
     name = str(context.info_name)
-    recipe = override(RECIPES[name](name), settings)
-    run = RunOptions(out, save_every, log_every, picture_every, validate_every, workers, tensorboard)
-    run_training(Job(recipe, initial_network(name, start, recipe.seed, trunk), data, licence, validate_on, run, device))
+    recipe = override(RECIPES[name](name), choice.settings)
+    run_training(Job(recipe, initial_network(name, start, recipe.seed, trunk), data, licence, out, choice))
 
 
 for _name in RECIPE_NAMES:
@@ -106,8 +80,8 @@ ClipSeed = Annotated[int, typer.Option(help="Another one gives other clips.")]
 @train.command()
 def preview(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The MP4 to write.", show_default=False)],
-    data: Data,
-    licence: Licence = None,
+    data: DataChoice,
+    licence: LicenceChoice = None,
     image_size: ClipSide = 256,
     frames: ClipFrames = 24,
     made_up: Annotated[float, typer.Option(min=0, max=1, help="Share of clips that are made up from pictures.")] = 1.0,
@@ -135,8 +109,8 @@ def preview(
 @train.command()
 def clips(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.", show_default=False)],
-    data: Data,
-    licence: Licence = None,
+    data: DataChoice,
+    licence: LicenceChoice = None,
     count: Annotated[int, typer.Option(min=1, help="How many clips.")] = 50,
     image_size: ClipSide = 256,
     frames: ClipFrames = 24,
@@ -206,12 +180,12 @@ def pack(
 @train.command()
 def calibrate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model of our own kind.", show_default=False)],
-    data: Data,
+    data: DataChoice,
     out: Annotated[Path, typer.Option(help="The .safetensors to write.", show_default=False)],
-    licence: Licence = None,
+    licence: LicenceChoice = None,
     split: Annotated[str, typer.Option(help="Part of an index that the model was not trained on.")] = "val",
     steps: Annotated[int, typer.Option(min=1, max=100_000, help="Batches that are looked at.")] = 200,
-    device: Device = None,
+    device: DeviceChoice = None,
 ) -> None:
     """Make a model's scores mean what they say: its predicted IoU and its presence.
 

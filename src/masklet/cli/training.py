@@ -15,6 +15,9 @@ from masklet.training.loop import MODEL, RunOptions, Validate, train
 from masklet.training.trunk import is_learned, load_trunk
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from masklet.cli.choices import TrainingChoice
     from masklet.nn import Network
     from masklet.training.recipe import Recipe
 
@@ -27,9 +30,8 @@ class Job:
     network: Network
     data: list[str]
     licence: str | None
-    validate_on: list[str]
-    run: RunOptions
-    device: str | None
+    folder: Path
+    choice: TrainingChoice
 
 
 def initial_network(name: str, start: str | None, seed: int, trunk: str | None = None) -> Network:
@@ -53,9 +55,19 @@ def run_training(job: Job) -> None:
     collections = read_data([parse_wanted(text) for text in job.data], licence=job.licence)
     count = sum(len(collection.clips) for collection in collections)
     typer.echo(f"pictures and videos: {count}; collections: {len(collections)}", err=True)
-    validate = judge_on(job.validate_on) if job.validate_on else None
-    train(job.recipe, job.network, collections, job.run, device=choose_device(job.device), validate=validate)
-    typer.echo(f"the model is {job.run.folder / MODEL}")
+    choice = job.choice
+    run = RunOptions(
+        job.folder,
+        choice.save_every,
+        choice.log_every,
+        choice.picture_every,
+        choice.validate_every,
+        choice.workers,
+        choice.tensorboard,
+    )
+    validate = judge_on(choice.validate_on) if choice.validate_on else None
+    train(job.recipe, job.network, collections, run, device=choose_device(choice.device), validate=validate)
+    typer.echo(f"the model is {job.folder / MODEL}")
 
 
 def judge_on(texts: list[str]) -> Validate:
