@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masklet.masks.patch import agreement, common, cut_patch, paste, shared_area, union, whole_rle
+from masklet.masks.patch import agreement, cut_patch, paste, shared_area, union, whole_rle
 from masklet.masks.rle import encode_rle
+from masklet.masks.shape import common_box
 
 SIDES = st.integers(1, 20)
 WHOLE = (0, 0, 30, 30)
@@ -58,5 +59,5 @@ def test_an_empty_mask_has_no_patch() -> None:
 
 
 def test_boxes_that_only_touch_share_nothing() -> None:
-    assert common((0, 0, 5, 5), (5, 0, 9, 5)) is None
-    assert common((0, 0, 5, 5), (4, 2, 9, 9)) == (4, 2, 5, 5)
+    assert common_box((0, 0, 5, 5), (5, 0, 9, 5)) is None
+    assert common_box((0, 0, 5, 5), (4, 2, 9, 9)) == (4, 2, 5, 5)

@@ -19,8 +19,8 @@ from masklet.image.everything import find_everything
 from masklet.image.grid import EverythingOptions
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.patch import agreement, common, cut_patch, union
-from masklet.masks.shape import Box
+from masklet.masks.patch import agreement, cut_patch, union
+from masklet.masks.shape import Box, common_box
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
 
@@ -193,7 +193,7 @@ def merge_tiles(parts: Sequence[tuple[Box, MaskSet]], least: float) -> MaskSet:
     group = np.arange(len(found))
     for one in range(len(parts)):
         for other in range(one):
-            if view := common(parts[one][0], parts[other][0]):
+            if view := common_box(parts[one][0], parts[other][0]):
                 for a, b in same_things(parts[one][1], parts[other][1], view, least):
                     group[group == group[begins[one] + a]] = group[begins[other] + b]
     return united(found, group)
@@ -202,10 +202,10 @@ def merge_tiles(parts: Sequence[tuple[Box, MaskSet]], least: float) -> MaskSet:
 def same_things(one: MaskSet, other: MaskSet, view: Box, least: float) -> list[tuple[int, int]]:
     """Pairs of masks of two tiles that are one thing in the part that both tiles show: each the other's best match."""
     values = np.zeros((len(one), len(other)))
-    seen = [[row for row, patch in enumerate(found.patches) if common(patch.box, view)] for found in (one, other)]
+    seen = [[row for row, patch in enumerate(found.patches) if common_box(patch.box, view)] for found in (one, other)]
     for a in seen[0]:
         for b in seen[1]:
-            if common(one.patches[a].box, other.patches[b].box):
+            if common_box(one.patches[a].box, other.patches[b].box):
                 values[a, b] = agreement(one.patches[a], other.patches[b], view)
     if not values.size:
         return []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from masklet.errors import PromptError
-from masklet.masks.shape import Box
+from masklet.masks.shape import Box, common_box
 
 SYSTEM_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "Arial Unicode.ttf", "DejaVuSans.ttf", "arial.ttf")
 """Looked for in the system's own folders, those with the most scripts first."""
@@ -171,13 +171,9 @@ def _free_place(mask: NDArray[np.bool_], size: tuple[int, int], taken: Sequence[
     x0 = max(0, min(middle - width // 2, mask.shape[1] - width))
     y0 = max(0, min(top - height - 2, mask.shape[0] - height))
     place = (x0, y0, x0 + width, y0 + height)
-    while any(_overlap(place, other) for other in taken) and place[3] + height <= mask.shape[0]:
+    while any(common_box(place, other) for other in taken) and place[3] + height <= mask.shape[0]:
         place = (x0, place[1] + height, x0 + width, place[3] + height)
     return place
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _scaled(canvas: NDArray[np.uint8], share: float, *, least: int, most: int) -> int:

@@ -14,7 +14,7 @@ import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
-from masklet.masks.shape import Box, mask_box
+from masklet.masks.shape import Box, common_box, mask_box
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
     """The mask as it is seen in a part of the picture, bool of the part's size."""
     left, top, right, bottom = view
     mask = np.zeros((bottom - top, right - left), np.bool_)
-    if shared := common(patch.box, view):
+    if shared := common_box(patch.box, view):
         mask[within(shared, view)] = rlemasklib.decode(cropped(patch, shared))
     return mask
 
@@ -105,7 +105,7 @@ def agreement(one: Patch, other: Patch, view: Box) -> float:
 
 def shared_area(one: Patch, other: Patch) -> int:
     """Pixels that two masks have in common, by their run lengths."""
-    if not (shared := common(one.box, other.box)):
+    if not (shared := common_box(one.box, other.box)):
         return 0
     return int(rlemasklib.area(rlemasklib.intersection([cropped(one, shared), cropped(other, shared)])))
 
@@ -116,17 +116,6 @@ def cropped(patch: Patch, view: Box) -> dict[str, Any]:
     x, y = patch.box[:2]
     cut: dict[str, Any] = rlemasklib.crop(plain(patch), (x0 - x, y0 - y, x1 - x0, y1 - y0))
     return cut
-
-
-def common(one: Box, other: Box) -> Box | None:
-    """The common part of two boxes; None without one."""
-    x0, y0, x1, y1 = (
-        max(one[0], other[0]),
-        max(one[1], other[1]),
-        min(one[2], other[2]),
-        min(one[3], other[3]),
-    )
-    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 def within(box: Box, outer: Box) -> tuple[slice, slice]:

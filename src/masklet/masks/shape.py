@@ -22,6 +22,13 @@ def mask_box(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.int64)
 
 
+def common_box(one: Box, other: Box) -> Box | None:
+    """Where two boxes overlap; None if they do not."""
+    x0, y0 = max(one[0], other[0]), max(one[1], other[1])
+    x1, y1 = min(one[2], other[2]), min(one[3], other[3])
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
 def suppress(boxes: ArrayLike, scores: ArrayLike, most: float) -> NDArray[np.int64]:
     """Numbers of the boxes that stay, best first (greedy non-maximum suppression).
 

@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.masks.shape import Box
+from masklet.masks.shape import Box, common_box
 from masklet.video.policies.base import recent
 from masklet.video.state import KnownFrame, ObjectId, Tracks
 
@@ -113,15 +113,8 @@ def merged_pairs(entries: Mapping[ObjectId, KnownFrame]) -> Iterator[tuple[Objec
 
 def common_cells(a: KnownFrame, b: KnownFrame) -> int:
     """Cells that are inside of both masks."""
-    x0, y0, x1, y1 = common_box(a.box, b.box)
-    if x0 >= x1 or y0 >= y1:
-        return 0
-    return int(np.count_nonzero(inside(a, (x0, y0, x1, y1)) & inside(b, (x0, y0, x1, y1))))
-
-
-def common_box(a: Box, b: Box) -> Box:
-    """Where two boxes overlap; without area if they do not."""
-    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+    box = common_box(a.box, b.box)
+    return 0 if box is None else int(np.count_nonzero(inside(a, box) & inside(b, box)))
 
 
 def inside(entry: KnownFrame, box: Box) -> NDArray[np.bool_]:
