@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,47 +17,33 @@ PANEL = "With --everything"
 Everything = Annotated[
     bool, typer.Option("--everything", help="Follow all that is found, without pointing at anything.")
 ]
-Every = Annotated[
-    int | None,
-    typer.Option(
-        min=1, max=10**6, help="Look for new things every so many frames; 15 if not given.", rich_help_panel=PANEL
-    ),
-]
-Most = Annotated[
-    int | None,
-    typer.Option(min=1, max=254, help="Follow so many things at most; 32 if not given.", rich_help_panel=PANEL),
-]
-LeastArea = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=1,
-        help="A thing covers at least this share of the picture; 0.002 if not given.",
-        rich_help_panel=PANEL,
-    ),
-]
-PointsPerSide = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=1024,
-        help="Clicks along each axis of the grid that finds things; 16 if not given.",
-        rich_help_panel=PANEL,
-    ),
-]
-LeastIou = Annotated[
-    float | None,
-    typer.Option(
-        min=0, max=1, help="Masks of new things are surer of themselves than this; usual for the model.",
-        rich_help_panel=PANEL,
-    ),
-]  # fmt: skip
-LeastStability = Annotated[
-    float | None,
-    typer.Option(
-        min=0, max=1, help="Masks of new things change less than this at another threshold.", rich_help_panel=PANEL
-    ),
-]
+
+
+def option(text: str, least: int, most: int) -> Any:
+    """An option that needs --everything."""
+    return typer.Option(min=least, max=most, help=text, rich_help_panel=PANEL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscoveryChoice:
+    """How things are found. The first three are fields of `DiscoveryOptions`; the others set how masks of one picture
+    are found. None if not given."""
+
+    every: Annotated[int | None, option("Look for new things every so many frames; 15 if not given.", 1, 10**6)] = None
+    most: Annotated[int | None, option("Follow so many things at most; 32 if not given.", 1, 254)] = None
+    least_area: Annotated[
+        float | None, option("A thing covers at least this share of the picture; 0.002 if not given.", 0, 1)
+    ] = None
+    points_per_side: Annotated[
+        int | None, option("Clicks along each axis of the grid that finds things; 16 if not given.", 1, 1024)
+    ] = None
+    least_iou: Annotated[
+        float | None, option("Masks of new things are surer of themselves than this; usual for the model.", 0, 1)
+    ] = None
+    least_stability: Annotated[
+        float | None, option("Masks of new things change less than this at another threshold.", 0, 1)
+    ] = None
+
 
 OF_A_VIDEO = ("every", "most", "least_area")
 """Which of these are fields of `DiscoveryOptions`; the others set how masks of one picture are found."""

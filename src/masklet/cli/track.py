@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from masklet.cli import discovery
-from masklet.cli.choices import BackgroundChoice, DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice
+from masklet.cli.choices import BackgroundChoice, DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice, spread_options
 from masklet.cli.prompts import (
     EVERY_VIDEO,
     PromptsByVideo,
@@ -34,7 +34,9 @@ class Direction(str, Enum):
     both = "both"
 
 
+@spread_options
 def track(
+    *,
     video: Annotated[
         Path,
         typer.Argument(
@@ -78,12 +80,7 @@ def track(
     ] = None,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False,
-    every: discovery.Every = None,
-    most: discovery.Most = None,
-    least_area: discovery.LeastArea = None,
-    points_per_side: discovery.PointsPerSide = None,
-    least_iou: discovery.LeastIou = None,
-    least_stability: discovery.LeastStability = None,
+    choice: discovery.DiscoveryChoice,
 ) -> None:
     """Follow objects through a video, from the first prompted frame to the end.
 
@@ -119,14 +116,7 @@ def track(
     }
     for name, more in (read_prompts(prompts) if prompts else {}).items():
         said[name] = [*said.get(name, []), *more]
-    looking = {
-        "every": every,
-        "most": most,
-        "least_area": least_area,
-        "points_per_side": points_per_side,
-        "least_iou": least_iou,
-        "least_stability": least_stability,
-    }
+    looking = vars(choice)
     way = chosen_direction(direction, reverse, both)
     discovery.check_everything(everything, looking, any(said.values()), way.value)
     if not everything and not any(said.values()):
