@@ -32,7 +32,7 @@ def test_the_command_line_offers_all_modes() -> None:
 @torch.inference_mode()
 def test_a_fast_model_has_the_weights_of_the_exact_one() -> None:
     exact, fast = load_model("nano", device="cpu"), load_model("nano", device="cpu", speed="fast")
-    assert (fast.name, fast.config.image_size) == ("nano:fast", 128)
+    assert (fast.name, fast.config.image_size) == ("nano:fast", 160)
     own, other = exact.network.state_dict(), fast.network.state_dict()
     assert all(torch.equal(own[key], other[key]) for key in own)
     assert fast.encode_image(torch.zeros(1, 3, 128, 128)).stride16.shape == (1, 128, 8, 8)
@@ -45,7 +45,7 @@ def test_a_name_tells_the_mode_or_the_size(tmp_path: Path) -> None:
     assert load_model(small.name, device="cpu").config == small.config
     save_model(small, tmp_path / "small.safetensors")
     assert load_model(tmp_path / "small.safetensors", device="cpu").config == small.config
-    assert load_model("nano", device="cpu", image_size=256).name == "nano"
+    assert load_model("nano", device="cpu", image_size=320).name == "nano"
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,11 @@ LICENCE = "Apache-2.0"
 NANO_LICENCE = "Apache-2.0, trained on data of which a part is for research only (docs/nano.md)"
 """The licence of our own weights."""
 
-IMAGE_SIZE, NANO_IMAGE_SIZE = 1024, 256
+IMAGE_SIZE, NANO_IMAGE_SIZE = 1024, 320
 """Sides of the squares of published models and of ours, in pixels."""
 
 PARAMETERS = {
-    "nano": 6_805_450,
+    "nano": 4_783_958,
     "sam2-tiny": 38_945_986,
     "sam2-small": 46_043_842,
     "sam2-base-plus": 80_833_666,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from masklet.nn.config import ModelConfig
-from masklet.nn.encoders.convnet import ConvNetConfig
 from masklet.nn.encoders.hiera import HieraConfig
+from masklet.nn.encoders.inverted_residual import LITE0
 
 _TRUNKS = {
     "tiny": HieraConfig(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9)),
@@ -17,8 +17,8 @@ _TRUNKS = {
 
 NANO = ModelConfig(
     name="nano",
-    encoder=ConvNetConfig(widths=(40, 80, 160, 256), depths=(1, 2, 4, 2)),
-    image_size=256,
+    encoder=LITE0,
+    image_size=320,
     width=128,
     memory_width=32,
     attention_layers=2,
@@ -27,6 +27,7 @@ NANO = ModelConfig(
     decoder_heads=4,
     head_width=128,
     head="refining",
+    motion="flow",
 )
 """The small model of our own that ships inside the package."""
 
