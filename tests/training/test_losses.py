@@ -12,6 +12,8 @@ import torch
 
 from masklet.nn import Decoded
 from masklet.training.losses import LossOptions, LossTerms, candidate_loss, prediction_loss, presence_loss
+from masklet.training.step import mean_iou
+from masklet.training.unroll import Prediction
 from tests.conftest import GOLDEN
 
 WHOLE = Path(__file__).parents[3] / "shared/golden/training_loss"
@@ -104,3 +106,15 @@ def test_unknown_pixels_cost_nothing(pixels: Any) -> None:
         assert other.mask.item() == pytest.approx(right.mask.item())
     else:  # the enlarged border reaches a little into what is known
         assert other.mask.item() == pytest.approx(right.mask.item(), abs=1e-2)
+
+
+def test_the_mean_iou_is_of_objects_that_are_there() -> None:
+    """One that is absent counts neither for nor against, whatever the network answers to it."""
+    truth = torch.zeros(2, 16, 16, dtype=torch.bool)
+    truth[0, :, :8] = True
+    logits = torch.full((2, 4, 4, 4), -5.0)
+    logits[0, :, :, :1] = 5.0  # half of the object
+    logits[1] = 5.0
+    decoded = Decoded(logits, torch.zeros(2, 4), torch.zeros(2, 4, 8), torch.zeros(2))
+    answer = Prediction(0, decoded, ambiguous=False, corrections=0)
+    assert mean_iou(answer, truth, torch.ones_like(truth)).item() == pytest.approx(0.5)
