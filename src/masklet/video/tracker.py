@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from os import PathLike
@@ -207,6 +208,9 @@ class VideoTracker:
         """The rest of passes: each from the frame before the first that may still change."""
         if self.options.corrections == "published":
             return remaining(passes, self.events, only)
+        if isinstance(self.source, Sized) and any(isinstance(event, Followed) for event in self.events):
+            with suppress(TypeError):  # the end decides what is left, not how far a thread has read
+                len(self.source)
         left = (self._propagation(span, only).remaining(self.tracks, self._last_frame()) for span in passes)
         return [span for span in left if span is not None]
 
