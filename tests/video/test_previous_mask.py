@@ -175,6 +175,34 @@ def test_training_shows_the_same(model: Watched) -> None:
     assert bool(seen[2].keep_masks[0]) == bool(answers[0].decoded.presence[0] > 0)
 
 
+def one_square(frames: int, objects: int = 1) -> Batch:
+    """A clip of noise in which squares left of the middle stay where they are."""
+    side = SHOWN.image_size
+    masks = torch.zeros(objects, frames, side, side, dtype=torch.bool)
+    masks[..., 16:48, 8:24] = True
+    return Batch(
+        images=torch.randint(0, 256, (1, frames, 3, side, side), dtype=torch.uint8),
+        masks=masks,
+        known=torch.ones(1, frames, side, side, dtype=torch.bool),
+        owners=torch.zeros(objects, dtype=torch.int64),
+        seeds=torch.zeros(1, dtype=torch.int64),
+    )
+
+
+@pytest.mark.parametrize(("missing", "wrong"), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.3, 0.3)])
+def test_training_leaves_masks_before_out_and_turns_others(model: Watched, missing: float, wrong: float) -> None:
+    objects = 300
+    unroll = Unroll(model.network, one_square(2, objects), Plan("mask", (0,), (), (), (missing, wrong)))
+    unroll.past.masks[0] = torch.where(unroll.batch.masks[:, 0, None, ::4, ::4], 10.0, -10.0), torch.ones(objects) > 0
+    masks, present = unroll.previous(1)
+    assert masks is not None and present is not None  # noqa: PT018
+    middle = masks.shape[-1] // 2
+    turned = (masks[..., middle:] > 0).flatten(1).any(dim=1)  # the squares lie left of it
+    assert float((~present).float().mean()) == pytest.approx(missing, abs=0.08)
+    assert float(turned.float().mean()) == pytest.approx(wrong, abs=0.08)
+    assert not (turned & ~present).any()
+
+
 def test_training_carries_it_too(carrying: Watched) -> None:
     side = SHOWN.image_size
     frames = np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in moving(2, 10)])

@@ -35,6 +35,9 @@ class PromptOptions:
         corrected_frames: At most this many frames are corrected.
         corrections: Clicks on each of them, after its first prompt.
         from_truth: Share of corrections that are clicks anywhere in the true mask, not where the answer is wrong.
+        previous_missing: Share of frames to which a network that is given the mask of the frame before goes without it,
+            so that it learns to follow by its memories.
+        previous_wrong: Share of frames to which that mask is given turned by half a turn, so that it is doubted.
     """
 
     mask: float = 0.5
@@ -43,6 +46,8 @@ class PromptOptions:
     corrected_frames: int = 2
     corrections: int = 7
     from_truth: float = 0.1
+    previous_missing: float = 0.0
+    previous_wrong: float = 0.0
 
 
 class Plan(NamedTuple):
@@ -52,12 +57,14 @@ class Plan(NamedTuple):
     prompted   frames that are prompted at the beginning; the first frame comes first
     corrected  frames that are corrected, the prompted ones first
     from_truth for each correction of each corrected frame: whether it is drawn from the true mask
+    previous   shares of followed frames for which the mask of the frame before is missing, and wrong
     """
 
     kind: Kind
     prompted: tuple[int, ...]
     corrected: tuple[int, ...]
     from_truth: tuple[tuple[bool, ...], ...]
+    previous: tuple[float, float] = (0.0, 0.0)
 
     def order(self, frames: int) -> list[int]:
         """The frames as they are worked on: the prompted ones, then the others in the order of time."""
@@ -70,15 +77,16 @@ def draw_plan(frames: int, options: PromptOptions, rng: np.random.Generator) -> 
     kind: Kind = "mask" if by_mask else "box" if rng.random() < options.box else "click"
     most = max(1, min(options.first_frames, frames - 1))  # something must be left to find
     first = int(rng.integers(1, most + 1))
+    previous = options.previous_missing, options.previous_wrong
     others = [int(frame) for frame in 1 + rng.permutation(frames - 1)]
     prompted = (0, *others[: first - 1])
     if by_mask:
-        return Plan(kind, prompted, (), ())
+        return Plan(kind, prompted, (), (), previous)
     least = min(first, options.corrected_frames)
     corrected = int(rng.integers(least, max(least, min(options.corrected_frames, frames)) + 1))
     chosen = (0, *others)[:corrected]
     truth = tuple(tuple((rng.random(options.corrections) < options.from_truth).tolist()) for _ in chosen)
-    return Plan(kind, prompted, chosen, truth)
+    return Plan(kind, prompted, chosen, truth, previous)
 
 
 class Points(NamedTuple):

@@ -32,6 +32,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("layer_decay", "warm_up", "end", "average"), SHARE),
     **dict.fromkeys(("leave", "look_alike", "pass_by", "cut"), SHARE),
     **dict.fromkeys(("light", "out_of_focus", "motion_blur", "jpeg", "sensor"), SHARE),
+    **dict.fromkeys(("previous_missing", "previous_wrong"), SHARE),
     "things": (0, MOST_THINGS),
 }
 """The least and the most of fields, by the end of their path; all others are finite, and not below 0."""

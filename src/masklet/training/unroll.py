@@ -145,7 +145,16 @@ class Unroll:
         logits, present = self.past.masks.get(frame - 1, (None, None))
         if logits is not None and self.network.config.motion == "flow":
             logits = carry(logits, self.flow(frame))
-        return logits, present
+        return self.spoiled(logits, present)
+
+    def spoiled(self, logits: Tensor | None, present: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Masks of the frame before, of which the plan leaves some out and turns some by half a turn."""
+        missing, wrong = self.plan.previous
+        if logits is None or present is None or not missing + wrong:
+            return logits, present
+        drawn = self.dice.roll()
+        turned = (drawn >= missing) & (drawn < missing + wrong)
+        return torch.where(turned[:, None, None, None], logits.flip((-2, -1)), logits), present & (drawn >= missing)
 
     def flow(self, frame: int) -> Tensor:
         """For each object the optical flow from a frame to the one before, (N, S/4, S/4, 2); see `optical_flow`."""
