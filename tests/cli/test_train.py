@@ -37,12 +37,15 @@ def test_the_command_knows_all_recipes() -> None:
         assert override(recipe(name), ["stages.*.steps=3"]).stages[0].steps == 3
 
 
-def test_finetune_writes_a_model_that_loads(run: Run, tmp_path: Path, shapes: Path, checkpoint: Path) -> None:
+def test_finetune_writes_a_model_that_loads(
+    run: Run, tmp_path: Path, shapes: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     write_shapes(tmp_path / "held-out", pictures=2, videos=0, split="val")
     arguments = ("--data", shapes, "--out", out, "--steps", 2, "--freeze", "image_encoder", "--device", "cpu", *SHORT)
     arguments = (*arguments, "--validate-on", tmp_path / "held-out")
     assert run("finetune", checkpoint, *arguments) == 0
+    assert "0 looks like 0; 1 looks like 1" in capsys.readouterr().err  # drawn alike
     assert '"box"' in (out / "log.jsonl").read_text()
     before, after = tiny_network(), load_model(out / "model.safetensors").network
     assert after.config.name == "tiny-test"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.checkpoints import Model
@@ -19,6 +20,7 @@ from masklet.datasets.registry import DATASETS
 from masklet.errors import FormatError, MaskletError
 from masklet.masks.rle import encode_rle
 from masklet.training.batch import PickOptions, Use, draws
+from masklet.training.data.duplicates import find_duplicates
 from masklet.training.data.feed import Feed, FeedOptions, Share
 from masklet.training.data.mixture import Collection, Mixture, parse_wanted, read_data
 from masklet.training.data.samples import ViewOptions, draw_frames
@@ -305,6 +307,34 @@ def test_splits_of_coco(tmp_path: Path) -> None:
 def test_weights_that_weigh_nothing(weight: str) -> None:
     with pytest.raises(FormatError, match=f"the weight of films is {weight}; give a finite number over 0"):
         parse_wanted(f"films@{weight}")
+
+
+def test_a_path_that_is_given_twice(shapes: Path) -> None:
+    again = shapes / ".." / shapes.name
+    with pytest.raises(FormatError, match="is given twice; give it once, with a weight"):
+        read_data([parse_wanted(str(shapes)), parse_wanted(f"{again}@2")])
+
+
+def test_pictures_that_are_learned_from_and_judged_by(tmp_path: Path) -> None:
+    """The same picture smaller, in other colours and compressed again is found; other pictures are not."""
+    names = ["a.jpg", "b.jpg", "c.jpg", "flat.png"]
+    rng = np.random.default_rng(1)
+    scenes = [np.kron(rng.integers(0, 256, (12, 16, 3)), np.ones((20, 20, 1))).astype(np.uint8) for _ in range(4)]
+    flat = np.full_like(scenes[0], 90)
+
+    def collection(images: list[NDArray[np.uint8]], names: list[str]) -> list[Collection]:
+        clips = []
+        for name, image in zip(names, images, strict=True):
+            Image.fromarray(image).save(tmp_path / name, quality=40)
+            labels = AtHand(IndexMasks(np.ones(image.shape[:2], np.uint8)))
+            clips.append(Clip(name, (tmp_path / name,), {0: labels}, kind="image"))
+        return [Collection("some", clips, 1.0)]
+
+    learned = collection([*scenes[:3], flat], names)
+    small = np.asarray(Image.fromarray(scenes[1]).resize((160, 120)).convert("L").convert("RGB"))
+    judged = collection([scenes[3], small, flat], ["x.jpg", "y.jpg", "other-flat.png"])
+    assert find_duplicates(learned, judged) == [("b.jpg", "y.jpg")]
+    assert find_duplicates(learned, []) == []
 
 
 def test_sav(tmp_path: Path, shapes: Path) -> None:

@@ -15,11 +15,16 @@ from masklet.training.loop import MODEL, RunOptions, Validate, train
 from masklet.training.trunk import is_learned, load_trunk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from masklet.cli.choices import TrainingChoice
     from masklet.nn import Network
+    from masklet.training.data.mixture import Collection
     from masklet.training.recipe import Recipe
+
+MOST_NAMED = 5
+"""So many duplicates are named."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,22 @@ def run_training(job: Job) -> None:
         choice.workers,
         choice.tensorboard,
     )
-    validate = judge_on(choice.validate_on) if choice.validate_on else None
+    validate = judge_on(choice.validate_on, collections) if choice.validate_on else None
     train(job.recipe, job.network, collections, run, device=choose_device(choice.device), validate=validate)
     typer.echo(f"the model is {job.folder / MODEL}")
 
 
-def judge_on(texts: list[str]) -> Validate:
-    """The function that measures the model, on data as it was typed."""
+def judge_on(texts: list[str], learned: Sequence[Collection]) -> Validate:
+    """The function that measures the model, on data as it was typed. Warns of pictures that are learned from too."""
     from masklet.cli.validation import held_out
+    from masklet.training.data.duplicates import find_duplicates
 
-    return held_out(read_data([parse_wanted(text) for text in texts], split="val"))
+    collections = read_data([parse_wanted(text) for text in texts], split="val")
+    if found := find_duplicates(learned, collections):
+        named = "; ".join(f"{judged} looks like {known}" for known, judged in found[:MOST_NAMED])
+        more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        typer.echo(
+            f"warning: pictures to validate on are in the training data, so their figures are too good: {named}{more}",
+            err=True,
+        )
+    return held_out(collections)

@@ -69,10 +69,13 @@ def read_data(wanted: Sequence[Wanted], *, licence: str | None = None, split: st
         split: "train" or "val", of data sets with splits; others are taken whole.
 
     Raises:
-        FormatError: Nothing at a path, nothing that is understood, or no masks in it.
+        FormatError: Nothing at a path, nothing that is understood, no masks in it, or a path twice.
         ConfigError: A kind that is not known.
     """
     collections = []
+    places = [one.path.resolve() for one in wanted]
+    if twice := next((one.path for one, place in zip(wanted, places, strict=True) if places.count(place) > 1), None):
+        raise FormatError(f"{twice} is given twice; give it once, with a weight if it counts for more: {twice}@2")
     for one in wanted:
         sources: dict[str, list[Clip]] = {}
         for clip in _clips(one, licence, split):
