@@ -37,7 +37,7 @@ class Counted(ArrayFrames):
 
 def readers() -> int:
     """Threads that read ahead."""
-    return sum(thread.name == "masklet-read-ahead" for thread in threading.enumerate())
+    return sum(thread.name.startswith("masklet-read-ahead") for thread in threading.enumerate())
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.frames import Frame, FrameSource, check_frame, check_range
+from masklet.media.frames import Frame, FrameSource, ListedFrames, check_frame, check_range, check_size
 
 
-class ArrayFrames(FrameSource):
+class ArrayFrames(ListedFrames):
     """A list of arrays (H, W, 3), or one array (T, H, W, 3): uint8, RGB.
 
     rate  frames a second, where the user knows; without it the frames' times count one second each
@@ -28,26 +28,13 @@ class ArrayFrames(FrameSource):
         if len(arrays) == 0:
             raise MediaError("the list of frames is empty; give one array or more")
         self._arrays = arrays
-        height, width, _ = as_rgb(arrays[0], 0).shape
-        self.size = (height, width)
-        self.rate = rate
-        self.frame_count: int | None = len(arrays)
-        self.frame_count_exact = True
-        self.ended_early: str | None = None
-        self.seekable = True
+        super().__init__(len(arrays), rate)
 
-    def __len__(self) -> int:
-        return len(self._arrays)
+    def _image(self, frame: int) -> NDArray[np.uint8]:
+        return as_rgb(self._arrays[frame], frame)
 
-    def read(self, frame: int) -> Frame:
-        check_frame(frame, len(self))
-        image = as_rgb(self._arrays[frame], frame)
-        _check_size(image, frame, self.size)
-        return Frame(frame, frame / (self.rate or 1.0), image)
-
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        check_range(start, stop)
-        return map(self.read, range(len(self))[start:stop])
+    def _name(self, frame: int) -> str:
+        return f"frame {frame}"
 
 
 class IteratorFrames(FrameSource):
@@ -57,6 +44,8 @@ class IteratorFrames(FrameSource):
     says how many came before. The first array is taken when opened, to know the size.
     """
 
+    seekable = False
+
     def __init__(self, arrays: Iterable[Any], *, rate: float | None = None) -> None:
         self._arrays = iter(arrays)
         try:
@@ -65,12 +54,7 @@ class IteratorFrames(FrameSource):
             raise MediaError("the iterable of frames is empty; give one array or more") from None
         self._next = 0
         height, width, _ = self._ahead.shape
-        self.size = (height, width)
-        self.rate = rate
-        self.frame_count: int | None = None
-        self.frame_count_exact = False
-        self.ended_early: str | None = None
-        self.seekable = False
+        self.size, self.rate = (height, width), rate
 
     def read(self, frame: int) -> Frame:
         check_frame(frame, None)
@@ -92,7 +76,7 @@ class IteratorFrames(FrameSource):
                     self.frame_count, self.frame_count_exact = self._next, True
                     return
                 image = as_rgb(array, self._next).copy()  # the maker may write its next picture into the same array
-                _check_size(image, self._next, self.size)
+                check_size(image, self.size, f"frame {self._next}", "frame 0")
             else:
                 image, self._ahead = self._ahead, None
             frame = Frame(self._next, self._next / (self.rate or 1.0), image)
@@ -124,11 +108,3 @@ def _check_stack(arrays: NDArray[Any]) -> None:
         )
     if arrays.ndim not in (3, 4):
         raise MediaError(f"an array of shape {arrays.shape} is not a video; give (T, H, W, 3), or (T, H, W) for grey")
-
-
-def _check_size(image: NDArray[np.uint8], frame: int, size: tuple[int, int]) -> None:
-    if image.shape[:2] != size:
-        raise MediaError(
-            f"frame {frame} is {image.shape[1]} x {image.shape[0]} pixels, but frame 0 is {size[1]} x {size[0]}; "
-            "give frames of one size"
-        )

@@ -46,6 +46,8 @@ class Camera(FrameSource):
     Raises MediaError, when opened, if no first frame comes.
     """
 
+    seekable = False
+
     def __init__(
         self,
         place: int | str,
@@ -55,11 +57,6 @@ class Camera(FrameSource):
     ) -> None:
         self.place = place
         self.name = f"camera {place}" if isinstance(place, int) else place
-        self.rate: float | None = None
-        self.frame_count: int | None = None
-        self.frame_count_exact = False
-        self.ended_early: str | None = None
-        self.seekable = False
         self.captured = 0
         self.lost: str | None = None
         self._patience = patience or Patience()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.media.frames import Frame, FrameSource, check_frame, check_range
+from masklet.media.frames import ListedFrames
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image
 
 VIDEO_SUFFIXES = (
@@ -20,7 +22,7 @@ VIDEO_SUFFIXES = (
 """Files that count as videos where a folder is searched; `open_video` itself goes by the content."""
 
 
-class ImageFiles(FrameSource):
+class ImageFiles(ListedFrames):
     """Pictures in the order in which their paths are given.
 
     rate  frames a second, where the user knows; without it the frames' times count one second each
@@ -33,31 +35,13 @@ class ImageFiles(FrameSource):
         self.files = tuple(Path(file) for file in files)
         if not self.files:
             raise MediaError("the list of pictures is empty; give one path or more")
-        height, width, _ = read_image(self.files[0]).shape
-        self.size = (height, width)
-        self.rate = rate
-        self.frame_count: int | None = len(self.files)
-        self.frame_count_exact = True
-        self.ended_early: str | None = None
-        self.seekable = True
+        super().__init__(len(self.files), rate)
 
-    def __len__(self) -> int:
-        return len(self.files)
+    def _image(self, frame: int) -> NDArray[np.uint8]:
+        return read_image(self.files[frame])
 
-    def read(self, frame: int) -> Frame:
-        check_frame(frame, len(self))
-        first, file = self.files[0], self.files[frame]
-        image = read_image(file)
-        if image.shape[:2] != self.size:
-            raise MediaError(
-                f"{file.name} is {image.shape[1]} x {image.shape[0]} pixels, but the first picture, "
-                f"{first.name}, is {self.size[1]} x {self.size[0]}; give pictures of one size"
-            )
-        return Frame(frame, frame / (self.rate or 1.0), image)
-
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        check_range(start, stop)
-        return map(self.read, range(len(self))[start:stop])
+    def _name(self, frame: int) -> str:
+        return self.files[frame].name if frame else f"the first picture, {self.files[0].name},"
 
 
 class ImageFolder(ImageFiles):

@@ -34,7 +34,8 @@ class FrameSource(Protocol):
     """Frames by their number, and in the order of time from any of them on.
 
     A source holds no more than a few frames in memory, however long the video, and is a context manager
-    that closes itself. Readers inherit from this class and write `frames`; `read` where they can do better.
+    that closes itself. Readers inherit from this class and write `frames`; `read` where they can do better. What they
+    leave out of the following is as if nothing says it, but for the size.
 
     size               (height, width) of every frame, as shown
     rate               frames a second, or None where nothing says
@@ -45,11 +46,11 @@ class FrameSource(Protocol):
     """
 
     size: tuple[int, int]
-    rate: float | None
-    frame_count: int | None
-    frame_count_exact: bool
-    ended_early: str | None
-    seekable: bool
+    rate: float | None = None
+    frame_count: int | None = None
+    frame_count_exact: bool = False
+    ended_early: str | None = None
+    seekable: bool = True
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """The frames from `start` to before `stop`, or to the end. None if the video ends before `start`.
@@ -86,6 +87,54 @@ class FrameSource(Protocol):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class ListedFrames(FrameSource):
+    """Frames of which each lies apart and is read when it is asked for. Readers inherit from this class, call its
+    `__init__` last, and write `_image` and `_name`.
+
+    rate  frames a second, where the user knows; without it the frames' times count one second each
+
+    Raises MediaError, on the way, for a frame of another size than the first.
+    """
+
+    frame_count: int
+    frame_count_exact = True
+
+    def __init__(self, count: int, rate: float | None) -> None:
+        self.frame_count, self.rate = count, rate
+        height, width, _ = self._image(0).shape
+        self.size = (height, width)
+
+    def __len__(self) -> int:
+        return self.frame_count
+
+    def read(self, frame: int) -> Frame:
+        check_frame(frame, len(self))
+        image = check_size(self._image(frame), self.size, self._name(frame), self._name(0))
+        return Frame(frame, frame / (self.rate or 1.0), image)
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        check_range(start, stop)
+        return map(self.read, range(len(self))[start:stop])
+
+    def _image(self, frame: int) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3), RGB."""
+        raise NotImplementedError
+
+    def _name(self, frame: int) -> str:
+        """What errors call it."""
+        raise NotImplementedError
+
+
+def check_size(image: NDArray[np.uint8], size: tuple[int, int], name: str, first: str) -> NDArray[np.uint8]:
+    """The image of a frame. Raises MediaError, which calls it `name`, unless it has the size of the first frame."""
+    if image.shape[:2] != size:
+        raise MediaError(
+            f"{name} is {image.shape[1]} x {image.shape[0]} pixels, but {first} is {size[1]} x {size[0]}; "
+            "give frames of one size"
+        )
+    return image
 
 
 def check_frame(frame: int, frame_count: int | None) -> None:

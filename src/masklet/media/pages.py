@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.media.frames import Frame, FrameSource, check_frame, check_range
+from masklet.media.frames import Frame, FrameSource, check_frame, check_range, check_size
 from masklet.media.image_file import DAMAGED, damaged, open_image, upright_rgb
 
 BRIEF, SHOWN = 0.01, 0.1
@@ -30,6 +30,9 @@ class PagedImage(FrameSource):
     than the first.
     """
 
+    frame_count: int
+    frame_count_exact = True
+
     def __init__(self, path: str | PathLike[str], *, rate: float | None = None) -> None:
         self.path = Path(path)
         self._given_rate = rate
@@ -38,19 +41,15 @@ class PagedImage(FrameSource):
         self._file = open_image(self.path)
         try:
             self._still = _has_still(self._file)
-            self.frame_count: int | None = _page_count(self._file, self.path.name) - self._still
+            self.frame_count = _page_count(self._file, self.path.name) - self._still
             height, width, _ = self._page(self._file, 0).shape
         except BaseException:
             self._file.close()
             raise
         self.size = (height, width)
         self.rate = rate or _rate(self._file)
-        self.frame_count_exact = True
-        self.ended_early: str | None = None
-        self.seekable = True
 
     def __len__(self) -> int:
-        assert self.frame_count is not None, "pages are counted when the file is opened"
         return self.frame_count
 
     def read(self, frame: int) -> Frame:
@@ -94,13 +93,7 @@ class PagedImage(FrameSource):
                 yield Frame(page, float(times[page]), self._sized(file, page))
 
     def _sized(self, file: Image.Image, page: int) -> NDArray[np.uint8]:
-        image = self._page(file, page)
-        if image.shape[:2] != self.size:
-            raise MediaError(
-                f"page {page} of {self.path.name} is {image.shape[1]} x {image.shape[0]} pixels, but page 0 is "
-                f"{self.size[1]} x {self.size[0]}; give pages of one size"
-            )
-        return image
+        return check_size(self._page(file, page), self.size, f"page {page} of {self.path.name}", "page 0")
 
     def _page(self, file: Image.Image, page: int) -> NDArray[np.uint8]:
         name = f"page {page} of {self.path.name}" if page else self.path.name

@@ -33,10 +33,7 @@ class VideoFile(FrameSource):
         self._closed = Event()
         self.size = self._decoder.display.size
         self.rate = self._decoder.rate
-        self.ended_early: str | None = None
-        self.seekable = True
-        self.frame_count_exact = False  # what a header says includes frames that never come
-        self.frame_count: int | None = self._decoder.stated
+        self.frame_count = self._decoder.stated  # not exact: it includes frames that never come
         if self.frame_count is None and self._decoder.promised and self.rate:
             self.frame_count = max(1, round(self._decoder.promised * self.rate))
 
