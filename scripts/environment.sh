@@ -20,6 +20,20 @@ find_python() {
     return 1
 }
 
+# Installs Chromium, which the tests of the annotator drive, where it is missing and may be installed; else says so.
+install_browser() {
+    local browser="${CHROMIUM:-/usr/bin/chromium}"
+    if [ -x "$browser" ]; then
+        return
+    fi
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+        if (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) >/dev/null 2>&1; then
+            return
+        fi
+    fi
+    echo "no Chromium at $browser, and it could not be installed: tests in a browser are skipped" >&2
+}
+
 # make_environment FOLDER REQUIREMENT: a virtual environment in FOLDER with REQUIREMENT (such as
 # '.[test]') installed. One that was made before from the same pyproject.toml, constraints.txt and
 # Python is kept as it is. Runs in the repository's root.

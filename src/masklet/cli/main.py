@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import masklet
+from masklet.cli.annotate import annotate
 from masklet.cli.choices import help_of
 from masklet.cli.convert import convert
 from masklet.cli.eval import app as eval_app
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"default_map": {"help": False}},  # else Typer loads pydantic to read an absent --help: 0.2 s
 )
 for panel, commands in (
-    ("Masks", (track, live, segment, everything, convert)),
+    ("Masks", (annotate, track, live, segment, everything, convert)),
     ("Models", (models, finetune)),
 ):
     for command in commands:

@@ -18,7 +18,7 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -129,7 +129,7 @@ def _state(session: LiveSession) -> Callable[[Request], Any]:
 
 def _pictures(session: LiveSession) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
-        if not _is_ours(request):
+        if not is_ours(request):
             return _refused()
         kind = "multipart/x-mixed-replace; boundary=frame"
         return StreamingResponse(_parts(session), media_type=kind, headers=HEADERS)
@@ -155,7 +155,7 @@ async def _parts(session: LiveSession) -> AsyncIterator[bytes]:
 
 def _asking(session: LiveSession, ask: Callable[[LiveSession, Mapping[str, Any]], None]) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
-        if not _is_ours(request):
+        if not is_ours(request):
             return _refused()
         try:
             if int(request.headers.get("content-length") or LARGEST + 1) > LARGEST:
@@ -173,7 +173,7 @@ def _asking(session: LiveSession, ask: Callable[[LiveSession, Mapping[str, Any]]
     return answer
 
 
-def _is_ours(request: Request) -> bool:
+def is_ours(request: HTTPConnection) -> bool:
     """Whether a request comes from the page itself, or from no page at all. A POST must be JSON, too: no other page
     can send that without being asked for its origin first."""
     origin, host = request.headers.get("origin"), request.headers.get("host")
@@ -181,7 +181,9 @@ def _is_ours(request: Request) -> bool:
         return False
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
-    return request.method != "POST" or request.headers.get("content-type", "").split(";")[0] == "application/json"
+    if request.scope.get("method") != "POST":
+        return True
+    return request.headers.get("content-type", "").split(";")[0] == "application/json"
 
 
 def _wrong(sentence: str) -> Response:

@@ -23,16 +23,17 @@ def check_page() -> None:
         raise MaskletError(f"the page needs {error.name}; install it with: pip install 'masklet[live]'") from None
 
 
-def listen(port: int) -> socket.socket:
-    """A socket on loopback; port 0 takes any that is free. Raises `MaskletError` if the port is taken."""
-    listening = socket.socket()
+def listen(port: int, host: str = HOST) -> socket.socket:
+    """A socket, on loopback if no other host is given; port 0 takes any free one. Raises `MaskletError` if the port is
+    taken."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((HOST, port))
+        listening.bind((host, port))
         listening.listen()
     except (OSError, OverflowError) as error:
         listening.close()
-        raise MaskletError(f"port {port} of {HOST} cannot be used ({error}); give another --port") from None
+        raise MaskletError(f"port {port} of {host} cannot be used ({error}); give another --port") from None
     return listening
 
 

@@ -122,6 +122,21 @@ class VideoTracker:
         """The events of the session, in order, without undone ones."""
         return self._history.events()
 
+    @property
+    def undone(self) -> list[Event]:
+        """What `redo` would do, the next one first."""
+        return [event for event, _ in reversed(self._history.undone)]
+
+    def prepare(self, frame: int) -> None:
+        """Read and encode a frame, so that a prompt on it is answered at once.
+
+        Raises:
+            MediaError: The video has no such frame.
+        """
+        self._check_open()
+        self._reader.seek(checked_frame(frame))
+        self._reader.features()
+
     def add_points(
         self, *, frame: int, object: ObjectId, points: ArrayLike, labels: ArrayLike | None = None
     ) -> FrameResult:
@@ -161,6 +176,17 @@ class VideoTracker:
             MediaError: The video has no such frame.
         """
         return self._prompt(frame, object, prompt, replace=replace)
+
+    def preview(self, *, frame: int, object: ObjectId, prompt: Prompt) -> FrameResult:
+        """What `add_prompt` would answer. Nothing is recorded or changed.
+
+        Raises:
+            MediaError: The video has no such frame.
+        """
+        self._check_open()
+        other = copy(self)
+        other._history = History()
+        return other.add_prompt(frame=frame, object=object, prompt=prompt)
 
     def propagate(
         self,

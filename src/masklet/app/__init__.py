@@ -1,0 +1,14 @@
+"""The annotator: click on a thing in a video, watch it followed, correct, export, in the browser.
+
+server    the pages and their requests
+channel   one page's WebSocket: what it says and what it is told
+session   an open video: one thread owns its tracker, and does what pages ask between the frames of a pass
+summary   what a page shows of a session: objects, strips of the timeline, doubts
+wire      masks as bytes
+journal   what was done, on the disk before it is acknowledged
+pictures  frames as JPEG, by number
+library   the videos and pictures that were opened, and where their work is kept
+exports   files of every format, made between other work
+
+No algorithm is here: masks, history and files are those of `VideoTracker` and of the writers.
+"""

@@ -1,0 +1,169 @@
+"""The videos and pictures that were opened, and where the work on them is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from masklet.app.pictures import Pictures, thumbnail
+from masklet.app.session import Session
+from masklet.atomic import atomic_write, make_folder
+from masklet.engines.base import Engine
+from masklet.errors import MaskletError, MediaError
+from masklet.media.folder import VIDEO_SUFFIXES, files_in, pictures_in
+from masklet.media.image_file import IMAGE_SUFFIXES
+
+FRAMES_AT_LEAST = 2
+"""A folder of so many pictures whose names are numbers is a video of frames; other pictures stand for themselves."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One video or picture.
+
+    Attributes:
+        id: By what requests name it.
+        path: A file, or a folder of frames.
+        name: As people know it.
+        kind: "video" or "picture".
+    """
+
+    id: str
+    path: Path
+    name: str
+    kind: str
+
+
+class Library:
+    """What can be annotated, and what is open of it. Its methods may be called from any thread.
+
+    Args:
+        paths: Videos, pictures, and folders of these.
+        folder: Of the project; each item has a folder in it.
+        engine: The model, which all share.
+
+    Raises:
+        MediaError: There is nothing at a path, or nothing that can be annotated.
+    """
+
+    def __init__(self, paths: Sequence[Path], folder: Path, engine: Engine) -> None:
+        self.folder = folder
+        self.engine = engine
+        self.items = {item.id: item for path in paths for item in items_in(path)}
+        if not self.items:
+            raise MediaError(f"{', '.join(map(str, paths))}: no video and no picture is there; give a file or a folder")
+        make_folder(folder / "videos")
+        self._lock = Lock()
+        self._sessions: dict[str, Session] = {}
+        self._pictures: dict[str, Pictures] = {}
+
+    def item(self, name: str) -> Item:
+        """The item of an id. Raises MediaError for an unknown one."""
+        if name not in self.items:
+            raise MediaError(f"there is no video {name!r:.40} in this library")
+        return self.items[name]
+
+    def place(self, item: Item) -> Path:
+        """The folder where work on an item is kept."""
+        return self.folder / "videos" / f"{item.path.stem[:60]}-{item.id}"
+
+    def session(self, name: str) -> Session:
+        """The open session of an item; the first call opens it. Raises MaskletError if it cannot be opened."""
+        item = self.item(name)
+        with self._lock:
+            session = self._sessions.get(name)
+            if session is None:
+                picture = item.kind == "picture"
+                session = Session(item.path, self.place(item), self.engine, picture=picture)
+                self._sessions[name] = session
+        try:
+            session.wait_open()
+        except MaskletError:
+            with self._lock:
+                self._sessions.pop(name, None)
+            raise
+        return session
+
+    def pictures(self, name: str) -> Pictures:
+        """The frames of an item as JPEG. Raises MaskletError if it cannot be read."""
+        item = self.item(name)
+        with self._lock:
+            if name not in self._pictures:
+                self._pictures[name] = Pictures(item.path)
+            return self._pictures[name]
+
+    def cover(self, name: str) -> tuple[bytes, dict[str, Any]]:
+        """A thumbnail of an item, and its facts: width, height, frames, rate. Both are kept in the project. Raises
+        MaskletError if the item cannot be read."""
+        item = self.item(name)
+        place = self.place(item)
+        picture, facts = place / "cover.jpg", place / "facts.json"
+        with suppress(OSError, ValueError):
+            if facts.stat().st_mtime > item.path.stat().st_mtime:
+                return picture.read_bytes(), json.loads(facts.read_bytes())
+        data, (height, width), frames, rate = thumbnail(item.path)
+        known = {"width": width, "height": height, "frames": frames, "rate": None if rate is None else float(rate)}
+        make_folder(place)
+        for path, content in ((picture, data), (facts, json.dumps(known).encode())):
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(content)
+        return data, known
+
+    def listing(self) -> list[dict[str, Any]]:
+        """All items, each with its facts, what was done of it, and whether it is open."""
+        return [self._listed(item) for item in self.items.values()]
+
+    def close(self) -> None:
+        """Save and close everything."""
+        with self._lock:
+            for session in self._sessions.values():
+                session.close()
+            for pictures in self._pictures.values():
+                pictures.close()
+
+    def _listed(self, item: Item) -> dict[str, Any]:
+        found = {**asdict(item), "path": str(item.path), "editing": False, "fault": None, "done": None}
+        try:
+            found |= self.cover(item.id)[1]
+        except MaskletError as error:
+            found["fault"] = str(error)
+        with suppress(OSError, ValueError):
+            found["done"] = json.loads((self.place(item) / "done.json").read_bytes())
+        session = self._sessions.get(item.id)
+        return {**found, "editing": bool(session and session.listeners)}
+
+
+def items_in(path: Path) -> Iterator[Item]:
+    """The items at a path: itself, or those in a folder and in the folders directly below. Raises MediaError if there
+    is nothing."""
+    if not path.exists():
+        raise MediaError(f"there is nothing at {path}; give the path of a video, a picture, or a folder")
+    if path.is_file():
+        yield item_of(path, "picture" if path.suffix.lower() in IMAGE_SUFFIXES else "video")
+        return
+    yield from items_of_folder(path)
+    for folder in sorted(inner for inner in path.iterdir() if inner.is_dir() and not inner.name.startswith(".")):
+        yield from items_of_folder(folder)
+
+
+def items_of_folder(folder: Path) -> Iterator[Item]:
+    """Its videos and pictures; a folder of frames is one video."""
+    for file in files_in(folder, VIDEO_SUFFIXES):
+        yield item_of(file, "video")
+    pictures = pictures_in(folder)
+    if len(pictures) >= FRAMES_AT_LEAST and all(picture.stem.isdecimal() for picture in pictures):
+        yield item_of(folder, "video")
+    else:
+        yield from (item_of(picture, "picture") for picture in pictures)
+
+
+def item_of(path: Path, kind: str) -> Item:
+    """The item of a file, or of a folder of frames."""
+    full = path.resolve()
+    return Item(hashlib.sha256(str(full).encode()).hexdigest()[:12], full, full.name, kind)

@@ -1,0 +1,67 @@
+// Dialogs: keys, export.
+
+import { h, say } from "./dom.js";
+
+/** Open a dialog; it goes when it is closed. */
+export function open(title, content, kind = "") {
+  const close = h("button", { type: "button", class: "tool", "aria-label": "Close", onclick: () => dialog.close() }, "✕");
+  const dialog = h("dialog", { class: kind, "aria-label": title }, h("header", {}, h("h2", {}, title), close), content);
+  dialog.onclose = () => dialog.remove();
+  dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); };
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/** What is to be written, and where it can be fetched. */
+export async function exportDialog(model) {
+  const known = model.objects.filter((object) => !object.fresh);
+  if (!known.length) { say("There is nothing to export yet: click on something first."); return; }
+  const { formats } = await (await fetch(`${model.path}/formats`)).json();
+  const { first, last } = model.cut;
+  const choice = h("select", { id: "format" }, formats.map(({ name }) => h("option", { value: name }, name)));
+  const help = h("p", { class: "soft" });
+  const number = (id, value) => h("input", { id, type: "number", min: "0", max: String(model.last), value: String(value) });
+  const from = number("from", first ?? 0), to = number("to", last ?? model.last);
+  const objects = known.map((object) => ({ name: object.name, box: h("input", { type: "checkbox", checked: true }), color: object.color }));
+  const bar = h("progress", { max: "1", value: 0, hidden: true, "aria-label": "Progress" });
+  const link = h("a", { class: "button", hidden: true, download: "" });
+  const begin = h("button", { type: "submit", class: "main" }, "Export");
+  const range = h("div", { class: "row" }, h("label", { for: "from" }, "Frames"), from, h("label", { for: "to" }, "to"), to);
+  const form = h("form", { method: "dialog" },
+    h("div", { class: "row" }, h("label", { for: "format" }, "Format"), choice), help, model.video.picture ? null : range,
+    h("fieldset", {}, h("legend", {}, "Objects"), objects.map(({ name, box, color }) =>
+      h("label", { class: "check" }, box, h("i", { class: "dot", style: { background: color } }), String(name)))),
+    bar, h("div", { class: "row end" }, link, begin));
+  const describe = () => {
+    const found = formats.find(({ name }) => name === choice.value);
+    help.textContent = `${found.help}${found.ending ? ` (${found.ending})` : " (a folder, as ZIP)"}`;
+    link.hidden = true;
+  };
+  choice.value = formats.some(({ name }) => name === "coco") ? "coco" : formats[0].name;
+  choice.onchange = describe;
+  describe();
+  const dialog = open("Export", form, "export");
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const chosen = objects.filter(({ box }) => box.checked).map(({ name }) => name);
+    begin.disabled = true;
+    bar.hidden = false;
+    const asked = { type: "export", format: choice.value, objects: chosen, ...(model.video.picture ? {} : { first: from.valueAsNumber, last: to.valueAsNumber }) };
+    try { await model.link.ask(asked); } catch (error) { say(error.message, true); begin.disabled = false; bar.hidden = true; }
+  };
+  const told = (place, file) => {
+    begin.disabled = false;
+    bar.hidden = true;
+    link.hidden = false;
+    link.href = place;
+    link.download = file;
+    link.textContent = `Save ${file}`;
+    link.focus();
+  };
+  const ends = [model.on("exported", told), model.on("job", () => {
+    if (model.job?.kind === "export") bar.value = model.job.frame / model.job.of;
+    else { begin.disabled = false; bar.hidden = true; }
+  })];
+  dialog.addEventListener("close", () => ends.forEach((end) => end()));
+}

@@ -1,0 +1,130 @@
+// The keys: what they do, which ones a person chose instead, and the page that shows them.
+
+import { h, kept } from "./dom.js";
+
+/** Every action: its group, what it does, and its keys, as `event.key` with modifiers before it. */
+export const ACTIONS = {
+  back: ["Frames", "One frame back", ["ArrowLeft", "d", ","]],
+  next: ["Frames", "One frame on", ["ArrowRight", "f", "."]],
+  back10: ["Frames", "Ten frames back", ["Shift+ArrowLeft"]],
+  next10: ["Frames", "Ten frames on", ["Shift+ArrowRight"]],
+  first: ["Frames", "First frame", ["Home"]],
+  last: ["Frames", "Last frame", ["End"]],
+  play: ["Frames", "Play, or stop", [" "]],
+  slower: ["Frames", "Play backward, quicker each time", ["j"]],
+  pause: ["Frames", "Stop playing", ["k"]],
+  faster: ["Frames", "Play forward, quicker each time", ["l"]],
+  in: ["Frames", "Set the in mark, or take it away", ["i"]],
+  out: ["Frames", "Set the out mark, or take it away", ["o"]],
+  promptBefore: ["Frames", "Prompted frame before", ["ArrowUp"]],
+  promptAfter: ["Frames", "Prompted frame after", ["ArrowDown"]],
+  doubt: ["Review", "Next doubt", ["n"]],
+  doubtBefore: ["Review", "Doubt before", ["Shift+n"]],
+  accept: ["Review", "Accept this frame, go to the next doubt", ["Enter"]],
+  lock: ["Review", "Lock this frame", ["Shift+l"]],
+  follow: ["Follow", "Follow forward", ["t"]],
+  followBack: ["Follow", "Follow backward", ["Shift+t"]],
+  followBoth: ["Follow", "Follow both ways", ["Ctrl+t", "y"]],
+  stop: ["Follow", "Stop; or leave the cross", ["Escape"]],
+  tab: ["Objects", "Next object", ["Tab"]],
+  add: ["Objects", "New object", ["a"]],
+  hide: ["Objects", "Hide or show the object", ["h"]],
+  solo: ["Objects", "Show only this object", ["s"]],
+  masks: ["Objects", "Show no masks, and again", ["m"]],
+  remove: ["Objects", "Take back the prompts on this frame", ["Delete", "Backspace"]],
+  point: ["Tools", "Points", ["p"]],
+  box: ["Tools", "Box", ["b"]],
+  brush: ["Tools", "Brush", ["w"]],
+  eraser: ["Tools", "Eraser", ["e"]],
+  smaller: ["Tools", "Smaller brush", ["{", "["]],
+  larger: ["Tools", "Larger brush", ["}", "]"]],
+  cross: ["Tools", "Point by keyboard: arrows move the cross, Enter includes, X excludes", ["c"]],
+  zoomIn: ["View", "Zoom in", ["+", "="]],
+  zoomOut: ["View", "Zoom out", ["-"]],
+  fit: ["View", "Whole picture", ["0"]],
+  outline: ["View", "Outline", ["u"]],
+  undo: ["History", "Undo", ["Ctrl+z"]],
+  redo: ["History", "Redo", ["Ctrl+Shift+z", "Ctrl+y"]],
+  export: ["History", "Export", ["Ctrl+e"]],
+  help: ["History", "These keys", ["?"]],
+};
+
+const SHOWN = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": "Space", Escape: "Esc", Delete: "Del" };
+
+/** How a key is written for people. */
+export const shown = (combination) => combination.split("+").filter(Boolean)
+  .map((part) => SHOWN[part] ?? (part.length === 1 ? part.toUpperCase() : part)).join(" ") || "+";
+
+/** The combination of an event, as in ACTIONS. */
+export function combinationOf(event) {
+  const letter = event.key.length === 1;
+  const key = letter ? event.key.toLowerCase() : event.key;
+  const shift = event.shiftKey && (!letter || /[a-z]/.test(key));
+  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift ? "Shift+" : ""}${key}`;
+}
+
+export class Keys {
+  /** `deeds` has a function for every action; `digit(n)` is called for 1 to 9. */
+  constructor(deeds, digit) {
+    this.deeds = deeds;
+    this.digit = digit;
+    this.own = kept.get("keys", {}); // action -> keys that a person chose
+    document.addEventListener("keydown", (event) => this.press(event));
+  }
+
+  of(action) { return this.own[action] ?? ACTIONS[action][2]; }
+
+  press(event) {
+    if (event.target.closest("input, select, textarea, dialog") || event.isComposing) return;
+    const combination = combinationOf(event);
+    if (event.target.closest("button") && (combination === " " || combination === "Enter")) return; // it presses the button
+    if (combination === "Tab" && !event.target.closest("#stage, #timeline, body:not(:has(:focus-visible))")) return;
+    const action = Object.keys(ACTIONS).find((name) => this.of(name).includes(combination));
+    if (action) {
+      if (this.deeds[action](event) !== false) event.preventDefault();
+    } else if (/^[1-9]$/.test(combination)) this.digit(Number(combination));
+  }
+
+  /** Choose another key for an action. Returns the action that has it already, and then nothing is changed. */
+  choose(action, combination) {
+    const other = Object.keys(ACTIONS).find((name) => name !== action && this.of(name).includes(combination));
+    if (other) return other;
+    this.own[action] = [combination];
+    kept.set("keys", this.own);
+    return null;
+  }
+
+  reset() {
+    this.own = {};
+    kept.set("keys", {});
+  }
+
+  /** The page of keys, for a dialog. */
+  page() {
+    const groups = [...new Set(Object.values(ACTIONS).map(([group]) => group))];
+    const note = h("p", { class: "soft", "aria-live": "polite" }, "Click on a key to choose another one.");
+    const rows = (group) => Object.keys(ACTIONS).filter((name) => ACTIONS[name][0] === group).map((name) => {
+      const button = h("button", { type: "button", class: "keys", "aria-label": `Keys of: ${ACTIONS[name][1]}` });
+      const fill = () => button.replaceChildren(...this.of(name).map((key) => h("kbd", {}, shown(key))));
+      button.onclick = () => {
+        button.replaceChildren(h("kbd", { class: "asked" }, "press a key"));
+        button.onkeydown = (event) => {
+          event.preventDefault();
+          event.stopPropagation();
+          if (["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
+          button.onkeydown = null;
+          const other = event.key === "Escape" && name !== "stop" ? null : this.choose(name, combinationOf(event));
+          note.textContent = other ? `${shown(combinationOf(event))} is taken: ${ACTIONS[other][1]}` : "Click on a key to choose another one.";
+          fill();
+        };
+        button.onblur = () => { button.onkeydown = null; fill(); };
+      };
+      fill();
+      return h("div", { class: "keyrow" }, h("span", {}, ACTIONS[name][1]), button);
+    });
+    return [note, h("div", { class: "keygroups" }, groups.map((group) => h("section", {}, h("h3", {}, group), rows(group)))),
+      h("p", { class: "soft" }, "On the picture: click to include, right click or Alt + click to exclude, click on a point to take it back, ",
+        "drag for a box, hold Shift to see what a click would give. 1 to 9 choose an object. Wheel to zoom, Space + drag or middle button to move."),
+      h("button", { type: "button", onclick: () => { this.reset(); note.closest("dialog").close(); } }, "As they were at first")];
+  }
+}

@@ -1,0 +1,89 @@
+// Masks: run lengths along the rows, unpacked when they are drawn, and drawn into the pixels of a canvas.
+
+/** The runs of each mask of a message: Uint32Array each, the background first. */
+export async function unpack(head, packed) {
+  if (!head.runs.length) return [];
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  let place = 0;
+  return head.runs.map((count) => {
+    const runs = new Uint32Array(count);
+    for (let n = 0; n < count; n++) {
+      let value = 0, scale = 1, byte;
+      do { byte = bytes[place++]; value += (byte & 127) * scale; scale *= 128; } while (byte > 127);
+      runs[n] = value;
+    }
+    return runs;
+  });
+}
+
+/** Run lengths of a mask of 0 and 1, the background first. */
+export function runsOf(mask) {
+  const runs = [];
+  let value = 0, begin = 0;
+  for (let place = 0; place < mask.length; place++) {
+    if ((mask[place] ? 1 : 0) === value) continue;
+    runs.push(place - begin);
+    begin = place;
+    value = 1 - value;
+  }
+  runs.push(mask.length - begin);
+  return runs;
+}
+
+/** A mask of 0 and 1, of run lengths. */
+export function maskOf(runs, length) {
+  const mask = new Uint8Array(length);
+  let place = 0;
+  for (let n = 0; n < runs.length; n++) {
+    if (n % 2) mask.fill(1, place, place + runs[n]);
+    place += runs[n];
+  }
+  return mask;
+}
+
+/** "#rrggbb" and an opacity as the 32 bits of a pixel. */
+export function pixel(color, alpha) {
+  const value = parseInt(color.slice(1), 16);
+  return ((Math.round(255 * alpha) << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
+}
+
+/** Draw masks over each other into the pixels of a picture: filled, with an edge. `masks` is [{runs, color}]. */
+export function paint(pixels, width, masks, { opacity, outline }) {
+  pixels.fill(0);
+  const thick = Math.max(1, Math.round(width / 900));
+  for (const { runs, color } of masks) {
+    const fill = pixel(color, opacity), edge = pixel(color, 1);
+    let place = 0;
+    const spans = [];
+    for (let n = 0; n < runs.length; place += runs[n++]) {
+      if (n % 2 === 0 || !runs[n]) continue;
+      pixels.fill(fill, place, place + runs[n]);
+      spans.push(place, place + runs[n]);
+    }
+    if (outline) drawEdge(pixels, width, spans, edge, thick);
+  }
+}
+
+// The edge is where the pixels so many columns or rows away are not in the mask. `spans` are its runs, [begin, end) by turns,
+// which may go over the ends of rows.
+function drawEdge(pixels, width, spans, edge, thick) {
+  const inside = within(spans, pixels.length);
+  for (let n = 0; n < spans.length; n += 2)
+    for (let place = spans[n]; place < spans[n + 1]; place++) {
+      const column = place % width;
+      if (column < thick || column >= width - thick || !inside[place - thick] || !inside[place + thick]
+        || !inside[place - thick * width] || !inside[place + thick * width]) pixels[place] = edge;
+    }
+}
+
+let mark = new Uint8Array(0);
+let marked = [];
+
+function within(spans, length) {
+  if (mark.length !== length) { mark = new Uint8Array(length); marked = []; }
+  for (let n = 0; n < marked.length; n += 2) mark.fill(0, marked[n], marked[n + 1]);
+  for (let n = 0; n < spans.length; n += 2) mark.fill(1, spans[n], spans[n + 1]);
+  marked = spans;
+  return mark;
+}

@@ -1,0 +1,204 @@
+// What is known of a video, and where one looks. Others listen: "state", "frame", "masks", "objects", "view", "job".
+
+import { signals, say } from "./dom.js";
+import { Link } from "./link.js";
+import { unpack } from "./masks.js";
+
+export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LOCKED = 8, DOUBTED = 16, CUT = 32;
+export const STATES = ["unknown", "absent", "uncertain", "visible"];
+
+const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+export class Model {
+  constructor(path) {
+    Object.assign(this, signals());
+    this.path = path;
+    this.video = null;
+    this.objects = []; // {name, number, color, cells, ious, prompts, fresh}
+    this.chosen = null; // the name of the object that prompts are for
+    this.queue = [];
+    this.frame = 0;
+    this.mine = false;
+    this.online = false;
+    this.job = null; // {kind, frame, rate, ...} while following or exporting
+    this.masks = new Map(); // frame -> {head, packed}
+    this.wanted = new Map(); // frame -> {promise, done}
+    this.unpacked = new Map();
+    this.epoch = -1;
+    this.cut = { first: null, last: null }; // the in and out marks
+    this.hidden = new Set();
+    this.solo = false;
+    this.link = new Link(path + "/session", {
+      hear: (message) => this.hear(message),
+      see: (head, packed) => this.see(head, packed),
+      connected: (is) => { this.online = is; this.wanted.clear(); this.emit("lease"); },
+    });
+  }
+
+  get last() { return Math.max(0, (this.video?.frames ?? 1) - 1); }
+  get canEdit() { return this.mine && this.online; }
+  object(name) { return this.objects.find((object) => object.name === name); }
+  shows(object) { return !this.hidden.has(object.name) && (!this.solo || object.name === this.chosen); }
+  cell(object, frame) { return object.cells[frame] ?? 0; }
+
+  // --- what is told --------------------------------------------------------------------------------
+
+  hear(message) {
+    const told = {
+      state: () => this.begin(message),
+      brief: () => this.brief(message),
+      lease: () => { this.mine = message.mine; this.free = message.free; this.emit("lease"); },
+      following: () => { this.job = { kind: "follow", ...message }; this.emit("job"); },
+      progress: () => { this.job = { ...message, kind: message.job }; this.emit("job"); if (message.file) this.exported(message); },
+      warning: () => { if (message.job) this.finish(); say(message.sentence, true); },
+      refused: () => say(message.sentence, true),
+      fault: () => { this.fault = message.sentence; this.emit("fault"); },
+    }[message.type];
+    told?.();
+  }
+
+  begin(message) {
+    this.video = message.video;
+    this.model = message.model;
+    const fresh = this.objects.filter((object) => object.fresh && !message.objects.some((o) => o.name === object.name));
+    this.objects = [...message.objects.map((object) => ({ ...object, cells: bytes(object.cells), ious: bytes(object.ious) })), ...fresh];
+    if (!this.object(this.chosen)) this.chosen = this.objects[0]?.name ?? null;
+    if (message.epoch !== this.epoch) { this.masks.clear(); this.unpacked.clear(); this.wanted.clear(); }
+    this.epoch = message.epoch;
+    if (!message.following && this.job?.kind === "follow") this.job = null;
+    if (message.sentence) say(message.sentence, true);
+    this.brief(message);
+    this.emit("state");
+    this.emit("masks", this.frame);
+    this.emit("job");
+  }
+
+  brief(message) {
+    this.queue = message.queue;
+    this.undo = message.undo;
+    this.redo = message.redo;
+    for (const object of this.objects) object.prompts = message.prompts[object.number] ?? {};
+    this.emit("objects");
+  }
+
+  see(head, packed) {
+    if (head.epoch !== this.epoch) return;
+    const { frame } = head;
+    this.video.frames = Math.max(this.video.frames, frame + 1);
+    for (const found of head.objects) {
+      const object = this.object(found.name);
+      if (!object) continue;
+      if (object.cells.length <= frame) this.lengthen(object, frame);
+      object.cells[frame] = found.cell;
+      object.ious[frame] = Math.round(255 * found.iou);
+    }
+    this.masks.set(frame, { head, packed });
+    this.unpacked.delete(frame);
+    const wanted = this.wanted.get(frame);
+    this.wanted.delete(frame);
+    wanted?.done();
+    this.emit("masks", frame);
+  }
+
+  lengthen(object, frame) {
+    for (const strip of ["cells", "ious"]) {
+      const longer = new Uint8Array(Math.max(this.video.frames, frame + 1));
+      longer.set(object[strip]);
+      object[strip] = longer;
+    }
+  }
+
+  // --- masks ---------------------------------------------------------------------------------------
+
+  /** Whether anything is known of a frame. */
+  known(frame) { return this.objects.some((object) => this.cell(object, frame) & STATE); }
+
+  /** What is known of a frame: [{...head of the object, runs}]. */
+  async masksOf(frame) {
+    if (!this.masks.has(frame)) {
+      if (!this.known(frame)) return [];
+      await this.fetchMasks(frame);
+      if (!this.masks.has(frame)) return [];
+    }
+    if (!this.unpacked.has(frame)) {
+      const { head, packed } = this.masks.get(frame);
+      const runs = await unpack(head, packed);
+      this.unpacked.set(frame, head.objects.map((object, place) => ({ ...object, runs: runs[place] })));
+      if (this.unpacked.size > 64) this.unpacked.delete(this.unpacked.keys().next().value);
+    }
+    return this.unpacked.get(frame) ?? [];
+  }
+
+  fetchMasks(frame) {
+    if (!this.wanted.has(frame)) {
+      const entry = {};
+      entry.promise = new Promise((done) => { entry.done = done; });
+      setTimeout(entry.done, 5000);
+      this.wanted.set(frame, entry);
+      const near = [frame];
+      for (let next = frame - 2; next <= frame + 8; next++)
+        if (next >= 0 && next <= this.last && !this.masks.has(next) && !this.wanted.has(next) && this.known(next)) near.push(next);
+      this.link.send({ type: "want", frames: near });
+    }
+    return this.wanted.get(frame).promise;
+  }
+
+  // --- what is done --------------------------------------------------------------------------------
+
+  /** Have something done; what the server refuses is said. Resolves to whether it was done. */
+  async act(type, values = {}) {
+    if (!this.canEdit) {
+      say(this.online ? "Another page edits this video; take over to change it here." : "There is no connection to masklet.", true);
+      return false;
+    }
+    try {
+      await this.link.ask({ type, ...values });
+      return true;
+    } catch (error) {
+      say(error.message, true);
+      return false;
+    }
+  }
+
+  look(frame) {
+    this.frame = frame;
+    this.link.send({ type: "look", frame });
+  }
+
+  /** The object that a prompt is for; a new one if there is none. */
+  target() { return this.object(this.chosen) ?? this.addObject(); }
+
+  /** Begin a new object, of which nothing is known yet. */
+  addObject(name = null) {
+    let number = 1;
+    while (this.objects.some((object) => object.number === number || object.name === `object ${number}`)) number++;
+    const color = FRESH[(number - 1) % FRESH.length];
+    const object = { name: name ?? `object ${number}`, number, color, cells: new Uint8Array(0), ious: new Uint8Array(0), prompts: {}, fresh: true };
+    if (!this.object(object.name)) this.objects.push(object);
+    this.choose(object.name);
+    return object;
+  }
+
+  choose(name) {
+    this.chosen = name;
+    this.emit("objects");
+    this.emit("masks", this.frame);
+  }
+
+  removeObject(name) {
+    if (!this.object(name)?.fresh) return this.act("remove", { object: name });
+    this.objects = this.objects.filter((object) => object.name !== name);
+    this.choose(this.objects[0]?.name ?? null);
+    return true;
+  }
+
+  finish() { this.job = null; this.emit("job"); }
+
+  exported({ file }) {
+    this.finish();
+    this.emit("exported", `${this.path}/exports/${encodeURIComponent(file)}`, file);
+  }
+}
+
+/** Colours of objects of which the server knows nothing yet: those that it will give. */
+const FRESH = ["#ff4d4d", "#4dff4d", "#ffff4d", "#4d4dff", "#ff4dff", "#4dffff"];

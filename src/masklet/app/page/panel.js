@@ -1,0 +1,100 @@
+// The side: objects, and what the tracker doubts.
+
+import { h, icon, iconButton } from "./dom.js";
+import { STATES, STATE } from "./model.js";
+
+export class Panel {
+  constructor(model, { go, add }) {
+    this.model = model;
+    this.go = go;
+    this.list = h("ul", { class: "objects", "aria-label": "Objects" });
+    this.doubts = h("ol", { class: "doubts", "aria-label": "To review" });
+    this.count = h("span", { class: "count" });
+    this.root = h("aside", { id: "panel" },
+      h("section", {},
+        h("header", {}, h("h2", {}, "Objects"), iconButton("plus", "New object", add, { key: "A" })),
+        this.list),
+      h("section", { class: "review" },
+        h("header", {}, h("h2", {}, "To review ", this.count), iconButton("next", "Next doubt", () => this.next(), { key: "N" })),
+        this.doubts));
+    this.rows = new Map();
+    model.on("state objects shown masks", () => this.plan());
+  }
+
+  plan() {
+    if (this.planned) return;
+    this.planned = true;
+    requestAnimationFrame(() => { this.planned = false; this.fill(); });
+  }
+
+  /** Go to the next doubt after the frame one is at; the first if there is none behind it. */
+  next(step = 1) {
+    const { queue, frame } = this.model;
+    if (!queue.length) return;
+    const sorted = [...queue].sort((a, b) => (a.frame - b.frame) * step);
+    const found = sorted.find((doubt) => (doubt.frame - frame) * step > 0) ?? sorted[0];
+    this.model.choose(found.object);
+    this.go(found.frame);
+  }
+
+  fill() {
+    const { model } = this;
+    for (const name of this.rows.keys()) if (!model.object(name)) this.rows.delete(name);
+    const rows = model.objects.map((object) => this.row(object));
+    if (rows.length !== this.list.children.length || rows.some((row, place) => this.list.children[place] !== row)) this.list.replaceChildren(...rows);
+    if (!model.objects.length) this.list.replaceChildren(h("li", { class: "empty" }, "Click on the thing that you want to cut out. That begins the first object."));
+    this.fillDoubts();
+  }
+
+  row(object) {
+    const { model } = this;
+    let row = this.rows.get(object.name);
+    if (!row) {
+      const choice = h("button", { type: "button", class: "choice", onclick: () => model.choose(object.name) },
+        h("i", { class: "dot" }), h("span", { class: "name" }), h("span", { class: "facts" }));
+      const eye = iconButton("eye", "Hide", () => this.toggle(object.name), { key: "H" });
+      const remove = iconButton("trash", `Remove ${object.name}`, () => model.removeObject(object.name));
+      row = h("li", {}, choice, eye, remove);
+      this.rows.set(object.name, row);
+    }
+    const cell = model.cell(object, model.frame), state = cell & STATE, place = model.objects.indexOf(object);
+    const choice = row.querySelector(".choice"), shown = model.shows(object);
+    choice.setAttribute("aria-pressed", object.name === model.chosen);
+    row.classList.toggle("off", !shown);
+    row.querySelector(".dot").style.background = object.color;
+    put(row.querySelector(".name"), String(object.name));
+    put(row.querySelector(".facts"), object.fresh ? "click on it" : state ? `${STATES[state]} · ${Math.round(100 * (object.ious[model.frame] ?? 0) / 255)} %` : "unknown here");
+    choice.title = place < 9 ? `Choose ${object.name}  (${place + 1})` : `Choose ${object.name}`;
+    const eye = row.querySelector(".tool");
+    if (eye.dataset.shown !== String(shown)) {
+      eye.dataset.shown = shown;
+      eye.replaceChildren(icon(shown ? "eye" : "closed"));
+      eye.setAttribute("aria-label", `${shown ? "Hide" : "Show"} ${object.name}`);
+    }
+    return row;
+  }
+
+  toggle(name) {
+    const { hidden } = this.model;
+    if (hidden.has(name)) hidden.delete(name); else hidden.add(name);
+    this.model.emit("objects");
+    this.model.emit("masks", this.model.frame);
+  }
+
+  fillDoubts() {
+    const { model } = this;
+    put(this.count, model.queue.length ? String(model.queue.length) : "");
+    const wanted = JSON.stringify(model.queue) + model.frame;
+    if (wanted === this.listed) return;
+    this.listed = wanted;
+    const shown = model.queue.slice(0, 200).map((doubt) => h("li", {},
+      h("button", { type: "button", class: "doubt", "aria-current": doubt.frame === model.frame, onclick: () => { model.choose(doubt.object); this.go(doubt.frame); } },
+        h("i", { class: "dot", style: { background: model.object(doubt.object)?.color ?? "gray" } }),
+        h("span", { class: "name" }, doubt.reason), h("span", { class: "facts" }, `frame ${doubt.frame}`))));
+    this.doubts.replaceChildren(...shown);
+    if (!shown.length)
+      this.doubts.replaceChildren(h("li", { class: "empty" }, model.objects.some((object) => !object.fresh) ? "Nothing is in doubt." : "What the tracker doubts comes here."));
+  }
+}
+
+function put(place, text) { if (place.textContent !== text) place.textContent = text; }

@@ -1,0 +1,184 @@
+// The picture with its masks, which are always of the same frame; zoom and pan.
+
+import { h, s } from "./dom.js";
+import { Frames } from "./frames.js";
+import { paint } from "./masks.js";
+
+const FARTHEST = 40;
+
+export class Stage {
+  constructor(model) {
+    this.model = model;
+    this.picture = h("canvas", { id: "picture" });
+    this.overlay = h("canvas", { id: "masks" });
+    this.sheet = h("div", { class: "sheet" }, this.picture, this.overlay);
+    this.marks = s("svg", { class: "marks", "aria-hidden": "true" });
+    this.hint = h("div", { class: "hint" });
+    this.root = h("div", { id: "stage", tabindex: "0", role: "application", "aria-label": "Picture: click on the thing to cut out" },
+      this.sheet, this.marks, this.hint);
+    this.shown = -1; // the frame on the screen
+    this.aim = 0; // the frame that is wanted there
+    this.busy = false;
+    this.opacity = 0.45;
+    this.outline = true;
+    this.visible = true; // masks at all
+    this.preview = null; // {runs, color} while Shift is held
+    this.scale = 1;
+    this.x = this.y = 0;
+    this.fitted = true;
+    model.on("state", () => this.begin());
+    model.on("masks", (frame) => { if (frame === this.aim || frame === this.shown) this.refresh(); });
+    model.on("objects", () => this.drawMarks());
+    new ResizeObserver(() => { if (this.fitted) this.fit(); else this.place(); }).observe(this.root);
+  }
+
+  begin() {
+    const { width, height } = this.model.video;
+    if (this.picture.width === width && this.frames) return;
+    this.frames = new Frames(this.model.path, this.model.video.key, width, height);
+    for (const canvas of [this.picture, this.overlay]) Object.assign(canvas, { width, height });
+    this.pen = this.picture.getContext("2d", { alpha: false });
+    this.ink = this.overlay.getContext("2d");
+    this.data = new ImageData(width, height);
+    this.pixels = new Uint32Array(this.data.data.buffer);
+    this.fit();
+    this.show(this.model.frame);
+  }
+
+  // --- which frame ---------------------------------------------------------------------------------
+
+  /** Show a frame as soon as its picture and its masks are there. The newest wish counts. */
+  async show(frame) {
+    this.aim = frame;
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      while (this.shown !== this.aim || this.stale) {
+        const frame = this.aim;
+        this.stale = false;
+        try {
+          const [picture, masks] = await Promise.all([this.frames.get(frame), this.model.masksOf(frame)]);
+          this.present(frame, picture, masks);
+        } catch (error) {
+          this.hint.textContent = error.message;
+          if (this.aim === frame) break;
+        }
+      }
+    } finally { this.busy = false; }
+  }
+
+  refresh() {
+    if (!this.frames) return;
+    this.stale = true;
+    this.show(this.aim);
+  }
+
+  present(frame, picture, masks) {
+    this.hint.textContent = "";
+    this.pen.drawImage(picture, 0, 0);
+    this.masks = masks;
+    const step = frame < this.shown ? -1 : 1;
+    this.shown = frame;
+    this.drawMasks();
+    this.drawMarks();
+    this.root.dataset.frame = frame;
+    this.frames.ahead(frame, this.model.last, step);
+    this.model.emit("shown", frame);
+  }
+
+  drawMasks() {
+    if (!this.pixels) return;
+    const drawn = [];
+    if (this.visible)
+      for (const mask of this.masks ?? []) {
+        const object = this.model.object(mask.name);
+        if (object && this.model.shows(object) && !(this.preview && object.name === this.model.chosen))
+          drawn.push({ runs: mask.runs, color: object.color });
+      }
+    if (this.preview) drawn.push(this.preview);
+    paint(this.pixels, this.overlay.width, drawn, this);
+    this.ink.putImageData(this.data, 0, 0);
+  }
+
+  // --- where on the screen -------------------------------------------------------------------------
+
+  fit() {
+    const { clientWidth: wide, clientHeight: high } = this.root, { width, height } = this.picture;
+    if (!wide || !width) return;
+    this.scale = Math.min((wide - 24) / width, (high - 24) / height);
+    this.x = (wide - width * this.scale) / 2;
+    this.y = (high - height * this.scale) / 2;
+    this.place();
+    this.fitted = true;
+  }
+
+  /** Zoom by a factor, so that what is at a place of the stage stays there. */
+  zoom(factor, x = this.root.clientWidth / 2, y = this.root.clientHeight / 2) {
+    const scale = Math.min(FARTHEST, Math.max(0.05, this.scale * factor));
+    this.x = x - (x - this.x) * scale / this.scale;
+    this.y = y - (y - this.y) * scale / this.scale;
+    this.scale = scale;
+    this.place();
+  }
+
+  pan(dx, dy) {
+    this.x += dx;
+    this.y += dy;
+    this.place();
+  }
+
+  place() {
+    this.fitted = false;
+    this.sheet.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
+    this.sheet.classList.toggle("near", this.scale > 2.5);
+    this.drawMarks();
+    this.model.emit("zoom");
+  }
+
+  /** Pixels of the picture, of an event's place; kept inside. */
+  pointOf(event) {
+    const area = this.root.getBoundingClientRect(), { width, height } = this.picture;
+    const within = (value, most) => Math.max(0, Math.min(most - 0.01, value));
+    return [within((event.clientX - area.left - this.x) / this.scale, width), within((event.clientY - area.top - this.y) / this.scale, height)];
+  }
+
+  /** Whether an event is on the picture. */
+  isOn(event) {
+    const area = this.picture.getBoundingClientRect();
+    return event.clientX >= area.left && event.clientX <= area.right && event.clientY >= area.top && event.clientY <= area.bottom;
+  }
+
+  // --- prompts -------------------------------------------------------------------------------------
+
+  drawMarks() {
+    const made = [];
+    const at = ([x, y]) => [x * this.scale + this.x, y * this.scale + this.y];
+    for (const object of this.model.objects) {
+      const prompt = object.prompts?.[this.shown];
+      if (!prompt || !this.model.shows(object)) continue;
+      const pale = object.name === this.model.chosen ? "" : " pale";
+      if (prompt.box) made.push(this.rectangle(prompt.box, "box" + pale, object.color));
+      prompt.points.forEach((point, place) => {
+        const [x, y] = at(point), include = prompt.labels[place] === 1;
+        const mark = s("g", { class: (include ? "include" : "exclude") + pale, transform: `translate(${x} ${y})` },
+          s("circle", { r: 7 }), s("path", { d: include ? "M-3.5 0h7M0-3.5v7" : "M-3.5 0h7" }));
+        made.push(mark);
+      });
+    }
+    if (this.rubber) made.push(this.rectangle(this.rubber, "rubber", "currentColor"));
+    if (this.cross) {
+      const [x, y] = at(this.cross);
+      made.push(s("path", { class: "cross", d: `M${x} ${y - 18}v36M${x - 18} ${y}h36` }));
+    }
+    if (this.brush) {
+      const [x, y] = at(this.brush.at);
+      made.push(s("circle", { class: "brush", cx: x, cy: y, r: Math.max(1, this.brush.radius * this.scale) }));
+    }
+    this.marks.replaceChildren(...made);
+  }
+
+  rectangle([x0, y0, x1, y1], kind, color) {
+    const [left, top] = [Math.min(x0, x1) * this.scale + this.x, Math.min(y0, y1) * this.scale + this.y];
+    return s("rect", { class: kind, x: left, y: top, width: Math.abs(x1 - x0) * this.scale, height: Math.abs(y1 - y0) * this.scale, stroke: color });
+  }
+}

@@ -1,0 +1,189 @@
+// What the mouse, or the keyboard's cross, does on the picture: points, boxes, brush and eraser, previews.
+
+import { maskOf, runsOf, unpack } from "./masks.js";
+
+const NEAR = 4; // pixels of the screen: a shorter drag is a click
+const GRAB = 9; // a click so near to a point takes it back
+
+export class Tools {
+  constructor(model, stage) {
+    this.model = model;
+    this.stage = stage;
+    this.kind = "point";
+    this.size = 12; // radius of the brush, in pixels of the picture
+    this.held = null; // a press that has not ended
+    this.asking = false; // a preview that is under way
+    const { root } = stage;
+    root.addEventListener("pointerdown", (event) => this.press(event));
+    root.addEventListener("pointermove", (event) => this.move(event));
+    root.addEventListener("pointerup", (event) => this.release(event));
+    root.addEventListener("pointercancel", () => this.drop());
+    root.addEventListener("pointerleave", () => { if (!this.held) { this.at = null; this.stage.brush = null; this.stage.drawMarks(); } });
+    root.addEventListener("contextmenu", (event) => event.preventDefault());
+    root.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    model.on("shown", () => this.endPreview());
+  }
+
+  take(kind) {
+    this.kind = kind;
+    this.stage.root.dataset.tool = kind;
+    if (!this.isBrush) this.stage.brush = null;
+    this.model.emit("view");
+    this.stage.drawMarks();
+  }
+
+  get isBrush() { return this.kind === "brush" || this.kind === "eraser"; }
+
+  // --- the mouse -----------------------------------------------------------------------------------
+
+  press(event) {
+    this.stage.root.focus({ preventScroll: true });
+    this.stage.root.setPointerCapture(event.pointerId);
+    this.endPreview();
+    const from = this.stage.pointOf(event);
+    const pans = event.button === 1 || this.kind === "hand";
+    const exclude = event.button === 2 || event.altKey;
+    this.held = { from, x: event.clientX, y: event.clientY, pans, exclude, on: this.stage.isOn(event) };
+    if (this.isBrush && !pans && this.model.canEdit) this.beginStroke(exclude);
+  }
+
+  move(event) {
+    this.at = this.stage.pointOf(event);
+    if (this.isBrush) this.stage.brush = { at: this.at, radius: this.size };
+    const { held } = this;
+    if (!held) {
+      this.stage.drawMarks();
+      this.shifted = event.shiftKey && this.stage.isOn(event);
+      if (this.shifted) this.askPreview(event.altKey); else this.endPreview();
+      return;
+    }
+    if (held.pans) {
+      this.stage.pan(event.movementX, event.movementY);
+    } else if (held.mask) {
+      this.stroke(this.at);
+    } else if (!held.exclude && (held.to || Math.hypot(event.clientX - held.x, event.clientY - held.y) > NEAR)) {
+      held.to = this.at;
+      this.stage.rubber = [...held.from, ...held.to];
+      this.stage.drawMarks();
+    }
+  }
+
+  release() {
+    const { held } = this;
+    if (!held) return;
+    this.held = null;
+    this.stage.rubber = null;
+    this.stage.drawMarks();
+    if (held.pans) return;
+    if (held.mask) this.endStroke(held);
+    else if (held.to) this.box(held.from, held.to);
+    else if (held.on && this.kind === "point") this.point(held.from, held.exclude ? 0 : 1);
+  }
+
+  drop() {
+    this.held = this.stage.rubber = null;
+    this.stage.refresh();
+  }
+
+  wheel(event) {
+    event.preventDefault();
+    const area = this.stage.root.getBoundingClientRect();
+    if (event.shiftKey) this.stage.pan(-event.deltaY - event.deltaX, 0);
+    else this.stage.zoom(Math.exp(-event.deltaY / 400), event.clientX - area.left, event.clientY - area.top);
+  }
+
+  // --- prompts -------------------------------------------------------------------------------------
+
+  point([x, y], label) {
+    const { model, stage } = this, object = model.target(), prompt = object.prompts?.[stage.shown];
+    const near = prompt?.points.findIndex(([px, py]) => Math.hypot(px - x, py - y) * stage.scale < GRAB) ?? -1;
+    if (near >= 0) return this.takeBack(object, prompt, near);
+    return model.act("prompt", { frame: stage.shown, object: object.name, points: [[x, y]], labels: [label] });
+  }
+
+  takeBack(object, prompt, place) {
+    const frame = this.stage.shown, left = (list) => list.filter((_, n) => n !== place);
+    if (prompt.points.length === 1 && !prompt.box) return this.model.act("clear", { frame, object: object.name });
+    return this.model.act("prompt", {
+      frame, object: object.name, points: left(prompt.points), labels: left(prompt.labels), box: prompt.box, replace: true,
+    });
+  }
+
+  box(a, b) {
+    const box = [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])];
+    return this.model.act("prompt", { frame: this.stage.shown, object: this.model.target().name, box });
+  }
+
+  // --- brush and eraser ----------------------------------------------------------------------------
+
+  beginStroke(other) {
+    const { stage, model, held } = this, object = model.target(), { width, height } = stage.picture;
+    const known = stage.masks?.find((mask) => mask.name === object.name);
+    held.mask = known ? maskOf(known.runs, width * height) : new Uint8Array(width * height);
+    held.value = (this.kind === "brush") !== other ? 1 : 0;
+    held.object = object;
+    held.frame = stage.shown;
+    held.last = held.from;
+    this.stroke(held.from);
+  }
+
+  stroke(to) {
+    const { held, stage } = this, [x0, y0] = held.last, [x1, y1] = to;
+    const steps = Math.max(1, Math.ceil(Math.hypot(x1 - x0, y1 - y0) / Math.max(1, this.size / 3)));
+    for (let n = 0; n <= steps; n++) this.dab(held, x0 + (x1 - x0) * n / steps, y0 + (y1 - y0) * n / steps);
+    held.last = to;
+    stage.preview = { runs: runsOf(held.mask), color: held.object.color };
+    stage.brush = { at: to, radius: this.size };
+    stage.drawMasks();
+    stage.drawMarks();
+  }
+
+  dab(held, x, y) {
+    const { width, height } = this.stage.picture, radius = this.size;
+    for (let row = Math.max(0, Math.ceil(y - radius)); row <= Math.min(height - 1, y + radius); row++) {
+      const half = Math.sqrt(Math.max(0, radius * radius - (row - y) ** 2));
+      const from = Math.max(0, Math.ceil(x - half)), to = Math.min(width - 1, Math.floor(x + half));
+      if (to >= from) held.mask.fill(held.value, row * width + from, row * width + to + 1);
+    }
+  }
+
+  async endStroke({ mask, object, frame }) {
+    await this.model.act("prompt", { frame, object: object.name, mask: runsOf(mask), replace: true });
+    this.stage.preview = null;
+    this.stage.refresh();
+  }
+
+  // --- previews ------------------------------------------------------------------------------------
+
+  /** What a click here would give; one question at a time, the newest place counts. */
+  async askPreview(exclude = false) {
+    const { model, stage } = this;
+    if (!this.at || !model.online || this.kind !== "point") return;
+    this.wish = { point: this.at, label: exclude ? 0 : 1 };
+    if (this.asking) return;
+    this.asking = true;
+    try {
+      while (this.wish) {
+        const { point, label } = this.wish, object = model.object(model.chosen) ?? { name: "object 1", color: "#ff4d4d" };
+        this.wish = null;
+        const { head, packed } = await model.link.ask({ type: "preview", frame: stage.shown, object: object.name, points: [point], labels: [label] });
+        if (!this.shifted || head.frame !== stage.shown) continue;
+        stage.preview = { runs: (await unpack(head, packed))[0], color: object.color };
+        stage.drawMasks();
+      }
+    } catch { /* the next one may do better */ } finally { this.asking = false; }
+  }
+
+  /** Shift was pressed or let go. */
+  shift(is) {
+    this.shifted = is && Boolean(this.at) && !this.held;
+    if (this.shifted) this.askPreview(); else this.endPreview();
+  }
+
+  endPreview() {
+    this.wish = null;
+    if (!this.stage.preview || this.held?.mask) return;
+    this.stage.preview = null;
+    this.stage.drawMasks();
+  }
+}

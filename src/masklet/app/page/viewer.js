@@ -1,0 +1,213 @@
+// The page of one video: its parts put together, and what keys and buttons do.
+
+import { exportDialog, open } from "./dialogs.js";
+import { h, icon, iconButton, kept, say } from "./dom.js";
+import { Keys, shown } from "./keys.js";
+import { DOUBTED, LOCKED, Model, PROMPTED } from "./model.js";
+import { Panel } from "./panel.js";
+import { Player } from "./player.js";
+import { Stage } from "./stage.js";
+import { nextTheme } from "./theme.js";
+import { Timeline } from "./timeline.js";
+import { Tools } from "./tools.js";
+
+export function viewer(id) {
+  const model = new Model(`/v/${id}`), stage = new Stage(model), tools = new Tools(model, stage);
+  const go = (frame) => {
+    const wanted = Math.max(0, Math.min(model.last, frame));
+    model.look(wanted);
+    stage.show(wanted);
+    model.emit("view");
+  };
+  const walk = (frame) => { model.along = false; player.stop(); go(frame); };
+  const player = new Player(model, stage, go);
+  const panel = new Panel(model, { go: walk, add: () => deeds.add() });
+  const timeline = new Timeline(model, { go: walk });
+  const chosen = () => model.object(model.chosen);
+
+  /** The nearest frame in a direction on which the chosen object has one of these bits. */
+  const near = (bits, step) => {
+    const cells = chosen()?.cells ?? [];
+    for (let frame = model.frame + step; frame >= 0 && frame < cells.length; frame += step) if (cells[frame] & bits) return walk(frame);
+    return say(step > 0 ? "There is none behind this frame." : "There is none before this frame.");
+  };
+
+  const follow = async (direction) => {
+    if (model.job?.kind === "follow") return;
+    model.along = true;
+    const { first, last } = model.cut, backward = direction === "backward";
+    const stop = backward ? first : last === null ? null : last + 1;
+    const asked = { first: model.frame, direction, ...(stop === null ? {} : { stop: backward ? Math.max(-1, stop - 1) : stop }) };
+    if (asked.stop === -1) delete asked.stop;
+    await model.act("follow", asked);
+  };
+
+  const cross = {
+    on: false,
+    toggle() {
+      cross.on = !cross.on;
+      stage.cross = cross.on ? [stage.picture.width / 2, stage.picture.height / 2] : null;
+      stage.root.focus();
+      stage.drawMarks();
+      if (cross.on) say("Arrows move the cross, Shift farther; Enter includes, X excludes, C ends it.");
+    },
+    move(dx, dy, far) {
+      const pace = Math.max(1, Math.round(stage.picture.height / (far ? 12 : 90))), [x, y] = stage.cross;
+      stage.cross = [Math.max(0, Math.min(stage.picture.width - 1, x + dx * pace)), Math.max(0, Math.min(stage.picture.height - 1, y + dy * pace))];
+      stage.drawMarks();
+    },
+  };
+  const onCross = (move, otherwise) => (event) => {
+    if (cross.on && document.activeElement === stage.root) cross.move(...move, event.shiftKey); else otherwise();
+  };
+  const mark = (end) => { model.cut[end] = model.cut[end] === model.frame ? null : model.frame; model.emit("view"); };
+  const toggle = (name) => () => { stage[name] = !stage[name]; stage.drawMasks(); model.emit("view"); };
+
+  const deeds = {
+    back: onCross([-1, 0], () => walk(model.frame - 1)), next: onCross([1, 0], () => walk(model.frame + 1)),
+    back10: onCross([-1, 0], () => walk(model.frame - 10)), next10: onCross([1, 0], () => walk(model.frame + 10)),
+    first: () => walk(0), last: () => walk(model.last),
+    play: () => player.toggle(), slower: () => player.shuttle(-1), pause: () => player.stop(), faster: () => player.shuttle(1),
+    in: () => mark("first"), out: () => mark("last"),
+    promptBefore: onCross([0, -1], () => near(PROMPTED, -1)), promptAfter: onCross([0, 1], () => near(PROMPTED, 1)),
+    doubt: () => panel.next(1), doubtBefore: () => panel.next(-1),
+    accept: () => {
+      if (cross.on && document.activeElement === stage.root) return tools.point(stage.cross, 1);
+      if (!model.known(model.frame)) return say("Nothing is known of this frame yet.");
+      return model.act("lock", { frame: model.frame }).then((done) => { if (done) panel.next(1); });
+    },
+    lock: () => model.act("lock", { frame: model.frame }),
+    follow: () => follow("forward"), followBack: () => follow("backward"), followBoth: () => follow("both"),
+    stop: () => {
+      if (model.job) model.act("stop", { job: model.job.kind });
+      else if (cross.on) cross.toggle();
+      else { player.stop(); tools.drop(); }
+    },
+    tab: () => { const place = model.objects.findIndex((object) => object.name === model.chosen); if (model.objects.length) model.choose(model.objects[(place + 1) % model.objects.length].name); },
+    add: () => { model.addObject(); stage.root.focus(); },
+    hide: () => { if (chosen()) panel.toggle(model.chosen); },
+    solo: () => { model.solo = !model.solo; model.emit("objects"); model.emit("masks", model.frame); },
+    masks: toggle("visible"), outline: toggle("outline"),
+    remove: () => { if (chosen()) model.act("clear", { frame: model.frame, object: model.chosen }); },
+    point: () => tools.take("point"), box: () => tools.take("box"), brush: () => tools.take("brush"), eraser: () => tools.take("eraser"),
+    smaller: () => { tools.size = Math.max(1, tools.size / 1.3); model.emit("view"); },
+    larger: () => { tools.size = Math.min(400, tools.size * 1.3); model.emit("view"); },
+    cross: () => cross.toggle(),
+    zoomIn: () => stage.zoom(1.4), zoomOut: () => stage.zoom(1 / 1.4), fit: () => stage.fit(),
+    undo: () => model.undo === null ? say("There is nothing to undo.") : model.act("undo"),
+    redo: () => model.redo === null ? say("There is nothing to redo.") : model.act("redo"),
+    export: () => { exportDialog(model); },
+    help: () => { open("Keys", keys.page(), "wide"); },
+  };
+  const keys = new Keys(deeds, (digit) => { const object = model.objects[digit - 1]; if (object) model.choose(object.name); });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Shift") tools.shift(true);
+    if (event.key.toLowerCase() === "x" && cross.on && document.activeElement === stage.root) tools.point(stage.cross, 0);
+  });
+  document.addEventListener("keyup", (event) => { if (event.key === "Shift") tools.shift(false); });
+
+  // --- following along -------------------------------------------------------------------------------
+
+  model.on("masks", (frame) => {
+    if (model.job?.kind !== "follow" || !model.along || frame === model.frame) return;
+    model.frame = frame;
+    stage.show(frame);
+    model.emit("view");
+  });
+
+  document.title = "masklet";
+  document.body.className = "viewer";
+  document.body.replaceChildren(topBar(), toolStrip(), stage.root, panel.root, h("footer", {}, transport(), timeline.root), notice());
+  stage.root.focus();
+
+  // --- bars ------------------------------------------------------------------------------------------
+
+  function button(action, iconName, label, more = {}) {
+    return iconButton(iconName, label, (event) => { deeds[action](event); stage.root.focus({ preventScroll: true }); }, { key: shown(keys.of(action)[0]), ...more });
+  }
+
+  function topBar() {
+    const name = h("span", { class: "title" }), kept = h("span", { class: "kept", role: "status" });
+    const undo = button("undo", "undo", "Undo"), redo = button("redo", "redo", "Redo");
+    model.on("state", () => { name.textContent = model.video.name; document.title = `${model.video.name} – masklet`; });
+    model.on("objects", () => {
+      undo.disabled = model.undo === null;
+      redo.disabled = model.redo === null;
+      undo.title = model.undo === null ? "Nothing to undo" : `Undo ${model.undo}  (Ctrl Z)`;
+      redo.title = model.redo === null ? "Nothing to redo" : `Redo ${model.redo}  (Ctrl Shift Z)`;
+    });
+    model.on("state lease objects", () => { kept.textContent = model.online ? (model.mine ? "all changes are kept" : "watching") : "no connection"; kept.classList.toggle("bad", !model.online); });
+    return h("header", { id: "top" },
+      h("a", { class: "tool", href: "/", "aria-label": "All videos", title: "All videos" }, icon("home")), name, kept,
+      h("span", { class: "space" }), undo, redo, h("span", { class: "gap" }),
+      button("export", "export", "Export", { text: "Export" }), button("help", "help", "Keys"),
+      iconButton("theme", "Dark or light", () => { nextTheme(); model.emit("view"); }));
+  }
+
+  function toolStrip() {
+    const kinds = { point: "Points", box: "Box", brush: "Brush", eraser: "Eraser" };
+    const buttons = Object.entries(kinds).map(([kind, label]) => button(kind, kind, label, { "data-kind": kind }));
+    const hand = iconButton("hand", "Move the picture (middle button)", () => tools.take("hand"), { "data-kind": "hand" });
+    const masks = button("masks", "eye", "Masks"), outline = button("outline", "box", "Outline"), solo = button("solo", "solo", "Only this object");
+    const opacity = h("input", { type: "range", min: "0", max: "100", value: String(kept.get("opacity", 45)), class: "opacity", "aria-label": "Opacity of masks", title: "Opacity of masks" });
+    opacity.oninput = () => { stage.opacity = Number(opacity.value) / 100; kept.set("opacity", Number(opacity.value)); stage.drawMasks(); };
+    stage.opacity = Number(opacity.value) / 100;
+    const fill = () => {
+      for (const one of [...buttons, hand]) one.setAttribute("aria-pressed", one.dataset.kind === tools.kind);
+      masks.setAttribute("aria-pressed", stage.visible);
+      outline.setAttribute("aria-pressed", stage.outline);
+      solo.setAttribute("aria-pressed", model.solo);
+    };
+    model.on("state view objects", fill);
+    fill();
+    return h("nav", { id: "tools", "aria-label": "Tools" }, buttons, hand, h("hr"), masks, outline, solo, opacity, h("hr"), button("fit", "fit", "Whole picture"));
+  }
+
+  function transport() {
+    const at = h("input", { type: "number", min: "0", "aria-label": "Frame", class: "at", value: "0" }), of = h("span", { class: "soft" }), time = h("span", { class: "soft time" });
+    at.onchange = () => { walk(Number(at.value) || 0); stage.root.focus(); };
+    const play = button("play", "play", "Play"), job = h("span", { class: "job", role: "status" });
+    const forward = button("follow", "follow", "Follow forward", { text: "Follow", class: "tool main" });
+    const backward = button("followBack", "followBack", "Follow backward"), both = button("followBoth", "both", "Follow both ways"), stop = button("stop", "stop", "Stop", { text: "Stop", class: "tool main" });
+    const fill = () => {
+      const { frame, video } = model;
+      if (document.activeElement !== at) at.value = String(frame);
+      of.textContent = video ? `of ${model.last}` : "";
+      time.textContent = video?.rate ? clock(frame / video.rate) : "";
+      const following = model.job?.kind === "follow";
+      for (const one of [forward, backward, both]) { one.hidden = following; one.disabled = !model.objects.some((object) => !object.fresh); }
+      stop.hidden = !following;
+      play.replaceChildren(icon(player.pace ? "pause" : "play"));
+      const doubtful = model.objects.some((object) => model.cell(object, frame) & DOUBTED), locked = model.objects.some((object) => model.cell(object, frame) & LOCKED);
+      job.textContent = following ? followed(model) : doubtful ? "in doubt here" : locked ? "locked" : "";
+    };
+    model.on("state view job shown objects", fill);
+    return h("div", { id: "transport" }, button("first", "first", "First frame"), button("back", "back", "One frame back"), play,
+      button("next", "next", "One frame on"), button("last", "last", "Last frame"), at, of, time, h("span", { class: "space" }), job,
+      button("lock", "lock", "Lock this frame"), button("accept", "check", "Accept, and next doubt"), h("span", { class: "gap" }), backward, both, forward, stop);
+  }
+
+  function notice() {
+    const sentence = h("span"), take = h("button", { type: "button", class: "main", onclick: () => model.link.send({ type: "take" }) }, "Edit here");
+    const place = h("div", { id: "notice", role: "status", hidden: true }, sentence, take);
+    const fill = () => {
+      place.hidden = model.canEdit && !model.fault;
+      take.hidden = !model.online || Boolean(model.fault);
+      sentence.textContent = model.fault ?? (!model.online ? "No connection to masklet. It is tried again; nothing that was done is lost."
+        : model.free ? "Nobody edits this video now." : "Another page edits this video. What it does is shown here.");
+    };
+    model.on("lease state fault", fill);
+    return place;
+  }
+}
+
+function followed({ job, last }) {
+  if (job.rate === undefined) return "begins to follow";
+  const left = job.direction === "backward" ? job.frame : last - job.frame;
+  return `frame ${job.frame} · ${job.rate.toFixed(1)} a second${left > 0 && job.rate ? ` · ${clock(left / job.rate)} left` : ""}`;
+}
+
+function clock(seconds) {
+  const whole = Math.floor(seconds), two = (number) => String(number).padStart(2, "0");
+  return `${Math.floor(whole / 60)}:${two(whole % 60)}.${Math.floor(10 * (seconds - whole))}`;
+}

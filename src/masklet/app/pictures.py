@@ -1,0 +1,78 @@
+"""Frames as JPEG, by their numbers: read by the same decoder as the tracker's, so that frame n is frame n."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.media.source import open_video
+
+QUALITY = 90
+"""Of the JPEGs, 0..100."""
+
+KEPT = 96 << 20
+"""Bytes of JPEGs that are kept of a video: a window around where people look."""
+
+THUMB = 320
+"""The longer side of a thumbnail, in pixels."""
+
+
+class Pictures:
+    """The frames of one video, for any number of threads; one at a time is decoded.
+
+    Raises MediaError if the video cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._source = open_video(path)
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._bytes = 0
+
+    def jpeg(self, frame: int, width: int = 0) -> bytes:
+        """A frame as JPEG, at most `width` pixels wide where that is not 0. Raises MediaError if there is no such frame
+        or it cannot be read."""
+        key = frame, width
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            data = encode(self._source.read(frame).image, width)
+            self._kept[key] = data
+            self._bytes += len(data)
+            while self._bytes > KEPT and len(self._kept) > 1:
+                self._bytes -= len(self._kept.popitem(last=False)[1])
+            return data
+
+    def close(self) -> None:
+        """Give back the video."""
+        with self._lock:
+            self._source.close()
+
+
+def encode(image: NDArray[np.uint8], width: int = 0) -> bytes:
+    """A picture, uint8 (H, W, 3) RGB, as JPEG; at most `width` pixels wide where that is not 0."""
+    height, full = image.shape[:2]
+    if 0 < width < full:
+        size = (width, max(1, round(height * width / full)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert done, "OpenCV encodes every uint8 picture as JPEG"
+    return data.tobytes()
+
+
+def thumbnail(path: Path) -> tuple[bytes, tuple[int, int], int | None, float | None]:
+    """A small JPEG of a video's first frame, its (height, width), its number of frames and its rate, as far as they are
+    known without reading it through. Raises MediaError if it cannot be read."""
+    source = open_video(path)
+    try:
+        height, width = source.size
+        reduced = THUMB if width >= height else max(1, round(THUMB * width / height))
+        return encode(source.read(0).image, reduced), source.size, source.frame_count, source.rate
+    finally:
+        source.close()

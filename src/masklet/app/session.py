@@ -1,0 +1,456 @@
+"""An open video: one thread owns its tracker, does what pages ask, and follows between their questions."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from time import monotonic
+from typing import Any
+
+from masklet.app import summary, wire
+from masklet.app.exports import export
+from masklet.app.journal import Journal
+from masklet.engines.base import Engine
+from masklet.errors import FormatError, MaskletError, SessionError
+from masklet.prompts import make_prompt
+from masklet.video import TrackingOptions, VideoTracker
+from masklet.video.project import event_from_json, event_to_json, fingerprint_of
+
+REST = 0.08
+"""Seconds without a question after which the frame that is looked at is encoded."""
+
+SAVE_AFTER = 2.0
+"""Seconds without a change after which the session's file is written."""
+
+SAVE_WITHIN = 5.0
+"""Seconds of following after which it is written anyway."""
+
+SAVE_SHARE = 20
+"""It is written at most so often that saving takes one part in so many of the time."""
+
+FEATURES = 512 << 20
+"""Bytes of encoded frames that are kept: a click on one of them costs no encoding."""
+
+ANSWERED = 512
+"""Requests whose answers are remembered, so that one that is sent again is done once."""
+
+Listener = Callable[["Mapping[str, Any] | bytes"], None]
+
+
+@dataclass
+class Job:
+    """Long work that is done in steps, between questions: following, or an export.
+
+    Attributes:
+        kind: What it is, as pages know it.
+        steps: Does one step at each `next`, and gives what pages are told of it.
+        end: Called when it is over, with the error that ended it, or None.
+    """
+
+    kind: str
+    steps: Iterator[Mapping[str, Any]]
+    end: Callable[[MaskletError | None], None]
+
+
+class Session:
+    """A video that is annotated, its tracker in a thread of its own.
+
+    Args:
+        video: The video or picture.
+        folder: Where its journal and its session file are kept.
+        engine: The model.
+        picture: Whether it is a single picture.
+
+    A change is on the disk when its answer comes. `do` and `ask` may be called from any thread.
+    """
+
+    def __init__(self, video: Path, folder: Path, engine: Engine, *, picture: bool = False) -> None:
+        self.video = video
+        self.picture = picture
+        self.folder = folder
+        self.listeners: list[Listener] = []
+        self._engine = engine
+        self._questions: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._jobs: list[Job] = []
+        self._answers: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._doubts = summary.Doubts()
+        self._look: int | None = None
+        self._epoch = 0
+        self._changed: float | None = None  # when something was changed that the session's file does not hold yet
+        self._save_next = 0.0
+        self._lock = Lock()
+        self._thread = Thread(target=self._run, name=f"masklet-{video.name}", daemon=True)
+        self._opened: Future[None] = Future()
+        self._thread.start()
+
+    # --- called from any thread ---------------------------------------------------------------------
+
+    def wait_open(self) -> None:
+        """Wait until the video is open. Raises MaskletError if it cannot be opened."""
+        self._opened.result()
+
+    def ask(self, question: Callable[[], Any]) -> Future[Any]:
+        """Have something done by the thread that owns the tracker."""
+        answer: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(question())
+            except Exception as error:
+                answer.set_exception(error)
+
+        self._questions.put(run)
+        return answer
+
+    def do(self, act: str, said: Mapping[str, Any]) -> Future[dict[str, Any]]:
+        """Change something. The answer has the number of the last record of the journal, `seq`.
+
+        Raises, in the future: MaskletError for what makes no sense.
+        """
+        return self.ask(lambda: self._do(act, said))
+
+    def look(self, frame: int) -> None:
+        """Have a frame ready: somebody looks at it, and may click."""
+        self._look = frame
+        self._questions.put(lambda: None)
+
+    def close(self) -> None:
+        """Save, and give back the video."""
+        self._questions.put(None)
+        self._thread.join()
+
+    # --- the thread ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._open()
+        except MaskletError as error:
+            self._opened.set_exception(error)
+            return
+        self._opened.set_result(None)
+        while True:
+            try:
+                question = self._questions.get(timeout=self._patience())
+            except Empty:
+                self._go_on()
+                continue
+            if question is None:
+                break
+            question()
+        while self._jobs:
+            self._end_job(None)
+        with contextlib.suppress(MaskletError):
+            self._save()
+        self._tracker.close()
+        self._journal.close()
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for a question; None where nothing else is to be done."""
+        if self._jobs:
+            return 0.0
+        if self._look is not None:
+            return REST
+        if self._changed is not None:
+            return max(0.0, self._changed + SAVE_AFTER - monotonic())
+        return None
+
+    def _go_on(self) -> None:
+        """What is done while nobody asks."""
+        if self._jobs:
+            self._step_job()
+        elif self._look is not None:
+            frame, self._look = self._look, None
+            with contextlib.suppress(MaskletError):
+                self._tracker.prepare(frame)
+        if self._changed is not None and monotonic() >= self._save_time():
+            try:
+                self._save()
+            except MaskletError as error:
+                self._changed = None  # the journal has it all; the next change tries again
+                self._tell({"type": "warning", "sentence": str(error)})
+
+    def _save_time(self) -> float:
+        assert self._changed is not None, "something was changed"
+        return max(self._changed + (SAVE_WITHIN if self._jobs else SAVE_AFTER), self._save_next)
+
+    def _open(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._journal = Journal(self.folder / "journal.jsonl")
+        options = TrackingOptions(feature_budget=FEATURES)
+        saved = self.folder / "session.masklet"
+        if saved.exists():
+            self._tracker = VideoTracker.open(saved, self.video, self._engine, options=options)
+        else:
+            self._tracker = VideoTracker(self.video, self._engine, options=options)
+        try:
+            self._frames = self._count()
+            self._key = fingerprint_of(self._tracker.source, str(self.video)).digest[:16]
+            self._recover()
+        except BaseException:
+            self._tracker.close()
+            raise
+
+    def _count(self) -> int:
+        source: Any = self._tracker.source
+        with contextlib.suppress(TypeError, MaskletError):
+            return len(source)
+        return self._tracker.source.frame_count or 1
+
+    def _recover(self) -> None:
+        """Do again what the journal has and the session's file has not; a pass that was under way when the file was
+        written is taken back first where the journal has it to its end."""
+        notes = self._tracker.notes
+        seq, events = int(notes.get("seq", 0)), int(notes.get("events", 0))
+        if seq > self._journal.seq:
+            raise FormatError(
+                f"{self._journal.path} lacks records that {self.folder / 'session.masklet'} is made of; "
+                "give it back as it was"
+            )
+        tail = self._journal.records[seq:]
+        if tail and len(self._tracker.events) > events:
+            self._tracker.undo()
+        for record in tail:
+            self._apply(record)
+        for record in self._journal.records[-ANSWERED:]:
+            if "req" in record:
+                self._remember(record["req"], {"seq": record["seq"]})
+        self._recorded = len(self._tracker.events)
+        if not tail and self._recorded > events:
+            self._recorded = events
+            self._record("follow", None)
+        self._changed = monotonic() if tail else None
+
+    def _apply(self, record: Mapping[str, Any]) -> None:
+        if record["do"] == "undo":
+            self._tracker.undo()
+        elif record["do"] == "redo":
+            self._tracker.redo()
+        else:
+            self._tracker.replay([event_from_json(record["event"], self._tracker.size)])
+
+    # --- what can be done ---------------------------------------------------------------------------
+
+    def _do(self, act: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        req = str(said.get("req", ""))[:100]
+        if req in self._answers:
+            return self._answers[req]
+        if act not in ACTS:
+            raise SessionError(f"there is nothing called {act!r:.40} to do")
+        objects = list(self._tracker.tracks)
+        try:
+            ACTS[act](self._tracker, said)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, MaskletError):
+                raise
+            raise SessionError(
+                f"{act} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md tells"
+            ) from None
+        try:
+            self._record(act, req)
+        except MaskletError:  # what cannot be kept is not done
+            self._tracker.redo() if act == "undo" else self._tracker.undo()
+            raise
+        answer = {"seq": self._journal.seq}
+        self._remember(req, answer)
+        if act == "prompt" and objects == list(self._tracker.tracks):
+            self._tell_frame(int(said["frame"]))
+            self._tell(self.brief())
+        else:
+            self._epoch += 1
+            self._tell(self.state())
+            if "frame" in said:
+                self._tell_frame(int(said["frame"]))
+        return answer
+
+    def _record(self, act: str, req: str | None) -> None:
+        """Write to the journal what the tracker's log has since. What is being followed is written when that ends."""
+        events = self._tracker.events
+        new: list[dict[str, Any]] = []
+        if act in ("undo", "redo"):
+            new = [{"do": act}]
+        else:
+            new = [{"do": "event", "event": event_to_json(event)} for event in events[self._recorded :]]
+        if new and req:
+            new[-1]["req"] = req
+        self._journal.append(new)
+        self._recorded = len(events)
+        if self._changed is None:
+            self._changed = monotonic()
+
+    def _remember(self, req: str, answer: dict[str, Any]) -> None:
+        if req:
+            self._answers[req] = answer
+            while len(self._answers) > ANSWERED:
+                self._answers.popitem(last=False)
+
+    def _save(self) -> None:
+        if self._changed is None:
+            return
+        begin = monotonic()
+        self._tracker.save(self.folder / "session.masklet", notes={"seq": self._journal.seq, "events": self._recorded})
+        self._changed = None
+        self._save_next = monotonic() + SAVE_SHARE * (monotonic() - begin)
+
+    # --- following ----------------------------------------------------------------------------------
+
+    def follow(self, said: Mapping[str, Any]) -> None:
+        """Begin to follow, in steps; called by the thread."""
+        if any(job.kind == "follow" for job in self._jobs):
+            raise SessionError("objects are being followed already; stop that first")
+        direction, first = said.get("direction", "forward"), said.get("first")
+        passes = self._tracker.propagate(
+            first,
+            said.get("stop"),
+            direction=direction,
+            only=said.get("only"),
+            stop_when_unsure=bool(said.get("stop_when_unsure", False)),
+            resume=bool(said.get("resume", False)),
+        )
+        self._jobs.append(Job("follow", self._following(passes, said), self._followed))
+        self._tell({"type": "following", "first": first, "direction": direction})
+
+    def stop(self, kind: str = "follow") -> None:
+        """End a job; what it has done stays. Called by the thread."""
+        if any(job.kind == kind for job in self._jobs):
+            self._jobs.sort(key=lambda job: job.kind != kind)
+            self._end_job(None)
+
+    def _following(self, passes: Iterator[Any], said: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        begin = monotonic()
+        for done, result in enumerate(passes, start=1):
+            self._changed = self._changed or monotonic()
+            self._frames = max(self._frames, result.frame + 1)
+            self._tell_frame(result.frame)
+            yield {"frame": result.frame, "done": done, "rate": round(done / max(1e-6, monotonic() - begin), 2)}
+
+    def _followed(self, error: MaskletError | None) -> None:
+        self._record("follow", None)
+        self._tell({**self.state(), "sentence": "" if error is None else str(error)})
+
+    def _step_job(self) -> None:
+        job = self._jobs[0]
+        try:
+            step = next(job.steps)
+        except StopIteration:
+            self._end_job(None)
+        except MaskletError as error:
+            self._end_job(error)
+        else:
+            self._jobs.append(self._jobs.pop(0))
+            self._tell({"type": "progress", "job": job.kind, **step})
+
+    def _end_job(self, error: MaskletError | None) -> None:
+        job = self._jobs.pop(0)
+        close: Callable[[], None] | None = getattr(job.steps, "close", None)
+        if close is not None:
+            close()
+        try:
+            job.end(error)
+        except MaskletError as failure:
+            self._tell({"type": "warning", "sentence": str(failure)})
+
+    # --- previews and exports -----------------------------------------------------------------------
+
+    def preview(self, said: Mapping[str, Any]) -> bytes:
+        """What a prompt would be answered with, as a message with one mask; called by the thread."""
+        tracker, name = self._tracker, said["object"]
+        prompt = make_prompt(tracker.size, points=said.get("points"), labels=said.get("labels"), box=said.get("box"))
+        found = tracker.preview(frame=said["frame"], object=name, prompt=prompt).objects[name]
+        head = {"name": name, "state": found.state, "iou": round(found.iou, 4)}
+        return wire.message(
+            {"type": "preview", "req": said.get("req"), "frame": said["frame"], "objects": [head]}, [found.mask]
+        )
+
+    def export(self, said: Mapping[str, Any]) -> None:
+        """Begin to write a file, in steps; called by the thread. Its name comes with the last one."""
+        if any(job.kind == "export" for job in self._jobs):
+            raise SessionError("an export is being made already; wait for it, or stop it")
+        steps = export(
+            self._tracker, self.video, self.folder / "exports", str(said["format"]), first=said.get("first"),
+            last=said.get("last"), objects=said.get("objects"), picture=self.picture,
+        )  # fmt: skip
+        self._jobs.append(Job("export", steps, self._exported))
+
+    def _exported(self, error: MaskletError | None) -> None:
+        if error is not None:
+            self._tell({"type": "warning", "job": "export", "sentence": str(error)})
+
+    # --- what pages are told ------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """All that a page needs to begin; called by the thread."""
+        tracker = self._tracker
+        height, width = tracker.size
+        return {
+            **self.brief(),
+            "type": "state",
+            "video": {
+                "picture": self.picture,
+                "key": self._key,
+                "name": self.video.name,
+                "width": width,
+                "height": height,
+                "frames": self._frames,
+                "rate": float(tracker.source.rate) if tracker.source.rate else None,
+            },
+            "model": tracker.engine.config.name,
+            "objects": summary.objects(tracker, self._doubts, self._frames),
+        }
+
+    def brief(self) -> dict[str, Any]:
+        """What changes with every act; called by the thread."""
+        events, undone = self._tracker.events, self._tracker.undone
+        return {
+            "type": "brief",
+            "seq": self._journal.seq,
+            "epoch": self._epoch,
+            "undo": summary.told(events[-1]) if events else None,
+            "redo": summary.told(undone[0]) if undone else None,
+            "queue": summary.queue(self._tracker.tracks, self._doubts),
+            "prompts": {
+                str(track.number): {str(f): summary.prompt_to_json(p) for f, p in track.prompts.items()}
+                for track in self._tracker.tracks.values()
+            },
+            "following": any(job.kind == "follow" for job in self._jobs),
+        }
+
+    def frame(self, frame: int) -> bytes:
+        """The message with the masks of a frame; called by the thread."""
+        found = summary.frame_masks(self._tracker, frame)
+        head = summary.frame_head(self._tracker, self._doubts, found)
+        masks = [item.mask for item in found.objects.values()]
+        return wire.message({"type": "masks", "epoch": self._epoch, **head}, masks)
+
+    def _tell_frame(self, frame: int) -> None:
+        self._tell(self.frame(frame))
+
+    def _tell(self, message: Mapping[str, Any] | bytes) -> None:
+        for listener in list(self.listeners):
+            listener(message)
+
+
+def _prompt(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
+    mask = None if said.get("mask") is None else wire.mask_of(said["mask"], tracker.size)
+    prompt = make_prompt(
+        tracker.size, points=said.get("points"), labels=said.get("labels"), box=said.get("box"), mask=mask
+    )
+    tracker.add_prompt(
+        frame=said["frame"], object=said["object"], prompt=prompt, replace=bool(said.get("replace", False))
+    )
+
+
+ACTS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {
+    "prompt": _prompt,
+    "clear": lambda tracker, said: tracker.clear(said["frame"], said["object"]),
+    "remove": lambda tracker, said: tracker.remove(said["object"]),
+    "lock": lambda tracker, said: tracker.lock(said["frame"]),
+    "undo": lambda tracker, said: tracker.undo(),
+    "redo": lambda tracker, said: tracker.redo(),
+}
+"""What changes a session, by name."""

@@ -1,0 +1,80 @@
+"""Masks on the wire: one binary message a frame, and masks that a page draws.
+
+A message is a little-endian uint32, the length of a JSON text; the text, with the frame and what is known of each
+object there; and, deflated together, the run lengths of all masks. Runs go along the rows and begin with the
+background, so that a page fills a row at once. Each is a varint: 7 bits a byte, the lowest first, the highest bit set
+where more follow.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.errors import PromptError
+
+
+def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The run lengths along the rows of a mask, bool (H, W), the background first; they add up to H x W."""
+    flat = np.ascontiguousarray(mask).reshape(-1)
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    ends = np.concatenate(([0], edges, [flat.size]))
+    lengths = np.diff(ends)
+    return np.concatenate(([0], lengths)) if flat[0] else lengths
+
+
+def mask_of(runs: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask, bool (H, W), of run lengths along its rows. Raises PromptError if they don't add up to its size."""
+    try:
+        lengths = np.array(runs, np.int64)
+    except (TypeError, ValueError, OverflowError):
+        raise PromptError("the run lengths of a mask are no list of whole numbers") from None
+    height, width = size
+    if lengths.ndim != 1 or (lengths < 0).any() or (lengths > height * width).any() or lengths.sum() != height * width:
+        raise PromptError(f"the run lengths of a mask don't add up to its {height} x {width} pixels")
+    return np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(size)
+
+
+def varints(numbers: NDArray[np.int64]) -> bytes:
+    """Whole numbers from 0 to 2^35 as varints."""
+    parts = np.stack([numbers >> 7 * place & 0x7F for place in range(5)], axis=1)
+    used = np.stack([numbers >= 1 << 7 * place for place in range(5)], axis=1)
+    used[:, 0] = True
+    more = np.zeros_like(used)
+    more[:, :-1] = used[:, 1:]
+    return ((parts | more.astype(np.int64) << 7)[used]).astype(np.uint8).tobytes()
+
+
+def message(head: Mapping[str, Any], masks: Sequence[NDArray[np.bool_]]) -> bytes:
+    """A message with a JSON head and masks, each bool (H, W), in the order of the head's `objects`.
+
+    The head gets `runs`, how many run lengths each mask has.
+    """
+    runs = [runs_of(mask) for mask in masks]
+    text = json.dumps({**head, "runs": [len(lengths) for lengths in runs]}).encode("ascii")
+    packed = zlib.compress(varints(np.concatenate(runs)), 1) if runs else b""
+    return struct.pack("<I", len(text)) + text + packed
+
+
+def read_message(data: bytes) -> tuple[dict[str, Any], list[list[int]]]:
+    """The head of a message, and the run lengths of each mask: what the page does, for programs that speak to it."""
+    (length,) = struct.unpack_from("<I", data)
+    head = json.loads(data[4 : 4 + length])
+    numbers, value, shift = [], 0, 0
+    for byte in zlib.decompress(data[4 + length :]) if head["runs"] else b"":
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            numbers.append(value)
+            value = shift = 0
+    found, first = [], 0
+    for count in head["runs"]:
+        found.append(numbers[first : first + count])
+        first += count
+    return head, found

@@ -1,0 +1,73 @@
+"""`masklet annotate`: the annotator in the browser."""
+
+from __future__ import annotations
+
+import secrets
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from masklet.cli.choices import DeviceChoice, ModelChoice, SpeedChoice
+from masklet.errors import MaskletError
+
+
+def annotate(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[VIDEO|PICTURE|FOLDER]...", help="What to annotate; the shipped clip if not given."),
+    ] = None,
+    project: Annotated[
+        Path, typer.Option(help="Folder where the work is kept; the same again goes on with it.")
+    ] = Path("masklet-project"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes any that is free.")] = 8766,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Any but this machine's own asks browsers for a token.")
+    ] = "127.0.0.1",
+    browse: Annotated[bool, typer.Option("--browse/--no-browse", help="Open a browser.")] = True,
+    model: ModelChoice = "nano",
+    speed: SpeedChoice = None,
+    device: DeviceChoice = None,
+) -> None:
+    """Click on things in videos and pictures, have them followed, correct, export: a page in the browser.
+
+    Whatever is done is on the disk at once: nothing is lost by a crash, and the same command goes on. Ctrl-C ends it.
+
+    \b
+    Examples:
+      masklet annotate
+      masklet annotate clip.mp4
+      masklet annotate footage photos --project work --model sam2.1-tiny
+    """
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise MaskletError(f"the annotator needs {error.name}; install it with: pip install 'masklet[app]'") from None
+    from masklet.app.library import Library
+    from masklet.app.server import serve
+    from masklet.checkpoints import load_model
+    from masklet.live.server import listen
+
+    sample = Path(__file__).parent.parent / "samples" / "clip.mp4"
+    listening = listen(port, host)
+    try:
+        engine = load_model(model, device=device, speed=speed and speed.value)
+        library = Library(paths or [sample], project, engine)
+    except BaseException:
+        listening.close()
+        raise
+    token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
+    place = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
+    address = place if token is None else f"{place}enter?token={token}"
+    if token is None and len(library.items) == 1:
+        address += f"v/{next(iter(library.items))}"
+
+    def ready() -> None:
+        typer.echo(f"Annotate at {address}\nThe work is kept in {project}. Ctrl-C ends it.")
+        if browse:
+            webbrowser.open(address)
+
+    serve(library, listening, token, ready)

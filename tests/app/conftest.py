@@ -1,0 +1,106 @@
+"""The annotator as a browser or a program meets it: served on a port of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from masklet.app.library import Library
+from masklet.app.server import server
+from masklet.engines.fake import FakeEngine
+from masklet.live.server import listen
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+SAMPLE = Path(__file__).parents[2] / "src/masklet/samples/clip.mp4"
+SIZE = (96, 160)
+"""(height, width) of made-up clips."""
+
+
+def scene(frame: int, height: int = SIZE[0], width: int = SIZE[1]) -> NDArray[np.uint8]:
+    """A red and a blue square that drift over grey."""
+    image = np.full((height, width, 3), 90, np.uint8)
+    image[20:44, 10 + 2 * frame : 34 + 2 * frame] = (230, 30, 30)
+    image[60:80, 100 - frame : 120 - frame] = (30, 30, 230)
+    return image
+
+
+def write_scene(path: Path, frames: int = 24, draw: Callable[[int], NDArray[np.uint8]] = scene) -> Path:
+    """A video file of these pictures."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"g": "8", "crf": "8"})
+        stream.height, stream.width = draw(0).shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(draw(frame), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@contextmanager
+def serving(library: Library, token: str | None = None) -> Iterator[str]:
+    """Serve a library, and give its address; all is closed at the end."""
+    listening = listen(0)
+    started = Event()
+    running = server(library, token, started.set)
+    thread = Thread(target=running.run, args=([listening],), daemon=True)
+    thread.start()
+    assert started.wait(30)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        running.should_exit = True
+        thread.join()
+        library.close()
+        listening.close()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "squares.mp4")
+
+
+@pytest.fixture
+def library(clip: Path, tmp_path: Path) -> Library:
+    return Library([clip], tmp_path / "project", FakeEngine())
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    """Chromium, one for all tests of this folder."""
+    if not CHROMIUM.exists():
+        pytest.skip(
+            f"there is no Chromium at {CHROMIUM}; scripts/test installs it where it may, CHROMIUM=... names another"
+        )
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[[str], Any]]:
+    """Opens pages; an error in their scripts fails the test."""
+    faults: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
+
+    def opened(address: str) -> Any:
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield opened
+    context.close()
+    assert not faults
