@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +13,26 @@ import torch
 from PIL import Image
 
 from masklet.checkpoints import Model, save_model
-from masklet.compat.prompts import said
+from masklet.compat import sam1 as segment_anything
+from masklet.compat.prompts import prompt_of
 from masklet.compat.sam1 import sam_model_registry
+from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from masklet.compat.sam2.build_sam import (
     HF_MODEL_ID_TO_FILENAMES,
     build_sam2,
     build_sam2_hf,
     build_sam2_video_predictor,
+    build_sam2_video_predictor_hf,
 )
 from masklet.compat.sam2.configs import Settings, tracking_options, variant_of, with_overrides
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
 from masklet.compat.sam2.utils.transforms import SAM2Transforms
-from masklet.errors import MaskletError, PromptError
+from masklet.errors import MaskletError
 from masklet.image.picture import picture_tensor
+from masklet.image.predictor import no_memories
+from masklet.nn import PromptTokens
 from tests.conftest import GOLDEN, small_network
 
 FRAMES = str(GOLDEN / "video/frames")
@@ -197,14 +205,177 @@ def test_transforms_are_those_of_the_predictor(model: Model) -> None:
     assert transforms.postprocess_masks(torch.zeros(2, 3, 48, 48), (150, 226)).shape == (2, 3, 150, 226)
 
 
-def test_labels_of_corners_and_padding() -> None:
-    prompt = said([[1, 2], [5, 6], [8, 9], [0, 0]], [2, 3, 1, -1], None, (10, 10))
-    assert prompt.box.tolist() == [1, 2, 5, 6]
-    assert prompt.points.tolist() == [[8, 9]]
-    assert prompt.labels.tolist() == [1]
-    assert said(None, None, torch.tensor([[-3.0, 0.0, 12.0, 9.0]]), (10, 10)).box.tolist() == [0, 0, 10, 9]
-    assert said([[0.5, 0.25]], [1], None, (20, 40), in_pixels=False).points.tolist() == [[20, 5]]
-    with pytest.raises(PromptError, match="one point of label 2 and one of label 3"):
-        said([[1, 2]], [2], None, (10, 10))
-    with pytest.raises(PromptError, match="2 labels for 1 points"):
-        said([[1, 2]], [1, 0], None, (10, 10))
+def answer_to(predictor: SAM2ImagePredictor, points: list[list[float]], labels: list[int]) -> torch.Tensor:
+    """Logits (4, S/4, S/4) of the network alone, for tokens in pixels of the picture of the predictor."""
+    picture, engine = predictor._pictures[0], predictor.model.engine
+    height, width = picture.size
+    places = torch.tensor([points]) / torch.tensor([width, height]) * engine.config.image_size
+    features = engine.attend_memory(picture.levels.stride16, no_memories(engine))
+    return engine.decode_masks(features, picture.levels, PromptTokens(places, torch.tensor([labels]))).logits[0]
+
+
+@pytest.fixture
+def shown(model: Model) -> SAM2ImagePredictor:
+    predictor = SAM2ImagePredictor(SAM2Base(model))
+    predictor.set_image(np.array(Image.open(GOLDEN / "image/photo_cat.png").convert("RGB")))  # 226 x 150
+    return predictor
+
+
+@pytest.mark.parametrize(
+    ("prompt", "points", "labels"),
+    [
+        ({"box": [60, 40, 60, 40]}, [[60, 40], [60, 40]], [2, 3]),  # without area
+        ({"box": [90, 80, 30, 20]}, [[90, 80], [30, 20]], [2, 3]),  # from the wrong corner
+        ({"box": [300, 200, 400, 260]}, [[300, 200], [400, 260]], [2, 3]),  # outside
+        ({"box": [-20, -10, 90, 80]}, [[-20, -10], [90, 80]], [2, 3]),  # in part
+        ({"point_coords": [[50, 60], [0, 0]], "point_labels": [1, -1]}, [[50, 60], [0, 0]], [1, -1]),  # padded
+        ({"point_coords": [[30, 20], [90, 80]], "point_labels": [2, 3]}, [[30, 20], [90, 80]], [2, 3]),
+        ({"point_coords": [[900, -60]], "point_labels": [0]}, [[900, -60]], [0]),
+    ],
+)
+def test_prompts_are_answered_as_they_are(
+    shown: SAM2ImagePredictor, prompt: dict[str, object], points: list[list[float]], labels: list[int]
+) -> None:
+    _, _, logits = shown.predict(**prompt)
+    expected = answer_to(shown, [*points, [0, 0]], [*labels, -1])[1:].clamp(-32, 32)
+    assert np.allclose(logits, expected, atol=1e-4)
+
+
+def test_a_box_of_a_video_is_answered_as_it_is(predictor: SAM2VideoPredictor) -> None:
+    state = predictor.init_state(FRAMES)
+    for box in ([30, 30, 30, 60], [90, 80, 30, 20], [500, 500, 600, 600]):
+        _, ids, masks = predictor.add_new_points_or_box(state, 0, 1, box=box)
+        assert ids == [1]
+        assert masks.shape == (1, 1, 120, 160)
+
+
+def test_one_earlier_answer_for_many_boxes(shown: SAM2ImagePredictor) -> None:
+    _, _, earlier = shown.predict(box=[30, 20, 90, 80], multimask_output=False)
+    boxes = np.array([[30, 20, 90, 80], [100, 40, 200, 140]])
+    together = shown.predict(box=boxes, mask_input=earlier, multimask_output=False)[2]
+    alone = [shown.predict(box=box, mask_input=earlier, multimask_output=False)[2] for box in boxes]
+    assert np.allclose(together, np.stack(alone), atol=1e-4)
+
+
+def test_no_prompt_at_all(shown: SAM2ImagePredictor) -> None:
+    for prompt in ({}, {"box": np.zeros((0, 4))}):
+        with pytest.raises(AssertionError, match="there is no prompt"):
+            shown.predict(**prompt)
+    with pytest.raises(ValueError, match="boxes of 2"):
+        shown.predict([[1, 2]], [1], box=np.array([[1, 2, 3, 4], [1, 2, 3, 4]]), mask_input=np.zeros((3, 48, 48)))
+    with pytest.raises(ValueError, match="a label is 7"):
+        shown.predict([[1, 2]], [7])
+    with pytest.raises(ValueError, match="2 labels for 1 points"):
+        shown.predict([[1, 2]], [1, 0])
+
+
+def test_shares_of_the_picture_are_scaled() -> None:
+    prompt = prompt_of([[0.5, 0.25]], [1], None, (20, 40), in_pixels=False)
+    assert prompt.points == ((20, 5),)
+
+
+def test_arguments_that_the_reference_takes(model: Model) -> None:
+    base = SAM2Base(model)
+    SAM2ImagePredictor(base, max_hole_area=8.0, max_sprinkle_area=1.0, device="cuda")
+    SAM2AutomaticMaskGenerator(base, points_per_side=2, device="cuda")
+    predictor = SAM2ImagePredictor.from_pretrained("nano", mask_threshold=0.5, device="cpu")
+    assert predictor.mask_threshold == 0.5
+    assert build_sam2("nano", None, "cpu", reinstate=True).engine.name == "nano"
+    assert build_sam2_video_predictor_hf("nano", device="cpu").engine.name == "nano"
+
+
+def test_holes_and_islands_of_a_picture(shown: SAM2ImagePredictor) -> None:
+    prompt = {"point_coords": [[50, 60]], "point_labels": [1], "multimask_output": False, "return_logits": True}
+    before, _, kept = shown.predict(**prompt)
+    shown.max_hole_area, shown.max_sprinkle_area = 48.0 * 48, 0.0
+    filled, _, low = shown.predict(**prompt)
+    assert np.array_equal(low, kept)  # low-resolution logits stay as they were
+    assert filled.min() >= before.min()
+    assert (filled > 0).all()  # every part of the background is small enough
+    shown.max_hole_area, shown.max_sprinkle_area = 0.0, 48.0 * 48
+    emptied, _, _ = shown.predict(**prompt)
+    assert not (emptied > 0).any()
+
+
+def test_without_postprocessing_the_single_mask_stays(shown: SAM2ImagePredictor) -> None:
+    prompt = {"point_coords": [[50, 60], [80, 90]], "point_labels": [1, 0], "multimask_output": False}
+    candidates = answer_to(shown, [[50, 60], [80, 90], [0, 0]], [1, 0, -1]).clamp(-32, 32)
+    assert not np.allclose(shown.predict(**prompt)[2], candidates[:1], atol=1e-4)  # these weights are not stable
+    shown.model.settings = Settings()
+    assert np.allclose(shown.predict(**prompt)[2], candidates[:1], atol=1e-4)
+
+
+def test_configurations_of_other_projects_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"may describe another model; .* give configs/sam2\.1/sam2\.1_hiera_t\.yaml"):
+        build_sam2_video_predictor("configs/samurai/sam2.1_hiera_t.yaml")
+
+
+def test_a_device_counts_without_weights() -> None:
+    assert build_sam2("sam2_hiera_t.yaml", device="cpu", hydra_overrides_extra=SMALLER).device.type == "cpu"
+    with pytest.raises(RuntimeError, match="device 'cuda:77' is not here"):
+        build_sam2("sam2_hiera_t.yaml", device="cuda:77", hydra_overrides_extra=SMALLER)
+
+
+def test_going_backward_from_the_first_frame_gives_nothing(predictor: SAM2VideoPredictor) -> None:
+    state = predictor.init_state(FRAMES)
+    predictor.add_new_points_or_box(state, 0, 1, points=[[135, 27]], labels=[1])
+    assert list(predictor.propagate_in_video(state, reverse=True)) == []
+    assert list(predictor.propagate_in_video(state, start_frame_idx=0, reverse=True)) == []
+    assert list(predictor.propagate_in_video(state, start_frame_idx=5000)) == []
+    frames = [frame for frame, _, _ in predictor.propagate_in_video(state, start_frame_idx=2, reverse=True)]
+    assert frames == [2, 1, 0]
+
+
+def test_a_mask_of_another_size_is_scaled(predictor: SAM2VideoPredictor) -> None:
+    state = predictor.init_state(FRAMES)
+    large = np.zeros((240, 320), bool)
+    large[40:120, 60:160] = True
+    _, _, from_large = predictor.add_new_mask(state, 0, 1, large)
+    _, _, exact = predictor.add_new_mask(predictor.init_state(FRAMES), 0, 1, large[::2, ::2])
+    assert torch.equal(from_large, exact)
+
+
+def test_builders_of_the_first_segment_anything(tmp_path: Path, model: Model) -> None:
+    save_model(model, tmp_path / "small.safetensors")
+    assert segment_anything.build_sam is segment_anything.build_sam_vit_h
+    for build in (segment_anything.build_sam, segment_anything.build_sam_vit_l, segment_anything.build_sam_vit_b):
+        assert build(checkpoint=tmp_path / "small.safetensors").image_size == model.config.image_size
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+def test_a_folder_may_be_deleted_after_it_was_opened(
+    predictor: SAM2VideoPredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_link: bool
+) -> None:
+    if not can_link:
+        monkeypatch.setattr(os, "link", refuse_link)
+    folder = tmp_path / "frames"
+    shutil.copytree(FRAMES, folder)
+    state = predictor.init_state(str(folder))
+    shutil.rmtree(folder)
+    predictor.add_new_points_or_box(state, 0, 1, points=[[135, 27]], labels=[1])
+    found = list(predictor.propagate_in_video(state, max_frame_num_to_track=3))
+    whole = predictor.init_state(FRAMES)
+    predictor.add_new_points_or_box(whole, 0, 1, points=[[135, 27]], labels=[1])
+    for ours, theirs in zip(found, predictor.propagate_in_video(whole, max_frame_num_to_track=3), strict=True):
+        assert torch.equal(ours[2], theirs[2])
+    kept = Path(state.tracker.source.path)
+    assert kept.exists()
+    del state
+    assert not kept.exists()
+
+
+def refuse_link(*_: object) -> None:
+    raise OSError(errno.EXDEV, "another disk")
+
+
+def test_insides_that_clients_read(shown: SAM2ImagePredictor) -> None:
+    assert shown._is_image_set
+    assert shown._orig_hw == [(150, 226)]
+    features, side = shown._features, shown.model.image_size
+    assert features is not None
+    assert torch.equal(features["image_embed"], shown.get_image_embedding())
+    assert [tuple(level.shape[2:]) for level in features["high_res_feats"]] == [(side // 4,) * 2, (side // 8,) * 2]
+    assert shown._transforms.resolution == side
+    shown.reset_predictor()
+    assert not shown._is_image_set
+    assert shown._features is None

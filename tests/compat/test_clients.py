@@ -91,6 +91,38 @@ def test_a_script_over_a_data_set_writes_palette_pngs(tmp_path: Path, video: Pat
     assert np.mean(np.array(picture) == given) > 0.98
 
 
+CHILDREN = """
+import subprocess, sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+def answers(_):
+    import sam2.build_sam, segment_anything
+    return sam2.build_sam.build_sam2.__module__ + " " + segment_anything.__name__
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        print(list(pool.map(answers, [0]))[0])
+    child = "from sam2.sam2_image_predictor import SAM2ImagePredictor as P; import sam2; print(P.__module__, sam2)"
+    print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+def test_processes_that_a_script_starts(tmp_path: Path) -> None:
+    (tmp_path / "client.py").write_text(CHILDREN)
+    command = [sys.executable, "-m", "masklet.compat", str(tmp_path / "client.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "masklet.compat.sam2.build_sam masklet.compat.sam1" in done.stdout
+    assert "masklet.compat.sam2.sam2_image_predictor <module 'masklet.compat.sam2'" in done.stdout
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_module_that_is_not_there_says_so() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"no sam2\.csrc in masklet's drop-in"):
+        import sam2.csrc  # noqa: F401
+
+
 def test_an_unknown_script_is_wrong_usage(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "masklet.compat", str(tmp_path / "nothing.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,7 +1,10 @@
-"""`python -m masklet.compat SCRIPT.py ...`: run a script written for `sam2` or `segment_anything`, untouched."""
+"""`python -m masklet.compat SCRIPT.py ...`: run a script written for `sam2` or `segment_anything`, untouched, with the
+processes that it starts.
+"""
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -37,6 +40,9 @@ def main(arguments: list[str]) -> int:
         return 1
     for sentence in told:
         print(f"masklet.compat: {sentence}", file=sys.stderr)
+    stubs = str(Path(__file__).parent / "on_path")  # for processes that the script starts
+    os.environ["PYTHONPATH"] = os.pathsep.join([stubs, *filter(None, [os.environ.get("PYTHONPATH")])])
+    sys.path.insert(1, stubs)  # spawned ones take this list
     sys.argv = rest
     if module:
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)

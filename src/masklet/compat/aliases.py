@@ -45,9 +45,13 @@ class _AliasFinder(MetaPathFinder):
         try:
             found = importlib.util.find_spec(real)
         except ModuleNotFoundError:
-            return None
+            found = None
         if found is None:
-            return None
+            raise ModuleNotFoundError(
+                f"there is no {fullname} in masklet's drop-in for {package}, which answers the calls of its builders, "
+                f"predictors and generator; docs/moving.md lists what stands for what",
+                name=fullname,
+            )
         is_package = found.submodule_search_locations is not None
         return ModuleSpec(fullname, _AliasLoader(real), is_package=is_package)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from masklet.errors import CheckpointError, MaskletError, MediaError, SessionError
+from masklet.errors import CheckpointError, EngineError, MaskletError, MediaError, SessionError
 
 
 class CallRefused(SessionError, RuntimeError):
@@ -24,6 +24,10 @@ class WeightsMissing(CheckpointError, FileNotFoundError):
     """There is no file of weights; the reference raises FileNotFoundError."""
 
 
+class DeviceRefused(EngineError, RuntimeError):
+    """A device that is not here; PyTorch raises RuntimeError."""
+
+
 class SettingRefused(CheckpointError, ValueError):
     """A configuration or an override that masklet has no word for."""
 
@@ -32,6 +36,7 @@ _KINDS: dict[type[MaskletError], type[MaskletError]] = {
     SessionError: CallRefused,
     MediaError: VideoRefused,
     CheckpointError: WeightsRefused,
+    EngineError: DeviceRefused,
 }
 
 

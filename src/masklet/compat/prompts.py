@@ -1,30 +1,28 @@
-"""Prompts as clients of the reference give them, in masklet's words."""
+"""Prompts as clients of the reference give them, taken as they are: the network answers what lies outside the picture,
+boxes without area, and padding, as it does there.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
-from masklet.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT
+from masklet.prompts import BOX_BOTTOM_RIGHT, EXCLUDE, INCLUDE, NOT_A_POINT, Prompt
+
+LABELS = range(NOT_A_POINT, BOX_BOTTOM_RIGHT + 1)
+"""Labels that the network knows: -1 padding, 0 exclude, 1 include, 2 and 3 the corners of a box."""
 
 
-class Said(NamedTuple):
-    """The prompt of one object: clicks (P, 2) with labels (P,), and a box (4,); None for a part that is missing."""
-
-    points: NDArray[np.float64] | None
-    labels: NDArray[np.int64] | None
-    box: NDArray[np.float64] | None
+class NothingAsked(PromptError, AssertionError):
+    """Prompts of no object at all; the reference fails by an assertion."""
 
 
-def said(points: Any, labels: Any, box: Any, size: tuple[int, int], *, in_pixels: bool = True) -> Said:
+def prompt_of(points: Any, labels: Any, box: Any, size: tuple[int, int], *, in_pixels: bool = True) -> Prompt:
     """One object's prompt.
-
-    Labels 2 and 3 are a box's corners, -1 is padding, as in the reference. What lies outside the picture, as boxes of
-    detectors do, is moved to its border.
 
     Args:
         points: (P, 2) x and y, or None.
@@ -34,40 +32,32 @@ def said(points: Any, labels: Any, box: Any, size: tuple[int, int], *, in_pixels
         in_pixels: Whether coordinates are pixels; else shares of width and height.
 
     Raises:
-        PromptError: Points without as many labels, or one corner of a box alone.
+        PromptError: Points without as many labels, an unknown label, or what is no finite number.
     """
     if (points is None) != (labels is None):
         raise PromptError("points and labels must be given together, one label for each point")
-    clicks, kinds = numbers(points, (-1, 2), size, in_pixels), numbers(labels, (-1,))
-    corners = None if box is None else numbers(box, (2, 2), size, in_pixels)
+    clicks, kinds = numbers(points, (-1, 2)), numbers(labels, (-1,))
     if len(clicks) != len(kinds):
         raise PromptError(f"there are {len(kinds)} labels for {len(clicks)} points; give one label for each point")
-    first, second = clicks[kinds == BOX_TOP_LEFT], clicks[kinds == BOX_BOTTOM_RIGHT]
-    if len(first) != len(second) or len(first) + (corners is not None) > 1:
-        raise PromptError(
-            "a box is one point of label 2 and one of label 3, or the argument box; give one of these once"
-        )
-    if len(first):
-        corners = np.concatenate([first, second])
-    meant = ~np.isin(kinds, (BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, NOT_A_POINT))
-    return Said(
-        points=clicks[meant] if meant.any() else None,
-        labels=kinds[meant].astype(np.int64) if meant.any() else None,
-        box=None if corners is None else corners.reshape(4),
+    if unknown := [kind for kind in kinds.tolist() if kind not in LABELS]:
+        raise PromptError(f"a label is {unknown[0]:g}; give {INCLUDE} to include or {EXCLUDE} to exclude")
+    height, width = size
+    scale = (1, 1) if in_pixels else (width, height)
+    corners = None if box is None else numbers(box, (2, 2)) * scale
+    return Prompt(
+        points=tuple((float(x), float(y)) for x, y in clicks * scale),
+        labels=tuple(int(kind) for kind in kinds),
+        box=None if corners is None else tuple(corners.ravel().tolist()),  # type: ignore[arg-type]  # four of them
     )
 
 
-def numbers(
-    values: Any, shape: tuple[int, ...], size: tuple[int, int] | None = None, in_pixels: bool = True
-) -> NDArray[np.float64]:
-    """Lists, arrays or tensors on any device as float64 of a shape; pairs are brought into the picture if its size is
-    given."""
+def numbers(values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Lists, arrays or tensors on any device as finite float64 of a shape. Raises PromptError for anything else."""
     array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
     try:
         found = np.asarray([] if array is None else array, np.float64).reshape(shape)
     except (TypeError, ValueError) as error:
         raise PromptError(f"{values!r} cannot be taken as numbers of the shape {shape}: {error}") from error
-    if size is None:
-        return found
-    height, width = size
-    return np.clip(found if in_pixels else found * (width, height), 0, (width, height))
+    if not np.isfinite(found).all():
+        raise PromptError(f"{values!r} holds {found[~np.isfinite(found)][0]}; give finite numbers")
+    return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.engines.base import Engine
-from masklet.engines.rules import pad_prompts, single
+from masklet.engines.rules import LEAST_STABILITY, pad_prompts, single
 from masklet.image.grid import Crop, EverythingOptions, SettledOptions, is_cut_by_crop, plan_crops, settled
 from masklet.image.picture import PictureLike, as_picture, file_name, picture_tensor
 from masklet.image.predictor import in_batches, no_memories, objects_at_once, ready_predictor
@@ -143,7 +143,7 @@ class GridPass:
         """The masks of one click at each of the points, (N, 2), whose predicted IoU is high enough."""
         decoded = self.decode(self.tokens(points))
         if not self.options.multimask:
-            found = one_each(decoded, points)
+            found = self.one_each(decoded, points)
         else:
             logits, iou = decoded.logits[:, 1:].flatten(0, 1), decoded.iou[:, 1:].flatten()
             candidates = torch.arange(1, 4, device=iou.device).repeat(len(points))
@@ -154,7 +154,15 @@ class GridPass:
     def again(self, found: Candidates) -> Candidates:
         """The same clicks once more, each with the mask that it gave."""
         earlier = found.logits.float().clamp(-HIGHEST_LOGIT, HIGHEST_LOGIT)[:, None].to(self.engine.dtype)
-        return one_each(self.decode(self.tokens(found.points)._replace(masks=earlier)), found.points)
+        return self.one_each(self.decode(self.tokens(found.points)._replace(masks=earlier)), found.points)
+
+    def one_each(self, decoded: Decoded, points: NDArray[np.float64]) -> Candidates:
+        """One mask for each click."""
+        least = LEAST_STABILITY if self.options.fall_back else 0.0
+        rows, candidate = torch.arange(len(points), device=decoded.iou.device), single(decoded, least=least)
+        return Candidates(
+            decoded.logits[rows, candidate], decoded.iou[rows, candidate], decoded.presence, candidate, points
+        )
 
     def tokens(self, points: NDArray[np.float64]) -> PromptTokens:
         """One click on each of N things."""
@@ -164,14 +172,6 @@ class GridPass:
     def decode(self, prompts: PromptTokens) -> Decoded:
         """All candidate masks."""
         return decode_in_parts(self.engine, self.features, self.levels, prompts)
-
-
-def one_each(decoded: Decoded, points: NDArray[np.float64]) -> Candidates:
-    """One mask for each click."""
-    rows, candidate = torch.arange(len(points), device=decoded.iou.device), single(decoded)
-    return Candidates(
-        decoded.logits[rows, candidate], decoded.iou[rows, candidate], decoded.presence, candidate, points
-    )
 
 
 def filter_iou(found: Candidates, least: float) -> Candidates:

@@ -44,6 +44,8 @@ class EverythingOptions:
         most_overlap: Of masks whose boxes overlap by more than this (intersection over union), the best stays.
         multimask: Whether each click gets three masks, or one.
         refine: Whether each mask is given to the decoder once more, with its click, before it is judged.
+        fall_back: Whether a single mask (without `multimask`, or by `refine`) that is not stable gives way to the best
+            of three.
         min_region: Holes and islands of a mask with fewer pixels are filled and removed; 0 leaves them. Where that
             makes two masks alike, one stays.
         min_cells: The same with at most this many cells of the low-resolution logits, around the logit 0, before
@@ -64,6 +66,7 @@ class EverythingOptions:
     most_overlap: float = 0.7
     multimask: bool = True
     refine: bool = False
+    fall_back: bool = True
     min_region: int = 0
     min_cells: int = 0
     crop_layers: int = 0

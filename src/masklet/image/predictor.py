@@ -17,7 +17,7 @@ from torch import Tensor
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
-from masklet.engines.rules import pad_prompts, single
+from masklet.engines.rules import LEAST_STABILITY, pad_prompts, single
 from masklet.errors import PromptError
 from masklet.image.crop_refine import refine_in_crops
 from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
@@ -151,23 +151,38 @@ class ImagePredictor:
         prompts = prompts_per_object(
             picture.size, self.engine.config.mask_size, points=points, labels=labels, boxes=boxes, masks=masks
         )
-        first = self._look(picture, prompts, multimask)
+        first = self.predict_prompts(picture, prompts, multimask=multimask)
         return refine_in_crops(first, prompts, self._of_crop) if refine else first
 
-    def _look(self, picture: EncodedImage, prompts: Sequence[Prompt], multimask: bool | None) -> Masks:
-        """The masks of all objects of a picture."""
+    @torch.inference_mode()
+    def predict_prompts(
+        self,
+        picture: EncodedImage,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool | None = None,
+        fall_back: bool = True,
+    ) -> Masks:
+        """As `predict`, for prompts that are checked already, one for each object.
+
+        Args:
+            picture: From this predictor's `encode`.
+            prompts: By `masklet.prompts.make_prompt`.
+            multimask: As in `predict`.
+            fall_back: Whether a single mask that is not stable gives way to the best of three, as published.
+        """
         wanted = [prompt.is_ambiguous if multimask is None else multimask for prompt in prompts]
         features = self.engine.attend_memory(picture.levels.stride16, no_memories(self.engine))
         step = objects_at_once(self.engine)
         parts = [
-            self._decode(picture, features, prompts[first : first + step], wanted[first:], first)
+            self._decode(picture, features, prompts[first : first + step], wanted[first:], first, fall_back)
             for first in range(0, len(prompts), step)
         ]
         return join_answers(parts) if parts else no_masks(picture, self.engine.config.mask_size)
 
     def _of_crop(self, crop: NDArray[np.uint8], prompt: Prompt) -> Masks:
         """One mask of one object in a part of a picture."""
-        return self._look(self.encode_arrays([(crop, "")])[0], [prompt], multimask=False)
+        return self.predict_prompts(self.encode_arrays([(crop, "")])[0], [prompt], multimask=False)
 
     @torch.inference_mode()
     def encode_arrays(self, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> list[EncodedImage]:
@@ -189,10 +204,11 @@ class ImagePredictor:
         prompts: Sequence[Prompt],
         wanted: Sequence[bool],
         first: int,
+        fall_back: bool,
     ) -> Masks:
         """The masks of some of the objects, which count from `first`."""
         decoded = self.engine.decode_masks(features, picture.levels, pad_prompts(self.engine, prompts, picture.size))
-        rows = chosen(decoded, wanted)
+        rows = chosen(decoded, wanted, fall_back)
         objects, candidates = (torch.tensor(column, device=self.engine.device) for column in zip(*rows, strict=True))
         return Masks(
             logits=decoded.logits[objects, candidates].float().cpu().numpy(),
@@ -214,10 +230,10 @@ def check_encoded(picture: EncodedImage, engine: Engine) -> None:
         )
 
 
-def chosen(decoded: Decoded, three: Sequence[bool]) -> list[tuple[int, int]]:
+def chosen(decoded: Decoded, three: Sequence[bool], fall_back: bool) -> list[tuple[int, int]]:
     """Object and candidate of each mask of the answer: of an object that gets three the best first."""
     best_first = (decoded.iou[:, 1:].argsort(dim=1, descending=True, stable=True) + 1).tolist()
-    alone = single(decoded).tolist()
+    alone = single(decoded, least=LEAST_STABILITY if fall_back else 0.0).tolist()
     return [(n, candidate) for n, best in enumerate(best_first) for candidate in (best if three[n] else [alone[n]])]
 
 

@@ -1,4 +1,4 @@
-"""The registry of the first Segment Anything."""
+"""The builders of the first Segment Anything, and its registry of them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,15 @@ from pathlib import Path
 from masklet.checkpoints import load_model
 from masklet.checkpoints.registry import list_models
 from masklet.compat.failures import WeightsMissing, WeightsRefused, as_reference
-from masklet.compat.sam2.configs import Settings
+from masklet.compat.sam2.configs import IMAGE_POSTPROCESSING, Settings
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.errors import CheckpointError
 
-INSTEAD = {
-    "default": "sam2.1-large",
-    "vit_h": "sam2.1-large",
-    "vit_l": "sam2.1-base-plus",
-    "vit_b": "sam2.1-small",
-}
-"""Model of the first Segment Anything -> the one of SAM 2 that takes its place."""
+Checkpoint = str | os.PathLike[str] | None
 
 
-def build_sam(name: str, checkpoint: str | os.PathLike[str] | None = None) -> SAM2Base:
-    """A model.
-
-    Args:
-        name: A name of masklet.
-        checkpoint: A file of weights of SAM 2, of any size; None for those of the name.
-
-    Raises:
-        WeightsMissing: There is no such file (a FileNotFoundError).
-        WeightsRefused: A file of the first Segment Anything, or of something else (a RuntimeError).
-    """
+def _built(name: str, checkpoint: Checkpoint = None) -> SAM2Base:
+    """A model by a name of masklet, or of a file of weights of SAM 2 of any size."""
     if checkpoint is not None and not Path(checkpoint).exists():
         raise WeightsMissing(f"there is no file of weights at {os.fspath(checkpoint)}")
     try:
@@ -44,11 +29,39 @@ def build_sam(name: str, checkpoint: str | os.PathLike[str] | None = None) -> SA
             f"{error}; weights of the first Segment Anything do not fit: leave checkpoint out for {name}, or give a "
             "file of SAM 2"
         ) from error
-    return SAM2Base(model, Settings())
+    return SAM2Base(model, Settings(**IMAGE_POSTPROCESSING))
 
+
+def build_sam_vit_h(checkpoint: Checkpoint = None) -> SAM2Base:
+    """The model that takes the place of ViT-H: `sam2.1-large`.
+
+    Args:
+        checkpoint: A file of weights of SAM 2, of any size; None for those of the model.
+
+    Raises:
+        WeightsMissing: There is no such file (a FileNotFoundError).
+        WeightsRefused: A file of the first Segment Anything, or of something else (a RuntimeError).
+    """
+    return _built("sam2.1-large", checkpoint)
+
+
+def build_sam_vit_l(checkpoint: Checkpoint = None) -> SAM2Base:
+    """As `build_sam_vit_h`, for ViT-L: `sam2.1-base-plus`."""
+    return _built("sam2.1-base-plus", checkpoint)
+
+
+def build_sam_vit_b(checkpoint: Checkpoint = None) -> SAM2Base:
+    """As `build_sam_vit_h`, for ViT-B: `sam2.1-small`."""
+    return _built("sam2.1-small", checkpoint)
+
+
+build_sam = build_sam_vit_h
 
 sam_model_registry: dict[str, Callable[..., SAM2Base]] = {
-    **{old: partial(build_sam, new) for old, new in INSTEAD.items()},
-    **{info.name: partial(build_sam, info.name) for info in list_models()},
+    "default": build_sam_vit_h,
+    "vit_h": build_sam_vit_h,
+    "vit_l": build_sam_vit_l,
+    "vit_b": build_sam_vit_b,
+    **{info.name: partial(_built, info.name) for info in list_models()},
 }
 """Builders by name: those of the first Segment Anything, and all names of masklet."""

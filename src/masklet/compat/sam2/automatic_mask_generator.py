@@ -26,6 +26,7 @@ class SAM2AutomaticMaskGenerator:
 
     Args:
         model: What `build_sam2` returns.
+        others: Taken and passed over, as the reference does.
 
     Raises:
         SettingRefused: An unknown `output_mode`, or both or none of `points_per_side` and `point_grids` (a ValueError).
@@ -51,6 +52,7 @@ class SAM2AutomaticMaskGenerator:
         output_mode: str = "binary_mask",
         use_m2m: bool = False,
         multimask_output: bool = True,
+        **others: Any,
     ) -> None:
         if output_mode not in OUTPUTS:
             raise SettingRefused(f"output_mode is {output_mode!r}; give one of {', '.join(OUTPUTS)}")
@@ -69,6 +71,7 @@ class SAM2AutomaticMaskGenerator:
             most_overlap=box_nms_thresh,
             multimask=multimask_output,
             refine=use_m2m,
+            fall_back=model.settings.dynamic_multimask_via_stability,
             min_region=min_mask_region_area,
             crop_layers=crop_n_layers,
             crop_overlap=crop_overlap_ratio,
@@ -78,23 +81,23 @@ class SAM2AutomaticMaskGenerator:
 
     @classmethod
     def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2AutomaticMaskGenerator:
-        """A generator with a model from the hub. Takes the arguments of the class."""
-        return cls(build_sam2_hf(model_id), **arguments)
+        """A generator with a model from the hub. Takes the arguments of `build_sam2`, and those of the class."""
+        return cls(build_sam2_hf(model_id, **arguments), **arguments)
 
     def generate(self, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
         """Masks of everything in a picture, uint8 (H, W, 3), the surest first.
 
         Returns:
             For each mask `segmentation` in the form of `output_mode`, `area` in pixels, `bbox` (x, y, and width and
-            height less one), `predicted_iou`, `point_coords` (the click, in a list), `stability_score`, and `crop_box`
-            (x, y, width, height).
+            height less one, floats), `predicted_iou`, `point_coords` (the click, in a list), `stability_score`, and
+            `crop_box` (x, y, width, height).
         """
         with as_reference():
             found = segment_everything(image, self.model.engine, self.options)
         return [self._annotation(found, i) for i in range(len(found))]
 
     def _annotation(self, found: MaskSet, i: int) -> dict[str, Any]:
-        x0, y0, x1, y1 = found.boxes[i].tolist()
+        x0, y0, x1, y1 = map(float, found.boxes[i])
         left, top, right, bottom = found.crops[i].tolist()
         return {
             "segmentation": self._segmentation(found, i),

@@ -29,16 +29,18 @@ def build_sam2(
     mode: str = "eval",
     hydra_overrides_extra: Sequence[str] = (),
     apply_postprocessing: bool = True,
+    **others: Any,
 ) -> SAM2Base:
     """A model for pictures.
 
     Args:
-        config_file: Such as "configs/sam2.1/sam2.1_hiera_t.yaml".
+        config_file: Such as "configs/sam2.1/sam2.1_hiera_t.yaml", or a name of masklet, such as "nano".
         ckpt_path: File of weights; None for random ones.
         device: Where to run; None for the best there is.
         mode: "eval"; models are trained by masklet's own trainer.
         hydra_overrides_extra: Overrides such as "++model.image_size=512".
         apply_postprocessing: Whether an unstable single mask gives way to the best of three.
+        others: Taken and passed over, as the reference does.
 
     Raises:
         SettingRefused: Unknown configuration, override or mode (a ValueError).
@@ -57,6 +59,7 @@ def build_sam2_video_predictor(
     hydra_overrides_extra: Sequence[str] = (),
     apply_postprocessing: bool = True,
     vos_optimized: bool = False,
+    **others: Any,
 ) -> SAM2VideoPredictor:
     """A predictor for videos. As `build_sam2`; `vos_optimized` compiles the network."""
     arguments = (config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing, vos_optimized)

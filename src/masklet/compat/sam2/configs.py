@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, get_type_hints
 
+from masklet.checkpoints.registry import find, is_known
 from masklet.compat.failures import SettingRefused
 from masklet.errors import nearest
 from masklet.nn.config import ModelConfig
@@ -23,16 +24,29 @@ CONFIGS = {
 """Stem of a configuration file -> the model."""
 
 
+FOLDERS = ("", "configs", "sam2", "sam2.1", "sam2_configs", "sam2.1_configs")
+"""Folders in which the reference's files have lain, in one version or another; clients copy them under these names."""
+
+
 def variant_of(config_file: str) -> str:
-    """The model that a configuration file of the reference describes, by its name; folders before it do not matter.
+    """The model that a configuration file of the reference describes, by its name, or a model of masklet by its own.
 
     Raises:
-        SettingRefused: There is no such file in the reference.
+        SettingRefused: There is no such file in the reference, as of a project that has its own under the same name.
     """
-    stem = PurePosixPath(str(config_file).replace("\\", "/")).name.removesuffix(".yaml").removesuffix(".yml")
+    if is_known(config_file):
+        return find(config_file).name
+    path = PurePosixPath(str(config_file).replace("\\", "/"))
+    stem = path.name.removesuffix(".yaml").removesuffix(".yml")
     if stem not in CONFIGS:
         raise SettingRefused(
-            f"unknown configuration {config_file!r}{nearest(stem, CONFIGS)}; known: {', '.join(CONFIGS)}"
+            f"unknown configuration {config_file!r}{nearest(stem, CONFIGS)}; known: {', '.join(CONFIGS)}, and the "
+            f"models of masklet.list_models()"
+        )
+    if path.parent.name not in FOLDERS:
+        raise SettingRefused(
+            f"{config_file!r} lies in a folder that the reference does not have, so it may describe another model; for "
+            f"the published one give configs/{stem.partition('_')[0]}/{stem}.yaml"
         )
     return CONFIGS[stem]
 

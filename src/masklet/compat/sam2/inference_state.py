@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -14,6 +18,9 @@ from masklet.media.source import FrameSource
 from masklet.video import VideoTracker
 from masklet.video.reader import frame_tensor
 
+LARGEST_COPY = 1 << 30
+"""Folders with more bytes than these are not copied."""
+
 
 class InferenceState(Mapping[str, Any]):
     """What `init_state` returns: the keys that clients read, each as it is now.
@@ -21,12 +28,13 @@ class InferenceState(Mapping[str, Any]):
     Args:
         owner: The predictor whose state this is; others refuse it.
         tracker: The session behind it.
+        kept: The folder in which its pictures are kept, by `keep_folder`.
     """
 
-    def __init__(self, owner: object, tracker: VideoTracker) -> None:
+    def __init__(self, owner: object, tracker: VideoTracker, kept: TemporaryDirectory[str] | None = None) -> None:
         self.owner = owner
         self.tracker = tracker
-        weakref.finalize(self, tracker.close)  # clients have no word for closing: they drop the state
+        weakref.finalize(self, _close, tracker, kept)  # clients have no word for closing: they drop the state
 
     def __getitem__(self, key: str) -> Any:
         return _KEYS[key](self)
@@ -39,6 +47,33 @@ class InferenceState(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"InferenceState({len(self.tracker.tracks)} objects, {self['num_frames']} frames)"
+
+
+def _close(tracker: VideoTracker, kept: TemporaryDirectory[str] | None) -> None:
+    tracker.close()
+    if kept is not None:
+        kept.cleanup()
+
+
+def keep_folder(video: str | os.PathLike[str]) -> TemporaryDirectory[str] | None:
+    """A folder of links to the pictures of a folder, so that clients may delete theirs, as with the reference, which
+    reads all at once. Where the system cannot link, small folders are copied, and large ones read where they are: None,
+    as for all that is no folder.
+    """
+    if not os.path.isdir(video):
+        return None
+    files = [Path(entry.path) for entry in os.scandir(video) if entry.is_file()]
+    kept = TemporaryDirectory(prefix="masklet-")
+    try:
+        for file in files:
+            os.link(file, Path(kept.name, file.name))
+    except OSError:  # another disk, or a file system without links
+        if sum(file.stat().st_size for file in files) > LARGEST_COPY:
+            kept.cleanup()
+            return None
+        for file in files:
+            shutil.copyfile(file, Path(kept.name, file.name))
+    return kept
 
 
 class Frames:

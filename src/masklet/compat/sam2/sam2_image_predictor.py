@@ -6,6 +6,7 @@ Letters: N objects, C candidates, P points, S side of the model's square, H x W 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.compat.failures import CallRefused, as_reference
-from masklet.compat.prompts import Said, numbers, said
+from masklet.compat.prompts import NothingAsked, numbers, prompt_of
 from masklet.compat.sam2.build_sam import build_sam2_hf
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.utils.transforms import SAM2Transforms
 from masklet.errors import PromptError
 from masklet.image.picture import PictureLike
 from masklet.image.predictor import EncodedImage, ImagePredictor, no_memories
+from masklet.image.prompts import check_logits
 from masklet.image.result import Masks
+from masklet.masks.shape import small_holes
+from masklet.prompts import Prompt
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """Masks (C, H, W) or (N, C, H, W), float32 of 0 and 1 or logits; predicted IoU (C,) or (N, C); low-resolution logits
 (C, S/4, S/4) or (N, C, S/4, S/4) in -32..32."""
+
+CLEAR = 10.0
+"""By how much the logits of filled holes and removed islands differ from the threshold."""
 
 
 class SAM2ImagePredictor:
@@ -33,19 +41,30 @@ class SAM2ImagePredictor:
     Args:
         sam_model: What `build_sam2` returns.
         mask_threshold: Logits over it are inside.
+        max_hole_area: Holes of at most so many cells of the low-resolution mask are filled; on every device.
+        max_sprinkle_area: Islands of at most so many cells go.
+        others: Taken and passed over, as the reference does.
     """
 
-    def __init__(self, sam_model: SAM2Base, mask_threshold: float = 0.0) -> None:
+    def __init__(
+        self,
+        sam_model: SAM2Base,
+        mask_threshold: float = 0.0,
+        max_hole_area: float = 0.0,
+        max_sprinkle_area: float = 0.0,
+        **others: Any,
+    ) -> None:
         self.model = sam_model
         self.mask_threshold = mask_threshold
+        self.max_hole_area, self.max_sprinkle_area = max_hole_area, max_sprinkle_area
         self._predictor = ImagePredictor(sam_model.engine)
         self._pictures: list[EncodedImage] = []
         self._is_batch = False
 
     @classmethod
     def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2ImagePredictor:
-        """A predictor with a model from the hub. Takes the arguments of `build_sam2`."""
-        return cls(build_sam2_hf(model_id, **arguments))
+        """A predictor with a model from the hub. Takes the arguments of `build_sam2`, and those of the class."""
+        return cls(build_sam2_hf(model_id, **arguments), **arguments)
 
     @property
     def device(self) -> torch.device:
@@ -81,29 +100,25 @@ class SAM2ImagePredictor:
             point_coords: (P, 2), x and y in pixels, or in 0..1 with `normalize_coords=False`.
             point_labels: (P,): 1 include, 0 exclude.
             box: (4,): x0, y0, x1, y1.
-            mask_input: (1, S/4, S/4): logits of an earlier answer.
+            mask_input: (1, S/4, S/4): logits of an earlier answer, for all prompts; or (N, 1, S/4, S/4).
             multimask_output: Whether three candidates or one are wanted.
             return_logits: Whether masks come as logits.
             normalize_coords: Whether coordinates are pixels.
 
         Raises:
             CallRefused: No picture was set (a RuntimeError).
-            PromptError: Prompts that make no sense (a ValueError).
+            PromptError: Prompts that make no sense (a ValueError), or none (an AssertionError too).
         """
         picture = self._one_picture()
-        prompts = _objects(point_coords, point_labels, box, picture.size, normalize_coords)
-        earlier = _earlier(mask_input, self._predictor.engine.config.mask_size)
-        count = max(len(prompts), len(earlier))
-        prompts, earlier = prompts or [Said(None, None, None)] * count, earlier or [None] * count
-        answer = self._predictor.predict(
-            picture,
-            points=[prompt.points for prompt in prompts],
-            labels=[prompt.labels for prompt in prompts],
-            boxes=[prompt.box for prompt in prompts],
-            masks=earlier,
-            multimask=multimask_output,
-        )
-        return self._as_arrays(answer, count, return_logits)
+        prompts = _objects(point_coords, point_labels, box, mask_input, picture.size, normalize_coords)
+        side = self._predictor.engine.config.mask_size
+        checked = [
+            prompt if prompt.logits is None else replace(prompt, logits=check_logits(prompt.logits, side))
+            for prompt in prompts
+        ]
+        fall_back = self.model.settings.dynamic_multimask_via_stability
+        answer = self._predictor.predict_prompts(picture, checked, multimask=multimask_output, fall_back=fall_back)
+        return self._as_arrays(answer, len(prompts), return_logits)
 
     def predict_batch(
         self,
@@ -138,6 +153,32 @@ class SAM2ImagePredictor:
         engine = self._predictor.engine
         return engine.attend_memory(self._one_picture().levels.stride16, no_memories(engine))
 
+    # What clients of the reference read of its insides, as it is now.
+
+    @property
+    def _is_image_set(self) -> bool:
+        return bool(self._pictures)
+
+    @property
+    def _orig_hw(self) -> list[tuple[int, int]]:
+        return [picture.size for picture in self._pictures]
+
+    @property
+    def _transforms(self) -> SAM2Transforms:
+        return SAM2Transforms(self.model.image_size, self.mask_threshold)
+
+    @property
+    def _features(self) -> dict[str, Any] | None:
+        """ "image_embed" (B, C, S/16, S/16), and "high_res_feats" at strides 4 and 8; None before a picture is set."""
+        if not self._pictures:
+            return None
+        levels = [picture.levels for picture in self._pictures]
+        engine = self._predictor.engine
+        with torch.inference_mode():
+            embedded = [engine.attend_memory(level.stride16, no_memories(engine)) for level in levels]
+        finer = [torch.cat([getattr(level, name) for level in levels]) for name in ("stride4", "stride8")]
+        return {"image_embed": torch.cat(embedded), "high_res_feats": finer}
+
     def reset_predictor(self) -> None:
         """Forget the picture."""
         self._pictures, self._is_batch = [], False
@@ -152,43 +193,61 @@ class SAM2ImagePredictor:
     def _as_arrays(self, answer: Masks, count: int, return_logits: bool) -> Answer:
         """Candidates in the network's order, as the reference gives them; without the axis N if it is 1."""
         order = np.lexsort((answer.candidates, answer.objects))
+        shown = answer
+        if self.max_hole_area > 0 or self.max_sprinkle_area > 0:
+            shown = replace(answer, logits=np.stack([self._cleaned(logits) for logits in answer.logits]))
         masks = np.empty((len(order), *answer.size), np.float32)
         for mask, i in zip(masks, order, strict=True):
-            logits = answer.full_logits(i)
+            logits = shown.full_logits(i)
             np.copyto(mask, logits) if return_logits else np.greater(logits, self.mask_threshold, out=mask)
         arrays: list[NDArray[np.float32]] = [masks, answer.iou[order], answer.logits[order].clip(-32, 32)]
         shaped = [array.reshape(count, -1, *array.shape[1:]) for array in arrays]
         masks, scores, logits = (array[0] if count == 1 else array for array in shaped)
         return masks, scores, logits
 
+    def _cleaned(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (h, w) without small holes and islands."""
+        found, mask = logits.copy(), logits > self.mask_threshold
+        found[small_holes(mask, int(self.max_hole_area))] = self.mask_threshold + CLEAR
+        found[small_holes(~mask, int(self.max_sprinkle_area))] = self.mask_threshold - CLEAR
+        return found
 
-def _objects(points: Any, labels: Any, boxes: Any, size: tuple[int, int], in_pixels: bool) -> list[Said]:
-    """The prompts of N objects; none if neither points nor boxes came."""
+
+def _objects(points: Any, labels: Any, boxes: Any, masks: Any, size: tuple[int, int], in_pixels: bool) -> list[Prompt]:
+    """The prompts of N objects, with the logits of earlier answers as they came."""
     if (points is None) != (labels is None):
         raise PromptError("point_coords and point_labels must be given together, one label for each point")
-    columns: list[list[Any] | None] = [
-        _rows(points, 2),
-        _rows(labels, 1),
-        None if boxes is None else list(numbers(boxes, (-1, 4))),
+    columns: dict[str, list[Any]] = {
+        "points": _rows(points, 2),
+        "labels": _rows(labels, 1),
+        "boxes": [] if boxes is None else list(numbers(boxes, (-1, 4))),
+        "mask_input": [] if masks is None else _earlier(masks),
+    }
+    counts = {name: len(column) for name, column in columns.items() if column}
+    count = max(counts.values(), default=0)
+    if not count:
+        raise NothingAsked("there is no prompt; give points with labels, a box, or the logits of an earlier answer")
+    if any(found not in (1 if name == "mask_input" else count, count) for name, found in counts.items()):
+        told = ", ".join(f"{name} of {found}" for name, found in counts.items())
+        raise PromptError(f"the prompts are of different numbers of objects: {told}; give an entry for each object")
+    filled = (column * count if len(column) == 1 else column or [None] * count for column in columns.values())
+    return [
+        replace(prompt_of(clicks, kinds, box, size, in_pixels=in_pixels), logits=mask)
+        for clicks, kinds, box, mask in zip(*filled, strict=True)
     ]
-    counts = {len(column) for column in columns if column is not None}
-    if len(counts) > 1:
-        raise PromptError(f"points, labels and boxes are of different numbers of objects: {sorted(counts)}")
-    count = next(iter(counts), 0)
-    filled = [[None] * count if column is None else column for column in columns]
-    return [said(clicks, kinds, box, size, in_pixels=in_pixels) for clicks, kinds, box in zip(*filled, strict=True)]
 
 
-def _rows(values: Any, axes: int) -> list[Any] | None:
+def _rows(values: Any, axes: int) -> list[Any]:
     """One entry for each object: an array of `axes` axes is of one object."""
     if values is None:
-        return None
+        return []
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     return [array] if array.ndim <= axes else list(array)
 
 
-def _earlier(masks: Any, side: int) -> list[NDArray[np.float32] | None]:
-    if masks is None:
-        return []
-    array = masks.detach().cpu().numpy() if isinstance(masks, Tensor) else np.asarray(masks)
-    return [np.asarray(mask, np.float32) for mask in array.reshape(-1, *array.shape[-2:])]
+def _earlier(masks: Any) -> list[Any]:
+    """The logits of earlier answers, (h, w) each."""
+    array = masks.detach().float().cpu().numpy() if isinstance(masks, Tensor) else np.asarray(masks, np.float32)
+    if array.ndim < 2:
+        raise PromptError(f"mask_input has the shape {array.shape}; give the logits of an earlier answer")
+    return list(array.reshape(-1, *array.shape[-2:]))

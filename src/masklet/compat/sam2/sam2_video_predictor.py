@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.checkpoints import Model
 from masklet.compat.failures import CallRefused, as_reference
-from masklet.compat.prompts import said
+from masklet.compat.prompts import prompt_of
 from masklet.compat.sam2.configs import Settings, tracking_options
-from masklet.compat.sam2.inference_state import InferenceState
+from masklet.compat.sam2.inference_state import InferenceState, keep_folder
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.weights import from_hub, model_and_settings
-from masklet.prompts import make_prompt
+from masklet.errors import MediaError, PromptError
 from masklet.video import FrameResult, VideoTracker
 
 NO_OBJ_SCORE = -1024.0
@@ -69,14 +70,16 @@ class SAM2VideoPredictor(SAM2Base):
         """Open a video: a folder of pictures of any names, or a file of any kind.
 
         The three options are understood and change nothing: frames are read when they are needed, and memories lie in a
-        file.
+        file. A folder may be deleted afterwards: its pictures are kept under other names while the state lives.
 
         Raises:
             VideoRefused: It cannot be read (a RuntimeError).
         """
         with as_reference():
             options = tracking_options(self.settings, self.engine.config)
-            return InferenceState(self, VideoTracker(video_path, self.engine, options=options))
+            kept = keep_folder(video_path)
+            video = video_path if kept is None else kept.name
+            return InferenceState(self, VideoTracker(video, self.engine, options=options), kept)
 
     def add_new_points_or_box(
         self,
@@ -108,9 +111,10 @@ class SAM2VideoPredictor(SAM2Base):
         if box is not None and not clear_old_points:
             raise ValueError("a box comes before all points of its frame; give it with clear_old_points=True")
         with as_reference():
-            prompt = said(points, labels, box, tracker.size, in_pixels=normalize_coords)
-            checked = make_prompt(tracker.size, points=prompt.points, labels=prompt.labels, box=prompt.box)
-            result = tracker.add_prompt(frame=frame_idx, object=obj_id, prompt=checked, replace=clear_old_points)
+            prompt = prompt_of(points, labels, box, tracker.size, in_pixels=normalize_coords)
+            if not prompt.points and prompt.box is None:
+                raise PromptError("the prompt is empty; give points with labels, or a box")
+            result = tracker.add_prompt(frame=frame_idx, object=obj_id, prompt=prompt, replace=clear_old_points)
         return self._found(tracker, result)
 
     def add_new_points(self, *arguments: Any, **named: Any) -> Found:
@@ -118,11 +122,16 @@ class SAM2VideoPredictor(SAM2Base):
         return self.add_new_points_or_box(*arguments, **named)
 
     def add_new_mask(self, inference_state: InferenceState, frame_idx: int, obj_id: Any, mask: Any) -> Found:
-        """Give an object's mask, (H, W), bool or 0 and 1, array or tensor."""
+        """Give an object's mask, (H, W), bool or 0 and 1, array or tensor; one of another size is scaled."""
         tracker = self._tracker(inference_state)
         array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+        inside = array > 0
+        if inside.ndim == 2 and inside.size and inside.shape != tracker.size:
+            pixels = torch.from_numpy(inside)[None, None].float()
+            scaled = F.interpolate(pixels, size=tracker.size, mode="bilinear", antialias=True)
+            inside = (scaled[0, 0] >= 0.5).numpy()
         with as_reference():
-            return self._found(tracker, tracker.add_mask(frame=frame_idx, object=obj_id, mask=array > 0))
+            return self._found(tracker, tracker.add_mask(frame=frame_idx, object=obj_id, mask=inside))
 
     def propagate_in_video(
         self,
@@ -135,7 +144,8 @@ class SAM2VideoPredictor(SAM2Base):
 
         Args:
             inference_state: From `init_state`.
-            start_frame_idx: First frame; None for the earliest prompted one, or in reverse the latest.
+            start_frame_idx: First frame; None for the earliest prompted one. Nothing comes of a start past the end, nor
+                in reverse of frame 0.
             max_frame_num_to_track: How many frames after the first one; None for all.
             reverse: Whether to follow towards the video's beginning.
 
@@ -146,7 +156,9 @@ class SAM2VideoPredictor(SAM2Base):
         prompted = [frame for track in tracker.tracks.values() for frame in track.prompted]
         if not prompted:
             raise CallRefused("no points, boxes or masks were given for any object; add some before propagating")
-        start = start_frame_idx if start_frame_idx is not None else max(prompted) if reverse else min(prompted)
+        start = min(prompted) if start_frame_idx is None else start_frame_idx
+        if (reverse and start == 0) or (start_frame_idx is not None and not has_frame(tracker, start)):
+            return iter(())
         stop = None
         if max_frame_num_to_track is not None:
             last = start - max_frame_num_to_track if reverse else start + max_frame_num_to_track
@@ -219,3 +231,12 @@ class SAM2VideoPredictor(SAM2Base):
                 read = replace(result.objects[name].pixels, final={})
                 logits[row, 0] = torch.from_numpy(read.full_logits(name))
         return logits.to(self.device)
+
+
+def has_frame(tracker: VideoTracker, frame: int) -> bool:
+    """Whether the video has a frame of this number."""
+    try:
+        tracker.source.read(frame)
+    except MediaError:
+        return False
+    return True

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from masklet.checkpoints import Model, build_model, load_model
+from masklet.checkpoints.load import choose_device
 from masklet.checkpoints.registry import config_of, is_known, list_models
 from masklet.compat.failures import SettingRefused, WeightsMissing, WeightsRefused, as_reference
 from masklet.compat.sam2.configs import CONFIGS, VIDEO_POSTPROCESSING, Settings, variant_of, with_overrides
@@ -36,6 +37,7 @@ def model_and_settings(
     vos_optimized: bool = False,
     *,
     postprocessing: Mapping[str, Any] = VIDEO_POSTPROCESSING,
+    **_: Any,
 ) -> tuple[Model, Settings]:
     """What `build_sam2` and `build_sam2_video_predictor` make; the postprocessing is that of videos if not given."""
     if mode != "eval":
@@ -52,6 +54,8 @@ def from_hub(model_id: str) -> tuple[str, str]:
         SettingRefused: There is no such model (a ValueError).
     """
     if model_id not in HF_MODEL_ID_TO_FILENAMES:
+        if is_known(model_id):
+            return model_id, model_id
         known = ", ".join(HF_MODEL_ID_TO_FILENAMES)
         raise SettingRefused(f"unknown model {model_id!r}{nearest(model_id, HF_MODEL_ID_TO_FILENAMES)}; known: {known}")
     return HF_MODEL_ID_TO_FILENAMES[model_id][0], model_id
@@ -62,11 +66,13 @@ def _model(
 ) -> Model:
     """The weights of a file, or random ones, in the network of a configuration."""
     name = variant_of(config_file)
-    if ckpt_path is None:
+    if ckpt_path is None and name in CONFIGS.values():
         changes = {} if settings.image_size is None else {"image_size": settings.image_size}
         with as_reference():
             model = build_model(name, **changes)
+            model.move(choose_device(device))
         return model
+    ckpt_path = name if ckpt_path is None else ckpt_path  # a model of masklet's own brings its weights
     known = isinstance(ckpt_path, str) and is_known(ckpt_path)
     if not known and not os.path.exists(ckpt_path):
         raise WeightsMissing(f"there is no file of weights at {os.fspath(ckpt_path)}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from masklet.checkpoints import Model
-from masklet.compat.sam2.configs import Settings
+from masklet.compat.sam2.configs import IMAGE_POSTPROCESSING, Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -20,12 +20,12 @@ class SAM2Base:
 
     Args:
         model: What `masklet.load_model` returns.
-        settings: How it is used for tracking.
+        settings: How it is used; those of `build_sam2` if not given.
     """
 
     def __init__(self, model: Model, settings: Settings | None = None) -> None:
         self.engine = model
-        self.settings = settings or Settings()
+        self.settings = settings or Settings(**IMAGE_POSTPROCESSING)
 
     @property
     def device(self) -> torch.device:
