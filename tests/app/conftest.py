@@ -74,9 +74,9 @@ def library(clip: Path, tmp_path: Path) -> Library:
     return Library([clip], tmp_path / "project", FakeEngine())
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, one for all tests of this folder."""
+    """Chromium, one for each module: while Playwright runs, no other test of the process can begin an event loop."""
     if not CHROMIUM.exists():
         pytest.skip(
             f"there is no Chromium at {CHROMIUM}; scripts/test installs it where it may, CHROMIUM=... names another"
