@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MaskletError
-from masklet.formats.base import FrameLike, label_of, numbers_of_labels
+from masklet.formats.base import FrameLike
+from masklet.formats.description import label_of, numbers_of_labels
 from masklet.image.result import PictureMasks
 from masklet.masks.shape import mask_box
 
@@ -39,10 +40,11 @@ def to_supervision(result: PictureMasks | FrameLike) -> supervision.Detections:
             data={"object": result.objects, "presence": result.presence},
         )
     seen = {name: (mask, item) for name, item in result.objects.items() if (mask := item.mask).any()}
-    classes = numbers_of_labels(result.objects)
+    classes = numbers_of_labels(result.objects, result.descriptions)
+    labels = {name: label_of(name, result.descriptions.get(name)) for name in seen}
     columns: dict[str, list[Any]] = {
         "object": [str(name) for name in seen],
-        "class_name": [label_of(name) for name in seen],
+        "class_name": list(labels.values()),
         "presence": [item.presence for _, item in seen.values()],
     }
     masks: NDArray[np.bool_] = np.array([mask for mask, _ in seen.values()], np.bool_).reshape(-1, *result.size)
@@ -50,7 +52,7 @@ def to_supervision(result: PictureMasks | FrameLike) -> supervision.Detections:
         xyxy=np.array([mask_box(mask) for mask in masks], np.float32).reshape(-1, 4),
         mask=masks,
         confidence=np.array([item.iou for _, item in seen.values()], np.float32),
-        class_id=np.array([classes[label_of(name)] for name in seen], np.int64),
+        class_id=np.array([classes[label] for label in labels.values()], np.int64),
         tracker_id=np.array([result.indices[name] for name in seen], np.int64),
         data={name: np.array(values) for name, values in columns.items()},
     )

@@ -27,6 +27,7 @@ from masklet.datasets.own import open_folder
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
 from masklet.formats.base import PlainFrame, mask_only
+from masklet.formats.description import Description
 from masklet.formats.registry import read_masks, writer
 from masklet.media.source import open_video
 from masklet.video import VideoTracker
@@ -128,6 +129,7 @@ def make_projects(folder: Path) -> list[Path]:
         tracker.add_mask(frame=2, object=7, mask=mask)
         list(tracker.propagate(direction="both"))
         tracker.lock(3)
+        tracker.describe("cup", category="cup", colour="#00ff00", attributes={"full": True, "height": 9.5})
         tracker.add_points(frame=1, object=7, points=[(14, 14), (2, 2)], labels=[1, 0])
         tracker.save(path, notes={"what": [1, {"a": None}]})
     return [path]
@@ -154,7 +156,8 @@ def make_masks(folder: Path, name: str, suffix: str) -> list[Path]:
                 mask = np.zeros(SIZE, bool)
                 mask[4 + number * 20 : 20 + number * 20, 4 + frame : 30] = True
                 masks[key] = mask_only(mask)
-            sink.write(PlainFrame(frame, frame / 24, SIZE, masks, {"cup": 1, 2: 2}))
+            told = {2: Description("two", "number", "#ff0000", {"even": True})}
+            sink.write(PlainFrame(frame, frame / 24, SIZE, masks, {"cup": 1, 2: 2}, descriptions=told))
     return [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())[:1]
 
 

@@ -54,6 +54,8 @@ def opened(path: Path) -> None:
         ("prompt", "object", {"a": 1}),
         ("lock", "frame", None),
         ("lock", "frame", True),
+        ("describe", "category", 3),
+        ("describe", "attributes", {"a": None}),
     ],
 )
 def test_events_are_checked(kind: str, key: str, value: Any, project: Path) -> None:

@@ -20,6 +20,7 @@ from masklet.errors import CheckpointError, SessionError
 from masklet.nn import Levels
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Cleared, Followed, Locked, Prompted
+from masklet.video.packing import facts_of
 from masklet.video.store import StoredFrames, unpack
 from tests.conftest import GOLDEN, small_network
 from tests.video.test_session import TOY, act_all, run
@@ -149,6 +150,7 @@ ACTION = st.one_of(
     st.tuples(st.just("clear"), FRAME, OBJECTS),
     st.tuples(st.just("remove"), OBJECTS),
     st.tuples(st.just("lock"), FRAME),
+    st.tuples(st.just("describe"), OBJECTS | st.just("c"), st.sampled_from(["", "car"])),
     st.tuples(st.just("undo")),
     st.tuples(st.just("redo")),
 )
@@ -175,6 +177,7 @@ def test_saved_and_opened_it_goes_on_as_if_nothing_had_happened(
         with VideoTracker.open(tmp_path / "clip.masklet", CLIP, straight.engine) as reopened:
             now, again = shown(straight), shown(reopened)
             assert_alike(now, again, differing=0.0)
+            assert reopened.objects == straight.objects
             act_all(straight, after)
             act_all(reopened, after)
             assert [type(event) for event in reopened.events] == [type(event) for event in straight.events]
@@ -198,7 +201,8 @@ def test_opened_again_the_newest_events_are_undone_as_before(
                 assert straight.tracks.keys() == reopened.tracks.keys()
                 for name, track in straight.tracks.items():
                     again = reopened.tracks[name]
-                    assert (again.prompts, again.number) == (track.prompts, track.number)
+                    assert facts_of(again) == facts_of(track)
+                    assert again.number == track.number
                     assert list(again.prompted) == list(track.prompted)
 
 
@@ -254,6 +258,8 @@ NEWEST: dict[str, Any] = {
     "lock": lambda t: t.lock(30),
     "clear": lambda t: t.clear(0, "a"),
     "remove": lambda t: t.remove("b"),
+    "described": lambda t: t.describe("b", category="car"),
+    "described first": lambda t: t.describe("c", colour="#00ff00"),
     "new object": lambda t: t.add_box(frame=2, object="c", box=(4, 6, 18, 20)),
 }
 
@@ -262,7 +268,7 @@ NEWEST: dict[str, Any] = {
 def test_the_newest_event_is_undone_at_once_also_after_opening(tmp_path: Path, newest: str) -> None:
     with VideoTracker(CLIP, Counting()) as tracker:
         begin(tracker)
-        before, prompts = shown(tracker), {name: track.prompts for name, track in tracker.tracks.items()}
+        before, facts = shown(tracker), {name: facts_of(track) for name, track in tracker.tracks.items()}
         numbers = tracker.result(0).indices
         NEWEST[newest](tracker)
         after = shown(tracker)
@@ -271,7 +277,7 @@ def test_the_newest_event_is_undone_at_once_also_after_opening(tmp_path: Path, n
         count = Counting.count
         tracker.undo()
         assert_alike(shown(tracker), before, differing=0.0)
-        assert {name: track.prompts for name, track in tracker.tracks.items()} == prompts
+        assert {name: facts_of(track) for name, track in tracker.tracks.items()} == facts
         assert tracker.result(0).indices == numbers
         tracker.redo()
         assert_alike(shown(tracker), after, differing=0.0)

@@ -17,13 +17,14 @@ from PIL import Image
 
 from masklet.checkpoints import Model, build_model
 from masklet.errors import CheckpointError, FormatError, SessionError
+from masklet.formats.description import Description
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project
 from masklet.formats.registry import read_masks
 from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video import tracker as video_tracker
-from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
+from masklet.video.events import Cleared, Described, Followed, Locked, Prompted, Removed
 from masklet.video.packing import UNDO
 from masklet.video.policies import PublishedPolicy
 from masklet.video.project import event_from_json, event_to_json
@@ -354,14 +355,30 @@ def test_an_exported_film_has_the_sound_in_step_and_the_background(model: Model,
 
 
 @pytest.mark.parametrize(
-    "event", [Cleared(3, "a"), Removed(2), Locked(9), Followed(8, 0, True, "a"), Followed(0, 8, False, None, True)]
+    "event",
+    [
+        Cleared(3, "a"),
+        Removed(2),
+        Described("a", Description("A", "car", "#00ff00", {"parked": True})),
+        Described(7, Description()),
+        Locked(9),
+        Followed(8, 0, True, "a"),
+        Followed(0, 8, False, None, True),
+    ],
 )
 def test_events_are_written_and_read(event: Cleared) -> None:
     assert event_from_json(event_to_json(event), (120, 160)) == event
 
 
 @pytest.mark.parametrize(
-    "record", [{"event": "dance"}, {"event": "lock", "where": 1}, {"event": "prompt", "frame": 1}, {}]
+    "record",
+    [
+        {"event": "dance"},
+        {"event": "lock", "where": 1},
+        {"event": "describe", "object": 1, "colour": 3},
+        {"event": "prompt", "frame": 1},
+        {},
+    ],
 )
 def test_a_foreign_event_is_refused(record: dict[str, object]) -> None:
     with pytest.raises(FormatError, match="cannot be read"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 from masklet.checkpoints import Model, build_model
 from masklet.errors import ConfigError, MediaError, SessionError
+from masklet.formats.description import Description
 from masklet.formats.registry import read_masks
 from masklet.nn import ConvNetConfig
 from masklet.video import FrameResult, TrackingOptions, VideoTracker
-from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed
+from masklet.video.events import Described, Event, Followed, Prompted, Removed
 from tests.conftest import GOLDEN, SMALL
 
 CLIP = GOLDEN / "video/frames"
@@ -277,6 +279,23 @@ def test_numbers_of_objects_stay(tracker: VideoTracker) -> None:
     assert tracker.add_points(frame=0, object="cow", points=[(50, 20)]).indices == {7: 7, "cat": 2, "cow": 1}
 
 
+def test_objects_are_described(tracker: VideoTracker) -> None:
+    tracker.describe("car", category="vehicle", colour="#ff0000")
+    assert tracker.add_points(frame=0, object="dog", points=[(80, 60)]).indices == {"car": 1, "dog": 2}
+    tracker.describe("car", title="the blue one", attributes={"parked": True})
+    result = tracker.add_points(frame=0, object="car", points=[(20, 20)])
+    told = Description("the blue one", "vehicle", "#ff0000", {"parked": True})
+    assert tracker.objects == {"car": told, "dog": Description()}
+    assert result.descriptions == {"car": told}
+    with pytest.raises(SessionError, match="colour is 'blue'; give '#rrggbb'"):
+        tracker.describe("dog", colour="blue")
+    tracker.undo()
+    tracker.undo()
+    assert tracker.objects["car"] == Description(category="vehicle", colour="#ff0000")
+    assert tracker.redo() == Described("car", told)
+    assert tracker.objects["car"] == told
+
+
 def drawing(size: tuple[int, int] = (120, 160)) -> np.ndarray:
     """A mask with fine detail, which a quarter of the network's square cannot hold."""
     rows, columns = np.mgrid[: size[0], : size[1]]
@@ -320,6 +339,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("clear"), FRAMES, OBJECTS),
         st.tuples(st.just("remove"), OBJECTS),
         st.tuples(st.just("lock"), FRAMES),
+        st.tuples(st.just("describe"), OBJECTS | st.just("c"), st.sampled_from(["", "car", "dog"])),
         st.tuples(st.just("undo")),
         st.tuples(st.just("redo")),
     ),
@@ -352,6 +372,8 @@ def act(tracker: VideoTracker, action: tuple) -> None:  # type: ignore[type-arg]
             tracker.remove(name)
         case "lock", frame:
             tracker.lock(frame)
+        case "describe", name, category:
+            tracker.describe(name, category=category, attributes={"n": len(tracker.events)})
         case ("undo",):
             tracker.undo()
         case ("redo",):
@@ -378,5 +400,5 @@ def test_the_log_alone_rebuilds_the_session(model: Model, actions: list[tuple]) 
 
 
 def kinds(events: list[Event]) -> list[type]:
-    assert all(isinstance(event, Prompted | Cleared | Removed | Locked | Followed) for event in events)
+    assert all(isinstance(event, get_args(Event)) for event in events)
     return [type(event) for event in events]

@@ -1,6 +1,7 @@
 """Masks out and in: one file for each format that other tools know. A picture is one frame.
 
 base            what a writer is given and a reader gives, and `Format`, an entry of the registry
+description     what is said of an object: title, category, colour, attributes
 registry        the formats by name: `writer`, `read_masks`, and by a path's ending
 writer          what every writer checks
 

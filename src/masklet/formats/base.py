@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from masklet.errors import FormatError
+from masklet.formats.description import Description, title_of
 from masklet.masks.draw import draw_overlay
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
 
@@ -58,6 +59,7 @@ class FrameLike(Protocol):
     image    uint8 (H, W, 3) RGB; None where the picture is not at hand
     objects  by the user's names
     indices  the number of each object in index maps, from 1
+    descriptions  what is said of objects, of those of which anything is
     """
 
     @property
@@ -72,6 +74,8 @@ class FrameLike(Protocol):
     def objects(self) -> Mapping[ObjectId, ObjectLike]: ...
     @property
     def indices(self) -> Mapping[ObjectId, int]: ...
+    @property
+    def descriptions(self) -> Mapping[ObjectId, Description]: ...
 
     def index_map(self) -> NDArray[Any]:
         """Whole numbers (H, W): the object's number at each pixel, 0 where there is none."""
@@ -131,6 +135,7 @@ class PlainFrame:
     objects: Mapping[ObjectId, ObjectLike]
     indices: Mapping[ObjectId, int]
     image: NDArray[np.uint8] | None = None
+    descriptions: Mapping[ObjectId, Description] = field(default_factory=dict)
 
     @property
     def masks(self) -> dict[ObjectId, NDArray[np.bool_]]:
@@ -147,7 +152,11 @@ class PlainFrame:
 
 
 def read_frame(
-    frame: int, masks: Mapping[ObjectId, Rle], size: tuple[int, int], indices: Mapping[ObjectId, int]
+    frame: int,
+    masks: Mapping[ObjectId, Rle],
+    size: tuple[int, int],
+    indices: Mapping[ObjectId, int],
+    descriptions: Mapping[ObjectId, Description] | None = None,
 ) -> PlainFrame:
     """A frame from a file without scores and times: each frame counts one second.
 
@@ -155,14 +164,20 @@ def read_frame(
     """
     for rle in masks.values():
         rle_area(rle)
-    return PlainFrame(frame, float(frame), size, {name: RleMask(rle) for name, rle in masks.items()}, indices)
+    objects: dict[ObjectId, ObjectLike] = {name: RleMask(rle) for name, rle in masks.items()}
+    return PlainFrame(frame, float(frame), size, objects, indices, descriptions=descriptions or {})
 
 
 def named_overlay(result: FrameLike) -> Image.Image:
     """The picture with every mask tinted, outlined and named."""
     masks = [(result.indices[name], item.mask) for name, item in result.objects.items()]
-    labels = {result.indices[name]: str(name) for name in result.objects}
-    return Image.fromarray(draw_overlay(picture_of(result), masks, labels=labels))
+    labels = {result.indices[name]: title_of(name, result.descriptions.get(name)) for name in result.objects}
+    return Image.fromarray(draw_overlay(picture_of(result), masks, labels=labels, colours=colours_of(result)))
+
+
+def colours_of(result: FrameLike) -> dict[int, tuple[int, int, int]]:
+    """The colours that were given to objects, by number."""
+    return {result.indices[name]: said.rgb for name, said in result.descriptions.items() if said.rgb is not None}
 
 
 def picture_of(result: FrameLike) -> NDArray[np.uint8]:
@@ -277,16 +292,6 @@ def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> boo
         return True
     off = (seconds - seconds[0]) * rate - (numbers - numbers[0])
     return bool(np.abs(off).max() <= 0.5)
-
-
-def label_of(name: ObjectId) -> str:
-    """The class of an object in files for training: its name if that is a text, and "object" for a number."""
-    return name if isinstance(name, str) and name else "object"
-
-
-def numbers_of_labels(names: Iterable[ObjectId]) -> dict[str, int]:
-    """The classes of objects, numbered from 0 in the order in which they come."""
-    return {label: number for number, label in enumerate(dict.fromkeys(map(label_of, names)))}
 
 
 def object_numbers(names: Iterable[ObjectId]) -> dict[ObjectId, int]:

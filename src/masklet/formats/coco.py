@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.atomic import atomic_write
-from masklet.errors import FormatError
+from masklet.errors import FormatError, SessionError
 from masklet.formats.base import (
     Facts,
     Format,
@@ -17,11 +17,10 @@ from masklet.formats.base import (
     ObjectLike,
     PlainFrame,
     Sink,
-    label_of,
-    numbers_of_labels,
     read_frame,
     rle_of,
 )
+from masklet.formats.description import Description, label_of
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.rle import Rle, rle_area, rle_box, rle_from_json
@@ -39,8 +38,11 @@ def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
                 json.dump(found | {"id": count + 1}, file, allow_nan=False)
             rest = {
                 "images": [image(frame, facts.picture_name(frame), spool.sizes[frame]) for frame in spool.frames()],
-                "categories": categories(spool.indices),
-                "tracks": [{"id": number, "name": name} for name, number in spool.indices.items()],
+                "categories": categories(spool.classes),
+                "tracks": [
+                    {"id": number, "name": name, **(spool.descriptions.get(name) or Description()).to_json()}
+                    for name, number in spool.indices.items()
+                ],
                 "info": {"description": facts.video, "version": "1.0"},
                 "licenses": [],
             }
@@ -70,18 +72,20 @@ def annotation(frame: int, number: int, category: int, item: ObjectLike) -> dict
     }
 
 
-def categories(names: Iterable[ObjectId]) -> list[dict[str, Any]]:
-    """The list of classes: the names of objects that have one, and "object"."""
-    labels = numbers_of_labels(names) or {"object": 0}
-    return [{"id": number + 1, "name": label, "supercategory": "object"} for label, number in labels.items()]
+def categories(labels: Iterable[str]) -> list[dict[str, Any]]:
+    """The list of classes, in their order; "object" if there are none."""
+    listed = list(labels) or ["object"]
+    return [{"id": number, "name": label, "supercategory": "object"} for number, label in enumerate(listed, start=1)]
 
 
 def _annotations(spool: Spool) -> Iterator[dict[str, Any]]:
-    labels = numbers_of_labels(spool.indices)
+    classes = spool.classes
     for frame in spool.frames():
         for name, item in spool.masks(frame).items():
             if rle_area(item.rle):
-                yield annotation(frame, spool.indices[name], labels[label_of(name)] + 1, item)
+                found = annotation(frame, spool.indices[name], classes[spool.class_of(name)] + 1, item)
+                said = spool.descriptions.get(name)
+                yield {**found, "attributes": said.attributes} if said and said.attributes else found
 
 
 def read_coco(path: Path) -> Iterator[PlainFrame]:
@@ -96,7 +100,8 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
     annotations: dict[int, list[dict[str, Any]]] = {}
     for found in entries(content, "annotations", dict, name):
         annotations.setdefault(entry(found, "image_id", int, name), []).append(found)
-    names = object_names(content, name)
+    names, classes = object_names(content, name), categories_of(content, name)
+    tracks = {track["id"]: track for track in content.get("tracks", ()) if isinstance(track.get("id"), int)}
     frames = [entry({"frame_index": place, **listed}, "frame_index", int, name) for place, listed in enumerate(images)]
     if unknown := annotations.keys() - {entry(listed, "id", int, name) for listed in images}:
         raise FormatError(f"{name} has annotations of the image {min(unknown)}, which is not in its list of images")
@@ -104,11 +109,13 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
         size = size_of(listed, name)
         masks: dict[ObjectId, Rle] = {}
         indices: dict[ObjectId, int] = {}
+        descriptions: dict[ObjectId, Description] = {}
         for found in annotations.get(listed["id"], []):
             number = entry(found, "track_id" if "track_id" in found else "id", int, name)
             known = names.get(number, number)
             masks[known], indices[known] = rle_from_json(found.get("segmentation"), size), number
-        yield read_frame(frame, masks, size, indices)
+            descriptions |= descriptions_of(known, tracks.get(number, {}), classes, found.get("category_id"), name)
+        yield read_frame(frame, masks, size, indices, descriptions)
 
 
 def object_names(content: dict[str, Any], name: str) -> dict[int, ObjectId]:
@@ -120,6 +127,24 @@ def object_names(content: dict[str, Any], name: str) -> dict[int, ObjectId]:
             if isinstance(known, int | str):
                 names[entry(track, "id", int, name)] = known
     return names
+
+
+def categories_of(content: dict[str, Any], name: str) -> dict[int, str]:
+    """The names of classes by their numbers; empty for files that list none."""
+    listed = entries(content, "categories", dict, name) if "categories" in content else []
+    return {entry(found, "id", int, name): entry(found, "name", str, name) for found in listed}
+
+
+def descriptions_of(
+    known: ObjectId, record: dict[str, Any], classes: dict[int, str], category: object, name: str
+) -> dict[ObjectId, Description]:
+    """What a file says of an object, as masklet writes it, or by its class alone; empty if its name says as much."""
+    label = classes.get(category) if isinstance(category, int) else None
+    try:
+        said = Description.from_json({"category": "" if label in (None, label_of(known)) else label, **record})
+    except SessionError as error:
+        raise FormatError(f"{name} cannot be read: of object {known!r} {error}") from None
+    return {known: said} if said else {}
 
 
 COCO = Format(

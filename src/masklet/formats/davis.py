@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
@@ -21,6 +21,7 @@ from masklet.formats.base import (
     ObjectId,
     PlainFrame,
     Sink,
+    colours_of,
     index_map,
     read_frame,
 )
@@ -60,12 +61,14 @@ def read_index_png(path: str | PathLike[str]) -> NDArray[np.uint8]:
 
 
 def _write_frame(path: Path, result: FrameLike) -> None:
-    _save(path, index_map(result))
+    _save(path, index_map(result), colours_of(result))
 
 
-def _save(path: Path, index_map: NDArray[np.uint8]) -> None:
-    picture = Image.fromarray(index_map)
-    picture.putpalette(PALETTE.tobytes())
+def _save(path: Path, index_map: NDArray[np.uint8], colours: Mapping[int, tuple[int, int, int]] | None = None) -> None:
+    picture, palette = Image.fromarray(index_map), PALETTE.copy()
+    for number, colour in (colours or {}).items():
+        palette[number] = colour
+    picture.putpalette(palette.tobytes())
     picture.save(path, format="PNG")
 
 

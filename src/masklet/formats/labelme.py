@@ -11,7 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from masklet.formats.base import Facts, Format, FrameLike, Sink, label_of, picture_of
+from masklet.formats.base import Facts, Format, FrameLike, Sink, picture_of
+from masklet.formats.description import Description, label_of
 from masklet.formats.numbered import frame_files
 from masklet.masks.polygons import drawn_rings
 
@@ -36,11 +37,12 @@ def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
     Image.fromarray(picture_of(result)).save(png, format="PNG")
     shapes = [
         {
-            "label": label_of(name),
+            "label": label_of(name, result.descriptions.get(name)),
             "points": ring.tolist(),
             "group_id": result.indices[name],
             "shape_type": "polygon",
-            "flags": {},
+            "flags": flags_of(result.descriptions.get(name)),
+            "description": text_of(result.descriptions.get(name)),
         }
         for name, item in result.objects.items()
         for ring in drawn_rings(item.mask)
@@ -54,6 +56,19 @@ def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
         "imageHeight": height,
         "imageWidth": width,
     }
+
+
+def flags_of(said: Description | None) -> dict[str, bool]:
+    """Attributes that are true or false."""
+    return {key: value for key, value in (said.attributes if said else {}).items() if isinstance(value, bool)}
+
+
+def text_of(said: Description | None) -> str:
+    """An object's title, and its other attributes, a line each."""
+    if said is None:
+        return ""
+    others = [f"{key}: {value}" for key, value in said.attributes.items() if not isinstance(value, bool)]
+    return "\n".join([said.title, *others] if said.title else others)
 
 
 LABELME = Format(

@@ -38,7 +38,7 @@ def _apart(result: FrameLike) -> FrameLike:
         name: mask_only(numbers == result.indices[name], item.iou, item.presence)
         for name, item in result.objects.items()
     }
-    return PlainFrame(result.frame, result.time, result.size, objects, result.indices)
+    return PlainFrame(result.frame, result.time, result.size, objects, result.indices, descriptions=result.descriptions)
 
 
 def read_mots(path: Path) -> Iterator[PlainFrame]:

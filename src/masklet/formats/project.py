@@ -18,6 +18,7 @@ from masklet.formats.base import (
     comes_evenly,
     rle_of,
 )
+from masklet.formats.description import Description
 from masklet.masks.rle import encode_rle
 
 
@@ -35,6 +36,7 @@ class Project:
 
     size         (height, width) of the video
     indices      the number of each object, by the user's names, in the order in which they were added
+    descriptions what is said of objects, of those of which anything is
     frames       what was found, by frame
     events       the log of prompts, plain JSON; it alone rebuilds the session
     video        the video's name or path, as it was given
@@ -50,6 +52,7 @@ class Project:
 
     size: tuple[int, int]
     indices: Mapping[ObjectId, int] = field(default_factory=dict)
+    descriptions: Mapping[ObjectId, Description] = field(default_factory=dict)
     frames: Mapping[int, ProjectFrame] = field(default_factory=dict)
     events: Sequence[Mapping[str, Any]] = ()
     video: str = ""
@@ -67,7 +70,7 @@ class Project:
         for frame in sorted(self.frames):
             found = self.frames[frame]
             objects: dict[ObjectId, ObjectLike] = dict(found.objects)
-            yield PlainFrame(frame, found.time, self.size, objects, self.indices)
+            yield PlainFrame(frame, found.time, self.size, objects, self.indices, descriptions=self.descriptions)
 
     def facts(self) -> Facts:
         """The facts of the video, for a writer."""

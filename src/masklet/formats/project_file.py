@@ -19,6 +19,7 @@ from typing import Any
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, PlainFrame, Sink
+from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
 from masklet.formats.project import Project, ProjectFrame
 from masklet.formats.project_reader import VERSION, is_plain, read_project
@@ -63,6 +64,7 @@ def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
         project = Project(
             size=facts.size,
             indices=spool.indices,
+            descriptions=spool.descriptions,
             frames=frames,
             events=facts.events,
             video=facts.video,
@@ -94,7 +96,10 @@ def _manifest(project: Project) -> dict[str, Any]:
         },
         "model": project.model,
         "weights": project.weights,
-        "objects": [{"name": name, "number": number} for name, number in project.indices.items()],
+        "objects": [
+            {"name": name, "number": number, **(project.descriptions.get(name) or Description()).to_json()}
+            for name, number in project.indices.items()
+        ],
         "events": [dict(event) for event in project.events],
         **({"options": dict(project.options)} if project.options else {}),
         **({"notes": dict(project.notes)} if project.notes else {}),

@@ -11,8 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from masklet.errors import FormatError, PromptError
+from masklet.errors import FormatError, PromptError, SessionError
 from masklet.formats.base import Fingerprint, ObjectId, RleMask
+from masklet.formats.description import Description
 from masklet.formats.json_file import entries, entry, parse_json, size_of
 from masklet.formats.project import Project, ProjectFrame
 from masklet.masks.rle import Rle, check_size, rle_area
@@ -91,6 +92,9 @@ def _read(members: zipfile.ZipFile, name: str) -> Project:
     return Project(
         size=size,
         indices=indices,
+        descriptions={
+            known: said for known, record in zip(indices, objects, strict=True) if (said := _said(record, name))
+        },
         frames=dict(_frames(members, name, size, list(indices))),
         events=tuple(entries(manifest, "events", dict, name)),
         video=entry(video, "name", str, name),
@@ -197,6 +201,13 @@ def _object_name(record: dict[str, Any], name: str) -> ObjectId:
         known = record.get("name")
         return check_name(known if type(known) is int else entry(record, "name", str, name))
     except PromptError as error:
+        raise FormatError(f"{name} cannot be read: {error}") from None
+
+
+def _said(record: dict[str, Any], name: str) -> Description:
+    try:
+        return Description.from_json(record)
+    except SessionError as error:
         raise FormatError(f"{name} cannot be read: {error}") from None
 
 

@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 
 from masklet.formats.base import FrameLike, ObjectId, RleMask, rle_of
+from masklet.formats.description import Description, label_of, numbers_of_labels
 from masklet.masks.rle import Rle
 
 
@@ -23,11 +24,13 @@ class Spool:
 
     times  seconds of each frame, by frame
     sizes  (height, width) of each frame, by frame
+    descriptions  what was said of objects last
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self.times: dict[int, float] = {}
         self.sizes: dict[int, tuple[int, int]] = {}
+        self.descriptions: dict[ObjectId, Description] = {}
         self._file = file
         self._numbers: dict[ObjectId, int] = {}
         self._slots: dict[ObjectId, int] = {}
@@ -47,6 +50,7 @@ class Spool:
             self._row_slots.append(self._slots.setdefault(name, len(self._slots)))
             self._scores.extend((float(item.iou), float(item.presence)))
             self._numbers[name] = result.indices[name]
+        self.descriptions.update(result.descriptions)
         self._rows[result.frame] = range(first, len(self._row_slots))
         self.times[result.frame], self.sizes[result.frame] = float(result.time), result.size
 
@@ -56,6 +60,15 @@ class Spool:
         if len(set(self._numbers.values())) == len(self._numbers):
             return self._numbers
         return {name: number for number, name in enumerate(self._numbers, start=1)}
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """The classes of the objects, numbered from 0."""
+        return numbers_of_labels(self.indices, self.descriptions)
+
+    def class_of(self, name: ObjectId) -> str:
+        """The class of an object, see `label_of`."""
+        return label_of(name, self.descriptions.get(name))
 
     def frames(self) -> list[int]:
         """The frames that were written, in their order."""

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from masklet.atomic import atomic_write
-from masklet.formats.base import Facts, Format, FrameLike, Sink, label_of
+from masklet.formats.base import Facts, Format, FrameLike, Sink
+from masklet.formats.description import label_of
 from masklet.formats.numbered import frame_files
 from masklet.masks.polygons import drawn_rings
 
@@ -17,8 +18,8 @@ CLASSES = "classes.txt"
 
 @contextmanager
 def write_yolo(path: Path, facts: Facts) -> Iterator[Sink]:
-    """PATH/00000.txt ..., or one file. Objects with a name are of the class of that name, all others of "object";
-    classes count from 0 in the order in which they come."""
+    """PATH/00000.txt ..., or one file. Classes are the objects' categories or names, see `label_of`, and count from 0
+    in the order in which they come."""
     classes: dict[str, int] = {}
 
     def write(target: Path, result: FrameLike) -> None:
@@ -38,7 +39,7 @@ def yolo_lines(result: FrameLike, classes: dict[str, int]) -> str:
     first: list[str] = []
     further: list[str] = []
     for name, item in result.objects.items():
-        number = classes.setdefault(label_of(name), len(classes))
+        number = classes.setdefault(label_of(name, result.descriptions.get(name)), len(classes))
         for part, ring in enumerate(drawn_rings(item.mask)):
             shares = (ring / (width, height)).reshape(-1)
             line = " ".join([str(number), *(f"{share:.9g}" for share in shares)]) + "\n"

@@ -10,8 +10,9 @@ from typing import Any
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, label_of, numbers_of_labels, read_frame
-from masklet.formats.coco import categories
+from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, read_frame
+from masklet.formats.coco import categories, categories_of, descriptions_of
+from masklet.formats.description import Description
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.rle import rle_area, rle_box, rle_from_json
@@ -35,12 +36,12 @@ def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
                 "frame_indices": frames,
             }
             file.write(
-                json.dumps({"videos": [video], "categories": categories(spool.indices)})[:-1] + ', "annotations": ['
+                json.dumps({"videos": [video], "categories": categories(spool.classes)})[:-1] + ', "annotations": ['
             )
-            labels = numbers_of_labels(spool.indices)
+            classes = spool.classes
             for count, name in enumerate(spool.indices):
                 file.write(",\n" if count else "\n")
-                json.dump(_annotation(spool, name, labels[label_of(name)] + 1, facts), file, allow_nan=False)
+                json.dump(_annotation(spool, name, classes[spool.class_of(name)] + 1, facts), file, allow_nan=False)
             file.write('],\n"info": {"version": "1.0"}, "licenses": []}')
 
 
@@ -51,6 +52,7 @@ def _annotation(spool: Spool, name: ObjectId, category: int, facts: Facts) -> di
     return {
         "id": spool.indices[name],
         "name": name,
+        **(spool.descriptions.get(name) or Description()).to_json(),
         "video_id": 1,
         "category_id": category,
         "height": height,
@@ -80,6 +82,8 @@ def read_ytvis(path: Path) -> Iterator[PlainFrame]:
     frames = entries({"frame_indices": list(range(length)), **video}, "frame_indices", int, name)
     tracks: dict[ObjectId, list[Any]] = {}
     indices: dict[ObjectId, int] = {}
+    descriptions: dict[ObjectId, Description] = {}
+    classes = categories_of(content, name)
     for annotation in entries(content, "annotations", dict, name):
         known = annotation.get("name")
         number = entry(annotation, "id", int, name)
@@ -88,9 +92,12 @@ def read_ytvis(path: Path) -> Iterator[PlainFrame]:
             raise FormatError(f"{name} has {len(masks)} masks of the object {number} for {length} frames")
         key = known if isinstance(known, int | str) else number
         tracks[key], indices[key] = masks, number
+        descriptions |= descriptions_of(key, annotation, classes, annotation.get("category_id"), name)
     for place, frame in sorted(enumerate(frames), key=lambda pair: pair[1]):
         seen = {known: masks[place] for known, masks in tracks.items() if masks[place] is not None}
-        yield read_frame(frame, {known: rle_from_json(mask, size) for known, mask in seen.items()}, size, indices)
+        yield read_frame(
+            frame, {known: rle_from_json(mask, size) for known, mask in seen.items()}, size, indices, descriptions
+        )
 
 
 YTVIS = Format(

@@ -23,6 +23,7 @@ from masklet.errors import FormatError, PromptError
 from masklet.formats.base import Facts, ObjectId, ObjectLike, RleMask
 from masklet.formats.coco import annotation, categories
 from masklet.formats.coco import image as coco_image
+from masklet.formats.description import Description
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
 from masklet.masks.draw import draw_overlay, draw_regions
@@ -247,6 +248,11 @@ class PictureFrame:
     def indices(self) -> dict[ObjectId, int]:
         """Their own numbers."""
         return {n: n for n in range(self.before + 1, self.before + len(self.masks) + 1)}
+
+    @property
+    def descriptions(self) -> dict[ObjectId, Description]:
+        """Nothing is said of masks of pictures."""
+        return {}
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W)"""

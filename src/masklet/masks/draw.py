@@ -53,6 +53,7 @@ def draw_overlay(
     *,
     alpha: float = 0.5,
     labels: Mapping[int, str] | None = None,
+    colours: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> NDArray[np.uint8]:
     """Tint each mask with its object's colour, draw its contour, and put its name beside it.
 
@@ -60,6 +61,7 @@ def draw_overlay(
     masks   object index to bool (H, W), or such pairs; where masks overlap, the later lies on top
     alpha   strength of the tint in 0..1
     labels  object index to the name on its tag; objects without one, and empty masks, have no tag
+    colours object index to (red, green, blue), 0..255; the others have that of their index
 
     Returns uint8 (H, W, 3), RGB. Raises PromptError if a mask is not of the picture's size.
     """
@@ -71,12 +73,13 @@ def draw_overlay(
                 f"give one of the picture's size, (height, width) = {image.shape[:2]}"
             )
     canvas = image.copy()
+    fills = {index: (colours or {}).get(index, bright_color(index)) for index, _ in pairs}
     for index, mask in pairs:
-        _tint(canvas, mask, bright_color(index), alpha)
+        _tint(canvas, mask, fills[index], alpha)
     for index, mask in pairs:
-        _outline(canvas, mask, bright_color(index))
+        _outline(canvas, mask, fills[index])
     names = labels or {}
-    tags = [(names[index], mask, bright_color(index)) for index, mask in pairs if names.get(index) and mask.any()]
+    tags = [(names[index], mask, fills[index]) for index, mask in pairs if names.get(index) and mask.any()]
     return _with_tags(canvas, tags) if tags else canvas
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from masklet.errors import MediaError, PromptError, SessionError
+from masklet.formats.description import Description
 from masklet.prompts import Prompt, check_name
 from masklet.video.state import ObjectId, Tracks
 
@@ -41,6 +42,14 @@ class Removed:
 
 
 @dataclass(frozen=True)
+class Described:
+    """An object got a description, which may be its first event."""
+
+    object: ObjectId
+    description: Description
+
+
+@dataclass(frozen=True)
 class Locked:
     """A frame was approved: its masks stay, and are always remembered."""
 
@@ -61,7 +70,7 @@ class Followed:
     apart: bool = False
 
 
-Event = Prompted | Cleared | Removed | Locked | Followed
+Event = Prompted | Cleared | Removed | Described | Locked | Followed
 
 
 @dataclass(frozen=True)

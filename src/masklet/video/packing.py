@@ -13,11 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from masklet.errors import CheckpointError, FormatError
+from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import RleMask
+from masklet.formats.description import Description
 from masklet.formats.project import Project
-from masklet.masks.rle import Rle, rle_area
+from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area, rle_from_json
 from masklet.nn import ModelConfig
+from masklet.prompts import Prompt, make_prompt
 from masklet.video.overlap import FinalMask
 from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, stats_of
 from masklet.video.store import StoredFrames, unpack
@@ -100,6 +102,38 @@ def pack_items(items: Iterable[Item], **more: Any) -> bytes:
     return save(tensors, metadata={key: json.dumps(value, default=bytes.hex) for key, value in metadata.items()})
 
 
+def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
+    """Plain values that JSON knows."""
+    if prompt.mask is not None:
+        return {"mask": encode_rle(prompt.mask).to_json()}
+    return {"points": prompt.points, "labels": prompt.labels, "box": prompt.box}
+
+
+def prompt_from_json(values: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
+    """The prompt that `prompt_to_json` wrote. Raises as `make_prompt`, or one of `DAMAGE`."""
+    if "mask" in values:
+        return make_prompt(size, mask=decode_rle(rle_from_json(values["mask"], size)))
+    return make_prompt(size, points=values["points"], labels=values["labels"] or None, box=values["box"])
+
+
+def facts_of(track: ObjectTrack, after: ObjectTrack | None = None) -> dict[str, Any]:
+    """What is said of an object, as plain values that JSON knows; of that only what a later state has otherwise."""
+    facts = {
+        "description": track.description.to_json(),
+        "prompts": [[frame, prompt_to_json(prompt)] for frame, prompt in track.prompts.items()],
+    }
+    return {key: fact for key, fact in facts.items() if after is None or getattr(track, key) != getattr(after, key)}
+
+
+def facts_from_json(facts: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """The fields of an `ObjectTrack` that `facts_of` wrote. Raises as `prompt_from_json`, or `SessionError`."""
+    read: dict[str, Callable[[Any], Any]] = {
+        "description": Description.from_json,
+        "prompts": lambda said: {whole_number(frame): prompt_from_json(prompt, size) for frame, prompt in said},
+    }
+    return {key: read[key](fact) for key, fact in facts.items()}
+
+
 class ItemReader:
     """Frames from the attachments of a project, for a model.
 
@@ -141,12 +175,26 @@ class ItemReader:
         except (SafetensorError, *DAMAGE) as error:
             raise damaged(error) from error
 
+    def facts(self) -> dict[ObjectId, dict[str, Any]] | None:
+        """What is said of objects, as fields of their tracks; None in files of the first versions. Raises `FormatError`
+        if that is damaged."""
+        data = self._project.attachments.get(WHOLE, b"")
+        try:
+            listed = metadata_of(data).get("objects") if data else None
+            if listed is None:
+                return None
+            return {_name(name): facts_from_json(facts, self._project.size) for name, facts in listed}
+        except (SessionError, *DAMAGE) as error:
+            raise damaged(error) from error
+
     def changes(self) -> list[dict[str, Any]]:
         """The changes of the newest events, the newest first. Raises `FormatError` if that is damaged."""
         data = self._project.attachments.get(UNDO, b"")
         try:
-            return [checked_change(change) for change in metadata_of(data)["changes"]] if data else []
-        except DAMAGE as error:
+            return (
+                [checked_change(change, self._project.size) for change in metadata_of(data)["changes"]] if data else []
+            )
+        except (SessionError, *DAMAGE) as error:
             raise damaged(error) from error
 
     def _shown(self, name: ObjectId, facts: Mapping[str, Any]) -> FinalMask | None:
@@ -251,13 +299,13 @@ def kind_of(value: object) -> Kind:
     raise ValueError(f"{value!r} is neither prompted nor tracked")
 
 
-def checked_change(change: Mapping[str, Any]) -> dict[str, Any]:
-    """The checked change of one event. Raises `TypeError` or `ValueError` for values of other kinds."""
+def checked_change(change: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """The checked change of one event. Raises `TypeError`, `ValueError` or `SessionError` for values of other kinds."""
     objects = [
-        (_name(name), whole_number(number), [whole_number(f) for f in order])
-        for name, number, order in change["objects"]
+        (_name(name), whole_number(number), [whole_number(f) for f in order], facts_from_json(facts, size))
+        for name, number, order, facts in change["objects"]
     ]
-    known = {name for name, _, _ in objects}
+    known = {name for name, *_ in objects}
     new = [(_name(name), kind_of(kind), whole_number(frame)) for name, kind, frame in change["new"]]
     if not all(name in known for name, _, _ in new):
         raise ValueError("an event changed an object that is not there")

@@ -22,15 +22,15 @@ import torch
 
 from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import Facts, Fingerprint, RleMask
+from masklet.formats.description import Description
 from masklet.formats.project import Project, ProjectFrame, project_frame
-from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
 from masklet.media.folder import files_in
 from masklet.media.image_file import IMAGE_SUFFIXES
 from masklet.media.source import FrameSource
 from masklet.nn import ModelConfig
-from masklet.prompts import Prompt, make_prompt
+from masklet.prompts import Prompt
 from masklet.video import session
-from masklet.video.events import Cleared, Event, Followed, Locked, Prompted, Removed, Step, checked_object
+from masklet.video.events import Cleared, Described, Event, Followed, Locked, Prompted, Removed, Step, checked_object
 from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
 from masklet.video.packing import (
@@ -42,14 +42,17 @@ from masklet.video.packing import (
     ItemReader,
     Key,
     Kind,
+    facts_of,
     lean_item,
     pack_items,
+    prompt_from_json,
+    prompt_to_json,
     rest_item,
     truth,
     whole_item,
     whole_number,
 )
-from masklet.video.result import numbers, plain_frame
+from masklet.video.result import descriptions, numbers, plain_frame
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.step import areas_and_boxes
 from masklet.video.store import FrameStore, StoredFrames
@@ -145,6 +148,7 @@ def to_project(
     project = Project(
         size=facts.size,
         indices=numbers(tracks),
+        descriptions=descriptions(tracks),
         frames={frame: masks(tracks, frame) for frame in session.known_frames(tracks)},
         events=facts.events,
         rate=None if facts.rate is None else float(facts.rate),
@@ -153,7 +157,10 @@ def to_project(
         fingerprint=facts.fingerprint,
         options=options_to_json(options),
         attachments={
-            WHOLE: pack_items(whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
+            WHOLE: pack_items(
+                (whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
+                objects=[[name, facts_of(track)] for name, track in tracks.items()],
+            ),
             **rest(tracks, {(name, frame) for name, kind, frame in whole if kind == "tracked"}),
             UNDO: pack_changes(tracks, steps, masks),
         },
@@ -219,7 +226,9 @@ def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, in
             else:
                 seen = None if frame in track.prompted else masks(before, frame).objects[name]
                 items.append(lean_item(track, name, frame, seen))
-        objects = [[name, track.number, list(track.prompted)] for name, track in before.items()]
+        objects = [
+            [name, track.number, list(track.prompted), facts_of(track, now.get(name))] for name, track in before.items()
+        ]
         changes.append({"lost": len(lost), "new": new, "objects": objects})
         now = before
     return pack_items(items, changes=changes) if changes else b""
@@ -265,7 +274,11 @@ def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Re
         FormatError: What the project keeps of a session is damaged.
         CheckpointError: It was made with a model of other sizes.
     """
-    tracks: Tracks = {name: ObjectTrack(StoredFrames(store), number=n) for name, n in project.indices.items()}
+    told = project.descriptions
+    tracks: Tracks = {
+        name: ObjectTrack(StoredFrames(store), number=number, description=told.get(name, Description()))
+        for name, number in project.indices.items()
+    }
     reader = ItemReader(project, config)
     names = sorted(name for name in project.attachments if name.startswith(REST))
     for attachment in (*names, WHOLE):
@@ -274,13 +287,13 @@ def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Re
                 raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
             tracks = with_frame(tracks, name, kind, known)
     events = [event_from_json(record, project.size) for record in project.events]
+    facts = reader.facts() or {name: {"prompts": said} for name, said in prompts_said(events).items()}
     for frame, found in project.frames.items():
         for name, mask in found.objects.items():
             if tracks[name].stats(frame) is None:
                 known = from_mask(mask, frame, config.mask_size, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
-    said = prompts_said(events)
-    tracks = {name: replace(track, prompts=said.get(name, {})) for name, track in tracks.items()}
+    tracks = {name: replace(track, **facts.get(name, {})) for name, track in tracks.items()}
     steps = steps_of(events, tracks, reader, store)
     return Reopened(tracks, steps, {frame: found.time for frame, found in project.frames.items()})
 
@@ -296,18 +309,17 @@ def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, store: Fr
     changes, lost = reader.changes(), reader.read(UNDO)
     steps: list[Step] = [(event, None) for event in events]
     for back, change in enumerate(changes[: len(steps)], start=1):
-        said = prompts_said(events[: len(events) - back])
         before: dict[ObjectId, ObjectTrack] = {}
-        for name, number, _ in change["objects"]:
+        for name, number, _, facts in change["objects"]:
             begun = now.get(name) or ObjectTrack(StoredFrames(store), number=number)
-            before[name] = replace(begun, prompts=said.get(name, {}))
+            before[name] = replace(begun, **facts)
         for name, kind, frame in change["new"]:
             before[name] = without_frame(before[name], kind, frame)
         for name, kind, known in islice(lost, change["lost"]):
             if name not in before:
                 raise FormatError(f"the project lost a frame of {name!r}, which was not there; give another copy")
             before = dict(with_frame(before, name, kind, known))
-        for name, _, order in change["objects"]:
+        for name, _, order, _ in change["objects"]:
             prompted = before[name].prompted
             before[name] = replace(before[name], prompted={f: prompted[f] for f in order if f in prompted})
         now = before
@@ -361,7 +373,7 @@ def went_backward(events: Sequence[Event], name: ObjectId, frame: int) -> bool:
 
 
 def prompts_said(events: Sequence[Event]) -> dict[ObjectId, dict[int, Prompt]]:
-    """The prompts that stand at the end of a log, by object and frame."""
+    """The prompts that stand at the end of a log, by object and frame; for files of the first versions."""
     said: dict[ObjectId, dict[int, Prompt]] = {}
     for event in events:
         match event:
@@ -393,11 +405,9 @@ def check_model(project: Project, name: str, digest: str, *, other_weights: bool
 def event_to_json(event: Event) -> dict[str, Any]:
     """Plain values that JSON knows."""
     if isinstance(event, Prompted):
-        prompt = event.prompt
-        said: dict[str, Any] = {"points": prompt.points, "labels": prompt.labels, "box": prompt.box}
-        if prompt.mask is not None:
-            said = {"mask": encode_rle(prompt.mask).to_json()}
-        return {"event": "prompt", "frame": event.frame, "object": event.object, **said}
+        return {"event": "prompt", "frame": event.frame, "object": event.object, **prompt_to_json(event.prompt)}
+    if isinstance(event, Described):
+        return {"event": "describe", "object": event.object, **event.description.to_json()}
     kinds = {kind: name for name, kind in _EVENTS.items()}
     values = asdict(event)
     if not values.get("apart", True):
@@ -412,18 +422,14 @@ def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
     try:
         checked = {key: _FIELDS[key](value) if key in _FIELDS else value for key, value in values.items()}
         if kind == "prompt":
-            return Prompted(checked.pop("frame"), checked.pop("object"), _prompt_from_json(checked, size))
+            return Prompted(checked.pop("frame"), checked.pop("object"), prompt_from_json(checked, size))
+        if kind == "describe":
+            return Described(checked.pop("object"), Description.from_json(checked))
         return _EVENTS[str(kind)](**checked)
     except (*DAMAGE, SessionError) as error:  # PromptError is a ValueError
         raise FormatError(
             f"the project's event {kind!r} cannot be read: {str(error)[:200]}; give another copy of the file"
         ) from error
-
-
-def _prompt_from_json(values: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
-    if "mask" in values:
-        return make_prompt(size, mask=decode_rle(rle_from_json(values["mask"], size)))
-    return make_prompt(size, points=values["points"], labels=values["labels"] or None, box=values["box"])
 
 
 def options_to_json(options: TrackingOptions) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.formats.base import PlainFrame, named_overlay
+from masklet.formats.description import Description
 from masklet.media.source import Frame
 from masklet.video.overlap import FramePixels
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason, review_reasons
@@ -85,6 +86,7 @@ class FrameResult:
         image: uint8 (H, W, 3) RGB, the frame itself.
         objects: Results by the user's names, in the order in which the objects were added.
         indices: The number of each object in index maps and overlays, from 1.
+        descriptions: What is said of the objects, of those of which anything is.
         scene_cut: Whether a scene cut lies between this frame and the one from which its objects were followed.
     """
 
@@ -94,6 +96,7 @@ class FrameResult:
     objects: Mapping[ObjectId, ObjectResult]
     indices: Mapping[ObjectId, int]
     scene_cut: bool = False
+    descriptions: Mapping[ObjectId, Description] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -143,7 +146,7 @@ def frame_result(picture: Frame, tracks: Tracks, non_overlapping: bool) -> Frame
     reasons = review_reasons(tracks, picture.index)
     objects = {name: replace(result, needs_prompt=reasons.get(name)) for name, result in found.items()}
     cut = scene_cut(tracks, picture.index)
-    return FrameResult(picture.index, picture.time, picture.image, objects, numbers(tracks), cut)
+    return FrameResult(picture.index, picture.time, picture.image, objects, numbers(tracks), cut, descriptions(tracks))
 
 
 def scene_cut(tracks: Tracks, frame: int) -> bool:
@@ -167,7 +170,7 @@ def object_results(
 def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool) -> PlainFrame:
     """The result of a frame, without its picture."""
     objects = object_results(tracks, frame, size, non_overlapping)
-    return PlainFrame(frame, time, size, objects, numbers(tracks))
+    return PlainFrame(frame, time, size, objects, numbers(tracks), descriptions=descriptions(tracks))
 
 
 class CallableMasks(np.ndarray[Any, np.dtype[np.bool_]]):
@@ -186,3 +189,8 @@ def probability(logit: float) -> float:
 def numbers(tracks: Tracks) -> dict[ObjectId, int]:
     """The number of each object in index maps."""
     return {name: track.number for name, track in tracks.items()}
+
+
+def descriptions(tracks: Tracks) -> dict[ObjectId, Description]:
+    """What is said of the objects, of those of which anything is."""
+    return {name: track.description for name, track in tracks.items() if track.description}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from masklet.errors import SessionError
+from masklet.formats.description import Description
 from masklet.prompts import Prompt
 from masklet.video.events import Direction, Range
 from masklet.video.overlap import FinalMask
@@ -81,6 +82,11 @@ def removed(tracks: Tracks, name: ObjectId) -> Tracks:
     """Without an object; the others are as they were."""
     known_track(tracks, name)
     return {other: track for other, track in tracks.items() if other != name}
+
+
+def described(tracks: Tracks, name: ObjectId, track: ObjectTrack, description: Description) -> Tracks:
+    """With a description of an object, which may be new."""
+    return {**tracks, name: replace(track, description=description)}
 
 
 def locked(tracks: Tracks, frame: int, shown: Mapping[ObjectId, FinalMask]) -> Tracks:

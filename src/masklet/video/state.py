@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from masklet.formats.description import Description
 from masklet.masks.shape import Box
 from masklet.prompts import Prompt
 from masklet.video.overlap import FinalMask
@@ -104,6 +105,7 @@ class ObjectTrack:
         prompted: What a person answers for, by frame: prompted or locked, with its memory. It conditions all other
             frames.
         number: Its number in index maps, from 1; given once and kept.
+        description: Its title, category, colour and attributes.
         one_way: Whether only what was tracked backward (True) or forward (False) is seen; None if all is.
     """
 
@@ -111,6 +113,7 @@ class ObjectTrack:
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
     prompted: Mapping[int, KnownFrame] = field(default_factory=dict)
     number: int = 1
+    description: Description = field(default_factory=Description)
     one_way: bool | None = None
 
     def known(self, frame: int) -> KnownFrame | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from os import PathLike
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.errors import MediaError, SessionError
+from masklet.formats.description import Description
 from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.prompts import Prompt, make_prompt, merge_prompts
@@ -111,6 +112,26 @@ class StreamTracker:
         """Give an object's mask in the newest frame, bool (H, W). Raises as `add_points`."""
         return self._prompt(object, make_prompt(self._size(), mask=mask))
 
+    def describe(
+        self,
+        object: ObjectId,
+        *,
+        title: str | None = None,
+        category: str | None = None,
+        colour: str | None = None,
+        attributes: Mapping[str, str | float | bool] | None = None,
+    ) -> None:
+        """Say what an object is, as `VideoTracker.describe` does."""
+        name = checked_object(object)
+        track = self._track(name)
+        said = track.description.updated(title, category, colour, attributes)
+        self.tracks = session.described(self.tracks, name, track, said)
+
+    @property
+    def objects(self) -> dict[ObjectId, Description]:
+        """The objects in the order in which they were added, and what is said of them."""
+        return {name: track.description for name, track in self.tracks.items()}
+
     def remove(self, object: ObjectId) -> None:
         """Remove an object. Raises `SessionError` if there is none of that name."""
         self.tracks = session.removed(self.tracks, object)
@@ -133,13 +154,16 @@ class StreamTracker:
     @torch.inference_mode()
     def _prompt(self, name: ObjectId, new: Prompt) -> FrameResult:
         frame, name = self._newest().index, checked_object(name)
-        track = self.tracks.get(name) or ObjectTrack(
-            RecentFrames(self.policy.window), number=session.free_number(self.tracks, name)
-        )
+        track = self._track(name)
         prompt = merge_prompts(track.prompts.get(frame), new)
         answer = self._step({name: session.asked(track, frame, prompt)})[name]
         self.tracks = {**self.tracks, name: session.answered(track, prompt, answer)}
         return self._result()
+
+    def _track(self, name: ObjectId) -> ObjectTrack:
+        """What is known of an object, or a new one's."""
+        new = ObjectTrack(RecentFrames(self.policy.window), number=session.free_number(self.tracks, name))
+        return self.tracks.get(name) or new
 
     def _step(self, tracks: Tracks) -> dict[ObjectId, KnownFrame]:
         picture = self._newest()

@@ -17,6 +17,7 @@ from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.formats.base import Facts, comes_evenly
+from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
 from masklet.formats.project import check_video, project_frame
 from masklet.formats.project_file import write_project
@@ -29,6 +30,7 @@ from masklet.video import project, session
 from masklet.video.corrections import LocalPropagation, Propagation, PublishedPropagation
 from masklet.video.events import (
     Cleared,
+    Described,
     Direction,
     Event,
     Followed,
@@ -270,6 +272,37 @@ class VideoTracker:
         """
         self._record(Removed(object), session.removed(self.tracks, object))
 
+    @property
+    def objects(self) -> dict[ObjectId, Description]:
+        """The objects in the order in which they were added, and what is said of them."""
+        return {name: track.description for name, track in self.tracks.items()}
+
+    def describe(
+        self,
+        object: ObjectId,
+        *,
+        title: str | None = None,
+        category: str | None = None,
+        colour: str | None = None,
+        attributes: Mapping[str, str | float | bool] | None = None,
+    ) -> None:
+        """Say what an object is. An unknown one is added, to be prompted later; what is not given stays.
+
+        Args:
+            object: The user's name for it.
+            title: What people read in place of that name.
+            category: Its class, such as "car", in files for training.
+            colour: "#rrggbb", in overlays and palettes.
+            attributes: Texts, numbers and truths by name, in place of all earlier ones.
+
+        Raises:
+            SessionError: One of them is something else.
+        """
+        name = checked_object(object)
+        track = self._track(name)
+        said = track.description.updated(title, category, colour, attributes)
+        self._record(Described(name, said), session.described(self.tracks, name, track, said))
+
     def lock(self, frame: int) -> None:
         """Approve a frame: its masks never change again, and all other frames learn from them.
 
@@ -317,6 +350,8 @@ class VideoTracker:
                     self.clear(frame, name)
                 case Removed(name):
                     self.remove(name)
+                case Described(name, said):
+                    self._record(event, session.described(self.tracks, name, self._track(name), said))
                 case Locked(frame):
                     self.lock(frame)
                 case Followed(first, last, backward, only, apart):
@@ -473,13 +508,16 @@ class VideoTracker:
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
         picture = self._reader.seek(frame)
-        track = self.tracks.get(name) or ObjectTrack(
-            StoredFrames(self._store), number=session.free_number(self.tracks, name)
-        )
+        track = self._track(name)
         answer = self._step(picture, {name: session.asked(track, frame, prompt)})[name]
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: session.answered(track, prompt, answer)})
         self._store.recent = self._to_hold(len(self.tracks))
         return self._result(picture)
+
+    def _track(self, name: ObjectId) -> ObjectTrack:
+        """What is known of an object, or a new one's."""
+        new = ObjectTrack(StoredFrames(self._store), number=session.free_number(self.tracks, name))
+        return self.tracks.get(name) or new
 
     def _step(self, picture: Frame, tracks: Tracks, *, backward: bool = False) -> dict[ObjectId, KnownFrame]:
         """The new known frames of objects in a frame."""
