@@ -79,7 +79,8 @@ def _resolve(path: Path) -> Path:
     if path.is_dir():
         if not (path / SNAPSHOT_FILE).is_file():
             raise CheckpointError(
-                f"{path} is a folder without {SNAPSHOT_FILE}; give a file, or the folder of a Hugging Face snapshot"
+                f"{path} is a folder without {SNAPSHOT_FILE} or model.json; give a file, the folder of a Hugging Face "
+                "snapshot, or one that masklet export wrote"
             )
         path = path / SNAPSHOT_FILE
     if not path.is_file():

@@ -13,6 +13,7 @@ from masklet.cli.choices import help_of
 from masklet.cli.convert import convert
 from masklet.cli.eval import app as eval_app
 from masklet.cli.everything import everything
+from masklet.cli.export import export
 from masklet.cli.finetune import finetune
 from masklet.cli.live import live
 from masklet.cli.models import models
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 for panel, commands in (
     ("Masks", (annotate, track, live, segment, everything, convert)),
-    ("Models", (models, finetune)),
+    ("Models", (models, finetune, export)),
 ):
     for command in commands:
         app.command(help=help_of(command), rich_help_panel=panel)(command)

@@ -199,11 +199,12 @@ def calibrate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from masklet.checkpoints import load_model, save_model
+    from masklet.checkpoints import save_model
+    from masklet.checkpoints.load import load_torch_model
     from masklet.training.calibrate import calibrate_on
     from masklet.training.data.mixture import Mixture, parse_wanted, read_data
 
-    loaded = load_model(model, device=device)
+    loaded = load_torch_model(model, device=device)
     mixture = Mixture(read_data([parse_wanted(text) for text in data], licence=licence, split=split))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("calibrating", total=steps)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from masklet.checkpoints import build_model, load_model
-from masklet.checkpoints.load import choose_device
+from masklet.checkpoints import build_model
+from masklet.checkpoints.load import choose_device, load_torch_model
 from masklet.errors import CheckpointError, ConfigError
 from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import MODEL, RunOptions, Validate, train
@@ -47,7 +47,7 @@ def initial_network(name: str, start: str | None, seed: int, trunk: str | None =
     """
     if start and trunk:
         raise ConfigError(f"--start {start} brings a trunk with it; leave out --trunk")
-    model = load_model(start, device="cpu") if start else build_model(name, seed=seed)
+    model = load_torch_model(start, device="cpu") if start else build_model(name, seed=seed)
     if start and start != name and model.name != name:
         raise CheckpointError(f"{start} holds {model.name}, not {name}; give one of {name}, or use masklet finetune")
     if not start and (trunk == "imagenet" or (trunk is None and is_learned(model.config.encoder))):

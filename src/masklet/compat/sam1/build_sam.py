@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from masklet.checkpoints import load_model
+from masklet.checkpoints.load import load_torch_model
 from masklet.checkpoints.registry import list_models
 from masklet.compat.failures import WeightsMissing, WeightsRefused, as_reference
 from masklet.compat.sam2.configs import IMAGE_POSTPROCESSING, Settings
@@ -23,7 +23,7 @@ def _built(name: str, checkpoint: Checkpoint = None) -> SAM2Base:
         raise WeightsMissing(f"there is no file of weights at {os.fspath(checkpoint)}")
     try:
         with as_reference():
-            model = load_model(name if checkpoint is None else Path(checkpoint))
+            model = load_torch_model(name if checkpoint is None else Path(checkpoint))
     except CheckpointError as error:
         raise WeightsRefused(
             f"{error}; weights of the first Segment Anything do not fit: leave checkpoint out for {name}, or give a "

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from masklet.checkpoints import Model, build_model, load_model
-from masklet.checkpoints.load import choose_device
+from masklet.checkpoints import Model, build_model
+from masklet.checkpoints.load import choose_device, load_torch_model
 from masklet.checkpoints.registry import config_of, is_known, list_models
 from masklet.compat.failures import SettingRefused, WeightsMissing, WeightsRefused, as_reference
 from masklet.compat.sam2.configs import CONFIGS, VIDEO_POSTPROCESSING, Settings, variant_of, with_overrides
@@ -77,7 +77,7 @@ def _model(
     if not known and not os.path.exists(ckpt_path):
         raise WeightsMissing(f"there is no file of weights at {os.fspath(ckpt_path)}")
     with as_reference():
-        model = load_model(
+        model = load_torch_model(
             ckpt_path, device=device, compile=settings.compile_image_encoder, image_size=settings.image_size
         )
     held = model.config.name.partition(":")[0]  # a model of another side says so in its name

@@ -1,0 +1,105 @@
+"""`masklet export`: a model as graphs for another engine."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class EngineName(str, Enum):
+    """What runs the graphs."""
+
+    onnx = "onnx"
+    openvino = "openvino"
+
+
+class PrecisionName(str, Enum):
+    """How numbers are kept."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Name or file of a model; see masklet models.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write; an export that is there is replaced.")],
+    engine: Annotated[EngineName, typer.Option(help="What will run it.")] = EngineName.onnx,
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            help="Counts of objects that graphs are fixed to, such as 1,4,16; any count for onnx and 1,4,16 for "
+            "openvino if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[
+        PrecisionName, typer.Option(help="float16 halves the files; int8 quantises the image encoder.")
+    ] = PrecisionName.float32,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Pictures or videos with masks, as for masklet train; int8 needs them."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the model's square, in pixels; the model's own if not given.")
+    ] = None,
+    least_iou: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Write nothing under this IoU of masks with PyTorch's.", show_default=False),
+    ] = None,
+) -> None:
+    """Write a model as graphs for ONNX Runtime or OpenVINO. Every --model takes the folder.
+
+    The graphs are compared with PyTorch, function by function and on a clip of 30 frames with two objects and a
+    correction. Nothing is written if an object's masks of the clip have an IoU with PyTorch's under 0.999 (0.99 in
+    float16, 0.98 in int8).
+
+    \b
+    Examples:
+      masklet export nano --out nano-onnx
+      masklet export sam2.1-tiny --engine openvino --objects 1,4 --out tiny-openvino
+      masklet export nano --precision int8 --calibrate my_data --out nano-int8
+      masklet track clip.mp4 --model nano-onnx --box 0:1:40,60,220,240 --out masks
+    """
+    from rich.console import Console
+
+    from masklet.checkpoints.load import load_torch_model
+    from masklet.cli.terminal import as_table
+    from masklet.export import export_model
+
+    loaded = load_torch_model(model, device="cpu", image_size=image_size)
+    console = Console(stderr=True)
+    with console.status("exporting") as status:
+        parity = export_model(
+            loaded,
+            out,
+            engine=engine.value,
+            objects=counts(objects),
+            precision=precision.value,
+            calibration=calibrate,
+            least_iou=least_iou,
+            advance=status.update,
+        )
+    rows = [("function", "objects", "largest difference", "largest number")]
+    rows += [
+        (each.function, f"{each.objects}", f"{each.largest:.1e}", f"{each.scale:.3g}") for each in parity.differences
+    ]
+    Console().print(as_table("Against PyTorch", rows))
+    by_object = ", ".join(f"{iou:.5f}" for iou in parity.clip_iou)
+    typer.echo(f"IoU of masks in {parity.frames} frames, by object: {by_object}; lowest {parity.lowest_iou:.5f}")
+    typer.echo(f"wrote {out}")
+
+
+def counts(text: str | None) -> tuple[int, ...]:
+    """Counts of objects, of a text such as 1,4,16. Raises ConfigError for anything else."""
+    from masklet.errors import ConfigError
+
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise ConfigError(f"--objects is {text!r}; give whole numbers with commas between, such as 1,4,16") from error

@@ -1,0 +1,75 @@
+"""Exported graphs in ONNX Runtime: on the CPU, or by any execution provider that is installed with it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from masklet.engines.graphs import INPUTS, Exported, GraphEngine
+from masklet.errors import CheckpointError, EngineError
+
+INSTALL = "pip install 'masklet[onnx]'"
+
+QUIET = 3
+"""ONNX Runtime logs errors only; what fails is raised besides."""
+
+CPU = "CPUExecutionProvider"
+
+
+class OnnxEngine(GraphEngine):
+    """A folder of ONNX graphs.
+
+    Args:
+        exported: The folder.
+        device: "cpu", or the short name of an execution provider, such as "cuda", "tensorrt", "coreml" or "dml", with
+            a number behind a colon if there are several devices. None takes CUDA if it is there.
+        threads: For each function; None for as many as PyTorch takes.
+
+    Raises:
+        EngineError: ONNX Runtime is not installed, or lacks the provider.
+    """
+
+    def __init__(self, exported: Exported, device: str | None = None, threads: int | None = None) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise EngineError(f"{exported.folder} needs ONNX Runtime, which is not installed: {INSTALL}") from error
+        self.provider, number = _provider(device, onnxruntime.get_available_providers())
+        super().__init__(exported, at_once={"attend_memory": 1} if self.provider == CPU else {})
+        self._options = [{"device_id": number}] if number else None
+        self._threads = threads or torch.get_num_threads()
+        self._session = lru_cache(None)(self._opened)
+
+    def run(self, name: str, count: int | None, inputs: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """See `GraphEngine.run`."""
+        return self._session(name, count).run(None, dict(zip(INPUTS[name], inputs, strict=True)))
+
+    def _opened(self, name: str, count: int | None) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = QUIET
+        if count is not None:
+            options.add_free_dimension_override_by_name("objects", count)
+        path = self.exported.graph(name)
+        try:
+            return onnxruntime.InferenceSession(path, options, [self.provider], self._options)
+        except Exception as error:  # its errors have no base of their own
+            raise CheckpointError(f"{path} cannot be run by {self.provider}: {error}") from error
+
+
+def _provider(device: str | None, available: list[str]) -> tuple[str, str]:
+    """The execution provider of a device's name, and the device's number, empty if none is given."""
+    short = {name.removesuffix("ExecutionProvider").lower(): name for name in available}
+    kind, _, number = ("cuda" if "cuda" in short else "cpu" if device is None else device).lower().partition(":")
+    if kind not in short:
+        raise EngineError(
+            f"device {device!r} is not here: this ONNX Runtime has {', '.join(sorted(short))}; give one of them, or "
+            "install an ONNX Runtime with its execution provider"
+        )
+    return short[kind], number

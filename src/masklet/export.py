@@ -1,0 +1,508 @@
+"""Models as graphs for other engines: `masklet export`. Above videos, because a clip is tracked by each graph that is
+written, and the folder appears only if its masks are those of PyTorch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import Dim
+
+from masklet.atomic import make_folder
+from masklet.checkpoints.load import open_exported
+from masklet.datasets.base import Clip
+from masklet.datasets.registry import recognise_dataset
+from masklet.engines.base import FUNCTIONS, Engine
+from masklet.engines.graphs import (
+    DESCRIPTION,
+    INPUTS,
+    OUTPUTS,
+    SHARED,
+    Exported,
+    GraphEngine,
+    digest_of_file,
+)
+from masklet.engines.torch import Model, folded
+from masklet.errors import ConfigError, EngineError, FormatError
+from masklet.nn import Levels, MemoryBank, Network, PromptTokens
+from masklet.video import TrackingOptions, VideoTracker
+
+Precision = Literal["float32", "float16", "int8"]
+
+OPSET = 18
+"""Of ONNX; what every engine and the browser know."""
+
+LEAST_IOU = {"float32": 0.999, "float16": 0.99, "int8": 0.98}
+"""A graph whose masks of the clip have less in common with PyTorch's is refused."""
+
+FRAMES = 30
+"""Of the clip that is tracked."""
+
+OPENVINO_OBJECTS = (1, 4, 16)
+"""Counts that graphs of OpenVINO are fixed to, where none are given."""
+
+TRIED = (1, 2, 3, 5)
+"""Counts that graphs for any count are tried with."""
+
+CALIBRATED = ("encode_image",)
+"""The functions that int8 pays for."""
+
+EXAMPLES, CALIBRATION_CLIPS, CALIBRATION_FRAMES = 4, 48, 4
+"""Inputs of each function that graphs are compared on; clips and frames of each that int8 is calibrated with."""
+
+_EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "onnxruntime", "openvino")}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a function's graph is from PyTorch.
+
+    Attributes:
+        function: Its name.
+        objects: How many went through together.
+        largest: The largest absolute difference of any number.
+        scale: The largest absolute number.
+    """
+
+    function: str
+    objects: int
+    largest: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How near an exported folder comes to PyTorch.
+
+    Attributes:
+        differences: By function and count of objects.
+        clip_iou: IoU of each object's masks with PyTorch's, over all frames of the clip together.
+        lowest_iou: Of one object in one frame.
+        frames: Of the clip.
+    """
+
+    differences: tuple[Difference, ...]
+    clip_iou: tuple[float, ...]
+    lowest_iou: float
+    frames: int
+
+
+def export_model(
+    model: Model,
+    folder: Path,
+    *,
+    engine: Literal["onnx", "openvino"] = "onnx",
+    objects: Sequence[int] = (),
+    precision: Precision = "float32",
+    calibration: Path | None = None,
+    least_iou: float | None = None,
+    frames: int = FRAMES,
+    advance: Callable[[str], None] = lambda _: None,
+) -> Parity:
+    """Write the four functions of a model as graphs, and compare them with PyTorch.
+
+    Args:
+        model: On the CPU, in float32.
+        folder: Where to; it must not exist, or hold an export, which is replaced.
+        engine: What will run the graphs.
+        objects: Counts of objects that graphs are fixed to; more are taken in batches. Empty for any count with ONNX,
+            and for `OPENVINO_OBJECTS` with OpenVINO.
+        precision: "int8" quantises the image encoder; "float16" stores all weights in half precision.
+        calibration: A folder of pictures or videos with masks, which int8 needs.
+        least_iou: See `LEAST_IOU`.
+        frames: Of the clip that is tracked; 0 leaves that comparison out.
+        advance: Told what is done next.
+
+    Raises:
+        EngineError: Something is not installed, or the graphs' masks are not those of PyTorch; nothing is written then.
+        ConfigError: Options that exclude each other, or a model on another device.
+        FormatError: The folder cannot be written.
+    """
+    _check(model, folder, engine, objects, precision, calibration)
+    make_folder(folder.absolute().parent)
+    with TemporaryDirectory(prefix=f".{folder.name}.", suffix=".partial", dir=folder.absolute().parent) as place:
+        plain, made = Path(place) / "plain", Path(place) / "made"
+        write_graphs(model, plain, advance)
+        if calibration is not None:
+            advance("calibrating")
+            quantise(model, plain, calibration)
+        advance(f"writing graphs for {engine}")
+        exported = package(model, plain, made, engine=engine, objects=objects, precision=precision)
+        parity = compare(model, open_exported(made), frames, advance)
+        least = LEAST_IOU[precision] if least_iou is None else least_iou
+        if parity.clip_iou and min(parity.clip_iou) < least:
+            raise EngineError(
+                f"the masks of the clip have an IoU of {min(parity.clip_iou):.4f} with PyTorch's, under {least}; "
+                "nothing was written. Give another precision, or a lower --least-iou if that is good enough"
+            )
+        _write_description(dataclasses.replace(exported, parity=dataclasses.asdict(parity)))
+        _put(made, folder)
+    return parity
+
+
+def _check(
+    model: Model, folder: Path, engine: str, objects: Sequence[int], precision: str, calibration: Path | None
+) -> None:
+    if model.device.type != "cpu" or model.dtype != torch.float32:
+        raise ConfigError(f"the model is in {model.dtype} on {model.device}; load it with device='cpu' and in float32")
+    if bad := [count for count in objects if count < 1]:
+        raise ConfigError(f"objects are {', '.join(map(str, objects))}; {bad[0]} is no count, give 1 or more")
+    if (precision == "int8") != (calibration is not None):
+        raise ConfigError("int8 needs --calibrate, a folder of pictures or videos with masks, and nothing else does")
+    lacking = [name for name in _EXTRAS[engine] if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise EngineError(f"exporting for {engine} needs {', '.join(lacking)}: pip install 'masklet[{engine}]'")
+    if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FormatError(f"{folder} is there already and holds no exported model; give another place")
+
+
+# --- graphs ----------------------------------------------------------------------------------------------------------
+
+
+class Function(nn.Module):
+    """One of the four functions as a graph has it: tensors side by side, in the order of `INPUTS`."""
+
+    def __init__(self, network: Network, name: str) -> None:
+        super().__init__()
+        self.network, self.name = network, name
+
+    def forward(self, *tensors: Tensor) -> Any:
+        if self.name == "attend_memory":
+            return self.network.attend_memory(tensors[0], MemoryBank(*tensors[1:]))
+        if self.name == "decode_masks":
+            levels = Levels(tensors[1], tensors[2], tensors[0])
+            return tuple(self.network.decode_masks(tensors[0], levels, PromptTokens(*tensors[3:])))
+        found = getattr(self.network, self.name)(*tensors)
+        return tuple(found) if self.name == "encode_image" else found
+
+
+_OBJECTS, _MEMORIES, _POINTERS, _POINTS = (
+    Dim(name, min=1, max=most)
+    for name, most in (("objects", 4096), ("memories", 1024), ("pointers", 1024), ("points", 4096))
+)
+_FREE: dict[str, dict[int, Any]] = {
+    "memories": {0: _OBJECTS, 1: _MEMORIES},
+    "slots": {0: _OBJECTS, 1: _MEMORIES},
+    "pointers": {0: _OBJECTS, 1: _POINTERS},
+    "ages": {0: _OBJECTS, 1: _POINTERS},
+    "points": {0: _OBJECTS, 1: _POINTS},
+    "labels": {0: _OBJECTS, 1: _POINTS},
+    "keep": {0: _OBJECTS, 1: _POINTS},
+    "masks": {0: _OBJECTS},
+    "keep_masks": {0: _OBJECTS},
+    "presence": {0: _OBJECTS},
+}
+"""Which sizes of an input are free; those of all others are fixed, but for the decoder's features."""
+
+
+def write_graphs(model: Model, folder: Path, advance: Callable[[str], None] = lambda _: None) -> None:
+    """Write all functions of a model as ONNX in float32 into a new folder, `FUNCTION.onnx`."""
+    folder.mkdir()
+    network = folded(model.network)
+    for name in FUNCTIONS:
+        advance(f"exporting {name}")
+        write_graph(network, name, folder / f"{name}.onnx")
+
+
+def write_graph(network: Network, name: str, path: Path) -> None:
+    """Write one function of a network as ONNX, any count of objects, memories, pointers and points."""
+    given = examples(network, name)
+    free = [_FREE.get(key, {}) for key in INPUTS[name]]
+    if name == "decode_masks":
+        free[0] = {0: _OBJECTS}  # its features are of each object
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            Function(network, name).eval(),
+            given,
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=list(INPUTS[name]),
+            output_names=list(OUTPUTS[name]),
+            dynamic_shapes=(tuple(free),),
+        )
+    assert program is not None, "the exporter returns a program"
+    for node in program.model.graph:
+        node.metadata_props.clear()  # where in our source it comes from
+    program.save(path)
+
+
+def examples(network: Network, name: str, count: int = 3, frames: int = 2, pointers: int = 4) -> tuple[Tensor, ...]:
+    """Made-up inputs of a function's graph, by which its shapes are known."""
+    config, generator = network.config, torch.Generator().manual_seed(0)
+    cells, side = config.memory_size, config.image_size
+    kinds: dict[str, Callable[[], Tensor]] = {
+        "images": lambda: torch.randn(1, 3, side, side, generator=generator),
+        "features": lambda: torch.randn(
+            count if name == "decode_masks" else 1, config.width, cells, cells, generator=generator
+        ),
+        "memories": lambda: torch.randn(count, frames, config.memory_width, cells, cells, generator=generator),
+        "slots": lambda: torch.randint(0, config.memory_frames, (count, frames), generator=generator),
+        "pointers": lambda: torch.randn(count, pointers, config.width, generator=generator),
+        "ages": lambda: torch.rand(count, pointers, generator=generator),
+        "stride4": lambda: torch.randn(1, config.width // 8, 4 * cells, 4 * cells, generator=generator),
+        "stride8": lambda: torch.randn(1, config.width // 4, 2 * cells, 2 * cells, generator=generator),
+        "points": lambda: torch.rand(count, 3, 2, generator=generator) * side,
+        "labels": lambda: torch.randint(-1, 4, (count, 3), generator=generator),
+        "keep": lambda: torch.ones(count, 3, dtype=torch.bool),
+        "presence": lambda: torch.randn(count, generator=generator),
+        "keep_masks": lambda: torch.ones(count, dtype=torch.bool),
+    }
+    masks = config.mask_size if name == "decode_masks" else side
+    kinds["masks"] = lambda: torch.randn(count, 1, masks, masks, generator=generator)
+    return tuple(kinds[key]() for key in INPUTS[name])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what exporters and quantisers tell their own developers."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def package(
+    model: Model,
+    graphs: Path,
+    folder: Path,
+    *,
+    engine: Literal["onnx", "openvino"],
+    objects: Sequence[int] = (),
+    precision: Precision = "float32",
+) -> Exported:
+    """Make the folder of an engine, which must not exist, from ONNX graphs; those of int8 are quantised already."""
+    folder.mkdir()
+    for name in FUNCTIONS:
+        source = graphs / f"{name}.onnx"
+        if engine == "openvino":
+            import openvino
+
+            found = openvino.convert_model(source)
+            openvino.save_model(found, folder / f"{name}.xml", compress_to_fp16=precision == "float16")
+        else:
+            shutil.copy(source, folder)
+            if precision == "float16":
+                _halve(folder / source.name)
+    counts = tuple(sorted(set(objects))) or (OPENVINO_OBJECTS if engine == "openvino" else ())
+    return _described(model, folder, engine, counts, precision)
+
+
+def _halve(path: Path) -> None:
+    """A graph that computes in half precision, and takes and gives float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with _quiet():
+        onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=True), path)
+
+
+def _described(model: Model, folder: Path, engine: str, objects: tuple[int, ...], precision: str) -> Exported:
+    """The description of a folder of graphs, written."""
+    network = model.network
+    shrink = network.mask_downsample
+    assert shrink.bias is not None, "shrinking has a bias"
+    packages = ("torch", *_EXTRAS[engine])
+    ending = {"onnx": ("onnx",), "openvino": ("xml", "bin")}[engine]
+    exported = Exported(
+        folder=folder,
+        engine=engine,
+        precision=precision,
+        config=model.config,
+        weights=model.digest,
+        objects=objects,
+        constants={
+            "absent_pointer": network.no_obj_ptr.flatten().tolist(),
+            "nothing": network.no_mem_embed.flatten().tolist(),
+            "shrink": [*shrink.weight.flatten().tolist(), *shrink.bias.tolist()],
+        },
+        files={
+            name: {f"{name}.{end}": digest_of_file(folder / f"{name}.{end}") for end in ending} for name in FUNCTIONS
+        },
+        versions={
+            "masklet": sys.modules["masklet"].__version__,
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
+        parity={},
+    )
+    _write_description(exported)
+    return exported
+
+
+def _write_description(exported: Exported) -> None:
+    (exported.folder / DESCRIPTION).write_text(exported.to_json(), encoding="utf-8")
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Give the finished folder its name; an export that was there is moved away first."""
+    try:
+        if folder.exists():
+            folder.rename(made.parent / "old")
+        made.rename(folder)
+    except OSError as error:
+        raise FormatError(f"{folder} cannot be written: {error.strerror}; give another place") from error
+
+
+# --- parity ----------------------------------------------------------------------------------------------------------
+
+
+class Recording:
+    """Keeps what goes into the graphs of an engine while it is inside a `with` block: some inputs of each function."""
+
+    def __init__(self, engine: GraphEngine, most: int, names: Sequence[str] = FUNCTIONS) -> None:
+        self.engine, self.most, self.run = engine, most, engine.run
+        self.kept: dict[str, list[list[NDArray[Any]]]] = {name: [] for name in names}
+
+    def __enter__(self) -> Recording:
+        self.engine.run = self._run  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.run = self.run  # type: ignore[method-assign]
+
+    def _run(self, name: str, count: int | None, inputs: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        kept = self.kept.get(name)
+        if kept is not None:
+            kept.append(inputs)
+            if len(kept) > self.most:  # the last ones are of full banks, the first of prompts
+                del kept[self.most // 2]
+        return self.run(name, count, inputs)
+
+
+def compare(
+    model: Model, engine: GraphEngine, frames: int = FRAMES, advance: Callable[[str], None] = lambda _: None
+) -> Parity:
+    """Compare a folder's graphs with the model, on what goes into them while a clip of so many frames is tracked."""
+    network = model.network
+    kept = {name: [[part.numpy() for part in examples(network, name, 1)]] for name in FUNCTIONS}
+    clip_iou: tuple[float, ...] = ()
+    lowest = 1.0
+    if frames:
+        advance("tracking a clip by the graphs")
+        with Recording(engine, EXAMPLES) as recording:
+            ours = track_clip(engine, frames)
+        kept = recording.kept
+        advance("tracking it by PyTorch")
+        theirs = track_clip(model, frames)
+        clip_iou, lowest = _ious(ours, theirs)
+    advance("comparing the functions")
+    differences = [
+        _difference(network, engine, name, count, kept[name])
+        for name in FUNCTIONS
+        for count in ((1,) if name == "encode_image" else engine.exported.objects or TRIED)
+    ]
+    return Parity(tuple(differences), clip_iou, lowest, frames)
+
+
+def track_clip(engine: Engine, frames: int = FRAMES) -> NDArray[np.bool_]:
+    """The masks of two objects, one of them corrected half-way, in the clip of the package: bool (T, 2, H, W)."""
+    path = Path(str(resources.files("masklet") / "samples" / "clip.mp4"))
+    with VideoTracker(path, engine, options=TrackingOptions(corrections="published")) as tracker:
+        tracker.add_box(frame=0, object=1, box=(214, 92, 392, 302))
+        tracker.add_points(frame=0, object=2, points=[(560, 200)])
+        middle = frames // 2
+        found = {result.frame: result for result in tracker.propagate(0, middle + 1)}
+        tracker.add_points(frame=middle, object=1, points=[(330, 200), (20, 20)], labels=[1, 0])
+        found.update((result.frame, result) for result in tracker.propagate(middle, frames))
+        return np.stack([[found[frame].objects[n].mask for n in (1, 2)] for frame in sorted(found)])
+
+
+def _ious(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> tuple[tuple[float, ...], float]:
+    """Of each object over all frames, and the lowest of one object in one frame."""
+    both, either = ((ours & theirs).sum(axis=(2, 3)), (ours | theirs).sum(axis=(2, 3)))
+    each = both / np.maximum(either, 1) + (either == 0)
+    together = both.sum(axis=0) / np.maximum(either.sum(axis=0), 1) + (either.sum(axis=0) == 0)
+    return tuple(map(float, together)), float(each.min())
+
+
+def _difference(
+    network: Network, engine: GraphEngine, name: str, count: int, inputs: list[list[NDArray[Any]]]
+) -> Difference:
+    """The largest difference of a function with so many objects, which are the recorded ones in turn."""
+    function, largest, scale = Function(network, name), 0.0, 0.0
+    shared = SHARED.get(name, ("images",))
+    for arrays in inputs:
+        parts = [
+            part if key in shared else part[np.arange(count) % len(part)]
+            for key, part in zip(INPUTS[name], arrays, strict=True)
+        ]
+        tensors = [torch.from_numpy(np.ascontiguousarray(part)) for part in parts]
+        with torch.inference_mode():
+            expected = function(*tensors)
+        expected = [expected] if isinstance(expected, Tensor) else expected
+        for ours, theirs in zip(engine.run_objects(name, tensors), expected, strict=True):
+            largest = max(largest, float((ours - theirs).abs().max()))
+            scale = max(scale, float(theirs.abs().max()))
+    return Difference(name, count, largest, scale)
+
+
+# --- int8 ------------------------------------------------------------------------------------------------------------
+
+
+def quantise(model: Model, graphs: Path, data: Path) -> None:
+    """Quantise the ONNX graphs of a folder in place, with what goes into them on the data."""
+    import onnxruntime.quantization as quantization
+
+    engine = open_exported(_described(model, graphs, "onnx", (), "float32").folder)
+    with Recording(engine, CALIBRATION_CLIPS * CALIBRATION_FRAMES, CALIBRATED) as recording:
+        for clip in _spread(data):
+            _follow(engine, clip)
+    for name in CALIBRATED:
+        path = graphs / f"{name}.onnx"
+        reader = iter([dict(zip(INPUTS[name], inputs, strict=True)) for inputs in recording.kept[name]])
+
+        class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+            def get_next(self, reader: Iterator[Any] = reader) -> Any:
+                return next(reader, None)
+
+        with _quiet():
+            quantization.quantize_static(
+                path,
+                path,
+                Reader(),
+                quant_format=quantization.QuantFormat.QDQ,
+                per_channel=True,
+                op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+            )
+
+
+def _spread(data: Path) -> list[Clip]:
+    """Clips of a data set, evenly apart."""
+    clips = recognise_dataset(data).read(data, "train").clips
+    if not clips:
+        raise FormatError(f"{data} has no pictures or videos of the split 'train' to calibrate with")
+    return list(clips[:: -(-len(clips) // CALIBRATION_CLIPS)])
+
+
+def _follow(engine: Engine, clip: Clip) -> None:
+    """Prompt two objects of a clip's first annotated frame by their boxes, and follow them for some frames."""
+    with clip.open() as source, VideoTracker(source, engine) as tracker:
+        first = clip.annotated[0]
+        for number, mask in islice(clip.masks(first).items(), 2):
+            rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+            box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+            tracker.add_box(frame=first, object=number, box=box)
+        for _ in islice(tracker.propagate(first), CALIBRATION_FRAMES):
+            pass
