@@ -45,3 +45,12 @@ def test_an_unsure_frame_is_no_anchor(unsure: dict[str, object]) -> None:
 def test_without_a_lookalike_there_is_no_anchor() -> None:
     track = follow(DistractorPolicy(), [entry(f) for f in range(1, 30)], WIDER)
     assert track.tracked[29].anchors == ()
+
+
+def test_the_usual_score_is_that_of_anchors_too() -> None:
+    """An object that was away for as long as the window, and comes back in doubt, gets no anchor."""
+    policy = DistractorPolicy()
+    away = [entry(f, presence=-3.0, box=(0, 0, 0, 0)) for f in range(20, 20 + policy.window)]
+    back = [entry(20 + policy.window + n, iou=0.4) for n in range(3)]
+    track = follow(policy, [*(entry(f) for f in range(1, 20)), *away, *back], ELSEWHERE)
+    assert max(track.tracked[back[-1].frame].anchors) < 20

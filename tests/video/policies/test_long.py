@@ -43,3 +43,11 @@ def test_doubtful_frames_are_not_held() -> None:
     held = track.tracked[39].anchors
     assert max(held) > 27
     assert not {*held} & {*range(20, 27)}
+
+
+def test_the_usual_score_is_that_of_long_ago_too() -> None:
+    """A doubtful stretch as long as the window does not become the usual."""
+    policy = LongPolicy(gap=5)
+    good, doubtful = range(1, 100), range(100, 100 + policy.window)
+    track = follow(policy, [entry(f, iou=0.9 if f in good else 0.4) for f in (*good, *doubtful)])
+    assert max(track.tracked[doubtful[-1]].anchors) == 96

@@ -50,6 +50,24 @@ def test_motion_that_told_wrong_counts_for_nothing() -> None:
     assert MotionPolicy().trust(list(reversed(moving()))) > 0.9
 
 
+def test_motion_that_told_wrong_overrules_no_score() -> None:
+    """The candidate lies exactly where the boxes lead, and would win if motion had told right before."""
+    policy = MotionPolicy()
+    jumping = [entry(f, (4, 4, 12, 12) if f % 2 else (22, 22, 30, 30), iou=0.85 + 0.02 * (f % 3)) for f in range(1, 9)]
+    ahead = drawn(*(round(edge) for edge in policy.expected(list(reversed(jumping)), 9)))
+    logits = torch.stack([drawn(0, 0, 0, 0), ahead, drawn(24, 0, 32, 4), drawn(0, 0, 0, 0)])[None]
+    decoded = Decoded(logits, torch.tensor([[0.9, 0.80, 0.81, 0.1]]), torch.zeros(1, 4, 4), torch.ones(1))
+    assert chosen(decoded, follow(policy, jumping)) == 2
+
+
+def test_the_newest_frames_tell_most() -> None:
+    """An object that stood, and has gone to the right for six frames, is expected ahead of where it is."""
+    lefts = [4, 4, 4, 4, 5, 7, 9, 11, 13, 15]
+    seen = [entry(f, (left, 4, left + 8, 12)) for f, left in enumerate(lefts, start=1)][::-1]
+    assert 15 < MotionPolicy().expected(seen, 11)[0] <= 17
+    assert MotionPolicy(fading=1.0).expected(seen, 11)[0] < 15
+
+
 def test_recall_is_the_published_one() -> None:
     track = follow(MotionPolicy(), moving())
     ours, published = MotionPolicy(), PublishedPolicy()
