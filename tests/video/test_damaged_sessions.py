@@ -78,6 +78,7 @@ def test_events_are_checked(kind: str, key: str, value: Any, project: Path) -> N
         ("anchors", ["a"]),
         ("area", -1),
         ("attended", 2),
+        ("doubt", "ugly"),
     ],
 )
 def test_facts_of_entries_are_checked(fact: str, value: Any, project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from masklet.video import VideoTracker
 from masklet.video.review import ReviewReason, jumped, merged_pairs, review_reasons
 from masklet.video.state import KnownFrame, ObjectTrack
 from masklet.video.step import areas_and_boxes
-from masklet.video.store import RecentFrames
+from masklet.video.store import FrameStore, RecentFrames
 from tests.conftest import GOLDEN, small_network
 
 
@@ -114,6 +115,36 @@ def test_of_a_hundred_objects_only_those_are_compared_whose_boxes_allow_it(monke
     apart = {n: entry(1, np.s_[3 * (n // 10) : 3 * (n // 10) + 3, 3 * (n % 10) : 3 * (n % 10) + 3]) for n in range(100)}
     assert not [*merged_pairs(apart)]
     assert not asked
+
+
+def test_doubts_are_kept_with_their_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither masks nor pictures are read to find them, also after opening a file; a prompt settles one."""
+    model = Model("golden-small", small_network())
+    clip = GOLDEN / "video/frames"
+    with VideoTracker(clip, model) as tracker:
+        tracker.add_points(frame=0, object=1, points=[(34, 52)])
+        seen = {result.frame: result.needs_prompt for result in tracker.propagate() if result.needs_prompt}
+        assert seen
+        assert tracker.needs_prompt() == seen
+        tracker.save(tmp_path / "a.masklet")
+        first = next(iter(seen))
+        tracker.add_points(frame=first, object=1, points=[(34, 52)])
+        assert first not in tracker.needs_prompt()
+    with VideoTracker.open(tmp_path / "a.masklet", clip, model) as tracker:
+        monkeypatch.setattr(FrameStore, "get", None)
+        assert tracker.needs_prompt() == seen
+
+
+def test_masks_of_a_frame_come_without_its_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    with VideoTracker(GOLDEN / "video/frames", Model("golden-small", small_network())) as tracker:
+        tracker.add_points(frame=0, object=1, points=[(34, 52)])
+        results = {result.frame: result for result in tracker.propagate(stop=4)}
+        monkeypatch.setattr(tracker._reader, "find", None)
+        for frame, result in results.items():
+            found = tracker.masks(frame)
+            assert (found.time, found.indices, found.image) == (result.time, result.indices, None)
+            np.testing.assert_array_equal(found.masks[1], result.objects[1].mask)
+        assert not tracker.masks(12).objects
 
 
 def test_following_stops_where_a_person_should_look() -> None:

@@ -21,6 +21,7 @@ from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area, rle_from_js
 from masklet.nn import ModelConfig
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.overlap import FinalMask
+from masklet.video.review import ReviewReason
 from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, stats_of
 from masklet.video.store import StoredFrames, unpack
 
@@ -286,6 +287,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "anchors": lambda value: tuple(whole_number(frame) for frame in value),
     "colours": _colours,
     "cut": truth,
+    "doubt": lambda value: str(ReviewReason(value)) if value else "",
 }
 """Builds the stats of a frame. Each raises `TypeError` or `ValueError`."""
 

@@ -110,7 +110,8 @@ class FrameReader:
         """Keep features, and give up the oldest beyond the budget."""
         self._kept[frame] = levels
         self._kept.move_to_end(frame)
-        while len(self._kept) > 1 and sum(map(bytes_of, self._kept.values())) > self._budget:
+        most = max(1, self._budget // bytes_of(levels))
+        while len(self._kept) > most:
             self._kept.popitem(last=False)
 
     def flow_to(self, frame: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from masklet.formats.base import PlainFrame, named_overlay
 from masklet.formats.description import Description
 from masklet.media.source import Frame
 from masklet.video.overlap import FramePixels
-from masklet.video.review import DOUBTFUL_IOU, ReviewReason, review_reasons
+from masklet.video.review import DOUBTFUL_IOU, ReviewReason
 from masklet.video.state import ObjectId, Tracks
 
 
@@ -142,9 +142,7 @@ class FrameResult:
 def frame_result(picture: Frame, tracks: Tracks, non_overlapping: bool) -> FrameResult:
     """The result of a frame, with every object that is known there."""
     height, width = picture.image.shape[:2]
-    found = object_results(tracks, picture.index, (height, width), non_overlapping)
-    reasons = review_reasons(tracks, picture.index)
-    objects = {name: replace(result, needs_prompt=reasons.get(name)) for name, result in found.items()}
+    objects = object_results(tracks, picture.index, (height, width), non_overlapping)
     cut = scene_cut(tracks, picture.index)
     return FrameResult(picture.index, picture.time, picture.image, objects, numbers(tracks), cut, descriptions(tracks))
 
@@ -164,7 +162,12 @@ def object_results(
     final = {name: found.exact_mask for name, found in known.items() if found.exact_mask is not None}
     side = max((len(own) for own in logits.values()), default=0)
     pixels = FramePixels(logits, final, size, side, apart=non_overlapping)
-    return {name: ObjectResult(name, pixels, found.iou, probability(found.presence)) for name, found in known.items()}
+    return {
+        name: ObjectResult(
+            name, pixels, found.iou, probability(found.presence), ReviewReason(found.doubt) if found.doubt else None
+        )
+        for name, found in known.items()
+    }
 
 
 def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool) -> PlainFrame:

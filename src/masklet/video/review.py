@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
 from statistics import fmean
 
@@ -51,23 +52,39 @@ class ReviewReason(str, Enum):
         return self.value
 
 
-def review_reasons(tracks: Tracks, frame: int) -> dict[ObjectId, ReviewReason]:
-    """The objects that need a prompt on a frame, with the gravest reason. A prompted frame is never in doubt."""
-    known = {name: entry for name, track in tracks.items() if (entry := track.known(frame)) is not None}
+def with_doubts(tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> dict[ObjectId, KnownFrame]:
+    """What was found of objects in one frame, each with the reason for which a person should look."""
+    frames = {known.frame for known in found.values()}
+    reasons = review_reasons(tracks, frames.pop(), found) if frames else {}
+    return {name: replace(known, doubt=str(reasons.get(name, ""))) for name, known in found.items()}
+
+
+def review_reasons(
+    tracks: Tracks, frame: int, found: Mapping[ObjectId, KnownFrame] | None = None
+) -> dict[ObjectId, ReviewReason]:
+    """The objects that need a prompt on a frame, with the gravest reason. A prompted frame is never in doubt.
+
+    Args:
+        tracks: What is known.
+        frame: The frame.
+        found: What was found in it just now, and is in no track yet; of other objects nothing is asked then.
+    """
+    others = {name: entry for name, track in tracks.items() if (entry := track.known(frame)) is not None}
+    known = {**others, **(found or {})}
     merging = {name for pair in merged_pairs(known) for name in pair}
-    found: dict[ObjectId, ReviewReason] = {}
-    for name, entry in known.items():
-        if frame in tracks[name].prompted:
-            continue
+    reasons: dict[ObjectId, ReviewReason] = {}
+    for name, entry in (found or known).items():
         track = tracks[name]
+        if frame in track.prompted:
+            continue
         earlier = recent(track, frame, RECENT, backward=entry.backward)
         previous = track.known(earlier[0].frame) if earlier and abs(earlier[0].frame - frame) == 1 else None
         reason = check_against_previous(entry, previous, fmean(stats.iou for stats in (entry, *earlier)))
         if reason is None and name in merging:
             reason = ReviewReason.MERGING
         if reason is not None:
-            found[name] = reason
-    return found
+            reasons[name] = reason
+    return reasons
 
 
 def check_against_previous(

@@ -128,6 +128,16 @@ def known_frames(tracks: Tracks) -> list[int]:
     return sorted({f for track in tracks.values() for f in (*track.prompts, *track.prompted, *track.tracked)})
 
 
+def doubts(tracks: Tracks) -> dict[int, dict[ObjectId, str]]:
+    """By frame, in their order, the objects at which a person should look, and why."""
+    found: dict[int, dict[ObjectId, str]] = {}
+    for name, track in tracks.items():
+        for stats in track.tracked.every():
+            if stats.doubt and stats.frame not in track.prompted:
+                found.setdefault(stats.frame, {})[name] = stats.doubt
+    return dict(sorted(found.items()))
+
+
 def to_follow(tracks: Tracks, frame: int, *, backward: bool = False, only: ObjectId | None = None) -> Tracks:
     """The objects that are to be followed into a frame."""
     return {

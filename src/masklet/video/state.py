@@ -4,7 +4,7 @@ the old."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -34,6 +34,7 @@ class FrameStats:
         anchors: Frames that stay known from here on, however far they fall behind; a policy decides.
         colours: Signature of the frame's colours, see `masklet.video.cuts`.
         cut: Whether a scene cut lies between the frame before and this one.
+        doubt: Why a person should look, a value of `ReviewReason`, as it was when the frame was found; or empty.
     """
 
     frame: int
@@ -46,6 +47,7 @@ class FrameStats:
     anchors: tuple[int, ...] = field(default=(), kw_only=True)
     colours: bytes = field(default=b"", kw_only=True)
     cut: bool = field(default=False, kw_only=True)
+    doubt: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,6 +79,10 @@ class KnownFrames(Mapping[int, KnownFrame]):
     @abstractmethod
     def stats(self, frame: int) -> FrameStats | None:
         """The stats of a frame, without reading a file; None if the frame is not known."""
+
+    def every(self) -> Iterator[FrameStats]:
+        """The stats of all frames, in no order."""
+        return (stats for frame in self if (stats := self.stats(frame)) is not None)
 
     def whole(self, frame: int) -> KnownFrame:
         """A frame with its memory, which is encoded again if it is gone. Raises `KeyError` if it is not known."""

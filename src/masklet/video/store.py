@@ -228,6 +228,10 @@ class PersistentMap(Mapping[int, T]):
     def __len__(self) -> int:
         return sum(len(page) for page in self._pages.values())
 
+    def values(self) -> Iterator[T]:  # type: ignore[override]
+        """All values, without a look-up for each."""
+        return (value for page in self._pages.values() for value in page.values())
+
     def adding(self, frame: int, value: T) -> PersistentMap[T]:
         """With one more value, which takes the place of an older one on its frame."""
         return self._with_page(frame, {**self._page(frame), frame: value})
@@ -270,6 +274,9 @@ class StoredFrames(KnownFrames):
     def stats(self, frame: int) -> FrameStats | None:
         record = self._records.find(frame)
         return None if record is None else record.stats
+
+    def every(self) -> Iterator[FrameStats]:
+        return (record.stats for record in self._records.values())
 
     def whole(self, frame: int) -> KnownFrame:
         return self._store.whole(self._records[frame])

@@ -25,6 +25,7 @@ from masklet.video.flow import grey_square, optical_flow
 from masklet.video.options import TrackingOptions
 from masklet.video.reader import frame_tensor
 from masklet.video.result import FrameResult, frame_result
+from masklet.video.review import with_doubts
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.step import step
 from masklet.video.store import RecentFrames
@@ -89,7 +90,7 @@ class StreamTracker:
         try:
             moving = session.to_follow(self.tracks, self._frame.index)
             if moving:
-                self.tracks = session.followed(self.tracks, self._step(moving))
+                self.tracks = session.followed(self.tracks, with_doubts(self.tracks, self._step(moving)))
         except BaseException:
             self._frame, self._levels, self._flow = before  # the same image may be given again
             raise

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
-from masklet.formats.base import Facts, comes_evenly
+from masklet.formats.base import Facts, PlainFrame, comes_evenly
 from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
 from masklet.formats.project import check_video, project_frame
@@ -49,6 +49,7 @@ from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
 from masklet.video.reader import ENCODE_AHEAD, FrameReader
 from masklet.video.result import FrameResult, frame_result, plain_frame
+from masklet.video.review import ReviewReason, with_doubts
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.step import encode_again, step
 from masklet.video.store import FrameStore, StoredFrames
@@ -250,6 +251,19 @@ class VideoTracker:
         """
         self._check_open()
         return self._result(self._reader.seek(checked_frame(frame)))
+
+    def masks(self, frame: int) -> PlainFrame:
+        """The present masks and scores of a frame, as `result` gives them, without its picture, which is not read. Its
+        time is 0 where the frame was not read yet."""
+        self._check_open()
+        frame = checked_frame(frame)
+        return plain_frame(self.tracks, frame, self.times.get(frame, 0.0), self.size, self.options.non_overlapping)
+
+    def needs_prompt(self) -> dict[int, dict[ObjectId, ReviewReason]]:
+        """The frames at which a person should look, in their order, each with the objects in doubt and why. No mask is
+        read: each frame has kept its reason since it was found."""
+        doubts = session.doubts(self.tracks)
+        return {f: {name: ReviewReason(why) for name, why in found.items()} for f, found in doubts.items()}
 
     def known_frames(self) -> list[int]:
         """Frames of which something is known, in their order."""
@@ -582,7 +596,7 @@ class VideoTracker:
         if moving:
             self._reader.features()
             self._encode_next(picture.index, span, len(moving))
-            found = self._step(picture, moving, backward=span.backward)
+            found = with_doubts(self.tracks, self._step(picture, moving, backward=span.backward))
             self.tracks = propagation.joined(self.tracks, found)
         return bool(moving)
 
