@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import warnings
@@ -100,7 +101,7 @@ def mutate_json(rng: Random, data: bytes) -> bytes:
             other, place = rng.choice(places)
             parent[key] = json.loads(json.dumps(other[place]))
         else:
-            parent[key] = rng.choice(ODD)
+            parent[key] = copy.deepcopy(rng.choice(ODD))  # it may be changed itself next
     return json.dumps(holder[0]).encode("ascii")
 
 

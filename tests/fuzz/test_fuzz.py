@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from tests.fuzz.mutations import mutate_json
 from tests.fuzz.readers import TARGETS, attempt
 
 CASES = {"weights": 24, "projects": 150, "videos": 150}
@@ -26,3 +29,9 @@ def test_a_damaged_file_is_read_or_refused_in_one_sentence(name: str, tmp_path: 
     for number in range(CASES.get(name, 100)):
         seed = seeds[number % len(seeds)]
         attempt(target, seed, number, folder / seed.relative_to(whole))
+
+
+def test_a_case_does_not_depend_on_those_before_it() -> None:
+    text = json.dumps({"a": [1, {"b": []}], "c": {}}).encode()
+    first, again = ([mutate_json(Random(number), text) for number in range(200)] for _ in range(2))
+    assert first == again

@@ -6,6 +6,7 @@ Tensors on the CPU are views of the mapped file, so that reading takes no memory
 
 from __future__ import annotations
 
+import os
 import pickle
 import pickletools
 import re
@@ -76,14 +77,14 @@ def read_weights(path: Path) -> Weights:
 
 
 def _resolve(path: Path) -> Path:
-    if path.is_dir():
+    if os.path.isdir(path):
         if not (path / SNAPSHOT_FILE).is_file():
             raise CheckpointError(
                 f"{path} is a folder without {SNAPSHOT_FILE} or model.json; give a file, the folder of a Hugging Face "
                 "snapshot, or one that masklet export wrote"
             )
         path = path / SNAPSHOT_FILE
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise CheckpointError(f"{path} does not exist")
     if path.suffix not in (*TORCH_SUFFIXES, ".safetensors"):
         raise CheckpointError(

@@ -181,7 +181,7 @@ def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, str | None]:
         info = registry.find(name_or_path)
         return registry.fetch(info), info.name
     path = Path(name_or_path).expanduser()
-    looks_like_path = len(path.parts) > 1 or path.suffix in (*TORCH_SUFFIXES, ".safetensors") or path.exists()
+    looks_like_path = len(path.parts) > 1 or path.suffix in (*TORCH_SUFFIXES, ".safetensors") or os.path.exists(path)
     if not looks_like_path:
         registry.find(name_or_path)  # raises, with the nearest name
     return path, None

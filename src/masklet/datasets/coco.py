@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ def is_coco(path: Path) -> bool:
 
 def annotation_files(root: Path, prefix: str) -> list[Path]:
     """ROOT itself if it is a JSON, or those in ROOT/annotations or else in ROOT: all that begin so, if any does."""
-    if root.is_file():
+    if os.path.isfile(root):
         return [root] if root.suffix == ".json" else []
     found = sorted((root / "annotations").glob("*.json")) or sorted(root.glob("*.json"))
     return [file for file in found if file.name.startswith(prefix)] or found
@@ -40,7 +41,7 @@ def open_coco(root: Path, split: str, *, name: str = "coco", prefix: str = "inst
     if not files:
         raise FormatError(f"there is no JSON of {name.upper()} in {root}, such as annotations/{prefix}{split}2017.json")
     named = [file for file in files if any(known in file.stem for known in SPLITS)]
-    chosen = files if root.is_file() or not named else [file for file in named if split in file.stem]
+    chosen = files if os.path.isfile(root) or not named else [file for file in named if split in file.stem]
     if not chosen:
         raise FormatError(f"{root} has no file of the split {split!r}, but {named[0].name}; give the file to take it")
     return Dataset(name, split, tuple(clip for file in chosen for clip in _clips(file)))
@@ -92,7 +93,7 @@ def _picture(file: Path, place: Path) -> Path | None:
     """A picture beside its annotation file: in the same folder, the one above, or a folder next to it."""
     base, part = _base(file), _part(file)
     for folder in (base / part, file.parent, base, base / "images", base / "images" / part):
-        if (folder / place).is_file():
+        if os.path.isfile(folder / place):
             return folder / place
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,14 +92,14 @@ def masks_of_frames(folder: Path, frames: Sequence[Path]) -> dict[int, Path]:
 
 def need_folder(path: Path, what: str) -> Path:
     """The path, if it is a folder. Raises FormatError, which says what was looked for."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise FormatError(f"there is no folder {path}, which should hold {what}; give the folder of the whole data set")
     return path
 
 
 def need_file(path: Path, what: str) -> Path:
     """The path, if it is a file. Raises FormatError, which says what was looked for."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FormatError(f"there is no file {path}, {what}; give the folder of the whole data set")
     return path
 

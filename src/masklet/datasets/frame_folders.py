@@ -6,6 +6,7 @@ ROOT/Annotations/VIDEO/00000.png     its mask; frames without one are not annota
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,7 +68,7 @@ def split_folder(root: Path, split: str) -> Path:
 
 def holds_both(folder: Path) -> bool:
     """Whether a folder holds both kinds of files."""
-    return (folder / PICTURES).is_dir() and (folder / ANNOTATIONS).is_dir()
+    return os.path.isdir(folder / PICTURES) and os.path.isdir(folder / ANNOTATIONS)
 
 
 def is_frame_folders(path: Path) -> bool:
@@ -77,7 +78,7 @@ def is_frame_folders(path: Path) -> bool:
 
 def with_resolution(folder: Path, wanted: str | None = None) -> Path:
     """The folder in which the videos lie."""
-    return folder / (wanted or next((name for name in RESOLUTIONS if (folder / name).is_dir()), ""))
+    return folder / (wanted or next((name for name in RESOLUTIONS if os.path.isdir(folder / name)), ""))
 
 
 def annotated(folder: Path, split: str) -> list[str]:
@@ -90,7 +91,7 @@ def in_list(*lists: str) -> Callable[[Path, str], list[str]]:
 
     def names(folder: Path, split: str) -> list[str]:
         files = [folder / name.format(split=split) for name in lists]
-        return read_names(need_file(next((f for f in files if f.is_file()), files[0]), "the list of sequences"))
+        return read_names(need_file(next(filter(os.path.isfile, files), files[0]), "the list of sequences"))
 
     return names
 
@@ -117,7 +118,7 @@ def with_meta(folder: Path) -> Callable[[Clip], Clip]:
     """Adds when objects enter, from meta.json, and their groups: "seen" are those whose category is in the
     meta.json of the split train beside it, where that is there."""
     videos, known = _videos(folder / "meta.json"), folder.parent / "train/meta.json"
-    others = _videos(known).values() if known.is_file() else ()
+    others = _videos(known).values() if os.path.isfile(known) else ()
     seen = {item.get("category") for video in others for item in video["objects"].values()} - {None}
 
     def add(clip: Clip) -> Clip:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import csv
+import os
 import shutil
 import tempfile
 import zipfile
@@ -45,12 +46,12 @@ Row = dict[str, str]
 
 def has_index(path: Path) -> bool:
     """Whether a path is a folder with index.csv, or a pack of one."""
-    return is_pack(path) or (path / INDEX).is_file()
+    return is_pack(path) or os.path.isfile(path / INDEX)
 
 
 def is_pack(path: Path) -> bool:
     """Whether a path is a pack."""
-    return path.is_file() and path.suffix == SUFFIX
+    return os.path.isfile(path) and path.suffix == SUFFIX
 
 
 @cache
@@ -90,7 +91,7 @@ def read_rows(root: Path, split: str) -> list[Row]:
     """The rows of index.csv of a split, with all columns. Raises FormatError if it cannot be read or lacks a value, and
     if files are missing that it names."""
     path = root / INDEX
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FormatError(f"there is no {INDEX} in {root}; {WANTED}")
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -104,7 +105,7 @@ def read_rows(root: Path, split: str) -> list[Row]:
         if missing := [column for column in columns if row[column] is None]:
             raise FormatError(f"row {number} of {path} lacks {missing[0]!r}; {WANTED}")
     wanted = [{"group": "", "source": root.resolve().name, **row} for row in rows if row["split"] == split]
-    if lost := [root / row[key] for row in wanted for key in ("path", "masks") if not (root / row[key]).exists()]:
+    if lost := [root / row[key] for row in wanted for key in ("path", "masks") if not os.path.exists(root / row[key])]:
         raise FormatError(f"{len(lost)} files of {root} are missing: {listed(lost)}; complete them")
     return wanted
 
@@ -131,7 +132,7 @@ def _name(path: str) -> str:
 
 def find_projects(root: Path) -> list[Path]:
     """The project files at a path: the file itself, or those under a folder."""
-    if root.is_file():
+    if os.path.isfile(root):
         return [root] if root.suffix == ".masklet" else []
     return sorted(root.rglob("*.masklet"))
 

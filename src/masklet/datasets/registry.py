@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,9 +78,9 @@ def recognise_dataset(path: Path) -> DatasetReader:
     """The reader of a path. Raises FormatError if there is no reader; pictures without masks are never guessed."""
     if (reader := next((r for r in DATASETS.values() if r.holds is not None and r.holds(path)), None)) is not None:
         return reader
-    if path.is_dir() and not any(path.iterdir()):
+    if os.path.isdir(path) and not any(path.iterdir()):
         raise FormatError(f"{path} is empty; give a folder with pictures and their masks")
-    if path.is_dir() and pictures_under(path):
+    if os.path.isdir(path) and pictures_under(path):
         raise FormatError(
             f"{path} holds pictures but no masks; add them, or give pictures:{path} to learn their regions"
         )

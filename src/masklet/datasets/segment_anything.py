@@ -3,6 +3,7 @@ a JSON beside each picture."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,7 @@ ENDINGS = ("_manual.json", "_auto.json")
 
 def is_sav(path: Path) -> bool:
     """Whether a path holds SA-V: its folders of PNGs, or videos with a JSON beside them."""
-    folders = (path, *path.glob("sav_*")) if path.is_dir() else ()
+    folders = (path, *path.glob("sav_*")) if os.path.isdir(path) else ()
     return any((folder / PICTURES).is_dir() for folder in folders) or any(map(json_of, path.rglob("*.mp4")))
 
 
@@ -34,8 +35,8 @@ def open_sav(root: Path, split: str) -> Dataset:
     """ROOT/sav_val/JPEGImages_24fps, Annotations_6fps and sav_val.txt, where ROOT may be sav_val itself; or else all
     videos under ROOT that have a JSON beside them, of whatever split."""
     need_folder(root, "SA-V")
-    folder = root / f"sav_{split}" if (root / f"sav_{split}").is_dir() else root
-    if (folder / PICTURES).is_dir():
+    folder = root / f"sav_{split}" if os.path.isdir(root / f"sav_{split}") else root
+    if os.path.isdir(folder / PICTURES):
         return Dataset("sav", split, _png_clips(folder, f"sav_{split}.txt"), "objects")
     found = [(video, file) for video in sorted(root.rglob("*.mp4")) if (file := json_of(video))]
     if not found:
@@ -51,7 +52,7 @@ def json_of(video: Path) -> Path | None:
 
 def _png_clips(folder: Path, listing: str) -> tuple[Clip, ...]:
     frames, masks = folder / PICTURES, need_folder(folder / ANNOTATIONS, "the masks of SA-V")
-    names = read_names(folder / listing) if (folder / listing).is_file() else subfolders(masks)
+    names = read_names(folder / listing) if os.path.isfile(folder / listing) else subfolders(masks)
     return tuple(_png_clip(name, frames / name, masks / name, folder.resolve().name) for name in names)
 
 
@@ -97,7 +98,7 @@ def _sav_rows(path: Path) -> tuple[tuple[int, int], list[list[Any]]]:
 
 def is_sa1b(path: Path) -> bool:
     """Whether a path holds SA-1B."""
-    return path.is_dir() and any(file.with_suffix(".json").is_file() for file in path.rglob("*.jpg"))
+    return os.path.isdir(path) and any(file.with_suffix(".json").is_file() for file in path.rglob("*.jpg"))
 
 
 def open_sa1b(root: Path, split: str) -> Dataset:

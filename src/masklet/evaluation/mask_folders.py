@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -99,7 +100,7 @@ def find_sequences(root: Path) -> dict[str, MaskFolder]:
 
     Raises EvaluationError if there is no folder, or no mask in it.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise EvaluationError(f"there is no folder {root}; give one with a folder of masks for each sequence")
     if files := numbered_files(root):
         return {".": IndexFolder(root, files)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -61,7 +62,7 @@ def _color(background: str | Path) -> tuple[int, int, int] | None:
 
 def _cover(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """A picture that fills the frame, its middle part where the shapes differ."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FormatError(
             f"{str(path)!r} is no background; give blur, a colour such as white or #00ff00, or the path of a picture"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from os import PathLike
@@ -37,7 +38,7 @@ def write_davis(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
 
 def read_davis(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame by number; 255, "unknown", is no object. Raises FormatError for a folder without PNGs."""
-    if not path.is_dir() or not (files := mask_pngs(path)):
+    if not os.path.isdir(path) or not (files := mask_pngs(path)):
         raise FormatError(f"{path} is no folder with PNGs such as 00000.png; give one with index PNGs")
     for frame, file in files.items():
         indices = read_index_png(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ def frame_files(path: Path, facts: Facts, suffix: str, write: Callable[[Path, Fr
         suffix: The ending.
         write: Writes a frame to a file.
     """
-    single = path.suffix.lower() == suffix and not path.is_dir()
+    single = path.suffix.lower() == suffix and not os.path.isdir(path)
     if not single:
         make_folder(path)
     written: list[int] = []
@@ -69,7 +70,7 @@ def open_png(path: Path) -> NDArray[Any]:
 
     Raises FormatError if the file is missing, damaged, or holds colours in place of values.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FormatError(f"there is no file at {path}; give the path of a mask PNG")
     try:
         with Image.open(path) as picture:

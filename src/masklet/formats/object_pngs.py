@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def write_object_pngs(path: Path, facts: Facts) -> Iterator[Sink]:
 def read_object_pngs(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame by object. Raises FormatError for an empty folder, for PNGs of more than two colours, and if
     the PNGs of a frame are of different sizes."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise FormatError(f"{path} is not a folder; give one with a folder for each object")
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     indices = object_numbers(object_name(folder.name) for folder in folders)

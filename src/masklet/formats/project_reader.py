@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 import zlib
@@ -67,7 +68,7 @@ def video_of(project: Project, path: str | PathLike[str]) -> Path:
     if not project.video:
         raise FormatError(f"{name} does not tell where its video lies; give the video too")
     video = Path(path).absolute().parent / project.video
-    if "://" in project.video or not video.exists():
+    if "://" in project.video or not os.path.exists(video):
         raise FormatError(f"{name} tells of a video at {project.video}, where there is none; give the video too")
     return video
 

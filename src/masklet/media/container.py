@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class DecodedFrame:
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its largest video stream. Raises MediaError."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise MediaError(f"there is no file at {path}; give the path of a video file")
     try:
         # Absolute, as FFmpeg takes `a:b.mp4` for a protocol. Titles in old files are in any encoding.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from os import PathLike
@@ -55,7 +56,7 @@ class ImageFolder(ImageFiles):
 
     def __init__(self, path: str | PathLike[str], *, rate: float | None = None) -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
+        if not os.path.isdir(path):
             raise MediaError(f"{self.path} is not a folder; give a folder of pictures")
         files = pictures_in(self.path)
         if not files:
@@ -89,12 +90,12 @@ def _is_grey(file: Path) -> bool:
 
 def picture_names(path: Path) -> list[str]:
     """The names of a folder's pictures by frame; none for anything else."""
-    return [file.name for file in pictures_in(path)] if path.is_dir() else []
+    return [file.name for file in pictures_in(path)] if os.path.isdir(path) else []
 
 
 def holds_videos(path: Path) -> bool:
     """Whether a path is a folder of videos. One that holds pictures is not: it is a video itself."""
-    return path.is_dir() and not files_in(path, IMAGE_SUFFIXES) and bool(files_in(path, VIDEO_SUFFIXES))
+    return os.path.isdir(path) and not files_in(path, IMAGE_SUFFIXES) and bool(files_in(path, VIDEO_SUFFIXES))
 
 
 def _natural(file: Path) -> list[tuple[bool, int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from os import PathLike
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:
 
 def open_image(path: Path) -> Image.Image:
     """A picture of which only the head was read; to be closed. Raises MediaError."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise MediaError(f"there is no file at {path}; give the path of a picture")
     try:
         return Image.open(path)

@@ -3,6 +3,7 @@ opens."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -38,7 +39,7 @@ class LargePicture:
     def __init__(self, path: str | PathLike[str]) -> None:
         self.name = Path(path).name
         self._rasterio = import_rasterio()
-        if not Path(path).is_file():
+        if not os.path.isfile(path):
             raise MediaError(f"there is no file at {path}; give the path of a picture")
         try:
             with self._settings(), warnings.catch_warnings():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -67,7 +68,7 @@ def _is_camera(video: object) -> bool:
 
 
 def _is_folder(video: object) -> bool:
-    return _is_path(video) and Path(video).is_dir()  # type: ignore[arg-type]
+    return _is_path(video) and os.path.isdir(video)  # type: ignore[arg-type]
 
 
 def _is_picture(video: object) -> bool:
@@ -75,7 +76,7 @@ def _is_picture(video: object) -> bool:
 
 
 def _is_file(video: object) -> bool:
-    return _is_path(video) and Path(video).exists()  # type: ignore[arg-type]
+    return _is_path(video) and os.path.exists(video)  # type: ignore[arg-type]
 
 
 def _is_list_of_paths(video: object) -> bool:

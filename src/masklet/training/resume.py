@@ -7,6 +7,7 @@ Batches and random numbers follow from the seed and the step, so that a step's n
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -137,7 +138,7 @@ def save_tensors(content: Mapping[str, Any], path: Path) -> None:
 def load_checkpoint(folder: Path) -> Checkpoint | None:
     """The checkpoint of a run; None if it has none yet. Raises TrainingError if it cannot be read."""
     path = folder / CHECKPOINT
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def read_data(wanted: Sequence[Wanted], *, licence: str | None = None, split: st
 def _clips(one: Wanted, licence: str | None, split: str) -> list[Clip]:
     """The training data at a path: clips with masks, and pictures without."""
     path = one.path
-    if not path.exists():
+    if not os.path.exists(path):
         raise FormatError(f"there is nothing at {path}; give a folder with training data")
     reader = recognise_dataset(path) if one.kind is None else find_dataset(one.kind)
     if reader.holds is not None and not reader.holds(path):
