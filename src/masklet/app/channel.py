@@ -12,6 +12,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from masklet.app.session import ACTS, Session
+from masklet.app.wire import frame_of
 from masklet.errors import MaskletError, SessionError
 from masklet.formats.json_file import parse_json
 
@@ -44,6 +45,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._out: asyncio.Queue[Mapping[str, Any] | bytes] = asyncio.Queue()
         self._masks = 0  # that wait in it
+        self._left_out: set[int] = set()
 
     async def run(self) -> None:
         """Until the page has gone."""
@@ -147,6 +149,7 @@ class Channel:
     def _put(self, message: Mapping[str, Any] | bytes) -> None:
         if isinstance(message, bytes):
             if self._masks >= MOST_WAITING:
+                self._left_out.add(frame_of(message))
                 return
             self._masks += 1
         self._out.put_nowait(message)
@@ -158,6 +161,9 @@ class Channel:
                 if isinstance(message, bytes):
                     self._masks -= 1
                     await self._socket.send_bytes(message)
+                    if not self._masks and self._left_out:
+                        self._out.put_nowait({"type": "stale", "frames": sorted(self._left_out)})
+                        self._left_out.clear()
                 else:
                     await self._socket.send_text(json.dumps(message))
         except (WebSocketDisconnect, RuntimeError):  # the page has gone; `run` hears of it too

@@ -30,9 +30,13 @@ class Journal:
         self.records: list[dict[str, Any]] = []
         try:
             self._file = path.open("a+b", buffering=0)
-            self._read()
         except OSError as error:
             raise write_error(path, error) from error
+        try:
+            self._read()
+        except BaseException:
+            self._file.close()
+            raise
 
     @property
     def seq(self) -> int:

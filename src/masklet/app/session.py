@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -16,10 +18,13 @@ from typing import Any
 from masklet.app import summary, wire
 from masklet.app.exports import export
 from masklet.app.journal import Journal
+from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
+from masklet.formats.base import PlainFrame
 from masklet.prompts import make_prompt
-from masklet.video import TrackingOptions, VideoTracker
+from masklet.video import FrameResult, TrackingOptions, VideoTracker
+from masklet.video.events import checked_object
 from masklet.video.project import event_from_json, event_to_json, fingerprint_of
 
 REST = 0.08
@@ -82,6 +87,7 @@ class Session:
         self._doubts = summary.Doubts()
         self._look: int | None = None
         self._epoch = 0
+        self._interrupted: str | None = None  # what was under way when the server was killed
         self._changed: float | None = None  # when something was changed that the session's file does not hold yet
         self._save_next = 0.0
         self._lock = Lock()
@@ -130,7 +136,7 @@ class Session:
     def _run(self) -> None:
         try:
             self._open()
-        except MaskletError as error:
+        except Exception as error:  # whoever waits must hear of it
             self._opened.set_exception(error)
             return
         self._opened.set_result(None)
@@ -138,7 +144,11 @@ class Session:
             try:
                 question = self._questions.get(timeout=self._patience())
             except Empty:
-                self._go_on()
+                try:
+                    self._go_on()
+                except Exception as error:  # the thread goes on: pages wait for it
+                    self._tell({"type": "warning", "sentence": f"the server failed: {error!r:.200}"})
+                    traceback.print_exception(error)
                 continue
             if question is None:
                 break
@@ -180,21 +190,27 @@ class Session:
         return max(self._changed + (SAVE_WITHIN if self._jobs else SAVE_AFTER), self._save_next)
 
     def _open(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._journal = Journal(self.folder / "journal.jsonl")
-        options = TrackingOptions(feature_budget=FEATURES)
-        saved = self.folder / "session.masklet"
-        if saved.exists():
-            self._tracker = VideoTracker.open(saved, self.video, self._engine, options=options)
-        else:
-            self._tracker = VideoTracker(self.video, self._engine, options=options)
+        try:
+            self._tracker = self._open_tracker()
+        except BaseException:
+            self._journal.close()
+            raise
         try:
             self._frames = self._count()
             self._key = fingerprint_of(self._tracker.source, str(self.video)).digest[:16]
             self._recover()
         except BaseException:
             self._tracker.close()
+            self._journal.close()
             raise
+
+    def _open_tracker(self) -> VideoTracker:
+        options, saved = TrackingOptions(feature_budget=FEATURES), self.folder / "session.masklet"
+        if saved.exists():
+            return VideoTracker.open(saved, self.video, self._engine, options=options)
+        return VideoTracker(self.video, self._engine, options=options)
 
     def _count(self) -> int:
         source: Any = self._tracker.source
@@ -223,6 +239,7 @@ class Session:
         self._recorded = len(self._tracker.events)
         if not tail and self._recorded > events:
             self._recorded = events
+            self._interrupted = summary.told(self._tracker.events[-1])
             self._record("follow", None)
         self._changed = monotonic() if tail else None
 
@@ -243,14 +260,8 @@ class Session:
         if act not in ACTS:
             raise SessionError(f"there is nothing called {act!r:.40} to do")
         objects = list(self._tracker.tracks)
-        try:
+        with readable(act):
             ACTS[act](self._tracker, said)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, MaskletError):
-                raise
-            raise SessionError(
-                f"{act} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md tells"
-            ) from None
         try:
             self._record(act, req)
         except MaskletError:  # what cannot be kept is not done
@@ -294,6 +305,13 @@ class Session:
             return
         begin = monotonic()
         self._tracker.save(self.folder / "session.masklet", notes={"seq": self._journal.seq, "events": self._recorded})
+        done = {
+            "objects": len(self._tracker.tracks),
+            "frames": len(self._tracker.known_frames()),
+            "doubts": len(summary.queue(self._tracker.tracks, self._doubts)),
+        }
+        with atomic_write(self.folder / "done.json") as temporary:
+            temporary.write_text(json.dumps(done))
         self._changed = None
         self._save_next = monotonic() + SAVE_SHARE * (monotonic() - begin)
 
@@ -303,15 +321,16 @@ class Session:
         """Begin to follow, in steps; called by the thread."""
         if any(job.kind == "follow" for job in self._jobs):
             raise SessionError("objects are being followed already; stop that first")
-        direction, first = said.get("direction", "forward"), said.get("first")
-        passes = self._tracker.propagate(
-            first,
-            said.get("stop"),
-            direction=direction,
-            only=said.get("only"),
-            stop_when_unsure=bool(said.get("stop_when_unsure", False)),
-            resume=bool(said.get("resume", False)),
-        )
+        direction, first, self._interrupted = said.get("direction", "forward"), said.get("first"), None
+        with readable("follow"):
+            passes = self._tracker.propagate(
+                first,
+                said.get("stop"),
+                direction=direction,
+                only=said.get("only"),
+                stop_when_unsure=bool(said.get("stop_when_unsure", False)),
+                resume=bool(said.get("resume", False)),
+            )
         self._jobs.append(Job("follow", self._following(passes, said), self._followed))
         self._tell({"type": "following", "first": first, "direction": direction})
 
@@ -326,7 +345,7 @@ class Session:
         for done, result in enumerate(passes, start=1):
             self._changed = self._changed or monotonic()
             self._frames = max(self._frames, result.frame + 1)
-            self._tell_frame(result.frame)
+            self._tell(self._message(result))
             yield {"frame": result.frame, "done": done, "rate": round(done / max(1e-6, monotonic() - begin), 2)}
 
     def _followed(self, error: MaskletError | None) -> None:
@@ -359,9 +378,12 @@ class Session:
 
     def preview(self, said: Mapping[str, Any]) -> bytes:
         """What a prompt would be answered with, as a message with one mask; called by the thread."""
-        tracker, name = self._tracker, said["object"]
-        prompt = make_prompt(tracker.size, points=said.get("points"), labels=said.get("labels"), box=said.get("box"))
-        found = tracker.preview(frame=said["frame"], object=name, prompt=prompt).objects[name]
+        with readable("preview"):
+            name = said["object"]
+            prompt = make_prompt(
+                self._tracker.size, points=said.get("points"), labels=said.get("labels"), box=said.get("box")
+            )
+            found = self._tracker.preview(frame=said["frame"], object=name, prompt=prompt).objects[name]
         head = {"name": name, "state": found.state, "iou": round(found.iou, 4)}
         return wire.message(
             {"type": "preview", "req": said.get("req"), "frame": said["frame"], "objects": [head]}, [found.mask]
@@ -371,10 +393,18 @@ class Session:
         """Begin to write a file, in steps; called by the thread. Its name comes with the last one."""
         if any(job.kind == "export" for job in self._jobs):
             raise SessionError("an export is being made already; wait for it, or stop it")
-        steps = export(
-            self._tracker, self.video, self.folder / "exports", str(said["format"]), first=said.get("first"),
-            last=said.get("last"), objects=said.get("objects"), picture=self.picture,
-        )  # fmt: skip
+        with readable("export"):
+            objects = said.get("objects")
+            steps = export(
+                self._tracker,
+                self.video,
+                self.folder / "exports",
+                str(said["format"]),
+                first=said.get("first"),
+                last=said.get("last"),
+                objects=None if objects is None else [checked_object(name) for name in objects],
+                picture=self.picture,
+            )
         self._jobs.append(Job("export", steps, self._exported))
 
     def _exported(self, error: MaskletError | None) -> None:
@@ -417,12 +447,15 @@ class Session:
                 str(track.number): {str(f): summary.prompt_to_json(p) for f, p in track.prompts.items()}
                 for track in self._tracker.tracks.values()
             },
+            "interrupted": self._interrupted,
             "following": any(job.kind == "follow" for job in self._jobs),
         }
 
     def frame(self, frame: int) -> bytes:
         """The message with the masks of a frame; called by the thread."""
-        found = summary.frame_masks(self._tracker, frame)
+        return self._message(summary.frame_masks(self._tracker, frame))
+
+    def _message(self, found: FrameResult | PlainFrame) -> bytes:
         head = summary.frame_head(self._tracker, self._doubts, found)
         masks = [item.mask for item in found.objects.values()]
         return wire.message({"type": "masks", "epoch": self._epoch, **head}, masks)
@@ -443,6 +476,19 @@ def _prompt(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
     tracker.add_prompt(
         frame=said["frame"], object=said["object"], prompt=prompt, replace=bool(said.get("replace", False))
     )
+
+
+@contextlib.contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Raise SessionError where a message lacks something, or has another kind of value."""
+    try:
+        yield
+    except MaskletError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SessionError(
+            f"{what} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md tells"
+        ) from error
 
 
 ACTS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {

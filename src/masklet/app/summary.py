@@ -11,7 +11,7 @@ import numpy as np
 from masklet.formats.base import PlainFrame
 from masklet.masks.draw import bright_color
 from masklet.prompts import Prompt
-from masklet.video import VideoTracker
+from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
 from masklet.video.result import ObjectResult, plain_frame, probability
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason, review_reasons
@@ -154,7 +154,7 @@ def frame_masks(tracker: VideoTracker, frame: int) -> PlainFrame:
     )
 
 
-def frame_head(tracker: VideoTracker, doubts: Doubts, found: PlainFrame) -> dict[str, Any]:
+def frame_head(tracker: VideoTracker, doubts: Doubts, found: FrameResult | PlainFrame) -> dict[str, Any]:
     """The head of a frame's message: what is known of each object there, but its mask."""
     reasons = doubts.of(tracker.tracks, found.frame)
     return {

@@ -78,3 +78,9 @@ def read_message(data: bytes) -> tuple[dict[str, Any], list[list[int]]]:
         found.append(numbers[first : first + count])
         first += count
     return head, found
+
+
+def frame_of(data: bytes) -> int:
+    """The frame of a message."""
+    (length,) = struct.unpack_from("<I", data)
+    return int(json.loads(data[4 : 4 + length])["frame"])

@@ -51,6 +51,7 @@ export class Model {
       following: () => { this.job = { kind: "follow", ...message }; this.emit("job"); },
       progress: () => { this.job = { ...message, kind: message.job }; this.emit("job"); if (message.file) this.exported(message); },
       warning: () => { if (message.job) this.finish(); say(message.sentence, true); },
+      stale: () => { for (const frame of message.frames) this.forget(frame); },
       refused: () => say(message.sentence, true),
       fault: () => { this.fault = message.sentence; this.emit("fault"); },
     }[message.type];
@@ -67,6 +68,8 @@ export class Model {
     this.epoch = message.epoch;
     if (!message.following && this.job?.kind === "follow") this.job = null;
     if (message.sentence) say(message.sentence, true);
+    else if (message.interrupted && message.interrupted !== this.told) say(`Interrupted: ${message.interrupted}. Follow again to go on.`, true);
+    this.told = message.interrupted;
     this.brief(message);
     this.emit("state");
     this.emit("masks", this.frame);
@@ -97,6 +100,13 @@ export class Model {
     const wanted = this.wanted.get(frame);
     this.wanted.delete(frame);
     wanted?.done();
+    this.emit("masks", frame);
+  }
+
+  /** Masks that changed and were not sent: they are fetched when they are wanted. */
+  forget(frame) {
+    this.masks.delete(frame);
+    this.unpacked.delete(frame);
     this.emit("masks", frame);
   }
 

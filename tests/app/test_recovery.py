@@ -1,0 +1,131 @@
+"""A server that is killed in the middle: the same command goes on, and nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import masklet
+from masklet.app.library import Library
+from masklet.app.session import Session
+from masklet.engines.fake import FakeEngine
+from masklet.errors import MaskletError
+from tests.app.conftest import write_scene
+from tests.app.program import Program
+
+FRAMES = 40
+
+SERVER = """
+import sys
+from pathlib import Path
+from masklet.app import session
+from masklet.app.library import Library
+from masklet.app.server import serve
+from masklet.engines.fake import FakeEngine
+from masklet.live.server import listen
+
+session.SAVE_WITHIN, session.SAVE_AFTER, session.SAVE_SHARE = float(sys.argv[3]), float(sys.argv[3]), 0
+library, listening = Library([Path(sys.argv[1])], Path(sys.argv[2]), FakeEngine()), listen(0)
+serve(library, listening, None, lambda: print(listening.getsockname()[1], *library.items, flush=True))
+"""
+
+
+@contextmanager
+def killed_at_the_end(clip: Path, project: Path, save_within: float) -> Iterator[Program]:
+    """A server in a process of its own, and who speaks to it. At the end it is killed without warning."""
+    running = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(clip), str(project), str(save_within)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert running.stdout is not None
+        port, name = running.stdout.readline().split()
+        program = Program(f"http://127.0.0.1:{port}", name)
+        yield program
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+        program.close()
+    finally:
+        running.kill()
+        running.wait()
+        if running.stdout is not None:
+            running.stdout.close()
+
+
+RED = {"frame": 0, "object": "red", "points": [(22, 32)], "labels": [1]}
+BLUE = {"frame": 20, "object": "blue", "points": [(90, 70)], "labels": [1]}
+
+
+@pytest.mark.parametrize("save_within", [0.01, 1e6], ids=["saved often", "never saved"])
+def test_killed_while_following_the_end_equals_a_straight_run(tmp_path: Path, save_within: float) -> None:
+    clip, project = write_scene(tmp_path / "clip.mp4", FRAMES), tmp_path / "project"
+    with killed_at_the_end(clip, project, save_within) as program:
+        program.ask("prompt", req="first", **RED)
+        program.ask("follow", first=0)
+        while max(program.masks, default=0) < 12:
+            program.hear()
+        program.ask("prompt", **BLUE)
+        while max(program.masks, default=0) < 24:
+            program.hear()
+    with killed_at_the_end(clip, project, save_within) as program:
+        assert {item["name"] for item in program.state["objects"]} == {"red", "blue"}
+        assert program.ask("prompt", req="first", **RED)["seq"] == 1  # it was done already
+        program.follow(first=0)
+        found = {frame: dict(program.masks_of(frame)) for frame in range(FRAMES)}
+        program.ask("undo")
+        program.ask("redo")
+    with killed_at_the_end(clip, project, save_within) as program:
+        again = {frame: dict(program.masks_of(frame)) for frame in range(FRAMES)}
+    with masklet.VideoTracker(clip, FakeEngine()) as straight:
+        straight.add_points(**RED)
+        straight.add_points(**BLUE)
+        for result in straight.propagate(0):
+            for seen in (found, again):
+                assert list(seen[result.frame]) == list(result.objects)
+                for name, item in result.objects.items():
+                    assert np.array_equal(seen[result.frame][name], item.mask), (result.frame, name)
+
+
+def test_what_cannot_be_written_is_refused_and_not_done(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(clip, tmp_path / "work", FakeEngine())
+    session.do("prompt", RED).result()
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(MaskletError, match="No space left"):
+            session.do("prompt", BLUE).result()
+    state = session.ask(session.state).result()
+    assert [item["name"] for item in state["objects"]] == ["red"]
+    assert session.do("prompt", BLUE).result()["seq"] == 2
+    session.close()
+
+
+def test_a_video_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"nothing")
+    library = Library([tmp_path / "broken.mp4"], tmp_path / "project", FakeEngine())
+    (item,) = library.listing()
+    assert "broken.mp4" in item["fault"]
+    with pytest.raises(MaskletError, match=r"broken\.mp4"):
+        library.session(item["id"])
+    library.close()
+
+
+def test_another_video_under_the_same_name_is_noticed(clip: Path, tmp_path: Path) -> None:
+    session = Session(clip, tmp_path / "work", FakeEngine())
+    session.do("prompt", RED).result()
+    session.close()
+    write_scene(clip, 9)
+    with pytest.raises(MaskletError, match="another video"):
+        Session(clip, tmp_path / "work", FakeEngine()).wait_open()
