@@ -18,7 +18,7 @@ from masklet.app.library import Library
 from masklet.app.session import Session
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
-from tests.app.conftest import write_scene
+from tests.app.conftest import serving, write_scene
 from tests.app.program import Program
 
 FRAMES = 40
@@ -59,6 +59,16 @@ def killed_at_the_end(clip: Path, project: Path, save_within: float) -> Iterator
             running.stdout.close()
 
 
+@contextmanager
+def reopened(clip: Path, project: Path) -> Iterator[Program]:
+    """The same command again."""
+    library = Library([clip], project, FakeEngine())
+    with serving(library) as address:
+        program = Program(address, *library.items)
+        yield program
+        program.close()
+
+
 RED = {"frame": 0, "object": "red", "points": [(22, 32)], "labels": [1]}
 BLUE = {"frame": 20, "object": "blue", "points": [(90, 70)], "labels": [1]}
 
@@ -74,14 +84,15 @@ def test_killed_while_following_the_end_equals_a_straight_run(tmp_path: Path, sa
         program.ask("prompt", **BLUE)
         while max(program.masks, default=0) < 24:
             program.hear()
-    with killed_at_the_end(clip, project, save_within) as program:
+    with reopened(clip, project) as program:
         assert {item["name"] for item in program.state["objects"]} == {"red", "blue"}
         assert program.ask("prompt", req="first", **RED)["seq"] == 1  # it was done already
         program.follow(first=0)
         found = {frame: dict(program.masks_of(frame)) for frame in range(FRAMES)}
         program.ask("undo")
+    with reopened(clip, project) as program:
+        assert program.state["redo"].startswith("following")
         program.ask("redo")
-    with killed_at_the_end(clip, project, save_within) as program:
         again = {frame: dict(program.masks_of(frame)) for frame in range(FRAMES)}
     with masklet.VideoTracker(clip, FakeEngine()) as straight:
         straight.add_points(**RED)

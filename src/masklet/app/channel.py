@@ -25,7 +25,10 @@ MOST_WAITING = 32
 MOST_WANTED = 64
 """Frames whose masks are asked for at once."""
 
-WRITES = {*ACTS, "follow", "stop"}
+CHANGES = {*ACTS, "redo"}
+"""What changes a session."""
+
+WRITES = {*CHANGES, "follow", "stop"}
 """What only the page that edits may say."""
 
 
@@ -108,7 +111,7 @@ class Channel:
             self._when(session.ask(lambda: session.stop(str(said.get("job", "follow")))), self._done(said), said)
         elif kind == "export":
             self._when(session.ask(lambda: session.export(said)), self._done(said), said)
-        elif kind in ACTS:
+        elif kind in CHANGES:
             self._when(session.do(str(kind), said), self._done(said), said)
         else:
             raise SessionError(f"there is no message of type {kind!r:.40}")

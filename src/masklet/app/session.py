@@ -24,7 +24,7 @@ from masklet.errors import FormatError, MaskletError, SessionError
 from masklet.formats.base import PlainFrame
 from masklet.prompts import make_prompt
 from masklet.video import FrameResult, TrackingOptions, VideoTracker
-from masklet.video.events import checked_object
+from masklet.video.events import Event, checked_object
 from masklet.video.project import event_from_json, event_to_json, fingerprint_of
 
 REST = 0.08
@@ -87,6 +87,7 @@ class Session:
         self._doubts = summary.Doubts()
         self._look: int | None = None
         self._epoch = 0
+        self._later: list[Event] = []  # undone before the session's file was written: after the tracker's own
         self._interrupted: str | None = None  # what was under way when the server was killed
         self._changed: float | None = None  # when something was changed that the session's file does not hold yet
         self._save_next = 0.0
@@ -228,6 +229,8 @@ class Session:
                 f"{self._journal.path} lacks records that {self.folder / 'session.masklet'} is made of; "
                 "give it back as it was"
             )
+        size = self._tracker.size
+        self._later = [event_from_json(record, size) for record in notes.get("undone", ())]
         tail = self._journal.records[seq:]
         if tail and len(self._tracker.events) > events:
             self._tracker.undo()
@@ -247,9 +250,17 @@ class Session:
         if record["do"] == "undo":
             self._tracker.undo()
         elif record["do"] == "redo":
-            self._tracker.redo()
+            self._redo()
         else:
             self._tracker.replay([event_from_json(record["event"], self._tracker.size)])
+            self._later = []
+
+    def _redo(self) -> None:
+        """What was undone before the session's file was written is computed again."""
+        if self._tracker.undone or not self._later:
+            self._tracker.redo()
+        else:
+            self._tracker.replay([self._later.pop(0)])
 
     # --- what can be done ---------------------------------------------------------------------------
 
@@ -257,15 +268,21 @@ class Session:
         req = str(said.get("req", ""))[:100]
         if req in self._answers:
             return self._answers[req]
-        if act not in ACTS:
+        if act not in (*ACTS, "redo"):
             raise SessionError(f"there is nothing called {act!r:.40} to do")
         objects = list(self._tracker.tracks)
+        later = list(self._later)
         with readable(act):
-            ACTS[act](self._tracker, said)
+            if act == "redo":
+                self._redo()
+            else:
+                ACTS[act](self._tracker, said)
+                self._later = later if act == "undo" else []
         try:
             self._record(act, req)
         except MaskletError:  # what cannot be kept is not done
             self._tracker.redo() if act == "undo" else self._tracker.undo()
+            self._later = later
             raise
         answer = {"seq": self._journal.seq}
         self._remember(req, answer)
@@ -304,7 +321,9 @@ class Session:
         if self._changed is None:
             return
         begin = monotonic()
-        self._tracker.save(self.folder / "session.masklet", notes={"seq": self._journal.seq, "events": self._recorded})
+        undone = plain([event_to_json(event) for event in (*self._tracker.undone, *self._later)])
+        notes = {"seq": self._journal.seq, "events": self._recorded, "undone": undone}
+        self._tracker.save(self.folder / "session.masklet", notes=notes)
         done = {
             "objects": len(self._tracker.tracks),
             "frames": len(self._tracker.known_frames()),
@@ -435,7 +454,7 @@ class Session:
 
     def brief(self) -> dict[str, Any]:
         """What changes with every act; called by the thread."""
-        events, undone = self._tracker.events, self._tracker.undone
+        events, undone = self._tracker.events, [*self._tracker.undone, *self._later]
         return {
             "type": "brief",
             "seq": self._journal.seq,
@@ -468,6 +487,11 @@ class Session:
             listener(message)
 
 
+def plain(value: Any) -> Any:
+    """What JSON gives back of a value."""
+    return json.loads(json.dumps(value))
+
+
 def _prompt(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
     mask = None if said.get("mask") is None else wire.mask_of(said["mask"], tracker.size)
     prompt = make_prompt(
@@ -497,6 +521,5 @@ ACTS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {
     "remove": lambda tracker, said: tracker.remove(said["object"]),
     "lock": lambda tracker, said: tracker.lock(said["frame"]),
     "undo": lambda tracker, said: tracker.undo(),
-    "redo": lambda tracker, said: tracker.redo(),
 }
-"""What changes a session, by name."""
+"""What changes a session, by name; "redo" beside them."""
