@@ -46,6 +46,9 @@ DataChoice = Annotated[
 LicenceChoice = Annotated[str | None, typer.Option(help="Of an index, only rows of this licence group, such as open.")]
 RunFolder = Annotated[Path, typer.Option(help="Folder of the run; the same again goes on with it.", show_default=False)]
 
+SCANS = "Of volumes"
+"""Where the help shows options of volumes."""
+
 PIPE = Path("-")
 """The path that means standard output."""
 
@@ -71,6 +74,43 @@ class TrainingChoice:
     ]
     validate_every: Annotated[int, typer.Option(min=0, help="Steps between validations; 0 judges at the end only.")] = 0
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeChoice:
+    """How the slices of a volume are shown."""
+
+    axis: Annotated[
+        int | None,
+        typer.Option(min=0, max=2, help="The axis that slices follow; the coarsest if none.", rich_help_panel=SCANS),
+    ] = None
+    window: Annotated[
+        str | None,
+        typer.Option(help="LEVEL,WIDTH, or brain, soft-tissue, liver, lung or bone (CT).", rich_help_panel=SCANS),
+    ] = None
+    part: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which volume of a file with several, from 0.", rich_help_panel=SCANS),
+    ] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, as `masklet.media.volume.VolumeSlices` takes it."""
+        found = {name: value for name, value in vars(self).items() if value is not None}
+        if self.window is not None and "," in self.window:
+            found["window"] = tuple(numbers_of(self.window, "--window", "LEVEL,WIDTH", 2))
+        return found
+
+
+def numbers_of(text: str, option: str, shape: str, count: int) -> list[float]:
+    """The numbers of a typed list. Raises `typer.BadParameter` for anything else."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != count:
+        raise typer.BadParameter(f"{option} is {text!r}; give {shape}")
+    return found
 
 
 def spread_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from masklet.cli.prompts import TypedPrompt
 from masklet.discovery import DiscoveryOptions
+from masklet.errors import MediaError
 from masklet.formats.registry import find_format
+from masklet.media.frames import FrameSource
+from masklet.media.volume import VolumeSlices, is_volume
 from masklet.video import TrackingOptions
 
 MASKS = "masks"
@@ -32,6 +36,7 @@ class Job:
         policy: Name of the memory policy.
         everything: How things are looked for, in place of prompts.
         background: What takes the background's place in the format of that name; None for a blur.
+        volume: How the slices of a volume are shown, by the names of `VolumeSlices`; empty as usual.
     """
 
     video: Path
@@ -46,6 +51,15 @@ class Job:
     policy: str = "published"
     everything: DiscoveryOptions | None = None
     background: str | None = None
+    volume: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(self) -> Path | FrameSource:
+        """The video, or the slices of a volume as they were asked for. Raises MediaError if it is no volume."""
+        if not self.volume:
+            return self.video
+        if not is_volume(self.video):
+            raise MediaError(f"{self.video.name} is no volume; leave out --{next(iter(self.volume))}")
+        return VolumeSlices(self.video, **self.volume)
 
     @property
     def sound(self) -> Path | None:
@@ -65,7 +79,7 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """On what the masks depend beside model and prompts, in values that JSON knows, by the names of the options."""
-        common = {"policy": self.policy, "everything": self.everything is not None}
+        common = {"policy": self.policy, "everything": self.everything is not None, **self.volume}
         if self.everything is None:
             return common
         of_video = asdict(self.everything)

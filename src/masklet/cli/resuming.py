@@ -29,7 +29,7 @@ def gone_on_with(job: Job, fresh: VideoTracker) -> VideoTracker:
         raise another_run(job, f"was made with {before}, and {now} is asked for")
     if project.weights and fresh.engine.digest and project.weights != fresh.engine.digest:
         raise another_run(job, f"was made with other weights of {project.model}")
-    kept = VideoTracker.open(job.session, job.video, fresh.engine, options=fresh.options)
+    kept = VideoTracker.open(job.session, job.open(), fresh.engine, options=fresh.options)
     if job.everything is None and (count := take_over(kept, fresh)):
         what = "a new prompt" if count == 1 else f"{count} new prompts"
         typer.echo(f"masklet: {what} for the run in {job.out}; what it does not speak for stays", err=True)

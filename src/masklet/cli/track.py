@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from masklet.cli import discovery
-from masklet.cli.choices import BackgroundChoice, DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice, spread_options
+from masklet.cli.choices import (
+    BackgroundChoice,
+    DeviceChoice,
+    ModelChoice,
+    PolicyChoice,
+    SpeedChoice,
+    VolumeChoice,
+    spread_options,
+)
 from masklet.cli.prompts import (
     EVERY_VIDEO,
     PromptsByVideo,
@@ -41,7 +49,7 @@ def track(
         Path,
         typer.Argument(
             metavar="VIDEO",
-            help="A video file, a folder of pictures, or a folder of videos.",
+            help="A video file, a folder of pictures, a volume such as scan.nii.gz, or a folder of videos.",
             show_default=False,
         ),
     ],
@@ -80,6 +88,7 @@ def track(
     ] = None,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False,
+    volume: VolumeChoice,
     choice: discovery.DiscoveryChoice,
 ) -> None:
     """Follow objects through a video, from the first prompted frame to the end.
@@ -105,6 +114,7 @@ def track(
       masklet track clip.mov --point 40:2:96,120 --both --out b
       masklet track talk.mp4 --box 0:1:40,60,220,240 --format background --background white --out c
       masklet track clips --prompts prompts.json --out masks
+      masklet track scan.nii.gz --box 40:liver:60,80,190,200 --both --window liver --format nifti --out d
       masklet track street.mp4 --everything --every 30 --most 50 --out street
     """
     said = {
@@ -151,6 +161,7 @@ def track(
         policy,
         discovery.discovery_options(looking) if everything else None,
         background,
+        volume.given,
     )
     if videos:
         do_folder(job, videos, said, overwrite)

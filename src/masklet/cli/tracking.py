@@ -73,7 +73,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
     for _, target in job.targets():
         keep_inputs(target, job.video)
     loaded = load_model(job.model, device=job.device, speed=job.speed) if engine is None else engine
-    fresh = VideoTracker(job.video, loaded, options=job.tracking)
+    fresh = VideoTracker(job.open(), loaded, options=job.tracking)
     try:
         if job.background is not None:
             background_change(job.background, fresh.size)  # says what is wrong with it
@@ -249,11 +249,12 @@ def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
         source.rate,
         source.frame_count,
         video=str(job.video),
-        audio_from=job.sound,
+        audio_from=job.sound if source.geometry is None else None,
         model=tracker.engine.config.name,
         names=picture_names(job.video),
         background=job.background or "blur",
         steady=times is None or comes_evenly(source.rate, range(len(times)), times),
+        geometry=source.geometry,
     )
     of_overlay = replace(facts, rate=source.rate or DEFAULT_RATE)
     return [

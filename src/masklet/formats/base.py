@@ -19,6 +19,7 @@ from masklet.errors import FormatError
 from masklet.formats.description import Description, title_of
 from masklet.masks.draw import draw_overlay
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
+from masklet.media.volume import Geometry
 
 ObjectId = int | str
 """The user's name for an object."""
@@ -211,6 +212,7 @@ class Facts:
     frame_count  number of frames of the video, or None where nothing says
     video        the video's name or path
     own_sizes    whether each frame is a picture of its own size
+    geometry     where the voxels lie, if the frames are slices of a volume
     names        the file names of the frames' pictures, by frame; empty where frames are no files
     audio_from   a file whose sound films keep, shifted to their first frame
     background   what takes the background's place: "blur", a colour such as "#00ff00" or "white", or a picture's path
@@ -231,6 +233,7 @@ class Facts:
     steady: bool = True
     names: Sequence[str] = ()
     own_sizes: bool = False
+    geometry: Geometry | None = None
 
     @property
     def film_rate(self) -> float | Fraction | None:

@@ -22,6 +22,7 @@ from masklet import plugins
 from masklet.errors import ConfigError, FormatError, nearest
 from masklet.formats.base import Facts, Fingerprint, Format, PlainFrame
 from masklet.formats.writer import Writer
+from masklet.media.volume import Geometry
 
 USUAL_FORMATS = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay"}
 """Where several formats have one ending, the one that is meant; "" is a folder."""
@@ -71,7 +72,8 @@ def format_of(path: str | PathLike[str], *, picture: bool = False, background: s
     Raises:
         FormatError: No format has the ending.
     """
-    suffix = Path(path).suffix.lower()
+    name = Path(path).name.lower()
+    suffix = ".nii.gz" if name.endswith(".nii.gz") else Path(path).suffix.lower()
     endings = {entry.name: entry.picture if picture else entry.video for entry in formats().values()}
     fitting = [name for name, ending in endings.items() if ending == suffix]
     if background is not None and "background" in fitting:
@@ -99,6 +101,7 @@ def writer(
     steady: bool = True,
     names: Sequence[str] = (),
     own_sizes: bool = False,
+    geometry: Geometry | None = None,
 ) -> Writer:
     """A writer of the format of that name; the facts are those of `Facts`.
 
@@ -121,6 +124,7 @@ def writer(
         steady=steady,
         names=names,
         own_sizes=own_sizes,
+        geometry=geometry,
     )
     return Writer(find_format(name).open, Path(path), facts)
 

@@ -14,6 +14,8 @@ from masklet.errors import MediaError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from masklet.media.volume import Geometry
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -43,6 +45,7 @@ class FrameSource(Protocol):
     frame_count_exact  True if the frames were counted; False if `frame_count` is what a header promises
     ended_early        after an iteration: a sentence with the last frame's number if the video broke off, else None
     seekable           True if any frame can be read at any time; False if frames come once, as those of a camera
+    geometry           where the voxels lie, if the frames are slices of a volume
     """
 
     size: tuple[int, int]
@@ -51,6 +54,7 @@ class FrameSource(Protocol):
     frame_count_exact: bool = False
     ended_early: str | None = None
     seekable: bool = True
+    geometry: Geometry | None = None
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """The frames from `start` to before `stop`, or to the end. None if the video ends before `start`.

@@ -16,6 +16,7 @@ import numpy as np
 from masklet.errors import MediaError
 from masklet.media.frames import Frame, FrameSource
 from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.media.volume import is_volume
 
 __all__ = ["READERS", "Frame", "FrameSource", "Reader", "open_video"]
 
@@ -37,7 +38,7 @@ class Reader:
 def open_video(video: Any) -> FrameSource:
     """Open whatever holds frames, by the first of READERS that accepts it.
 
-    video  the path of a video file, of a GIF, TIFF or other picture, or of a folder of pictures;
+    video  the path of a video file, of a GIF, TIFF or other picture, of a folder of pictures, or of a volume;
            a list of paths of pictures; an array (T, H, W, 3), or a list or an iterable of arrays (H, W, 3);
            the number of a camera, or the URL of a live stream
 
@@ -91,9 +92,14 @@ def _is_iterable(video: object) -> bool:
     return isinstance(video, Iterable) and not isinstance(video, str | bytes | bytearray | dict | set)
 
 
+def _is_volume(video: object) -> bool:
+    return _is_file(video) and is_volume(Path(video))  # type: ignore[arg-type]
+
+
 READERS: tuple[Reader, ...] = (
     Reader("the number of a camera", _is_camera, "camera:Camera"),
     Reader("the URL of a live stream", _is_url, "camera:Camera"),
+    Reader("a volume, such as scan.nii.gz or a folder of a DICOM series", _is_volume, "volume:VolumeSlices"),
     Reader("the path of a folder of pictures", _is_folder, "folder:ImageFolder"),
     Reader("of a GIF, TIFF or another picture", _is_picture, "pages:PagedImage"),
     Reader("or of a video file", _is_file, "video_file:VideoFile"),

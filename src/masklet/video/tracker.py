@@ -92,7 +92,7 @@ class VideoTracker:
         options: TrackingOptions | None = None,
     ) -> None:
         self.source: FrameSource = video if isinstance(video, FrameSource) else open_video(video)
-        self.path = str(video) if isinstance(video, str | PathLike) else ""
+        self.path = str(video if isinstance(video, str | PathLike) else getattr(video, "path", ""))
         self.options = options or TrackingOptions()
         try:
             self.engine: Engine = load_engine(model, device=device)
@@ -485,12 +485,13 @@ class VideoTracker:
             rate=rate,
             frame_count=self.source.frame_count,
             video=self.path,
-            audio_from=file if file.is_file() else None,
+            audio_from=file if file.is_file() and self.source.geometry is None else None,
             model=self.engine.config.name,
             fingerprint=project.fingerprint_of(self.source, self.path),
             events=[project.event_to_json(event) for event in self.events],
             names=[file.name for file in getattr(self.source, "files", ())],
             steady=comes_evenly(rate, known, [self.times.get(frame, 0.0) for frame in known]),
+            geometry=self.source.geometry,
         )
 
     def _replayed(self, events: list[Event]) -> VideoTracker:

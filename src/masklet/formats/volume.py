@@ -1,0 +1,86 @@
+"""Label maps of volumes: whole numbers in the grid of the scan that was tracked, 0 the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.atomic import atomic_write
+from masklet.errors import FormatError
+from masklet.formats.base import Facts, Format, FrameLike, Sink, check_object_numbers
+from masklet.media.volume import LPS_TO_RAS, Geometry
+
+MOST_LABEL = 65_535
+"""The highest object number."""
+
+Save = Callable[[Path, NDArray[np.uint16], Geometry], None]
+
+
+@contextmanager
+def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
+    """One file; slices that are not written are empty."""
+    geometry = facts.geometry
+    if geometry is None:
+        raise FormatError(
+            f"{path.name} holds a volume, and {Path(facts.video).name or 'this video'} is none; take another format"
+        )
+    labels = np.zeros(geometry.shape, np.uint16)
+
+    def write(result: FrameLike) -> None:
+        check_object_numbers(result, most=MOST_LABEL, instead="objects or project")
+        np.moveaxis(labels, geometry.axis, 0)[result.frame] = result.index_map().T
+
+    try:
+        yield write
+        with atomic_write(path) as temporary:
+            save(temporary, labels, geometry)
+    except ImportError as error:
+        raise FormatError(f"{path.name} needs the package {error.name}: pip install 'masklet[medical]'") from error
+
+
+def save_nifti(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> None:
+    """With the affine of the scan in both forms, in millimetres."""
+    import nibabel
+
+    image = nibabel.Nifti1Image(labels, geometry.affine)
+    image.set_qform(geometry.affine, code=1, strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    path.write_bytes(gzipped(image.to_bytes()))
+
+
+def gzipped(data: bytes) -> bytes:
+    """Without a time, so that the same labels give the same file."""
+    import gzip
+
+    return gzip.compress(data, compresslevel=6, mtime=0)
+
+
+def save_nrrd(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> None:
+    """Compressed, with spacing, directions and origin of the scan."""
+    import SimpleITK
+
+    affine, spacing = LPS_TO_RAS @ geometry.affine, np.array(geometry.spacing)
+    image = SimpleITK.GetImageFromArray(labels.T)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    SimpleITK.WriteImage(image, str(path), useCompression=True, imageIO="NrrdImageIO")
+
+
+NIFTI = Format(
+    name="nifti",
+    help="A NIfTI label map in the grid of the volume",
+    open=partial(write_labels, save=save_nifti),
+    video=".nii.gz",
+)
+NRRD = Format(
+    name="nrrd",
+    help="An NRRD label map in the grid of the volume",
+    open=partial(write_labels, save=save_nrrd),
+    video=".nrrd",
+)

@@ -1,0 +1,393 @@
+"""Volumes of medicine and microscopy, read as videos whose frames are slices: NIfTI, DICOM series, MetaImage and NRRD.
+
+A volume is kept in the way of NIfTI: voxels (I, J, K) and an affine that brings their numbers to millimetres, x to the
+right, y to the front, z up (RAS). Of the slices along one axis, a frame shows the lower of the other two axes across
+and the higher one down, so that a pixel (x, y) of frame k is a voxel, and nothing is turned or resampled.
+
+Not a medical device: nothing here is validated for diagnosis or treatment.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.errors import MediaError, nearest
+from masklet.media.frames import ListedFrames
+
+NIFTI, ITK, DICOM = (".nii", ".nii.gz", ".mgz", ".mgh"), (".mha", ".mhd", ".nrrd", ".nhdr"), (".dcm", ".dicom", ".ima")
+VOLUME_SUFFIXES = (*NIFTI, *ITK, *DICOM)
+
+WINDOWS = {
+    "brain": (40.0, 80.0),
+    "soft-tissue": (40.0, 400.0),
+    "liver": (60.0, 160.0),
+    "lung": (-600.0, 1500.0),
+    "bone": (400.0, 1800.0),
+}
+"""Usual windows of CT in Hounsfield units: level and width."""
+
+SHOWN = (0.5, 99.5)
+"""Without a window, these percentiles of all voxels are black and white."""
+
+MOST_SAMPLED = 4_000_000
+"""The percentiles are taken from at most so many voxels, evenly apart."""
+
+UNEVEN = 0.02
+"""Slices are uneven if a gap differs from the others by more than this share."""
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""DICOM and ITK count x to the left and y to the back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where the voxels of a volume lie, and which axis its slices follow.
+
+    Attributes:
+        affine: (4, 4), from the numbers (i, j, k, 1) of a voxel to millimetres, RAS.
+        shape: (I, J, K).
+        axis: 0, 1 or 2; frame n is the slice n along it.
+        path: The file or folder.
+    """
+
+    affine: NDArray[np.float64]
+    shape: tuple[int, int, int]
+    axis: int
+    path: Path
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres from voxel to voxel along each axis."""
+        i, j, k = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(i), float(j), float(k)
+
+    @property
+    def voxel(self) -> float:
+        """Millilitres of one voxel."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """The axes that run across and down a frame."""
+        across, down = (axis for axis in range(3) if axis != self.axis)
+        return across, down
+
+    def voxel_at(self, frame: int, x: float, y: float) -> tuple[float, float, float]:
+        """The voxel (i, j, k) of a pixel."""
+        found = [0.0, 0.0, 0.0]
+        for axis, value in zip((self.axis, *self.shown), (frame, x, y), strict=True):
+            found[axis] = float(value)
+        return found[0], found[1], found[2]
+
+    def pixel_at(self, place: ArrayLike) -> tuple[int, float, float]:
+        """The frame, x and y of a place in millimetres (RAS). Raises MediaError if it lies outside the volume."""
+        voxel = np.linalg.solve(self.affine, [*np.asarray(place, np.float64), 1.0])[:3]
+        if (voxel < -0.5).any() or (voxel > np.array(self.shape) - 0.5).any():
+            shown = ", ".join(f"{number:.1f}" for number in np.asarray(place, np.float64))
+            raise MediaError(f"({shown}) mm lies outside the volume {self.path.name}; give a place within it")
+        across, down = self.shown
+        return (
+            int(np.clip(round(voxel[self.axis]), 0, self.shape[self.axis] - 1)),
+            float(voxel[across]),
+            float(voxel[down]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels, any real type (I, J, K), and the affine of a `Geometry`."""
+
+    voxels: NDArray[Any]
+    affine: NDArray[np.float64]
+
+
+class VolumeSlices(ListedFrames):
+    """The slices of a volume as frames, grey, uint8 (H, W, 3).
+
+    Brightness is chosen once for the whole volume, never for each slice.
+
+    Args:
+        path: A file, or a folder with a DICOM series.
+        axis: 0, 1 or 2, the axis that slices follow; None for that of the largest spacing, the last of equal ones.
+        window: The name of one of `WINDOWS`, or (level, width) in the volume's units; None shows the percentiles
+            `SHOWN` of all voxels from black to white.
+        part: Which volume of a file with several, from 0.
+
+    Raises:
+        MediaError: The volume cannot be read, has a part that nobody chose, no such axis, slices that are missing or
+            unevenly spaced, or the package that reads it is not installed.
+    """
+
+    geometry: Geometry
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        axis: int | None = None,
+        window: str | tuple[float, float] | None = None,
+        part: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        volume = read_volume(self.path, part)
+        shape = volume.voxels.shape
+        spacing = np.linalg.norm(volume.affine[:3, :3], axis=0).round(3)
+        if axis not in (None, 0, 1, 2):
+            raise MediaError(f"axis is {axis!r}; a volume has the axes 0, 1 and 2")
+        along = int(2 - np.argmax(spacing[::-1])) if axis is None else axis
+        self.geometry = Geometry(volume.affine, (shape[0], shape[1], shape[2]), along, self.path)
+        self._voxels = volume.voxels
+        self._low, self._high = _limits(volume.voxels, window)
+        super().__init__(shape[along], None)
+
+    def _image(self, frame: int) -> NDArray[np.uint8]:
+        values = np.take(self._voxels, frame, self.geometry.axis).T.astype(np.float32)
+        grey = np.clip((np.nan_to_num(values) - self._low) / (self._high - self._low), 0, 1)
+        return np.repeat((grey * 255).round().astype(np.uint8)[..., None], 3, axis=2)
+
+    def _name(self, frame: int) -> str:
+        return f"slice {frame} of {self.path.name}"
+
+
+def _limits(voxels: NDArray[Any], window: str | tuple[float, float] | None) -> tuple[float, float]:
+    """The values that are black and white."""
+    if isinstance(window, str):
+        if window not in WINDOWS:
+            known = ", ".join(WINDOWS)
+            raise MediaError(f"there is no window {window!r}{nearest(window, WINDOWS)}; there are {known}")
+        window = WINDOWS[window]
+    if window is not None:
+        level, width = window
+        if not (np.isfinite(level) and np.isfinite(width) and width > 0):
+            raise MediaError(f"the window is level {level:g}, width {width:g}; give finite numbers, the width over 0")
+        return level - width / 2, level + width / 2
+    values = voxels.reshape(-1)[:: -(-voxels.size // MOST_SAMPLED)].astype(np.float32)
+    values = values[np.isfinite(values)]
+    low, high = np.percentile(values, SHOWN) if len(values) else (0.0, 1.0)
+    if low == high and len(values):  # a few bright voxels on nothing
+        low, high = values.min(), values.max()
+    return float(low), float(high) if high > low else float(low) + 1
+
+
+def is_volume(path: Path) -> bool:
+    """Whether a file is a volume by its name, or a folder holds a DICOM series."""
+    if path.is_dir():
+        return any(_is_dicom(file) for file in sorted(path.iterdir())[:3])
+    return path.name.lower().endswith(VOLUME_SUFFIXES)
+
+
+def _is_dicom(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def read_volume(path: Path, part: int | None = None) -> Volume:
+    """The voxels of a file or folder; see `VolumeSlices`."""
+    name = path.name.lower()
+    reader: Callable[[Path, int | None], Volume] = read_dicom
+    if not path.is_dir() and name.endswith(NIFTI):
+        reader = read_nifti
+    elif not path.is_dir() and name.endswith(ITK):
+        reader = read_itk
+    try:
+        volume = reader(path, part)
+    except ImportError as error:
+        raise MediaError(f"{path.name} needs the package {error.name}: pip install 'masklet[medical]'") from error
+    if volume.voxels.ndim != 3 or not volume.voxels.size:
+        raise MediaError(f"{path.name} has the shape {volume.voxels.shape}; give a volume of three axes")
+    if not np.isfinite(volume.affine).all() or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-9:
+        raise MediaError(f"{path.name} does not say where its voxels lie: its affine cannot be inverted")
+    return volume
+
+
+def read_nifti(path: Path, part: int | None) -> Volume:
+    """NIfTI, and what else nibabel reads by these endings."""
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(path)
+        if image.get_data_dtype().names:
+            raise MediaError(f"{path.name} holds colours; give a volume of grey values")
+        data = image.dataobj
+        if len(data.shape) == 4:
+            data = data[..., _chosen(path, part, data.shape[3])]
+        elif part is not None:
+            _chosen(path, part, 1)
+        voxels = np.asanyarray(data)
+    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+        raise MediaError(f"{path.name} cannot be read: {error}; is it complete? Give another copy") from error
+    return Volume(np.squeeze(voxels, tuple(range(3, voxels.ndim))), np.asarray(image.affine, np.float64))
+
+
+def read_itk(path: Path, part: int | None) -> Volume:
+    """MetaImage and NRRD."""
+    import SimpleITK
+
+    try:
+        image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise MediaError(f"{path.name} cannot be read: {lines[-1].strip()}") from error
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        raise MediaError(f"{path.name} holds several values a voxel; give a volume of grey values")
+    voxels = SimpleITK.GetArrayFromImage(image).T
+    size = image.GetDimension()
+    if size == 4:
+        voxels = voxels[..., _chosen(path, part, voxels.shape[3])]
+    affine = np.eye(4)
+    direction = np.array(image.GetDirection()).reshape(size, size)[:3, :3]
+    affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
+    affine[:3, 3] = image.GetOrigin()[:3]
+    return Volume(voxels, LPS_TO_RAS @ affine)
+
+
+def _chosen(path: Path, part: int | None, count: int) -> int:
+    if part is None and count == 1:
+        return 0
+    if part is None:
+        raise MediaError(f"{path.name} holds {count} volumes; choose one by part, 0 to {count - 1}")
+    if not 0 <= part < count:
+        raise MediaError(f"{path.name} has no part {part}; it holds {count}, counted from 0")
+    return part
+
+
+def read_dicom(path: Path, part: int | None) -> Volume:
+    """A series of single slices in a folder, or one file with many frames.
+
+    Source of the geometry: DICOM PS3.3, C.7.6.2.1.1.
+    """
+    import pydicom
+
+    if path.is_dir():
+        heads = [_head(file) for file in sorted(path.iterdir()) if file.is_file()]
+        slices = [head for head in heads if head is not None and "Rows" in head]
+        if not slices:
+            raise MediaError(f"{path} holds no DICOM pictures; give the folder of a series")
+        series: dict[str, list[Any]] = {}
+        for head in slices:
+            series.setdefault(str(head.get("SeriesInstanceUID", "")), []).append(head)
+        if len(series) > 1:
+            told = "; ".join(
+                f"{found[0].get('SeriesDescription', '') or uid} of {len(found)}" for uid, found in series.items()
+            )
+            raise MediaError(f"{path.name} holds {len(series)} series ({told}); give a folder with one")
+        if len(slices) > 1:
+            return _stacked(path, slices)
+        path = Path(slices[0].filename)
+    try:
+        whole = pydicom.dcmread(path)
+    except (pydicom.errors.InvalidDicomError, OSError, EOFError) as error:
+        raise MediaError(f"{path.name} cannot be read: {error}; is it complete? Give another copy") from error
+    return _of_frames(path, whole)
+
+
+def _head(file: Path) -> Any:
+    """What a file says before its pixels; None if it is no DICOM."""
+    import pydicom
+
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=True)
+    except (pydicom.errors.InvalidDicomError, OSError, EOFError):
+        return None
+
+
+def _stacked(path: Path, slices: Sequence[Any]) -> Volume:
+    """Single slices in the order of their places."""
+    import pydicom
+
+    if any("ImagePositionPatient" not in one or "ImageOrientationPatient" not in one for one in slices):
+        raise MediaError(f"{path.name} has slices that do not say where they lie; give a series of one scan")
+    across, down, normal = _directions(slices[0].ImageOrientationPatient)
+    if any(np.abs(np.subtract(one.ImageOrientationPatient, slices[0].ImageOrientationPatient)).max() > 1e-3
+           for one in slices):  # fmt: skip
+        raise MediaError(f"{path.name} has slices of several directions; give a series of parallel slices")
+    places = np.array([np.dot(normal, one.ImagePositionPatient) for one in slices])
+    order = np.argsort(places)
+    step = _even_step(path, places[order])
+    first = slices[order[0]]
+    pictures = [_values(path, pydicom.dcmread(slices[n].filename)) for n in order]
+    if len({picture.shape for picture in pictures}) > 1:
+        raise MediaError(f"{path.name} has slices of several sizes; give a series of one scan")
+    rows, columns = map(float, first.PixelSpacing)
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack((across * columns, down * rows, normal * step), axis=1)
+    affine[:3, 3] = first.ImagePositionPatient
+    return Volume(np.stack(pictures, axis=2), LPS_TO_RAS @ affine)
+
+
+def _even_step(path: Path, places: NDArray[np.float64]) -> float:
+    """Millimetres between neighbours. Raises MediaError if slices are missing, double or unevenly spaced."""
+    gaps = np.diff(places)
+    step = float(np.median(gaps))
+    if step <= 0 or (gaps <= step * UNEVEN).any():
+        raise MediaError(f"{path.name} has several slices at one place; give a series of one scan, at one time")
+    wide = [(n, round(gap / step) - 1) for n, gap in enumerate(gaps) if abs(gap - step) > UNEVEN * step]
+    missing = [(n, count) for n, count in wide if count and abs(gaps[n] - (count + 1) * step) <= UNEVEN * step]
+    if missing and len(missing) == len(wide):
+        told = ", ".join(f"{count} between {n} and {n + 1}" for n, count in missing)
+        raise MediaError(f"{path.name} lacks slices: {told}, counted from 0; give the whole series")
+    if wide:
+        n = wide[0][0]
+        raise MediaError(
+            f"{path.name} has uneven slices: {gaps[n]:g} mm between {n} and {n + 1}, else {step:g}; resample it first"
+        )
+    return step
+
+
+def _of_frames(path: Path, whole: Any) -> Volume:
+    """One file with many frames; without places, as of an ultrasound, a pixel is a millimetre."""
+    pixels = _values(path, whole)
+    frames = pixels if pixels.ndim == 3 else pixels[..., None]
+    affine = np.eye(4)
+    groups = whole.get("PerFrameFunctionalGroupsSequence")
+    shared = (whole.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    if groups is not None and "PlanePositionSequence" in groups[0] and len(groups) == frames.shape[2]:
+        facing = shared.get("PlaneOrientationSequence") or groups[0].PlaneOrientationSequence
+        measures = (shared.get("PixelMeasuresSequence") or groups[0].PixelMeasuresSequence)[0]
+        across, down, normal = _directions(facing[0].ImageOrientationPatient)
+        origins = [group.PlanePositionSequence[0].ImagePositionPatient for group in groups]
+        places = np.array([np.dot(normal, origin) for origin in origins])
+        order = np.argsort(places)
+        step = _even_step(path, places[order]) if len(order) > 1 else float(measures.get("SliceThickness", 1))
+        rows, columns = map(float, measures.PixelSpacing)
+        affine[:3, :3] = np.stack((across * columns, down * rows, normal * step), axis=1)
+        affine[:3, 3] = origins[order[0]]
+        frames = frames[..., order]
+    return Volume(frames, LPS_TO_RAS @ affine)
+
+
+def _directions(orientation: Sequence[float]) -> tuple[NDArray[np.float64], ...]:
+    """Unit vectors across, down and through a slice."""
+    across, down = np.asarray(orientation[:3], np.float64), np.asarray(orientation[3:], np.float64)
+    return across, down, np.cross(across, down)
+
+
+def _values(path: Path, head: Any) -> NDArray[Any]:
+    """The values of a file in its own units, such as Hounsfield: (columns, rows), or (columns, rows, frames)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of values that a header promises otherwise
+            pixels = head.pixel_array
+    except (AttributeError, RuntimeError, ValueError, NotImplementedError, ImportError) as error:
+        syntax = getattr(head.file_meta, "TransferSyntaxUID", None)
+        told = f" ({syntax.name})" if syntax is not None else ""
+        raise MediaError(
+            f"{path.name} has pixels that cannot be decoded{told}; pip install 'masklet[medical]' brings decoders"
+        ) from error
+    if head.get("SamplesPerPixel", 1) > 1:
+        pixels = pixels[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
+    if head.get("PhotometricInterpretation") == "MONOCHROME1":  # the highest value is black
+        pixels = (1 << int(head.get("BitsStored", 8))) - 1 - pixels.astype(np.int32)
+    slope, intercept = float(head.get("RescaleSlope", 1)), float(head.get("RescaleIntercept", 0))
+    values = pixels if (slope, intercept) == (1, 0) else pixels * np.float32(slope) + np.float32(intercept)
+    return np.moveaxis(values, 0, -1).swapaxes(0, 1) if values.ndim == 3 else values.T

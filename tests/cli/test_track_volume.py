@@ -1,0 +1,42 @@
+"""`masklet track` on a volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Run
+from tests.media.test_volume import AFFINE, scan
+
+
+def test_a_scan_becomes_a_label_map_and_goes_on(
+    run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
+    command = ["track", tmp_path / "scan.nii.gz", "--model", weights, "--format", "nifti", "--out", tmp_path / "out"]
+    window = ["--axis", "2", "--window", "40,400"]
+    assert run(*command, *window, "--box", "8:liver:12,8,36,32", "--both") == 0
+    labels = nibabel.load(tmp_path / "out/formats/nifti.nii.gz")
+    np.testing.assert_allclose(labels.affine, AFFINE, atol=1e-4)
+    assert labels.shape == scan().shape
+    assert set(np.unique(labels.dataobj)) <= {0, 1}
+    assert np.asarray(labels.dataobj)[..., 8].any()
+    assert run(*command, *window, "--box", "3:liver:15,10,30,28", "--both") == 0
+    assert "a new prompt for the run" in capsys.readouterr().err
+    assert run(*command, "--axis", "1", "--box", "3:liver:15,10,30,28", "--both") == 1
+    assert "was made with --axis 2" in capsys.readouterr().err
+
+
+def test_options_of_volumes_for_a_film(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["track", video, "--box", "0:1:20,4,60,50", "--model", weights, "--out", tmp_path]
+    assert run(*command, "--window", "lung") == 1
+    assert "clip.mp4 is no volume; leave out --window" in capsys.readouterr().err
+    assert run(*command, "--window", "40;400") == 1
+    assert "is no volume" in capsys.readouterr().err
+    assert run(*command, "--window", "40,x") == 2
+    assert "--window is '40,x'; give LEVEL,WIDTH" in capsys.readouterr().err
