@@ -25,6 +25,8 @@ SUFFIXES = {
     "davis": "a",
     "labelme": "a",
     "mots": "a.txt",
+    "nifti": "a.nii.gz",
+    "nrrd": "a.nrrd",
     "objects": "a",
     "overlay": "a.mp4",
     "project": "a.masklet",

@@ -17,7 +17,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from masklet import VideoTracker
 from masklet.engines.fake import FakeEngine
-from masklet.errors import FormatError, MediaError
+from masklet.errors import MediaError
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.registry import format_of, writer
 from masklet.media.source import open_video
@@ -255,6 +255,15 @@ def test_wrong_calls_and_damaged_files(nifti: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(MediaError, match=name):
             open_video(tmp_path / name).read(0)
-    of_a_film = writer("nifti", tmp_path / "a.nii.gz", size=(4, 4), video="clip.mp4")
-    with pytest.raises(FormatError, match=r"clip\.mp4 is none; take another format"), of_a_film:
-        pass
+
+
+def test_a_stack_of_pictures_becomes_a_volume_of_a_millimetre(tmp_path: Path) -> None:
+    mask = np.zeros((6, 9), bool)
+    mask[2, 7] = True
+    with writer("nifti", tmp_path / "a.nii.gz", size=(6, 9), frame_count=4) as sink:
+        sink.write(PlainFrame(1, 0.0, (6, 9), {"cell": mask_only(mask)}, {"cell": 5}))
+    found = nibabel.load(tmp_path / "a.nii.gz")
+    assert found.shape == (9, 6, 4)
+    np.testing.assert_array_equal(found.affine, np.eye(4))
+    assert np.argwhere(np.asarray(found.dataobj)).tolist() == [[7, 2, 1]]
+    assert found.dataobj[7, 2, 1] == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,20 +24,23 @@ Save = Callable[[Path, NDArray[np.uint16], Geometry], None]
 
 @contextmanager
 def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
-    """One file; slices that are not written are empty."""
-    geometry = facts.geometry
-    if geometry is None:
-        raise FormatError(
-            f"{path.name} holds a volume, and {Path(facts.video).name or 'this video'} is none; take another format"
-        )
-    labels = np.zeros(geometry.shape, np.uint16)
+    """One file; slices that are not written are empty. Of what is no volume, such as a stack of pictures, a pixel and
+    the step from frame to frame are a millimetre."""
+    slices: dict[int, bytes] = {}
 
     def write(result: FrameLike) -> None:
         check_object_numbers(result, most=MOST_LABEL, instead="objects or project")
-        np.moveaxis(labels, geometry.axis, 0)[result.frame] = result.index_map().T
+        slices[result.frame] = zlib.compress(result.index_map().astype(np.uint16).tobytes(), 1)
 
     try:
         yield write
+        height, width = facts.size
+        count = max(facts.frame_count or 1, *(frame + 1 for frame in slices), 1)
+        geometry = facts.geometry or Geometry(np.eye(4), (width, height, count), 2, path)
+        labels = np.zeros(geometry.shape, np.uint16)
+        for frame, packed in slices.items():
+            numbers = np.frombuffer(zlib.decompress(packed), np.uint16).reshape(height, width)
+            np.moveaxis(labels, geometry.axis, 0)[frame] = numbers.T
         with atomic_write(path) as temporary:
             save(temporary, labels, geometry)
     except ImportError as error:
@@ -69,7 +73,10 @@ def save_nrrd(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> Non
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(affine[:3, 3].tolist())
     image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
-    SimpleITK.WriteImage(image, str(path), useCompression=True, imageIO="NrrdImageIO")
+    try:
+        SimpleITK.WriteImage(image, str(path), useCompression=True, imageIO="NrrdImageIO")
+    except RuntimeError as error:
+        raise OSError(str(error).strip().splitlines()[-1]) from error
 
 
 NIFTI = Format(
