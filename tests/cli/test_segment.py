@@ -152,7 +152,7 @@ def test_failures_are_told_and_the_rest_go_on(
         ([], "nothing is pointed at"),
         (["--point", "3"], "give --point x,y[,0]"),
         (["--point", "3,x"], "'3,x' cannot be read"),
-        (["--point", "3,4,2"], "the label 2; give 1 to include, or 0 to exclude"),
+        (["--point", "3,4,2"], "the label 2; a label is 1 (include) or 0 (exclude)"),
         (["--box", "1,2,3"], "give --box x0,y0,x1,y1"),
         (["--point", "3,4", *BOX, *BOX], "--point came with 2 boxes"),
         ([*BOX, "--soft-edges"], "--soft-edges is for cut-outs; give --format cutout too"),

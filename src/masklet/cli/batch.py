@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from masklet.atomic import atomic_write
+from masklet.atomic import write_whole
 from masklet.checkpoints import load_model
 from masklet.cli.job import Job
 from masklet.cli.prompts import PromptsByVideo, prompts_of
@@ -93,8 +93,7 @@ def do(job: Job, engine: Engine, overwrite: bool, progress: Progress, tell: Call
     if done.faults:
         raise FormatError("; ".join(done.faults))
     if not done.stopped:
-        with atomic_write(job.out / RECORD) as temporary:
-            temporary.write_text(json.dumps(record(job), indent=2), encoding="utf-8")
+        write_whole(job.out / RECORD, json.dumps(record(job), indent=2))
     return done.stopped
 
 

@@ -5,23 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from enum import Enum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
 from masklet.errors import FormatError
 
-
-class Speed(str, Enum):
-    """How much is computed: the modes of `masklet.checkpoints.registry.SPEEDS`."""
-
-    exact = "exact"
-    balanced = "balanced"
-    fast = "fast"
-
+Speed = Literal["exact", "balanced", "fast"]
+"""How much is computed: the modes of `masklet.checkpoints.registry.SPEEDS`."""
 
 ModelChoice = Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")]
 SpeedChoice = Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import spread_options
+from masklet.cli.choices import DeviceChoice, ModelChoice, spread_options
 from masklet.cli.pictures import FORMAT_HELP, do_pictures
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def everything(
     out: Annotated[
         Path, typer.Option(help="A file such as masks.json, in COCO for all pictures, or a folder.", show_default=False)
     ],
-    model: Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")] = "nano",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")] = None,
+    model: ModelChoice = "nano",
+    device: DeviceChoice = None,
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "coco.")] = None,
     choice: EverythingChoice,
     tile: Annotated[

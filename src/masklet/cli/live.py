@@ -67,7 +67,5 @@ def live(
     from masklet.cli.live_job import LiveJob, run
 
     page = port if serve else None
-    job = LiveJob(
-        source, out, format, page, prompts, frames, seconds, wait, model, speed and speed.value, device, policy
-    )
+    job = LiveJob(source, out, format, page, prompts, frames, seconds, wait, model, speed, device, policy)
     typer.echo(run(job), err=out == PIPE)

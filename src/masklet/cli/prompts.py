@@ -40,29 +40,40 @@ def parse_point(text: str) -> TypedPrompt:
     """`FRAME:OBJECT:x,y`, or `FRAME:OBJECT:x,y,0` for a point that excludes."""
     expected = "give --point FRAME:OBJECT:x,y[,0], such as --point 0:1:120,80"
     frame, name, rest = _parts(text, expected)
-    numbers = _numbers(rest, text, expected)
-    if len(numbers) not in (2, 3):
-        raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
-    x, y, *label = numbers
-    if label and label[0] not in (0, 1):
-        raise typer.BadParameter(f"'{text}' has the label {label[0]:g}; a label is 1 (include) or 0 (exclude)")
-    return TypedPrompt(frame, name, points=((x, y),), labels=tuple(int(value) for value in label) or (1,))
+    x, y, label = read_point(rest, text, expected)
+    return TypedPrompt(frame, name, points=((x, y),), labels=(label,))
 
 
 def parse_box(text: str) -> TypedPrompt:
     """`FRAME:OBJECT:x0,y0,x1,y1`."""
     expected = "give --box FRAME:OBJECT:x0,y0,x1,y1, such as --box 0:1:40,60,220,240"
     frame, name, rest = _parts(text, expected)
-    numbers = _numbers(rest, text, expected)
-    if len(numbers) != 4:
-        raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
-    return TypedPrompt(frame, name, box=numbers)
+    return TypedPrompt(frame, name, box=read_numbers(rest, (4,), text, expected))
 
 
 def parse_mask(text: str) -> TypedPrompt:
     """`FRAME:OBJECT:PNG`."""
     frame, name, rest = _parts(text, "give --mask FRAME:OBJECT:PNG, such as --mask 0:1:dog.png")
     return TypedPrompt(frame, name, mask=Path(rest))
+
+
+def read_point(values: str, text: str, expected: str) -> tuple[float, float, int]:
+    """`x,y`, or `x,y,LABEL`; 1 stands for no label. Raises a usage error that shows all that was typed, the text."""
+    x, y, *label = read_numbers(values, (2, 3), text, expected)
+    if label and label[0] not in (0, 1):
+        raise typer.BadParameter(f"'{text}' has the label {label[0]:g}; a label is 1 (include) or 0 (exclude)")
+    return x, y, int(label[0]) if label else 1
+
+
+def read_numbers(values: str, counts: tuple[int, ...], text: str, expected: str) -> tuple[float, ...]:
+    """So many numbers with commas between. Raises a usage error as `read_point` does."""
+    try:
+        numbers = tuple(float(value) for value in values.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in counts:
+        raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
+    return numbers
 
 
 EVERY_VIDEO = ""
@@ -139,10 +150,3 @@ def _parts(text: str, expected: str) -> tuple[int, int | str, str]:
         return int(frame), check_name(int(name) if is_number else name), what
     except PromptError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def _numbers(values: str, text: str, expected: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(value) for value in values.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"'{text}' cannot be read; {expected}") from None

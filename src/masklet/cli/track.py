@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -34,12 +33,7 @@ if TYPE_CHECKING:
     from masklet.cli.job import Job
 
 
-class Direction(str, Enum):
-    """Where to follow."""
-
-    forward = "forward"
-    backward = "backward"
-    both = "both"
+Direction = Literal["forward", "backward", "both"]
 
 
 @spread_options
@@ -128,7 +122,7 @@ def track(
         said[name] = [*said.get(name, []), *more]
     looking = vars(choice)
     way = chosen_direction(direction, reverse, both)
-    discovery.check_everything(everything, looking, any(said.values()), way.value)
+    discovery.check_everything(everything, looking, any(said.values()), way)
     if not everything and not any(said.values()):
         raise typer.BadParameter(
             "nothing to follow; give --box FRAME:OBJECT:x0,y0,x1,y1, --point FRAME:OBJECT:x,y, or --everything"
@@ -153,10 +147,10 @@ def track(
         out,
         None if no_overlay else overlay or out / "overlay.mp4",
         prompts_of(video, said),
-        way.value,
+        way,
         tuple(format),
         model,
-        speed and speed.value,
+        speed,
         device,
         policy,
         discovery.discovery_options(looking) if everything else None,
@@ -171,13 +165,14 @@ def track(
 
 def chosen_direction(direction: Direction | None, reverse: bool, both: bool) -> Direction:
     """The one direction that was asked for, by whatever name. Raises `typer.BadParameter` if there are two."""
-    names = {"--reverse": reverse and Direction.backward, "--both": both and Direction.both}
-    asked = {name: way for name, way in names.items() if way}
+    asked: dict[str, Direction] = {"--reverse": "backward"} if reverse else {}
+    if both:
+        asked["--both"] = "both"
     if direction is not None:
-        asked[f"--direction {direction.value}"] = direction
+        asked[f"--direction {direction}"] = direction
     if len({*asked.values()}) > 1:
         raise typer.BadParameter(f"{' and '.join(asked)} are two directions; give one")
-    return next(iter(asked.values()), Direction.forward)
+    return next(iter(asked.values()), "forward")
 
 
 def do_one(job: Job, overwrite: bool) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,13 +23,6 @@ RECIPE_NAMES = ("nano", "sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2
 """Written out, so that help needs no torch; a test compares them with the recipes."""
 
 
-class Trunk(str, Enum):
-    """What a trunk begins with."""
-
-    imagenet = "imagenet"
-    random = "random"
-
-
 @spread_options
 def by_recipe(
     *,
@@ -42,7 +34,7 @@ def by_recipe(
         str | None, typer.Option(help="Name or file of a model to begin with; random weights if not given.")
     ] = None,
     trunk: Annotated[
-        Trunk | None,
+        Literal["imagenet", "random"] | None,
         typer.Option(help="What the trunk begins with, without --start: imagenet where it can, or random."),
     ] = None,
     choice: TrainingChoice,
@@ -129,19 +121,15 @@ def clips(
       masklet train clips made-up --data my_pictures
       masklet eval vos --dataset davis2017 --root made-up --model nano
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from masklet.cli.terminal import bar
     from masklet.training.data.feed import Feed, FeedOptions
     from masklet.training.data.mixture import Mixture, parse_wanted, read_data
     from masklet.training.data.written import write_clips
 
     collections = read_data([parse_wanted(text) for text in data], licence=licence, split=split)
     options = FeedOptions(frames=frames, clip_share=1.0, clip_objects=objects, made_up=1.0)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("clips", total=count)
-        feed = Feed(Mixture(collections), options, image_size, seed)
-        write_clips(feed, out, count, split, lambda done: progress.update(task, completed=done))
+    with bar("clips", count) as report:
+        write_clips(Feed(Mixture(collections), options, image_size, seed), out, count, split, report)
     typer.echo(f"wrote {count} clips to {out}")
 
 
@@ -161,19 +149,11 @@ def pack(
       masklet train pack data val.pack --split val
       masklet train nano --data small.pack --validate-on val.pack --out runs/nano
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from masklet.cli.terminal import bar
     from masklet.datasets.pack import PackOptions, write_pack
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("packing")
-        size = write_pack(
-            folder,
-            out,
-            PackOptions(longest=longest, quality=quality, split=split),
-            lambda done, of: progress.update(task, completed=done, total=of),
-        )
+    with bar("packing") as report:
+        size = write_pack(folder, out, PackOptions(longest=longest, quality=quality, split=split), report)
     typer.echo(f"wrote {out}, {size / 2**20:.1f} MiB")
 
 
@@ -196,18 +176,15 @@ def calibrate(
     Examples:
       masklet train calibrate runs/nano/model.safetensors --data my_pictures --out nano.safetensors
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from masklet.checkpoints import save_model
     from masklet.checkpoints.load import load_torch_model
+    from masklet.cli.terminal import bar
     from masklet.training.calibrate import calibrate_on
     from masklet.training.data.mixture import Mixture, parse_wanted, read_data
 
     loaded = load_torch_model(model, device=device)
     mixture = Mixture(read_data([parse_wanted(text) for text in data], licence=licence, split=split))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("calibrating", total=steps)
-        fitted = calibrate_on(loaded.network, mixture, steps, lambda: progress.advance(task))
+    with bar("calibrating", steps) as report:
+        fitted = calibrate_on(loaded.network, mixture, steps, report)
     save_model(loaded, out)
     typer.echo(f"wrote {out}; {fitted}")

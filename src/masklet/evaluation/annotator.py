@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 
 from masklet.masks.clicks import Click, central_click, random_click
 from masklet.masks.shape import mask_box
-from masklet.metrics.region import Mask
+from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt
 
 Manner = Literal["centre", "random"]
@@ -51,9 +52,13 @@ class Annotator:
         void: Mask | None = None,
         *,
         occasion: str = "",
+        good: float = math.inf,
     ) -> tuple[int, Mask | None]:
-        """Click up to so many times, each time looking at the new answer: clicks made, and the last answer."""
+        """Click up to so many times, each time looking at the new answer, until that has an IoU of `good`: clicks made,
+        and the last answer."""
         for made in range(count):
+            if predicted is not None and math.isfinite(good) and region_similarity(predicted, truth, void) >= good:
+                return made, predicted
             click = self.click(predicted, truth, void, occasion=f"{occasion}/{made}")
             if click is None:
                 return made, predicted

@@ -94,7 +94,7 @@ class MethodChoice:
     baseline: str | None = None
     device: str | None = None
     speed: str | None = None
-    tracking: Mapping[str, Any] = field(default_factory=dict)
+    tracking: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.baseline is not None and self.baseline not in BASELINES:
@@ -104,22 +104,15 @@ class MethodChoice:
             raise EvaluationError("a baseline has no speed and no tracking options; leave them out, or give a model")
 
 
+@cache
 def find_method(choice: MethodChoice) -> Method:
     """The method, loaded once in each process.
 
     Raises CheckpointError if it is a model that cannot be loaded, and ConfigError for options that it cannot have.
     """
-    tracking = tuple(sorted(choice.tracking.items()))
-    return _found(choice.model, choice.baseline, choice.device, choice.speed, tracking)
-
-
-@cache
-def _found(
-    model: str, baseline: str | None, device: str | None, speed: str | None, tracking: tuple[tuple[str, Any], ...]
-) -> Method:
-    if baseline is not None:
-        return BASELINES[baseline]
+    if choice.baseline is not None:
+        return BASELINES[choice.baseline]
     from masklet.checkpoints import load_model  # imports torch, which baselines do without
     from masklet.evaluation.model import ModelMethod
 
-    return ModelMethod(load_model(model, device=device, speed=speed), dict(tracking))
+    return ModelMethod(load_model(choice.model, device=choice.device, speed=choice.speed), choice.tracking)

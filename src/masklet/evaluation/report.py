@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from masklet.atomic import atomic_write
+from masklet.atomic import atomic_write, write_whole
 from masklet.datasets.base import Dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.results import RunResult, clip_file, is_count, read_run, shown
@@ -64,10 +64,8 @@ def write_tables(run: RunResult, unfinished: int) -> None:
     """
     write_csv(run.folder / "sequences.csv", sequence_rows(run))
     write_csv(run.folder / "objects.csv", object_rows(run))
-    with atomic_write(run.folder / "summary.json") as path:
-        path.write_text(json.dumps(summary(run, unfinished), indent=1), encoding="utf-8")
-    with atomic_write(run.folder / "table.md") as path:
-        path.write_text(markdown(run, unfinished), encoding="utf-8")
+    write_whole(run.folder / "summary.json", json.dumps(summary(run, unfinished), indent=1))
+    write_whole(run.folder / "table.md", markdown(run, unfinished))
 
 
 def sequence_rows(run: RunResult) -> list[list[object]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.atomic import atomic_write, make_folder
+from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.datasets.base import Clip, Layout
 from masklet.errors import EvaluationError
 from masklet.formats.davis import read_index_png, write_index_png
@@ -93,27 +93,37 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class ClipResult:
-    """One clip.
+class Outcome:
+    """What a method did on one clip.
 
-    values        object -> measure -> value; empty if nothing of it could be scored
-    per_frame     frame -> the main measure
-    frames        answered frames, in so many seconds
-    memory        MiB that its process had taken at most; None if the system does not report it
-    groups        object -> group, such as "seen"
-    clip_metrics  measure -> value of the clip as a whole
-    calibration   what is estimated ("IoU", "presence") -> estimates beside what came of them
+    values        object -> measure -> value; empty if nothing of the clip is known that could be scored
+    per_frame     frame -> the main measure over all objects, to find the frames worth a look
+    frames        answered frames
+    seconds       that the method took for them, without reading true masks, scoring and writing
+    clip_metrics  measure -> value of the clip as a whole, where it is of no single object, such as masks/picture
+    calibration   what the method estimates ("IoU", "presence") -> estimates beside what came of them
     """
 
-    name: str
     values: Mapping[int, Mapping[str, float]]
     per_frame: Mapping[int, float]
     frames: int
     seconds: float
-    memory: float | None
-    groups: Mapping[int, str]
     clip_metrics: Mapping[str, float] = field(default_factory=dict)
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipResult(Outcome):
+    """The same as it is kept.
+
+    name    of the clip
+    memory  MiB that its process had taken at most; None if the system does not report it
+    groups  object -> group, such as "seen"
+    """
+
+    name: str
+    memory: float | None = None
+    groups: Mapping[int, str] = field(default_factory=dict)
 
     def mean(self, measure: str) -> float:
         """Over the clip's objects; NaN if nothing could be scored."""
@@ -195,7 +205,7 @@ def read_run(folder: Path) -> RunResult:
     files = sorted((folder / SEQUENCES).rglob("*.json"))
     if not files:
         raise EvaluationError(f"the run in {folder} has no finished sequence; run it again to finish it")
-    return RunResult(folder, record, tuple(_clip(file) for file in files))
+    return RunResult(folder, record, tuple(map(_read_clip, files)))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -220,23 +230,27 @@ def mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _clip(path: Path) -> ClipResult:
+def write_clip(folder: Path, result: ClipResult) -> None:
+    """Keep a clip's values. Raises FormatError if the file cannot be written."""
+    path, content = clip_file(folder, result.name), asdict(result)
+    content["memory_mib"] = content.pop("memory")
+    make_folder(path.parent)
+    write_whole(path, json.dumps(content, indent=1))
+
+
+def _read_clip(path: Path) -> ClipResult:
     content = read_json(path)
     try:
-        return ClipResult(
-            content["name"],
-            {int(number): row for number, row in content["values"].items()},
-            {int(frame): value for frame, value in content["per_frame"].items()},
-            content["frames"],
-            content["seconds"],
-            content["memory_mib"],
-            {int(number): group for number, group in content.get("groups", {}).items()},
-            content["clip_metrics"],
-            {
-                name: Calibration(*(tuple(part[key]) for key in ("counts", "estimated", "true")))
-                for name, part in content["calibration"].items()
-            },
-        )
+        numbered = {
+            key: {int(number): value for number, value in content.get(key, {}).items()}
+            for key in ("values", "per_frame", "groups")
+        }
+        calibration = {
+            name: Calibration(*(tuple(part[key]) for key in ("counts", "estimated", "true")))
+            for name, part in content.pop("calibration").items()
+        }
+        memory = content.pop("memory_mib")
+        return ClipResult(**{**content, **numbered}, memory=memory, calibration=calibration)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EvaluationError(
             f"{path} was not written by this version of masklet eval ({error}); remove it, and run again"

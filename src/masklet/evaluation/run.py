@@ -18,13 +18,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from masklet.atomic import atomic_write, make_folder
+from masklet.atomic import make_folder, write_whole
 from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.executors import Executor, Failure
 from masklet.evaluation.methods import MethodChoice, find_method
-from masklet.evaluation.protocols.base import Outcome, Procedure
-from masklet.evaluation.results import RUN, Submission, clip_file, read_json
+from masklet.evaluation.protocols.base import Procedure
+from masklet.evaluation.results import RUN, ClipResult, Submission, clip_file, read_json, write_clip
 from masklet.machine import peak_memory
 
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
@@ -54,14 +54,6 @@ class ClipJob:
     submission: Submission
 
 
-@dataclass(frozen=True)
-class ClipDone:
-    """A clip's outcome, and the most memory that its process had taken by then, in MiB."""
-
-    outcome: Outcome
-    memory: float | None
-
-
 def begin(plan: Measurement) -> list[Clip]:
     """Write run.json, or check that it says the same; the clips that are still to be done.
 
@@ -80,7 +72,7 @@ def begin(plan: Measurement) -> list[Clip]:
             )
     else:
         make_folder(plan.out)
-        write_json(path, record)
+        write_whole(path, json.dumps(record, indent=1))
     return [clip for clip in plan.dataset.clips if not clip_file(plan.out, clip.name).exists()]
 
 
@@ -92,24 +84,20 @@ def clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def measure(plan: Measurement, clips: list[Clip], executor: Executor) -> Iterator[tuple[Clip, ClipDone | Failure]]:
+def measure(plan: Measurement, clips: list[Clip], executor: Executor) -> Iterator[tuple[Clip, ClipResult | Failure]]:
     """Do clips, and keep each as soon as it is done. A clip that fails is reported, and the others go on."""
     submission = Submission(plan.out / "masks", plan.dataset.layout)
     jobs = [ClipJob(clip, plan.procedure, plan.choice, submission) for clip in clips]
     for job, done in executor.run(measure_clip, jobs):
-        if isinstance(done, ClipDone):
-            path = clip_file(plan.out, job.clip.name)
-            make_folder(path.parent)
-            write_json(
-                path, {"name": job.clip.name, **asdict(done.outcome), "memory_mib": done.memory, **groups(job.clip)}
-            )
+        if isinstance(done, ClipResult):
+            write_clip(plan.out, done)
         yield job.clip, done
 
 
-def measure_clip(job: ClipJob) -> ClipDone:
+def measure_clip(job: ClipJob) -> ClipResult:
     """One clip, in whatever process this is."""
     outcome = job.procedure.run(job.clip, find_method(job.choice), job.submission)
-    return ClipDone(outcome, peak_memory())
+    return ClipResult(**vars(outcome), name=job.clip.name, memory=peak_memory(), groups=dict(job.clip.groups))
 
 
 def describe(plan: Measurement) -> dict[str, Any]:
@@ -142,14 +130,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # masklet itself, run from a checkout; another build of OpenCV
             continue
     return found
-
-
-def groups(clip: Clip) -> dict[str, Any]:
-    """The groups of a clip's objects, where the data set has any."""
-    return {"groups": dict(clip.groups)} if clip.groups else {}
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that appears when it is whole."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

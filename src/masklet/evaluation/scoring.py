@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.atomic import atomic_write
+from masklet.atomic import write_whole
 from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.executors import Failure, Pool, Serial
 from masklet.evaluation.mask_folders import IndexFolder, MaskFolder, ObjectFolder, Pair, Pairs, pair_folders
@@ -260,8 +260,7 @@ def write_scores_json(scores: FolderScores, path: Path, split: SeenAndUnseen | N
     }
     if split is not None:
         content["seen and unseen"] = {**asdict(split), "overall": split.overall}
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def _named(summary: RegionAndBoundary) -> dict[str, float]:

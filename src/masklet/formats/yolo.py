@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from masklet.atomic import atomic_write
+from masklet.atomic import write_whole
 from masklet.formats.base import Facts, Format, FrameLike, Sink
 from masklet.formats.description import label_of
 from masklet.formats.numbered import frame_files
@@ -28,8 +28,7 @@ def write_yolo(path: Path, facts: Facts) -> Iterator[Sink]:
     with frame_files(path, facts, ".txt", write) as sink:
         yield sink
     if path.is_dir():
-        with atomic_write(path / CLASSES) as temporary:
-            temporary.write_text("".join(f"{label}\n" for label in classes or ["object"]), encoding="utf-8")
+        write_whole(path / CLASSES, "".join(f"{label}\n" for label in classes or ["object"]))
 
 
 def yolo_lines(result: FrameLike, classes: dict[str, int]) -> str:

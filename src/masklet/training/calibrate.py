@@ -48,7 +48,7 @@ FEED = FeedOptions(
 
 
 def calibrate_on(
-    network: Network, mixture: Mixture, steps: int, advance: Callable[[], None] = lambda: None, seed: int = 0
+    network: Network, mixture: Mixture, steps: int, report: Callable[[int], None] = lambda done: None, seed: int = 0
 ) -> str:
     """Fit the calibration of a network of our own, in evaluation, in place; its present one is left out of account.
 
@@ -56,7 +56,7 @@ def calibrate_on(
         network: Raises ConfigError if it is of another kind.
         mixture: Data that it was not trained on.
         steps: Batches that are looked at.
-        advance: Called after each batch.
+        report: Called after each batch with how many are done.
         seed: Another one looks at other pictures and prompts.
 
     Returns:
@@ -72,7 +72,7 @@ def calibrate_on(
         batch = feed.batch(step).to(device)
         plan = draw_plan(batch.frames, PromptOptions(corrections=2), draws(Use.PLAN, seed, step))
         answers += _answers(network, batch, plan)
-        advance()
+        report(step + 1)
     features, iou, presence, present = map(torch.cat, zip(*answers, strict=True))
     scores.iou.copy_(torch.linalg.lstsq(features.double(), iou.double()[:, None]).solution[:, 0])
     scores.presence.copy_(_logistic(presence.double(), present.double()))

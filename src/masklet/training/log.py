@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from masklet.atomic import atomic_write, make_folder, write_error
+from masklet.atomic import atomic_write, make_folder, write_error, write_whole
 from masklet.errors import TrainingError
 from masklet.machine import peak_memory
 from masklet.masks.draw import draw_overlay
@@ -112,8 +112,7 @@ def rewind(folder: Path, done: Mapping[str, int]) -> None:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     kept = [line for line in lines if _counts(line, done)]
     if kept != lines:
-        with atomic_write(path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        write_whole(path, "".join(kept))
 
 
 def _counts(line: str, done: Mapping[str, int]) -> bool:

@@ -1,17 +1,13 @@
-"""`masklet eval`: one subcommand per file."""
+"""`masklet eval`: commands that measure, one that scores what any tool wrote, and one that compares runs."""
 
 from __future__ import annotations
 
 import typer
 
 from masklet.cli.choices import help_of
+from masklet.cli.eval.commands import everything, image, interactive, tracking, vos
 from masklet.cli.eval.compare import compare
-from masklet.cli.eval.everything import everything
-from masklet.cli.eval.image import image
-from masklet.cli.eval.interactive import interactive
 from masklet.cli.eval.score import score
-from masklet.cli.eval.tracking import tracking
-from masklet.cli.eval.vos import vos
 
 app = typer.Typer(
     name="eval",

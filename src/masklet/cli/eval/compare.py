@@ -46,14 +46,13 @@ def compare(
 
 def write(comparison: Comparison, title: str, out: Path) -> None:
     """The table, the values of each sequence, and a plot."""
-    from masklet.atomic import atomic_write, make_folder
+    from masklet.atomic import make_folder, write_whole
     from masklet.evaluation.compare import cautions, clip_table, full_table
     from masklet.evaluation.report import as_markdown, plot_runs, write_csv
 
     make_folder(out)
-    with atomic_write(out / "compare.md") as path:
-        lines = [f"{title}. Shares in percent.", "", *as_markdown(full_table(comparison)), "", *cautions(comparison)]
-        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    lines = [f"{title}. Shares in percent.", "", *as_markdown(full_table(comparison)), "", *cautions(comparison)]
+    write_whole(out / "compare.md", "\n".join([*lines, ""]))
     write_csv(out / "compare.csv", clip_table(comparison))
     names = [item.name for item in comparison.runs]
     plot_runs([item.run for item in comparison.runs], names, comparison.clips, out / "compare.png")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 
@@ -20,43 +19,15 @@ if TYPE_CHECKING:
     from masklet.evaluation.executors import Executor, Failure
     from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.protocols.base import Procedure
-    from masklet.evaluation.run import ClipDone, Measurement
+    from masklet.evaluation.results import ClipResult
+    from masklet.evaluation.run import Measurement
 
-MOST_SEED = 2**63 - 1
-
-
-class BaselineChoice(str, Enum):
-    """What can take a model's place."""
-
-    still = "still"
-    flow = "flow"
-    grabcut = "grabcut"
-
-
-class First(str, Enum):
-    """How an object is prompted."""
-
-    mask = "mask"
-    box = "box"
-    click = "click"
-
-
-class MannerChoice(str, Enum):
-    """Where the simulated annotator clicks on an error."""
-
-    centre = "centre"
-    random = "random"
-
-
-MannerName = Annotated[
-    MannerChoice, typer.Option("--annotator", help="Click on the centre of an error, or anywhere on it.")
-]
-Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the random annotator.")]
 FirstName = Annotated[
-    First, typer.Option("--prompt", help="How each object is prompted in the frame in which it enters.")
+    Literal["mask", "box", "click"],
+    typer.Option("--prompt", help="How each object is prompted in the frame in which it enters."),
 ]
 BaselineName = Annotated[
-    BaselineChoice | None,
+    Literal["still", "flow", "grabcut"] | None,
     typer.Option("--baseline", help="In place of a model: first mask kept still, carried by optical flow, or GrabCut."),
 ]
 
@@ -105,6 +76,22 @@ class TrackerChoice:
         return found | dict(map(parse_setting, self.settings))
 
 
+@dataclass(frozen=True, kw_only=True)
+class AnnotatorChoice:
+    """Who clicks."""
+
+    annotator: Annotated[
+        Literal["centre", "random"], typer.Option(help="Click on the centre of an error, or anywhere on it.")
+    ] = "centre"
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the random annotator.")] = 0
+
+    def made(self) -> Annotator:
+        """The simulated annotator."""
+        from masklet.evaluation.annotator import Annotator
+
+        return Annotator(self.annotator, self.seed)
+
+
 def parse_setting(text: str) -> tuple[str, Any]:
     """A field of TrackingOptions and its value. Raises ConfigError for another name, and a value of another kind."""
     from masklet.video import TrackingOptions
@@ -125,20 +112,13 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return name, parsed
 
 
-def annotator(manner: MannerChoice, seed: int) -> Annotator:
-    """The simulated annotator."""
-    from masklet.evaluation.annotator import Annotator
-
-    return Annotator(manner.value, seed)
-
-
 def run(
     kind: ClipKind,
     common: Common,
     procedure_for: Callable[[Dataset], Procedure],
     label: str,
     *,
-    baseline: BaselineChoice | None = None,
+    baseline: str | None = None,
     tracking: TrackerChoice | None = None,
 ) -> None:
     """Measure what is not done yet, with a bar; write the report and print the table. Exit code 1 if a sequence failed.
@@ -149,13 +129,8 @@ def run(
     from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.run import begin, clear
 
-    choice = MethodChoice(
-        common.model,
-        baseline.value if baseline else None,
-        common.device,
-        common.speed and common.speed.value,
-        tracking.fields() if tracking else {},
-    )
+    fields = tracking.fields() if tracking else {}
+    choice = MethodChoice(common.model, baseline, common.device, common.speed, fields)
     plan, executor = plan_for(kind, common, choice, procedure_for, label), executor_for(common, baseline)
     if common.overwrite:
         clear(plan.out)
@@ -190,7 +165,7 @@ def plan_for(
     return Measurement(dataset, procedure_for(dataset), choice, out)
 
 
-def executor_for(common: Common, baseline: BaselineChoice | None) -> Executor:
+def executor_for(common: Common, baseline: str | None) -> Executor:
     """Where the sequences are done."""
     from masklet.evaluation.executors import Pool, Ray, Serial, gpu_count
 
@@ -208,19 +183,18 @@ def executor_for(common: Common, baseline: BaselineChoice | None) -> Executor:
     return Serial() if count == 1 else Pool(count, gpus)
 
 
-def with_progress(plan: Measurement, todo: list[Clip], executor: Executor) -> Iterator[tuple[Clip, ClipDone | Failure]]:
+def with_progress(
+    plan: Measurement, todo: list[Clip], executor: Executor
+) -> Iterator[tuple[Clip, ClipResult | Failure]]:
     """Clips as they are done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from masklet.cli.terminal import bars
     from masklet.evaluation.run import measure
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with bars() as progress:
         total = len(plan.dataset.clips)
-        task = bar.add_task("sequences", total=total, completed=total - len(todo))
+        task = progress.add_task("sequences", total=total, completed=total - len(todo))
         for clip, done in measure(plan, todo, executor):
-            bar.update(task, advance=1, description=clip.name)
+            progress.update(task, advance=1, description=clip.name)
             yield clip, done
 
 

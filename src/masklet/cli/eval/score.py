@@ -51,10 +51,13 @@ def score(
 
     from rich.console import Console
 
+    from masklet.cli.terminal import bar
     from masklet.datasets.files import listed, read_names
-    from masklet.evaluation.scoring import split_scores, write_scores_csv, write_scores_json
+    from masklet.evaluation.scoring import score_folders, split_scores, write_scores_csv, write_scores_json
 
-    scores = with_progress(pred, gt, protocol, read_names(sequences) if sequences else None, workers)
+    names = read_names(sequences) if sequences else None
+    with bar("scoring frames") as report:
+        scores = score_folders(pred, gt, protocol, names=names, workers=workers, progress=report)
     split = split_scores(scores, meta, train_meta) if meta and train_meta else None
     if csv:
         write_scores_csv(scores, csv)
@@ -63,29 +66,6 @@ def score(
     show(scores, split, Console())
     if scores.extra:
         typer.echo(f"masklet: passed over {listed(scores.extra)}: predicted, and not among what is scored", err=True)
-
-
-def with_progress(
-    pred: Path, gt: Path, protocol: str | None, names: list[str] | None, workers: int | None
-) -> FolderScores:
-    """Score, with a bar on the terminal's error stream."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from masklet.evaluation.scoring import score_folders
-
-    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scoring", total=None)
-        return score_folders(
-            pred,
-            gt,
-            protocol,
-            names=names,
-            workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
 
 
 def show(scores: FolderScores, split: SeenAndUnseen | None, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The result of every protocol: values by object, and their cost; and how answers are scored, frame by frame."""
+"""What every protocol is, and how answers are made, timed and scored, frame by frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.evaluation.methods import Method
-from masklet.evaluation.results import Submission
+from masklet.evaluation.results import Outcome, Submission
 from masklet.formats.base import FrameLike, ObjectLike
 from masklet.metrics.calibration import Calibration, calibration
 from masklet.metrics.protocols import find_protocol, select
@@ -21,26 +21,6 @@ from masklet.metrics.sequence import Measured, ObjectId, join, measure_masks
 
 MEASURES = ("J&F", "J", "J recall", "J decay", "F", "F recall", "F decay")
 """The statistics that DAVIS reports for each object."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a method did on one clip.
-
-    values        object -> measure -> value; empty if nothing of the clip is known that could be scored
-    per_frame     frame -> the main measure over all objects, to find the frames worth a look
-    frames        answered frames
-    seconds       that the method took for them, without reading true masks, scoring and writing
-    clip_metrics  measure -> value of the clip as a whole, where it is of no single object, such as masks/picture
-    calibration   what the method estimates ("IoU", "presence") -> estimates beside what came of them
-    """
-
-    values: Mapping[int, Mapping[str, float]]
-    per_frame: Mapping[int, float]
-    frames: int
-    seconds: float
-    clip_metrics: Mapping[str, float] = field(default_factory=dict)
-    calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
 
 class Procedure(Protocol):
@@ -81,26 +61,26 @@ class MaskedFrame:
 
     result   as the method gave it
     numbers  int32 (H, W): each pixel's object, the surest one, 0 where there is none
+    masks    bool (H, W) by object
     """
 
     result: FrameLike
     numbers: NDArray[np.int32]
-
-    def mask(self, number: int) -> NDArray[np.bool_]:
-        """bool (H, W): the pixels that went to an object."""
-        return self.numbers == number
+    masks: Mapping[int, Mask]
 
 
-def answers(results: Iterable[FrameLike], watch: Stopwatch) -> Iterator[MaskedFrame]:
-    """The frames with their masks; the watch runs only while the method is at work."""
+def answers(results: Iterable[FrameLike], watch: Stopwatch, *, overlapping: bool = False) -> Iterator[MaskedFrame]:
+    """The frames with their masks, of which each pixel went to one object unless they are `overlapping`; the watch runs
+    only while the method is at work."""
     iterator = iter(results)
     while True:
         with watch:
             result = next(iterator, None)
-            answer = None if result is None else MaskedFrame(result, result.index_map())
-        if answer is None:
+            numbers = None if result is None else result.index_map()
+        if result is None or numbers is None:
             return
-        yield answer
+        objects = result.objects.items()
+        yield MaskedFrame(result, numbers, {int(n): item.mask if overlapping else numbers == n for n, item in objects})
 
 
 def true_mask(truth: ObjectMasks, number: int, size: tuple[int, int]) -> NDArray[np.bool_]:

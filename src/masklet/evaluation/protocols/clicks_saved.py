@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 
 from masklet.datasets.base import Clip, ObjectMasks
-from masklet.evaluation.annotator import Annotator, as_prompt
+from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.methods import Look, Method
-from masklet.evaluation.protocols.base import Outcome, true_mask
+from masklet.evaluation.protocols.base import true_mask
 from masklet.evaluation.protocols.interactive import Workspace, hand_in
 from masklet.evaluation.protocols.vos import objects_of
-from masklet.evaluation.results import Submission
+from masklet.evaluation.results import Outcome, Submission
 from masklet.media.source import FrameSource
 from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt, merge_prompts
@@ -128,13 +128,8 @@ class ClicksSaved:
         self, ask: Callable[[Prompt], Mask], predicted: Mask | None, target: Mask, truth: ObjectMasks, occasion: str
     ) -> tuple[int, float]:
         """Clicks made, and the IoU that they lead to."""
+        made, mask = self.annotator.clicks(
+            self.most, ask, predicted, target, truth.void, occasion=occasion, good=self.target
+        )
         nothing = np.zeros_like(target)
-        for made in range(self.most + 1):
-            iou = float(region_similarity(nothing if predicted is None else predicted, target, truth.void))
-            if made == self.most or (predicted is not None and iou >= self.target):
-                break
-            click = self.annotator.click(predicted, target, truth.void, occasion=f"{occasion}/{made}")
-            if click is None:
-                break
-            predicted = ask(as_prompt(click))
-        return made, iou
+        return made, float(region_similarity(nothing if mask is None else mask, target, truth.void))

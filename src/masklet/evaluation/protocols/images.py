@@ -3,7 +3,7 @@ prompts, against the annotated objects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,8 +14,8 @@ from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
 from masklet.evaluation.annotator import Annotator, as_prompt, box_prompt
 from masklet.evaluation.methods import MaskGenerator, Method
-from masklet.evaluation.protocols.base import Estimates, Outcome, Stopwatch
-from masklet.evaluation.results import Submission
+from masklet.evaluation.protocols.base import Estimates, Stopwatch
+from masklet.evaluation.results import Outcome, Submission
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.patch import Patch, cut_patch, within
 from masklet.metrics.recall import iou_table, recalled
@@ -59,21 +59,14 @@ class ImageClicks:
     def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """The masks after the last answer are handed in, smaller ones over larger ones."""
         watch, estimates, per_frame = Stopwatch(), Estimates(), {}
-        values: dict[int, dict[str, float]] = {}
-        with clip.open() as source:
-            for frame in clip.annotated:
-                truth = clip.masks(frame)
-                if not known_objects(truth):
-                    continue
-                session = (method, watch, estimates)
-                ious, masks = self._frame(source.read(frame).image, truth, *session, f"{clip.name}/{frame}")
-                submission.write(clip, frame, stacked(masks), masks)
-                per_frame[frame] = float(np.mean([row[-1] for row in ious.values()]))
-                offset = len(values)
-                values |= {offset + place: self._row(row) for place, row in enumerate(ious.values(), start=1)}
-        if not values:
-            raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
+        rows: list[dict[str, float]] = []
+        for frame, image, truth in pictures(clip):
+            ious, masks = self._frame(image, truth, method, watch, estimates, f"{clip.name}/{frame}")
+            submission.write(clip, frame, stacked(masks), masks)
+            per_frame[frame] = float(np.mean([row[-1] for row in ious.values()]))
+            rows += map(self._row, ious.values())
         found = estimates.calibration() if method.estimates else {}
+        values = dict(enumerate(rows, start=1))
         return Outcome(values, per_frame, len(per_frame), watch.seconds, calibration=found)
 
     def _frame(
@@ -131,6 +124,22 @@ def clicks_to_reach(ious: list[float], target: float) -> float:
     return float(next((clicks for clicks, iou in enumerate(ious, start=1) if iou >= target), len(ious)))
 
 
+def pictures(clip: Clip) -> Iterator[tuple[int, NDArray[np.uint8], ObjectMasks]]:
+    """The annotated frames in which an object is known, each with its picture, uint8 (H, W, 3), and its masks.
+
+    Raises EvaluationError if there is none.
+    """
+    marked = False
+    with clip.open() as source:
+        for frame in clip.annotated:
+            truth = clip.masks(frame)
+            if known_objects(truth):
+                marked = True
+                yield frame, source.read(frame).image, truth
+    if not marked:
+        raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
+
+
 def known_objects(truth: ObjectMasks) -> dict[int, Mask]:
     """The objects with a pixel that is not unknown."""
     void = truth.void
@@ -180,24 +189,17 @@ class Everything:
         if not isinstance(method, MaskGenerator):
             raise EvaluationError(f"{method.name} needs prompts and finds nothing by itself; give a model")
         watch, per_frame, count = Stopwatch(), {}, 0
-        values: dict[int, dict[str, float]] = {}
-        with clip.open() as source:
-            for frame in clip.annotated:
-                truth = clip.masks(frame)
-                if not (wanted := known_objects(truth)):
-                    continue
-                image = source.read(frame).image
-                with watch:
-                    found = method.everything(image, self.options)
-                match = matched(found, wanted, truth.void, clip.name)
-                hand_in_everything(clip, frame, found, match, submission)
-                per_frame[frame] = float(np.mean([row["IoU"] for row in match.rows.values()]))
-                offset, count = len(values), count + len(found)
-                values |= {offset + place: row for place, row in enumerate(match.rows.values(), start=1)}
-        if not values:
-            raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
+        rows: list[dict[str, float]] = []
+        for frame, image, truth in pictures(clip):
+            with watch:
+                found = method.everything(image, self.options)
+            match = matched(found, known_objects(truth), truth.void, clip.name)
+            hand_in_everything(clip, frame, found, match, submission)
+            per_frame[frame] = float(np.mean([row["IoU"] for row in match.rows.values()]))
+            rows += match.rows.values()
+            count += len(found)
         metrics = {"masks/picture": count / len(per_frame), "seconds/picture": watch.seconds / len(per_frame)}
-        return Outcome(values, per_frame, len(per_frame), watch.seconds, metrics)
+        return Outcome(dict(enumerate(rows, start=1)), per_frame, len(per_frame), watch.seconds, metrics)
 
 
 @dataclass(frozen=True)

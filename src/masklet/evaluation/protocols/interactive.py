@@ -6,7 +6,7 @@ which pauses where the masks have become bad. In both, J&F after each round is m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,9 +15,9 @@ import numpy as np
 from masklet.datasets.base import Clip
 from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.methods import Method, Session
-from masklet.evaluation.protocols.base import MaskedFrame, Outcome, Scores, Stopwatch, answers, true_mask
+from masklet.evaluation.protocols.base import Scores, Stopwatch, answers, true_mask
 from masklet.evaluation.protocols.vos import Prompting, objects_of
-from masklet.evaluation.results import Submission
+from masklet.evaluation.results import Outcome, Submission
 from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt
 
@@ -61,13 +61,9 @@ class Workspace:
         """Every frame from there on; the masks of annotated ones are noted."""
         for answer in answers(self.session.follow(start), self.watch):
             self.answered += 1
-            self.note(answer)
+            if answer.result.frame in self.clip.annotated:
+                self.masks[answer.result.frame] = dict(answer.masks)
             yield answer.result.frame
-
-    def note(self, answer: MaskedFrame) -> None:
-        """Keep the masks of an annotated frame."""
-        if answer.result.frame in self.clip.annotated:
-            self.masks[answer.result.frame] = {int(n): answer.mask(int(n)) for n in answer.result.objects}
 
     def ious(self, frame: int) -> dict[int, float]:
         """IoU of every object that has entered, in an annotated frame."""
@@ -104,85 +100,85 @@ class Workspace:
 
 
 @dataclass(frozen=True)
-class Offline:
-    """Several rounds over the whole video; each corrects the frame with the lowest mean IoU that was not yet corrected.
+class Interactive:
+    """Rounds of annotation, each of which ends with masks of the whole video.
 
     rounds     annotated frames, the first one included
     clicks     on each object of such a frame
     annotator  who clicks
+    rules      by whose rules frames and objects count
     """
 
     rounds: int = ROUNDS
     clicks: int = CLICKS
     annotator: Annotator = field(default_factory=Annotator)
     rules: str = "all"
-    name: str = "interactive-offline"
+    name: str = ""
 
     @property
     def measures(self) -> tuple[str, ...]:
         """J&F as the mean over all rounds first, as the paper reports, then after each round."""
-        return measures_of(self.rounds)
+        return ("J&F", *(f"J&F@{turn}" for turn in range(1, self.rounds + 1)), "clicks")
 
     def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """The masks after the last round are handed in."""
-        rounds: list[Scores] = []
         with clip.open() as source, method.track(source) as session:
             work = Workspace(clip, session, source.size)
             first = work.begin(Prompting("click", self.clicks, self.annotator))
-            corrected = set(objects_of(clip).values())
-            for turn in range(self.rounds):
-                if turn and (worst := worst_frame(work, corrected)) is not None:
-                    corrected.add(worst)
-                    for number in work.ious(worst):
-                        work.correct(worst, number, self.clicks, self.annotator)
-                for _ in work.follow(first):
-                    pass
-                rounds.append(work.score(self.rules))
+            rounds = [work.score(self.rules) for _ in self.annotate(work, first)]
             hand_in(work, submission)
-        return outcome(work, rounds)
+        return outcome(work, rounds + [rounds[-1]] * (self.rounds - len(rounds)))
+
+    def annotate(self, work: Workspace, first: int) -> Iterator[None]:
+        """Work through the rounds, from the first prompted frame on; pauses where one is done."""
+        raise NotImplementedError
+
+    def correct(self, work: Workspace, frame: int, objects: Iterable[int]) -> None:
+        """Click on objects' errors in a frame."""
+        for number in objects:
+            work.correct(frame, number, self.clicks, self.annotator)
 
 
 @dataclass(frozen=True)
-class Online:
+class Offline(Interactive):
+    """Several rounds over the whole video; each corrects the frame with the lowest mean IoU that was not yet
+    corrected."""
+
+    name: str = "interactive-offline"
+
+    def annotate(self, work: Workspace, first: int) -> Iterator[None]:
+        corrected = set(objects_of(work.clip).values())
+        for turn in range(self.rounds):
+            if turn and (worst := worst_frame(work, corrected)) is not None:
+                corrected.add(worst)
+                self.correct(work, worst, work.ious(worst))
+            for _ in work.follow(first):
+                pass
+            yield
+
+
+@dataclass(frozen=True)
+class Online(Interactive):
     """One pass: it pauses at a frame in which an object's IoU is below `good`, and such objects are clicked on there.
 
-    rounds     pauses at most, the first frame included; after them the pass runs to the end
-    clicks     on each such object
-    good       IoU that needs no correction
-    annotator  who clicks
+    rounds  pauses at most, the first frame included; after them the pass runs to the end
+    good    IoU that needs no correction
 
     J&F after k rounds is that of a pass that is allowed k rounds: the passes share all that comes before the pause.
     """
 
-    rounds: int = ROUNDS
-    clicks: int = CLICKS
     good: float = TARGET
-    annotator: Annotator = field(default_factory=Annotator)
-    rules: str = "all"
     name: str = "interactive-online"
 
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """J&F as the mean over all rounds first, as the paper reports, then after each round."""
-        return measures_of(self.rounds)
-
-    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
-        """The masks after the last round are handed in."""
-        rounds: list[Scores] = []
-        with clip.open() as source, method.track(source) as session:
-            work = Workspace(clip, session, source.size)
-            frame = work.begin(Prompting("click", self.clicks, self.annotator))
-            for _ in range(self.rounds):
-                pause = self._follow_to_the_end(work, frame)
-                rounds.append(work.score(self.rules))
-                if pause is None:
-                    break
-                frame = pause
-                for number in self._bad(work, frame):
-                    work.correct(frame, number, self.clicks, self.annotator)
-            rounds += [rounds[-1]] * (self.rounds - len(rounds))
-            hand_in(work, submission)
-        return outcome(work, rounds)
+    def annotate(self, work: Workspace, first: int) -> Iterator[None]:
+        frame = first
+        for _ in range(self.rounds):
+            pause = self._follow_to_the_end(work, frame)
+            yield
+            if pause is None:
+                return
+            frame = pause
+            self.correct(work, frame, self._bad(work, frame))
 
     def _follow_to_the_end(self, work: Workspace, start: int) -> int | None:
         """The first frame after `start` that is bad; the pass goes on to the end, to be scored."""
@@ -194,11 +190,6 @@ class Online:
 
     def _bad(self, work: Workspace, frame: int) -> list[int]:
         return [number for number, iou in work.ious(frame).items() if iou < self.good]
-
-
-def measures_of(rounds: int) -> tuple[str, ...]:
-    """The measures of both."""
-    return ("J&F", *(f"J&F@{turn}" for turn in range(1, rounds + 1)), "clicks")
 
 
 def worst_frame(work: Workspace, corrected: set[int]) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -14,9 +15,9 @@ from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
 from masklet.evaluation.annotator import Annotator, box_prompt
 from masklet.evaluation.methods import Method, Session
-from masklet.evaluation.protocols.base import MEASURES, Estimates, Outcome, Scores, Stopwatch, answers
-from masklet.evaluation.results import Submission
-from masklet.formats.base import ObjectId, ObjectLike
+from masklet.evaluation.protocols.base import MEASURES, Estimates, MaskedFrame, Scores, Stopwatch, answers
+from masklet.evaluation.results import Outcome, Submission
+from masklet.formats.base import PlainFrame
 from masklet.metrics.region import Mask
 from masklet.metrics.sequence import VOID
 from masklet.metrics.tracking import tracking_scores
@@ -52,26 +53,11 @@ class Prompting:
         return 0
 
 
-@dataclass(frozen=True, eq=False)
-class TrackedFrame:
-    """One frame of a clip.
-
-    frame    its number
-    numbers  int32 (H, W): each pixel's object, 0 where there is none
-    masks    by object, as they are handed in: they overlap only where the data set allows it
-    objects  by name, as the method gave them
-    """
-
-    frame: int
-    numbers: NDArray[np.int32]
-    masks: Mapping[int, Mask]
-    objects: Mapping[ObjectId, ObjectLike] = field(default_factory=dict)
-
-
 def follow(
     clip: Clip, method: Method, submission: Submission, prompting: Prompting, watch: Stopwatch
-) -> Iterator[TrackedFrame]:
-    """All frames, handed in as they come; before the first object enters they are empty.
+) -> Iterator[MaskedFrame]:
+    """All frames, handed in as they come; before the first object enters they are empty. Masks overlap only where the
+    data set allows it.
 
     Raises EvaluationError for a clip without any object, and for one with fewer frames than its masks say.
     """
@@ -79,14 +65,13 @@ def follow(
     with clip.open() as source, method.track(source) as session:
         for number, frame in entering.items():
             prompting.give(session, clip, frame, number, watch)
-        frame = first = min(entering.values())
-        for empty in range(first):
-            yield _handed_in(TrackedFrame(empty, np.zeros(source.size, np.int32), {}), clip, submission)
-        for answer in answers(session.follow(first), watch):
-            frame, objects = answer.result.frame, answer.result.objects
-            whole = submission.layout == "objects"
-            masks = {int(n): item.mask if whole else answer.mask(int(n)) for n, item in objects.items()}
-            yield _handed_in(TrackedFrame(frame, answer.numbers, masks, objects), clip, submission)
+        first = min(entering.values())
+        empty = (PlainFrame(frame, float(frame), source.size, {}, {}) for frame in range(first))
+        results = chain(empty, session.follow(first))
+        for answer in answers(results, watch, overlapping=submission.layout == "objects"):
+            frame = answer.result.frame
+            submission.write(clip, frame, answer.numbers, answer.masks)
+            yield answer
     if frame < (last := clip.annotated[-1]):
         raise EvaluationError(f"{clip.name} has {frame + 1} frames, and masks up to frame {last}; complete its frames")
 
@@ -96,11 +81,6 @@ def objects_of(clip: Clip) -> Mapping[int, int]:
     if not (entering := clip.entering):
         raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
     return entering
-
-
-def _handed_in(followed: TrackedFrame, clip: Clip, submission: Submission) -> TrackedFrame:
-    submission.write(clip, followed.frame, followed.numbers, followed.masks)
-    return followed
 
 
 @dataclass(frozen=True)
@@ -119,15 +99,16 @@ class SemiSupervised:
     def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """Every frame is answered and handed in; annotated ones are scored, if there are more than those prompted."""
         scores, estimates, watch, count = Scores(self.rules), Estimates(), Stopwatch(), 0
-        for followed in follow(clip, method, submission, self.prompting, watch):
+        for answer in follow(clip, method, submission, self.prompting, watch):
+            frame, objects = answer.result.frame, answer.result.objects
             count += 1
-            if followed.frame not in clip.annotations:
+            if frame not in clip.annotations:
                 continue
-            measured = scores.add(followed.frame, followed.masks, clip.masks(followed.frame))
+            measured = scores.add(frame, answer.masks, clip.masks(frame))
             for row, number in enumerate(measured.objects):
-                if number in followed.objects and followed.frame > clip.entering.get(int(number), -1):
+                if number in objects and frame > clip.entering.get(int(number), -1):
                     iou, present = float(measured.region[row, 0]), bool(measured.truth_area[row, 0])
-                    estimates.add(followed.objects[number], iou, present)
+                    estimates.add(objects[number], iou, present)
         beyond = set(clip.annotated) - set(clip.entering.values())
         values = scores.by_object() if beyond else {}
         found = estimates.calibration() if method.estimates else {}
@@ -161,12 +142,12 @@ class MultiObject:
         """The values stand under object 0: they are those of the clip. Raises EvaluationError without TrackEval."""
         watch, scores, count = Stopwatch(), Scores("all"), 0
         ours, theirs = [], []
-        for followed in follow(clip, method, submission, self.prompting, watch):
+        for answer in follow(clip, method, submission, self.prompting, watch):
             count += 1
-            if followed.frame in clip.annotations:
-                truth = clip.masks(followed.frame)
-                scores.add(followed.frame, followed.masks, truth)
-                ours.append(followed.numbers.astype(np.uint8))
+            if answer.result.frame in clip.annotations:
+                truth = clip.masks(answer.result.frame)
+                scores.add(answer.result.frame, answer.masks, truth)
+                ours.append(answer.numbers.astype(np.uint8))
                 theirs.append(_index_map(truth))
         found = asdict(tracking_scores({clip.name: (np.stack(ours), np.stack(theirs))}))
         values = {measure: float(found[field]) for measure, field in TRACKING.items()}
