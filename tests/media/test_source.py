@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.formats.overlay import OverlayWriter
+from masklet.formats.overlay import write_pictures
 from masklet.media.arrays import ArrayFrames, IteratorFrames
 from masklet.media.folder import ImageFiles, ImageFolder
 from masklet.media.pages import PagedImage
@@ -17,8 +17,8 @@ from masklet.media.video_file import VideoFile
 
 def test_a_folder_and_a_file_find_their_readers(tmp_path: Path) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "0.png")
-    with OverlayWriter(tmp_path / "clip.mp4", (16, 16), 24) as writer:
-        writer.write(np.zeros((16, 16, 3), np.uint8))
+    with write_pictures(tmp_path / "clip.mp4", (16, 16), 24) as write:
+        write(np.zeros((16, 16, 3), np.uint8))
     with open_video(tmp_path) as folder, open_video(str(tmp_path / "clip.mp4")) as video:
         assert isinstance(folder, ImageFolder)
         assert isinstance(video, VideoFile)
@@ -67,8 +67,8 @@ def test_names_of_any_alphabet(tmp_path: Path) -> None:
     folder = tmp_path / "Größe 画像"
     folder.mkdir()
     Image.new("RGB", (16, 16)).save(folder / "кадр.png")
-    with OverlayWriter(folder / "видео é.mp4", (16, 16), 24) as writer:
-        writer.write(np.zeros((16, 16, 3), np.uint8))
+    with write_pictures(folder / "видео é.mp4", (16, 16), 24) as write:
+        write(np.zeros((16, 16, 3), np.uint8))
     for path in (folder, folder / "кадр.png", folder / "видео é.mp4"):
         with open_video(path) as source:
             assert source.read(0).image.shape == (16, 16, 3)

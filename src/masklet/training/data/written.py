@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.atomic import atomic_write, make_folder
+from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.datasets.frame_folders import ANNOTATIONS, PICTURES, RESOLUTIONS
 from masklet.errors import FormatError
 from masklet.formats.davis import write_index_png
-from masklet.formats.overlay import OverlayWriter
+from masklet.formats.overlay import write_pictures
 from masklet.masks.draw import draw_overlay
 from masklet.metrics.sequence import VOID
 from masklet.training.data.feed import Feed
@@ -52,8 +52,7 @@ def write_clips(
             tell(number + 1)
     lists = folder / "ImageSets" / "2017"
     make_folder(lists)
-    with atomic_write(lists / f"{split}.txt") as temporary:
-        temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    write_whole(lists / f"{split}.txt", "".join(f"{name}\n" for name in names))
 
 
 def _write_clip(sample: Sample, folder: Path, name: str) -> None:
@@ -74,11 +73,11 @@ def write_preview(
     """Write the first samples of a feed as an MP4: a page of clips plays, then the next. A picture stands still."""
     frames = feed.options.frames
     size = tuple(count * (feed.size + GAP) - GAP for count in (rows, columns))
-    with OverlayWriter(path, (size[0], size[1]), rate) as film:
+    with write_pictures(path, (size[0], size[1]), rate) as write:
         for page in range(pages):
             samples = [feed.sample(page, index) for index in range(rows * columns)]
             for frame in range(frames):
-                film.write(_page([_drawn(sample, frame) for sample in samples], columns))
+                write(_page([_drawn(sample, frame) for sample in samples], columns))
 
 
 def _drawn(sample: Sample, frame: int) -> NDArray[np.uint8]:
