@@ -20,8 +20,9 @@ from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.registry import format_of, writer
+from masklet.geometry import LPS_TO_RAS
 from masklet.media.source import open_video
-from masklet.media.volume import LPS_TO_RAS, VolumeSlices
+from masklet.media.volume import VolumeSlices
 
 SHAPE = (48, 40, 16)
 RADII = np.array([15.0, 11.0, 18.0])

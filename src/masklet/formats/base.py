@@ -17,9 +17,9 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.description import Description, title_of
+from masklet.geometry import Geometry
 from masklet.masks.draw import draw_overlay
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
-from masklet.media.volume import Geometry
 
 ObjectId = int | str
 """The user's name for an object."""

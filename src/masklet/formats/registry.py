@@ -22,7 +22,7 @@ from masklet import plugins
 from masklet.errors import ConfigError, FormatError, nearest
 from masklet.formats.base import Facts, Fingerprint, Format, PlainFrame
 from masklet.formats.writer import Writer
-from masklet.media.volume import Geometry
+from masklet.geometry import Geometry
 
 USUAL_FORMATS = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay"}
 """Where several formats have one ending, the one that is meant; "" is a folder."""

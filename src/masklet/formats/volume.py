@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, FrameLike, Sink, check_object_numbers
-from masklet.media.volume import LPS_TO_RAS, Geometry
+from masklet.geometry import LPS_TO_RAS, Geometry
 
 MOST_LABEL = 65_535
 """The highest object number."""
@@ -76,7 +76,7 @@ def save_nrrd(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> Non
     try:
         SimpleITK.WriteImage(image, str(path), useCompression=True, imageIO="NrrdImageIO")
     except RuntimeError as error:
-        raise OSError(str(error).strip().splitlines()[-1]) from error
+        raise OSError(str(error).strip().splitlines()[-1].rpartition(": ")[2]) from error
 
 
 NIFTI = Format(

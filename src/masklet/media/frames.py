@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
+from masklet.geometry import Geometry
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from masklet.media.volume import Geometry
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,68 @@
+"""Where the voxels of a volume lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.errors import MediaError
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""DICOM and ITK count x to the left and y to the back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where the voxels of a volume lie, and which axis its slices follow.
+
+    Attributes:
+        affine: (4, 4), from the numbers (i, j, k, 1) of a voxel to millimetres, RAS.
+        shape: (I, J, K).
+        axis: 0, 1 or 2; frame n is the slice n along it.
+        path: The file or folder.
+    """
+
+    affine: NDArray[np.float64]
+    shape: tuple[int, int, int]
+    axis: int
+    path: Path
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres from voxel to voxel along each axis."""
+        i, j, k = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(i), float(j), float(k)
+
+    @property
+    def voxel(self) -> float:
+        """Millilitres of one voxel."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """The axes that run across and down a frame."""
+        across, down = (axis for axis in range(3) if axis != self.axis)
+        return across, down
+
+    def voxel_at(self, frame: int, x: float, y: float) -> tuple[float, float, float]:
+        """The voxel (i, j, k) of a pixel."""
+        found = [0.0, 0.0, 0.0]
+        for axis, value in zip((self.axis, *self.shown), (frame, x, y), strict=True):
+            found[axis] = float(value)
+        return found[0], found[1], found[2]
+
+    def pixel_at(self, place: ArrayLike) -> tuple[int, float, float]:
+        """The frame, x and y of a place in millimetres (RAS). Raises MediaError if it lies outside the volume."""
+        voxel = np.linalg.solve(self.affine, [*np.asarray(place, np.float64), 1.0])[:3]
+        if (voxel < -0.5).any() or (voxel > np.array(self.shape) - 0.5).any():
+            shown = ", ".join(f"{number:.1f}" for number in np.asarray(place, np.float64))
+            raise MediaError(f"({shown}) mm lies outside the volume {self.path.name}; give a place within it")
+        across, down = self.shown
+        return (
+            int(np.clip(round(voxel[self.axis]), 0, self.shape[self.axis] - 1)),
+            float(voxel[across]),
+            float(voxel[down]),
+        )
