@@ -7,9 +7,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import Run
-from tests.media.test_volume import AFFINE, scan
+from tests.media.test_volume import AFFINE, inside, scan
 
 
 def test_a_scan_becomes_a_label_map_and_goes_on(
@@ -18,12 +19,12 @@ def test_a_scan_becomes_a_label_map_and_goes_on(
     nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
     command = ["track", tmp_path / "scan.nii.gz", "--model", weights, "--format", "nifti", "--out", tmp_path / "out"]
     window = ["--axis", "2", "--window", "40,400"]
-    assert run(*command, *window, "--box", "8:liver:12,8,36,32", "--both") == 0
+    Image.fromarray(inside()[..., 8].T).save(tmp_path / "mask.png")
+    assert run(*command, *window, "--mask", f"8:liver:{tmp_path / 'mask.png'}", "--both") == 0
     labels = nibabel.load(tmp_path / "out/formats/nifti.nii.gz")
     np.testing.assert_allclose(labels.affine, AFFINE, atol=1e-4)
     assert labels.shape == scan().shape
-    assert set(np.unique(labels.dataobj)) <= {0, 1}
-    assert np.asarray(labels.dataobj)[..., 8].any()
+    np.testing.assert_array_equal(np.asarray(labels.dataobj)[..., 8], inside()[..., 8])
     assert run(*command, *window, "--box", "3:liver:15,10,30,28", "--both") == 0
     assert "a new prompt for the run" in capsys.readouterr().err
     assert run(*command, "--axis", "1", "--box", "3:liver:15,10,30,28", "--both") == 1

@@ -91,7 +91,7 @@ class VolumeChoice:
         """What was given, as `masklet.media.volume.VolumeSlices` takes it."""
         found = {name: value for name, value in vars(self).items() if value is not None}
         if self.window is not None and "," in self.window:
-            found["window"] = tuple(numbers_of(self.window, "--window", "LEVEL,WIDTH", 2))
+            found["window"] = numbers_of(self.window, "--window", "LEVEL,WIDTH", 2)
         return found
 
 

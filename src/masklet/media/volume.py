@@ -77,7 +77,7 @@ class VolumeSlices(ListedFrames):
         path: str | PathLike[str],
         *,
         axis: int | None = None,
-        window: str | tuple[float, float] | None = None,
+        window: str | Sequence[float] | None = None,
         part: int | None = None,
     ) -> None:
         self.path = Path(path)
@@ -101,7 +101,7 @@ class VolumeSlices(ListedFrames):
         return f"slice {frame} of {self.path.name}"
 
 
-def _limits(voxels: NDArray[Any], window: str | tuple[float, float] | None) -> tuple[float, float]:
+def _limits(voxels: NDArray[Any], window: str | Sequence[float] | None) -> tuple[float, float]:
     """The values that are black and white."""
     if isinstance(window, str):
         if window not in WINDOWS:
