@@ -47,9 +47,9 @@ def write_scene(path: Path, frames: int = 24, draw: Callable[[int], NDArray[np.u
 
 
 @contextmanager
-def serving(library: Library, token: str | None = None) -> Iterator[str]:
+def serving(library: Library, token: str | None = None, port: int = 0) -> Iterator[str]:
     """Serve a library, and give its address; all is closed at the end."""
-    listening = listen(0)
+    listening = listen(port)
     started = Event()
     running = server(library, token, started.set)
     thread = Thread(target=running.run, args=([listening],), daemon=True)

@@ -502,6 +502,11 @@ def _prompt(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
     )
 
 
+def _describe(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
+    given = {part: said.get(part) for part in ("title", "category", "colour", "attributes")}
+    tracker.describe(said["object"], **given)
+
+
 @contextlib.contextmanager
 def readable(what: str) -> Iterator[None]:
     """Raise SessionError where a message lacks something, or has another kind of value."""
@@ -517,6 +522,7 @@ def readable(what: str) -> Iterator[None]:
 
 ACTS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {
     "prompt": _prompt,
+    "describe": _describe,
     "clear": lambda tracker, said: tracker.clear(said["frame"], said["object"]),
     "remove": lambda tracker, said: tracker.remove(said["object"]),
     "lock": lambda tracker, said: tracker.lock(said["frame"]),

@@ -12,7 +12,7 @@ from masklet.formats.base import PlainFrame
 from masklet.masks.draw import bright_color
 from masklet.prompts import Prompt
 from masklet.video import FrameResult, VideoTracker
-from masklet.video.events import Cleared, Followed, Locked, Prompted, Removed
+from masklet.video.events import Cleared, Described, Followed, Locked, Prompted, Removed
 from masklet.video.result import ObjectResult, plain_frame, probability
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason, review_reasons
 from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks
@@ -60,7 +60,7 @@ def state_of(stats: FrameStats) -> str:
 
 def color_of(track: ObjectTrack) -> str:
     """The colour of an object, as CSS writes it."""
-    return "#{:02x}{:02x}{:02x}".format(*bright_color(track.number))
+    return track.description.colour or "#{:02x}{:02x}{:02x}".format(*bright_color(track.number))
 
 
 def objects(tracker: VideoTracker, doubts: Doubts, frames: int) -> list[dict[str, Any]]:
@@ -71,6 +71,8 @@ def objects(tracker: VideoTracker, doubts: Doubts, frames: int) -> list[dict[str
             "name": name,
             "number": track.number,
             "color": color_of(track),
+            "title": track.description.title,
+            "category": track.description.category,
             "prompts": {str(frame): prompt_to_json(prompt) for frame, prompt in track.prompts.items()},
             **strips(tracker.tracks, name, doubts, frames),
         }
@@ -140,6 +142,8 @@ def told(event: object) -> str:
             return f"clearing {name}, frame {frame}"
         case Removed(name):
             return f"removing {name}"
+        case Described(name):
+            return f"describing {name}"
         case Locked(frame):
             return f"locking frame {frame}"
         case Followed(first, last):

@@ -13,6 +13,27 @@ export function open(title, content, kind = "") {
   return dialog;
 }
 
+/** What an object is called, its class, its colour. */
+export function describeDialog(model, object) {
+  const title = h("input", { id: "title", value: object.title || String(object.name), maxlength: "100", autocomplete: "off" });
+  const category = h("input", { id: "category", value: object.category ?? "", maxlength: "100", list: "categories", autocomplete: "off", placeholder: "such as car" });
+  const colour = h("input", { id: "colour", type: "color", value: object.color });
+  const known = [...new Set(model.objects.map((other) => other.category).filter(Boolean))];
+  const form = h("form", { method: "dialog" },
+    h("div", { class: "pair" }, h("label", { for: "title" }, "Name"), title, h("label", { for: "category" }, "Class"), category,
+      h("label", { for: "colour" }, "Colour"), colour),
+    h("datalist", { id: "categories" }, known.map((value) => h("option", { value }))),
+    h("p", { class: "soft" }, "The class is what files for training call it; without one the name is."),
+    h("div", { class: "row end" }, h("button", { type: "submit", class: "main" }, "Keep")));
+  const dialog = open("Object", form, "object");
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const name = title.value.trim();
+    if (await model.describe(object, { title: name === String(object.name) ? object.title ?? "" : name, category: category.value.trim(), colour: colour.value })) dialog.close();
+  };
+  title.select();
+}
+
 /** What is to be written, and where it can be fetched. */
 export async function exportDialog(model) {
   const known = model.objects.filter((object) => !object.fresh);
@@ -23,15 +44,15 @@ export async function exportDialog(model) {
   const help = h("p", { class: "soft" });
   const number = (id, value) => h("input", { id, type: "number", min: "0", max: String(model.last), value: String(value) });
   const from = number("from", first ?? 0), to = number("to", last ?? model.last);
-  const objects = known.map((object) => ({ name: object.name, box: h("input", { type: "checkbox", checked: true }), color: object.color }));
+  const objects = known.map((object) => ({ name: object.name, title: model.title(object.name), box: h("input", { type: "checkbox", checked: true }), color: object.color }));
   const bar = h("progress", { max: "1", value: 0, hidden: true, "aria-label": "Progress" });
   const link = h("a", { class: "button", hidden: true, download: "" });
   const begin = h("button", { type: "submit", class: "main" }, "Export");
   const range = h("div", { class: "row" }, h("label", { for: "from" }, "Frames"), from, h("label", { for: "to" }, "to"), to);
   const form = h("form", { method: "dialog" },
     h("div", { class: "row" }, h("label", { for: "format" }, "Format"), choice), help, model.video.picture ? null : range,
-    h("fieldset", {}, h("legend", {}, "Objects"), objects.map(({ name, box, color }) =>
-      h("label", { class: "check" }, box, h("i", { class: "dot", style: { background: color } }), String(name)))),
+    h("fieldset", {}, h("legend", {}, "Objects"), objects.map(({ title, box, color }) =>
+      h("label", { class: "check" }, box, h("i", { class: "dot", style: { background: color } }), title))),
     bar, h("div", { class: "row end" }, link, begin));
   const describe = () => {
     const found = formats.find(({ name }) => name === choice.value);

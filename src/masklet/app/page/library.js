@@ -9,7 +9,7 @@ export async function library() {
   const grid = h("ul", { class: "grid" }), count = h("span", { class: "soft" });
   const find = h("input", { type: "search", placeholder: "Find by name", "aria-label": "Find by name" });
   document.body.replaceChildren(
-    h("header", { id: "top" }, h("span", { class: "brand" }, "masklet"), count, h("span", { class: "space" }), find, iconButton("theme", "Dark or light", nextTheme)),
+    h("header", { id: "top" }, h("h1", { class: "brand" }, "masklet"), count, h("span", { class: "space" }), find, iconButton("theme", "Dark or light", nextTheme)),
     h("main", {}, grid));
   const { items, model } = await (await fetch("/api/library")).json();
   const show = () => {

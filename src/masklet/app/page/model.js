@@ -36,6 +36,8 @@ export class Model {
   }
 
   get last() { return Math.max(0, (this.video?.frames ?? 1) - 1); }
+  /** What people read for an object's name. */
+  title(name) { return this.object(name)?.title || String(name); }
   get canEdit() { return this.mine && this.online; }
   object(name) { return this.objects.find((object) => object.name === name); }
   shows(object) { return !this.hidden.has(object.name) && (!this.solo || object.name === this.chosen); }
@@ -168,6 +170,12 @@ export class Model {
       say(error.message, true);
       return false;
     }
+  }
+
+  /** Say what an object is: its title, category, colour. */
+  describe(object, values) {
+    const changed = Object.fromEntries(Object.entries(values).filter(([key, value]) => value !== (key === "colour" ? object.color : object[key] ?? "")));
+    return Object.keys(changed).length ? this.act("describe", { object: object.name, ...changed }) : true;
   }
 
   look(frame) {

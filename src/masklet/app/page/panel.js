@@ -1,5 +1,6 @@
 // The side: objects, and what the tracker doubts.
 
+import { describeDialog } from "./dialogs.js";
 import { h, icon, iconButton } from "./dom.js";
 import { STATES, STATE } from "./model.js";
 
@@ -54,7 +55,9 @@ export class Panel {
         h("i", { class: "dot" }), h("span", { class: "name" }), h("span", { class: "facts" }));
       const eye = iconButton("eye", "Hide", () => this.toggle(object.name), { key: "H" });
       const remove = iconButton("trash", `Remove ${object.name}`, () => model.removeObject(object.name));
-      row = h("li", {}, choice, eye, remove);
+      const edit = iconButton("pen", `Name and class of ${object.name}`, () => describeDialog(model, model.object(object.name)), { key: "F2" });
+      choice.ondblclick = edit.onclick;
+      row = h("li", {}, choice, edit, eye, remove);
       this.rows.set(object.name, row);
     }
     const cell = model.cell(object, model.frame), state = cell & STATE, place = model.objects.indexOf(object);
@@ -62,10 +65,11 @@ export class Panel {
     choice.setAttribute("aria-pressed", object.name === model.chosen);
     row.classList.toggle("off", !shown);
     row.querySelector(".dot").style.background = object.color;
-    put(row.querySelector(".name"), String(object.name));
+    put(row.querySelector(".name"), model.title(object.name));
+    row.querySelector(".name").dataset.category = object.category ?? "";
     put(row.querySelector(".facts"), object.fresh ? "click on it" : state ? `${STATES[state]} · ${Math.round(100 * (object.ious[model.frame] ?? 0) / 255)} %` : "unknown here");
     choice.title = place < 9 ? `Choose ${object.name}  (${place + 1})` : `Choose ${object.name}`;
-    const eye = row.querySelector(".tool");
+    const eye = row.querySelectorAll(".tool")[1];
     if (eye.dataset.shown !== String(shown)) {
       eye.dataset.shown = shown;
       eye.replaceChildren(icon(shown ? "eye" : "closed"));
@@ -90,7 +94,7 @@ export class Panel {
     const shown = model.queue.slice(0, 200).map((doubt) => h("li", {},
       h("button", { type: "button", class: "doubt", "aria-current": doubt.frame === model.frame, onclick: () => { model.choose(doubt.object); this.go(doubt.frame); } },
         h("i", { class: "dot", style: { background: model.object(doubt.object)?.color ?? "gray" } }),
-        h("span", { class: "name" }, doubt.reason), h("span", { class: "facts" }, `frame ${doubt.frame}`))));
+        h("span", { class: "name" }, doubt.reason), h("span", { class: "facts" }, `${model.objects.length > 1 ? model.title(doubt.object) + " · " : ""}frame ${doubt.frame}`))));
     this.doubts.replaceChildren(...shown);
     if (!shown.length)
       this.doubts.replaceChildren(h("li", { class: "empty" }, model.objects.some((object) => !object.fresh) ? "Nothing is in doubt." : "What the tracker doubts comes here."));

@@ -10,10 +10,10 @@ export class Timeline {
   constructor(model, { go }) {
     this.model = model;
     this.go = go;
-    this.canvas = h("canvas", { class: "strips" });
+    this.canvas = h("canvas", { class: "strips", tabindex: "0", role: "slider", "aria-label": "Frame", "aria-valuemin": "0", "aria-valuenow": "0" });
     this.labels = h("div", { class: "labels" });
     this.scroll = h("div", { class: "rows" }, this.labels, this.canvas);
-    this.root = h("div", { id: "timeline", tabindex: "0", role: "slider", "aria-label": "Frame", "aria-valuemin": "0" }, this.scroll);
+    this.root = h("div", { id: "timeline" }, this.scroll);
     this.canvas.onpointerdown = (event) => { this.canvas.setPointerCapture(event.pointerId); this.drag = true; this.seek(event); };
     this.canvas.onpointermove = (event) => { if (this.drag) this.seek(event); this.hover = event; this.tip(event); };
     this.canvas.onpointerup = this.canvas.onpointercancel = () => { this.drag = false; };
@@ -44,7 +44,7 @@ export class Timeline {
     const parts = [`frame ${frame}`];
     if (object) {
       const cell = this.model.cell(object, frame);
-      parts.push(`${object.name}: ${["unknown", "absent", "uncertain", "visible"][cell & STATE]}`);
+      parts.push(`${this.model.title(object.name)}: ${["unknown", "absent", "uncertain", "visible"][cell & STATE]}`);
       if (cell & STATE) parts.push(`IoU ${Math.round(100 * (object.ious[frame] ?? 0) / 255)} %`);
       for (const [bit, word] of [[PROMPTED, "prompted"], [LOCKED, "locked"], [DOUBTED, "doubtful"], [CUT, "scene cut"]]) if (cell & bit) parts.push(word);
     }
@@ -68,10 +68,9 @@ export class Timeline {
     this.marks(pen, high, color);
     this.head(pen, high, color);
     this.fillLabels();
-    const { root } = this;
-    root.setAttribute("aria-valuemax", model.last);
-    root.setAttribute("aria-valuenow", model.frame);
-    root.setAttribute("aria-valuetext", `frame ${model.frame} of ${model.last}`);
+    canvas.setAttribute("aria-valuemax", model.last);
+    canvas.setAttribute("aria-valuenow", model.frame);
+    canvas.setAttribute("aria-valuetext", `frame ${model.frame} of ${model.last}`);
   }
 
   ruler(pen, wide, color) {
@@ -182,11 +181,11 @@ export class Timeline {
   }
 
   fillLabels() {
-    const wanted = this.model.objects.map((object) => `${object.name}|${object.color}|${object.name === this.model.chosen}`).join();
+    const wanted = this.model.objects.map((object) => `${object.name}|${object.title}|${object.color}|${object.name === this.model.chosen}`).join();
     if (wanted === this.labelled) return;
     this.labelled = wanted;
     this.labels.replaceChildren(...this.model.objects.map((object) =>
       h("button", { type: "button", class: "label", tabindex: "-1", "aria-pressed": object.name === this.model.chosen, onclick: () => this.model.choose(object.name) },
-        h("i", { class: "dot", style: { background: object.color } }), h("span", {}, String(object.name)))));
+        h("i", { class: "dot", style: { background: object.color } }), h("span", {}, this.model.title(object.name)))));
   }
 }

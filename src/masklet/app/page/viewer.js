@@ -1,6 +1,6 @@
 // The page of one video: its parts put together, and what keys and buttons do.
 
-import { exportDialog, open } from "./dialogs.js";
+import { describeDialog, exportDialog, open } from "./dialogs.js";
 import { h, icon, iconButton, kept, say } from "./dom.js";
 import { Keys, shown } from "./keys.js";
 import { DOUBTED, LOCKED, Model, PROMPTED } from "./model.js";
@@ -85,6 +85,7 @@ export function viewer(id) {
     },
     tab: () => { const place = model.objects.findIndex((object) => object.name === model.chosen); if (model.objects.length) model.choose(model.objects[(place + 1) % model.objects.length].name); },
     add: () => { model.addObject(); stage.root.focus(); },
+    describe: () => { if (chosen()) describeDialog(model, chosen()); },
     hide: () => { if (chosen()) panel.toggle(model.chosen); },
     solo: () => { model.solo = !model.solo; model.emit("objects"); model.emit("masks", model.frame); },
     masks: toggle("visible"), outline: toggle("outline"),
@@ -117,7 +118,7 @@ export function viewer(id) {
 
   document.title = "masklet";
   document.body.className = "viewer";
-  document.body.replaceChildren(topBar(), toolStrip(), stage.root, panel.root, h("footer", {}, transport(), timeline.root), notice());
+  document.body.replaceChildren(topBar(), toolStrip(), h("main", {}, stage.root, notice()), panel.root, h("footer", {}, transport(), timeline.root));
   stage.root.focus();
 
   // --- bars ------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ export function viewer(id) {
   }
 
   function topBar() {
-    const name = h("span", { class: "title" }), kept = h("span", { class: "kept", role: "status" });
+    const name = h("h1", { class: "title" }, "masklet"), kept = h("span", { class: "kept", role: "status" });
     const undo = button("undo", "undo", "Undo"), redo = button("redo", "redo", "Redo");
     model.on("state", () => { name.textContent = model.video.name; document.title = `${model.video.name} – masklet`; });
     model.on("objects", () => {

@@ -1,0 +1,254 @@
+"""The page in Chromium, with an engine that needs no network: tools, keys, two tabs, a server that goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from masklet.app.library import Library
+from masklet.engines.fake import FakeEngine
+from masklet.media.video_file import VideoFile
+from tests.app.conftest import scene, serving, write_scene
+from tests.app.pages import Viewer, until
+from tests.media.clips import Clip, write_clip, write_hidden_head
+
+RED, BLUE, GREY = (22, 32), (110, 70), (140, 20)
+
+
+@pytest.fixture
+def address(library: Library) -> Iterator[str]:
+    with serving(library) as found:
+        yield f"{found}/v/{next(iter(library.items))}"
+
+
+@pytest.fixture
+def viewer(address: str, open_page: Callable[[str], Any]) -> Viewer:
+    found = Viewer(open_page(address))
+    until(lambda: found.page.locator("#notice").is_hidden())
+    return found
+
+
+def covers(viewer: Viewer, *places: tuple[int, int]) -> bool:
+    mask = viewer.mask()
+    return all(mask[y, x] for x, y in places)
+
+
+CLIPS: dict[str, Callable[[Path], Path]] = {
+    "B-frames": lambda folder: write_clip(folder / "b.mp4", Clip(".mp4", count=30)),
+    "varying rate": lambda folder: write_clip(
+        folder / "v.mkv", Clip(".mkv", count=20, pts=[40 * n + 300 * (n > 7) + 12 * (n % 3) for n in range(20)])
+    ),
+    "hidden head": lambda folder: write_hidden_head(folder / "h.mp4", 5, 30),
+}
+
+
+@pytest.mark.parametrize("kind", CLIPS)
+def test_the_picture_of_a_number_is_the_decoders(open_page: Callable[[str], Any], tmp_path: Path, kind: str) -> None:
+    clip = CLIPS[kind](tmp_path)
+    pictures = [frame.image.astype(int) for frame in VideoFile(clip).frames()]
+    library = Library([clip], tmp_path / "project", FakeEngine())
+    with serving(library) as address:
+        viewer = Viewer(open_page(f"{address}/v/{next(iter(library.items))}"))
+        assert viewer.page.inner_text("#transport .soft") == f"of {len(pictures) - 1}"
+        for frame in (0, 1, 2, len(pictures) - 1, 9, 8, 3):
+            viewer.page.fill("#transport .at", str(frame))
+            viewer.press("Enter")
+            until(lambda frame=frame: viewer.frame == frame)
+            seen = viewer.pixels("#picture")[..., :3].astype(int)
+            assert int(np.argmin([np.abs(seen - picture).mean() for picture in pictures])) == frame
+
+
+def test_each_tool_once(viewer: Viewer) -> None:
+    viewer.drag((8, 18), (36, 46))  # a box, with any tool of the network's
+    until(lambda: covers(viewer, RED))
+    assert viewer.page.locator(".marks .box").count() == 1
+    viewer.click(20, 28)
+    until(lambda: viewer.page.locator(".marks .include").count() == 1)
+    viewer.click(20, 28)  # on a point: it is taken back
+    until(lambda: viewer.page.locator(".marks .include").count() == 0)
+    viewer.click(60, 60, button="right")
+    until(lambda: viewer.page.locator(".marks .exclude").count() == 1)
+
+    viewer.press("w")
+    viewer.drag((60, 20), (80, 20))
+    until(lambda: covers(viewer, RED, (60, 20), (70, 20), (80, 20)))
+    viewer.press("e")
+    viewer.drag((60, 20), (70, 20))
+    until(lambda: not viewer.mask()[20, 65] and covers(viewer, RED))
+    viewer.press("Control+z")
+    until(lambda: covers(viewer, RED, (65, 20)))
+
+    viewer.press("p")
+    viewer.press("a")
+    viewer.page.mouse.move(*viewer.at(*BLUE))
+    viewer.page.keyboard.down("Shift")
+    viewer.page.mouse.move(*viewer.at(BLUE[0] + 1, BLUE[1]))
+    until(lambda: covers(viewer, BLUE, RED))
+    viewer.page.keyboard.up("Shift")
+    until(lambda: not viewer.mask()[BLUE[1], BLUE[0]])
+    assert viewer.page.get_attribute("button[aria-label='Undo']", "title").startswith("Undo mask on object 1")
+
+    viewer.click(*BLUE)
+    until(lambda: covers(viewer, BLUE, RED))
+    viewer.press("s")
+    until(lambda: covers(viewer, BLUE) and not covers(viewer, RED))
+    viewer.press("s")
+    viewer.press("h")
+    until(lambda: covers(viewer, RED) and not covers(viewer, BLUE))
+    viewer.press("m")
+    until(lambda: not viewer.mask().any())
+
+
+def test_everything_by_keyboard_alone(viewer: Viewer) -> None:
+    page = viewer.page
+    viewer.press("c")  # the cross, in the middle
+    for _ in range(3):
+        viewer.press("Shift+ArrowUp")
+    for _ in range(8):
+        viewer.press("Shift+ArrowLeft")
+    viewer.press("ArrowDown")
+    viewer.press("Enter")
+    until(lambda: viewer.mask().any())
+    assert covers(viewer, RED)
+    viewer.press("Escape")
+    viewer.press("t")
+    until(lambda: viewer.frame == 23 and page.locator("button[aria-label='Follow forward']").is_visible())
+    for key, frame in (("Home", 0), (".", 1), ("f", 2), ("Shift+ArrowRight", 12), ("d", 11), ("End", 23), (",", 22)):
+        viewer.press(key)
+        until(lambda frame=frame: viewer.frame == frame)
+    viewer.press("ArrowUp")
+    until(lambda: viewer.frame == 0)
+    viewer.press("F2")
+    page.keyboard.type("scooter")
+    viewer.press("Tab")
+    page.keyboard.type("vehicle")
+    viewer.press("Enter")
+    until(lambda: page.locator("#panel .name").first.inner_text() == "scooter")
+    viewer.press("Shift+l")
+    until(lambda: page.locator(".job").inner_text() in ("locked", ""))
+    viewer.press("?")
+    assert "Follow forward" in page.inner_text("dialog")
+    viewer.press("Escape")
+    viewer.press("Control+e")
+    with page.expect_download() as waiting:
+        page.focus("dialog button[type=submit]")
+        viewer.press("Enter")
+        page.wait_for_selector("dialog a.button:visible")
+        viewer.press("Enter")
+    assert waiting.value.suggested_filename == "squares-coco.json"
+
+
+def test_a_key_can_be_changed(viewer: Viewer) -> None:
+    viewer.press("?")
+    viewer.page.click("button[aria-label='Keys of: Next object']")
+    viewer.press("t")
+    assert "is taken" in viewer.page.inner_text("dialog p[aria-live]")
+    viewer.page.click("button[aria-label='Keys of: One frame on']")
+    viewer.press("g")
+    viewer.press("Escape")
+    viewer.page.reload()
+    viewer = Viewer(viewer.page)
+    viewer.press("g")
+    until(lambda: viewer.frame == 1)
+    viewer.press("f")
+    viewer.press("g")
+    until(lambda: viewer.frame == 2)
+
+
+def test_doubts_come_one_after_another(viewer: Viewer) -> None:
+    viewer.click(*RED)
+    until(lambda: viewer.mask().any())
+    viewer.press("End")
+    until(lambda: viewer.frame == 23)
+    viewer.press("w")
+    viewer.drag((100, 20), (130, 20))  # far from where it is: it jumps there and back
+    until(lambda: viewer.mask().any())
+    viewer.press("Home")
+    viewer.press("t")
+    until(lambda: viewer.page.locator("button[aria-label='Follow forward']").is_visible())
+    doubts = viewer.page.locator("#panel .doubt")
+    if doubts.count():
+        viewer.press("n")
+        until(lambda: viewer.page.locator(".job").inner_text() == "in doubt here")
+
+
+def test_a_second_tab_watches_and_takes_over(viewer: Viewer, address: str, open_page: Callable[[str], Any]) -> None:
+    other = Viewer(open_page(address))
+    until(lambda: "Another page edits" in other.page.inner_text("#notice"))
+    viewer.click(*RED)
+    until(lambda: covers(other, RED))
+    other.click(*BLUE)
+    assert not covers(other, BLUE)
+    other.page.click("#notice button")
+    until(lambda: other.page.locator("#notice").is_hidden())
+    until(lambda: "Another page edits" in viewer.page.inner_text("#notice"))
+    other.press("a")
+    other.click(*BLUE)
+    until(lambda: covers(viewer, RED, BLUE))
+
+
+def test_a_server_that_comes_back(open_page: Callable[[str], Any], clip: Path, tmp_path: Path) -> None:
+    with serving(Library([clip], tmp_path / "project", FakeEngine())) as address:
+        port = int(address.rpartition(":")[2])
+        library = Library([clip], tmp_path / "project", FakeEngine())
+        viewer = Viewer(open_page(f"{address}/v/{next(iter(library.items))}"))
+        viewer.click(*RED)
+        until(lambda: covers(viewer, RED))
+    until(lambda: "No connection" in viewer.page.inner_text("#notice"))
+    with serving(library, port=port):
+        until(lambda: viewer.page.locator("#notice").is_hidden())
+        assert covers(viewer, RED)
+        viewer.press("a")
+        viewer.click(*BLUE)
+        until(lambda: covers(viewer, RED, BLUE))
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_pages_can_be_used_by_everybody(
+    library: Library, open_page: Callable[[str], Any], address: str, theme: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    viewer = Viewer(open_page(address))
+    viewer.page.emulate_media(color_scheme=theme)
+    viewer.click(*RED)
+    until(lambda: viewer.page.locator("#panel .choice").count() and viewer.mask().any())
+    found = [Axe().run(viewer.page)]
+    viewer.press("?")
+    found.append(Axe().run(viewer.page))
+    viewer.page.goto(address.partition("/v/")[0])
+    viewer.page.wait_for_selector(".card")
+    found.append(Axe().run(viewer.page))
+    assert "\n".join(report.generate_report() for report in found if report.violations_count) == ""
+
+
+def test_the_library_shows_videos_and_pictures(open_page: Callable[[str], Any], tmp_path: Path) -> None:
+    import cv2
+
+    folder = tmp_path / "footage"
+    (folder / "frames").mkdir(parents=True)
+    write_scene(folder / "one.mp4", 6)
+    (folder / "broken.mp4").write_bytes(b"nothing")
+    for frame in range(4):
+        cv2.imwrite(str(folder / "frames" / f"{frame:05d}.png"), scene(frame)[..., ::-1])
+    cv2.imwrite(str(folder / "photo.jpg"), scene(0)[..., ::-1])
+    with serving(Library([folder], tmp_path / "project", FakeEngine())) as address:
+        page = open_page(address)
+        page.wait_for_selector(".card")
+        names = page.locator(".card .name").all_inner_texts()
+        assert sorted(names) == ["broken.mp4", "frames", "one.mp4", "photo.jpg"]
+        assert "broken.mp4" in page.inner_text(".card.bad .warn")
+        until(lambda: page.evaluate("[...document.querySelectorAll('.cover img')].every((i) => i.naturalWidth > 0)"))
+        page.fill("input[type=search]", "photo")
+        page.click(".card")
+        viewer = Viewer(page)
+        viewer.click(*RED)
+        until(lambda: covers(viewer, RED))
+        viewer.press("Control+e")
+        page.select_option("#format", "labelme")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("dialog a.button:visible")
