@@ -17,7 +17,8 @@ def two() -> Masks:
     logits = np.full((2, 20, 30), -5, np.float32)
     logits[0, 2:8, 3:12], logits[1, 10:15, 20:30] = 5, 5
     scores = np.array([0.9, 0.6], np.float32)
-    return Masks(logits, scores, scores, np.arange(2), np.zeros(2, np.int64), np.zeros((20, 30, 3), np.uint8))
+    image, candidates = np.zeros((20, 30, 3), np.uint8), np.zeros(2, np.int64)
+    return Masks(logits, image, iou=scores, presence=scores, objects=np.arange(2), candidates=candidates)
 
 
 def test_supervision_has_boxes_masks_and_scores() -> None:

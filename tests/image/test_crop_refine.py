@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def spots(*boxes: tuple[int, int, int, int]) -> Masks:
     logits = np.where(np.stack(rough), 5, -5).astype(np.float32)
     scores = np.full(len(boxes), 0.5, np.float32)
     numbers = np.arange(len(boxes))
-    return Masks(logits, scores, scores, numbers, numbers * 0, np.zeros((600, 800, 3), np.uint8))
+    image = np.zeros((600, 800, 3), np.uint8)
+    return Masks(logits, image, iou=scores, presence=scores, objects=numbers, candidates=numbers * 0)
 
 
 class Onlooker:
@@ -44,7 +46,8 @@ class Onlooker:
         logits = np.full((1, 160, 160), -7, np.float32)
         logits[:, 64:96, 64:96] = 7
         one = np.array([0.9], np.float32)
-        return Masks(logits, one, one, np.zeros(1, np.int64), np.zeros(1, np.int64), crop)
+        first = np.zeros(1, np.int64)
+        return Masks(logits, crop, iou=one, presence=one, objects=first, candidates=first)
 
 
 def test_a_small_object_is_seen_in_its_crop() -> None:
@@ -130,14 +133,14 @@ def test_a_crop_is_a_picture_like_any_other(predictor: ImagePredictor, picture: 
     earlier = np.full((48, 48), -8.0, np.float32)
     earlier[20:24, 22:26] = 8
     first = predictor.predict(picture, boxes=(100, 60, 120, 80))
-    small = Masks(earlier[None], first.iou, first.presence, first.objects, first.candidates, picture.image)
+    small = replace(first, logits=earlier[None], image=picture.image, name="", details=())
     refined = refine_in_crops(small, [Prompt(box=(100, 60, 120, 80))], predictor._of_crop)
     (detail,) = refined.details
     assert detail is not None
     x0, y0, x1, y1 = detail.box
     alone = predictor.encode(picture.image[y0:y1, x0:x1])
     assert detail.logits.shape == (48, 48)
-    again = Masks(detail.logits[None], first.iou, first.presence, first.objects, first.candidates, alone.image)
+    again = replace(first, logits=detail.logits[None], image=alone.image, name="", details=())
     assert np.array_equal(refined[0][y0:y1, x0:x1], again[0])
     assert refined[0].sum() == again[0].sum()
     with Image.open(io.BytesIO(refined._repr_png_())) as shown:

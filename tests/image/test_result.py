@@ -34,7 +34,7 @@ def drawn(*shapes: NDArray[np.bool_]) -> Masks:
     scores = np.linspace(0.9, 0.5, count, dtype=np.float32)
     candidates = np.zeros(count, np.int64)
     picture = np.full((height, width, 3), 90, np.uint8)
-    return Masks(logits, scores, scores, np.arange(count), candidates, picture)
+    return Masks(logits, picture, iou=scores, presence=scores, objects=np.arange(count), candidates=candidates)
 
 
 def rectangle(y0: int, x0: int, y1: int, x1: int) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from os import PathLike
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -97,29 +98,28 @@ def find_encoded(
     height, width = crop.size
     points = options.grid(crop.layer) * (width, height)
     parts = [
-        filter_stable(grid_pass.candidates(np.array(batch)), crop, size, options)
+        filter_stable(grid_pass.candidates(torch.from_numpy(np.array(batch))), crop, size, options)
         for batch in in_batches(points, options.points_per_batch)
     ]
     found = join_masks(parts)
     return best_of_overlapping(found, found.iou, options.most_overlap)
 
 
-@dataclass(frozen=True, eq=False)
-class Candidates:
+class Candidates(NamedTuple):
     """K candidate masks of some clicks, before anybody judges them.
 
     logits      float32 (K, S/4, S/4)
     iou         float32 (K,) predicted
     presence    float32 (K,) logit
     candidates  int64 (K,) in 0..3, which of the network's masks each is
-    points      (K, 2) each mask's click, in pixels of the picture
+    points      float64 (K, 2) each mask's click, in pixels of the picture; on the CPU
     """
 
     logits: Tensor
     iou: Tensor
     presence: Tensor
     candidates: Tensor
-    points: NDArray[np.float64]
+    points: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ class GridPass:
     size: tuple[int, int]
     options: SettledOptions
 
-    def candidates(self, points: NDArray[np.float64]) -> Candidates:
+    def candidates(self, points: Tensor) -> Candidates:
         """The masks of one click at each of the points, (N, 2), whose predicted IoU is high enough."""
         decoded = self.decode(self.tokens(points))
         if not self.options.multimask:
@@ -148,7 +148,7 @@ class GridPass:
             logits, iou = decoded.logits[:, 1:].flatten(0, 1), decoded.iou[:, 1:].flatten()
             candidates = torch.arange(1, 4, device=iou.device).repeat(len(points))
             presence = decoded.presence.repeat_interleave(3)
-            found = Candidates(logits, iou, presence, candidates, points.repeat(3, axis=0))
+            found = Candidates(logits, iou, presence, candidates, points.repeat_interleave(3, dim=0))
         return filter_iou(self.again(found) if self.options.refine else found, self.options.least_iou)
 
     def again(self, found: Candidates) -> Candidates:
@@ -156,7 +156,7 @@ class GridPass:
         earlier = found.logits.float().clamp(-HIGHEST_LOGIT, HIGHEST_LOGIT)[:, None].to(self.engine.dtype)
         return self.one_each(self.decode(self.tokens(found.points)._replace(masks=earlier)), found.points)
 
-    def one_each(self, decoded: Decoded, points: NDArray[np.float64]) -> Candidates:
+    def one_each(self, decoded: Decoded, points: Tensor) -> Candidates:
         """One mask for each click."""
         least = LEAST_STABILITY if self.options.fall_back else 0.0
         rows, candidate = torch.arange(len(points), device=decoded.iou.device), single(decoded, least=least)
@@ -164,7 +164,7 @@ class GridPass:
             decoded.logits[rows, candidate], decoded.iou[rows, candidate], decoded.presence, candidate, points
         )
 
-    def tokens(self, points: NDArray[np.float64]) -> PromptTokens:
+    def tokens(self, points: Tensor) -> PromptTokens:
         """One click on each of N things."""
         clicks = [Prompt(points=((float(x), float(y)),), labels=(INCLUDE,)) for x, y in points]
         return pad_prompts(self.engine, clicks, self.size)
@@ -177,13 +177,7 @@ class GridPass:
 def filter_iou(found: Candidates, least: float) -> Candidates:
     """Those whose predicted IoU is high enough."""
     kept = found.iou > least
-    return Candidates(
-        logits=found.logits[kept],
-        iou=found.iou[kept],
-        presence=found.presence[kept],
-        candidates=found.candidates[kept],
-        points=found.points[kept.cpu().numpy()],
-    )
+    return Candidates(*(column[kept.to(column.device)] for column in found))
 
 
 def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options: SettledOptions) -> MaskSet:
@@ -205,7 +199,7 @@ def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options:
         objects=np.arange(len(rows)),
         candidates=found.candidates[rows].cpu().numpy(),
         stability=np.array(stability, np.float32),
-        points=found.points[rows] + crop.box[:2],
+        points=found.points[rows].numpy() + crop.box[:2],
         crops=np.tile(np.array(crop.box, np.int64), (len(rows), 1)),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from os import PathLike
@@ -22,7 +22,7 @@ from masklet.errors import PromptError
 from masklet.image.crop_refine import refine_in_crops
 from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
 from masklet.image.prompts import prompts_per_object
-from masklet.image.result import Masks
+from masklet.image.result import Masks, join_masks
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
 from masklet.prompts import Prompt
 
@@ -178,7 +178,7 @@ class ImagePredictor:
             self._decode(picture, features, prompts[first : first + step], wanted[first:], first, fall_back)
             for first in range(0, len(prompts), step)
         ]
-        return join_answers(parts) if parts else no_masks(picture, self.engine.config.mask_size)
+        return join_masks(parts) if parts else no_masks(picture, self.engine.config.mask_size)
 
     def _of_crop(self, crop: NDArray[np.uint8], prompt: Prompt) -> Masks:
         """One mask of one object in a part of a picture."""
@@ -237,17 +237,11 @@ def chosen(decoded: Decoded, three: Sequence[bool], fall_back: bool) -> list[tup
     return [(n, candidate) for n, best in enumerate(best_first) for candidate in (best if three[n] else [alone[n]])]
 
 
-def join_answers(parts: Sequence[Masks]) -> Masks:
-    """The masks of all objects."""
-    names = ("logits", "iou", "presence", "objects", "candidates")
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return replace(parts[0], **arrays)
-
-
 def no_masks(picture: EncodedImage, side: int) -> Masks:
     """The answer to no prompts, such as the boxes of a detector that found nothing."""
     none, nobody = np.zeros(0, np.float32), np.zeros(0, np.int64)
-    return Masks(np.zeros((0, side, side), np.float32), none, none, nobody, nobody, picture.image, picture.name)
+    logits = np.zeros((0, side, side), np.float32)
+    return Masks(logits, picture.image, iou=none, presence=none, objects=nobody, candidates=nobody, name=picture.name)
 
 
 def in_batches(items: Iterable[Any], count: int) -> Iterator[list[Any]]:

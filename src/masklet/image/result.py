@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from io import BytesIO
+from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,11 @@ NOTEBOOK_SIDE = 1024
 """Longer side, in pixels, of the picture that a notebook shows."""
 
 
+WHOLE = ("picture_size", "image", "name")
+"""The fields of the two classes below that are of the picture; all others have a row for each mask."""
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class PictureMasks(ABC):
     """M masks of one picture: a sequence, `masks[0]` is the first, bool (H, W), made when it is asked for.
 
@@ -59,7 +65,7 @@ class PictureMasks(ABC):
     presence: NDArray[np.float32]
     objects: NDArray[np.int64]
     candidates: NDArray[np.int64]
-    name: str
+    name: str = ""
 
     @property
     @abstractmethod
@@ -73,10 +79,6 @@ class PictureMasks(ABC):
 
     @abstractmethod
     def __getitem__(self, i: int) -> NDArray[np.bool_]: ...
-
-    @abstractmethod
-    def rows(self, rows: NDArray[np.intp]) -> Self:
-        """Some of the masks, in this order."""
 
     @abstractmethod
     def rle(self, i: int = 0) -> Rle:
@@ -117,6 +119,14 @@ class PictureMasks(ABC):
     def masks(self) -> NDArray[np.bool_]:
         """bool (M, H, W), all at once."""
         return np.stack(list(self)) if len(self) else np.zeros((0, *self.size), np.bool_)
+
+    def rows(self, rows: NDArray[np.intp]) -> Self:
+        """Some of the masks, in this order."""
+        chosen: dict[str, Any] = {}
+        for name in rowed_fields(self):
+            column = getattr(self, name)
+            chosen[name] = column[rows] if isinstance(column, np.ndarray) else tuple(column[i] for i in rows if column)
+        return replace(self, **chosen)
 
     def of(self, object: int) -> Self:
         """The masks of one object, by its number from 0, best first."""
@@ -219,6 +229,9 @@ class PictureMasks(ABC):
         return self[i]
 
 
+AnyMasks = TypeVar("AnyMasks", bound=PictureMasks)
+
+
 @dataclass(frozen=True, eq=False)
 class PictureFrame:
     """A picture with one mask of each object, as writers take frames. Objects are named by their numbers, from 1; in a
@@ -318,12 +331,7 @@ class Masks(PictureMasks):
     """
 
     logits: NDArray[np.float32]
-    iou: NDArray[np.float32]
-    presence: NDArray[np.float32]
-    objects: NDArray[np.int64]
-    candidates: NDArray[np.int64]
     image: NDArray[np.uint8]
-    name: str = ""
     details: tuple[Detail | None, ...] = ()
 
     @property
@@ -347,11 +355,6 @@ class Masks(PictureMasks):
             x0, y0, x1, y1 = detail.box
             logits[within(detail.box, (0, 0, width, height))] = resize_logits(detail.logits, (y1 - y0, x1 - x0))
         return logits
-
-    def rows(self, rows: NDArray[np.intp]) -> Masks:
-        return replace(self, details=tuple(self.details[row] for row in rows) if self.details else (), **{
-            name: getattr(self, name)[rows] for name in ("logits", "iou", "presence", "objects", "candidates")
-        })  # fmt: skip
 
     def rle(self, i: int = 0) -> Rle:
         return encode_rle(self[i])
@@ -409,15 +412,10 @@ class MaskSet(PictureMasks):
 
     picture_size: tuple[int, int]
     patches: tuple[Patch, ...]
-    iou: NDArray[np.float32]
-    presence: NDArray[np.float32]
-    objects: NDArray[np.int64]
-    candidates: NDArray[np.int64]
     stability: NDArray[np.float32]
     points: NDArray[np.float64]
     crops: NDArray[np.int64]
     image: NDArray[np.uint8] | None = None
-    name: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -443,10 +441,6 @@ class MaskSet(PictureMasks):
     @cached_property
     def areas(self) -> NDArray[np.int64]:
         return patch_areas(self.patches)
-
-    def rows(self, rows: NDArray[np.intp]) -> MaskSet:
-        arrays = {name: getattr(self, name)[rows] for name in MASK_FIELDS}
-        return replace(self, patches=tuple(self.patches[row] for row in rows), **arrays)
 
     def window(self, picture: LargePicture, box: Box) -> MaskSet:
         """A part of a large picture with the masks in it, to be drawn, cut out or saved like any other; `objects` holds
@@ -483,13 +477,15 @@ class MaskSet(PictureMasks):
         return Image.fromarray(draw_regions(self.picture, self.index_map()))
 
 
-MASK_FIELDS = tuple(
-    field.name for field in fields(MaskSet) if field.name not in ("picture_size", "patches", "image", "name")
-)
-"""The fields of `MaskSet` that have a row for each mask."""
+def rowed_fields(masks: PictureMasks) -> list[str]:
+    """The fields that have a row for each mask."""
+    return [field.name for field in fields(masks) if field.name not in WHOLE]
 
 
-def join_masks(parts: Sequence[MaskSet]) -> MaskSet:
+def join_masks(parts: Sequence[AnyMasks]) -> AnyMasks:
     """The masks of one picture, one part after another; there must be one part at least."""
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in MASK_FIELDS}
-    return replace(parts[0], patches=tuple(patch for part in parts for patch in part.patches), **arrays)
+    joined: dict[str, Any] = {}
+    for name in rowed_fields(parts[0]):
+        columns = [getattr(part, name) for part in parts]
+        joined[name] = np.concatenate(columns) if isinstance(columns[0], np.ndarray) else tuple(chain(*columns))
+    return replace(parts[0], **joined)
