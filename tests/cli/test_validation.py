@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from masklet.checkpoints import Model
 from masklet.cli.validation import Amounts, choose, held_out
 from masklet.datasets.base import Clip, IndexMasks
-from masklet.datasets.files import AtHand
 from masklet.errors import FormatError
 from masklet.training.batch import PickOptions
 from masklet.training.data.mixture import Collection, parse_wanted, read_data
@@ -58,8 +58,8 @@ class AllUnknown(IndexMasks):
 
 def test_objects_of_which_nothing_is_known_are_not_asked_for() -> None:
     image, labels = picture(np.random.default_rng(0))
-    crowd = Clip("crowd", (image,), {0: AtHand(AllUnknown(labels))}, "image")
-    plain = Clip("plain", (image,), {0: AtHand(IndexMasks(labels))}, "image")
+    crowd = Clip("crowd", (image,), {0: partial(AllUnknown, labels)}, "image")
+    plain = Clip("plain", (image,), {0: partial(IndexMasks, labels)}, "image")
     chosen = choose([Collection("both", [crowd, plain], 2.0)], Amounts())
     assert [one.clip.name for one in chosen] == ["plain"]
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from masklet.datasets.base import Clip, Dataset, PlainMasks
-from masklet.datasets.files import AtHand
 from masklet.datasets.registry import open_dataset
 from masklet.errors import ConfigError, FormatError
 from masklet.training.data.mixture import parse_wanted, read_data
@@ -206,7 +205,7 @@ def test_a_folder_of_frames_is_paired_with_its_masks_by_name(tmp_path: Path) -> 
 def mine(root: Path, split: str) -> Dataset:
     """A data set of somebody's own: one picture, all of it object 1."""
     masks = PlainMasks({1: np.ones((4, 6), bool)})
-    return Dataset("mine", split, (Clip(root.name, (np.zeros((4, 6, 3), np.uint8),), {0: AtHand(masks)}, "image"),))
+    return Dataset("mine", split, (Clip(root.name, (np.zeros((4, 6, 3), np.uint8),), {0: lambda: masks}, "image"),))
 
 
 def test_a_data_set_of_ones_own(tmp_path: Path) -> None:

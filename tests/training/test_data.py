@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from PIL import Image
 
 from masklet.checkpoints import Model
 from masklet.datasets.base import Clip, IndexMasks, Labelled
-from masklet.datasets.files import AtHand
 from masklet.datasets.pack import PackOptions, write_pack
 from masklet.datasets.registry import DATASETS
 from masklet.errors import FormatError, MaskletError
@@ -326,7 +326,7 @@ def test_pictures_that_are_learned_from_and_judged_by(tmp_path: Path) -> None:
         clips = []
         for name, image in zip(names, images, strict=True):
             Image.fromarray(image).save(tmp_path / name, quality=40)
-            labels = AtHand(IndexMasks(np.ones(image.shape[:2], np.uint8)))
+            labels = partial(IndexMasks, np.ones(image.shape[:2], np.uint8))
             clips.append(Clip(name, (tmp_path / name,), {0: labels}, kind="image"))
         return [Collection("some", clips, 1.0)]
 
@@ -445,7 +445,7 @@ def test_what_is_drawn_stays_the_same_from_version_to_version() -> None:
     clips = []
     for number, frames in enumerate((1, 1, 5, 3)):
         found = [picture(np.random.default_rng((number, frame))) for frame in range(frames)]
-        annotations = {frame: AtHand(IndexMasks(labels)) for frame, (_, labels) in enumerate(found)}
+        annotations = {frame: partial(IndexMasks, labels) for frame, (_, labels) in enumerate(found)}
         clips.append(Clip(str(number), tuple(image for image, _ in found), annotations))
     options = FeedOptions(pictures=4, clips=3, frames=3, clip_share=0.5, stride=2, view=ViewOptions(whole=0.5))
     feed = Feed(Mixture([Collection("one", clips[:3], 3.0), Collection("two", clips[3:], 1.0)], 0.5), options, 32, 7)

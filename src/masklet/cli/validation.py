@@ -14,7 +14,6 @@ import numpy as np
 
 from masklet.checkpoints import Model
 from masklet.datasets.base import Clip, Labelled, PlainMasks
-from masklet.datasets.files import AtHand
 from masklet.errors import FormatError
 from masklet.evaluation.model import ModelMethod
 from masklet.evaluation.protocols.base import Procedure
@@ -59,7 +58,7 @@ class Chosen:
     def excerpt(self, name: str, most: int) -> Clip:
         """At most so many of its annotated frames, read; the objects are numbered from 1, and enter in the first."""
         frames = self.clip.read(self.clip.annotated[:: -(-len(self.clip.annotated) // most)])
-        annotations = {place: AtHand(self._masks(frame)) for place, frame in enumerate(frames)}
+        annotations = {place: partial(self._masks, frame) for place, frame in enumerate(frames)}
         enters = dict.fromkeys(range(1, len(self.objects) + 1), 0)
         return Clip(name, tuple(frame.image for frame in frames), annotations, enters=enters)
 

@@ -6,11 +6,11 @@ Letters: H x W the picture.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,12 @@ class ObjectMasks(Mapping[int, Mask]):
     def areas(self) -> dict[int, int]:
         """Pixels of each object that has any."""
 
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.areas())
+
+    def __len__(self) -> int:
+        return len(self.areas())
+
 
 class IndexMasks(ObjectMasks):
     """Masks of an index map, uint8 (H, W): 0 is background, 255 void, all else an object."""
@@ -72,12 +78,6 @@ class IndexMasks(ObjectMasks):
         if not 1 <= number <= MOST_NUMBER or not self._areas[number]:
             raise KeyError(number)
         return self.labels == number
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.areas())
-
-    def __len__(self) -> int:
-        return len(self.areas())
 
 
 class RleMasks(ObjectMasks):
@@ -108,12 +108,6 @@ class RleMasks(ObjectMasks):
             raise KeyError(number)
         return decode_rle(self._rles[number])
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._areas)
-
-    def __len__(self) -> int:
-        return len(self._areas)
-
 
 @dataclass(frozen=True, eq=False)
 class PlainMasks(ObjectMasks):
@@ -140,12 +134,9 @@ class PlainMasks(ObjectMasks):
         return len(self.masks)
 
 
-class Annotation(Protocol):
-    """Where the masks of a frame lie."""
-
-    def read(self) -> ObjectMasks:
-        """The masks. Raises FormatError if they are missing or damaged."""
-        ...
+Annotation = Callable[[], ObjectMasks]
+"""Reads the masks of a frame. Raises FormatError if they are missing or damaged. To be sent to other processes, it is a
+function of a module, or `functools.partial` of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +153,7 @@ class Clip:
 
     name         unique in the data set; with slashes where the data set has folders
     video        a video file, or the pictures in order, as files or uint8 (H, W, 3)
-    annotations  frame -> where its masks lie; empty for pictures that nobody annotated
+    annotations  frame -> what reads its masks; empty for pictures that nobody annotated
     kind         a video or a picture
     source       the part of the data set that it is from; training weighs these against each other
     licence      such as "open"; None if unknown
@@ -198,7 +189,7 @@ class Clip:
 
     def masks(self, frame: int) -> ObjectMasks:
         """The masks of an annotated frame. Raises FormatError if they are missing or damaged."""
-        return self.annotations[frame].read()
+        return self.annotations[frame]()
 
     def open(self) -> FrameSource:
         """The frames. Raises MediaError if they cannot be read."""

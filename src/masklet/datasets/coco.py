@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,8 @@ def _clips(file: Path) -> list[Clip]:
             f"are not in {_base(file)}; put them into {folder}"
         )
     return [
-        Clip(path.stem, (path,), {0: CocoRecords(size_of(image, name), of_picture[image["id"]], path.name)}, "image",
-             file.stem)
+        Clip(path.stem, (path,), {0: partial(masks_of, size_of(image, name), of_picture[image["id"]], path.name)},
+             "image", file.stem)
         for image, path in zip(pictures, found, strict=True) if path
     ]  # fmt: skip
 
@@ -98,26 +97,16 @@ def _picture(file: Path, place: Path) -> Path | None:
     return None
 
 
-@dataclass(frozen=True)
-class CocoRecords:
-    """The annotations of one picture, as they stand in the file. Objects count from 1 in their order.
+def masks_of(size: tuple[int, int], records: list[dict[str, Any]], name: str) -> ObjectMasks:
+    """The masks of one picture of (height, width), from its records in the file. Objects count from 1 in their order.
+    Raises FormatError, which names the picture."""
 
-    size     (height, width)
-    records  of the file
-    name     of the picture, for messages
-    """
-
-    size: tuple[int, int]
-    records: list[dict[str, Any]]
-    name: str
-
-    def read(self) -> ObjectMasks:
-        objects = [self._rle(record) for record in self.records if not record.get("iscrowd")]
-        crowds = [self._rle(record) for record in self.records if record.get("iscrowd")]
-        return RleMasks(dict(enumerate(objects, start=1)), self.size, crowds)
-
-    def _rle(self, record: dict[str, Any]) -> Rle:
+    def rle_of(record: dict[str, Any]) -> Rle:
         try:
-            return rle_from_json(record.get("segmentation"), self.size)
+            return rle_from_json(record.get("segmentation"), size)
         except FormatError as error:
-            raise FormatError(f"annotation {record.get('id')} of {self.name}: {error}") from error
+            raise FormatError(f"annotation {record.get('id')} of {name}: {error}") from error
+
+    objects = [rle_of(record) for record in records if not record.get("iscrowd")]
+    crowds = [rle_of(record) for record in records if record.get("iscrowd")]
+    return RleMasks(dict(enumerate(objects, start=1)), size, crowds)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from masklet.datasets.base import Annotation, Clip, IndexMasks, ObjectMasks, PlainMasks
+from masklet.datasets.base import Clip, IndexMasks, ObjectMasks, PlainMasks
 from masklet.errors import FormatError
 from masklet.formats.davis import read_index_png
 from masklet.formats.numbered import open_png
@@ -18,55 +18,30 @@ MOST_LISTED = 10
 """At most this many names stand in a message."""
 
 
-@dataclass(frozen=True)
-class IndexPng:
+def index_png(path: Path) -> ObjectMasks:
     """A PNG whose values are the objects; 255 is void."""
-
-    path: Path
-
-    def read(self) -> ObjectMasks:
-        return IndexMasks(read_index_png(self.path))
+    return IndexMasks(read_index_png(path))
 
 
-@dataclass(frozen=True)
-class WholePng:
+def whole_png(path: Path) -> ObjectMasks:
     """A PNG in which whatever is not 0 is the one object, number 1. So DAVIS-2016 is scored."""
-
-    path: Path
-
-    def read(self) -> ObjectMasks:
-        return PlainMasks({1: open_png(self.path) > 0})
+    return PlainMasks({1: open_png(path) > 0})
 
 
-@dataclass(frozen=True)
-class ObjectPngs:
+def object_pngs(paths: Mapping[int, Path]) -> ObjectMasks:
     """A PNG for each object, not 0 on the object; masks may overlap."""
-
-    paths: Mapping[int, Path]
-
-    def read(self) -> ObjectMasks:
-        return PlainMasks({number: open_png(path) > 0 for number, path in self.paths.items()})
-
-
-@dataclass(frozen=True, eq=False)
-class AtHand:
-    """Masks that are read already."""
-
-    masks: ObjectMasks
-
-    def read(self) -> ObjectMasks:
-        return self.masks
+    return PlainMasks({number: open_png(path) > 0 for number, path in paths.items()})
 
 
 def folder_clip(
-    name: str, frames: Path, masks: Path, annotation: Callable[[Path], Annotation] = IndexPng, *, source: str = ""
+    name: str, frames: Path, masks: Path, read: Callable[[Path], ObjectMasks] = index_png, *, source: str = ""
 ) -> Clip:
     """A clip of a folder of frames and a folder of masks that have the names of their frames.
 
     Frames without a mask are not annotated. Raises FormatError for a mask without its frame.
     """
     pictures = frames_in(frames)
-    annotations = {frame: annotation(file) for frame, file in masks_of_frames(masks, pictures).items()}
+    annotations = {frame: partial(read, file) for frame, file in masks_of_frames(masks, pictures).items()}
     return Clip(name, pictures, annotations, source=source)
 
 

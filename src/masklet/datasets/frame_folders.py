@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from masklet.datasets.base import Annotation, Clip, Dataset
-from masklet.datasets.files import IndexPng, WholePng, folder_clip, need_file, need_folder, read_names, subfolders
+from masklet.datasets.base import Clip, Dataset, ObjectMasks
+from masklet.datasets.files import folder_clip, index_png, need_file, need_folder, read_names, subfolders, whole_png
 from masklet.errors import FormatError
 from masklet.formats.json_file import entries, entry, load_json
 
@@ -33,14 +33,14 @@ class FrameFolders:
     name        of the data set
     names       the names of a split's videos, from the folder that holds both kinds of files, and the split
     resolution  the folder between these and the videos; None for the first of RESOLUTIONS that is there, or none
-    annotation  what reads a mask
+    read        a mask's file
     finish      what adds to a clip that is read, made from the folder
     """
 
     name: str
     names: Callable[[Path, str], list[str]]
     resolution: str | None = None
-    annotation: Callable[[Path], Annotation] = IndexPng
+    read: Callable[[Path], ObjectMasks] = index_png
     finish: Callable[[Path], Callable[[Clip], Clip]] = lambda folder: lambda clip: clip
 
     def __call__(self, root: Path, split: str) -> Dataset:
@@ -49,7 +49,7 @@ class FrameFolders:
         pictures, masks = (with_resolution(folder / part, self.resolution) for part in (PICTURES, ANNOTATIONS))
         source = folder.resolve().name
         names = self.names(folder, split)
-        clips = [folder_clip(name, pictures / name, masks / name, self.annotation, source=source) for name in names]
+        clips = [folder_clip(name, pictures / name, masks / name, self.read, source=source) for name in names]
         return Dataset(self.name, split, tuple(map(self.finish(folder), clips)))
 
 
@@ -149,7 +149,7 @@ def _videos(path: Path) -> dict[str, dict[str, Any]]:
 
 
 DAVIS_2016 = FrameFolders(
-    "davis2016", in_list("ImageSets/2016/{split}.txt", "ImageSets/480p/{split}.txt"), RESOLUTIONS[0], WholePng
+    "davis2016", in_list("ImageSets/2016/{split}.txt", "ImageSets/480p/{split}.txt"), RESOLUTIONS[0], whole_png
 )
 DAVIS_2017 = FrameFolders("davis2017", in_list("ImageSets/2017/{split}.txt"), RESOLUTIONS[0])
 YOUTUBE_VOS = FrameFolders("ytvos", in_meta, finish=with_meta)

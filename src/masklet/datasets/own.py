@@ -13,12 +13,11 @@ import os
 import shutil
 import tempfile
 import zipfile
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.files import IndexPng, folder_clip, listed, need_folder
+from masklet.datasets.files import folder_clip, index_png, listed, need_folder
 from masklet.errors import FormatError
 from masklet.formats.numbered import numbered_files
 from masklet.formats.project import Project
@@ -115,13 +114,15 @@ def clip_of(root: Path, row: Row) -> Clip:
     path, masks, name = root / row["path"], root / row["masks"], _name(row["path"])
     source, licence = row.get("source", ""), row.get("group") or None
     if row["kind"] == "image":
-        return Clip(name, (path,), {0: IndexPng(masks)}, "image", source, licence)
+        return Clip(name, (path,), {0: partial(index_png, masks)}, "image", source, licence)
     if path.is_dir():
         clip = folder_clip(name, path, masks)
         return Clip(name, clip.video, clip.annotations, "video", source, licence)
     if not masks.is_dir() or not (files := numbered_files(masks)):
         raise FormatError(f"{masks} holds no masks; expected index PNGs such as 00000.png")
-    return Clip(name, path, {frame: IndexPng(file) for frame, file in files.items()}, "video", source, licence)
+    return Clip(
+        name, path, {frame: partial(index_png, file) for frame, file in files.items()}, "video", source, licence
+    )
 
 
 def _name(path: str) -> str:
@@ -151,21 +152,15 @@ def open_projects(root: Path, split: str) -> Dataset:
         if not project.frames:
             raise FormatError(f"{path.name} holds no masks; propagate first, or leave it out")
         name = path.stem if path == root else "/".join(path.relative_to(root).with_suffix("").parts)
-        annotations = {frame: ProjectMasks(project, frame) for frame in project.frames}
+        annotations = {frame: partial(project_masks, project, frame) for frame in project.frames}
         clips.append(Clip(name, video_of(project, path), annotations, source=root.resolve().name))
     return Dataset("project", split, tuple(clips))
 
 
-@dataclass(frozen=True, eq=False)
-class ProjectMasks:
+def project_masks(project: Project, frame: int) -> ObjectMasks:
     """The masks of one frame of a project."""
-
-    project: Project
-    frame: int
-
-    def read(self) -> ObjectMasks:
-        found = self.project.frames[self.frame].objects
-        return RleMasks({self.project.indices[name]: mask.rle for name, mask in found.items()}, self.project.size)
+    found = project.frames[frame].objects
+    return RleMasks({project.indices[name]: mask.rle for name, mask in found.items()}, project.size)
 
 
 def pictures_under(root: Path) -> list[Path]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.files import ObjectPngs, frames_in, masks_of_frames, need_folder, read_names, subfolders
+from masklet.datasets.files import frames_in, masks_of_frames, need_folder, object_pngs, read_names, subfolders
 from masklet.errors import FormatError
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.masks.rle import rle_from_json
@@ -65,25 +64,19 @@ def _png_clip(name: str, frames: Path, masks: Path, source: str) -> Clip:
     for folder in objects:
         for frame, file in masks_of_frames(masks / folder, pictures).items():
             by_frame.setdefault(frame, {})[int(folder)] = file
-    return Clip(name, pictures, {frame: ObjectPngs(files) for frame, files in by_frame.items()}, source=source)
+    return Clip(name, pictures, {n: partial(object_pngs, files) for n, files in by_frame.items()}, source=source)
 
 
 def _json_clip(video: Path, file: Path, root: Path) -> Clip:
     rows = range(len(_sav_rows(file)[1]))
     name = "/".join(video.relative_to(root).with_suffix("").parts)
-    return Clip(name, video, {STRIDE * row: SavRow(file, row) for row in rows}, source=root.resolve().name)
+    return Clip(name, video, {STRIDE * row: partial(sav_masks, file, row) for row in rows}, source=root.resolve().name)
 
 
-@dataclass(frozen=True)
-class SavRow:
+def sav_masks(path: Path, row: int) -> ObjectMasks:
     """The masks of one annotated frame, in the JSON of a video."""
-
-    path: Path
-    row: int
-
-    def read(self) -> ObjectMasks:
-        size, rows = _sav_rows(self.path)
-        return _masks(rows[self.row], size)
+    size, rows = _sav_rows(path)
+    return _masks(rows[row], size)
 
 
 @lru_cache(maxsize=64)
@@ -110,22 +103,17 @@ def open_sa1b(root: Path, split: str) -> Dataset:
     source = root.resolve().name
     names = ["/".join(file.relative_to(root).with_suffix("").parts) for file in pictures]
     clips = (
-        Clip(name, (file,), {0: Sa1bJson(file.with_suffix(".json"))}, "image", source)
+        Clip(name, (file,), {0: partial(sa1b_masks, file.with_suffix(".json"))}, "image", source)
         for name, file in zip(names, pictures, strict=True)
     )
     return Dataset("sa1b", split, tuple(clips))
 
 
-@dataclass(frozen=True)
-class Sa1bJson:
+def sa1b_masks(path: Path) -> ObjectMasks:
     """The masks of one picture."""
-
-    path: Path
-
-    def read(self) -> ObjectMasks:
-        content, name = load_json(self.path), self.path.name
-        size = size_of(entry(content, "image", dict, name), name)
-        return _masks([record.get("segmentation") for record in entries(content, "annotations", dict, name)], size)
+    content, name = load_json(path), path.name
+    size = size_of(entry(content, "image", dict, name), name)
+    return _masks([record.get("segmentation") for record in entries(content, "annotations", dict, name)], size)
 
 
 def _masks(records: Sequence[Any], size: tuple[int, int]) -> ObjectMasks:
