@@ -13,7 +13,7 @@ import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
+from masklet.masks.rle import Rle, decode_rle, encode_rle, from_plain, plain, rle_area
 from masklet.masks.shape import Box, common_box, mask_box
 
 
@@ -79,21 +79,14 @@ def union(patches: Sequence[Patch]) -> Patch:
         return patches[0]
     x0, y0, x1, y1 = zip(*(patch.box for patch in patches), strict=True)
     box = (min(x0), min(y0), max(x1), max(y1))
-    joined = rlemasklib.union([plain(Patch(box, padded(patch, box))) for patch in patches])
-    return Patch(box, Rle((box[3] - box[1], box[2] - box[0]), joined["counts"].decode("ascii")))
+    return Patch(box, from_plain(rlemasklib.union([plain(padded(patch, box)) for patch in patches])))
 
 
 def padded(patch: Patch, outer: Box) -> Rle:
     """The run lengths of the outer box, which holds the patch."""
     x0, y0, x1, y1 = patch.box
     left, top, right, bottom = outer
-    grown = rlemasklib.pad(plain(patch), (x0 - left, right - x1, y0 - top, bottom - y1))
-    return Rle((bottom - top, right - left), grown["counts"].decode("ascii"))
-
-
-def plain(patch: Patch) -> dict[str, Any]:
-    """As rlemasklib takes it."""
-    return {"size": list(patch.rle.size), "counts": patch.rle.counts.encode("ascii")}
+    return from_plain(rlemasklib.pad(plain(patch.rle), (x0 - left, right - x1, y0 - top, bottom - y1)))
 
 
 def agreement(one: Patch, other: Patch, view: Box) -> float:
@@ -114,7 +107,7 @@ def cropped(patch: Patch, view: Box) -> dict[str, Any]:
     """The run lengths of a part of the patch's box, as rlemasklib takes them."""
     x0, y0, x1, y1 = view
     x, y = patch.box[:2]
-    cut: dict[str, Any] = rlemasklib.crop(plain(patch), (x0 - x, y0 - y, x1 - x0, y1 - y0))
+    cut: dict[str, Any] = rlemasklib.crop(plain(patch.rle), (x0 - x, y0 - y, x1 - x0, y1 - y0))
     return cut
 
 

@@ -5,7 +5,8 @@ Runs go down the columns and begin with the background; `counts` is the ASCII st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,27 +39,20 @@ class Rle:
 def encode_rle(mask: NDArray[np.bool_]) -> Rle:
     """The run lengths of a mask, bool (H, W), neither side 0."""
     assert mask.ndim == 2, f"mask has the shape {mask.shape}; expected (H, W)"
-    height, width = mask.shape
-    return Rle((height, width), rlemasklib.encode(mask)["counts"].decode("ascii"))
+    return from_plain(rlemasklib.encode(mask))
 
 
 def decode_rle(rle: Rle) -> NDArray[np.bool_]:
     """The mask, bool (H, W). Raises FormatError if the runs do not fill the size, or the size is beyond reason."""
-    check_size(rle.size)
-    try:
-        mask: NDArray[np.uint8] = rlemasklib.decode(_plain(rle))
-    except ValueError as error:
-        raise _damaged(rle, error) from error
+    with _checked(rle) as encoded:
+        mask: NDArray[np.uint8] = rlemasklib.decode(encoded)
     return mask.astype(np.bool_, order="C")
 
 
 def rle_area(rle: Rle) -> int:
     """Number of pixels in the mask. Raises FormatError as `decode_rle` does."""
-    check_size(rle.size)
-    try:
-        return int(rlemasklib.area(_plain(rle)))
-    except ValueError as error:
-        raise _damaged(rle, error) from error
+    with _checked(rle) as encoded:
+        return int(rlemasklib.area(encoded))
 
 
 def rle_box(rle: Rle) -> tuple[int, int, int, int]:
@@ -66,11 +60,8 @@ def rle_box(rle: Rle) -> tuple[int, int, int, int]:
 
     Raises FormatError as `decode_rle` does.
     """
-    check_size(rle.size)
-    try:
-        x, y, width, height = (int(edge) for edge in rlemasklib.to_bbox(_plain(rle)))
-    except ValueError as error:
-        raise _damaged(rle, error) from error
+    with _checked(rle) as encoded:
+        x, y, width, height = (int(edge) for edge in rlemasklib.to_bbox(encoded))
     return x, y, width, height
 
 
@@ -105,14 +96,27 @@ def check_size(size: Sequence[int]) -> None:
         )
 
 
-def _plain(rle: Rle) -> dict[str, Any]:
+def plain(rle: Rle) -> dict[str, Any]:
+    """As rlemasklib takes it."""
     return {"size": list(rle.size), "counts": rle.counts.encode("utf-8")}
 
 
-def _damaged(rle: Rle, error: ValueError) -> FormatError:
-    return FormatError(
-        f"a mask of {rle.size} pixels (height, width) is damaged: {error}; give another copy of the file"
-    )
+def from_plain(encoded: dict[str, Any]) -> Rle:
+    """From what rlemasklib gives."""
+    height, width = encoded["size"]
+    return Rle((int(height), int(width)), encoded["counts"].decode("ascii"))
+
+
+@contextmanager
+def _checked(rle: Rle) -> Iterator[dict[str, Any]]:
+    """As rlemasklib takes it, whose complaints become those of this package."""
+    check_size(rle.size)
+    try:
+        yield plain(rle)
+    except ValueError as error:
+        raise FormatError(
+            f"a mask of {rle.size} pixels (height, width) is damaged: {error}; give another copy of the file"
+        ) from error
 
 
 def _from_runs(runs: list[object], size: tuple[int, int]) -> Rle:

@@ -17,7 +17,7 @@ import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from masklet.masks.patch import Patch
-from masklet.masks.rle import Rle
+from masklet.masks.rle import from_plain
 from masklet.masks.shape import Box
 
 
@@ -132,7 +132,7 @@ def runs_patch(runs: Runs, corner: tuple[int, int] = (0, 0)) -> Patch | None:
         counts = counts[:-1]
     encoded = rlemasklib.RLEMask.from_counts(counts.astype(np.uint32), (height, x1 - x0)).to_dict()
     x, y = corner
-    return Patch((x0 + x, y0 + y, x1 + x, y1 + y), Rle((height, x1 - x0), encoded["counts"].decode("ascii")))
+    return Patch((x0 + x, y0 + y, x1 + x, y1 + y), from_plain(encoded))
 
 
 def resize_logits(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -101,25 +102,14 @@ def join(parts: Sequence[Measured]) -> Measured:
     if not parts:
         return _nothing(frames=0)
     objects = tuple(_in_order({name for part in parts for name in part.objects}))
-    return Measured(
-        objects,
-        region=np.concatenate([_rows(part.region, part.objects, objects, 1.0) for part in parts], axis=1),
-        boundary=np.concatenate([_rows(part.boundary, part.objects, objects, 1.0) for part in parts], axis=1),
-        truth_area=np.concatenate([_rows(part.truth_area, part.objects, objects, 0) for part in parts], axis=1),
-        predicted_area=np.concatenate([_rows(part.predicted_area, part.objects, objects, 0) for part in parts], axis=1),
-    )
+    tables = zip(*(_tables(part, objects) for part in parts), strict=True)
+    return Measured(objects, *(np.concatenate(table, axis=1) for table in tables))
 
 
 def with_objects(measured: Measured, objects: Iterable[ObjectId]) -> Measured:
     """The same frames with these objects, in this order; those that were never seen are absent throughout."""
     wanted = tuple(objects)
-    return Measured(
-        wanted,
-        region=_rows(measured.region, measured.objects, wanted, 1.0),
-        boundary=_rows(measured.boundary, measured.objects, wanted, 1.0),
-        truth_area=_rows(measured.truth_area, measured.objects, wanted, 0),
-        predicted_area=_rows(measured.predicted_area, measured.objects, wanted, 0),
-    )
+    return Measured(wanted, *_tables(measured, wanted))
 
 
 def _measure_frame(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary) -> Measured:
@@ -138,6 +128,12 @@ def values_in(index_map: IndexMaps) -> set[int]:
     most = int(np.iinfo(index_map.dtype).max) + 1
     counts = cv2.calcHist([np.ascontiguousarray(index_map)], [0], None, [most], [0, most])
     return set(np.flatnonzero(counts).tolist())
+
+
+def _tables(measured: Measured, wanted: Sequence[ObjectId]) -> list[Any]:
+    """The four tables with a row for each of these objects. One that is absent has J and F of 1, and no pixels."""
+    tables = (measured.region, 1.0), (measured.boundary, 1.0), (measured.truth_area, 0), (measured.predicted_area, 0)
+    return [_rows(table, measured.objects, wanted, absent) for table, absent in tables]
 
 
 def _rows(values: NDArray, have: Sequence[ObjectId], wanted: Sequence[ObjectId], absent: float) -> NDArray:  # type: ignore[type-arg]
