@@ -77,27 +77,23 @@ __all__ = [
 ]
 
 _LAZY = {
-    "DiscoveryOptions": "masklet.discovery",
-    "EverythingOptions": "masklet.image",
-    "ImagePredictor": "masklet.image",
-    "LargePicture": "masklet.media.large",
-    "Model": "masklet.engines.torch",
-    "SoftEdges": "masklet.masks.guided",
-    "StreamTracker": "masklet.video",
-    "TileOptions": "masklet.image",
-    "TrackingOptions": "masklet.video",
-    "VideoTracker": "masklet.video",
-    "build_model": "masklet.checkpoints",
-    "list_models": "masklet.checkpoints",
-    "load_model": "masklet.checkpoints",
-    "save_model": "masklet.checkpoints",
-    "segment": "masklet.image",
-    "segment_everything": "masklet.image",
-    "segment_like": "masklet.image",
-    "segment_near": "masklet.image",
-    "segment_tiles": "masklet.image",
-    "track_everything": "masklet.discovery",
+    "masklet.discovery": ("DiscoveryOptions", "track_everything"),
+    "masklet.image": (
+        "EverythingOptions",
+        "ImagePredictor",
+        "TileOptions",
+        "segment",
+        "segment_everything",
+        "segment_like",
+        "segment_near",
+        "segment_tiles",
+    ),
+    "masklet.media.large": ("LargePicture",),
+    "masklet.engines.torch": ("Model",),
+    "masklet.masks.guided": ("SoftEdges",),
+    "masklet.video": ("StreamTracker", "TrackingOptions", "VideoTracker"),
+    "masklet.checkpoints": ("build_model", "list_models", "load_model", "save_model"),
 }
-"""Public name -> the module that has it."""
+"""Module -> its names, resolved on first use."""
 
 __getattr__, __dir__ = resolver(__name__, _LAZY)

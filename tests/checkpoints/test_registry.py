@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
@@ -88,7 +89,7 @@ def test_listing_imports_no_torch():
 @pytest.mark.parametrize("package", [checkpoints, nn], ids=lambda package: package.__name__)
 def test_lazy_packages_have_their_names(package: ModuleType):
     assert set(package.__all__) <= set(dir(package))
-    assert all(package.__getattr__(name) is getattr(package, name) for name in package._LAZY)
+    assert all(package.__getattr__(name) is getattr(package, name) for name in chain(*package._LAZY.values()))
     assert all(getattr(package, name) is not None for name in package.__all__)
     with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
         package.nothing  # noqa: B018

@@ -10,7 +10,7 @@ import pytest
 from masklet.checkpoints import Model, load_model, save_model
 from masklet.cli import training
 from masklet.cli.train import RECIPE_NAMES
-from masklet.training.recipe import override
+from masklet.training.recipe import Recipe, override
 from masklet.training.recipes import RECIPES
 from tests.cli.conftest import Run
 from tests.training.shapes import tiny_network, write_shapes
@@ -60,12 +60,12 @@ def test_finetune_writes_a_model_that_loads(
 def test_finetune_on_a_cpu_is_float32_unless_asked(
     monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path, shapes: Path, checkpoint: Path
 ) -> None:
-    jobs: list[training.Job] = []
-    monkeypatch.setattr(training, "run_training", jobs.append)
+    recipes: list[Recipe] = []
+    monkeypatch.setattr(training, "run_training", lambda recipe, *_: recipes.append(recipe))
     for device, settings in (("cpu", ()), ("cpu", ("--set", "precision=bfloat16")), ("meta", ())):
         arguments = ("--data", shapes, "--out", tmp_path / "run", "--device", device, *settings)
         assert run("finetune", checkpoint, *arguments) == 0
-    assert [job.recipe.precision for job in jobs] == ["float32", "bfloat16", "bfloat16"]
+    assert [recipe.precision for recipe in recipes] == ["float32", "bfloat16", "bfloat16"]
 
 
 def test_preview_and_pack(run: Run, tmp_path: Path, shapes: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import MediaError
-from masklet.media.ahead import THREAD, read_ahead
+from masklet.media.frames import THREAD, read_ahead
 from masklet.media.video_file import VideoFile
 from tests.media.clips import Clip, write_clip
 
@@ -97,6 +97,6 @@ def test_an_iterator_that_is_let_go_leaves_no_thread() -> None:
 
 
 def test_a_program_ends_with_an_iterator_half_read() -> None:
-    program = "from masklet.media.ahead import read_ahead; items = read_ahead(range(1000)); print(next(items))"
+    program = "from masklet.media.frames import read_ahead; items = read_ahead(range(1000)); print(next(items))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["Model", "ModelInfo", "build_model", "list_models", "load_engine", "load_model", "save_model"]
 
 _LAZY = {
-    "Model": "masklet.engines.torch",
-    "build_model": "masklet.checkpoints.build",
-    "load_engine": "masklet.checkpoints.load",
-    "load_model": "masklet.checkpoints.load",
-    "save_model": "masklet.checkpoints.save",
+    "masklet.engines.torch": ("Model",),
+    "masklet.checkpoints.build": ("build_model",),
+    "masklet.checkpoints.load": ("load_engine", "load_model"),
+    "masklet.checkpoints.save": ("save_model",),
 }
-"""Name -> the module that has it."""
+"""Module -> its names, resolved on first use."""
 
 __getattr__, __dir__ = resolver(__name__, _LAZY)

@@ -54,7 +54,7 @@ def annotate(
     sample = Path(__file__).parent.parent / "samples" / "clip.mp4"
     listening = listen(port, host)
     try:
-        engine = load_model(model, device=device, speed=speed and speed.value)
+        engine = load_model(model, device=device, speed=speed)
         library = Library(paths or [sample], project, engine)
     except BaseException:
         listening.close()

@@ -45,7 +45,7 @@ def finetune(
     from dataclasses import replace
 
     from masklet.checkpoints.load import choose_device
-    from masklet.cli.training import Job, initial_network, run_training
+    from masklet.cli.training import initial_network, run_training
     from masklet.training.recipe import override
     from masklet.training.recipes import finetune as recipe_of
 
@@ -59,4 +59,4 @@ def finetune(
         precision="float32" if choose_device(choice.device).type == "cpu" else "bfloat16",
     )
     recipe = override(replace(recipe, low_rank=low_rank), choice.settings)
-    run_training(Job(recipe, network, data, licence, out, choice))
+    run_training(recipe, network, data, licence, out, choice)

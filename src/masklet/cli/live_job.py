@@ -29,22 +29,8 @@ from masklet.video.policies import check_policy
 
 @dataclass(frozen=True)
 class LiveJob:
-    """What is to be done.
-
-    Attributes:
-        source: Number of a camera, URL of a stream, or path of a file.
-        out: A file, a folder, PIPE, or None for nothing.
-        format: Of what is written, by name; None to go by `out`.
-        port: Of the page; None for no page.
-        prompts: For the first frame.
-        frames: End after so many.
-        seconds: End after so long.
-        wait: Seconds that a camera which went away is waited for.
-        model: Name or file of the model.
-        speed: How much is computed; None for what the model's name says.
-        device: Where to run.
-        policy: Name of the memory policy.
-    """
+    """What is to be done: the options of `masklet live`. `port` is None for no page, `out` for nothing that is
+    written; the prompts are for the first frame."""
 
     source: str
     out: Path | None

@@ -51,13 +51,13 @@ def by_recipe(
       masklet train sam2.1-tiny --data sa1b@15 --data sav@50 --out runs/tiny
       torchrun --nproc-per-node 8 -m masklet train sam2.1-tiny ...
     """
-    from masklet.cli.training import Job, initial_network, run_training
+    from masklet.cli.training import initial_network, run_training
     from masklet.training.recipe import override
     from masklet.training.recipes import RECIPES
 
     name = str(context.info_name)
     recipe = override(RECIPES[name](name), choice.settings)
-    run_training(Job(recipe, initial_network(name, start, recipe.seed, trunk), data, licence, out, choice))
+    run_training(recipe, initial_network(name, start, recipe.seed, trunk), data, licence, out, choice)
 
 
 for _name in RECIPE_NAMES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import typer
@@ -27,18 +27,6 @@ MOST_NAMED = 5
 """So many duplicates are named."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What was asked for."""
-
-    recipe: Recipe
-    network: Network
-    data: list[str]
-    licence: str | None
-    folder: Path
-    choice: TrainingChoice
-
-
 def initial_network(name: str, start: str | None, seed: int, trunk: str | None = None) -> Network:
     """The weights that a training begins with: those of a model, or random ones with or without a trunk that has
     learned to see (`load_trunk`), as the trunk allows if that is not said.
@@ -55,24 +43,18 @@ def initial_network(name: str, start: str | None, seed: int, trunk: str | None =
     return model.network.requires_grad_(True)
 
 
-def run_training(job: Job) -> None:
+def run_training(
+    recipe: Recipe, network: Network, data: list[str], licence: str | None, folder: Path, choice: TrainingChoice
+) -> None:
     """Read the data, train, and say where the model is."""
-    collections = read_data([parse_wanted(text) for text in job.data], licence=job.licence)
+    collections = read_data([parse_wanted(text) for text in data], licence=licence)
     count = sum(len(collection.clips) for collection in collections)
     typer.echo(f"pictures and videos: {count}; collections: {len(collections)}", err=True)
-    choice = job.choice
-    run = RunOptions(
-        job.folder,
-        choice.save_every,
-        choice.log_every,
-        choice.picture_every,
-        choice.validate_every,
-        choice.workers,
-        choice.tensorboard,
-    )
+    of_run = {field.name for field in fields(RunOptions)}
+    run = RunOptions(folder, **{name: value for name, value in vars(choice).items() if name in of_run})
     validate = judge_on(choice.validate_on, collections) if choice.validate_on else None
-    train(job.recipe, job.network, collections, run, device=choose_device(choice.device), validate=validate)
-    typer.echo(f"the model is {job.folder / MODEL}")
+    train(recipe, network, collections, run, device=choose_device(choice.device), validate=validate)
+    typer.echo(f"the model is {folder / MODEL}")
 
 
 def judge_on(texts: list[str], learned: Sequence[Collection]) -> Validate:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.ahead import read_ahead
 from masklet.media.container import largest_stream
 from masklet.media.display import display_of, shown
-from masklet.media.source import Frame, open_video
+from masklet.media.frames import Frame, read_ahead
+from masklet.media.source import open_video
 
 RECORDED = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 """Endings of URLs that lead to files. Read live, most of its frames would be passed over."""

@@ -1,10 +1,13 @@
-"""The interface of a video: a size, perhaps a rate and a length, and frames that can be asked for by number."""
+"""The interface of a video: a size, perhaps a rate and a length, and frames that can be asked for by number; and frames
+that are made ahead, in a thread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,11 @@ from masklet.geometry import Geometry
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+T = TypeVar("T")
+
+THREAD = "masklet-read-ahead"
+"""How names of the threads that read ahead begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,3 +169,26 @@ def no_such_frame(frame: int, frame_count: int | None, ended_early: str | None =
     why = f"; {ended_early}" if ended_early else ""
     plural = "frame" if frame_count == 1 else "frames"
     return MediaError(f"there is no frame {frame}; the video has {count} {plural}, counted from 0{why}")
+
+
+def read_ahead(items: Iterable[T], depth: int = 3) -> Iterator[T]:
+    """The same items in the same order, up to `depth` of them made before they are asked for.
+
+        for frame in read_ahead(source.frames(start)):
+            ...
+
+    The thread begins with the first item that is asked for. What the items' maker raises is raised here, after
+    the items that came before it. The thread has ended, and the iterator of `items` is closed, when this iterator
+    is exhausted, closed or let go; an item that is being made is waited for.
+    """
+    iterator, end = iter(items), object()
+    pool = ThreadPoolExecutor(1, THREAD)
+    try:
+        coming = deque(pool.submit(next, iterator, end) for _ in range(depth))
+        while (item := coming.popleft().result()) is not end:
+            coming.append(pool.submit(next, iterator, end))
+            yield cast("T", item)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        if (close := getattr(iterator, "close", None)) is not None:  # generators have it, other iterators need not
+            close()

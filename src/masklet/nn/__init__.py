@@ -32,16 +32,12 @@ __all__ = [
 ]
 
 _LAZY = {
-    "ConvNetConfig": "masklet.nn.encoders.convnet",
-    "Decoded": "masklet.nn.tensors",
-    "HieraConfig": "masklet.nn.encoders.hiera",
-    "Levels": "masklet.nn.tensors",
-    "MemoryBank": "masklet.nn.tensors",
-    "NANO": "masklet.nn.variants",
-    "Network": "masklet.nn.network",
-    "PromptTokens": "masklet.nn.tensors",
-    "VARIANTS": "masklet.nn.variants",
+    "masklet.nn.encoders.convnet": ("ConvNetConfig",),
+    "masklet.nn.tensors": ("Decoded", "Levels", "MemoryBank", "PromptTokens"),
+    "masklet.nn.encoders.hiera": ("HieraConfig",),
+    "masklet.nn.variants": ("NANO", "VARIANTS"),
+    "masklet.nn.network": ("Network",),
 }
-"""Name -> the module that has it."""
+"""Module -> its names, resolved on first use."""
 
 __getattr__, __dir__ = resolver(__name__, _LAZY)

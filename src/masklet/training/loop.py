@@ -40,7 +40,7 @@ from masklet.training.resume import (
     save_checkpoint,
     save_tensors,
 )
-from masklet.training.step import Judged, Step, StepOptions
+from masklet.training.step import Judged, Step
 
 Validate = Callable[[Model], Mapping[str, float]]
 """Figures of a model, of which more is better."""
@@ -164,9 +164,13 @@ class StageRun:
         self.network = learning_network(recipe, self.stage, network).to(processes.device)
         add_drop_path(self.network, self.stage.drop_path)
         add_dropout(self.network, self.stage.dropout)
-        shards = recipe.parallel == "shards"
-        options = StepOptions(self.stage.losses, recipe.recompute, self.stage.still_clips, touch_all=shards)
-        step = Step(self.network, options)
+        step = Step(
+            self.network,
+            self.stage.losses,
+            recompute=recipe.recompute,
+            still_clips=self.stage.still_clips,
+            touch_all=recipe.parallel == "shards",
+        )
         self.parallel = PARALLEL[recipe.parallel](step, processes)
         self.optimizer = build_optimizer(self.network, self.stage.optimizer)
         self.average = Average(self.parallel.weights(), self.stage.optimizer.average)

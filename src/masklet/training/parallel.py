@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -92,24 +92,11 @@ def joined(device: torch.device) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-class Parallel(Protocol):
-    """How the processes share a network."""
-
-    module: nn.Module
-    """What a step is called through"""
-
-    def weights(self) -> dict[str, Tensor]:
-        """The network's whole state. All processes must ask."""
-
-    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """The optimizer's whole state. All processes must ask."""
-
-    def load(self, optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], state: dict[str, Any]) -> None:
-        """Go on from the whole states."""
-
-
 class Copies:
-    """Each process has the whole network; gradients are averaged. With one process, only the network."""
+    """Each process has the whole network; gradients are averaged. With one process, only the network.
+
+    module  what a step is called through
+    """
 
     def __init__(self, step: Step, processes: Processes) -> None:
         self.network = step.network
@@ -118,50 +105,48 @@ class Copies:
             self.module = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
 
     def weights(self) -> dict[str, Tensor]:
+        """The network's whole state. All processes must ask."""
         return self.network.state_dict()
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """The optimizer's whole state. All processes must ask."""
         return optimizer.state_dict()
 
     def load(self, optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], state: dict[str, Any]) -> None:
+        """Go on from the whole states."""
         self.network.load_state_dict(weights)
         optimizer.load_state_dict(state)
 
 
-class Shards:
+class Shards(Copies):
     """Each process has a part of every weight. A block of the trunk, where most weights are, gets its other parts when
     it works; all the rest has them throughout a step."""
 
     def __init__(self, step: Step, processes: Processes) -> None:
+        from torch.distributed.checkpoint import state_dict
         from torch.distributed.fsdp import fully_shard
 
         if processes.world == 1:
             raise TrainingError("parallel is 'shards', but there is one process; start several with torchrun")
+        self.states, self.whole = state_dict, state_dict.StateDictOptions(full_state_dict=True)
         self.network = step.network
         for layer in step.network.image_encoder.trunk.layers():
             if layer.branches:
                 fully_shard(layer.module)
         fully_shard(step)
-        self.module: nn.Module = step
+        self.module = step
 
     def weights(self) -> dict[str, Tensor]:
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-
-        options = StateDictOptions(full_state_dict=True)
-        return dict(get_model_state_dict(self.network, options=options))  # type: ignore[arg-type]
+        return dict(self.states.get_model_state_dict(self.network, options=self.whole))  # type: ignore[arg-type]
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
-
-        options = StateDictOptions(full_state_dict=True)
-        return dict(get_optimizer_state_dict(self.network, optimizer, options=options))
+        return dict(self.states.get_optimizer_state_dict(self.network, optimizer, options=self.whole))
 
     def load(self, optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], state: dict[str, Any]) -> None:
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
+        self.states.set_state_dict(
+            self.network, optimizer, model_state_dict=dict(weights), optim_state_dict=state, options=self.whole
+        )
 
-        options = StateDictOptions(full_state_dict=True)
-        set_state_dict(self.network, optimizer, model_state_dict=dict(weights), optim_state_dict=state, options=options)
 
-
-PARALLEL: dict[str, Callable[[Step, Processes], Parallel]] = {"copies": Copies, "shards": Shards}
+PARALLEL: dict[str, type[Copies]] = {"copies": Copies, "shards": Shards}
 """The ways to share work, by their name in a recipe."""

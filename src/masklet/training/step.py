@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -28,11 +27,11 @@ class Judged(NamedTuple):
     """Mean IoU of the answers that count, of objects that are present"""
 
 
-@dataclass(frozen=True)
-class StepOptions:
-    """How a batch is worked through.
+class Step(nn.Module):
+    """A network and what its answers cost.
 
-    Attributes:
+    Args:
+        network: What learns.
         losses: What predictions cost.
         recompute: Whether activations are computed again on the way back, which saves memory.
         still_clips: Whether the image encoder learns from pictures only.
@@ -40,34 +39,28 @@ class StepOptions:
             of the same weights in all processes.
     """
 
-    losses: LossOptions
-    recompute: bool = False
-    still_clips: bool = False
-    touch_all: bool = False
-
-
-class Step(nn.Module):
-    """A network and what its answers cost."""
-
-    def __init__(self, network: Network, options: StepOptions) -> None:
+    def __init__(
+        self, network: Network, losses: LossOptions, *, recompute: bool, still_clips: bool, touch_all: bool
+    ) -> None:
         super().__init__()
-        self.network = network
-        self.options = options
+        self.network, self.losses = network, losses
+        self.recompute, self.still_clips, self.touch_all = recompute, still_clips, touch_all
 
     def forward(self, batch: Batch, plan: Plan, count: Tensor) -> Judged:
         """Work through a batch by a plan; sums over objects are divided by `count`."""
-        options = self.options
-        still = is_still(self.network.image_encoder) or (options.still_clips and batch.frames > 1)
-        unroll = Unroll(self.network, batch, plan, recompute if options.recompute else keep_all, still=still)
+        still = is_still(self.network.image_encoder) or (self.still_clips and batch.frames > 1)
+        unroll = Unroll(self.network, batch, plan, recompute if self.recompute else keep_all, still=still)
         zero = torch.zeros((), device=batch.images.device)
         terms, ious = LossTerms(zero, zero, zero, zero), []
         for prediction in unroll.predictions():
-            known = batch.known[batch.owners, prediction.frame]
-            terms = terms.plus(self._cost(prediction, batch.masks[:, prediction.frame], known, count))
-            ious.append(mean_iou(prediction, batch.masks[:, prediction.frame], known))
+            masks, known = batch.masks[:, prediction.frame], batch.known[batch.owners, prediction.frame]
+            asked = prediction.ambiguous
+            cost = prediction_loss(prediction.decoded, masks, known, ambiguous=asked, count=count, options=self.losses)
+            terms = terms.plus(cost)
+            ious.append(mean_iou(prediction, masks, known))
         iou = torch.stack(ious).mean() if ious else zero
-        loss = terms.total(options.losses)
-        if options.touch_all:
+        loss = terms.total(self.losses)
+        if self.touch_all:
             loss = loss + 0 * torch.stack([weight.sum() for weight in self._at_hand()]).sum()
         return Judged(loss, torch.stack(terms).detach(), iou)
 
@@ -76,16 +69,6 @@ class Step(nn.Module):
         for weight in self.network.parameters():
             if weight.requires_grad and not hasattr(weight, "full_tensor"):
                 yield weight
-
-    def _cost(self, prediction: Prediction, masks: Tensor, known: Tensor, count: Tensor) -> LossTerms:
-        return prediction_loss(
-            prediction.decoded,
-            masks,
-            known,
-            ambiguous=prediction.ambiguous,
-            count=count,
-            options=self.options.losses,
-        )
 
 
 @torch.no_grad()

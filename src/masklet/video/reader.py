@@ -15,8 +15,7 @@ from torch import Tensor
 
 from masklet.engines.base import Engine
 from masklet.engines.rules import normalise
-from masklet.media.ahead import read_ahead
-from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
+from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame, read_ahead
 from masklet.nn import Levels
 from masklet.video.flow import Grey, grey_square, optical_flow
 

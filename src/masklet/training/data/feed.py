@@ -17,15 +17,7 @@ from masklet.datasets.base import Clip, Labelled
 from masklet.errors import FormatError
 from masklet.training.batch import Batch, PickOptions, Use, draws
 from masklet.training.data.mixture import Mixture
-from masklet.training.data.samples import (
-    WHOLE,
-    Sample,
-    ViewOptions,
-    cut_sample,
-    draw_frames,
-    draw_part,
-    read_sample,
-)
+from masklet.training.data.samples import WHOLE, Sample, ViewOptions, cut_sample, draw_frames, draw_part
 from masklet.training.synthesis.clip import MadeUpOptions, make_clip
 from masklet.training.synthesis.regions import find_regions
 
@@ -148,7 +140,8 @@ class Feed:
             return cut_sample(clip, options.clip_objects, self.size, rng, WHOLE, options.pick)
         video = mixture.video(rng)
         frames = draw_frames(len(video.annotated), options.frames, rng, stride=options.stride, reverse=options.reverse)
-        return read_sample(video, frames, options.clip_objects, self.size, rng, options.view, options.pick)
+        labelled = video.read([video.annotated[place] for place in frames])
+        return cut_sample(labelled, options.clip_objects, self.size, rng, draw_part(options.view, rng), options.pick)
 
 
 def collate(samples: list[tuple[Sample, int]]) -> Batch:

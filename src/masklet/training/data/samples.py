@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.datasets.base import Clip, Labelled
+from masklet.datasets.base import Labelled
 from masklet.training.batch import PickOptions, draw_objects
 
 
@@ -81,28 +81,13 @@ def draw_part(options: ViewOptions, rng: np.random.Generator) -> Part:
     return Part(x0, y0, x0 + width, y0 + height)
 
 
-def read_sample(
-    clip: Clip,
-    frames: Sequence[int],
-    objects: int,
-    size: int,
-    rng: np.random.Generator,
-    view: ViewOptions,
-    pick: PickOptions,
-) -> Sample | None:
-    """Read annotated frames, by their place among them, and take up to so many objects that are seen in the first; None
-    if there is none."""
-    labelled = clip.read([clip.annotated[place] for place in frames])
-    return cut_sample(labelled, objects, size, rng, draw_part(view, rng), pick)
-
-
 def cut_sample(
     clip: Sequence[Labelled], objects: int, size: int, rng: np.random.Generator, part: Part, pick: PickOptions
 ) -> Sample | None:
     """Take up to so many objects that are seen in the first frame of a clip; None if there is none."""
     chosen: list[NDArray[np.bool_]] = []
     for name in draw_objects(clip[0], rng, pick):
-        first = _cut(clip[0].masks[name].view(np.uint8), part, size, cv2.INTER_NEAREST).view(np.bool_)
+        first = _cut_mask(clip[0].masks[name], part, size)
         if first.any() and first.mean() >= pick.least:
             chosen.append(np.stack([first, *(_mask(frame, name, part, size) for frame in clip[1:])]))
         if len(chosen) == objects:
@@ -117,16 +102,16 @@ def cut_sample(
 
 def _mask(frame: Labelled, number: int, part: Part, size: int) -> NDArray[np.bool_]:
     mask = frame.masks.get(number)
-    if mask is None:
-        return np.zeros((size, size), np.bool_)
-    return _cut(mask.view(np.uint8), part, size, cv2.INTER_NEAREST).view(np.bool_)
+    return np.zeros((size, size), np.bool_) if mask is None else _cut_mask(mask, part, size)
 
 
 def _known(frame: Labelled, part: Part, size: int) -> NDArray[np.bool_]:
     void = frame.masks.void
-    if void is None:
-        return np.ones((size, size), np.bool_)
-    return ~_cut(void.view(np.uint8), part, size, cv2.INTER_NEAREST).view(np.bool_)
+    return np.ones((size, size), np.bool_) if void is None else ~_cut_mask(void, part, size)
+
+
+def _cut_mask(mask: NDArray[np.bool_], part: Part, size: int) -> NDArray[np.bool_]:
+    return _cut(mask.view(np.uint8), part, size, cv2.INTER_NEAREST).view(np.bool_)
 
 
 def _cut(pixels: NDArray[np.uint8], part: Part, size: int, how: int) -> NDArray[np.uint8]:
