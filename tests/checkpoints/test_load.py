@@ -151,7 +151,7 @@ def test_any_device_is_chosen_when_none_is_given(toy_config, tmp_path: Path):
 def test_wrong_paths(tmp_path: Path):
     refused(tmp_path / "a.pt", r"\S+/a\.pt does not exist")
     refused("sam2.1-tinny.pt", r"sam2\.1-tinny\.pt does not exist")
-    refused(tmp_path, r"\S+ is a folder without model\.safetensors; give a file, or the folder of a .* snapshot")
+    refused(tmp_path, r"\S+ is a folder without model\.safetensors or model\.json; give a file, .*")
     refused("sam2.1-tinny", r"unknown model 'sam2\.1-tinny'; nearest: sam2\.1-tiny \(see masklet models\)")
     (tmp_path / "a.onnx").write_bytes(b"1")
     refused(tmp_path / "a.onnx", r"a\.onnx is of no known kind; files of weights end in \.safetensors, \.pt or \.pth")
@@ -294,7 +294,7 @@ def test_own_files_that_do_not_fit(toy_config, tmp_path: Path):
 def test_the_folder_of_a_name_is_not_the_name(tmp_path: Path, monkeypatch, published: Published):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "some").mkdir()
-    refused("some", r"some is a folder without model\.safetensors; .*")
+    refused("some", r"some is a folder without model\.safetensors or model\.json; .*")
     torch.save({"model": published("nano")}, tmp_path / "x.pt")
     shutil.copy(tmp_path / "x.pt", tmp_path / "some" / "y.pt")
     assert load_model("some/y.pt", device="cpu").name == load_model("x.pt", device="cpu").name == "nano"

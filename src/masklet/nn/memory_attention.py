@@ -31,6 +31,10 @@ first; `benchmarks/attention.py` measures both."""
 SCORES = 4 * 2**20
 """So many scores are held at once: with 4 bytes each, about what fits into a processor's cache."""
 
+EXPORTED_ROWS = 512
+"""So many queries are taken at once in an exported graph, whose parts are cut when it is written: 60 MB of scores where
+seven memories of 1024 pixels are attended."""
+
 
 class Tokens(NamedTuple):
     """What N objects remember, as T tokens: first the cells of all memories, then the pointers.
@@ -200,6 +204,8 @@ def attend_values(
     Returns:
         (N, 1, Tq, D)
     """
+    if torch.compiler.is_exporting():  # other engines multiply matrices one by one, so fewer numbers are quicker
+        return project_last(q, k, memory, projection, keep, EXPORTED_ROWS)
     choice = q.device.type == "cpu" and q.dtype == torch.float32 and not torch.is_grad_enabled()
     if choice and q.shape[-1] >= LAST_FROM and not torch.compiler.is_compiling():
         return project_last(q, k, memory, projection, keep)
@@ -213,13 +219,16 @@ def project_first(
     return attend(q, k, projection(memory)[:, None], keep, dropout)
 
 
-def project_last(q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None) -> Tensor:
-    """See `attend_values`; a few rows of queries at a time, and nothing is left out."""
+def project_last(
+    q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None, most_rows: int | None = None
+) -> Tensor:
+    """See `attend_values`; at most so many rows of queries at a time, or as many as give `SCORES`, and nothing is left
+    out."""
     q = q * q.shape[-1] ** -0.5
     k, memory = k.transpose(-2, -1), memory[:, None]
     hide = None if keep is None else ~keep[:, None, None, :]
     seen = []
-    for rows in q.split(max(SCORES // (k.shape[0] * k.shape[-1]), 1), dim=-2):
+    for rows in q.split(most_rows or max(SCORES // (k.shape[0] * k.shape[-1]), 1), dim=-2):
         scores = rows @ k
         scores = scores if hide is None else scores.masked_fill(hide, -torch.inf)
         seen.append(scores.softmax(dim=-1) @ memory)

@@ -1,0 +1,161 @@
+"""PyTorch, ONNX Runtime and OpenVINO beside each other, with the same weights and threads.
+
+    python benchmarks/engines.py nano [--threads 2] [--int8 DATA] [--objects 1 4 10] [--rounds 7] [--graphs DIR]
+    python benchmarks/engines.py sam2.1-tiny --random
+
+A followed frame is encoded, attends seven memories and sixteen pointers, is decoded without a prompt (with the mask
+before it, if the model wants that) and is remembered. Engines take turns in every round; medians. Seconds are those of
+the processor with one thread (other work disturbs them little), of the clock with more. `--graphs` keeps the graphs
+there, and takes those that are there already. `--clip` tracks the sample clip besides, one object, video decoded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import masklet
+from masklet.checkpoints import build_model
+from masklet.checkpoints.load import load_torch_model, open_exported
+from masklet.engines.base import Engine
+from masklet.engines.rules import no_prompts, remember
+from masklet.engines.torch import Model
+from masklet.export import package, quantise, write_graphs
+from masklet.nn import Levels, MemoryBank, PromptTokens
+
+MEMORIES, POINTERS = 7, 16
+
+Task = Callable[[Engine], object]
+
+
+def opened(model: Model, folder: Path, data: Path | None, threads: int) -> dict[str, Engine]:
+    """All engines, PyTorch first."""
+    engines: dict[str, Engine] = {"PyTorch": model}
+    kinds = {"float32": folder / "plain"} | ({"int8": folder / "plain8"} if data else {})
+    for precision, graphs in kinds.items():
+        if not graphs.is_dir():
+            write_graphs(model, graphs)
+            if precision == "int8":
+                assert data is not None, "int8 has data"
+                quantise(model, graphs, data)
+        for engine in ("onnx", "openvino"):
+            place = folder / f"{engine}-{precision}"
+            if not place.is_dir():
+                package(model, graphs, place, engine=engine, precision=precision)
+            name = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}[engine]
+            label = name if precision == "float32" else f"{name} {precision}"
+            engines[label] = open_exported(place, "cpu", threads)
+    return engines
+
+
+def tasks(model: Model, counts: list[int]) -> dict[str, Task]:
+    """What is measured, by name."""
+    config, generator = model.config, torch.Generator().manual_seed(0)
+    side, cells = config.image_size, config.memory_size
+    image = torch.randn(1, 3, side, side, generator=generator)
+    levels = model.encode_image(image)
+    points = torch.tensor([[[side / 2, side / 2], [0, 0]]])
+    click = PromptTokens(points, torch.tensor([[1, -1]]))
+
+    def clicked(engine: Engine) -> object:
+        features = engine.attend_memory(levels.stride16, bank(1, 0, 0))
+        return engine.decode_masks(features, levels, click)
+
+    def bank(count: int, memories: int, pointers: int) -> MemoryBank:
+        return MemoryBank(
+            torch.randn(count, memories, config.memory_width, cells, cells, generator=generator).bfloat16(),
+            torch.arange(memories).expand(count, -1),
+            torch.randn(count, pointers, config.width, generator=generator),
+            torch.rand(count, pointers, generator=generator),
+        )
+
+    def followed(count: int) -> Task:
+        remembered = bank(count, min(MEMORIES, config.memory_frames), POINTERS)
+        before = torch.randn(count, 1, config.mask_size, config.mask_size, generator=generator)
+
+        def frame(engine: Engine) -> object:
+            seen: Levels = engine.encode_image(image)
+            features = engine.attend_memory(seen.stride16, remembered)
+            prompts = no_prompts(engine, count)
+            prompts = prompts._replace(masks=before) if config.previous_mask else prompts
+            decoded = engine.decode_masks(features, seen, prompts)
+            soft = torch.zeros(count, dtype=torch.bool)
+            return remember(engine, seen, decoded.logits[:, 0], soft, decoded.presence)
+
+        return frame
+
+    follow = {f"followed frame, {count} object{'s' * (count > 1)}": followed(count) for count in counts}
+    return {"encode": lambda engine: engine.encode_image(image), "click": clicked, **follow}
+
+
+def tracked(engine: Engine) -> object:
+    """The sample clip by one object, from its box: per frame."""
+    clip = Path(str(resources.files("masklet") / "samples" / "clip.mp4"))
+    with masklet.VideoTracker(clip, engine) as tracker:
+        tracker.add_box(frame=0, object=1, box=(428, 103, 502, 204))
+        return sum(1 for _ in tracker.propagate())
+
+
+@torch.inference_mode()
+def measure(task: Task, engines: dict[str, Engine], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
+    """Median seconds of each engine; the first call of each counts for nothing."""
+    seconds: dict[str, list[float]] = {name: [] for name in engines}
+    for turn in range(rounds + 1):
+        for name, engine in engines.items():
+            began = clock()
+            task(engine)
+            if turn:
+                seconds[name].append(clock() - began)
+    return {name: statistics.median(found) for name, found in seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="nano")
+    parser.add_argument("--random", action="store_true", help="random weights")
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--objects", type=int, nargs="+", default=[1, 4, 10])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--int8", type=Path, metavar="DATA", help="int8 too, calibrated with this data")
+    parser.add_argument("--graphs", type=Path)
+    parser.add_argument("--clip", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    clock = time.process_time if args.threads == 1 else time.perf_counter
+    sized = {"image_size": args.image_size} if args.image_size else {}
+    model = (
+        build_model(args.model, seed=0, **sized) if args.random else load_torch_model(args.model, device="cpu", **sized)
+    )
+    with TemporaryDirectory() as temporary:
+        engines = opened(model, args.graphs or Path(temporary), args.int8, args.threads)
+        found = {name: measure(task, engines, args.rounds, clock) for name, task in tasks(model, args.objects).items()}
+        if args.clip:
+            found["tracked clip, a frame"] = {
+                name: seconds / 30 for name, seconds in measure(tracked, engines, 1, clock).items()
+            }
+    table = Table(title=f"{model.config.name}, {args.threads} threads: milliseconds", title_justify="left")
+    for column in ("", *engines, "best / PyTorch"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, seconds in found.items():
+        best = seconds["PyTorch"] / min(seconds.values())
+        table.add_row(name, *(f"{1000 * each:.1f}" for each in seconds.values()), f"{best:.2f}")
+    Console(width=120).print(table)
+    facts = {"machine": platform.processor(), "threads": args.threads, "rounds": args.rounds, "seconds": found}
+    print(json.dumps({"model": model.config.name, **facts}))
+
+
+if __name__ == "__main__":
+    main()
