@@ -84,7 +84,6 @@ class Session:
         self._questions: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._jobs: list[Job] = []
         self._answers: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._doubts = summary.Doubts()
         self._look: int | None = None
         self._epoch = 0
         self._later: list[Event] = []  # undone before the session's file was written: after the tracker's own
@@ -327,7 +326,7 @@ class Session:
         done = {
             "objects": len(self._tracker.tracks),
             "frames": len(self._tracker.known_frames()),
-            "doubts": len(summary.queue(self._tracker.tracks, self._doubts)),
+            "doubts": len(summary.queue(self._tracker)),
         }
         with atomic_write(self.folder / "done.json") as temporary:
             temporary.write_text(json.dumps(done))
@@ -449,7 +448,7 @@ class Session:
                 "rate": float(tracker.source.rate) if tracker.source.rate else None,
             },
             "model": tracker.engine.config.name,
-            "objects": summary.objects(tracker, self._doubts, self._frames),
+            "objects": summary.objects(tracker, self._frames),
         }
 
     def brief(self) -> dict[str, Any]:
@@ -461,7 +460,7 @@ class Session:
             "epoch": self._epoch,
             "undo": summary.told(events[-1]) if events else None,
             "redo": summary.told(undone[0]) if undone else None,
-            "queue": summary.queue(self._tracker.tracks, self._doubts),
+            "queue": summary.queue(self._tracker),
             "prompts": {
                 str(track.number): {str(f): summary.prompt_to_json(p) for f, p in track.prompts.items()}
                 for track in self._tracker.tracks.values()
@@ -472,10 +471,10 @@ class Session:
 
     def frame(self, frame: int) -> bytes:
         """The message with the masks of a frame; called by the thread."""
-        return self._message(summary.frame_masks(self._tracker, frame))
+        return self._message(self._tracker.masks(frame))
 
     def _message(self, found: FrameResult | PlainFrame) -> bytes:
-        head = summary.frame_head(self._tracker, self._doubts, found)
+        head = summary.frame_head(self._tracker.tracks, found)
         masks = [item.mask for item in found.objects.values()]
         return wire.message({"type": "masks", "epoch": self._epoch, **head}, masks)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from masklet.masks.draw import bright_color
 from masklet.prompts import Prompt
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Cleared, Described, Followed, Locked, Prompted, Removed
-from masklet.video.result import ObjectResult, plain_frame, probability
-from masklet.video.review import DOUBTFUL_IOU, ReviewReason, review_reasons
+from masklet.video.result import ObjectResult, probability
+from masklet.video.review import DOUBTFUL_IOU, ReviewReason
 from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks
 
 STATES = {"unknown": 0, "absent": 1, "uncertain": 2, "visible": 3}
@@ -33,24 +32,6 @@ GRAVEST = (
 """Reasons of doubt, the gravest first."""
 
 
-class Doubts:
-    """The reasons to look at frames. What was found for a frame is kept while nothing changed in it and beside it."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[tuple[object, ...], dict[ObjectId, ReviewReason]]] = {}
-
-    def of(self, tracks: Tracks, frame: int) -> dict[ObjectId, ReviewReason]:
-        """Why objects need a prompt on a frame."""
-        made_of = tuple(
-            part
-            for name, track in tracks.items()
-            for part in (name, *(track.stats(f) for f in (frame - 1, frame, frame + 1)), frame in track.prompted)
-        )
-        if (kept := self._kept.get(frame)) is None or kept[0] != made_of:
-            self._kept[frame] = kept = made_of, review_reasons(tracks, frame)
-        return kept[1]
-
-
 def state_of(stats: FrameStats) -> str:
     """visible, uncertain or absent, as `ObjectResult.state` has it."""
     if probability(stats.presence) <= 0.5:
@@ -63,7 +44,7 @@ def color_of(track: ObjectTrack) -> str:
     return track.description.colour or "#{:02x}{:02x}{:02x}".format(*bright_color(track.number))
 
 
-def objects(tracker: VideoTracker, doubts: Doubts, frames: int) -> list[dict[str, Any]]:
+def objects(tracker: VideoTracker, frames: int) -> list[dict[str, Any]]:
     """All objects, each with its prompts and its strips: a byte a frame for the state, and one for the predicted IoU
     (0..255), in base64."""
     return [
@@ -74,31 +55,27 @@ def objects(tracker: VideoTracker, doubts: Doubts, frames: int) -> list[dict[str
             "title": track.description.title,
             "category": track.description.category,
             "prompts": {str(frame): prompt_to_json(prompt) for frame, prompt in track.prompts.items()},
-            **strips(tracker.tracks, name, doubts, frames),
+            **strips(track, frames),
         }
         for name, track in tracker.tracks.items()
     ]
 
 
-def strips(tracks: Tracks, name: ObjectId, doubts: Doubts, frames: int) -> dict[str, str]:
+def strips(track: ObjectTrack, frames: int) -> dict[str, str]:
     """The two strips of an object."""
-    track = tracks[name]
-    known = sorted({*track.prompted, *track.tracked})
-    cells, ious = (np.zeros(max(frames, known[-1] + 1 if known else 0), np.uint8) for _ in range(2))
-    for frame in known:
-        stats = track.stats(frame)
-        assert stats is not None, "the frame is known"
-        reason = doubts.of(tracks, frame).get(name)
-        cells[frame] = cell(track, stats, reason)
+    known = {stats.frame: stats for stats in (*track.tracked.every(), *track.prompted.values())}
+    cells, ious = (np.zeros(max(frames, 1 + max(known, default=-1)), np.uint8) for _ in range(2))
+    for frame, stats in known.items():
+        cells[frame] = cell(track, stats)
         ious[frame] = round(255 * max(0.0, min(1.0, stats.iou)))
     return {"cells": base64.b64encode(cells.tobytes()).decode(), "ious": base64.b64encode(ious.tobytes()).decode()}
 
 
-def cell(track: ObjectTrack, stats: FrameStats, reason: ReviewReason | None) -> int:
+def cell(track: ObjectTrack, stats: FrameStats) -> int:
     """The byte of a frame in an object's strip."""
     prompted = stats.frame in track.prompts
     locked = stats.frame in track.prompted and not prompted
-    doubted = reason is not None
+    doubted = bool(stats.doubt) and stats.frame not in track.prompted
     return STATES[state_of(stats)] | PROMPTED * prompted | LOCKED * locked | DOUBTED * doubted | CUT * stats.cut
 
 
@@ -112,24 +89,16 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def queue(tracks: Tracks, doubts: Doubts) -> list[dict[str, Any]]:
+def queue(tracker: VideoTracker) -> list[dict[str, Any]]:
     """What a person should look at, the gravest first: of frames in a row with the same doubt, the first one."""
-    found = [
-        {"frame": frame, "object": name, "reason": str(reason), "grave": GRAVEST.index(reason)}
-        for name in tracks
-        for frame, reason in onsets(tracks, name, doubts)
-    ]
+    last: dict[ObjectId, tuple[int, ReviewReason]] = {}
+    found = []
+    for frame, reasons in tracker.needs_prompt().items():
+        for name, reason in reasons.items():
+            if last.get(name) != (frame - 1, reason):
+                found.append({"frame": frame, "object": name, "reason": str(reason), "grave": GRAVEST.index(reason)})
+            last[name] = frame, reason
     return sorted(found, key=lambda item: (item["grave"], item["frame"]))
-
-
-def onsets(tracks: Tracks, name: ObjectId, doubts: Doubts) -> Iterator[tuple[int, ReviewReason]]:
-    """The frames of an object with which a doubt begins."""
-    last, before = -2, None
-    for frame in sorted({*tracks[name].prompted, *tracks[name].tracked}):
-        reason = doubts.of(tracks, frame).get(name)
-        if reason is not None and (reason != before or frame != last + 1):
-            yield frame, reason
-        last, before = frame, reason
 
 
 def told(event: object) -> str:
@@ -151,27 +120,19 @@ def told(event: object) -> str:
     return type(event).__name__.lower()
 
 
-def frame_masks(tracker: VideoTracker, frame: int) -> PlainFrame:
-    """What is known of all objects in a frame, without its picture."""
-    return plain_frame(
-        tracker.tracks, frame, tracker.times.get(frame, 0.0), tracker.size, tracker.options.non_overlapping
-    )
-
-
-def frame_head(tracker: VideoTracker, doubts: Doubts, found: FrameResult | PlainFrame) -> dict[str, Any]:
+def frame_head(tracks: Tracks, found: FrameResult | PlainFrame) -> dict[str, Any]:
     """The head of a frame's message: what is known of each object there, but its mask."""
-    reasons = doubts.of(tracker.tracks, found.frame)
     return {
         "frame": found.frame,
         "objects": [
-            object_head(tracker.tracks[name], found.frame, item, reasons.get(name))
+            object_head(tracks[name], found.frame, item)
             for name, item in found.objects.items()
             if isinstance(item, ObjectResult)
         ],
     }
 
 
-def object_head(track: ObjectTrack, frame: int, item: ObjectResult, reason: ReviewReason | None) -> dict[str, Any]:
+def object_head(track: ObjectTrack, frame: int, item: ObjectResult) -> dict[str, Any]:
     """One object of a frame."""
     stats = track.stats(frame)
     assert stats is not None, "the object is known there"
@@ -181,6 +142,6 @@ def object_head(track: ObjectTrack, frame: int, item: ObjectResult, reason: Revi
         "state": item.state,
         "iou": round(item.iou, 4),
         "presence": round(item.presence, 4),
-        "reason": None if reason is None else str(reason),
-        "cell": cell(track, stats, reason),
+        "reason": None if item.needs_prompt is None else str(item.needs_prompt),
+        "cell": cell(track, stats),
     }
