@@ -4,8 +4,6 @@ The public names are resolved on first use, so that `import masklet` is quick: i
 no NumPy and no OpenCV.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from masklet.errors import (

@@ -1,7 +1,5 @@
 """A file appears under its name only when it is whole; whoever looks earlier finds the old one, or none."""
 
-from __future__ import annotations
-
 import os
 import re
 import secrets

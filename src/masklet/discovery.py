@@ -3,8 +3,6 @@
 Above pictures and videos, because it needs both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain

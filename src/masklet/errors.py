@@ -15,8 +15,6 @@ itself can cause is an `assert` instead.
     └── TrainingError     a training that cannot begin or go on
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

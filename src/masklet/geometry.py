@@ -1,7 +1,5 @@
 """Where the voxels of a volume lie."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Names that a package resolves on first use (PEP 562), so that importing it is quick."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The memory that a process takes. Imports no torch, so that it adds nothing to what it measures."""
 
-from __future__ import annotations
-
 import sys
 
 

@@ -8,8 +8,6 @@ A package offers things by entry points, for example in its pyproject.toml
 and whoever does not want a package writes `my_module:MyPolicy`, with the module on the path or in the working folder.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Mapping

@@ -7,8 +7,6 @@ several objects into tensors, which is all that a network sees of them.
 Letters: H x W the picture, S side of the square that the network sees.
 """
 
-from __future__ import annotations
-
 import operator
 import unicodedata
 from dataclasses import dataclass, fields

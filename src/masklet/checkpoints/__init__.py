@@ -3,8 +3,6 @@
 Listing needs no torch; the other names are resolved on first use.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from masklet.checkpoints.registry import ModelInfo, list_models

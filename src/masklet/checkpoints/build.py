@@ -1,7 +1,5 @@
 """Networks of a configuration: blank ones to be filled from a file, and models with random weights."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

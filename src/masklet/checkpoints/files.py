@@ -4,8 +4,6 @@ Nothing of a file is run: pickles are read by torch's restricted reader, which k
 Tensors on the CPU are views of the mapped file, so that reading takes no memory until they are used.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import pickletools

@@ -8,8 +8,6 @@ The publishers give no checksums, so none is pinned here. The hub names a file b
 what arrived is compared with that name, and stated, so that it can be noted and compared.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Models by name or from a file, ready to use."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from os import PathLike

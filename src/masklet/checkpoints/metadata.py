@@ -1,7 +1,5 @@
 """The metadata of our own safetensors files: configuration, format and version."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping

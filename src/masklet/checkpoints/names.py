@@ -5,8 +5,6 @@ things are no mere names: transformers keeps the four point embeddings in one te
 code twice.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple

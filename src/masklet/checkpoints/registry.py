@@ -4,8 +4,6 @@ published, or on a smaller square, with less to compute at some cost in the mask
 Imports no torch, so that models can be listed at once.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from importlib import resources

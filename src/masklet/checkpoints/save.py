@@ -1,7 +1,5 @@
 """Models to files: safetensors with the configuration inside, so that they load with no name given."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`masklet annotate`: the annotator in the browser."""
 
-from __future__ import annotations
-
 import secrets
 import webbrowser
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A folder of videos: one job after another, those that are done passed over."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,5 @@
 """Options that mean the same in several commands, what they may not ask for, and what `--help` says of a command."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass

@@ -1,7 +1,5 @@
 """`masklet export`: a model as graphs for another engine."""
 
-from __future__ import annotations
-
 from enum import Enum
 from pathlib import Path
 from typing import Annotated

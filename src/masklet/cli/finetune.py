@@ -1,7 +1,5 @@
 """`masklet finetune`: go on from a checkpoint on one's own data."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """A tracking job: the objects to follow, the settings, and the places of results."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`masklet live`: follow objects through a camera, a stream, or a file played at its own rate."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

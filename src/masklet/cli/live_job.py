@@ -1,7 +1,5 @@
 """One live job: camera, tracker, output and page put together, run, and closed in good order."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """`masklet`: one command per file. Nothing heavy is imported until a command runs."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 

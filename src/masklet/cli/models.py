@@ -1,7 +1,5 @@
 """`masklet models`: what can be loaded by name."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from typing import Annotated

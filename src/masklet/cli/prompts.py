@@ -1,7 +1,5 @@
 """Prompts as they are typed: `FRAME:OBJECT:NUMBERS`, or in a JSON file."""
 
-from __future__ import annotations
-
 import json
 import operator
 from collections.abc import Mapping, Sequence

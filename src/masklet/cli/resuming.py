@@ -1,7 +1,5 @@
 """Going on with a run that was stopped or finished: with its settings, and with prompts that are new."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import typer

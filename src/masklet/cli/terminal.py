@@ -1,7 +1,5 @@
 """The output on a terminal: bars on standard error (how far, how fast, how long still), and tables of 80 columns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar

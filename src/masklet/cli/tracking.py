@@ -1,7 +1,5 @@
 """One tracking job: begun or gone on with, followed, written, saved."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """`masklet train`: a model from random weights, or from those of another; and what goes with it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

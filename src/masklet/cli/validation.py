@@ -1,7 +1,5 @@
 """Validation during a training: the protocols of `masklet eval`, on a few pictures and videos that stay the same."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

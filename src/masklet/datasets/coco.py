@@ -1,7 +1,5 @@
 """COCO and LVIS: pictures, and one JSON with the masks of all of them. Crowds are void."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path

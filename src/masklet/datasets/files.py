@@ -1,7 +1,5 @@
 """The common part of readers of data sets: folders of frames and of masks, and lists of names, read with care."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial

@@ -4,8 +4,6 @@ ROOT/JPEGImages/VIDEO/00000.jpg      a frame; ROOT/SPLIT/JPEGImages where a data
 ROOT/Annotations/VIDEO/00000.png     its mask; frames without one are not annotated
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ run.mp4  run/00000.png ...       a video, and the masks of its frames, which cou
 run      run.masks/00000.png     a video that is a folder of pictures, and masks with the pictures' names; by index.csv
 """
 
-from __future__ import annotations
-
 import atexit
 import csv
 import os

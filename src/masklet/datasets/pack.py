@@ -3,8 +3,6 @@
 A pack is a zip with the index-PNG layout inside: pictures as WebP, videos as H.264, masks as index PNGs.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import zipfile

@@ -1,7 +1,5 @@
 """The readers of data sets by name, and which of them reads what lies at a path."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,8 +1,6 @@
 """SA-V, of which the validation split has folders of PNGs, and training one or two JSONs beside each video; and SA-1B,
 a JSON beside each picture."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from functools import lru_cache, partial

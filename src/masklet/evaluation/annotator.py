@@ -1,7 +1,5 @@
 """The simulated annotator: clicks and boxes by the true mask."""
 
-from __future__ import annotations
-
 import math
 import zlib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Several runs beside each other, over the clips that all of them have."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Which mask files belong to which sequence: a folder of index PNGs, or a folder of folders, one for each object."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A run's folder: its masks, as data sets want them handed in, and the values of its clips, read and averaged."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,6 @@ sequences/NAME.json       the values of each clip; a clip that has its file is n
 sequences.csv objects.csv summary.json table.md plot.png worst/...   made of these by `masklet.evaluation.report`
 """
 
-from __future__ import annotations
-
 import json
 import platform
 import shutil

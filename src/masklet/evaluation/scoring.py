@@ -1,7 +1,5 @@
 """Folders of masks that any tool wrote, scored against the truth: in several processes, some frames at a time."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Sequence

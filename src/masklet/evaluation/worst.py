@@ -1,7 +1,5 @@
 """The clips with the lowest values, drawn, to see what went wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

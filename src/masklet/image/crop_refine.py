@@ -1,7 +1,5 @@
 """Small objects decoded once more, each in a crop around it, which the network sees at a higher resolution."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 

@@ -1,8 +1,6 @@
 """Everything in a picture: a grid of clicks, and of their many masks one for each thing (SAM: Kirillov et al., 2023,
 appendix B)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import NamedTuple

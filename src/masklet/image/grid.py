@@ -1,7 +1,5 @@
 """How everything in a picture is looked for: options, and a grid of points in the picture and in crops of it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

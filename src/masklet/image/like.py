@@ -1,8 +1,6 @@
 """One example, many pictures: what is marked in one picture is remembered, and looked for in others as a tracker looks
 for it in the next frame (SAM 2: Ravi et al., 2024, sec. 4)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any

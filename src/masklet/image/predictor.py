@@ -1,7 +1,5 @@
 """The image predictor: encode a picture once, then ask for as many masks as you like; and the one-liner."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

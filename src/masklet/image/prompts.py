@@ -3,8 +3,6 @@
 Letters: N objects, P points of one of them, S side of the model's square.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -4,8 +4,6 @@ Neighbouring tiles overlap. A thing on a seam is found in both, as two masks tha
 become one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike

@@ -1,7 +1,5 @@
 """Where an annotator would click next: inside the region where a mask and the true one differ."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

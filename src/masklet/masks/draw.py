@@ -1,8 +1,6 @@
 """A picture with its masks: tinted, outlined, and named, in the 256 colours of DAVIS and Pascal VOC, which every tool
 of the field shows alike."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -3,8 +3,6 @@
 Source: He, Sun and Tang, "Guided Image Filtering", TPAMI 2013: sections 3.1 and 3.4 (colour guides), 4.4 (feathering).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

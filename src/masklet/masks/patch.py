@@ -3,8 +3,6 @@
 A mask of a hundred pixels costs the same in a picture of any size, and nothing of the picture's size is in memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

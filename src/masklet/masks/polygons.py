@@ -2,8 +2,6 @@
 (x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1), and a polygon's area is the number of its pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Soft edges: from logits to alpha, and the colours of an object where its edge mixes with what is behind."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

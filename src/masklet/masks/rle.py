@@ -3,8 +3,6 @@
 Runs go down the columns and begin with the background; `counts` is the ASCII string that pycocotools writes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

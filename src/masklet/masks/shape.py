@@ -4,8 +4,6 @@ Boxes are (x0, y0, x1, y1) in pixels: x0 and y0 the first column and row, x1 and
 is x1 - x0, a mask of one pixel has a box of area 1, and any box of a mask is a prompt.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -7,8 +7,6 @@ through every pixel, at a cost that grows with the border of a mask and not with
 Letters: h x w cells of the logits, H x W pixels that they are stretched to, R runs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

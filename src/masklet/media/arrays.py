@@ -1,7 +1,5 @@
 """Pictures that are in memory already, or that a program makes one after another."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A camera or a live stream: only the newest frame is kept, and a device that goes away is opened again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Condition, Event, Thread

@@ -1,7 +1,5 @@
 """The pictures of a video file, numbered: from any frame on, or one by one, by jumps where the file allows them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain, dropwhile

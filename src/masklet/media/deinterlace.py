@@ -1,7 +1,5 @@
 """Interlaced frames become whole pictures: FFmpeg's yadif, which looks at the frame before and the one after."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace

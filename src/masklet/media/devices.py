@@ -1,7 +1,5 @@
 """Sources of live frames: cameras through OpenCV, streams through PyAV, and files in a camera's place."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from os import PathLike
 from pathlib import PurePosixPath

@@ -1,7 +1,5 @@
 """How a decoded picture is to be shown: its size in square pixels, its turn, its colours."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Pictures in files, read as a video: those of a folder, or those of a list."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """One picture from a file."""
 
-from __future__ import annotations
-
 import os
 import struct
 from os import PathLike

@@ -1,7 +1,5 @@
 """A picture file of several pages, read as a video: GIF, TIFF, and animated WebP, PNG and AVIF."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from os import PathLike

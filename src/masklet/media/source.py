@@ -1,7 +1,5 @@
 """Whatever holds frames is opened here: `open_video`, and the table of readers that it asks from the top."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -9,8 +9,6 @@
 4. Signal: 203 cd/m² is 255, through the curve of sRGB (IEC 61966-2-1).
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from functools import cache
 

@@ -1,7 +1,5 @@
 """A video file, read through PyAV as it is decoded: memory does not grow with the video's length."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path

@@ -7,8 +7,6 @@ and the higher one down, so that a pixel (x, y) of frame k is a voxel, and nothi
 Not a medical device: nothing here is validated for diagnosis or treatment.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

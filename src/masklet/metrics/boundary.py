@@ -1,7 +1,5 @@
 """Boundary accuracy F, and its variant for small objects: how well the outlines of two masks agree."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import ceil, hypot, sqrt
 

@@ -1,7 +1,5 @@
 """Whether a model's own estimates can be believed: predicted IoU against true, presence against being there."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

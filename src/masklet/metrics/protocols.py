@@ -1,7 +1,5 @@
 """Which frames and objects of a sequence count, by the rules of each data set: the choices, and who makes which."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

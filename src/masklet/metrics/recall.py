@@ -1,7 +1,5 @@
 """Whether masks that nobody asked for cover the true ones: the overlap of every pair, and COCO's recall."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

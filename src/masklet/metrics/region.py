@@ -1,7 +1,5 @@
 """Region similarity J: how much of two masks is common to both."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """J and F of all objects in all frames of a sequence: the raw values that every protocol chooses from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """From values per frame to the numbers of a table: mean, recall and decay, J&F, and the G of YouTube-VOS."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 

@@ -1,7 +1,5 @@
 """Tracking of many objects, where numbers of truth and prediction need not agree: MOTA, IDF1 and HOTA, by TrackEval."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Configurations are plain data; the names that need torch are resolved on first u
 without importing it.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from masklet.lazy import resolver

@@ -1,7 +1,5 @@
 """Small layers that several parts of the network share."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The mask decoder: features and prompts of N objects to four candidate masks each (SAM: Kirillov et al., 2023)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ memories M, projected with weight W and bias b, P(M W + b) = (P M) W + b. Projec
 made for; projecting last multiplies P with a narrower matrix. The answers differ by rounding only, some 1e-6.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple, cast
 
 import torch

@@ -1,7 +1,5 @@
 """The memory encoder: a frame's features and an object's mask to one memory (SAM 2: Ravi et al., 2024, sec. 4)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

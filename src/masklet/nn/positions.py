@@ -3,8 +3,6 @@
 None depends on the frame. `Network.prepare` computes those that the network needs once.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Prompts as tokens and maps: points and boxes become tokens, masks become a map (SAM: Kirillov et al., 2023)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -8,8 +8,6 @@ Named tuples of tensors, so that they compile and export as they are. Letters us
     T  tokens             D  channels of one attention head
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import Tensor

@@ -5,8 +5,6 @@ the same image: it is projected once for all. In later layers each object has an
 are folded into its tokens: q (W x) = (W' q) x. Numbers differ from the unfolded ones by rounding only.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

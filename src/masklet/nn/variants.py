@@ -1,7 +1,5 @@
 """The models that have a name: the published ones and `nano`."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from masklet.nn.config import ModelConfig

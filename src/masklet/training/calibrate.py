@@ -5,8 +5,6 @@ regression (Platt, 1999) on whether the object is there. Answers come as in trai
 frames that are followed, made-up clips in which objects leave and come back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ The network knows nothing of it but the share of its attention's weights: all el
 not. Nothing is left out where nothing is learned: in evaluation, and in an image encoder that is frozen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

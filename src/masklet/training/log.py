@@ -1,7 +1,5 @@
 """The log of a run: JSON lines, a line of progress, TensorBoard if it is installed, pictures of answers."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator, Mapping

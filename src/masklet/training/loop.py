@@ -4,8 +4,6 @@ In the folder of a run: `checkpoint.pt` to go on from, `model.safetensors` (the 
 `best.safetensors` by validation, `log.jsonl`, `pictures/`, and `failed.pt` if a loss was no number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass

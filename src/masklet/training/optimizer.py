@@ -3,8 +3,6 @@
 Source: SAM 2 (Ravi et al., 2024, appendix), as released; layer decay after BEiT (Bao et al., 2021).
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping

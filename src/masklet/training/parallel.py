@@ -2,8 +2,6 @@
 (DDP), or a shard of it in each (FSDP; for the large models).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

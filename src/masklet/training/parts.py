@@ -4,8 +4,6 @@ Source of the latter: LoRA (Hu et al., 2021). The change is a parametrisation of
 nothing of it, and is merged into the weight when the model is saved.
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Sequence

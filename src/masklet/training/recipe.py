@@ -2,8 +2,6 @@
 changed from the command line.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """Recipes: functions that return the whole description of a training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

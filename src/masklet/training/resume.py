@@ -4,8 +4,6 @@ its data and its first weights. It goes on only with the same.
 Batches and random numbers follow from the seed and the step, so that a step's number stands for both.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """One step: from a batch to its loss. A module, so that it can be shared by many processes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ only, and only if its digest is the known one. It wants pixels as (x - 127) / 12
 so that difference goes into the first convolution and its normalisation.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution

@@ -4,8 +4,6 @@ Built on the four functions of the network and on the published rule of recall. 
 Logits are trained as they are decoded, also where presence is denied: blanked ones would have no gradient.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """`masklet eval`: commands that measure, one that scores what any tool wrote, and one that compares runs."""
 
-from __future__ import annotations
-
 import typer
 
 from masklet.cli.choices import help_of

@@ -1,7 +1,5 @@
 """The commands of `masklet eval` that measure a method: what each asks, in options; the rest is the same for all."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import typer

@@ -1,7 +1,5 @@
 """What every protocol is, and how answers are made, timed and scored, frame by frame."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Clicks that a tracker saves: correcting what it gets wrong, against segmenting every frame by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial

@@ -1,8 +1,6 @@
 """Pictures: each object by a box or a click, then click after click on what is wrong; and masks of everything, without
 prompts, against the annotated objects."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal

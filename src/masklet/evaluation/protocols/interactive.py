@@ -4,8 +4,6 @@ Offline, the annotator sees the whole video after each round and corrects the wo
 which pauses where the masks have become bad. In both, J&F after each round is measured over all annotated frames.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial

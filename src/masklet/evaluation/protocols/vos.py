@@ -1,8 +1,6 @@
 """Video object segmentation: each object is prompted once, in the frame in which it enters, and all are followed
 without further help. Scored by J and F of each object, or by whether each keeps its identity."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import chain

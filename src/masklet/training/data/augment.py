@@ -3,8 +3,6 @@
 Source: SAM 2 (Ravi et al., 2024, appendix), as released; the defaults are the published ones.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ Source of the hash: the difference hash (Krawetz, "Kind of Like That", 2013): wh
 is brighter than its right neighbour.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

@@ -2,8 +2,6 @@
 cut off goes on as if nothing had happened, and many processes share the work of one.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The training data: clips of the data sets that were asked for, mixed by weight."""
 
-from __future__ import annotations
-
 import math
 import os
 import re

@@ -3,8 +3,6 @@
 Letters: T frames, K objects, S side of the model's square.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 """What training sees, written down: clips and their masks as a data set, laid out as DAVIS-2017 is, to measure with or
 to train on; and a film of clips with their masks drawn in, several side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 A clip follows from its random numbers alone. Letters: S side of the square in pixels.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field

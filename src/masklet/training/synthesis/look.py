@@ -1,7 +1,5 @@
 """What cameras do to pictures: blur, changes of light, JPEG noise. Masks stay as they are."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Things to follow in pictures that nobody labelled: regions of much the same colour."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

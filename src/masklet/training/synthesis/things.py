@@ -1,7 +1,5 @@
 """Cut-outs and their journeys: what a thing looks like, and where it is in every frame."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 
