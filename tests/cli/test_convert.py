@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from masklet.checkpoints import Model
 from masklet.formats.registry import read_masks
@@ -86,3 +87,32 @@ def test_wrong_calls(
     assert error.startswith("masklet: ")
     assert said in error
     assert not list(tmp_path.iterdir())
+
+
+def test_masks_of_other_tools(run: Run, tmp_path: Path, session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Through CVAT, COCO and palette PNGs, each found out by itself; and with pictures from the video."""
+    steps = [tmp_path / "a.xml", tmp_path / "a.json", tmp_path / "masks", tmp_path / "b.xml"]
+    for source, out in zip([session, *steps], steps, strict=False):
+        assert run("convert", source, "--out", out) == 0
+    kept = list(read_masks("project", session))
+    for ours, theirs in zip(read_masks("cvat", steps[-1]), kept, strict=True):
+        np.testing.assert_array_equal(ours.masks[1], theirs.masks["cup"])
+    film = ("convert", tmp_path / "a.json", "--out", tmp_path / "film.mp4")
+    assert run(*film) == 1
+    assert "overlay shows pictures, and a.json holds masks alone; give --video" in capsys.readouterr().err
+    assert run(*film, "--video", GOLDEN / "video/frames") == 0
+    with av.open(str(tmp_path / "film.mp4")) as shown:
+        assert len(list(shown.decode(video=0))) == 4
+    (tmp_path / "small").mkdir()
+    Image.new("RGB", (8, 6)).save(tmp_path / "small/00000.png")
+    assert run(*film, "--video", tmp_path / "small") == 1
+    assert "has masks of (height, width) = (120, 160), and small has (6, 8)" in capsys.readouterr().err
+
+
+def test_a_file_of_no_format(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.json").write_text('{"some": "thing"}')
+    assert run("convert", tmp_path / "a.json", "--out", tmp_path / "b.xml") == 1
+    told = capsys.readouterr().err
+    assert "a.json is of no format that is read: coco: a.json lacks 'images'" in told
+    assert run("convert", tmp_path / "a.txt", "--from", "cvat", "--out", tmp_path / "b.json") == 1
+    assert "a.txt cannot be read" in capsys.readouterr().err

@@ -22,6 +22,7 @@ SUFFIXES = {
     "background": "a.mp4",
     "coco": "a.json",
     "cutout": "a",
+    "cvat": "a.xml",
     "davis": "a",
     "labelme": "a",
     "mots": "a.txt",

@@ -1,8 +1,7 @@
-"""`masklet convert`: a project file to any other format."""
-
-from __future__ import annotations
+"""`masklet convert`: masks from one format to another."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,24 +10,30 @@ import typer
 from masklet.cli.choices import BackgroundChoice, keep_inputs
 
 if TYPE_CHECKING:
-    from masklet.formats.base import PlainFrame
-    from masklet.formats.project import Project
+    from masklet.formats.base import Facts, Format, PlainFrame
 
 
 def convert(
-    project: Annotated[
-        Path, typer.Argument(metavar="SESSION", help="A .masklet file, as masklet track writes it.", show_default=False)
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="A .masklet file, or masks of any format that is read.", show_default=False
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
     format: Annotated[
         str | None, typer.Option(help="Name of the format, such as coco; by the ending of OUT if not given.")
     ] = None,
+    source_format: Annotated[
+        str | None, typer.Option("--from", help="Name of the format of SOURCE; found out if not given.")
+    ] = None,
     video: Annotated[
-        Path | None, typer.Option(help="The video, for formats that hold pictures, if it lies elsewhere now.")
+        Path | None,
+        typer.Option(help="The video or pictures, for formats that hold pictures; of a .masklet file if it has moved."),
     ] = None,
     background: BackgroundChoice = None,
 ) -> None:
-    """Write what a project file holds in another format. Nothing is computed again.
+    """Write masks in another format. Nothing is computed again.
 
     \b
     Examples:
@@ -36,41 +41,90 @@ def convert(
       masklet convert dog/session.masklet --out masks --format objects
       masklet convert dog/session.masklet --out dog.mov --format prores
       masklet convert dog/session.masklet --out dog.mp4 --format background --background white
+      masklet convert task.xml --from cvat --out instances.json --format coco
+      masklet convert labels --from labelme --out overlay.mp4 --video frames
     """
-    from dataclasses import replace
-
-    from masklet.formats.project_reader import read_project, video_of
-    from masklet.formats.registry import find_format, format_of, with_background
+    from masklet.formats.registry import find_format, format_of, recognise_format, with_background
     from masklet.formats.writer import Writer
-    from masklet.media.folder import picture_names
 
     kind = find_format(format) if format else format_of(out, background=background)
-    held = read_project(project)
-    keep_inputs(out, project, video, project.parent / held.video if held.video else None)
-    facts = with_background(held.facts(), kind.name, background)
-    if kind.shows_pictures:
-        video = video or video_of(held, project)
-        facts = replace(facts, audio_from=video if video.is_file() else None)
-    lies = video or project.absolute().parent / held.video
-    facts = replace(facts, names=picture_names(lies) if held.video else ())
-    results = with_pictures(held, lies) if kind.shows_pictures else held.results()
-    with Writer(kind.open, out, facts) as sink:
+    entry = find_format(source_format) if source_format else recognise_format(source)
+    held = of_project if entry.name == "project" else of_masks
+    facts, results = held(source, out, entry, kind, video)
+    frames = 0
+    with Writer(kind.open, out, with_background(facts, kind.name, background)) as sink:
         for result in results:
             sink.write(result)
-    typer.echo(f"{len(held.frames)} frames in {out}")
+            frames += 1
+    typer.echo(f"{frames} frames in {out}")
 
 
-def with_pictures(held: Project, video: Path) -> Iterator[PlainFrame]:
-    """The frames of a project with the pictures of its video."""
+def of_project(
+    path: Path, out: Path, _: "Format", kind: "Format", video: Path | None
+) -> "tuple[Facts, Iterator[PlainFrame]]":
+    """What a project file holds, with the pictures of its video if the format shows them."""
     from dataclasses import replace
 
     from masklet.formats.project import check_video
+    from masklet.formats.project_reader import read_project, video_of
+    from masklet.media.folder import picture_names
     from masklet.media.source import open_video
     from masklet.video.project import fingerprint_of
 
+    held = read_project(path)
+    lies = video or path.absolute().parent / held.video
+    keep_inputs(out, path, video, lies if held.video else None)
+    facts = replace(held.facts(), names=picture_names(lies) if held.video else ())
+    if not kind.shows_pictures:
+        return facts, held.results()
+    lies = video or video_of(held, path)
+    with open_video(lies) as source:
+        check_video(held, fingerprint_of(source, str(lies)))
+    facts = replace(facts, audio_from=lies if lies.is_file() else None)
+    return facts, with_pictures(held.results(), lies)
+
+
+def of_masks(
+    path: Path, out: Path, entry: "Format", kind: "Format", video: Path | None
+) -> "tuple[Facts, Iterator[PlainFrame]]":
+    """What a file or folder of masks holds, with the pictures of the video that was given."""
+    from masklet.errors import FormatError
+    from masklet.formats.base import Facts
+    from masklet.formats.registry import read_masks
+    from masklet.media.folder import picture_names
+    from masklet.media.source import open_video
+
+    keep_inputs(out, path, video)
+    if kind.shows_pictures and video is None:
+        raise FormatError(f"{kind.name} shows pictures, and {path.name} holds masks alone; give --video")
+    results = read_masks(entry.name, path)
+    first = next(results, None)
+    if first is None:
+        raise FormatError(f"{path.name} holds no frames; give one with masks")
+    facts, results = Facts(first.size, own_sizes=kind.holds_many_pictures), chain([first], results)
+    if video is None:
+        return facts, results
     with open_video(video) as source:
-        check_video(held, fingerprint_of(source, str(video)))
-        wanted = {result.frame: result for result in held.results()}
+        if source.size != first.size:
+            raise FormatError(
+                f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
+            )
+        names = picture_names(video)
+        facts = Facts(first.size, source.rate, source.frame_count, video=str(video), names=names)
+    return facts, with_pictures(results, video) if kind.shows_pictures else results
+
+
+def with_pictures(results: "Iterator[PlainFrame]", video: Path) -> "Iterator[PlainFrame]":
+    """The frames with the pictures of a video. Raises FormatError if it ends before them."""
+    from dataclasses import replace
+
+    from masklet.errors import FormatError
+    from masklet.media.source import open_video
+
+    wanted = {result.frame: result for result in results}
+    with open_video(video) as source:
         for frame in source.frames(min(wanted, default=0)):
             if frame.index in wanted:
-                yield replace(wanted[frame.index], image=frame.image)
+                yield replace(wanted.pop(frame.index), image=frame.image)
+    if wanted:
+        raise FormatError(f"there are masks of frame {min(wanted)}, and {video.name} ends before it")

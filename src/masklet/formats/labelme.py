@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-from masklet.formats.base import Facts, Format, FrameLike, Sink, picture_of
+from masklet.errors import FormatError, SessionError
+from masklet.formats.base import (
+    Facts,
+    Format,
+    FrameLike,
+    ObjectId,
+    PlainFrame,
+    Sink,
+    object_numbers,
+    picture_of,
+    read_frame,
+)
 from masklet.formats.description import Description, label_of
-from masklet.formats.numbered import frame_files
-from masklet.masks.polygons import drawn_rings
+from masklet.formats.json_file import LARGEST_COUNT, entries, entry, load_json, size_of
+from masklet.formats.numbered import DAMAGED, frame_files
+from masklet.masks.polygons import drawn_by_pillow, drawn_rings
+from masklet.masks.rle import Rle, check_size, encode_rle
 
 LABELME_VERSION = "5.0.0"
 """The version of LabelMe whose files these are."""
@@ -58,6 +75,89 @@ def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
     }
 
 
+def read_labelme(path: Path) -> Iterator[PlainFrame]:
+    """Polygons, boxes, circles and masks of each file, in the order of their names, numbered by these where all are
+    numbers. Shapes of one `group_id` are one object, those without one each. Raises FormatError for what is damaged."""
+    if not path.exists():
+        raise FormatError(f"there is nothing at {path}; give a JSON file of LabelMe, or a folder of them")
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    numbered = all(file.stem.isascii() and file.stem.isdecimal() and len(file.stem) < 10 for file in files)
+    places = {int(file.stem) if numbered else place: file for place, file in enumerate(files)}
+    for frame in sorted(places):
+        file = places[frame]
+        content = load_json(file)
+        size = size_of({side: content.get(f"image{side.capitalize()}") for side in ("height", "width")}, file.name)
+        yield _frame_of(frame, entries(content, "shapes", dict, file.name), size, file.name)
+
+
+def _frame_of(frame: int, shapes: list[dict[str, Any]], size: tuple[int, int], name: str) -> PlainFrame:
+    check_size(size)
+    groups = {shape["group_id"] for shape in shapes if type(shape.get("group_id")) is int}
+    free = (number for number in count(1) if number not in groups)
+    masks: dict[ObjectId, NDArray[np.bool_]] = {}
+    descriptions: dict[ObjectId, Description] = {}
+    for shape in shapes:
+        mask = _filled(shape, size, name)
+        if mask is None:
+            continue
+        group = shape.get("group_id")
+        number = group if type(group) is int and abs(group) < LARGEST_COUNT else next(free)
+        masks[number] = masks[number] | mask if number in masks else mask
+        label = entry(shape, "label", str, name)
+        if label and label != "object":
+            try:
+                descriptions[number] = Description(category=label)
+            except SessionError as error:
+                raise FormatError(f"{name} cannot be read: {error}") from None
+    rles: dict[ObjectId, Rle] = {number: encode_rle(mask) for number, mask in masks.items()}
+    return read_frame(frame, rles, size, object_numbers(masks), descriptions)
+
+
+def _filled(shape: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
+    """bool (H, W) as LabelMe fills a shape; None for points and lines."""
+    kind = shape.get("shape_type", "polygon") or "polygon"
+    if kind not in ("polygon", "rectangle", "circle", "mask"):
+        return None
+    try:
+        ring = np.asarray(entry(shape, "points", list, name), np.float64)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"the points of a {kind} in {name} are no pairs of numbers") from error
+    if ring.ndim != 2 or ring.shape[1] != 2 or not np.isfinite(ring).all() or (kind != "polygon" and len(ring) != 2):
+        raise FormatError(f"a {kind} in {name} has points of the shape {ring.shape}; give another copy")
+    if np.abs(ring).max(initial=0) > 2 * sum(size):  # every edge is walked along, pixel by pixel: this bounds the time
+        raise FormatError(f"a {kind} in {name} lies far outside its picture of {size} pixels (height, width)")
+    if kind == "mask":
+        return _pasted(shape, ring, size, name)
+    if kind == "polygon":
+        if len(ring) < 3:
+            raise FormatError(f"a polygon in {name} has {len(ring)} corners; expected 3 or more")
+        return drawn_by_pillow(ring, size)
+    picture = Image.new("1", size[::-1])
+    (x0, y0), (x1, y1) = ring.tolist()
+    if kind == "rectangle":
+        box = [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
+        ImageDraw.Draw(picture).rectangle(box, outline=1, fill=1)
+    else:
+        radius = float(np.hypot(x1 - x0, y1 - y0))
+        ImageDraw.Draw(picture).ellipse([x0 - radius, y0 - radius, x0 + radius, y0 + radius], outline=1, fill=1)
+    return np.array(picture)
+
+
+def _pasted(shape: dict[str, Any], corners: NDArray[np.float64], size: tuple[int, int], name: str) -> NDArray[np.bool_]:
+    """A shape of the kind "mask": a PNG of its box."""
+    try:
+        with Image.open(BytesIO(base64.b64decode(entry(shape, "mask", str, name), validate=True))) as png:
+            part = np.array(png.convert("L")) > 0
+    except DAMAGED as error:
+        raise FormatError(f"a mask in {name} cannot be read as a PNG: {error}; give another copy") from error
+    x, y = corners[0].round().astype(int).tolist()
+    if x < 0 or y < 0 or y + part.shape[0] > size[0] or x + part.shape[1] > size[1]:
+        raise FormatError(f"a mask in {name} does not lie in its picture of {size} pixels (height, width)")
+    mask = np.zeros(size, np.bool_)
+    mask[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return mask
+
+
 def flags_of(said: Description | None) -> dict[str, bool]:
     """Attributes that are true or false."""
     return {key: value for key, value in (said.attributes if said else {}).items() if isinstance(value, bool)}
@@ -75,6 +175,7 @@ LABELME = Format(
     "labelme",
     "LabelMe JSON: polygons that can be dragged, and the picture",
     write_labelme,
+    read_labelme,
     video="",
     picture=".json",
     shows_pictures=True,

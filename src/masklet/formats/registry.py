@@ -141,6 +141,29 @@ def with_background(facts: Facts, name: str, background: str | Path | None) -> F
     return replace(facts, background=background)
 
 
+def recognise_format(path: str | PathLike[str]) -> Format:
+    """The format of masks that lie at a path: the first by whose reader the first frame can be read.
+
+    Raises FormatError, with what each reader of such a file says, if there is none.
+    """
+    place = Path(path)
+    suffix = "" if place.is_dir() else place.suffix.lower()
+    said = {}
+    for entry in formats().values():
+        if entry.read is None or suffix not in (entry.video, entry.picture):
+            continue
+        try:
+            next(entry.read(place), None)
+        except FormatError as error:
+            said[entry.name] = str(error)
+        else:
+            return entry
+    if not said:
+        known = ", ".join(sorted({entry.video for entry in formats().values() if entry.read and entry.video}))
+        raise FormatError(f"{place.name} holds no masks that are read; give a folder, or a file that ends in {known}")
+    raise FormatError(f"{place.name} is of no format that is read: " + "; ".join(f"{k}: {v}" for k, v in said.items()))
+
+
 def read_masks(name: str, path: str | PathLike[str]) -> Iterator[PlainFrame]:
     """The masks of each frame that a file or folder of that format holds, in the order of frames; any writer takes
     them.
