@@ -10,6 +10,7 @@ export function open(title, content, kind = "") {
   dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); };
   document.body.append(dialog);
   dialog.showModal();
+  dialog.querySelector("select, input")?.focus();
   return dialog;
 }
 

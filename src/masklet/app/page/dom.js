@@ -25,6 +25,7 @@ export function s(kind, given = {}, ...children) {
 }
 
 const PATHS = {
+  outline: "M3 9.2c0-3.6 2-5.7 4.6-5.7s5.4 1.9 5.4 4.6-1.6 4.9-5 4.9-5-1.1-5-3.8z",
   pen: "M10.5 3l2.5 2.5L6 12.5l-3 .5.5-3z",
   point: "M8 1v4M8 11v4M1 8h4M11 8h4M8 7.2v1.6",
   box: "M2.5 4.5v-2h2M11.5 2.5h2v2M13.5 11.5v2h-2M4.5 13.5h-2v-2M7 2.5h2M7 13.5h2M2.5 7v2M13.5 7v2",

@@ -98,6 +98,7 @@ export class Stage {
     if (this.preview) drawn.push(this.preview);
     paint(this.pixels, this.overlay.width, drawn, this);
     this.ink.putImageData(this.data, 0, 0);
+    this.root.dispatchEvent(new CustomEvent("painted", { detail: { frame: this.shown, masks: drawn.length } }));
   }
 
   // --- where on the screen -------------------------------------------------------------------------

@@ -28,8 +28,9 @@ export class Timeline {
   }
 
   get wide() { return Math.max(60, this.root.clientWidth - LABEL); }
-  x(frame) { return PAD + (this.wide - 2 * PAD) * (this.model.last ? frame / this.model.last : 0); }
-  frameAt(x) { return Math.max(0, Math.min(this.model.last, Math.round((x - PAD) / (this.wide - 2 * PAD) * this.model.last))); }
+  get cell() { return (this.wide - 2 * PAD) / (this.model.last + 1); } // how wide a frame is
+  x(frame) { return PAD + this.cell * (frame + 0.5); }
+  frameAt(x) { return Math.max(0, Math.min(this.model.last, Math.floor((x - PAD) / this.cell))); }
 
   seek(event) {
     const area = this.canvas.getBoundingClientRect(), row = Math.floor((event.clientY - area.top - RULER) / ROW);
@@ -105,7 +106,7 @@ export class Timeline {
     pen.globalAlpha = 1;
     for (const frame of columns.cuts) this.tick(pen, frame, bar - 3, tall + 6, color("soft"), 1);
     pen.fillStyle = color("warn");
-    for (const [from, to] of columns.doubts) pen.fillRect(this.x(from) - 1, bar + tall + 1, Math.max(3, this.x(to) - this.x(from) + 2), 3);
+    for (const [from, to] of columns.doubts) pen.fillRect(this.x(from) - this.cell / 2, bar + tall + 1, Math.max(3, this.cell * (to - from + 1)), 2);
     for (const frame of columns.locked) this.tick(pen, frame, bar - 1, tall + 2, color("ink"), 2);
     for (const frame of columns.prompted) {
       pen.beginPath();
@@ -145,7 +146,7 @@ export class Timeline {
   /** Frames with one state beside each other, and the frames with marks. */
   columns({ cells }) {
     const spans = [], doubts = [], found = { prompted: [], locked: [], cuts: [] };
-    const half = this.model.last ? (this.wide - 2 * PAD) / this.model.last / 2 : (this.wide - 2 * PAD) / 2;
+    const half = this.cell / 2;
     for (let frame = 0; frame < cells.length; frame++) {
       const cell = cells[frame], state = cell & STATE;
       if (state) {
@@ -164,9 +165,12 @@ export class Timeline {
   marks(pen, high, color) {
     const { first, last } = this.model.cut;
     pen.fillStyle = color("shade");
-    if (first !== null) pen.fillRect(0, RULER, this.x(first), high - RULER);
-    if (last !== null) pen.fillRect(this.x(last), RULER, this.wide - this.x(last), high - RULER);
-    for (const frame of [first, last]) if (frame !== null) this.tick(pen, frame, 0, high, color("accent"), 1);
+    const from = first === null ? 0 : this.x(first) - this.cell / 2, to = last === null ? this.wide : this.x(last) + this.cell / 2;
+    pen.fillRect(0, RULER, from, high - RULER);
+    pen.fillRect(to, RULER, this.wide - to, high - RULER);
+    pen.fillStyle = color("accent");
+    if (first !== null) pen.fillRect(from - 1, 2, 2, high);
+    if (last !== null) pen.fillRect(to - 1, 2, 2, high);
   }
 
   head(pen, high, color) {

@@ -149,7 +149,7 @@ export function viewer(id) {
     const kinds = { point: "Points", box: "Box", brush: "Brush", eraser: "Eraser" };
     const buttons = Object.entries(kinds).map(([kind, label]) => button(kind, kind, label, { "data-kind": kind }));
     const hand = iconButton("hand", "Move the picture (middle button)", () => tools.take("hand"), { "data-kind": "hand" });
-    const masks = button("masks", "eye", "Masks"), outline = button("outline", "box", "Outline"), solo = button("solo", "solo", "Only this object");
+    const masks = button("masks", "eye", "Masks"), outline = button("outline", "outline", "Outline"), solo = button("solo", "solo", "Only this object");
     const opacity = h("input", { type: "range", min: "0", max: "100", value: String(kept.get("opacity", 45)), class: "opacity", "aria-label": "Opacity of masks", title: "Opacity of masks" });
     opacity.oninput = () => { stage.opacity = Number(opacity.value) / 100; kept.set("opacity", Number(opacity.value)); stage.drawMasks(); };
     stage.opacity = Number(opacity.value) / 100;

@@ -1,0 +1,215 @@
+"""How long the annotator lets a person wait, in Chromium, at 720p.
+
+    python benchmarks/app.py [--model nano] [--rounds 10] [--output benchmarks/results/app.json]
+
+The sample clip is enlarged to 1280 x 720 and served by `masklet annotate` in a process of its own. Times run in the page, from
+the event to the frame after the one in which the masks were painted. Following is compared with the same pass by
+`VideoTracker` alone, in this process, with the same threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from playwright.sync_api import sync_playwright
+from rich.console import Console
+from rich.table import Table
+from startup import describe_machine
+
+import masklet
+from masklet.media.source import open_video
+
+SAMPLE = Path(masklet.__file__).parent / "samples/clip.mp4"
+SIZE = (1280, 720)
+TARGETS = {
+    "first paint": (600, 1000),
+    "click to mask, frame at rest": (120, 250),
+    "preview": (150, None),
+    "step to the next frame": (16, 33),
+    "far jump, seen before": (150, None),
+    "far jump": (600, None),
+    "undo": (50, None),
+}
+"""Milliseconds that are aimed at on two quiet cores: p50 and p95."""
+
+WATCH = """([kind, frame, masks]) => {
+  window.begun = null;
+  document.addEventListener(kind, () => { window.begun = performance.now(); }, { capture: true, once: true });
+  window.waited = new Promise((done) => {
+    const stage = document.querySelector("#stage");
+    const hear = ({ detail }) => {
+      if (window.begun === null || (frame !== null && detail.frame !== frame)) return;
+      if (masks !== null && (detail.masks > 0) !== masks) return;
+      stage.removeEventListener("painted", hear);
+      requestAnimationFrame(() => setTimeout(() => done(performance.now() - window.begun)));
+    };
+    stage.addEventListener("painted", hear);
+  });
+}"""
+
+JUMP = """(frame) => new Promise((done) => {
+  const stage = document.querySelector("#stage"), at = document.querySelector("#transport .at"), begun = performance.now();
+  const hear = ({ detail }) => {
+    if (detail.frame !== frame) return;
+    stage.removeEventListener("painted", hear);
+    requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun)));
+  };
+  stage.addEventListener("painted", hear);
+  at.value = frame;
+  at.dispatchEvent(new Event("change"));
+})"""
+
+
+def write_large(path: Path, repeat: int = 4) -> Path:
+    """The sample at 720p, forward and backward by turns, with one key frame: what a camera or a phone gives."""
+    images = [cv2.resize(frame.image, SIZE, interpolation=cv2.INTER_CUBIC) for frame in open_video(SAMPLE).frames()]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"g": "250", "crf": "20"})
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        for turn in range(repeat):
+            for image in images if turn % 2 == 0 else images[::-1]:
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image, np.uint8), format="rgb24")
+                container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+@contextmanager
+def served(clip: Path, model: str) -> Iterator[str]:
+    """The address of the annotator."""
+    command = [sys.executable, "-m", "masklet", "annotate", str(clip), "--model", model, "--no-browse", "--port", "0"]
+    server = subprocess.Popen([*command, "--project", str(clip.parent / "project")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield next(word for word in server.stdout.readline().split() if word.startswith("http"))
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def measure(page: Any, address: str, rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Milliseconds of each act, and single figures."""
+    found: dict[str, list[float]] = {name: [] for name in TARGETS}
+    for _ in range(max(3, rounds // 3)):
+        page.goto(address)
+        page.wait_for_selector("#stage[data-frame]")
+        found["first paint"].append(page.evaluate("performance.now()"))
+    page.wait_for_selector("#notice", state="hidden")
+    last = int(page.inner_text("#transport .soft").split()[-1])
+
+    def watched(act: Callable[[], None], kind: str, frame: int | None, masks: bool | None) -> float:
+        page.evaluate(WATCH, [kind, frame, masks])
+        act()
+        return float(page.evaluate("window.waited"))
+
+    area = page.locator("#picture").bounding_box()
+    x, y = area["x"] + area["width"] * 465 / 640, area["y"] + area["height"] * 150 / 360
+    for place in range(rounds):
+        frame = place * 3
+        page.evaluate(JUMP, frame)
+        time.sleep(1.5)
+        page.mouse.move(x - 30, y)
+        page.keyboard.down("Shift")
+        time.sleep(1)
+        found["preview"].append(watched(lambda: page.mouse.move(x, y), "pointermove", frame, True))
+        page.keyboard.up("Shift")
+        time.sleep(0.3)
+        found["click to mask, frame at rest"].append(watched(lambda: page.mouse.click(x, y), "pointerup", frame, True))
+        found["undo"].append(watched(lambda: page.keyboard.press("Control+z"), "keydown", frame, False))
+    page.evaluate(JUMP, 0)
+    time.sleep(1)
+    for frame in range(1, 3 * rounds):
+        found["step to the next frame"].append(
+            watched(lambda: page.keyboard.press("ArrowRight"), "keydown", frame, None)
+        )
+        time.sleep(0.05)
+    far = [last - 1 - 4 * place for place in range(min(rounds, last // 8))]
+    for frame in far:
+        page.evaluate(JUMP, 2)
+        found["far jump"].append(page.evaluate(JUMP, frame))
+    for frame in far[-3:]:
+        page.evaluate(JUMP, 2)
+        found["far jump, seen before"].append(page.evaluate(JUMP, frame))
+    page.evaluate(JUMP, 0)
+    time.sleep(1)
+    page.mouse.click(x, y)
+    page.wait_for_selector("button[aria-label='Follow forward']:enabled")
+    time.sleep(1)
+    begin = time.perf_counter()
+    page.keyboard.press("t")
+    page.wait_for_selector("button[aria-label='Stop']:visible")
+    page.wait_for_selector("button[aria-label='Follow forward']:visible", timeout=600_000)
+    rate = (last + 1) / (time.perf_counter() - begin)
+    heap = page.evaluate("performance.memory.usedJSHeapSize") / 2**20
+    return found, {"frames a second in the page": rate, "heap of the page, MiB": heap}
+
+
+def plain_rate(clip: Path, model: str) -> float:
+    """Frames a second of the same pass by the tracker alone."""
+    with masklet.VideoTracker(clip, model) as tracker:
+        tracker.add_points(frame=0, object="object 1", points=[(930, 300)])
+        begin = time.perf_counter()
+        frames = sum(1 for _ in tracker.propagate(0))
+        return frames / (time.perf_counter() - begin)
+
+
+def show(results: dict[str, Any]) -> None:
+    """Print the table."""
+    table = Table("milliseconds", "p50", "p95", "aimed at", title=f"masklet annotate, {results['model']}, 1280 x 720")
+    for name, figures in results["times"].items():
+        p50, p95 = TARGETS[name]
+        aim = str(p50) if p95 is None else f"{p50} / {p95}"
+        table.add_row(name, f"{figures['p50']:.0f}", f"{figures['p95']:.0f}", aim)
+    for name, value in results["figures"].items():
+        table.add_row(name, f"{value:.2f}", "", "")
+    Console().print(table)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, and write JSON."""
+    parser = argparse.ArgumentParser(description="How long the annotator lets a person wait.")
+    parser.add_argument("--model", default="nano", help="which model answers")
+    parser.add_argument("--rounds", type=int, default=10, help="clicks that are measured")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "app.json")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        clip = write_large(Path(folder) / "clip.mp4")
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            args=["--no-sandbox", "--enable-precise-memory-info"],
+        )
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        with served(clip, options.model) as address:
+            times, figures = measure(page, address, options.rounds)
+        browser.close()
+        figures["frames a second of the tracker alone"] = plain_rate(clip, options.model)
+    results = {
+        "machine": describe_machine(),
+        "model": options.model,
+        "times": {
+            name: {"p50": float(np.percentile(each, 50)), "p95": float(np.percentile(each, 95)), "all": each}
+            for name, each in times.items()
+        },
+        "figures": figures,
+    }
+    show(results)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
