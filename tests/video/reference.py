@@ -139,7 +139,7 @@ def stored(track: ReferenceTrack) -> ReferenceTrack:
         else:
             prompted[frame] = known
     for frame in prompted:
-        tracked = tracked.without(frame)
+        tracked = tracked.taking([frame], tracked.nothing())
     return replace(track, tracked=tracked, prompted=prompted, waiting={})
 
 

@@ -17,11 +17,11 @@ from masklet.errors import ConfigError
 from masklet.nn import Decoded, Levels
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
-from masklet.video.corrections import LocalPropagation, changes_of, reach, with_span, within, without_span
+from masklet.video.corrections import LocalPropagation, changes_of, reach
 from masklet.video.events import Cleared, Event, Followed, Prompted, Range
 from masklet.video.policies.base import Choice
 from masklet.video.session import approved, tracked
-from masklet.video.state import KnownFrame, ObjectTrack
+from masklet.video.state import KnownFrame, ObjectTrack, with_span, within, without_span
 from masklet.video.step import FrameContext, away_from_clicks, steadied
 from masklet.video.store import RecentFrames
 from tests.video.test_known_frames import CLIP
@@ -68,12 +68,12 @@ def test_a_prompt_is_followed_away_from_it_and_once() -> None:
     track = prompted_at(0, 10, 20)
     events: list[Event] = [Prompted(0, 1, CLICK), Prompted(20, 1, CLICK), Followed(0, 40, False, None)]
     corrected = [*events, Prompted(10, 1, CLICK)]
-    changes = changes_of(corrected, 1, track)
+    changes = changes_of(corrected, {1: track})[1]
     assert [frame for frame in range(41) if within(frame, changes.open[False])] == [*range(10, 20)]
     assert [frame for frame in range(41) if within(frame, changes.open[True])] == [*range(21)]
     assert not within(15, changes.fresh[False])
     assert within(25, changes.fresh[False])
-    after = changes_of([*corrected, Followed(10, 14, False, None), Followed(9, 5, True, 2)], 1, track)
+    after = changes_of([*corrected, Followed(10, 14, False, None), Followed(9, 5, True, 2)], {1: track})[1]
     assert [frame for frame in range(41) if within(frame, after.open[False])] == [*range(15, 20)]
     assert within(7, after.open[True])  # the backward pass was of another object
     assert not within(7, after.fresh[False])
@@ -81,7 +81,7 @@ def test_a_prompt_is_followed_away_from_it_and_once() -> None:
 
 def test_what_came_of_a_cleared_prompt_is_taken_anew() -> None:
     track = prompted_at(0, 20)
-    changes = changes_of([Prompted(10, 1, CLICK), Followed(0, 40, False, None), Cleared(10, 1)], 1, track)
+    changes = changes_of([Prompted(10, 1, CLICK), Followed(0, 40, False, None), Cleared(10, 1)], {1: track})[1]
     assert [frame for frame in range(41) if within(frame, changes.void)] == [*range(1, 20)]
 
 

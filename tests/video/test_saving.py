@@ -24,7 +24,7 @@ from masklet.formats.registry import read_masks
 from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video import tracker as video_tracker
-from masklet.video.events import Cleared, Described, Followed, Locked, Prompted, Removed
+from masklet.video.events import Cleared, Described, Followed, Locked, Marked, Merged, Prompted, Removed, Split, Swapped
 from masklet.video.packing import UNDO
 from masklet.video.policies import PublishedPolicy
 from masklet.video.project import event_from_json, event_to_json
@@ -362,6 +362,12 @@ def test_an_exported_film_has_the_sound_in_step_and_the_background(model: Model,
         Described("a", Description("A", "car", "#00ff00", {"parked": True})),
         Described(7, Description()),
         Locked(9),
+        Locked(9, "a"),
+        Marked("a", 3, 5, "absent"),
+        Marked(2, 3, 3, None),
+        Swapped(4, "a", 2),
+        Split(4, "a", "c"),
+        Merged("a", 2),
         Followed(8, 0, True, "a"),
         Followed(0, 8, False, None, True),
     ],
@@ -375,6 +381,8 @@ def test_events_are_written_and_read(event: Cleared) -> None:
     [
         {"event": "dance"},
         {"event": "lock", "where": 1},
+        {"event": "mark", "object": 1, "first": 0, "last": 2, "mark": "ugly"},
+        {"event": "split", "object": 1, "frame": 0, "new": ""},
         {"event": "describe", "object": 1, "colour": 3},
         {"event": "prompt", "frame": 1},
         {},

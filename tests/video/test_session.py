@@ -217,6 +217,19 @@ def test_both_directions_from_several_prompts(tracker: VideoTracker) -> None:
         (lambda t: t.clear(0, 7), "there is no object 7; known objects: 1"),
         (lambda t: t.clear(4, 1), "object 1 has no prompt on frame 4; its prompted frames are: 0"),
         (lambda t: t.lock(9), "nothing is known of frame 9"),
+        (lambda t: t.lock(9, 1), "nothing is known of object 1 in frame 9"),
+        (lambda t: t.lock(0, 2), "there is no object 2"),
+        (lambda t: t.accept(1, 3, 9), "nothing that may be accepted is known of object 1 in the frames 3 to 9"),
+        (lambda t: t.accept(1, 9, 3), "the frames 9 to 3 are no range"),
+        (lambda t: t.mark_absent(4, 3), "there is no object 4"),
+        (lambda t: t.unmark(1, 0, 3), "object 1 in the frames 0 to 3 was neither accepted nor said to be absent"),
+        (lambda t: t.swap(0, 1, 2), "there is no object 2"),
+        (lambda t: t.swap(0, 1, 1), "object 1 is given twice"),
+        (lambda t: t.split(0, 1, "b"), "frame 0 does not divide what is known of 1"),
+        (lambda t: t.split(3, 1, 1), "there is an object 1 already"),
+        (lambda t: t.split(3, 1, " "), "object is ' '"),
+        (lambda t: t.merge(1, 1), "object 1 is given twice"),
+        (lambda t: t.merge(5, 1), "there is no object 5"),
         (lambda t: t.propagate(only=3), "there is no object 3"),
         (lambda t: t.propagate(direction="up"), "direction is 'up'; give 'forward', 'backward' or 'both'"),
     ],
@@ -236,6 +249,9 @@ def test_frames_that_are_none_are_refused(tracker: VideoTracker) -> None:
         list(tracker.propagate(start=50))
     with pytest.raises(MediaError, match=r"frame is 1\.5; give a whole number"):
         tracker.result(1.5)  # type: ignore[arg-type]
+    with pytest.raises(MediaError, match="there is no frame 20"):
+        tracker.mark_absent(1, 3, 20)
+    assert len(tracker.events) == 1
 
 
 def test_numbers_of_numpy_are_as_good(tracker: VideoTracker) -> None:
@@ -338,7 +354,11 @@ ACTIONS = st.lists(
         st.tuples(st.just("both"), st.integers(6, 8), st.none() | OBJECTS),
         st.tuples(st.just("clear"), FRAMES, OBJECTS),
         st.tuples(st.just("remove"), OBJECTS),
-        st.tuples(st.just("lock"), FRAMES),
+        st.tuples(st.just("lock"), FRAMES, st.none() | OBJECTS),
+        st.tuples(st.sampled_from(["accept", "absent", "unmark"]), OBJECTS, FRAMES, FRAMES),
+        st.tuples(st.just("swap"), FRAMES),
+        st.tuples(st.just("split"), FRAMES, OBJECTS),
+        st.tuples(st.just("merge"), OBJECTS | st.just("c"), OBJECTS),
         st.tuples(st.just("describe"), OBJECTS | st.just("c"), st.sampled_from(["", "car", "dog"])),
         st.tuples(st.just("undo")),
         st.tuples(st.just("redo")),
@@ -370,8 +390,17 @@ def act(tracker: VideoTracker, action: tuple) -> None:  # type: ignore[type-arg]
             tracker.clear(frame, name)
         case "remove", name:
             tracker.remove(name)
-        case "lock", frame:
-            tracker.lock(frame)
+        case "lock", frame, name:
+            tracker.lock(frame, name)
+        case "accept" | "absent" | "unmark" as mark, name, first, last:
+            calls = {"accept": tracker.accept, "absent": tracker.mark_absent, "unmark": tracker.unmark}
+            calls[mark](name, *sorted((first, last)))
+        case "swap", frame:
+            tracker.swap(frame, "a", "b")
+        case "split", frame, name:
+            tracker.split(frame, name, "c")
+        case "merge", name, into:
+            tracker.merge(name, into)
         case "describe", name, category:
             tracker.describe(name, category=category, attributes={"n": len(tracker.events)})
         case ("undo",):

@@ -140,10 +140,10 @@ def test_an_older_mapping_stays_as_it_was() -> None:
         assert len(version) == count
         assert version.differing(versions[-1]) == {*frames[count:]}
     newest = versions[-1]
-    changed = newest.adding(PAGE, "another").without(0)
+    changed = newest.adding(PAGE, "another").changed({0: None})
     assert (newest[PAGE], changed[PAGE]) == (f"frame {PAGE}", "another")
     assert (newest.find(0), changed.find(0)) == ("frame 0", None)
-    assert dict(changed.without(3 * PAGE)) == dict(changed)
+    assert dict(changed.changed({3 * PAGE: None})) == dict(changed)
     assert changed.differing(newest) == newest.differing(changed) == {0, PAGE}
 
 

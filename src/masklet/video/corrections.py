@@ -9,14 +9,26 @@ nearly as sure as one that did; where it is not, the pass ends for the object, u
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from masklet.video import bidirectional, session
 from masklet.video.bidirectional import certainty, one_way, trust
-from masklet.video.events import Cleared, Event, Followed, Prompted, Range, Removed
-from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks
+from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Range, Removed, Split, Swapped
+from masklet.video.state import (
+    FrameStats,
+    KnownFrame,
+    ObjectId,
+    ObjectTrack,
+    Spans,
+    Tracks,
+    parted,
+    with_span,
+    within,
+    without_span,
+)
 
 END = sys.maxsize
 """Stands for the end of a video, of which the last frame is not known."""
@@ -24,9 +36,6 @@ END = sys.maxsize
 LEAST_OF_SAME = 0.95
 """Between two prompts a new answer takes the place of one that was found in the same direction if it has at least this
 share of its certainty. Beyond the last prompt it always does: nothing speaks for the earlier one."""
-
-Spans = tuple[tuple[int, int], ...]
-"""Frames, as disjoint ranges (first, last), both included."""
 
 
 class Propagation(Protocol):
@@ -86,14 +95,13 @@ class LocalPropagation:
     @classmethod
     def of(cls, events: Sequence[Event], tracks: Tracks, span: Range, only: ObjectId | None) -> LocalPropagation:
         """A pass that begins now, after the events."""
-        changes = {name: changes_of(events, name, track) for name, track in tracks.items()}
-        found = cls(span, only, changes)
+        found = cls(span, only, changes_of(events, tracks))
         found.halted = {name for name, track in tracks.items() if found._ended(name, track)}
         return found
 
     def moving(self, tracks: Tracks, frame: int) -> Tracks:
         moving = session.to_follow(tracks, frame, backward=self.span.backward, only=self.only)
-        self.halted -= {name for name, track in tracks.items() if frame in track.prompted}
+        self.halted -= {name for name, track in tracks.items() if track.stands(frame)}
         return separate(
             {name: track for name, track in moving.items() if self._moves(name, track, frame, self.halted)}, self.span
         )
@@ -124,7 +132,7 @@ class LocalPropagation:
         for further in range(frame, end, -1 if backward else 1):
             if further == self.span.end:
                 return None
-            halted -= {name for name, track in tracks.items() if further in track.prompted}
+            halted -= {name for name, track in tracks.items() if track.stands(further)}
             moving = session.to_follow(tracks, further, backward=backward, only=self.only)
             if any(self._moves(name, track, further, halted) for name, track in moving.items()):
                 return further
@@ -162,7 +170,7 @@ class LocalPropagation:
         known, first = track.stats(self.span.first), self.span.first
         return (
             known is not None
-            and first not in track.prompted
+            and not track.stands(first)
             and known.backward != self.span.backward
             and not within(first, self.changes[name].open[self.span.backward])
             and not within(first, self.changes[name].fresh[known.backward])
@@ -180,40 +188,96 @@ class Changes:
         void: Frames whose answers may have come of a prompt that was cleared, and that no pass came to since.
     """
 
-    open: Mapping[bool, Spans]
-    fresh: Mapping[bool, Spans]
-    void: Spans
-
-
-def changes_of(events: Sequence[Event], name: ObjectId, track: ObjectTrack) -> Changes:
-    """The frames of an object that a pass may change now, by the log."""
-    nothing: dict[bool, Spans] = {False: (), True: ()}
-    opened, fresh = dict(nothing), dict(nothing)
+    open: Mapping[bool, Spans] = field(default_factory=lambda: {False: (), True: ()})
+    fresh: Mapping[bool, Spans] = field(default_factory=lambda: {False: (), True: ()})
     void: Spans = ()
-    for event in events:
+
+    def prompted(self, frame: int, first: int, last: int, *, cleared: bool) -> Changes:
+        """After a prompt on a frame that speaks from `first` to `last` was changed."""
+        opened = {True: with_span(self.open[True], first, frame), False: with_span(self.open[False], frame, last)}
+        fresh = {backward: without_span(spans, first, last) for backward, spans in self.fresh.items()}
+        if not cleared:
+            return Changes(opened, fresh, self.void)
+        opened = {backward: with_span(spans, first, last) for backward, spans in opened.items()}
+        return Changes(opened, fresh, with_span(self.void, first, last))
+
+    def followed(self, first: int, last: int, *, backward: bool) -> Changes:
+        """After a pass came to the frames from `first` to `last`."""
+        opened = {**self.open, backward: without_span(self.open[backward], first, last)}
+        fresh = {**self.fresh, backward: with_span(self.fresh[backward], first, last)}
+        return Changes(opened, fresh, without_span(self.void, first, last))
+
+    def switched(self, frame: int, other: Changes) -> Changes:
+        """With those of another object from a frame on."""
+
+        def both(own: Spans, theirs: Spans) -> Spans:
+            return parted(own, frame)[0] + parted(theirs, frame)[1]
+
+        return self._with(other, both)
+
+    def joined(self, other: Changes) -> Changes:
+        """With those of another object too."""
+
+        def both(own: Spans, theirs: Spans) -> Spans:
+            for first, last in theirs:
+                own = with_span(own, first, last)
+            return own
+
+        return self._with(other, both)
+
+    def _with(self, other: Changes, both: Callable[[Spans, Spans], Spans]) -> Changes:
+        opened = {backward: both(spans, other.open[backward]) for backward, spans in self.open.items()}
+        fresh = {backward: both(spans, other.fresh[backward]) for backward, spans in self.fresh.items()}
+        return Changes(opened, fresh, both(self.void, other.void))
+
+
+def changes_of(events: Sequence[Event], tracks: Tracks) -> dict[ObjectId, Changes]:
+    """The frames of each object that a pass may change now, by the log."""
+    found: dict[ObjectId, Changes] = defaultdict(Changes, {name: Changes() for name in tracks})
+    moves = [(place, event) for place, event in enumerate(events) if isinstance(event, Swapped | Split | Merged)]
+    for place, event in enumerate(events):
         match event:
-            case Prompted(frame, named, _) | Cleared(frame, named) if named == name:
-                first, last = reach(track, frame)
-                opened = {True: with_span(opened[True], first, frame), False: with_span(opened[False], frame, last)}
-                fresh = {backward: without_span(spans, first, last) for backward, spans in fresh.items()}
-                if isinstance(event, Cleared):
-                    opened = {backward: with_span(spans, first, last) for backward, spans in opened.items()}
-                    void = with_span(void, first, last)
-            case Removed(named) if named == name:
-                opened, fresh, void = dict(nothing), dict(nothing), ()
-            case Followed(first, last, backward, only, _) if only in (None, name):
+            case Prompted(frame, name, _) | Cleared(frame, name):
+                track = tracks.get(owner_of(name, frame, [move for later, move in moves if later > place]))
+                if track is not None:
+                    first, last = reach(track, frame)
+                    found[name] = found[name].prompted(frame, first, last, cleared=isinstance(event, Cleared))
+            case Removed(name):
+                found[name] = Changes()
+            case Followed(first, last, backward, only, _):
                 low, high = sorted((first, last))
-                opened[backward] = without_span(opened[backward], low, high)
-                fresh[backward] = with_span(fresh[backward], low, high)
-                void = without_span(void, low, high)
-    return Changes(opened, fresh, void)
+                for name in list(found) if only is None else [only]:
+                    found[name] = found[name].followed(low, high, backward=backward)
+            case Swapped(frame, name, other):
+                one, two = found[name], found[other]
+                found[name], found[other] = one.switched(frame, two), two.switched(frame, one)
+            case Split(frame, name, new):
+                whole = found[name]
+                found[name], found[new] = whole.switched(frame, Changes()), Changes().switched(frame, whole)
+            case Merged(name, into):
+                found[into] = found[into].joined(found.pop(name, Changes()))
+    return found
+
+
+def owner_of(name: ObjectId, frame: int, moves: Sequence[Swapped | Split | Merged]) -> ObjectId:
+    """The object that has a frame of another one after these events."""
+    for move in moves:
+        match move:
+            case Swapped(first, one, two) if name in (one, two) and frame >= first:
+                name = two if name == one else one
+            case Split(first, one, new) if name == one and frame >= first:
+                name = new
+            case Merged(one, into) if name == one:
+                name = into
+    return name
 
 
 def reach(track: ObjectTrack, frame: int) -> tuple[int, int]:
-    """(first, last) of the frames for which a prompt on a frame speaks: up to the neighbouring prompted or locked ones.
-    `END` where none comes after it."""
-    before = max((f for f in track.prompted if f < frame), default=-1)
-    after = min((f for f in track.prompted if f > frame), default=END)
+    """(first, last) of the frames for which a prompt on a frame speaks: up to the neighbouring ones for which a person
+    answers. `END` where none comes after it."""
+    standing = [*((f, f) for f in track.prompted), *track.absent, *track.accepted]
+    before = max((last for _, last in standing if last < frame), default=-1)
+    after = min((first for first, _ in standing if first > frame), default=END)
     return before + 1, after if after == END else after - 1
 
 
@@ -222,22 +286,3 @@ def separate(moving: Tracks, span: Range) -> Tracks:
     if not span.apart:
         return moving
     return {name: one_way(track, backward=span.backward) for name, track in moving.items()}
-
-
-def within(frame: int, spans: Spans) -> bool:
-    """Whether a frame is among some."""
-    return any(first <= frame <= last for first, last in spans)
-
-
-def without_span(spans: Spans, first: int, last: int) -> Spans:
-    """Some frames without those from `first` to `last`."""
-    left: list[tuple[int, int]] = []
-    for low, high in spans:
-        apart = high < first or low > last or first > last
-        left += [(low, high)] if apart else [(low, first - 1), (last + 1, high)]
-    return tuple((low, high) for low, high in left if low <= high)
-
-
-def with_span(spans: Spans, first: int, last: int) -> Spans:
-    """Some frames and those from `first` to `last`."""
-    return (*without_span(spans, first, last), (first, last)) if first <= last else spans

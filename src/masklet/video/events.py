@@ -16,6 +16,9 @@ from masklet.video.state import ObjectId, Tracks
 Direction = Literal["forward", "backward", "both"]
 """Which way a video is followed."""
 
+Mark = Literal["absent", "accepted"]
+"""What a person says of a range of frames."""
+
 
 @dataclass(frozen=True)
 class Prompted:
@@ -51,9 +54,47 @@ class Described:
 
 @dataclass(frozen=True)
 class Locked:
-    """A frame was approved: its masks stay, and are always remembered."""
+    """A frame was approved, of one object or of all: its masks stay, and are always remembered."""
 
     frame: int
+    object: ObjectId | None = None
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Frames of an object, from `first` to `last`, were accepted as they are, or it was said to be absent there; None
+    takes that back."""
+
+    object: ObjectId
+    first: int
+    last: int
+    mark: Mark | None
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """From a frame on, each of two objects has what the other had."""
+
+    frame: int
+    object: ObjectId
+    other: ObjectId
+
+
+@dataclass(frozen=True)
+class Split:
+    """From a frame on, what was known of an object is that of a new one."""
+
+    frame: int
+    object: ObjectId
+    new: ObjectId
+
+
+@dataclass(frozen=True)
+class Merged:
+    """An object became a part of another one."""
+
+    object: ObjectId
+    into: ObjectId
 
 
 @dataclass(frozen=True)
@@ -70,7 +111,7 @@ class Followed:
     apart: bool = False
 
 
-Event = Prompted | Cleared | Removed | Described | Locked | Followed
+Event = Prompted | Cleared | Removed | Described | Locked | Marked | Swapped | Split | Merged | Followed
 
 
 @dataclass(frozen=True)
@@ -122,6 +163,16 @@ def checked_frame(frame: int, name: str = "frame") -> int:
         return operator.index(frame)
     except TypeError:
         raise MediaError(f"{name} is {frame!r}; give a whole number, counted from 0") from None
+
+
+def checked_span(first: int, last: int | None) -> tuple[int, int]:
+    """(first, last) frame of a range, both included; `last` is `first` if not given. Raises `MediaError` or
+    `SessionError` for what is none."""
+    begin = checked_frame(first, "first")
+    end = begin if last is None else checked_frame(last, "last")
+    if not 0 <= begin <= end:
+        raise SessionError(f"the frames {begin} to {end} are no range; give first and last, from 0 on")
+    return begin, end
 
 
 def checked_object(name: ObjectId) -> ObjectId:

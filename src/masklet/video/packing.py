@@ -22,7 +22,7 @@ from masklet.nn import ModelConfig
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.overlap import FinalMask
 from masklet.video.review import ReviewReason
-from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, stats_of
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Spans, stats_of, with_span
 from masklet.video.store import StoredFrames, unpack
 
 Kind = Literal["prompted", "tracked"]
@@ -36,6 +36,9 @@ Key = tuple[ObjectId, Kind, int]
 """An object, and a frame of one of its two kinds."""
 
 
+Moved = tuple[ObjectId, ObjectId, list[int]]
+"""An object, another one, and frames of which the other has now what the first had."""
+
 WHOLE = "entries.safetensors"
 """The attachment with the frames that are recalled next, with their memories."""
 
@@ -47,6 +50,9 @@ UNDO = "undo.safetensors"
 
 MOST_FRAME = 1 << 40
 """Frames have smaller numbers."""
+
+MOST_MARKED = 1 << 24
+"""Frames that are accepted, or without an object, have smaller numbers."""
 
 MOST_COLOURS = 1 << 10
 """Bytes of a signature of colours, at most."""
@@ -122,6 +128,8 @@ def facts_of(track: ObjectTrack, after: ObjectTrack | None = None) -> dict[str, 
     facts = {
         "description": track.description.to_json(),
         "prompts": [[frame, prompt_to_json(prompt)] for frame, prompt in track.prompts.items()],
+        "absent": track.absent,
+        "accepted": track.accepted,
     }
     return {key: fact for key, fact in facts.items() if after is None or getattr(track, key) != getattr(after, key)}
 
@@ -131,6 +139,8 @@ def facts_from_json(facts: Mapping[str, Any], size: tuple[int, int]) -> dict[str
     read: dict[str, Callable[[Any], Any]] = {
         "description": Description.from_json,
         "prompts": lambda said: {whole_number(frame): prompt_from_json(prompt, size) for frame, prompt in said},
+        "absent": _spans,
+        "accepted": _spans,
     }
     return {key: read[key](fact) for key, fact in facts.items()}
 
@@ -272,6 +282,13 @@ def _box(value: Any) -> tuple[int, ...]:
     return x0, y0, x1, y1
 
 
+def _spans(value: Any) -> Spans:
+    spans: Spans = ()
+    for first, last in value:
+        spans = with_span(spans, whole_number(first, MOST_MARKED), whole_number(last, MOST_MARKED))
+    return spans
+
+
 def _colours(value: Any) -> bytes:
     return bytes.fromhex(value[: 2 * MOST_COLOURS])
 
@@ -309,9 +326,10 @@ def checked_change(change: Mapping[str, Any], size: tuple[int, int]) -> dict[str
     ]
     known = {name for name, *_ in objects}
     new = [(_name(name), kind_of(kind), whole_number(frame)) for name, kind, frame in change["new"]]
-    if not all(name in known for name, _, _ in new):
+    moved = [(_name(name), _name(other), [whole_number(f) for f in frames]) for name, other, frames in change["moved"]]
+    if not {name for name, *_ in (*new, *moved)} <= known:
         raise ValueError("an event changed an object that is not there")
-    return {"lost": whole_number(change["lost"]), "new": new, "objects": objects}
+    return {"lost": whole_number(change["lost"]), "new": new, "moved": moved, "objects": objects}
 
 
 def _name(value: object) -> ObjectId:

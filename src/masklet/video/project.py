@@ -30,7 +30,21 @@ from masklet.media.source import FrameSource
 from masklet.nn import ModelConfig
 from masklet.prompts import Prompt
 from masklet.video import session
-from masklet.video.events import Cleared, Described, Event, Followed, Locked, Prompted, Removed, Step, checked_object
+from masklet.video.events import (
+    Cleared,
+    Described,
+    Event,
+    Followed,
+    Locked,
+    Marked,
+    Merged,
+    Prompted,
+    Removed,
+    Split,
+    Step,
+    Swapped,
+    checked_object,
+)
 from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
 from masklet.video.packing import (
@@ -42,6 +56,7 @@ from masklet.video.packing import (
     ItemReader,
     Key,
     Kind,
+    Moved,
     facts_of,
     lean_item,
     pack_items,
@@ -54,7 +69,7 @@ from masklet.video.packing import (
 )
 from masklet.video.result import descriptions, numbers, plain_frame
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
-from masklet.video.step import areas_and_boxes
+from masklet.video.step import absent_frame, areas_and_boxes
 from masklet.video.store import FrameStore, StoredFrames
 
 HEAD = 1 << 20
@@ -69,10 +84,14 @@ UNDONE_AT_ONCE = 8
 MOST_LOST = 512
 """Of older ones only while they took no more frames than these."""
 
-_EVENTS: dict[str, type[Cleared | Removed | Locked | Followed]] = {
+_EVENTS: dict[str, type[Cleared | Removed | Locked | Marked | Swapped | Split | Merged | Followed]] = {
     "clear": Cleared,
     "remove": Removed,
     "lock": Locked,
+    "mark": Marked,
+    "swap": Swapped,
+    "split": Split,
+    "merge": Merged,
     "follow": Followed,
 }
 
@@ -81,7 +100,11 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "first": whole_number,
     "last": whole_number,
     "object": checked_object,
+    "other": checked_object,
+    "new": checked_object,
+    "into": checked_object,
     "only": lambda name: None if name is None else checked_object(name),
+    "mark": lambda mark: {None: None, "absent": "absent", "accepted": "accepted"}[mark],
     "backward": truth,
     "apart": truth,
 }
@@ -108,7 +131,8 @@ class ShownMasks:
         self, tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool
     ) -> ProjectFrame:
         """Masks and scores of all objects in a frame."""
-        made_of = (frame, *(part for name, track in tracks.items() for part in (name, track.stats(frame))))
+        shown = [(name, track.is_absent(frame) or track.stats(frame)) for name, track in tracks.items()]
+        made_of = (frame, *shown)
         if made_of not in self._now:
             known = self._before.get(made_of)
             self._now[made_of] = known or project_frame(plain_frame(tracks, frame, time, size, non_overlapping))
@@ -161,7 +185,7 @@ def to_project(
                 (whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
                 objects=[[name, facts_of(track)] for name, track in tracks.items()],
             ),
-            **rest(tracks, {(name, frame) for name, kind, frame in whole if kind == "tracked"}),
+            **rest(tracks, {(name, frame) for name, kind, frame in whole if kind == "tracked"}, masks),
             UNDO: pack_changes(tracks, steps, masks),
         },
     )
@@ -198,14 +222,30 @@ def open_ends(passes: Sequence[Followed]) -> set[int]:
     }
 
 
-def rest(tracks: Tracks, whole: set[tuple[ObjectId, int]]) -> dict[str, bytes]:
-    """The attachments with all tracked frames that are not packed whole."""
+def rest(
+    tracks: Tracks, whole: set[tuple[ObjectId, int]], masks: Callable[[Tracks, int], ProjectFrame]
+) -> dict[str, bytes]:
+    """The attachments with all tracked frames that are not packed whole. Those where the object is said to be absent
+    have their masks with them."""
     keys = [(f, name) for name, track in tracks.items() for f in track.tracked if (name, f) not in whole]
     blocks = groupby(sorted(keys, key=lambda key: key[0]), key=lambda key: key[0] // BLOCK)
     return {
-        f"{REST}{block:05d}.safetensors": pack_items(rest_item(tracks[n], n, f) for f, n in members)
+        f"{REST}{block:05d}.safetensors": pack_items(
+            lean_item(tracks[n], n, f, beneath(tracks, n, f, masks))
+            if tracks[n].is_absent(f)
+            else rest_item(tracks[n], n, f)
+            for f, n in members
+        )
         for block, members in blocks
     }
+
+
+def beneath(tracks: Tracks, name: ObjectId, frame: int, masks: Callable[[Tracks, int], ProjectFrame]) -> RleMask:
+    """The mask that was tracked of an object in a frame, as it is shown, or would be if nobody had said that it is
+    absent there."""
+    if tracks[name].is_absent(frame):
+        tracks = {**tracks, name: replace(tracks[name], absent=())}
+    return masks(tracks, frame).objects[name]
 
 
 def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, int], ProjectFrame]) -> bytes:
@@ -217,6 +257,7 @@ def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, in
         if before is None:
             break
         lost, new = changed(before, now)
+        lost, moved = stays_elsewhere(before, now, lost)
         if changes and len(items) + len(lost) > MOST_LOST:
             break
         for name, kind, frame in lost:
@@ -224,12 +265,12 @@ def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, in
             if kind == "prompted":
                 items.append(whole_item(track, name, kind, frame))
             else:
-                seen = None if frame in track.prompted else masks(before, frame).objects[name]
+                seen = None if frame in track.prompted else beneath(before, name, frame, masks)
                 items.append(lean_item(track, name, frame, seen))
         objects = [
             [name, track.number, list(track.prompted), facts_of(track, now.get(name))] for name, track in before.items()
         ]
-        changes.append({"lost": len(lost), "new": new, "objects": objects})
+        changes.append({"lost": len(lost), "new": new, "moved": moved, "objects": objects})
         now = before
     return pack_items(items, changes=changes) if changes else b""
 
@@ -248,6 +289,24 @@ def changed(before: Tracks, after: Tracks) -> tuple[list[Key], list[Key]]:
                 lost += [(name, kind, frame)] if frame in old else []
                 new += [(name, kind, frame)] if frame not in old else []
     return lost, new
+
+
+def stays_elsewhere(before: Tracks, after: Tracks, lost: Sequence[Key]) -> tuple[list[Key], list[Moved]]:
+    """What of the lost frames is gone, and the tracked ones that another object has now."""
+    gone: list[Key] = []
+    moved: dict[tuple[ObjectId, ObjectId], list[int]] = {}
+    for name, kind, frame in lost:
+        tracked = before[name].tracked
+        assert isinstance(tracked, StoredFrames), "only what lies in a store is packed"
+        others = (
+            other for other, track in after.items() if kind == "tracked" and tracked.has_from(frame, track.tracked)
+        )
+        other = next(others, None)
+        if other is None:
+            gone.append((name, kind, frame))
+        else:
+            moved.setdefault((name, other), []).append(frame)
+    return gone, [(name, other, frames) for (name, other), frames in moved.items()]
 
 
 def differing(old: Mapping[int, KnownFrame], now: Mapping[int, KnownFrame]) -> set[int]:
@@ -288,13 +347,14 @@ def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Re
             tracks = with_frame(tracks, name, kind, known)
     events = [event_from_json(record, project.size) for record in project.events]
     facts = reader.facts() or {name: {"prompts": said} for name, said in prompts_said(events).items()}
+    absence = absent_frame(config.mask_size)
+    tracks = {name: replace(track, absence=absence, **facts.get(name, {})) for name, track in tracks.items()}
     for frame, found in project.frames.items():
         for name, mask in found.objects.items():
             if tracks[name].stats(frame) is None:
                 known = from_mask(mask, frame, config.mask_size, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
-    tracks = {name: replace(track, **facts.get(name, {})) for name, track in tracks.items()}
-    steps = steps_of(events, tracks, reader, store)
+    steps = steps_of(events, tracks, reader, store, absence)
     return Reopened(tracks, steps, {frame: found.time for frame, found in project.frames.items()})
 
 
@@ -304,17 +364,24 @@ def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) ->
     return {**tracks, name: keep(tracks[name], known)}
 
 
-def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, store: FrameStore) -> list[Step]:
+def steps_of(
+    events: Sequence[Event], now: Tracks, reader: ItemReader, store: FrameStore, absence: KnownFrame
+) -> list[Step]:
     """The events, with the states before the newest ones."""
     changes, lost = reader.changes(), reader.read(UNDO)
     steps: list[Step] = [(event, None) for event in events]
     for back, change in enumerate(changes[: len(steps)], start=1):
         before: dict[ObjectId, ObjectTrack] = {}
         for name, number, _, facts in change["objects"]:
-            begun = now.get(name) or ObjectTrack(StoredFrames(store), number=number)
+            begun = now.get(name) or ObjectTrack(StoredFrames(store), number=number, absence=absence)
             before[name] = replace(begun, **facts)
         for name, kind, frame in change["new"]:
             before[name] = without_frame(before[name], kind, frame)
+        for name, other, frames in change["moved"]:
+            if other not in now:
+                raise FormatError(f"the project moved frames of {other!r}, which was not there; give another copy")
+            taken = before[name].tracked.taking(frames, now[other].tracked)
+            before[name] = replace(before[name], tracked=taken)
         for name, kind, known in islice(lost, change["lost"]):
             if name not in before:
                 raise FormatError(f"the project lost a frame of {name!r}, which was not there; give another copy")
@@ -330,7 +397,7 @@ def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, store: Fr
 def without_frame(track: ObjectTrack, kind: Kind, frame: int) -> ObjectTrack:
     """The object without a frame."""
     if kind == "tracked":
-        return replace(track, tracked=track.tracked.without(frame))
+        return replace(track, tracked=track.tracked.taking([frame], track.tracked.nothing()))
     return replace(track, prompted={f: known for f, known in track.prompted.items() if f != frame})
 
 
@@ -412,6 +479,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
     values = asdict(event)
     if not values.get("apart", True):
         del values["apart"]  # as in files of the first versions
+    if isinstance(event, Locked) and event.object is None:
+        del values["object"]
     return {"event": kinds[type(event)], **values}
 
 

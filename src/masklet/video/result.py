@@ -162,9 +162,10 @@ def object_results(
     final = {name: found.exact_mask for name, found in known.items() if found.exact_mask is not None}
     side = max((len(own) for own in logits.values()), default=0)
     pixels = FramePixels(logits, final, size, side, apart=non_overlapping)
+    doubts = {name: found.doubt for name, found in known.items() if found.doubt and not tracks[name].stands(frame)}
     return {
         name: ObjectResult(
-            name, pixels, found.iou, probability(found.presence), ReviewReason(found.doubt) if found.doubt else None
+            name, pixels, found.iou, probability(found.presence), ReviewReason(doubts[name]) if name in doubts else None
         )
         for name, found in known.items()
     }

@@ -75,7 +75,7 @@ def review_reasons(
     reasons: dict[ObjectId, ReviewReason] = {}
     for name, entry in (found or known).items():
         track = tracks[name]
-        if frame in track.prompted:
+        if track.stands(frame):
             continue
         earlier = recent(track, frame, RECENT, backward=entry.backward)
         previous = track.known(earlier[0].frame) if earlier and abs(earlier[0].frame - frame) == 1 else None

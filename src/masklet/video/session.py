@@ -9,9 +9,17 @@ from dataclasses import replace
 from masklet.errors import SessionError
 from masklet.formats.description import Description
 from masklet.prompts import Prompt
-from masklet.video.events import Direction, Range
+from masklet.video.events import Direction, Mark, Range
 from masklet.video.overlap import FinalMask
-from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
+from masklet.video.state import (
+    KnownFrame,
+    ObjectId,
+    ObjectTrack,
+    Tracks,
+    spans_of,
+    with_span,
+    without_span,
+)
 
 
 def free_number(tracks: Tracks, name: ObjectId) -> int:
@@ -24,8 +32,9 @@ def free_number(tracks: Tracks, name: ObjectId) -> int:
 
 
 def asked(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
-    """The object with a prompt that is not answered yet."""
-    return replace(track, prompts={**track.prompts, frame: prompt})
+    """The object with a prompt that is not answered yet. What was said of the frame before does not count any more."""
+    absent, accepted = (without_span(spans, frame, frame) for spans in (track.absent, track.accepted))
+    return replace(track, prompts={**track.prompts, frame: prompt}, absent=absent, accepted=accepted)
 
 
 def answered(track: ObjectTrack, prompt: Prompt, answer: KnownFrame) -> ObjectTrack:
@@ -75,7 +84,7 @@ def cleared(tracks: Tracks, frame: int, name: ObjectId) -> Tracks:
     prompts = {f: prompt for f, prompt in track.prompts.items() if f != frame}
     prompted = {f: known for f, known in track.prompted.items() if f != frame}
     left = replace(track, prompts=prompts, prompted=prompted)
-    return {**tracks, name: left if prompted else replace(left, tracked=track.tracked.nothing())}
+    return {**tracks, name: left if prompted else replace(left, tracked=track.tracked.nothing(), accepted=())}
 
 
 def removed(tracks: Tracks, name: ObjectId) -> Tracks:
@@ -89,15 +98,56 @@ def described(tracks: Tracks, name: ObjectId, track: ObjectTrack, description: D
     return {**tracks, name: replace(track, description=description)}
 
 
-def locked(tracks: Tracks, frame: int, shown: Mapping[ObjectId, FinalMask]) -> Tracks:
-    """With every object's mask on a frame, as it is `shown`, standing as if a person had given it."""
-    known = {name: track for name, track in tracks.items() if track.stats(frame) is not None}
+def locked(tracks: Tracks, frame: int, shown: Mapping[ObjectId, FinalMask], only: ObjectId | None = None) -> Tracks:
+    """With every object's mask on a frame, or that of one, as it is `shown`, standing as if a person had given it.
+    Where a person said that an object is absent, that stands already."""
+    chosen = tracks if only is None else {only: known_track(tracks, only)}
+    known = {name: track for name, track in chosen.items() if track.remembered(frame) is not None}
     if not known:
-        raise SessionError(f"nothing is known of frame {frame}; propagate over it before it is locked")
+        what = "" if only is None else f" object {only!r} in"
+        raise SessionError(f"nothing is known of{what} frame {frame}; propagate over it before it is locked")
     stands = {
         name: approved(track, replace(track.whole(frame), exact_mask=shown[name])) for name, track in known.items()
     }
     return {**tracks, **stands}
+
+
+def marked(tracks: Tracks, name: ObjectId, first: int, last: int, mark: Mark | None, absence: KnownFrame) -> Tracks:
+    """With a range of frames of an object accepted or without it, or with what was said of them taken back.
+
+    Where it is absent, prompts and locks go; `absence` is what is known of it there. Accepted are the frames that are
+    known, and for which no person answers yet.
+    """
+    track = known_track(tracks, name)
+    place = f"object {name!r} in the frames {first} to {last}"
+    if mark == "absent":
+        after = replace(
+            track,
+            prompts={f: prompt for f, prompt in track.prompts.items() if not first <= f <= last},
+            prompted={f: known for f, known in track.prompted.items() if not first <= f <= last},
+            absent=with_span(track.absent, first, last),
+            accepted=without_span(track.accepted, first, last),
+            absence=absence,
+        )
+        return {**tracks, name: after}
+    if mark == "accepted":
+        known = [f for f in track.tracked if first <= f <= last and f not in track.prompted and not track.is_absent(f)]
+        if not known:
+            raise SessionError(f"nothing that may be accepted is known of {place}; propagate over them first")
+        accepted = track.accepted
+        for low, high in spans_of(sorted(known)):
+            accepted = with_span(accepted, low, high)
+        return {**tracks, name: replace(track, accepted=accepted)}
+    absent, accepted = (without_span(spans, first, last) for spans in (track.absent, track.accepted))
+    if (absent, accepted) == (track.absent, track.accepted):
+        raise SessionError(f"{place} was neither accepted nor said to be absent; give frames that were")
+    return {**tracks, name: replace(track, absent=absent, accepted=accepted)}
+
+
+def frames_of(track: ObjectTrack) -> set[int]:
+    """The frames of which something is known, or was said."""
+    spans = (f for first, last in track.absent for f in range(first, last + 1))
+    return {*track.prompts, *track.prompted, *track.tracked, *spans}
 
 
 def known_track(tracks: Tracks, name: ObjectId) -> ObjectTrack:
@@ -125,7 +175,7 @@ def prompted_frames(tracks: Tracks, only: ObjectId | None) -> list[int]:
 
 def known_frames(tracks: Tracks) -> list[int]:
     """Frames of which something is known, in their order."""
-    return sorted({f for track in tracks.values() for f in (*track.prompts, *track.prompted, *track.tracked)})
+    return sorted(set[int]().union(*map(frames_of, tracks.values())))
 
 
 def doubts(tracks: Tracks) -> dict[int, dict[ObjectId, str]]:
@@ -133,7 +183,7 @@ def doubts(tracks: Tracks) -> dict[int, dict[ObjectId, str]]:
     found: dict[int, dict[ObjectId, str]] = {}
     for name, track in tracks.items():
         for stats in track.tracked.every():
-            if stats.doubt and stats.frame not in track.prompted:
+            if stats.doubt and not track.stands(stats.frame):
                 found.setdefault(stats.frame, {})[name] = stats.doubt
     return dict(sorted(found.items()))
 
@@ -148,7 +198,7 @@ def to_follow(tracks: Tracks, frame: int, *, backward: bool = False, only: Objec
 
 
 def can_follow(track: ObjectTrack, frame: int, *, backward: bool) -> bool:
-    """Whether a frame is to be followed: the object does not stand there already, but stands before it."""
-    if frame in track.prompted or not track.prompted:
+    """Whether a frame is to be followed: no person answers for it already, but for one before it."""
+    if track.stands(frame) or not track.prompted:
         return False
     return frame < max(track.prompted) if backward else frame > min(track.prompted)

@@ -4,8 +4,8 @@ the old."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +17,9 @@ from masklet.video.overlap import FinalMask
 
 ObjectId = int | str
 """The user's name for an object."""
+
+Spans = tuple[tuple[int, int], ...]
+"""Frames, as disjoint ranges (first, last), both included."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -93,8 +96,8 @@ class KnownFrames(Mapping[int, KnownFrame]):
         """With one more frame, which takes the place of an older one of its number."""
 
     @abstractmethod
-    def without(self, frame: int) -> KnownFrames:
-        """Without a frame, known or not."""
+    def taking(self, frames: Iterable[int], other: KnownFrames) -> KnownFrames:
+        """With these frames as another object has them: known, or not."""
 
     @abstractmethod
     def nothing(self) -> KnownFrames:
@@ -112,6 +115,9 @@ class ObjectTrack:
             frames.
         number: Its number in index maps, from 1; given once and kept.
         description: Its title, category, colour and attributes.
+        absent: Frames on which a person said that it is not there. No frame learns from them.
+        accepted: Tracked frames that a person has looked at and left as they are.
+        absence: What is known of it where it is absent; None as long as it never was.
         one_way: Whether only what was tracked backward (True) or forward (False) is seen; None if all is.
     """
 
@@ -120,12 +126,26 @@ class ObjectTrack:
     prompted: Mapping[int, KnownFrame] = field(default_factory=dict)
     number: int = 1
     description: Description = field(default_factory=Description)
+    absent: Spans = ()
+    accepted: Spans = ()
+    absence: KnownFrame | None = None
     one_way: bool | None = None
 
+    def is_absent(self, frame: int) -> bool:
+        """Whether a person said that it is not there."""
+        return bool(self.absent) and frame not in self.prompted and within(frame, self.absent)
+
+    def stands(self, frame: int) -> bool:
+        """Whether a person answers for the frame: following leaves it as it is."""
+        return frame in self.prompted or within(frame, self.absent) or within(frame, self.accepted)
+
     def known(self, frame: int) -> KnownFrame | None:
-        """The known frame: prompted or locked, or else tracked; None if it is not known."""
+        """The known frame: prompted or locked, said to be without the object, or else tracked; None if it is not
+        known."""
         if frame in self.prompted:
             return self.prompted[frame]
+        if self.absence is not None and self.is_absent(frame):
+            return replace(self.absence, frame=frame)
         known = self.tracked.get(frame)
         return known if known is None or self.one_way in (None, known.backward) else None
 
@@ -133,8 +153,14 @@ class ObjectTrack:
         """The stats of the known frame, without reading a file; None if it is not known."""
         if frame in self.prompted:
             return self.prompted[frame]
+        if self.absence is not None and self.is_absent(frame):
+            return replace(self.absence, frame=frame)
         stats = self.tracked.stats(frame)
         return stats if stats is None or self.one_way in (None, stats.backward) else None
+
+    def remembered(self, frame: int) -> FrameStats | None:
+        """The stats of the known frame, if other frames may learn from it."""
+        return None if self.is_absent(frame) else self.stats(frame)
 
     def whole(self, frame: int) -> KnownFrame:
         """The known frame with its memory. Raises `KeyError` if it is not known."""
@@ -144,3 +170,37 @@ class ObjectTrack:
 
 Tracks = Mapping[ObjectId, ObjectTrack]
 """The state of a session: what is known of each object, in the order in which they were added."""
+
+
+def within(frame: int, spans: Spans) -> bool:
+    """Whether a frame is among some."""
+    return any(first <= frame <= last for first, last in spans)
+
+
+def without_span(spans: Spans, first: int, last: int) -> Spans:
+    """Some frames without those from `first` to `last`."""
+    left: list[tuple[int, int]] = []
+    for low, high in spans:
+        apart = high < first or low > last or first > last
+        left += [(low, high)] if apart else [(low, first - 1), (last + 1, high)]
+    return tuple((low, high) for low, high in left if low <= high)
+
+
+def with_span(spans: Spans, first: int, last: int) -> Spans:
+    """Some frames and those from `first` to `last`."""
+    return (*without_span(spans, first, last), (first, last)) if first <= last else spans
+
+
+def parted(spans: Spans, frame: int) -> tuple[Spans, Spans]:
+    """Those before a frame, and those from it on."""
+    first = tuple((low, min(high, frame - 1)) for low, high in spans if low < frame)
+    return first, tuple((max(low, frame), high) for low, high in spans if high >= frame)
+
+
+def spans_of(frames: Iterable[int]) -> Spans:
+    """Frames in their order as ranges."""
+    spans: list[tuple[int, int]] = []
+    for frame in frames:
+        joins = bool(spans) and spans[-1][1] == frame - 1
+        spans[-1:] = [(spans[-1][0], frame)] if joins else [*spans[-1:], (frame, frame)]
+    return tuple(spans)

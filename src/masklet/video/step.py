@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, pad_prompts, point_at, remember
 from masklet.masks.rle import encode_rle
 from masklet.masks.shape import Box, small_holes
+from masklet.masks.trace import resize_logits
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.prompts import Prompt
 from masklet.video import cuts
@@ -299,6 +301,43 @@ def encode_again(engine: Engine, levels: Levels, known: KnownFrame) -> KnownFram
     decoded = point_at(engine, levels, logits > 0)
     pointer = by_presence(decoded.pointers[:, 0], engine.absent_pointer, presence)[0]
     return replace(known, memory=memory, pointer=pointer.float())
+
+
+def absent_frame(side: int) -> KnownFrame:
+    """What is known of an object where a person said that it is absent; of frame 0. `side` is that of the logits."""
+    nothing = torch.full((side, side), ABSENT_LOGIT)
+    return KnownFrame(0, None, None, nothing, iou=1.0, presence=-GIVEN_LOGIT, attended=False)
+
+
+def union(one: KnownFrame, other: KnownFrame, size: tuple[int, int]) -> KnownFrame:
+    """Two objects in a frame of a size (height, width) as one, without a memory."""
+    logits = torch.maximum(one.logits, other.logits)
+    ((area, box),) = areas_and_boxes(logits[None])
+    exact = None
+    if one.exact_mask is not None or other.exact_mask is not None:
+        exact = FinalMask(encode_rle(shown_mask(one, size) | shown_mask(other, size)))
+    return replace(
+        one,
+        memory=None,
+        pointer=None,
+        logits=logits,
+        exact_mask=exact,
+        iou=min(one.iou, other.iou),
+        presence=max(one.presence, other.presence),
+        attended=one.attended or other.attended,
+        area=area,
+        box=box,
+        anchors=(),
+        cut=one.cut or other.cut,
+        doubt="",
+    )
+
+
+def shown_mask(known: KnownFrame, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """bool (H, W): a mask at the picture's size."""
+    if known.exact_mask is not None:
+        return known.exact_mask.mask
+    return np.asarray(resize_logits(known.logits.float().cpu().numpy(), size) > 0)
 
 
 def earlier_logits(track: ObjectTrack, at: FrameContext, config: ModelConfig) -> Tensor | None:

@@ -11,7 +11,7 @@ import tempfile
 import zlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TypeVar
@@ -234,22 +234,23 @@ class PersistentMap(Mapping[int, T]):
 
     def adding(self, frame: int, value: T) -> PersistentMap[T]:
         """With one more value, which takes the place of an older one on its frame."""
-        return self._with_page(frame, {**self._page(frame), frame: value})
+        page = {**self._pages.get(frame // PAGE, {}), frame: value}
+        return PersistentMap({**self._pages, frame // PAGE: page})
 
-    def without(self, frame: int) -> PersistentMap[T]:
-        """Without a frame, known or not."""
-        return self._with_page(frame, {f: value for f, value in self._page(frame).items() if f != frame})
+    def changed(self, values: Mapping[int, T | None]) -> PersistentMap[T]:
+        """With other values on some frames; None takes a frame away."""
+        pages = {page: dict(self._pages.get(page, {})) for page in {frame // PAGE for frame in values}}
+        for frame, value in values.items():
+            if value is None:
+                pages[frame // PAGE].pop(frame, None)
+            else:
+                pages[frame // PAGE][frame] = value
+        return PersistentMap({**self._pages, **pages})
 
     def differing(self, other: PersistentMap[T]) -> set[int]:
         """Frames that only one of both has, or whose values are others. Pages that both share cost nothing."""
         pages = ((self._pages.get(page, {}), other._pages.get(page, {})) for page in {*self._pages, *other._pages})
         return {f for a, b in pages if a is not b for f in {*a, *b} if a.get(f) is not b.get(f)}
-
-    def _page(self, frame: int) -> Mapping[int, T]:
-        return self._pages.get(frame // PAGE, {})
-
-    def _with_page(self, frame: int, page: Mapping[int, T]) -> PersistentMap[T]:
-        return PersistentMap({**self._pages, frame // PAGE: page})
 
 
 class StoredFrames(KnownFrames):
@@ -292,8 +293,14 @@ class StoredFrames(KnownFrames):
     def adding(self, known: KnownFrame) -> StoredFrames:
         return StoredFrames(self._store, self._records.adding(known.frame, self._store.put(known)))
 
-    def without(self, frame: int) -> StoredFrames:
-        return StoredFrames(self._store, self._records.without(frame))
+    def taking(self, frames: Iterable[int], other: KnownFrames) -> StoredFrames:
+        assert isinstance(other, StoredFrames), "frames of all objects lie in one store"
+        return StoredFrames(self._store, self._records.changed({f: other._records.find(f) for f in frames}))
+
+    def has_from(self, frame: int, other: KnownFrames) -> bool:
+        """Whether a frame is the very one that another object has, or had."""
+        assert isinstance(other, StoredFrames), "frames of all objects lie in one store"
+        return self._records.find(frame) is other._records.find(frame)
 
     def nothing(self) -> StoredFrames:
         return StoredFrames(self._store)
@@ -323,8 +330,10 @@ class RecentFrames(KnownFrames):
         kept = {f: frame for f, frame in self._frames.items() if f > oldest or f in anchors}
         return RecentFrames(self._window, {**kept, known.frame: known})
 
-    def without(self, frame: int) -> RecentFrames:
-        return RecentFrames(self._window, {f: known for f, known in self._frames.items() if f != frame})
+    def taking(self, frames: Iterable[int], other: KnownFrames) -> RecentFrames:
+        changed = {f: other.get(f) for f in frames}
+        taken = {f: known for f, known in {**self._frames, **changed}.items() if known is not None}
+        return RecentFrames(self._window, taken)
 
     def nothing(self) -> RecentFrames:
         return RecentFrames(self._window)

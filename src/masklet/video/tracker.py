@@ -26,7 +26,7 @@ from masklet.formats.registry import find_format, format_of, with_background
 from masklet.formats.writer import Writer
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import project, session
+from masklet.video import identities, project, session
 from masklet.video.corrections import LocalPropagation, Propagation, PublishedPropagation
 from masklet.video.events import (
     Cleared,
@@ -36,13 +36,19 @@ from masklet.video.events import (
     Followed,
     History,
     Locked,
+    Mark,
+    Marked,
+    Merged,
     Pass,
     Prompted,
     Range,
     Removed,
+    Split,
+    Swapped,
     checked_direction,
     checked_frame,
     checked_object,
+    checked_span,
     remaining,
 )
 from masklet.video.options import TrackingOptions
@@ -51,7 +57,7 @@ from masklet.video.reader import ENCODE_AHEAD, FrameReader
 from masklet.video.result import FrameResult, frame_result, plain_frame
 from masklet.video.review import ReviewReason, with_doubts
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
-from masklet.video.step import encode_again, step
+from masklet.video.step import absent_frame, encode_again, step
 from masklet.video.store import FrameStore, StoredFrames
 
 if TYPE_CHECKING:
@@ -317,13 +323,74 @@ class VideoTracker:
         said = track.description.updated(title, category, colour, attributes)
         self._record(Described(name, said), session.described(self.tracks, name, track, said))
 
-    def lock(self, frame: int) -> None:
-        """Approve a frame: its masks never change again, and all other frames learn from them.
+    def lock(self, frame: int, object: ObjectId | None = None) -> None:
+        """Approve a frame, of one object or of all: its masks never change again, and all other frames learn from them.
+        `clear` takes it back.
 
         Raises:
-            SessionError: Nothing is known of the frame.
+            SessionError: Nothing is known of the frame, or there is no such object.
         """
-        self._record(Locked(frame), session.locked(self.tracks, frame, self._shown(frame)))
+        frame, only = checked_frame(frame), None if object is None else checked_object(object)
+        after = session.locked(self.tracks, frame, self._shown(self.tracks, frame), only)
+        self._record(Locked(frame, only), after)
+
+    def accept(self, object: ObjectId, first: int, last: int | None = None) -> None:
+        """Leave an object's frames as they are, from `first` to `last`, that one included: they are in doubt no more,
+        and following passes them over. Unlike a locked frame none of them counts as a prompt.
+
+        Raises:
+            SessionError: There is no such object, or nothing is known of it there.
+        """
+        self._mark(object, first, last, "accepted")
+
+    def mark_absent(self, object: ObjectId, first: int, last: int | None = None) -> None:
+        """Say that an object is not there from frame `first` to `last`, that one included. Its prompts and locks there
+        go; following leaves these frames alone, and no other frame learns from them. A later prompt on one of them
+        counts again.
+
+        Raises:
+            SessionError: There is no such object.
+            MediaError: The video has no such frames.
+        """
+        self._mark(object, first, last, "absent")
+
+    def unmark(self, object: ObjectId, first: int, last: int | None = None) -> None:
+        """Take back what `accept` or `mark_absent` said of frames; what was tracked there is seen again.
+
+        Raises:
+            SessionError: Nothing was said of them.
+        """
+        self._mark(object, first, last, None)
+
+    def swap(self, frame: int, object: ObjectId, other: ObjectId) -> None:
+        """Exchange all that is known of two objects from a frame on: masks, prompts, locks and marks.
+
+        Raises:
+            SessionError: There is no such object, or nothing is known of both from there on.
+        """
+        event = Swapped(checked_frame(frame), checked_object(object), checked_object(other))
+        self._rearrange(event, identities.swapped(self.tracks, event.frame, event.object, event.other), event.frame)
+
+    def split(self, frame: int, object: ObjectId, new: ObjectId) -> None:
+        """Make what is known of an object from a frame on a new object, of the same category and attributes.
+
+        Raises:
+            SessionError: There is no such object, the new one is there already, or the frame does not divide what is
+                known.
+        """
+        event = Split(checked_frame(frame), checked_object(object), checked_object(new))
+        self._rearrange(event, identities.split(self.tracks, event.frame, event.object, event.new), event.frame)
+
+    def merge(self, object: ObjectId, into: ObjectId) -> None:
+        """Make an object a part of another one. On a frame that both know, the one for which a person answers stays; of
+        two of a kind the one that is seen; where both are, both masks together.
+
+        Raises:
+            SessionError: There is no such object.
+        """
+        name, into = checked_object(object), checked_object(into)
+        after = identities.merged(self.tracks, name, into, self.size, self._encode_again)
+        self._record(Merged(name, into), after)
 
     def undo(self) -> Event:
         """Take back the last event, and return it. Nothing is computed again for the events of this session, and for
@@ -366,8 +433,16 @@ class VideoTracker:
                     self.remove(name)
                 case Described(name, said):
                     self._record(event, session.described(self.tracks, name, self._track(name), said))
-                case Locked(frame):
-                    self.lock(frame)
+                case Locked(frame, name):
+                    self.lock(frame, name)
+                case Marked(name, first, last, mark):
+                    self._mark(name, first, last, mark)
+                case Swapped(frame, name, other):
+                    self.swap(frame, name, other)
+                case Split(frame, name, new):
+                    self.split(frame, name, new)
+                case Merged(name, into):
+                    self.merge(name, into)
                 case Followed(first, last, backward, only, apart):
                     stop = last - 1 if backward else last + 1
                     for _ in self._follow(Range(first, stop, backward, apart), only):
@@ -506,6 +581,25 @@ class VideoTracker:
         self._history.record(event, before=self.tracks)
         self.tracks = after
 
+    def _mark(self, name: ObjectId, first: int, last: int | None, mark: Mark | None) -> None:
+        self._check_open()
+        name, (first, last), end = checked_object(name), checked_span(first, last), self._last_frame()
+        if mark == "absent" and (end is None or last > end):
+            self._reader.seek(last)
+        absence = absent_frame(self.engine.config.mask_size)
+        self._record(Marked(name, first, last, mark), session.marked(self.tracks, name, first, last, mark, absence))
+
+    @torch.inference_mode()
+    def _rearrange(self, event: Swapped | Split, after: Tracks, frame: int) -> None:
+        """Record who has which frames. Of an object that is left without a frame for which a person answers, the one
+        nearest to `frame` is locked, so that it can be followed."""
+        for name in (event.object, event.new if isinstance(event, Split) else event.other):
+            nearest = identities.unanswered(after[name], frame)
+            if nearest is not None:
+                after = session.locked(after, nearest, self._shown(after, nearest), name)
+        self._record(event, after)
+        self._store.recent = self._to_hold(len(self.tracks))
+
     def _prompt(self, frame: int, name: ObjectId, new: Prompt, *, replace: bool = False) -> FrameResult:
         self._check_open()
         frame, name = checked_frame(frame), checked_object(name)
@@ -607,9 +701,9 @@ class VideoTracker:
         if following != span.end and objects <= ENCODE_AHEAD:
             self._reader.encode_ahead(following)
 
-    def _shown(self, frame: int) -> dict[ObjectId, FinalMask]:
+    def _shown(self, tracks: Tracks, frame: int) -> dict[ObjectId, FinalMask]:
         """The masks of a frame as they are shown."""
-        shown = project_frame(plain_frame(self.tracks, frame, 0.0, self.size, self.options.non_overlapping))
+        shown = project_frame(plain_frame(tracks, frame, 0.0, self.size, self.options.non_overlapping))
         return {name: FinalMask(mask.rle, mask.lost) for name, mask in shown.objects.items()}
 
     def _result(self, picture: Frame) -> FrameResult:

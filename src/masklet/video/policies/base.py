@@ -74,11 +74,13 @@ class PolicyForSlots(Protocol):
 
 def before(track: ObjectTrack, frame: int, *, backward: bool) -> FrameStats | None:
     """The stats of the nearest known frame behind, or None."""
-    near = track.stats(frame + 1 if backward else frame - 1)
+    near = track.remembered(frame + 1 if backward else frame - 1)
     if near is not None:
         return near
     behind = [f for f in (*track.prompted, *track.tracked) if (f > frame if backward else f < frame)]
-    return next((stats for f in sorted(behind, reverse=not backward) if (stats := track.stats(f)) is not None), None)
+    return next(
+        (stats for f in sorted(behind, reverse=not backward) if (stats := track.remembered(f)) is not None), None
+    )
 
 
 def anchors_before(track: ObjectTrack, frame: int, *, backward: bool) -> tuple[int, ...]:
@@ -88,9 +90,10 @@ def anchors_before(track: ObjectTrack, frame: int, *, backward: bool) -> tuple[i
 
 
 def recent(track: ObjectTrack, frame: int, count: int, *, backward: bool) -> list[FrameStats]:
-    """The stats of known frames among the `count` frames behind, newest first."""
+    """The stats of known frames among the `count` frames behind, newest first, without those where a person said that
+    the object is absent."""
     behind = range(frame + 1, frame + 1 + count) if backward else range(frame - 1, frame - 1 - count, -1)
-    stats = (track.stats(f) for f in behind)
+    stats = (track.remembered(f) for f in behind)
     return [known for known in stats if known is not None]
 
 
@@ -101,4 +104,4 @@ def recently_tracked(track: ObjectTrack, frame: int, count: int, *, backward: bo
 
 def is_tracked(track: ObjectTrack, frame: int) -> bool:
     """Whether the tracker answers for a frame, and no person."""
-    return frame not in track.prompted and track.stats(frame) is not None
+    return frame not in track.prompted and track.remembered(frame) is not None
