@@ -35,11 +35,18 @@ def test_grey_becomes_rgb_and_transparency_is_dropped() -> None:
     assert ArrayFrames(stack()[..., 0]).read(2).image.shape == (4, 6, 3)
 
 
+def test_floats_and_16_bits_become_8() -> None:
+    levels = stack()[0]
+    for array in (levels / 255, levels.astype(np.uint16) << 8):
+        np.testing.assert_array_equal(ArrayFrames([array]).read(0).image, levels)
+
+
 @pytest.mark.parametrize(("arrays", "message"), [
     ([], "the list of frames is empty"),
-    ([np.zeros((4, 6, 3))], r"frame 0 is float64; give uint8 values from 0 to 255"),
+    ([np.zeros((4, 6, 3), np.int64)], r"frame 0 holds values of type int64; give uint8 from 0 to 255, or floats"),
+    ([np.full((4, 6, 3), 2.0)], r"frame 0 holds floats from 2 to 2; give floats from 0 to 1, or uint8"),
     ([np.zeros((4, 6, 2), np.uint8)], r"frame 0 has the shape \(4, 6, 2\); give \(H, W, 3\)"),
-    ([np.zeros((0, 6, 3), np.uint8)], r"frame 0 has the shape \(0, 6, 3\)"),
+    ([np.zeros((0, 6, 3), np.uint8)], "frame 0 is 6 wide and 0 high; give one with at least one pixel"),
     (np.zeros((4, 6, 3), np.uint8), r"an array of shape \(4, 6, 3\) is a picture, not a video; give \(T, H, W, 3\)"),
     (np.zeros(6, np.uint8), r"an array of shape \(6,\) is not a video"),
 ])  # fmt: skip

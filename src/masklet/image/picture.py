@@ -15,6 +15,7 @@ from torch import Tensor
 from masklet.engines.base import Engine
 from masklet.engines.rules import normalise
 from masklet.errors import MediaError
+from masklet.media.arrays import check_sides, rgb_array
 from masklet.media.image_file import read_image, upright_rgb
 
 STRIP = 256
@@ -22,9 +23,6 @@ STRIP = 256
 
 PictureLike = str | PathLike[str] | Image.Image | NDArray[Any] | Tensor
 """The types of a picture."""
-
-ROUNDING = 1e-3
-"""A float picture may leave 0..1 by this much, as interpolation leaves it."""
 
 
 def file_name(image: object) -> str:
@@ -55,9 +53,9 @@ def as_picture(image: object, name: str = "the picture") -> NDArray[np.uint8]:
         check_sides((image.height, image.width), name)
         picture = upright_rgb(image, name)
     elif isinstance(image, Tensor):
-        picture = from_array(from_tensor(image, name), name)
+        picture = rgb_array(from_tensor(image, name), name)
     elif isinstance(image, np.ndarray):
-        picture = from_array(image, name)
+        picture = rgb_array(image, name)
     else:
         raise MediaError(
             f"{name} is of type {type(image).__name__}; give a path, a PIL picture, an array (H, W, 3) "
@@ -94,42 +92,3 @@ def from_tensor(image: Tensor, name: str) -> NDArray[Any]:
         )
     channels_last = image.detach().cpu().permute(1, 2, 0)
     return np.asarray((channels_last.float() if channels_last.is_floating_point() else channels_last).numpy())
-
-
-def from_array(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """A new array (H, W, 3) of uint8."""
-    grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
-    if not grey and not (image.ndim == 3 and image.shape[2] in (3, 4)):
-        first = "; colours come last: image.transpose(1, 2, 0)" if image.ndim == 3 and image.shape[0] in (3, 4) else ""
-        raise MediaError(
-            f"{name} has the shape {image.shape}; give (H, W, 3) for RGB, (H, W, 4) with transparency, "
-            f"or (H, W) for grey, and several pictures as a list of these{first}"
-        )
-    check_sides(image.shape[:2], name)
-    levels = as_levels(image.reshape(*image.shape[:2], -1)[..., :3], name)
-    return np.repeat(levels, 3, axis=2) if grey else levels
-
-
-def as_levels(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """The same values in 0..255, in memory of their own."""
-    if image.dtype == np.uint8:
-        return np.array(image, np.uint8, order="C")
-    if image.dtype == np.uint16:
-        return (image >> 8).astype(np.uint8)
-    if image.dtype.kind != "f":
-        raise MediaError(f"{name} holds values of type {image.dtype}; give uint8 from 0 to 255, or floats from 0 to 1")
-    if not np.isfinite(image).all():
-        raise MediaError(f"{name} holds {image[~np.isfinite(image)][0]}; give finite numbers from 0 to 1")
-    lowest, highest = float(image.min()), float(image.max())
-    if lowest < -ROUNDING or highest > 1 + ROUNDING:
-        raise MediaError(
-            f"{name} holds floats from {lowest:g} to {highest:g}; give floats from 0 to 1, or uint8 from 0 to 255"
-        )
-    return np.rint(np.clip(image.astype(np.float32), 0, 1) * 255).astype(np.uint8)
-
-
-def check_sides(size: tuple[int, int], name: str) -> None:
-    """Raises MediaError for a picture without pixels."""
-    height, width = size
-    if not (height and width):
-        raise MediaError(f"{name} is {width} wide and {height} high; give one with at least one pixel")

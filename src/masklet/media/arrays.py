@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from masklet.errors import MediaError
 from masklet.media.frames import Frame, FrameSource, ListedFrames, check_frame, check_range, check_size
 
+ROUNDING = 1e-3
+"""A float picture may leave 0..1 by this much, as interpolation leaves it."""
+
 
 class ArrayFrames(ListedFrames):
-    """A list of arrays (H, W, 3), or one array (T, H, W, 3): uint8, RGB.
+    """A list of arrays (H, W, 3), or one array (T, H, W, 3): RGB, of uint8, uint16, or floats in 0..1.
 
     rate  frames a second, where the user knows; without it the frames' times count one second each
 
@@ -29,7 +32,7 @@ class ArrayFrames(ListedFrames):
         super().__init__(len(arrays), rate)
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
-        return as_rgb(self._arrays[frame], frame)
+        return rgb_array(np.asarray(self._arrays[frame]), self._name(frame))
 
     def _name(self, frame: int) -> str:
         return f"frame {frame}"
@@ -47,7 +50,7 @@ class IteratorFrames(FrameSource):
     def __init__(self, arrays: Iterable[Any], *, rate: float | None = None) -> None:
         self._arrays = iter(arrays)
         try:
-            self._ahead: NDArray[np.uint8] | None = as_rgb(next(self._arrays), 0).copy()
+            self._ahead: NDArray[np.uint8] | None = rgb_array(np.asarray(next(self._arrays)), "frame 0")
         except StopIteration:
             raise MediaError("the iterable of frames is empty; give one array or more") from None
         self._next = 0
@@ -73,8 +76,8 @@ class IteratorFrames(FrameSource):
                 except StopIteration:
                     self.frame_count, self.frame_count_exact = self._next, True
                     return
-                image = as_rgb(array, self._next).copy()  # the maker may write its next picture into the same array
-                check_size(image, self.size, f"frame {self._next}", "frame 0")
+                name = f"frame {self._next}"
+                image = check_size(rgb_array(np.asarray(array), name), self.size, name, "frame 0")
             else:
                 image, self._ahead = self._ahead, None
             frame = Frame(self._next, self._next / (self.rate or 1.0), image)
@@ -83,20 +86,44 @@ class IteratorFrames(FrameSource):
                 yield frame
 
 
-def as_rgb(array: Any, frame: int) -> NDArray[np.uint8]:
-    """An array as uint8 (H, W, 3), RGB. Raises MediaError, which names the frame, if it is no picture."""
-    image = np.asarray(array)
-    if image.dtype != np.uint8:
-        raise MediaError(f"frame {frame} is {image.dtype}; give uint8 values from 0 to 255")
+def rgb_array(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """A new array, uint8 (H, W, 3), of one of uint8, uint16 (the upper eight bits count) or floats in 0..1; grey
+    becomes RGB, transparency is dropped. Raises MediaError, which calls it `name`, if it is no such picture."""
     grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
-    if 0 in image.shape or not (grey or (image.ndim == 3 and image.shape[2] in (3, 4))):
+    if not grey and not (image.ndim == 3 and image.shape[2] in (3, 4)):
+        first = "; colours come last: image.transpose(1, 2, 0)" if image.ndim == 3 and image.shape[0] in (3, 4) else ""
         raise MediaError(
-            f"frame {frame} has the shape {image.shape}; give (H, W, 3) for RGB, (H, W, 4) with transparency, "
-            "or (H, W) for grey"
+            f"{name} has the shape {image.shape}; give (H, W, 3) for RGB, (H, W, 4) with transparency, "
+            f"or (H, W) for grey, and several pictures as a list of these{first}"
         )
-    if grey:
-        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(image[..., :3])
+    check_sides(image.shape[:2], name)
+    levels = as_levels(image.reshape(*image.shape[:2], -1)[..., :3], name)
+    return np.repeat(levels, 3, axis=2) if grey else levels
+
+
+def as_levels(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """The same values in 0..255, in memory of their own."""
+    if image.dtype == np.uint8:
+        return np.array(image, np.uint8, order="C")
+    if image.dtype == np.uint16:
+        return (image >> 8).astype(np.uint8)
+    if image.dtype.kind != "f":
+        raise MediaError(f"{name} holds values of type {image.dtype}; give uint8 from 0 to 255, or floats from 0 to 1")
+    if not np.isfinite(image).all():
+        raise MediaError(f"{name} holds {image[~np.isfinite(image)][0]}; give finite numbers from 0 to 1")
+    lowest, highest = float(image.min()), float(image.max())
+    if lowest < -ROUNDING or highest > 1 + ROUNDING:
+        raise MediaError(
+            f"{name} holds floats from {lowest:g} to {highest:g}; give floats from 0 to 1, or uint8 from 0 to 255"
+        )
+    return np.rint(np.clip(image.astype(np.float32), 0, 1) * 255).astype(np.uint8)
+
+
+def check_sides(size: tuple[int, int], name: str) -> None:
+    """Raises MediaError for a picture without pixels."""
+    height, width = size
+    if not (height and width):
+        raise MediaError(f"{name} is {width} wide and {height} high; give one with at least one pixel")
 
 
 def _check_stack(arrays: NDArray[Any]) -> None:
