@@ -107,7 +107,7 @@ def in_newest_list(folder: Path, split: str) -> list[str]:
 
 def in_meta(folder: Path, split: str) -> list[str]:
     """The videos of meta.json (YouTube-VOS)."""
-    if not (names := sorted(_videos(folder / "meta.json"))):
+    if not (names := sorted(read_meta(folder / "meta.json"))):
         raise FormatError(f"{folder / 'meta.json'} is empty; give one that names the videos")
     return names
 
@@ -115,8 +115,8 @@ def in_meta(folder: Path, split: str) -> list[str]:
 def with_meta(folder: Path) -> Callable[[Clip], Clip]:
     """Adds when objects enter, from meta.json, and their groups: "seen" are those whose category is in the
     meta.json of the split train beside it, where that is there."""
-    videos, known = _videos(folder / "meta.json"), folder.parent / "train/meta.json"
-    others = _videos(known).values() if os.path.isfile(known) else ()
+    videos, known = read_meta(folder / "meta.json"), folder.parent / "train/meta.json"
+    others = read_meta(known).values() if os.path.isfile(known) else ()
     seen = {item.get("category") for video in others for item in video["objects"].values()} - {None}
 
     def add(clip: Clip) -> Clip:
@@ -137,7 +137,7 @@ def with_meta(folder: Path) -> Callable[[Clip], Clip]:
     return add
 
 
-def _videos(path: Path) -> dict[str, dict[str, Any]]:
+def read_meta(path: Path) -> dict[str, dict[str, Any]]:
     """The videos of a meta.json, each with its "objects". Raises FormatError."""
     found = entry(load_json(path), "videos", dict, path.name)
     for name in found:

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import write_whole
+from masklet.datasets.frame_folders import read_meta
 from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.executors import Failure, Pool, Serial
 from masklet.evaluation.mask_folders import IndexFolder, MaskFolder, ObjectFolder, Pair, Pairs, pair_folders
 from masklet.evaluation.report import write_csv
 from masklet.formats.base import ObjectId
 from masklet.formats.davis import read_index_png
-from masklet.formats.json_file import entry, load_json
+from masklet.formats.json_file import entry
 from masklet.metrics.protocols import ObjectScores, Protocol, as_they_are, find_protocol, select
 from masklet.metrics.sequence import VOID, Measured, join, measure, measure_masks
 from masklet.metrics.summary import RegionAndBoundary, SeenAndUnseen, average, seen_and_unseen
@@ -191,12 +192,11 @@ def _same_size(ours: NDArray[np.generic], theirs: NDArray[np.generic], path: Pat
 
 def read_categories(meta: Path) -> dict[tuple[str, str], str]:
     """(sequence, object) -> category, of a meta.json of YouTube-VOS. Raises FormatError for another file."""
-    videos = entry(load_json(meta), "videos", dict, meta.name)
-    found = {}
-    for name, video in videos.items():
-        for number, item in entry(video, "objects", dict, meta.name).items():
-            found[name, number] = entry(item, "category", str, meta.name)
-    return found
+    return {
+        (name, number): entry(item, "category", str, meta.name)
+        for name, video in read_meta(meta).items()
+        for number, item in video["objects"].items()
+    }
 
 
 def split_scores(scores: FolderScores, meta: Path, training: Path) -> SeenAndUnseen:

@@ -39,15 +39,11 @@ def find_regions(image: NDArray[np.uint8], rng: np.random.Generator, most: int =
 
 
 def _seeds(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int32]:
-    height, width = size
+    """Markers (H, W), numbered from 1: one somewhere in each of SEEDS x SEEDS cells of the picture."""
+    cells = np.moveaxis(np.indices((SEEDS, SEEDS)), 0, -1)
+    places = ((cells + rng.random(cells.shape)) * size / SEEDS).astype(int).reshape(-1, 2)
     markers = np.zeros(size, np.int32)
-    number = 0
-    for row in range(SEEDS):
-        for column in range(SEEDS):
-            number += 1
-            y = min(height - 1, int((row + rng.random()) * height / SEEDS))
-            x = min(width - 1, int((column + rng.random()) * width / SEEDS))
-            markers[y, x] = number
+    markers[tuple(np.minimum(places, np.array(size) - 1).T)] = np.arange(1, len(places) + 1)
     return markers
 
 
