@@ -19,22 +19,10 @@ MASKS = "masks"
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done.
+    """What is to be done: the options of `masklet track`.
 
-    Attributes:
-        video: The video.
-        out: Folder for everything that is written.
-        overlay: File of the overlay video; None for none.
-        prompts: What is said of the objects.
-        direction: Where to follow.
-        formats: Further formats, by name.
-        model: Name or file of the model.
-        speed: How much is computed; None for what the model's name says.
-        device: Where to run.
-        policy: Name of the memory policy.
-        everything: How things are looked for, in place of prompts.
-        background: What takes the background's place in the format of that name; None for a blur.
-        volume: How the slices of a volume are shown, by the names of `VolumeSlices`; empty as usual.
+    `overlay` is None for no film, `speed` for what the model's name says, `background` for a blur. `everything` takes
+    the place of prompts. `volume` says how the slices of a volume are shown, by the names of `VolumeSlices`.
     """
 
     video: Path
