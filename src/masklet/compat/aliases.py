@@ -1,7 +1,5 @@
 """`import sam2` and `import segment_anything`, answered by masklet."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import sys

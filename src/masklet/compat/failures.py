@@ -1,7 +1,5 @@
 """Errors of masklet that are also of the type that clients of the reference catch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

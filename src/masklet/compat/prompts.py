@@ -2,8 +2,6 @@
 boxes without area, and padding, as it does there.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

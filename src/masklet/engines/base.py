@@ -4,8 +4,6 @@
 not know which they hold.
 """
 
-from __future__ import annotations
-
 from typing import Any, Protocol, cast
 
 import torch

@@ -5,8 +5,6 @@ network's do on pictures of things of one colour, and a frame takes a millisecon
 Prompts give both, memories and pointers keep them, and a mask is every cell of a like colour near the place.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch

@@ -4,8 +4,6 @@ A folder has one graph for each function, and `model.json`: configuration, const
 and how near the graphs come to PyTorch. `engines/onnx.py` and `engines/openvino.py` run graphs; all else is here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence

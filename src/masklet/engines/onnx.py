@@ -1,7 +1,5 @@
 """Exported graphs in ONNX Runtime: on the CPU, or by any execution provider that is installed with it."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

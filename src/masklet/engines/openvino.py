@@ -1,7 +1,5 @@
 """Exported graphs in OpenVINO: processors and graphics of Intel, and processors of ARM."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from threading import Lock
 from typing import Any

@@ -2,8 +2,6 @@
 the four candidate masks counts, how prompts become tokens, and how a mask is given to be remembered.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

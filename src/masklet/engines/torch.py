@@ -1,7 +1,5 @@
 """The PyTorch engine: a network of ours behind the four functions, compiled or not."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """The objects before another background: a colour, a picture, or their own out of focus."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager

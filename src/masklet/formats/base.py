@@ -1,7 +1,5 @@
 """What a writer is given, what a reader gives, and what both know of the picture or video."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field

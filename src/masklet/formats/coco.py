@@ -1,7 +1,5 @@
 """COCO: one JSON with run lengths, each annotation with the `track_id` of its object."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """DAVIS: palette PNGs, one for each frame; a pixel's value is the object's index, 0 the background."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager

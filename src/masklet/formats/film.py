@@ -1,7 +1,5 @@
 """Frames into a video file: the common part of overlays, cut-outs and changed backgrounds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field

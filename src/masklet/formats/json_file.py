@@ -1,7 +1,5 @@
 """JSON of others, read with care: what is wrong with it is said in one sentence."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from math import isfinite

@@ -1,7 +1,5 @@
 """LabelMe: a JSON for each picture, with polygons that can be dragged, and the picture inside."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator

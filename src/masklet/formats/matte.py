@@ -4,8 +4,6 @@ Colours are straight, not multiplied by alpha, as PNG has them and as editors ex
 All objects of a frame are cut out together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial

@@ -1,7 +1,5 @@
 """MOTS: a text of lines `frame id class height width rle`, as the MOTS and KITTI-MOTS challenges take them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A file for each frame: 00000.png, 00001.png, ... or, where frames are pictures in files, by their names."""
 
-from __future__ import annotations
-
 import os
 import re
 import struct

@@ -1,7 +1,5 @@
 """One folder for each object, with a black and white PNG for each frame: masks may overlap, and there is no limit."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A video for people to look at: H.264 in MP4, which every browser and player shows."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -1,7 +1,5 @@
 """A project: all that was said and found of one video, from which every other format can be written later."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

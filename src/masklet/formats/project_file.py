@@ -5,8 +5,6 @@ masks/00000.jsonl   the first FRAMES_PER_MEMBER frames, a line each; masks/00001
 attachments/NAME    whatever a session keeps beside, stored as it is
 """
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """SA-V: one JSON with, for each frame, a list of run lengths over all objects ("masklets")."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

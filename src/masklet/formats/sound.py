@@ -1,7 +1,5 @@
 """The sound of the source, carried over into a film: copied where its file takes it, else encoded anew."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

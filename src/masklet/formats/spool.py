@@ -3,8 +3,6 @@
 Memory grows by some 60 bytes for each mask. Frames may come in any order, and again: the last word counts.
 """
 
-from __future__ import annotations
-
 import tempfile
 from array import array
 from collections.abc import Iterator

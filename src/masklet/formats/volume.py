@@ -1,7 +1,5 @@
 """Label maps of volumes: whole numbers in the grid of the scan that was tracked, 0 the background."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """YOLO labels for segmentation: a text for each picture, a line for each connected part of each object."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """YouTube-VIS: one JSON with one annotation for each object, its masks in a list over the frames."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Where results go while they come: files of every format, and a pipe for other programs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """The page on loopback, in a thread."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager

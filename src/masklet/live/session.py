@@ -1,7 +1,5 @@
 """A stream tracker that one thread steps while others prompt it and look at it; and frames in, results out."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing

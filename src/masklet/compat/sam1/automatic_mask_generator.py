@@ -1,7 +1,5 @@
 """The first Segment Anything's generator of automatic masks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator

@@ -1,7 +1,5 @@
 """The builders of the first Segment Anything, and its registry of them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from functools import partial

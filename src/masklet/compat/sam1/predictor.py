@@ -1,7 +1,5 @@
 """The predictor of the first Segment Anything."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np

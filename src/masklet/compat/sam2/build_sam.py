@@ -1,7 +1,5 @@
 """The builders of the reference: names of configurations and files of weights in, models out."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import Any

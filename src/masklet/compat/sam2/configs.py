@@ -1,7 +1,5 @@
 """Names of the reference's configuration files, and the Hydra overrides in common use."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The state of one video in the keys of the reference."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import weakref

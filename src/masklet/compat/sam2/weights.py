@@ -2,8 +2,6 @@
 model and its settings out.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any

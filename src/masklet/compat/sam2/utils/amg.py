@@ -1,7 +1,5 @@
 """The small functions around automatic masks that clients of the reference import."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np

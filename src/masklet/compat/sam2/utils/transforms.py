@@ -1,7 +1,5 @@
 """The reference's picture of the way between pictures and the network's square."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
