@@ -183,11 +183,14 @@ def replay(tracker: VideoTracker, call: dict[str, Any]) -> Iterator[FrameResult]
             yield from itertools.islice(results, call.get("stop_after"))
 
 
-def compare(run: str, tracker: VideoTracker, calls: int | None = None, project: Path | None = None) -> None:
+def compare(
+    run: str, tracker: VideoTracker, calls: int | None = None, project: Path | None = None, slack: float = 1.0
+) -> None:
     """Make the first recorded calls, and compare every frame that comes of them. With a project file each call is made
-    by a tracker that was opened from it."""
+    by a tracker that was opened from it. Limits of logits are `slack` times the recorded ones."""
     told, arrays = recorded(run)
     pixels, limit = LOOSE.get(run, (3, 1e-2))
+    limit *= slack
     with ExitStack() as opened:
         for number, call in enumerate(told["calls"][:calls]):
             found = told["results"][number]
