@@ -2,9 +2,9 @@
 
     python benchmarks/app.py [--model nano] [--rounds 10] [--output benchmarks/results/app.json]
 
-The sample clip is enlarged to 1280 x 720 and served by `masklet annotate` in a process of its own. Times run in the page, from
-the event to the frame after the one in which the masks were painted. Following is compared with the same pass by
-`VideoTracker` alone, in this process, with the same threads.
+The sample clip is enlarged to 1280 x 720 and served by `masklet annotate` in a process of its own. Times run in the
+page, from the event to the frame after the one in which the masks were painted. Following is compared with the same
+pass by `VideoTracker` alone, in this process, with the same threads.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ WATCH = """([kind, frame, masks]) => {
 }"""
 
 JUMP = """(frame) => new Promise((done) => {
-  const stage = document.querySelector("#stage"), at = document.querySelector("#transport .at"), begun = performance.now();
+  const stage = document.querySelector("#stage"), at = document.querySelector("#transport .at");
+  const begun = performance.now();
   const hear = ({ detail }) => {
     if (detail.frame !== frame) return;
     stage.removeEventListener("painted", hear);
@@ -73,7 +74,7 @@ JUMP = """(frame) => new Promise((done) => {
 })"""
 
 
-def write_large(path: Path, repeat: int = 4) -> Path:
+def write_large(path: Path, repeat: int = 2) -> Path:
     """The sample at 720p, forward and backward by turns, with one key frame: what a camera or a phone gives."""
     images = [cv2.resize(frame.image, SIZE, interpolation=cv2.INTER_CUBIC) for frame in open_video(SAMPLE).frames()]
     with av.open(str(path), "w") as container:

@@ -524,7 +524,13 @@ ACTS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {
     "describe": _describe,
     "clear": lambda tracker, said: tracker.clear(said["frame"], said["object"]),
     "remove": lambda tracker, said: tracker.remove(said["object"]),
-    "lock": lambda tracker, said: tracker.lock(said["frame"]),
+    "lock": lambda tracker, said: tracker.lock(said["frame"], said.get("object")),
+    "accept": lambda tracker, said: tracker.accept(said["object"], said["first"], said.get("last")),
+    "absent": lambda tracker, said: tracker.mark_absent(said["object"], said["first"], said.get("last")),
+    "unmark": lambda tracker, said: tracker.unmark(said["object"], said["first"], said.get("last")),
+    "swap": lambda tracker, said: tracker.swap(said["frame"], said["object"], said["other"]),
+    "split": lambda tracker, said: tracker.split(said["frame"], said["object"], said["new"]),
+    "merge": lambda tracker, said: tracker.merge(said["object"], said["into"]),
     "undo": lambda tracker, said: tracker.undo(),
 }
 """What changes a session, by name; "redo" beside them."""

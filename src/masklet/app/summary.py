@@ -11,16 +11,20 @@ from masklet.formats.base import PlainFrame
 from masklet.masks.draw import bright_color
 from masklet.prompts import Prompt
 from masklet.video import FrameResult, VideoTracker
-from masklet.video.events import Cleared, Described, Followed, Locked, Prompted, Removed
+from masklet.video.events import Cleared, Described, Followed, Locked, Marked, Merged, Prompted, Removed, Split, Swapped
 from masklet.video.result import ObjectResult, probability
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
-from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks
+from masklet.video.session import frames_of
+from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks, within
 
 STATES = {"unknown": 0, "absent": 1, "uncertain": 2, "visible": 3}
 """The lowest two bits of a cell of a strip."""
 
-PROMPTED, LOCKED, DOUBTED, CUT = 4, 8, 16, 32
+PROMPTED, LOCKED, DOUBTED, CUT, ACCEPTED = 4, 8, 16, 32, 64
 """Its other bits."""
+
+MARKS = {"accepted": "accepting", "absent": "absence of", None: "taking back what was said of"}
+"""What is done by each mark, in words."""
 
 GRAVEST = (
     ReviewReason.PRESENCE_LOST,
@@ -63,7 +67,7 @@ def objects(tracker: VideoTracker, frames: int) -> list[dict[str, Any]]:
 
 def strips(track: ObjectTrack, frames: int) -> dict[str, str]:
     """The two strips of an object."""
-    known = {stats.frame: stats for stats in (*track.tracked.every(), *track.prompted.values())}
+    known = {frame: stats for frame in frames_of(track) if (stats := track.stats(frame)) is not None}
     cells, ious = (np.zeros(max(frames, 1 + max(known, default=-1)), np.uint8) for _ in range(2))
     for frame, stats in known.items():
         cells[frame] = cell(track, stats)
@@ -73,10 +77,11 @@ def strips(track: ObjectTrack, frames: int) -> dict[str, str]:
 
 def cell(track: ObjectTrack, stats: FrameStats) -> int:
     """The byte of a frame in an object's strip."""
-    prompted = stats.frame in track.prompts
-    locked = stats.frame in track.prompted and not prompted
-    doubted = bool(stats.doubt) and stats.frame not in track.prompted
-    return STATES[state_of(stats)] | PROMPTED * prompted | LOCKED * locked | DOUBTED * doubted | CUT * stats.cut
+    frame = stats.frame
+    prompted = frame in track.prompts
+    locked = (frame in track.prompted and not prompted) or track.is_absent(frame)
+    marks = PROMPTED * prompted | LOCKED * locked | ACCEPTED * within(frame, track.accepted)
+    return STATES[state_of(stats)] | marks | DOUBTED * (bool(stats.doubt) and not track.stands(frame)) | CUT * stats.cut
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
@@ -113,8 +118,16 @@ def told(event: object) -> str:
             return f"removing {name}"
         case Described(name):
             return f"describing {name}"
-        case Locked(frame):
-            return f"locking frame {frame}"
+        case Locked(frame, only):
+            return f"locking frame {frame}" + ("" if only is None else f" of {only}")
+        case Marked(name, first, last, mark):
+            return f"{MARKS[mark]} {name}, frames {first} to {last}"
+        case Swapped(frame, name, other):
+            return f"swapping {name} and {other}, from frame {frame}"
+        case Split(frame, name, new):
+            return f"splitting {new} off {name}, from frame {frame}"
+        case Merged(name, into):
+            return f"merging {name} into {into}"
         case Followed(first, last):
             return f"following, frames {first} to {last}"
     return type(event).__name__.lower()

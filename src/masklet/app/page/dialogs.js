@@ -25,6 +25,7 @@ export function describeDialog(model, object) {
       h("label", { for: "colour" }, "Colour"), colour),
     h("datalist", { id: "categories" }, known.map((value) => h("option", { value }))),
     h("p", { class: "soft" }, "The class is what files for training call it; without one the name is."),
+    identity(model, object, () => dialog.close()),
     h("div", { class: "row end" }, h("button", { type: "submit", class: "main" }, "Keep")));
   const dialog = open("Object", form, "object");
   form.onsubmit = async (event) => {
@@ -33,6 +34,22 @@ export function describeDialog(model, object) {
     if (await model.describe(object, { title: name === String(object.name) ? object.title ?? "" : name, category: category.value.trim(), colour: colour.value })) dialog.close();
   };
   title.select();
+}
+
+/** What mends two objects that were taken for each other. */
+function identity(model, object, close) {
+  if (object.fresh) return null;
+  const { frame } = model, others = model.objects.filter((other) => other !== object && !other.fresh);
+  const act = async (type, values) => { if (await model.act(type, { object: object.name, ...values })) close(); };
+  const button = (text, onclick) => h("button", { type: "button", onclick }, text);
+  let number = model.objects.length + 1;
+  while (model.object(`object ${number}`)) number++;
+  const other = h("select", { "aria-label": "The other object" }, others.map(({ name }) => h("option", {}, model.title(name))));
+  const chosen = () => others[other.selectedIndex].name;
+  return h("fieldset", {}, h("legend", {}, "Who is who"),
+    others.length ? h("div", { class: "row wraps" }, other, button(`Swap from frame ${frame} on`, () => act("swap", { frame, other: chosen() })),
+      button("Merge into it", () => act("merge", { into: chosen() }))) : null,
+    h("div", { class: "row" }, button(`Split: a new object from frame ${frame} on`, () => act("split", { frame, new: `object ${number}` }))));
 }
 
 /** What is to be written, and where it can be fetched. */

@@ -4,7 +4,7 @@ import { signals, say } from "./dom.js";
 import { Link } from "./link.js";
 import { unpack } from "./masks.js";
 
-export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LOCKED = 8, DOUBTED = 16, CUT = 32;
+export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LOCKED = 8, DOUBTED = 16, CUT = 32, ACCEPTED = 64;
 export const STATES = ["unknown", "absent", "uncertain", "visible"];
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

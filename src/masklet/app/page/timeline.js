@@ -1,7 +1,7 @@
 // A strip for each object: where it is seen, doubted, prompted, locked; the ruler, the marks, the frame one is at.
 
 import { h } from "./dom.js";
-import { ABSENT, CUT, DOUBTED, LOCKED, PROMPTED, STATE, UNCERTAIN, VISIBLE } from "./model.js";
+import { ABSENT, ACCEPTED, CUT, DOUBTED, LOCKED, PROMPTED, STATE, UNCERTAIN, VISIBLE } from "./model.js";
 
 const RULER = 22, ROW = 22, LABEL = 132, PAD = 12;
 const GRAVITY = [0, 2, 3, 1]; // of unknown, absent, uncertain, visible: what shows where a column has many frames
@@ -47,7 +47,7 @@ export class Timeline {
       const cell = this.model.cell(object, frame);
       parts.push(`${this.model.title(object.name)}: ${["unknown", "absent", "uncertain", "visible"][cell & STATE]}`);
       if (cell & STATE) parts.push(`IoU ${Math.round(100 * (object.ious[frame] ?? 0) / 255)} %`);
-      for (const [bit, word] of [[PROMPTED, "prompted"], [LOCKED, "locked"], [DOUBTED, "doubtful"], [CUT, "scene cut"]]) if (cell & bit) parts.push(word);
+      for (const [bit, word] of [[PROMPTED, "prompted"], [LOCKED, "locked"], [DOUBTED, "doubtful"], [CUT, "scene cut"], [ACCEPTED, "accepted"]]) if (cell & bit) parts.push(word);
     }
     this.canvas.title = parts.join(" · ");
   }
@@ -107,6 +107,8 @@ export class Timeline {
     for (const frame of columns.cuts) this.tick(pen, frame, bar - 3, tall + 6, color("soft"), 1);
     pen.fillStyle = color("warn");
     for (const [from, to] of columns.doubts) pen.fillRect(this.x(from) - this.cell / 2, bar + tall + 1, Math.max(3, this.cell * (to - from + 1)), 2);
+    pen.fillStyle = color("good");
+    for (const [from, to] of columns.accepted) pen.fillRect(this.x(from) - this.cell / 2, bar + tall + 1, Math.max(2, this.cell * (to - from + 1)), 2);
     for (const frame of columns.locked) this.tick(pen, frame, bar - 1, tall + 2, color("ink"), 2);
     for (const frame of columns.prompted) {
       pen.beginPath();
@@ -145,7 +147,7 @@ export class Timeline {
 
   /** Frames with one state beside each other, and the frames with marks. */
   columns({ cells }) {
-    const spans = [], doubts = [], found = { prompted: [], locked: [], cuts: [] };
+    const spans = [], ranges = { doubts: [], accepted: [] }, found = { prompted: [], locked: [], cuts: [] };
     const half = this.cell / 2;
     for (let frame = 0; frame < cells.length; frame++) {
       const cell = cells[frame], state = cell & STATE;
@@ -154,12 +156,13 @@ export class Timeline {
         if (before?.to === frame && before.state === state) { before.to++; before.wide = this.x(frame) + half - before.x; }
         else if (!(before && x + 2 * half - before.x < 1 && GRAVITY[before.state] >= GRAVITY[state])) spans.push({ x, wide: 2 * half, state, to: frame + 1 });
       }
-      if (cell & DOUBTED) { if (doubts.at(-1)?.[1] === frame - 1) doubts.at(-1)[1] = frame; else doubts.push([frame, frame]); }
+      for (const [bit, list] of [[DOUBTED, ranges.doubts], [ACCEPTED, ranges.accepted]])
+        if (cell & bit) { if (list.at(-1)?.[1] === frame - 1) list.at(-1)[1] = frame; else list.push([frame, frame]); }
       if (cell & PROMPTED) found.prompted.push(frame);
       if (cell & LOCKED) found.locked.push(frame);
       if (cell & CUT) found.cuts.push(frame);
     }
-    return { spans, doubts, ...found };
+    return { spans, ...ranges, ...found };
   }
 
   marks(pen, high, color) {

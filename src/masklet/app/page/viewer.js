@@ -3,7 +3,7 @@
 import { describeDialog, exportDialog, open } from "./dialogs.js";
 import { h, icon, iconButton, kept, say } from "./dom.js";
 import { Keys, shown } from "./keys.js";
-import { DOUBTED, LOCKED, Model, PROMPTED } from "./model.js";
+import { DOUBTED, LOCKED, Model, PROMPTED, STATE } from "./model.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
 import { Stage } from "./stage.js";
@@ -42,6 +42,20 @@ export function viewer(id) {
     await model.act("follow", asked);
   };
 
+  /** Leave what is in doubt on this frame as it is, with the doubtful frames beside it; then go to the next doubt. */
+  const acceptHere = async () => {
+    const { frame } = model, doubtful = model.objects.filter((object) => model.cell(object, frame) & DOUBTED);
+    const accepted = doubtful.length ? doubtful : [chosen()].filter((object) => object && model.cell(object, frame) & STATE);
+    if (!accepted.length) return say("Nothing is known of this frame yet.");
+    for (const object of accepted) {
+      let first = frame, last = frame;
+      while (model.cell(object, first - 1) & model.cell(object, first) & DOUBTED) first--;
+      while (model.cell(object, last + 1) & model.cell(object, last) & DOUBTED) last++;
+      if (!await model.act("accept", { object: object.name, first, last })) return undefined;
+    }
+    return panel.next(1);
+  };
+
   const cross = {
     on: false,
     toggle() {
@@ -73,8 +87,13 @@ export function viewer(id) {
     doubt: () => panel.next(1), doubtBefore: () => panel.next(-1),
     accept: () => {
       if (cross.on && document.activeElement === stage.root) return tools.point(stage.cross, 1);
-      if (!model.known(model.frame)) return say("Nothing is known of this frame yet.");
-      return model.act("lock", { frame: model.frame }).then((done) => { if (done) panel.next(1); });
+      return acceptHere();
+    },
+    absent: () => {
+      if (cross.on && document.activeElement === stage.root) return tools.point(stage.cross, 0);
+      if (!chosen() || chosen().fresh) return say("Choose an object first.");
+      const { first, last } = model.cut, { frame } = model, marked = first !== null && last !== null && first <= frame && frame <= last;
+      return model.act("absent", { object: model.chosen, ...(marked ? { first, last } : { first: frame, last: frame }) });
     },
     lock: () => model.act("lock", { frame: model.frame }),
     follow: () => follow("forward"), followBack: () => follow("backward"), followBoth: () => follow("both"),
@@ -103,7 +122,6 @@ export function viewer(id) {
   const keys = new Keys(deeds, (digit) => { const object = model.objects[digit - 1]; if (object) model.choose(object.name); });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Shift") tools.shift(true);
-    if (event.key.toLowerCase() === "x" && cross.on && document.activeElement === stage.root) tools.point(stage.cross, 0);
   });
   document.addEventListener("keyup", (event) => { if (event.key === "Shift") tools.shift(false); });
 
@@ -185,7 +203,7 @@ export function viewer(id) {
     model.on("state view job shown objects", fill);
     return h("div", { id: "transport" }, button("first", "first", "First frame"), button("back", "back", "One frame back"), play,
       button("next", "next", "One frame on"), button("last", "last", "Last frame"), at, of, time, h("span", { class: "space" }), job,
-      button("lock", "lock", "Lock this frame"), button("accept", "check", "Accept, and next doubt"), h("span", { class: "gap" }), backward, both, forward, stop);
+      button("lock", "lock", "Lock this frame"), button("absent", "away", "Not here"), button("accept", "check", "Accept, and next doubt"), h("span", { class: "gap" }), backward, both, forward, stop);
   }
 
   function notice() {
