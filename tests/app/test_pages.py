@@ -159,6 +159,30 @@ def test_a_key_can_be_changed(viewer: Viewer) -> None:
     until(lambda: viewer.frame == 2)
 
 
+def test_an_object_is_accepted_away_split_and_merged(viewer: Viewer) -> None:
+    page = viewer.page
+    viewer.click(*RED)
+    until(lambda: viewer.mask().any())
+    viewer.press("t")
+    until(lambda: viewer.frame == 23 and page.locator("button[aria-label='Follow forward']").is_visible())
+    until(lambda: viewer.mask().any())
+    viewer.press("x")
+    until(lambda: not viewer.mask().any())
+    assert "absent" in page.inner_text("#panel .facts")
+    viewer.press("d")
+    until(lambda: viewer.frame == 22 and viewer.mask().any())
+    viewer.press("Enter")
+    until(lambda: page.get_attribute("button[aria-label='Undo']", "title").startswith("Undo accepting object 1"))
+    viewer.press("F2")
+    page.click("dialog button:has-text('Split')")
+    until(lambda: page.locator("#panel .choice").count() == 2)
+    viewer.press("F2")
+    page.click("dialog button:has-text('Merge')")
+    until(lambda: page.locator("#panel .choice").count() == 1)
+    viewer.press("Control+z")
+    until(lambda: page.locator("#panel .choice").count() == 2)
+
+
 def test_doubts_come_one_after_another(viewer: Viewer) -> None:
     viewer.click(*RED)
     until(lambda: viewer.mask().any())

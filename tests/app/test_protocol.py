@@ -25,6 +25,11 @@ from tests.app.conftest import SIZE, serving, write_scene
 from tests.app.program import Program, Refused
 
 FRAMES = 8
+MARKS: dict[str, Any] = {
+    "accept": masklet.VideoTracker.accept,
+    "absent": masklet.VideoTracker.mark_absent,
+    "unmark": masklet.VideoTracker.unmark,
+}
 OBJECTS = st.sampled_from(["red", "blue"])
 PLACES = {"red": lambda frame: (22 + 2 * frame, 32), "blue": lambda frame: (110 - frame, 70)}
 
@@ -94,6 +99,23 @@ class Protocol(RuleBasedStateMachine):
     @rule(frame=st.integers(0, FRAMES - 1))
     def lock(self, frame: int) -> None:
         self.both("lock", lambda: self.plain.lock(frame), frame=frame)
+
+    @rule(name=OBJECTS, first=st.integers(0, FRAMES - 1), length=st.integers(0, 3), act=st.sampled_from(sorted(MARKS)))
+    def mark(self, name: str, first: int, length: int, act: str) -> None:
+        said = {"object": name, "first": first, "last": min(FRAMES - 1, first + length)}
+        self.both(act, lambda: MARKS[act](self.plain, **said), **said)
+
+    @rule(frame=st.integers(0, FRAMES - 1))
+    def swap(self, frame: int) -> None:
+        self.both("swap", lambda: self.plain.swap(frame, "red", "blue"), frame=frame, object="red", other="blue")
+
+    @rule(frame=st.integers(0, FRAMES - 1), name=OBJECTS)
+    def split(self, frame: int, name: str) -> None:
+        self.both("split", lambda: self.plain.split(frame, name, "new"), frame=frame, object=name, new="new")
+
+    @rule(name=OBJECTS, into=st.sampled_from(["red", "blue", "new"]))
+    def merge(self, name: str, into: str) -> None:
+        self.both("merge", lambda: self.plain.merge(name, into), object=name, into=into)
 
     @rule()
     def undo(self) -> None:
