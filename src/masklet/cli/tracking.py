@@ -14,9 +14,8 @@ from rich.progress import Progress
 from masklet.atomic import make_folder, remove_stale
 from masklet.checkpoints import load_model
 from masklet.cli.choices import check_background, check_film, keep_inputs
-from masklet.cli.job import MASKS, Job
+from masklet.cli.job import MASKS, Job, gone_on_with
 from masklet.cli.prompts import TypedPrompt
-from masklet.cli.resuming import gone_on_with
 from masklet.cli.terminal import counted
 from masklet.discovery import track_everything
 from masklet.engines.base import Engine
