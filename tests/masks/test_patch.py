@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masklet.masks.patch import agreement, cut_patch, paste, shared_area, union, whole_rle
+from masklet.masks.patch import agreement, cut_patch, padded, paste, shared_area, union
 from masklet.masks.rle import encode_rle
 from masklet.masks.shape import common_box
 
@@ -31,7 +31,7 @@ def test_a_patch_is_its_mask(mask: NDArray[np.bool_]) -> None:
     patch = cut_patch(mask)
     assert patch is not None
     assert (paste(patch, WHOLE) == mask).all()
-    assert whole_rle(patch, (30, 30)) == encode_rle(mask)
+    assert padded(patch, (0, 0, 30, 30)) == encode_rle(mask)
     assert patch.area == mask.sum()
 
 

@@ -29,7 +29,7 @@ from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.guided import Edges, mask_alpha
-from masklet.masks.patch import Patch, cut_patch, paste, patch_areas, patch_boxes, whole_rle, within
+from masklet.masks.patch import Patch, cut_patch, padded, paste, within
 from masklet.masks.polygons import Polygon, mask_polygons
 from masklet.masks.refine import cut_out
 from masklet.masks.rle import Rle, encode_rle
@@ -432,15 +432,16 @@ class MaskSet(PictureMasks):
         return paste(self.patches[i], (0, 0, width, height))
 
     def rle(self, i: int = 0) -> Rle:
-        return whole_rle(self.patches[i], self.size)
+        height, width = self.size
+        return padded(self.patches[i], (0, 0, width, height))
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
-        return patch_boxes(self.patches)
+        return np.array([patch.box for patch in self.patches], np.int64).reshape(-1, 4)
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        return patch_areas(self.patches)
+        return np.array([patch.area for patch in self.patches], np.int64)
 
     def window(self, picture: LargePicture, box: Box) -> MaskSet:
         """A part of a large picture with the masks in it, to be drawn, cut out or saved like any other; `objects` holds

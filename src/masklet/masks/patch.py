@@ -46,16 +46,6 @@ def cut_patch(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> Patc
     return Patch((x0 + x, y0 + y, x1 + x, y1 + y), encode_rle(mask[y0:y1, x0:x1]))
 
 
-def patch_boxes(patches: Sequence[Patch]) -> NDArray[np.int64]:
-    """(M, 4): x0, y0, x1, y1 around each mask in pixels, x1 and y1 one past the last."""
-    return np.array([patch.box for patch in patches], np.int64).reshape(-1, 4)
-
-
-def patch_areas(patches: Sequence[Patch]) -> NDArray[np.int64]:
-    """(M,): pixels in each mask."""
-    return np.array([patch.area for patch in patches], np.int64)
-
-
 def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
     """The mask as it is seen in a part of the picture, bool of the part's size."""
     left, top, right, bottom = view
@@ -63,12 +53,6 @@ def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
     if shared := common_box(patch.box, view):
         mask[within(shared, view)] = rlemasklib.decode(cropped(patch, shared))
     return mask
-
-
-def whole_rle(patch: Patch, size: tuple[int, int]) -> Rle:
-    """The run lengths over a whole picture, without its pixels ever being in memory."""
-    height, width = size
-    return padded(patch, (0, 0, width, height))
 
 
 def union(patches: Sequence[Patch]) -> Patch:
@@ -81,7 +65,7 @@ def union(patches: Sequence[Patch]) -> Patch:
 
 
 def padded(patch: Patch, outer: Box) -> Rle:
-    """The run lengths of the outer box, which holds the patch."""
+    """The run lengths of the outer box, which holds the patch, without its pixels ever being in memory."""
     x0, y0, x1, y1 = patch.box
     left, top, right, bottom = outer
     return from_plain(rlemasklib.pad(plain(patch.rle), (x0 - left, right - x1, y0 - top, bottom - y1)))
