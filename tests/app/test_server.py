@@ -18,7 +18,7 @@ from masklet.app import server as app_server
 from masklet.app.library import Library
 from masklet.app.server import application
 from masklet.engines.fake import FakeEngine
-from tests.app.conftest import serving
+from tests.app.conftest import serving, write_scene
 from tests.app.program import Program
 
 HERE = "http://127.0.0.1:8766"
@@ -139,3 +139,17 @@ def test_a_folder_without_anything_is_said(tmp_path: Path) -> None:
     for path in ("empty", "missing"):
         with pytest.raises(MediaError, match=path):
             Library([tmp_path / path], tmp_path / "project", FakeEngine())
+
+
+def test_few_videos_stay_open_that_nobody_looks_at(tmp_path: Path) -> None:
+    from threading import enumerate as threads
+
+    paths = [write_scene(tmp_path / f"clip-{number}.mp4", 3) for number in range(7)]
+    library = Library(paths, tmp_path / "project", FakeEngine())
+    for number, name in enumerate(library.items):
+        said = {"frame": 0, "object": f"red {number}", "points": [(22, 32)], "labels": [1]}
+        library.session(name).do("prompt", said).result()
+    assert sum(thread.name.startswith("masklet-clip-") for thread in threads()) == 4
+    first = library.session(next(iter(library.items)))
+    assert first.ask(first.state).result()["objects"][0]["name"] == "red 0"
+    library.close()

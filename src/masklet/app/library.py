@@ -22,6 +22,9 @@ from masklet.media.image_file import IMAGE_SUFFIXES
 FRAMES_AT_LEAST = 2
 """A folder of so many pictures whose names are numbers is a video of frames; other pictures stand for themselves."""
 
+MOST_OPEN = 4
+"""So many videos stay open though nobody looks at them: coming back to one is quick."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -77,11 +80,12 @@ class Library:
         """The open session of an item; the first call opens it. Raises MaskletError if it cannot be opened."""
         item = self.item(name)
         with self._lock:
-            session = self._sessions.get(name)
+            session = self._sessions.pop(name, None)
             if session is None:
+                self._make_room()
                 picture = item.kind == "picture"
                 session = Session(item.path, self.place(item), self.engine, picture=picture)
-                self._sessions[name] = session
+            self._sessions[name] = session  # the one that was wanted last comes last
         try:
             session.wait_open()
         except MaskletError:
@@ -125,6 +129,15 @@ class Library:
             for session in self._sessions.values():
                 session.close()
             for pictures in self._pictures.values():
+                pictures.close()
+
+    def _make_room(self) -> None:
+        """Close videos that nobody looks at, those that were wanted last stay."""
+        unseen = [name for name, session in self._sessions.items() if not session.listeners]
+        for name in unseen[: max(0, len(self._sessions) - MOST_OPEN + 1)]:
+            self._sessions.pop(name).close()
+            pictures = self._pictures.pop(name, None)
+            if pictures is not None:
                 pictures.close()
 
     def _listed(self, item: Item) -> dict[str, Any]:
