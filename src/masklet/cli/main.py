@@ -9,6 +9,7 @@ import masklet
 from masklet.cli.annotate import annotate
 from masklet.cli.choices import help_of
 from masklet.cli.convert import convert
+from masklet.cli.dataset import dataset
 from masklet.cli.eval import app as eval_app
 from masklet.cli.everything import everything
 from masklet.cli.export import export
@@ -36,6 +37,7 @@ for panel, commands in (
 ):
     for command in commands:
         app.command(help=help_of(command), rich_help_panel=panel)(command)
+app.add_typer(dataset, name="dataset", rich_help_panel="Masks")
 app.add_typer(train, name="train", rich_help_panel="Models")
 app.add_typer(eval_app, rich_help_panel="Measures")
 

@@ -1,0 +1,400 @@
+"""One data set of many annotated videos and pictures, in the layout of the tool that is to read it.
+
+Frames are written under the names that the annotations use; pictures that are files already are copied as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from masklet.atomic import atomic_write, make_folder, write_error, write_whole
+from masklet.errors import FormatError
+from masklet.formats import coco
+from masklet.formats.base import MOST_NUMBER, Facts, PlainFrame, index_map, rle_of
+from masklet.formats.davis import write_index_png
+from masklet.formats.description import label_of
+from masklet.formats.registry import find_format
+from masklet.formats.writer import Writer
+from masklet.formats.yolo import yolo_lines
+from masklet.masks.draw import PALETTE
+from masklet.masks.rle import rle_area, rle_box
+
+LAYOUTS = ("coco", "yolo", "ytvis", "davis", "voc")
+"""Layouts of whole data sets; any other format that is written is laid beside the frames, one for each video."""
+
+JPEG_QUALITY = 95
+
+SPLITS = ("train", "val")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One annotated video, or folder of pictures.
+
+    Attributes:
+        name: Of the folder of its frames; unique in the data set.
+        frames: Gives its annotated frames with their pictures, in their order.
+        facts: Of the video; its `names` are those of the pictures.
+        pictures: The folder of its pictures, which are copied; None if frames come from a film.
+        split: "train" or "val".
+    """
+
+    name: str
+    frames: Callable[[], Iterator[PlainFrame]]
+    facts: Facts
+    pictures: Path | None = None
+    split: str = "train"
+
+
+@dataclass
+class Built:
+    """What was written."""
+
+    videos: int = 0
+    frames: int = 0
+    masks: int = 0
+    classes: list[str] = field(default_factory=list)
+
+
+def build_dataset(
+    parts: Sequence[Part],
+    out: Path,
+    layout: str,
+    classes: Sequence[str] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Built:
+    """Write a data set.
+
+    Args:
+        parts: The videos and pictures.
+        out: A folder that is new or empty.
+        layout: One of `LAYOUTS`, or the name of a format.
+        classes: All classes, in the order of their numbers; as they come if not given.
+        progress: Called with the name of each part before it is written.
+
+    Raises:
+        FormatError: Two parts have one name, a part has no frames, an object is of another class than those that are
+            given, a mask and its picture differ in size, or something cannot be read or written.
+    """
+    if not parts:
+        raise FormatError("there is nothing to build a data set of; give sessions, or masks with their videos")
+    for place, part in enumerate(parts):
+        if part.name in [other.name for other in parts[:place]]:
+            raise FormatError(f"two videos are called {part.name}; rename one, as their frames share a folder")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FormatError(f"{out} holds something already; give a new folder")
+    make_folder(out.parent)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        make_folder(temporary)
+        known = Classes(list(classes or []), fixed=classes is not None)
+        built = _write(parts, made_layout(layout, temporary, known), progress)
+        built.classes = known.names or ["object"]
+        if out.exists():
+            out.rmdir()
+        temporary.replace(out)
+    except OSError as error:
+        raise write_error(out, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return built
+
+
+def made_layout(name: str, out: Path, classes: Classes) -> Layout:
+    """By its name. Raises FormatError if there is none."""
+    layouts = {"coco": CocoLayout, "yolo": YoloLayout, "ytvis": YtvisLayout, "davis": DavisLayout, "voc": VocLayout}
+    return layouts[name](out, classes) if name in layouts else FormatLayout(out, classes, name)
+
+
+def _write(parts: Sequence[Part], layout: Layout, progress: Callable[[str], None]) -> Built:
+    built = Built()
+    for part in parts:
+        progress(part.name)
+        before = built.frames
+        layout.begin(part)
+        for frame in part.frames():
+            layout.add(part, checked(frame, part))
+            built.frames += 1
+            built.masks += sum(1 for item in frame.objects.values() if rle_area(rle_of(item)))
+        if built.frames == before:
+            raise FormatError(f"{part.name} has no annotated frames; leave it out, or track something in it first")
+        layout.end(part)
+        built.videos += 1
+    layout.close()
+    return built
+
+
+def checked(frame: PlainFrame, part: Part) -> PlainFrame:
+    """The frame. Raises FormatError if its picture has another size than its masks."""
+    image = frame.image
+    assert image is not None, "parts give frames with their pictures"
+    if image.shape[:2] != frame.size:
+        raise FormatError(
+            f"{part.name}, frame {frame.frame}: the masks have (height, width) = {frame.size}, the picture "
+            f"{image.shape[:2]}"
+        )
+    return frame
+
+
+@dataclass
+class Classes:
+    """The classes of a data set, numbered from 0."""
+
+    names: list[str]
+    fixed: bool
+
+    def number(self, frame: PlainFrame, name: int | str) -> int:
+        """Of an object. Raises FormatError if it is none of those that were given."""
+        label = label_of(name, frame.descriptions.get(name))
+        if label not in self.names:
+            if self.fixed:
+                raise FormatError(f"object {name!r} is of the class {label!r}, and the classes are {self.names}")
+            self.names.append(label)
+        return self.names.index(label)
+
+
+class Layout:
+    """Where frames and annotations of a data set lie."""
+
+    def __init__(self, out: Path, classes: Classes) -> None:
+        self.out, self.classes = out, classes
+
+    def begin(self, part: Part) -> None:
+        """A video comes."""
+
+    def add(self, part: Part, frame: PlainFrame) -> None:
+        """A frame of it."""
+        raise NotImplementedError
+
+    def end(self, part: Part) -> None:
+        """The video is complete."""
+
+    def close(self) -> None:
+        """The data set is complete."""
+
+    def picture(self, part: Part, frame: PlainFrame, folder: Path, stem: str | None = None) -> str:
+        """Write the picture of a frame into a folder of the data set; its file name."""
+        make_folder(self.out / folder)
+        given = part.facts.picture_name(frame.frame)
+        source = part.pictures / given if part.pictures is not None else None
+        name = given if stem is None else f"{stem}{Path(given).suffix}"
+        target = self.out / folder / name
+        try:
+            if source is not None and stored_size(source) == frame.size:
+                shutil.copyfile(source, target)
+            else:
+                with atomic_write(target) as temporary:
+                    Image.fromarray(np.asarray(frame.image)).save(temporary, "JPEG", quality=JPEG_QUALITY)
+        except OSError as error:
+            raise write_error(target, error) from error
+        return name
+
+
+def stored_size(picture: Path) -> tuple[int, int]:
+    """(height, width) of a file; another than that of the frame if it is shown turned."""
+    with Image.open(picture) as opened:
+        return opened.height, opened.width
+
+
+class CocoLayout(Layout):
+    """images/VIDEO/FRAME.jpg, and annotations/instances_SPLIT.json with `track_id`s of the whole data set."""
+
+    def __init__(self, out: Path, classes: Classes) -> None:
+        super().__init__(out, classes)
+        self.content: dict[str, dict[str, list[Any]]] = {}
+        self.tracks: dict[int | str, int] = {}
+        self.used = self.images = self.annotations = 0
+
+    def begin(self, part: Part) -> None:
+        content = self.content.setdefault(part.split, {"videos": [], "images": [], "annotations": [], "tracks": []})
+        content["videos"].append({"id": len(content["videos"]) + 1, "name": part.name})
+        self.tracks = {}
+
+    def add(self, part: Part, frame: PlainFrame) -> None:
+        content = self.content[part.split]
+        self.images += 1
+        name = f"{part.name}/{self.picture(part, frame, Path('images') / part.name)}"
+        of_video = {"id": self.images, "video_id": len(content["videos"])}
+        content["images"].append({**coco.image(frame.frame, name, frame.size), **of_video})
+        for key, item in frame.objects.items():
+            if not rle_area(rle_of(item)):
+                continue
+            category = self.classes.number(frame, key) + 1
+            if key not in self.tracks:
+                self.used += 1
+                self.tracks[key] = self.used
+                said = frame.descriptions.get(key)
+                attributes = {"attributes": said.attributes} if said and said.attributes else {}
+                track = {"id": self.used, "name": f"{part.name}/{key}", "category_id": category}
+                content["tracks"].append(track | attributes)
+            found = coco.annotation(frame.frame, self.tracks[key], category, item)
+            self.annotations += 1
+            content["annotations"].append({**found, "id": self.annotations, "image_id": self.images})
+
+    def close(self) -> None:
+        make_folder(self.out / "annotations")
+        for split, content in self.content.items():
+            whole = {**content, "categories": coco.categories(self.classes.names), "info": {"version": "1.0"}}
+            write_whole(self.out / "annotations" / f"instances_{split}.json", json.dumps(whole, allow_nan=False))
+
+
+class YoloLayout(Layout):
+    """images/SPLIT/VIDEO_FRAME.jpg, labels/SPLIT/VIDEO_FRAME.txt, and data.yaml, as Ultralytics reads it."""
+
+    def add(self, part: Part, frame: PlainFrame) -> None:
+        for key in frame.objects:
+            self.classes.number(frame, key)
+        stem = f"{part.name}_{part.facts.stem(frame.frame)}"
+        self.picture(part, frame, Path("images") / part.split, stem)
+        numbers = {name: number for number, name in enumerate(self.classes.names)}
+        make_folder(self.out / "labels" / part.split)
+        write_whole(self.out / "labels" / part.split / f"{stem}.txt", yolo_lines(frame, numbers))
+
+    def close(self) -> None:
+        names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(self.classes.names))
+        there = {split: f"images/{split}" for split in SPLITS if (self.out / "images" / split).is_dir()}
+        paths = "".join(f"{split}: {there.get(split) or next(iter(there.values()))}\n" for split in SPLITS)
+        write_whole(self.out / "data.yaml", f"path: .\n{paths}names:\n{names}")
+
+
+class YtvisLayout(Layout):
+    """SPLIT/JPEGImages/VIDEO/FRAME.jpg, and SPLIT/instances.json with all videos, as YouTube-VIS has it."""
+
+    def __init__(self, out: Path, classes: Classes) -> None:
+        super().__init__(out, classes)
+        self.content: dict[str, dict[str, list[Any]]] = {}
+        self.names: list[str] = []
+        self.seen: dict[int | str, dict[int, Any]] = {}
+        self.category: dict[int | str, int] = {}
+
+    def begin(self, part: Part) -> None:
+        self.names, self.seen, self.category = [], {}, {}
+
+    def add(self, part: Part, frame: PlainFrame) -> None:
+        for key, item in frame.objects.items():
+            if rle_area(rle_of(item)):
+                self.seen.setdefault(key, {})[len(self.names)] = rle_of(item)
+                self.category.setdefault(key, self.classes.number(frame, key) + 1)
+        self.names.append(self.picture(part, frame, Path(part.split) / "JPEGImages" / part.name))
+
+    def end(self, part: Part) -> None:
+        content = self.content.setdefault(part.split, {"videos": [], "annotations": []})
+        height, width = part.facts.size
+        count = len(self.names)
+        common = {"height": height, "width": width, "length": count}
+        files = [f"{part.name}/{name}" for name in self.names]
+        content["videos"].append({"id": len(content["videos"]) + 1, "name": part.name, "file_names": files, **common})
+        for key, masks in self.seen.items():
+            ordered = [masks.get(place) for place in range(count)]
+            content["annotations"].append(
+                {
+                    "id": len(content["annotations"]) + 1,
+                    "video_id": len(content["videos"]),
+                    "category_id": self.category[key],
+                    "iscrowd": 0,
+                    **common,
+                    "segmentations": [rle and rle.to_json() for rle in ordered],
+                    "bboxes": [rle and list(rle_box(rle)) for rle in ordered],
+                    "areas": [rle and rle_area(rle) for rle in ordered],
+                }
+            )
+
+    def close(self) -> None:
+        for split, content in self.content.items():
+            whole = {"info": {"version": "1.0"}, "categories": coco.categories(self.classes.names), **content}
+            write_whole(self.out / split / "instances.json", json.dumps(whole, allow_nan=False))
+
+
+class DavisLayout(Layout):
+    """JPEGImages/480p/VIDEO/FRAME.jpg, Annotations/480p/VIDEO/FRAME.png, ImageSets/2017/SPLIT.txt."""
+
+    def __init__(self, out: Path, classes: Classes) -> None:
+        super().__init__(out, classes)
+        self.splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+
+    def begin(self, part: Part) -> None:
+        self.splits[part.split].append(part.name)
+        make_folder(self.out / "Annotations" / "480p" / part.name)
+
+    def add(self, part: Part, frame: PlainFrame) -> None:
+        name = self.picture(part, frame, Path("JPEGImages") / "480p" / part.name)
+        write_index_png(self.out / "Annotations" / "480p" / part.name / f"{Path(name).stem}.png", index_map(frame))
+
+    def close(self) -> None:
+        make_folder(self.out / "ImageSets" / "2017")
+        for split, names in self.splits.items():
+            write_whole(self.out / "ImageSets" / "2017" / f"{split}.txt", "".join(f"{name}\n" for name in names))
+
+
+class VocLayout(Layout):
+    """JPEGImages, SegmentationClass, SegmentationObject, all VIDEO_FRAME, ImageSets/Segmentation, and labelmap.txt."""
+
+    def __init__(self, out: Path, classes: Classes) -> None:
+        super().__init__(out, classes)
+        self.splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+
+    def add(self, part: Part, frame: PlainFrame) -> None:
+        stem = f"{part.name}_{part.facts.stem(frame.frame)}"
+        self.picture(part, frame, Path("JPEGImages"), stem)
+        objects = index_map(frame)
+        numbers = np.zeros(256, np.uint8)
+        for key in frame.objects:
+            number = self.classes.number(frame, key) + 1
+            if number > MOST_NUMBER:
+                raise FormatError(f"there are over {MOST_NUMBER} classes, more than voc holds; take coco")
+            numbers[frame.indices[key]] = number
+        for folder, values in (("SegmentationObject", objects), ("SegmentationClass", numbers[objects])):
+            make_folder(self.out / folder)
+            write_index_png(self.out / folder / f"{stem}.png", values)
+        self.splits[part.split].append(stem)
+
+    def close(self) -> None:
+        colours = np.reshape(PALETTE, (-1, 3))
+        named = enumerate(["background", *self.classes.names])
+        lines = "".join(f"{name}:{','.join(map(str, colours[number].tolist()))}::\n" for number, name in named)
+        write_whole(self.out / "labelmap.txt", f"# label:color_rgb:parts:actions\n{lines}")
+        make_folder(self.out / "ImageSets" / "Segmentation")
+        for split, stems in self.splits.items():
+            write_whole(
+                self.out / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{stem}\n" for stem in stems)
+            )
+
+
+class FormatLayout(Layout):
+    """images/VIDEO/FRAME.jpg, and annotations/VIDEO in a format of one video each."""
+
+    def __init__(self, out: Path, classes: Classes, name: str) -> None:
+        super().__init__(out, classes)
+        self.format = find_format(name)
+        if self.format.video is None:
+            raise FormatError(
+                f"the format {name} holds single pictures; give one of {', '.join(LAYOUTS)}, or of videos"
+            )
+        self.life = ExitStack()
+        self.writer: Writer | None = None
+
+    def begin(self, part: Part) -> None:
+        make_folder(self.out / "annotations")
+        path = self.out / "annotations" / f"{part.name}{self.format.video}"
+        writer = Writer(self.format.open, path, replace(part.facts, video=part.name))
+        self.writer = self.life.enter_context(writer)
+
+    def add(self, part: Part, frame: PlainFrame) -> None:
+        for key in frame.objects:
+            self.classes.number(frame, key)
+        self.picture(part, frame, Path("images") / part.name)
+        assert self.writer is not None, "a video has begun"
+        self.writer.write(frame)
+
+    def end(self, part: Part) -> None:
+        self.life.close()

@@ -1,0 +1,185 @@
+"""`masklet dataset build`: what other programs read of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import supervision
+from PIL import Image
+from pycocotools.coco import COCO
+
+from masklet.datasets.registry import find_dataset
+from masklet.engines.fake import FakeEngine
+from masklet.formats.registry import read_masks
+from masklet.video import VideoTracker
+from tests.cli.conftest import Run
+from tests.conftest import GOLDEN
+
+SIZE = (120, 160)
+
+
+def mask_of(frame: int, name: str) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    if name == "cup":
+        mask[20 + frame : 60, 30:70] = True
+    elif frame < 3:
+        mask[70:100, 90 + frame : 140] = True
+    return mask
+
+
+@pytest.fixture
+def sessions(tmp_path: Path, video: Path) -> list[Path]:
+    """A folder of four pictures and a film, each with two objects whose masks were given in every frame."""
+    pictures = tmp_path / "walk"
+    pictures.mkdir()
+    for number in range(4):
+        frame = Image.open(GOLDEN / f"video/frames/{number:05d}.png").convert("RGB")
+        frame.save(pictures / f"shot-{number + 7}.jpg", quality=90)
+    found = []
+    for source in (pictures, video):
+        with VideoTracker(source, FakeEngine()) as tracker:
+            for frame in range(4):
+                for name in ("cup", "ball"):
+                    tracker.add_mask(frame=frame, object=name, mask=mask_of(frame, name))
+            tracker.describe("ball", category="toy")
+            tracker.save(tmp_path / f"{source.stem}.masklet")
+        found.append(tmp_path / f"{source.stem}.masklet")
+    return found
+
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture
+def build(run: Run, tmp_path: Path, sessions: list[Path]) -> Build:
+    def call(format: str, *options: str | Path) -> Path:
+        out = tmp_path / f"out-{format}"
+        assert run("dataset", "build", *sessions, "--out", out, "--format", format, *options) == 0
+        assert [file for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+        return out
+
+    return call
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools with NumPy 2
+def test_coco_is_read_by_pycocotools_and_supervision(build: Build, tmp_path: Path) -> None:
+    out = build("coco")
+    coco = COCO(out / "annotations/instances_train.json")
+    assert [one["name"] for one in coco.dataset["categories"]] == ["cup", "toy"]
+    assert [one["name"] for one in coco.dataset["videos"]] == ["walk", "clip"]
+    assert len(coco.getImgIds()) == 8
+    tracks = set()
+    for number in coco.getImgIds():
+        (image,) = coco.loadImgs(number)
+        with Image.open(out / "images" / image["file_name"]) as picture:
+            assert picture.size == (160, 120)
+        for found in coco.loadAnns(coco.getAnnIds(imgIds=number)):
+            name = "cup" if found["category_id"] == 1 else "ball"
+            np.testing.assert_array_equal(coco.annToMask(found) > 0, mask_of(image["frame_index"], name))
+            tracks.add((found["track_id"], image["file_name"].split("/")[0], name))
+    assert len(tracks) == 4
+    names = sorted(file.name for file in (out / "images/walk").iterdir())
+    assert names == [f"shot-{n}.jpg" for n in (10, 7, 8, 9)]
+    assert (out / "images/walk/shot-7.jpg").read_bytes() == (tmp_path / "walk/shot-7.jpg").read_bytes()
+    read = supervision.DetectionDataset.from_coco(
+        str(out / "images"), str(out / "annotations/instances_train.json"), force_masks=True
+    )
+    assert read.classes == ["cup", "toy"]
+    assert len(read) == 8
+
+
+def test_yolo_is_refilled_to_the_masks(build: Build) -> None:
+    out = build("yolo", "--val", "0.5")
+    text = (out / "data.yaml").read_text()
+    assert text == 'path: .\ntrain: images/train\nval: images/val\nnames:\n  0: "cup"\n  1: "toy"\n'
+    for split in ("train", "val"):
+        labels = sorted((out / "labels" / split).iterdir())
+        assert [file.stem for file in labels] == sorted(f.stem for f in (out / "images" / split).iterdir())
+        assert len(labels) == 4
+        for file in labels:
+            for line in file.read_text().splitlines():
+                kind, *numbers = line.split()
+                filled = np.zeros(SIZE, np.uint8)
+                cv2.fillPoly(filled, [(np.reshape(numbers, (-1, 2)).astype(float) * (160, 120)).astype(np.int32)], 1)
+                masks = [mask_of(frame, ("cup", "ball")[int(kind)]) for frame in range(4)]
+                assert max((filled & mask).sum() / (filled | mask).sum() for mask in masks if mask.any()) > 0.99
+
+
+@pytest.mark.parametrize(("format", "kind", "root"), [("davis", "davis2017", ""), ("ytvis", None, "train")])
+def test_videos_come_back_whole(build: Build, format: str, kind: str | None, root: str) -> None:
+    out = build(format)
+    if kind is None:
+        content = json.loads((out / root / "instances.json").read_text())
+        assert [one["name"] for one in content["videos"]] == ["walk", "clip"]
+        for one in content["videos"]:
+            assert all((out / root / "JPEGImages" / name).is_file() for name in one["file_names"])
+        assert [one["category_id"] for one in content["annotations"]] == [1, 2, 1, 2]
+        assert [mask is None for mask in content["annotations"][1]["segmentations"]] == [False, False, False, True]
+        return
+    clips = find_dataset(kind).read(out, "train").clips
+    assert [clip.name for clip in clips] == ["walk", "clip"]
+    for clip in clips:
+        for frame in clip.annotated:
+            masks = clip.masks(frame)
+            np.testing.assert_array_equal(masks[1], mask_of(frame, "cup"))
+
+
+def test_voc_has_classes_and_objects(build: Build) -> None:
+    out = build("voc")
+    stems = (out / "ImageSets/Segmentation/train.txt").read_text().split()
+    assert stems[0] == "walk_shot-7"
+    kinds, objects = (np.array(Image.open(out / folder / f"{stems[0]}.png")) for folder in
+                      ("SegmentationClass", "SegmentationObject"))  # fmt: skip
+    np.testing.assert_array_equal(kinds == 2, mask_of(0, "ball"))
+    np.testing.assert_array_equal(objects == 1, mask_of(0, "cup"))
+    assert (out / "labelmap.txt").read_text().splitlines()[1:3] == ["background:0,0,0::", "cup:128,0,0::"]
+
+
+def test_formats_of_one_video_lie_beside_its_frames(build: Build) -> None:
+    out = build("cvat")
+    assert sorted(file.name for file in (out / "annotations").iterdir()) == ["clip.xml", "walk.xml"]
+    frames = list(read_masks("cvat", out / "annotations/walk.xml"))
+    np.testing.assert_array_equal(frames[2].masks["ball"], mask_of(2, "ball"))
+    assert sorted(file.name for file in (out / "images/clip").iterdir()) == [f"{n:05d}.jpg" for n in range(4)]
+
+
+def test_masks_with_their_video(run: Run, tmp_path: Path, sessions: list[Path]) -> None:
+    assert run("convert", sessions[0], "--out", tmp_path / "walk.xml") == 0
+    source = f"{tmp_path / 'walk.xml'}@{tmp_path / 'walk'}"
+    assert run("dataset", "build", source, "--out", tmp_path / "set", "--format", "davis") == 0
+    names = sorted(file.name for file in (tmp_path / "set/Annotations/480p/walk").iterdir())
+    assert names == [f"shot-{n}.png" for n in (10, 7, 8, 9)]
+
+
+def test_wrong_calls(run: Run, tmp_path: Path, sessions: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "classes.txt").write_text("cup\ncar\n")
+    (tmp_path / "double.txt").write_text("cup\ncup\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/a").write_text("")
+    run("convert", sessions[0], "--out", tmp_path / "walk.xml")
+    for arguments, said in (
+        ((sessions[0], sessions[0]), "two videos are called walk; rename one"),
+        ((sessions[0], "--classes", tmp_path / "classes.txt"), "object 'ball' is of the class 'toy'"),
+        ((sessions[0], "--classes", tmp_path / "double.txt"), "holds the class cup twice"),
+        ((sessions[0], "--format", "coca"), "unknown format 'coca'; nearest: coco"),
+        ((sessions[0], "--val", "0.5"), "leaves none to train on"),
+        ((tmp_path / "walk.xml",), "holds masks alone; give them with their video"),
+        (
+            (f"{tmp_path / 'walk.xml'}@{GOLDEN / 'image'}",),
+            "walk.xml has masks of (height, width) = (120, 160), and image has (150, 226)",
+        ),
+        ((sessions[0], "--out", tmp_path / "full"), "holds something already"),
+    ):
+        out = () if "--out" in arguments else ("--out", tmp_path / "new")
+        assert run("dataset", "build", *arguments, *out) == 1
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "new").exists()
+    for file in (tmp_path / "walk").iterdir():
+        Image.new("RGB", (80, 60)).save(file)
+    assert run("dataset", "build", sessions[0], "--out", tmp_path / "new") == 1
+    assert "another video" in capsys.readouterr().err
