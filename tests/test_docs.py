@@ -34,6 +34,14 @@ def test_every_command_and_option_is_in_the_reference() -> None:
                     assert option in REFERENCE, f"masklet {name} {option}"
 
 
+def test_every_number_on_the_command_line_has_bounds() -> None:
+    """So that a slip of the finger is a sentence, and no wish for all memory."""
+    for name, command in commands_of(get_command(app)):
+        for parameter in command.params:
+            if parameter.bare_type() in ("int", "float"):
+                assert None not in (parameter.min, parameter.max), f"masklet {name} {parameter.name}"
+
+
 def commands_of(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """All commands by what is typed, those of groups as `eval score`."""
     for name, command in group.commands.items():

@@ -124,7 +124,7 @@ def test_a_box_outside_the_picture_leaves_nothing_behind(
 @pytest.mark.parametrize(("options", "code", "said"), [
     ([], 2, "nobody would see anything; give --serve for a page, --out FILE, or --out -"),
     (["--out", "a.mp4"], 2, "nothing to follow; give --box OBJECT:x0,y0,x1,y1"),
-    ([*BOX, "--out", "a.xyz"], 1, "a.xyz does not tell its format; give an ending that does"),
+    ([*BOX, "--out", "a.xyz"], 1, "a.xyz does not show its format; give an ending that does"),
     ([*BOX, "--out", "-", "--format", "coco"], 1, "a pipe cannot carry 'coco'"),
     (["--box", "1,2,3,4", "--out", "a.mp4"], 2, "such as --box"),
     (["--frames", "0", *BOX, "--out", "a.mp4"], 2, "--frames"),

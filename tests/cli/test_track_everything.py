@@ -122,9 +122,9 @@ def test_where_nothing_is_found_masks_are_empty(run: Run, tmp_path: Path, weight
         (["--everything", "--direction", "both"], "--everything goes forward, as things are found when they come in"),
         (
             ["--every", "3", "--box", "0:1:2,4,7,5"],
-            "--every tells how --everything looks for things; give --everything",
+            "--every sets how --everything looks for things; give --everything",
         ),
-        (["--least-iou", "0.5"], "--least-iou tells how --everything looks for things"),
+        (["--least-iou", "0.5"], "--least-iou sets how --everything looks for things"),
         (["--everything", "--every", "0"], "--every"),
         (["--everything", "--most", "255"], "--most"),
         (["--everything", "--least-area", "2"], "--least-area"),

@@ -128,3 +128,23 @@ def test_a_checkpoint_of_another_variant(
     assert run("train", "nano", "--start", checkpoint, "--data", shapes, "--out", tmp_path / "run") == 1
     assert "holds tiny-test, not nano" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "bound"),
+    [
+        ("--workers", 257, "less than or equal to 256"),
+        ("--save-every", 0, "greater than or equal to 1"),
+        ("--log-every", 10**10, "less than or equal to 1000000000"),
+        ("--validate-every", -1, "greater than or equal to 0"),
+        ("--steps", 0, "greater than or equal to 1"),
+        ("--image-size", 5000, "less than or equal to 4096"),
+        ("--low-rank", -1, "greater than or equal to 0"),
+    ],
+)
+def test_numbers_have_bounds(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: int, bound: str
+) -> None:
+    assert run("finetune", "nano", "--data", tmp_path, "--out", tmp_path / "run", option, value) == 2
+    assert bound in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not (tmp_path / "run").exists()

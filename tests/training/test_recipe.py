@@ -38,12 +38,16 @@ def test_values_of_every_kind() -> None:
         ("stages.*.still_clips=1", "'1' is of another kind"),
         ("stages.*.steps=-1", r"stages\.pictures-128\.steps is -1; give a number from 0 on"),
         ("stages.*.optimizer.rate=-1", r"optimizer\.rate is -1\.0; give a number from 0 on"),
-        ("stages.*.optimizer.rate=1e999", r"optimizer\.rate is inf; give a number from 0 on"),
+        ("stages.*.optimizer.rate=1e999", r"optimizer\.rate is inf; give 0 to 1000000000"),
         ("stages.*.optimizer.parts.image_encoder=-1", r"parts\.image_encoder is -1\.0; give a number from 0 on"),
         ("stages.*.feed.clip_share=1.5", r"feed\.clip_share is 1\.5; give 0 to 1"),
         ("stages.*.feed.scene.things=8", r"scene\.things is 8; give 0 to 7"),
         ("stages.*.steps=0", "all stages have 0 steps, so nothing learns"),
         ("seed=-1", "seed is -1; give a number from 0 on"),
+        (f"seed={2**64}", f"seed is {2**64}; give 0 to {2**63 - 1}"),
+        ("stages.*.image_size=100000", "image_size is 100000; give 1 to 4096"),
+        ("stages.*.steps=10000000000", "steps is 10000000000; give 0 to 1000000000"),
+        ("low_rank=100000", "low_rank is 100000; give 0 to 1024"),
     ],
 )
 def test_what_makes_no_sense_is_refused(setting: str, said: str) -> None:

@@ -39,6 +39,17 @@ def clip() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     return tuple(np.stack([np.roll(what, 2 * n, axis=1) for n in range(FRAMES)]) for what in (ground, mask))  # type: ignore[return-value]
 
 
+def batch_of(images: NDArray[np.uint8], masks: NDArray[np.bool_]) -> Batch:
+    """One clip with one object."""
+    return Batch(
+        images=torch.from_numpy(images).permute(0, 3, 1, 2)[None],
+        masks=torch.from_numpy(masks)[None],
+        known=torch.ones(1, FRAMES, SIDE, SIDE, dtype=torch.bool),
+        owners=torch.zeros(1, dtype=torch.int64),
+        seeds=torch.zeros(1, dtype=torch.int64),
+    )
+
+
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("kind", ["mask", "click"])
 @pytest.mark.parametrize("head", HEADS)
@@ -49,13 +60,6 @@ def test_training_answers_as_a_tracker_does(head: str, kind: str, there: bool, m
     images, masks = clip()
     point = torch.tensor([[[24.0, 28.0]]])
     monkeypatch.setattr(unroll, "first_points", lambda *_: Points(point, torch.ones(1, 1, dtype=torch.int64)))
-    batch = Batch(
-        images=torch.from_numpy(images).permute(0, 3, 1, 2)[None],
-        masks=torch.from_numpy(masks)[None],
-        known=torch.ones(1, FRAMES, SIDE, SIDE, dtype=torch.bool),
-        owners=torch.zeros(1, dtype=torch.int64),
-        seeds=torch.zeros(1, dtype=torch.int64),
-    )
     # Memories in training stay soft, as published.
     with VideoTracker(list(images), model, options=TrackingOptions(fill_holes=0, binarise_prompted=False)) as tracker:
         if kind == "mask":
@@ -65,7 +69,7 @@ def test_training_answers_as_a_tracker_does(head: str, kind: str, there: bool, m
         found = [result.objects[1] for result in tracker.propagate()]
         pointers = [known.pointer for frame in range(FRAMES) if (known := tracker.tracks[1].known(frame)) is not None]
     plan = Plan(kind, (0,), (), ())  # type: ignore[arg-type]
-    course = unroll.Unroll(model.network, batch, plan)
+    course = unroll.Unroll(model.network, batch_of(images, masks), plan)
     with torch.no_grad():
         answers = list(course.predictions())
     assert [answer.frame for answer in answers] == list(range(1 if kind == "mask" else 0, FRAMES))
@@ -80,6 +84,16 @@ def test_training_answers_as_a_tracker_does(head: str, kind: str, there: bool, m
         assert tracked.presence == pytest.approx(float(decoded.presence[0].sigmoid()), abs=5e-4)
         if there:
             np.testing.assert_allclose(tracked.logits, decoded.logits[0, choice], atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize(("still", "asked"), [(False, True), (True, True), (False, False)])
+def test_of_an_encoder_that_learns_nothing_nothing_is_kept(still: bool, asked: bool) -> None:
+    """Neither of one that stands still, nor where no gradient is asked for."""
+    network = build_model(TINY, seed=3).network.requires_grad_(True)
+    course = unroll.Unroll(network, batch_of(*clip()), Plan("click", (0,), (), ()), still=still)
+    with torch.set_grad_enabled(asked):
+        levels = course.encode()
+    assert all(level.requires_grad == (asked and not still) for level in levels)
 
 
 def losses(folder: Path, shapes: Path) -> list[float]:

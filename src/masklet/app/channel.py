@@ -134,7 +134,7 @@ class Channel:
             elif isinstance(error, MaskletError):
                 self._later(self._refuse, said or {}, str(error))
             else:
-                self._later(self._refuse, said or {}, f"the server failed: {error!r:.200}; its terminal tells more")
+                self._later(self._refuse, said or {}, f"the server failed: {error!r:.200}; its terminal says more")
                 self._loop.call_soon_threadsafe(
                     self._loop.call_exception_handler, {"message": "a question failed", "exception": error}
                 )

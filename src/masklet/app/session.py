@@ -515,7 +515,7 @@ def readable(what: str) -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SessionError(
-            f"{what} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md tells"
+            f"{what} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md describes"
         ) from error
 
 

@@ -44,6 +44,10 @@ PIPE = Path("-")
 """The path that means standard output."""
 
 
+MOST_STEPS = 10**9
+"""The most steps of a training, and the most between two events."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingChoice:
     """How a training runs, whatever is learned."""
@@ -53,17 +57,21 @@ class TrainingChoice:
         typer.Option("--set", help="FIELD=VALUE of the recipe, such as stages.*.steps=100; as often as needed."),
     ]
     device: DeviceChoice = None
-    workers: Annotated[int, typer.Option(min=1, help="Threads that make batches.")] = 2
-    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500
-    log_every: Annotated[int, typer.Option(min=1, help="Steps between lines of the log.")] = 20
-    picture_every: Annotated[int, typer.Option(min=0, help="Steps between pictures of answers; 0 draws none.")] = 0
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Threads that make batches.")] = 2
+    save_every: Annotated[int, typer.Option(min=1, max=MOST_STEPS, help="Steps between checkpoints.")] = 500
+    log_every: Annotated[int, typer.Option(min=1, max=MOST_STEPS, help="Steps between lines of the log.")] = 20
+    picture_every: Annotated[
+        int, typer.Option(min=0, max=MOST_STEPS, help="Steps between pictures of answers; 0 draws none.")
+    ] = 0
     validate_on: Annotated[
         list[str],
         typer.Option(
             help="What the model is judged on, as --data, but the split val if there are splits; as often as needed."
         ),
     ]
-    validate_every: Annotated[int, typer.Option(min=0, help="Steps between validations; 0 judges at the end only.")] = 0
+    validate_every: Annotated[
+        int, typer.Option(min=0, max=MOST_STEPS, help="Steps between validations; 0 judges at the end only.")
+    ] = 0
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False
 
 
@@ -81,7 +89,7 @@ class VolumeChoice:
     ] = None
     part: Annotated[
         int | None,
-        typer.Option(min=0, help="Which volume of a file with several, from 0.", rich_help_panel=SCANS),
+        typer.Option(min=0, max=99_999, help="Which volume of a file with several, from 0.", rich_help_panel=SCANS),
     ] = None
 
     @property

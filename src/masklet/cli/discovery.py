@@ -60,7 +60,7 @@ def check_everything(everything: bool, said: Mapping[str, float | None], pointed
     """
     given = [f"--{name.replace('_', '-')}" for name, value in said.items() if value is not None]
     if not everything and given:
-        raise typer.BadParameter(f"{given[0]} tells how --everything looks for things; give --everything too")
+        raise typer.BadParameter(f"{given[0]} sets how --everything looks for things; give --everything too")
     if everything and pointed:
         raise typer.BadParameter(
             "--everything finds the objects itself, and --box, --point, --mask and --prompts point at them; give one "

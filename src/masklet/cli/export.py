@@ -44,7 +44,8 @@ def export(
         typer.Option(help="Pictures or videos with masks, as for masklet train; int8 needs them."),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the model's square, in pixels; the model's own if not given.")
+        int | None,
+        typer.Option(min=32, max=4096, help="Side of the model's square, in pixels; the model's own if not given."),
     ] = None,
     least_iou: Annotated[
         float | None,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.choices import DataChoice, LicenceChoice, RunFolder, TrainingChoice, spread_options
+from masklet.cli.choices import MOST_STEPS, DataChoice, LicenceChoice, RunFolder, TrainingChoice, spread_options
 
 
 @spread_options
@@ -17,15 +17,15 @@ def finetune(
     data: DataChoice,
     out: RunFolder,
     licence: LicenceChoice = None,
-    steps: Annotated[int, typer.Option(min=1, help="How many steps.")] = 2000,
+    steps: Annotated[int, typer.Option(min=1, max=MOST_STEPS, help="How many steps.")] = 2000,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the model's square; the model's own if not given.")
+        int | None, typer.Option(min=32, max=4096, help="Side of the model's square; the model's own if not given.")
     ] = None,
     freeze: Annotated[
         list[str], typer.Option(help="A part that learns nothing, such as image_encoder; may be given several times.")
     ] = [],  # noqa: B006
     low_rank: Annotated[
-        int, typer.Option(min=0, help="Learn only changes of attention of this rank (LoRA); 0: all.")
+        int, typer.Option(min=0, max=1024, help="Learn only changes of attention of this rank (LoRA); 0: all.")
     ] = 0,
     choice: TrainingChoice,
 ) -> None:

@@ -25,7 +25,7 @@ PICTURE_FORMATS = (
 
 FORMAT_HELP = (
     "davis (PNG of object numbers), cutout, soft-cutout, rgba, overlay, background (PNGs), coco, labelme (JSON) or "
-    "yolo (text). If not given, the ending of OUT tells, and in a folder it is "
+    "yolo (text). If not given, the ending of OUT decides, and in a folder it is "
 )
 """The help of `--format`, up to what is written into folders."""
 

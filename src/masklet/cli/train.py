@@ -62,9 +62,9 @@ for _name in RECIPE_NAMES:
     train.command(_name, help=help_of(by_recipe))(by_recipe)
 
 
-ClipSide = Annotated[int, typer.Option(min=32, help="Side of each clip in pixels.")]
-ClipFrames = Annotated[int, typer.Option(min=1, help="Frames of each clip.")]
-ClipSeed = Annotated[int, typer.Option(help="Another one gives other clips.")]
+ClipSide = Annotated[int, typer.Option(min=32, max=4096, help="Side of each clip in pixels.")]
+ClipFrames = Annotated[int, typer.Option(min=1, max=10_000, help="Frames of each clip.")]
+ClipSeed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Another one gives other clips.")]
 
 
 @train.command()
@@ -101,10 +101,10 @@ def clips(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.", show_default=False)],
     data: DataChoice,
     licence: LicenceChoice = None,
-    count: Annotated[int, typer.Option(min=1, help="How many clips.")] = 50,
+    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many clips.")] = 50,
     image_size: ClipSide = 256,
     frames: ClipFrames = 24,
-    objects: Annotated[int, typer.Option(min=1, help="At most so many objects of each clip.")] = 3,
+    objects: Annotated[int, typer.Option(min=1, max=254, help="At most so many objects of each clip.")] = 3,
     split: Annotated[str, typer.Option(help="Part of an index to make clips from; the list of clips has its name.")] = (
         "val"
     ),
@@ -135,7 +135,7 @@ def clips(
 def pack(
     folder: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with index.csv.", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The .pack to write.", show_default=False)],
-    longest: Annotated[int, typer.Option(min=32, help="Longest side in pixels.")] = 384,
+    longest: Annotated[int, typer.Option(min=32, max=16383, help="Longest side in pixels.")] = 384,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of the pictures (WebP).")] = 34,
     split: Annotated[str, typer.Option(help="The rows that are packed.")] = "train",
 ) -> None:

@@ -66,10 +66,10 @@ def video_of(project: Project, path: str | PathLike[str]) -> Path:
     """Where the video of a project file lies. Raises `FormatError` if the file does not name it, or it is not here."""
     name = Path(path).name
     if not project.video:
-        raise FormatError(f"{name} does not tell where its video lies; give the video too")
+        raise FormatError(f"{name} does not say where its video is; give the video too")
     video = Path(path).absolute().parent / project.video
     if "://" in project.video or not os.path.exists(video):
-        raise FormatError(f"{name} tells of a video at {project.video}, where there is none; give the video too")
+        raise FormatError(f"{name} names a video at {project.video}, where there is none; give the video too")
     return video
 
 
@@ -161,7 +161,7 @@ def _frames(
                 for number, runs in _lost(record, size, f"{member} in {name}"):
                     if number >= len(names) or names[number] not in objects:
                         raise FormatError(
-                            f"{member} in {name} tells what object {number} lost, which has no mask there"
+                            f"{member} in {name} says what object {number} lost, which has no mask there"
                         )
                     objects[names[number]] = replace(objects[names[number]], lost=runs)
                 yield frame, ProjectFrame(entry(record, "time", float, name), objects)

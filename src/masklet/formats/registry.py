@@ -80,7 +80,7 @@ def format_of(path: str | PathLike[str], *, picture: bool = False, background: s
         return formats()["background"]
     if not fitting:
         known = ", ".join(sorted({ending for ending in endings.values() if ending}))
-        raise FormatError(f"{Path(path).name} does not tell its format; give an ending that does, {known}, or name one")
+        raise FormatError(f"{Path(path).name} does not show its format; give an ending that does, {known}, or name one")
     usual = USUAL_FORMATS.get(suffix, fitting[0])
     return formats()[usual if usual in fitting else fitting[0]]
 

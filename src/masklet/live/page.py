@@ -165,7 +165,7 @@ def _asking(session: LiveSession, ask: Callable[[LiveSession, Mapping[str, Any]]
         except MaskletError as error:
             return _wrong(str(error))
         except (ValueError, TypeError, KeyError) as error:
-            return _wrong(f"the question cannot be read ({error!r}); give a JSON object as docs/live.md tells")
+            return _wrong(f"the question cannot be read ({error!r}); give a JSON object as docs/live.md describes")
         except ClientDisconnect:  # whoever asked has left in the middle
             return _wrong("the question is not whole")
         return _json(state_of(session))

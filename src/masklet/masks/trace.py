@@ -126,8 +126,6 @@ def runs_patch(runs: Runs, corner: tuple[int, int] = (0, 0)) -> Patch | None:
     joined = np.flatnonzero(borders[1:-1:2] == borders[2::2])  # runs that go on at the top of the next column
     borders = np.delete(borders, np.r_[2 * joined + 1, 2 * joined + 2])
     counts = np.diff(np.r_[0, borders, height * (x1 - x0)])
-    if borders[-1] == height * (x1 - x0):
-        counts = counts[:-1]
     encoded = rlemasklib.RLEMask.from_counts(counts.astype(np.uint32), (height, x1 - x0)).to_dict()
     x, y = corner
     return Patch((x0 + x, y0 + y, x1 + x, y1 + y), from_plain(encoded))

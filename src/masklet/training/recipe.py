@@ -5,7 +5,6 @@ changed from the command line.
 import ast
 import dataclasses
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -21,9 +20,10 @@ from masklet.training.synthesis.clip import MOST_THINGS
 Precision = Literal["float32", "bfloat16"]
 
 SHARE = (0, 1)
-ONE_OR_MORE = (1, math.inf)
+MOST = 10**9
+ONE_OR_MORE = (1, MOST)
 BOUNDS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("image_size", "frames", "stride", "picture_objects", "clip_objects"), ONE_OR_MORE),
+    **dict.fromkeys(("frames", "stride", "picture_objects", "clip_objects"), ONE_OR_MORE),
     **dict.fromkeys(("first_frames", "corrected_frames"), ONE_OR_MORE),
     **dict.fromkeys(("clip_share", "made_up", "reverse", "whole", "least_area", "least", "most"), SHARE),
     **dict.fromkeys(("prompts.mask", "box", "from_truth", "flip", "grey", "drop_path", "dropout"), SHARE),
@@ -32,8 +32,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("light", "out_of_focus", "motion_blur", "jpeg", "sensor"), SHARE),
     **dict.fromkeys(("previous_missing", "previous_wrong"), SHARE),
     "things": (0, MOST_THINGS),
+    "image_size": (1, 4096),
+    "low_rank": (0, 1024),
+    "seed": (0, 2**63 - 1),
 }
-"""The least and the most of fields, by the end of their path; all others are finite, and not below 0."""
+"""The least and the most of fields, by the end of their path; all others lie from 0 to MOST."""
 
 
 @dataclass(frozen=True)
@@ -183,16 +186,16 @@ def _first_field(value: Any) -> str:
 
 
 def check_numbers(recipe: Any) -> None:
-    """Raises ConfigError, with the path, for a number of a recipe that makes no sense."""
+    """Raises ConfigError, with the path, for a number of a recipe that makes no sense, such as inf and nan."""
     for path, value in _numbers(recipe, ()):
         least, most = _bounds(path)
-        if not (least <= value <= most and math.isfinite(value)):
-            wanted = f"a number from {least} on" if math.isinf(most) else f"{least} to {most}"
+        if not least <= value <= most:
+            wanted = f"a number from {least} on" if value < least and most >= MOST else f"{least} to {most}"
             raise ConfigError(f"{'.'.join(path)} is {value}; give {wanted}")
 
 
 def _bounds(path: tuple[str, ...]) -> tuple[float, float]:
-    return BOUNDS.get(".".join(path[-2:])) or BOUNDS.get(path[-1]) or (0, math.inf)
+    return BOUNDS.get(".".join(path[-2:])) or BOUNDS.get(path[-1]) or (0, MOST)
 
 
 def _numbers(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:

@@ -40,7 +40,8 @@ class Common:
     root: Annotated[Path, typer.Option(help="Folder of the unpacked data set.", show_default=False)]
     split: Annotated[str, typer.Option(help="Part of the data set.")] = "val"
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many sequences; more can follow later.")
+        int | None,
+        typer.Option(min=1, max=1_000_000_000, help="Only the first so many sequences; more can follow later."),
     ] = None
     model: ModelChoice = "nano"
     speed: SpeedChoice = None

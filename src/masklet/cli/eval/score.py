@@ -33,7 +33,7 @@ def score(
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row per object, per sequence and for all.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything, with the values of each frame.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; one per core if not given.")] = None,
 ) -> None:
     """Score masks that any tool wrote: J, F and J&F of every sequence, as the published tools compute them.
 

@@ -100,7 +100,7 @@ def _clips(one: Wanted, licence: str | None, split: str) -> list[Clip]:
         return found
     licences = sorted({clip.licence for clip in found if clip.licence is not None})
     if not licences:
-        raise FormatError(f"{path} does not tell licences; leave --licence out")
+        raise FormatError(f"{path} names no licences; leave --licence out")
     if licence not in licences:
         raise FormatError(f"{path} has no rows of the licence {licence!r}; it has {', '.join(licences)}")
     return [clip for clip in found if clip.licence == licence]
