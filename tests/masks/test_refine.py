@@ -42,3 +42,11 @@ def test_colours_stay_where_the_object_is_solid(logits: np.ndarray) -> None:
     np.testing.assert_array_equal(blend(image, np.ones_like(alpha), (1, 2, 3)), image)
     assert (blend(image, np.zeros_like(alpha), (1, 2, 3)) == (1, 2, 3)).all()
     assert blurred_around(image, alpha).shape == image.shape
+
+
+def test_an_edge_gets_the_colour_of_the_solid_part() -> None:
+    """Of a pixel that is half the thing's, the ground's half is exchanged for the thing's colour nearby."""
+    image, alpha = np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.float32)
+    image[:, :10], image[:, 10], image[:, 11:] = (200, 40, 0), (100, 20, 100), (0, 0, 200)
+    alpha[:, :10], alpha[:, 10] = 1.0, 0.5
+    assert (own_colors(image, alpha)[:, 10] == (150, 30, 50)).all()

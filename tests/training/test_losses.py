@@ -74,17 +74,18 @@ def decoded(logits: torch.Tensor) -> Decoded:
     return Decoded(logits, torch.full((count, 4), 0.5), torch.zeros(count, 4, 8), torch.zeros(count))
 
 
-def test_only_the_best_of_three_is_trained() -> None:
+@pytest.mark.parametrize("best", [1, 2, 3])
+def test_only_the_best_of_three_is_trained(best: int) -> None:
     masks = torch.zeros(1, 16, 16, dtype=torch.bool)
     masks[:, 4:12, 4:12] = True
     logits = torch.full((1, 4, 4, 4), -2.0)
-    logits[0, 2, 1:3, 1:3] = 2.0  # candidate 2 is the right one
+    logits[0, best, 1:3, 1:3] = 2.0
     logits.requires_grad_()
     known = torch.ones_like(masks)
     terms = prediction_loss(decoded(logits), masks, known, ambiguous=True, count=1, options=LossOptions())
     terms.total(LossOptions()).backward()
     assert logits.grad is not None
-    assert [bool(candidate.any()) for candidate in logits.grad[0]] == [False, False, True, False]
+    assert [bool(candidate.any()) for candidate in logits.grad[0]] == [candidate == best for candidate in range(4)]
 
 
 @pytest.mark.parametrize("pixels", ["picture", "cells"])

@@ -19,6 +19,7 @@ from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.prompts import Plan, Points
 from masklet.video import TrackingOptions, VideoTracker
+from masklet.video.reader import frame_tensor
 from tests.conftest import GOLDEN
 from tests.training.shapes import TINY, recipe, tiny_network
 
@@ -73,6 +74,8 @@ def test_training_answers_as_a_tracker_does(head: str, kind: str, there: bool, m
     with torch.no_grad():
         answers = list(course.predictions())
     assert [answer.frame for answer in answers] == list(range(1 if kind == "mask" else 0, FRAMES))
+    if kind == "mask" and there:  # where the network doubts a given mask, training gives its pointer away, as published
+        np.testing.assert_allclose(pointers[0], course.past.at(0).pointer[0], atol=5e-3, rtol=0)
     for answer in answers:
         decoded, tracked = answer.decoded, found[answer.frame]
         choice = int(best_of_three(decoded)[0]) if answer.ambiguous else 0
@@ -84,6 +87,29 @@ def test_training_answers_as_a_tracker_does(head: str, kind: str, there: bool, m
         assert tracked.presence == pytest.approx(float(decoded.presence[0].sigmoid()), abs=5e-4)
         if there:
             np.testing.assert_allclose(tracked.logits, decoded.logits[0, choice], atol=1e-2, rtol=0)
+
+
+def test_pictures_are_encoded_as_a_tracker_does() -> None:
+    model = build_model(TINY, seed=3)
+    images, masks = clip()
+    course = unroll.Unroll(model.network, batch_of(images, masks), Plan("click", (0,), (), ()))
+    with torch.no_grad():
+        levels = course.encode()
+    for frame in (0, FRAMES - 1):
+        expected = model.encode_image(frame_tensor(images[frame], model))
+        for ours, theirs in zip(course.levels_of(levels, frame), expected, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_prompted_and_corrected_frames_are_remembered_as_such() -> None:
+    """All others as tracked ones, but for the one that is worked on last: nothing comes after it."""
+    plan = Plan("click", (0, FRAMES - 1), (0, 3), ((True,), (False,)))
+    course = unroll.Unroll(build_model(TINY, seed=3).network, batch_of(*clip()), plan)
+    with torch.no_grad():
+        answers = [(answer.frame, answer.corrections) for answer in course.predictions()]
+    assert answers == [(0, 0), (0, 1), (FRAMES - 1, 0), (1, 0), (2, 0), (3, 0), (3, 1), *((n, 0) for n in range(4, 8))]
+    assert set(course.past.prompted) == {0, 3, FRAMES - 1}
+    assert set(course.past.tracked) == {1, 2, 4, 5, 6}
 
 
 @pytest.mark.parametrize(("still", "asked"), [(False, True), (True, True), (False, False)])
