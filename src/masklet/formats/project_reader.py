@@ -160,9 +160,7 @@ def _frames(
                     objects[names[place]] = mask
                 for number, runs in _lost(record, size, f"{member} in {name}"):
                     if number >= len(names) or names[number] not in objects:
-                        raise FormatError(
-                            f"{member} in {name} says what object {number} lost, which has no mask there"
-                        )
+                        raise FormatError(f"{member} in {name} says what object {number} lost, which has no mask there")
                     objects[names[number]] = replace(objects[names[number]], lost=runs)
                 yield frame, ProjectFrame(entry(record, "time", float, name), objects)
 
