@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import groupby, islice
 from pathlib import Path
@@ -248,29 +248,29 @@ def beneath(tracks: Tracks, name: ObjectId, frame: int, masks: Callable[[Tracks,
     return masks(tracks, frame).objects[name]
 
 
+def item_of(tracks: Tracks, key: Key, masks: Callable[[Tracks, int], ProjectFrame], *, whole: bool) -> Item:
+    """A frame whole, or without its memory and with its mask."""
+    name, kind, frame = key
+    track = tracks[name]
+    if whole:
+        return whole_item(track, name, kind, frame)
+    return lean_item(track, name, frame, None if frame in track.prompted else beneath(tracks, name, frame, masks))
+
+
 def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, int], ProjectFrame]) -> bytes:
     """The changes of the newest steps, the newest first: frames to remove from the state after a step, and frames to
     put back, which gives the state before. `masks` returns the masks of a frame as a state shows them."""
     items: list[Item] = []
     changes: list[dict[str, Any]] = []
+
     for _, before in steps[: -UNDONE_AT_ONCE - 1 : -1]:
         if before is None:
             break
-        lost, new = changed(before, now)
-        lost, moved = stays_elsewhere(before, now, lost)
+        lost, change = change_between(now, before)
         if changes and len(items) + len(lost) > MOST_LOST:
             break
-        for name, kind, frame in lost:
-            track = before[name]
-            if kind == "prompted":
-                items.append(whole_item(track, name, kind, frame))
-            else:
-                seen = None if frame in track.prompted else beneath(before, name, frame, masks)
-                items.append(lean_item(track, name, frame, seen))
-        objects = [
-            [name, track.number, list(track.prompted), facts_of(track, now.get(name))] for name, track in before.items()
-        ]
-        changes.append({"lost": len(lost), "new": new, "moved": moved, "objects": objects})
+        items += [item_of(before, key, masks, whole=key[1] == "prompted") for key in lost]
+        changes.append(change)
         now = before
     return pack_items(items, changes=changes) if changes else b""
 
@@ -289,6 +289,45 @@ def changed(before: Tracks, after: Tracks) -> tuple[list[Key], list[Key]]:
                 lost += [(name, kind, frame)] if frame in old else []
                 new += [(name, kind, frame)] if frame not in old else []
     return lost, new
+
+
+def change_between(now: Tracks, wanted: Tracks) -> tuple[list[Key], dict[str, Any]]:
+    """What makes the state `wanted` of the state `now`: frames to put into it, and all else that `applied` needs."""
+    lost, new = changed(wanted, now)
+    lost, moved = stays_elsewhere(wanted, now, lost)
+    objects = [[n, track.number, list(track.prompted), facts_of(track, now.get(n))] for n, track in wanted.items()]
+    return lost, {"lost": len(lost), "new": new, "moved": moved, "objects": objects}
+
+
+def applied(
+    change: Mapping[str, Any], items: Iterator[tuple[ObjectId, Kind, KnownFrame]], now: Tracks, new: ObjectTrack
+) -> Tracks:
+    """The state that a change makes of another. Raises `FormatError` if they do not fit.
+
+    Args:
+        change: As `change_between` made it.
+        items: Frames to put in, of which as many are taken as belong to the change.
+        now: The state.
+        new: An object of which nothing is known.
+    """
+    wanted: dict[ObjectId, ObjectTrack] = {}
+    for name, number, _, facts in change["objects"]:
+        wanted[name] = replace(now.get(name) or new, number=number, **facts)
+    for name, kind, frame in change["new"]:
+        wanted[name] = without_frame(wanted[name], kind, frame)
+    for name, other, frames in change["moved"]:
+        if other not in now:
+            raise FormatError(f"the project moved frames of {other!r}, which was not there; give another copy")
+        taken = wanted[name].tracked.taking(frames, now[other].tracked)
+        wanted[name] = replace(wanted[name], tracked=taken)
+    for name, kind, known in islice(items, change["lost"]):
+        if name not in wanted:
+            raise FormatError(f"the project lost a frame of {name!r}, which was not there; give another copy")
+        wanted = dict(with_frame(wanted, name, kind, known))
+    for name, _, order, _ in change["objects"]:
+        prompted = wanted[name].prompted
+        wanted[name] = replace(wanted[name], prompted={f: prompted[f] for f in order if f in prompted})
+    return wanted
 
 
 def stays_elsewhere(before: Tracks, after: Tracks, lost: Sequence[Key]) -> tuple[list[Key], list[Moved]]:
@@ -354,8 +393,13 @@ def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Re
             if tracks[name].stats(frame) is None:
                 known = from_mask(mask, frame, config.mask_size, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
-    steps = steps_of(events, tracks, reader, store, absence)
+    steps = steps_of(events, tracks, reader, nothing_known(store, config))
     return Reopened(tracks, steps, {frame: found.time for frame, found in project.frames.items()})
+
+
+def nothing_known(store: FrameStore, config: ModelConfig) -> ObjectTrack:
+    """An object of which nothing is known."""
+    return ObjectTrack(StoredFrames(store), absence=absent_frame(config.mask_size))
 
 
 def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) -> Tracks:
@@ -364,32 +408,12 @@ def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) ->
     return {**tracks, name: keep(tracks[name], known)}
 
 
-def steps_of(
-    events: Sequence[Event], now: Tracks, reader: ItemReader, store: FrameStore, absence: KnownFrame
-) -> list[Step]:
+def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, new: ObjectTrack) -> list[Step]:
     """The events, with the states before the newest ones."""
     changes, lost = reader.changes(), reader.read(UNDO)
     steps: list[Step] = [(event, None) for event in events]
     for back, change in enumerate(changes[: len(steps)], start=1):
-        before: dict[ObjectId, ObjectTrack] = {}
-        for name, number, _, facts in change["objects"]:
-            begun = now.get(name) or ObjectTrack(StoredFrames(store), number=number, absence=absence)
-            before[name] = replace(begun, **facts)
-        for name, kind, frame in change["new"]:
-            before[name] = without_frame(before[name], kind, frame)
-        for name, other, frames in change["moved"]:
-            if other not in now:
-                raise FormatError(f"the project moved frames of {other!r}, which was not there; give another copy")
-            taken = before[name].tracked.taking(frames, now[other].tracked)
-            before[name] = replace(before[name], tracked=taken)
-        for name, kind, known in islice(lost, change["lost"]):
-            if name not in before:
-                raise FormatError(f"the project lost a frame of {name!r}, which was not there; give another copy")
-            before = dict(with_frame(before, name, kind, known))
-        for name, _, order, _ in change["objects"]:
-            prompted = before[name].prompted
-            before[name] = replace(before[name], prompted={f: prompted[f] for f in order if f in prompted})
-        now = before
+        now = applied(change, lost, now, new)
         steps[-back] = (events[-back], now)
     return steps
 

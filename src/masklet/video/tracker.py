@@ -19,14 +19,14 @@ from masklet.errors import SessionError
 from masklet.formats.base import Facts, PlainFrame, comes_evenly
 from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
-from masklet.formats.project import check_video, project_frame
+from masklet.formats.project import ProjectFrame, check_video, project_frame
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project, video_of
 from masklet.formats.registry import find_format, format_of, with_background
 from masklet.formats.writer import Writer
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import identities, project, session
+from masklet.video import identities, journal, project, session
 from masklet.video.corrections import LocalPropagation, Propagation, PublishedPropagation
 from masklet.video.events import (
     Cleared,
@@ -51,6 +51,7 @@ from masklet.video.events import (
     checked_span,
     remaining,
 )
+from masklet.video.journal import Journal
 from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
 from masklet.video.reader import ENCODE_AHEAD, FrameReader
@@ -115,6 +116,7 @@ class VideoTracker:
         self._history = History()
         self._reader = FrameReader(self.source, self.engine, self.options.feature_budget)
         self._shown_masks = project.ShownMasks()
+        self._journal: Journal | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -469,6 +471,29 @@ class VideoTracker:
         )
         video, weights = project.path_from(self.path, path), self.engine.digest
         write_project(path, replace(kept, video=video, weights=weights, notes=self.notes))
+        self._keep_journal(Journal(Path(path), self.tracks, steps))
+        journal.forgotten(Path(path))
+
+    def save_changes(self) -> None:
+        """Write what changed since `save`, `open` or the last call to a journal beside that file, `PATH.journal`, which
+        `open` reads too. What was written outlives a kill of the process. `save` puts it all into one file again.
+
+        The frames of a call that has many are kept as `save` keeps them; those of a few with their memories too, some
+        0.1 MB each with `nano`.
+
+        Raises:
+            SessionError: The session was neither saved nor opened.
+            FormatError: The journal cannot be written.
+        """
+        self._check_open()
+        if self._journal is None:
+            raise SessionError("the session lies in no file yet; call save(path) first")
+
+        def masks(state: Tracks, frame: int) -> ProjectFrame:
+            time = self.times.get(frame, 0.0)
+            return self._shown_masks.frame(state, frame, time, self.size, self.options.non_overlapping)
+
+        self._journal.append(self.tracks, self._history.steps(), self.times, masks, self.policy.window)
 
     @classmethod
     def open(
@@ -510,11 +535,14 @@ class VideoTracker:
             config, digest = tracker.engine.config, tracker.engine.digest
             project.check_model(read, config.name, digest, other_weights=other_weights)
             found = project.from_project(read, tracker._store, config)
+            new = project.nothing_known(tracker._store, config)
+            found, end = journal.reopened(Path(path), read, found, config, new)
         except BaseException:
             tracker.close()
             raise
         tracker.tracks, tracker.times, tracker.notes = found.tracks, dict(found.times), read.notes
         tracker._history = History(done=found.steps)
+        tracker._journal = Journal(Path(path), found.tracks, found.steps, end)
         tracker._store.recent = tracker._to_hold(len(tracker.tracks))
         return tracker
 
@@ -543,6 +571,7 @@ class VideoTracker:
         self.times = {}
         self._closed = True
         self._history.clear()
+        self._keep_journal(None)
         self._store.close()
         self._reader.close()
 
@@ -575,6 +604,11 @@ class VideoTracker:
         past.tracks, past._history = {}, History()
         past.replay(events)
         return past
+
+    def _keep_journal(self, journal: Journal | None) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._journal = journal
 
     def _record(self, event: Event, after: Tracks) -> None:
         self._check_open()

@@ -1,0 +1,189 @@
+"""What changed since a session was saved, in a file beside it that only grows, so that a kill loses one frame at most.
+
+A record is its length and checksum, 8 and 4 bytes, and a safetensors file like the attachments of a project: the change
+as `project.change_between` tells it, the frames that it puts in, and the events. The last record may be cut short. A
+journal names the project file that it goes on from, and says nothing of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from masklet.atomic import write_error
+from masklet.errors import FormatError
+from masklet.formats.project import Project, ProjectFrame
+from masklet.nn import ModelConfig
+from masklet.video.events import Followed, Step
+from masklet.video.packing import DAMAGE, UNDO, ItemReader, Kind, damaged, finite, metadata_of, pack_items, whole_number
+from masklet.video.project import Reopened, applied, change_between, event_from_json, event_to_json, item_of
+from masklet.video.state import ObjectTrack, Tracks
+
+MAGIC = b"masklet journal 1\n"
+
+HEAD = 12
+"""Bytes before a record: its length, and its checksum."""
+
+
+class Journal:
+    """The changes of a session since its project file was written.
+
+    Args:
+        path: The project file.
+        tracks: The state that it, and the records that are there already, keep.
+        steps: The events that they keep.
+        end: Where the whole records of the journal end; 0 if it is to begin anew.
+    """
+
+    def __init__(self, path: Path, tracks: Tracks, steps: Sequence[Step], end: int = 0) -> None:
+        self.path = journal_of(path)
+        self._project = path
+        self._tracks = tracks
+        self._events = [event for event, _ in steps]
+        self._end = end
+        self._file: IO[bytes] | None = None
+
+    def append(
+        self,
+        tracks: Tracks,
+        steps: Sequence[Step],
+        times: Mapping[int, float],
+        masks: Callable[[Tracks, int], ProjectFrame],
+        window: int,
+    ) -> None:
+        """Write what changed since the last record. Events are on the disk then; the further frames of a pass survive a
+        kill of the process.
+
+        Args:
+            tracks: The state.
+            steps: What was done.
+            times: Of the known frames, in seconds.
+            masks: The masks of a frame as a state shows them.
+            window: Frames of an object that are written with their memories; so are those near the end of a pass.
+
+        Raises:
+            FormatError: That failed; what was there before is kept.
+        """
+        events = [event for event, _ in steps]
+        keep = next((n for n, (a, b) in enumerate(zip(events, self._events, strict=False)) if a is not b), None)
+        keep = min(len(events), len(self._events)) if keep is None else keep
+        lost, change = change_between(self._tracks, tracks)
+        if keep == len(events) == len(self._events) and not (lost or change["new"]):
+            return
+        last = events[-1].last if events and isinstance(events[-1], Followed) else None
+        few = len(lost) <= window * max(len(tracks), 1)
+
+        def whole(kind: Kind, frame: int) -> bool:
+            return kind == "prompted" or few or (last is not None and abs(frame - last) <= window)
+
+        items = [item_of(tracks, key, masks, whole=whole(*key[1:])) for key in lost]
+        new = {
+            "events": [keep, [event_to_json(event) for event in events[keep:]]],
+            "times": [[frame, times.get(frame, 0.0)] for frame in {frame for _, _, frame in lost}],
+        }
+        record = pack_items(items, changes=[change], **new)
+        further = keep == len(self._events) - 1 == len(events) - 1 and last is not None
+        self._write(len(record).to_bytes(8, "little") + zlib.crc32(record).to_bytes(4, "little") + record, not further)
+        self._tracks, self._events = tracks, events
+
+    def close(self) -> None:
+        """Nothing is written from here on."""
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, data: bytes, durable: bool) -> None:
+        try:
+            if self._file is None:
+                self._file = self.path.open("r+b" if self._end else "w+b", buffering=0)
+                self._file.truncate(self._end)
+            if self._end == 0:
+                data = MAGIC + digest_of(self._project) + data
+            self._file.seek(self._end)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            if durable:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            if self._file is not None:
+                self._file.truncate(self._end)
+            raise write_error(self.path, error) from error
+        self._end += len(data)
+
+
+def journal_of(path: Path) -> Path:
+    """The journal of a project file."""
+    return path.with_name(f"{path.name}.journal")
+
+
+def digest_of(path: Path) -> bytes:
+    """32 bytes by which a project file is known: its log and its settings decide what is in it."""
+    with zipfile.ZipFile(path) as members:
+        return hashlib.sha256(members.read("masklet.json")).digest()
+
+
+def reopened(
+    path: Path, project: Project, found: Reopened, config: ModelConfig, new: ObjectTrack
+) -> tuple[Reopened, int]:
+    """A session with what its journal has beyond its project file, and where the whole records of that end; 0 if there
+    is none of this file.
+
+    Raises:
+        FormatError: The journal is damaged, or cannot be read.
+        CheckpointError: It was made with a model of other sizes.
+    """
+    end = 0
+    for record, place in records_of(path):
+        reader = ItemReader(replace(project, attachments={UNDO: record}), config)
+        try:
+            (change,), told = reader.changes(), metadata_of(record)
+            keep, events = whole_number(told["events"][0]), told["events"][1]
+            times = {whole_number(frame): finite(time) for frame, time in told["times"]}
+            steps: list[Step] = [(event_from_json(event, project.size), None) for event in events]
+        except DAMAGE as error:
+            raise damaged(error) from error
+        if keep > len(found.steps):
+            raise FormatError(f"{journal_of(path).name} has events that go on from none; give another copy")
+        before = found.steps[keep][1] if keep < len(found.steps) else found.tracks
+        tracks = applied(change, reader.read(UNDO), found.tracks, new)
+        end = place
+        steps[:1] = [(event, before) for event, _ in steps[:1]]
+        found = Reopened(tracks, [*found.steps[:keep], *steps], {**found.times, **times})
+    return found, end
+
+
+def records_of(path: Path) -> Iterator[tuple[bytes, int]]:
+    """The whole records of the journal of a project file, each with the place where it ends."""
+    file = journal_of(path)
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FormatError(f"{file} cannot be read: {error.strerror or error}") from error
+    end = len(MAGIC) + 32
+    if data[:end] != MAGIC + digest_of(path):
+        return  # of a file that was there before
+    while len(data) >= end + HEAD:
+        length, check = (
+            int.from_bytes(data[end : end + 8], "little"),
+            int.from_bytes(data[end + 8 : end + HEAD], "little"),
+        )
+        record = data[end + HEAD : end + HEAD + length]
+        if zlib.crc32(record) != check:
+            if len(data) > end + HEAD + length:
+                raise FormatError(f"{file.name} is damaged at byte {end}; move it away to open {path.name} without it")
+            return
+        end += HEAD + length
+        yield record, end
+
+
+def forgotten(path: Path) -> None:
+    """The project file has it all: the journal goes."""
+    journal_of(path).unlink(missing_ok=True)

@@ -1,0 +1,144 @@
+"""What was written beside a saved session is there after a kill, at whatever byte it came."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from masklet.engines.fake import FakeEngine
+from masklet.errors import FormatError, SessionError
+from masklet.video import VideoTracker
+from masklet.video.packing import facts_of
+from tests.video.test_known_frames import ACTION, CLIP, SEQUENCE, assert_alike, begin, begun, shown
+from tests.video.test_session import act, run
+
+
+def assert_same(one: VideoTracker, other: VideoTracker) -> None:
+    assert_alike(shown(one), shown(other), differing=0.0)
+    assert [type(event) for event in one.events] == [type(event) for event in other.events]
+    for name, track in one.tracks.items():
+        again = other.tracks[name]
+        assert (facts_of(again), again.number, list(again.prompted)) == (
+            facts_of(track),
+            track.number,
+            list(track.prompted),
+        )
+
+
+@given(actions=st.lists(ACTION, min_size=1, max_size=5), further=st.lists(ACTION, max_size=2))
+@SEQUENCE
+def test_a_journal_has_what_the_session_has(
+    tmp_path: Path,
+    actions: list[tuple],  # type: ignore[type-arg]
+    further: list[tuple],  # type: ignore[type-arg]
+) -> None:
+    path = tmp_path / "a.masklet"
+    with begun() as straight:
+        straight.save(path)
+        for action in actions:
+            acted(straight, action)
+            straight.save_changes()
+        with VideoTracker.open(path, CLIP, FakeEngine()) as reopened:
+            assert_same(straight, reopened)
+            for action in further:
+                acted(straight, action)
+                acted(reopened, action)
+                reopened.save_changes()
+        with VideoTracker.open(path, CLIP, FakeEngine()) as again:
+            assert_alike(shown(straight), shown(again), differing=0.01)
+            while straight.events:
+                assert type(straight.undo()) is type(again.undo())
+                assert straight.tracks.keys() == again.tracks.keys()
+
+
+def acted(tracker: VideoTracker, action: tuple) -> None:  # type: ignore[type-arg]
+    if action[0] == "redo":  # what was undone is in no file
+        return
+    try:
+        act(tracker, action)
+    except SessionError:
+        return
+
+
+def test_after_a_kill_the_last_whole_record_counts(tmp_path: Path) -> None:
+    path, journal = tmp_path / "a.masklet", tmp_path / "a.masklet.journal"
+    with VideoTracker(CLIP, FakeEngine()) as tracker:
+        begin(tracker)
+        tracker.undo()
+        tracker.save(path)
+        ends, known = [0], [tracker.known_frames()]
+        for result in tracker.propagate(stop=6):
+            tracker.save_changes()
+            ends.append(journal.stat().st_size)
+            known.append([*range(result.frame + 1)])
+        whole = journal.read_bytes()
+        assert shown(tracker).keys() == {*range(6)}
+        straight = run(tracker, start=5, stop=9)
+    places = sorted({0, 1, 60, *(end + shift for end in ends[1:] for shift in (-1, 0, 1, 11)), len(whole)})
+    for place in places:
+        journal.write_bytes(whole[:place])
+        with VideoTracker.open(path, CLIP, FakeEngine()) as tracker:
+            assert tracker.known_frames() == known[max(n for n, end in enumerate(ends) if end <= place)]
+    journal.write_bytes(whole[: ends[3] + 1])
+    with VideoTracker.open(path, CLIP, FakeEngine()) as tracker:
+        run(tracker, start=2, stop=9)
+        tracker.save_changes()
+    with VideoTracker.open(path, CLIP, FakeEngine()) as tracker:
+        assert_alike(shown(tracker), {**shown(tracker), **{f: dict(r.objects) for f, r in straight.items()}}, 0.0)
+
+
+def test_many_frames_at_once_are_kept_without_most_memories(tmp_path: Path) -> None:
+    with VideoTracker(CLIP, FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object="a", box=(4, 6, 18, 20))
+        tracker.save(tmp_path / "a.masklet")
+        run(tracker)
+        tracker.save_changes()
+        with VideoTracker.open(tmp_path / "a.masklet", CLIP, FakeEngine()) as reopened:
+            assert_same(tracker, reopened)
+            frames = reopened.tracks["a"].tracked
+            assert [frames[frame].memory is None for frame in (5, 20, 40, 47)] == [True, True, False, False]
+
+
+def test_a_journal_of_another_file_says_nothing(tmp_path: Path) -> None:
+    path, journal = tmp_path / "a.masklet", tmp_path / "a.masklet.journal"
+    with begun() as tracker:
+        tracker.save(path)
+        tracker.remove("a")
+        tracker.save_changes()
+        shutil.copy(journal, tmp_path / "old")
+        tracker.save(path)
+        assert not journal.exists()
+        tracker.undo()
+        tracker.save(path)
+        tracker.remove("b")
+        tracker.save(path)
+    shutil.copy(tmp_path / "old", journal)  # killed before it was removed
+    with VideoTracker.open(path, CLIP, FakeEngine()) as reopened:
+        assert list(reopened.tracks) == ["a"]
+        reopened.describe("a", category="red")
+        reopened.save_changes()
+    with VideoTracker.open(path, CLIP, FakeEngine()) as reopened:
+        assert reopened.objects["a"].category == "red"
+
+
+def test_a_journal_that_is_damaged_in_its_middle_is_refused(tmp_path: Path) -> None:
+    path, journal = tmp_path / "a.masklet", tmp_path / "a.masklet.journal"
+    with begun() as tracker:
+        with pytest.raises(SessionError, match="lies in no file yet; call save"):
+            tracker.save_changes()
+        tracker.save(path)
+        tracker.save_changes()
+        assert not journal.exists()  # nothing changed
+        tracker.lock(3)
+        tracker.save_changes()
+        tracker.lock(4)
+        tracker.save_changes()
+    data = bytearray(journal.read_bytes())
+    data[100] ^= 1
+    journal.write_bytes(data)
+    with pytest.raises(FormatError, match="is damaged at byte 50; move it away"):
+        VideoTracker.open(path, CLIP, FakeEngine())
