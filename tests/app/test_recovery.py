@@ -18,6 +18,7 @@ from masklet.app.library import Library
 from masklet.app.session import Session
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
+from masklet.formats.project_reader import read_project
 from tests.app.conftest import serving, write_scene
 from tests.app.program import Program
 
@@ -39,8 +40,8 @@ serve(library, listening, None, lambda: print(listening.getsockname()[1], *libra
 
 
 @contextmanager
-def killed_at_the_end(clip: Path, project: Path, save_within: float) -> Iterator[Program]:
-    """A server in a process of its own, and who speaks to it. At the end it is killed without warning."""
+def ended(clip: Path, project: Path, save_within: float, how: signal.Signals) -> Iterator[Program]:
+    """A server in a process of its own, and who speaks to it. At the end it gets a signal; of SIGTERM it ends well."""
     running = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(clip), str(project), str(save_within)], stdout=subprocess.PIPE, text=True
     )
@@ -49,8 +50,8 @@ def killed_at_the_end(clip: Path, project: Path, save_within: float) -> Iterator
         port, name = running.stdout.readline().split()
         program = Program(f"http://127.0.0.1:{port}", name)
         yield program
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
+        running.send_signal(how)
+        assert running.wait(60) == (0 if how == signal.SIGTERM else -how)
         program.close()
     finally:
         running.kill()
@@ -76,7 +77,7 @@ BLUE = {"frame": 20, "object": "blue", "points": [(90, 70)], "labels": [1]}
 @pytest.mark.parametrize("save_within", [0.01, 1e6], ids=["saved often", "never saved"])
 def test_killed_while_following_the_end_equals_a_straight_run(tmp_path: Path, save_within: float) -> None:
     clip, project = write_scene(tmp_path / "clip.mp4", FRAMES), tmp_path / "project"
-    with killed_at_the_end(clip, project, save_within) as program:
+    with ended(clip, project, save_within, signal.SIGKILL) as program:
         program.ask("prompt", req="first", **RED)
         program.ask("follow", first=0)
         while max(program.masks, default=0) < 12:
@@ -102,6 +103,17 @@ def test_killed_while_following_the_end_equals_a_straight_run(tmp_path: Path, sa
                 assert list(seen[result.frame]) == list(result.objects)
                 for name, item in result.objects.items():
                     assert np.array_equal(seen[result.frame][name], item.mask), (result.frame, name)
+
+
+def test_ended_in_good_order_everything_is_in_the_file(tmp_path: Path) -> None:
+    clip, project = write_scene(tmp_path / "clip.mp4", FRAMES), tmp_path / "project"
+    with ended(clip, project, 1e6, signal.SIGTERM) as program:
+        program.ask("prompt", **RED)
+        program.ask("follow", first=0)
+        while max(program.masks, default=0) < 12:
+            program.hear()
+    (saved,) = project.glob("videos/*/session.masklet")
+    assert set(range(13)) <= set(read_project(saved).frames)
 
 
 def test_what_cannot_be_written_is_refused_and_not_done(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import json
+import signal
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
@@ -175,11 +177,14 @@ def plain(content: Mapping[str, Any], status: int = 200) -> Response:
 
 def serve(library: Library, listening: socket.socket, token: str | None, ready: Callable[[], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; then all is saved and closed. `ready` is called when pages are answered."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what it ends is saved first
     try:
-        server(library, token, ready).run([listening])
+        with suppress(KeyboardInterrupt):
+            server(library, token, ready).run([listening])
     finally:
         library.close()
         listening.close()
+        signal.signal(signal.SIGTERM, before)
 
 
 def server(library: Library, token: str | None, ready: Callable[[], None]) -> uvicorn.Server:

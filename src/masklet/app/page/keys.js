@@ -126,7 +126,7 @@ export class Keys {
     });
     return [note, h("div", { class: "keygroups" }, groups.map((group) => h("section", {}, h("h3", {}, group), rows(group)))),
       h("p", { class: "soft" }, "On the picture: click to include, right click or Alt + click to exclude, click on a point to take it back, ",
-        "drag for a box, hold Shift to see what a click would give. 1 to 9 choose an object. Wheel to zoom, Space + drag or middle button to move."),
+        "drag for a box, hold Shift to see what a click would give. 1 to 9 choose an object. The wheel zooms, the middle button moves the picture."),
       h("button", { type: "button", onclick: () => { this.reset(); note.closest("dialog").close(); } }, "As they were at first")];
   }
 }

@@ -19,6 +19,7 @@ export class Timeline {
     this.canvas.onpointerup = this.canvas.onpointercancel = () => { this.drag = false; };
     model.on("state objects masks shown view", () => this.plan());
     new ResizeObserver(() => this.plan()).observe(this.root);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plan());
   }
 
   plan() {
