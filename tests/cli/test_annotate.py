@@ -1,0 +1,37 @@
+"""`masklet annotate`: wrong usage is said at once; what it serves is tested in tests/app."""
+
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., int]
+
+
+def test_what_is_not_there(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("annotate", tmp_path / "missing.mp4", "--project", tmp_path / "work", "--port", 0) == 1
+    assert "there is nothing at" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_port_that_is_taken(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert run("annotate", "--project", tmp_path / "work", "--port", taken.getsockname()[1]) == 1
+    assert "give another --port" in capsys.readouterr().err
+
+
+def test_an_unknown_model(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("annotate", "--project", tmp_path / "work", "--port", 0, "--model", "nanno") == 1
+    assert "nano" in capsys.readouterr().err
+
+
+def test_a_missing_library_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "websockets", None)
+    assert run("annotate", "--project", tmp_path / "work", "--port", 0) == 1
+    assert "pip install 'masklet[app]'" in capsys.readouterr().err
