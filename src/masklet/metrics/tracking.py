@@ -3,7 +3,6 @@
 import contextlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,28 +18,20 @@ MISSING = (
 """Without its dependencies, because it asks for another build of OpenCV, which would replace masklet's."""
 
 
-@dataclass(frozen=True)
-class Tracking:
-    """How well objects are found and keep their identities. All are shares, at most 1, but for the last.
+TRACKING = ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "switches")
+"""The measures. All are shares, at most 1, but for the last: times that a true object is followed under another number.
 
-    mota         1 less misses, false masks and switches over true masks; may be below 0
-    idf1         F1 of masks that keep one identity
-    hota         geometric mean of detection and association, mean over IoU thresholds 0.05 to 0.95
-    detection    DetA, its first part
-    association  AssA, its second part
-    switches     times that a true object is followed under another number than before
-    """
-
-    mota: float
-    idf1: float
-    hota: float
-    detection: float
-    association: float
-    switches: int
+HOTA      geometric mean of detection and association, mean over IoU thresholds 0.05 to 0.95
+DetA      its first part
+AssA      its second part
+MOTA      1 less misses, false masks and switches over true masks; may be below 0
+IDF1      F1 of masks that keep one identity
+"""
 
 
-def tracking_scores(sequences: Mapping[str, tuple[IndexMaps, IndexMaps]]) -> Tracking:
-    """Score predicted against true index maps, uint8 or uint16 (T, H, W), by name of the sequence.
+def tracking_scores(sequences: Mapping[str, tuple[IndexMaps, IndexMaps]]) -> dict[str, float]:
+    """The measures of `TRACKING`, for predicted and true index maps, uint8 or uint16 (T, H, W), by name of the
+    sequence.
 
     Masks match at an IoU of 0.5 and more for MOTA and IDF1. Pixels that are 255 in the truth count for nobody.
     Frames without objects, in one or both, are allowed; an object without a pixel does not exist. Without any object
@@ -59,14 +50,8 @@ def tracking_scores(sequences: Mapping[str, tuple[IndexMaps, IndexMaps]]) -> Tra
             metric.combine_sequences({str(place): metric.eval_sequence(facts) for place, facts in enumerate(scored)})
             for metric in metrics
         )
-    return Tracking(
-        mota=float(clear["MOTA"]),
-        idf1=float(identity["IDF1"]),
-        hota=float(np.mean(hota["HOTA"])),
-        detection=float(np.mean(hota["DetA"])),
-        association=float(np.mean(hota["AssA"])),
-        switches=int(clear["IDSW"]),
-    )
+    found = {name: float(np.mean(hota[name])) for name in TRACKING[:3]}
+    return {**found, "MOTA": float(clear["MOTA"]), "IDF1": float(identity["IDF1"]), "switches": float(clear["IDSW"])}
 
 
 def mask_ious(predicted: IndexMaps, truth: IndexMaps) -> tuple[list[int], list[int], Values]:

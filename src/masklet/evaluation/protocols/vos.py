@@ -2,7 +2,7 @@
 without further help. Scored by J and F of each object, or by whether each keeps its identity."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
@@ -18,7 +18,7 @@ from masklet.evaluation.results import Outcome, Submission
 from masklet.formats.base import PlainFrame
 from masklet.metrics.region import Mask
 from masklet.metrics.sequence import VOID
-from masklet.metrics.tracking import tracking_scores
+from masklet.metrics.tracking import TRACKING, tracking_scores
 from masklet.prompts import Prompt, make_prompt
 
 
@@ -113,17 +113,6 @@ class SemiSupervised:
         return Outcome(values, scores.per_frame(), count, watch.seconds, calibration=found)
 
 
-TRACKING = {
-    "HOTA": "hota",
-    "DetA": "detection",
-    "AssA": "association",
-    "MOTA": "mota",
-    "IDF1": "idf1",
-    "switches": "switches",
-}
-"""Measure -> field of `masklet.metrics.tracking.Tracking`."""
-
-
 @dataclass(frozen=True)
 class MultiObject:
     """Multi-object tracking: whether objects are found, and keep their identities; every annotated frame of a clip is
@@ -134,7 +123,7 @@ class MultiObject:
 
     prompting: Prompting = field(default_factory=lambda: Prompting("box"))
     name: str = "tracking"
-    measures: tuple[str, ...] = tuple(TRACKING)
+    measures: tuple[str, ...] = TRACKING
 
     def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """The values stand under object 0: they are those of the clip. Raises EvaluationError without TrackEval."""
@@ -147,8 +136,7 @@ class MultiObject:
                 scores.add(answer.result.frame, answer.masks, truth)
                 ours.append(answer.numbers.astype(np.uint8))
                 theirs.append(_index_map(truth))
-        found = asdict(tracking_scores({clip.name: (np.stack(ours), np.stack(theirs))}))
-        values = {measure: float(found[field]) for measure, field in TRACKING.items()}
+        values = tracking_scores({clip.name: (np.stack(ours), np.stack(theirs))})
         return Outcome({0: values}, scores.per_frame(), count, watch.seconds)
 
 
