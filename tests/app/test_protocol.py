@@ -163,6 +163,18 @@ def test_a_click_while_following_waits_for_one_frame_and_following_goes_on(progr
     assert program.masks_of(23)["red"].any()
 
 
+def test_undo_while_following_ends_it_and_takes_it_back(served: tuple[str, str], program: Program) -> None:
+    program.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])
+    program.ask("follow", first=0)
+    while 2 not in program.masks:
+        program.hear()
+    program.ask("undo")
+    assert program.state["following"] is False
+    assert program.state["undo"] == "click on red, frame 0"
+    assert program.state["redo"].startswith("following")
+    assert [frame for frame in range(24) if program.masks_of(frame)] == [0]
+
+
 def test_stopping_keeps_what_was_followed(program: Program) -> None:
     program.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])
     program.ask("follow", first=0)

@@ -116,6 +116,21 @@ def test_ended_in_good_order_everything_is_in_the_file(tmp_path: Path) -> None:
     assert set(range(13)) <= set(read_project(saved).frames)
 
 
+def test_a_pass_that_was_taken_back_on_its_way_stays_so(clip: Path, tmp_path: Path) -> None:
+    session = Session(clip, tmp_path / "work", FakeEngine())
+    session.do("prompt", RED).result()
+    session.ask(lambda: session.follow({"first": 0})).result()
+    session.do("undo", {}).result()
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/journal.jsonl").write_bytes((tmp_path / "work/journal.jsonl").read_bytes())  # as after a kill
+    again = Session(clip, tmp_path / "copy", FakeEngine())
+    states = [one.ask(one.state).result() for one in (session, again)]
+    assert states[0]["objects"] == states[1]["objects"]
+    assert (states[0]["undo"], states[0]["redo"]) == (states[1]["undo"], states[1]["redo"])
+    session.close()
+    again.close()
+
+
 def test_what_cannot_be_written_is_refused_and_not_done(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

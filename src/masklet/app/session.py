@@ -239,11 +239,11 @@ class Session:
             if "req" in record:
                 self._remember(record["req"], {"seq": record["seq"]})
         self._recorded = len(self._tracker.events)
+        self._changed = monotonic() if tail else None
         if not tail and self._recorded > events:
             self._recorded = events
             self._interrupted = summary.told(self._tracker.events[-1])
             self._record("follow", None)
-        self._changed = monotonic() if tail else None
 
     def _apply(self, record: Mapping[str, Any]) -> None:
         if record["do"] == "undo":
@@ -270,6 +270,8 @@ class Session:
         if act not in (*ACTS, "redo"):
             raise SessionError(f"there is nothing called {act!r:.40} to do")
         objects = list(self._tracker.tracks)
+        if act in ("undo", "redo"):
+            self.stop("follow")  # so that what is taken back is in the journal
         later = list(self._later)
         with readable(act):
             if act == "redo":

@@ -62,6 +62,7 @@ export class Model {
 
   begin(message) {
     this.video = message.video;
+    this.fault = null;
     this.model = message.model;
     const fresh = this.objects.filter((object) => object.fresh && !message.objects.some((o) => o.name === object.name));
     this.objects = [...message.objects.map((object) => ({ ...object, cells: bytes(object.cells), ious: bytes(object.ious) })), ...fresh];

@@ -15,7 +15,7 @@ export class Timeline {
     this.scroll = h("div", { class: "rows" }, this.labels, this.canvas);
     this.root = h("div", { id: "timeline" }, this.scroll);
     this.canvas.onpointerdown = (event) => { this.canvas.setPointerCapture(event.pointerId); this.drag = true; this.seek(event); };
-    this.canvas.onpointermove = (event) => { if (this.drag) this.seek(event); this.hover = event; this.tip(event); };
+    this.canvas.onpointermove = (event) => { if (this.drag) this.seek(event); this.tip(event); };
     this.canvas.onpointerup = this.canvas.onpointercancel = () => { this.drag = false; };
     model.on("state objects masks shown view", () => this.plan());
     new ResizeObserver(() => this.plan()).observe(this.root);
@@ -36,7 +36,7 @@ export class Timeline {
   seek(event) {
     const area = this.canvas.getBoundingClientRect(), row = Math.floor((event.clientY - area.top - RULER) / ROW);
     const object = this.model.objects[row];
-    if (object && !this.moved && object.name !== this.model.chosen) this.model.choose(object.name);
+    if (object && object.name !== this.model.chosen) this.model.choose(object.name);
     this.go(this.frameAt(event.clientX - area.left));
   }
 
