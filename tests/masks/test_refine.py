@@ -32,6 +32,17 @@ def test_a_doubtful_inside_is_solid_and_a_doubtful_edge_is_soft() -> None:
     assert 2 <= ((along > 0.02) & (along < 0.98)).sum() <= 6
 
 
+def test_beside_the_edge_alpha_is_the_probability() -> None:
+    """And farther from it the less, down to nothing at the end of the band, of 1.5 pixels in a small picture."""
+    logits = np.tile(np.array([2, 2, 1, -0.5, -1, -1], np.float32), (6, 1))
+    alpha = soft_alpha(logits)
+    np.testing.assert_allclose(alpha[:, 2:4], 1 / (1 + np.exp(-logits[:, 2:4])), atol=1e-6)
+    assert (alpha[:, 1] > 1 / (1 + np.exp(-2))).all()
+    assert ((alpha[:, 4] > 0) & (alpha[:, 4] < 1 / (1 + np.exp(1)))).all()
+    assert (alpha[:, 0] == 1).all()
+    assert (alpha[:, 5] == 0).all()
+
+
 @given(LOGITS)
 def test_colours_stay_where_the_object_is_solid(logits: np.ndarray) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*logits.shape, 3), np.uint8)

@@ -158,3 +158,29 @@ def test_the_trunk_gives_the_widths_that_its_table_tells() -> None:
     assert [tuple(found.shape[1:]) for found in maps] == [(56, 16, 16), (40, 8, 8), (112, 4, 4), (320, 2, 2)]
     assert LITE0.widths == (56, 40, 112, 320)
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("family", ["sam2", "sam2.1"])
+@pytest.mark.parametrize(
+    ("size", "width", "depths", "global_blocks", "windows", "background"),
+    [
+        ("tiny", 96, (1, 2, 7, 2), (5, 7, 9), (8, 4, 14, 7), 7),
+        ("small", 96, (1, 2, 11, 2), (7, 10, 13), (8, 4, 14, 7), 7),
+        ("base-plus", 112, (2, 3, 16, 3), (12, 16, 20), (8, 4, 14, 7), 14),
+        ("large", 144, (2, 6, 36, 4), (23, 33, 43), (8, 4, 16, 8), 7),
+    ],
+)
+def test_published_trunks(
+    family: str,
+    size: str,
+    width: int,
+    depths: tuple[int, ...],
+    global_blocks: tuple[int, ...],
+    windows: tuple[int, ...],
+    background: int,
+) -> None:
+    """Windows and global blocks are in no weight, so that loading would not notice a slip."""
+    encoder = VARIANTS[f"{family}-{size}"].encoder
+    assert isinstance(encoder, HieraConfig)
+    assert (encoder.width, encoder.depths, encoder.global_blocks) == (width, depths, global_blocks)
+    assert (encoder.windows, encoder.background) == (windows, background)

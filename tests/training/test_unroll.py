@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -99,6 +100,15 @@ def test_pictures_are_encoded_as_a_tracker_does() -> None:
         expected = model.encode_image(frame_tensor(images[frame], model))
         for ours, theirs in zip(course.levels_of(levels, frame), expected, strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["click", "box"])
+def test_one_click_is_ambiguous_and_two_points_are_not(kind: Literal["click", "box"]) -> None:
+    plan = Plan(kind, (0,), (0,), ((True,),))
+    course = unroll.Unroll(build_model(TINY, seed=3).network, batch_of(*clip()), plan)
+    with torch.no_grad():
+        answers = list(course.predictions())
+    assert [answer.ambiguous for answer in answers[:3]] == [kind == "click", False, True]
 
 
 def test_prompted_and_corrected_frames_are_remembered_as_such() -> None:
