@@ -26,6 +26,9 @@ NOT_A_POINT = -1
 """Label of the token that says "no more points"."""
 
 
+ObjectId = int | str
+"""The user's name for an object."""
+
 LONGEST_NAME = 100
 """Letters of an object's name; its UTF-8 may have twice as many bytes, so that it can be the name of a folder."""
 

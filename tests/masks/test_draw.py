@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.draw import bright_color, draw_overlay
+from masklet.masks.draw import bright_color, draw_overlay, draw_regions
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -101,3 +101,23 @@ def test_empty_mask_and_no_masks_leave_the_picture() -> None:
 def test_mask_of_another_size_is_named() -> None:
     with pytest.raises(PromptError, match=r"mask of object 7 has the shape \(9, 9\).*\(120, 160\)"):
         draw_overlay(grey(), {7: np.ones((9, 9), bool)})
+
+
+def test_regions_are_tinted_and_parted_by_a_pale_line() -> None:
+    """The last pixel of a region before another, or before none, to the right and downward."""
+    numbers = np.zeros((12, 16), np.uint8)
+    numbers[2:8, 3:9], numbers[2:8, 9:13] = 1, 2
+    image = grey(12, 16)
+    drawn = draw_regions(image, numbers)
+    line = np.zeros((12, 16), bool)
+    line[2:8, [2, 8, 12]] = True
+    line[[1, 7], 3:13] = True
+    inside = (numbers > 0) & ~line
+    assert (drawn[(numbers == 0) & ~line] == 90).all()
+    for region in (1, 2):
+        (tint,) = {tuple(pixel) for pixel in drawn[inside & (numbers == region)].tolist()}
+        assert tint != (90, 90, 90)
+        bordering = drawn[line & (numbers == region)].astype(int)
+        assert (bordering.sum(axis=1) > sum(tint)).all()
+    assert (drawn[1, 3:13] > 90).all()
+    assert (image == 90).all()

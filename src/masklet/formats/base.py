@@ -18,9 +18,7 @@ from masklet.formats.description import Description, title_of
 from masklet.geometry import Geometry
 from masklet.masks.draw import draw_overlay
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
-
-ObjectId = int | str
-"""The user's name for an object."""
+from masklet.prompts import ObjectId as ObjectId
 
 MOST_NUMBER = 254
 """The highest object number of index maps of 8 bits: 0 is the background, 255 stands for "unknown"."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from masklet.errors import EvaluationError
 from masklet.metrics.boundary import boundary_accuracy
 from masklet.metrics.region import Mask, Values, area, region_similarity
+from masklet.prompts import ObjectId as ObjectId
 
-ObjectId = int | str
 IndexMaps = NDArray[np.uint8] | NDArray[np.uint16]
 Boundary = Callable[[Mask, Mask, Mask | None], Values]
 

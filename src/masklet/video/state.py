@@ -12,11 +12,9 @@ from torch import Tensor
 
 from masklet.formats.description import Description
 from masklet.masks.shape import Box
+from masklet.prompts import ObjectId as ObjectId
 from masklet.prompts import Prompt
 from masklet.video.overlap import FinalMask
-
-ObjectId = int | str
-"""The user's name for an object."""
 
 Spans = tuple[tuple[int, int], ...]
 """Frames, as disjoint ranges (first, last), both included."""
