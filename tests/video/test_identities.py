@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from masklet.engines.fake import FakeEngine
+from masklet.formats.project_reader import read_project
 from masklet.video import VideoTracker
 from masklet.video.state import parted, spans_of, with_span, within
 from tests.video.test_known_frames import CLIP, SIZE, begin, shown
@@ -73,6 +74,11 @@ def test_absent_frames_that_were_never_followed_are_exported(tmp_path: Path) -> 
         tracker.mark_absent("a", 5, 47)
         tracker.export(tmp_path / "masks", format="davis")
         assert len(list((tmp_path / "masks").iterdir())) == 48
+    with VideoTracker(CLIP, FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object="a", box=(4, 6, 18, 20))
+        tracker.mark_absent("a", 5, 47)
+        tracker.save(tmp_path / "a.masklet")
+        assert read_project(tmp_path / "a.masklet").frames[40].time == tracker.result(40).time
 
 
 def test_accepted_frames_stay_and_are_in_doubt_no_more(tracker: VideoTracker) -> None:

@@ -261,11 +261,11 @@ class VideoTracker:
         return self._result(self._reader.seek(checked_frame(frame)))
 
     def masks(self, frame: int) -> PlainFrame:
-        """The present masks and scores of a frame, as `result` gives them, without its picture, which is not read. Its
-        time is 0 where the frame was not read yet."""
+        """The present masks and scores of a frame, as `result` gives them, without its picture, which is not read. The
+        time of a frame that was not read before is that of an even rate."""
         self._check_open()
         frame = checked_frame(frame)
-        return plain_frame(self.tracks, frame, self.times.get(frame, 0.0), self.size, self.options.non_overlapping)
+        return plain_frame(self.tracks, frame, self._time(frame), self.size, self.options.non_overlapping)
 
     def needs_prompt(self) -> dict[int, dict[ObjectId, ReviewReason]]:
         """The frames at which a person should look, in their order, each with the objects in doubt and why. No mask is
@@ -466,8 +466,9 @@ class VideoTracker:
         check_plain({} if notes is None else notes, "notes")
         self.notes = self.notes if notes is None else notes
         steps, window = self._history.steps(), self.policy.window
+        times = {frame: self._time(frame) for frame in self.known_frames()}
         kept = project.to_project(
-            self.tracks, steps, self.times, self._facts(), self.options, window=window, shown=self._shown_masks
+            self.tracks, steps, times, self._facts(), self.options, window=window, shown=self._shown_masks
         )
         video, weights = project.path_from(self.path, path), self.engine.digest
         write_project(path, replace(kept, video=video, weights=weights, notes=self.notes))
@@ -490,8 +491,7 @@ class VideoTracker:
             raise SessionError("the session lies in no file yet; call save(path) first")
 
         def masks(state: Tracks, frame: int) -> ProjectFrame:
-            time = self.times.get(frame, 0.0)
-            return self._shown_masks.frame(state, frame, time, self.size, self.options.non_overlapping)
+            return self._shown_masks.frame(state, frame, self._time(frame), self.size, self.options.non_overlapping)
 
         self._journal.append(self.tracks, self._history.steps(), self.times, masks, self.policy.window)
 
@@ -594,9 +594,13 @@ class VideoTracker:
             fingerprint=project.fingerprint_of(self.source, self.path),
             events=[project.event_to_json(event) for event in self.events],
             names=[file.name for file in getattr(self.source, "files", ())],
-            steady=comes_evenly(rate, known, [self.times.get(frame, 0.0) for frame in known]),
+            steady=comes_evenly(rate, known, [self._time(frame) for frame in known]),
             geometry=self.source.geometry,
         )
+
+    def _time(self, frame: int) -> float:
+        """When a frame comes, in seconds; of one that was not read yet by the video's rate."""
+        return self.times.get(frame, frame / (self.source.rate or 1.0))
 
     def _replayed(self, events: list[Event]) -> VideoTracker:
         """Another tracker with the same parts, on which events were done. This one stays as it is."""
