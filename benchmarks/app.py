@@ -120,7 +120,7 @@ def measure(page: Any, address: str, rounds: int) -> tuple[dict[str, list[float]
     area = page.locator("#picture").bounding_box()
     x, y = area["x"] + area["width"] * 465 / 640, area["y"] + area["height"] * 150 / 360
     for place in range(rounds):
-        frame = place * 3
+        frame = 1 + 3 * place  # not the one that is shown already
         page.evaluate(JUMP, frame)
         time.sleep(1.5)
         page.mouse.move(x - 30, y)
