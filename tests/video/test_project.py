@@ -1,11 +1,15 @@
-"""What a file without scores and memories says of a frame: its probability as a logit, and the way it was followed."""
+"""What a file holds of what was undone; and of a frame of which it has no scores and memories."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from masklet.engines.fake import FakeEngine
+from masklet.video import VideoTracker
 from masklet.video.events import Event, Followed
 from masklet.video.project import logit, went_backward
 
@@ -26,3 +30,24 @@ def test_the_last_pass_over_a_frame_counts() -> None:
     assert [went_backward(log, "a", frame) for frame in (0, 3, 4, 6, 7, 9, 10)] == [1, 1, 0, 0, 1, 1, 0]
     assert went_backward(log, "b", 5)
     assert not went_backward([], "a", 5)
+
+
+def test_undo_after_opening_though_the_file_left_frames_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that lost too many frames are not in the file; they are done again when they are undone."""
+    monkeypatch.setattr("masklet.video.project.MOST_LOST", 3)
+    images = [np.zeros((48, 64, 3), np.uint8) for _ in range(6)]
+    for image in images:
+        image[4:20, 4:20], image[24:40, 40:56] = (220, 40, 40), (40, 40, 220)
+    states = []
+    with VideoTracker(images, FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object="a", box=(4, 4, 20, 20))
+        tracker.add_box(frame=0, object="b", box=(40, 24, 56, 40))
+        list(tracker.propagate())
+        for name in ("a", "b"):
+            states.append({frame: list(tracker.result(frame).objects) for frame in range(6)})
+            tracker.remove(name)
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", images, FakeEngine()) as tracker:
+        for state in reversed(states):
+            tracker.undo()
+            assert {frame: list(tracker.result(frame).objects) for frame in range(6)} == state
