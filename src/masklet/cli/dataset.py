@@ -35,7 +35,7 @@ def build(
         Path | None, typer.Option(help="A text with a class in each line; as they come if not given.")
     ] = None,
     val: Annotated[float, typer.Option(min=0, max=1, help="Share of the videos that become the split val.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Another one draws other videos for val.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Another one draws other videos for val.")] = 0,
 ) -> None:
     """Make one data set of many annotated videos and pictures: frames, annotations, classes, splits.
 
