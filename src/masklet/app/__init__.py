@@ -3,6 +3,7 @@
 server    the pages and their requests
 channel   one page's WebSocket: what it says and what it is told
 session   an open video: one thread owns its tracker, and does what pages ask between the frames of a pass
+acts      what pages may change, and reading what they say
 summary   what a page shows of a session: objects, strips of the timeline, doubts
 wire      masks as bytes
 journal   what was done, on the disk before it is acknowledged

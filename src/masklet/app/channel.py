@@ -11,7 +11,8 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from masklet.app.session import ACTS, Session
+from masklet.app.acts import ACTS
+from masklet.app.session import Session
 from masklet.app.wire import frame_of
 from masklet.errors import MaskletError, SessionError
 from masklet.formats.json_file import parse_json
