@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from masklet.checkpoints import Model, build_model
+from masklet.engines.fake import FakeEngine
 from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.description import Description
 from masklet.formats.project_file import write_project
@@ -391,3 +392,16 @@ def test_events_are_written_and_read(event: Cleared) -> None:
 def test_a_foreign_event_is_refused(record: dict[str, object]) -> None:
     with pytest.raises(FormatError, match="cannot be read"):
         event_from_json(record, (120, 160))
+
+
+def test_a_session_of_the_first_version_opens_and_is_undone() -> None:
+    """Saved when what events changed was kept in another form: an object boxed in frame 0, followed, clicked in 3."""
+    video = np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3)).astype(np.uint8)
+    path = Path(__file__).parents[1] / "golden/first-session.masklet"
+    with VideoTracker.open(path, video, FakeEngine()) as old, VideoTracker(video, FakeEngine()) as new:
+        new.add_box(frame=0, object="a", box=(5, 5, 30, 30))
+        list(new.propagate())
+        old.undo()
+        assert old.events == new.events
+        for frame in range(6):
+            np.testing.assert_array_equal(old.masks(frame).masks["a"], new.masks(frame).masks["a"])

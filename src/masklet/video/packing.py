@@ -199,12 +199,14 @@ class ItemReader:
             raise damaged(error) from error
 
     def changes(self) -> list[dict[str, Any]]:
-        """The changes of the newest events, the newest first. Raises `FormatError` if that is damaged."""
+        """The changes of the newest events, the newest first; none of a file of the first versions, which kept them in
+        another form: undo computes them again. Raises `FormatError` if that is damaged."""
         data = self._project.attachments.get(UNDO, b"")
         try:
-            return (
-                [checked_change(change, self._project.size) for change in metadata_of(data)["changes"]] if data else []
-            )
+            listed = metadata_of(data)["changes"] if data else []
+            if any("moved" not in change for change in listed):
+                return []
+            return [checked_change(change, self._project.size) for change in listed]
         except (SessionError, *DAMAGE) as error:
             raise damaged(error) from error
 

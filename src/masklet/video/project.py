@@ -410,8 +410,9 @@ def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) ->
 
 def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, new: ObjectTrack) -> list[Step]:
     """The events, with the states before the newest ones."""
-    changes, lost = reader.changes(), reader.read(UNDO)
+    changes = reader.changes()
     steps: list[Step] = [(event, None) for event in events]
+    lost = reader.read(UNDO) if changes else iter(())
     for back, change in enumerate(changes[: len(steps)], start=1):
         now = applied(change, lost, now, new)
         steps[-back] = (events[-back], now)
