@@ -66,7 +66,7 @@ def toy_config() -> ModelConfig:
     return TOY
 
 
-@pytest.fixture(scope="session", params=[*TORCH, *EXPORTED])
+@pytest.fixture(scope="session", params=[*TORCH, *(pytest.param(name, marks=pytest.mark.slow) for name in EXPORTED)])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     if request.param in TORCH:
         return TORCH[request.param]()

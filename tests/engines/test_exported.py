@@ -22,6 +22,8 @@ from masklet.export import export_model
 from masklet.media.arrays import ArrayFrames
 from tests.engines.conftest import Graphs
 
+pytestmark = pytest.mark.slow  # the tiny network takes over a minute to export
+
 Exported = Callable[..., Path]
 
 
