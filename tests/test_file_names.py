@@ -26,7 +26,10 @@ LONG = "x" * 300
         lambda: masklet.load_model(f"{LONG}.safetensors"),
         lambda: masklet.VideoTracker.open(f"{LONG}.masklet"),
         lambda: read_data([parse_wanted(LONG)]),
-        *(lambda name=name: list(read_masks(name, Path(LONG))) for name in ("davis", "objects", "coco", "project")),
+        *(
+            lambda name=name: list(read_masks(name, Path(LONG)))
+            for name in ("davis", "objects", "coco", "project", "cvat", "labelme")
+        ),
         *(
             lambda name=name: open_dataset(name, Path(LONG))
             for name in ("folder", "davis2017", "ytvos", "mose", "lvos", "sav")

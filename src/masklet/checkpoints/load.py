@@ -152,7 +152,7 @@ def _exported_folder(name_or_path: str | os.PathLike[str]) -> Path | None:
     """The folder, if it is one that `masklet export` wrote."""
     folder = Path(name_or_path).expanduser()
     is_name = isinstance(name_or_path, str) and _is_name(name_or_path)
-    return folder if not is_name and (folder / DESCRIPTION).is_file() else None
+    return folder if not is_name and os.path.isfile(folder / DESCRIPTION) else None
 
 
 def _is_name(name: str) -> bool:

@@ -1,5 +1,6 @@
 """`masklet dataset build`: one data set of many annotated videos and pictures."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +100,7 @@ def part_of(source: str) -> "Part":
     shown, nowhere = find_format("overlay"), Path()
     facts, _ = held(path, nowhere, entry, shown, video)
     lies = Path(facts.video) if video is None else video
-    lies = lies if lies.exists() else path.absolute().parent / lies
+    lies = lies if os.path.exists(lies) else path.absolute().parent / lies
     name = path.parent.name if path.name == "session.masklet" else lies.stem if video is None else path.stem
     pictures = lies if lies.is_dir() else None
     return Part(name, lambda: held(path, nowhere, entry, shown, video)[1], facts, pictures)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from io import BytesIO
@@ -76,7 +77,7 @@ def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
 def read_labelme(path: Path) -> Iterator[PlainFrame]:
     """Polygons, boxes, circles and masks of each file, in the order of their names, numbered by these where all are
     numbers. Shapes of one `group_id` are one object, those without one each. Raises FormatError for what is damaged."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise FormatError(f"there is nothing at {path}; give a JSON file of LabelMe, or a folder of them")
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     numbered = all(file.stem.isascii() and file.stem.isdecimal() and len(file.stem) < 10 for file in files)

@@ -7,6 +7,7 @@ the group `masklet.formats`, and `module:NAME` names any other.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +148,7 @@ def recognise_format(path: str | PathLike[str]) -> Format:
     Raises FormatError, with what each reader of such a file says, if there is none.
     """
     place = Path(path)
-    suffix = "" if place.is_dir() else place.suffix.lower()
+    suffix = "" if os.path.isdir(place) else place.suffix.lower()
     said = {}
     for entry in formats().values():
         if entry.read is None or suffix not in (entry.video, entry.picture):
