@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,6 +45,19 @@ def test_tracks_of_people(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frames[0].masks[4], box)
     assert frames[1].masks[4].sum() == 15
     assert frames[0].descriptions == {4: Description(category="car")}
+
+
+def test_a_polygon_that_reaches_out_of_its_frame_keeps_its_edges(tmp_path: Path) -> None:
+    """A triangle with a corner at (30, 6): its edge crosses the frame where it was drawn."""
+    text = VIDEO.replace('points="1,2;5,2;5,6"', 'points="0,0;30,6;0,6"', 1)
+    (tmp_path / "a.xml").write_text(text)
+    found = {frame.frame: frame for frame in read_masks("cvat", tmp_path / "a.xml")}[3].masks[4]
+    wide = np.zeros((8, 40), np.uint8)
+    cv2.fillPoly(wide, [np.array([(0, 0), (30, 6), (0, 6)])], 1)
+    np.testing.assert_array_equal(found, wide[:, :11] > 0)
+    (tmp_path / "a.xml").write_text(text.replace("30,6", "3000,6"))
+    with pytest.raises(FormatError, match=r"a polygon in a\.xml lies far outside its picture of"):
+        list(read_masks("cvat", tmp_path / "a.xml"))
 
 
 def test_shapes_of_pictures(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from masklet.formats.description import Description
 from masklet.formats.object_pngs import folder_name, object_name
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.polygons import drawn_by_opencv
-from masklet.masks.rle import Rle, check_size, encode_rle
+from masklet.masks.rle import Rle, check_near, check_size, encode_rle
 from masklet.masks.shape import mask_box
 
 NAME = "masklet_name"
@@ -169,7 +169,8 @@ def _mask(shape: ElementTree.Element, size: tuple[int, int], name: str) -> NDArr
         ring = _corners(shape.get("points", ""), name)
     else:
         return None
-    return drawn_by_opencv(np.clip(ring, -1, max(size)), size)
+    check_near(ring, size, f"a {shape.tag} in {name}")
+    return drawn_by_opencv(ring, size)
 
 
 def _of_runs(shape: ElementTree.Element, size: tuple[int, int], name: str) -> NDArray[np.bool_]:

@@ -30,7 +30,7 @@ from masklet.formats.description import Description, label_of
 from masklet.formats.json_file import LARGEST_COUNT, entries, entry, load_json, size_of
 from masklet.formats.numbered import DAMAGED, frame_files
 from masklet.masks.polygons import drawn_by_pillow, drawn_rings
-from masklet.masks.rle import Rle, check_size, encode_rle
+from masklet.masks.rle import Rle, check_near, check_size, encode_rle
 
 LABELME_VERSION = "5.0.0"
 """The version of LabelMe whose files these are."""
@@ -123,8 +123,7 @@ def _filled(shape: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[
         raise FormatError(f"the points of a {kind} in {name} are no pairs of numbers") from error
     if ring.ndim != 2 or ring.shape[1] != 2 or not np.isfinite(ring).all() or (kind != "polygon" and len(ring) != 2):
         raise FormatError(f"a {kind} in {name} has points of the shape {ring.shape}; give another copy")
-    if np.abs(ring).max(initial=0) > 2 * sum(size):  # every edge is walked along, pixel by pixel: this bounds the time
-        raise FormatError(f"a {kind} in {name} lies far outside its picture of {size} pixels (height, width)")
+    check_near(ring, size, f"a {kind} in {name}")
     if kind == "mask":
         return _pasted(shape, ring, size, name)
     if kind == "polygon":

@@ -94,6 +94,13 @@ def check_size(size: Sequence[int]) -> None:
         )
 
 
+def check_near(points: NDArray[np.float64], size: tuple[int, int], what: str) -> None:
+    """Raises FormatError, which calls it `what`, for a shape far outside its picture: every edge is walked along, pixel
+    by pixel, so that this bounds the time."""
+    if np.abs(points).max(initial=0) > 2 * sum(size):
+        raise FormatError(f"{what} lies far outside its picture of {size} pixels (height, width)")
+
+
 def plain(rle: Rle) -> dict[str, Any]:
     """As rlemasklib takes it."""
     return {"size": list(rle.size), "counts": rle.counts.encode("utf-8")}
@@ -135,7 +142,6 @@ def _from_polygons(polygons: list[object], size: tuple[int, int]) -> Rle:
             raise FormatError("a polygon is not a list of numbers x0, y0, x1, y1, ...") from error
         if points.ndim != 1 or points.size < 6 or points.size % 2 or not np.isfinite(points).all():
             raise FormatError(f"a polygon has {points.size} numbers; expected x0, y0, x1, y1, ... of 3 or more corners")
-        if np.abs(points).max() > 2 * sum(size):  # every edge is walked along, pixel by pixel: this bounds the time
-            raise FormatError(f"a polygon lies far outside its picture of {size} pixels (height, width)")
+        check_near(points, size, "a polygon")
         filled |= rlemasklib.decode(rlemasklib.from_polygon(points, imshape=size)).astype(np.bool_)
     return encode_rle(filled)
