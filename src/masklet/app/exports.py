@@ -10,11 +10,11 @@ from typing import Any
 
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
-from masklet.formats.base import Format, comes_evenly
-from masklet.formats.registry import find_format, formats, writer
+from masklet.formats.base import Format
+from masklet.formats.registry import find_format, formats
+from masklet.formats.writer import Writer
 from masklet.media.source import open_video
 from masklet.video import VideoTracker
-from masklet.video.project import event_to_json, fingerprint_of
 from masklet.video.result import frame_result
 from masklet.video.state import ObjectId
 
@@ -75,18 +75,10 @@ def export(
         tracker.save(target)
         yield {"frame": len(frames), "of": len(frames), "file": target.name}
         return
-    wanted, rate = set(frames), tracker.source.rate
-    facts = writer(
-        name, target, size=tracker.size, rate=rate, frame_count=tracker.source.frame_count, video=str(video),
-        audio_from=video if video.is_file() and not picture else None, model=tracker.engine.config.name,
-        fingerprint=fingerprint_of(tracker.source, str(video)),
-        events=[event_to_json(event) for event in tracker.events],
-        names=[file.name for file in getattr(tracker.source, "files", ())],
-        steady=comes_evenly(rate, frames, [tracker.times.get(frame, 0.0) for frame in frames]),
-    )  # fmt: skip
+    wanted, facts = set(frames), tracker.facts(frames)
     source = open_video(video)
     try:
-        with facts as sink:
+        with Writer(entry.open, target, replace(facts, audio_from=None) if picture else facts) as sink:
             written = 0
             for shown in source.frames(frames[0], frames[-1] + 1):
                 if shown.index not in wanted:

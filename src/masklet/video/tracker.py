@@ -468,7 +468,7 @@ class VideoTracker:
         steps, window = self._history.steps(), self.policy.window
         times = {frame: self._time(frame) for frame in self.known_frames()}
         kept = project.to_project(
-            self.tracks, steps, times, self._facts(), self.options, window=window, shown=self._shown_masks
+            self.tracks, steps, times, self.facts(), self.options, window=window, shown=self._shown_masks
         )
         video, weights = project.path_from(self.path, path), self.engine.digest
         write_project(path, replace(kept, video=video, weights=weights, notes=self.notes))
@@ -560,7 +560,7 @@ class VideoTracker:
             FormatError: Unknown format, a path that cannot be written, or an unknown background.
         """
         name = format or format_of(path).name
-        facts = with_background(self._facts(), name, background)
+        facts = with_background(self.facts(), name, background)
         with Writer(find_format(name).open, Path(path), facts) as sink:
             for frame in self.known_frames():
                 sink.write(self.result(frame))
@@ -581,9 +581,10 @@ class VideoTracker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _facts(self) -> Facts:
-        """The facts of the video, for a writer."""
-        known, file, rate = self.known_frames(), Path(self.path), self.source.rate
+    def facts(self, frames: Sequence[int] | None = None) -> Facts:
+        """The facts of the video, for a writer of some frames; of all that are known if not given."""
+        known = self.known_frames() if frames is None else frames
+        file, rate = Path(self.path), self.source.rate
         return Facts(
             size=self.size,
             rate=rate,
