@@ -42,6 +42,7 @@ from masklet.engines.graphs import (
 )
 from masklet.engines.torch import Model, folded
 from masklet.errors import ConfigError, EngineError, FormatError
+from masklet.masks.shape import mask_box
 from masklet.nn import Levels, MemoryBank, Network, PromptTokens
 from masklet.video import TrackingOptions, VideoTracker
 
@@ -501,8 +502,6 @@ def _follow(engine: Engine, clip: Clip) -> None:
     with clip.open() as source, VideoTracker(source, engine) as tracker:
         first = clip.annotated[0]
         for number, mask in islice(clip.masks(first).items(), 2):
-            rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-            box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-            tracker.add_box(frame=first, object=number, box=box)
+            tracker.add_box(frame=first, object=number, box=mask_box(mask))
         for _ in islice(tracker.propagate(first), CALIBRATION_FRAMES):
             pass

@@ -155,7 +155,7 @@ class Session:
                 break
             question()
         while self._jobs:
-            self._end_job(None)
+            self._end_job(self._jobs[0], None)
         with contextlib.suppress(MaskletError):
             self._save()
         self._tracker.close()
@@ -357,9 +357,8 @@ class Session:
 
     def stop(self, kind: str = "follow") -> None:
         """End a job; what it has done stays. Called by the thread."""
-        if any(job.kind == kind for job in self._jobs):
-            self._jobs.sort(key=lambda job: job.kind != kind)
-            self._end_job(None)
+        for job in [job for job in self._jobs if job.kind == kind]:
+            self._end_job(job, None)
 
     def _following(self, passes: Iterator[Any], said: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         begin = monotonic()
@@ -378,15 +377,15 @@ class Session:
         try:
             step = next(job.steps)
         except StopIteration:
-            self._end_job(None)
+            self._end_job(job, None)
         except MaskletError as error:
-            self._end_job(error)
+            self._end_job(job, error)
         else:
             self._jobs.append(self._jobs.pop(0))
             self._tell({"type": "progress", "job": job.kind, **step})
 
-    def _end_job(self, error: MaskletError | None) -> None:
-        job = self._jobs.pop(0)
+    def _end_job(self, job: Job, error: MaskletError | None) -> None:
+        self._jobs.remove(job)
         close: Callable[[], None] | None = getattr(job.steps, "close", None)
         if close is not None:
             close()

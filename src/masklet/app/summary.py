@@ -12,8 +12,8 @@ from masklet.masks.draw import bright_color
 from masklet.prompts import Prompt
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Cleared, Described, Followed, Locked, Marked, Merged, Prompted, Removed, Split, Swapped
-from masklet.video.result import ObjectResult, probability
-from masklet.video.review import DOUBTFUL_IOU, ReviewReason
+from masklet.video.result import ObjectResult, probability, state_of
+from masklet.video.review import ReviewReason
 from masklet.video.session import frames_of
 from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks, within
 
@@ -36,20 +36,13 @@ GRAVEST = (
 """Reasons of doubt, the gravest first."""
 
 
-def state_of(stats: FrameStats) -> str:
-    """visible, uncertain or absent, as `ObjectResult.state` has it."""
-    if probability(stats.presence) <= 0.5:
-        return "absent"
-    return "visible" if stats.iou >= DOUBTFUL_IOU else "uncertain"
-
-
 def color_of(track: ObjectTrack) -> str:
     """The colour of an object, as CSS writes it."""
     return track.description.colour or "#{:02x}{:02x}{:02x}".format(*bright_color(track.number))
 
 
 def objects(tracker: VideoTracker, frames: int) -> list[dict[str, Any]]:
-    """All objects, each with its prompts and its strips: a byte a frame for the state, and one for the predicted IoU
+    """All objects, each with its strips: a byte a frame for the state, and one for the predicted IoU
     (0..255), in base64."""
     return [
         {
@@ -58,7 +51,6 @@ def objects(tracker: VideoTracker, frames: int) -> list[dict[str, Any]]:
             "color": color_of(track),
             "title": track.description.title,
             "category": track.description.category,
-            "prompts": {str(frame): prompt_to_json(prompt) for frame, prompt in track.prompts.items()},
             **strips(track, frames),
         }
         for name, track in tracker.tracks.items()
@@ -81,7 +73,8 @@ def cell(track: ObjectTrack, stats: FrameStats) -> int:
     prompted = frame in track.prompts
     locked = (frame in track.prompted and not prompted) or track.is_absent(frame)
     marks = PROMPTED * prompted | LOCKED * locked | ACCEPTED * within(frame, track.accepted)
-    return STATES[state_of(stats)] | marks | DOUBTED * (bool(stats.doubt) and not track.stands(frame)) | CUT * stats.cut
+    state = STATES[state_of(probability(stats.presence), stats.iou)]
+    return state | marks | DOUBTED * (bool(stats.doubt) and not track.stands(frame)) | CUT * stats.cut
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:

@@ -97,19 +97,18 @@ class VolumeChoice:
         """What was given, as `masklet.media.volume.VolumeSlices` takes it."""
         found = {name: value for name, value in vars(self).items() if value is not None}
         if self.window is not None and "," in self.window:
-            found["window"] = numbers_of(self.window, "--window", "LEVEL,WIDTH", 2)
+            found["window"] = list(numbers(self.window))
+            if len(found["window"]) != 2:
+                raise typer.BadParameter(f"--window is {self.window!r}; give LEVEL,WIDTH")
         return found
 
 
-def numbers_of(text: str, option: str, shape: str, count: int) -> list[float]:
-    """The numbers of a typed list. Raises `typer.BadParameter` for anything else."""
+def numbers(text: str) -> tuple[float, ...]:
+    """The numbers of a list with commas between; none if it is no such list."""
     try:
-        found = [float(part) for part in text.split(",")]
+        return tuple(float(part) for part in text.split(","))
     except ValueError:
-        found = []
-    if len(found) != count:
-        raise typer.BadParameter(f"{option} is {text!r}; give {shape}")
-    return found
+        return ()
 
 
 def spread_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from masklet.cli.choices import numbers
 from masklet.errors import FormatError, PromptError, nearest
 from masklet.formats.json_file import parse_any
 
@@ -65,13 +66,10 @@ def read_point(values: str, text: str, expected: str) -> tuple[float, float, int
 
 def read_numbers(values: str, counts: tuple[int, ...], text: str, expected: str) -> tuple[float, ...]:
     """So many numbers with commas between. Raises a usage error as `read_point` does."""
-    try:
-        numbers = tuple(float(value) for value in values.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) not in counts:
+    found = numbers(values)
+    if len(found) not in counts:
         raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
-    return numbers
+    return found
 
 
 EVERY_VIDEO = ""

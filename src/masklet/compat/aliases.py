@@ -74,6 +74,13 @@ def install() -> list[str]:
     return [_told(package) for package in ALIASES]
 
 
+def give_way(package: str) -> None:
+    """From inside a module of one of these names: have masklet's take its place."""
+    del sys.modules[package]
+    install()
+    importlib.import_module(package)
+
+
 def _told(package: str) -> str:
     installed = PathFinder.find_spec(package)
     passed_over = f"; the installed one at {installed.origin} is not used" if installed is not None else ""

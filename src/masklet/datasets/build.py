@@ -19,7 +19,7 @@ from PIL import Image
 
 from masklet.atomic import atomic_write, make_folder, write_error, write_whole
 from masklet.errors import FormatError
-from masklet.formats import coco
+from masklet.formats import coco, ytvis
 from masklet.formats.base import MOST_NUMBER, Facts, PlainFrame, index_map, rle_of
 from masklet.formats.davis import write_index_png
 from masklet.formats.description import label_of
@@ -27,7 +27,7 @@ from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
 from masklet.formats.yolo import yolo_lines
 from masklet.masks.draw import PALETTE
-from masklet.masks.rle import rle_area, rle_box
+from masklet.masks.rle import rle_area
 
 LAYOUTS = ("coco", "yolo", "ytvis", "davis", "voc")
 """Layouts of whole data sets; any other format that is written is laid beside the frames, one for each video."""
@@ -164,10 +164,20 @@ class Classes:
 
 
 class Layout:
-    """Where frames and annotations of a data set lie."""
+    """Where frames and annotations of a data set lie.
+
+    splits  what each split has in it, for layouts that list it
+    """
 
     def __init__(self, out: Path, classes: Classes) -> None:
         self.out, self.classes = out, classes
+        self.splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+
+    def write_splits(self, folder: Path) -> None:
+        """A list of each split, FOLDER/SPLIT.txt."""
+        make_folder(self.out / folder)
+        for split, names in self.splits.items():
+            write_whole(self.out / folder / f"{split}.txt", "".join(f"{name}\n" for name in names))
 
     def begin(self, part: Part) -> None:
         """A video comes."""
@@ -295,7 +305,6 @@ class YtvisLayout(Layout):
         files = [f"{part.name}/{name}" for name in self.names]
         content["videos"].append({"id": len(content["videos"]) + 1, "name": part.name, "file_names": files, **common})
         for key, masks in self.seen.items():
-            ordered = [masks.get(place) for place in range(count)]
             content["annotations"].append(
                 {
                     "id": len(content["annotations"]) + 1,
@@ -303,9 +312,7 @@ class YtvisLayout(Layout):
                     "category_id": self.category[key],
                     "iscrowd": 0,
                     **common,
-                    "segmentations": [rle and rle.to_json() for rle in ordered],
-                    "bboxes": [rle and list(rle_box(rle)) for rle in ordered],
-                    "areas": [rle and rle_area(rle) for rle in ordered],
+                    **ytvis.over_time([masks.get(place) for place in range(count)]),
                 }
             )
 
@@ -318,10 +325,6 @@ class YtvisLayout(Layout):
 class DavisLayout(Layout):
     """JPEGImages/480p/VIDEO/FRAME.jpg, Annotations/480p/VIDEO/FRAME.png, ImageSets/2017/SPLIT.txt."""
 
-    def __init__(self, out: Path, classes: Classes) -> None:
-        super().__init__(out, classes)
-        self.splits: dict[str, list[str]] = {split: [] for split in SPLITS}
-
     def begin(self, part: Part) -> None:
         self.splits[part.split].append(part.name)
         make_folder(self.out / "Annotations" / "480p" / part.name)
@@ -331,17 +334,11 @@ class DavisLayout(Layout):
         write_index_png(self.out / "Annotations" / "480p" / part.name / f"{Path(name).stem}.png", index_map(frame))
 
     def close(self) -> None:
-        make_folder(self.out / "ImageSets" / "2017")
-        for split, names in self.splits.items():
-            write_whole(self.out / "ImageSets" / "2017" / f"{split}.txt", "".join(f"{name}\n" for name in names))
+        self.write_splits(Path("ImageSets") / "2017")
 
 
 class VocLayout(Layout):
     """JPEGImages, SegmentationClass, SegmentationObject, all VIDEO_FRAME, ImageSets/Segmentation, and labelmap.txt."""
-
-    def __init__(self, out: Path, classes: Classes) -> None:
-        super().__init__(out, classes)
-        self.splits: dict[str, list[str]] = {split: [] for split in SPLITS}
 
     def add(self, part: Part, frame: PlainFrame) -> None:
         stem = f"{part.name}_{part.facts.stem(frame.frame)}"
@@ -363,11 +360,7 @@ class VocLayout(Layout):
         named = enumerate(["background", *self.classes.names])
         lines = "".join(f"{name}:{','.join(map(str, colours[number].tolist()))}::\n" for number, name in named)
         write_whole(self.out / "labelmap.txt", f"# label:color_rgb:parts:actions\n{lines}")
-        make_folder(self.out / "ImageSets" / "Segmentation")
-        for split, stems in self.splits.items():
-            write_whole(
-                self.out / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{stem}\n" for stem in stems)
-            )
+        self.write_splits(Path("ImageSets") / "Segmentation")
 
 
 class FormatLayout(Layout):

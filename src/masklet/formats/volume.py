@@ -1,5 +1,6 @@
 """Label maps of volumes: whole numbers in the grid of the scan that was tracked, 0 the background."""
 
+import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,14 +53,7 @@ def save_nifti(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> No
     image = nibabel.Nifti1Image(labels, geometry.affine)
     image.set_qform(geometry.affine, code=1, strip_shears=True)
     image.header.set_xyzt_units("mm")
-    path.write_bytes(gzipped(image.to_bytes()))
-
-
-def gzipped(data: bytes) -> bytes:
-    """Without a time, so that the same labels give the same file."""
-    import gzip
-
-    return gzip.compress(data, compresslevel=6, mtime=0)
+    path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))  # the same labels, the same file
 
 
 def save_nrrd(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> None:

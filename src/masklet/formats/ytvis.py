@@ -1,7 +1,7 @@
 """YouTube-VIS: one JSON with one annotation for each object, its masks in a list over the frames."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from masklet.formats.coco import categories, categories_of, descriptions_of
 from masklet.formats.description import Description
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.formats.spool import Spool, spooled
-from masklet.masks.rle import rle_area, rle_box, rle_from_json
+from masklet.masks.rle import Rle, rle_area, rle_box, rle_from_json
 
 
 @contextmanager
@@ -58,9 +58,16 @@ def _annotation(spool: Spool, name: ObjectId, category: int, facts: Facts) -> di
         "length": len(frames),
         "iscrowd": 0,
         "score": sum(item.iou for item in seen.values()) / len(seen) if seen else 0.0,
-        "segmentations": [seen[frame].rle.to_json() if frame in seen else None for frame in frames],
-        "bboxes": [list(rle_box(seen[frame].rle)) if frame in seen else None for frame in frames],
-        "areas": [rle_area(seen[frame].rle) if frame in seen else None for frame in frames],
+        **over_time([seen[frame].rle if frame in seen else None for frame in frames]),
+    }
+
+
+def over_time(masks: Sequence[Rle | None]) -> dict[str, list[Any]]:
+    """The lists of an annotation, with an entry for each frame: null where the object is not seen."""
+    return {
+        "segmentations": [rle and rle.to_json() for rle in masks],
+        "bboxes": [rle and list(rle_box(rle)) for rle in masks],
+        "areas": [rle and rle_area(rle) for rle in masks],
     }
 
 

@@ -19,6 +19,15 @@ from masklet.video.overlap import FramePixels
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
 from masklet.video.state import ObjectId, Tracks
 
+State = Literal["visible", "uncertain", "absent"]
+
+
+def state_of(presence: float, iou: float) -> State:
+    """Whether an object is seen: absent by its presence, uncertain by its predicted IoU, both 0..1."""
+    if presence <= 0.5:
+        return "absent"
+    return "visible" if iou >= DOUBTFUL_IOU else "uncertain"
+
 
 @dataclass(frozen=True, eq=False)
 class ObjectResult:
@@ -64,11 +73,9 @@ class ObjectResult:
         return (1 - np.abs(2 * probability - 1)).astype(np.float32)
 
     @property
-    def state(self) -> Literal["visible", "uncertain", "absent"]:
+    def state(self) -> State:
         """Whether the object is seen: absent by its presence, uncertain by its predicted IoU."""
-        if self.presence <= 0.5:
-            return "absent"
-        return "visible" if self.iou >= DOUBTFUL_IOU else "uncertain"
+        return state_of(self.presence, self.iou)
 
     def full_logits(self) -> NDArray[np.float32]:
         """(H, W) float32: the logits stretched to the frame, bilinear; at most -10 where each pixel is given to one

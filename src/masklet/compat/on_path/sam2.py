@@ -1,10 +1,5 @@
 """`import sam2` in a process that `python -m masklet.compat` started: PYTHONPATH leads here."""
 
-import sys
-from importlib import import_module
+from masklet.compat.aliases import give_way
 
-import masklet.compat
-
-del sys.modules[__name__]
-masklet.compat.install()
-import_module(__name__)  # takes the place of this module
+give_way(__name__)
