@@ -176,6 +176,7 @@ def test_an_object_is_accepted_away_split_and_merged(viewer: Viewer) -> None:
     viewer.press("F2")
     page.click("dialog button:has-text('Split')")
     until(lambda: page.locator("#panel .choice").count() == 2)
+    until(lambda: page.locator("dialog").count() == 0)  # it goes once its act is done, and takes no key before
     viewer.press("F2")
     page.click("dialog button:has-text('Merge')")
     until(lambda: page.locator("#panel .choice").count() == 1)
