@@ -17,7 +17,7 @@ from masklet.errors import ConfigError
 from masklet.nn import Decoded, Levels
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
-from masklet.video.corrections import LocalPropagation, changes_of, reach
+from masklet.video.corrections import LocalPropagation, changes_of
 from masklet.video.events import Cleared, Event, Followed, Prompted, Range
 from masklet.video.policies.base import Choice
 from masklet.video.session import approved, tracked
@@ -59,9 +59,9 @@ def test_spans_are_sets_of_frames(changes: list[tuple[bool, int, int]]) -> None:
 
 def test_a_prompt_speaks_up_to_its_neighbours() -> None:
     track = prompted_at(3, 10, 20)
-    assert reach(track, 10) == (4, 19)
-    assert reach(track, 3)[0] == 0
-    assert reach(track, 20)[1] > 10**9
+    assert track.reach(10) == (4, 19)
+    assert track.reach(3)[0] == 0
+    assert track.reach(20)[1] > 10**9
 
 
 def test_a_prompt_is_followed_away_from_it_and_once() -> None:
@@ -187,9 +187,10 @@ def test_a_correction_changes_nothing_beyond_its_neighbours(
             tracker.lock(frame)
         for frame, x, y, include in clicks:
             before = logits(tracker)
-            tracker.add_points(frame=frame, object=1, points=[(x, y)], labels=[int(include)])
+            answer = tracker.add_points(frame=frame, object=1, points=[(x, y)], labels=[int(include)])
             said = {f: tracker.result(f).objects[1].logits for f in tracker.tracks[1].prompted}
-            low, high = reach(tracker.tracks[1], frame)
+            low, last = answer.objects[1].reach or (frame, frame)
+            high = FRAMES if last is None else last
             finish(tracker, direction=direction, start=frame if at_frame else None)
             after = logits(tracker)
             for f in before:

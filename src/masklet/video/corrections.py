@@ -8,7 +8,6 @@ nearly as sure as one that did; where it is not, the pass ends for the object, u
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,9 +28,6 @@ from masklet.video.state import (
     within,
     without_span,
 )
-
-END = sys.maxsize
-"""Stands for the end of a video, of which the last frame is not known."""
 
 LEAST_OF_SAME = 0.95
 """Between two prompts a new answer takes the place of one that was found in the same direction if it has at least this
@@ -240,7 +236,7 @@ def changes_of(events: Sequence[Event], tracks: Tracks) -> dict[ObjectId, Change
             case Prompted(frame, name, _) | Cleared(frame, name):
                 track = tracks.get(owner_of(name, frame, [move for later, move in moves if later > place]))
                 if track is not None:
-                    first, last = reach(track, frame)
+                    first, last = track.reach(frame)
                     found[name] = found[name].prompted(frame, first, last, cleared=isinstance(event, Cleared))
             case Removed(name):
                 found[name] = Changes()
@@ -270,15 +266,6 @@ def owner_of(name: ObjectId, frame: int, moves: Sequence[Swapped | Split | Merge
             case Merged(one, into) if name == one:
                 name = into
     return name
-
-
-def reach(track: ObjectTrack, frame: int) -> tuple[int, int]:
-    """(first, last) of the frames for which a prompt on a frame speaks: up to the neighbouring ones for which a person
-    answers. `END` where none comes after it."""
-    standing = [*((f, f) for f in track.prompted), *track.absent, *track.accepted]
-    before = max((last for _, last in standing if last < frame), default=-1)
-    after = min((first for first, _ in standing if first > frame), default=END)
-    return before + 1, after if after == END else after - 1
 
 
 def separate(moving: Tracks, span: Range) -> Tracks:

@@ -17,7 +17,7 @@ from masklet.formats.description import Description
 from masklet.media.source import Frame
 from masklet.video.overlap import FramePixels
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
-from masklet.video.state import ObjectId, Tracks
+from masklet.video.state import END, ObjectId, ObjectTrack, Tracks
 
 State = Literal["visible", "uncertain", "absent"]
 
@@ -39,6 +39,9 @@ class ObjectResult:
         iou: Predicted intersection over union of the mask, 0..1.
         presence: Probability that the object is in the frame, 0..1.
         needs_prompt: Why a person should look, or None.
+        reach: First and last frame that the prompt on this frame can change when the object is followed again: up to
+            the neighbouring frames for which a person answers. The last is None if that is the video's end. None
+            altogether on frames that are not prompted or locked.
     """
 
     name: ObjectId
@@ -46,6 +49,7 @@ class ObjectResult:
     iou: float
     presence: float
     needs_prompt: ReviewReason | None = None
+    reach: tuple[int, int | None] | None = None
 
     def __repr__(self) -> str:
         needs = f", needs a prompt: {self.needs_prompt}" if self.needs_prompt else ""
@@ -172,10 +176,23 @@ def object_results(
     doubts = {name: found.doubt for name, found in known.items() if found.doubt and not tracks[name].stands(frame)}
     return {
         name: ObjectResult(
-            name, pixels, found.iou, probability(found.presence), ReviewReason(doubts[name]) if name in doubts else None
+            name,
+            pixels,
+            found.iou,
+            probability(found.presence),
+            ReviewReason(doubts[name]) if name in doubts else None,
+            reach(tracks[name], frame),
         )
         for name, found in known.items()
     }
+
+
+def reach(track: ObjectTrack, frame: int) -> tuple[int, int | None] | None:
+    """First and last frame for which a prompt on a frame speaks; see `ObjectResult`."""
+    if frame not in track.prompted:
+        return None
+    first, last = track.reach(frame)
+    return first, None if last == END else last
 
 
 def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool) -> PlainFrame:

@@ -3,6 +3,7 @@ the old."""
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -18,6 +19,10 @@ from masklet.video.overlap import FinalMask
 
 Spans = tuple[tuple[int, int], ...]
 """Frames, as disjoint ranges (first, last), both included."""
+
+
+END = sys.maxsize
+"""Stands for the end of a video, of which the last frame is not known."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -136,6 +141,14 @@ class ObjectTrack:
     def stands(self, frame: int) -> bool:
         """Whether a person answers for the frame: following leaves it as it is."""
         return frame in self.prompted or within(frame, self.absent) or within(frame, self.accepted)
+
+    def reach(self, frame: int) -> tuple[int, int]:
+        """(first, last) of the frames for which a prompt on a frame speaks: up to the neighbouring ones for which a
+        person answers. `END` where none comes after it."""
+        standing = [*((f, f) for f in self.prompted), *self.absent, *self.accepted]
+        before = max((last for _, last in standing if last < frame), default=-1)
+        after = min((first for first, _ in standing if first > frame), default=END)
+        return before + 1, after if after == END else after - 1
 
     def known(self, frame: int) -> KnownFrame | None:
         """The known frame: prompted or locked, said to be without the object, or else tracked; None if it is not
