@@ -62,6 +62,40 @@ def test_the_picture_of_a_number_is_the_decoders(open_page: Callable[[str], Any]
             assert int(np.argmin([np.abs(seen - picture).mean() for picture in pictures])) == frame
 
 
+def test_the_filmstrip_shows_the_frame_that_is_there_and_nothing_jumps(viewer: Viewer, clip: Path) -> None:
+    page, place = viewer.page, viewer.at(0, 0)
+    pictures = [frame.image for frame in VideoFile(clip).frames()]
+    slots = round((page.locator(".ruler").bounding_box()["width"] - 24) / 38 * 96 / 160)
+    expected = [int((slot + 0.5) * len(pictures) / slots) for slot in range(slots)]
+    until(lambda: page.evaluate(FETCHED) == slots)
+    viewer.click(*RED)
+    until(lambda: viewer.mask().any())
+    viewer.press("a")
+    viewer.click(*BLUE)
+    until(lambda: covers(viewer, RED, BLUE))
+    assert viewer.at(0, 0) == place
+    strip = viewer.pixels(".ruler")[:38, 12:-12, :3].astype(int)
+    each = strip.shape[1] / slots
+    for slot in range(1, slots):  # the first one is under the line of the frame one is at
+        shown = strip[:, round(slot * each) : round((slot + 1) * each) - 2]
+        near = [np.abs(shown - small(picture, shown.shape)).mean() for picture in pictures]
+        assert abs(int(np.argmin(near)) - expected[slot]) <= 1
+
+
+FETCHED = "performance.getEntriesByType('resource').filter((entry) => entry.name.includes('&w=')).length"
+"""How many pictures of the filmstrip have come."""
+
+
+def small(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A picture so reduced that its middle fills a shape."""
+    import cv2
+
+    scale = max(shape[0] / picture.shape[0], shape[1] / picture.shape[1])
+    whole = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(int)
+    top, left = (whole.shape[0] - shape[0]) // 2, (whole.shape[1] - shape[1]) // 2
+    return whole[top : top + shape[0], left : left + shape[1]]
+
+
 def test_each_tool_once(viewer: Viewer) -> None:
     viewer.drag((8, 18), (36, 46))  # a box, with any tool of the network's
     until(lambda: covers(viewer, RED))
@@ -136,8 +170,6 @@ def test_everything_by_keyboard_alone(viewer: Viewer) -> None:
     viewer.press("Control+e")
     with page.expect_download() as waiting:
         page.focus("dialog button[type=submit]")
-        viewer.press("Enter")
-        page.wait_for_selector("dialog a.button:visible")
         viewer.press("Enter")
     assert waiting.value.suggested_filename == "squares-coco.json"
 

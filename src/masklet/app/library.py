@@ -64,7 +64,7 @@ class Library:
         make_folder(folder / "videos")
         self._lock = Lock()
         self._sessions: dict[str, Session] = {}
-        self._pictures: dict[str, Pictures] = {}
+        self._pictures: dict[tuple[str, bool], Pictures] = {}
 
     def item(self, name: str) -> Item:
         """The item of an id. Raises MediaError for an unknown one."""
@@ -94,13 +94,14 @@ class Library:
             raise
         return session
 
-    def pictures(self, name: str) -> Pictures:
-        """The frames of an item as JPEG. Raises MaskletError if it cannot be read."""
-        item = self.item(name)
+    def pictures(self, name: str, *, small: bool = False) -> Pictures:
+        """The frames of an item as JPEG. `small` ones have a decoder of their own: a filmstrip jumps, and disturbs
+        nobody who steps from frame to frame. Raises MaskletError if the item cannot be read."""
+        item, key = self.item(name), (name, small)
         with self._lock:
-            if name not in self._pictures:
-                self._pictures[name] = Pictures(item.path)
-            return self._pictures[name]
+            if key not in self._pictures:
+                self._pictures[key] = Pictures(item.path)
+            return self._pictures[key]
 
     def cover(self, name: str) -> tuple[bytes, dict[str, Any]]:
         """A thumbnail of an item, and its facts: width, height, frames, rate. Both are kept in the project. Raises
@@ -136,9 +137,10 @@ class Library:
         unseen = [name for name, session in self._sessions.items() if not session.listeners]
         for name in unseen[: max(0, len(self._sessions) - MOST_OPEN + 1)]:
             self._sessions.pop(name).close()
-            pictures = self._pictures.pop(name, None)
-            if pictures is not None:
-                pictures.close()
+            for small in (False, True):
+                pictures = self._pictures.pop((name, small), None)
+                if pictures is not None:
+                    pictures.close()
 
     def _listed(self, item: Item) -> dict[str, Any]:
         found = {**asdict(item), "path": str(item.path), "editing": False, "fault": None, "done": None}

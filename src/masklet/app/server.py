@@ -25,6 +25,7 @@ from starlette.websockets import WebSocket
 from masklet.app import exports
 from masklet.app.channel import Channel
 from masklet.app.library import Library
+from masklet.app.pictures import THUMB
 from masklet.app.session import Session
 from masklet.errors import MaskletError
 from masklet.live.page import HOSTS, is_ours
@@ -74,7 +75,8 @@ def application(library: Library, token: str | None = None) -> Starlette:
     async def frame(request: Request) -> Response:
         name, number = request.path_params["id"], request.path_params["frame"]
         width = int(request.query_params.get("w", "0")[:6] or 0)
-        data = await to_thread.run_sync(lambda: library.pictures(name).jpeg(number, width))
+        small = 0 < width <= THUMB
+        data = await to_thread.run_sync(lambda: library.pictures(name, small=small).jpeg(number, width))
         return Response(data, media_type="image/jpeg", headers={**HEADERS, "Cache-Control": FOR_EVER})
 
     async def formats(request: Request) -> Response:

@@ -95,7 +95,8 @@ export async function exportDialog(model) {
     link.hidden = false;
     link.href = place;
     link.download = file;
-    link.textContent = `Save ${file}`;
+    link.textContent = `Save ${file} again`;
+    link.click();
     link.focus();
   };
   const ends = [model.on("exported", told), model.on("job", () => {

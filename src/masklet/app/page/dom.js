@@ -4,8 +4,10 @@
 export function h(kind, given = {}, ...children) {
   const made = document.createElement(kind);
   for (const [key, value] of Object.entries(given)) {
-    if (value === null || value === undefined || value === false) continue;
+    if (value === null || value === undefined) continue;
     if (key.startsWith("on")) made[key] = value;
+    else if (key.startsWith("aria-")) made.setAttribute(key, value);
+    else if (value === false) continue;
     else if (key === "style") Object.assign(made.style, value);
     else if (key === "value") made.value = value;
     else made.setAttribute(key, value === true ? "" : value);

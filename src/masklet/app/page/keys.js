@@ -45,6 +45,7 @@ export const ACTIONS = {
   zoomOut: ["View", "Zoom out", ["-"]],
   fit: ["View", "Whole picture", ["0"]],
   outline: ["View", "Outline", ["u"]],
+  film: ["View", "Filmstrip, or none", ["Shift+f"]],
   undo: ["History", "Undo", ["Ctrl+z"]],
   redo: ["History", "Redo", ["Ctrl+Shift+z", "Ctrl+y"]],
   export: ["History", "Export", ["Ctrl+e"]],

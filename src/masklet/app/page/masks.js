@@ -48,12 +48,12 @@ export function pixel(color, alpha) {
   return ((Math.round(255 * alpha) << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
 }
 
-/** Draw masks over each other into the pixels of a picture: filled, with an edge. `masks` is [{runs, color}]. */
+/** Draw masks over each other into the pixels of a picture: filled, with an edge. `masks` is [{runs, color, edge}]. */
 export function paint(pixels, width, masks, { opacity, outline }) {
   pixels.fill(0);
   const thick = Math.max(1, Math.round(width / 900));
-  for (const { runs, color } of masks) {
-    const fill = pixel(color, opacity), edge = pixel(color, 1);
+  for (const { runs, color, edge = color } of masks) {
+    const fill = pixel(color, opacity);
     let place = 0;
     const spans = [];
     for (let n = 0; n < runs.length; place += runs[n++]) {
@@ -61,7 +61,7 @@ export function paint(pixels, width, masks, { opacity, outline }) {
       pixels.fill(fill, place, place + runs[n]);
       spans.push(place, place + runs[n]);
     }
-    if (outline) drawEdge(pixels, width, spans, edge, thick);
+    if (outline) drawEdge(pixels, width, spans, pixel(edge, 1), thick);
   }
 }
 

@@ -191,8 +191,7 @@ export class Model {
   addObject(name = null) {
     let number = 1;
     while (this.objects.some((object) => object.number === number || object.name === `object ${number}`)) number++;
-    const color = FRESH[(number - 1) % FRESH.length];
-    const object = { name: name ?? `object ${number}`, number, color, cells: new Uint8Array(0), ious: new Uint8Array(0), prompts: {}, fresh: true };
+    const object = { name: name ?? `object ${number}`, number, color: freshColour(number), cells: new Uint8Array(0), ious: new Uint8Array(0), prompts: {}, fresh: true };
     if (!this.object(object.name)) this.objects.push(object);
     this.choose(object.name);
     return object;
@@ -219,5 +218,7 @@ export class Model {
   }
 }
 
-/** Colours of objects of which the server knows nothing yet: those that it will give. */
-const FRESH = ["#ff4d4d", "#4dff4d", "#ffff4d", "#4d4dff", "#ff4dff", "#4dffff"];
+// Colours of objects of which the server knows nothing yet: those that it will give.
+const FRESH = ["#cb2828", "#28cb28", "#cbcb28", "#2828cb", "#cb28cb", "#28cbcb", "#cbcbcb", "#a42828", "#e82828", "#a4cb28", "#e8cb28", "#a428cb"];
+
+export const freshColour = (number) => FRESH[(number - 1) % FRESH.length];

@@ -22,7 +22,8 @@ export class Stage {
     this.opacity = 0.45;
     this.outline = true;
     this.visible = true; // masks at all
-    this.preview = null; // {runs, color} while Shift is held
+    this.preview = null; // {runs, color, edge} while Shift is held, or while one paints
+    this.waiting = null; // {point, label} or {box}: a prompt that has not been answered
     this.scale = 1;
     this.x = this.y = 0;
     this.fitted = true;
@@ -159,13 +160,10 @@ export class Stage {
       if (!prompt || !this.model.shows(object)) continue;
       const pale = object.name === this.model.chosen ? "" : " pale";
       if (prompt.box) made.push(this.rectangle(prompt.box, "box" + pale, object.color));
-      prompt.points.forEach((point, place) => {
-        const [x, y] = at(point), include = prompt.labels[place] === 1;
-        const mark = s("g", { class: (include ? "include" : "exclude") + pale, transform: `translate(${x} ${y})` },
-          s("circle", { r: 7 }), s("path", { d: include ? "M-3.5 0h7M0-3.5v7" : "M-3.5 0h7" }));
-        made.push(mark);
-      });
+      prompt.points.forEach((point, place) => made.push(click(at(point), prompt.labels[place], pale)));
     }
+    if (this.waiting?.box) made.push(this.rectangle(this.waiting.box, "rubber", "currentColor"));
+    else if (this.waiting) made.push(click(at(this.waiting.point), this.waiting.label, " pale"));
     if (this.rubber) made.push(this.rectangle(this.rubber, "rubber", "currentColor"));
     if (this.cross) {
       const [x, y] = at(this.cross);
@@ -173,7 +171,8 @@ export class Stage {
     }
     if (this.brush) {
       const [x, y] = at(this.brush.at);
-      made.push(s("circle", { class: "brush", cx: x, cy: y, r: Math.max(1, this.brush.radius * this.scale) }));
+      const r = Math.max(1, this.brush.radius * this.scale);
+      for (const line of ["under", "over"]) made.push(s("circle", { class: "brush " + line, cx: x, cy: y, r }));
     }
     this.marks.replaceChildren(...made);
   }
@@ -182,4 +181,10 @@ export class Stage {
     const [left, top] = [Math.min(x0, x1) * this.scale + this.x, Math.min(y0, y1) * this.scale + this.y];
     return s("rect", { class: kind, x: left, y: top, width: Math.abs(x1 - x0) * this.scale, height: Math.abs(y1 - y0) * this.scale, stroke: color });
   }
+}
+
+/** The mark of a click: a plus where it includes, a minus where it excludes. */
+function click([x, y], label, more) {
+  return s("g", { class: (label === 1 ? "include" : "exclude") + more, transform: `translate(${x} ${y})` },
+    s("circle", { r: 7 }), s("path", { d: label === 1 ? "M-3.5 0h7M0-3.5v7" : "M-3.5 0h7" }));
 }

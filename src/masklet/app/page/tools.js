@@ -1,9 +1,11 @@
 // What the mouse, or the keyboard's cross, does on the picture: points, boxes, brush and eraser, previews.
 
 import { maskOf, runsOf, unpack } from "./masks.js";
+import { freshColour } from "./model.js";
 
 const NEAR = 4; // pixels of the screen: a shorter drag is a click
 const GRAB = 9; // a click so near to a point takes it back
+const FIRST = { name: "object 1", color: freshColour(1) }; // what a first click would begin
 
 export class Tools {
   constructor(model, stage) {
@@ -98,7 +100,18 @@ export class Tools {
     const { model, stage } = this, object = model.target(), prompt = object.prompts?.[stage.shown];
     const near = prompt?.points.findIndex(([px, py]) => Math.hypot(px - x, py - y) * stage.scale < GRAB) ?? -1;
     if (near >= 0) return this.takeBack(object, prompt, near);
-    return model.act("prompt", { frame: stage.shown, object: object.name, points: [[x, y]], labels: [label] });
+    return this.prompt({ point: [x, y], label }, { object: object.name, points: [[x, y]], labels: [label] });
+  }
+
+  /** Have a prompt answered, which is shown at once. */
+  async prompt(shown, said) {
+    const { model, stage } = this;
+    stage.waiting = shown;
+    stage.drawMarks();
+    const done = await model.act("prompt", { frame: stage.shown, ...said });
+    if (stage.waiting === shown) stage.waiting = null;
+    stage.drawMarks();
+    return done;
   }
 
   takeBack(object, prompt, place) {
@@ -111,7 +124,7 @@ export class Tools {
 
   box(a, b) {
     const box = [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])];
-    return this.model.act("prompt", { frame: this.stage.shown, object: this.model.target().name, box });
+    return this.prompt({ box }, { object: this.model.target().name, box });
   }
 
   // --- brush and eraser ----------------------------------------------------------------------------
@@ -164,11 +177,11 @@ export class Tools {
     this.asking = true;
     try {
       while (this.wish) {
-        const { point, label } = this.wish, object = model.object(model.chosen) ?? { name: "object 1", color: "#ff4d4d" };
+        const { point, label } = this.wish, object = model.object(model.chosen) ?? FIRST;
         this.wish = null;
         const { head, packed } = await model.link.ask({ type: "preview", frame: stage.shown, object: object.name, points: [point], labels: [label] });
         if (!this.shifted || head.frame !== stage.shown) continue;
-        stage.preview = { runs: (await unpack(head, packed))[0], color: object.color };
+        stage.preview = { runs: (await unpack(head, packed))[0], color: object.color, edge: "#ffffff" };
         stage.drawMasks();
       }
     } catch { /* the next one may do better */ } finally { this.asking = false; }

@@ -1,13 +1,13 @@
 // The page of one video: its parts put together, and what keys and buttons do.
 
+import { bars } from "./bars.js";
 import { describeDialog, exportDialog, open } from "./dialogs.js";
-import { h, icon, iconButton, kept, say } from "./dom.js";
-import { Keys, shown } from "./keys.js";
-import { DOUBTED, LOCKED, Model, PROMPTED, STATE } from "./model.js";
+import { h, say } from "./dom.js";
+import { Keys } from "./keys.js";
+import { DOUBTED, Model, PROMPTED, STATE } from "./model.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
 import { Stage } from "./stage.js";
-import { nextTheme } from "./theme.js";
 import { Timeline } from "./timeline.js";
 import { Tools } from "./tools.js";
 
@@ -22,7 +22,7 @@ export function viewer(id) {
   const walk = (frame) => { model.along = false; player.stop(); go(frame); };
   const player = new Player(model, stage, go);
   const panel = new Panel(model, { go: walk, add: () => deeds.add() });
-  const timeline = new Timeline(model, { go: walk });
+  const timeline = new Timeline(model, { go: walk, quiet: () => !stage.busy && !player.pace });
   const chosen = () => model.object(model.chosen);
 
   /** The nearest frame in a direction on which the chosen object has one of these bits. */
@@ -78,6 +78,7 @@ export function viewer(id) {
   const toggle = (name) => () => { stage[name] = !stage[name]; stage.drawMasks(); model.emit("view"); };
 
   const deeds = {
+    walk,
     back: onCross([-1, 0], () => walk(model.frame - 1)), next: onCross([1, 0], () => walk(model.frame + 1)),
     back10: onCross([-1, 0], () => walk(model.frame - 10)), next10: onCross([1, 0], () => walk(model.frame + 10)),
     first: () => walk(0), last: () => walk(model.last),
@@ -113,7 +114,7 @@ export function viewer(id) {
     smaller: () => { tools.size = Math.max(1, tools.size / 1.3); model.emit("view"); },
     larger: () => { tools.size = Math.min(400, tools.size * 1.3); model.emit("view"); },
     cross: () => cross.toggle(),
-    zoomIn: () => stage.zoom(1.4), zoomOut: () => stage.zoom(1 / 1.4), fit: () => stage.fit(),
+    zoomIn: () => stage.zoom(1.4), zoomOut: () => stage.zoom(1 / 1.4), fit: () => stage.fit(), film: () => timeline.toggleFilm(),
     undo: () => model.undo === null ? say("There is nothing to undo.") : model.act("undo"),
     redo: () => model.redo === null ? say("There is nothing to redo.") : model.act("redo"),
     export: () => { exportDialog(model); },
@@ -136,97 +137,8 @@ export function viewer(id) {
 
   document.title = "masklet";
   document.body.className = "viewer";
-  document.body.replaceChildren(topBar(), toolStrip(), h("main", {}, stage.root, notice()), panel.root, h("footer", {}, transport(), timeline.root));
+  const bar = bars({ model, stage, tools, player, deeds, keys }), foot = h("footer", {}, bar.transport, timeline.root);
+  model.on("state", () => { foot.hidden = model.video.picture; });
+  document.body.replaceChildren(bar.top, bar.tools, h("main", {}, stage.root, bar.notice), panel.root, foot);
   stage.root.focus();
-
-  // --- bars ------------------------------------------------------------------------------------------
-
-  function button(action, iconName, label, more = {}) {
-    return iconButton(iconName, label, (event) => { deeds[action](event); stage.root.focus({ preventScroll: true }); }, { key: shown(keys.of(action)[0]), ...more });
-  }
-
-  function topBar() {
-    const name = h("h1", { class: "title" }, "masklet"), kept = h("span", { class: "kept", role: "status" });
-    const undo = button("undo", "undo", "Undo"), redo = button("redo", "redo", "Redo");
-    model.on("state", () => { name.textContent = model.video.name; document.title = `${model.video.name} – masklet`; });
-    model.on("objects", () => {
-      undo.disabled = model.undo === null;
-      redo.disabled = model.redo === null;
-      undo.title = model.undo === null ? "Nothing to undo" : `Undo ${model.undo}  (Ctrl Z)`;
-      redo.title = model.redo === null ? "Nothing to redo" : `Redo ${model.redo}  (Ctrl Shift Z)`;
-    });
-    model.on("state lease objects", () => { kept.textContent = model.online ? (model.mine ? "all changes are kept" : "watching") : "no connection"; kept.classList.toggle("bad", !model.online); });
-    return h("header", { id: "top" },
-      h("a", { class: "tool", href: "/", "aria-label": "All videos", title: "All videos" }, icon("home")), name, kept,
-      h("span", { class: "space" }), undo, redo, h("span", { class: "gap" }),
-      button("export", "export", "Export", { text: "Export" }), button("help", "help", "Keys"),
-      iconButton("theme", "Dark or light", () => { nextTheme(); model.emit("view"); }));
-  }
-
-  function toolStrip() {
-    const kinds = { point: "Points", box: "Box", brush: "Brush", eraser: "Eraser" };
-    const buttons = Object.entries(kinds).map(([kind, label]) => button(kind, kind, label, { "data-kind": kind }));
-    const hand = iconButton("hand", "Move the picture (middle button)", () => tools.take("hand"), { "data-kind": "hand" });
-    const masks = button("masks", "eye", "Masks"), outline = button("outline", "outline", "Outline"), solo = button("solo", "solo", "Only this object");
-    const opacity = h("input", { type: "range", min: "0", max: "100", value: String(kept.get("opacity", 45)), class: "opacity", "aria-label": "Opacity of masks", title: "Opacity of masks" });
-    opacity.oninput = () => { stage.opacity = Number(opacity.value) / 100; kept.set("opacity", Number(opacity.value)); stage.drawMasks(); };
-    stage.opacity = Number(opacity.value) / 100;
-    const fill = () => {
-      for (const one of [...buttons, hand]) one.setAttribute("aria-pressed", one.dataset.kind === tools.kind);
-      masks.setAttribute("aria-pressed", stage.visible);
-      outline.setAttribute("aria-pressed", stage.outline);
-      solo.setAttribute("aria-pressed", model.solo);
-    };
-    model.on("state view objects", fill);
-    fill();
-    return h("nav", { id: "tools", "aria-label": "Tools" }, buttons, hand, h("hr"), masks, outline, solo, opacity, h("hr"), button("fit", "fit", "Whole picture"));
-  }
-
-  function transport() {
-    const at = h("input", { type: "number", min: "0", "aria-label": "Frame", class: "at", value: "0" }), of = h("span", { class: "soft" }), time = h("span", { class: "soft time" });
-    at.onchange = () => { walk(Number(at.value) || 0); stage.root.focus(); };
-    const play = button("play", "play", "Play"), job = h("span", { class: "job", role: "status" });
-    const forward = button("follow", "follow", "Follow forward", { text: "Follow", class: "tool main" });
-    const backward = button("followBack", "followBack", "Follow backward"), both = button("followBoth", "both", "Follow both ways"), stop = button("stop", "stop", "Stop", { text: "Stop", class: "tool main" });
-    const fill = () => {
-      const { frame, video } = model;
-      if (document.activeElement !== at) at.value = String(frame);
-      of.textContent = video ? `of ${model.last}` : "";
-      time.textContent = video?.rate ? clock(frame / video.rate) : "";
-      const following = model.job?.kind === "follow";
-      for (const one of [forward, backward, both]) { one.hidden = following; one.disabled = !model.objects.some((object) => !object.fresh); }
-      stop.hidden = !following;
-      play.replaceChildren(icon(player.pace ? "pause" : "play"));
-      const doubtful = model.objects.some((object) => model.cell(object, frame) & DOUBTED), locked = model.objects.some((object) => model.cell(object, frame) & LOCKED);
-      job.textContent = following ? followed(model) : doubtful ? "in doubt here" : locked ? "locked" : "";
-    };
-    model.on("state view job shown objects", fill);
-    return h("div", { id: "transport" }, button("first", "first", "First frame"), button("back", "back", "One frame back"), play,
-      button("next", "next", "One frame on"), button("last", "last", "Last frame"), at, of, time, h("span", { class: "space" }), job,
-      button("lock", "lock", "Lock this frame"), button("absent", "away", "Not here"), button("accept", "check", "Accept, and next doubt"), h("span", { class: "gap" }), backward, both, forward, stop);
-  }
-
-  function notice() {
-    const sentence = h("span"), take = h("button", { type: "button", class: "main", onclick: () => model.link.send({ type: "take" }) }, "Edit here");
-    const place = h("div", { id: "notice", role: "status", hidden: true }, sentence, take);
-    const fill = () => {
-      place.hidden = model.canEdit && !model.fault;
-      take.hidden = !model.online || Boolean(model.fault);
-      sentence.textContent = model.fault ?? (!model.online ? "No connection to masklet. It is tried again; nothing that was done is lost."
-        : model.free ? "Nobody edits this video now." : "Another page edits this video. What it does is shown here.");
-    };
-    model.on("lease state fault", fill);
-    return place;
-  }
-}
-
-function followed({ job, last }) {
-  if (job.rate === undefined) return "begins to follow";
-  const left = job.direction === "backward" ? job.frame : last - job.frame;
-  return `frame ${job.frame} · ${job.rate.toFixed(1)} a second${left > 0 && job.rate ? ` · ${clock(left / job.rate)} left` : ""}`;
-}
-
-function clock(seconds) {
-  const whole = Math.floor(seconds), two = (number) => String(number).padStart(2, "0");
-  return `${Math.floor(whole / 60)}:${two(whole % 60)}.${Math.floor(10 * (seconds - whole))}`;
 }
