@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import masklet
 from masklet import discovery
 from masklet.checkpoints import Model
-from masklet.discovery import DiscoveryOptions, new_things, track_everything
+from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.errors import MediaError, SessionError
 from masklet.image import EverythingOptions
 from masklet.video import FrameResult, VideoTracker
@@ -40,16 +40,6 @@ def box(*corners: int) -> NDArray[np.bool_]:
     x0, y0, x1, y1 = corners
     mask[y0:y1, x0:x1] = True
     return mask
-
-
-def test_new_things_lie_outside_of_what_is_known() -> None:
-    known = box(0, 0, 40, 120)
-    large, part, beside, small = box(50, 0, 100, 100), box(60, 10, 90, 90), box(30, 0, 50, 120), box(150, 0, 152, 2)
-    fresh = new_things(iter([large, part, beside, small]), known, least=10, most_known=0.5, room=9)
-    assert [mask.sum() for mask in fresh] == [large.sum(), (beside & ~known).sum()]
-    assert not any((mask & known).any() for mask in fresh)
-    assert len(new_things(iter([large, beside]), known, least=10, most_known=0.5, room=1)) == 1
-    assert new_things(iter([box(0, 0, 0, 0)]), known, least=0, most_known=1, room=9) == []
 
 
 def test_a_thing_is_found_as_it_enters_and_keeps_its_number(nano: Model) -> None:
@@ -89,7 +79,7 @@ def test_a_session_that_is_gone_on_with_ends_the_same(nano: Model, tmp_path: Pat
 def test_a_key_frame_is_taken_up_whole_or_not_at_all(nano: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     options, add = DiscoveryOptions(every=4, masks=FINDS), VideoTracker.add_mask
     two = [box(18, 18, 62, 62), box(110, 80, 150, 110)]
-    monkeypatch.setattr(discovery, "new_things", lambda *found: two)
+    monkeypatch.setattr(discovery, "new_things", lambda *found: dict(enumerate(two)))
 
     def interrupted(tracker: VideoTracker, **what: Any) -> FrameResult:
         if what["object"] == 2:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import SessionError
 from masklet.image import EverythingOptions, segment_everything
+from masklet.masks.matching import new_things
 from masklet.video import FrameResult, VideoTracker
 
 
@@ -127,7 +128,7 @@ def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOption
     found = segment_everything(result.image, tracker.engine, options.masks)
     masks = (found[i] for i in np.argsort(-found.iou, kind="stable"))
     least = options.least_area * result.image.shape[0] * result.image.shape[1]
-    fresh = new_things(masks, known_pixels(result), least, options.most_known, room)
+    fresh = list(new_things(masks, known_pixels(result), least, options.most_known, room).values())
     numbers = free_numbers(tracker, len(fresh))
     try:
         for number, mask in zip(numbers, fresh, strict=True):
@@ -146,31 +147,6 @@ def known_pixels(result: FrameResult) -> NDArray[np.bool_]:
     for followed in result.objects.values():
         known |= followed.mask
     return known
-
-
-def new_things(
-    masks: Iterator[NDArray[np.bool_]], known: NDArray[np.bool_], least: float, most_known: float, room: int
-) -> list[NDArray[np.bool_]]:
-    """Those masks, best first, that are large enough and mostly outside of what is known and of better ones; of each
-    what lies outside.
-
-    Args:
-        masks: bool (H, W) each.
-        known: bool (H, W), where there is something already.
-        least: Pixels that a thing has at least, outside of what is known.
-        most_known: Share of a mask that may be known.
-        room: So many at most.
-    """
-    taken = known.copy()
-    fresh: list[NDArray[np.bool_]] = []
-    for mask in masks:
-        if len(fresh) == room:
-            break
-        area, outside = int(mask.sum()), mask & ~taken
-        if outside.sum() >= max(least, (1 - most_known) * area, 1):
-            fresh.append(outside)
-            taken |= mask
-    return fresh
 
 
 def free_numbers(tracker: VideoTracker, count: int) -> list[int]:

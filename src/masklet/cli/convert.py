@@ -90,6 +90,7 @@ def of_masks(
     """What a file or folder of masks holds, with the pictures of the video that was given."""
     from masklet.errors import FormatError
     from masklet.formats.base import Facts
+    from masklet.formats.coco import picture_files
     from masklet.formats.registry import read_masks
     from masklet.media.folder import picture_names
     from masklet.media.source import open_video
@@ -101,7 +102,9 @@ def of_masks(
     first = next(results, None)
     if first is None:
         raise FormatError(f"{path.name} holds no frames; give one with masks")
-    facts, results = Facts(first.size, own_sizes=kind.holds_many_pictures), chain([first], results)
+    files = picture_files(path) if entry.name == "coco" else {}
+    names = tuple(files.get(frame, "") for frame in range(max(files, default=-1) + 1)) if all(files.values()) else ()
+    facts, results = Facts(first.size, names=names, own_sizes=kind.holds_many_pictures), chain([first], results)
     if video is None:
         return facts, results
     with open_video(video) as source:
@@ -109,7 +112,7 @@ def of_masks(
             raise FormatError(
                 f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
             )
-        names = picture_names(video)
+        names = tuple(picture_names(video))
         facts = Facts(first.size, source.rate, source.frame_count, video=str(video), names=names)
     return facts, with_pictures(results, video) if kind.shows_pictures else results
 

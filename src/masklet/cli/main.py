@@ -16,6 +16,7 @@ from masklet.cli.export import export
 from masklet.cli.finetune import finetune
 from masklet.cli.live import live
 from masklet.cli.models import models
+from masklet.cli.name import name
 from masklet.cli.segment import segment
 from masklet.cli.track import track
 from masklet.cli.train import train
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"default_map": {"help": False}},  # else Typer loads pydantic to read an absent --help: 0.2 s
 )
 for panel, commands in (
-    ("Masks", (annotate, track, live, segment, everything, convert)),
+    ("Masks", (annotate, track, live, segment, everything, name, convert)),
     ("Models", (models, finetune, export)),
 ):
     for command in commands:

@@ -57,7 +57,7 @@ def _clips(file: Path) -> list[Clip]:
     if not pictures:
         raise FormatError(f"{name} has no annotated picture; give one with images and annotations")
     places = [_place(image, name) for image in pictures]
-    found = [_picture(file, place) for place in places]
+    found = [find_picture(file, place) for place in places]
     if missing := [place for place, path in zip(places, found, strict=True) if path is None]:
         folder = _base(file) / _part(file)
         raise FormatError(
@@ -86,7 +86,7 @@ def _part(file: Path) -> str:
     return file.stem.rsplit("_", 1)[-1]  # instances_train2017.json belongs to train2017/
 
 
-def _picture(file: Path, place: Path) -> Path | None:
+def find_picture(file: Path, place: Path) -> Path | None:
     """A picture beside its annotation file: in the same folder, the one above, or a folder next to it."""
     base, part = _base(file), _part(file)
     for folder in (base / part, file.parent, base, base / "images", base / "images" / part):

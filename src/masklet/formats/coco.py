@@ -116,6 +116,15 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
         yield read_frame(frame, masks, size, indices, descriptions)
 
 
+def picture_files(path: Path) -> dict[int, str]:
+    """The file name of each frame's picture, as `read_coco` numbers frames; empty texts where there is none."""
+    images = entries(load_json(path), "images", dict, path.name)
+    return {
+        entry({"frame_index": place, **listed}, "frame_index", int, path.name): str(listed.get("file_name", ""))
+        for place, listed in enumerate(images)
+    }
+
+
 def object_names(content: dict[str, Any], name: str) -> dict[int, ObjectId]:
     """The names of tracks by their numbers, as masklet writes them; empty for files of others."""
     names: dict[int, ObjectId] = {}

@@ -14,6 +14,9 @@ MOST_ATTRIBUTES = 100
 LONGEST_VALUE = 1000
 """Letters of an attribute's text."""
 
+NO_LABEL = "object"
+"""The class of objects of which nothing is said."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -84,7 +87,7 @@ def label_of(name: int | str, description: Description | None = None) -> str:
     """The class of an object in files for training: its category, or its name if that is a text, else "object"."""
     if description is not None and description.category:
         return description.category
-    return name if isinstance(name, str) and name else "object"
+    return name if isinstance(name, str) and name else NO_LABEL
 
 
 def title_of(name: int | str, description: Description | None = None) -> str:

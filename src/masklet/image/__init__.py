@@ -3,6 +3,7 @@
 from masklet.image.everything import segment_everything
 from masklet.image.grid import EverythingOptions
 from masklet.image.like import segment_like
+from masklet.image.names import Naming, Prototypes, learn_names, name_masks
 from masklet.image.predictor import EncodedImage, ImagePredictor, segment
 from masklet.image.result import Masks, MaskSet
 from masklet.image.tiles import TileOptions, segment_near, segment_tiles
@@ -13,7 +14,11 @@ __all__ = [
     "ImagePredictor",
     "MaskSet",
     "Masks",
+    "Naming",
+    "Prototypes",
     "TileOptions",
+    "learn_names",
+    "name_masks",
     "segment",
     "segment_everything",
     "segment_like",

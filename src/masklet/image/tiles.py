@@ -17,6 +17,7 @@ from masklet.image.everything import find_everything
 from masklet.image.grid import EverythingOptions
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
+from masklet.masks.matching import mutual_matches
 from masklet.masks.patch import agreement, cut_patch, union
 from masklet.masks.shape import Box, common_box
 from masklet.media.large import LargePicture
@@ -205,10 +206,7 @@ def same_things(one: MaskSet, other: MaskSet, view: Box, least: float) -> list[t
         for b in seen[1]:
             if common_box(one.patches[a].box, other.patches[b].box):
                 values[a, b] = agreement(one.patches[a], other.patches[b], view)
-    if not values.size:
-        return []
-    best, best_back = values.argmax(axis=1), values.argmax(axis=0)
-    return [(a, int(b)) for a, b in enumerate(best) if values[a, b] >= least and best_back[b] == a]
+    return mutual_matches(values, least)
 
 
 def united(found: MaskSet, group: NDArray[np.int64]) -> MaskSet:

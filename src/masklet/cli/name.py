@@ -1,0 +1,176 @@
+"""`masklet name`: names of masks, from examples that have names."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from masklet.cli.choices import DeviceChoice, ModelChoice, keep_inputs
+
+if TYPE_CHECKING:
+    from masklet.formats.base import Format, ObjectId, PlainFrame
+    from masklet.formats.description import Description
+    from masklet.image.names import Crop, Naming, Prototypes
+    from masklet.image.predictor import ImagePredictor
+
+FRAMES_AT_MOST = 5
+"""So many masks of an object are looked at, evenly apart."""
+
+EXAMPLES_AT_MOST = 100
+"""So many examples of a name are learned from."""
+
+
+def name(
+    source: Annotated[
+        Path, typer.Argument(metavar="MASKS", help="A COCO file, a .masklet file, or masks of any format that is read.")
+    ],
+    like: Annotated[
+        list[Path],
+        typer.Option(help="The same, with names: classes of COCO, categories of sessions. May be given several times."),
+    ],
+    out: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
+    format: Annotated[
+        str | None, typer.Option(help="Name of the format, such as coco; by the ending of OUT if not given.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures of MASKS, or their video, if it does not name them.")
+    ] = None,
+    like_pictures: Annotated[Path | None, typer.Option(help="The same, of LIKE.")] = None,
+    least: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="Likeness below which a mask gets no name; 0.35 if not given.")
+    ] = None,
+    model: ModelChoice = "nano",
+    device: DeviceChoice = None,
+) -> None:
+    """Give names to masks, by examples that have names. Nothing is downloaded.
+
+    A mask gets the name of the examples that it looks most like, or none if it is like none of them. An object of a
+    video gets one name. Names become classes, and each object's likeness an attribute.
+
+    \b
+    Examples:
+      masklet everything photos --out found.json
+      masklet name found.json --pictures photos --like labelled.json --out named.json
+      masklet name street/session.masklet --like labelled.json --out street.json --format ytvis --least 0.4
+    """
+    from dataclasses import replace
+
+    from masklet.cli.convert import of_masks, of_project
+    from masklet.formats.registry import find_format, format_of, recognise_format
+    from masklet.formats.writer import Writer
+    from masklet.image.names import LEAST_LIKENESS
+    from masklet.image.predictor import ImagePredictor
+
+    keep_inputs(out, source, *like)
+    kind = find_format(format) if format else format_of(out)
+    entry = recognise_format(source)
+    predictor = ImagePredictor(model, device=device)
+    kinds = learned(predictor, like, like_pictures)
+    names = named(predictor, source, entry, pictures, kinds, LEAST_LIKENESS if least is None else least)
+    video = None if entry.name == "coco" and not kind.shows_pictures else pictures
+    facts, results = (of_project if entry.name == "project" else of_masks)(source, out, entry, kind, video)
+    with Writer(kind.open, out, facts) as sink:
+        for result in results:
+            there = result.descriptions
+            said = {known: told(there.get(known), names[known]) for known in result.objects if known in names}
+            sink.write(replace(result, descriptions={**there, **said}))
+    for found, count in Counter(naming.name for naming in names.values()).most_common():
+        typer.echo(f"{count:6} {found or '(none of these)'}")
+    typer.echo(f"{len(names)} {'object' if len(names) == 1 else 'objects'} in {out}")
+
+
+def learned(predictor: ImagePredictor, paths: Sequence[Path], pictures: Path | None) -> Prototypes:
+    """The prototypes of all named masks of some files. Raises FormatError if none has a name."""
+    from masklet.errors import FormatError
+    from masklet.formats.registry import recognise_format
+    from masklet.image.names import appearances, prototypes
+
+    labels: list[str] = []
+
+    def crops() -> Iterator[Crop]:
+        count: Counter[str] = Counter()
+        for path in paths:
+            for label, crop in crops_of(path, recognise_format(path), pictures, only_named=True):
+                count[label] += 1
+                if count[label] <= EXAMPLES_AT_MOST:
+                    labels.append(label)
+                    yield crop
+
+    vectors = appearances(predictor, crops())
+    if not labels:
+        raise FormatError(f"no mask of {paths[0].name} has a name; give its objects classes first")
+    return prototypes(vectors, labels, predictor.engine.config)
+
+
+def named(
+    predictor: ImagePredictor, path: Path, entry: Format, pictures: Path | None, kinds: Prototypes, least: float
+) -> dict[ObjectId, Naming]:
+    """The name of each object, by the mean likeness of its masks. Raises FormatError if there is no mask."""
+    from masklet.errors import FormatError
+    from masklet.image.names import appearances, likenesses, naming
+
+    objects: list[ObjectId] = []
+
+    def crops() -> Iterator[Crop]:
+        for known, crop in crops_of(path, entry, pictures, only_named=False):
+            objects.append(known)
+            yield crop
+
+    vectors = appearances(predictor, crops())
+    if not objects:
+        raise FormatError(f"{path.name} holds no masks; give one with masks")
+    rows, of_object = likenesses(vectors, kinds), defaultdict(list)
+    for place, known in enumerate(objects):
+        of_object[known].append(place)
+    return {known: naming(rows[places].mean(axis=0), kinds, least) for known, places in of_object.items()}
+
+
+def crops_of(path: Path, entry: Format, pictures: Path | None, *, only_named: bool) -> Iterator[tuple[Any, Crop]]:
+    """Objects of a file of masks with crops of them, frame by frame: the names of those that have one, or the objects
+    themselves."""
+    from masklet.datasets.pictures import pictures_of
+    from masklet.formats.description import NO_LABEL, label_of
+    from masklet.formats.registry import read_masks
+    from masklet.image.names import crop_of
+
+    frames = list(read_masks(entry.name, path))
+    with pictures_of(path, entry, pictures) as look:
+        for frame, objects in looked_at(frames):
+            labels = {known: label_of(known, frame.descriptions.get(known)) for known in objects}
+            wanted = [known for known in objects if not only_named or labels[known] != NO_LABEL]
+            if not wanted:
+                continue
+            image = look(frame.frame)
+            for known in wanted:
+                crop = crop_of(image, frame.objects[known].mask, f"object {known!r} in frame {frame.frame}")
+                yield labels[known] if only_named else known, crop
+
+
+def looked_at(frames: Sequence[PlainFrame]) -> Iterator[tuple[PlainFrame, list[ObjectId]]]:
+    """Frames, and the objects that are looked at there: each on some frames, evenly apart, on which it is seen."""
+    from masklet.formats.base import rle_of
+    from masklet.masks.rle import rle_area
+
+    seen: dict[ObjectId, list[int]] = defaultdict(list)
+    for place, frame in enumerate(frames):
+        for known, item in frame.objects.items():
+            if rle_area(rle_of(item)):
+                seen[known].append(place)
+    chosen: dict[int, list[ObjectId]] = defaultdict(list)
+    for known, places in seen.items():
+        for place in places[:: -(-len(places) // FRAMES_AT_MOST)]:
+            chosen[place].append(known)
+    return ((frames[place], chosen[place]) for place in sorted(chosen))
+
+
+def told(said: Description | None, naming: Naming) -> Description:
+    """What is said of an object, with its name and likeness. One without a name keeps the class that it had."""
+    from masklet.formats.description import Description
+
+    said = said or Description()
+    attributes = {**said.attributes, "likeness": round(naming.likeness, 3)}
+    return said.updated(category=naming.name or None, attributes=attributes)

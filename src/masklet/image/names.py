@@ -1,0 +1,237 @@
+"""Names from examples: a mask is called as the examples that it looks like are called, or gets no name.
+
+A thing is cut out with some of what lies around it, and the network looks at that crop. The features in the mask and
+those beside it are averaged, to one vector each, which are joined. The mean vector of a name's examples is its
+prototype (Snell et al., "Prototypical Networks for Few-shot Learning", 2017). Likeness is the cosine to a prototype,
+seen from the mean of all prototypes, in a space where examples of one name differ alike in all directions (linear
+discriminant analysis, Fisher, 1936, with a covariance that is shrunk to a multiple of the identity).
+
+Letters: K names, M masks, C channels, S side of the model's square.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+
+from masklet.engines.base import Engine
+from masklet.errors import PromptError
+from masklet.image.picture import PictureLike, as_picture
+from masklet.image.predictor import PICTURES_AT_ONCE, ImagePredictor, in_batches, ready_predictor
+from masklet.masks.shape import Box, mask_box
+from masklet.nn import ModelConfig
+from masklet.prompts import make_prompt
+
+AROUND = 0.2
+"""What a crop shows on each side of the thing, as a share of its longer side."""
+
+LEAST_LIKENESS = 0.35
+"""A mask that is less like every name has none; benchmarks/names.py shows what that costs."""
+
+SHRINKAGE = 0.3
+"""What is added to the variance within names in each direction, as a share of its mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prototypes:
+    """What things of each name look like.
+
+    Attributes:
+        names: K of them, in the order in which they came.
+        vectors: float32 (K, C), weighted, each of length 1.
+        middle: float32 (C,), the mean over names, which is taken from vectors first.
+        weights: float32 (C, C), with which they are multiplied then.
+        config: What the network is made of; only such a network gives vectors that can be compared.
+    """
+
+    names: tuple[str, ...]
+    vectors: NDArray[np.float32] = field(repr=False)
+    middle: NDArray[np.float32] = field(repr=False)
+    weights: NDArray[np.float32] = field(repr=False)
+    config: ModelConfig = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The name of a mask.
+
+    Attributes:
+        name: Empty if it is like none of the names.
+        likeness: To the name that is most like it, -1..1.
+        likenesses: To each of the K names.
+    """
+
+    name: str
+    likeness: float
+    likenesses: tuple[float, ...] = field(repr=False)
+
+
+def learn_names(
+    examples: Iterable[tuple[PictureLike, ArrayLike, str]], model: str | PathLike[str] | Engine = "nano"
+) -> Prototypes:
+    """Learn names from masks that have one.
+
+        kinds = masklet.learn_names([("a.jpg", cat_mask, "cat"), ("b.jpg", dog_mask, "dog")])
+        masklet.name_masks("c.jpg", masks, kinds)[0].name  # "dog"
+
+    Args:
+        examples: A picture, a mask of its size, bool (H, W), and the name, for each example. One of a name is enough,
+            more are better; at least two names, as a name says what a thing is beside others.
+        model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
+
+    Returns:
+        `Prototypes`, for `name_masks`.
+
+    Raises:
+        PromptError: There are fewer than two names, or an example has an empty mask, a mask of another size, or an
+            empty name.
+        MediaError: A picture cannot be read.
+        CheckpointError: The model cannot be loaded.
+    """
+    predictor = ready_predictor(model)
+    names: list[str] = []
+
+    def crops() -> Iterable[Crop]:
+        for number, (picture, mask, name) in enumerate(examples):
+            if not str(name).strip():
+                raise PromptError(f"example {number} has the name {name!r}; give a text")
+            names.append(name)
+            yield crop_of(as_picture(picture, f"example {number}"), mask, f"the mask of example {number}")
+
+    return prototypes(appearances(predictor, crops()), names, predictor.engine.config)
+
+
+def prototypes(vectors: NDArray[np.float32], names: Sequence[str], config: ModelConfig) -> Prototypes:
+    """The prototypes of examples, from their vectors (M, C) and names. Raises PromptError for fewer than two names."""
+    kinds = tuple(dict.fromkeys(names))
+    if len(kinds) < 2:
+        there = f"only of {kinds[0]!r}" if kinds else "of no name"
+        raise PromptError(f"there are examples {there}; give some of at least two names, such as of other things too")
+    of_kind = np.array([kinds.index(name) for name in names])
+    means = np.stack([vectors[of_kind == number].mean(axis=0) for number in range(len(kinds))])
+    middle, weights = means.mean(axis=0), evening(vectors - means[of_kind])
+    return Prototypes(kinds, unit((means - middle) @ weights), middle, weights, config)
+
+
+def evening(rest: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 (C, C), by which vectors are multiplied so that the differences within names, (M, C), are alike in all
+    directions; the identity if there are none."""
+    covariance = rest.T.astype(np.float64) @ rest / len(rest)
+    mean = float(np.trace(covariance)) / len(covariance)
+    if mean < 1e-12:
+        return np.eye(len(covariance), dtype=np.float32)
+    values, vectors = np.linalg.eigh(covariance + SHRINKAGE * mean * np.eye(len(covariance)))
+    return np.asarray(vectors / np.sqrt(values), np.float32)
+
+
+def name_masks(
+    picture: PictureLike,
+    masks: Iterable[ArrayLike],
+    kinds: Prototypes,
+    model: str | PathLike[str] | Engine = "nano",
+    *,
+    least: float = LEAST_LIKENESS,
+) -> list[Naming]:
+    """The names of masks of one picture.
+
+    Args:
+        picture: The picture.
+        masks: bool (H, W) each, such as `Masks`.
+        kinds: From `learn_names`, by the same model.
+        model: The model.
+        least: The likeness below which a mask has no name, -1..1.
+
+    Returns:
+        One `Naming` for each mask.
+
+    Raises:
+        PromptError: A mask is empty or not of the picture's size, `least` is no such number, or another model learned
+            the names.
+        MediaError: The picture cannot be read.
+        CheckpointError: The model cannot be loaded.
+    """
+    predictor, image = ready_predictor(model), as_picture(picture)
+    check_kinds(kinds, predictor.engine, least)
+    vectors = appearances(predictor, (crop_of(image, mask, f"mask {n}") for n, mask in enumerate(masks)))
+    return [naming(row, kinds, least) for row in likenesses(vectors, kinds)]
+
+
+def check_kinds(kinds: Prototypes, engine: Engine, least: float) -> None:
+    """Raise PromptError if another model learned the names, or `least` is no likeness."""
+    if kinds.config != engine.config:
+        raise PromptError(f"{kinds.config.name} learned the names, and {engine.config.name} looks; take one model")
+    if not -1 <= least <= 1:
+        raise PromptError(f"least is {least!r}; give a number from -1 to 1")
+
+
+def naming(row: NDArray[np.float32], kinds: Prototypes, least: float) -> Naming:
+    """The name by the likenesses (K,) of one thing."""
+    best = int(row.argmax())
+    likeness = float(row[best])
+    return Naming(kinds.names[best] if likeness >= least else "", likeness, tuple(row.tolist()))
+
+
+def likenesses(vectors: NDArray[np.float32], kinds: Prototypes) -> NDArray[np.float32]:
+    """float32 (M, K) in -1..1, of vectors (M, C) to each name."""
+    centred = np.asarray((vectors - kinds.middle) @ kinds.weights, np.float32)
+    return unit(centred) @ kinds.vectors.T
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A thing and what lies around it: uint8 (H, W, 3), and its mask, bool (H, W)."""
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+
+
+def crop_of(image: NDArray[np.uint8], mask: ArrayLike, what: str) -> Crop:
+    """The crop of a mask. Raises PromptError, which calls it `what`, if it is empty or not of the picture's size."""
+    given = make_prompt((image.shape[0], image.shape[1]), mask=mask).mask
+    if given is None or not given.any():
+        raise PromptError(f"{what} is empty; leave it out")
+    x0, y0, x1, y1 = around(tuple(mask_box(given).tolist()), given.shape)
+    return Crop(np.ascontiguousarray(image[y0:y1, x0:x1]), given[y0:y1, x0:x1])
+
+
+def around(box: Box, size: tuple[int, ...]) -> Box:
+    """The square around a box with a margin, as far as it lies in the picture of (height, width)."""
+    x0, y0, x1, y1 = box
+    half = (0.5 + AROUND) * max(x1 - x0, y1 - y0) + 2
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return (
+        max(0, int(x - half)),
+        max(0, int(y - half)),
+        min(size[1], int(x + half) + 1),
+        min(size[0], int(y + half) + 1),
+    )
+
+
+@torch.inference_mode()
+def appearances(predictor: ImagePredictor, crops: Iterable[Crop]) -> NDArray[np.float32]:
+    """float32 (M, C), the vector of each crop: means of its features at stride 16 in the mask, and beside it."""
+    found = []
+    for batch in in_batches(crops, PICTURES_AT_ONCE):
+        for crop, seen in zip(batch, predictor.encode_arrays([(crop.image, "") for crop in batch]), strict=True):
+            features = seen.levels.stride16.float()
+            mask = torch.tensor(crop.mask)[None, None].to(features)
+            found.append(np.concatenate([averaged(features, mask), averaged(features, 1 - mask)]))
+    return np.stack(found) if found else np.zeros((0, 2 * predictor.engine.config.width), np.float32)
+
+
+def averaged(features: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float32]:
+    """(C,) of length 1: the mean of features (1, C, h, w) where the mask (1, 1, H, W) is; cells count as far as they
+    are covered, and all of them if none is."""
+    weights = F.interpolate(mask, size=features.shape[-2:], mode="area")
+    weights = weights if weights.any() else torch.ones_like(weights)
+    return unit(((features * weights).sum(dim=(0, 2, 3)) / weights.sum()).cpu().numpy())
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors (..., C) at length 1; those without a length stay."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)

@@ -1,0 +1,96 @@
+"""`masklet name`: masks get the names of the examples that they look like."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import masklet
+from masklet.formats.base import Facts, PlainFrame, mask_only
+from masklet.formats.coco import COCO
+from masklet.formats.description import Description
+from masklet.formats.writer import Writer
+from tests.cli.conftest import Run
+from tests.image.test_names import COLOURS, SIZE, scene
+
+
+def write_coco(folder: Path, names: list[str], *, known: bool, first: int) -> Path:
+    """Pictures of one thing each, and a COCO file of their masks, with classes if they are known."""
+    folder.mkdir()
+    files = [f"{number}.png" for number in range(len(names))]
+    with Writer(COCO.open, folder / "masks.json", Facts(SIZE, names=files, own_sizes=True)) as sink:
+        for number, name in enumerate(names):
+            image, mask = scene(name, first + number)
+            Image.fromarray(image).save(folder / files[number])
+            said = {number + 1: Description(category=name)} if known else {}
+            objects, indices = {number + 1: mask_only(mask)}, {number + 1: number + 1}
+            sink.write(PlainFrame(number, 0.0, SIZE, objects, indices, descriptions=said))
+    return folder / "masks.json"
+
+
+def classes(path: Path) -> dict[str, str]:
+    """The class of the one mask of each picture."""
+    content: dict[str, Any] = json.loads(path.read_text())
+    names = {one["id"]: one["name"] for one in content["categories"]}
+    files = {one["id"]: one["file_name"] for one in content["images"]}
+    return {files[one["image_id"]]: names[one["category_id"]] for one in content["annotations"]}
+
+
+def test_names_of_a_coco_file_go_to_another(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled = write_coco(tmp_path / "labelled", [*COLOURS] * 6, known=True, first=0)
+    plain = write_coco(tmp_path / "plain", ["plum", "cherry", "lime", "plum"], known=False, first=50)
+    out = tmp_path / "named.json"
+    assert run("name", plain, "--like", labelled, "--out", out, "--least", "0.2") == 0
+    assert classes(out) == {"0.png": "plum", "1.png": "cherry", "2.png": "lime", "3.png": "plum"}
+    assert "2 plum" in capsys.readouterr().out
+    likeness = [one["attributes"]["likeness"] for one in json.loads(out.read_text())["annotations"]]
+    assert all(0.2 <= value <= 1 for value in likeness)
+    assert run("name", plain, "--like", labelled, "--out", out, "--least", "1") == 0
+    assert set(classes(out).values()) == {"object"}
+    assert "4 (none of these)" in capsys.readouterr().out
+
+
+def test_an_object_of_a_session_gets_one_name(run: Run, tmp_path: Path, weights: Path) -> None:
+    labelled = write_coco(tmp_path / "labelled", [*COLOURS] * 6, known=True, first=0)
+    image, mask = scene("lime", 60)
+    (tmp_path / "clip").mkdir()
+    for number in range(7):
+        Image.fromarray(image).save(tmp_path / f"clip/{number}.png")
+    with masklet.VideoTracker(tmp_path / "clip", masklet.load_model(weights)) as tracker:
+        tracker.add_mask(frame=0, object=3, mask=mask)
+        list(tracker.propagate())
+        tracker.save(tmp_path / "session.masklet")
+    out = tmp_path / "named.json"
+    command = ["name", tmp_path / "session.masklet", "--like", labelled, "--format", "coco", "--out", out]
+    assert run(*command, "--least", "0.1") == 0
+    content = json.loads(out.read_text())
+    assert [one["name"] for one in content["categories"]] == ["lime"]
+    assert {one["track_id"] for one in content["annotations"]} == {3}
+
+
+def test_what_is_missing_is_said(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled = write_coco(tmp_path / "labelled", [*COLOURS], known=True, first=0)
+    plain = write_coco(tmp_path / "plain", ["plum"], known=False, first=9)
+    out = tmp_path / "out.json"
+
+    def said(*more: str | Path) -> str:
+        assert run("name", *more, "--out", out) == 1
+        assert not out.exists()
+        return capsys.readouterr().err
+
+    assert "no mask of masks.json has a name; give its objects classes first" in said(plain, "--like", plain)
+    assert "only of 'lime'; give some of at least two" in said(
+        plain, "--like", write_coco(tmp_path / "one", ["lime"], known=True, first=3)
+    )
+    (tmp_path / "plain/0.png").unlink()
+    assert "masks.json names the picture '0.png', which is not in" in said(plain, "--like", labelled)
+    assert run("name", plain, "--like", labelled, "--pictures", tmp_path / "labelled", "--out", out) == 0
+    out.unlink()
+    (tmp_path / "index").mkdir()
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "index/00000.png")
+    assert "index does not say where its pictures are; give them too" in said(tmp_path / "index", "--like", labelled)
