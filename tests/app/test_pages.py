@@ -137,6 +137,33 @@ def test_each_tool_once(viewer: Viewer) -> None:
     until(lambda: not viewer.mask().any())
 
 
+def test_another_meaning_of_a_first_click_is_chosen_by_key_and_compared(viewer: Viewer) -> None:
+    page, keys = viewer.page, viewer.page.keyboard
+    viewer.click(*RED)
+    choices = page.locator(".candidates button")
+    until(lambda: choices.count() > 1)
+    first = viewer.mask()
+    viewer.press("v")
+    until(lambda: not np.array_equal(viewer.mask(), first))
+    other = viewer.mask()
+    assert covers(viewer, RED) and choices.nth(1).get_attribute("aria-pressed") == "true"
+    for key, expected in (("q", first), ("r", np.zeros_like(first))):
+        keys.down(key)
+        until(lambda expected=expected: np.array_equal(viewer.mask(), expected))
+        keys.up(key)
+        until(lambda: np.array_equal(viewer.mask(), other))
+    choices.first.click()
+    until(lambda: np.array_equal(viewer.mask(), first))
+    viewer.press("Control+z")
+    until(lambda: np.array_equal(viewer.mask(), other))
+    viewer.press("f")
+    until(lambda: choices.first.is_hidden())
+    viewer.press("d")
+    viewer.click(24, 36)  # a second click is clear
+    until(lambda: page.locator(".marks .include").count() == 1)
+    assert choices.first.is_hidden()
+
+
 def test_everything_by_keyboard_alone(viewer: Viewer) -> None:
     page = viewer.page
     viewer.press("c")  # the cross, in the middle

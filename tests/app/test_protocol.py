@@ -192,6 +192,18 @@ def test_a_preview_changes_nothing(program: Program) -> None:
     assert np.array_equal(program.masks_of(3)["red"], told["masks"]["red"])
 
 
+def test_candidates_are_masks_that_differ_and_change_nothing(program: Program) -> None:
+    said = {"frame": 3, "points": [(28, 32)], "labels": [1]}
+    told = program.ask("candidates", **said)
+    assert program.ask("candidates", **said)["masks"].keys() == told["masks"].keys()
+    first, *others = told["masks"].values()
+    assert others and all((first & other).sum() < 0.9 * (first | other).sum() for other in others)
+    assert [item["iou"] for item in told["objects"]] == sorted((item["iou"] for item in told["objects"]), reverse=True)
+    assert program.masks_of(3) == {}
+    program.ask("prompt", object="red", **said)
+    assert np.array_equal(program.masks_of(3)["red"], first)
+
+
 def test_one_page_edits_others_watch_until_they_take_over(served: tuple[str, str], program: Program) -> None:
     other = Program(*served)
     said = {"frame": 0, "object": "red", "points": [(22, 32)], "labels": [1]}
@@ -228,6 +240,7 @@ WRONG: list[dict[str, Any]] = [
     {"type": "lock", "frame": 5}, {"type": "undo"}, {"type": "redo"},
     {"type": "follow"}, {"type": "follow", "direction": "up"}, {"type": "follow", "first": []},
     {"type": "preview", "frame": 0}, {"type": "preview", "frame": 900, "object": 1, "points": [[1, 2]]},
+    {"type": "candidates", "frame": 0}, {"type": "candidates", "frame": 900, "points": [[1, 2]]},
     {"type": "export"}, {"type": "export", "format": "word"}, {"type": "export", "format": "coco", "objects": [["a"]]},
 ]  # fmt: skip
 

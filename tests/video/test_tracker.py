@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from masklet.checkpoints import Model
+from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError, PromptError, SessionError
 from masklet.masks.draw import color
+from masklet.prompts import make_prompt
 from masklet.video import FrameResult, VideoTracker
 from tests.conftest import GOLDEN, small_network
 
@@ -24,6 +26,22 @@ def model() -> Model:
 def same(a: FrameResult, b: FrameResult, object: int | str) -> bool:
     """Equal up to the last bit of memories in bfloat16, as the golden README bounds it."""
     return np.allclose(a.objects[object].logits, b.objects[object].logits, atol=1e-2, rtol=0)
+
+
+def test_candidates_begin_with_the_answer_of_a_click_and_record_nothing() -> None:
+    frame = np.full((96, 160, 3), 90, np.uint8)
+    frame[20:44, 10:34] = (230, 30, 30)
+    with VideoTracker([frame] * 2, FakeEngine()) as tracker:
+        prompt = make_prompt(tracker.size, points=[(22, 32)])
+        found = tracker.candidates(frame=1, prompt=prompt)
+        assert not tracker.events and not tracker.tracks
+        with pytest.raises(MediaError):
+            tracker.candidates(frame=2, prompt=prompt)
+        clicked = tracker.add_prompt(frame=1, object=1, prompt=prompt).objects[1]
+    (first, *others), ious = zip(*found, strict=True)
+    assert np.array_equal(first, clicked.mask) and ious[0] == pytest.approx(clicked.iou)
+    assert list(ious) == sorted(ious, reverse=True)
+    assert others and all((first & other).sum() < 0.9 * (first | other).sum() for other in others)
 
 
 def test_objects_do_not_touch_each_other(model: Model) -> None:

@@ -106,6 +106,8 @@ class Channel:
                 before._tell_lease()
         elif kind == "preview":
             self._when(session.ask(lambda: session.preview(said)), self._put, said)
+        elif kind == "candidates":
+            self._when(session.ask(lambda: session.candidates(said)), self._put, said)
         elif kind == "follow":
             self._when(session.ask(lambda: session.follow(said)), self._done(said), said)
         elif kind == "stop":

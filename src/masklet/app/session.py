@@ -409,6 +409,15 @@ class Session:
             {"type": "preview", "req": said.get("req"), "frame": said["frame"], "objects": [head]}, [found.mask]
         )
 
+    def candidates(self, said: Mapping[str, Any]) -> bytes:
+        """What a first click may mean, as a message with up to three masks, the surest first; called by the thread."""
+        with readable("candidates"):
+            prompt = make_prompt(self._tracker.size, points=said["points"], labels=said.get("labels"))
+            found = self._tracker.candidates(frame=said["frame"], prompt=prompt)
+        heads = [{"name": place, "iou": round(iou, 4)} for place, (_, iou) in enumerate(found)]
+        head = {"type": "candidates", "req": said.get("req"), "frame": said["frame"], "objects": heads}
+        return wire.message(head, [mask for mask, _ in found])
+
     def export(self, said: Mapping[str, Any]) -> None:
         """Begin to write a file, in steps; called by the thread. Its name comes with the last one."""
         if any(job.kind == "export" for job in self._jobs):

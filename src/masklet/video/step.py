@@ -47,6 +47,9 @@ MOST_CHANGE = 4.0
 SURROUNDINGS = 0.5
 """Radius around a click that may change, as a share of the radius of a disc of the mask's area; at least 2 cells."""
 
+SAME = 0.85
+"""Candidates whose masks overlap so much (IoU) say the same."""
+
 NOWHERE: Box = (0, 0, 0, 0)
 """The box around nothing."""
 
@@ -185,6 +188,25 @@ def decode(
     ]
     others = [decoded.logits[n, [m for m in AMBIGUOUS if m != chosen[n]]] for n in range(len(tracks))]
     return [finalized(*one, at, policy) for one in zip(made, tracks, others, strict=True)]
+
+
+def candidates(
+    engine: Engine, levels: Levels, track: ObjectTrack, at: FrameContext
+) -> list[tuple[NDArray[np.bool_], float]]:
+    """What the first prompt on an object may mean: the network's masks, bool (H, W), with their predicted IoU, the surest
+    first. One that says the same as a surer one is left out, and so is an empty one."""
+    tokens = as_tokens(engine, [track.prompts[at.frame]], [None], at.size)
+    features = engine.attend_memory(levels.stride16, bank(engine, [track], [Recall()]))
+    decoded = engine.decode_masks(features, levels, tokens)
+    if decoded.presence[0] <= 0:
+        return []
+    logits = fill_holes(decoded.logits[0].float(), at.fill_holes).cpu().numpy()
+    found: list[tuple[NDArray[np.bool_], float]] = []
+    for n in sorted(AMBIGUOUS, key=lambda n: float(decoded.iou[0, n]), reverse=True):
+        mask = np.asarray(resize_logits(logits[n], at.size) > 0)
+        if mask.any() and all((mask & other).sum() < SAME * (mask | other).sum() for other, _ in found):
+            found.append((mask, float(decoded.iou[0, n])))
+    return found
 
 
 def steadied(

@@ -10,8 +10,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
@@ -58,7 +59,7 @@ from masklet.video.reader import ENCODE_AHEAD, FrameReader
 from masklet.video.result import FrameResult, frame_result, plain_frame
 from masklet.video.review import ReviewReason, with_doubts
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
-from masklet.video.step import absent_frame, encode_again, step
+from masklet.video.step import absent_frame, candidates, encode_again, step
 from masklet.video.store import FrameStore, StoredFrames
 
 if TYPE_CHECKING:
@@ -198,6 +199,20 @@ class VideoTracker:
         other = copy(self)
         other._history = History()
         return other.add_prompt(frame=frame, object=object, prompt=prompt)
+
+    @torch.inference_mode()
+    def candidates(self, *, frame: int, prompt: Prompt) -> list[tuple[NDArray[np.bool_], float]]:
+        """What a first prompt on an object may mean, such as a wheel or the car: up to three masks, bool (H, W), each with
+        its predicted IoU, 0..1, the surest first. `add_mask` takes the one that is meant. Nothing is recorded or changed.
+
+        Raises:
+            MediaError: The video has no such frame.
+        """
+        self._check_open()
+        picture = self._reader.seek(checked_frame(frame))
+        context = self.options.context(picture.index, self.size, self.engine.config)
+        track = session.asked(ObjectTrack(StoredFrames(self._store)), frame, prompt)
+        return candidates(self.engine, self._reader.features(), track, context)
 
     def propagate(
         self,

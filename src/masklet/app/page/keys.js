@@ -40,7 +40,11 @@ export const ACTIONS = {
   eraser: ["Tools", "Eraser", ["e"]],
   smaller: ["Tools", "Smaller brush", ["{", "["]],
   larger: ["Tools", "Larger brush", ["}", "]"]],
+  candidate: ["Tools", "Another mask that the first click may mean", ["v"]],
+  candidateBefore: ["Tools", "The one before it", ["Shift+v"]],
   cross: ["Tools", "Point by keyboard: arrows move the cross, Enter includes, X excludes", ["c"]],
+  before: ["View", "While held: the masks before the last change", ["q"]],
+  bare: ["View", "While held: the picture alone", ["r"]],
   zoomIn: ["View", "Zoom in", ["+", "="]],
   zoomOut: ["View", "Zoom out", ["-"]],
   fit: ["View", "Whole picture", ["0"]],
@@ -67,12 +71,16 @@ export function combinationOf(event) {
 }
 
 export class Keys {
-  /** `deeds` has a function for every action; `digit(n)` is called for 1 to 9. */
+  /** `deeds` has a function for every action, and what it returns is called when the key is let go, if it can be;
+   * `digit(n)` is called for 1 to 9. */
   constructor(deeds, digit) {
     this.deeds = deeds;
     this.digit = digit;
     this.own = kept.get("keys", {}); // action -> keys that a person chose
+    this.held = new Map(); // the code of a key that is held -> what is done when it is let go
     document.addEventListener("keydown", (event) => this.press(event));
+    document.addEventListener("keyup", ({ code }) => this.release(code));
+    window.addEventListener("blur", () => { for (const code of this.held.keys()) this.release(code); });
   }
 
   of(action) { return this.own[action] ?? ACTIONS[action][2]; }
@@ -84,8 +92,16 @@ export class Keys {
     if (combination === "Tab" && !event.target.closest("#stage, #timeline, body:not(:has(:focus-visible))")) return;
     const action = Object.keys(ACTIONS).find((name) => this.of(name).includes(combination));
     if (action) {
-      if (this.deeds[action](event) !== false) event.preventDefault();
+      if (event.repeat && this.held.has(event.code)) return;
+      const answer = this.deeds[action](event);
+      if (typeof answer === "function") this.held.set(event.code, answer);
+      if (answer !== false) event.preventDefault();
     } else if (/^[1-9]$/.test(combination)) this.digit(Number(combination));
+  }
+
+  release(code) {
+    this.held.get(code)?.();
+    this.held.delete(code);
   }
 
   /** Choose another key for an action. Returns the action that has it already, and then nothing is changed. */

@@ -63,7 +63,7 @@ export class Link {
     const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
     const packed = new Uint8Array(data, 4 + length);
     const asked = this.waiting.get(head.req);
-    if (head.type === "preview" && asked) {
+    if (asked) {
       this.waiting.delete(head.req);
       asked.done({ head, packed });
     } else this.see(head, packed);

@@ -42,6 +42,26 @@ export function maskOf(runs, length) {
   return mask;
 }
 
+/** [x0, y0, x1, y1] around a mask of run lengths, the last column and row left out; null if it is empty. */
+export function boxOf(runs, width) {
+  let box = null, place = 0;
+  for (let n = 0; n < runs.length; place += runs[n++]) {
+    if (n % 2 === 0 || !runs[n]) continue;
+    const last = place + runs[n] - 1, top = Math.floor(place / width), bottom = Math.floor(last / width);
+    const [left, right] = top === bottom ? [place % width, last % width] : [0, width - 1];
+    box = box ? [Math.min(box[0], left), Math.min(box[1], top), Math.max(box[2], right + 1), bottom + 1] : [left, top, right + 1, bottom + 1];
+  }
+  return box;
+}
+
+/** Whether two lists of masks are the same: [{name, runs}]. */
+export function same(some, others) {
+  return some.length === others.length && some.every(({ name, runs }, place) => {
+    const other = others[place];
+    return name === other.name && runs.length === other.runs.length && runs.every((run, n) => run === other.runs[n]);
+  });
+}
+
 /** "#rrggbb" and an opacity as the 32 bits of a pixel. */
 export function pixel(color, alpha) {
   const value = parseInt(color.slice(1), 16);

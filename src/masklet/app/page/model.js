@@ -2,10 +2,12 @@
 
 import { signals, say } from "./dom.js";
 import { Link } from "./link.js";
-import { unpack } from "./masks.js";
+import { same, unpack } from "./masks.js";
 
 export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LOCKED = 8, DOUBTED = 16, CUT = 32, ACCEPTED = 64;
 export const STATES = ["unknown", "absent", "uncertain", "visible"];
+
+const KEPT = 64; // frames of which masks are kept unpacked
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -24,6 +26,8 @@ export class Model {
     this.masks = new Map(); // frame -> {head, packed}
     this.wanted = new Map(); // frame -> {promise, done}
     this.unpacked = new Map();
+    this.newest = new Map(); // frame -> its masks as they were seen last
+    this.before = new Map(); // frame -> its masks as they were before they changed
     this.epoch = -1;
     this.cut = { first: null, last: null }; // the in and out marks
     this.hidden = new Set();
@@ -129,7 +133,7 @@ export class Model {
   /** What is known of a frame: [{...head of the object, runs}]. */
   async masksOf(frame) {
     if (!this.masks.has(frame)) {
-      if (!this.known(frame)) return [];
+      if (!this.known(frame)) return this.note(frame, []);
       await this.fetchMasks(frame);
       if (!this.masks.has(frame)) return [];
     }
@@ -137,9 +141,20 @@ export class Model {
       const { head, packed } = this.masks.get(frame);
       const runs = await unpack(head, packed);
       this.unpacked.set(frame, head.objects.map((object, place) => ({ ...object, runs: runs[place] })));
-      if (this.unpacked.size > 64) this.unpacked.delete(this.unpacked.keys().next().value);
+      if (this.unpacked.size > KEPT) this.unpacked.delete(this.unpacked.keys().next().value);
     }
-    return this.unpacked.get(frame) ?? [];
+    return this.note(frame, this.unpacked.get(frame) ?? []);
+  }
+
+  /** Keep what masks were seen on a frame, and before that. */
+  note(frame, masks) {
+    const last = this.newest.get(frame);
+    if (last !== masks) {
+      if (last && !same(last, masks)) this.before.set(frame, last);
+      this.newest.set(frame, masks);
+      for (const kept of [this.newest, this.before]) if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+    }
+    return masks;
   }
 
   fetchMasks(frame) {

@@ -22,6 +22,7 @@ export class Stage {
     this.opacity = 0.45;
     this.outline = true;
     this.visible = true; // masks at all
+    this.held = null; // "before" or "bare" while a key is held
     this.preview = null; // {runs, color, edge} while Shift is held, or while one paints
     this.waiting = null; // {point, label} or {box}: a prompt that has not been answered
     this.scale = 1;
@@ -90,13 +91,14 @@ export class Stage {
   drawMasks() {
     if (!this.pixels) return;
     const drawn = [];
-    if (this.visible)
-      for (const mask of this.masks ?? []) {
+    const masks = this.held === "before" ? this.model.before.get(this.shown) : this.masks;
+    if (this.visible && this.held !== "bare")
+      for (const mask of masks ?? []) {
         const object = this.model.object(mask.name);
-        if (object && this.model.shows(object) && !(this.preview && object.name === this.model.chosen))
+        if (object && this.model.shows(object) && !(this.preview && !this.held && object.name === this.model.chosen))
           drawn.push({ runs: mask.runs, color: object.color });
       }
-    if (this.preview) drawn.push(this.preview);
+    if (this.preview && !this.held) drawn.push(this.preview);
     paint(this.pixels, this.overlay.width, drawn, this);
     this.ink.putImageData(this.data, 0, 0);
     this.root.dispatchEvent(new CustomEvent("painted", { detail: { frame: this.shown, masks: drawn.length } }));
@@ -152,7 +154,15 @@ export class Stage {
 
   // --- prompts -------------------------------------------------------------------------------------
 
+  /** Show the masks as they were before the last change ("before"), or none ("bare"); gives what ends it. */
+  hold(what) {
+    const put = (held) => { this.held = held; this.root.dataset.held = held ?? ""; this.drawMasks(); this.drawMarks(); };
+    put(what);
+    return () => put(null);
+  }
+
   drawMarks() {
+    if (this.held) return this.marks.replaceChildren();
     const made = [];
     const at = ([x, y]) => [x * this.scale + this.x, y * this.scale + this.y];
     for (const object of this.model.objects) {
@@ -174,7 +184,7 @@ export class Stage {
       const r = Math.max(1, this.brush.radius * this.scale);
       for (const line of ["under", "over"]) made.push(s("circle", { class: "brush " + line, cx: x, cy: y, r }));
     }
-    this.marks.replaceChildren(...made);
+    return this.marks.replaceChildren(...made);
   }
 
   rectangle([x0, y0, x1, y1], kind, color) {

@@ -1,16 +1,17 @@
 // What the mouse, or the keyboard's cross, does on the picture: points, boxes, brush and eraser, previews.
 
 import { maskOf, runsOf, unpack } from "./masks.js";
-import { freshColour } from "./model.js";
+import { freshColour, STATE } from "./model.js";
 
 const NEAR = 4; // pixels of the screen: a shorter drag is a click
 const GRAB = 9; // a click so near to a point takes it back
 const FIRST = { name: "object 1", color: freshColour(1) }; // what a first click would begin
 
 export class Tools {
-  constructor(model, stage) {
+  constructor(model, stage, candidates) {
     this.model = model;
     this.stage = stage;
+    this.candidates = candidates;
     this.kind = "point";
     this.size = 12; // radius of the brush, in pixels of the picture
     this.held = null; // a press that has not ended
@@ -100,7 +101,9 @@ export class Tools {
     const { model, stage } = this, object = model.target(), prompt = object.prompts?.[stage.shown];
     const near = prompt?.points.findIndex(([px, py]) => Math.hypot(px - x, py - y) * stage.scale < GRAB) ?? -1;
     if (near >= 0) return this.takeBack(object, prompt, near);
-    return this.prompt({ point: [x, y], label }, { object: object.name, points: [[x, y]], labels: [label] });
+    const frame = stage.shown, first = label === 1 && !(model.cell(object, frame) & STATE);
+    return this.prompt({ point: [x, y], label }, { object: object.name, points: [[x, y]], labels: [label] })
+      .then((done) => { if (done && first) this.candidates.offer(object.name, frame, [x, y]); });
   }
 
   /** Have a prompt answered, which is shown at once. */

@@ -1,9 +1,10 @@
 // The page of one video: its parts put together, and what keys and buttons do.
 
 import { bars } from "./bars.js";
+import { Candidates } from "./candidates.js";
 import { describeDialog, exportDialog, open } from "./dialogs.js";
 import { h, say } from "./dom.js";
-import { Keys } from "./keys.js";
+import { Keys, shown } from "./keys.js";
 import { DOUBTED, Model, PROMPTED, STATE } from "./model.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
@@ -12,7 +13,8 @@ import { Timeline } from "./timeline.js";
 import { Tools } from "./tools.js";
 
 export function viewer(id) {
-  const model = new Model(`/v/${id}`), stage = new Stage(model), tools = new Tools(model, stage);
+  const model = new Model(`/v/${id}`), stage = new Stage(model), candidates = new Candidates(model, stage, () => shown(keys.of("candidate")[0]));
+  const tools = new Tools(model, stage, candidates);
   const go = (frame) => {
     const wanted = Math.max(0, Math.min(model.last, frame));
     model.look(wanted);
@@ -101,7 +103,7 @@ export function viewer(id) {
     stop: () => {
       if (model.job) model.act("stop", { job: model.job.kind });
       else if (cross.on) cross.toggle();
-      else { player.stop(); tools.drop(); }
+      else { player.stop(); tools.drop(); candidates.close(); }
     },
     tab: () => { const place = model.objects.findIndex((object) => object.name === model.chosen); if (model.objects.length) model.choose(model.objects[(place + 1) % model.objects.length].name); },
     add: () => { model.addObject(); stage.root.focus(); },
@@ -113,7 +115,9 @@ export function viewer(id) {
     point: () => tools.take("point"), box: () => tools.take("box"), brush: () => tools.take("brush"), eraser: () => tools.take("eraser"),
     smaller: () => { tools.size = Math.max(1, tools.size / 1.3); model.emit("view"); },
     larger: () => { tools.size = Math.min(400, tools.size * 1.3); model.emit("view"); },
+    candidate: () => candidates.next(1) || say("After a first click on an object, this takes another thing that it may mean."), candidateBefore: () => candidates.next(-1),
     cross: () => cross.toggle(),
+    before: () => stage.hold("before"), bare: () => stage.hold("bare"),
     zoomIn: () => stage.zoom(1.4), zoomOut: () => stage.zoom(1 / 1.4), fit: () => stage.fit(), film: () => timeline.toggleFilm(),
     undo: () => model.undo === null ? say("There is nothing to undo.") : model.act("undo"),
     redo: () => model.redo === null ? say("There is nothing to redo.") : model.act("redo"),
@@ -139,6 +143,6 @@ export function viewer(id) {
   document.body.className = "viewer";
   const bar = bars({ model, stage, tools, player, deeds, keys }), foot = h("footer", {}, bar.transport, timeline.root);
   model.on("state", () => { foot.hidden = model.video.picture; });
-  document.body.replaceChildren(bar.top, bar.tools, h("main", {}, stage.root, bar.notice), panel.root, foot);
+  document.body.replaceChildren(bar.top, bar.tools, h("main", {}, stage.root, candidates.root, bar.notice), panel.root, foot);
   stage.root.focus();
 }
