@@ -146,7 +146,8 @@ def test_another_meaning_of_a_first_click_is_chosen_by_key_and_compared(viewer: 
     viewer.press("v")
     until(lambda: not np.array_equal(viewer.mask(), first))
     other = viewer.mask()
-    assert covers(viewer, RED) and choices.nth(1).get_attribute("aria-pressed") == "true"
+    assert covers(viewer, RED)
+    assert choices.nth(1).get_attribute("aria-pressed") == "true"
     for key, expected in (("q", first), ("r", np.zeros_like(first))):
         keys.down(key)
         until(lambda expected=expected: np.array_equal(viewer.mask(), expected))

@@ -34,14 +34,17 @@ def test_candidates_begin_with_the_answer_of_a_click_and_record_nothing() -> Non
     with VideoTracker([frame] * 2, FakeEngine()) as tracker:
         prompt = make_prompt(tracker.size, points=[(22, 32)])
         found = tracker.candidates(frame=1, prompt=prompt)
-        assert not tracker.events and not tracker.tracks
+        assert not tracker.events
+        assert not tracker.tracks
         with pytest.raises(MediaError):
             tracker.candidates(frame=2, prompt=prompt)
         clicked = tracker.add_prompt(frame=1, object=1, prompt=prompt).objects[1]
     (first, *others), ious = zip(*found, strict=True)
-    assert np.array_equal(first, clicked.mask) and ious[0] == pytest.approx(clicked.iou)
+    assert np.array_equal(first, clicked.mask)
+    assert ious[0] == pytest.approx(clicked.iou)
     assert list(ious) == sorted(ious, reverse=True)
-    assert others and all((first & other).sum() < 0.9 * (first | other).sum() for other in others)
+    assert others
+    assert all((first & other).sum() < 0.85 * (first | other).sum() for other in others)
 
 
 def test_objects_do_not_touch_each_other(model: Model) -> None:

@@ -193,8 +193,8 @@ def decode(
 def candidates(
     engine: Engine, levels: Levels, track: ObjectTrack, at: FrameContext
 ) -> list[tuple[NDArray[np.bool_], float]]:
-    """What the first prompt on an object may mean: the network's masks, bool (H, W), with their predicted IoU, the surest
-    first. One that says the same as a surer one is left out, and so is an empty one."""
+    """What the first prompt on an object may mean: the network's masks, bool (H, W), with their predicted IoU, the
+    surest first. One that says the same as a surer one is left out, and so is an empty one."""
     tokens = as_tokens(engine, [track.prompts[at.frame]], [None], at.size)
     features = engine.attend_memory(levels.stride16, bank(engine, [track], [Recall()]))
     decoded = engine.decode_masks(features, levels, tokens)

@@ -202,8 +202,9 @@ class VideoTracker:
 
     @torch.inference_mode()
     def candidates(self, *, frame: int, prompt: Prompt) -> list[tuple[NDArray[np.bool_], float]]:
-        """What a first prompt on an object may mean, such as a wheel or the car: up to three masks, bool (H, W), each with
-        its predicted IoU, 0..1, the surest first. `add_mask` takes the one that is meant. Nothing is recorded or changed.
+        """What a first prompt on an object may mean, such as a wheel or the car: up to three masks, bool (H, W), each
+        with its predicted IoU, 0..1, the surest first. `add_mask` takes the one that is meant. Nothing is recorded or
+        changed.
 
         Raises:
             MediaError: The video has no such frame.
