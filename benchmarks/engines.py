@@ -63,7 +63,7 @@ def opened(model: Model, folder: Path, data: Path | None, threads: int) -> dict[
 def tasks(model: Model, counts: list[int]) -> dict[str, Task]:
     """What is measured, by name."""
     config, generator = model.config, torch.Generator().manual_seed(0)
-    side, cells = config.image_size, config.memory_size
+    side = config.image_size
     image = torch.randn(1, 3, side, side, generator=generator)
     levels = model.encode_image(image)
     points = torch.tensor([[[side / 2, side / 2], [0, 0]]])
@@ -75,7 +75,7 @@ def tasks(model: Model, counts: list[int]) -> dict[str, Task]:
 
     def bank(count: int, memories: int, pointers: int) -> MemoryBank:
         return MemoryBank(
-            torch.randn(count, memories, config.memory_width, cells, cells, generator=generator).bfloat16(),
+            torch.randn(count, memories, *config.memory_shape, generator=generator).bfloat16(),
             torch.arange(memories).expand(count, -1),
             torch.randn(count, pointers, config.width, generator=generator),
             torch.rand(count, pointers, generator=generator),

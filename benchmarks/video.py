@@ -1,6 +1,7 @@
 """A tracked frame, ours and transformers', same weights, same frames, same threads, in one run.
 
     python benchmarks/video.py [--model sam2.1-tiny] [--image-size 512] [--objects 1 3 10] [--frames 10] [--threads 2]
+    python benchmarks/video.py --image-size 1024 --speeds --others edgetam nano
     python benchmarks/video.py --image-size 1024 --device cuda --precision bfloat16 --compile --frames 40
 
 Random weights, one click for each object on frame 0, then the frames are followed; all are given the resized,
@@ -157,6 +158,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--clock", default="wall", choices=CLOCKS)
     parser.add_argument("--speeds", nargs="*", default=[s for s in SPEEDS if s != "exact"], choices=SPEEDS)
+    parser.add_argument("--others", nargs="*", default=[], help="models beside it, each at its own image size")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--compile", action="store_true")
@@ -169,6 +171,8 @@ def main() -> None:
     for speed in args.speeds:
         quick = masklet.build_model(with_speed(exact.config, speed, None), seed=0)
         models[speed] = placed(quick, args.device, dtype)
+    for name in args.others:
+        models[name] = placed(masklet.build_model(name, seed=0), args.device, dtype)
     if args.compile:
         models["compiled"] = Model(exact.name, exact.network, compiled=True)
     theirs = transformers_video_model(exact).to(dtype)

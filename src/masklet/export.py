@@ -255,7 +255,7 @@ def examples(network: Network, name: str, count: int = 3, frames: int = 2, point
         "features": lambda: torch.randn(
             count if name == "decode_masks" else 1, config.width, cells, cells, generator=generator
         ),
-        "memories": lambda: torch.randn(count, frames, config.memory_width, cells, cells, generator=generator),
+        "memories": lambda: torch.randn(count, frames, *config.memory_shape, generator=generator),
         "slots": lambda: torch.randint(0, config.memory_frames, (count, frames), generator=generator),
         "pointers": lambda: torch.randn(count, pointers, config.width, generator=generator),
         "ages": lambda: torch.rand(count, pointers, generator=generator),

@@ -32,9 +32,11 @@ def test_nano_comes_first_and_then_the_published():
 
 @pytest.mark.parametrize("info", list_models()[1:], ids=lambda info: info.name)
 def test_published_facts(info: ModelInfo):
-    facts = PUBLISHED[Path(info.file).stem]
-    assert (info.file, info.url, info.repo) == (facts["checkpoint"], facts["checkpoint_url"], facts["hf_repo"])
-    assert info.parameters == facts["parameters"]
+    if info.name.startswith("sam2"):
+        facts = PUBLISHED[Path(info.file).stem]
+        assert (info.file, info.url, info.repo) == (facts["checkpoint"], facts["checkpoint_url"], facts["hf_repo"])
+        assert info.parameters == facts["parameters"]
+    assert info.url.endswith(info.file)
     assert info.licence == "Apache-2.0"
     assert info.image_size == 1024
     assert not info.downloaded

@@ -26,9 +26,8 @@ def clicks(engine: Engine) -> PromptTokens:
 
 def bank(engine: Engine) -> MemoryBank:
     config, generator = engine.config, torch.manual_seed(1)
-    side = config.memory_size
     return MemoryBank(
-        memories=torch.randn(COUNT, FRAMES, config.memory_width, side, side, generator=generator).bfloat16(),
+        memories=torch.randn(COUNT, FRAMES, *config.memory_shape, generator=generator).bfloat16(),
         slots=torch.tensor([[0, 6], [6, 1], [0, 1]]),
         pointers=torch.randn(COUNT, POINTERS, config.width, generator=generator).abs(),
         ages=torch.rand(COUNT, POINTERS, generator=generator),
@@ -71,7 +70,7 @@ def test_shapes_and_types(engine: Engine) -> None:
     assert decoded.iou.max() <= 1
     masks = torch.where(torch.rand(COUNT, 1, side, side) > 0.5, 10.0, -10.0)
     memory = engine.encode_memory(one.stride16, masks, decoded.presence)
-    assert memory.shape == (COUNT, config.memory_width, small, small)
+    assert memory.shape == (COUNT, *config.memory_shape)
     assert engine.absent_pointer.shape == (1, config.width)
     for tensor in (*levels, features, *decoded, memory, engine.absent_pointer):
         assert (tensor.dtype, tensor.device) == (engine.dtype, engine.device)

@@ -12,6 +12,7 @@ from masklet.checkpoints import Model, build_model, load_model, save_model
 from masklet.engines.torch import folded
 from masklet.nn import ConvNetConfig, MemoryBank, ModelConfig, PromptTokens
 from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
+from masklet.nn.encoders.repvit import RepViTConfig
 
 
 def run(model: Model) -> list[torch.Tensor]:
@@ -70,6 +71,7 @@ STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 2), (5, 2, 2, 16, 1), (3, 2, 2, 16, 2), 
 TRUNKS = {
     "convnet": ConvNetConfig((8, 8, 16, 16), (1, 1, 2, 1)),
     "inverted residuals": InvertedResidualConfig(8, STAGES, detail=8),
+    "repvit": RepViTConfig((8, 8, 16, 16), (1, 2, 1, 1)),
 }
 
 

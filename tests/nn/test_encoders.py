@@ -19,6 +19,7 @@ from masklet.errors import ConfigError
 from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
 from masklet.nn.config import ENCODERS, EncoderConfig
 from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
+from masklet.nn.encoders.repvit import RepViTConfig
 from masklet.nn.layers import Layer, Trunk
 from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.dropping import add_drop_path
@@ -92,6 +93,7 @@ OURS: list[EncoderConfig] = [
     HieraConfig(width=16, heads=1, depths=(1, 1, 2, 1), global_blocks=(3,), windows=(8, 4, 4, 2)),
     ConvNetConfig((8, 8, 16, 16), (1, 0, 2, 1)),
     InvertedResidualConfig(8, STAGES, detail=8),
+    RepViTConfig((8, 8, 16, 16), (1, 2, 0, 1)),
 ]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim, export
 
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, Network, PromptTokens
+from masklet.nn.encoders.repvit import RepViTConfig
 from tests.conftest import SMALL
 
 SIDE = 64
@@ -20,6 +21,9 @@ CONFIGS = {
     "published head": dataclasses.replace(WIDE, image_size=SIDE * 2, decoder_layers=2),
     "refining head": dataclasses.replace(
         WIDE, image_size=SIDE, encoder=ConvNetConfig((8, 8, 16, 16), (0, 1, 0, 0)), head="refining"
+    ),
+    "condensed memories": dataclasses.replace(
+        WIDE, image_size=SIDE * 2, encoder=RepViTConfig((8, 8, 16, 16), (1, 2, 0, 1)), memory_grid=4
     ),
 }
 """Heads of 32 channels in the decoder, so that few tokens are folded and many are not."""
@@ -67,7 +71,7 @@ def made_up(network: Network, name: str, count: int, frames: int, pointers: int,
         return one, random(count, 1, size, size), random(count)
     if name == "attend_memory":
         slots = torch.randint(0, config.memory_frames, (count, frames), generator=generator)
-        memories, ages = random(count, frames, config.memory_width, cells, cells), random(count, pointers)
+        memories, ages = random(count, frames, *config.memory_shape), random(count, pointers)
         told = random(count, pointers, config.width)
         return one, memories, slots, told, ages, some(count, frames), some(count, pointers)
     fine = random(1, config.width // 8, 4 * cells, 4 * cells), random(1, config.width // 4, 2 * cells, 2 * cells)

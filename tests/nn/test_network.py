@@ -13,6 +13,7 @@ from torch import Tensor
 
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, ModelConfig, Network, PromptTokens
 from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
+from masklet.nn.encoders.repvit import RepViTConfig
 from masklet.nn.mask_decoder import MaskDecoder
 from tests.conftest import SMALL
 
@@ -20,10 +21,14 @@ NARROW = dataclasses.replace(SMALL, width=32, memory_width=8, decoder_mlp=64, im
 REFINING = dataclasses.replace(NARROW, encoder=ConvNetConfig((8, 16, 24, 32), (1, 1, 1, 1)), head="refining")
 STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 2), (5, 2, 2, 16, 1), (3, 2, 2, 16, 2), (3, 2, 2, 24, 1))
 INVERTED = dataclasses.replace(NARROW, encoder=InvertedResidualConfig(8, STAGES, detail=8))
+CONDENSED = dataclasses.replace(
+    NARROW, encoder=RepViTConfig((8, 8, 16, 16), (1, 2, 1, 1)), version="2.0", memory_grid=4
+)
 CONFIGS = {
     "hiera": NARROW,
     "convolutions, refining head": REFINING,
     "inverted residuals": INVERTED,
+    "condensed memories": CONDENSED,
 }
 
 
@@ -48,9 +53,9 @@ def tokens(count: int, points: int = 3, masks: int | None = None) -> PromptToken
 
 
 def bank_of(config: ModelConfig, count: int, memories: int = 2, pointers: int = 3) -> MemoryBank:
-    generator, cells = torch.manual_seed(3), config.memory_size
+    generator = torch.manual_seed(3)
     return MemoryBank(
-        torch.randn(count, memories, config.memory_width, cells, cells, generator=generator),
+        torch.randn(count, memories, *config.memory_shape, generator=generator),
         torch.randint(0, config.memory_frames, (count, memories), generator=generator),
         torch.randn(count, pointers, config.width, generator=generator),
         torch.rand(count, pointers, generator=generator),
@@ -104,9 +109,8 @@ def test_padded_prompts_are_as_unpadded(network: Network) -> None:
 
 def test_padded_banks_are_as_unpadded(network: Network) -> None:
     levels, plain = levels_of(network), bank_of(network.config, 1)
-    cells = network.config.memory_size
     padded = MemoryBank(
-        torch.cat((plain.memories, torch.full((1, 2, network.config.memory_width, cells, cells), 9.0)), dim=1),
+        torch.cat((plain.memories, torch.full((1, 2, *network.config.memory_shape), 9.0)), dim=1),
         torch.cat((plain.slots, torch.zeros(1, 2, dtype=torch.int64)), dim=1),
         torch.cat((plain.pointers, torch.full((1, 1, network.config.width), 9.0)), dim=1),
         torch.cat((plain.ages, torch.zeros(1, 1)), dim=1),

@@ -30,7 +30,7 @@ def attended(network: Network) -> Tensor:
     torch.manual_seed(1)
     cells, count = TINY.memory_size, 2
     bank = MemoryBank(
-        memories=torch.randn(count, 1, TINY.memory_width, cells, cells),
+        memories=torch.randn(count, 1, *TINY.memory_shape),
         slots=torch.zeros(count, 1, dtype=torch.int64),
         pointers=torch.randn(count, 1, TINY.width),
         ages=torch.zeros(count, 1),

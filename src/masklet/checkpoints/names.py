@@ -1,8 +1,9 @@
-"""Two-way table between our names, which are the published ones, and those of `Sam2VideoModel` in transformers.
+"""Two-way tables between our names, which are the published ones, and those of transformers: `Sam2VideoModel`, and
+`EdgeTamVideoModel`, whose trunk, perceiver and feed-forward parts have other names.
 
-In a rule `#` stands for a number and `*` for anything, the same on both sides. Every key fits exactly one rule. Two
-things are no mere names: transformers keeps the four point embeddings in one tensor, and the matrix of the Fourier
-code twice.
+In a rule `#` stands for a number and `*` for anything, the same on both sides. Every key fits exactly one rule of its
+table. Three things are no mere names: transformers keeps the four point embeddings in one tensor, the matrix of the
+Fourier code twice, and the keys and values of the perceiver apart.
 """
 
 import re
@@ -69,7 +70,6 @@ _DECODER = (
 _MEMORY_ATTENTION = (
     ("norm.*", "layer_norm.*"),
     ("layers.#.norm#.*", "layers.#.layer_norm#.*"),
-    ("layers.#.linear#.*", "layers.#.linear#.*"),
 )
 
 _MEMORY_ENCODER = (
@@ -98,7 +98,6 @@ _TOP = (
 
 _PARTS = (
     ("", "", _TOP),
-    ("image_encoder.trunk.", THEIR_TRUNK, _TRUNK),
     ("sam_prompt_encoder.", "prompt_encoder.", _PROMPTS),
     ("sam_mask_decoder.", "mask_decoder.", _DECODER),
     ("sam_mask_decoder.transformer.*.", "mask_decoder.transformer.*.", _ATTENTION),
@@ -110,13 +109,55 @@ _PARTS = (
     ("memory_attention.*.", "memory_attention.*.", _ATTENTION),
     ("memory_encoder.", "memory_encoder.", _MEMORY_ENCODER),
 )
+"""What the families share."""
 
-RULES = tuple((a + ours, b + theirs) for a, b, rules in _PARTS for ours, theirs in rules)
-"""(our name, their name)"""
+_PERCEIVER = (
+    ("latents", "latents_1d"),
+    ("latents_2d", "latents_2d"),
+    ("norm.*", "layer_norm.*"),
+    ("layers.#.attn.norm_x.*", "layers.#.layer_norm_input.*"),
+    ("layers.#.attn.norm_latents.*", "layers.#.layer_norm_latents.*"),
+    ("layers.#.self_attn.norm.*", "layers.#.layer_norm_self.*"),
+    *(
+        (f"layers.#.{ours}.to_{our_part}.weight", f"layers.#.{theirs}.{their_part}_proj.weight")
+        for ours, theirs in (("attn", "cross_attention"), ("self_attn", "self_attention"))
+        for our_part, their_part in (("q", "q"), ("kv", "kv"), ("out", "o"))
+    ),
+    *(
+        (f"layers.#.{ours}.{index}.*", f"layers.#.{theirs}.{name}.*")
+        for ours, theirs in (("ff", "mlp"), ("self_ff", "self_mlp"))
+        for index, name in ((0, "layer_norm"), (1, "up_proj"), (3, "down_proj"))
+    ),
+)
+
+_SAM2_PARTS = (
+    ("image_encoder.trunk.", THEIR_TRUNK, _TRUNK),
+    ("memory_attention.", "memory_attention.", (("layers.#.linear#.*", "layers.#.linear#.*"),)),
+)
+
+_EDGETAM_PARTS = (
+    ("image_encoder.trunk.", THEIR_TRUNK, (("body.*", "timm_model.*"),)),
+    (
+        "memory_attention.layers.#.",
+        "memory_attention.layers.#.",
+        (("linear1.*", "mlp.up_proj.*"), ("linear2.*", "mlp.down_proj.*")),
+    ),
+    ("spatial_perceiver.", "spatial_perceiver.", _PERCEIVER),
+)
+
+RULES = {
+    family: tuple((a + ours, b + theirs) for a, b, rules in (*_PARTS, *parts) for ours, theirs in rules)
+    for family, parts in (("sam2", _SAM2_PARTS), ("edgetam", _EDGETAM_PARTS))
+}
+"""Family -> its table of (our name, their name)."""
 
 OUR_POINTS = tuple(f"sam_prompt_encoder.point_embeddings.{label}.weight" for label in range(4))
 THEIR_POINTS = "prompt_encoder.point_embed.weight"
 """Their row k is our embedding k."""
+
+_APART = re.compile(r"spatial_perceiver\..*\.k_proj\.weight")
+_TOGETHER = re.compile(r"spatial_perceiver\..*\.kv_proj\.weight")
+"""Keys, and values beside them, of theirs are one tensor of ours."""
 
 THEIR_MATRIX = "shared_image_embedding.positional_embedding"
 THEIR_MATRIX_TWIN = "prompt_encoder.shared_embedding.positional_embedding"
@@ -135,18 +176,22 @@ def _direction(sources: Iterable[str], targets: Iterable[str]) -> _Direction:
     return _Direction(tuple(map(re.compile, patterns)), tuple(templates))
 
 
-_OURS, _THEIRS = zip(*RULES, strict=True)
-_TO_OURS = _direction(_THEIRS, _OURS)
-_TO_THEIRS = _direction(_OURS, _THEIRS)
+_TO_OURS = {family: _direction(*reversed([*zip(*rules, strict=True)])) for family, rules in RULES.items()}
+_TO_THEIRS = {family: _direction(*zip(*rules, strict=True)) for family, rules in RULES.items()}
+
+
+def family_of(state: Mapping[str, Tensor]) -> str:
+    """The family of a state dict in either naming."""
+    return "edgetam" if any(key.startswith("spatial_perceiver.") for key in state) else "sam2"
 
 
 def is_transformers(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict is in the naming of `Sam2VideoModel`."""
+    """Whether a state dict is in the naming of transformers."""
     return any(key.startswith(THEIR_TRUNK) for key in state)
 
 
 def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of `Sam2VideoModel` under our names.
+    """A state dict of transformers under our names.
 
     Raises:
         CheckpointError: A key is in no rule, the points' tensor has no four rows, or the two copies of the Fourier
@@ -164,11 +209,16 @@ def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if points.ndim != 2 or len(points) != len(OUR_POINTS):
             raise CheckpointError(f"{THEIR_POINTS} has shape {tuple(points.shape)}; 4 rows were expected")
         ours |= {key: points[label : label + 1] for label, key in enumerate(OUR_POINTS)}
-    return ours | _rename(theirs, _TO_OURS)
+    for key in [key for key in theirs if _APART.fullmatch(key)]:
+        value = theirs.pop(key.replace("k_proj", "v_proj"), None)
+        if value is None:
+            raise CheckpointError(f"it has {key} without the values beside it")
+        theirs[key.replace("k_proj", "kv_proj")] = torch.cat((theirs.pop(key), value))
+    return ours | _rename(theirs, _TO_OURS[family_of(state)])
 
 
 def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of ours under the names of `Sam2VideoModel`.
+    """A state dict of ours under the names of transformers.
 
     Raises:
         CheckpointError: A key is in no rule (transformers has no such part), or points are missing.
@@ -177,7 +227,10 @@ def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if missing := [key for key in OUR_POINTS if key not in ours]:
         raise CheckpointError(f"the state lacks {', '.join(missing)}")
     points = torch.cat([ours.pop(key) for key in OUR_POINTS])
-    theirs = _rename(ours, _TO_THEIRS) | {THEIR_POINTS: points}
+    theirs = _rename(ours, _TO_THEIRS[family_of(state)]) | {THEIR_POINTS: points}
+    for key in [key for key in theirs if _TOGETHER.fullmatch(key)]:
+        keys, values = theirs.pop(key).chunk(2)
+        theirs |= {key.replace("kv_proj", "k_proj"): keys, key.replace("kv_proj", "v_proj"): values}
     if THEIR_MATRIX in theirs:
         theirs[THEIR_MATRIX_TWIN] = theirs[THEIR_MATRIX].clone()
     return theirs

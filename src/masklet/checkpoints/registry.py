@@ -1,4 +1,4 @@
-"""Which models have a name: `nano`, which ships in the package, and the eight published ones; and their speed modes: as
+"""Which models have a name: `nano`, which ships in the package, and published ones; and their speed modes: as
 published, or on a smaller square, with less to compute at some cost in the masks.
 
 Imports no torch, so that models can be listed at once.
@@ -8,6 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from masklet.checkpoints import hub
 from masklet.errors import CheckpointError, ConfigError, nearest
@@ -25,24 +26,48 @@ NANO_LICENCE = "Apache-2.0, trained on data of which a part is for research only
 IMAGE_SIZE, NANO_IMAGE_SIZE = 1024, 320
 """Sides of the squares of published models and of ours, in pixels."""
 
-PARAMETERS = {
-    "nano": 4_783_958,
-    "sam2-tiny": 38_945_986,
-    "sam2-small": 46_043_842,
-    "sam2-base-plus": 80_833_666,
-    "sam2-large": 224_430_130,
-    "sam2.1-tiny": 38_962_498,
-    "sam2.1-small": 46_060_354,
-    "sam2.1-base-plus": 80_850_178,
-    "sam2.1-large": 224_446_642,
+NANO_PARAMETERS = 4_783_958
+
+
+class Release(NamedTuple):
+    """A published model's facts."""
+
+    parameters: int
+    """Trained numbers, so that listing builds none."""
+    repo: str
+    """On the Hugging Face hub."""
+    url: str
+    """Where the file was published, too; its last part is the file's name."""
+
+
+def _hiera(name: str, parameters: int) -> Release:
+    family, size = name.split("-", maxsplit=1)
+    release = {"sam2": "072824", "sam2.1": "092824"}[family]
+    url = f"https://dl.fbaipublicfiles.com/segment_anything_2/{release}/{family}_hiera_{size.replace('-', '_')}.pt"
+    return Release(parameters, f"facebook/{family}-hiera-{size}", url)
+
+
+RELEASES = {
+    **{
+        name: _hiera(name, parameters)
+        for name, parameters in {
+            "sam2-tiny": 38_945_986,
+            "sam2-small": 46_043_842,
+            "sam2-base-plus": 80_833_666,
+            "sam2-large": 224_430_130,
+            "sam2.1-tiny": 38_962_498,
+            "sam2.1-small": 46_060_354,
+            "sam2.1-base-plus": 80_850_178,
+            "sam2.1-large": 224_446_642,
+        }.items()
+    },
+    "edgetam": Release(
+        13_895_794,
+        "facebook/EdgeTAM",
+        "https://github.com/facebookresearch/EdgeTAM/raw/main/checkpoints/edgetam.pt",
+    ),
 }
-"""Trained numbers of each model, so that listing builds none."""
-
-_RELEASES = {"sam2": "072824", "sam2.1": "092824"}
-"""Beginning of a name -> the folder of the release that holds its files."""
-
-_BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything_2"
-
+"""The published models by name."""
 
 SPEEDS = {"exact": 1.0, "balanced": 0.75, "fast": 0.5}
 """Modes by name, the slowest first, and the side of the model's square in each as a share of its own. docs/speed.md
@@ -83,7 +108,7 @@ class ModelInfo:
 
 def list_models() -> list[ModelInfo]:
     """Every model with a name: `nano` first, then the published ones."""
-    return [_nano(), *map(_published, _published_names())]
+    return [_nano(), *map(_published, RELEASES)]
 
 
 def find(name: str) -> ModelInfo:
@@ -94,10 +119,10 @@ def find(name: str) -> ModelInfo:
     """
     if name == NANO:
         return _nano()
-    for published in _published_names():
-        if name in (published, _repo(published)):
+    for published, release in RELEASES.items():
+        if name in (published, release.repo):
             return _published(published)
-    raise CheckpointError(f"unknown model {name!r}{nearest(name, PARAMETERS)} (see masklet models)")
+    raise CheckpointError(f"unknown model {name!r}{nearest(name, [NANO, *RELEASES])} (see masklet models)")
 
 
 def fetch(info: ModelInfo) -> Path:
@@ -118,7 +143,7 @@ def fetch(info: ModelInfo) -> Path:
 
 def is_known(name: str) -> bool:
     """Whether `find` would find it."""
-    return name in PARAMETERS or name in map(_repo, _published_names())
+    return name in (NANO, *RELEASES) or name in (release.repo for release in RELEASES.values())
 
 
 def config_of(name: str) -> ModelConfig:
@@ -159,38 +184,20 @@ def split_name(name: str) -> tuple[str, str]:
     return plain, mark
 
 
-def _published_names() -> list[str]:
-    return [name for name in PARAMETERS if name != NANO]
-
-
 def _nano() -> ModelInfo:
     file = f"{NANO}.safetensors"
     path = Path(str(resources.files("masklet") / "weights" / file))
-    return _info(NANO, file, NANO_IMAGE_SIZE, url=None, repo=None, path=path if path.is_file() else None)
+    return ModelInfo(
+        NANO, NANO_PARAMETERS, NANO_IMAGE_SIZE, file, None, None, NANO_LICENCE, *_here(path if path.is_file() else None)
+    )
 
 
 def _published(name: str) -> ModelInfo:
-    family, size = name.split("-", maxsplit=1)
-    file = f"{family}_hiera_{size.replace('-', '_')}.pt"
-    repo = _repo(name)
-    url = f"{_BASE_URL}/{_RELEASES[family]}/{file}"
-    return _info(name, file, IMAGE_SIZE, url=url, repo=repo, path=hub.local_file(repo, file))
+    parameters, repo, url = RELEASES[name]
+    file = url.rpartition("/")[2]
+    return ModelInfo(name, parameters, IMAGE_SIZE, file, url, repo, LICENCE, *_here(hub.local_file(repo, file)))
 
 
-def _repo(name: str) -> str:
-    family, size = name.split("-", maxsplit=1)
-    return f"facebook/{family}-hiera-{size}"
-
-
-def _info(name: str, file: str, image_size: int, url: str | None, repo: str | None, path: Path | None) -> ModelInfo:
-    return ModelInfo(
-        name=name,
-        parameters=PARAMETERS[name],
-        image_size=image_size,
-        file=file,
-        url=url,
-        repo=repo,
-        licence=LICENCE if repo else NANO_LICENCE,
-        path=path,
-        size=path.stat().st_size if path else None,
-    )
+def _here(path: Path | None) -> tuple[Path | None, int | None]:
+    """A file and its size, if there is one."""
+    return path, path.stat().st_size if path else None

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from masklet.engines.base import FUNCTIONS
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, Network, PromptTokens
+from masklet.nn.layers import Foldable, fold_norm
 
 SAMPLES = 1024
 """Numbers of each tensor that a digest looks at."""
@@ -97,7 +97,8 @@ class Model:
 
 def folded(network: Network) -> Network:
     """A network that gives the same answers, but for rounding, in less time: batch normalisations of its image encoder
-    are folded into the convolutions before them, which get the memory format that the trunk prefers.
+    are folded into the convolutions before them, and so is what else can be folded; convolutions get the memory format
+    that the trunk prefers.
 
     It shares all other weights. The network that is given stays as it is; it is the answer if nothing is to fold.
     """
@@ -107,13 +108,18 @@ def folded(network: Network) -> Network:
     twin = copy.copy(network)
     shared = {id(tensor): tensor for tensor in (*encoder.parameters(), *encoder.buffers())}
     twin._modules = {**network._modules, "image_encoder": copy.deepcopy(encoder, shared)}
-    chains = [module for module in twin.image_encoder.modules() if isinstance(module, nn.Sequential)]
-    for chain in chains:
-        for index, (conv, norm) in enumerate(pairwise(list(chain))):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                exact = fuse_conv_bn_eval(copy.deepcopy(conv).float(), copy.deepcopy(norm).float())
-                exact.to(conv.weight.dtype).to(memory_format=encoder.trunk.memory_format)  # type: ignore[call-overload]
-                chain[index], chain[index + 1] = exact, nn.Identity()
+
+    def placed(module: nn.Module) -> nn.Module:
+        return module.to(network.no_obj_ptr.dtype).to(memory_format=encoder.trunk.memory_format)  # type: ignore[call-overload]
+
+    for module in list(twin.image_encoder.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Foldable):
+                setattr(module, name, placed(child.folded()))
+        if isinstance(module, nn.Sequential):
+            for index, (conv, norm) in enumerate(pairwise(list(module))):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[index], module[index + 1] = placed(fold_norm(conv, norm)), nn.Identity()
     return twin
 
 

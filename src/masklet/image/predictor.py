@@ -315,7 +315,7 @@ def no_memories(engine: Engine) -> MemoryBank:
     """The bank of one object that remembers nothing: a picture has no past."""
     config, device = engine.config, engine.device
     return MemoryBank(
-        memories=torch.zeros(1, 0, config.memory_width, config.memory_size, config.memory_size, device=device),
+        memories=torch.zeros(1, 0, *config.memory_shape, device=device),
         slots=torch.zeros(1, 0, dtype=torch.int64, device=device),
         pointers=torch.zeros(1, 0, config.width, device=device),
         ages=torch.zeros(1, 0, device=device),

@@ -35,6 +35,7 @@ ENCODERS = {
     "hiera": "masklet.nn.encoders.hiera:HieraConfig",
     "convnet": "masklet.nn.encoders.convnet:ConvNetConfig",
     "inverted_residual": "masklet.nn.encoders.inverted_residual:InvertedResidualConfig",
+    "repvit": "masklet.nn.encoders.repvit:RepViTConfig",
 }
 """Kind of image encoder -> its configuration. Installed packages add theirs by entry points, see `masklet.plugins`."""
 
@@ -70,6 +71,8 @@ class ModelConfig:
         width: Channels of features and tokens (d).
         memory_width: Channels of an encoded memory (d_mem). Divides `width`.
         memory_frames: Temporal slots of the memory: one for prompted frames, the others for recent ones.
+        memory_grid: Side of the square of latents to which each memory is condensed, beside as many latents without a
+            place, as in EdgeTAM; divides the side of the coarse features. None keeps memories whole.
         attention_layers: Layers of memory attention.
         attention_mlp: Hidden width of the feed-forward part of memory attention.
         fusion_layers: Layers that mix features and mask in the memory encoder.
@@ -91,6 +94,7 @@ class ModelConfig:
     width: int = 256
     memory_width: int = 64
     memory_frames: int = 7
+    memory_grid: int | None = None
     attention_layers: int = 4
     attention_mlp: int = 2048
     fusion_layers: int = 2
@@ -124,6 +128,12 @@ class ModelConfig:
                 f"give {neighbours(self.image_size, COARSEST_STRIDE)}"
             )
         self.encoder.check(self.image_size)
+        grid = self.memory_grid
+        if grid is not None and (type(grid) is not int or grid < 1 or self.memory_size % grid):
+            raise ConfigError(
+                f"memory_grid is {grid!r}; give a divisor of {self.memory_size}, the side of the coarse features, or "
+                "None for whole memories"
+            )
         if self.width % self.memory_width:
             raise ConfigError(
                 f"memory_width {self.memory_width} does not divide width {self.width}; a pointer of `width` numbers "
@@ -141,8 +151,16 @@ class ModelConfig:
 
     @property
     def memory_size(self) -> int:
-        """Side of the coarse features and of an encoded memory, in cells."""
+        """Side of the coarse features, in cells."""
         return self.image_size // MEMORY_STRIDE
+
+    @property
+    def memory_shape(self) -> tuple[int, int, int]:
+        """The shape of an encoded memory: channels, and cells of the coarse features. Where it is condensed, the upper
+        half of the cells are the latents without a place, and the lower half are the square."""
+        if self.memory_grid is None:
+            return self.memory_width, self.memory_size, self.memory_size
+        return self.memory_width, 2 * self.memory_grid, self.memory_grid
 
     @property
     def previous_mask(self) -> bool:

@@ -1,11 +1,13 @@
 """Small layers that several parts of the network share."""
 
+import copy
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Prepared(nn.Module):
@@ -40,6 +42,19 @@ class Prepared(nn.Module):
         """Drop the kept tables: the weights have changed, or will."""
         for name in self.table_names:
             setattr(self, name, None)
+
+
+class Foldable(nn.Module):
+    """A module of which a simpler one gives the same answers once nothing is learned any more."""
+
+    def folded(self) -> nn.Module:
+        """The simpler module, in float32, with weights of its own; this one stays as it is."""
+        raise NotImplementedError
+
+
+def fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A convolution, in float32, that answers as another with a batch normalisation in evaluation behind it."""
+    return fuse_conv_bn_eval(copy.deepcopy(conv).float(), copy.deepcopy(norm).float())
 
 
 class LayerNorm2d(nn.Module):

@@ -81,12 +81,12 @@ class MemoryLayer(nn.Module):
         z: Tensor = x + layer.out_proj(join(seen))
         return z
 
-    def attend_memory(self, x: Tensor, bank: Tokens, by: Rotation) -> Tensor:
+    def attend_memory(self, x: Tensor, bank: Tokens, by: Rotation, memory_by: Rotation) -> Tensor:
         """x (N or 1, h * w, C) -> (N, h * w, C). Pointers have no place, so their keys are not turned."""
         layer = self.cross_attn_image
         q, k = layer.split(layer.q_proj(self.norm2(x))), layer.split(layer.k_proj(bank.keys))
         if bank.cells:
-            k = torch.cat((rotate(k[..., : bank.cells, :], by), k[..., bank.cells :, :]), dim=-2)
+            k = torch.cat((rotate(k[..., : bank.cells, :], memory_by), k[..., bank.cells :, :]), dim=-2)
         seen = attend_values(rotate(q, by), k, bank.values, layer.v_proj, bank.keep, self.left_out)
         y: Tensor = x + layer.out_proj(join(seen))
         return y
@@ -98,22 +98,37 @@ class MemoryLayer(nn.Module):
 
 
 class MemoryAttention(Prepared):
-    """A stack of memory layers over a map of `height` x `height` cells."""
+    """A stack of memory layers over a map of `height` x `height` cells.
 
-    def __init__(self, width: int, memory_width: int, mlp: int, layers: int, height: int) -> None:
-        super().__init__("feature_code", "memory_code", "cos", "sin")
-        self.width, self.memory_width, self.height = width, memory_width, height
+    Args:
+        width: Channels of features (C).
+        memory_width: Channels of memories (M).
+        mlp: Hidden width of the feed-forward parts.
+        layers: How many there are.
+        height: Side of the features in cells.
+        grid: Side of the square of latents, if memories are condensed. The other latents have no place.
+    """
+
+    def __init__(
+        self, width: int, memory_width: int, mlp: int, layers: int, height: int, grid: int | None = None
+    ) -> None:
+        places = ("feature_code", "memory_code", "cos", "sin")
+        super().__init__(*places, *(() if grid is None else ("memory_cos", "memory_sin")))
+        self.width, self.memory_width, self.height, self.grid = width, memory_width, height, grid
         self.layers = nn.ModuleList(MemoryLayer(width, memory_width, mlp) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def compute_tables(self) -> tuple[Tensor, ...]:
-        """Position codes of features (C, h, w) and memories (M, h, w), and the rotations of cells."""
+        """Position codes of features (C, h, w) and memories (M, h', w'), and the rotations of cells, then of memories'
+        cells where these are others."""
         device = self.norm.weight.device
-        return (
-            sine_map(self.width, self.height, device),
-            sine_map(self.memory_width, self.height, device),
-            *rotation(self.width, self.height, device),
-        )
+        features, turns = sine_map(self.width, self.height, device), rotation(self.width, self.height, device)
+        if self.grid is None:
+            return features, sine_map(self.memory_width, self.height, device), *turns
+        local, local_turns = sine_map(self.memory_width, self.grid, device), rotation(self.width, self.grid, device)
+        cos, sin = local_turns
+        memory_turns = torch.cat((torch.ones_like(cos), cos)), torch.cat((torch.zeros_like(sin), sin))
+        return features, torch.cat((torch.zeros_like(local), local), dim=1), *turns, *memory_turns
 
     def forward(
         self,
@@ -128,7 +143,7 @@ class MemoryAttention(Prepared):
 
         Args:
             features: (N or 1, C, h, w); one frame serves all objects, and its first self-attention runs once.
-            memories: (N, F, M, h, w).
+            memories: (N, F, M, h, w), or condensed.
             times: (N, F, M) code of each memory's temporal slot.
             pointers: (N, Q, M) pointers, cut into tokens.
             ages: (N, Q, M) code of each pointer token's age.
@@ -137,29 +152,30 @@ class MemoryAttention(Prepared):
         Returns:
             Features conditioned on memory, (N, C, h, w).
         """
-        feature_code, memory_code, cos, sin = (table.to(features.dtype) for table in self.tables())
-        by, count = Rotation(cos, sin), memories.shape[0]
+        feature_code, memory_code, *turns = (table.to(features.dtype) for table in self.tables())
+        by, count = Rotation(*turns[:2]), memories.shape[0]
+        memory_by = Rotation(*turns[-2:])
         x = to_tokens(features + CODE_SCALE * feature_code)
         x = self.stack()[0].attend_self(x, by)
         size = OBJECTS_AT_ONCE.get(x.device.type, count)
         if torch.compiler.is_compiling() or count <= size:  # one graph for any number of objects
             bank = tokens(memories, times, pointers, ages, memory_code, keep)
-            return to_map(self.norm(self.follow(x, bank, by)), self.height)
+            return to_map(self.norm(self.follow(x, bank, by, memory_by)), self.height)
         frames = x.split(size) if x.shape[0] == count else [x] * -(-count // size)
         keeps = [None] * len(frames) if keep is None else keep.split(size)
         parts = (part.split(size) for part in (memories, times, pointers, ages))
         done = [
-            self.follow(x, tokens(memory, time, pointer, age, memory_code, keep), by)
+            self.follow(x, tokens(memory, time, pointer, age, memory_code, keep), by, memory_by)
             for x, memory, time, pointer, age, keep in zip(frames, *parts, keeps, strict=True)
         ]
         return to_map(self.norm(torch.cat(done)), self.height)
 
-    def follow(self, x: Tensor, bank: Tokens, by: Rotation) -> Tensor:
+    def follow(self, x: Tensor, bank: Tokens, by: Rotation, memory_by: Rotation) -> Tensor:
         """All layers, but for the first one's self-attention: x (N or 1, h * w, C) -> (N, h * w, C)."""
         first, *others = self.stack()
-        x = first.feed_forward(first.attend_memory(x, bank, by))
+        x = first.feed_forward(first.attend_memory(x, bank, by, memory_by))
         for layer in others:
-            x = layer.feed_forward(layer.attend_memory(layer.attend_self(x, by), bank, by))
+            x = layer.feed_forward(layer.attend_memory(layer.attend_self(x, by), bank, by, memory_by))
         return x
 
     def stack(self) -> list[MemoryLayer]:

@@ -18,6 +18,7 @@ from masklet.nn.layers import MLP, Prepared, Trunk
 from masklet.nn.mask_decoder import MaskDecoder, RefiningMaskDecoder
 from masklet.nn.memory_attention import MemoryAttention
 from masklet.nn.memory_encoder import MemoryEncoder
+from masklet.nn.perceiver import Perceiver
 from masklet.nn.positions import sine_ages
 from masklet.nn.prompt_encoder import DrawnPromptEncoder, PromptEncoder
 from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
@@ -123,8 +124,11 @@ class Network(nn.Module):
             config.attention_mlp,
             config.attention_layers,
             config.memory_size,
+            config.memory_grid,
         )
         self.memory_encoder = MemoryEncoder(width, memory_width, config.fusion_layers)
+        grid = config.memory_grid
+        self.spatial_perceiver = None if grid is None else Perceiver(memory_width, config.memory_size, grid)
         prompt_encoder, mask_decoder = HEADS[config.head]
         self.sam_prompt_encoder = prompt_encoder(width, config.image_size, config.memory_size)
         self.sam_mask_decoder = mask_decoder(
@@ -158,7 +162,7 @@ class Network(nn.Module):
         nothing = features + self.no_mem_embed.view(1, -1, 1, 1)
         count, frames = bank.memories.shape[:2]
         pointers = bank.pointers.shape[1]
-        cells = self.config.memory_size**2
+        _, rows, columns = self.config.memory_shape
         if frames + pointers == 0:
             return nothing.expand(count, -1, -1, -1)
         pieces = self.config.width // self.config.memory_width  # memory tokens that a pointer is cut into
@@ -168,7 +172,7 @@ class Network(nn.Module):
             times=self.maskmem_tpos_enc[:, 0, 0][bank.slots],
             pointers=bank.pointers.to(features.dtype).reshape(count, pointers * pieces, self.config.memory_width),
             ages=self.obj_ptr_tpos_proj(bank.ages).to(features.dtype).repeat_interleave(pieces, dim=1),
-            keep=_keep_tokens(bank, cells, pieces),
+            keep=_keep_tokens(bank, rows * columns, pieces),
         )
         if bank.keep_memories is None and bank.keep_pointers is None:
             return attended
@@ -199,13 +203,13 @@ class Network(nn.Module):
             presence: (N,) logit; memories of objects that are absent (<= 0) are marked (2.1).
 
         Returns:
-            (N, M, h, w)
+            (N, M, h, w), or `ModelConfig.memory_shape` where memories are condensed.
         """
         memory: Tensor = self.memory_encoder(features, masks)
-        if self.no_obj_embed_spatial is None:
-            return memory
-        absent = (presence <= 0).to(memory.dtype)[:, None, None, None]
-        return memory + absent * self.no_obj_embed_spatial[:, :, None, None]
+        if self.no_obj_embed_spatial is not None:
+            absent = (presence <= 0).to(memory.dtype)[:, None, None, None]
+            memory = memory + absent * self.no_obj_embed_spatial[:, :, None, None]
+        return memory if self.spatial_perceiver is None else self.spatial_perceiver(memory)
 
     def prepare(self) -> Network:
         """Compute once what does not depend on the frame, for the present weights, device and dtype."""

@@ -31,7 +31,7 @@ class MemoryBank(NamedTuple):
     """
 
     memories: Tensor
-    """(N, F, M, h, w) encoded memories; F may be 0"""
+    """(N, F, M, h, w) encoded memories, each of `ModelConfig.memory_shape`; F may be 0"""
     slots: Tensor
     """(N, F) int64: temporal slot of each memory, 0 the newest, `memory_frames` - 1 a prompted frame"""
     pointers: Tensor

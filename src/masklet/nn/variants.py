@@ -5,6 +5,7 @@ from typing import Literal
 from masklet.nn.config import ModelConfig
 from masklet.nn.encoders.hiera import HieraConfig
 from masklet.nn.encoders.inverted_residual import LITE0
+from masklet.nn.encoders.repvit import M1
 
 _TRUNKS = {
     "tiny": HieraConfig(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9)),
@@ -31,9 +32,11 @@ NANO = ModelConfig(
 
 _VERSIONS: dict[str, Literal["2.0", "2.1"]] = {"sam2": "2.0", "sam2.1": "2.1"}
 
+_EDGETAM = ModelConfig(name="edgetam", encoder=M1, version="2.0", attention_layers=2, memory_grid=16)
+
 VARIANTS: dict[str, ModelConfig] = {
     f"{family}-{size}": ModelConfig(name=f"{family}-{size}", encoder=trunk, version=version)
     for family, version in _VERSIONS.items()
     for size, trunk in _TRUNKS.items()
-}
-"""The eight published models (SAM 2: Ravi et al., 2024; 2.1: the release of 2024-09-29), by name."""
+} | {_EDGETAM.name: _EDGETAM}
+"""The published models by name: SAM 2 (Ravi et al., 2024), 2.1 (2024-09-29), EdgeTAM (Zhou et al., 2025)."""

@@ -187,7 +187,7 @@ class Unroll:
         config, count = self.network.config, len(self.batch.owners)
         memories = [self.past.at(frame).memory for frame in recall.memories]
         pointers = [self.past.at(frame).pointer for frame in recall.pointers]
-        none = features.new_zeros(count, 0, config.memory_width, config.memory_size, config.memory_size)
+        none = features.new_zeros(count, 0, *config.memory_shape)
         slots = torch.tensor(recall.slots, dtype=torch.int64, device=self.device)
         ages = torch.tensor([age / recall.longest for age in recall.ages], device=self.device)
         return MemoryBank(

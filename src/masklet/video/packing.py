@@ -156,7 +156,7 @@ class ItemReader:
     def __init__(self, project: Project, config: ModelConfig) -> None:
         self._project = project
         self._shapes: dict[str, tuple[int, ...]] = {
-            "memory": (config.memory_width, config.memory_size, config.memory_size),
+            "memory": config.memory_shape,
             "pointer": (config.width,),
             "logits": (config.mask_size, config.mask_size),
         }

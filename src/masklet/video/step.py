@@ -392,13 +392,12 @@ def as_tokens(
 
 def bank(engine: Engine, tracks: Sequence[ObjectTrack], recalls: Sequence[Recall]) -> MemoryBank:
     """The recalled memories and pointers of a group, stacked."""
-    config, device = engine.config, engine.device
-    cells, count = config.memory_size, len(tracks)
+    config, device, count = engine.config, engine.device, len(tracks)
     members = list(zip(tracks, recalls, strict=True))
     memories = [memory_of(track, frame) for track, recall in members for frame in recall.memories]
     pointers = [pointer_of(track, frame) for track, recall in members for frame in recall.pointers]
     ages = [[age / recall.longest for age in recall.ages] for recall in recalls]
-    blank_memory = torch.zeros(count, 0, config.memory_width, cells, cells, device=device)
+    blank_memory = torch.zeros(count, 0, *config.memory_shape, device=device)
     blank_pointer = torch.zeros(count, 0, config.width, device=device)
     return MemoryBank(
         memories=torch.stack(memories).unflatten(0, (count, -1)) if memories else blank_memory,

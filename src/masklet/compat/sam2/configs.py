@@ -18,8 +18,8 @@ CONFIGS = {
     f"{family}_hiera_{letter}": f"{family}-{size}"
     for family in ("sam2", "sam2.1")
     for letter, size in (("t", "tiny"), ("s", "small"), ("b+", "base-plus"), ("l", "large"))
-}
-"""Stem of a configuration file -> the model."""
+} | {"edgetam": "edgetam"}
+"""Stem of a configuration file -> the model. EdgeTAM's is that of its own copy of the reference."""
 
 
 FOLDERS = ("", "configs", "sam2", "sam2.1", "sam2_configs", "sam2.1_configs")
@@ -42,9 +42,10 @@ def variant_of(config_file: str) -> str:
             f"models of masklet.list_models()"
         )
     if path.parent.name not in FOLDERS:
+        family, of_a_size, _ = stem.partition("_hiera_")
         raise SettingRefused(
             f"{config_file!r} lies in a folder that the reference does not have, so it may describe another model; for "
-            f"the published one give configs/{stem.partition('_')[0]}/{stem}.yaml"
+            f"the published one give configs/{f'{family}/' if of_a_size else ''}{stem}.yaml"
         )
     return CONFIGS[stem]
 

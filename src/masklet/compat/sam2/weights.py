@@ -20,7 +20,7 @@ _STEMS = {model: stem for stem, model in CONFIGS.items()}
 HF_MODEL_ID_TO_FILENAMES = {
     info.repo: (f"configs/{info.name.split('-')[0]}/{_STEMS[info.name]}.yaml", info.file)
     for info in list_models()
-    if info.repo is not None
+    if info.repo is not None and info.name.startswith("sam2")
 }
 """Repository on the hub -> configuration file and file of weights."""
 

@@ -1,0 +1,200 @@
+"""RepViT: a convolutional trunk for phones in the shape of a vision transformer (Wang et al., 2024), as in EdgeTAM.
+
+A block looks around by depthwise convolutions and mixes channels by 1 x 1 convolutions. Three ways stand side by side
+while a network learns, a 3 x 3 convolution, a 1 x 1 convolution and the map itself; to run it they become one.
+Attribute names are those of the published weights, which come from timm's `repvit_m1`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from masklet.nn.config import check_counts
+from masklet.nn.layers import Foldable, Layer, Trunk, fold_norm
+
+EXPANSION = 2
+"""Times as many channels between the two 1 x 1 convolutions of a block."""
+
+SQUEEZE, SQUEEZE_STEP = 4, 8
+"""A squeeze narrows to a fourth of the channels, rounded to a multiple of eight."""
+
+
+@dataclass(frozen=True)
+class RepViTConfig:
+    """A RepViT trunk (Wang et al., 2024).
+
+    Attributes:
+        widths: Channels of the four stages (strides 4, 8, 16, 32).
+        depths: Blocks of the four stages, beside those that halve the map.
+    """
+
+    kind: ClassVar[str] = "repvit"
+    widths: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for impossible widths or depths; any image size that the levels need will do."""
+        check_counts("widths", self.widths, least=2)
+        check_counts("depths", self.depths, least=0)
+
+    def build(self, image_size: int) -> RepViT:
+        """The trunk, with random weights."""
+        return RepViT(self)
+
+
+M1 = RepViTConfig(widths=(48, 96, 192, 384), depths=(2, 2, 14, 2))
+"""RepViT-M1 without its classifier."""
+
+
+def convolution(width: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """A convolution and its normalisation: (B, C, H, W) -> (B, C', H/stride, W/stride)."""
+    conv = nn.Conv2d(width, width_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(OrderedDict(c=conv, bn=nn.BatchNorm2d(width_out)))
+
+
+class LookAround(Foldable):
+    """A depthwise 3 x 3 convolution, one of 1 x 1, and the map itself, added: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = convolution(width, width, kernel=3, groups=width)
+        self.conv1 = convolution(width, width, groups=width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x) + self.conv1(x) + x
+        return y
+
+    def folded(self) -> nn.Module:
+        """One 3 x 3 convolution that answers the same: the others only look at its middle."""
+        wide, middle = fold_norm(*self.conv), fold_norm(*self.conv1)
+        assert wide.bias is not None, "folding gives a bias"
+        assert middle.bias is not None, "folding gives a bias"
+        with torch.no_grad():
+            wide.weight += F.pad(middle.weight + 1, (1, 1, 1, 1))
+            wide.bias += middle.bias
+        return wide
+
+
+class MixChannels(nn.Module):
+    """Widen and narrow: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = convolution(width, width * EXPANSION)
+        self.conv2 = convolution(width * EXPANSION, width)
+        nn.init.zeros_(self.conv2[1].weight)  # type: ignore[arg-type]  # a block begins as its depthwise part alone
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv2(F.gelu(self.conv1(x)))
+        return y
+
+
+class Squeeze(nn.Module):
+    """Scale each channel by what the mean of all channels tells (Hu et al., 2018): (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        narrow = max(SQUEEZE_STEP, (width // SQUEEZE + SQUEEZE_STEP // 2) // SQUEEZE_STEP * SQUEEZE_STEP)
+        self.fc1 = nn.Conv2d(width, narrow, kernel_size=1)
+        self.fc2 = nn.Conv2d(narrow, width, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))
+        return x * y.sigmoid()
+
+
+class Block(nn.Module):
+    """Look around, perhaps squeeze, mix channels: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int, squeezes: bool) -> None:
+        super().__init__()
+        self.token_mixer = LookAround(width)
+        self.se = Squeeze(width) if squeezes else nn.Identity()
+        self.channel_mixer = MixChannels(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.se(self.token_mixer(x))
+        y: Tensor = x + self.channel_mixer(x)
+        return y
+
+
+class Halve(nn.Module):
+    """A block, then half the side: (B, C, H, W) -> (B, C', H/2, W/2)."""
+
+    def __init__(self, width: int, width_out: int) -> None:
+        super().__init__()
+        self.pre_block = Block(width, squeezes=False)
+        self.spatial_downsample = convolution(width, width, kernel=3, stride=2, groups=width)
+        self.channel_downsample = convolution(width, width_out)
+        self.ffn = MixChannels(width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.channel_downsample(self.spatial_downsample(self.pre_block(x)))
+        y: Tensor = x + self.ffn(x)
+        return y
+
+
+class Stem(nn.Module):
+    """Two convolutions to stride 4: (B, 3, S, S) -> (B, C, S/4, S/4)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = convolution(3, width // 2, kernel=3, stride=2)
+        self.conv2 = convolution(width // 2, width, kernel=3, stride=2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        y: Tensor = self.conv2(F.gelu(self.conv1(images)))
+        return y
+
+
+class Stage(nn.Module):
+    """Blocks of one width, of which every other one squeezes."""
+
+    def __init__(self, width: int, width_out: int, depth: int, halves: bool) -> None:
+        super().__init__()
+        self.downsample = Halve(width, width_out) if halves else nn.Identity()
+        self.blocks = nn.Sequential(*(Block(width_out, squeezes=index % 2 == 0) for index in range(depth)))
+
+    def parts(self) -> list[nn.Module]:
+        """What halves the map, if anything does, and the blocks."""
+        return [part for part in (self.downsample, *self.blocks) if isinstance(part, Halve | Block)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.blocks(self.downsample(x))
+        return y
+
+
+class RepViT(Trunk):
+    """The trunk: (B, 3, S, S) -> maps at strides 4, 8, 16 and 32, (B, widths[k], S/stride, S/stride)."""
+
+    memory_format = torch.channels_last
+
+    def __init__(self, config: RepViTConfig) -> None:
+        super().__init__()
+        before = (config.widths[0], *config.widths[:3])
+        stages = {
+            f"stages_{index}": Stage(*sizes, halves=index > 0)
+            for index, sizes in enumerate(zip(before, config.widths, config.depths, strict=True))
+        }
+        self.body = nn.ModuleDict({"stem": Stem(config.widths[0]), **stages})
+
+    def layers(self) -> list[Layer]:
+        """The stem and the blocks. None is left out at random: a block's answer is not only added to what comes in."""
+        stem, *stages = self.body.values()
+        parts = [part for stage in stages if isinstance(stage, Stage) for part in stage.parts()]
+        return [Layer(stem), *map(Layer, parts)]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        stem, *stages = self.body.values()
+        x = stem(images)
+        maps = []
+        for stage in stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
