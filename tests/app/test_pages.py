@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -88,8 +89,6 @@ FETCHED = "performance.getEntriesByType('resource').filter((entry) => entry.name
 
 def small(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A picture so reduced that its middle fills a shape."""
-    import cv2
-
     scale = max(shape[0] / picture.shape[0], shape[1] / picture.shape[1])
     whole = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(int)
     top, left = (whole.shape[0] - shape[0]) // 2, (whole.shape[1] - shape[1]) // 2
@@ -135,6 +134,72 @@ def test_each_tool_once(viewer: Viewer) -> None:
     until(lambda: covers(viewer, RED) and not covers(viewer, BLUE))
     viewer.press("m")
     until(lambda: not viewer.mask().any())
+
+
+RINGS = """async ([mask, width, height, tolerance]) => {
+  const { runsOf, maskOf } = await import("/page/masks.js"), { ringsOf, runsOfRings } = await import("/page/rings.js");
+  const rings = ringsOf(runsOf(mask), width, height, tolerance);
+  return [[...maskOf(runsOfRings(rings, width, height), mask.length)], rings.flat().length];
+}"""
+
+
+def test_rings_of_any_mask_give_it_back(viewer: Viewer) -> None:
+    random = np.random.default_rng(5)
+    for _ in range(4):
+        mask = cv2.blur(random.random((40, 60)), (9, 9)) > 0.5
+        mask[0, 0] = mask[39, 59] = mask[1, 1] = True
+        flat, found, corners = mask.astype(int).ravel().tolist(), {}, {}
+        for tolerance in (0, 2):
+            pixels, corners[tolerance] = viewer.page.evaluate(RINGS, [flat, 60, 40, tolerance])
+            found[tolerance] = np.array(pixels, bool).reshape(mask.shape)
+        assert np.array_equal(found[0], mask)
+        whole, kernel = np.pad(mask.astype(np.uint8), 3), np.ones((7, 7))
+        far = (cv2.dilate(whole, kernel) == cv2.erode(whole, kernel))[3:-3, 3:-3]
+        assert np.array_equal(found[2][far], mask[far])
+        assert corners[2] < corners[0] / 2
+
+
+def test_corners_of_a_polygon_are_moved_and_taken_away_and_rings_drawn(viewer: Viewer) -> None:
+    viewer.drag((8, 18), (36, 46))
+    until(lambda: covers(viewer, RED))
+    first = viewer.mask()
+    rows, columns = np.nonzero(first)
+    corner = (columns[rows == rows.max()].max() + 0.5, rows.max() + 0.5)
+    viewer.press("g")
+    until(lambda: viewer.page.locator(".marks .corner").count() >= 4)
+    assert np.array_equal(viewer.mask(), first)  # looking changes nothing
+    viewer.drag(corner, (70, 80))
+    until(lambda: viewer.page.get_attribute("button[aria-label='Undo']", "title").startswith("Undo mask"))
+    assert covers(viewer, (50, 62))
+    moved = viewer.mask()
+    viewer.click(69.5, 79.5, button="right")
+    until(lambda: not viewer.mask()[62, 50])
+    viewer.press("Control+z")
+    until(lambda: np.array_equal(viewer.mask(), moved))
+    for place in ((120, 10), (150, 10), (135, 40)):
+        viewer.click(*place)
+    viewer.press("Enter")
+    until(lambda: covers(viewer, (135, 20), (50, 62)))
+    assert not viewer.mask()[38, 122]
+    for place in ((130, 12), (140, 12), (135, 25)):  # inside of it: a hole
+        viewer.click(*place)
+    viewer.press("Enter")
+    until(lambda: not viewer.mask()[15, 135])
+    assert covers(viewer, (135, 35))
+
+
+def test_the_ring_of_the_brush_has_its_size_at_once(viewer: Viewer) -> None:
+    viewer.press("e")
+    viewer.drag((60, 20), (80, 20))
+    until(lambda: "nothing to erase" in viewer.page.inner_text("#news"))
+    viewer.press("w")
+    radius = lambda: float(viewer.page.get_attribute(".marks .brush.over", "r"))  # noqa: E731
+    before = radius()
+    viewer.press("]")
+    assert radius() == pytest.approx(before * 1.25)
+    viewer.press("[")
+    viewer.press("[")
+    assert radius() == pytest.approx(before / 1.25)
 
 
 def test_another_meaning_of_a_first_click_is_chosen_by_key_and_compared(viewer: Viewer) -> None:
@@ -312,8 +377,6 @@ def test_pages_can_be_used_by_everybody(
 
 
 def test_the_library_shows_videos_and_pictures(open_page: Callable[[str], Any], tmp_path: Path) -> None:
-    import cv2
-
     folder = tmp_path / "footage"
     (folder / "frames").mkdir(parents=True)
     write_scene(folder / "one.mp4", 6)

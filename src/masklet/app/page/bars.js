@@ -36,7 +36,7 @@ export function bars({ model, stage, tools, player, deeds, keys }) {
   }
 
   function toolStrip() {
-    const kinds = { point: "Points", box: "Box", brush: "Brush", eraser: "Eraser" };
+    const kinds = { point: "Points", box: "Box", brush: "Brush", eraser: "Eraser", polygon: "Polygon" };
     const buttons = Object.entries(kinds).map(([kind, label]) => button(kind, kind, label, { "data-kind": kind }));
     const hand = iconButton("hand", "Move the picture (middle button)", () => tools.take("hand"), { "data-kind": "hand" });
     const masks = button("masks", "eye", "Masks"), outline = button("outline", "outline", "Outline"), solo = button("solo", "solo", "Only this object");

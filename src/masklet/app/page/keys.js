@@ -38,6 +38,7 @@ export const ACTIONS = {
   box: ["Tools", "Box", ["b"]],
   brush: ["Tools", "Brush", ["w"]],
   eraser: ["Tools", "Eraser", ["e"]],
+  polygon: ["Tools", "Polygon: move, add and take away corners", ["g"]],
   smaller: ["Tools", "Smaller brush", ["{", "["]],
   larger: ["Tools", "Larger brush", ["}", "]"]],
   candidate: ["Tools", "Another mask that the first click may mean", ["v"]],
@@ -143,7 +144,8 @@ export class Keys {
     });
     return [note, h("div", { class: "keygroups" }, groups.map((group) => h("section", {}, h("h3", {}, group), rows(group)))),
       h("p", { class: "soft" }, "On the picture: click to include, right click or Alt + click to exclude, click on a point to take it back, ",
-        "drag for a box, hold Shift to see what a click would give. 1 to 9 choose an object. The wheel zooms, the middle button moves the picture."),
+        "drag for a box, hold Shift to see what a click would give. 1 to 9 choose an object. The wheel zooms, the middle button moves the picture. ",
+        "Alt + wheel: the size of the brush. Polygon: drag a corner or an edge, right click takes a corner away; click elsewhere for a new ring, Enter closes it."),
       h("button", { type: "button", onclick: () => { this.reset(); note.closest("dialog").close(); } }, "As they were at first")];
   }
 }

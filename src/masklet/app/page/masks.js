@@ -54,12 +54,12 @@ export function boxOf(runs, width) {
   return box;
 }
 
+/** Whether two masks of run lengths are the same. */
+export const sameRuns = (runs, others) => runs.length === others.length && runs.every((run, n) => run === others[n]);
+
 /** Whether two lists of masks are the same: [{name, runs}]. */
 export function same(some, others) {
-  return some.length === others.length && some.every(({ name, runs }, place) => {
-    const other = others[place];
-    return name === other.name && runs.length === other.runs.length && runs.every((run, n) => run === other.runs[n]);
-  });
+  return some.length === others.length && some.every(({ name, runs }, n) => name === others[n].name && sameRuns(runs, others[n].runs));
 }
 
 /** "#rrggbb" and an opacity as the 32 bits of a pixel. */

@@ -174,6 +174,7 @@ export class Stage {
     }
     if (this.waiting?.box) made.push(this.rectangle(this.waiting.box, "rubber", "currentColor"));
     else if (this.waiting) made.push(click(at(this.waiting.point), this.waiting.label, " pale"));
+    if (this.shape) made.push(...this.shape(at));
     if (this.rubber) made.push(this.rectangle(this.rubber, "rubber", "currentColor"));
     if (this.cross) {
       const [x, y] = at(this.cross);
@@ -182,7 +183,7 @@ export class Stage {
     if (this.brush) {
       const [x, y] = at(this.brush.at);
       const r = Math.max(1, this.brush.radius * this.scale);
-      for (const line of ["under", "over"]) made.push(s("circle", { class: "brush " + line, cx: x, cy: y, r }));
+      for (const line of ["under", "over"]) made.push(s("circle", { class: `brush ${line} ${this.brush.kind}`, cx: x, cy: y, r }));
     }
     return this.marks.replaceChildren(...made);
   }

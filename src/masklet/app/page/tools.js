@@ -1,7 +1,9 @@
-// What the mouse, or the keyboard's cross, does on the picture: points, boxes, brush and eraser, previews.
+// What the mouse, or the keyboard's cross, does on the picture: points, boxes, brush and eraser, polygons, previews.
 
+import { kept, say } from "./dom.js";
 import { maskOf, runsOf, unpack } from "./masks.js";
 import { freshColour, STATE } from "./model.js";
+import { Polygon } from "./polygon.js";
 
 const NEAR = 4; // pixels of the screen: a shorter drag is a click
 const GRAB = 9; // a click so near to a point takes it back
@@ -12,8 +14,9 @@ export class Tools {
     this.model = model;
     this.stage = stage;
     this.candidates = candidates;
+    this.polygon = new Polygon(model, stage);
     this.kind = "point";
-    this.size = 12; // radius of the brush, in pixels of the picture
+    this.size = kept.get("brush", 12); // radius of the brush, in pixels of the picture
     this.held = null; // a press that has not ended
     this.asking = false; // a preview that is under way
     const { root } = stage;
@@ -21,7 +24,7 @@ export class Tools {
     root.addEventListener("pointermove", (event) => this.move(event));
     root.addEventListener("pointerup", (event) => this.release(event));
     root.addEventListener("pointercancel", () => this.drop());
-    root.addEventListener("pointerleave", () => { if (!this.held) { this.at = null; this.stage.brush = null; this.stage.drawMarks(); } });
+    root.addEventListener("pointerleave", () => { if (!this.held) { this.at = null; this.showBrush(); } });
     root.addEventListener("contextmenu", (event) => event.preventDefault());
     root.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     model.on("shown", () => this.endPreview());
@@ -30,12 +33,24 @@ export class Tools {
   take(kind) {
     this.kind = kind;
     this.stage.root.dataset.tool = kind;
-    if (!this.isBrush) this.stage.brush = null;
+    this.polygon.use(kind === "polygon");
+    this.showBrush();
     this.model.emit("view");
-    this.stage.drawMarks();
   }
 
   get isBrush() { return this.kind === "brush" || this.kind === "eraser"; }
+
+  /** The ring of the brush, where the mouse is. */
+  showBrush() {
+    this.stage.brush = this.isBrush && this.at ? { at: this.at, radius: this.size, kind: this.kind } : null;
+    this.stage.drawMarks();
+  }
+
+  resize(factor) {
+    this.size = Math.max(1, Math.min(400, this.size * factor));
+    kept.set("brush", this.size);
+    this.showBrush();
+  }
 
   // --- the mouse -----------------------------------------------------------------------------------
 
@@ -47,28 +62,29 @@ export class Tools {
     const pans = event.button === 1 || this.kind === "hand";
     const exclude = event.button === 2 || event.altKey;
     this.held = { from, x: event.clientX, y: event.clientY, pans, exclude, on: this.stage.isOn(event) };
-    if (this.isBrush && !pans && this.model.canEdit) this.beginStroke(exclude);
+    if (pans || !this.model.canEdit) return;
+    if (this.isBrush) this.beginStroke(exclude);
+    else if (this.kind === "polygon") this.polygon.press(from, exclude);
   }
 
   move(event) {
     this.at = this.stage.pointOf(event);
-    if (this.isBrush) this.stage.brush = { at: this.at, radius: this.size };
     const { held } = this;
+    if (this.kind === "polygon" && !held?.pans) return this.polygon.move(this.at);
     if (!held) {
-      this.stage.drawMarks();
+      this.showBrush();
       this.shifted = event.shiftKey && this.stage.isOn(event);
       if (this.shifted) this.askPreview(event.altKey); else this.endPreview();
-      return;
-    }
-    if (held.pans) {
+    } else if (held.pans) {
       this.stage.pan(event.movementX, event.movementY);
     } else if (held.mask) {
       this.stroke(this.at);
-    } else if (!held.exclude && (held.to || Math.hypot(event.clientX - held.x, event.clientY - held.y) > NEAR)) {
+    } else if (!this.isBrush && !held.exclude && (held.to || Math.hypot(event.clientX - held.x, event.clientY - held.y) > NEAR)) {
       held.to = this.at;
       this.stage.rubber = [...held.from, ...held.to];
       this.stage.drawMarks();
     }
+    return undefined;
   }
 
   release() {
@@ -78,20 +94,23 @@ export class Tools {
     this.stage.rubber = null;
     this.stage.drawMarks();
     if (held.pans) return;
-    if (held.mask) this.endStroke(held);
+    if (this.kind === "polygon") this.polygon.release();
+    else if (held.mask) this.endStroke(held);
     else if (held.to) this.box(held.from, held.to);
     else if (held.on && this.kind === "point") this.point(held.from, held.exclude ? 0 : 1);
   }
 
   drop() {
     this.held = this.stage.rubber = null;
+    this.polygon.drop();
     this.stage.refresh();
   }
 
   wheel(event) {
     event.preventDefault();
     const area = this.stage.root.getBoundingClientRect();
-    if (event.shiftKey) this.stage.pan(-event.deltaY - event.deltaX, 0);
+    if (event.altKey && this.isBrush) this.resize(Math.exp(-event.deltaY / 400));
+    else if (event.shiftKey) this.stage.pan(-event.deltaY - event.deltaX, 0);
     else this.stage.zoom(Math.exp(-event.deltaY / 400), event.clientX - area.left, event.clientY - area.top);
   }
 
@@ -135,12 +154,13 @@ export class Tools {
   beginStroke(other) {
     const { stage, model, held } = this, object = model.target(), { width, height } = stage.picture;
     const known = stage.masks?.find((mask) => mask.name === object.name);
+    if (!known && (this.kind === "eraser") !== other) return say("There is nothing to erase of this object here.");
     held.mask = known ? maskOf(known.runs, width * height) : new Uint8Array(width * height);
     held.value = (this.kind === "brush") !== other ? 1 : 0;
     held.object = object;
     held.frame = stage.shown;
     held.last = held.from;
-    this.stroke(held.from);
+    return this.stroke(held.from);
   }
 
   stroke(to) {
@@ -149,9 +169,8 @@ export class Tools {
     for (let n = 0; n <= steps; n++) this.dab(held, x0 + (x1 - x0) * n / steps, y0 + (y1 - y0) * n / steps);
     held.last = to;
     stage.preview = { runs: runsOf(held.mask), color: held.object.color };
-    stage.brush = { at: to, radius: this.size };
     stage.drawMasks();
-    stage.drawMarks();
+    this.showBrush();
   }
 
   dab(held, x, y) {

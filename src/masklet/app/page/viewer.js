@@ -90,7 +90,7 @@ export function viewer(id) {
     doubt: () => panel.next(1), doubtBefore: () => panel.next(-1),
     accept: () => {
       if (cross.on && document.activeElement === stage.root) return tools.point(stage.cross, 1);
-      return acceptHere();
+      return tools.polygon.close() || acceptHere();
     },
     absent: () => {
       if (cross.on && document.activeElement === stage.root) return tools.point(stage.cross, 0);
@@ -111,10 +111,9 @@ export function viewer(id) {
     hide: () => { if (chosen()) panel.toggle(model.chosen); },
     solo: () => { model.solo = !model.solo; model.emit("objects"); model.emit("masks", model.frame); },
     masks: toggle("visible"), outline: toggle("outline"),
-    remove: () => { if (chosen()) model.act("clear", { frame: model.frame, object: model.chosen }); },
-    point: () => tools.take("point"), box: () => tools.take("box"), brush: () => tools.take("brush"), eraser: () => tools.take("eraser"),
-    smaller: () => { tools.size = Math.max(1, tools.size / 1.3); model.emit("view"); },
-    larger: () => { tools.size = Math.min(400, tools.size * 1.3); model.emit("view"); },
+    remove: () => { if (!tools.polygon.take() && chosen()) model.act("clear", { frame: model.frame, object: model.chosen }); },
+    point: () => tools.take("point"), polygon: () => tools.take("polygon"), box: () => tools.take("box"), brush: () => tools.take("brush"), eraser: () => tools.take("eraser"),
+    smaller: () => tools.resize(1 / 1.25), larger: () => tools.resize(1.25),
     candidate: () => candidates.next(1) || say("After a first click on an object, this takes another thing that it may mean."), candidateBefore: () => candidates.next(-1),
     cross: () => cross.toggle(),
     before: () => stage.hold("before"), bare: () => stage.hold("bare"),
