@@ -230,6 +230,31 @@ def test_another_meaning_of_a_first_click_is_chosen_by_key_and_compared(viewer: 
     assert choices.first.is_hidden()
 
 
+def test_the_tour_goes_on_with_what_is_done_and_comes_once(viewer: Viewer) -> None:
+    page, tour = viewer.page, viewer.page.locator(".tour")
+    step = lambda number: until(lambda: f"tour {number} of 4" in tour.inner_text().lower())  # noqa: E731
+    step(1)
+    viewer.click(*RED)
+    step(2)
+    viewer.press("t")
+    step(3)
+    viewer.click(30, 30)
+    step(4)
+    viewer.press("Control+e")
+    page.click("dialog button[type=submit]")
+    until(lambda: tour.is_hidden())
+    page.reload()
+    Viewer(page)
+    assert tour.is_hidden()
+    viewer.press("?")
+    page.click("dialog button:has-text('tour')")
+    step(1)
+    page.click(".tour button:has-text('Skip')")
+    step(2)
+    page.click(".tour button:has-text('Leave')")
+    assert tour.is_hidden()
+
+
 def test_everything_by_keyboard_alone(viewer: Viewer) -> None:
     page = viewer.page
     viewer.press("c")  # the cross, in the middle
@@ -273,14 +298,14 @@ def test_a_key_can_be_changed(viewer: Viewer) -> None:
     viewer.press("t")
     assert "is taken" in viewer.page.inner_text("dialog p[aria-live]")
     viewer.page.click("button[aria-label='Keys of: One frame on']")
-    viewer.press("g")
+    viewer.press("z")
     viewer.press("Escape")
     viewer.page.reload()
     viewer = Viewer(viewer.page)
-    viewer.press("g")
+    viewer.press("z")
     until(lambda: viewer.frame == 1)
     viewer.press("f")
-    viewer.press("g")
+    viewer.press("z")
     until(lambda: viewer.frame == 2)
 
 

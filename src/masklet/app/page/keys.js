@@ -119,8 +119,8 @@ export class Keys {
     kept.set("keys", {});
   }
 
-  /** The page of keys, for a dialog. */
-  page() {
+  /** The page of keys, for a dialog; `more` stands at its end. */
+  page(more) {
     const groups = [...new Set(Object.values(ACTIONS).map(([group]) => group))];
     const note = h("p", { class: "soft", "aria-live": "polite" }, "Click on a key to choose another one.");
     const rows = (group) => Object.keys(ACTIONS).filter((name) => ACTIONS[name][0] === group).map((name) => {
@@ -146,6 +146,6 @@ export class Keys {
       h("p", { class: "soft" }, "On the picture: click to include, right click or Alt + click to exclude, click on a point to take it back, ",
         "drag for a box, hold Shift to see what a click would give. 1 to 9 choose an object. The wheel zooms, the middle button moves the picture. ",
         "Alt + wheel: the size of the brush. Polygon: drag a corner or an edge, right click takes a corner away; click elsewhere for a new ring, Enter closes it."),
-      h("button", { type: "button", onclick: () => { this.reset(); note.closest("dialog").close(); } }, "As they were at first")];
+      h("div", { class: "row" }, more, h("button", { type: "button", onclick: () => { this.reset(); note.closest("dialog").close(); } }, "Keys as they were at first"))];
   }
 }

@@ -11,9 +11,10 @@ import { Player } from "./player.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 import { Tools } from "./tools.js";
+import { Tour } from "./tour.js";
 
 export function viewer(id) {
-  const model = new Model(`/v/${id}`), stage = new Stage(model), candidates = new Candidates(model, stage, () => shown(keys.of("candidate")[0]));
+  const model = new Model(`/v/${id}`), stage = new Stage(model), candidates = new Candidates(model, stage, () => key("candidate"));
   const tools = new Tools(model, stage, candidates);
   const go = (frame) => {
     const wanted = Math.max(0, Math.min(model.last, frame));
@@ -23,7 +24,7 @@ export function viewer(id) {
   };
   const walk = (frame) => { model.along = false; player.stop(); go(frame); };
   const player = new Player(model, stage, go);
-  const panel = new Panel(model, { go: walk, add: () => deeds.add() });
+  const panel = new Panel(model, { go: walk, add: () => deeds.add() }), tour = new Tour(model, (action) => key(action));
   const timeline = new Timeline(model, { go: walk, quiet: () => !stage.busy && !player.pace });
   const chosen = () => model.object(model.chosen);
 
@@ -121,8 +122,12 @@ export function viewer(id) {
     undo: () => model.undo === null ? say("There is nothing to undo.") : model.act("undo"),
     redo: () => model.redo === null ? say("There is nothing to redo.") : model.act("redo"),
     export: () => { exportDialog(model); },
-    help: () => { open("Keys", keys.page(), "wide"); },
+    help: () => {
+      const again = h("button", { type: "button", onclick: () => { dialog.close(); tour.begin(); } }, "Take the tour");
+      const dialog = open("Keys", keys.page(again), "wide");
+    },
   };
+  const key = (action) => shown(keys.of(action)[0]);
   const keys = new Keys(deeds, (digit) => { const object = model.objects[digit - 1]; if (object) model.choose(object.name); });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Shift") tools.shift(true);
@@ -142,6 +147,7 @@ export function viewer(id) {
   document.body.className = "viewer";
   const bar = bars({ model, stage, tools, player, deeds, keys }), foot = h("footer", {}, bar.transport, timeline.root);
   model.on("state", () => { foot.hidden = model.video.picture; });
+  panel.root.append(tour.root);
   document.body.replaceChildren(bar.top, bar.tools, h("main", {}, stage.root, candidates.root, bar.notice), panel.root, foot);
   stage.root.focus();
 }
