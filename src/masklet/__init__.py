@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         segment_near,
         segment_tiles,
     )
+    from masklet.jobs.many import track_videos
     from masklet.masks.guided import SoftEdges
     from masklet.media.large import LargePicture
     from masklet.video import StreamTracker, TrackingOptions, VideoTracker
@@ -76,6 +77,7 @@ __all__ = [
     "segment_near",
     "segment_tiles",
     "track_everything",
+    "track_videos",
 ]
 
 _LAZY = {
@@ -92,6 +94,7 @@ _LAZY = {
         "segment_near",
         "segment_tiles",
     ),
+    "masklet.jobs.many": ("track_videos",),
     "masklet.media.large": ("LargePicture",),
     "masklet.engines.torch": ("Model",),
     "masklet.masks.guided": ("SoftEdges",),

@@ -70,3 +70,10 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(folder, error) from error
+
+
+def keep_inputs(target: Path, *inputs: Path | None) -> None:
+    """Raise `FormatError` if a file that is to be written is one that is read."""
+    for given in inputs:
+        if given is not None and given.exists() and target.exists() and target.samefile(given):
+            raise FormatError(f"{target} is what is read; give another place to write to")

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 KILLED = """
 import os, signal, sys
-from masklet.cli import tracking
+from masklet.jobs import track
 from masklet.cli.main import main
 from masklet.video import VideoTracker
 
@@ -37,7 +37,7 @@ def killed(tracker, *arguments, **options):
         if result.frame == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-tracking.SAVED_EVERY = 0
+track.SAVED_EVERY = 0
 VideoTracker.propagate = killed
 main()
 """
@@ -187,7 +187,7 @@ def test_totals_fit_what_comes(
         assert len(came) == total or direction == "both"
         return came
 
-    monkeypatch.setattr("masklet.cli.tracking.counted", noted)
+    monkeypatch.setattr("masklet.cli.terminal.counted", noted)
     command = ("track", video, "--box", "2:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
     assert run(*command, "--direction", direction) == 0
     assert totals[-1] == expected[-1]

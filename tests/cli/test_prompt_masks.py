@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.cli.tracking import read_mask
 from masklet.errors import FormatError
+from masklet.jobs.track import read_mask
 from masklet.masks.draw import PALETTE
 
 BALL = np.hypot(*(np.mgrid[:96, :160] - np.array([50, 70])[:, None, None])) < 25

@@ -24,7 +24,7 @@ CUP, SPOON = [28, 4, 74, 50], [120, 15, 150, 60]
 
 KILLED = """
 import os, signal
-from masklet.cli import tracking
+from masklet.jobs import track
 from masklet.cli.main import main
 from masklet.video import VideoTracker
 
@@ -36,7 +36,7 @@ def killed(tracker, **options):
         if number == LAST:
             os.kill(os.getpid(), signal.SIGKILL)
 
-tracking.SAVED_EVERY, tracking.SHARE_OF_SAVING = 0, float("inf")
+track.SAVED_EVERY, track.SHARE_OF_SAVING = 0, float("inf")
 VideoTracker.propagate = killed
 main()
 """

@@ -1,35 +1,103 @@
-"""A folder of videos: one job after another, those that are done passed over."""
+"""`masklet track` with many videos: where they are done, bars, and how it went."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.progress import Progress
+import typer
 
-from masklet.atomic import write_whole
-from masklet.checkpoints import load_model
-from masklet.cli.job import Job
-from masklet.cli.prompts import PromptsByVideo, prompts_of
-from masklet.cli.terminal import bars
-from masklet.cli.tracking import begin, run
-from masklet.engines.base import Engine
-from masklet.errors import FormatError, MaskletError, PromptError
-from masklet.media.folder import VIDEO_SUFFIXES, files_in, holds_videos
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-RECORD = "done.json"
-"""File in a video's folder that says what was done when it was done."""
+    from masklet.executors import Executor
+    from masklet.jobs.many import Work
+    from masklet.jobs.record import VideoRecord
+    from masklet.jobs.sources import Source
+
+PANEL = "Of many videos"
+"""Where the help shows these options."""
+
+LEASE = 600.0
+"""Seconds that a video may take for one frame, on a cluster, if nothing is said."""
+
+SHOWN_EVERY = 60.0
+"""Seconds between two lines where there is no terminal."""
+
+
+def option(text: str, **bounds: Any) -> Any:
+    """An option that needs many videos."""
+    return typer.Option(help=text, rich_help_panel=PANEL, **bounds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManyChoice:
+    """Where many videos are done, and for how long each may take."""
+
+    workers: Annotated[
+        int | None, option("Videos at once; on a cluster as many as it has room for.", min=1, max=100_000)
+    ] = None
+    cluster: Annotated[
+        str | None, option("Do them on a Ray cluster: its address, or auto; here starts one on this machine.")
+    ] = None
+    cpus: Annotated[float, option("Cores of a worker, on a cluster.", min=0, max=1024)] = 1
+    gpus: Annotated[
+        float | None, option("GPUs of a worker, on a cluster, such as 0.25; 1 if there are any.", min=0, max=64)
+    ] = None
+    lease: Annotated[
+        float, option("On a cluster, seconds for a frame, until the worker counts as dead.", min=1, max=10**6)
+    ] = LEASE
+    limit: Annotated[
+        float | None, option("On a cluster, seconds for a video; one that takes longer has failed.", min=1, max=10**7)
+    ] = None
+    metrics: Annotated[Path | None, option("A file for Prometheus' textfile collector, kept up to date.")] = None
+    engine: Annotated[str | None, typer.Option(hidden=True)] = None
+    address: Annotated[str | None, typer.Option(hidden=True)] = None
+
+    def executor(self) -> Executor:
+        """Where videos are done. `--engine ray --address ADDRESS` is another name of `--cluster ADDRESS`."""
+        from masklet.executors import Pool, Ray, Serial, gpu_count
+
+        if self.engine not in (None, "ray"):
+            raise typer.BadParameter(f"--engine {self.engine} is not known; give --cluster ADDRESS, or nothing")
+        if self.address is not None and self.engine is None:
+            raise typer.BadParameter("--address came without --engine ray; give --cluster ADDRESS in their place")
+        cluster = (self.address or "here") if self.engine else self.cluster
+        if cluster is not None:
+            address = None if cluster == "here" else cluster
+            return Ray(address, self.workers, self.cpus, self.gpus, self.lease, self.limit)
+        return Serial() if self.workers in (None, 1) else Pool(self.workers or 1, gpu_count())
 
 
 @dataclass
 class Tally:
     """How it went."""
 
+    total: int = 0
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    frames: int = 0
     stopped: bool = False
+
+    def add(self, record: VideoRecord) -> None:
+        """Count a video."""
+        if record.status == "failed":
+            self.failed += 1
+        elif record.before:
+            self.skipped += 1
+        else:
+            self.done += 1
+            self.frames += record.frames
+
+    @property
+    def left(self) -> int:
+        """Videos that are still to be done."""
+        return self.total - self.done - self.skipped - self.failed
 
     def __str__(self) -> str:
         parts = [f"{self.done} {'video' if self.done == 1 else 'videos'} done"]
@@ -39,95 +107,69 @@ class Tally:
             parts.append(f"{self.failed} failed")
         return ", ".join(parts)
 
+    def metrics(self) -> str:
+        """In the text format of Prometheus."""
+        states = {"done": self.done + self.skipped, "failed": self.failed, "left": self.left}
+        lines = [f'masklet_videos{{state="{state}"}} {count}' for state, count in states.items()]
+        return "\n".join(
+            [
+                "# HELP masklet_videos Videos of the run, by what came of them.",
+                "# TYPE masklet_videos gauge",
+                *lines,
+                "# HELP masklet_frames_total Frames that this run has tracked.",
+                "# TYPE masklet_frames_total counter",
+                f"masklet_frames_total {self.frames}",
+                "",
+            ]
+        )
 
-def videos_of(path: Path) -> list[Path]:
-    """The videos of a folder of videos, in natural order; none of anything else."""
-    return files_in(path, VIDEO_SUFFIXES) if holds_videos(path) else []
 
+def do_videos(sources: Sequence[Source], work: Work, choice: ManyChoice, tell: Callable[[str], None]) -> Tally:
+    """Track every video, and tell those that fail. Ctrl-C ends all; what is finished stays."""
+    from masklet.executors import Serial
+    from masklet.jobs.many import run_all
 
-def planned(pattern: Job, videos: Sequence[Path], said: PromptsByVideo) -> list[Job]:
-    """A job for each video, in a folder named like it: with the ending where two are the same without."""
-    stems = [video.stem for video in videos]
-    jobs = []
-    for video in videos:
-        out = pattern.out / (video.stem if stems.count(video.stem) == 1 else video.name)
-        overlay = out / "overlay.mp4" if pattern.overlay else None
-        jobs.append(replace(pattern, video=video, out=out, overlay=overlay, prompts=prompts_of(video, said)))
-    return jobs
-
-
-def run_all(jobs: Sequence[Job], overwrite: bool, tell: Callable[[str], None]) -> Tally:
-    """Do one job after another. A job that fails is reported, and the rest go on; Ctrl-C ends all."""
-    tally = Tally()
-    todo = [job for job in jobs if overwrite or not is_done(job)]
-    tally.skipped = len(jobs) - len(todo)
-    if not todo:
-        return tally
-    engine = load_model(todo[0].model, device=todo[0].device, speed=todo[0].speed)
-    with bars() as progress:
-        for job in with_bar(todo, progress):
-            try:
-                tally.stopped = do(job, engine, overwrite, progress, tell)
-            except MaskletError as error:
-                tally.failed += 1
-                tell(f"{job.video.name}: {error}")
-                continue
-            except KeyboardInterrupt:
-                tally.stopped = True
-            if tally.stopped:
-                break
-            tally.done += 1
+    tally, executor = Tally(len(sources)), choice.executor()
+    with showing(tally, choice.metrics, tell) as (show, watch):
+        if isinstance(executor, Serial):
+            work = replace(work, watch=watch)
+        try:
+            for record in run_all(sources, work, executor):
+                tally.add(record)
+                if record.sentence and not record.before:
+                    tell(f"{Path(record.video).name}: {record.sentence}")
+                show()
+        except KeyboardInterrupt:
+            tally.stopped = True
     return tally
 
 
-def do(job: Job, engine: Engine, overwrite: bool, progress: Progress, tell: Callable[[str], None]) -> bool:
-    """One job, and a record that it is done. Returns whether it was stopped."""
-    if not job.prompts and job.everything is None:
-        raise PromptError("nothing is said of it; give a prompt under its name, or one for all videos")
-    with begin(job, engine, overwrite) as tracker:
-        done = run(tracker, job, progress)
-        if tracker.source.ended_early:
-            tell(tracker.source.ended_early)
-    if done.faults:
-        raise FormatError("; ".join(done.faults))
-    if not done.stopped:
-        write_whole(job.out / RECORD, json.dumps(record(job), indent=2))
-    return done.stopped
+@contextmanager
+def showing(
+    tally: Tally, metrics: Path | None, tell: Callable[[str], None]
+) -> Iterator[tuple[Callable[[], None], Any]]:
+    """A bar over all videos, with how many a minute and how many failed, or a line each minute where there is no
+    terminal; what brings it up to date, and what shows the frames of one video."""
+    from masklet.atomic import write_whole
+    from masklet.cli.terminal import bars, counted
 
+    begun = told = monotonic()
+    with bars() as progress:
+        task = progress.add_task("videos", total=tally.total)
 
-def record(job: Job) -> dict[str, Any]:
-    """A job in plain values: two that are alike write the same."""
-    plain = {
-        "video": job.video.name,
-        "bytes": job.video.stat().st_size,
-        "prompts": [asdict(prompt) for prompt in job.prompts],
-        "direction": job.direction,
-        "formats": job.formats,
-        "background": job.background,
-        "model": job.model,
-        "speed": job.speed or "exact",
-        **job.settings,
-    }
-    told: dict[str, Any] = json.loads(json.dumps(plain, default=str))
-    return told
+        def show() -> None:
+            nonlocal told
+            now, done = monotonic(), tally.done + tally.failed
+            rate = f"{60 * done / max(now - begun, 0.1):.1f} videos/min"
+            failed = f", {tally.failed} failed" if tally.failed else ""
+            progress.update(task, completed=tally.total - tally.left, description=f"videos, {rate}{failed}")
+            for old in progress.task_ids:
+                if old != task:
+                    progress.remove_task(old)
+            if not progress.console.is_terminal and now - told > SHOWN_EVERY:
+                told = now
+                tell(f"{tally}, {tally.left} left, {rate}, {tally.frames / (now - begun):.1f} frames/s")
+            if metrics is not None:
+                write_whole(metrics, tally.metrics())
 
-
-def is_done(job: Job) -> bool:
-    """Whether a job like this was done, in the same folder."""
-    try:
-        return bool(json.loads((job.out / RECORD).read_text(encoding="utf-8")) == record(job))
-    except (OSError, ValueError):
-        return False
-
-
-def with_bar(jobs: Sequence[Job], progress: Progress) -> Iterator[Job]:
-    """The jobs, with a bar over all of them; bars of a job that ended go."""
-    task = progress.add_task("videos", total=len(jobs))
-    for job in jobs:
-        progress.update(task, description=f"videos, now {job.video.name}")
-        yield job
-        progress.advance(task)
-        for old in progress.task_ids:
-            if old != task:
-                progress.remove_task(old)
-    progress.update(task, description="videos")
+        yield show, lambda results, what, total: counted(results, progress, what, total)

@@ -1,15 +1,13 @@
 """Options that mean the same in several commands, what they may not ask for, and what `--help` says of a command."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
-
-from masklet.errors import FormatError
 
 Speed = Literal["exact", "balanced", "fast"]
 """How much is computed: the modes of `masklet.checkpoints.registry.SPEEDS`."""
@@ -142,22 +140,3 @@ def help_of(command: Callable[..., None]) -> str:
     r"""A command's docstring without the line breaks of the source. Examples, which begin with \b, keep theirs."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(text if text.startswith("\b") else text.replace("\n", " ") for text in paragraphs)
-
-
-def keep_inputs(target: Path, *inputs: Path | None) -> None:
-    """Raise `FormatError` if a file that is to be written is one that is read."""
-    for given in inputs:
-        if given is not None and given.exists() and target.exists() and target.samefile(given):
-            raise FormatError(f"{target} is what is read; give another place to write to")
-
-
-def check_background(background: str | None, formats: Sequence[str]) -> None:
-    """Raise `FormatError` if a background is given that no format shows."""
-    if background is not None and "background" not in formats:
-        raise FormatError(f"--background {background} shows in the format background alone; add --format background")
-
-
-def check_film(path: Path) -> None:
-    """Raise `FormatError` unless a film can be written there."""
-    if path.is_dir() or path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
-        raise FormatError(f"{path} is no place for an overlay video; give a file that ends in .mp4")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import BackgroundChoice, keep_inputs
+from masklet.atomic import keep_inputs
+from masklet.cli.choices import BackgroundChoice
 
 if TYPE_CHECKING:
     from masklet.formats.base import Facts, Format, PlainFrame

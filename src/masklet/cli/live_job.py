@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from masklet.atomic import keep_inputs
 from masklet.checkpoints import load_model
-from masklet.cli.choices import PIPE, keep_inputs
-from masklet.cli.prompts import TypedPrompt
+from masklet.cli.choices import PIPE
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.formats.base import FrameLike, Sink
+from masklet.jobs.prompts import TypedPrompt
 from masklet.live.outputs import file_format, into_file, into_pipe, piped_format
 from masklet.live.server import address, check_page, listen, serving
 from masklet.live.session import LiveSession, ObjectStatus, follow

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, keep_inputs
+from masklet.atomic import keep_inputs
+from masklet.cli.choices import DeviceChoice, ModelChoice
 
 if TYPE_CHECKING:
     from masklet.formats.base import Format, ObjectId, PlainFrame

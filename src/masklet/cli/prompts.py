@@ -1,38 +1,14 @@
 """Prompts as they are typed: `FRAME:OBJECT:NUMBERS`, or in a JSON file."""
 
-import json
-import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from masklet.cli.choices import numbers
-from masklet.errors import FormatError, PromptError, nearest
-from masklet.formats.json_file import parse_any
-
-
-@dataclass(frozen=True)
-class TypedPrompt:
-    """A prompt of one object in one frame.
-
-    Attributes:
-        frame: Number of the frame, from 0.
-        object: The object's name, a number if it looks like one.
-        points: (x, y) in pixels.
-        labels: One for each point, 1 include, 0 exclude; empty for all 1.
-        box: (x0, y0, x1, y1) in pixels.
-        mask: A black and white picture, white on the object, or one with numbers of objects.
-    """
-
-    frame: int
-    object: int | str
-    points: tuple[tuple[float, float], ...] = ()
-    labels: tuple[int, ...] = ()
-    box: tuple[float, ...] | None = None
-    mask: Path | None = None
+from masklet.errors import PromptError, nearest
+from masklet.jobs import prompts
+from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, TypedPrompt
 
 
 def parse_point(text: str) -> TypedPrompt:
@@ -72,33 +48,12 @@ def read_numbers(values: str, counts: tuple[int, ...], text: str, expected: str)
     return found
 
 
-EVERY_VIDEO = ""
-"""In place of a video's name: what holds for all of them."""
-
-PromptsByVideo = Mapping[str, Sequence[TypedPrompt]]
-"""The prompts, by the name of the video's file, with or without its ending."""
-
-
 def read_prompts(path: Path) -> dict[str, list[TypedPrompt]]:
-    """A list of prompts, each with "frame", "object" and "box", "points" (and "labels"), or "mask"; or an object with
-    such a list for each video, by the name of its file."""
+    """What `masklet.jobs.prompts.read_prompts` reads; what it refuses is wrong usage."""
     try:
-        content = parse_any(path.read_bytes(), str(path))
-    except (OSError, FormatError) as error:
-        raise typer.BadParameter(f"{path} cannot be read as JSON: {error}") from None
-    lists = content if isinstance(content, dict) else {EVERY_VIDEO: content}
-    if not all(isinstance(records, list) for records in lists.values()):
-        raise typer.BadParameter(
-            f'{path} holds no list; give [{{"frame": 0, "object": 1, "box": [...]}}, ...], or {{"VIDEO": [...], ...}}'
-        )
-    return {name: [_from_record(record, path) for record in records] for name, records in lists.items()}
-
-
-def prompts_of(video: Path, said: PromptsByVideo) -> tuple[TypedPrompt, ...]:
-    """The prompts of a video."""
-    return tuple(
-        prompt for name in dict.fromkeys((EVERY_VIDEO, video.name, video.stem)) for prompt in said.get(name, ())
-    )
+        return prompts.read_prompts(path)
+    except PromptError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def check_names(videos: Sequence[Path], said: PromptsByVideo) -> None:
@@ -107,30 +62,6 @@ def check_names(videos: Sequence[Path], said: PromptsByVideo) -> None:
     for name in said:
         if name not in known:
             raise typer.BadParameter(f"there are prompts for {name!r}, and no such video{nearest(name, known)}")
-
-
-def _from_record(record: Any, path: Path) -> TypedPrompt:
-    from masklet.prompts import check_name  # here, so that help needs no NumPy
-
-    try:
-        values = dict(record)
-        if unknown := set(values) - {"frame", "object", "points", "labels", "box", "mask"}:
-            raise ValueError(f"it has {sorted(unknown)}")
-        if not {"points", "box", "mask"} & set(values):
-            raise ValueError("it says nothing of the object")
-        return TypedPrompt(
-            frame=operator.index(values.get("frame", 0)),
-            object=check_name(values.get("object", 1)),
-            points=tuple((float(x), float(y)) for x, y in values.get("points", ())),
-            labels=tuple(operator.index(label) for label in values.get("labels", ())),
-            box=tuple(float(value) for value in values["box"]) if "box" in values else None,
-            mask=path.parent / values["mask"] if "mask" in values else None,
-        )
-    except (TypeError, ValueError) as error:
-        raise typer.BadParameter(
-            f"{path} holds {json.dumps(record)[:80]}, which is no prompt ({error}); "
-            'give {"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}, or "points" and "labels", or "mask"'
-        ) from None
 
 
 def _parts(text: str, expected: str) -> tuple[int, int | str, str]:

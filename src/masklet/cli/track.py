@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from masklet.cli import discovery
+from masklet.cli.batch import ManyChoice, do_videos
 from masklet.cli.choices import (
     BackgroundChoice,
     DeviceChoice,
@@ -19,18 +20,17 @@ from masklet.cli.choices import (
     spread_options,
 )
 from masklet.cli.prompts import (
-    EVERY_VIDEO,
-    PromptsByVideo,
     check_names,
     parse_box,
     parse_mask,
     parse_point,
-    prompts_of,
     read_prompts,
 )
+from masklet.jobs.prompts import EVERY_VIDEO, prompts_of
 
 if TYPE_CHECKING:
-    from masklet.cli.job import Job
+    from masklet.jobs.job import Job
+    from masklet.jobs.many import Work
 
 
 Direction = Literal["forward", "backward", "both"]
@@ -39,15 +39,18 @@ Direction = Literal["forward", "backward", "both"]
 @spread_options
 def track(
     *,
-    video: Annotated[
-        Path,
+    videos: Annotated[
+        list[str],
         typer.Argument(
-            metavar="VIDEO",
-            help="A video file, a folder of pictures, a volume such as scan.nii.gz, or a folder of videos.",
+            metavar="VIDEO...",
+            help="A video file, a folder of pictures, a volume such as scan.nii.gz; or many: several, a folder of "
+            "videos, a pattern, URLs, or a manifest (CSV, JSON lines, Parquet).",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for everything that is written.", show_default=False)],
+    out: Annotated[
+        str, typer.Option(help="Folder for everything that is written; a URL for many videos.", show_default=False)
+    ],
     box: Annotated[
         list[str], typer.Option(help="FRAME:OBJECT:x0,y0,x1,y1, a box around an object; may be given several times.")
     ] = [],  # noqa: B006
@@ -84,6 +87,7 @@ def track(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False,
     volume: VolumeChoice,
     choice: discovery.DiscoveryChoice,
+    many: ManyChoice,
 ) -> None:
     """Follow objects through a video, from the first prompted frame to the end.
 
@@ -95,8 +99,9 @@ def track(
     With --everything nothing is pointed at: what is found by itself becomes objects 1, 2, 3..., from the first frame
     on, and new things are taken up as they come in. Each pixel is given to one object.
 
-    Of a folder of videos each gets a folder of its own in OUT. Those that are done are passed over in a later run; a
-    video that fails is reported, and the rest go on.
+    Of many videos each gets a folder of its own in OUT, and OUT/manifest.parquet says what came of it. Those that are
+    done are passed over in a later run; a video that fails is reported, and the rest go on. --cluster spreads them over
+    machines. A manifest has the columns path and, where it says more than the options, prompts, everything and name.
 
     Frames count from 0; an object is any number or name; coordinates are pixels of the video as it is shown.
 
@@ -110,6 +115,7 @@ def track(
       masklet track clips --prompts prompts.json --out masks
       masklet track scan.nii.gz --box 40:liver:60,80,190,200 --both --window liver --format nifti --out d
       masklet track street.mp4 --everything --every 30 --most 50 --out street
+      masklet track s3://bucket/clips.parquet --cluster auto --gpus 0.5 --no-overlay --out s3://bucket/masks
     """
     said = {
         EVERY_VIDEO: [
@@ -123,29 +129,28 @@ def track(
     looking = vars(choice)
     way = chosen_direction(direction, reverse, both)
     discovery.check_everything(everything, looking, any(said.values()), way)
-    if not everything and not any(said.values()):
+    from masklet.jobs.sources import is_manifest, is_many
+
+    several = len(videos) > 1 or is_many(videos[0]) or many.cluster is not None or many.engine is not None
+    if not everything and not any(said.values()) and not any(map(is_manifest, videos)):
         raise typer.BadParameter(
             "nothing to follow; give --box FRAME:OBJECT:x0,y0,x1,y1, --point FRAME:OBJECT:x,y, or --everything"
         )
-
-    from masklet.cli.batch import videos_of
-
-    videos = videos_of(video)
-    if videos:
-        check_names(videos, said)
     if overlay and no_overlay:
         raise typer.BadParameter("--overlay and --no-overlay are two wishes; give one")
-    if videos and overlay:
+    if several and overlay:
         raise typer.BadParameter("--overlay is one film, and there are many videos; leave it out, each gets its own")
-    if not videos and not everything and not prompts_of(video, said):
+    video = Path(videos[0])
+    if not several and not everything and not prompts_of(video, said):
         raise typer.BadParameter(f"nothing is said of {video.name}; give --box, --point, or a prompt under its name")
 
-    from masklet.cli.job import Job
+    from masklet.jobs.job import Job
+    from masklet.jobs.many import Work
 
     job = Job(
         video,
-        out,
-        None if no_overlay else overlay or out / "overlay.mp4",
+        Path(out),
+        None if no_overlay else overlay or Path(out, "overlay.mp4"),
         prompts_of(video, said),
         way,
         tuple(format),
@@ -157,8 +162,8 @@ def track(
         background,
         volume.given,
     )
-    if videos:
-        do_folder(job, videos, said, overwrite)
+    if several:
+        do_many(videos, Work(job, out, said, overwrite), many)
     else:
         do_one(job, overwrite)
 
@@ -175,35 +180,40 @@ def chosen_direction(direction: Direction | None, reverse: bool, both: bool) -> 
     return next(iter(asked.values()), "forward")
 
 
+def tell(sentence: str) -> None:
+    """Say what is no result."""
+    typer.echo(f"masklet: {sentence}", err=True)
+
+
 def do_one(job: Job, overwrite: bool) -> None:
     """Track one video, and say what came of it."""
-    from masklet.cli.terminal import bars
-    from masklet.cli.tracking import begin, run
+    from masklet.cli.terminal import bars, counted
+    from masklet.jobs.track import begin, run
 
-    with begin(job, None, overwrite) as tracker:
+    with begin(job, None, overwrite, tell) as tracker:
         with bars() as progress:
-            done = run(tracker, job, progress)
+            done = run(tracker, job, lambda results, what, total: counted(results, progress, what, total))
         if tracker.source.ended_early:
-            typer.echo(f"masklet: {tracker.source.ended_early}", err=True)
+            tell(tracker.source.ended_early)
     frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
     overlay = f", overlay in {job.overlay}" if job.overlay and job.overlay.exists() else ""
     typer.echo(f"{frames}: masks in {job.out / 'masks'}{overlay}")
     for fault in done.faults:
-        typer.echo(f"masklet: {fault}", err=True)
+        tell(fault)
     if done.stopped:
         stop()
     if done.faults:
         raise typer.Exit(1)
 
 
-def do_folder(job: Job, videos: Sequence[Path], said: PromptsByVideo, overwrite: bool) -> None:
-    """Track every video of a folder, and say what came of them."""
-    from masklet.cli.batch import planned, run_all
+def do_many(videos: Sequence[str], work: Work, many: ManyChoice) -> None:
+    """Track every video, and say what came of them."""
+    from masklet.jobs.sources import find_videos
 
-    tally = run_all(
-        planned(job, videos, said), overwrite, lambda sentence: typer.echo(f"masklet: {sentence}", err=True)
-    )
-    typer.echo(f"{tally}: masks{' and overlays' if job.overlay else ''} in {job.out}")
+    sources = find_videos(videos)
+    check_names([Path(source.video) for source in sources], work.said)
+    tally = do_videos(sources, work, many, tell)
+    typer.echo(f"{tally}: masks{' and overlays' if work.pattern.overlay else ''} in {work.out}")
     if tally.stopped:
         stop()
     if tally.failed:

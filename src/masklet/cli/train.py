@@ -84,7 +84,7 @@ def preview(
       masklet train preview clips.mp4 --data shapes
       masklet train preview regions.mp4 --data pictures:holiday
     """
-    from masklet.cli.choices import check_film
+    from masklet.jobs.job import check_film
     from masklet.training.data.feed import Feed, FeedOptions
     from masklet.training.data.mixture import Mixture, parse_wanted, read_data
     from masklet.training.data.written import write_preview

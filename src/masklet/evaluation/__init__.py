@@ -5,7 +5,6 @@ model         a model, with its tracker and its image predictor; baselines: opti
 protocols     what a method is asked on a clip, and how the answer is scored
 annotator     who clicks
 run           one measurement: all clips, in a folder; resumed where it was stopped
-executors     clips in this process, several processes, or a Ray cluster
 results       a run's folder: masks as they are handed in, and values
 report        tables and a plot; worst: the worst clips to look at
 compare       several runs beside each other

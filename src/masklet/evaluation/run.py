@@ -19,10 +19,10 @@ from typing import Any
 from masklet.atomic import make_folder, write_whole
 from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError
-from masklet.evaluation.executors import Executor, Failure
 from masklet.evaluation.methods import MethodChoice, find_method
 from masklet.evaluation.protocols.base import Procedure
 from masklet.evaluation.results import RUN, ClipResult, Submission, clip_file, read_json, write_clip
+from masklet.executors import Executor, Failure
 from masklet.machine import peak_memory
 
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")

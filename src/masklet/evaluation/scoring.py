@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from masklet.atomic import write_whole
 from masklet.datasets.frame_folders import read_meta
 from masklet.errors import EvaluationError, FormatError
-from masklet.evaluation.executors import Failure, Pool, Serial
 from masklet.evaluation.mask_folders import IndexFolder, MaskFolder, ObjectFolder, Pair, Pairs, pair_folders
 from masklet.evaluation.report import write_csv
+from masklet.executors import Failure, Pool, Serial
 from masklet.formats.base import ObjectId
 from masklet.formats.davis import read_index_png
 from masklet.formats.json_file import entry

@@ -16,11 +16,11 @@ from masklet.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from masklet.datasets.base import Clip, ClipKind, Dataset
     from masklet.evaluation.annotator import Annotator
-    from masklet.evaluation.executors import Executor, Failure
     from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.protocols.base import Procedure
     from masklet.evaluation.results import ClipResult
     from masklet.evaluation.run import Measurement
+    from masklet.executors import Executor, Failure
 
 FirstName = Annotated[
     Literal["mask", "box", "click"],
@@ -126,9 +126,9 @@ def run(
 
     Ctrl-C keeps the sequences that are finished. `label` ends the folder's name if none is given.
     """
-    from masklet.evaluation.executors import Failure
     from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.run import begin, clear
+    from masklet.executors import Failure
 
     fields = tracking.fields() if tracking else {}
     choice = MethodChoice(common.model, baseline, common.device, common.speed, fields)
@@ -168,7 +168,7 @@ def plan_for(
 
 def executor_for(common: Common, baseline: str | None) -> Executor:
     """Where the sequences are done."""
-    from masklet.evaluation.executors import Pool, Ray, Serial, gpu_count
+    from masklet.executors import Pool, Ray, Serial, gpu_count
 
     cluster = common.cluster
     if common.engine is not None or common.ray_address is not None:

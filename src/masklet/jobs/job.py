@@ -1,18 +1,16 @@
 """A tracking job: the objects to follow, the settings, and the places of results; and going on with one that was
 stopped or finished: with its settings, and with prompts that are new."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import typer
-
-from masklet.cli.prompts import TypedPrompt
 from masklet.discovery import DiscoveryOptions
 from masklet.errors import FormatError, MediaError
 from masklet.formats.project_reader import read_project
 from masklet.formats.registry import find_format
+from masklet.jobs.prompts import TypedPrompt
 from masklet.media.frames import FrameSource
 from masklet.media.volume import VolumeSlices, is_volume
 from masklet.video import TrackingOptions, VideoTracker
@@ -85,7 +83,7 @@ class Job:
         return [*found, ("overlay", self.overlay)] if self.overlay else found
 
 
-def gone_on_with(job: Job, fresh: VideoTracker) -> VideoTracker:
+def gone_on_with(job: Job, fresh: VideoTracker, tell: Callable[[str], None]) -> VideoTracker:
     """The tracker of a run that was stopped or finished, with the job's prompts that it does not know yet; `fresh` is
     one with these prompts, of which nothing was followed.
 
@@ -104,7 +102,7 @@ def gone_on_with(job: Job, fresh: VideoTracker) -> VideoTracker:
     kept = VideoTracker.open(job.session, job.open(), fresh.engine, options=fresh.options)
     if job.everything is None and (count := take_over(kept, fresh)):
         what = "a new prompt" if count == 1 else f"{count} new prompts"
-        typer.echo(f"masklet: {what} for the run in {job.out}; what it does not speak for stays", err=True)
+        tell(f"{what} for the run in {job.out}; what it does not speak for stays")
     return kept
 
 
@@ -144,3 +142,15 @@ def told(name: str, value: object) -> str:
     if isinstance(value, bool) or value is None:
         return option if value else f"no {option}"
     return f"{option} {value}"
+
+
+def check_background(background: str | None, formats: Sequence[str]) -> None:
+    """Raise `FormatError` if a background is given that no format shows."""
+    if background is not None and "background" not in formats:
+        raise FormatError(f"--background {background} shows in the format background alone; add --format background")
+
+
+def check_film(path: Path) -> None:
+    """Raise `FormatError` unless a film can be written there."""
+    if path.is_dir() or path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
+        raise FormatError(f"{path} is no place for an overlay video; give a file that ends in .mp4")

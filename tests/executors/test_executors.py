@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from masklet.errors import FormatError, MaskletError
-from masklet.evaluation.executors import Executor, Failure, Pool, Ray, Serial
+from masklet.executors import Executor, Failure, Pool, Ray, Serial
 
 
 def square(number: int) -> int:

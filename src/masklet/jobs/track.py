@@ -1,7 +1,7 @@
 """One tracking job: begun or gone on with, followed, written, saved."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -9,14 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import Progress
 
-from masklet.atomic import make_folder, remove_stale
+from masklet.atomic import keep_inputs, make_folder, remove_stale
 from masklet.checkpoints import load_model
-from masklet.cli.choices import check_background, check_film, keep_inputs
-from masklet.cli.job import MASKS, Job, gone_on_with
-from masklet.cli.prompts import TypedPrompt
-from masklet.cli.terminal import counted
 from masklet.discovery import track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError
@@ -25,6 +20,8 @@ from masklet.formats.base import Facts, comes_evenly
 from masklet.formats.numbered import open_png
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
+from masklet.jobs.job import MASKS, Job, check_background, check_film, gone_on_with
+from masklet.jobs.prompts import TypedPrompt
 from masklet.media.folder import picture_names
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Direction, Range
@@ -51,18 +48,42 @@ UNKNOWN = 255
 
 @dataclass
 class Done:
-    """How far it came, and a sentence for each output that could not be made."""
+    """How far it came, what was found, and a sentence for each output that could not be made.
+
+    `seen` counts masks in single frames, `iou` is the sum of what the model predicts of them, and `doubts` counts those
+    at which a person should look, absent ones too.
+    """
 
     frames: int = 0
     stopped: bool = False
     faults: list[str] = field(default_factory=list)
+    seen: int = 0
+    iou: float = 0.0
+    doubts: int = 0
+
+    def count(self, result: FrameResult) -> None:
+        """Add a frame."""
+        self.frames += 1
+        visible = [found for found in result.objects.values() if found.state != "absent"]
+        self.seen += len(visible)
+        self.iou += sum(found.iou for found in visible)
+        self.doubts += len(result.needs_prompt)
 
 
-def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
+Watch = Callable[[Iterator[FrameResult], str, int | None], Iterator[FrameResult]]
+"""Passes results on as they come, and may show them: what is done, and of how many frames if that is known."""
+
+
+def unwatched(results: Iterator[FrameResult], what: str, total: int | None) -> Iterator[FrameResult]:
+    """The results, shown to nobody."""
+    return results
+
+
+def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str], None]) -> VideoTracker:
     """A tracker with its prompts: the one of an earlier run in the same folder, or else a new one.
 
     Formats and folders are checked first, so that nothing is followed in vain. Without an engine, the job's model is
-    loaded.
+    loaded. `tell` is given a sentence if a run takes new prompts.
     """
     if job.overlay is not None:
         check_film(job.overlay)
@@ -87,7 +108,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool) -> VideoTracker:
     if overwrite or not job.session.exists():
         return fresh
     try:
-        return gone_on_with(job, fresh)
+        return gone_on_with(job, fresh, tell)
     finally:
         fresh.close()
 
@@ -130,7 +151,7 @@ def path_is_grey(path: Path) -> bool:
         return picture.mode == "L"
 
 
-def run(tracker: VideoTracker, job: Job, progress: Progress) -> Done:
+def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
     """Follow and write. Ctrl-C keeps what is finished.
 
     Forward, frames are written as they are followed; in other directions when all are, or Ctrl-C has stopped that.
@@ -138,10 +159,10 @@ def run(tracker: VideoTracker, job: Job, progress: Progress) -> Done:
     done = Done()
     try:
         followed = saved_on_the_way(tracker, job, follow(tracker, job))
-        results = counted(followed, progress, "tracking", length(tracker, job))
+        results = watch(followed, "tracking", length(tracker, job))
         if job.direction != "forward":
             done.stopped = stopped(results)
-            results = counted(known(tracker), progress, "writing", len(tracker.known_frames()))
+            results = watch(known(tracker), "writing", len(tracker.known_frames()))
         write_all(tracker, job, results, done)
     except KeyboardInterrupt:
         done.stopped = True
@@ -228,7 +249,7 @@ def write_all(tracker: VideoTracker, job: Job, results: Iterator[FrameResult], d
             try:
                 for result in results:
                     outputs.write(result)
-                    done.frames += 1
+                    done.count(result)
             except KeyboardInterrupt:
                 if not done.frames:
                     raise

@@ -1,0 +1,334 @@
+"""Jobs on a Ray cluster, each whole on one worker. Leases, tries and the end are ours: no job waits for ever."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Generic
+
+from masklet.errors import EngineError, MaskletError
+from masklet.executors.base import ATTEMPTS, Failure, Result, Task, alive, killed, silent_for
+
+TICK = 1.0
+"""Seconds after which leases are looked at, if no job is ready before."""
+
+PULSE_EVERY = 10.0
+"""Seconds between two questions to a worker whether its job gets on."""
+
+COUNT_EVERY = 30.0
+"""Seconds between two looks at how large the cluster is."""
+
+REACH = 5.0
+"""Seconds in which a cluster must take a connection."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What the system says of a disk to which nothing more can be written."""
+
+
+@dataclass(frozen=True)
+class Ray:
+    """A Ray cluster. Each worker is an actor that keeps what it has loaded and does one job at a time.
+
+    address   of the cluster, such as "auto" or "ray://host:10001"; None for one on this machine
+    workers   so many; None for as many as the cluster has room for, also while it grows
+    cpus      cores, and threads, of a worker
+    gpus      GPUs of a worker, such as 0.25; None for 1 if the cluster has any
+    lease     seconds that a job may go on without `alive`; then its worker is killed, as if it had died; None for ever
+    limit     seconds that a job may take; then it has failed, and is not tried again; None for ever
+    patience  seconds to wait for a first worker, or another one after the last is gone
+
+    A job whose worker dies, or that ends in an error which is no MaskletError, is begun again on a new worker, at most
+    twice; then it has failed. A worker that cannot write for want of room is given up, and its job goes to another.
+    Folders must be reachable from all machines under the same paths.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    cpus: float = 1
+    gpus: float | None = None
+    lease: float | None = None
+    limit: float | None = None
+    patience: float = 300
+
+    def run(self, work: Callable[[Task], Result], jobs: Iterable[Task]) -> Iterator[tuple[Task, Result | Failure]]:
+        """As many jobs at once as there are workers.
+
+        Raises EngineError if Ray is missing, the cluster cannot be reached, no worker can start or none is left.
+        """
+        ray = _import_ray()
+        if ray.is_initialized():  # a cluster that the program has joined already is used, and not left
+            yield from _Crew(ray, self, work, jobs).run()
+            return
+        connect(ray, self)
+        try:
+            yield from _Crew(ray, self, work, jobs).run()
+        finally:
+            ray.shutdown()
+
+
+def connect(ray: Any, plan: Ray) -> None:
+    """Join the cluster, or start one. Raises EngineError if nothing answers there."""
+    if plan.address is None:
+        options: dict[str, Any] = {"num_cpus": plan.workers and max(1, round(plan.workers * plan.cpus))}
+        options["object_store_memory"] = 128 << 20  # only jobs and records pass through it
+    else:
+        check_reachable(plan.address)
+        options = {"address": plan.address}
+    try:
+        ray.init(logging_level="error", log_to_driver=False, include_dashboard=False, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        told = str(error).strip().splitlines()[0][:200]
+        raise EngineError(
+            f"there is no Ray cluster at {plan.address or 'here'}: {told}; start one with ray start --head, or give "
+            "--cluster here for one on this machine"
+        ) from error
+
+
+def check_reachable(address: str) -> None:
+    """Raise EngineError unless something listens there: Ray itself waits for minutes, and then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # auto, or a name that Ray knows
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(
+            f"there is no Ray cluster at {address}: {error}; give the address of its head, such as "
+            "ray://head:10001 or head:6379, or --cluster here for one on this machine"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Full:
+    """What a worker answers that has no room left on its disk."""
+
+    reason: str
+
+
+class _Worker(Generic[Task, Result]):
+    """The actor: one thread does jobs, another answers whether that gets on."""
+
+    def __init__(self, work: Callable[[Task], Result], cores: int) -> None:
+        import cv2
+
+        cv2.setNumThreads(cores)
+        self._work = work
+
+    def do(self, job: Task) -> Result | Failure | _Full:
+        """The result, or what a user can mend about the job or the machine."""
+        alive()
+        try:
+            return self._work(job)
+        except MaskletError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+                return _Full(str(error))
+            return Failure(str(error))
+
+    def pulse(self) -> float:
+        """Seconds since the job said that it gets on."""
+        return silent_for()
+
+
+@dataclass
+class _Hand(Generic[Task]):
+    """A worker as the driver sees it. It is new until `waits_for`, its first pulse, has come."""
+
+    actor: Any
+    waits_for: Any
+    job: Task | None = None
+    tries: int = 0
+    begun: float = 0.0
+    sign: float = 0.0
+    asked: float = 0.0
+    pulse: Any = None
+    is_new: bool = True
+
+
+@dataclass
+class _Crew(Generic[Task, Result]):
+    """All workers of one run, and the jobs that wait."""
+
+    ray: Any
+    plan: Ray
+    work: Callable[[Task], Result]
+    jobs: Iterable[Task]
+    hands: dict[Any, _Hand[Task]] = field(default_factory=dict)
+    idle: list[_Hand[Task]] = field(default_factory=list)
+    waiting: deque[tuple[Task, int]] = field(default_factory=deque)
+    given_up: int = 0
+    reason: str = ""
+
+    def run(self) -> Iterator[tuple[Task, Result | Failure]]:
+        """Every job with its result."""
+        more, seen = iter(self.jobs), monotonic()
+        wanted, counted = self._wanted(), monotonic()
+        try:
+            while True:
+                self._take(more, wanted)
+                self._hire(wanted)
+                self._assign()
+                if not self.waiting and all(hand.is_new for hand in self.hands.values()):
+                    return
+                if any(not hand.is_new for hand in self.hands.values()):
+                    seen = monotonic()
+                self._check_hope(wanted, seen)
+                ready, _ = self.ray.wait(list(self.hands), num_returns=1, timeout=TICK) if self.hands else ((), ())
+                for reference in ready:
+                    yield from self._ended(reference)
+                yield from self._overdue()
+                if monotonic() - counted > COUNT_EVERY:
+                    wanted, counted = self._wanted(), monotonic()
+        finally:
+            for hand in [*self.hands.values(), *self.idle]:
+                self._kill(hand)
+
+    # --- workers ------------------------------------------------------------------------------------
+
+    def _wanted(self) -> int:
+        """How many workers there should be."""
+        if self.plan.workers is not None:
+            return self.plan.workers
+        has = self.ray.cluster_resources()
+        room = has.get("CPU", 0) / self.plan.cpus if self.plan.cpus else float("inf")
+        if gpus := self._gpus():
+            room = min(room, has.get("GPU", 0) / gpus)
+        return max(1, int(room))
+
+    def _gpus(self) -> float:
+        if self.plan.gpus is not None:
+            return self.plan.gpus
+        return 1 if self.ray.cluster_resources().get("GPU", 0) else 0
+
+    def _take(self, more: Iterator[Task], count: int) -> None:
+        """Let so many jobs wait, if there are that many."""
+        while len(self.waiting) < count:
+            job = next(more, None)
+            if job is None:
+                return
+            self.waiting.append((job, 1))
+
+    def _hire(self, wanted: int) -> None:
+        """Start workers for jobs that wait."""
+        new = sum(hand.is_new for hand in self.hands.values())
+        here = len(self.hands) + len(self.idle)
+        for _ in range(min(wanted - self.given_up - here, len(self.waiting) - new - len(self.idle))):
+            kind = self.ray.remote(num_cpus=self.plan.cpus, num_gpus=self._gpus(), concurrency_groups={"pulse": 1})
+            actor = kind(_Worker).remote(self.work, max(1, int(self.plan.cpus)))
+            first = self._pulse(actor)
+            self.hands[first] = _Hand(actor, first)
+
+    def _pulse(self, actor: Any) -> Any:
+        return actor.pulse.options(concurrency_group="pulse").remote()
+
+    def _assign(self) -> None:
+        while self.idle and self.waiting:
+            hand = self.idle.pop()
+            hand.job, hand.tries = self.waiting.popleft()
+            hand.begun = hand.sign = hand.asked = monotonic()
+            hand.waits_for, hand.pulse = hand.actor.do.remote(hand.job), None
+            self.hands[hand.waits_for] = hand
+
+    def _check_hope(self, wanted: int, seen: float) -> None:
+        """Raise EngineError if no job can be done any more."""
+        if self.given_up >= wanted:
+            raise EngineError(f"no worker is left: {self.reason}; mend that, and the same command goes on")
+        if not self.idle and monotonic() - seen > self.plan.patience:
+            why = f" ({self.reason})" if self.reason else ""
+            raise EngineError(
+                f"the cluster gave no worker of {self.plan.cpus:g} cores and {self._gpus():g} GPUs within "
+                f"{self.plan.patience:g} s{why}; see ray status, and the same command goes on"
+            )
+
+    def _kill(self, hand: _Hand[Task]) -> None:
+        with suppress(Exception):  # whatever it is, the worker is given up
+            self.ray.kill(hand.actor)
+
+    # --- what comes of a job ------------------------------------------------------------------------
+
+    def _ended(self, reference: Any) -> Iterator[tuple[Task, Result | Failure]]:
+        hand = self.hands.pop(reference)
+        try:
+            answer = self.ray.get(reference)
+        except Exception as error:
+            yield from self._lost(hand, error)
+            return
+        if hand.is_new:
+            hand.is_new = False
+            self.idle.append(hand)
+            return
+        job, hand.job = hand.job, None
+        assert job is not None, "a worker that is not new had a job"
+        if isinstance(answer, _Full):
+            self.given_up, self.reason = self.given_up + 1, answer.reason
+            self.waiting.appendleft((job, hand.tries))
+            self._kill(hand)
+            return
+        self.idle.append(hand)
+        yield job, answer
+
+    def _lost(self, hand: _Hand[Task], error: Exception) -> Iterator[tuple[Task, Result | Failure]]:
+        """What comes of a worker that died, or did not start, or whose job ended in an error that nobody foresaw."""
+        self._kill(hand)
+        told, died = _told(error), isinstance(error, self.ray.exceptions.RayActorError)
+        if hand.is_new:
+            self.reason = f"a worker could not start: {told}"
+            self.given_up += "creation task" in str(error)  # it would fail again; one whose machine went would not
+            return
+        yield from self._again(hand, killed() if died else Failure(f"it ended {ATTEMPTS} times in an error: {told}"))
+
+    def _again(self, hand: _Hand[Task], failure: Failure) -> Iterator[tuple[Task, Failure]]:
+        assert hand.job is not None, "a worker that is not new had a job"
+        if hand.tries < ATTEMPTS:
+            self.waiting.append((hand.job, hand.tries + 1))
+        else:
+            yield hand.job, failure
+
+    def _overdue(self) -> Iterator[tuple[Task, Failure]]:
+        """End jobs that take too long, or whose worker gives no sign of life."""
+        now = monotonic()
+        for hand in [hand for hand in self.hands.values() if not hand.is_new]:
+            self._feel(hand, now)
+            late = self.plan.limit is not None and now - hand.begun > self.plan.limit
+            silent = self.plan.lease is not None and now - hand.sign > self.plan.lease
+            if not late and not silent:
+                continue
+            del self.hands[hand.waits_for]
+            self._kill(hand)
+            assert hand.job is not None, "a worker that is not new had a job"
+            if late:
+                yield hand.job, Failure(f"it took longer than {self.plan.limit:g} s")
+            else:
+                yield from self._again(hand, Failure(f"it did not get on for {self.plan.lease:g} s, {ATTEMPTS} times"))
+
+    def _feel(self, hand: _Hand[Task], now: float) -> None:
+        """Ask a worker now and then when its job last got on."""
+        if self.plan.lease is None:
+            return
+        if hand.pulse is None:
+            if now - hand.asked > min(PULSE_EVERY, self.plan.lease / 4):
+                hand.pulse, hand.asked = self._pulse(hand.actor), now
+        elif self.ray.wait([hand.pulse], timeout=0)[0]:
+            with suppress(self.ray.exceptions.RayError):  # it died: its job says so
+                hand.sign = max(hand.sign, hand.asked - self.ray.get(hand.pulse))
+            hand.pulse = None
+
+
+def _told(error: Exception) -> str:
+    """What an error of a worker says, without its traceback."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BaseException):
+        return f"{type(cause).__name__}: {cause}"[:300]
+    return str(error).strip().splitlines()[-1][:300]
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise EngineError('a cluster needs Ray; install it with: pip install "masklet[ray]"') from error
+    return ray

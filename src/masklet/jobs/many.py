@@ -1,0 +1,233 @@
+"""Many videos: each whole by one worker, those that are done passed over, all that happens recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from os import PathLike, fspath
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+from masklet.atomic import write_whole
+from masklet.checkpoints import load_model
+from masklet.discovery import DiscoveryOptions
+from masklet.engines.base import Engine
+from masklet.errors import FormatError, PromptError
+from masklet.executors import Executor, Failure, Serial, alive
+from masklet.jobs.job import Job
+from masklet.jobs.places import exists, is_url, join, local_copy, local_folder, once_here, read, size_of
+from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, prompts_from, prompts_of
+from masklet.jobs.record import Manifest, VideoRecord, leased, to_json
+from masklet.jobs.sources import Source, find_videos
+from masklet.jobs.track import Watch, begin, run, unwatched
+from masklet.video import FrameResult
+
+RECORD = "done.json"
+"""File in a video's folder that says what was done when it was done."""
+
+
+def track_videos(
+    sources: str | PathLike[str] | Sequence[str | PathLike[str]],
+    out: str | PathLike[str],
+    *,
+    prompts: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] = (),
+    everything: bool | DiscoveryOptions = False,
+    direction: Literal["forward", "backward", "both"] = "forward",
+    formats: Sequence[str] = (),
+    overlay: bool = True,
+    model: str | PathLike[str] = "nano",
+    speed: str | None = None,
+    device: str | None = None,
+    policy: str = "published",
+    overwrite: bool = False,
+    executor: Executor | None = None,
+) -> Iterator[VideoRecord]:
+    """Track many videos, each into a folder of its own below `out`, as `masklet track` does.
+
+        for record in masklet.track_videos("clips/*.mp4", "masks", everything=True):
+            print(record.video, record.status, record.sentence)
+
+    Args:
+        sources: Videos, folders of videos, patterns, URLs, or manifests (docs/scale.md); one or several.
+        out: Folder or URL of the results.
+        prompts: What holds for all videos, such as `[{"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}]`, or a mapping
+            from names of videos to such lists; manifests say more.
+        everything: Whether all is followed that is found, and how it is looked for.
+        direction: Where to follow.
+        formats: Further formats to write.
+        overlay: Whether to write an overlay video of each.
+        model: Name, path or URL of a model.
+        speed: A mode that computes less; exact if not given.
+        device: "cpu", "cuda" or "mps"; the best there is if not given.
+        policy: What is remembered.
+        overwrite: Whether to begin again where results are there.
+        executor: Where videos are done, such as `masklet.executors.Ray("auto", lease=600)`; one after another, here, if
+            not given.
+
+    Yields:
+        A record of each video as it comes; `before` is true for one that was done in an earlier run. A video that fails
+        stops no other. `OUT/manifest.parquet` holds them all.
+
+    Raises:
+        MediaError: No video is found.
+        PromptError: Prompts cannot be read.
+        SessionError: Another run works in `out`.
+        FormatError: A manifest is damaged, or `out` cannot be written.
+        EngineError: The cluster cannot be reached, or no worker is left; what is done stays.
+    """
+    given = [sources] if isinstance(sources, str | PathLike) else sources
+    lists = prompts if isinstance(prompts, Mapping) else {EVERY_VIDEO: prompts}
+    looking = DiscoveryOptions() if everything is True else everything or None
+    pattern = Job(
+        Path(),
+        Path(),
+        Path("overlay.mp4") if overlay else None,
+        (),
+        direction,
+        tuple(formats),
+        fspath(model),
+        speed,
+        device,
+        policy,
+        looking,
+    )
+    said = {name: tuple(prompts_from(records, "prompts", Path())) for name, records in lists.items()}
+    work = Work(pattern, fspath(out), said, overwrite)
+    return run_all(find_videos([fspath(place) for place in given]), work, executor or Serial())
+
+
+def run_all(sources: Sequence[Source], work: Work, executor: Executor) -> Iterator[VideoRecord]:
+    """Do videos, and record them in the manifest."""
+    with leased(work.out):
+        manifest = Manifest(work.out)
+        try:
+            for source, answer in executor.run(work, sources):
+                if isinstance(answer, Failure):
+                    place = join(work.out, source.name)
+                    answer = VideoRecord(source.video, place, "failed", answer.reason)
+                manifest.add(answer)
+                yield answer
+        finally:
+            manifest.close()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker does with a video.
+
+    Attributes:
+        pattern: The job without its video, prompts and places; `overlay` says whether there is one.
+        out: Folder or URL of the run.
+        said: Prompts by names of videos.
+        overwrite: Whether to begin again where results are there.
+        watch: Shows frames as they come.
+    """
+
+    pattern: Job
+    out: str
+    said: PromptsByVideo = field(default_factory=dict)
+    overwrite: bool = False
+    watch: Watch = unwatched
+
+    def __call__(self, source: Source) -> VideoRecord:
+        """The record of a video that is tracked, or was.
+
+        Raises MaskletError if it cannot be, KeyboardInterrupt if it was stopped.
+        """
+        begun, place = monotonic(), join(self.out, source.name)
+        options = self.options(source)
+        if not self.overwrite and (earlier := read_record(source, place, options)):
+            return earlier
+        with local_copy(source.video) as video, local_folder(place, RECORD) as out:
+            job = self.job(source, video, out)
+            if not job.prompts and job.everything is None:
+                raise PromptError("nothing is said of it; give a prompt under its name, or one for all videos")
+            engine = engine_of(job.model, job.device, job.speed)
+            notes: list[str] = []
+            with begin(job, engine, self.overwrite, notes.append) as tracker:
+                done = run(tracker, job, self._living)
+                notes += [tracker.source.ended_early] if tracker.source.ended_early else []
+                objects = len(tracker.tracks)
+            if done.faults:
+                raise FormatError("; ".join(done.faults))
+            if done.stopped:
+                raise KeyboardInterrupt
+            record = VideoRecord(
+                source.video,
+                place,
+                "done",
+                "; ".join(notes),
+                done.frames,
+                objects,
+                round(monotonic() - begun, 3),
+                round(done.iou / done.seen, 4) if done.seen else None,
+                done.doubts,
+                engine.digest,
+                options,
+            )
+            write_whole(out / RECORD, json.dumps(to_json(record), indent=2))
+        return record
+
+    def job(self, source: Source, video: Path, out: Path) -> Job:
+        """The job of a video that lies there; what its row says goes before what holds for all.
+
+        Raises PromptError for prompts that are none, or beside a wish for everything.
+        """
+        own = prompts_from(source.prompts or (), "its row", Path(source.video).parent)
+        if own and source.everything:
+            raise PromptError("its row has prompts and everything; give one or the other")
+        looking = None if own or source.everything is False else self.pattern.everything
+        if source.everything:
+            looking = self.pattern.everything or DiscoveryOptions()
+        return replace(
+            self.pattern,
+            video=video,
+            out=out,
+            overlay=out / "overlay.mp4" if self.pattern.overlay else None,
+            prompts=() if looking else (*prompts_of(Path(source.video), self.said), *own),
+            everything=looking,
+        )
+
+    def options(self, source: Source) -> str:
+        """A job in JSON: two that are alike write the same. Raises MediaError if there is no such video."""
+        job = self.job(source, Path(source.video), Path(self.out))
+        plain = {
+            "video": job.video.name,
+            "bytes": size_of(source.video),
+            "prompts": [asdict(prompt) for prompt in job.prompts],
+            "direction": job.direction,
+            "formats": job.formats,
+            "background": job.background,
+            "model": job.model,
+            "speed": job.speed or "exact",
+            **job.settings,
+        }
+        return json.dumps(plain, default=str)
+
+    def _living(self, results: Iterator[FrameResult], what: str, total: int | None) -> Iterator[FrameResult]:
+        for result in self.watch(results, what, total):
+            alive()
+            yield result
+
+
+def read_record(source: Source, place: str, options: str) -> VideoRecord | None:
+    """The record of an earlier run of the same job, if it is done."""
+    where = join(place, RECORD)
+    if not exists(where):
+        return None
+    try:
+        told = json.loads(read(where))
+        if told["options"] != options:
+            return None
+        return VideoRecord(source.video, place, **told, before=True)
+    except (ValueError, TypeError, KeyError):  # of another version, or damaged
+        return None
+
+
+@lru_cache(maxsize=1)
+def engine_of(model: str, device: str | None, speed: str | None) -> Engine:
+    """The engine that this process keeps."""
+    return load_model(str(once_here(model)) if is_url(model) else model, device=device, speed=speed)

@@ -1,0 +1,209 @@
+"""What came of the videos of a run: a record of each, and the manifest that holds them all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from time import monotonic, time
+from typing import Any, Literal
+
+from masklet.errors import FormatError, MaskletError, SessionError
+from masklet.jobs.places import exists, join, read, remove, write
+from masklet.jobs.sources import import_parquet
+
+LEASE = "running.json"
+"""File in the folder of a run that says who works on it."""
+
+BEAT = 10.0
+"""Seconds between two signs of life in it."""
+
+EXPIRY = 60.0
+"""Seconds after the last sign of life when another may take over."""
+
+SHARE_OF_SAVING = 0.05
+"""At most this part of the time goes into writing the manifest on the way."""
+
+SAVED_EVERY = 10.0
+"""Seconds between two such writings, at least."""
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """What came of a video.
+
+    Attributes:
+        video: Its path or URL.
+        out: The folder with its masks.
+        status: "done" or "failed".
+        sentence: Why it failed, or what a person should know.
+        frames: Frames with masks.
+        objects: Objects that were followed.
+        seconds: What it took, with reading and writing.
+        iou: Mean predicted IoU of the masks that are not empty, 0..1; None if there is none.
+        doubts: Masks at which a person should look, each frame for itself.
+        weights: Digest of the model's weights.
+        options: The job in JSON: model, prompts, and all else on which masks depend.
+        before: Whether it was done in an earlier run. Not in the manifest.
+    """
+
+    video: str
+    out: str
+    status: Literal["done", "failed"]
+    sentence: str = ""
+    frames: int = 0
+    objects: int = 0
+    seconds: float = 0.0
+    iou: float | None = None
+    doubts: int = 0
+    weights: str = ""
+    options: str = ""
+    before: bool = False
+
+
+COLUMNS = tuple(field.name for field in fields(VideoRecord) if field.name != "before")
+"""Columns of the manifest."""
+
+
+class Manifest:
+    """The records of a run, in `OUT/manifest.parquet`, or `manifest.jsonl` where pyarrow is missing. Those of other
+    videos that are in it stay. It is written now and then, and when it is closed.
+    """
+
+    def __init__(self, out: str) -> None:
+        try:
+            self._parquet: Any = import_parquet()
+        except FormatError:
+            self._parquet = None
+        self.place = join(out, "manifest.jsonl" if self._parquet is None else "manifest.parquet")
+        self._records = {record.video: record for record in self._read()}
+        self._due, self._changed = monotonic() + SAVED_EVERY, False
+
+    def add(self, record: VideoRecord) -> None:
+        """Take a record in, in place of an earlier one of the same video."""
+        self._records[record.video] = record
+        self._changed = True
+        if monotonic() > self._due:
+            begun = monotonic()
+            self.close()
+            self._due = monotonic() + max(SAVED_EVERY, (monotonic() - begun) / SHARE_OF_SAVING)
+
+    def close(self) -> None:
+        """Write what is new. Raises FormatError if it cannot be written."""
+        if self._changed:
+            write(self.place, self._content())
+            self._changed = False
+
+    def _content(self) -> bytes:
+        records = self._records.values()
+        if self._parquet is None:
+            lines = (json.dumps({name: getattr(record, name) for name in COLUMNS}) for record in records)
+            return "".join(f"{line}\n" for line in lines).encode()
+        import pyarrow
+
+        kinds = {"frames": "int64", "objects": "int64", "seconds": "float64", "iou": "float64", "doubts": "int64"}
+        schema = pyarrow.schema([(name, kinds.get(name, "string")) for name in COLUMNS])
+        columns = {name: [getattr(record, name) for record in records] for name in COLUMNS}
+        buffer = io.BytesIO()
+        self._parquet.write_table(pyarrow.table(columns, schema=schema), buffer)
+        return buffer.getvalue()
+
+    def _read(self) -> Iterator[VideoRecord]:
+        if not exists(self.place):
+            return
+        content = read(self.place)
+        try:
+            if self._parquet is None:
+                rows: Iterable[dict[str, Any]] = [json.loads(line) for line in content.splitlines()]
+            else:
+                rows = self._parquet.read_table(io.BytesIO(content)).to_pylist()
+            yield from [VideoRecord(**row) for row in rows]
+        except (OSError, TypeError, ValueError) as error:
+            raise FormatError(
+                f"{self.place} is no manifest of a run ({str(error)[:100]}); move it away, or give another --out"
+            ) from error
+
+
+def to_json(record: VideoRecord) -> dict[str, Any]:
+    """A record in plain values, without where it lies."""
+    return {name: value for name, value in asdict(record).items() if name not in ("video", "out", "before")}
+
+
+@contextmanager
+def leased(out: str) -> Iterator[None]:
+    """Hold the folder of a run against other runs. Signs of life are written on a thread of their own.
+
+    Raises SessionError if another run gave one within the last minute and its process, if that was on this machine, is
+    there still; FormatError if the folder cannot be written.
+    """
+    place, own = join(out, LEASE), {"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8)}
+    _check_free(place)
+    beat(place, own)
+    if _holder(place).get("token") != own["token"]:
+        raise SessionError(f"another run began in {out} at this moment; let one of them go on")
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(BEAT):
+            with suppress(MaskletError):  # the run itself meets what is wrong there
+                beat(place, own)
+
+    thread = threading.Thread(target=go_on, name="masklet-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with suppress(MaskletError, OSError):
+            remove(place)
+
+
+def beat(place: str, own: dict[str, Any]) -> None:
+    """Write that this run lives."""
+    write(place, json.dumps({**own, "time": time()}).encode())
+
+
+def _check_free(place: str) -> None:
+    holder = _holder(place)
+    silent = time() - float(holder.get("time", 0))
+    if silent > EXPIRY or (holder["host"] == socket.gethostname() and not _lives(int(holder["pid"]))):
+        return
+    who = f"process {holder['pid']} on {holder['host']}, which wrote {place} {max(0, silent):.0f} s ago"
+    raise SessionError(
+        f"another run works there, {who}; "
+        "wait for its end, give another --out, or, if it was killed, try again in a minute"
+    )
+
+
+def _holder(place: str) -> dict[str, Any]:
+    if not exists(place):
+        return {}
+    try:
+        found = json.loads(read(place))
+        return {
+            "host": str(found["host"]),
+            "pid": int(found["pid"]),
+            "time": float(found["time"]),
+            "token": found["token"],
+        }
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _lives(process: int) -> bool:
+    if process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
