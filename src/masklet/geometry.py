@@ -21,12 +21,15 @@ class Geometry:
         shape: (I, J, K).
         axis: 0, 1 or 2; frame n is the slice n along it.
         path: The file or folder.
+        files: Of a DICOM series the files of its slices, in the order of the last axis, or the one with all. Empty for
+            other formats.
     """
 
     affine: NDArray[np.float64]
     shape: tuple[int, int, int]
     axis: int
     path: Path
+    files: tuple[Path, ...] = ()
 
     @property
     def spacing(self) -> tuple[float, float, float]:

@@ -31,6 +31,21 @@ def test_a_scan_becomes_a_label_map_and_goes_on(
     assert "was made with --axis 2" in capsys.readouterr().err
 
 
+def test_ends_are_left_out_and_millilitres_are_said(
+    run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
+    Image.fromarray(inside()[..., 8].T).save(tmp_path / "mask.png")
+    command = ["track", tmp_path / "scan.nii.gz", "--model", weights, "--mask", f"8:liver:{tmp_path / 'mask.png'}"]
+    assert run(*command, "--format", "nifti", "--find-ends", "--out", tmp_path / "out") == 0
+    labels = np.asarray(nibabel.load(tmp_path / "out/formats/nifti.nii.gz").dataobj)
+    size = labels.astype(bool).sum() * abs(np.linalg.det(AFFINE[:3, :3])) / 1000
+    assert f"liver: {size:.3g} ml" in capsys.readouterr().out
+    ended = [k for k in range(9, 16) if not labels[..., k].any()]
+    assert ended, "the golden network knows no organ"
+    assert ended == list(range(ended[0], 16)), "beyond the end there is nothing"
+
+
 def test_options_of_volumes_for_a_film(
     run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,3 +56,5 @@ def test_options_of_volumes_for_a_film(
     assert "is no volume" in capsys.readouterr().err
     assert run(*command, "--window", "40,x") == 2
     assert "--window is '40,x'; give LEVEL,WIDTH" in capsys.readouterr().err
+    assert run(*command, "--find-ends") == 1
+    assert "clip.mp4 is no volume; leave out --find-ends" in capsys.readouterr().err

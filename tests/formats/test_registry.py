@@ -60,7 +60,7 @@ def test_a_background_tells_the_format() -> None:
 
 def test_an_ending_of_none_is_named() -> None:
     with pytest.raises(
-        FormatError, match=r"a\.xyz does not show its format; give an ending that does, \.json, \.masklet"
+        FormatError, match=r"a\.xyz does not show its format; give an ending that does, \.dcm, \.json, \.masklet"
     ):
         format_of(Path("a.xyz"))
 

@@ -91,6 +91,10 @@ def write_dicom(folder: Path, series: str = "", places: list[int] | None = None,
         one.file_meta = meta
         one.SOPClassUID, one.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
         one.SeriesInstanceUID, one.Modality, one.SeriesDescription = uid, "CT", f"series {uid[-4:]}"
+        one.StudyInstanceUID, one.FrameOfReferenceUID = "1.2.3.4", "1.2.3.5"
+        one.PatientName, one.PatientID, one.PatientBirthDate, one.PatientSex = "Phantom^A", "7", "", "O"
+        one.StudyDate, one.StudyTime, one.StudyID, one.AccessionNumber = "20260101", "120000", "1", ""
+        one.ReferringPhysicianName, one.Manufacturer, one.InstanceNumber = "", "nobody", number + 1
         one.Rows, one.Columns = SHAPE[1], SHAPE[0]
         one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
         one.BitsAllocated = one.BitsStored = 16
@@ -155,6 +159,22 @@ def test_brightness_is_one_for_the_whole_volume(tmp_path: Path) -> None:
     by_hand = VolumeSlices(tmp_path / "ramp.nii", axis=2, window=(-600, 1500)).read(0).image
     np.testing.assert_array_equal(lung, by_hand)
     assert lung[0, 0, 0] == round((0 + 1350) / 1500 * 255)
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_thick_slices_become_as_close_as_pixels(nifti: Path, axis: int) -> None:
+    plain, fine = VolumeSlices(nifti, axis=axis), VolumeSlices(nifti, axis=axis, isotropic=True)
+    if axis == 0:  # these are the finest already
+        np.testing.assert_array_equal(plain.geometry.affine, fine.geometry.affine)
+        return
+    assert len(fine) == round(15 * 3 / 0.8) + 1
+    assert fine.geometry.spacing == pytest.approx((0.8, 0.9, 15 * 3 / (len(fine) - 1)), abs=1e-4)
+    for coarse, place in ((0, 0), (15, len(fine) - 1)):
+        np.testing.assert_array_equal(plain.read(coarse).image, fine.read(place).image)
+        world = [geometry.affine @ [3, 4, k, 1] for geometry, k in ((plain.geometry, coarse), (fine.geometry, place))]
+        np.testing.assert_allclose(world[0], world[1], atol=1e-4)
+    solid = (fine._voxels > -20).sum() * fine.geometry.voxel
+    assert solid == pytest.approx(4 / 3 * np.pi * RADII.prod() / 1000, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["labels.nii.gz", "labels.nrrd"])

@@ -90,10 +90,17 @@ class VolumeChoice:
         typer.Option(min=0, max=99_999, help="Which volume of a file with several, from 0.", rich_help_panel=SCANS),
     ] = None
 
+    isotropic: Annotated[
+        bool,
+        typer.Option(
+            "--isotropic", help="Interpolate slices until they lie as close as pixels.", rich_help_panel=SCANS
+        ),
+    ] = False
+
     @property
     def given(self) -> dict[str, Any]:
         """What was given, as `masklet.media.volume.VolumeSlices` takes it."""
-        found = {name: value for name, value in vars(self).items() if value is not None}
+        found = {name: value for name, value in vars(self).items() if value not in (None, False)}
         if self.window is not None and "," in self.window:
             found["window"] = list(numbers(self.window))
             if len(found["window"]) != 2:

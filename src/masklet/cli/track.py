@@ -11,6 +11,7 @@ import typer
 from masklet.cli import discovery
 from masklet.cli.batch import ManyChoice, do_videos
 from masklet.cli.choices import (
+    SCANS,
     BackgroundChoice,
     DeviceChoice,
     ModelChoice,
@@ -86,6 +87,10 @@ def track(
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False,
     volume: VolumeChoice,
+    find_ends: Annotated[
+        bool,
+        typer.Option("--find-ends", help="Leave out slices beyond an object's ends.", rich_help_panel=SCANS),
+    ] = False,
     choice: discovery.DiscoveryChoice,
     many: ManyChoice,
 ) -> None:
@@ -113,7 +118,7 @@ def track(
       masklet track clip.mov --point 40:2:96,120 --both --out b
       masklet track talk.mp4 --box 0:1:40,60,220,240 --format background --background white --out c
       masklet track clips --prompts prompts.json --out masks
-      masklet track scan.nii.gz --box 40:liver:60,80,190,200 --both --window liver --format nifti --out d
+      masklet track scan.nii.gz --box 40:liver:60,80,190,200 --both --find-ends --window liver --format nifti --out d
       masklet track street.mp4 --everything --every 30 --most 50 --out street
       masklet track s3://bucket/clips.parquet --cluster auto --gpus 0.5 --no-overlay --out s3://bucket/masks
     """
@@ -161,6 +166,7 @@ def track(
         discovery.discovery_options(looking) if everything else None,
         background,
         volume.given,
+        find_ends,
     )
     if several:
         do_many(videos, Work(job, out, said, overwrite), many)
@@ -198,6 +204,8 @@ def do_one(job: Job, overwrite: bool) -> None:
     frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
     overlay = f", overlay in {job.overlay}" if job.overlay and job.overlay.exists() else ""
     typer.echo(f"{frames}: masks in {job.out / 'masks'}{overlay}")
+    for title, size in done.millilitres.items():
+        typer.echo(f"{title}: {size:.3g} ml")
     for fault in done.faults:
         tell(fault)
     if done.stopped:

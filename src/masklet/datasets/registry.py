@@ -19,6 +19,7 @@ from masklet.datasets.own import (
     pictures_under,
 )
 from masklet.datasets.segment_anything import is_sa1b, is_sav, open_sa1b, open_sav
+from masklet.datasets.volumes import holds_volumes, open_volumes
 from masklet.errors import FormatError
 
 OpenSplit = Callable[[Path, str], Dataset]
@@ -51,6 +52,9 @@ DATASETS: dict[str, DatasetReader] = {
     ),
     "sa1b": DatasetReader("SA-1B: pictures with a JSON of the same name beside them", open_sa1b, is_sa1b),
     "coco": DatasetReader("COCO: a JSON with the keys images and annotations, and its pictures", open_coco, is_coco),
+    "volumes": DatasetReader(
+        "volumes and label maps: images/NAME.nii.gz, labels/NAME.nii.gz", open_volumes, holds_volumes
+    ),
     "davis2016": DatasetReader("DAVIS-2016, one object in each sequence", DAVIS_2016),
     "davis2017": DatasetReader("DAVIS-2017, several objects", DAVIS_2017),
     "ytvos": DatasetReader("YouTube-VOS 2018 and 2019", YOUTUBE_VOS),

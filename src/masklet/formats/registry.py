@@ -25,7 +25,7 @@ from masklet.formats.base import Facts, Fingerprint, Format, PlainFrame
 from masklet.formats.writer import Writer
 from masklet.geometry import Geometry
 
-USUAL_FORMATS = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay"}
+USUAL_FORMATS = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay", ".dcm": "dicom-seg"}
 """Where several formats have one ending, the one that is meant; "" is a folder."""
 
 RENAMED = {"index": "davis"}

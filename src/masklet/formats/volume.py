@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, FrameLike, Sink, check_object_numbers
+from masklet.formats.description import title_of
 from masklet.geometry import LPS_TO_RAS, Geometry
 
 MOST_LABEL = 65_535
 """The highest object number."""
 
-Save = Callable[[Path, NDArray[np.uint16], Geometry], None]
+Save = Callable[[Path, NDArray[np.uint16], Geometry, Mapping[int, str]], None]
+"""Writes labels, uint16 (I, J, K), with what people read as the name of each object number."""
 
 
 @contextmanager
@@ -26,9 +28,11 @@ def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
     """One file; slices that are not written are empty. Of what is no volume, such as a stack of pictures, a pixel and
     the step from frame to frame are a millimetre."""
     slices: dict[int, bytes] = {}
+    titles: dict[int, str] = {}
 
     def write(result: FrameLike) -> None:
         check_object_numbers(result, most=MOST_LABEL, instead="objects or project")
+        titles.update({result.indices[name]: title_of(name, result.descriptions.get(name)) for name in result.objects})
         slices[result.frame] = zlib.compress(result.index_map().astype(np.uint16).tobytes(), 1)
 
     try:
@@ -41,12 +45,12 @@ def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
             numbers = np.frombuffer(zlib.decompress(packed), np.uint16).reshape(height, width)
             np.moveaxis(labels, geometry.axis, 0)[frame] = numbers.T
         with atomic_write(path) as temporary:
-            save(temporary, labels, geometry)
+            save(temporary, labels, geometry, titles)
     except ImportError as error:
         raise FormatError(f"{path.name} needs the package {error.name}: pip install 'masklet[medical]'") from error
 
 
-def save_nifti(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> None:
+def save_nifti(path: Path, labels: NDArray[np.uint16], geometry: Geometry, _: Mapping[int, str]) -> None:
     """With the affine of the scan in both forms, in millimetres."""
     import nibabel
 
@@ -56,7 +60,7 @@ def save_nifti(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> No
     path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))  # the same labels, the same file
 
 
-def save_nrrd(path: Path, labels: NDArray[np.uint16], geometry: Geometry) -> None:
+def save_nrrd(path: Path, labels: NDArray[np.uint16], geometry: Geometry, _: Mapping[int, str]) -> None:
     """Compressed, with spacing, directions and origin of the scan."""
     import SimpleITK
 

@@ -25,7 +25,8 @@ class Job:
     """What is to be done: the options of `masklet track`.
 
     `overlay` is None for no film, `speed` for what the model's name says, `background` for a blur. `everything` takes
-    the place of prompts. `volume` says how the slices of a volume are shown, by the names of `VolumeSlices`.
+    the place of prompts. `volume` says how the slices of a volume are shown, by the names of `VolumeSlices`, and
+    `find_ends` whether it is looked for where objects end there.
     """
 
     video: Path
@@ -41,13 +42,15 @@ class Job:
     everything: DiscoveryOptions | None = None
     background: str | None = None
     volume: Mapping[str, Any] = field(default_factory=dict)
+    find_ends: bool = False
 
     def open(self) -> Path | FrameSource:
         """The video, or the slices of a volume as they were asked for. Raises MediaError if it is no volume."""
-        if not self.volume:
+        wishes = [*self.volume, *(["find-ends"] if self.find_ends else [])]
+        if not wishes:
             return self.video
         if not is_volume(self.video):
-            raise MediaError(f"{self.video.name} is no volume; leave out --{next(iter(self.volume))}")
+            raise MediaError(f"{self.video.name} is no volume; leave out --{wishes[0]}")
         return VolumeSlices(self.video, **self.volume)
 
     @property
@@ -69,6 +72,8 @@ class Job:
     def settings(self) -> dict[str, Any]:
         """On what the masks depend beside model and prompts, in values that JSON knows, by the names of the options."""
         common = {"policy": self.policy, "everything": self.everything is not None, **self.volume}
+        if self.find_ends:
+            common["find_ends"] = True
         if self.everything is None:
             return common
         of_video = asdict(self.everything)

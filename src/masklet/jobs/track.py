@@ -16,14 +16,17 @@ from masklet.discovery import track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError
 from masklet.formats.background import background_change
-from masklet.formats.base import Facts, comes_evenly
+from masklet.formats.base import Facts, comes_evenly, rle_of
+from masklet.formats.description import title_of
 from masklet.formats.numbered import open_png
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
 from masklet.jobs.job import MASKS, Job, check_background, check_film, gone_on_with
 from masklet.jobs.prompts import TypedPrompt
+from masklet.masks.rle import rle_area
 from masklet.media.folder import picture_names
 from masklet.video import FrameResult, VideoTracker
+from masklet.video.ends import mark_ends
 from masklet.video.events import Direction, Range
 from masklet.video.session import passes
 from masklet.video.state import ObjectId
@@ -51,7 +54,7 @@ class Done:
     """How far it came, what was found, and a sentence for each output that could not be made.
 
     `seen` counts masks in single frames, `iou` is the sum of what the model predicts of them, and `doubts` counts those
-    at which a person should look, absent ones too.
+    at which a person should look, absent ones too. `millilitres` has the sizes of objects in a volume.
     """
 
     frames: int = 0
@@ -60,6 +63,7 @@ class Done:
     seen: int = 0
     iou: float = 0.0
     doubts: int = 0
+    millilitres: dict[str, float] = field(default_factory=dict)
 
     def count(self, result: FrameResult) -> None:
         """Add a frame."""
@@ -160,16 +164,32 @@ def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
     try:
         followed = saved_on_the_way(tracker, job, follow(tracker, job))
         results = watch(followed, "tracking", length(tracker, job))
-        if job.direction != "forward":
+        if job.direction != "forward" or job.find_ends:
             done.stopped = stopped(results)
+            if job.find_ends:
+                mark_ends(tracker)
             results = watch(known(tracker), "writing", len(tracker.known_frames()))
         write_all(tracker, job, results, done)
+        done.millilitres = millilitres(tracker)
     except KeyboardInterrupt:
         done.stopped = True
     finally:
         if tracker.known_frames():  # also after a fault: what was found is not lost
             tracker.save(job.session, notes=job.settings)
     return done
+
+
+def millilitres(tracker: VideoTracker) -> dict[str, float]:
+    """The volume of each object by what people read as its name; none for a film."""
+    if tracker.source.geometry is None:
+        return {}
+    voxels: dict[str, int] = {}
+    for frame in tracker.known_frames():
+        shown = tracker.masks(frame)
+        for name, item in shown.objects.items():
+            title = title_of(name, shown.descriptions.get(name))
+            voxels[title] = voxels.get(title, 0) + rle_area(rle_of(item))
+    return {title: count * tracker.source.geometry.voxel for title, count in voxels.items()}
 
 
 def stopped(results: Iterator[FrameResult]) -> bool:

@@ -45,10 +45,11 @@ UNEVEN = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Voxels, any real type (I, J, K), and the affine of a `Geometry`."""
+    """Voxels, any real type (I, J, K), and the affine and files of a `Geometry`."""
 
     voxels: NDArray[Any]
     affine: NDArray[np.float64]
+    files: tuple[Path, ...] = ()
 
 
 class VolumeSlices(ListedFrames):
@@ -62,6 +63,8 @@ class VolumeSlices(ListedFrames):
         window: The name of one of `WINDOWS`, or (level, width) in the volume's units; None shows the percentiles
             `SHOWN` of all voxels from black to white.
         part: Which volume of a file with several, from 0.
+        isotropic: Whether slices that lie farther apart than their pixels are interpolated (linear) until they lie as
+            close. The geometry, and with it label maps, are those of the new grid; it refers to no DICOM files.
 
     Raises:
         MediaError: The volume cannot be read, has a part that nobody chose, no such axis, slices that are missing or
@@ -77,26 +80,48 @@ class VolumeSlices(ListedFrames):
         axis: int | None = None,
         window: str | Sequence[float] | None = None,
         part: int | None = None,
+        isotropic: bool = False,
     ) -> None:
         self.path = Path(path)
         volume = read_volume(self.path, part)
-        shape = volume.voxels.shape
         spacing = np.linalg.norm(volume.affine[:3, :3], axis=0).round(3)
         if axis not in (None, 0, 1, 2):
             raise MediaError(f"axis is {axis!r}; a volume has the axes 0, 1 and 2")
         along = int(2 - np.argmax(spacing[::-1])) if axis is None else axis
-        self.geometry = Geometry(volume.affine, (shape[0], shape[1], shape[2]), along, self.path)
+        if isotropic:
+            volume = interpolated(volume, along)
+        shape = volume.voxels.shape
+        self.geometry = Geometry(volume.affine, (shape[0], shape[1], shape[2]), along, self.path, volume.files)
         self._voxels = volume.voxels
         self._low, self._high = _limits(volume.voxels, window)
         super().__init__(shape[along], None)
 
+    def values(self, frame: int) -> NDArray[np.float32]:
+        """(H, W), a slice in the volume's own units, such as Hounsfield."""
+        return np.nan_to_num(np.take(self._voxels, frame, self.geometry.axis).T.astype(np.float32))
+
     def _image(self, frame: int) -> NDArray[np.uint8]:
-        values = np.take(self._voxels, frame, self.geometry.axis).T.astype(np.float32)
-        grey = np.clip((np.nan_to_num(values) - self._low) / (self._high - self._low), 0, 1)
+        grey = np.clip((self.values(frame) - self._low) / (self._high - self._low), 0, 1)
         return np.repeat((grey * 255).round().astype(np.uint8)[..., None], 3, axis=2)
 
     def _name(self, frame: int) -> str:
         return f"slice {frame} of {self.path.name}"
+
+
+def interpolated(volume: Volume, axis: int) -> Volume:
+    """The volume with slices along an axis as close as its finest pixels, the first and the last where they were; as it
+    is if they lie closer."""
+    spacing, count = np.linalg.norm(volume.affine[:3, :3], axis=0), volume.voxels.shape[axis]
+    wanted = round((count - 1) * spacing[axis] / np.delete(spacing, axis).min()) + 1
+    if count < 2 or wanted <= count:
+        return volume
+    places = np.linspace(0, count - 1, wanted)
+    before = np.minimum(places.astype(np.int64), count - 2)
+    share = np.expand_dims(np.float32(places - before), [other for other in range(3) if other != axis])
+    low, high = (np.take(volume.voxels, before + step, axis).astype(np.float32) for step in (0, 1))
+    affine = volume.affine.copy()
+    affine[:3, axis] *= (count - 1) / (wanted - 1)
+    return Volume(low + share * (high - low), affine)
 
 
 def _limits(voxels: NDArray[Any], window: str | Sequence[float] | None) -> tuple[float, float]:
@@ -142,7 +167,9 @@ def read_volume(path: Path, part: int | None = None) -> Volume:
     elif not path.is_dir() and name.endswith(ITK):
         reader = read_itk
     try:
-        volume = reader(path, part)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of values that a header promises otherwise
+            volume = reader(path, part)
     except ImportError as error:
         raise MediaError(f"{path.name} needs the package {error.name}: pip install 'masklet[medical]'") from error
     if volume.voxels.ndim != 3 or not volume.voxels.size:
@@ -158,6 +185,8 @@ def read_nifti(path: Path, part: int | None) -> Volume:
 
     try:
         image: Any = nibabel.load(path)
+        if not hasattr(image, "affine"):
+            raise MediaError(f"{path.name} holds {type(image).__name__}, not a grid of voxels; give a volume")
         if image.get_data_dtype().names:
             raise MediaError(f"{path.name} holds colours; give a volume of grey values")
         data = image.dataobj
@@ -228,8 +257,13 @@ def read_dicom(path: Path, part: int | None) -> Volume:
         path = Path(slices[0].filename)
     try:
         whole = pydicom.dcmread(path)
-    except (pydicom.errors.InvalidDicomError, OSError, EOFError) as error:
+    except pydicom.errors.InvalidDicomError as error:
+        raise MediaError(f"{path.name} lacks the header of a DICOM file; convert it, or give another copy") from error
+    except (OSError, EOFError) as error:
         raise MediaError(f"{path.name} cannot be read: {error}; is it complete? Give another copy") from error
+    if "Rows" not in whole:
+        kind = getattr(whole.get("SOPClassUID"), "name", "nothing says what")
+        raise MediaError(f"{path.name} holds no pixels ({kind}); give a scan")
     return _of_frames(path, whole)
 
 
@@ -264,7 +298,7 @@ def _stacked(path: Path, slices: Sequence[Any]) -> Volume:
     affine = np.eye(4)
     affine[:3, :3] = np.stack((across * columns, down * rows, normal * step), axis=1)
     affine[:3, 3] = first.ImagePositionPatient
-    return Volume(np.stack(pictures, axis=2), LPS_TO_RAS @ affine)
+    return Volume(np.stack(pictures, axis=2), LPS_TO_RAS @ affine, tuple(Path(slices[n].filename) for n in order))
 
 
 def _even_step(path: Path, places: NDArray[np.float64]) -> float:
@@ -305,7 +339,7 @@ def _of_frames(path: Path, whole: Any) -> Volume:
         affine[:3, :3] = np.stack((across * columns, down * rows, normal * step), axis=1)
         affine[:3, 3] = origins[order[0]]
         frames = frames[..., order]
-    return Volume(frames, LPS_TO_RAS @ affine)
+    return Volume(frames, LPS_TO_RAS @ affine, (path,))
 
 
 def _directions(orientation: Sequence[float]) -> tuple[NDArray[np.float64], ...]:
@@ -317,15 +351,15 @@ def _directions(orientation: Sequence[float]) -> tuple[NDArray[np.float64], ...]
 def _values(path: Path, head: Any) -> NDArray[Any]:
     """The values of a file in its own units, such as Hounsfield: (columns, rows), or (columns, rows, frames)."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of values that a header promises otherwise
-            pixels = head.pixel_array
-    except (AttributeError, RuntimeError, ValueError, NotImplementedError, ImportError) as error:
+        pixels = head.pixel_array
+    except (AttributeError, RuntimeError, ValueError, NotImplementedError, ImportError, OSError) as error:
         syntax = getattr(head.file_meta, "TransferSyntaxUID", None)
-        told = f" ({syntax.name})" if syntax is not None else ""
-        raise MediaError(
-            f"{path.name} has pixels that cannot be decoded{told}; pip install 'masklet[medical]' brings decoders"
-        ) from error
+        if syntax is not None and syntax.is_compressed:
+            raise MediaError(
+                f"{path.name} is compressed as {syntax.name}, which nothing here decodes, or it is damaged; "
+                "pip install python-gdcm brings a decoder of every kind"
+            ) from error
+        raise MediaError(f"the pixels of {path.name} cannot be read: {error}; give another copy") from error
     if head.get("SamplesPerPixel", 1) > 1:
         pixels = pixels[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
     if head.get("PhotometricInterpretation") == "MONOCHROME1":  # the highest value is black

@@ -10,6 +10,7 @@ import pytest
 from masklet.video.policies import PublishedPolicy
 from tests.cli.conftest import Run
 from tests.evaluation.conftest import make_davis, make_folder
+from tests.evaluation.protocols.test_volumes import make_volumes
 
 
 @pytest.fixture
@@ -166,3 +167,14 @@ def test_a_run_tells_how_it_tracked(run: Run, davis: Path, tmp_path: Path, capsy
 
 class Mine(PublishedPolicy):
     """A policy of somebody's own."""
+
+
+def test_volumes(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    root = make_volumes(tmp_path)
+    command = ["eval", "volumes", "--dataset", "volumes", "--root", root, "--baseline", "still"]
+    assert run(*command, "--window", "100,300", "--out", tmp_path / "run", "--find-ends") == 0
+    printed = capsys.readouterr().out
+    assert "Dice" in printed
+    assert "NSD" in printed
+    assert run(*command, "--out", tmp_path / "other", "--window", "lungs") == 1
+    assert "there is no window 'lungs'" in capsys.readouterr().err

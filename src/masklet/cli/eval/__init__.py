@@ -3,7 +3,7 @@
 import typer
 
 from masklet.cli.choices import help_of
-from masklet.cli.eval.commands import everything, image, interactive, tracking, vos
+from masklet.cli.eval.commands import everything, image, interactive, tracking, volumes, vos
 from masklet.cli.eval.compare import compare
 from masklet.cli.eval.score import score
 
@@ -13,7 +13,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Measure how good masks are, by the field's protocols.",
 )
-for command in (vos, image, everything, interactive, tracking, score, compare):
+for command in (vos, image, everything, interactive, tracking, volumes, score, compare):
     app.command(help=help_of(command))(command)
 
 

@@ -165,3 +165,32 @@ def everything(common: Common, choice: EverythingChoice) -> None:
 
     procedure = Everything(EverythingOptions(**vars(choice)))
     run("image", common, lambda _: procedure, "everything")
+
+
+@spread_options
+def volumes(
+    common: Common,
+    options: TrackerChoice,
+    baseline: BaselineName = None,
+    window: Annotated[
+        str | None, typer.Option(help="LEVEL,WIDTH, or brain, soft-tissue, liver, lung or bone (CT).")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(min=0, max=1000, help="Millimetres between surfaces, for NSD.")] = 2.0,
+    find_ends: Annotated[bool, typer.Option("--find-ends", help="Leave out slices beyond an object's ends.")] = False,
+) -> None:
+    """Volumes: Dice and normalised surface Dice from one box on the middle slice, followed in both directions.
+
+    ROOT holds images/NAME.nii.gz and labels/NAME.nii.gz, or imagesTr and labelsTr as the Medical Segmentation Decathlon
+    and nnU-Net do. Every number of a label map is an object.
+
+    \b
+    Examples:
+      masklet eval volumes --dataset volumes --root Task09_Spleen --split train --window soft-tissue --limit 5
+      masklet eval volumes --dataset volumes --root scans --find-ends --tolerance 1
+    """
+    from masklet.cli.choices import VolumeChoice
+    from masklet.evaluation.protocols.volumes import Volumes
+
+    shown = VolumeChoice(window=window).given.get("window")
+    procedure = Volumes(tuple(shown) if isinstance(shown, list) else shown, find_ends, tolerance)
+    run("video", common, lambda _: procedure, "volumes", baseline=baseline, tracking=options)
