@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,17 +34,17 @@ from masklet.app.server import serve
 from masklet.engines.fake import FakeEngine
 from masklet.live.server import listen
 
-session.SAVE_WITHIN, session.SAVE_AFTER, session.SAVE_SHARE = float(sys.argv[3]), float(sys.argv[3]), 0
+session.KEEP_EVERY, session.KEEP_SHARE, session.TIDY_AFTER, session.LONGEST = float(sys.argv[3]), 0, 0.01, 10_000
 library, listening = Library([Path(sys.argv[1])], Path(sys.argv[2]), FakeEngine()), listen(0)
 serve(library, listening, None, lambda: print(listening.getsockname()[1], *library.items, flush=True))
 """
 
 
 @contextmanager
-def ended(clip: Path, project: Path, save_within: float, how: signal.Signals) -> Iterator[Program]:
+def ended(clip: Path, project: Path, keep_every: float, how: signal.Signals) -> Iterator[Program]:
     """A server in a process of its own, and who speaks to it. At the end it gets a signal; of SIGTERM it ends well."""
     running = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(clip), str(project), str(save_within)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVER, str(clip), str(project), str(keep_every)], stdout=subprocess.PIPE, text=True
     )
     try:
         assert running.stdout is not None
@@ -74,10 +75,10 @@ RED = {"frame": 0, "object": "red", "points": [(22, 32)], "labels": [1]}
 BLUE = {"frame": 20, "object": "blue", "points": [(90, 70)], "labels": [1]}
 
 
-@pytest.mark.parametrize("save_within", [0.01, 1e6], ids=["saved often", "never saved"])
-def test_killed_while_following_the_end_equals_a_straight_run(tmp_path: Path, save_within: float) -> None:
+@pytest.mark.parametrize("keep_every", [0, 1e6], ids=["every frame", "acts alone"])
+def test_killed_while_following_the_end_equals_a_straight_run(tmp_path: Path, keep_every: float) -> None:
     clip, project = write_scene(tmp_path / "clip.mp4", FRAMES), tmp_path / "project"
-    with ended(clip, project, save_within, signal.SIGKILL) as program:
+    with ended(clip, project, keep_every, signal.SIGKILL) as program:
         program.ask("prompt", req="first", **RED)
         program.ask("follow", first=0)
         while max(program.masks, default=0) < 12:
@@ -121,8 +122,7 @@ def test_a_pass_that_was_taken_back_on_its_way_stays_so(clip: Path, tmp_path: Pa
     session.do("prompt", RED).result()
     session.ask(lambda: session.follow({"first": 0})).result()
     session.do("undo", {}).result()
-    (tmp_path / "copy").mkdir()
-    (tmp_path / "copy/journal.jsonl").write_bytes((tmp_path / "work/journal.jsonl").read_bytes())  # as after a kill
+    shutil.copytree(tmp_path / "work", tmp_path / "copy")  # as after a kill
     again = Session(clip, tmp_path / "copy", FakeEngine())
     states = [one.ask(one.state).result() for one in (session, again)]
     assert states[0]["objects"] == states[1]["objects"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -142,3 +143,36 @@ def test_a_journal_that_is_damaged_in_its_middle_is_refused(tmp_path: Path) -> N
     journal.write_bytes(data)
     with pytest.raises(FormatError, match="is damaged at byte 50; move it away"):
         VideoTracker.open(path, CLIP, FakeEngine())
+
+
+def test_notes_are_those_of_the_last_record(tmp_path: Path) -> None:
+    path = tmp_path / "a.masklet"
+    with begun() as tracker:
+        tracker.save(path, notes={"step": 0})
+        for step, act in enumerate((lambda: tracker.lock(3), lambda: None, lambda: tracker.undo()), start=1):
+            act()
+            tracker.save_changes(notes={"step": step})
+        size = tracker.save_changes(notes={"step": 3})
+        assert size == (tmp_path / "a.masklet.journal").stat().st_size  # nothing changed: nothing was written
+        tracker.remove("b")
+        tracker.save_changes()
+        with pytest.raises(FormatError, match=r"notes\['step'\]"):
+            tracker.save_changes(notes={"step": (1, 2)})
+    with VideoTracker.open(path, CLIP, FakeEngine()) as reopened:
+        assert reopened.notes == {"step": 3}
+        reopened.save(path)
+    with VideoTracker.open(path, CLIP, FakeEngine()) as again:
+        assert again.notes == {"step": 3}
+
+
+def test_a_pass_is_flushed_once_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    real = os.fsync
+    with begun() as tracker:
+        tracker.save(tmp_path / "a.masklet")
+        monkeypatch.setattr(os, "fsync", lambda handle: (flushed.append(os.fstat(handle).st_size), real(handle))[1])
+        for _ in tracker.propagate(0, 5):
+            tracker.save_changes()
+        assert not flushed
+        whole = [tracker.save_changes(), tracker.save_changes()]
+    assert flushed == whole[:1]

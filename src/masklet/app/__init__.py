@@ -6,7 +6,6 @@ session   an open video: one thread owns its tracker, and does what pages ask be
 acts      what pages may change, and reading what they say
 summary   what a page shows of a session: objects, strips of the timeline, doubts
 wire      masks as bytes
-journal   what was done, on the disk before it is acknowledged
 pictures  frames as JPEG, by number
 library   the videos and pictures that were opened, and where their work is kept
 exports   files of every format, made between other work

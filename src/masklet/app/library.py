@@ -78,13 +78,13 @@ class Library:
 
     def session(self, name: str) -> Session:
         """The open session of an item; the first call opens it. Raises MaskletError if it cannot be opened."""
-        item = self.item(name)
+        item, pictures = self.item(name), self.pictures(name)
         with self._lock:
             session = self._sessions.pop(name, None)
             if session is None:
                 self._make_room()
                 picture = item.kind == "picture"
-                session = Session(item.path, self.place(item), self.engine, picture=picture)
+                session = Session(item.path, self.place(item), self.engine, picture=picture, pictures=pictures)
             self._sessions[name] = session  # the one that was wanted last comes last
         try:
             session.wait_open()

@@ -18,6 +18,9 @@ QUALITY = 90
 KEPT = 96 << 20
 """Bytes of JPEGs that are kept of a video: a window around where people look."""
 
+FRESH = 48 << 20
+"""Bytes of decoded frames of the tracker that are kept: following, it is a little ahead of who watches."""
+
 THUMB = 320
 """The longer side of a thumbnail, in pixels."""
 
@@ -30,9 +33,17 @@ class Pictures:
 
     def __init__(self, path: Path) -> None:
         self._source = open_video(path)
-        self._lock = Lock()
+        self._reading = Lock()
+        self._lock = Lock()  # of what is kept
         self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._bytes = 0
+        self._fresh: dict[int, NDArray[np.uint8]] = {}  # replaced, never changed: a thread may be looking
+
+    def offer(self, frame: int, image: NDArray[np.uint8]) -> None:
+        """Take a frame that was decoded elsewhere, uint8 (H, W, 3) RGB, so that it need not be decoded again. Only the
+        newest are kept."""
+        most = max(1, FRESH // image.nbytes)
+        self._fresh = dict([*self._fresh.items(), (frame, image)][-most:])
 
     def jpeg(self, frame: int, width: int = 0) -> bytes:
         """A frame as JPEG, at most `width` pixels wide where that is not 0. Raises MediaError if there is no such frame
@@ -42,16 +53,21 @@ class Pictures:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-            data = encode(self._source.read(frame).image, width)
+        image = self._fresh.get(frame)
+        if image is None:
+            with self._reading:
+                image = self._source.read(frame).image
+        data = encode(image, width)
+        with self._lock:
+            self._bytes += len(data) - len(self._kept.pop(key, b""))
             self._kept[key] = data
-            self._bytes += len(data)
             while self._bytes > KEPT and len(self._kept) > 1:
                 self._bytes -= len(self._kept.popitem(last=False)[1])
-            return data
+        return data
 
     def close(self) -> None:
         """Give back the video."""
-        with self._lock:
+        with self._reading:
             self._source.close()
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import traceback
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 from time import monotonic
 from typing import Any
 
 from masklet.app import summary, wire
 from masklet.app.acts import ACTS, readable
 from masklet.app.exports import export
-from masklet.app.journal import Journal
+from masklet.app.pictures import Pictures
 from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
@@ -26,24 +25,30 @@ from masklet.formats.base import PlainFrame
 from masklet.prompts import make_prompt
 from masklet.video import FrameResult, TrackingOptions, VideoTracker
 from masklet.video.events import Event, checked_object
+from masklet.video.journal import journal_of
 from masklet.video.project import event_from_json, event_to_json, fingerprint_of
+from masklet.video.state import ObjectId
 
 REST = 0.08
 """Seconds without a question after which the frame that is looked at is encoded."""
 
-SAVE_AFTER = 2.0
-"""Seconds without a change after which the session's file is written."""
+KEEP_EVERY = 1.0
+"""Seconds of following after which what was found is written."""
 
-SAVE_WITHIN = 5.0
-"""Seconds of following after which it is written anyway."""
+KEEP_SHARE = 30
+"""Writing it takes at most one part in so many of the time."""
 
-SAVE_SHARE = 20
-"""It is written at most so often that saving takes one part in so many of the time."""
+TIDY_AFTER = 2.0
+"""Seconds without a change after which what the library shows is written, and a journal that is too long goes into the
+session's file."""
+
+LONGEST = 64 << 20
+"""Bytes of a journal that is not too long, and one that is shorter than the session's file is not either."""
 
 FEATURES = 512 << 20
 """Bytes of encoded frames that are kept: a click on one of them costs no encoding."""
 
-ANSWERED = 512
+ANSWERED = 64
 """Requests whose answers are remembered, so that one that is sent again is done once."""
 
 Listener = Callable[["Mapping[str, Any] | bytes"], None]
@@ -69,29 +74,36 @@ class Session:
 
     Args:
         video: The video or picture.
-        folder: Where its journal and its session file are kept.
+        folder: Where its session file is kept, with its journal.
         engine: The model.
         picture: Whether it is a single picture.
+        pictures: Gets the frames that are followed: who watches need not wait for them to be decoded again.
 
     A change is on the disk when its answer comes. `do` and `ask` may be called from any thread.
     """
 
-    def __init__(self, video: Path, folder: Path, engine: Engine, *, picture: bool = False) -> None:
+    def __init__(
+        self, video: Path, folder: Path, engine: Engine, *, picture: bool = False, pictures: Pictures | None = None
+    ) -> None:
         self.video = video
         self.picture = picture
+        self._pictures = pictures
         self.folder = folder
         self.listeners: list[Listener] = []
         self._engine = engine
         self._questions: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._jobs: list[Job] = []
-        self._answers: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._answered: dict[str, int] = {}  # the numbers of the changes that were asked for last
         self._look: int | None = None
         self._epoch = 0
-        self._later: list[Event] = []  # undone before the session's file was written: after the tracker's own
+        self._summary = summary.Summary()
+        self._file = folder / "session.masklet"
+        self._seq = 0
+        self._later: list[Event] = []  # undone before the session was opened: after the tracker's own
         self._interrupted: str | None = None  # what was under way when the server was killed
-        self._changed: float | None = None  # when something was changed that the session's file does not hold yet
-        self._save_next = 0.0
-        self._lock = Lock()
+        self._journal_size = 0
+        self._keep_next = 0.0
+        self._changed: float | None = None  # when something was changed that the library does not show yet
         self._thread = Thread(target=self._run, name=f"masklet-{video.name}", daemon=True)
         self._opened: Future[None] = Future()
         self._thread.start()
@@ -157,9 +169,8 @@ class Session:
         while self._jobs:
             self._end_job(self._jobs[0], None)
         with contextlib.suppress(MaskletError):
-            self._save()
+            self._tidy(always=True)
         self._tracker.close()
-        self._journal.close()
 
     def _patience(self) -> float | None:
         """Seconds to wait for a question; None where nothing else is to be done."""
@@ -168,7 +179,7 @@ class Session:
         if self._look is not None:
             return REST
         if self._changed is not None:
-            return max(0.0, self._changed + SAVE_AFTER - monotonic())
+            return max(0.0, self._changed + TIDY_AFTER - monotonic())
         return None
 
     def _go_on(self) -> None:
@@ -179,38 +190,28 @@ class Session:
             frame, self._look = self._look, None
             with contextlib.suppress(MaskletError):
                 self._tracker.prepare(frame)
-        if self._changed is not None and monotonic() >= self._save_time():
+        elif self._changed is not None and monotonic() >= self._changed + TIDY_AFTER:
+            self._changed = None
             try:
-                self._save()
+                self._tidy()
             except MaskletError as error:
-                self._changed = None  # the journal has it all; the next change tries again
                 self._tell({"type": "warning", "sentence": str(error)})
-
-    def _save_time(self) -> float:
-        assert self._changed is not None, "something was changed"
-        return max(self._changed + (SAVE_WITHIN if self._jobs else SAVE_AFTER), self._save_next)
 
     def _open(self) -> None:
         make_folder(self.folder)
-        self._journal = Journal(self.folder / "journal.jsonl")
-        try:
-            self._tracker = self._open_tracker()
-        except BaseException:
-            self._journal.close()
-            raise
+        self._tracker = self._open_tracker()
         try:
             self._frames = self._count()
             self._key = fingerprint_of(self._tracker.source, str(self.video)).digest[:16]
-            self._recover()
+            self._remember_notes()
         except BaseException:
             self._tracker.close()
-            self._journal.close()
             raise
 
     def _open_tracker(self) -> VideoTracker:
-        options, saved = TrackingOptions(feature_budget=FEATURES), self.folder / "session.masklet"
-        if saved.exists():
-            return VideoTracker.open(saved, self.video, self._engine, options=options)
+        options = TrackingOptions(feature_budget=FEATURES)
+        if self._file.exists():
+            return VideoTracker.open(self._file, self.video, self._engine, options=options)
         return VideoTracker(self.video, self._engine, options=options)
 
     def _count(self) -> int:
@@ -219,44 +220,61 @@ class Session:
             return len(source)
         return self._tracker.source.frame_count or 1
 
-    def _recover(self) -> None:
-        """Do again what the journal has and the session's file has not; a pass that was under way when the file was
-        written is taken back first where the journal has it to its end."""
-        notes = self._tracker.notes
-        seq, events = int(notes.get("seq", 0)), int(notes.get("events", 0))
-        if seq > self._journal.seq:
-            raise FormatError(
-                f"{self._journal.path} lacks records that {self.folder / 'session.masklet'} is made of; "
-                "give it back as it was"
-            )
-        size = self._tracker.size
-        self._later = [event_from_json(record, size) for record in notes.get("undone", ())]
-        tail = self._journal.records[seq:]
-        if tail and len(self._tracker.events) > events:
-            self._tracker.undo()
-        for record in tail:
-            self._apply(record)
-        for record in self._journal.records[-ANSWERED:]:
-            if "req" in record:
-                self._remember(record["req"], {"seq": record["seq"]})
-        self._recorded = len(self._tracker.events)
-        self._changed = monotonic() if tail else None
-        if not tail and self._recorded > events:
-            self._recorded = events
-            self._interrupted = summary.told(self._tracker.events[-1])
-            self._record("follow", None)
+    # --- what is kept -------------------------------------------------------------------------------
 
-    def _apply(self, record: Mapping[str, Any]) -> None:
-        if record["do"] == "undo":
-            self._tracker.undo()
-        elif record["do"] == "redo":
-            self._redo()
-        else:
-            self._tracker.replay([event_from_json(record["event"], self._tracker.size)])
-            self._later = []
+    def _remember_notes(self) -> None:
+        notes, events = self._tracker.notes, self._tracker.events
+        self._seq = int(notes.get("seq", 0))
+        self._answered = dict(notes.get("answered", ()))
+        self._later = [event_from_json(record, self._tracker.size) for record in notes.get("undone", ())]
+        if notes.get("following") and events:
+            self._interrupted = summary.told(events[-1])
+        self._journal_size = size_of(journal_of(self._file))
+        self._changed = monotonic()
+
+    def _notes(self) -> dict[str, Any]:
+        """What the session's file holds for the session itself."""
+        return {
+            "seq": self._seq,
+            "answered": [list(answer) for answer in self._answered.items()],
+            "undone": plain([event_to_json(event) for event in (*self._tracker.undone, *self._later)]),
+            "following": any(job.kind == "follow" for job in self._jobs),
+        }
+
+    def _keep(self, req: str | None = None) -> None:
+        """Have what changed on the disk; with a change that was asked for, by its `req`. Raises FormatError if that
+        fails."""
+        begin, before = monotonic(), (self._seq, self._answered)
+        if req is not None:
+            self._seq += 1
+        if req:
+            self._answered = dict([*self._answered.items(), (req, self._seq)][-ANSWERED:])
+        try:
+            if self._file.exists():
+                self._journal_size = self._tracker.save_changes(notes=self._notes())
+            else:
+                self._tracker.save(self._file, notes=self._notes())
+        except MaskletError:
+            self._seq, self._answered = before
+            raise
+        self._changed = monotonic()
+        self._keep_next = self._changed + max(KEEP_EVERY, KEEP_SHARE * (self._changed - begin))
+
+    def _tidy(self, *, always: bool = False) -> None:
+        """Write what the library shows, and, where it is too long, the journal into the session's file."""
+        if self._journal_size > (0 if always else max(LONGEST, size_of(self._file))):
+            self._tracker.save(self._file, notes=self._notes())
+            self._journal_size = 0
+        done = {
+            "objects": len(self._tracker.tracks),
+            "frames": len(self._tracker.known_frames()),
+            "doubts": len(self._summary.queue(self._tracker)),
+        }
+        with atomic_write(self.folder / "done.json") as temporary:
+            temporary.write_text(json.dumps(done))
 
     def _redo(self) -> None:
-        """What was undone before the session's file was written is computed again."""
+        """What was undone before the session was opened is computed again."""
         if self._tracker.undone or not self._later:
             self._tracker.redo()
         else:
@@ -266,14 +284,13 @@ class Session:
 
     def _do(self, act: str, said: Mapping[str, Any]) -> dict[str, Any]:
         req = str(said.get("req", ""))[:100]
-        if req in self._answers:
-            return self._answers[req]
+        if req in self._answered:
+            return {"seq": self._answered[req]}
         if act not in (*ACTS, "redo"):
             raise SessionError(f"there is nothing called {act!r:.40} to do")
-        objects = list(self._tracker.tracks)
+        objects, later = list(self._tracker.tracks), list(self._later)
         if act in ("undo", "redo"):
-            self.stop("follow")  # so that what is taken back is in the journal
-        later = list(self._later)
+            self.stop("follow")  # so that it is taken back as a whole
         with readable(act):
             if act == "redo":
                 self._redo()
@@ -281,60 +298,25 @@ class Session:
                 ACTS[act](self._tracker, said)
                 self._later = later if act == "undo" else []
         try:
-            self._record(act, req)
+            self._keep(req)
         except MaskletError:  # what cannot be kept is not done
             self._tracker.redo() if act == "undo" else self._tracker.undo()
-            self._later = later
+            self._later = self._later if act == "redo" else later
             raise
-        answer = {"seq": self._journal.seq}
-        self._remember(req, answer)
         if act == "prompt" and objects == list(self._tracker.tracks):
             self._tell_frame(int(said["frame"]))
-            self._tell(self.brief())
+            self._tell({**self.brief(), **self._prompts_of(said["object"], int(said["frame"]))})
         else:
             self._epoch += 1
             self._tell(self.state())
             if "frame" in said:
                 self._tell_frame(int(said["frame"]))
-        return answer
+        return {"seq": self._seq}
 
-    def _record(self, act: str, req: str | None) -> None:
-        """Write to the journal what the tracker's log has since. What is being followed is written when that ends."""
-        events = self._tracker.events
-        new: list[dict[str, Any]] = []
-        if act in ("undo", "redo"):
-            new = [{"do": act}]
-        else:
-            new = [{"do": "event", "event": event_to_json(event)} for event in events[self._recorded :]]
-        if new and req:
-            new[-1]["req"] = req
-        self._journal.append(new)
-        self._recorded = len(events)
-        if self._changed is None:
-            self._changed = monotonic()
-
-    def _remember(self, req: str, answer: dict[str, Any]) -> None:
-        if req:
-            self._answers[req] = answer
-            while len(self._answers) > ANSWERED:
-                self._answers.popitem(last=False)
-
-    def _save(self) -> None:
-        if self._changed is None:
-            return
-        begin = monotonic()
-        undone = plain([event_to_json(event) for event in (*self._tracker.undone, *self._later)])
-        notes = {"seq": self._journal.seq, "events": self._recorded, "undone": undone}
-        self._tracker.save(self.folder / "session.masklet", notes=notes)
-        done = {
-            "objects": len(self._tracker.tracks),
-            "frames": len(self._tracker.known_frames()),
-            "doubts": len(summary.queue(self._tracker)),
-        }
-        with atomic_write(self.folder / "done.json") as temporary:
-            temporary.write_text(json.dumps(done))
-        self._changed = None
-        self._save_next = monotonic() + SAVE_SHARE * (monotonic() - begin)
+    def _prompts_of(self, name: ObjectId, frame: int) -> dict[str, Any]:
+        """What was said of an object in a frame."""
+        prompt = summary.prompt_to_json(self._tracker.tracks[name].prompts[frame])
+        return {"prompted": {"object": name, "frame": frame, "prompt": prompt}}
 
     # --- following ----------------------------------------------------------------------------------
 
@@ -363,13 +345,24 @@ class Session:
     def _following(self, passes: Iterator[Any], said: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         begin = monotonic()
         for done, result in enumerate(passes, start=1):
-            self._changed = self._changed or monotonic()
             self._frames = max(self._frames, result.frame + 1)
+            if monotonic() >= self._keep_next:
+                self._try_to_keep()
+            if self._pictures is not None and self.listeners:
+                self._pictures.offer(result.frame, result.image)
             self._tell(self._message(result))
             yield {"frame": result.frame, "done": done, "rate": round(done / max(1e-6, monotonic() - begin), 2)}
 
+    def _try_to_keep(self) -> None:
+        """Following goes on though the disk is full: it may have room before the end."""
+        try:
+            self._keep()
+        except FormatError as error:
+            self._keep_next = monotonic() + 10
+            self._tell({"type": "warning", "sentence": str(error)})
+
     def _followed(self, error: MaskletError | None) -> None:
-        self._record("follow", None)
+        self._try_to_keep()
         self._tell({**self.state(), "sentence": "" if error is None else str(error)})
 
     def _step_job(self) -> None:
@@ -459,7 +452,7 @@ class Session:
                 "rate": float(tracker.source.rate) if tracker.source.rate else None,
             },
             "model": tracker.engine.config.name,
-            "objects": summary.objects(tracker, self._frames),
+            "objects": self._summary.objects(tracker, self._frames),
         }
 
     def brief(self) -> dict[str, Any]:
@@ -467,15 +460,11 @@ class Session:
         events, undone = self._tracker.events, [*self._tracker.undone, *self._later]
         return {
             "type": "brief",
-            "seq": self._journal.seq,
+            "seq": self._seq,
             "epoch": self._epoch,
             "undo": summary.told(events[-1]) if events else None,
             "redo": summary.told(undone[0]) if undone else None,
-            "queue": summary.queue(self._tracker),
-            "prompts": {
-                str(track.number): {str(f): summary.prompt_to_json(p) for f, p in track.prompts.items()}
-                for track in self._tracker.tracks.values()
-            },
+            "queue": self._summary.queue(self._tracker),
             "interrupted": self._interrupted,
             "following": any(job.kind == "follow" for job in self._jobs),
         }
@@ -500,3 +489,8 @@ class Session:
 def plain(value: Any) -> Any:
     """What JSON gives back of a value."""
     return json.loads(json.dumps(value))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 if there is none."""
+    return path.stat().st_size if path.exists() else 0

@@ -14,7 +14,7 @@ from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Cleared, Described, Followed, Locked, Marked, Merged, Prompted, Removed, Split, Swapped
 from masklet.video.result import ObjectResult, probability, state_of
 from masklet.video.review import ReviewReason
-from masklet.video.session import frames_of
+from masklet.video.session import doubts, frames_of
 from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks, within
 
 STATES = {"unknown": 0, "absent": 1, "uncertain": 2, "visible": 3}
@@ -41,20 +41,44 @@ def color_of(track: ObjectTrack) -> str:
     return track.description.colour or "#{:02x}{:02x}{:02x}".format(*bright_color(track.number))
 
 
-def objects(tracker: VideoTracker, frames: int) -> list[dict[str, Any]]:
-    """All objects, each with its strips: a byte a frame for the state, and one for the predicted IoU
-    (0..255), in base64."""
-    return [
-        {
-            "name": name,
-            "number": track.number,
-            "color": color_of(track),
-            "title": track.description.title,
-            "category": track.description.category,
-            **strips(track, frames),
-        }
-        for name, track in tracker.tracks.items()
-    ]
+class Summary:
+    """What a page shows of a session. Of objects that did not change it is not made again."""
+
+    def __init__(self) -> None:
+        self._listed: dict[ObjectId, tuple[ObjectTrack, int, dict[str, Any]]] = {}
+        self._doubted: dict[ObjectId, tuple[ObjectTrack, list[dict[str, Any]]]] = {}
+
+    def objects(self, tracker: VideoTracker, frames: int) -> list[dict[str, Any]]:
+        """All objects, each with its prompts and strips: a byte a frame for the state, and one for the predicted IoU
+        (0..255), in base64."""
+        before, self._listed = self._listed, {}
+        for name, track in tracker.tracks.items():
+            known = before.get(name)
+            again = known if known is not None and known[0] is track and known[1] == frames else None
+            self._listed[name] = again or (track, frames, object_of(name, track, frames))
+        return [listed for _, _, listed in self._listed.values()]
+
+    def queue(self, tracker: VideoTracker) -> list[dict[str, Any]]:
+        """What a person should look at, the gravest first: of frames in a row with the same doubt, the first one."""
+        before, self._doubted = self._doubted, {}
+        for name, track in tracker.tracks.items():
+            known = before.get(name)
+            self._doubted[name] = known if known is not None and known[0] is track else (track, doubts_of(name, track))
+        found = [doubt for _, doubts in self._doubted.values() for doubt in doubts]
+        return sorted(found, key=lambda item: (item["grave"], item["frame"]))
+
+
+def object_of(name: ObjectId, track: ObjectTrack, frames: int) -> dict[str, Any]:
+    """All that a page shows of an object but its masks."""
+    return {
+        "name": name,
+        "number": track.number,
+        "color": color_of(track),
+        "title": track.description.title,
+        "category": track.description.category,
+        "prompts": {str(frame): prompt_to_json(prompt) for frame, prompt in track.prompts.items()},
+        **strips(track, frames),
+    }
 
 
 def strips(track: ObjectTrack, frames: int) -> dict[str, str]:
@@ -87,16 +111,16 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def queue(tracker: VideoTracker) -> list[dict[str, Any]]:
-    """What a person should look at, the gravest first: of frames in a row with the same doubt, the first one."""
-    last: dict[ObjectId, tuple[int, ReviewReason]] = {}
-    found = []
-    for frame, reasons in tracker.needs_prompt().items():
-        for name, reason in reasons.items():
-            if last.get(name) != (frame - 1, reason):
-                found.append({"frame": frame, "object": name, "reason": str(reason), "grave": GRAVEST.index(reason)})
-            last[name] = frame, reason
-    return sorted(found, key=lambda item: (item["grave"], item["frame"]))
+def doubts_of(name: ObjectId, track: ObjectTrack) -> list[dict[str, Any]]:
+    """The doubts of an object in the order of their frames, those in a row with the same reason once."""
+    found: list[dict[str, Any]] = []
+    last: tuple[int, str] | None = None
+    for frame, reasons in doubts({name: track}).items():
+        reason = reasons[name]
+        if last != (frame - 1, reason):
+            found.append({"frame": frame, "object": name, "reason": reason, "grave": GRAVEST.index(ReviewReason(reason))})
+        last = frame, reason
+    return found
 
 
 def told(event: object) -> str:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from masklet.atomic import write_error
 from masklet.errors import FormatError
@@ -47,7 +47,14 @@ class Journal:
         self._tracks = tracks
         self._events = [event for event, _ in steps]
         self._end = end
+        self._notes: Mapping[str, Any] | None = None  # those of the last record
+        self._flushed = True
         self._file: IO[bytes] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole records."""
+        return self._end
 
     def append(
         self,
@@ -56,9 +63,11 @@ class Journal:
         times: Mapping[int, float],
         masks: Callable[[Tracks, int], ProjectFrame],
         window: int,
+        *,
+        notes: Mapping[str, Any] | None = None,
+        durable: bool = True,
     ) -> None:
-        """Write what changed since the last record. Events are on the disk then; the further frames of a pass survive a
-        kill of the process.
+        """Write what changed since the last record.
 
         Args:
             tracks: The state.
@@ -66,6 +75,8 @@ class Journal:
             times: Of the known frames, in seconds.
             masks: The masks of a frame as a state shows them.
             window: Frames of an object that are written with their memories; so are those near the end of a pass.
+            notes: As `VideoTracker.save_changes`.
+            durable: Whether it is on the disk then; if not, it survives a kill of the process.
 
         Raises:
             FormatError: That failed; what was there before is kept.
@@ -74,7 +85,10 @@ class Journal:
         keep = next((n for n, (a, b) in enumerate(zip(events, self._events, strict=False)) if a is not b), None)
         keep = min(len(events), len(self._events)) if keep is None else keep
         lost, change = change_between(self._tracks, tracks)
-        if keep == len(events) == len(self._events) and not (lost or change["new"]):
+        noted = notes is not None and notes != self._notes
+        if keep == len(events) == len(self._events) and not (lost or change["new"] or noted):
+            if durable and not self._flushed:
+                self._write(b"", durable)
             return
         last = events[-1].last if events and isinstance(events[-1], Followed) else None
         few = len(lost) <= window * max(len(tracks), 1)
@@ -87,10 +101,11 @@ class Journal:
             "events": [keep, [event_to_json(event) for event in events[keep:]]],
             "times": [[frame, times.get(frame, 0.0)] for frame in {frame for _, _, frame in lost}],
         }
+        if notes is not None:
+            new["notes"] = notes
         record = pack_items(items, changes=[change], **new)
-        further = keep == len(self._events) - 1 == len(events) - 1 and last is not None
-        self._write(len(record).to_bytes(8, "little") + zlib.crc32(record).to_bytes(4, "little") + record, not further)
-        self._tracks, self._events = tracks, events
+        self._write(len(record).to_bytes(8, "little") + zlib.crc32(record).to_bytes(4, "little") + record, durable)
+        self._tracks, self._events, self._notes = tracks, events, notes or self._notes
 
     def close(self) -> None:
         """Nothing is written from here on."""
@@ -108,8 +123,10 @@ class Journal:
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
+            self._flushed = False
             if durable:
                 os.fsync(self._file.fileno())
+                self._flushed = True
         except OSError as error:
             if self._file is not None:
                 self._file.truncate(self._end)
@@ -144,6 +161,7 @@ def reopened(
         try:
             (change,), told = reader.changes(), metadata_of(record)
             keep, events = whole_number(told["events"][0]), told["events"][1]
+            notes = told.get("notes", found.notes)
             times = {whole_number(frame): finite(time) for frame, time in told["times"]}
             steps: list[Step] = [(event_from_json(event, project.size), None) for event in events]
         except DAMAGE as error:
@@ -154,7 +172,7 @@ def reopened(
         tracks = applied(change, reader.read(UNDO), found.tracks, new)
         end = place
         steps[:1] = [(event, before) for event, _ in steps[:1]]
-        found = Reopened(tracks, [*found.steps[:keep], *steps], {**found.times, **times})
+        found = Reopened(tracks, [*found.steps[:keep], *steps], {**found.times, **times}, notes)
     return found, end
 
 

@@ -125,13 +125,13 @@ def prompt_from_json(values: Mapping[str, Any], size: tuple[int, int]) -> Prompt
 
 def facts_of(track: ObjectTrack, after: ObjectTrack | None = None) -> dict[str, Any]:
     """What is said of an object, as plain values that JSON knows; of that only what a later state has otherwise."""
-    facts = {
-        "description": track.description.to_json(),
-        "prompts": [[frame, prompt_to_json(prompt)] for frame, prompt in track.prompts.items()],
-        "absent": track.absent,
-        "accepted": track.accepted,
+    written: dict[str, Callable[[], Any]] = {
+        "description": track.description.to_json,
+        "prompts": lambda: [[frame, prompt_to_json(prompt)] for frame, prompt in track.prompts.items()],
+        "absent": lambda: track.absent,
+        "accepted": lambda: track.accepted,
     }
-    return {key: fact for key, fact in facts.items() if after is None or getattr(track, key) != getattr(after, key)}
+    return {key: fact() for key, fact in written.items() if after is None or getattr(track, key) != getattr(after, key)}
 
 
 def facts_from_json(facts: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:

@@ -358,11 +358,12 @@ def differing(old: Mapping[int, KnownFrame], now: Mapping[int, KnownFrame]) -> s
 @dataclass(frozen=True)
 class Reopened:
     """A session read from a project file: its state, its events with the states before them as far as they are known,
-    and the times of the known frames."""
+    the times of the known frames, and a program's notes."""
 
     tracks: Tracks
     steps: list[Step]
     times: Mapping[int, float]
+    notes: Mapping[str, Any]
 
 
 def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Reopened:
@@ -394,7 +395,7 @@ def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Re
                 known = from_mask(mask, frame, config.mask_size, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
     steps = steps_of(events, tracks, reader, nothing_known(store, config))
-    return Reopened(tracks, steps, {frame: found.time for frame, found in project.frames.items()})
+    return Reopened(tracks, steps, {frame: found.time for frame, found in project.frames.items()}, project.notes)
 
 
 def nothing_known(store: FrameStore, config: ModelConfig) -> ObjectTrack:

@@ -491,25 +491,35 @@ class VideoTracker:
         self._keep_journal(Journal(Path(path), self.tracks, steps))
         journal.forgotten(Path(path))
 
-    def save_changes(self) -> None:
+    def save_changes(self, *, notes: Mapping[str, Any] | None = None) -> int:
         """Write what changed since `save`, `open` or the last call to a journal beside that file, `PATH.journal`, which
-        `open` reads too. What was written outlives a kill of the process. `save` puts it all into one file again.
+        `open` reads too, and return its bytes. What was written outlives a kill of the process, and, but for the frames
+        of a pass that goes on, a power cut. `save` puts it all into one file again.
 
         The frames of a call that has many are kept as `save` keeps them; those of a few with their memories too, some
         0.1 MB each with `nano`.
 
+        Args:
+            notes: As of `save`.
+
         Raises:
             SessionError: The session was neither saved nor opened.
-            FormatError: The journal cannot be written.
+            FormatError: The journal cannot be written, or would not give the notes back as they are.
         """
         self._check_open()
         if self._journal is None:
             raise SessionError("the session lies in no file yet; call save(path) first")
+        check_plain({} if notes is None else notes, "notes")
 
         def masks(state: Tracks, frame: int) -> ProjectFrame:
             return self._shown_masks.frame(state, frame, self._time(frame), self.size, self.options.non_overlapping)
 
-        self._journal.append(self.tracks, self._history.steps(), self.times, masks, self.policy.window)
+        steps, goes_on = self._history.steps(), self._history.under_way is not None
+        self._journal.append(
+            self.tracks, steps, self.times, masks, self.policy.window, notes=notes, durable=not goes_on
+        )
+        self.notes = self.notes if notes is None else notes
+        return self._journal.size
 
     @classmethod
     def open(
@@ -556,7 +566,7 @@ class VideoTracker:
         except BaseException:
             tracker.close()
             raise
-        tracker.tracks, tracker.times, tracker.notes = found.tracks, dict(found.times), read.notes
+        tracker.tracks, tracker.times, tracker.notes = found.tracks, dict(found.times), found.notes
         tracker._history = History(done=found.steps)
         tracker._journal = Journal(Path(path), found.tracks, found.steps, end)
         tracker._store.recent = tracker._to_hold(len(tracker.tracks))

@@ -8,6 +8,7 @@ export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LO
 export const STATES = ["unknown", "absent", "uncertain", "visible"];
 
 const KEPT = 64; // frames of which masks are kept unpacked
+const PACE = 250; // ms between what is shown of frames that are followed: drawing takes time from the tracker
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -29,6 +30,7 @@ export class Model {
     this.newest = new Map(); // frame -> its masks as they were seen last
     this.before = new Map(); // frame -> its masks as they were before they changed
     this.epoch = -1;
+    this.latest = this.telling = null; // the frame that came last while following, until listeners hear of it
     this.cut = { first: null, last: null }; // the in and out marks
     this.hidden = new Set();
     this.solo = false;
@@ -55,7 +57,7 @@ export class Model {
       brief: () => this.brief(message),
       lease: () => { this.mine = message.mine; this.free = message.free; this.emit("lease"); },
       following: () => { this.job = { kind: "follow", ...message }; this.emit("job"); },
-      progress: () => { this.job = { ...message, kind: message.job }; this.emit("job"); if (message.file) this.exported(message); },
+      progress: () => { this.job = { ...message, kind: message.job }; if (message.file) this.exported(message); else this.tellLater(); },
       warning: () => { if (message.job) this.finish(); say(message.sentence, true); },
       stale: () => { for (const frame of message.frames) this.forget(frame); },
       refused: () => say(message.sentence, true),
@@ -65,6 +67,7 @@ export class Model {
   }
 
   begin(message) {
+    if (this.job?.kind === "follow") this.tellNow();
     this.video = message.video;
     this.fault = null;
     this.model = message.model;
@@ -87,7 +90,8 @@ export class Model {
     this.queue = message.queue;
     this.undo = message.undo;
     this.redo = message.redo;
-    for (const object of this.objects) object.prompts = message.prompts[object.number] ?? {};
+    const said = message.prompted, object = said && this.object(said.object);
+    if (object) object.prompts[said.frame] = said.prompt;
     this.emit("objects");
   }
 
@@ -107,7 +111,22 @@ export class Model {
     const wanted = this.wanted.get(frame);
     this.wanted.delete(frame);
     wanted?.done();
-    this.emit("masks", frame);
+    if (this.job?.kind === "follow" && frame !== this.frame) this.tellLater(frame);
+    else this.emit("masks", frame);
+  }
+
+  /** Have listeners hear of what was followed, a few times a second. */
+  tellLater(frame = this.latest) {
+    this.latest = frame;
+    this.telling ??= setTimeout(() => this.tellNow(), PACE);
+  }
+
+  tellNow() {
+    const { latest } = this;
+    clearTimeout(this.telling);
+    this.telling = this.latest = null;
+    if (latest !== null) this.emit("masks", latest);
+    this.emit("job");
   }
 
   /** Masks that changed and were not sent: they are fetched when they are wanted. */

@@ -84,7 +84,7 @@ export class Stage {
     this.drawMasks();
     this.drawMarks();
     this.root.dataset.frame = frame;
-    this.frames.ahead(frame, this.model.last, step);
+    if (this.model.job?.kind !== "follow") this.frames.ahead(frame, this.model.last, step);
     this.model.emit("shown", frame);
   }
 
