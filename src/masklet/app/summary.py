@@ -116,9 +116,9 @@ def doubts_of(name: ObjectId, track: ObjectTrack) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     last: tuple[int, str] | None = None
     for frame, reasons in doubts({name: track}).items():
-        reason = reasons[name]
+        reason, grave = reasons[name], GRAVEST.index(ReviewReason(reasons[name]))
         if last != (frame - 1, reason):
-            found.append({"frame": frame, "object": name, "reason": reason, "grave": GRAVEST.index(ReviewReason(reason))})
+            found.append({"frame": frame, "object": name, "reason": reason, "grave": grave})
         last = frame, reason
     return found
 
