@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from masklet.image import (
         EverythingOptions,
         ImagePredictor,
+        Masks,
+        MaskSet,
         TileOptions,
         learn_names,
         name_masks,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from masklet.jobs.many import track_videos
     from masklet.masks.guided import SoftEdges
     from masklet.media.large import LargePicture
-    from masklet.video import StreamTracker, TrackingOptions, VideoTracker
+    from masklet.video import FrameResult, ObjectResult, StreamTracker, TrackingOptions, VideoTracker
 
 __version__ = "0.1.0"
 
@@ -51,11 +53,15 @@ __all__ = [
     "EvaluationError",
     "EverythingOptions",
     "FormatError",
+    "FrameResult",
     "ImagePredictor",
     "LargePicture",
+    "MaskSet",
     "MaskletError",
+    "Masks",
     "MediaError",
     "Model",
+    "ObjectResult",
     "PromptError",
     "SessionError",
     "SoftEdges",
@@ -85,6 +91,8 @@ _LAZY = {
     "masklet.image": (
         "EverythingOptions",
         "ImagePredictor",
+        "MaskSet",
+        "Masks",
         "TileOptions",
         "learn_names",
         "name_masks",
@@ -98,7 +106,7 @@ _LAZY = {
     "masklet.media.large": ("LargePicture",),
     "masklet.engines.torch": ("Model",),
     "masklet.masks.guided": ("SoftEdges",),
-    "masklet.video": ("StreamTracker", "TrackingOptions", "VideoTracker"),
+    "masklet.video": ("FrameResult", "ObjectResult", "StreamTracker", "TrackingOptions", "VideoTracker"),
     "masklet.checkpoints": ("build_model", "list_models", "load_model", "save_model"),
 }
 """Module -> its names, resolved on first use."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,20 @@ def test_quick_answers_do_not_load_the_heavy_libraries(arguments: list[str]) -> 
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stderr.strip() == "[]"
     assert answer.stdout
+
+
+def test_a_shell_completes_commands() -> None:
+    program = "import sys; sys.argv = ['masklet']; from masklet.cli.main import main; main()"
+    typed = {"_MASKLET_COMPLETE": "complete_bash", "COMP_WORDS": "masklet tra", "COMP_CWORD": "1"}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ | typed
+    )
+    assert answer.stdout.split() == ["track", "train"]
+
+
+def test_short_help_of_a_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("dataset", "build", "-h") == 0
+    assert "Make one data set" in capsys.readouterr().out
 
 
 def test_help_has_examples(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

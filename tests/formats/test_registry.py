@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from masklet.cli.choices import VIDEO_FORMATS
 from masklet.cli.pictures import FORMAT_HELP, PICTURE_FORMATS
 from masklet.errors import FormatError
 from masklet.formats.registry import find_format, format_of, formats, read_masks, writer
@@ -143,4 +144,5 @@ def test_pictures_in_a_folder_give_their_names_to_what_is_written(tmp_path: Path
 
 def test_help_of_pictures_names_their_formats() -> None:
     assert list(PICTURE_FORMATS) == [name for name, entry in formats().items() if entry.picture]
+    assert list(VIDEO_FORMATS) == [name for name, entry in formats().items() if entry.video is not None]
     assert all(name in FORMAT_HELP for name in PICTURE_FORMATS)

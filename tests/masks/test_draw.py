@@ -60,22 +60,30 @@ def test_later_masks_lie_on_top() -> None:
     assert tuple(drawn[45, 45]) == bright_color(2)
 
 
-def test_tag_stands_above_its_mask_in_its_colour() -> None:
-    masks = {3: square(60, 60, 30)}
+@pytest.mark.parametrize("left", [5, 60, 125])
+def test_tag_stands_beside_its_mask_in_its_colour(left: int) -> None:
+    masks = {3: square(60, left, 30)}
     bare, tagged = draw_overlay(grey(), masks), draw_overlay(grey(), masks, labels={3: "dog"})
-    rows, columns = np.nonzero((bare != tagged).any(axis=2))
-    assert rows.max() < 60
-    assert abs(columns.mean() - 75) < 4
-    assert (tagged[rows.min() : 60] == bright_color(3)).all(axis=2).any()
+    changed = (bare != tagged).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert not changed[60:90, left : left + 30].any()
+    assert rows.min() == 60
+    assert min(abs(columns.min() - left - 30), abs(left - 1 - columns.max())) <= 4
+    assert (tagged[changed] == bright_color(3)).all(axis=1).any()
 
 
-def test_tags_of_one_place_do_not_cover_each_other() -> None:
-    mask = square(40, 60, 40)
-    one = draw_overlay(grey(), [(1, mask), (2, mask)], labels={1: "cat"})
-    two = draw_overlay(grey(), [(1, mask), (2, mask)], labels={1: "cat", 2: "dog"})
-    changed = np.nonzero((one != two).any(axis=(1, 2)))[0]
-    first = np.nonzero((one != draw_overlay(grey(), [(1, mask), (2, mask)])).any(axis=(1, 2)))[0]
-    assert changed.min() > first.max()
+def test_tags_hide_no_other_object_and_no_other_tag() -> None:
+    masks = [(1, square(40, 30, 30)), (2, square(40, 64, 30)), (3, square(40, 98, 30))]
+    bare = draw_overlay(grey(), masks)
+    changed = [
+        (bare != draw_overlay(grey(), masks, labels=labels)).any(axis=2)
+        for labels in ({1: "one"}, {1: "one", 2: "two"}, {1: "one", 2: "two", 3: "three"})
+    ]
+    covered = np.any([mask for _, mask in masks], axis=0)
+    assert not (covered & changed[2]).any()
+    areas = [int(found.sum()) for found in changed]
+    assert areas[0] < areas[1] < areas[2]
+    assert not (changed[0] & ~changed[2]).any()
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (0, 150), (110, 0), (110, 150)])

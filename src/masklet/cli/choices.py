@@ -15,16 +15,20 @@ Speed = Literal["exact", "balanced", "fast"]
 ModelChoice = Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")]
 SpeedChoice = Annotated[
     Speed | None,
-    typer.Option(help="Compute less, at some cost in the masks (docs/speed.md); as the model's name says, else exact."),
+    typer.Option(help="Compute less, at some cost in the masks; as the model's name says, else exact."),
 ]
 DeviceChoice = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
+VIDEO_FORMATS = (
+    "background", "coco", "cutout", "cvat", "davis", "labelme", "mots", "nifti", "nrrd", "objects", "overlay",
+    "project", "prores", "rgba", "sav", "soft-cutout", "webm", "yolo", "ytvis",
+)  # fmt: skip
+"""Formats of videos, here so that help need not load them."""
+
 BackgroundChoice = Annotated[
     str | None,
     typer.Option(help="Of the format background: blur, a colour such as white or #00ff00, or the path of a picture."),
 ]
-PolicyChoice = Annotated[
-    str, typer.Option(help="What is remembered: published, or module:Class of your own (docs/policies.md).")
-]
+PolicyChoice = Annotated[str, typer.Option(help="What is remembered: published, or module:Class of your own.")]
 
 DataChoice = Annotated[
     list[str],

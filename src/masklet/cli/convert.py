@@ -23,7 +23,8 @@ def convert(
     ],
     out: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
     format: Annotated[
-        str | None, typer.Option(help="Name of the format, such as coco; by the ending of OUT if not given.")
+        str | None,
+        typer.Option(help="Name of the format, as of masklet track --format; by the ending of OUT if not given."),
     ] = None,
     source_format: Annotated[
         str | None, typer.Option("--from", help="Name of the format of SOURCE; found out if not given.")

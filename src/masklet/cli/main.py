@@ -25,12 +25,15 @@ from masklet.errors import MaskletError
 app = typer.Typer(
     name="masklet",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Point at a thing in a video and get its mask in every frame.",
     epilog="Each command has its own help with examples: [bold]masklet track --help[/bold]",
-    context_settings={"default_map": {"help": False}},  # else Typer loads pydantic to read an absent --help: 0.2 s
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # What is absent; else Typer loads pydantic to read it: 0.2 s.
+        "default_map": {"help": False, "install_completion": False, "show_completion": False},
+    },
 )
 for panel, commands in (
     ("Masks", (annotate, track, live, segment, everything, name, convert)),

@@ -12,6 +12,7 @@ from masklet.cli import discovery
 from masklet.cli.batch import ManyChoice, do_videos
 from masklet.cli.choices import (
     SCANS,
+    VIDEO_FORMATS,
     BackgroundChoice,
     DeviceChoice,
     ModelChoice,
@@ -65,7 +66,10 @@ def track(
     ] = [],  # noqa: B006
     prompts: Annotated[
         Path | None,
-        typer.Option(help="A JSON file with a list of prompts, or one for each video; see docs/reference.md."),
+        typer.Option(
+            help="A JSON file with a list of prompts, each with frame, object, and box, points (and labels) or mask; "
+            "or an object with such a list for each video, by its file's name."
+        ),
     ] = None,
     everything: discovery.Everything = False,
     direction: Annotated[
@@ -74,7 +78,8 @@ def track(
     reverse: Annotated[bool, typer.Option("--reverse", help="The same as --direction backward.")] = False,
     both: Annotated[bool, typer.Option("--both", help="The same as --direction both.")] = False,
     format: Annotated[
-        list[str], typer.Option(help="A further format to write, such as coco; may be given several times.")
+        list[str],
+        typer.Option(help=f"A further format to write: {', '.join(VIDEO_FORMATS)}. May be given several times."),
     ] = [],  # noqa: B006
     background: BackgroundChoice = None,
     model: ModelChoice = "nano",

@@ -106,7 +106,7 @@ class SettledOptions(EverythingOptions):
     stability_offset: float = 1.0
 
 
-MODEL_THRESHOLDS = {"nano": {"least_iou": 0.5, "least_stability": 0.6, "stability_offset": 0.3}}
+MODEL_THRESHOLDS = {"nano": {"least_iou": 0.4, "least_stability": 0.6, "stability_offset": 0.3}}
 """Thresholds of models for which the published ones are too strict, by the model's name: `nano` is less sure of itself,
 and its logits are smaller."""
 

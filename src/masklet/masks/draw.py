@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from masklet.errors import PromptError
-from masklet.masks.shape import Box, common_box
+from masklet.masks.shape import Box, mask_box
 
 SYSTEM_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "Arial Unicode.ttf", "DejaVuSans.ttf", "arial.ttf")
 """Looked for in the system's own folders, those with the most scripts first."""
@@ -78,7 +78,7 @@ def draw_overlay(
         _outline(canvas, mask, fills[index])
     names = labels or {}
     tags = [(names[index], mask, fills[index]) for index, mask in pairs if names.get(index) and mask.any()]
-    return _with_tags(canvas, tags) if tags else canvas
+    return _with_tags(canvas, tags, np.any([mask for _, mask in pairs], axis=0)) if tags else canvas
 
 
 def draw_regions(image: NDArray[np.uint8], numbers: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
@@ -126,16 +126,18 @@ def _outline(canvas: NDArray[np.uint8], mask: NDArray[np.bool_], line: tuple[int
 
 
 def _with_tags(
-    canvas: NDArray[np.uint8], tags: Iterable[tuple[str, NDArray[np.bool_], tuple[int, int, int]]]
+    canvas: NDArray[np.uint8],
+    tags: Iterable[tuple[str, NDArray[np.bool_], tuple[int, int, int]]],
+    used: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
+    """The picture with a tag for each mask. `used`, bool (H, W), is where one would hide an object; tags are added."""
     picture = Image.fromarray(canvas)
     size = _scaled(canvas, 1 / 28, least=11, most=44)
-    taken: list[Box] = []
     for text, mask, fill in tags:
         tile = _tag(text, _font(text, size), fill)
-        place = _free_place(mask, tile.size, taken)
-        picture.paste(tile, place[:2], tile)
-        taken.append(place)
+        x0, y0, x1, y1 = _free_place(mask, tile.size, used)
+        picture.paste(tile, (x0, y0), tile)
+        used[y0:y1, x0:x1] = True
     return np.array(picture)
 
 
@@ -164,17 +166,23 @@ def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _free_place(mask: NDArray[np.bool_], size: tuple[int, int], taken: Sequence[Box]) -> Box:
-    """Above the mask's highest point, pushed into the picture and down from tags that are there already."""
+def _free_place(mask: NDArray[np.bool_], size: tuple[int, int], used: NDArray[np.bool_]) -> Box:
+    """Beside the mask: right of it, left, above, below, or farther down on either side; the first place that hides
+    nothing, else the one that hides least."""
     width, height = size
-    top = int(mask.any(axis=1).argmax())
-    middle = int(np.flatnonzero(mask[top]).mean())
-    x0 = max(0, min(middle - width // 2, mask.shape[1] - width))
-    y0 = max(0, min(top - height - 2, mask.shape[0] - height))
-    place = (x0, y0, x0 + width, y0 + height)
-    while any(common_box(place, other) for other in taken) and place[3] + height <= mask.shape[0]:
-        place = (x0, place[1] + height, x0 + width, place[3] + height)
-    return place
+    left, top, right, bottom = mask_box(mask).tolist()
+    middle, gap = (left + right - width) // 2, 3
+    down = range(top, max(bottom, top + 1), height)
+    wanted = [
+        *((right + gap, top), (left - gap - width, top), (middle, top - gap - height), (middle, bottom + gap)),
+        *((x, y) for y in down for x in (right + gap, left - gap - width)),
+    ]
+    places = []
+    for x, y in wanted:
+        x0 = max(0, min(x, mask.shape[1] - width))
+        y0 = max(0, min(y, mask.shape[0] - height))
+        places.append((x0, y0, x0 + width, y0 + height))
+    return min(places, key=lambda place: np.count_nonzero(used[place[1] : place[3], place[0] : place[2]]))
 
 
 def _scaled(canvas: NDArray[np.uint8], share: float, *, least: int, most: int) -> int:

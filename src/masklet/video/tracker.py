@@ -130,6 +130,16 @@ class VideoTracker:
         return self.source.size
 
     @property
+    def frame_count(self) -> int | None:
+        """The number of frames: what the file's head says until the end was read; None where it says nothing."""
+        return self.source.frame_count
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second, on average; None where nothing says."""
+        return self.source.rate
+
+    @property
     def events(self) -> list[Event]:
         """The events of the session, in order, without undone ones."""
         return self._history.events()
