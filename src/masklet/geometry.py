@@ -1,4 +1,4 @@
-"""Where the voxels of a volume lie."""
+"""Where the voxels of a volume lie, and where the pixels of a picture lie on the ground."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,35 @@ from masklet.errors import MediaError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM and ITK count x to the left and y to the back."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where the pixels of a picture lie on the ground.
+
+    Attributes:
+        crs: The coordinate reference system, as WKT or such as "EPSG:32632".
+        transform: (a, b, c, d, e, f): the corner (x, y) between pixels lies at (a x + b y + c, d x + e y + f). Corner
+            (0, 0) is the outer one of the top-left pixel.
+    """
+
+    crs: str
+    transform: tuple[float, float, float, float, float, float]
+
+    def places(self, corners: ArrayLike) -> NDArray[np.float64]:
+        """(P, 2) in coordinates of the map, of corners (P, 2) in pixels."""
+        a, b, c, d, e, f = self.transform
+        return np.asarray(corners, np.float64) @ np.array([[a, d], [b, e]]) + (c, f)
+
+    def corners(self, places: ArrayLike) -> NDArray[np.float64]:
+        """(P, 2) in pixels, from corner to corner, of places (P, 2) in coordinates of the map."""
+        a, b, c, d, e, f = self.transform
+        return (np.asarray(places, np.float64) - (c, f)) @ np.linalg.inv([[a, d], [b, e]])
+
+    def moved(self, x: int, y: int) -> "Ground":
+        """Of the part of the picture that begins at pixel (x, y)."""
+        a, b, c, d, e, f = self.transform
+        return Ground(self.crs, (a, b, a * x + b * y + c, d, e, d * x + e * y + f))
 
 
 @dataclass(frozen=True, eq=False)

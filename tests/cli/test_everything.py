@@ -78,7 +78,7 @@ def test_tile_by_tile(run: Run, tmp_path: Path, weights: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--out", "masks", "--format", "overlay"], "--tile writes coco alone, and --format overlay came"),
+        (["--out", "masks", "--format", "overlay"], "--tile writes coco or a map, and --format overlay came"),
         (["--out", "masks.png"], "ends in .png; give a file that ends in .json"),
     ],
 )

@@ -20,10 +20,10 @@ from masklet.formats.base import PlainFrame
 from masklet.formats.registry import find_format, formats, read_masks, writer
 from tests.formats.conftest import FILMS, RATE, SUFFIXES, Masks, box_mask, frame_of, write_all
 
-SERIES = ("dicom-seg", "rtstruct")
-"""These refer to a DICOM series and cannot be without one; tests/formats/test_dicom.py tests them."""
+PLACED = ("dicom-seg", "geojson", "geotiff", "gpkg", "rtstruct")
+"""These lie on the ground, or refer to a DICOM series: test_maps.py and test_dicom.py test them."""
 
-NAMES = sorted(set(formats()) - set(SERIES))
+NAMES = sorted(set(formats()) - set(PLACED))
 HOLDING = [name for name in NAMES if formats()[name].read]
 FEW = {"davis": 254, "mots": 999}
 """The highest number of formats that have one."""

@@ -30,6 +30,8 @@ WILLING = EverythingOptions(
 class PictureInMemory:
     """What tiles need of a large picture."""
 
+    ground = None
+
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self.image, self.size, self.seen, self.name = image, image.shape[:2], list[Box](), "cat.tif"
 

@@ -42,6 +42,9 @@ RunFolder = Annotated[Path, typer.Option(help="Folder of the run; the same again
 SCANS = "Of volumes"
 """Where the help shows options of volumes."""
 
+MAPS = "Of maps"
+"""Where the help shows options of pictures that lie on the ground."""
+
 PIPE = Path("-")
 """The path that means standard output."""
 
@@ -110,6 +113,25 @@ class VolumeChoice:
             if len(found["window"]) != 2:
                 raise typer.BadParameter(f"--window is {self.window!r}; give LEVEL,WIDTH")
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapChoice:
+    """How pictures that lie on the ground are looked at."""
+
+    resolution: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=100_000, help="Metres a pixel, whatever the file has.", rich_help_panel=MAPS),
+    ] = None
+    simplify: Annotated[
+        float,
+        typer.Option(min=0, max=1000, help="Leave out corners within so many pixels.", rich_help_panel=MAPS),
+    ] = 0.0
+
+    def check(self, mapped: bool) -> None:
+        """Raise a usage error if polygons are to be simplified where none are written."""
+        if self.simplify and not mapped:
+            raise typer.BadParameter("--simplify is for polygons of maps; give an --out that ends in .gpkg or .geojson")
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, spread_options
-from masklet.cli.pictures import FORMAT_HELP, do_pictures
+from masklet.cli.choices import DeviceChoice, MapChoice, ModelChoice, spread_options
+from masklet.cli.pictures import FORMAT_HELP, do_pictures, on_the_ground
 
 if TYPE_CHECKING:
     from masklet.image import MaskSet
@@ -61,12 +61,13 @@ def everything(
         ),
     ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
+    ground: MapChoice,
 ) -> None:
     """Find the masks of everything in a picture, or in many, without pointing at anything.
 
     Pictures whose masks are there already are passed over. If a picture fails it is reported, and the rest go on.
     Masks may overlap: coco keeps all of both, and in a PNG the smaller one lies on top. By tiles
-    the format is coco.
+    the format is coco, or one of maps.
 
     \b
     Examples:
@@ -74,9 +75,13 @@ def everything(
       masklet everything photos "more/**/*.jpg" --out masks --format overlay
       masklet everything cells.png --out cells.json --crop-layers 1 --min-region 20 --model sam2.1-tiny
       masklet everything aerial.tif --out aerial.json --tile 1024
+      masklet everything city.tif --out roofs.gpkg --resolution 0.3 --simplify 1.5
     """
-    if tile and format not in (None, "coco"):
-        raise typer.BadParameter(f"--tile writes coco alone, and --format {format} came; leave one of them out")
+    mapped = on_the_ground(out, format)
+    ground.check(mapped)
+    tile = tile or (1024 if mapped or ground.resolution else 0)
+    if tile and not mapped and format not in (None, "coco"):
+        raise typer.BadParameter(f"--tile writes coco or a map, and --format {format} came; leave one of them out")
 
     def begin() -> Callable[[Path], MaskSet]:
         from masklet.checkpoints import load_model
@@ -90,9 +95,10 @@ def everything(
         tiles = TileOptions(side=tile, overlap=tile // 4)
 
         def by_tiles(path: Path) -> MaskSet:
-            with LargePicture(path) as picture:
+            with LargePicture(path, resolution=ground.resolution) as picture:
                 return segment_tiles(picture, loaded, options, tiles)
 
         return by_tiles
 
-    do_pictures(images, out, "coco" if tile else format, overwrite, "coco", begin)
+    kind = "coco" if tile and not mapped else format
+    do_pictures(images, out, kind, overwrite, "coco", begin, ground.simplify)

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 
 PICTURE_FORMATS = (
-    "background", "coco", "cutout", "davis", "labelme", "overlay", "rgba", "soft-cutout", "yolo",
+    "background", "coco", "cutout", "davis", "geojson", "geotiff", "gpkg", "labelme", "overlay", "rgba", "soft-cutout",
+    "yolo",
 )  # fmt: skip
 """Formats of single pictures, here so that help need not load them."""
 
 FORMAT_HELP = (
-    "davis (PNG of object numbers), cutout, soft-cutout, rgba, overlay, background (PNGs), coco, labelme (JSON) or "
-    "yolo (text). If not given, the ending of OUT decides, and in a folder it is "
+    "davis (PNG of object numbers), cutout, soft-cutout, rgba, overlay, background (PNGs), coco, labelme (JSON), "
+    "yolo (text), gpkg, geojson or geotiff (maps). If not given, the ending of OUT decides, and in a folder it is "
 )
 """The help of `--format`, up to what is written into folders."""
+
+MAPS = (".gpkg", ".geojson", ".tif")
+"""Endings of formats that lie on the ground."""
 
 FILE_ENDING = re.compile(r"\.[a-z]{2,}[0-9]?")
 """The pattern of a file's ending: .png and .mp4, and not the .2 of a folder that is named run.2."""
@@ -57,6 +61,7 @@ def do_pictures(
     overwrite: bool,
     usual: str,
     begin: Callable[[], Callable[[Path], Masks | MaskSet]],
+    tolerance: float = 0.0,
 ) -> None:
     """Do every picture whose masks are not there yet, report those that fail, and print a summary.
 
@@ -67,6 +72,7 @@ def do_pictures(
         overwrite: Whether pictures are done again whose masks are there.
         usual: The format in a folder where none is named.
         begin: Loads what is needed and gives the function that makes the masks of a picture; not called if all is done.
+        tolerance: Of polygons on maps, in pixels.
 
     Raises:
         typer.Exit: With code 1 if a picture failed.
@@ -80,7 +86,7 @@ def do_pictures(
         names = [f"{place.as_posix()}{picture.suffix}" for picture, place in found.items()]
         do_together(with_progress(todo), begin(), names, tally)
     elif todo:
-        do_all(with_progress(todo), begin(), format, tally)
+        do_all(with_progress(todo), begin(), format, tally, tolerance)
     for failure in tally.failures:
         typer.echo(f"masklet: {failure}", err=True)
     typer.echo(summary(tally, out))
@@ -158,7 +164,18 @@ def check_targets(jobs: Sequence[Job]) -> None:
             )
 
 
-def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks | MaskSet], format: str | None, tally: Tally) -> None:
+def on_the_ground(out: Path, format: str | None) -> bool:
+    """Whether masks are written in coordinates of a map."""
+    return format in ("geojson", "geotiff", "gpkg") or (format is None and out.suffix.lower() in MAPS)
+
+
+def do_all(
+    jobs: Iterator[Job],
+    make: Callable[[Path], Masks | MaskSet],
+    format: str | None,
+    tally: Tally,
+    tolerance: float,
+) -> None:
     """Do one picture after another. A failure is noted."""
     from masklet.atomic import make_folder
 
@@ -166,7 +183,7 @@ def do_all(jobs: Iterator[Job], make: Callable[[Path], Masks | MaskSet], format:
         try:
             masks = make(job.picture)
             make_folder(job.out.parent)
-            masks.save(job.out, format)
+            masks.save(job.out, format, tolerance=tolerance)
             tally.written += 1
         except MaskletError as error:
             tally.failures.append(f"{job.picture}: {error}")

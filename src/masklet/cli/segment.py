@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice
-from masklet.cli.pictures import FORMAT_HELP, do_pictures
+from masklet.cli.choices import MAPS, DeviceChoice, MapChoice, ModelChoice, spread_options
+from masklet.cli.pictures import FORMAT_HELP, do_pictures, on_the_ground
 from masklet.cli.prompts import read_numbers, read_point
 
 if TYPE_CHECKING:
-    from masklet.image import ImagePredictor, Masks
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from masklet.image import ImagePredictor, Masks, MaskSet
 
 
+@spread_options
 def segment(
+    *,
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False),
@@ -43,6 +48,11 @@ def segment(
         bool, typer.Option("--soft-edges", help="Let edges follow hair and fur; only for --format cutout.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
+    map_coordinates: Annotated[
+        bool,
+        typer.Option("--map", help="--point and --box are in coordinates of the picture's CRS.", rich_help_panel=MAPS),
+    ] = False,
+    ground: MapChoice,
 ) -> None:
     """Find the mask of a thing that you point at, in one picture or at the same place in many.
 
@@ -55,7 +65,10 @@ def segment(
       masklet segment cat.jpg --box 40,60,220,240 --point 90,100,0 --out cat.png --format cutout --soft-edges
       masklet segment photos "more/**/*.jpg" --box 40,60,220,240 --out masks --model sam2.1-tiny
       masklet segment photos --box 40,60,220,240 --out all.json
+      masklet segment city.tif --map --point 691034.5,5334801.2 --out roof.gpkg
     """
+    mapped = on_the_ground(out, format)
+    ground.check(mapped)
     if soft_edges and format != "cutout":
         raise typer.BadParameter("--soft-edges is for cut-outs; give --format cutout too")
     kind = "soft-cutout" if soft_edges else format
@@ -63,12 +76,54 @@ def segment(
     points = [read_point(text, text, "give --point x,y[,0]") for text in point]
     boxes = [read_numbers(text, (4,), text, "give --box x0,y0,x1,y1") for text in box]
 
-    def begin() -> Callable[[Path], Masks]:
+    def begin() -> Callable[[Path], Masks | MaskSet]:
         from masklet.image import ImagePredictor
 
-        return partial(masks_of, ImagePredictor(model, device=device), points, boxes, refine)
+        predictor = ImagePredictor(model, device=device)
+        if mapped or map_coordinates or ground.resolution:
+            return partial(masks_on_the_ground, predictor, points, boxes, map_coordinates, ground.resolution)
+        return partial(masks_of, predictor, points, boxes, refine)
 
-    do_pictures(images, out, kind, overwrite, "davis", begin)
+    do_pictures(images, out, kind, overwrite, "davis", begin, ground.simplify)
+
+
+def masks_on_the_ground(
+    predictor: ImagePredictor,
+    points: Sequence[tuple[float, float, int]],
+    boxes: Sequence[tuple[float, ...]],
+    map_coordinates: bool,
+    resolution: float | None,
+    path: Path,
+) -> MaskSet:
+    """The same of a picture that lies on the ground, of which only what is around each thing is looked at."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from masklet.image import segment_near
+    from masklet.image.result import join_masks
+    from masklet.media.large import LargePicture
+
+    with LargePicture(path, resolution=resolution) as picture:
+
+        def pixels(places: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
+            return picture.pixels(places) if map_coordinates else np.array(places, np.float64)
+
+        found = []
+        for number, box in enumerate(boxes or [None]):
+            corners = None
+            if box is not None:
+                ends = pixels([box[:2], box[2:]]) + (0.5 if map_coordinates else 0.0)
+                corners = np.concatenate((ends.min(axis=0), ends.max(axis=0)))
+            masks = segment_near(
+                picture,
+                points=pixels([(x, y) for x, y, _ in points]) if points else None,
+                labels=[label for *_, label in points] or None,
+                box=corners,
+                model=predictor.engine,
+            )
+            found.append(replace(masks, objects=masks.objects + number))
+    return join_masks(found)
 
 
 def masks_of(

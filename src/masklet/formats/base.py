@@ -15,7 +15,7 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.description import Description, title_of
-from masklet.geometry import Geometry
+from masklet.geometry import Geometry, Ground
 from masklet.masks.draw import draw_overlay
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
 from masklet.prompts import ObjectId as ObjectId
@@ -209,6 +209,8 @@ class Facts:
     video        the video's name or path
     own_sizes    whether each frame is a picture of its own size
     geometry     where the voxels lie, if the frames are slices of a volume
+    ground       where the picture lies on the ground, if anything says
+    tolerance    of polygons on maps: corners that lie no farther from the line, in pixels, are left out
     names        the file names of the frames' pictures, by frame; empty where frames are no files
     audio_from   a file whose sound films keep, shifted to their first frame
     background   what takes the background's place: "blur", a colour such as "#00ff00" or "white", or a picture's path
@@ -230,6 +232,8 @@ class Facts:
     names: Sequence[str] = ()
     own_sizes: bool = False
     geometry: Geometry | None = None
+    ground: Ground | None = None
+    tolerance: float = 0.0
 
     @property
     def film_rate(self) -> float | Fraction | None:

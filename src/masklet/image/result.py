@@ -27,6 +27,7 @@ from masklet.formats.coco import image as coco_image
 from masklet.formats.description import Description
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
+from masklet.geometry import Ground
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.guided import Edges, mask_alpha
 from masklet.masks.patch import Patch, cut_patch, padded, paste, within
@@ -44,7 +45,7 @@ NOTEBOOK_SIDE = 1024
 """Longer side, in pixels, of the picture that a notebook shows."""
 
 
-WHOLE = ("picture_size", "image", "name")
+WHOLE = ("picture_size", "image", "name", "ground")
 """The fields of the two classes below that are of the picture; all others have a row for each mask."""
 
 
@@ -59,6 +60,7 @@ class PictureMasks(ABC):
         candidates: (M,) int64 in 0..3, which of the network's masks it is: 0 is meant for clear prompts, 1 to 3 for
             ambiguous ones.
         name: The picture's file name; empty if it is no file.
+        ground: Where the picture lies on the ground; None if nothing says.
     """
 
     iou: NDArray[np.float32]
@@ -66,6 +68,7 @@ class PictureMasks(ABC):
     objects: NDArray[np.int64]
     candidates: NDArray[np.int64]
     name: str = ""
+    ground: Ground | None = None
 
     @property
     @abstractmethod
@@ -182,7 +185,7 @@ class PictureMasks(ABC):
         name = self.name if file_name is None else file_name
         return {"images": [coco_image(0, name, self.size)], "annotations": annotations, "categories": categories([])}
 
-    def save(self, path: str | PathLike[str], format: str | None = None) -> None:
+    def save(self, path: str | PathLike[str], format: str | None = None, *, tolerance: float = 0.0) -> None:
         """Write the best mask of each object to a file, which appears when it is whole.
 
         Args:
@@ -192,6 +195,7 @@ class PictureMasks(ABC):
                 in), "coco" (JSON), "labelme" (JSON, the picture inside), "yolo" (text: a polygon for each part), or any
                 other of docs/formats.md for pictures. If not given, by the ending: .png is "davis", .json is "coco",
                 .txt is "yolo".
+            tolerance: Of polygons on maps: corners that lie no farther from the line, in pixels, are left out.
 
         Raises:
             FormatError: Unknown format or another ending than its own, too many objects for it, or a path that cannot
@@ -203,7 +207,10 @@ class PictureMasks(ABC):
             wanted = f"is a file that ends in {entry.picture}" if entry.picture else "is not for pictures"
             raise FormatError(f"{path.name} came, and {entry.name} {wanted}; give another path or format")
         best = self.best
-        with Writer(entry.open, path, Facts(self.size, frame_count=1, names=(self.name or "picture.png",))) as sink:
+        facts = Facts(
+            self.size, frame_count=1, names=(self.name or "picture.png",), ground=self.ground, tolerance=tolerance
+        )
+        with Writer(entry.open, path, facts) as sink:
             sink.write(PictureFrame(best))
 
     def item(self, i: int) -> ObjectLike:
@@ -462,6 +469,7 @@ class MaskSet(PictureMasks):
             points=self.points[rows] - (x0, y0),
             crops=self.crops[rows] - (x0, y0, x0, y0),
             image=image,
+            ground=None if self.ground is None else self.ground.moved(x0, y0),
         )
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:

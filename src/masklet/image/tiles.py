@@ -78,7 +78,7 @@ def segment_tiles(
     tiles = tiles or TileOptions()
     engine = ready_predictor(model).engine
     found = list(find_by_tile(engine, picture, options or EverythingOptions(), tiles))
-    return replace(merge_tiles(found, tiles.agreement), name=picture.name)
+    return replace(merge_tiles(found, tiles.agreement), name=picture.name, ground=picture.ground)
 
 
 def segment_near(
@@ -131,6 +131,7 @@ def segment_near(
         points=np.tile(places.mean(axis=0), (len(kept), 1)),
         crops=np.tile(np.array(view, np.int64), (len(kept), 1)),
         name=picture.name,
+        ground=picture.ground,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from masklet.masks.rle import Rle, decode_rle, encode_rle, from_plain, plain, rle_area
+from masklet.masks.rle import Rle, decode_rle, encode_rle, from_plain, plain, rle_area, rle_box
 from masklet.masks.shape import Box, common_box, mask_box
 
 
@@ -44,6 +44,15 @@ def cut_patch(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> Patc
         return None
     x, y = corner
     return Patch((x0 + x, y0 + y, x1 + x, y1 + y), encode_rle(mask[y0:y1, x0:x1]))
+
+
+def from_rle(rle: Rle) -> Patch | None:
+    """The patch of a mask that is kept as run lengths of the whole picture, without its pixels ever being in memory;
+    None if it is empty."""
+    x, y, width, height = rle_box(rle)
+    if not width:
+        return None
+    return Patch((x, y, x + width, y + height), from_plain(rlemasklib.crop(plain(rle), (x, y, width, height))))
 
 
 def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import MediaError
+from masklet.geometry import Ground
 
 CACHE = 64 << 20
 """Bytes of decoded blocks that GDAL may keep."""
@@ -27,16 +28,22 @@ class LargePicture:
     Args:
         path: A raster file with one, three or more bands of uint8 or uint16; of three or more the first three are taken
             as red, green, blue.
+        resolution: Metres on the ground that a pixel is to cover, whatever the file has: things are then shown to a
+            model at one scale. The picture is brought to it, its corner to a multiple of it. None: as the file is.
 
     Attributes:
         name: The file's name.
         size: (height, width) in pixels.
+        ground: Where the pixels lie on the ground; None if the file does not say.
 
     Raises:
-        MediaError: The file cannot be read, its values are of another type, or rasterio is not installed.
+        MediaError: The file cannot be read, its values are of another type, it lies nowhere on the ground where a
+            resolution is asked for, or rasterio is not installed.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    ground: Ground | None = None
+
+    def __init__(self, path: str | PathLike[str], *, resolution: float | None = None) -> None:
         self.name = Path(path).name
         self._rasterio = import_rasterio()
         if not os.path.isfile(path):
@@ -47,11 +54,57 @@ class LargePicture:
                 self._file = self._rasterio.open(path)
         except self._rasterio.errors.RasterioIOError as error:
             raise MediaError(f"{self.name} is not a picture that can be read in windows: {error}") from error
-        self.size: tuple[int, int] = (self._file.height, self._file.width)
-        kinds = set(self._file.dtypes)
-        if not kinds <= {"uint8", "uint16"}:
+        self._shown = self._file
+        try:
+            kinds = set(self._file.dtypes)
+            if not kinds <= {"uint8", "uint16"}:
+                raise MediaError(f"{self.name} holds values of type {', '.join(sorted(kinds))}; give uint8 or uint16")
+            if resolution is not None:
+                self._shown = self._at(resolution)
+        except BaseException:
             self.close()
-            raise MediaError(f"{self.name} holds values of type {', '.join(sorted(kinds))}; give uint8 or uint16")
+            raise
+        self.size: tuple[int, int] = (self._shown.height, self._shown.width)
+        if self._shown.crs is not None and not self._shown.transform.is_identity:
+            a, b, c, d, e, f = tuple(self._shown.transform)[:6]
+            self.ground = Ground(self._shown.crs.to_wkt(), (a, b, c, d, e, f))
+
+    def _at(self, resolution: float) -> Any:
+        """The file as if its pixels covered so many metres each."""
+        crs, bounds = self._file.crs, self._file.bounds
+        if not (np.isfinite(resolution) and resolution > 0):
+            raise MediaError(f"the resolution is {resolution!r}; give metres a pixel, over 0")
+        if crs is None or self._file.transform.is_identity:
+            raise MediaError(f"{self.name} does not say where it lies on the ground; give a GeoTIFF with a CRS")
+        if not crs.is_projected:
+            raise MediaError(f"{self.name} counts in degrees; bring it to a map in metres, such as UTM (gdalwarp)")
+        step = resolution / crs.linear_units_factor[1]
+        left, bottom = (np.floor(value / step) * step for value in (bounds.left, bounds.bottom))
+        right, top = (np.ceil(value / step) * step for value in (bounds.right, bounds.top))
+        width, height = round((right - left) / step), round((top - bottom) / step)
+        place = self._rasterio.transform.from_origin(left, top, step, step)
+        coarser = step > max(self._file.res)
+        way = self._rasterio.enums.Resampling.average if coarser else self._rasterio.enums.Resampling.bilinear
+        return self._rasterio.vrt.WarpedVRT(
+            self._file, crs=crs, transform=place, width=width, height=height, resampling=way
+        )
+
+    def pixels(self, places: ArrayLike) -> NDArray[np.float64]:
+        """(P, 2) x and y in pixels, as prompts have them, of places (P, 2) in coordinates of the map.
+
+        Raises:
+            MediaError: The file does not say where it lies, or a place lies outside.
+        """
+        if self.ground is None:
+            raise MediaError(f"{self.name} does not say where it lies on the ground; give pixels")
+        corners, (height, width) = self.ground.corners(places), self.size
+        if ((corners < 0) | (corners > (width, height))).any():
+            (west, north), (east, south) = self.ground.places([(0, 0), (width, height)])
+            raise MediaError(
+                f"a place lies outside of {self.name}, which reaches from {west:.10g},{north:.10g} to "
+                f"{east:.10g},{south:.10g}; give one within, in its own CRS"
+            )
+        return corners - 0.5
 
     def read(self, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         """A window, (x0, y0, x1, y1) in pixels, as uint8 (H, W, 3), RGB. Of 16 bits the upper eight count.
@@ -66,7 +119,7 @@ class LargePicture:
         bands = [1, 2, 3] if self._file.count >= 3 else [1]
         try:
             with self._settings():
-                values = self._file.read(bands, window=((y0, y1), (x0, x1)))
+                values = self._shown.read(bands, window=((y0, y1), (x0, x1)))
         except self._rasterio.errors.RasterioIOError as error:
             raise MediaError(f"{self.name} cannot be read at {box}: {error}; give another copy") from error
         levels = (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
@@ -74,6 +127,7 @@ class LargePicture:
 
     def close(self) -> None:
         """Give the file back."""
+        self._shown.close()
         self._file.close()
 
     def __enter__(self) -> LargePicture:
@@ -89,7 +143,8 @@ class LargePicture:
 def import_rasterio() -> Any:
     """The library, or a sentence on how to get it."""
     try:
-        import rasterio  # type: ignore[import-untyped, unused-ignore]
+        import rasterio
+        import rasterio.vrt
     except ImportError:
         raise MediaError("large pictures need rasterio; install it with: pip install 'masklet[geo]'") from None
     return rasterio
