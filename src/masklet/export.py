@@ -164,6 +164,8 @@ def _check(
 ) -> None:
     if model.device.type != "cpu" or model.dtype != torch.float32:
         raise ConfigError(f"the model is in {model.dtype} on {model.device}; load it with device='cpu' and in float32")
+    if model.config.version == "1":
+        raise ConfigError(f"{model.name} has no memory, which exported models need; export a model of SAM 2 or EdgeTAM")
     if bad := [count for count in objects if count < 1]:
         raise ConfigError(f"objects are {', '.join(map(str, objects))}; {bad[0]} is no count, give 1 or more")
     if (precision == "int8") != (calibration is not None):

@@ -204,18 +204,26 @@ def test_content_that_is_no_state_dict(tmp_path: Path):
         ([1, 2], r"a\.pt holds a value of type list; a state dict, or \{'model': state dict\}, was expected"),
         ({"model": {}}, r"a\.pt holds an empty dict; a state dict, .*"),
         ({"model": {"a": 1}}, r"a\.pt holds a value of type int under 'a', where a tensor was expected"),
-        ({"conv.weight": torch.zeros(1)}, r"a\.pt is no checkpoint of SAM 2: its first keys are conv\.weight"),
+        (
+            {"conv.weight": torch.zeros(1)},
+            r"a\.pt is no checkpoint of SAM 2 or its kind: its first keys are conv\.weight",
+        ),
     ):
         torch.save(content, tmp_path / "a.pt")
         refused(tmp_path / "a.pt", sentence)
 
 
-def test_segment_anything_1_is_told(tmp_path: Path):
-    keys = ("image_encoder.pos_embed", "image_encoder.blocks.0.attn.qkv.weight", "prompt_encoder.a", "mask_decoder.b")
-    torch.save({key: torch.zeros(1) for key in keys}, tmp_path / "sam_vit_b.pth")
+def test_a_file_of_the_first_segment_anything_with_more_in_it(tmp_path: Path):
+    keys = (
+        "image_encoder.pos_embed",
+        "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+        "mask_decoder.hf.w",
+    )
+    torch.save({key: torch.zeros(1) for key in keys}, tmp_path / "sam_hq.pth")
     refused(
-        tmp_path / "sam_vit_b.pth",
-        r"sam_vit_b\.pth is a checkpoint of Segment Anything 1, another network; give one of SAM 2",
+        tmp_path / "sam_hq.pth",
+        r"sam_hq\.pth has names of the first Segment Anything, but the table of names has no place for 1 key "
+        r"\(mask_decoder\.hf\.w\)",
     )
 
 

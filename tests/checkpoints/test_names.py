@@ -113,7 +113,7 @@ def test_one_matrix_is_enough_and_two_must_agree():
     theirs = names.to_transformers(small_state())
     matrix = theirs.pop(names.THEIR_MATRIX)
     assert names.from_transformers(theirs).keys() == small_state().keys()
-    with pytest.raises(CheckpointError, match="differ, but SAM 2 has one matrix"):
+    with pytest.raises(CheckpointError, match="differ, but there is one matrix"):
         names.from_transformers(theirs | {names.THEIR_MATRIX: matrix + 1})
 
 

@@ -75,7 +75,7 @@ def test_a_pooling_block_cannot_be_global() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"name": "x", "encoder": {"kind": "vit"}}, "encoder kind is 'vit'; known kinds: hiera, convnet"),
+        ({"name": "x", "encoder": {"kind": "resnet"}}, "encoder kind is 'resnet'; known kinds: hiera, convnet"),
         ({"name": "x", "encoder": {"kind": "convnet", "size": 3}}, "does not fit this version of masklet"),
         ({**NANO.to_dict(), "colour": "red"}, "does not fit this version of masklet.*colour"),
     ],

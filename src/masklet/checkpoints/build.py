@@ -13,6 +13,7 @@ from masklet.checkpoints import registry
 from masklet.engines.torch import Model
 from masklet.errors import ConfigError, nearest
 from masklet.nn import ModelConfig, Network
+from masklet.nn.first import FirstNetwork
 
 
 class _NoRandomNumbers(TorchFunctionMode):
@@ -37,7 +38,12 @@ def without_numbers() -> Iterator[None]:
 def blank_network(config: ModelConfig) -> Network:
     """The network of a configuration, without numbers."""
     with without_numbers():
-        return Network(config)
+        return network_of(config)
+
+
+def network_of(config: ModelConfig) -> Network:
+    """The network of a configuration, with random weights."""
+    return FirstNetwork(config) if config.version == "1" else Network(config)
 
 
 def load_weights(network: Network, state: dict[str, Tensor]) -> Network:
@@ -67,7 +73,7 @@ def build_model(name_or_config: str | ModelConfig, *, seed: int | None = None, *
         if name not in fields:
             raise ConfigError(f"a model has no field {name!r}{nearest(name, fields)}")
     config = dataclasses.replace(config, **overrides)
-    network = Network(config) if seed is None else _seeded(config, seed)
+    network = network_of(config) if seed is None else _seeded(config, seed)
     return Model(config.name, network.eval().requires_grad_(False).prepare())
 
 
@@ -75,6 +81,6 @@ def _seeded(config: ModelConfig, seed: int) -> Network:
     before = torch.default_generator.get_state()
     torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed would seed every device
     try:
-        return Network(config)
+        return network_of(config)
     finally:
         torch.default_generator.set_state(before)

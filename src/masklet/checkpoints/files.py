@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from masklet.checkpoints.names import from_transformers, is_transformers
+from masklet.checkpoints.names import from_first, from_transformers, is_first, is_transformers
 from masklet.errors import CheckpointError
 
 SNAPSHOT_FILE = "model.safetensors"
@@ -66,6 +66,11 @@ def read_weights(path: Path) -> Weights:
     """
     path = _resolve(path)
     weights = _read_torch(path) if path.suffix in TORCH_SUFFIXES else _read_safetensors(path)
+    if is_first(weights.state):
+        try:
+            return weights._replace(state=from_first(weights.state))
+        except CheckpointError as error:
+            raise CheckpointError(f"{path.name} has names of the first Segment Anything, but {error}") from error
     if not is_transformers(weights.state):
         return weights
     try:

@@ -31,8 +31,9 @@ def models_folder() -> Path:
     return (Path(home).expanduser() if home else Path.home() / ".cache" / "masklet") / "models"
 
 
-def local_file(repo: str, file: str) -> Path | None:
-    """A published file on this machine: put by hand, or downloaded earlier; None if it is not here."""
+def local_file(repo: str, file: str, hub_file: str | None = None) -> Path | None:
+    """A published file on this machine: put by hand, or downloaded earlier, there perhaps by another name; None if it
+    is not here."""
     by_hand = models_folder() / file
     if by_hand.is_file():
         return by_hand
@@ -40,7 +41,7 @@ def local_file(repo: str, file: str) -> Path | None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(repo, file)
+    cached = try_to_load_from_cache(repo, hub_file or file)
     return Path(cached) if isinstance(cached, str) else None
 
 
@@ -61,7 +62,7 @@ def download(name: str, repo: str, file: str, url: str) -> Path:
     except Exception as error:  # which library's error it is depends on the version of huggingface_hub
         raise CheckpointError(
             f"{name} is not on this machine, and getting {file} from the hub repository {repo} failed "
-            f"({_reason(error)}); download {url} and put it at {models_folder() / file}"
+            f"({_reason(error)}); download {url} and put it at {models_folder() / url.rpartition('/')[2]}"
         ) from error
     _check_digest(path, repo, file)
     return path

@@ -28,8 +28,7 @@ _TRUNK = "image_encoder.trunk."
 _ONLY_21 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.weight", "obj_ptr_tpos_proj.bias")
 _IN_VIDEO_ONLY = "memory_encoder.out_proj.weight"
 
-_SAM1_STARTS = ("image_encoder.blocks.", "image_encoder.patch_embed.", "vision_encoder.layers.")
-"""First parts of names in files of Segment Anything 1, of MobileSAM's like, and of transformers."""
+_IN_ALL_BUT_SAM1 = "sam_mask_decoder.obj_score_token.weight"
 
 
 def load_engine(model: str | PathLike[str] | Engine, *, device: str | torch.device | None = None) -> Engine:
@@ -214,13 +213,11 @@ def recognise(state: Mapping[str, Tensor], file: str) -> ModelConfig:
     """The named configuration whose trunk is nearest to that of a state dict, of the version whose keys it has.
 
     Raises:
-        CheckpointError: It is of SAM 1, or of no SAM 2 at all.
+        CheckpointError: It is of no model that is known.
     """
-    if any(key.startswith(_SAM1_STARTS) for key in state):
-        raise CheckpointError(f"{file} is a checkpoint of Segment Anything 1, another network; give one of SAM 2")
     if not any(key.startswith(_TRUNK) for key in state):
-        raise CheckpointError(f"{file} is no checkpoint of SAM 2: its first keys are {_some(state)}")
-    version = "2.1" if any(key in state for key in _ONLY_21) else "2.0"
+        raise CheckpointError(f"{file} is no checkpoint of SAM 2 or its kind: its first keys are {_some(state)}")
+    version = "2.1" if any(key in state for key in _ONLY_21) else "2.0" if _IN_ALL_BUT_SAM1 in state else "1"
     trunk = {(key, tensor.shape) for key, tensor in state.items() if key.startswith(_TRUNK)}
     named = (config for config in (NANO, *VARIANTS.values()) if config.version == version)
     return min(named, key=lambda config: len(trunk ^ _trunk_of(config)))

@@ -1,5 +1,6 @@
-"""Two-way tables between our names, which are the published ones, and those of transformers: `Sam2VideoModel`, and
-`EdgeTamVideoModel`, whose trunk, perceiver and feed-forward parts have other names.
+"""Two-way tables between our names, which are the published ones, and those of transformers: `Sam2VideoModel`,
+`EdgeTamVideoModel`, whose trunk, perceiver and feed-forward parts have other names, and `SamModel`; and between ours
+and those of the first Segment Anything's files.
 
 In a rule `#` stands for a number and `*` for anything, the same on both sides. Every key fits exactly one rule of its
 table. Three things are no mere names: transformers keeps the four point embeddings in one tensor, the matrix of the
@@ -15,8 +16,11 @@ from torch import Tensor
 
 from masklet.errors import CheckpointError
 
-THEIR_TRUNK = "vision_encoder.backbone."
-"""Keys that begin like this are in the naming of transformers."""
+THEIR_TRUNK, THEIR_FIRST_TRUNK = "vision_encoder.backbone.", "vision_encoder.layers."
+"""Keys that begin like these are in the naming of transformers: of `Sam2VideoModel` and its kind, and of `SamModel`."""
+
+FIRST_START = "prompt_encoder.pe_layer."
+"""Keys that begin like this are in that of the first Segment Anything's files, and of those of its kind."""
 
 _TRUNK = (
     ("pos_embed", "pos_embed"),
@@ -53,16 +57,20 @@ _HEAD = (
 )
 """A perceptron of three layers."""
 
-_DECODER = (
+_FIRST_DECODER = (
     ("iou_token.weight", "iou_token.weight"),
     ("mask_tokens.weight", "mask_tokens.weight"),
-    ("obj_score_token.weight", "obj_score_token.weight"),
-    ("conv_s#.*", "conv_s#.*"),
     ("output_upscaling.0.*", "upscale_conv1.*"),
     ("output_upscaling.1.*", "upscale_layer_norm.*"),
     ("output_upscaling.3.*", "upscale_conv2.*"),
     ("transformer.norm_final_attn.*", "transformer.layer_norm_final_attn.*"),
     ("transformer.layers.#.norm#.*", "transformer.layers.#.layer_norm#.*"),
+)
+
+_DECODER = (
+    *_FIRST_DECODER,
+    ("obj_score_token.weight", "obj_score_token.weight"),
+    ("conv_s#.*", "conv_s#.*"),
     ("transformer.layers.#.mlp.layers.0.*", "transformer.layers.#.mlp.proj_in.*"),
     ("transformer.layers.#.mlp.layers.1.*", "transformer.layers.#.mlp.proj_out.*"),
 )
@@ -96,20 +104,24 @@ _TOP = (
     ("sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "shared_image_embedding.positional_embedding"),
 )
 
+_HEADS = (
+    ("sam_mask_decoder.output_hypernetworks_mlps.#.", "mask_decoder.output_hypernetworks_mlps.#.", _HEAD),
+    ("sam_mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.", _HEAD),
+)
+
 _PARTS = (
     ("", "", _TOP),
     ("sam_prompt_encoder.", "prompt_encoder.", _PROMPTS),
     ("sam_mask_decoder.", "mask_decoder.", _DECODER),
     ("sam_mask_decoder.transformer.*.", "mask_decoder.transformer.*.", _ATTENTION),
-    ("sam_mask_decoder.output_hypernetworks_mlps.#.", "mask_decoder.output_hypernetworks_mlps.#.", _HEAD),
-    ("sam_mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.", _HEAD),
+    *_HEADS,
     ("sam_mask_decoder.pred_obj_score_head.", "mask_decoder.pred_obj_score_head.", _HEAD),
     ("obj_ptr_proj.", "object_pointer_proj.", _HEAD),
     ("memory_attention.", "memory_attention.", _MEMORY_ATTENTION),
     ("memory_attention.*.", "memory_attention.*.", _ATTENTION),
     ("memory_encoder.", "memory_encoder.", _MEMORY_ENCODER),
 )
-"""What the families share."""
+"""What the families of SAM 2 share."""
 
 _PERCEIVER = (
     ("latents", "latents_1d"),
@@ -145,11 +157,92 @@ _EDGETAM_PARTS = (
     ("spatial_perceiver.", "spatial_perceiver.", _PERCEIVER),
 )
 
+_EXCHANGES = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
+
+_FIRST_MLP = (("mlp.layers.0.*", "mlp.lin1.*"), ("mlp.layers.1.*", "mlp.lin2.*"))
+
+_FIRST_PARTS = (
+    (
+        "",
+        "",
+        (
+            (
+                "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+                "shared_image_embedding.positional_embedding",
+            ),
+        ),
+    ),
+    (
+        "image_encoder.trunk.",
+        "vision_encoder.",
+        (
+            ("pos_embed", "pos_embed"),
+            ("patch_embed.proj.*", "patch_embed.projection.*"),
+            ("blocks.#.attn.*", "layers.#.attn.*"),
+            ("blocks.#.norm#.*", "layers.#.layer_norm#.*"),
+            ("blocks.#.mlp.*", "layers.#.mlp.*"),
+        ),
+    ),
+    (
+        "image_encoder.neck.",
+        "vision_encoder.neck.",
+        (("0.*", "conv1.*"), ("1.*", "layer_norm1.*"), ("2.*", "conv2.*"), ("3.*", "layer_norm2.*")),
+    ),
+    (
+        "sam_prompt_encoder.",
+        "prompt_encoder.",
+        (*_PROMPTS, ("point_embeddings.#.weight", "point_embed.#.weight")),
+    ),
+    (
+        "sam_mask_decoder.",
+        "mask_decoder.",
+        (*_FIRST_DECODER, ("transformer.final_attn_token_to_image.*", "transformer.final_attn_token_to_image.*")),
+    ),
+    (
+        "sam_mask_decoder.transformer.layers.#.",
+        "mask_decoder.transformer.layers.#.",
+        (*_FIRST_MLP, *((f"{name}.*", f"{name}.*") for name in _EXCHANGES)),
+    ),
+    *_HEADS,
+)
+
+_FIRST_FILE = (
+    ("image_encoder.neck.", "image_encoder.neck.", (("*", "*"),)),
+    (
+        "image_encoder.trunk.",
+        "image_encoder.",
+        (("pos_embed", "pos_embed"), ("patch_embed.*", "patch_embed.*"), ("blocks.*", "blocks.*")),
+    ),
+    ("sam_prompt_encoder.", "prompt_encoder.", (("*", "*"),)),
+    (
+        "sam_mask_decoder.",
+        "mask_decoder.",
+        tuple(
+            (f"{name}.*", f"{name}.*")
+            for name in (
+                *("iou_token", "mask_tokens", "output_upscaling", "output_hypernetworks_mlps", "iou_prediction_head"),
+                *("transformer.final_attn_token_to_image", "transformer.norm_final_attn"),
+            )
+        ),
+    ),
+    (
+        "sam_mask_decoder.transformer.layers.#.",
+        "mask_decoder.transformer.layers.#.",
+        (*_FIRST_MLP, ("norm#.*", "norm#.*"), *((f"{name}.*", f"{name}.*") for name in _EXCHANGES)),
+    ),
+)
+"""Published names of the first Segment Anything, which are not ours."""
+
 RULES = {
-    family: tuple((a + ours, b + theirs) for a, b, rules in (*_PARTS, *parts) for ours, theirs in rules)
-    for family, parts in (("sam2", _SAM2_PARTS), ("edgetam", _EDGETAM_PARTS))
+    family: tuple((a + ours, b + theirs) for a, b, rules in parts for ours, theirs in rules)
+    for family, parts in (
+        ("sam2", (*_PARTS, *_SAM2_PARTS)),
+        ("edgetam", (*_PARTS, *_EDGETAM_PARTS)),
+        ("sam1", _FIRST_PARTS),
+        ("sam1 files", _FIRST_FILE),
+    )
 }
-"""Family -> its table of (our name, their name)."""
+"""Family -> its table of (our name, their name): of transformers, or of published files."""
 
 OUR_POINTS = tuple(f"sam_prompt_encoder.point_embeddings.{label}.weight" for label in range(4))
 THEIR_POINTS = "prompt_encoder.point_embed.weight"
@@ -181,13 +274,30 @@ _TO_THEIRS = {family: _direction(*zip(*rules, strict=True)) for family, rules in
 
 
 def family_of(state: Mapping[str, Tensor]) -> str:
-    """The family of a state dict in either naming."""
-    return "edgetam" if any(key.startswith("spatial_perceiver.") for key in state) else "sam2"
+    """The family of a state dict in our naming or in that of transformers."""
+    if any(key.startswith("spatial_perceiver.") for key in state):
+        return "edgetam"
+    return "sam2" if any(key.endswith("mask_decoder.obj_score_token.weight") for key in state) else "sam1"
 
 
 def is_transformers(state: Mapping[str, Tensor]) -> bool:
     """Whether a state dict is in the naming of transformers."""
-    return any(key.startswith(THEIR_TRUNK) for key in state)
+    return any(key.startswith((THEIR_TRUNK, THEIR_FIRST_TRUNK)) for key in state)
+
+
+def is_first(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is in the naming of the first Segment Anything's files."""
+    return any(key.startswith(FIRST_START) for key in state)
+
+
+def from_first(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of such a file under our names. Raises CheckpointError for a key that is in no rule."""
+    return _rename(state, _TO_OURS["sam1 files"])
+
+
+def to_first(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of ours under the names of such a file. Raises CheckpointError for a key that is in no rule."""
+    return _rename(state, _TO_THEIRS["sam1 files"])
 
 
 def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -201,7 +311,7 @@ def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     twin = theirs.pop(THEIR_MATRIX_TWIN, None)
     if twin is not None and not _same(theirs.setdefault(THEIR_MATRIX, twin), twin):
         raise CheckpointError(
-            f"{THEIR_MATRIX} and {THEIR_MATRIX_TWIN} differ, but SAM 2 has one matrix for points and pictures"
+            f"{THEIR_MATRIX} and {THEIR_MATRIX_TWIN} differ, but there is one matrix for points and pictures"
         )
     ours: dict[str, Tensor] = {}
     points = theirs.pop(THEIR_POINTS, None)
@@ -223,11 +333,11 @@ def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: A key is in no rule (transformers has no such part), or points are missing.
     """
-    ours = dict(state)
+    ours, family = dict(state), family_of(state)
     if missing := [key for key in OUR_POINTS if key not in ours]:
         raise CheckpointError(f"the state lacks {', '.join(missing)}")
-    points = torch.cat([ours.pop(key) for key in OUR_POINTS])
-    theirs = _rename(ours, _TO_THEIRS[family_of(state)]) | {THEIR_POINTS: points}
+    points = {} if family == "sam1" else {THEIR_POINTS: torch.cat([ours.pop(key) for key in OUR_POINTS])}
+    theirs = _rename(ours, _TO_THEIRS[family]) | points
     for key in [key for key in theirs if _TOGETHER.fullmatch(key)]:
         keys, values = theirs.pop(key).chunk(2)
         theirs |= {key.replace("kv_proj", "k_proj"): keys, key.replace("kv_proj", "v_proj"): values}

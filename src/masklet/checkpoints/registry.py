@@ -38,6 +38,8 @@ class Release(NamedTuple):
     """On the Hugging Face hub."""
     url: str
     """Where the file was published, too; its last part is the file's name."""
+    hub_file: str | None = None
+    """The file in the repository, if it has another name there."""
 
 
 def _hiera(name: str, parameters: int) -> Release:
@@ -45,6 +47,11 @@ def _hiera(name: str, parameters: int) -> Release:
     release = {"sam2": "072824", "sam2.1": "092824"}[family]
     url = f"https://dl.fbaipublicfiles.com/segment_anything_2/{release}/{family}_hiera_{size.replace('-', '_')}.pt"
     return Release(parameters, f"facebook/{family}-hiera-{size}", url)
+
+
+def _first(size: str, parameters: int, file: str) -> Release:
+    url = f"https://dl.fbaipublicfiles.com/segment_anything/{file}"
+    return Release(parameters, f"facebook/sam-vit-{size}", url, "model.safetensors")
 
 
 RELEASES = {
@@ -66,6 +73,9 @@ RELEASES = {
         "facebook/EdgeTAM",
         "https://github.com/facebookresearch/EdgeTAM/raw/main/checkpoints/edgetam.pt",
     ),
+    "sam1-vit-b": _first("base", 93_735_472, "sam_vit_b_01ec64.pth"),
+    "sam1-vit-l": _first("large", 312_342_832, "sam_vit_l_0b3195.pth"),
+    "sam1-vit-h": _first("huge", 641_090_608, "sam_vit_h_4b8939.pth"),
 }
 """The published models by name."""
 
@@ -138,7 +148,7 @@ def fetch(info: ModelInfo) -> Path:
             f"the weights of {info.name} are missing from this installation (weights/{info.file}); reinstall masklet, "
             f"or take random ones with build_model({info.name!r})"
         )
-    return hub.download(info.name, info.repo, info.file, info.url)
+    return hub.download(info.name, info.repo, RELEASES[info.name].hub_file or info.file, info.url)
 
 
 def is_known(name: str) -> bool:
@@ -193,9 +203,10 @@ def _nano() -> ModelInfo:
 
 
 def _published(name: str) -> ModelInfo:
-    parameters, repo, url = RELEASES[name]
+    parameters, repo, url, hub_file = RELEASES[name]
     file = url.rpartition("/")[2]
-    return ModelInfo(name, parameters, IMAGE_SIZE, file, url, repo, LICENCE, *_here(hub.local_file(repo, file)))
+    here = _here(hub.local_file(repo, file, hub_file))
+    return ModelInfo(name, parameters, IMAGE_SIZE, file, url, repo, LICENCE, *here)
 
 
 def _here(path: Path | None) -> tuple[Path | None, int | None]:

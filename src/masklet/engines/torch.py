@@ -44,17 +44,17 @@ class Model:
     @property
     def absent_pointer(self) -> Tensor:
         """(1, C) the pointer of an object that is not in the frame."""
-        return self.network.no_obj_ptr
+        return self.network.absent_pointer
 
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return self.network.no_obj_ptr.device
+        return self.network.absent_pointer.device
 
     @property
     def dtype(self) -> torch.dtype:
         """In which precision it computes."""
-        return self.network.no_obj_ptr.dtype
+        return self.network.absent_pointer.dtype
 
     @cached_property
     def digest(self) -> str:
@@ -110,7 +110,7 @@ def folded(network: Network) -> Network:
     twin._modules = {**network._modules, "image_encoder": copy.deepcopy(encoder, shared)}
 
     def placed(module: nn.Module) -> nn.Module:
-        return module.to(network.no_obj_ptr.dtype).to(memory_format=encoder.trunk.memory_format)  # type: ignore[call-overload]
+        return module.to(network.absent_pointer.dtype).to(memory_format=encoder.trunk.memory_format)  # type: ignore[call-overload]
 
     for module in list(twin.image_encoder.modules()):
         for name, child in module.named_children():

@@ -36,6 +36,7 @@ ENCODERS = {
     "convnet": "masklet.nn.encoders.convnet:ConvNetConfig",
     "inverted_residual": "masklet.nn.encoders.inverted_residual:InvertedResidualConfig",
     "repvit": "masklet.nn.encoders.repvit:RepViTConfig",
+    "vit": "masklet.nn.encoders.vit:ViTConfig",
 }
 """Kind of image encoder -> its configuration. Installed packages add theirs by entry points, see `masklet.plugins`."""
 
@@ -66,7 +67,8 @@ class ModelConfig:
     Attributes:
         name: The variant's name, or any name of your own.
         encoder: The image encoder's trunk.
-        version: "2.0", or "2.1", which marks the memory of absent objects and encodes the age of pointers.
+        version: "2.0", or "2.1", which marks the memory of absent objects and encodes the age of pointers; or "1", the
+            first Segment Anything, which has no memory: its frames are followed by the mask of the frame before.
         image_size: Side of the square, in pixels, to which every picture is stretched.
         width: Channels of features and tokens (d).
         memory_width: Channels of an encoded memory (d_mem). Divides `width`.
@@ -83,13 +85,13 @@ class ModelConfig:
         head: "published", or "refining" as in `nano`: prompts are also drawn as maps; while masks are enlarged,
             convolutions look at neighbouring cells and at these maps; and a followed frame is given the mask of the
             frame before it as a mask prompt, beside its memories.
-        motion: How a refining head gets that mask: "still", where it was, or "flow", carried along optical flow to
-            where the object is now.
+        motion: How a refining head, or version "1", gets that mask: "still", where it was, or "flow", carried along
+            optical flow to where the object is now.
     """
 
     name: str
     encoder: EncoderConfig
-    version: Literal["2.0", "2.1"] = "2.1"
+    version: Literal["1", "2.0", "2.1"] = "2.1"
     image_size: int = 1024
     width: int = 256
     memory_width: int = 64
@@ -114,8 +116,15 @@ class ModelConfig:
             value = getattr(self, field.name)
             if type(field.default) is int and (type(value) is not int or value < 1):
                 raise ConfigError(f"{field.name} is {value!r}; give a whole number of at least 1")
-        if self.version not in ("2.0", "2.1"):
-            raise ConfigError(f"version is {self.version!r}; give '2.0' or '2.1'")
+        if self.version not in ("1", "2.0", "2.1"):
+            raise ConfigError(
+                f"version is {self.version!r}; give '2.0' or '2.1', or '1' for the first Segment Anything"
+            )
+        if (self.version == "1") != (0 in self.encoder.widths):
+            raise ConfigError(
+                f"version {self.version!r} does not go with an encoder of kind {self.encoder.kind!r}: version '1' "
+                "needs one with a map at stride 16 only, others need one with four maps"
+            )
         if self.head not in HEADS:
             raise ConfigError(f"head is {self.head!r}; give 'published' or 'refining'")
         if self.motion not in ("still", "flow"):
@@ -158,14 +167,22 @@ class ModelConfig:
     def memory_shape(self) -> tuple[int, int, int]:
         """The shape of an encoded memory: channels, and cells of the coarse features. Where it is condensed, the upper
         half of the cells are the latents without a place, and the lower half are the square."""
+        if self.version == "1":
+            return self.memory_width, 1, 1
         if self.memory_grid is None:
             return self.memory_width, self.memory_size, self.memory_size
         return self.memory_width, 2 * self.memory_grid, self.memory_grid
 
     @property
+    def keeps_ratio(self) -> bool:
+        """Whether the network learned from pictures of which no side was stretched, filled up to the square at the
+        right and lower edges."""
+        return self.version == "1"
+
+    @property
     def previous_mask(self) -> bool:
         """Whether a followed frame is given the mask of the frame before it."""
-        return self.head == "refining"
+        return self.head == "refining" or self.version == "1"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` and JSON understand; the encoder's kind stands beside its fields."""

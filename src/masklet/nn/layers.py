@@ -36,7 +36,7 @@ class Prepared(nn.Module):
         """Compute the tables and keep them."""
         with torch.no_grad():
             for name, table in zip(self.table_names, self.compute_tables(), strict=True):
-                setattr(self, name, table.to(dtype))
+                setattr(self, name, table.detach().to(dtype))  # a weight of its own is a table like others
 
     def forget(self) -> None:
         """Drop the kept tables: the weights have changed, or will."""

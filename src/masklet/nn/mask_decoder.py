@@ -12,9 +12,6 @@ from masklet.nn.two_way import TwoWayTransformer
 CANDIDATES = 4
 """One mask for a clear prompt, three for an ambiguous one."""
 
-ANSWERS = 2 + CANDIDATES
-"""Tokens that become answers: presence, IoU, and one for each mask."""
-
 
 class MaskDecoder(nn.Module):
     """Decodes all candidates always; which of them counts is decided outside.
@@ -61,17 +58,24 @@ class MaskDecoder(nn.Module):
         Returns:
             Logits (N, 4, S/4, S/4), IoU (N, 4), mask tokens (N, 4, C), presence logit (N,).
         """
-        count = prompts.tokens.shape[0]
-        answers = torch.cat((self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight))
+        count, answers = prompts.tokens.shape[0], self.answers()
         tokens = torch.cat((answers.expand(count, -1, -1), prompts.tokens), dim=1)
         if keep is not None:
-            keep = torch.cat((keep.new_ones(count, ANSWERS), keep), dim=1)
+            keep = torch.cat((keep.new_ones(count, len(answers)), keep), dim=1)
         image = features + prompts.dense
         tokens, seen = self.transformer(tokens, to_tokens(image), code.to(image.dtype), keep)
-        presence, iou, masks = tokens[:, :ANSWERS].split((1, 1, CANDIDATES), dim=1)
-        logits = self.paint(seen, levels, self.vectors(masks), prompts.drawing)
-        iou = self.iou_prediction_head(iou[:, 0]).sigmoid()
-        return logits, iou, masks, self.pred_obj_score_head(presence[:, 0])[:, 0]
+        iou, masks, presence = self.scores(tokens[:, : len(answers)])
+        return self.paint(seen, levels, self.vectors(masks), prompts.drawing), iou, masks, presence
+
+    def answers(self) -> Tensor:
+        """Tokens that become answers, (A, C): presence, IoU, and one for each mask."""
+        return torch.cat((self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight))
+
+    def scores(self, answers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What became of them, (N, A, C) -> IoU (N, 4), mask tokens (N, 4, C), presence logit (N,)."""
+        presence, iou, masks = answers.split((1, 1, CANDIDATES), dim=1)
+        presence = self.pred_obj_score_head(presence[:, 0])[:, 0]
+        return self.iou_prediction_head(iou[:, 0]).sigmoid(), masks, presence
 
     def vectors(self, masks: Tensor) -> Tensor:
         """The weights (N, 4, C/8) that multiply the enlarged image, made of each mask token."""

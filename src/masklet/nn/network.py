@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from masklet.errors import ConfigError
 from masklet.nn.config import EncoderConfig, ModelConfig
 from masklet.nn.layers import MLP, Prepared, Trunk
 from masklet.nn.mask_decoder import MaskDecoder, RefiningMaskDecoder
@@ -109,11 +110,12 @@ class Network(nn.Module):
 
     Attributes:
         config: What the network is made of.
-        no_obj_ptr: (1, C) the pointer of an object that is not in the frame.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        if config.version not in VERSIONS:
+            raise ConfigError(f"{config.name} has no memory; this needs a model of SAM 2, or one of its kind")
         version = VERSIONS[config.version]
         width, memory_width = config.width, config.memory_width
         self.config = config
@@ -143,6 +145,11 @@ class Network(nn.Module):
         self.no_obj_ptr = _learned(1, width)
         self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory_width)) if version.absent_mark else None
         self.register_load_state_dict_post_hook(Network._forget_after_loading)  # type: ignore[no-untyped-call]
+
+    @property
+    def absent_pointer(self) -> Tensor:
+        """(1, C) the pointer of an object that is not in the frame."""
+        return self.no_obj_ptr
 
     def encode_image(self, images: Tensor) -> Levels:
         """Pictures, normalised, (B, 3, S, S) -> features at three resolutions."""
@@ -215,7 +222,7 @@ class Network(nn.Module):
         """Compute once what does not depend on the frame, for the present weights, device and dtype."""
         for module in self.modules():
             if isinstance(module, Prepared):
-                module.prepare(self.no_obj_ptr.dtype)
+                module.prepare(self.absent_pointer.dtype)
         return self
 
     def forget(self) -> None:

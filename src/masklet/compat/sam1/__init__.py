@@ -1,4 +1,4 @@
-"""The names of the first Segment Anything (`segment_anything`), with SAM 2 models behind."""
+"""The names of the first Segment Anything (`segment_anything`), with its models or those of SAM 2 behind."""
 
 from masklet.compat.sam1.automatic_mask_generator import SamAutomaticMaskGenerator
 from masklet.compat.sam1.build_sam import (

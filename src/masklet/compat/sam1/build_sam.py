@@ -16,40 +16,39 @@ Checkpoint = str | os.PathLike[str] | None
 
 
 def _built(name: str, checkpoint: Checkpoint = None) -> SAM2Base:
-    """A model by a name of masklet, or of a file of weights of SAM 2 of any size."""
+    """A model by a name of masklet, or what a file of weights holds."""
     if checkpoint is not None and not Path(checkpoint).exists():
         raise WeightsMissing(f"there is no file of weights at {os.fspath(checkpoint)}")
     try:
         with as_reference():
             model = load_torch_model(name if checkpoint is None else Path(checkpoint))
     except CheckpointError as error:
-        raise WeightsRefused(
-            f"{error}; weights of the first Segment Anything do not fit: leave checkpoint out for {name}, or give a "
-            "file of SAM 2"
-        ) from error
-    return SAM2Base(model, Settings(**IMAGE_POSTPROCESSING))
+        raise WeightsRefused(f"{error}; leave checkpoint out for {name}") from error
+    # Models of the first Segment Anything know no rule by which an unstable mask gives way.
+    return SAM2Base(model, Settings(**({} if model.config.version == "1" else IMAGE_POSTPROCESSING)))
 
 
 def build_sam_vit_h(checkpoint: Checkpoint = None) -> SAM2Base:
-    """The model that takes the place of ViT-H: `sam2.1-large`.
+    """ViT-H from its file, `sam_vit_h_4b8939.pth`; without one, a model of SAM 2 in its place: `sam2.1-large`.
 
     Args:
-        checkpoint: A file of weights of SAM 2, of any size; None for those of the model.
+        checkpoint: A file of weights of the first Segment Anything or of SAM 2, of any size: what it holds is what
+            comes. None for `sam2.1-large`.
 
     Raises:
         WeightsMissing: There is no such file (a FileNotFoundError).
-        WeightsRefused: A file of the first Segment Anything, or of something else (a RuntimeError).
+        WeightsRefused: A file of something else (a RuntimeError).
     """
     return _built("sam2.1-large", checkpoint)
 
 
 def build_sam_vit_l(checkpoint: Checkpoint = None) -> SAM2Base:
-    """As `build_sam_vit_h`, for ViT-L: `sam2.1-base-plus`."""
+    """As `build_sam_vit_h`, for ViT-L: `sam2.1-base-plus` without a file."""
     return _built("sam2.1-base-plus", checkpoint)
 
 
 def build_sam_vit_b(checkpoint: Checkpoint = None) -> SAM2Base:
-    """As `build_sam_vit_h`, for ViT-B: `sam2.1-small`."""
+    """As `build_sam_vit_h`, for ViT-B: `sam2.1-small` without a file."""
     return _built("sam2.1-small", checkpoint)
 
 

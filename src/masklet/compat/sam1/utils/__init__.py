@@ -1,0 +1,1 @@
+"""Helpers of the first Segment Anything that clients call."""

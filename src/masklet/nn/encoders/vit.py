@@ -1,0 +1,210 @@
+"""A plain vision transformer (ViTDet: Li et al., 2022) as the first Segment Anything uses it: patches of 16 pixels;
+most blocks attend in windows, a few to the whole map, and each adds codes of relative places.
+
+Maps are kept channels last, (B, H, W, C).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from masklet.errors import ConfigError
+from masklet.nn.config import MEMORY_STRIDE
+from masklet.nn.encoders.hiera import filled_up, join_windows, split_windows
+from masklet.nn.layers import Layer, Prepared, Trunk
+
+SCORES = 1 << 24
+"""So many attention scores are held at once, 64 MiB: a global block of 1024 pixels has 16 million for each head."""
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """A vision transformer of one stride.
+
+    Attributes:
+        width: Channels.
+        heads: Attention heads.
+        depth: Blocks.
+        global_blocks: Blocks that attend to the whole map.
+        window: Side of the other blocks' windows, in cells.
+        grid: Side of the map, in cells, for which codes of places were learned; they are stretched for others.
+    """
+
+    kind: ClassVar[str] = "vit"
+    width: int
+    heads: int
+    depth: int
+    global_blocks: tuple[int, ...]
+    window: int = 14
+    grid: int = 64
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """There is a map at stride 16 only."""
+        return (0, 0, self.width, 0)
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for impossible numbers; any image size that the levels need will do."""
+        for name in ("width", "heads", "depth", "window", "grid"):
+            if type(value := getattr(self, name)) is not int or value < 1:
+                raise ConfigError(f"{name} of the trunk is {value!r}; give a whole number of at least 1")
+        if self.width % self.heads:
+            raise ConfigError(f"width {self.width} of the trunk is no multiple of its {self.heads} heads")
+        if outside := [block for block in self.global_blocks if not 0 <= block < self.depth]:
+            raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {self.depth - 1}")
+
+    def build(self, image_size: int) -> ViT:
+        """The trunk, with random weights."""
+        return ViT(self, image_size)
+
+
+class RelativeAttention(Prepared):
+    """Self-attention over a square map, whose scores have codes of how far rows and columns are apart.
+
+    Args:
+        width: Channels.
+        heads: Attention heads.
+        side: Side of the map or window, in cells.
+        learned: Side for which the codes were learned.
+    """
+
+    def __init__(self, width: int, heads: int, side: int, learned: int) -> None:
+        super().__init__("rows", "columns")
+        self.heads, self.side = heads, side
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * learned - 1, width // heads))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * learned - 1, width // heads))
+
+    def compute_tables(self) -> tuple[Tensor, Tensor]:
+        """The codes between every two rows, and between every two columns: (side, side, D) each."""
+        place = torch.arange(self.side, device=self.rel_pos_h.device)
+        apart = place[:, None] - place + self.side - 1
+        codes = (stretched(code, 2 * self.side - 1) for code in (self.rel_pos_h, self.rel_pos_w))
+        rows, columns = (code[apart] for code in codes)
+        return rows, columns
+
+    def forward(self, qkv: Tensor) -> Tensor:
+        """Queries, keys and values (B, side, side, 3 * C) -> (B, side, side, C)."""
+        rows, columns = (table.to(qkv.dtype) for table in self.tables())
+        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(3, 0, 4, 1, 2, 5)  # (B, heads, side, side, D) each
+        keys, values = k.flatten(2, 3), v.flatten(2, 3)
+        cells = self.side**2
+        step = max(1, SCORES // (q.shape[0] * self.heads * cells * self.side))
+        seen = []
+        for first in range(0, self.side, step):
+            part = q[:, :, first : first + step]
+            by_row = torch.einsum("nhrcd,rkd->nhrck", part, rows[first : first + step])
+            by_column = torch.einsum("nhrcd,ckd->nhrck", part, columns)
+            bias = by_row.unsqueeze(-1) + by_column.unsqueeze(-2)  # (B, heads, rows, side, side, side)
+            bias = bias.flatten(4, 5).flatten(2, 3)
+            seen.append(F.scaled_dot_product_attention(part.flatten(2, 3), keys, values, attn_mask=bias))
+        answer = torch.cat(seen, dim=2).unflatten(2, (self.side, self.side))
+        projected: Tensor = self.proj(answer.permute(0, 2, 3, 1, 4).flatten(3))
+        return projected
+
+
+def stretched(code: Tensor, length: int) -> Tensor:
+    """Codes of distances (L, D), stretched to (length, D)."""
+    if code.shape[0] == length:
+        return code
+    return F.interpolate(code.T[None].float(), size=length, mode="linear")[0].T.to(code.dtype)
+
+
+class FeedForward(nn.Module):
+    """(..., C) -> (..., C)"""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(width, 4 * width)
+        self.lin2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.lin2(F.gelu(self.lin1(x)))
+        return y
+
+
+class ViTBlock(nn.Module):
+    """Attention and feed-forward, each with a residual: (B, H, W, C) -> (B, H, W, C).
+
+    Where the map is no multiple of the window, windows are filled up with zeros, which take part as keys, as published.
+    """
+
+    def __init__(self, width: int, heads: int, window: int, side: int, learned: int) -> None:
+        super().__init__()
+        self.window = window
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = RelativeAttention(width, heads, window or side, window or learned)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = FeedForward(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.look(self.norm1(x))
+        y: Tensor = x + self.mlp(self.norm2(x))
+        return y
+
+    def look(self, x: Tensor) -> Tensor:
+        """Attention, in windows or to the whole map."""
+        side, qkv = x.shape[1], self.attn.qkv(x)
+        if not self.window:
+            seen: Tensor = self.attn(qkv)
+            return seen
+        count = math.ceil(side / self.window)
+        whole = filled_up(qkv, self.attn.qkv.bias, count * self.window, count * self.window)
+        return join_windows(self.attn(split_windows(whole, self.window)), count, count)[:, :side, :side]
+
+
+class PatchEmbed(nn.Module):
+    """Patches of 16 pixels: (B, 3, S, S) -> (B, S/16, S/16, C)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, kernel_size=MEMORY_STRIDE, stride=MEMORY_STRIDE)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches: Tensor = self.proj(images)
+        return patches.permute(0, 2, 3, 1)
+
+
+class ViT(Prepared, Trunk):
+    """The trunk: (B, 3, S, S) -> a map at stride 16, (B, C, S/16, S/16), and maps without channels at 4, 8 and 32."""
+
+    def __init__(self, config: ViTConfig, image_size: int) -> None:
+        super().__init__("position")
+        self.side = side = image_size // MEMORY_STRIDE
+        self.patch_embed = PatchEmbed(config.width)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.grid, config.grid, config.width))
+        windows = [0 if index in config.global_blocks else config.window for index in range(config.depth)]
+        self.blocks = nn.ModuleList(
+            ViTBlock(config.width, config.heads, window, side, config.grid) for window in windows
+        )
+
+    def layers(self) -> list[Layer]:
+        return [Layer(self.patch_embed), *map(Layer, self.blocks)]
+
+    def compute_tables(self) -> tuple[Tensor]:
+        """(1, S/16, S/16, C): the code of every place, stretched where the map has another size."""
+        if self.pos_embed.shape[1] == self.side:
+            return (self.pos_embed,)
+        code = F.interpolate(self.pos_embed.permute(0, 3, 1, 2), size=(self.side,) * 2, mode="bicubic", antialias=True)
+        return (code.permute(0, 2, 3, 1),)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        (position,) = self.tables()
+        x = self.patch_embed(images) + position
+        for block in self.blocks:
+            x = block(x)
+        return at_stride_16(x.permute(0, 3, 1, 2))
+
+
+def at_stride_16(x: Tensor) -> list[Tensor]:
+    """The four maps of a trunk that has one at stride 16 only, (B, C, h, w)."""
+    count, _, side, _ = x.shape
+    none4, none8, none32 = (x.new_zeros(count, 0, *(int(side * scale),) * 2) for scale in (4, 2, 0.5))
+    return [none4, none8, x, none32]
