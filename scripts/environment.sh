@@ -20,18 +20,19 @@ find_python() {
     return 1
 }
 
-# Installs Chromium, which the tests of the annotator drive, where it is missing and may be installed; else says so.
+# Installs what the tests of the annotator need where it is missing and may be installed, else says so: Chromium, which
+# they drive, and TypeScript, which checks the types of the page.
 install_browser() {
-    local browser="${CHROMIUM:-/usr/bin/chromium}"
-    if [ -x "$browser" ]; then
-        return
-    fi
+    local browser="${CHROMIUM:-/usr/bin/chromium}" missing=()
+    [ -x "$browser" ] || missing+=(chromium)
+    command -v tsc >/dev/null || missing+=(node-typescript)
+    [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-        if (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) >/dev/null 2>&1; then
+        if (apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}") >/dev/null 2>&1; then
             return
         fi
     fi
-    echo "no Chromium at $browser, and it could not be installed: tests in a browser are skipped" >&2
+    echo "missing, and not installed: ${missing[*]}; tests that need them are skipped" >&2
 }
 
 # make_environment FOLDER REQUIREMENT: a virtual environment in FOLDER with REQUIREMENT (such as

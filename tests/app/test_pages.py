@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tests.app.conftest import scene, serving, write_scene
 from tests.app.pages import Viewer, until
 from tests.media.clips import Clip, write_clip, write_hidden_head
 
+PAGE = Path(__file__).parents[2] / "src/masklet/app/page"
 RED, BLUE, GREY = (22, 32), (110, 70), (140, 20)
 
 
@@ -31,6 +34,18 @@ def viewer(address: str, open_page: Callable[[str], Any]) -> Viewer:
     found = Viewer(open_page(address))
     until(lambda: found.page.locator("#notice").is_hidden())
     return found
+
+
+def test_the_types_of_the_page_are_right() -> None:
+    compiler = shutil.which("tsc")
+    if compiler is None:
+        pytest.skip("there is no tsc; scripts/test installs it where it may (Debian: node-typescript)")
+    options = "--noEmit --allowJs --checkJs --target es2022 --lib es2022,dom,dom.iterable --module esnext"
+    files = (PAGE / "app.js", Path(__file__).with_name("page.d.ts"))
+    found = subprocess.run(
+        [compiler, *options.split(), "--moduleResolution", "node", *map(str, files)], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout
 
 
 def covers(viewer: Viewer, *places: tuple[int, int]) -> bool:

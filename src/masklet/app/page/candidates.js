@@ -6,9 +6,18 @@ import { boxOf, paint, unpack } from "./masks.js";
 const WIDE = 92, HIGH = 64; // of a small picture
 
 export class Candidates {
-  /** `key()` is how the key that takes another one is written. */
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {import("./stage.js").Stage} stage
+   * @param {() => string} key how the key that takes another one is written
+   */
   constructor(model, stage, key) {
-    Object.assign(this, { model, stage, found: [], place: 0 });
+    this.model = model;
+    this.stage = stage;
+    this.found = []; // [{iou, runs}], the surest first
+    this.place = 0; // of the one that was taken
+    /** @type {{object: string, frame: number} | null} */
+    this.about = null;
     this.key = h("kbd");
     this.keyText = key;
     this.list = h("div", { class: "list" });
@@ -79,7 +88,10 @@ export class Candidates {
   }
 }
 
-/** What of a picture is shown: all boxes with a margin, in the shape of the small pictures. */
+/**
+ * What of a picture is shown: all boxes with a margin, in the shape of the small pictures.
+ * @returns {[number, number, number, number]} left, top, width, height
+ */
 function around(boxes, { width, height }) {
   const known = boxes.filter(Boolean), edge = (n, pick) => pick(...known.map((box) => box[n]));
   const [x0, y0, x1, y1] = [edge(0, Math.min), edge(1, Math.min), edge(2, Math.max), edge(3, Math.max)];

@@ -58,26 +58,34 @@ export function icon(name) {
   return s("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" }, s("path", { d: PATHS[name] }));
 }
 
-/** A button with an icon; its name is told to screen readers and shown as a hint, with its key. */
-export function iconButton(name, label, onclick, { key = "", text = "", ...more } = {}) {
+/**
+ * A button with an icon; its name is told to screen readers and shown as a hint, with its key.
+ * @param {{key?: string, text?: string, [more: string]: any}} given its key, a text beside the icon, and attributes
+ */
+export function iconButton(name, label, onclick, given = {}) {
+  const { key = "", text = "", ...more } = given;
   const hint = key ? `${label}  (${key})` : label;
   return h("button", { type: "button", class: "tool", "aria-label": label, title: hint, onclick, ...more }, icon(name), text);
 }
 
-/** What listeners are told of: `const {on, emit} = signals()`. */
-export function signals() {
-  const listeners = new Map();
-  return {
-    /** Listen to some; returns what ends it. */
-    on(names, listener) {
-      const all = names.split(" ");
-      for (const name of all) listeners.set(name, [...(listeners.get(name) ?? []), listener]);
-      return () => { for (const name of all) listeners.set(name, listeners.get(name).filter((other) => other !== listener)); };
-    },
-    emit(name, ...values) {
-      for (const listener of listeners.get(name) ?? []) listener(...values);
-    },
-  };
+/** What others can listen to. */
+export class Signals {
+  #listeners = new Map();
+
+  /**
+   * Listen to some; returns what ends it.
+   * @param {string} names with spaces between them
+   * @param {(...values: any[]) => void} listener
+   */
+  on(names, listener) {
+    const all = names.split(" "), known = this.#listeners;
+    for (const name of all) known.set(name, [...(known.get(name) ?? []), listener]);
+    return () => { for (const name of all) known.set(name, known.get(name).filter((other) => other !== listener)); };
+  }
+
+  emit(name, ...values) {
+    for (const listener of this.#listeners.get(name) ?? []) listener(...values);
+  }
 }
 
 /** What the browser keeps for the page between visits; where it keeps nothing, nothing is remembered. */

@@ -4,9 +4,15 @@ const WIDTH = 160, MOST = 24, KEPT = 96; // pixels of a picture, pictures beside
 const PAUSE = 40; // milliseconds between two of them: what a person does goes first
 
 export class Film {
-  /** `changed()` is called when a picture has come; `quiet()` says whether nothing more important is under way. */
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {{changed: () => void, quiet: () => boolean}} told `changed` is called when a picture has come; `quiet` says
+   *   whether nothing more important is under way
+   */
   constructor(model, { changed, quiet }) {
-    Object.assign(this, { model, changed, quiet });
+    this.model = model;
+    this.changed = changed;
+    this.quiet = quiet;
     this.kept = new Map(); // frame -> ImageBitmap, or null where there is none; the oldest first
     this.wanted = [];
   }

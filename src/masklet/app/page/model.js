@@ -1,6 +1,6 @@
 // What is known of a video, and where one looks. Others listen: "state", "frame", "masks", "objects", "view", "job".
 
-import { signals, say } from "./dom.js";
+import { say, Signals } from "./dom.js";
 import { Link } from "./link.js";
 import { same, unpack } from "./masks.js";
 
@@ -12,9 +12,9 @@ const PACE = 250; // ms between what is shown of frames that are followed: drawi
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-export class Model {
+export class Model extends Signals {
   constructor(path) {
-    Object.assign(this, signals());
+    super();
     this.path = path;
     this.video = null;
     this.objects = []; // {name, number, color, cells, ious, prompts, fresh}
@@ -34,6 +34,7 @@ export class Model {
     this.cut = { first: null, last: null }; // the in and out marks
     this.hidden = new Set();
     this.solo = false;
+    this.along = true; // whether one sees what is followed as it comes
     this.link = new Link(path + "/session", {
       hear: (message) => this.hear(message),
       see: (head, packed) => this.see(head, packed),

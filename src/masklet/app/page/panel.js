@@ -5,6 +5,10 @@ import { h, icon, iconButton } from "./dom.js";
 import { STATES, STATE } from "./model.js";
 
 export class Panel {
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {{go: (frame: number) => void, add: () => void}} does
+   */
   constructor(model, { go, add }) {
     this.model = model;
     this.go = go;

@@ -3,8 +3,16 @@
 const USUAL = 25;
 
 export class Player {
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {import("./stage.js").Stage} stage
+   * @param {(frame: number) => void} go
+   */
   constructor(model, stage, go) {
-    Object.assign(this, { model, stage, go, pace: 0 });
+    this.model = model;
+    this.stage = stage;
+    this.go = go;
+    this.pace = 0; // how many times as quick, negative backward
   }
 
   toggle() { if (this.pace) this.stop(); else this.start(1); }

@@ -9,8 +9,22 @@ const NEAR = 8; // pixels of the screen around a corner or an edge
 const FINEST = 1.2, SHARE = 1 / 80; // how far an outline may be off: pixels, or a share of the mask's size
 
 export class Polygon {
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {import("./stage.js").Stage} stage
+   */
   constructor(model, stage) {
-    Object.assign(this, { model, stage, rings: [], open: null, on: false, applying: 0 });
+    this.model = model;
+    this.stage = stage;
+    this.on = false;
+    this.rings = []; // lists of [x, y]
+    this.open = null; // a ring that is being drawn
+    this.grabbed = this.over = null; // {ring, place} of a corner
+    this.pointer = null;
+    this.frame = -1; // of what is shown
+    this.name = null; // of its object
+    this.runs = null; // its mask
+    this.applying = 0; // changes that were not answered yet
     model.on("shown objects", () => { if (this.on && !this.grabbed && !this.applying) this.sync(); });
   }
 

@@ -7,6 +7,7 @@ import { paint } from "./masks.js";
 const FARTHEST = 40;
 
 export class Stage {
+  /** @param {import("./model.js").Model} model */
   constructor(model) {
     this.model = model;
     this.picture = h("canvas", { id: "picture" });
@@ -23,6 +24,9 @@ export class Stage {
     this.outline = true;
     this.visible = true; // masks at all
     this.held = null; // "before" or "bare" while a key is held
+    this.masks = []; // of the frame that is shown
+    this.shape = null; // (at) => elements, of the polygon tool
+    this.rubber = this.cross = this.brush = null; // a box that is being drawn, the keyboard's cross, the brush's ring
     this.preview = null; // {runs, color, edge} while Shift is held, or while one paints
     this.waiting = null; // {point, label} or {box}: a prompt that has not been answered
     this.scale = 1;
@@ -164,6 +168,7 @@ export class Stage {
   drawMarks() {
     if (this.held) return this.marks.replaceChildren();
     const made = [];
+    /** @type {(point: number[]) => number[]} */
     const at = ([x, y]) => [x * this.scale + this.x, y * this.scale + this.y];
     for (const object of this.model.objects) {
       const prompt = object.prompts?.[this.shown];
@@ -194,8 +199,9 @@ export class Stage {
   }
 }
 
-/** The mark of a click: a plus where it includes, a minus where it excludes. */
-function click([x, y], label, more) {
+/** The mark of a click at a place: a plus where it includes, a minus where it excludes. */
+function click(at, label, more) {
+  const [x, y] = at;
   return s("g", { class: (label === 1 ? "include" : "exclude") + more, transform: `translate(${x} ${y})` },
     s("circle", { r: 7 }), s("path", { d: label === 1 ? "M-3.5 0h7M0-3.5v7" : "M-3.5 0h7" }));
 }

@@ -65,8 +65,10 @@ function columns(cells, at) {
       if (before?.to === frame && before.state === state) { before.to++; before.wide = right - before.x; }
       else if (!(before && right - before.x < 1 && GRAVITY[before.state] >= GRAVITY[state])) spans.push({ x, wide: at.cell, state, to: frame + 1 });
     }
-    for (const [bit, list] of [[DOUBTED, ranges.doubts], [ACCEPTED, ranges.accepted]])
-      if (cell & bit) { if (list.at(-1)?.[1] === frame - 1) list.at(-1)[1] = frame; else list.push([frame, frame]); }
+    for (const name of ["doubts", "accepted"]) {
+      const list = ranges[name];
+      if (cell & (name === "doubts" ? DOUBTED : ACCEPTED)) { if (list.at(-1)?.[1] === frame - 1) list.at(-1)[1] = frame; else list.push([frame, frame]); }
+    }
     if (cell & PROMPTED) found.prompted.push(frame);
     if (cell & LOCKED) found.locked.push(frame);
     if (cell & CUT) found.cuts.push(frame);

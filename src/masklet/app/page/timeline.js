@@ -6,9 +6,14 @@ import { ACCEPTED, CUT, DOUBTED, LOCKED, PROMPTED, STATE, STATES } from "./model
 import { drawStrip, ROW } from "./strips.js";
 
 const RULER = 22, LABEL = 132, PAD = 12, FILM = 40;
+const MARKS = [{ bit: PROMPTED, word: "prompted" }, { bit: LOCKED, word: "locked" }, { bit: DOUBTED, word: "doubtful" }, { bit: CUT, word: "scene cut" }, { bit: ACCEPTED, word: "accepted" }];
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 100000];
 
 export class Timeline {
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {{go: (frame: number) => void, quiet: () => boolean}} does
+   */
   constructor(model, { go, quiet }) {
     this.model = model;
     this.go = go;
@@ -69,7 +74,7 @@ export class Timeline {
       const cell = this.model.cell(object, frame);
       parts.push(`${this.model.title(object.name)}: ${STATES[cell & STATE]}`);
       if (cell & STATE) parts.push(`IoU ${Math.round(100 * (object.ious[frame] ?? 0) / 255)} %`);
-      for (const [bit, word] of [[PROMPTED, "prompted"], [LOCKED, "locked"], [DOUBTED, "doubtful"], [CUT, "scene cut"], [ACCEPTED, "accepted"]]) if (cell & bit) parts.push(word);
+      parts.push(...MARKS.filter(({ bit }) => cell & bit).map(({ word }) => word));
     }
     event.currentTarget.title = parts.join(" · ");
   }

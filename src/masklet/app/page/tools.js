@@ -10,6 +10,11 @@ const GRAB = 9; // a click so near to a point takes it back
 const FIRST = { name: "object 1", color: freshColour(1) }; // what a first click would begin
 
 export class Tools {
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {import("./stage.js").Stage} stage
+   * @param {import("./candidates.js").Candidates} candidates
+   */
   constructor(model, stage, candidates) {
     this.model = model;
     this.stage = stage;
@@ -22,7 +27,7 @@ export class Tools {
     const { root } = stage;
     root.addEventListener("pointerdown", (event) => this.press(event));
     root.addEventListener("pointermove", (event) => this.move(event));
-    root.addEventListener("pointerup", (event) => this.release(event));
+    root.addEventListener("pointerup", () => this.release());
     root.addEventListener("pointercancel", () => this.drop());
     root.addEventListener("pointerleave", () => { if (!this.held) { this.at = null; this.showBrush(); } });
     root.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -116,7 +121,9 @@ export class Tools {
 
   // --- prompts -------------------------------------------------------------------------------------
 
-  point([x, y], label) {
+  /** @param {number[]} at */
+  point(at, label) {
+    const [x, y] = at;
     const { model, stage } = this, object = model.target(), prompt = object.prompts?.[stage.shown];
     const near = prompt?.points.findIndex(([px, py]) => Math.hypot(px - x, py - y) * stage.scale < GRAB) ?? -1;
     if (near >= 0) return this.takeBack(object, prompt, near);
@@ -182,7 +189,8 @@ export class Tools {
     }
   }
 
-  async endStroke({ mask, object, frame }) {
+  async endStroke(held) {
+    const { mask, object, frame } = held;
     await this.model.act("prompt", { frame, object: object.name, mask: runsOf(mask), replace: true });
     this.stage.preview = null;
     this.stage.refresh();

@@ -12,7 +12,10 @@ const STEPS = [
 ];
 
 export class Tour {
-  /** `key(action)` is how the key of an action is written. */
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {(action: string) => string} key how the key of an action is written
+   */
   constructor(model, key) {
     this.model = model;
     this.key = key;
