@@ -25,7 +25,7 @@ export function viewer(id) {
   const walk = (frame) => { model.along = false; player.stop(); go(frame); };
   const player = new Player(model, stage, go);
   const panel = new Panel(model, { go: walk, add: () => deeds.add() }), tour = new Tour(model, (action) => key(action));
-  const timeline = new Timeline(model, { go: walk, quiet: () => !stage.busy && !player.pace });
+  const timeline = new Timeline(model, { go: walk, quiet: () => !stage.busy && !player.pace && model.job?.kind !== "follow" });
   const chosen = () => model.object(model.chosen);
 
   /** The nearest frame in a direction on which the chosen object has one of these bits. */
