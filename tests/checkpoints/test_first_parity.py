@@ -13,6 +13,7 @@ from transformers import SamConfig, SamModel
 
 from masklet.checkpoints import load_model, names, save_model
 from masklet.checkpoints.build import blank_network, load_weights
+from masklet.compat.sam1 import sam_model_registry
 from masklet.engines.torch import Model
 from masklet.errors import ConfigError
 from masklet.export import export_model
@@ -131,6 +132,16 @@ def test_a_published_file_and_a_snapshot_are_known_by_keys_and_shapes(tmp_path: 
     assert "mask_decoder.transformer.layers.1.mlp.lin2.bias" in published
     torch.save(published, tmp_path / "sam_vit_b_01ec64.pth")
     assert load_model(tmp_path / "sam_vit_b_01ec64.pth", device="cpu").name == "sam1-vit-b"
+
+
+def test_mobile_sam_is_known_and_its_classifier_is_left_out(tmp_path: Path) -> None:
+    state = blank_network(VARIANTS["mobile-sam"]).state_dict()
+    published = names.to_first({key: torch.zeros(tensor.shape, dtype=tensor.dtype) for key, tensor in state.items()})
+    assert "image_encoder.layers.2.blocks.5.attn.attention_biases" in published
+    published |= {"image_encoder.norm_head.weight": torch.zeros(320), "image_encoder.head.bias": torch.zeros(1000)}
+    torch.save(published, tmp_path / "mobile_sam.pt")
+    assert load_model(tmp_path / "mobile_sam.pt", device="cpu").name == "mobile-sam"
+    assert sam_model_registry["vit_t"](checkpoint=tmp_path / "mobile_sam.pt").engine.name == "mobile-sam"
 
 
 def test_a_model_is_saved_and_loaded_in_both_namings(ours: Model, theirs: SamModel, tmp_path: Path) -> None:

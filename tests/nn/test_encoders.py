@@ -20,6 +20,7 @@ from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
 from masklet.nn.config import ENCODERS, EncoderConfig
 from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
 from masklet.nn.encoders.repvit import RepViTConfig
+from masklet.nn.encoders.tiny_vit import TinyViTConfig
 from masklet.nn.encoders.vit import ViTConfig
 from masklet.nn.layers import Layer, Trunk
 from masklet.training.data.mixture import parse_wanted, read_data
@@ -96,6 +97,7 @@ OURS: list[EncoderConfig] = [
     InvertedResidualConfig(8, STAGES, detail=8),
     RepViTConfig((8, 8, 16, 16), (1, 2, 0, 1)),
     ViTConfig(width=16, heads=2, depth=3, global_blocks=(1,), window=3, grid=4),
+    TinyViTConfig((8, 8, 16, 16), (1, 1, 2, 1), (1, 2, 2, 2), (3, 3, 5, 3)),
 ]
 
 

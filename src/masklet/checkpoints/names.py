@@ -211,7 +211,12 @@ _FIRST_FILE = (
     (
         "image_encoder.trunk.",
         "image_encoder.",
-        (("pos_embed", "pos_embed"), ("patch_embed.*", "patch_embed.*"), ("blocks.*", "blocks.*")),
+        (
+            ("pos_embed", "pos_embed"),
+            ("patch_embed.*", "patch_embed.*"),
+            ("blocks.*", "blocks.*"),
+            ("stages.*", "layers.*"),
+        ),
     ),
     ("sam_prompt_encoder.", "prompt_encoder.", (("*", "*"),)),
     (
@@ -247,6 +252,9 @@ RULES = {
 OUR_POINTS = tuple(f"sam_prompt_encoder.point_embeddings.{label}.weight" for label in range(4))
 THEIR_POINTS = "prompt_encoder.point_embed.weight"
 """Their row k is our embedding k."""
+
+_CLASSIFIER = ("image_encoder.norm_head.", "image_encoder.head.")
+"""In MobileSAM's file, and used by nobody."""
 
 _APART = re.compile(r"spatial_perceiver\..*\.k_proj\.weight")
 _TOGETHER = re.compile(r"spatial_perceiver\..*\.kv_proj\.weight")
@@ -291,8 +299,10 @@ def is_first(state: Mapping[str, Tensor]) -> bool:
 
 
 def from_first(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of such a file under our names. Raises CheckpointError for a key that is in no rule."""
-    return _rename(state, _TO_OURS["sam1 files"])
+    """A state dict of such a file under our names, without a classifier that was left in it. Raises CheckpointError for a
+    key that is in no rule."""
+    kept = {key: tensor for key, tensor in state.items() if not key.startswith(_CLASSIFIER)}
+    return _rename(kept, _TO_OURS["sam1 files"])
 
 
 def to_first(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -76,6 +76,9 @@ RELEASES = {
     "sam1-vit-b": _first("base", 93_735_472, "sam_vit_b_01ec64.pth"),
     "sam1-vit-l": _first("large", 312_342_832, "sam_vit_l_0b3195.pth"),
     "sam1-vit-h": _first("huge", 641_090_608, "sam_vit_h_4b8939.pth"),
+    "mobile-sam": Release(
+        9_808_452, "dhkim2810/MobileSAM", "https://github.com/ChaoningZhang/MobileSAM/raw/master/weights/mobile_sam.pt"
+    ),
 }
 """The published models by name."""
 

@@ -37,6 +37,7 @@ ENCODERS = {
     "inverted_residual": "masklet.nn.encoders.inverted_residual:InvertedResidualConfig",
     "repvit": "masklet.nn.encoders.repvit:RepViTConfig",
     "vit": "masklet.nn.encoders.vit:ViTConfig",
+    "tiny_vit": "masklet.nn.encoders.tiny_vit:TinyViTConfig",
 }
 """Kind of image encoder -> its configuration. Installed packages add theirs by entry points, see `masklet.plugins`."""
 

@@ -2,10 +2,11 @@
 
 from typing import Literal
 
-from masklet.nn.config import ModelConfig
+from masklet.nn.config import EncoderConfig, ModelConfig
 from masklet.nn.encoders.hiera import HieraConfig
 from masklet.nn.encoders.inverted_residual import LITE0
 from masklet.nn.encoders.repvit import M1
+from masklet.nn.encoders.tiny_vit import TinyViTConfig
 from masklet.nn.encoders.vit import ViTConfig
 
 _TRUNKS = {
@@ -35,10 +36,11 @@ _VERSIONS: dict[str, Literal["2.0", "2.1"]] = {"sam2": "2.0", "sam2.1": "2.1"}
 
 _EDGETAM = ModelConfig(name="edgetam", encoder=M1, version="2.0", attention_layers=2, memory_grid=16)
 
-_FIRST = {
+_FIRST: dict[str, EncoderConfig] = {
     "sam1-vit-b": ViTConfig(width=768, heads=12, depth=12, global_blocks=(2, 5, 8, 11)),
     "sam1-vit-l": ViTConfig(width=1024, heads=16, depth=24, global_blocks=(5, 11, 17, 23)),
     "sam1-vit-h": ViTConfig(width=1280, heads=16, depth=32, global_blocks=(7, 15, 23, 31)),
+    "mobile-sam": TinyViTConfig(),
 }
 
 VARIANTS: dict[str, ModelConfig] = {
@@ -48,5 +50,5 @@ VARIANTS: dict[str, ModelConfig] = {
 }
 VARIANTS[_EDGETAM.name] = _EDGETAM
 VARIANTS |= {name: ModelConfig(name, trunk, version="1", motion="flow") for name, trunk in _FIRST.items()}
-"""The published models by name: SAM 2 (Ravi et al., 2024), 2.1 (2024-09-29), EdgeTAM (Zhou et al., 2025) and the first
-Segment Anything (Kirillov et al., 2023)."""
+"""The published models by name: SAM 2 (Ravi et al., 2024), 2.1 (2024-09-29), EdgeTAM (Zhou et al., 2025), the first
+Segment Anything (Kirillov et al., 2023) and MobileSAM (Zhang et al., 2023)."""

@@ -52,6 +52,11 @@ def build_sam_vit_b(checkpoint: Checkpoint = None) -> SAM2Base:
     return _built("sam2.1-small", checkpoint)
 
 
+def build_sam_vit_t(checkpoint: Checkpoint = None) -> SAM2Base:
+    """As `build_sam_vit_h`, for MobileSAM: `mobile-sam`."""
+    return _built("mobile-sam", checkpoint)
+
+
 build_sam = build_sam_vit_h
 
 sam_model_registry: dict[str, Callable[..., SAM2Base]] = {
@@ -59,6 +64,7 @@ sam_model_registry: dict[str, Callable[..., SAM2Base]] = {
     "vit_h": build_sam_vit_h,
     "vit_l": build_sam_vit_l,
     "vit_b": build_sam_vit_b,
+    "vit_t": build_sam_vit_t,
     **{info.name: partial(_built, info.name) for info in list_models()},
 }
 """Builders by name: those of the first Segment Anything, and all names of masklet."""

@@ -1,0 +1,204 @@
+"""TinyViT: convolutions first, then attention in windows (Wu et al., 2022), as MobileSAM uses it: its last stage stays at
+stride 16. Attribute names are those of the published weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from masklet.errors import ConfigError
+from masklet.nn.config import check_counts
+from masklet.nn.encoders.hiera import filled_up, join_windows, split_windows
+from masklet.nn.encoders.repvit import convolution
+from masklet.nn.encoders.vit import at_stride_16
+from masklet.nn.layers import Layer, Prepared, Trunk
+
+EXPANSION = 4
+"""Times as many channels inside a block."""
+
+
+@dataclass(frozen=True)
+class TinyViTConfig:
+    """A TinyViT trunk (Wu et al., 2022) of MobileSAM's kind.
+
+    Attributes:
+        channels: Of the four stages, at strides 4, 8, 16 and 16.
+        depths: Blocks of the four stages.
+        heads: Attention heads of the stages; the first, which is of convolutions, has none to count.
+        windows: Side of the attention windows of the stages, in cells; the first has none to count.
+    """
+
+    kind: ClassVar[str] = "tiny_vit"
+    channels: tuple[int, int, int, int] = (64, 128, 160, 320)
+    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
+    heads: tuple[int, int, int, int] = (2, 4, 5, 10)
+    windows: tuple[int, int, int, int] = (7, 7, 14, 7)
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """There is a map at stride 16 only."""
+        return (0, 0, self.channels[-1], 0)
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for impossible numbers; any image size that the levels need will do."""
+        for name in ("channels", "depths", "heads", "windows"):
+            check_counts(name, getattr(self, name))
+        if any(width % heads for width, heads in zip(self.channels, self.heads, strict=True)):
+            raise ConfigError(f"channels of the trunk are {self.channels}, no multiples of its heads {self.heads}")
+
+    def build(self, image_size: int) -> TinyViT:
+        """The trunk, with random weights."""
+        return TinyViT(self)
+
+
+class PatchEmbed(nn.Module):
+    """Two convolutions to stride 4: (B, 3, S, S) -> (B, C, S/4, S/4)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.seq = nn.Sequential(convolution(3, width // 2, 3, 2), nn.GELU(), convolution(width // 2, width, 3, 2))
+
+    def forward(self, images: Tensor) -> Tensor:
+        y: Tensor = self.seq(images)
+        return y
+
+
+class ConvBlock(nn.Module):
+    """Widen, look around, narrow, with a residual: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        inner = width * EXPANSION
+        self.conv1 = convolution(width, inner)
+        self.conv2 = convolution(inner, inner, 3, groups=inner)
+        self.conv3 = convolution(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(x + self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x))))))
+
+
+class Merge(nn.Module):
+    """To another width, and perhaps half the side: (B, C, H, W) -> (B, C', H/stride, W/stride)."""
+
+    def __init__(self, width: int, width_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = convolution(width, width_out)
+        self.conv2 = convolution(width_out, width_out, 3, stride, groups=width_out)
+        self.conv3 = convolution(width_out, width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
+        return y
+
+
+class WindowAttention(Prepared):
+    """Attention in windows, whose scores have a number for each distance of rows and columns, by head.
+
+    Where the map is no multiple of the window, windows are filled up with zeros before they are normalised, as published.
+    """
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__("bias")
+        self.heads, self.window = heads, window
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
+
+    def compute_tables(self) -> tuple[Tensor]:
+        """(heads, T, T) for the T cells of a window."""
+        place = torch.arange(self.window, device=self.attention_biases.device)
+        apart = (place[:, None] - place).abs()
+        index = apart[:, None, :, None] * self.window + apart[None, :, None, :]  # (row, column, row, column)
+        return (self.attention_biases[:, index.flatten(2, 3).flatten(0, 1)],)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)"""
+        height, width = x.shape[1:3]
+        rows, columns = math.ceil(height / self.window), math.ceil(width / self.window)
+        empty = self.qkv(self.norm.bias)
+        qkv = filled_up(self.qkv(self.norm(x)), empty, rows * self.window, columns * self.window)
+        tokens = split_windows(qkv, self.window).flatten(1, 2).unflatten(-1, (self.heads, 3, -1))
+        q, k, v = tokens.permute(3, 0, 2, 1, 4)  # (B * rows * columns, heads, T, D) each
+        (bias,) = self.tables()
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        answer = self.proj(seen.transpose(1, 2).flatten(2)).unflatten(1, (self.window, self.window))
+        return join_windows(answer, rows, columns)[:, :height, :width]
+
+
+class FeedForward(nn.Module):
+    """(..., C) -> (..., C)"""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, EXPANSION * width)
+        self.fc2 = nn.Linear(EXPANSION * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
+        return y
+
+
+class AttentionBlock(nn.Module):
+    """Attention, a depthwise convolution, and a feed-forward part: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.attn = WindowAttention(width, heads, window)
+        self.local_conv = convolution(width, width, 3, groups=width)
+        self.mlp = FeedForward(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)
+        x = x + self.attn(x)
+        x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return (x + self.mlp(x)).permute(0, 3, 1, 2)
+
+
+class Stage(nn.Module):
+    """Blocks of one width, and the way to the next stage."""
+
+    def __init__(self, blocks: list[nn.Module], way: nn.Module | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = way
+
+    def parts(self) -> list[nn.Module]:
+        """What is passed, in order."""
+        return [*self.blocks, *([] if self.downsample is None else [self.downsample])]
+
+
+class TinyViT(Trunk):
+    """The trunk: (B, 3, S, S) -> a map at stride 16, (B, C, S/16, S/16), and maps without channels at 4, 8 and 32."""
+
+    def __init__(self, config: TinyViTConfig) -> None:
+        super().__init__()
+        widths, strides = config.channels, (2, 2, 1)
+        self.patch_embed = PatchEmbed(widths[0])
+        ways = [Merge(widths[stage], widths[stage + 1], strides[stage]) for stage in range(3)]
+        blocks: list[list[nn.Module]] = [[ConvBlock(widths[0]) for _ in range(config.depths[0])]]
+        for width, depth, heads, window in list(zip(widths, config.depths, config.heads, config.windows, strict=True))[
+            1:
+        ]:
+            blocks.append([AttentionBlock(width, heads, window) for _ in range(depth)])
+        stages = [Stage(each, way) for each, way in zip(blocks, (*ways, None), strict=True)]
+        self.stages = nn.ModuleList(stages)
+
+    def layers(self) -> list[Layer]:
+        return [Layer(self.patch_embed), *map(Layer, self._parts())]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = self.patch_embed(images)
+        for part in self._parts():
+            x = part(x)
+        return at_stride_16(x)
+
+    def _parts(self) -> list[nn.Module]:
+        return [part for stage in self.stages if isinstance(stage, Stage) for part in stage.parts()]
