@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+import masklet
 from masklet.app.library import Library
 from masklet.engines.fake import FakeEngine
 from masklet.media.video_file import VideoFile
@@ -243,6 +244,34 @@ def test_another_meaning_of_a_first_click_is_chosen_by_key_and_compared(viewer: 
     viewer.click(24, 36)  # a second click is clear
     until(lambda: page.locator(".marks .include").count() == 1)
     assert choices.first.is_hidden()
+
+
+def test_masks_of_a_file_are_taken_and_what_is_none_is_refused(viewer: Viewer, clip: Path, tmp_path: Path) -> None:
+    page, file = viewer.page, tmp_path / "masks.json"
+    with masklet.VideoTracker(clip, FakeEngine()) as tracker:
+        tracker.add_points(frame=0, object="red", points=[RED])
+        tracker.describe("red", category="square")
+        masks = {result.frame: result.objects["red"].mask for result in tracker.propagate(stop=6)}
+        tracker.export(file, format="coco")
+    viewer.press("Control+i")
+    page.set_input_files("#file", {"name": "no masks.json", "mimeType": "text/plain", "buffer": b"[1, 2"})
+    page.click("dialog button[type=submit]")
+    until(lambda: "no-masks.json" in page.inner_text("#news"))
+    until(lambda: page.locator("dialog").count() == 0)
+    viewer.press("Control+i")
+    page.set_input_files("#file", file)
+    page.fill("#to", "4")
+    page.click("dialog button[type=submit]")
+    until(lambda: page.locator("dialog").count() == 0)
+    assert page.locator("#panel .name").first.get_attribute("data-category") == "square"
+    until(lambda: np.array_equal(viewer.mask(), masks[0]))
+    for _ in range(4):
+        viewer.press("f")
+    until(lambda: viewer.frame == 4)
+    assert np.array_equal(viewer.mask(), masks[4])
+    viewer.press("f")
+    until(lambda: viewer.frame == 5)
+    assert not viewer.mask().any()
 
 
 def test_the_tour_goes_on_with_what_is_done_and_comes_once(viewer: Viewer) -> None:

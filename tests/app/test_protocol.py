@@ -241,6 +241,7 @@ WRONG: list[dict[str, Any]] = [
     {"type": "lock", "frame": 5}, {"type": "undo"}, {"type": "redo"},
     {"type": "follow"}, {"type": "follow", "direction": "up"}, {"type": "follow", "first": []},
     {"type": "preview", "frame": 0}, {"type": "preview", "frame": 900, "object": 1, "points": [[1, 2]]},
+    {"type": "import"}, {"type": "import", "file": "../../library.json"},
     {"type": "candidates", "frame": 0}, {"type": "candidates", "frame": 900, "points": [[1, 2]]},
     {"type": "export"}, {"type": "export", "format": "word"}, {"type": "export", "format": "coco", "objects": [["a"]]},
 ]  # fmt: skip

@@ -29,7 +29,7 @@ MOST_WANTED = 64
 CHANGES = {*ACTS, "redo"}
 """What changes a session."""
 
-WRITES = {*CHANGES, "follow", "stop"}
+WRITES = {*CHANGES, "follow", "import", "stop"}
 """What only the page that edits may say."""
 
 
@@ -114,6 +114,8 @@ class Channel:
             self._when(session.ask(lambda: session.stop(str(said.get("job", "follow")))), self._done(said), said)
         elif kind == "export":
             self._when(session.ask(lambda: session.export(said)), self._done(said), said)
+        elif kind == "import":
+            self._when(session.ask(lambda: session.take_masks(said)), self._done(said), said)
         elif kind in CHANGES:
             self._when(session.do(str(kind), said), self._done(said), said)
         else:

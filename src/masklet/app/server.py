@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from masklet.app import exports
+from masklet.app import exports, imports
 from masklet.app.channel import Channel
 from masklet.app.library import Library
 from masklet.app.pictures import THUMB
@@ -90,6 +90,11 @@ def application(library: Library, token: str | None = None) -> Starlette:
             return plain({"error": f"there is no export {name[:80]!r}; make it again"}, 404)
         return FileResponse(path, filename=name, headers={**HEADERS, "Cache-Control": FRESH})
 
+    async def send_masks(request: Request) -> Response:
+        item = library.item(request.path_params["id"])
+        folder = library.place(item) / "imports"
+        return plain({"file": await imports.receive(folder, request.path_params["name"], request.stream())})
+
     async def session(socket: WebSocket) -> None:
         try:
             opened = await to_thread.run_sync(library.session, socket.path_params["id"])
@@ -119,6 +124,7 @@ def application(library: Library, token: str | None = None) -> Starlette:
         Route("/v/{id}/frame/{frame:int}.jpg", frame),
         Route("/v/{id}/formats", formats),
         Route("/v/{id}/exports/{name}", exported),
+        Route("/v/{id}/imports/{name}", send_masks, methods=["PUT"]),
         WebSocketRoute("/v/{id}/session", session),
     ]
     guards = [Middleware(Guard, token=token)]

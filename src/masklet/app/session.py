@@ -17,6 +17,7 @@ from typing import Any
 from masklet.app import summary, wire
 from masklet.app.acts import ACTS, readable
 from masklet.app.exports import export
+from masklet.app.imports import take_masks
 from masklet.app.pictures import Pictures
 from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
@@ -432,6 +433,30 @@ class Session:
     def _exported(self, error: MaskletError | None) -> None:
         if error is not None:
             self._tell({"type": "warning", "job": "export", "sentence": str(error)})
+
+    def take_masks(self, said: Mapping[str, Any]) -> None:
+        """Begin to take the masks of a file that was sent, in steps; called by the thread."""
+        if any(job.kind == "import" for job in self._jobs):
+            raise SessionError("masks are being taken from a file already; wait for it, or stop it")
+        with readable("import"):
+            path = self.folder / "imports" / Path(str(said["file"])).name
+            if not path.is_file():
+                raise SessionError(f"there is no file {path.name!r:.100}; send it first")
+            steps = take_masks(self._tracker, path, int(said.get("first") or 0), said.get("last"))
+        self._jobs.append(Job("import", self._taking(steps), self._taken))
+
+    def _taking(self, steps: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        self._later = []
+        for step in steps:
+            if monotonic() >= self._keep_next:
+                self._try_to_keep()
+            yield step
+
+    def _taken(self, error: MaskletError | None) -> None:
+        self._try_to_keep()
+        self._epoch += 1
+        self._tell(self.state())
+        self._tell({"type": "imported", "sentence": "" if error is None else str(error)})
 
     # --- what pages are told ------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ export function bars({ model, stage, tools, player, deeds, keys }) {
     return h("header", { id: "top" },
       h("a", { class: "tool", href: "/", "aria-label": "All videos", title: "All videos" }, icon("home")), name, state,
       h("span", { class: "space" }), undo, redo, h("span", { class: "gap" }),
-      button("export", "export", "Export", { text: "Export" }), button("help", "help", "Keys"),
+      button("import", "import", "Import", { text: "Import" }), button("export", "export", "Export", { text: "Export" }), button("help", "help", "Keys"),
       iconButton("theme", "Dark or light", () => { nextTheme(); model.emit("view"); }));
   }
 

@@ -1,4 +1,4 @@
-// Dialogs: keys, export.
+// Dialogs: objects, export, import.
 
 import { h, say } from "./dom.js";
 
@@ -103,5 +103,33 @@ export async function exportDialog(model) {
     if (model.job?.kind === "export") bar.value = model.job.frame / model.job.of;
     else { begin.disabled = false; bar.hidden = true; }
   })];
+  dialog.addEventListener("close", () => ends.forEach((end) => end()));
+}
+
+/** Masks of a file become prompts, in all frames or some. */
+export function importDialog(model) {
+  const file = h("input", { id: "file", type: "file", required: true }), { first, last } = model.cut;
+  const number = (id, value) => h("input", { id, type: "number", min: "0", max: String(model.last), value: String(value) });
+  const from = number("from", first ?? 0), to = number("to", last ?? model.last);
+  const begin = h("button", { type: "submit", class: "main" }, "Import"), told = h("span", { class: "soft", role: "status" });
+  const form = h("form", { method: "dialog" },
+    h("p", { class: "soft" }, "Of any format that masklet reads, such as COCO or CVAT. Each mask becomes a prompt of its object, final to the pixel; Undo takes them back one by one."),
+    h("div", { class: "row" }, h("label", { for: "file" }, "File"), file),
+    model.video.picture ? null : h("div", { class: "row" }, h("label", { for: "from" }, "Frames"), from, h("label", { for: "to" }, "to"), to),
+    h("div", { class: "row end" }, told, begin));
+  const dialog = open("Import", form);
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    begin.disabled = true;
+    told.textContent = "is sent";
+    try {
+      const [chosen] = file.files, answer = await fetch(`${model.path}/imports/${encodeURIComponent(chosen.name)}`, { method: "PUT", body: chosen });
+      const sent = await answer.json();
+      if (!answer.ok) throw new Error(sent.error);
+      if (!await model.act("import", { file: sent.file, first: from.valueAsNumber, last: to.valueAsNumber })) begin.disabled = false;
+    } catch (error) { say(error.message, true); begin.disabled = false; told.textContent = ""; }
+  };
+  const ends = [model.on("job", () => { if (model.job?.kind === "import") told.textContent = `frame ${model.job.frame} · ${model.job.done} masks`; }),
+    model.on("imported", ({ sentence }) => { if (sentence) say(sentence, true); dialog.close(); })];
   dialog.addEventListener("close", () => ends.forEach((end) => end()));
 }

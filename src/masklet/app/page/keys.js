@@ -54,6 +54,7 @@ export const ACTIONS = {
   undo: ["History", "Undo", ["Ctrl+z"]],
   redo: ["History", "Redo", ["Ctrl+Shift+z", "Ctrl+y"]],
   export: ["History", "Export", ["Ctrl+e"]],
+  import: ["History", "Take masks from a file", ["Ctrl+i"]],
   help: ["History", "These keys", ["?"]],
 };
 

@@ -59,6 +59,7 @@ export class Model extends Signals {
       lease: () => { this.mine = message.mine; this.free = message.free; this.emit("lease"); },
       following: () => { this.job = { kind: "follow", ...message }; this.emit("job"); },
       progress: () => { this.job = { ...message, kind: message.job }; if (message.file) this.exported(message); else this.tellLater(); },
+      imported: () => { this.finish(); this.emit("imported", message); },
       warning: () => { if (message.job) this.finish(); say(message.sentence, true); },
       stale: () => { for (const frame of message.frames) this.forget(frame); },
       refused: () => say(message.sentence, true),

@@ -2,7 +2,7 @@
 
 import { bars } from "./bars.js";
 import { Candidates } from "./candidates.js";
-import { describeDialog, exportDialog, open } from "./dialogs.js";
+import { describeDialog, exportDialog, importDialog, open } from "./dialogs.js";
 import { h, say } from "./dom.js";
 import { Keys, shown } from "./keys.js";
 import { DOUBTED, Model, PROMPTED, STATE } from "./model.js";
@@ -121,7 +121,7 @@ export function viewer(id) {
     zoomIn: () => stage.zoom(1.4), zoomOut: () => stage.zoom(1 / 1.4), fit: () => stage.fit(), film: () => timeline.toggleFilm(),
     undo: () => model.undo === null ? say("There is nothing to undo.") : model.act("undo"),
     redo: () => model.redo === null ? say("There is nothing to redo.") : model.act("redo"),
-    export: () => { exportDialog(model); },
+    export: () => { exportDialog(model); }, import: () => { importDialog(model); },
     help: () => {
       const again = h("button", { type: "button", onclick: () => { dialog.close(); tour.begin(); } }, "Take the tour");
       const dialog = open("Keys", keys.page(again), "wide");
