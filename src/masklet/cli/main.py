@@ -18,6 +18,7 @@ from masklet.cli.live import live
 from masklet.cli.models import models
 from masklet.cli.name import name
 from masklet.cli.segment import segment
+from masklet.cli.serve import serve
 from masklet.cli.track import track
 from masklet.cli.train import train
 from masklet.errors import MaskletError
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 for panel, commands in (
     ("Masks", (annotate, track, live, segment, everything, name, convert)),
-    ("Models", (models, finetune, export)),
+    ("Models", (models, finetune, export, serve)),
 ):
     for command in commands:
         app.command(help=help_of(command), rich_help_panel=panel)(command)

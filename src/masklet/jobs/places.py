@@ -100,15 +100,17 @@ def fixed_part(pattern: str) -> str:
 
 
 @contextmanager
-def local_copy(place: str) -> Iterator[Path]:
-    """A path of what lies at a place: the place itself, or for a URL a copy that goes with the block."""
+def local_copy(place: str, *, redirects: bool = True) -> Iterator[Path]:
+    """A path of what lies at a place: the place itself, or for a URL a copy that goes with the block; whether a server
+    may send to another address."""
     if not is_url(place):
         yield Path(place)
         return
     with tempfile.TemporaryDirectory(prefix="masklet-") as folder:
         path = Path(folder) / (place.split("?")[0].rstrip("/").rsplit("/", 1)[-1] or "video")
         with told(place, "read"):
-            _files(place).get_file(place, str(path))
+            options = {} if redirects or not place.startswith("http") else {"allow_redirects": False}
+            _files(place, **options).get_file(place, str(path))
         yield path
 
 
@@ -170,8 +172,8 @@ def told(place: str, what: str) -> Iterator[None]:
         raise kind(f"{place} cannot be {what}: {reason}; {hint}") from error
 
 
-def _files(place: str) -> Any:
+def _files(place: str, **options: Any) -> Any:
     """The file system of a URL."""
     from fsspec.core import url_to_fs
 
-    return url_to_fs(place)[0]
+    return url_to_fs(place, **options)[0]

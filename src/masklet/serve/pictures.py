@@ -1,0 +1,194 @@
+"""Masks of pictures that several programs ask for: those that wait at the same time are encoded together."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from masklet.engines.base import Engine
+from masklet.errors import MaskletError, MediaError, PromptError, SessionError
+from masklet.image import EverythingOptions, ImagePredictor, segment_everything
+from masklet.image.picture import as_picture
+from masklet.image.predictor import PICTURES_AT_ONCE
+from masklet.image.result import PictureMasks
+from masklet.masks.rle import plain
+from masklet.prompts import Prompt, check_name, make_prompt
+
+Shape = Literal["rle", "png", "polygons"]
+
+MOST_PROMPTS = 256
+"""Objects in one request."""
+
+
+@dataclass
+class Question:
+    """A picture, and what is asked of it.
+
+    image: uint8 (H, W, 3). prompts: one for each object, none for everything.
+    """
+
+    image: NDArray[np.uint8]
+    prompts: Sequence[Prompt]
+    multimask: bool | None
+    answer: Future[PictureMasks] = field(default_factory=Future)
+
+
+class PictureDesk:
+    """Answers questions on a thread of its own, several pictures at a time.
+
+    Args:
+        engine: The model.
+        most_waiting: More questions than that are refused.
+    """
+
+    def __init__(self, engine: Engine, most_waiting: int) -> None:
+        self._predictor = ImagePredictor(engine)
+        self._waiting: Queue[Question | None] = Queue()
+        self._most = most_waiting
+        self.batches: list[int] = []
+        self._thread = Thread(target=self._run, name="masklet-pictures", daemon=True)
+        self._thread.start()
+
+    def ask(self, question: Question) -> Future[PictureMasks]:
+        """The answer, later. Raises SessionError if too many wait."""
+        if self._waiting.qsize() >= self._most:
+            raise SessionError(f"{self._most} pictures wait already; ask again in a moment")
+        self._waiting.put(question)
+        return question.answer
+
+    def close(self) -> None:
+        """Answer what waits, and end."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            try:
+                while len(batch) < PICTURES_AT_ONCE:
+                    further = self._waiting.get_nowait()
+                    if further is None:
+                        self._waiting.put(None)
+                        break
+                    batch.append(further)
+            except Empty:
+                pass
+            self._answer(batch)
+
+    def _answer(self, batch: Sequence[Question]) -> None:
+        self.batches = [*self.batches[-99:], len(batch)]
+        pointed = [question for question in batch if question.prompts]
+        try:
+            encoded = self._predictor.encode_arrays([(question.image, "") for question in pointed])
+        except Exception as error:
+            for question in batch:
+                question.answer.set_exception(error)
+            return
+        seen = dict(zip(map(id, pointed), encoded, strict=True))
+        for question in batch:
+            try:
+                if question.prompts:
+                    found: PictureMasks = self._predictor.predict_prompts(
+                        seen[id(question)], question.prompts, multimask=question.multimask
+                    )
+                else:
+                    found = segment_everything(question.image, self._predictor.engine, EverythingOptions())
+                question.answer.set_result(found)
+            except Exception as error:  # the thread goes on: others wait for it
+                question.answer.set_exception(error)
+
+
+def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> tuple[Question, list[Any], Shape]:
+    """A request's picture and prompts, the names of its objects, and the shape of the answer.
+
+    Raises MediaError or PromptError for what makes no sense.
+    """
+    shape = said.get("shape", "rle")
+    if shape not in SHAPES:
+        raise PromptError(f"shape is {shape!r:.40}; give {', '.join(SHAPES)}")
+    if ("image" in said) == ("url" in said):
+        raise MediaError("give the picture as image, in base64, or as url; one of them")
+    image = picture_of(bytes_of(said["image"]) if "image" in said else read_url(str(said["url"])))
+    records, everything = said.get("prompts", []), bool(said.get("everything", False))
+    if not isinstance(records, list) or len(records) > MOST_PROMPTS or everything == bool(records):
+        raise PromptError(f"give prompts, a list of at most {MOST_PROMPTS}, or everything; one of them")
+    prompts, names = [], []
+    for number, record in enumerate(records, start=1):
+        given = {key: record.get(key) for key in ("points", "labels", "box")}
+        prompts.append(make_prompt((image.shape[0], image.shape[1]), **given))
+        names.append(check_name(record.get("object", number)))
+    multimask = said.get("multimask")
+    return Question(image, prompts, None if multimask is None else bool(multimask)), names, shape
+
+
+def bytes_of(text: object) -> bytes:
+    """Bytes of base64, with or without `data:...,` before it. Raises MediaError if it is none."""
+    try:
+        return base64.b64decode(str(text).rpartition(",")[2], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MediaError(f"image is no base64: {error}") from None
+
+
+def picture_of(content: bytes) -> NDArray[np.uint8]:
+    """A picture, uint8 (H, W, 3), of the bytes of a file. Raises MediaError if it is none."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return as_picture(image, "the picture")
+    except MaskletError:
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise MediaError(
+            f"the picture cannot be read: {str(error)[:100]}; give a JPEG, a PNG or another of its kind"
+        ) from None
+
+
+def answer_of(found: PictureMasks, names: Sequence[Any], shape: Shape) -> dict[str, Any]:
+    """Masks in plain values, best first within each object."""
+    height, width = found.size
+    owners = getattr(found, "objects", None)
+    masks = [
+        {
+            "object": names[int(owners[i])] if names and owners is not None else i + 1,
+            "iou": round(float(found.iou[i]), 4),
+            "box": [int(value) for value in found.boxes[i]],
+            "area": int(found.areas[i]),
+            shape: SHAPES[shape](found, i),
+        }
+        for i in range(len(found))
+    ]
+    return {"width": width, "height": height, "masks": masks}
+
+
+def _rle(found: PictureMasks, i: int) -> dict[str, Any]:
+    encoded = plain(found.rle(i))
+    counts = encoded["counts"]
+    return {"size": list(encoded["size"]), "counts": counts.decode() if isinstance(counts, bytes) else counts}
+
+
+def _png(found: PictureMasks, i: int) -> str:
+    done, data = cv2.imencode(".png", found[i].astype(np.uint8) * 255)
+    assert done, "OpenCV encodes every mask as PNG"
+    return base64.b64encode(data.tobytes()).decode()
+
+
+def _polygons(found: PictureMasks, i: int) -> list[dict[str, Any]]:
+    return [
+        {"outer": part.outer.tolist(), "holes": [hole.tolist() for hole in part.holes]}
+        for part in found.polygons(i, tolerance=1.0)
+    ]
+
+
+SHAPES: dict[str, Callable[[PictureMasks, int], Any]] = {"rle": _rle, "png": _png, "polygons": _polygons}
+"""How masks are told: COCO's run lengths, black and white PNGs in base64, or polygons in pixels."""

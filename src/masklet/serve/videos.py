@@ -1,0 +1,293 @@
+"""Video jobs of other programs: kept on disk, done one after another, gone on with after a restart."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from queue import Queue
+from threading import Event, Lock, Thread
+from typing import Any, Literal
+
+from masklet.atomic import make_folder, write_whole
+from masklet.discovery import DiscoveryOptions
+from masklet.engines.base import Engine
+from masklet.errors import FormatError, MaskletError, MediaError, PromptError, SessionError
+from masklet.formats.registry import find_format
+from masklet.jobs.job import Job
+from masklet.jobs.places import local_copy
+from masklet.jobs.prompts import prompts_from
+from masklet.jobs.record import leased
+from masklet.jobs.track import begin, run
+from masklet.video import FrameResult
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+ENDED = ("done", "failed", "cancelled")
+
+JOB = "job.json"
+"""File in a job's folder that says what is asked and how it stands."""
+
+ID = re.compile(r"[0-9a-f]{16}")
+
+ASTRAY = re.compile(r"(^|/|\\)\.\.?(/|\\|$)|%2e|[\x00-\x20]|@|::", re.IGNORECASE)
+"""What would lead a URL out of the folder that is allowed, to another host, or through another file system."""
+
+DIRECTIONS = ("forward", "backward", "both")
+
+
+@dataclass
+class VideoJob:
+    """One job.
+
+    Attributes:
+        id: By what requests name it.
+        asked: What was asked, in plain values.
+        state: How it stands.
+        frames: Frames done.
+        of: Frames in all, if that is known.
+        sentence: Why it failed, or what a person should know.
+        results: Files, by their paths below the job's results.
+        created: Seconds since 1970.
+    """
+
+    id: str
+    asked: dict[str, Any]
+    state: State = "waiting"
+    frames: int = 0
+    of: int | None = None
+    sentence: str = ""
+    results: list[str] = field(default_factory=list)
+    created: float = 0.0
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a request is told."""
+        return {**asdict(self), "asked": {k: v for k, v in self.asked.items() if k != "upload"}}
+
+
+class VideoDesk:
+    """Video jobs in a folder, which it holds alone.
+
+    Args:
+        engine: The model.
+        folder: Where jobs, uploads and results lie.
+        allowed: Beginnings of URLs from which videos may be fetched.
+        most_waiting: More jobs than that are refused.
+
+    Raises SessionError if another server holds the folder.
+    """
+
+    def __init__(self, engine: Engine, folder: Path, allowed: tuple[str, ...] = (), most_waiting: int = 100) -> None:
+        self._engine, self._folder, self._allowed, self._most = engine, folder, allowed, most_waiting
+        make_folder(folder / "jobs")
+        make_folder(folder / "uploads")
+        self._held = ExitStack()
+        self._held.enter_context(leased(str(folder)))
+        self._lock = Lock()
+        self._jobs = {job.id: job for job in self._read()}
+        self._waiting: Queue[VideoJob | None] = Queue()
+        self._stopped: set[str] = set()
+        self._closing = Event()
+        for job in sorted(self._jobs.values(), key=lambda job: job.created):
+            if job.state not in ENDED:
+                job.state = "waiting"
+                self._waiting.put(job)
+        self._thread = Thread(target=self._run, name="masklet-videos", daemon=True)
+        self._thread.start()
+
+    def upload_place(self) -> Path:
+        """A new path for an upload."""
+        return self._folder / "uploads" / secrets.token_hex(8)
+
+    def create(self, said: Mapping[str, Any]) -> VideoJob:
+        """A new job. Raises MaskletError for what makes no sense, and SessionError if too many wait."""
+        asked = self._checked(said)
+        if self._waiting.qsize() >= self._most:
+            raise SessionError(f"{self._most} videos wait already; ask again later")
+        job = VideoJob(secrets.token_hex(8), asked, created=time.time())
+        make_folder(self._place(job))
+        self._write(job)
+        with self._lock:
+            self._jobs[job.id] = job
+        self._waiting.put(job)
+        return job
+
+    def job(self, name: str) -> VideoJob:
+        """The job of an id. Raises MediaError for an unknown one."""
+        if name not in self._jobs:
+            raise MediaError(f"there is no video job {name[:40]!r}")
+        return self._jobs[name]
+
+    def jobs(self) -> list[VideoJob]:
+        """All jobs, the oldest first."""
+        with self._lock:
+            return sorted(self._jobs.values(), key=lambda job: job.created)
+
+    def cancel(self, name: str) -> VideoJob:
+        """End a job, or one that waits; results of frames that were done stay."""
+        job = self.job(name)
+        self._stopped.add(job.id)
+        if job.state == "waiting":
+            self._end(job, "cancelled")
+        return job
+
+    def remove(self, name: str) -> None:
+        """Remove a job that has ended, with its results. Raises SessionError if it has not."""
+        job = self.job(name)
+        if job.state not in ENDED:
+            raise SessionError(f"the job is {job.state}; cancel it first")
+        with self._lock:
+            del self._jobs[job.id]
+        shutil.rmtree(self._place(job), ignore_errors=True)
+
+    def result(self, name: str, path: str) -> Path:
+        """A file of a job's results. Raises MediaError if there is none of that path."""
+        job = self.job(name)
+        if path not in job.results:
+            raise MediaError(f"the job has no result {path[:80]!r}; it has {', '.join(job.results[:8]) or 'none'}")
+        return self._place(job) / "results" / path
+
+    def close(self) -> None:
+        """Stop after the frame under way; what is not done goes on when the folder is opened again."""
+        self._closing.set()
+        self._waiting.put(None)
+        self._thread.join()
+        self._held.close()
+
+    # --- one job --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (job := self._waiting.get()) is not None and not self._closing.is_set():
+            if job.state == "waiting":
+                self._do(job)
+
+    def _do(self, job: VideoJob) -> None:
+        job.state, job.frames = "running", 0
+        try:
+            with local_copy(self._source(job), redirects=False) as path:
+                task = self._task(job, path)
+                with begin(task, self._engine, False, lambda sentence: None) as tracker:
+                    done = run(tracker, task, lambda results, what, total: self._watched(job, results, total))
+                    job.sentence = tracker.source.ended_early or ""
+            if done.faults:
+                raise FormatError("; ".join(done.faults))
+            if done.stopped and self._closing.is_set():
+                job.state = "waiting"
+                self._write(job)
+            else:
+                self._end(job, "cancelled" if done.stopped else "done")
+        except MaskletError as error:
+            self._end(job, "failed", str(error))
+        except KeyboardInterrupt:  # stopped before the first frame
+            self._end(job, "cancelled")
+        except Exception as error:  # the thread goes on: others wait for it
+            self._end(job, "failed", f"the server failed: {error!r:.200}")
+
+    def _watched(self, job: VideoJob, results: Iterator[FrameResult], total: int | None) -> Iterator[FrameResult]:
+        job.of, job.frames = total, 0
+        for result in results:
+            yield result
+            job.frames += 1
+            if job.id in self._stopped or self._closing.is_set():
+                raise KeyboardInterrupt  # by which a job ends in good order
+
+    def _end(self, job: VideoJob, state: State, sentence: str = "") -> None:
+        place = self._place(job) / "results"
+        hidden = ("session.masklet", "session.masklet.journal")
+        found = sorted(path for path in place.rglob("*") if path.is_file() and path.name not in hidden)
+        job.results = [path.relative_to(place).as_posix() for path in found]
+        job.sentence = sentence or job.sentence
+        job.state = state
+        self._write(job)
+
+    def _task(self, job: VideoJob, path: Path) -> Job:
+        asked, out = job.asked, self._place(job) / "results"
+        return Job(
+            path,
+            out,
+            out / "overlay.mp4" if asked["overlay"] else None,
+            tuple(prompts_from(asked["prompts"], "prompts", Path())),
+            asked["direction"],
+            tuple(asked["formats"]),
+            "",
+            None,
+            None,
+            everything=DiscoveryOptions() if asked["everything"] else None,
+        )
+
+    def _source(self, job: VideoJob) -> str:
+        return str(self._folder / "uploads" / job.asked["upload"]) if "upload" in job.asked else str(job.asked["url"])
+
+    # --- what is asked --------------------------------------------------------------------------------
+
+    def _checked(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        unknown = set(said) - {"upload", "url", "prompts", "everything", "direction", "formats", "overlay"}
+        if unknown:
+            raise PromptError(
+                f"the request has {', '.join(sorted(unknown))[:80]}, which nothing knows; see /openapi.json"
+            )
+        if ("upload" in said) == ("url" in said):
+            raise MediaError("give the video as upload, the id of one, or as url; one of them")
+        prompts, formats, direction = (
+            said.get("prompts", []),
+            said.get("formats", ["coco"]),
+            said.get("direction", "forward"),
+        )
+        everything = bool(said.get("everything", False))
+        if not isinstance(prompts, list) or everything == bool(prompts):
+            raise PromptError("give prompts, a list, or everything; one of them")
+        if any(prompt.mask is not None for prompt in prompts_from(prompts, "prompts", Path())):
+            raise PromptError("a mask as prompt cannot be sent here; give points or a box")
+        if direction not in DIRECTIONS or (everything and direction != "forward"):
+            raise PromptError(f"direction is {direction!r:.40}; give {', '.join(DIRECTIONS)}, with everything forward")
+        if not isinstance(formats, list) or not all(isinstance(name, str) and ":" not in name for name in formats):
+            raise FormatError("formats is a list of names, such as coco")
+        for name in formats:
+            find_format(name)
+        checked = {
+            "prompts": prompts,
+            "everything": everything,
+            "direction": direction,
+            "formats": formats,
+            "overlay": bool(said.get("overlay", False)),
+        }
+        if "upload" in said:
+            if not ID.fullmatch(str(said["upload"])) or not (self._folder / "uploads" / said["upload"]).is_file():
+                raise MediaError(
+                    f"there is no upload {str(said['upload'])[:40]!r}; POST the video to /v1/uploads first"
+                )
+            return {"upload": said["upload"], **checked}
+        check_allowed(str(said["url"]), self._allowed)
+        return {"url": str(said["url"]), **checked}
+
+    # --- on disk --------------------------------------------------------------------------------------
+
+    def _place(self, job: VideoJob) -> Path:
+        return self._folder / "jobs" / job.id
+
+    def _write(self, job: VideoJob) -> None:
+        write_whole(self._place(job) / JOB, json.dumps(asdict(job)))
+
+    def _read(self) -> Iterator[VideoJob]:
+        for path in (self._folder / "jobs").glob(f"*/{JOB}"):
+            try:
+                yield VideoJob(**json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise FormatError(f"{path} is no job ({str(error)[:80]}); remove its folder") from error
+
+
+def check_allowed(url: str, allowed: tuple[str, ...]) -> None:
+    """Raise MediaError unless a URL begins with one that may be fetched, and leads nowhere above it."""
+    if not any(url.startswith(place) for place in allowed) or re.search(
+        r"(^|/|\\)\.\.?(/|\\|$)|%2e|[\x00-\x20]|@", url, re.I
+    ):
+        raise MediaError(
+            f"{url[:100]} may not be fetched; the server allows {', '.join(allowed) or 'no URL'} (--allow)"
+        )

@@ -1,0 +1,134 @@
+"""Masks of pictures: in every shape the same, several at once as one by one, and sentences for what makes no sense."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from PIL import Image
+
+from masklet.engines.fake import FakeEngine
+from masklet.errors import SessionError
+from masklet.image import ImagePredictor
+from masklet.masks.polygons import Polygon, fill_polygons
+from masklet.masks.rle import decode_rle, rle_from_json
+from masklet.prompts import make_prompt
+from masklet.serve.pictures import PictureDesk, Question
+from tests.app.conftest import SIZE, scene
+from tests.serve.conftest import RED, Begin
+
+
+def picture(frame: int = 0) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(scene(frame)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def mask_of(told: dict[str, Any], shape: str) -> np.ndarray:
+    if shape == "rle":
+        return decode_rle(rle_from_json(told["rle"], SIZE))
+    if shape == "png":
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(told["png"])))) > 0
+    parts = [Polygon(np.array(p["outer"]), tuple(map(np.array, p["holes"]))) for p in told["polygons"]]
+    return fill_polygons(parts, SIZE)
+
+
+@pytest.fixture
+def client(begin: Begin) -> httpx2.Client:
+    return begin()
+
+
+@pytest.mark.parametrize("shape", ["rle", "png", "polygons"])
+def test_a_picture_gives_the_masks_of_the_predictor(client: httpx2.Client, shape: str) -> None:
+    prompts = [{"object": "red", "box": RED}, {"object": 7, "points": [[110, 70]]}]
+    answer = client.post(
+        "/v1/pictures", json={"image": picture(), "prompts": prompts, "shape": shape, "multimask": False}
+    )
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["width"], told["height"], [mask["object"] for mask in told["masks"]]) == (SIZE[1], SIZE[0], ["red", 7])
+
+    predictor = ImagePredictor(FakeEngine())
+    seen = predictor.encode(scene(0))
+    expected = predictor.predict(seen, boxes=[RED, None], points=[None, [(110, 70)]], multimask=False)
+    for mask, wanted, area in zip(told["masks"], expected.masks, expected.areas, strict=True):
+        found = mask_of(mask, shape)
+        least = 0.95 if shape == "polygons" else 1
+        assert (found & wanted).sum() >= least * (found | wanted).sum()
+        assert mask["area"] == area
+
+
+def test_everything_in_a_picture(client: httpx2.Client) -> None:
+    told = client.post("/v1/pictures", json={"image": f"data:image/png;base64,{picture()}", "everything": True}).json()
+    assert [mask["object"] for mask in told["masks"]] == list(range(1, len(told["masks"]) + 1))
+    assert told["masks"]
+
+
+def test_questions_that_wait_together_are_answered_together_and_as_alone() -> None:
+    class Slow(FakeEngine):
+        def encode_image(self, images: Any) -> Any:
+            seen.append(len(images))
+            return super().encode_image(images)
+
+    seen: list[int] = []
+    desk = PictureDesk(Slow(), 8)
+    questions = [Question(scene(n), [make_prompt(SIZE, box=RED)], False) for n in range(8)]
+    desk._predictor.engine.encode_image  # noqa: B018
+    with ThreadPoolExecutor(8) as pool:
+        found = [future.result(60) for future in pool.map(desk.ask, questions)]
+    desk.close()
+    assert sum(seen) == 8
+    assert max(seen) <= 4
+    predictor = ImagePredictor(FakeEngine())
+    for question, masks in zip(questions, found, strict=True):
+        alone = predictor.predict(predictor.encode(question.image), boxes=RED, multimask=False)
+        assert (masks[0] == alone[0]).all()
+
+
+def test_a_batch_holds_what_waits_and_too_much_is_refused() -> None:
+    desk = PictureDesk(FakeEngine(), 2)
+    desk.close()  # nothing is taken any more
+    for _ in range(2):
+        desk.ask(Question(scene(0), [], None))
+    with pytest.raises(SessionError, match="2 pictures wait already"):
+        desk.ask(Question(scene(0), [], None))
+
+
+BAD: list[tuple[dict[str, Any], int, str]] = [
+    ({}, 400, "give the picture as image, in base64, or as url"),
+    ({"image": "?", "prompts": [{"box": RED}]}, 400, "image is no base64"),
+    ({"image": base64.b64encode(b"GIF89a").decode(), "prompts": [{"box": RED}]}, 400, "the picture cannot be read"),
+    (
+        {"url": "http://169.254.169.254/x", "prompts": [{"box": RED}]},
+        400,
+        "may not be fetched; the server allows no URL",
+    ),
+    ({"image": picture()}, 422, "give prompts, a list of at most 256, or everything"),
+    ({"image": picture(), "prompts": [{"box": RED}], "everything": True}, 422, "one of them"),
+    ({"image": picture(), "prompts": [{"object": 1}]}, 422, "the prompt is empty"),
+    ({"image": picture(), "prompts": [{"points": [[9000, 1]]}]}, 422, "9000"),
+    ({"image": picture(), "prompts": ["red"]}, 422, "prompt"),
+    ({"image": picture(), "prompts": [{"box": RED}], "shape": "svg"}, 422, "shape is 'svg'; give rle, png, polygons"),
+]
+
+
+@pytest.mark.parametrize(("said", "status", "sentence"), BAD)
+def test_what_makes_no_sense(client: httpx2.Client, said: dict[str, Any], status: int, sentence: str) -> None:
+    answer = client.post("/v1/pictures", json=said)
+    assert (answer.status_code, sentence in answer.json()["error"]) == (status, True), answer.text
+
+
+def test_bodies_that_are_none(begin: Begin) -> None:
+    from masklet.serve.server import Limits
+
+    client = begin(limits=Limits(question=100))
+    for body, status in ((b"[1]", 422), (b"{", 422), (b"\xff", 422), (json.dumps({"image": "a" * 200}).encode(), 413)):
+        answer = client.post("/v1/pictures", content=body)
+        assert answer.status_code == status, answer.text
+        assert answer.json()["error"]

@@ -1,0 +1,233 @@
+"""Video jobs: sent or fetched, watched, cancelled, gone on with after a restart; equal to the tracker."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import httpx2
+import pytest
+
+from masklet.engines.fake import FakeEngine
+from masklet.errors import MediaError, SessionError
+from masklet.jobs import track
+from masklet.serve.openapi import document
+from masklet.serve.server import Limits, Service, application
+from masklet.serve.videos import VideoDesk, check_allowed
+from masklet.video import VideoTracker
+from tests.serve.conftest import RED, Begin, ended
+
+PROMPTS = [{"frame": 0, "object": "red", "box": RED}]
+
+
+def sent(client: httpx2.Client, clip: Path) -> str:
+    answer = client.post("/v1/uploads", content=clip.read_bytes())
+    assert answer.status_code == 201, answer.text
+    upload: str = answer.json()["upload"]
+    return upload
+
+
+def test_an_upload_is_tracked_as_the_tracker_does(begin: Begin, clip: Path, tmp_path: Path) -> None:
+    client = begin()
+    job = client.post("/v1/videos", json={"upload": sent(client, clip), "prompts": PROMPTS, "overlay": True})
+    assert job.status_code == 201, job.text
+    done = ended(client, job.json()["id"])
+    assert (done["state"], done["frames"], done["of"], done["sentence"]) == ("done", 24, 24, "")
+    assert {"formats/coco.json", "overlay.mp4", "masks/00023.png"} <= set(done["results"])
+    assert not [name for name in done["results"] if "session" in name]
+    found = client.get(f"/v1/videos/{done['id']}/results/formats/coco.json").json()
+
+    with VideoTracker(clip, FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object="red", box=RED)
+        list(tracker.propagate())
+        tracker.export(tmp_path / "alone.json", format="coco")
+    alone = json.loads((tmp_path / "alone.json").read_text())
+    assert [a["segmentation"] for a in found["annotations"]] == [a["segmentation"] for a in alone["annotations"]]
+
+    assert [entry["id"] for entry in client.get("/v1/videos").json()["videos"]] == [done["id"]]
+    assert client.delete(f"/v1/videos/{done['id']}").status_code == 204
+    assert client.get(f"/v1/videos/{done['id']}").status_code == 404
+
+
+@pytest.fixture
+def host(clip: Path) -> Iterator[str]:
+    """The folder of the clip by HTTP; /away leads to the clip by another address."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/films/away"):
+                self.send_response(302)
+                self.send_header("Location", "/squares.mp4")
+                self.end_headers()
+            else:
+                self.path = self.path.replace("/films", "")
+                super().do_GET()
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(clip.parent)))
+    thread = Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def test_a_video_by_url(begin: Begin, host: str) -> None:
+    client = begin(allowed=(f"{host}/films/",))
+    job = client.post("/v1/videos", json={"url": f"{host}/films/squares.mp4", "prompts": PROMPTS}).json()
+    assert ended(client, job["id"])["state"] == "done"
+    away = client.post("/v1/videos", json={"url": f"{host}/films/away", "prompts": PROMPTS}).json()
+    assert ended(client, away["id"])["state"] == "failed"
+    missing = client.post("/v1/videos", json={"url": f"{host}/films/none.mp4", "prompts": PROMPTS}).json()
+    assert "cannot be read" in ended(client, missing["id"])["sentence"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.org/other/x.mp4",
+        "http://a.org.evil.org/films/x.mp4",
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "http://a.org/films/../x.mp4",
+        "http://a.org/films/%2e%2e/x.mp4",
+        "http://a.org/films/x\n.mp4",
+        "http://a.org/films/x.zip::file:///etc/passwd",
+    ],
+)
+def test_other_urls_are_refused(url: str) -> None:
+    with pytest.raises(MediaError, match=re.escape("may not be fetched; the server allows http://a.org/films/")):
+        check_allowed(url, ("http://a.org/films/",))
+    check_allowed("http://a.org/films/deep/x.mp4?key=1", ("http://a.org/films/",))
+
+
+class Held:
+    """Stops following before a frame until it is told to go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+        self.reached, self.go_on = Event(), Event()
+        follow = track.follow
+
+        def held(*arguments: Any) -> Iterator[Any]:
+            for result in follow(*arguments):
+                if result.frame == before and not self.go_on.is_set():
+                    self.reached.set()
+                    assert self.go_on.wait(60)
+                yield result
+
+        monkeypatch.setattr(track, "follow", held)
+
+
+def test_cancel(begin: Begin, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, client = Held(monkeypatch, 5), begin()
+    upload = sent(client, clip)
+    first, second = (client.post("/v1/videos", json={"upload": upload, "prompts": PROMPTS}).json() for _ in range(2))
+    assert held.reached.wait(60)
+    assert client.get(f"/v1/videos/{first['id']}").json()["frames"] == 5
+    assert client.delete(f"/v1/videos/{first['id']}").status_code == 429
+    assert client.post(f"/v1/videos/{second['id']}/cancel").json()["state"] == "cancelled"
+    client.post(f"/v1/videos/{first['id']}/cancel")
+    held.go_on.set()
+    done = ended(client, first["id"])
+    assert (done["state"], done["frames"]) == ("cancelled", 6)
+    assert "masks/00005.png" in done["results"]
+    assert "masks/00006.png" not in done["results"]
+
+
+def test_a_stopped_server_goes_on(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch, 9)
+    desk = VideoDesk(FakeEngine(), tmp_path / "jobs")
+    place = desk.upload_place()
+    place.write_bytes(clip.read_bytes())
+    asked = {"upload": place.name, "prompts": PROMPTS, "direction": "forward"}
+    name = desk.create(asked).id
+    assert held.reached.wait(60)
+    with pytest.raises(SessionError, match="another run works there"):
+        VideoDesk(FakeEngine(), tmp_path / "jobs")
+    closing = Thread(target=desk.close)
+    closing.start()
+    while not desk._closing.is_set():
+        time.sleep(0.01)
+    held.go_on.set()
+    closing.join()
+    assert desk.job(name).state == "waiting"
+
+    again = VideoDesk(FakeEngine(), tmp_path / "jobs")
+    until = time.monotonic() + 60
+    while again.job(name).state != "done" and time.monotonic() < until:
+        time.sleep(0.02)
+    again.close()
+    assert (again.job(name).state, again.job(name).sentence) == ("done", "")
+    assert len(list((tmp_path / f"jobs/jobs/{name}/results/masks").iterdir())) == 24
+
+
+BAD: list[tuple[dict[str, Any], int, str]] = [
+    ({}, 400, "give the video as upload, the id of one, or as url"),
+    ({"upload": "../../etc/passwd", "prompts": PROMPTS}, 404, "there is no upload"),
+    ({"upload": "0" * 16, "prompts": PROMPTS}, 404, "there is no upload"),
+    ({"url": "http://localhost/x.mp4", "prompts": PROMPTS}, 400, "may not be fetched; the server allows no URL"),
+    ({"upload": "UP"}, 422, "give prompts, a list, or everything"),
+    ({"upload": "UP", "prompts": [{"circle": 3}]}, 422, "which is no prompt"),
+    ({"upload": "UP", "prompts": [{"mask": "/etc/passwd"}]}, 422, "a mask as prompt cannot be sent here"),
+    ({"upload": "UP", "prompts": PROMPTS, "formats": ["gif"]}, 422, "unknown format 'gif'"),
+    ({"upload": "UP", "prompts": PROMPTS, "formats": ["os:system"]}, 422, "formats is a list of names"),
+    ({"upload": "UP", "prompts": PROMPTS, "direction": "up"}, 422, "direction is 'up'"),
+    ({"upload": "UP", "prompts": PROMPTS, "policy": "os:system"}, 422, "the request has policy, which nothing knows"),
+]
+
+
+def test_what_makes_no_sense(begin: Begin, clip: Path) -> None:
+    client = begin(limits=Limits(upload=clip.stat().st_size))
+    upload = sent(client, clip)
+    for said, status, sentence in BAD:
+        answer = client.post("/v1/videos", json={k: upload if v == "UP" else v for k, v in said.items()})
+        assert (answer.status_code, sentence in answer.json()["error"]) == (status, True), answer.text
+    assert client.get("/v1/videos").json() == {"videos": []}
+    assert client.post("/v1/uploads", content=clip.read_bytes() + b"0").status_code == 413
+    late = client.post("/v1/videos", json={"upload": upload, "prompts": [{**PROMPTS[0], "frame": 99}]}).json()
+    assert "99" in ended(client, late["id"])["sentence"]
+    for path in ("../job.json", "session.masklet", "%2e%2e/job.json"):
+        assert client.get(f"/v1/videos/{late['id']}/results/{path}").status_code == 404
+
+
+def test_tokens(begin: Begin) -> None:
+    client = begin(tokens=("one", "two"))
+    assert client.get("/health").json()["status"] == "ok"
+    assert client.get("/v1/videos").status_code == 401
+    assert client.get("/v1/videos", headers={"Authorization": "Bearer three"}).status_code == 401
+    assert client.get("/v1/videos", headers={"Authorization": "Bearer two"}).status_code == 200
+
+
+def test_pages_of_other_places_and_names_that_lead_here_are_refused(begin: Begin) -> None:
+    client = begin()
+    assert client.get("/v1/videos").status_code == 200
+    assert client.get("/v1/videos", headers={"Origin": "http://evil.org"}).status_code == 401
+    assert client.get("/v1/videos", headers={"Host": "evil.org"}).status_code == 400
+
+
+def test_every_request_is_described(tmp_path: Path) -> None:
+    service = Service(FakeEngine(), tmp_path / "jobs")
+    routes = {
+        (re.sub(r":\w+}", "}", route.path), method.lower())
+        for route in application(service).routes
+        for method in (getattr(route, "methods", None) or ())
+        if method != "HEAD"
+    }
+    service.close()
+    described = document()
+    told = {(path, method) for path, item in described["paths"].items() for method in item if method != "parameters"}
+    assert told == routes
+    for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)):
+        assert reference in described["components"]["schemas"]
