@@ -70,8 +70,6 @@ def host(clip: Path) -> Iterator[str]:
                 self.path = self.path.replace("/films", "")
                 super().do_GET()
 
-        do_HEAD = do_GET
-
         def log_message(self, *_: Any) -> None:
             pass
 

@@ -126,6 +126,8 @@ def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> tu
         raise PromptError(f"give prompts, a list of at most {MOST_PROMPTS}, or everything; one of them")
     prompts, names = [], []
     for number, record in enumerate(records, start=1):
+        if not isinstance(record, Mapping):
+            raise PromptError(f"a prompt is {str(record)[:40]!r}; give object, and points or box")
         given = {key: record.get(key) for key in ("points", "labels", "box")}
         prompts.append(make_prompt((image.shape[0], image.shape[1]), **given))
         names.append(check_name(record.get("object", number)))
@@ -185,8 +187,7 @@ def _png(found: PictureMasks, i: int) -> str:
 
 def _polygons(found: PictureMasks, i: int) -> list[dict[str, Any]]:
     return [
-        {"outer": part.outer.tolist(), "holes": [hole.tolist() for hole in part.holes]}
-        for part in found.polygons(i, tolerance=1.0)
+        {"outer": part.outer.tolist(), "holes": [hole.tolist() for hole in part.holes]} for part in found.polygons(i)
     ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from anyio import to_thread
@@ -25,14 +26,14 @@ from starlette.websockets import WebSocket
 
 from masklet.app.server import LARGEST, ReadyServer, plain
 from masklet.engines.base import Engine
-from masklet.errors import FormatError, MaskletError, MediaError, PromptError, SessionError
+from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
 from masklet.jobs.places import local_copy
 from masklet.live.page import HOSTS
 from masklet.serve.openapi import document
 from masklet.serve.pictures import PictureDesk, answer_of, question_of
 from masklet.serve.stream import follow
-from masklet.serve.videos import ENDED, VideoDesk, check_allowed
+from masklet.serve.videos import ENDED, Missing, VideoDesk, check_allowed
 
 WATCHED_EVERY = 0.25
 """Seconds between two looks at a job whose progress is told."""
@@ -62,7 +63,13 @@ class TooLarge(MaskletError):
     """A request that is larger than its limit."""
 
 
-STATUS: Mapping[type[MaskletError], int] = {TooLarge: 413, SessionError: 429, PromptError: 422, FormatError: 422}
+STATUS: Mapping[type[MaskletError], int] = {
+    TooLarge: 413,
+    Missing: 404,
+    SessionError: 429,
+    PromptError: 422,
+    FormatError: 422,
+}
 """The status of an answer to a request that cannot be done; 400 for other errors."""
 
 
@@ -167,13 +174,13 @@ class Service:
         job = self.videos.job(request.path_params["id"])
 
         async def told() -> AsyncIterator[str]:
-            before = None
+            before: dict[str, Any] = {}
             while not self.ending:
-                now = json.dumps(job.told)
+                now = job.told
                 if now != before:
                     before = now
-                    yield f"data: {now}\n\n"
-                if job.state in ENDED:
+                    yield f"data: {json.dumps(now)}\n\n"
+                if now["state"] in ENDED:
                     return
                 await asyncio.sleep(WATCHED_EVERY)
 
@@ -255,8 +262,7 @@ class Guard:
 
 async def told(request: Request, error: Exception) -> Response:
     """The answer to a request that cannot be done."""
-    missing = isinstance(error, MediaError) and str(error).startswith("there is no ")
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 404 if missing else 400)
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
     return plain({"error": str(error)}, status)
 
 
