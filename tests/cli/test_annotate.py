@@ -35,3 +35,16 @@ def test_a_missing_library_is_named(
     monkeypatch.setitem(sys.modules, "websockets", None)
     assert run("annotate", "--project", tmp_path / "work", "--port", 0) == 1
     assert "pip install 'masklet[app]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(None, "cannot be read"), (b"\xff\xfe\xff", "in UTF-8"), (b" \n\n", "has no classes")]
+)
+def test_classes_that_are_none(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, sentence: str
+) -> None:
+    if content is not None:
+        (tmp_path / "classes.txt").write_bytes(content)
+    given = ("--classes", tmp_path / "classes.txt")
+    assert run("annotate", "--project", tmp_path / "work", "--port", 0, *given) == 1
+    assert sentence in " ".join(capsys.readouterr().err.split())

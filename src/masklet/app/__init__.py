@@ -8,6 +8,7 @@ summary   what a page shows of a session: objects, strips of the timeline, doubt
 wire      masks as bytes
 pictures  frames as JPEG, by number
 library   the videos and pictures that were opened, and where their work is kept
+uploads   files that a browser sends
 exports   files of every format, made between other work
 
 No algorithm is here: masks, history and files are those of `VideoTracker` and of the writers.

@@ -13,9 +13,10 @@ from typing import Any
 
 from masklet.app.pictures import Pictures, thumbnail
 from masklet.app.session import Session
+from masklet.app.uploads import LARGEST, Uploads
 from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
-from masklet.errors import MaskletError, MediaError
+from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.media.folder import VIDEO_SUFFIXES, files_in, pictures_in
 from masklet.media.image_file import IMAGE_SUFFIXES
 
@@ -50,18 +51,32 @@ class Library:
         paths: Videos, pictures, and folders of these.
         folder: Of the project; each item has a folder in it.
         engine: The model, which all share.
+        classes: The classes of objects that pages offer.
+        largest_upload: GiB of a file that a browser may send.
 
     Raises:
         MediaError: There is nothing at a path, or nothing that can be annotated.
     """
 
-    def __init__(self, paths: Sequence[Path], folder: Path, engine: Engine) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        folder: Path,
+        engine: Engine,
+        *,
+        classes: Sequence[str] = (),
+        largest_upload: float = LARGEST,
+    ) -> None:
         self.folder = folder
         self.engine = engine
+        self.classes = list(classes)
+        self.uploads = Uploads(folder / "uploads", largest_upload)
         self.items = {item.id: item for path in paths for item in items_in(path)}
         if not self.items:
             raise MediaError(f"{', '.join(map(str, paths))}: no video and no picture is there; give a file or a folder")
         make_folder(folder / "videos")
+        if self.uploads.folder.is_dir():
+            self.items |= {item.id: item for item in items_of_folder(self.uploads.folder)}
         self._lock = Lock()
         self._sessions: dict[str, Session] = {}
         self._pictures: dict[tuple[str, bool], Pictures] = {}
@@ -71,6 +86,13 @@ class Library:
         if name not in self.items:
             raise MediaError(f"there is no video {name!r:.40} in this library")
         return self.items[name]
+
+    def add(self, path: Path) -> Item:
+        """Take a file that was sent into the library."""
+        item = item_of_file(path)
+        with self._lock:
+            self.items = {**self.items, item.id: item}
+        return item
 
     def place(self, item: Item) -> Path:
         """The folder where work on an item is kept."""
@@ -83,8 +105,10 @@ class Library:
             session = self._sessions.pop(name, None)
             if session is None:
                 self._make_room()
-                picture = item.kind == "picture"
-                session = Session(item.path, self.place(item), self.engine, picture=picture, pictures=pictures)
+                session = Session(
+                    item.path, self.place(item), self.engine,
+                    picture=item.kind == "picture", pictures=pictures, classes=self.classes,
+                )  # fmt: skip
             self._sessions[name] = session  # the one that was wanted last comes last
         try:
             session.wait_open()
@@ -154,13 +178,25 @@ class Library:
         return {**found, "editing": bool(session and session.listeners)}
 
 
+def read_classes(path: Path) -> list[str]:
+    """The classes of a text file, one a line. Raises FormatError if there are none, or the file cannot be read."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"the classes in {path} cannot be read ({error}); give a text file in UTF-8") from error
+    classes = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not classes:
+        raise FormatError(f"{path} has no classes; give one a line")
+    return classes
+
+
 def items_in(path: Path) -> Iterator[Item]:
     """The items at a path: itself, or those in a folder and in the folders directly below. Raises MediaError if there
     is nothing."""
     if not path.exists():
         raise MediaError(f"there is nothing at {path}; give the path of a video, a picture, or a folder")
     if path.is_file():
-        yield item_of(path, "picture" if path.suffix.lower() in IMAGE_SUFFIXES else "video")
+        yield item_of_file(path)
         return
     yield from items_of_folder(path)
     for folder in sorted(inner for inner in path.iterdir() if inner.is_dir() and not inner.name.startswith(".")):
@@ -176,6 +212,11 @@ def items_of_folder(folder: Path) -> Iterator[Item]:
         yield item_of(folder, "video")
     else:
         yield from (item_of(picture, "picture") for picture in pictures)
+
+
+def item_of_file(path: Path) -> Item:
+    """The item of a file: a picture by its ending, or a video."""
+    return item_of(path, "picture" if path.suffix.lower() in IMAGE_SUFFIXES else "video")
 
 
 def item_of(path: Path, kind: str) -> Item:

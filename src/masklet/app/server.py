@@ -16,7 +16,7 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,6 +27,7 @@ from masklet.app.channel import Channel
 from masklet.app.library import Library
 from masklet.app.pictures import THUMB
 from masklet.app.session import Session
+from masklet.app.uploads import Behind
 from masklet.errors import MaskletError
 from masklet.live.page import HOSTS, is_ours
 
@@ -67,6 +68,25 @@ def application(library: Library, token: str | None = None) -> Starlette:
     async def listing(request: Request) -> Response:
         found = await to_thread.run_sync(library.listing)
         return plain({"items": found, "model": library.engine.config.name, "folder": str(library.folder)})
+
+    async def upload(request: Request) -> Response:
+        """How much of a file is there already, or more of it."""
+        said = request.query_params
+        try:
+            begin = library.uploads.begin
+            sent, at = await to_thread.run_sync(begin, said["name"], int(said["size"]), said.get("changed", ""))
+            if request.method == "PUT":
+                path = await library.uploads.receive(sent, int(said["at"]), request.stream())
+                if path is not None:
+                    return plain({"item": library.add(path).id}, 201)
+                _, at = await to_thread.run_sync(begin, said["name"], int(said["size"]), said.get("changed", ""))
+            return plain({"at": at})
+        except Behind as error:
+            return plain({"error": str(error), "at": error.at}, 409)
+        except MaskletError as error:
+            return plain({"error": str(error)}, 422)
+        except (KeyError, ClientDisconnect):
+            return plain({"error": "give name, size, changed and at, as docs/annotator-protocol.md describes"}, 400)
 
     async def cover(request: Request) -> Response:
         data, _ = await to_thread.run_sync(library.cover, request.path_params["id"])
@@ -119,6 +139,7 @@ def application(library: Library, token: str | None = None) -> Starlette:
         Route("/enter", enter),
         Route("/page/{name}", part),
         Route("/api/library", listing),
+        Route("/api/upload", upload, methods=["GET", "PUT"]),
         Route("/v/{id}", page),
         Route("/v/{id}/cover.jpg", cover),
         Route("/v/{id}/frame/{frame:int}.jpg", frame),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,16 +79,25 @@ class Session:
         engine: The model.
         picture: Whether it is a single picture.
         pictures: Gets the frames that are followed: who watches need not wait for them to be decoded again.
+        classes: The classes of objects that pages offer.
 
     A change is on the disk when its answer comes. `do` and `ask` may be called from any thread.
     """
 
     def __init__(
-        self, video: Path, folder: Path, engine: Engine, *, picture: bool = False, pictures: Pictures | None = None
+        self,
+        video: Path,
+        folder: Path,
+        engine: Engine,
+        *,
+        picture: bool = False,
+        pictures: Pictures | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         self.video = video
         self.picture = picture
         self._pictures = pictures
+        self._classes = list(classes)
         self.folder = folder
         self.listeners: list[Listener] = []
         self._engine = engine
@@ -477,6 +486,7 @@ class Session:
                 "rate": float(tracker.source.rate) if tracker.source.rate else None,
             },
             "model": tracker.engine.config.name,
+            "classes": self._classes,
             "objects": self._summary.objects(tracker, self._frames),
         }
 

@@ -23,6 +23,12 @@ def annotate(
     host: Annotated[
         str, typer.Option(help="Address to listen on. Any but this machine's own asks browsers for a token.")
     ] = "127.0.0.1",
+    classes: Annotated[
+        Path | None, typer.Option(help="Text file with the classes that pages offer for objects, one a line.")
+    ] = None,
+    largest_upload: Annotated[
+        float, typer.Option(min=0.001, max=1_000_000, help="GiB that a file dropped on the page may have.")
+    ] = 16,
     browse: Annotated[bool, typer.Option("--browse/--no-browse", help="Open a browser.")] = True,
     model: ModelChoice = "nano",
     speed: SpeedChoice = None,
@@ -36,7 +42,7 @@ def annotate(
     Examples:
       masklet annotate
       masklet annotate clip.mp4
-      masklet annotate footage photos --project work --model sam2.1-tiny
+      masklet annotate footage photos --project work --model sam2.1-tiny --classes classes.txt
     """
     try:
         import starlette  # noqa: F401
@@ -44,7 +50,7 @@ def annotate(
         import websockets  # noqa: F401
     except ImportError as error:
         raise MaskletError(f"the annotator needs {error.name}; install it with: pip install 'masklet[app]'") from None
-    from masklet.app.library import Library
+    from masklet.app.library import Library, read_classes
     from masklet.app.server import serve
     from masklet.checkpoints import load_model
     from masklet.live.server import listen
@@ -52,8 +58,9 @@ def annotate(
     sample = Path(__file__).parent.parent / "samples" / "clip.mp4"
     listening = listen(port, host)
     try:
+        offered = [] if classes is None else read_classes(classes)
         engine = load_model(model, device=device, speed=speed)
-        library = Library(paths or [sample], project, engine)
+        library = Library(paths or [sample], project, engine, classes=offered, largest_upload=largest_upload)
     except BaseException:
         listening.close()
         raise

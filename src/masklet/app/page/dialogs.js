@@ -19,7 +19,7 @@ export function describeDialog(model, object) {
   const title = h("input", { id: "title", value: object.title || String(object.name), maxlength: "100", autocomplete: "off" });
   const category = h("input", { id: "category", value: object.category ?? "", maxlength: "100", list: "categories", autocomplete: "off", placeholder: "such as car" });
   const colour = h("input", { id: "colour", type: "color", value: object.color });
-  const known = [...new Set(model.objects.map((other) => other.category).filter(Boolean))];
+  const known = [...new Set([...model.classes, ...model.objects.map((other) => other.category).filter(Boolean)])];
   const form = h("form", { method: "dialog" },
     h("div", { class: "pair" }, h("label", { for: "title" }, "Name"), title, h("label", { for: "category" }, "Class"), category,
       h("label", { for: "colour" }, "Colour"), colour),

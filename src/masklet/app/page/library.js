@@ -2,6 +2,7 @@
 
 import { h, icon, iconButton } from "./dom.js";
 import { nextTheme } from "./theme.js";
+import { takeDropped } from "./upload.js";
 
 export async function library() {
   document.body.className = "library";
@@ -11,7 +12,7 @@ export async function library() {
   document.body.replaceChildren(
     h("header", { id: "top" }, h("h1", { class: "brand" }, "masklet"), count, h("span", { class: "space" }), find, iconButton("theme", "Dark or light", nextTheme)),
     h("main", {}, grid));
-  const { items, model } = await (await fetch("/api/library")).json();
+  let { items, model } = await (await fetch("/api/library")).json();
   const show = () => {
     const wanted = find.value.trim().toLowerCase(), found = items.filter(({ name }) => name.toLowerCase().includes(wanted));
     count.textContent = `${found.length} of ${items.length} · model ${model}`;
@@ -20,6 +21,10 @@ export async function library() {
   };
   find.oninput = show;
   show();
+  takeDropped(async () => {
+    ({ items } = await (await fetch("/api/library")).json());
+    show();
+  });
 }
 
 function card(item) {

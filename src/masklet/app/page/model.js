@@ -8,7 +8,9 @@ export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LO
 export const STATES = ["unknown", "absent", "uncertain", "visible"];
 
 const KEPT = 64; // frames of which masks are kept unpacked
-const PACE = 250; // ms between what is shown of frames that are followed: drawing takes time from the tracker
+// Milliseconds between what is shown of frames that are followed, at least and at most, and how many times the last one took:
+// what draws on the tracker's processor takes time from it.
+const PACE = 250, SLOWEST = 2000, SHARE = 10;
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -30,6 +32,11 @@ export class Model extends Signals {
     this.newest = new Map(); // frame -> its masks as they were seen last
     this.before = new Map(); // frame -> its masks as they were before they changed
     this.epoch = -1;
+    this.pace = PACE;
+    this.on("shown", () => {
+      if (this.begun) this.pace = Math.min(SLOWEST, Math.max(PACE, SHARE * (performance.now() - this.begun)));
+      this.begun = null;
+    });
     this.latest = this.telling = null; // the frame that came last while following, until listeners hear of it
     this.cut = { first: null, last: null }; // the in and out marks
     this.hidden = new Set();
@@ -73,6 +80,7 @@ export class Model extends Signals {
     this.video = message.video;
     this.fault = null;
     this.model = message.model;
+    this.classes = message.classes;
     const fresh = this.objects.filter((object) => object.fresh && !message.objects.some((o) => o.name === object.name));
     this.objects = [...message.objects.map((object) => ({ ...object, cells: bytes(object.cells), ious: bytes(object.ious) })), ...fresh];
     if (!this.object(this.chosen)) this.chosen = this.objects[0]?.name ?? null;
@@ -120,14 +128,17 @@ export class Model extends Signals {
   /** Have listeners hear of what was followed, a few times a second. */
   tellLater(frame = this.latest) {
     this.latest = frame;
-    this.telling ??= setTimeout(() => this.tellNow(), PACE);
+    this.telling ??= setTimeout(() => this.tellNow(), this.pace);
   }
 
   tellNow() {
     const { latest } = this;
     clearTimeout(this.telling);
     this.telling = this.latest = null;
-    if (latest !== null) this.emit("masks", latest);
+    if (latest !== null) {
+      this.begun = performance.now();
+      this.emit("masks", latest);
+    }
     this.emit("job");
   }
 

@@ -1,0 +1,180 @@
+"""Videos and pictures that a browser sends: streamed to the disk, gone on with where a connection broke, and read once
+before they are taken."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from anyio import to_thread
+
+from masklet.app.pictures import thumbnail
+from masklet.atomic import flush, make_folder, write_error
+from masklet.errors import FormatError, MaskletError, MediaError
+from masklet.media.folder import VIDEO_SUFFIXES
+from masklet.media.image_file import IMAGE_SUFFIXES
+
+LARGEST = 16.0
+"""GiB of a file, if no other limit is given."""
+
+LEFT = 1 << 30
+"""Bytes of the disk that stay free: the work on what was sent needs room too."""
+
+LONGEST = 100
+"""Letters of a name."""
+
+FORGOTTEN = 7 * 86400
+"""Seconds after which a file of which no more came is removed."""
+
+
+class Behind(MaskletError):
+    """What was sent does not go on from what is there.
+
+    Attributes:
+        at: The bytes that are there.
+    """
+
+    def __init__(self, at: int) -> None:
+        super().__init__(f"the server has {at} bytes of this file; go on from there")
+        self.at = at
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that is being sent.
+
+    Attributes:
+        name: As it is kept: `safe_name` of what the browser calls it.
+        size: Its bytes.
+        changed: When it was changed last, as the browser says: of files of one name and size it tells two apart.
+    """
+
+    name: str
+    size: int
+    changed: str
+
+    @property
+    def partial(self) -> str:
+        """The name under which its bytes are gathered."""
+        told = f"{self.name}\n{self.size}\n{self.changed}"
+        return f".{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:24]}.upload"
+
+
+class Uploads:
+    """The folder of what was sent.
+
+    Args:
+        folder: It is made with the first file.
+        largest: GiB that a file may have.
+    """
+
+    def __init__(self, folder: Path, largest: float = LARGEST) -> None:
+        self.folder = folder
+        self._largest = int(largest * (1 << 30))
+        self._busy: set[str] = set()
+        for left in folder.glob(".*.upload"):
+            if left.stat().st_mtime < time.time() - FORGOTTEN:
+                left.unlink(missing_ok=True)
+
+    def begin(self, name: str, size: int, changed: str) -> tuple[Upload, int]:
+        """A file that is to be sent, and how many of its bytes are there already. Raises MaskletError for one that is
+        not taken."""
+        upload = Upload(safe_name(name), size, changed[:40])
+        if not 0 < size <= self._largest:
+            raise MediaError(
+                f"{upload.name} has {size} bytes, and 1 to {self._largest} are taken; "
+                "masklet annotate --largest-upload sets the limit, in GiB"
+            )
+        make_folder(self.folder)
+        place = self.folder / upload.partial
+        at = place.stat().st_size if place.exists() else 0
+        if shutil.disk_usage(self.folder).free < size - at + LEFT:
+            raise FormatError(f"there is no room for {upload.name} on the disk of {self.folder}; make some")
+        return upload, at
+
+    async def receive(self, upload: Upload, at: int, content: AsyncIterator[bytes]) -> Path | None:
+        """Take bytes of a file, from byte `at` on. What came before a connection breaks is kept.
+
+        Returns: Where the file is, once it is whole; None if more is to come.
+
+        Raises:
+            Behind: There are more bytes than `at`, or fewer.
+            MediaError: More came than the file has, or it is whole and cannot be read; then it is not kept.
+            FormatError: It cannot be written.
+        """
+        if upload.partial in self._busy:
+            raise MediaError(f"{upload.name} is being sent already; wait for that")
+        self._busy.add(upload.partial)
+        place = self.folder / upload.partial
+        try:
+            with place.open("ab", buffering=0) as file:
+                there = file.tell()
+                if there != at:
+                    raise Behind(there)
+                async for part in content:
+                    there += len(part)
+                    if there > upload.size:
+                        raise MediaError(f"more came than the {upload.size} bytes of {upload.name}; send it again")
+                    await to_thread.run_sync(write_all, file, part)
+            return await to_thread.run_sync(self._finish, upload) if there == upload.size else None
+        except OSError as error:
+            raise write_error(self.folder / upload.name, error) from error
+        except MediaError:
+            place.unlink(missing_ok=True)
+            raise
+        finally:
+            self._busy.discard(upload.partial)
+
+    def _finish(self, upload: Upload) -> Path:
+        """Give a whole file its name, if it can be read."""
+        partial = self.folder / upload.partial
+        probed = partial.with_suffix(Path(upload.name).suffix.lower())
+        os.replace(partial, probed)
+        try:
+            thumbnail(probed)
+        except MediaError as error:
+            raise MediaError(str(error).replace(str(probed), upload.name).replace(probed.name, upload.name)) from None
+        else:
+            flush(probed)
+            return self._named(probed, upload.name)
+        finally:
+            probed.unlink(missing_ok=True)
+
+    def _named(self, file: Path, name: str) -> Path:
+        """The file under its name, or, where that is taken, under one with a number."""
+        stem, suffix = Path(name).stem, Path(name).suffix
+        for number in range(1, 10_000):
+            target = self.folder / (name if number == 1 else f"{stem}-{number}{suffix}")
+            with suppress(FileExistsError):
+                target.open("xb").close()
+                os.replace(file, target)
+                return target
+        raise FormatError(f"there are too many files called {name}; give it another name")
+
+
+def safe_name(name: str) -> str:
+    """A file's name that means nothing but a file: without folders, control characters and what a system forbids, and
+    not too long. Raises MediaError for a kind of file that masklet does not read."""
+    plain = re.sub(r'[\x00-\x1f\x7f<>:"|?*]+', "-", re.split(r"[/\\]", name)[-1]).strip(" .-")
+    plain = plain.encode("utf-8", "replace").decode()
+    stem, suffix = Path(plain).stem.strip(" ."), Path(plain).suffix
+    if suffix.lower() not in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES):
+        raise MediaError(f"{plain[:LONGEST] or 'a file without a name'} is no video and no picture that masklet reads")
+    while len(stem.encode()) > LONGEST:
+        stem = stem[:-1]
+    return f"{stem}{suffix}"
+
+
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """Write all of it; a full disk takes a part before it refuses."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
