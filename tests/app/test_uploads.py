@@ -170,7 +170,7 @@ def test_files_dropped_on_the_page_come_to_the_others(
             page.evaluate(DROP, [name, base64.b64encode(content).decode()])
         page.wait_for_selector("#news .grave")
         assert "bad.mp4" in page.inner_text("#news")
-        page.get_by_text("mine.mp4").click()
+        page.locator("a.card", has_text="mine.mp4").click()
         page.wait_for_selector("#stage[data-frame]")
         page.wait_for_selector("#notice", state="hidden")
         page.keyboard.press("a")
