@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import SessionError
-from masklet.image import EverythingOptions, segment_everything
+from masklet.image import EverythingOptions, ImagePredictor, segment_everything
+from masklet.image.predictor import segment_text
+from masklet.image.result import PictureMasks
+from masklet.image.words import LEAST_SCORE, Grounder, phrases_of
 from masklet.masks.matching import new_things
 from masklet.video import FrameResult, VideoTracker
 
@@ -26,6 +29,10 @@ class DiscoveryOptions:
         least_area: A new thing covers at least this share of the picture, 0..1.
         most_known: A thing is new if at most this share of it is covered by what is followed already, 0..1.
         masks: How everything is looked for on a key frame.
+        text: What is looked for in place of everything: words, phrases with a dot between them. Objects get the phrase
+            as their category.
+        grounder: What finds boxes for a text: a name of `masklet.image.words.GROUNDERS`, a folder, or any `Grounder`.
+        least_score: The lowest score of a box for a text, 0..1.
     """
 
     every: int = 15
@@ -33,12 +40,17 @@ class DiscoveryOptions:
     least_area: float = 0.002
     most_known: float = 0.3
     masks: EverythingOptions = field(default_factory=lambda: EverythingOptions(points_per_side=16))
+    text: str = ""
+    grounder: str | Grounder = "grounding-dino-tiny"
+    least_score: float = LEAST_SCORE
 
     def __post_init__(self) -> None:
         for name in ("every", "most"):
             if getattr(self, name) < 1:
                 raise SessionError(f"{name} is {getattr(self, name)!r}; give a whole number of at least 1")
-        for name in ("least_area", "most_known"):
+        if self.text:
+            phrases_of(self.text)
+        for name in ("least_area", "most_known", "least_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SessionError(f"{name} is {getattr(self, name)!r}; give a number from 0 to 1")
 
@@ -125,20 +137,30 @@ def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOption
     room = options.most - len(tracker.tracks)
     if room <= 0:
         return []
-    found = segment_everything(result.image, tracker.engine, options.masks)
-    masks = (found[i] for i in np.argsort(-found.iou, kind="stable"))
+    found = candidates(tracker, result.image, options)
     least = options.least_area * result.image.shape[0] * result.image.shape[1]
-    fresh = list(new_things(masks, known_pixels(result), least, options.most_known, room).values())
+    fresh = new_things(iter(found), known_pixels(result), least, options.most_known, room)
     numbers = free_numbers(tracker, len(fresh))
     try:
-        for number, mask in zip(numbers, fresh, strict=True):
+        for number, (place, mask) in zip(numbers, fresh.items(), strict=True):
             tracker.add_mask(frame=result.frame, object=number, mask=mask)
+            if found.labels:
+                tracker.describe(number, category=found.labels[place])
     except BaseException:
         for number in numbers:
             if number in tracker.tracks:
                 tracker.remove(number)
         raise
     return numbers
+
+
+def candidates(tracker: VideoTracker, image: NDArray[np.uint8], options: DiscoveryOptions) -> PictureMasks:
+    """What is found in a picture: masks of everything, or of what the text names, the surest first."""
+    if options.text:
+        predictor = ImagePredictor(tracker.engine)
+        return segment_text(predictor, predictor.encode(image), options.text, options.grounder, options.least_score)
+    found = segment_everything(image, tracker.engine, options.masks)
+    return found.rows(np.argsort(-found.iou, kind="stable"))
 
 
 def known_pixels(result: FrameResult) -> NDArray[np.bool_]:

@@ -24,10 +24,14 @@ def option(text: str, least: int, most: int) -> Any:
     return typer.Option(min=least, max=most, help=text, rich_help_panel=PANEL)
 
 
+GROUNDER_HELP = "What finds boxes for words: grounding-dino-tiny if not given, grounding-dino-base, owlv2, or a folder."
+SCORE_HELP = "The lowest score of a box for words; 0.3 if not given."
+
+
 @dataclass(frozen=True, kw_only=True)
 class DiscoveryChoice:
-    """How things are found. The first three are fields of `DiscoveryOptions`; the others set how masks of one picture
-    are found. None if not given."""
+    """How things are found: fields of `DiscoveryOptions`, or, those of grids and masks, how masks of one picture are
+    found. None if not given."""
 
     every: Annotated[int | None, option("Look for new things every so many frames; 15 if not given.", 1, 10**6)] = None
     most: Annotated[int | None, option("Follow so many things at most; 32 if not given.", 1, 254)] = None
@@ -44,12 +48,18 @@ class DiscoveryChoice:
         float | None, option("Masks of new things change less than this at another threshold.", 0, 1)
     ] = None
 
+    text: Annotated[
+        str | None, typer.Option(help="Look for what these words name, such as 'red car . dog'.", rich_help_panel=PANEL)
+    ] = None
+    grounder: Annotated[str | None, typer.Option(help=GROUNDER_HELP, rich_help_panel=PANEL)] = None
+    least_score: Annotated[float | None, option(SCORE_HELP, 0, 1)] = None
 
-OF_A_VIDEO = ("every", "most", "least_area")
+
+OF_A_VIDEO = ("every", "most", "least_area", "text", "grounder", "least_score")
 """Which of these are fields of `DiscoveryOptions`; the others set how masks of one picture are found."""
 
 
-def check_everything(everything: bool, said: Mapping[str, float | None], pointed: bool, direction: str) -> None:
+def check_everything(everything: bool, said: Mapping[str, float | str | None], pointed: bool, direction: str) -> None:
     """Raise a usage error if what was typed does not go together.
 
     Args:
@@ -73,10 +83,13 @@ def check_everything(everything: bool, said: Mapping[str, float | None], pointed
         )
 
 
-def discovery_options(said: Mapping[str, float | None]) -> DiscoveryOptions:
+def discovery_options(said: Mapping[str, float | str | None]) -> DiscoveryOptions:
     """How everything is looked for; what was not said is as usual."""
     from masklet.discovery import DiscoveryOptions
+    from masklet.image.words import phrases_of
 
     given = {name: value for name, value in said.items() if value is not None}
+    if "text" in given:
+        phrases_of(str(given["text"]))  # says what is wrong with it, an empty one too
     usual, of_video = DiscoveryOptions(), {name: given.pop(name) for name in OF_A_VIDEO if name in given}
     return replace(usual, masks=replace(usual.masks, **given), **of_video)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from masklet.cli.choices import MAPS, DeviceChoice, MapChoice, ModelChoice, spread_options
+from masklet.cli.discovery import GROUNDER_HELP
 from masklet.cli.pictures import FORMAT_HELP, do_pictures, on_the_ground
 from masklet.cli.prompts import read_numbers, read_point
 
@@ -40,6 +41,11 @@ def segment(
         list[str],
         typer.Option(help="x0,y0,x1,y1, a box around the thing. Several boxes are several things."),
     ] = [],  # noqa: B006
+    text: Annotated[
+        str | None, typer.Option(help="What to find, in place of points and boxes, such as 'red car . dog'.")
+    ] = None,
+    grounder: Annotated[str, typer.Option(help=GROUNDER_HELP)] = "grounding-dino-tiny",
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="The lowest score of a box for words.")] = 0.3,
     model: ModelChoice = "nano",
     device: DeviceChoice = None,
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "davis.")] = None,
@@ -65,6 +71,7 @@ def segment(
       masklet segment cat.jpg --box 40,60,220,240 --point 90,100,0 --out cat.png --format cutout --soft-edges
       masklet segment photos "more/**/*.jpg" --box 40,60,220,240 --out masks --model sam2.1-tiny
       masklet segment photos --box 40,60,220,240 --out all.json
+      masklet segment photos --text "red car . dog" --out all.json
       masklet segment city.tif --map --point 691034.5,5334801.2 --out roof.gpkg
     """
     mapped = on_the_ground(out, format)
@@ -72,7 +79,7 @@ def segment(
     if soft_edges and format != "cutout":
         raise typer.BadParameter("--soft-edges is for cut-outs; give --format cutout too")
     kind = "soft-cutout" if soft_edges else format
-    check_pointed(point, box)
+    check_pointed(point, box, text)
     points = [read_point(text, text, "give --point x,y[,0]") for text in point]
     boxes = [read_numbers(text, (4,), text, "give --box x0,y0,x1,y1") for text in box]
 
@@ -80,6 +87,8 @@ def segment(
         from masklet.image import ImagePredictor
 
         predictor = ImagePredictor(model, device=device)
+        if text is not None:
+            return partial(masks_of_words, predictor, text, grounder, least_score, refine)
         if mapped or map_coordinates or ground.resolution:
             return partial(masks_on_the_ground, predictor, points, boxes, map_coordinates, ground.resolution)
         return partial(masks_of, predictor, points, boxes, refine)
@@ -143,10 +152,27 @@ def masks_of(
     )
 
 
-def check_pointed(points: Sequence[str], boxes: Sequence[str]) -> None:
+def masks_of_words(
+    predictor: ImagePredictor, text: str, grounder: str, least: float, refine: bool, path: Path
+) -> Masks:
+    """One mask of each thing that the text names in a picture. Raises PromptError if there is none."""
+    from masklet.errors import PromptError
+    from masklet.image.predictor import segment_text
+
+    masks = segment_text(predictor, predictor.encode(path), text, grounder, least, refine)
+    if not len(masks):
+        raise PromptError(f"nothing is found for {text!r}; give other words, or a lower --least-score than {least:g}")
+    return masks
+
+
+def check_pointed(points: Sequence[str], boxes: Sequence[str], text: str | None) -> None:
     """Raise a usage error unless something is pointed at, in a way that is clear."""
+    if text is not None:
+        if points or boxes:
+            raise typer.BadParameter("--text finds things itself, and --point and --box point at them; give either")
+        return
     if not points and not boxes:
-        raise typer.BadParameter("nothing is pointed at; give --point x,y or --box x0,y0,x1,y1")
+        raise typer.BadParameter("nothing is pointed at; give --point x,y, --box x0,y0,x1,y1 or --text")
     if points and len(boxes) > 1:
         raise typer.BadParameter(
             f"--point came with {len(boxes)} boxes, which are as many things; give points with one box at most"

@@ -107,7 +107,8 @@ def track(
     what was said on their frame; a box or a mask takes its place.
 
     With --everything nothing is pointed at: what is found by itself becomes objects 1, 2, 3..., from the first frame
-    on, and new things are taken up as they come in. Each pixel is given to one object.
+    on, and new things are taken up as they come in. Each pixel is given to one object. With --text only what the words
+    name is looked for.
 
     Of many videos each gets a folder of its own in OUT, and OUT/manifest.parquet says what came of it. Those that are
     done are passed over in a later run; a video that fails is reported, and the rest go on. --cluster spreads them over
@@ -125,6 +126,7 @@ def track(
       masklet track clips --prompts prompts.json --out masks
       masklet track scan.nii.gz --box 40:liver:60,80,190,200 --both --find-ends --window liver --format nifti --out d
       masklet track street.mp4 --everything --every 30 --most 50 --out street
+      masklet track street.mp4 --text "red car . dog" --out cars
       masklet track s3://bucket/clips.parquet --cluster auto --gpus 0.5 --no-overlay --out s3://bucket/masks
     """
     said = {
@@ -138,6 +140,7 @@ def track(
         said[name] = [*said.get(name, []), *more]
     looking = vars(choice)
     way = chosen_direction(direction, reverse, both)
+    everything = everything or choice.text is not None
     discovery.check_everything(everything, looking, any(said.values()), way)
     from masklet.jobs.sources import is_manifest, is_many
 
@@ -206,6 +209,8 @@ def do_one(job: Job, overwrite: bool) -> None:
             done = run(tracker, job, lambda results, what, total: counted(results, progress, what, total))
         if tracker.source.ended_early:
             tell(tracker.source.ended_early)
+        if job.everything is not None and job.everything.text and not tracker.tracks:
+            tell(f"nothing is found for {job.everything.text!r}; give other words, or a lower --least-score")
     frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
     overlay = f", overlay in {job.overlay}" if job.overlay and job.overlay.exists() else ""
     typer.echo(f"{frames}: masks in {job.out / 'masks'}{overlay}")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from os import PathLike
@@ -21,6 +21,7 @@ from masklet.image.crop_refine import refine_in_crops
 from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
 from masklet.image.prompts import prompts_per_object
 from masklet.image.result import Masks, join_masks
+from masklet.image.words import LEAST_SCORE, Grounder, find_boxes
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
 from masklet.prompts import Prompt
 
@@ -255,13 +256,18 @@ def segment(
     points: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     box: ArrayLike | None = None,
+    text: str | None = None,
     model: str | PathLike[str] | Engine = "nano",
     refine: bool = False,
+    grounder: str | PathLike[str] | Grounder = "grounding-dino-tiny",
+    least: float = LEAST_SCORE,
 ) -> Masks:
-    """The masks of one thing in a picture.
+    """The masks of one thing in a picture, or of all that a text names.
 
         masks = masklet.segment("photo.jpg", points=[(320, 240)])
         masks.save("mask.png")
+        cars = masklet.segment("photo.jpg", text="red car . dog")
+        cars.labels  # ("red car", "red car", "dog")
 
     For several things, or several looks at one picture, an `ImagePredictor` encodes it only once.
 
@@ -270,19 +276,43 @@ def segment(
         points: (P, 2) clicks (x, y) in pixels.
         labels: (P,) 1 include, 0 exclude; all 1 if not given.
         box: (4,) x0, y0, x1, y1 in pixels.
+        text: What to find, in place of clicks and boxes: words, phrases with a dot between them.
         model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
         refine: Whether a small thing is looked at a second time, in a crop around it; see `ImagePredictor.predict`.
+        grounder: What finds boxes for a text: a name of `masklet.image.words.GROUNDERS`, a folder, or any `Grounder`.
+        least: The lowest score of a box for a text, 0..1.
 
     Returns:
-        `Masks`: three for a single click, which may mean a thing or a part of it; one otherwise. Best first.
+        `Masks`: three for a single click, which may mean a thing or a part of it; one otherwise. Best first. For a text
+        one of each thing, the surest box first, with the phrases as `labels`; none if nothing is found.
 
     Raises:
         MediaError: The picture cannot be read.
-        PromptError: The prompt makes no sense for the picture.
-        CheckpointError: The model cannot be loaded.
+        PromptError: The prompt makes no sense for the picture, or a text comes with clicks or boxes.
+        CheckpointError: The model, or what finds boxes, cannot be loaded.
     """
     predictor = ready_predictor(model)
+    if text is not None:
+        if points is not None or labels is not None or box is not None:
+            raise PromptError("a text comes with points or a box; give one or the other")
+        return segment_text(predictor, predictor.encode(image), text, grounder, least, refine)
     return predictor.predict(predictor.encode(image), points=points, labels=labels, boxes=box, refine=refine)
+
+
+def segment_text(
+    predictor: ImagePredictor,
+    picture: EncodedImage,
+    text: str,
+    grounder: str | PathLike[str] | Grounder,
+    least: float = LEAST_SCORE,
+    refine: bool = False,
+) -> Masks:
+    """One mask of each thing that a text names in a picture; see `segment`."""
+    found = find_boxes(picture.image, text, grounder, least)
+    if not found:
+        return no_masks(picture, predictor.engine.config.mask_size)
+    masks = predictor.predict(picture, boxes=[one.box for one in found], multimask=False, refine=refine)
+    return replace(masks, labels=tuple(found[number].phrase for number in masks.objects.tolist()))
 
 
 def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:

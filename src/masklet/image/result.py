@@ -61,6 +61,7 @@ class PictureMasks(ABC):
             ambiguous ones.
         name: The picture's file name; empty if it is no file.
         ground: Where the picture lies on the ground; None if nothing says.
+        labels: What each of the M masks is called; empty if nothing says.
     """
 
     iou: NDArray[np.float32]
@@ -69,6 +70,7 @@ class PictureMasks(ABC):
     candidates: NDArray[np.int64]
     name: str = ""
     ground: Ground | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -175,15 +177,20 @@ class PictureMasks(ABC):
         `file_name` is the picture's; its own if not given.
         """
         objects = (self.objects + 1).tolist()
+        labels = list(dict.fromkeys(self.labels))
         annotations = [
             {
                 "id": i + 1,
-                **annotation(0, objects[i], 1, self.item(i)),
+                **annotation(0, objects[i], labels.index(self.labels[i]) + 1 if labels else 1, self.item(i)),
             }
             for i in np.flatnonzero(self.areas).tolist()
         ]
         name = self.name if file_name is None else file_name
-        return {"images": [coco_image(0, name, self.size)], "annotations": annotations, "categories": categories([])}
+        return {
+            "images": [coco_image(0, name, self.size)],
+            "annotations": annotations,
+            "categories": categories(labels),
+        }
 
     def save(self, path: str | PathLike[str], format: str | None = None, *, tolerance: float = 0.0) -> None:
         """Write the best mask of each object to a file, which appears when it is whole.
@@ -271,8 +278,9 @@ class PictureFrame:
 
     @property
     def descriptions(self) -> dict[ObjectId, Description]:
-        """Nothing is said of masks of pictures."""
-        return {}
+        """The classes of masks that have a label."""
+        labels = zip(self.indices, self.masks.labels, strict=False)
+        return {number: Description(category=label) for number, label in labels if label}
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W)"""

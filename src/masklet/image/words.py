@@ -1,0 +1,197 @@
+"""Words: what a text names is found in a picture as boxes, by a detector of transformers, and boxes become masks.
+
+Letters: Q boxes that a detector proposes, P phrases, T tokens of a text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike, fspath
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from masklet.errors import CheckpointError, PromptError, nearest
+from masklet.masks.shape import suppress
+
+GROUNDERS = {
+    "grounding-dino-tiny": "IDEA-Research/grounding-dino-tiny",
+    "grounding-dino-base": "IDEA-Research/grounding-dino-base",
+    "owlv2": "google/owlv2-base-patch16-ensemble",
+}
+"""Detectors by name, and where they are published; all under Apache-2.0."""
+
+KINDS = ("grounding-dino", "mm-grounding-dino", "owlvit", "owlv2")
+"""Kinds of models of transformers whose answers are understood."""
+
+MOST_PHRASES, LONGEST_PHRASE, LONGEST_TEXT = 50, 100, 700
+"""The most phrases of a text, and letters of a phrase and of a text: detectors read some 256 tokens."""
+
+LEAST_SCORE = 0.3
+"""A box counts from this score on, 0..1, as published for Grounding DINO."""
+
+MOST_OVERLAP = 0.7
+"""Of boxes of one phrase that overlap by more, the surest stays."""
+
+
+@dataclass(frozen=True)
+class FoundBox:
+    """A box (x0, y0, x1, y1) in pixels, its score, 0..1, and the phrase that it is of."""
+
+    box: tuple[float, float, float, float]
+    score: float
+    phrase: str
+
+
+class Grounder(Protocol):
+    """Finds what phrases name."""
+
+    def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
+        """The boxes of a picture, uint8 (H, W, 3), with a score of at least `least`, the surest first."""
+        ...
+
+
+def phrases_of(text: str) -> tuple[str, ...]:
+    """The phrases of a text, in small letters: "Red car. dog" is "red car" and "dog".
+
+    Raises PromptError if there are none, or too many for a detector.
+    """
+    if not isinstance(text, str):
+        raise PromptError(f"text is {text!r:.80}; give words, such as 'red car . dog'")
+    found = tuple(dict.fromkeys(" ".join(part.lower().split()) for part in re.split(r"[.\n;]", text) if part.strip()))
+    if not found:
+        raise PromptError("the text is empty; give words, such as 'red car . dog'")
+    longest = max(map(len, found))
+    if len(found) > MOST_PHRASES or longest > LONGEST_PHRASE or sum(map(len, found)) > LONGEST_TEXT:
+        raise PromptError(
+            f"the text has {len(text)} letters in {len(found)} phrases, the longest of {longest}; give at most "
+            f"{LONGEST_TEXT} letters in {MOST_PHRASES} phrases of {LONGEST_PHRASE}, with a dot between them"
+        )
+    return found
+
+
+def find_boxes(
+    image: NDArray[np.uint8], text: str, grounder: str | PathLike[str] | Grounder, least: float = LEAST_SCORE
+) -> list[FoundBox]:
+    """What a text names in a picture, uint8 (H, W, 3), the surest first; boxes of one phrase that cover each other are
+    one.
+
+    Raises PromptError for a text that is none, and a threshold outside of 0..1; CheckpointError as `load_grounder`.
+    """
+    phrases = phrases_of(text)
+    if not 0 <= least <= 1:
+        raise PromptError(f"least is {least!r}; give a score from 0 to 1")
+    detector = load_grounder(grounder) if isinstance(grounder, str | PathLike) else grounder
+    found = sorted(detector.find(image, phrases, least), key=lambda one: -one.score)
+    height, width = image.shape[:2]
+    kept: list[FoundBox] = []
+    for phrase in phrases:
+        cut = (_cut(one, width, height) for one in found if one.phrase == phrase)
+        inside = [one for one in cut if one is not None]
+        rows = suppress([one.box for one in inside], [one.score for one in inside], MOST_OVERLAP)
+        kept += [inside[row] for row in rows.tolist()]
+    return sorted((one for one in kept if one.score >= least), key=lambda one: -one.score)
+
+
+def _cut(found: FoundBox, width: int, height: int) -> FoundBox | None:
+    """The part of a box that lies in the picture; None if it is under a pixel."""
+    x0, y0, x1, y1 = (min(max(edge, 0.0), most) for edge, most in zip(found.box, (width, height) * 2, strict=True))
+    return FoundBox((x0, y0, x1, y1), found.score, found.phrase) if x1 - x0 >= 1 and y1 - y0 >= 1 else None
+
+
+def load_grounder(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Grounder:
+    """A detector of `GROUNDERS`, or of a folder that transformers wrote; what was loaded stays.
+
+    Raises CheckpointError if transformers is not installed, or the model is unknown, of another kind, damaged, or
+    neither on this machine nor to be had.
+    """
+    return _loaded(fspath(name_or_path), None if device is None else str(device))
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, device: str | None) -> Grounder:
+    place = GROUNDERS.get(name, name)
+    if name not in GROUNDERS and "/" not in name and not os.path.isdir(name):
+        known = ", ".join(GROUNDERS)
+        raise CheckpointError(
+            f"no grounder is called {name!r}{nearest(name, GROUNDERS)}; there are {known}, or a folder"
+        )
+    try:
+        from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
+        from transformers.utils import logging
+    except ImportError as error:
+        raise CheckpointError("words need transformers: pip install 'masklet[text]'") from error
+    told, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(place)
+        if config.model_type not in KINDS:
+            raise CheckpointError(f"{name} is a {config.model_type}; give a model of the kinds {', '.join(KINDS)}")
+        processor = AutoProcessor.from_pretrained(place)
+        model = AutoModelForZeroShotObjectDetection.from_pretrained(place, use_safetensors=True)
+    except CheckpointError:
+        raise
+    except Exception as error:  # of many kinds: no such folder, no network, a damaged file, a part that is missing
+        reason = str(error).strip().splitlines()
+        raise CheckpointError(
+            f"the grounder {name} cannot be loaded: {reason[0] if reason else type(error).__name__}; give a folder "
+            "with its config.json, tokenizer and model.safetensors, or connect to download it"
+        ) from error
+    finally:
+        logging.set_verbosity(told)
+        if bars:
+            logging.enable_progress_bar()
+    best = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return TransformersGrounder(model.to(best).eval(), processor)
+
+
+class TransformersGrounder:
+    """A model of transformers of one of `KINDS`, and its processor."""
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self.model, self.processor = model, processor
+
+    @torch.inference_mode()
+    def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
+        """See `Grounder`."""
+        if self.model.config.model_type.startswith("owl"):
+            inputs = self.processor(text=[list(phrases)], images=image, truncation=True, return_tensors="pt")
+            outputs = self.model(**inputs.to(self.model.device))
+            scores = outputs.logits[0].sigmoid()  # (Q, P)
+            side = max(image.shape[:2])  # pictures are padded to a square at the right and at the bottom
+            scale = (side, side)
+        else:
+            text = " ".join(f"{phrase}." for phrase in phrases)
+            inputs = self.processor(text=text, images=image, return_tensors="pt").to(self.model.device)
+            outputs = self.model(**inputs)
+            scores = self._of_phrases(outputs.logits[0].sigmoid(), inputs["input_ids"][0], len(phrases))
+            scale = (image.shape[1], image.shape[0])
+        x, y, width, height = (outputs.pred_boxes[0].float().cpu().numpy() * (*scale, *scale)).T
+        boxes = np.stack((x - width / 2, y - height / 2, x + width / 2, y + height / 2), axis=1)
+        table = scores.float().cpu().numpy()
+        best = table.argmax(axis=1)
+        return [
+            FoundBox(tuple(boxes[row].tolist()), float(table[row, best[row]]), phrases[best[row]])
+            for row in np.flatnonzero(table.max(axis=1) >= least).tolist()
+        ]
+
+    def _of_phrases(self, scores: torch.Tensor, tokens: torch.Tensor, count: int) -> torch.Tensor:
+        """(Q, P): the score of a phrase is the best of its tokens, of scores (Q, T) and tokens (T,) with a dot after
+        each phrase. Phrases that transformers puts together stay apart so."""
+        tokenizer = self.processor.tokenizer
+        dot = tokenizer.convert_tokens_to_ids(".")
+        ids = tokens.cpu().numpy()[: scores.shape[1]]
+        of_phrase, plain = np.cumsum(ids == dot), ~np.isin(ids, [dot, *tokenizer.all_special_ids])
+        found = torch.zeros(len(scores), count, device=scores.device)
+        for number in range(count):
+            places = np.flatnonzero((of_phrase == number) & plain)
+            if len(places):
+                found[:, number] = scores[:, torch.from_numpy(places).to(scores.device)].amax(dim=1)
+        return found

@@ -1,0 +1,164 @@
+"""Words: texts become phrases, detectors give boxes, boxes become masks with labels, in pictures and in videos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import masklet
+from masklet import CheckpointError, DiscoveryOptions, PromptError, VideoTracker
+from masklet.engines.fake import FakeEngine
+from masklet.image.words import FoundBox, TransformersGrounder, find_boxes, load_grounder, phrases_of
+from tests.image.detectors import Recorded, write_grounding_dino, write_owl
+
+SIZE = (64, 96)
+RED, GREEN = (8, 10, 34, 40), (50, 20, 90, 60)
+BOXES = Recorded(
+    {
+        "red car": [((7.0, 9.0, 35.0, 41.0), 0.9), ((8.0, 9.0, 36.0, 41.0), 0.6)],
+        "dog": [((49.0, 19.0, 91.0, 61.0), 0.8), ((200.0, 0.0, 220.0, 9.0), 0.7)],
+        "cat": [((0.0, 0.0, 9.0, 9.0), 0.1)],
+    }
+)
+
+
+def picture(step: int = 0) -> NDArray[np.uint8]:
+    image = np.full((*SIZE, 3), 90, np.uint8)
+    for (x0, y0, x1, y1), colour in ((RED, (220, 30, 30)), (GREEN, (30, 200, 40))):
+        image[y0:y1, x0 + step : x1 + step] = colour
+    return image
+
+
+@pytest.fixture(scope="module")
+def detectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("transformers", reason="words need transformers: pip install 'masklet[text]'")
+    folder = tmp_path_factory.mktemp("detectors")
+    write_grounding_dino(folder / "dino")
+    write_owl(folder / "owl")
+    return folder
+
+
+def test_a_text_is_phrases_in_small_letters() -> None:
+    assert phrases_of("Red  Car . dog.\nDOG; a cat") == ("red car", "dog", "a cat")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the text is empty; give words, such as 'red car"),
+        (" . . ", "the text is empty"),
+        (7, "text is 7; give words"),
+        ("word " * 10_000, "has 50000 letters in 1 phrases, the longest of 49999; give at most 700"),
+        ("a" * 101, "the longest of 101"),
+        (" . ".join(f"thing {n}" for n in range(60)), "in 60 phrases"),
+    ],
+)
+def test_texts_that_are_none(text: Any, said: str) -> None:
+    with pytest.raises(PromptError, match=said):
+        phrases_of(text)
+
+
+def test_boxes_that_cover_each_other_are_one_and_stay_in_the_picture() -> None:
+    found = find_boxes(picture(), "red car . dog . cat", BOXES)
+    assert [(one.phrase, one.score) for one in found] == [("red car", 0.9), ("dog", 0.8)]
+    assert BOXES.asked[-1] == ("red car", "dog", "cat")
+    assert find_boxes(picture(), "dog", BOXES, least=0.85) == []
+    with pytest.raises(PromptError, match="least is 2; give a score from 0 to 1"):
+        find_boxes(picture(), "dog", BOXES, least=2)
+
+
+def test_a_text_becomes_masks_with_labels(tmp_path: Path) -> None:
+    masks = masklet.segment(picture(), text="dog . red car", model=FakeEngine(), grounder=BOXES)
+    assert masks.labels == ("red car", "dog")
+    for mask, (x0, y0, x1, y1) in zip(masks, (RED, GREEN), strict=True):
+        true = np.zeros(SIZE, bool)
+        true[y0:y1, x0:x1] = True
+        assert (mask & true).sum() / (mask | true).sum() > 0.8
+    assert masks.rows(np.array([1])).labels == ("dog",)
+    masks.save(tmp_path / "a.json")
+    content = json.loads((tmp_path / "a.json").read_text())
+    names = {one["id"]: one["name"] for one in content["categories"]}
+    assert [names[one["category_id"]] for one in content["annotations"]] == ["red car", "dog"]
+    same = masks.to_coco()
+    assert [one["name"] for one in same["categories"]] == ["red car", "dog"]
+    assert [one["category_id"] for one in same["annotations"]] == [1, 2]
+
+
+def test_a_text_that_finds_nothing_gives_no_masks() -> None:
+    nothing = masklet.segment(picture(), text="cat", model=FakeEngine(), grounder=BOXES)
+    assert len(nothing) == 0
+    with pytest.raises(PromptError, match="a text comes with points or a box; give one or the other"):
+        masklet.segment(picture(), text="cat", box=RED, model=FakeEngine(), grounder=BOXES)
+
+
+def test_things_of_a_text_are_followed_and_new_ones_start() -> None:
+    late = Recorded({"red car": BOXES.boxes["red car"]})
+
+    class Later(Recorded):
+        def find(self, image: NDArray[np.uint8], phrases: Any, least: float) -> list[FoundBox]:
+            return (BOXES if len(late.asked) else late).find(image, phrases, least)
+
+    options = DiscoveryOptions(every=3, text="red car . dog", grounder=Later({}))
+    frames = np.stack([picture() for _ in range(7)])
+    with VideoTracker(frames, FakeEngine()) as tracker:
+        results = list(masklet.track_everything(tracker, options=options))
+        said = {name: description.category for name, description in tracker.objects.items()}
+    assert said == {1: "red car", 2: "dog"}
+    assert [set(result.objects) for result in results] == [{1}] * 3 + [{1, 2}] * 4
+    with pytest.raises(PromptError, match="in 1 phrases, the longest of 101"):
+        DiscoveryOptions(text="a" * 101)
+
+
+@pytest.mark.parametrize("name", ["dino", "owl"])
+def test_boxes_are_those_of_transformers(detectors: Path, name: str) -> None:
+    """The real classes with random weights: places by its own post-processing, of every box there is."""
+    grounder = load_grounder(detectors / name)
+    assert isinstance(grounder, TransformersGrounder)
+    assert load_grounder(detectors / name) is grounder
+    image, phrases = np.random.default_rng(0).integers(0, 255, (48, 80, 3), np.uint8), ["red car", "dog"]
+    found = grounder.find(image, phrases, 0.0)
+    model, processor = grounder.model, grounder.processor
+    text = "red car. dog." if name == "dino" else [phrases]
+    with torch.inference_mode():
+        outputs = model(**processor(text=text, images=image, return_tensors="pt"))
+    expected = processor.post_process_grounded_object_detection(outputs, threshold=-1, target_sizes=[(48, 80)])[0]
+    assert len(found) == len(expected["boxes"]) > 8
+    np.testing.assert_allclose([one.box for one in found], expected["boxes"].numpy(), atol=1e-3)
+    theirs = expected["scores"].numpy()  # those of Grounding DINO count dots and marks of the text too
+    scores = np.array([one.score for one in found])
+    assert (scores <= theirs + 1e-5).all()
+    assert (np.abs(scores - theirs) < 1e-5).sum() > (6 if name == "dino" else 15)
+    assert {one.phrase for one in found} <= {*phrases}
+
+
+def test_scores_belong_to_the_tokens_of_their_phrase(detectors: Path) -> None:
+    grounder = load_grounder(detectors / "dino")
+    assert isinstance(grounder, TransformersGrounder)
+    tokens = grounder.processor.tokenizer("red car. dog.", return_tensors="pt").input_ids[0]  # CLS red car . dog . SEP
+    scores = torch.tensor([[0.9, 0.1, 0.2, 0.9, 0.3, 0.9, 0.9], [0.0, 0.7, 0.2, 0.0, 0.1, 0.0, 0.0]])
+    found = grounder._of_phrases(scores, tokens, 2)
+    torch.testing.assert_close(found, torch.tensor([[0.2, 0.3], [0.7, 0.1]]))
+
+
+def test_grounders_that_cannot_be_loaded(detectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"no grounder is called 'owl'; nearest: owlv2; there are"
+    ):
+        load_grounder("owl")
+    write_grounding_dino(tmp_path / "cut")
+    (tmp_path / "cut/model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match=r"cut cannot be loaded: .*give a folder with its config\.json"):
+        load_grounder(tmp_path / "cut")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(CheckpointError, match="other is a bert; give a model of the kinds grounding-dino"):
+        load_grounder(tmp_path / "other")
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    with pytest.raises(CheckpointError, match=r"words need transformers: pip install 'masklet\[text\]'"):
+        load_grounder(tmp_path / "any")
