@@ -147,9 +147,7 @@ def test_scores_belong_to_the_tokens_of_their_phrase(detectors: Path) -> None:
 
 
 def test_grounders_that_cannot_be_loaded(detectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(
-        CheckpointError, match=r"no grounder is called 'owl'; nearest: owlv2; there are"
-    ):
+    with pytest.raises(CheckpointError, match=r"no grounder is called 'owl'; nearest: owlv2; there are"):
         load_grounder("owl")
     write_grounding_dino(tmp_path / "cut")
     (tmp_path / "cut/model.safetensors").write_bytes(b"damaged")
