@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "src/masklet/samples/clip.mp4"
 IMAGES = ROOT / "docs/images"
-SIZE = {"width": 1280, "height": 760}
+SIZE = {"width": 1280, "height": 800}
 
 
 def main() -> None:
@@ -63,11 +63,15 @@ def fill(folder: Path) -> None:
 
 def take(browser: Any, address: str) -> None:
     page = browser.new_page(viewport=SIZE, color_scheme="dark")
+    page.add_init_script("localStorage.setItem('masklet.toured', 'true')")
     page.goto(address)
     page.wait_for_selector(".card")
     page.click("text=scooter.mp4")
     page.wait_for_selector("#stage[data-frame]")
     click(page, 465, 150)
+    page.wait_for_selector(".candidates:visible")
+    settle(page)
+    shoot(page, "first-click")
     click(page, 460, 125)
     click(page, 462, 108)
     describe(page, "rider", "scooter")
@@ -75,13 +79,16 @@ def take(browser: Any, address: str) -> None:
     box(page, 165, 140, 245, 225)
     describe(page, "parked", "scooter")
     page.keyboard.press("t")
+    page.wait_for_selector("button[aria-label='Stop']:visible")
     page.wait_for_selector("button[aria-label='Follow forward']:visible", timeout=120_000)
     page.fill("#transport .at", "9")
     page.keyboard.press("Enter")
     settle(page)
     page.keyboard.press("1")
     settle(page)
+    page.evaluate("document.activeElement.blur()")  # without the ring of the focus
     shoot(page, "viewer")
+    page.click("#stage", position={"x": 5, "y": 5})
     page.keyboard.press("Control+e")
     settle(page)
     shoot(page, "export")

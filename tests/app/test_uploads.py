@@ -158,7 +158,7 @@ DROP = """([name, text]) => {
 }"""
 
 
-def test_files_dropped_on_the_page_come_to_the_others(
+def test_files_that_are_dropped_or_chosen_come_to_the_others(
     clip: Path, tmp_path: Path, data: bytes, open_page: Callable[[str], Any]
 ) -> None:
     (tmp_path / "classes.txt").write_text("car\n\n person \ncar\n")
@@ -166,10 +166,12 @@ def test_files_dropped_on_the_page_come_to_the_others(
     with serving(library) as address:
         page = open_page(address)
         page.wait_for_selector(".card")
-        for name, content in (("mine.mp4", data), ("bad.mp4", b"nothing")):
-            page.evaluate(DROP, [name, base64.b64encode(content).decode()])
+        page.evaluate(DROP, ["bad.mp4", base64.b64encode(b"nothing").decode()])
         page.wait_for_selector("#news .grave")
         assert "bad.mp4" in page.inner_text("#news")
+        with page.expect_file_chooser() as chosen:
+            page.click("button:has-text('Add files')")
+        chosen.value.set_files({"name": "mine.mp4", "mimeType": "video/mp4", "buffer": data})
         page.locator("a.card", has_text="mine.mp4").click()
         page.wait_for_selector("#stage[data-frame]")
         page.wait_for_selector("#notice", state="hidden")

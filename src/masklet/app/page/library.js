@@ -2,7 +2,7 @@
 
 import { h, icon, iconButton } from "./dom.js";
 import { nextTheme } from "./theme.js";
-import { takeDropped } from "./upload.js";
+import { takeFiles } from "./upload.js";
 
 export async function library() {
   document.body.className = "library";
@@ -21,10 +21,10 @@ export async function library() {
   };
   find.oninput = show;
   show();
-  takeDropped(async () => {
+  find.before(...takeFiles(async () => {
     ({ items } = await (await fetch("/api/library")).json());
     show();
-  });
+  }));
 }
 
 function card(item) {

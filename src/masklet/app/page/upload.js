@@ -4,19 +4,14 @@ import { h, say } from "./dom.js";
 
 const PART = 16 << 20, TRIES = 8, WAIT = 1000;
 
-/** Take files that are dropped anywhere on the page; `taken(item)` is called for each that masklet has. */
-export function takeDropped(taken) {
+/** Take files that are dropped anywhere on the page, or chosen with the button that is returned; `taken(item)` is called for
+ * each that masklet has. */
+export function takeFiles(taken) {
   const place = h("div", { id: "uploads", role: "status" });
   document.body.append(place);
-  const holds = (event) => event.dataTransfer?.types.includes("Files");
-  document.ondragover = (event) => { if (holds(event)) { event.preventDefault(); document.body.classList.add("dropping"); } };
-  document.ondragleave = (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); };
-  document.ondrop = async (event) => {
-    if (!holds(event)) return;
-    event.preventDefault();
-    document.body.classList.remove("dropping");
-    for (const file of [...event.dataTransfer.files]) {
-      const line = h("div", { class: "note" });
+  const send = async (files) => {
+    for (const file of files) {
+      const line = h("div", { class: "note" }, file.name);
       place.append(line);
       try {
         await taken(await upload(file, (share) => { line.textContent = `${file.name}: ${Math.floor(100 * share)} %`; }));
@@ -24,11 +19,27 @@ export function takeDropped(taken) {
       line.remove();
     }
   };
+  const holds = (event) => event.dataTransfer?.types.includes("Files");
+  document.ondragover = (event) => { if (holds(event)) { event.preventDefault(); document.body.classList.add("dropping"); } };
+  document.ondragleave = (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); };
+  document.ondrop = (event) => {
+    if (!holds(event)) return;
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    send([...event.dataTransfer.files]);
+  };
+  const picker = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to add" });
+  picker.onchange = () => send([...picker.files]);
+  return [picker, h("button", { type: "button", title: "Or drop files anywhere on this page", onclick: () => picker.click() }, "Add files")];
 }
 
-/** Send a file; `progress(share)` is called on the way. Resolves to the id of the item, rejects with the server's sentence. */
+/**
+ * Send a file. Resolves to the id of the item, rejects with the server's sentence.
+ * @param {File} file
+ * @param {(share: number) => void} progress called on the way
+ */
 export async function upload(file, progress = () => {}) {
-  const about = { name: file.name, size: file.size, changed: file.lastModified };
+  const about = { name: file.name, size: String(file.size), changed: String(file.lastModified) };
   const address = (more) => `/api/upload?${new URLSearchParams({ ...about, ...more })}`;
   let at = null, tries = 0;
   for (;;) {
