@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -116,3 +117,15 @@ def test_a_file_of_no_format(run: Run, tmp_path: Path, capsys: pytest.CaptureFix
     assert "a.json is of no format that is read: coco: a.json lacks 'images'" in told
     assert run("convert", tmp_path / "a.txt", "--from", "cvat", "--out", tmp_path / "b.json") == 1
     assert "a.txt cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("frame", "name"), [(3, "cat.png"), (10**12, "")])
+def test_coco_keeps_names_of_pictures_unless_their_numbers_are_wide_apart(
+    run: Run, tmp_path: Path, frame: int, name: str
+) -> None:
+    listed = {"id": 1, "file_name": "cat.png", "height": 4, "width": 5, "frame_index": frame}
+    mask = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 4, 0, 4, 3]], "track_id": 1}
+    (tmp_path / "a.json").write_text(json.dumps({"images": [listed], "annotations": [mask]}))
+    assert run("convert", tmp_path / "a.json", "--out", tmp_path / "b.json") == 0
+    (written,) = json.loads((tmp_path / "b.json").read_text())["images"]
+    assert written["file_name"] == (name or f"{frame}.jpg")

@@ -23,6 +23,9 @@ from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.rle import Rle, rle_area, rle_box, rle_from_json
 
+WIDEST_GAP = 1000
+"""Frames of a video from one listed picture to the next, at most, for their names to be kept."""
+
 
 @contextmanager
 def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
@@ -123,6 +126,14 @@ def picture_files(path: Path) -> dict[int, str]:
         entry({"frame_index": place, **listed}, "frame_index", int, path.name): str(listed.get("file_name", ""))
         for place, listed in enumerate(images)
     }
+
+
+def picture_list(path: Path) -> tuple[str, ...]:
+    """The same by place, as `Facts.names` has them; empty where a picture has no name, or numbers leave wide gaps."""
+    files = picture_files(path)
+    last = max(files, default=-1)
+    dense = all(files.values()) and min(files, default=0) >= 0 and last < WIDEST_GAP * len(files)
+    return tuple(files.get(frame, "") for frame in range(last + 1)) if dense else ()
 
 
 def object_names(content: dict[str, Any], name: str) -> dict[int, ObjectId]:
