@@ -35,6 +35,7 @@ SUFFIXES = {
     "rgba": "a",
     "sav": "a.json",
     "soft-cutout": "a",
+    "stl": "a.stl",
     "webm": "a.webm",
     "yolo": "a",
     "ytvis": "a.json",
