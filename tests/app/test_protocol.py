@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from websockets.client import ClientProtocol
+from websockets.uri import parse_uri
 
 import masklet
+from masklet.app import server as app_server
+from masklet.app.channel import WRITES
 from masklet.app.library import Library
 from masklet.app.wire import runs_of
 from masklet.engines.fake import FakeEngine
@@ -227,6 +233,30 @@ def test_one_page_edits_others_watch_until_they_take_over(served: tuple[str, str
     program.ask("redo")
 
 
+def test_a_page_that_is_silent_edits_no_more(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_server, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(app_server, "SILENT", 0.3)
+    name = next(iter(library.items))
+    with serving(library) as address:
+        place = urlsplit(address)
+        hung = ClientProtocol(parse_uri(f"ws://{place.netloc}/v/{name}/session"))  # as a computer that sleeps
+        hung.send_request(hung.connect())
+        with socket.create_connection((place.hostname, place.port)) as line:
+            line.sendall(b"".join(hung.data_to_send()))
+            hung.receive_data(line.recv(4096))
+            hung.send_text(json.dumps({"type": "hello", "version": 1}).encode())
+            line.sendall(b"".join(hung.data_to_send()))
+            while b'"mine": true' not in line.recv(1 << 16):
+                pass
+            other = Program(address, name)
+            assert not other.mine
+            while other.told[-1].get("free") is not True:
+                other.hear()
+            other.say("take")
+            other.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])
+            other.close()
+
+
 def prompt(**changed: Any) -> dict[str, Any]:
     return {"type": "prompt", "frame": 0, "object": 1, **changed}
 
@@ -256,6 +286,43 @@ def test_what_makes_no_sense_has_its_sentence_and_changes_nothing(program: Progr
     assert len(told["sentence"]) > 10
     assert "server failed" not in told["sentence"]
     assert program.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])["seq"] == 1
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 30), st.sampled_from([2**31, 2**63, 10**30, -1, 0.5, -0.0, 1e308]),
+    st.sampled_from(["red", "blue", "", "follow", "forward", "both", "coco", "project", "../../x", "\x00", "\ud800"]),
+    st.lists(st.integers(-2, 200), max_size=4), st.lists(st.lists(st.integers(-2, 200), max_size=3), max_size=3),
+    st.dictionaries(st.sampled_from(["a", "frame"]), st.integers(0, 3), max_size=2),
+)  # fmt: skip
+KEYS = (
+    "frame", "frames", "object", "other", "new", "into", "points", "labels", "box", "mask", "replace", "first", "last",
+    "stop", "direction", "only", "resume", "stop_when_unsure", "job", "format", "objects", "title", "category",
+    "colour", "attributes", "version", "file",
+)  # fmt: skip
+KINDS = sorted({*WRITES, "hello", "look", "want", "take", "preview", "candidates", "export"})
+
+
+@given(
+    messages=st.lists(
+        st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6)), max_size=12
+    )
+)
+@example([("prompt", {"points": [[22, 32]], "labels": [1]}), ("undo", {"frame": []})])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_said_has_an_answer(program: Program, messages: list[tuple[str, dict[str, Any]]]) -> None:
+    """Plausible kinds with any values: refused in a sentence or done, and the server goes on."""
+    program.say("take")
+    for number, (kind, said) in enumerate(messages):
+        program.say(kind, **{"frame": 0, "object": "red", "first": 0, **said}, req=f"{id(messages)}-{number}")
+    program.ask("stop", job="import")
+    program.ask("stop", job="export")
+    program.ask("stop")
+    for told in program.told:
+        assert "server failed" not in told.get("sentence", ""), told
+    program.told.clear()
+    program.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])
+    assert program.masks_of(0)["red"].any()
+    program.ask("remove", object="red")
 
 
 def test_messages_that_are_no_json_objects(program: Program) -> None:

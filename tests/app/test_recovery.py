@@ -7,19 +7,25 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import numpy as np
 import pytest
 
 import masklet
+from masklet.app import session as app_session
 from masklet.app.library import Library
 from masklet.app.session import Session
+from masklet.app.wire import read_message
 from masklet.engines.fake import FakeEngine
-from masklet.errors import MaskletError
+from masklet.errors import FormatError, MaskletError
 from masklet.formats.project_reader import read_project
+from masklet.video.journal import Journal
 from tests.app.conftest import serving, write_scene
 from tests.app.program import Program
 
@@ -148,6 +154,39 @@ def test_what_cannot_be_written_is_refused_and_not_done(
     assert [item["name"] for item in state["objects"]] == ["red"]
     assert session.do("prompt", BLUE).result()["seq"] == 2
     session.close()
+
+
+def test_a_disk_that_is_full_while_following_is_said_and_nothing_is_lost(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_session, "KEEP_EVERY", 0)
+    told: Queue[Mapping[str, Any]] = Queue()
+
+    def until(kind: str) -> Mapping[str, Any]:
+        while (message := told.get(timeout=60))["type"] != kind:
+            pass
+        return message
+
+    session = Session(clip, tmp_path / "work", FakeEngine())
+    session.listeners.append(lambda message: None if isinstance(message, bytes) else told.put(message))
+    session.do("prompt", RED).result()
+
+    def full(*_: object) -> None:
+        raise FormatError("the journal cannot be written: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_write", full)
+        session.ask(lambda: session.follow({"first": 0})).result()
+        assert "No space left" in until("warning")["sentence"]
+        assert until("state")["following"] is False
+        found = [session.ask(partial(session.frame, frame)).result() for frame in range(24)]
+    session.do("describe", {"object": "red", "category": "square"}).result()  # there is room again
+    shutil.copytree(tmp_path / "work", tmp_path / "copy")  # as after a kill
+    again = Session(clip, tmp_path / "copy", FakeEngine())
+    for frame, message in enumerate(found):
+        assert read_message(again.ask(partial(again.frame, frame)).result())[1] == read_message(message)[1] != []
+    session.close()
+    again.close()
 
 
 def test_a_video_that_cannot_be_opened_says_so(tmp_path: Path) -> None:

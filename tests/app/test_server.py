@@ -123,7 +123,7 @@ def test_others_need_the_token(library: Library, name: str) -> None:
 
 def test_many_idle_pages(library: Library, name: str) -> None:
     with serving(library) as address:
-        first, *others = [Program(address, name) for _ in range(30)]
+        first, *others = [Program(address, name) for _ in range(51)]
         first.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])
         for other in others:
             while 0 not in other.masks:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, SessionError
-from masklet.video import VideoTracker
+from masklet.formats.project_reader import read_project
+from masklet.video import VideoTracker, project
 from masklet.video.packing import facts_of
 from tests.video.test_known_frames import ACTION, CLIP, SEQUENCE, assert_alike, begin, begun, shown
 from tests.video.test_session import act, run
@@ -176,3 +177,21 @@ def test_a_pass_is_flushed_once_at_its_end(tmp_path: Path, monkeypatch: pytest.M
         assert not flushed
         whole = [tracker.save_changes(), tracker.save_changes()]
     assert flushed == whole[:1]
+
+
+def test_masks_that_a_file_has_are_not_encoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, other = tmp_path / "a.masklet", tmp_path / "b.masklet"
+    encoded: list[int] = []
+    real = project.project_frame
+    with begun() as straight:
+        straight.save(path)
+        with VideoTracker.open(path, CLIP, FakeEngine()) as reopened:
+            monkeypatch.setattr(project, "project_frame", lambda found: (encoded.append(found.frame), real(found))[1])
+            reopened.describe("a", category="red")
+            reopened.save(other)
+            assert not encoded
+            for tracker in (straight, reopened):
+                tracker.remove("b")  # its pixels are those of others now
+            straight.save(path)
+            reopened.save(other)
+    assert read_project(other).frames == read_project(path).frames != {}

@@ -46,6 +46,9 @@ FRESH, FOR_EVER = "no-store", "private, max-age=31536000, immutable"
 
 COOKIE = "masklet"
 
+HEARTBEAT, SILENT = 5.0, 20.0
+"""Seconds between two questions whether a page is still there, and those after which one that says nothing has gone."""
+
 LARGEST = 16 << 20
 """Bytes of a message: a brushed mask of a large picture."""
 
@@ -220,7 +223,7 @@ def server(library: Library, token: str | None, ready: Callable[[], None]) -> uv
     """The server of a library; its `run` takes the listening sockets."""
     config = uvicorn.Config(
         application(library, token), log_level="error", lifespan="off", ws="websockets-sansio", ws_max_size=LARGEST,
-        ws_ping_interval=5, ws_ping_timeout=20, timeout_graceful_shutdown=2, server_header=False,
+        ws_ping_interval=HEARTBEAT, ws_ping_timeout=SILENT, timeout_graceful_shutdown=2, server_header=False,
     )  # fmt: skip
     return ReadyServer(config, ready)
 

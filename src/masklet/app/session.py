@@ -319,8 +319,9 @@ class Session:
         else:
             self._epoch += 1
             self._tell(self.state())
-            if "frame" in said:
-                self._tell_frame(int(said["frame"]))
+            frame = said.get("frame")
+            if type(frame) is int and 0 <= frame < self._frames:
+                self._tell_frame(frame)
         return {"seq": self._seq}
 
     def _prompts_of(self, name: ObjectId, frame: int) -> dict[str, Any]:

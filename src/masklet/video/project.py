@@ -131,12 +131,20 @@ class ShownMasks:
         self, tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool
     ) -> ProjectFrame:
         """Masks and scores of all objects in a frame."""
-        shown = [(name, track.is_absent(frame) or track.stats(frame)) for name, track in tracks.items()]
-        made_of = (frame, *shown)
+        made_of = self._made_of(tracks, frame)
         if made_of not in self._now:
             known = self._before.get(made_of)
             self._now[made_of] = known or project_frame(plain_frame(tracks, frame, time, size, non_overlapping))
         return self._now[made_of]
+
+    def remember(self, tracks: Tracks, frames: Mapping[int, ProjectFrame]) -> None:
+        """A file has these masks of a state: they need not be encoded again."""
+        self._before.update((self._made_of(tracks, frame), found) for frame, found in frames.items())
+
+    @staticmethod
+    def _made_of(tracks: Tracks, frame: int) -> tuple[object, ...]:
+        """What decides the masks of a frame."""
+        return frame, *((name, track.is_absent(frame) or track.stats(frame)) for name, track in tracks.items())
 
     def forget_others(self) -> None:
         """A save is done: what it did not ask for is not kept."""

@@ -571,6 +571,7 @@ class VideoTracker:
             config, digest = tracker.engine.config, tracker.engine.digest
             project.check_model(read, config.name, digest, other_weights=other_weights)
             found = project.from_project(read, tracker._store, config)
+            tracker._shown_masks.remember(found.tracks, read.frames)
             new = project.nothing_known(tracker._store, config)
             found, end = journal.reopened(Path(path), read, found, config, new)
         except BaseException:
