@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,3 +184,25 @@ def test_wrong_calls(run: Run, tmp_path: Path, sessions: list[Path], capsys: pyt
         Image.new("RGB", (80, 60)).save(file)
     assert run("dataset", "build", sessions[0], "--out", tmp_path / "new") == 1
     assert "another video" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("format", "at"), [("voc", "."), ("yolo", "labels/train")])
+def test_what_is_built_is_read_again_and_converted(
+    build: Build, run: Run, tmp_path: Path, format: str, at: str
+) -> None:
+    out = build(format)
+    assert run("convert", out / at, "--out", tmp_path / "all.json", "--format", "coco") == 0
+    written = json.loads((tmp_path / "all.json").read_text())
+    classes = {found["id"]: found["name"] for found in written["categories"]}
+    assert sorted(classes.values()) == ["cup", "toy"]
+    images = {image["id"]: image["file_name"] for image in written["images"]}
+    assert len(images) == 8
+    assert "walk_shot-7.jpg" in images.values()
+    for found in read_masks(format, out / at):
+        video, number = re.fullmatch(r"(\w+?)_\D*(\d+)\.jpg", images[found.frame + 1]).groups()
+        frame = int(number) - (7 if video == "walk" else 0)
+        true = {"cup": mask_of(frame, "cup"), "toy": mask_of(frame, "ball")}
+        assert len(found.masks) == sum(mask.any() for mask in true.values())
+        for name, mask in found.masks.items():
+            wanted = true[found.descriptions[name].category]
+            assert (mask & wanted).sum() / (mask | wanted).sum() > 0.99

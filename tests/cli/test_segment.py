@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,45 @@ def test_two_boxes_are_two_things(run: Run, tmp_path: Path, weights: Path) -> No
     cat, out = GOLDEN / "image/photo_cat.png", tmp_path / "cat.json"
     assert run("segment", cat, *BOX, "--box", "0,0,60,60", "--model", weights, "--out", out) == 0
     assert [a["track_id"] for a in json.loads(out.read_text())["annotations"]] == [1, 2]
+
+
+def test_prompts_for_each_picture_by_its_name(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
+    photos, out, prompts = tmp_path / "photos", tmp_path / "all.json", tmp_path / "prompts.json"
+    photos.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        shutil.copy(GOLDEN / "image/photo_cat.png", photos / name)
+    said = {
+        "a.png": [{"object": "cat", "box": [30, 20, 130, 110]}, {"object": 2, "points": [[9, 9]]}],
+        "b": [{"object": "cat", "points": [[113, 75], [20, 20]], "labels": [1, 0]}],
+    }
+    prompts.write_text(json.dumps(said))
+    assert run("segment", photos, "--prompts", prompts, "--model", weights, "--out", out) == 1
+    assert "c.png: nothing is said of it; give a prompt under its name" in capsys.readouterr().err
+    written = json.loads(out.read_text())
+    classes = {found["id"]: found["name"] for found in written["categories"]}
+    files = {image["id"]: image["file_name"] for image in written["images"]}
+    found = [(files[a["image_id"]], classes[a["category_id"]]) for a in written["annotations"]]
+    assert found == [("a.png", "cat"), ("a.png", "object"), ("b.png", "cat")]
+    predictor = ImagePredictor(weights)
+    both = predictor.predict(
+        predictor.encode(photos / "a.png"), points=[None, [(9, 9)]], boxes=[(30, 20, 130, 110), None]
+    )
+    assert [a["area"] for a in written["annotations"]][:2] == both.best.areas.tolist()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ([{"frame": 3, "object": 1, "box": [1, 2, 9, 9]}], "a picture has no frame but 0"),
+        ([{"object": 1, "mask": "m.png"}], "pictures take boxes and points"),
+        ({"photo_cats": [{"object": 1, "box": [1, 2, 9, 9]}]}, "no such picture; is it photo_cat"),
+    ],
+)
+def test_prompts_that_no_picture_can_have(run: Run, tmp_path: Path, said: object, told: str, capsys: Read) -> None:
+    (tmp_path / "p.json").write_text(json.dumps(said))
+    cat = GOLDEN / "image/photo_cat.png"
+    assert run("segment", cat, "--prompts", tmp_path / "p.json", "--out", tmp_path / "m.png") == 2
+    assert told.split("; is it")[0] in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from tests.formats.conftest import FILMS, RATE, SUFFIXES, Masks, box_mask, frame
 PLACED = ("dicom-seg", "geojson", "geotiff", "gpkg", "rtstruct")
 """These lie on the ground, or refer to a DICOM series: test_maps.py and test_dicom.py test them."""
 
-NAMES = sorted(set(formats()) - set(PLACED))
-HOLDING = [name for name in NAMES if formats()[name].read]
+NAMES = sorted(name for name, entry in formats().items() if entry.only_read is None and name not in PLACED)
+HOLDING = [name for name in NAMES if formats()[name].read and name != "yolo"]  # which is read beside its pictures only
 FEW = {"davis": 254, "mots": 999}
 """The highest number of formats that have one."""
 

@@ -83,7 +83,7 @@ def test_an_empty_project_is_one_too(tmp_path: Path) -> None:
     assert read_project(tmp_path / "a.masklet") == Project((1, 1))
 
 
-@pytest.mark.parametrize("name", sorted(formats()))
+@pytest.mark.parametrize("name", sorted(SUFFIXES))
 def test_every_other_format_can_be_written_from_it(name: str, tmp_path: Path) -> None:
     project = a_project()
     image = np.zeros((*SIZE, 3), np.uint8)
@@ -91,7 +91,7 @@ def test_every_other_format_can_be_written_from_it(name: str, tmp_path: Path) ->
     with writer(name, path, size=project.size, rate=project.rate) as sink:
         for result in project.results():
             sink.write(dataclasses.replace(result, image=image))
-    if formats()[name].read:
+    if formats()[name].read and name != "yolo":  # which is read beside its pictures
         found = list(read_masks(name, path))
         seen = [k for k in found if any(mask.any() for mask in k.masks.values())]
         assert [k.frame for k in seen] == [0, 5, 200]

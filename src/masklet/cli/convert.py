@@ -92,7 +92,6 @@ def of_masks(
     """What a file or folder of masks holds, with the pictures of the video that was given."""
     from masklet.errors import FormatError
     from masklet.formats.base import Facts
-    from masklet.formats.coco import picture_list
     from masklet.formats.registry import read_masks
     from masklet.media.folder import picture_names
     from masklet.media.source import open_video
@@ -104,7 +103,7 @@ def of_masks(
     first = next(results, None)
     if first is None:
         raise FormatError(f"{path.name} holds no frames; give one with masks")
-    names = picture_list(path) if entry.name == "coco" else ()
+    names = entry.names(path) if entry.names else ()
     facts, results = Facts(first.size, names=names, own_sizes=kind.holds_many_pictures), chain([first], results)
     if video is None:
         return facts, results

@@ -56,12 +56,12 @@ def read_prompts(path: Path) -> dict[str, list[TypedPrompt]]:
         raise typer.BadParameter(str(error)) from None
 
 
-def check_names(videos: Sequence[Path], said: PromptsByVideo) -> None:
-    """Raise a usage error for a name that no video has."""
+def check_names(videos: Sequence[Path], said: PromptsByVideo, what: str = "video") -> None:
+    """Raise a usage error for a name that no video, or no picture, has."""
     known = {EVERY_VIDEO, *(video.name for video in videos), *(video.stem for video in videos)}
     for name in said:
         if name not in known:
-            raise typer.BadParameter(f"there are prompts for {name!r}, and no such video{nearest(name, known)}")
+            raise typer.BadParameter(f"there are prompts for {name!r}, and no such {what}{nearest(name, known)}")
 
 
 def _parts(text: str, expected: str) -> tuple[int, int | str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +12,9 @@ import typer
 
 from masklet.cli.choices import MAPS, DeviceChoice, MapChoice, ModelChoice, spread_options
 from masklet.cli.discovery import GROUNDER_HELP
-from masklet.cli.pictures import FORMAT_HELP, do_pictures, on_the_ground
-from masklet.cli.prompts import read_numbers, read_point
+from masklet.cli.pictures import FORMAT_HELP, Tally, do_pictures, find_pictures, on_the_ground
+from masklet.cli.prompts import check_names, read_numbers, read_point, read_prompts
+from masklet.jobs.prompts import EVERY_VIDEO, TypedPrompt, prompts_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +43,13 @@ def segment(
         list[str],
         typer.Option(help="x0,y0,x1,y1, a box around the thing. Several boxes are several things."),
     ] = [],  # noqa: B006
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="A JSON file with a list of prompts, each with object, and box, or points (and labels); or an object "
+            "with such a list for each picture, by its file's name. An object's name is its class."
+        ),
+    ] = None,
     text: Annotated[
         str | None, typer.Option(help="What to find, in place of points and boxes, such as 'red car . dog'.")
     ] = None,
@@ -60,7 +69,7 @@ def segment(
     ] = False,
     ground: MapChoice,
 ) -> None:
-    """Find the mask of a thing that you point at, in one picture or at the same place in many.
+    """Find the masks of things that you point at, in one picture or in many.
 
     Coordinates are pixels of the picture as it is shown. Pictures whose masks are there already are passed over. If a
     picture cannot be done it is reported, and the rest go on.
@@ -70,7 +79,7 @@ def segment(
       masklet segment cat.jpg --point 320,240 --out mask.png
       masklet segment cat.jpg --box 40,60,220,240 --point 90,100,0 --out cat.png --format cutout --soft-edges
       masklet segment photos "more/**/*.jpg" --box 40,60,220,240 --out masks --model sam2.1-tiny
-      masklet segment photos --box 40,60,220,240 --out all.json
+      masklet segment photos --prompts prompts.json --out all.json
       masklet segment photos --text "red car . dog" --out all.json
       masklet segment city.tif --map --point 691034.5,5334801.2 --out roof.gpkg
     """
@@ -79,9 +88,17 @@ def segment(
     if soft_edges and format != "cutout":
         raise typer.BadParameter("--soft-edges is for cut-outs; give --format cutout too")
     kind = "soft-cutout" if soft_edges else format
-    check_pointed(point, box, text)
+    check_pointed(point, box, text, prompts)
     points = [read_point(text, text, "give --point x,y[,0]") for text in point]
     boxes = [read_numbers(text, (4,), text, "give --box x0,y0,x1,y1") for text in box]
+    on_ground = mapped or map_coordinates or ground.resolution is not None
+    if on_ground and prompts:
+        raise typer.BadParameter("--prompts does not go with pictures on the ground; give --point or --box")
+    said = {EVERY_VIDEO: in_words(points, boxes)}
+    for name, more in (read_prompts(prompts) if prompts else {}).items():
+        check_pictured(more, prompts)
+        said[name] = [*said.get(name, []), *more]
+    check_names(list(find_pictures(images, Tally())), said, "picture")
 
     def begin() -> Callable[[Path], Masks | MaskSet]:
         from masklet.image import ImagePredictor
@@ -89,9 +106,9 @@ def segment(
         predictor = ImagePredictor(model, device=device)
         if text is not None:
             return partial(masks_of_words, predictor, text, grounder, least_score, refine)
-        if mapped or map_coordinates or ground.resolution:
+        if on_ground:
             return partial(masks_on_the_ground, predictor, points, boxes, map_coordinates, ground.resolution)
-        return partial(masks_of, predictor, points, boxes, refine)
+        return lambda path: masks_of(predictor, prompts_of(path, said), refine, path)
 
     do_pictures(images, out, kind, overwrite, "davis", begin, ground.simplify)
 
@@ -105,8 +122,6 @@ def masks_on_the_ground(
     path: Path,
 ) -> MaskSet:
     """The same of a picture that lies on the ground, of which only what is around each thing is looked at."""
-    from dataclasses import replace
-
     import numpy as np
 
     from masklet.image import segment_near
@@ -135,21 +150,33 @@ def masks_on_the_ground(
     return join_masks(found)
 
 
-def masks_of(
-    predictor: ImagePredictor,
-    points: Sequence[tuple[float, float, int]],
-    boxes: Sequence[tuple[float, ...]],
-    refine: bool,
-    path: Path,
-) -> Masks:
-    """The masks of one picture: of one object with points (x, y, label), or of one for each box."""
-    return predictor.predict(
+def in_words(points: Sequence[tuple[float, float, int]], boxes: Sequence[tuple[float, ...]]) -> list[TypedPrompt]:
+    """As prompts: clicks on one thing, perhaps with its box; or a box for each of several things."""
+    found = [TypedPrompt(0, number, box=corners) for number, corners in enumerate(boxes, start=1)]
+    return [*found, *(TypedPrompt(0, 1, points=((x, y),), labels=(label,)) for x, y, label in points)]
+
+
+def masks_of(predictor: ImagePredictor, prompts: Sequence[TypedPrompt], refine: bool, path: Path) -> Masks:
+    """The masks of one picture, of every object that prompts name. Raises PromptError if there is none."""
+    from masklet.errors import PromptError
+
+    if not prompts:
+        raise PromptError("nothing is said of it; give a prompt under its name, or one for all pictures")
+    by_object: dict[int | str, list[TypedPrompt]] = {}
+    for prompt in prompts:
+        by_object.setdefault(prompt.object, []).append(prompt)
+    points = [[xy for prompt in of for xy in prompt.points] for of in by_object.values()]
+    labels = [[n for p in of for n in p.labels or (1,) * len(p.points)] for of in by_object.values()]
+    boxes = [next((prompt.box for prompt in reversed(of) if prompt.box), None) for of in by_object.values()]
+    masks = predictor.predict(
         predictor.encode(path),
-        points=[[(x, y) for x, y, _ in points]] if points else None,
-        labels=[[label for *_, label in points]] if points else None,
-        boxes=boxes or None,
+        points=[clicks or None for clicks in points] if any(points) else None,
+        labels=[clicks or None for clicks in labels] if any(points) else None,
+        boxes=boxes if any(boxes) else None,
         refine=refine,
     )
+    names = [name if isinstance(name, str) else "" for name in by_object]
+    return replace(masks, labels=tuple(names[number] for number in masks.objects))
 
 
 def masks_of_words(
@@ -165,14 +192,25 @@ def masks_of_words(
     return masks
 
 
-def check_pointed(points: Sequence[str], boxes: Sequence[str], text: str | None) -> None:
+def check_pictured(prompts: Sequence[TypedPrompt], path: Path | None) -> None:
+    """Raise a usage error for prompts that pictures cannot have."""
+    for prompt in prompts:
+        if prompt.frame:
+            raise typer.BadParameter(f"{path} has a prompt on frame {prompt.frame}; a picture has no frame but 0")
+        if prompt.mask:
+            raise typer.BadParameter(f"{path} has the mask {prompt.mask.name}; pictures take boxes and points")
+
+
+def check_pointed(points: Sequence[str], boxes: Sequence[str], text: str | None, prompts: Path | None) -> None:
     """Raise a usage error unless something is pointed at, in a way that is clear."""
     if text is not None:
-        if points or boxes:
-            raise typer.BadParameter("--text finds things itself, and --point and --box point at them; give either")
+        if points or boxes or prompts:
+            raise typer.BadParameter(
+                "--text finds things itself, and --point, --box and --prompts point at them; give either"
+            )
         return
-    if not points and not boxes:
-        raise typer.BadParameter("nothing is pointed at; give --point x,y, --box x0,y0,x1,y1 or --text")
+    if not points and not boxes and prompts is None:
+        raise typer.BadParameter("nothing is pointed at; give --point x,y, --box x0,y0,x1,y1, --prompts or --text")
     if points and len(boxes) > 1:
         raise typer.BadParameter(
             f"--point came with {len(boxes)} boxes, which are as many things; give points with one box at most"

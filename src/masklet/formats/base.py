@@ -272,6 +272,8 @@ class Format:
     picture         the ending of the file of one picture; None if the format holds no single pictures
     shows_pictures  whether frames must come with their pictures
     holds_many_pictures  whether one file holds any number of pictures of any sizes, as a data set
+    names           gives the file names of the frames' pictures, as `Facts.names` has them
+    only_read       the ending of what is read but not written, "" for a folder; None for all other formats
     """
 
     name: str
@@ -282,6 +284,8 @@ class Format:
     picture: str | None = None
     shows_pictures: bool = False
     holds_many_pictures: bool = False
+    names: Callable[[Path], Sequence[str]] | None = None
+    only_read: str | None = None
 
 
 def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> bool:

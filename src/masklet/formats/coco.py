@@ -173,4 +173,5 @@ COCO = Format(
     video=".json",
     picture=".json",
     holds_many_pictures=True,
+    names=picture_list,
 )

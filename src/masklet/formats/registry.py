@@ -23,7 +23,7 @@ from masklet import plugins
 from masklet.errors import ConfigError, FormatError, nearest
 from masklet.formats.base import Facts, Fingerprint, Format, PlainFrame
 from masklet.formats.writer import Writer
-from masklet.geometry import Geometry
+from masklet.geometry import Geometry, Ground
 
 USUAL_FORMATS = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay", ".dcm": "dicom-seg"}
 """Where several formats have one ending, the one that is meant; "" is a folder."""
@@ -103,6 +103,7 @@ def writer(
     names: Sequence[str] = (),
     own_sizes: bool = False,
     geometry: Geometry | None = None,
+    ground: Ground | None = None,
 ) -> Writer:
     """A writer of the format of that name; the facts are those of `Facts`.
 
@@ -126,6 +127,7 @@ def writer(
         names=names,
         own_sizes=own_sizes,
         geometry=geometry,
+        ground=ground,
     )
     return Writer(find_format(name).open, Path(path), facts)
 
@@ -143,18 +145,21 @@ def with_background(facts: Facts, name: str, background: str | Path | None) -> F
 
 
 def recognise_format(path: str | PathLike[str]) -> Format:
-    """The format of masks that lie at a path: the first by whose reader the first frame can be read.
+    """The format of masks that lie at a path: the first by whose reader a frame can be read. Data sets, whose folders
+    have names, are tried first.
 
     Raises FormatError, with what each reader of such a file says, if there is none.
     """
     place = Path(path)
     suffix = "" if os.path.isdir(place) else place.suffix.lower()
     said = {}
-    for entry in formats().values():
-        if entry.read is None or suffix not in (entry.video, entry.picture):
+    for entry in sorted(formats().values(), key=lambda entry: entry.only_read is None):
+        if entry.read is None or suffix not in (entry.video, entry.picture, entry.only_read):
             continue
         try:
-            next(entry.read(place), None)
+            if next(entry.read(place), None) is None:
+                said[entry.name] = "it holds no frames"
+                continue
         except FormatError as error:
             said[entry.name] = str(error)
         else:

@@ -1,14 +1,30 @@
-"""YOLO labels for segmentation: a text for each picture, a line for each connected part of each object."""
+"""YOLO labels for segmentation: a text for each picture, a line for each connected part of each object.
+
+Source: Ultralytics' description of its data sets: coordinates are shares of the picture's size, and the picture of
+labels/NAME.txt is images/NAME.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
 
 from masklet.atomic import write_whole
-from masklet.formats.base import Facts, Format, FrameLike, Sink
-from masklet.formats.description import label_of
-from masklet.formats.numbered import frame_files
-from masklet.masks.polygons import drawn_rings
+from masklet.errors import FormatError, SessionError
+from masklet.formats.base import Facts, Format, FrameLike, ObjectId, PlainFrame, Sink, read_frame
+from masklet.formats.description import Description, label_of
+from masklet.formats.numbered import DAMAGED, frame_files
+from masklet.masks.polygons import drawn_by_opencv, drawn_rings
+from masklet.masks.rle import Rle, check_near, check_size, encode_rle
+
+ORIENTATION = 274
+"""The EXIF tag that says how a picture is turned; from 5 on its sides change places."""
 
 CLASSES = "classes.txt"
 """The names of the classes, a line each, beside the labels of a video."""
@@ -44,10 +60,107 @@ def yolo_lines(result: FrameLike, classes: dict[str, int]) -> str:
     return "".join([*first, *further])
 
 
+def read_yolo(path: Path) -> Iterator[PlainFrame]:
+    """Polygons, and boxes of four numbers, of a text or of a folder of them, in the order of names; each line is an
+    object of its own. Pictures, which tell the size, lie beside the labels or in images/ where these are in labels/.
+    Names of classes are those of data.yaml or classes.txt, above or beside. Raises FormatError for what is damaged."""
+    files = _label_files(path)
+    classes = _class_names(files[0])
+    for frame, file in enumerate(files):
+        size = _size_of(picture_of_labels(file), file)
+        masks: dict[ObjectId, Rle] = {}
+        descriptions: dict[ObjectId, Description] = {}
+        for count, line in enumerate(_lines(file), start=1):
+            if not line.strip():
+                continue
+            kind, ring = _parsed(line, size, f"line {count} of {file.name}")
+            number = len(masks) + 1
+            masks[number] = encode_rle(drawn_by_opencv(ring, size))
+            try:
+                descriptions[number] = Description(category=classes.get(kind, str(kind)))
+            except SessionError as error:
+                raise FormatError(f"{file.name} cannot be read: {error}") from None
+        yield read_frame(frame, masks, size, {number: int(number) for number in masks}, descriptions)
+
+
+def picture_of_labels(file: Path) -> Path:
+    """The picture that a text of labels is of. Raises FormatError if there is none."""
+    parts = list(file.parent.parts)
+    if "labels" in parts:
+        parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
+    for found in sorted(chain(file.parent.glob(f"{file.stem}.*"), Path(*parts).glob(f"{file.stem}.*"))):
+        if found.suffix != file.suffix and found.stem == file.stem:
+            return found
+    raise FormatError(
+        f"{file.name} has no picture, whose size its shares are of; put {file.stem}.jpg beside it, or into images/ "
+        "beside labels/"
+    )
+
+
+def _label_files(path: Path) -> list[Path]:
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    files = [file for file in files if file.name != CLASSES]
+    if not files:
+        raise FormatError(f"{path} holds no labels such as 00000.txt; give a folder of them, such as labels/train")
+    return files
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text("ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{file} is no text of YOLO labels: {error}; give another copy") from error
+
+
+def _class_names(file: Path) -> dict[int, str]:
+    for folder in list(file.parents)[:3]:
+        try:
+            if (folder / "data.yaml").is_file():
+                listed: Any = yaml.safe_load((folder / "data.yaml").read_text("utf-8"))["names"]
+                named = listed.items() if isinstance(listed, dict) else enumerate(listed)
+                return {int(number): str(name) for number, name in named}
+            if (folder / CLASSES).is_file():
+                return dict(enumerate((folder / CLASSES).read_text("utf-8").splitlines()))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+            raise FormatError(f"the names of classes in {folder} cannot be read: {error!r:.200}") from error
+    return {}
+
+
+def _size_of(picture: Path, file: Path) -> tuple[int, int]:
+    """(height, width), as it is shown."""
+    try:
+        with Image.open(picture) as opened:
+            turned = opened.getexif().get(ORIENTATION, 1) >= 5
+            size = opened.size if turned else opened.size[::-1]
+    except DAMAGED as error:
+        raise FormatError(f"{picture.name}, the picture of {file.name}, cannot be read: {error}") from error
+    check_size(size)
+    return size
+
+
+def _parsed(line: str, size: tuple[int, int], place: str) -> tuple[int, NDArray[np.float64]]:
+    """The class, and the corners in pixels."""
+    kind, *rest = line.split()
+    try:
+        shares = np.array(rest, np.float64)
+    except ValueError:
+        shares = np.array([])
+    if not kind.isdecimal() or len(kind) > 9 or len(shares) < 4 or len(shares) % 2 or not np.isfinite(shares).all():
+        raise FormatError(f"{place} is not a class and pairs of numbers; is the file cut short?")
+    if len(shares) == 4:
+        x, y, width, height = shares.tolist()
+        shares = np.array([(x + i * width / 2, y + j * height / 2) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
+    ring = shares.reshape(-1, 2) * (size[1], size[0])
+    check_near(ring, size, place)
+    return int(kind), ring
+
+
 YOLO = Format(
     "yolo",
     "YOLO labels for segmentation: a text per picture, a polygon for each part of each object",
     write_yolo,
+    read_yolo,
     video="",
     picture=".txt",
+    names=lambda path: [picture_of_labels(file).name for file in _label_files(path)],
 )

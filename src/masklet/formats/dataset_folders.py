@@ -1,0 +1,168 @@
+"""Data sets of pictures that are only read: Pascal VOC and Supervisely. `masklet dataset build` writes VOC.
+
+Sources: the development kit of Pascal VOC 2012; Supervisely's description of its annotations in JSON.
+"""
+
+import base64
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from masklet.errors import FormatError, SessionError
+from masklet.formats.base import MOST_NUMBER, Facts, Format, ObjectId, PlainFrame, Sink, read_frame
+from masklet.formats.davis import read_index_png
+from masklet.formats.description import Description
+from masklet.formats.json_file import entries, entry, load_json, size_of
+from masklet.formats.numbered import DAMAGED
+from masklet.masks.polygons import drawn_by_opencv
+from masklet.masks.rle import Rle, check_near, check_size, encode_rle
+
+BACKGROUND, UNKNOWN = 0, 255
+"""Values of VOC's masks that are no object."""
+
+VOC_CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+"""The classes of VOC 2012 by their numbers, where no labelmap.txt gives others."""
+
+LONGEST_MASK = 1 << 28
+"""Bytes that a packed mask may have when it is unpacked."""
+
+
+def read_voc(path: Path) -> Iterator[PlainFrame]:
+    """The masks of SegmentationObject, in the order of names, each with the class that SegmentationClass has there."""
+    classes = _voc_classes(path)
+    for frame, file in enumerate(_voc_files(path)):
+        numbers = read_index_png(file)
+        kinds = read_index_png(path / "SegmentationClass" / file.name)
+        if kinds.shape != numbers.shape:
+            raise FormatError(f"{file.name} has {numbers.shape} objects and {kinds.shape} classes; give another copy")
+        masks: dict[ObjectId, Rle] = {}
+        descriptions: dict[ObjectId, Description] = {}
+        for number in (int(n) for n in np.unique(numbers) if BACKGROUND < n <= MOST_NUMBER):
+            inside = numbers == number
+            masks[number] = encode_rle(inside)
+            kind = int(np.bincount(kinds[inside & (kinds != UNKNOWN)], minlength=1).argmax())
+            if BACKGROUND < kind < len(classes):
+                descriptions[number] = Description(category=classes[kind])
+        yield read_frame(frame, masks, numbers.shape, {number: int(number) for number in masks}, descriptions)
+
+
+def _voc_files(path: Path) -> list[Path]:
+    files = sorted((path / "SegmentationObject").glob("*.png")) if path.is_dir() else []
+    if not files:
+        raise FormatError(f"{path} holds no SegmentationObject/*.png; give the root of a data set of Pascal VOC")
+    return files
+
+
+def _voc_names(path: Path) -> list[str]:
+    pictures = {file.stem: file.name for file in (path / "JPEGImages").glob("*")}
+    return [pictures.get(file.stem, f"{file.stem}.jpg") for file in _voc_files(path)]
+
+
+def _voc_classes(path: Path) -> tuple[str, ...]:
+    try:
+        lines = (path / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return VOC_CLASSES
+    return tuple(line.split(":")[0] for line in lines if line.strip() and not line.startswith("#"))
+
+
+def read_supervisely(path: Path) -> Iterator[PlainFrame]:
+    """Bitmaps, polygons and boxes of DATASET/ann/*.json, in the order of names; each is an object of its own."""
+    for frame, file in enumerate(_supervisely_files(path)):
+        content = load_json(file)
+        size = size_of(entry(content, "size", dict, file.name), file.name)
+        check_size(size)
+        masks: dict[ObjectId, Rle] = {}
+        descriptions: dict[ObjectId, Description] = {}
+        for found in entries(content, "objects", dict, file.name):
+            mask = _shape(found, size, file.name)
+            if mask is None:
+                continue
+            number = len(masks) + 1
+            masks[number] = encode_rle(mask)
+            try:
+                descriptions[number] = Description(category=entry(found, "classTitle", str, file.name))
+            except SessionError as error:
+                raise FormatError(f"{file.name} cannot be read: {error}") from None
+        yield read_frame(frame, masks, size, {number: int(number) for number in masks}, descriptions)
+
+
+def _supervisely_files(path: Path) -> list[Path]:
+    found = sorted(path.glob("ann/*.json")) + sorted(path.glob("*/ann/*.json")) if path.is_dir() else []
+    if not found:
+        raise FormatError(f"{path} holds no ann/*.json; give a project of Supervisely, or one of its data sets")
+    return found
+
+
+def _supervisely_names(path: Path) -> list[str]:
+    return [file.name.removesuffix(".json") for file in _supervisely_files(path)]
+
+
+def _shape(found: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
+    """bool (H, W); None for points, lines and what else has no area."""
+    kind = entry(found, "geometryType", str, name)
+    if kind == "bitmap":
+        return _bitmap(entry(found, "bitmap", dict, name), size, name)
+    if kind not in ("polygon", "rectangle"):
+        return None
+    points = entry(found, "points", dict, name)
+    outer = _ring(entry(points, "exterior", list, name), size, name)
+    if kind == "rectangle":
+        (x0, y0), (x1, y1) = outer[0], outer[-1]
+        outer = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+    mask = drawn_by_opencv(outer, size)
+    for hole in entries(points, "interior", list, name) if "interior" in points else []:
+        mask &= ~drawn_by_opencv(_ring(hole, size, name), size)
+    return mask
+
+
+def _ring(listed: list[Any], size: tuple[int, int], name: str) -> NDArray[np.float64]:
+    try:
+        ring = np.asarray(listed, np.float64)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"the corners of a shape in {name} are no pairs of numbers; give another copy") from error
+    if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 2 or not np.isfinite(ring).all():
+        raise FormatError(f"a shape in {name} has corners of the shape {ring.shape}; expected two or more pairs")
+    check_near(ring, size, f"a shape in {name}")
+    return ring
+
+
+def _bitmap(record: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[np.bool_]:
+    """A packed PNG that lies somewhere in the picture: its last channel, or its values, over 0."""
+    try:
+        packed = zlib.decompressobj()
+        content = packed.decompress(base64.b64decode(entry(record, "data", str, name), validate=True), LONGEST_MASK)
+        with Image.open(BytesIO(content)) as png:
+            values = np.atleast_3d(np.array(png.convert("RGBA") if png.mode == "P" else png))
+    except (*DAMAGED, zlib.error) as error:
+        raise FormatError(f"a bitmap in {name} cannot be read: {error}; give another copy") from error
+    part = values[..., -1] > 0
+    x, y = _ring([entry(record, "origin", list, name)] * 2, size, name)[0].astype(int).tolist()
+    if x < 0 or y < 0 or y + part.shape[0] > size[0] or x + part.shape[1] > size[1]:
+        raise FormatError(f"a bitmap in {name} does not lie in its picture of {size} pixels (height, width)")
+    mask = np.zeros(size, np.bool_)
+    mask[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return mask
+
+
+def _not_written(path: Path, _: Facts) -> AbstractContextManager[Sink]:
+    raise FormatError(f"{path.name} would be a data set of pictures; masklet dataset build writes coco, yolo and voc")
+
+
+VOC, SUPERVISELY = (
+    Format(name, f"{title}: a data set of pictures; only read", _not_written, read, names=names, only_read="")
+    for name, title, read, names in (
+        ("voc", "Pascal VOC", read_voc, _voc_names),
+        ("supervisely", "Supervisely", read_supervisely, _supervisely_names),
+    )
+)
