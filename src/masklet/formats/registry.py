@@ -104,6 +104,7 @@ def writer(
     own_sizes: bool = False,
     geometry: Geometry | None = None,
     ground: Ground | None = None,
+    tolerance: float = 0.0,
 ) -> Writer:
     """A writer of the format of that name; the facts are those of `Facts`.
 
@@ -128,6 +129,7 @@ def writer(
         own_sizes=own_sizes,
         geometry=geometry,
         ground=ground,
+        tolerance=tolerance,
     )
     return Writer(find_format(name).open, Path(path), facts)
 
