@@ -426,6 +426,33 @@ def test_a_server_that_comes_back(open_page: Callable[[str], Any], clip: Path, t
         until(lambda: covers(viewer, RED, BLUE))
 
 
+def test_a_click_whose_answer_was_lost_is_done_once(address: str, open_page: Callable[[str], Any]) -> None:
+    page, lost = open_page("about:blank"), []
+
+    def connect(socket: Any) -> None:
+        server = socket.connect_to_server()
+
+        def heard(message: str | bytes) -> None:
+            if isinstance(message, str) and '"type": "done"' in message and not lost:
+                lost.append(message)
+                socket.close()  # the change is on the disk, and the page does not know it
+            else:
+                socket.send(message)
+
+        server.on_message(heard)
+
+    page.route_web_socket("**/session", connect)
+    page.goto(address)
+    viewer = Viewer(page)
+    viewer.click(*RED)
+    until(lambda: page.title() and lost)  # Playwright hears while it is asked
+    until(lambda: covers(viewer, RED) and page.locator("#notice").is_hidden())
+    until(lambda: page.locator(".marks .include").count() == 1)  # and none that still waits
+    assert page.locator(".marks .pale").count() == 0
+    viewer.press("Control+z")
+    until(lambda: page.locator("button[aria-label='Undo']").is_disabled() and not viewer.mask().any())
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_pages_can_be_used_by_everybody(
     library: Library, open_page: Callable[[str], Any], address: str, theme: str

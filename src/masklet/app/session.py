@@ -300,6 +300,7 @@ class Session:
             raise SessionError(f"there is nothing called {act!r:.40} to do")
         objects, later = list(self._tracker.tracks), list(self._later)
         if act in ("undo", "redo"):
+            self.stop("import")
             self.stop("follow")  # so that it is taken back as a whole
         with readable(act):
             if act == "redo":
@@ -453,14 +454,17 @@ class Session:
             if not path.is_file():
                 raise SessionError(f"there is no file {path.name!r:.100}; send it first")
             steps = take_masks(self._tracker, path, int(said.get("first") or 0), said.get("last"))
-        self._jobs.append(Job("import", self._taking(steps), self._taken))
+        self._jobs.append(Job("import", self._taking(steps, path), self._taken))
 
-    def _taking(self, steps: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    def _taking(self, steps: Iterator[Mapping[str, Any]], path: Path) -> Iterator[Mapping[str, Any]]:
         self._later = []
-        for step in steps:
-            if monotonic() >= self._keep_next:
-                self._try_to_keep()
-            yield step
+        try:
+            for step in steps:
+                if monotonic() >= self._keep_next:
+                    self._try_to_keep()
+                yield step
+        finally:
+            path.unlink(missing_ok=True)
 
     def _taken(self, error: MaskletError | None) -> None:
         self._try_to_keep()

@@ -205,12 +205,15 @@ export class Model extends Signals {
 
   // --- what is done --------------------------------------------------------------------------------
 
+  /** Whether this page edits the video; if not, it is said why. */
+  mayEdit() {
+    if (!this.canEdit) say(this.online ? "Another page edits this video; take over to change it here." : "There is no connection to masklet.", true);
+    return this.canEdit;
+  }
+
   /** Have something done; what the server refuses is said. Resolves to whether it was done. */
   async act(type, values = {}) {
-    if (!this.canEdit) {
-      say(this.online ? "Another page edits this video; take over to change it here." : "There is no connection to masklet.", true);
-      return false;
-    }
+    if (!this.mayEdit()) return false;
     try {
       await this.link.ask({ type, ...values });
       return true;

@@ -53,6 +53,7 @@ export class Polygon {
   // --- what is done --------------------------------------------------------------------------------
 
   press(point, away) {
+    if (!this.model.mayEdit()) return undefined;
     const corner = this.cornerAt(point), edge = corner ? null : this.edgeAt(point);
     if (away) return corner ? this.take(corner) : undefined;
     if (this.open) return this.draw(point);

@@ -67,7 +67,7 @@ export class Tools {
     const pans = event.button === 1 || this.kind === "hand";
     const exclude = event.button === 2 || event.altKey;
     this.held = { from, x: event.clientX, y: event.clientY, pans, exclude, on: this.stage.isOn(event) };
-    if (pans || !this.model.canEdit) return;
+    if (pans) return;
     if (this.isBrush) this.beginStroke(exclude);
     else if (this.kind === "polygon") this.polygon.press(from, exclude);
   }
@@ -159,7 +159,9 @@ export class Tools {
   // --- brush and eraser ----------------------------------------------------------------------------
 
   beginStroke(other) {
-    const { stage, model, held } = this, object = model.target(), { width, height } = stage.picture;
+    const { stage, model, held } = this, { width, height } = stage.picture;
+    if (!model.mayEdit()) return undefined;
+    const object = model.target();
     const known = stage.masks?.find((mask) => mask.name === object.name);
     if (!known && (this.kind === "eraser") !== other) return say("There is nothing to erase of this object here.");
     held.mask = known ? maskOf(known.runs, width * height) : new Uint8Array(width * height);
