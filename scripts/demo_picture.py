@@ -23,7 +23,7 @@ RATE = 10  # frames a second
 
 def main() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
-    shown = re.search(r"^masklet track src\S+clip\.mp4.*$", text, re.MULTILINE)
+    shown = re.search(r"^masklet track src\S+clip\.mp4.*--point.*$", text, re.MULTILINE)
     assert shown, "the README has a command that tracks the sample"
     with TemporaryDirectory() as out:
         command = [*shlex.split(shown[0])[:-1], out]
