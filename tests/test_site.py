@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built strictly: a link, an anchor or a page of the menu that is not there fails, and so does a page in no menu."""
+    """Built strictly: a link, anchor or page of the menu that is not there fails, and so does a page in no menu."""
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(out)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
