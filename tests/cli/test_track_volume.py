@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from masklet.formats.project_reader import read_project
 from tests.cli.conftest import Run
 from tests.media.test_volume import AFFINE, inside, scan
 
@@ -44,6 +46,25 @@ def test_ends_are_left_out_and_millilitres_are_said(
     ended = [k for k in range(9, 16) if not labels[..., k].any()]
     assert ended, "the golden network knows no organ"
     assert ended == list(range(ended[0], 16)), "beyond the end there is nothing"
+
+
+def test_a_click_in_millimetres(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
+    x, y, z = (AFFINE @ [20, 18, 8, 1])[:3]
+    command = ["track", tmp_path / "scan.nii.gz", "--model", weights, "--no-overlay", "--out", tmp_path / "out"]
+    assert run(*command, "--point", f"mm:liver:{x:.4f},{y:.4f},{z:.4f}") == 0
+    (event,) = [one for one in read_project(tmp_path / "out/session.masklet").events if one["event"] == "prompt"]
+    assert event["frame"] == 8
+    np.testing.assert_allclose(event["points"], [[20, 18]], atol=1e-3)
+    (tmp_path / "p.json").write_text(json.dumps([{"object": "liver", "millimetres": [900, 0, 0]}]))
+    assert run(*command, "--overwrite", "--prompts", tmp_path / "p.json") == 1
+    assert "(900.0, 0.0, 0.0) mm lies outside the volume scan.nii.gz" in capsys.readouterr().err
+    assert run(*command, "--point", "mm:liver:1,2") == 2
+    assert "give --point mm:OBJECT:x,y,z" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert run("track", video, "--point", "mm:1:1,2,3", "--model", weights, "--out", tmp_path / "film") == 1
+    assert "a click in millimetres is for volumes, and this is none" in capsys.readouterr().err
 
 
 def test_options_of_volumes_for_a_film(

@@ -69,6 +69,19 @@ def test_examples_have_no_order_and_masks_are_named_alone(engine: FakeEngine, ki
     np.testing.assert_allclose(both[0].likenesses, again[0].likenesses, atol=1e-4)
 
 
+def test_what_lies_around_a_thing_counts(engine: FakeEngine) -> None:
+    def cherry(around: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        image, mask = scene("cherry", seed)
+        return np.where(mask[..., None], image, np.uint8(around)), mask
+
+    kinds = masklet.learn_names(
+        [(*cherry(grey, n), name) for name, grey in (("in snow", 240), ("in coal", 15)) for n in range(2)], engine
+    )
+    for name, grey in (("in snow", 235), ("in coal", 25)):
+        image, mask = cherry(grey, 7)
+        assert masklet.name_masks(image, [mask], kinds, engine)[0].name == name
+
+
 def test_differences_within_a_name_count_alike_in_all_directions() -> None:
     rest = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32) * [10, 1, 0.1]
     rest = np.asarray(rest, np.float32)

@@ -12,7 +12,14 @@ from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, TypedPrompt
 
 
 def parse_point(text: str) -> TypedPrompt:
-    """`FRAME:OBJECT:x,y`, or `FRAME:OBJECT:x,y,0` for a point that excludes."""
+    """`FRAME:OBJECT:x,y`, or `FRAME:OBJECT:x,y,0` for a point that excludes; `mm:OBJECT:x,y,z[,0]` on a volume."""
+    if text.startswith("mm:"):
+        expected = "give --point mm:OBJECT:x,y,z[,0], such as --point mm:liver:-32,10.5,118"
+        _, name, rest = _parts(f"0{text[2:]}", expected)
+        x, y, z, *label = read_numbers(rest, (3, 4), text, expected)
+        if label and label[0] not in (0, 1):
+            raise typer.BadParameter(f"'{text}' has the label {label[0]:g}; a label is 1 (include) or 0 (exclude)")
+        return TypedPrompt(0, name, labels=(int(label[0]) if label else 1,), millimetres=(x, y, z))
     expected = "give --point FRAME:OBJECT:x,y[,0], such as --point 0:1:120,80"
     frame, name, rest = _parts(text, expected)
     x, y, label = read_point(rest, text, expected)

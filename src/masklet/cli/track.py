@@ -58,7 +58,7 @@ def track(
     ] = [],  # noqa: B006
     point: Annotated[
         list[str],
-        typer.Option(help="FRAME:OBJECT:x,y, a click on an object; x,y,0 excludes. May be given several times."),
+        typer.Option(help="FRAME:OBJECT:x,y, a click, or mm:OBJECT:x,y,z on a volume; a 0 behind excludes."),
     ] = [],  # noqa: B006
     mask: Annotated[
         list[str],

@@ -22,6 +22,7 @@ class TypedPrompt:
         labels: One for each point, 1 include, 0 exclude; empty for all 1.
         box: (x0, y0, x1, y1) in pixels.
         mask: A black and white picture, white on the object, or one with numbers of objects.
+        millimetres: (x, y, z) of a click on a volume, RAS, in place of a frame and points.
     """
 
     frame: int
@@ -30,6 +31,7 @@ class TypedPrompt:
     labels: tuple[int, ...] = ()
     box: tuple[float, ...] | None = None
     mask: Path | None = None
+    millimetres: tuple[float, ...] | None = None
 
 
 EVERY_VIDEO = ""
@@ -81,9 +83,9 @@ def _from_record(record: Any, where: str, folder: Path) -> TypedPrompt:
 
     try:
         values = dict(record)
-        if unknown := set(values) - {"frame", "object", "points", "labels", "box", "mask"}:
+        if unknown := set(values) - {"frame", "object", "points", "labels", "box", "mask", "millimetres"}:
             raise ValueError(f"it has {sorted(unknown)}")
-        if not {"points", "box", "mask"} & set(values):
+        if not {"points", "box", "mask", "millimetres"} & set(values):
             raise ValueError("it says nothing of the object")
         return TypedPrompt(
             frame=operator.index(values.get("frame", 0)),
@@ -92,9 +94,15 @@ def _from_record(record: Any, where: str, folder: Path) -> TypedPrompt:
             labels=tuple(operator.index(label) for label in values.get("labels", ())),
             box=tuple(float(value) for value in values["box"]) if "box" in values else None,
             mask=folder / values["mask"] if "mask" in values else None,
+            millimetres=_place(values["millimetres"]) if "millimetres" in values else None,
         )
     except (TypeError, ValueError) as error:
         raise PromptError(
             f"{where} holds {json.dumps(record)[:80]}, which is no prompt ({error}); "
             'give {"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}, or "points" and "labels", or "mask"'
         ) from None
+
+
+def _place(values: Any) -> tuple[float, ...]:
+    x, y, z = values
+    return float(x), float(y), float(z)

@@ -14,7 +14,7 @@ from masklet.atomic import keep_inputs, make_folder, remove_stale
 from masklet.checkpoints import load_model
 from masklet.discovery import track_everything
 from masklet.engines.base import Engine
-from masklet.errors import FormatError
+from masklet.errors import FormatError, MediaError
 from masklet.formats.background import background_change
 from masklet.formats.base import Facts, comes_evenly, rle_of
 from masklet.formats.description import title_of
@@ -120,6 +120,11 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
 def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
     """Give the typed prompts to a tracker, those of earlier frames first."""
     for said in sorted(prompts, key=lambda said: said.frame):
+        if said.millimetres is not None:
+            if tracker.source.geometry is None:
+                raise MediaError("a click in millimetres is for volumes, and this is none; give FRAME:OBJECT:x,y")
+            frame, x, y = tracker.source.geometry.pixel_at(said.millimetres)
+            tracker.add_points(frame=frame, object=said.object, points=[(x, y)], labels=said.labels or None)
         if said.box is not None:
             tracker.add_box(frame=said.frame, object=said.object, box=said.box)
         if said.points:
