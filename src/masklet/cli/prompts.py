@@ -16,10 +16,8 @@ def parse_point(text: str) -> TypedPrompt:
     if text.startswith("mm:"):
         expected = "give --point mm:OBJECT:x,y,z[,0], such as --point mm:liver:-32,10.5,118"
         _, name, rest = _parts(f"0{text[2:]}", expected)
-        x, y, z, *label = read_numbers(rest, (3, 4), text, expected)
-        if label and label[0] not in (0, 1):
-            raise typer.BadParameter(f"'{text}' has the label {label[0]:g}; a label is 1 (include) or 0 (exclude)")
-        return TypedPrompt(0, name, labels=(int(label[0]) if label else 1,), millimetres=(x, y, z))
+        x, y, z, *said = read_numbers(rest, (3, 4), text, expected)
+        return TypedPrompt(0, name, labels=(_label(said, text),), millimetres=(x, y, z))
     expected = "give --point FRAME:OBJECT:x,y[,0], such as --point 0:1:120,80"
     frame, name, rest = _parts(text, expected)
     x, y, label = read_point(rest, text, expected)
@@ -41,10 +39,14 @@ def parse_mask(text: str) -> TypedPrompt:
 
 def read_point(values: str, text: str, expected: str) -> tuple[float, float, int]:
     """`x,y`, or `x,y,LABEL`; 1 stands for no label. Raises a usage error that shows all that was typed, the text."""
-    x, y, *label = read_numbers(values, (2, 3), text, expected)
-    if label and label[0] not in (0, 1):
-        raise typer.BadParameter(f"'{text}' has the label {label[0]:g}; a label is 1 (include) or 0 (exclude)")
-    return x, y, int(label[0]) if label else 1
+    x, y, *said = read_numbers(values, (2, 3), text, expected)
+    return x, y, _label(said, text)
+
+
+def _label(said: Sequence[float], text: str) -> int:
+    if said and said[0] not in (0, 1):
+        raise typer.BadParameter(f"'{text}' has the label {said[0]:g}; a label is 1 (include) or 0 (exclude)")
+    return int(said[0]) if said else 1
 
 
 def read_numbers(values: str, counts: tuple[int, ...], text: str, expected: str) -> tuple[float, ...]:
