@@ -1,5 +1,5 @@
-"""TinyViT: convolutions first, then attention in windows (Wu et al., 2022), as MobileSAM uses it: its last stage stays at
-stride 16. Attribute names are those of the published weights.
+"""TinyViT: convolutions first, then attention in windows (Wu et al., 2022), as MobileSAM uses it: its last stage stays
+at stride 16. Attribute names are those of the published weights.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Merge(nn.Module):
 class WindowAttention(Prepared):
     """Attention in windows, whose scores have a number for each distance of rows and columns, by head.
 
-    Where the map is no multiple of the window, windows are filled up with zeros before they are normalised, as published.
+    Where the map is no multiple of the window, windows are filled up with zeros, which are normalised too, as published.
     """
 
     def __init__(self, width: int, heads: int, window: int) -> None:
