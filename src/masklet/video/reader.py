@@ -29,12 +29,15 @@ ENCODE_AHEAD = 2
 
 
 def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
-    """uint8 (H, W, 3) RGB -> (1, 3, S, S) normalised: stretched to the square by Pillow's bicubic filter, as published
-    for video frames."""
-    side = engine.config.image_size
+    """uint8 (H, W, 3) RGB -> (1, 3, S, S) as the engine takes it, see `frame_square`."""
+    return frame_square(image, engine.config.image_size).to(engine.device, engine.dtype)
+
+
+def frame_square(image: NDArray[np.uint8], side: int) -> Tensor:
+    """uint8 (H, W, 3) RGB -> float32 (1, 3, side, side), normalised: stretched to the square by Pillow's bicubic
+    filter, as published for video frames."""
     square = np.asarray(Image.fromarray(image).resize((side, side)))
-    tensor = torch.from_numpy(np.asarray(cv2.LUT(square, normalised_levels())))
-    return tensor.permute(2, 0, 1)[None].to(engine.device, engine.dtype)
+    return torch.from_numpy(np.asarray(cv2.LUT(square, normalised_levels()))).permute(2, 0, 1)[None]
 
 
 @cache

@@ -113,6 +113,11 @@ class StreamTracker:
         """Give an object's mask in the newest frame, bool (H, W). Raises as `add_points`."""
         return self._prompt(object, make_prompt(self._size(), mask=mask))
 
+    def add_prompt(self, *, object: ObjectId, prompt: Prompt, replace: bool = False) -> FrameResult:
+        """As `add_points`, for a prompt by `masklet.prompts.make_prompt`; with `replace` what was said before of the
+        object in the frame goes."""
+        return self._prompt(object, prompt, alone=replace)
+
     def describe(
         self,
         object: ObjectId,
@@ -153,10 +158,10 @@ class StreamTracker:
         return Frame(0 if self._frame is None else self._frame.index + 1, now - self._began, image)
 
     @torch.inference_mode()
-    def _prompt(self, name: ObjectId, new: Prompt) -> FrameResult:
+    def _prompt(self, name: ObjectId, new: Prompt, alone: bool = False) -> FrameResult:
         frame, name = self._newest().index, checked_object(name)
         track = self._track(name)
-        prompt = merge_prompts(track.prompts.get(frame), new)
+        prompt = new if alone else merge_prompts(track.prompts.get(frame), new)
         answer = self._step({name: session.asked(track, frame, prompt)})[name]
         self.tracks = {**self.tracks, name: session.answered(track, prompt, answer)}
         return self._result()

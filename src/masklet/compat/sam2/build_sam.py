@@ -8,12 +8,14 @@ import torch
 
 from masklet.compat.sam2.configs import IMAGE_POSTPROCESSING
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.sam2_camera_predictor import SAM2CameraPredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
 from masklet.compat.sam2.weights import HF_MODEL_ID_TO_FILENAMES, from_hub, model_and_settings
 
 __all__ = [
     "HF_MODEL_ID_TO_FILENAMES",
     "build_sam2",
+    "build_sam2_camera_predictor",
     "build_sam2_hf",
     "build_sam2_video_predictor",
     "build_sam2_video_predictor_hf",
@@ -62,6 +64,21 @@ def build_sam2_video_predictor(
     """A predictor for videos. As `build_sam2`; `vos_optimized` compiles the network."""
     arguments = (config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing, vos_optimized)
     return SAM2VideoPredictor(*model_and_settings(*arguments))
+
+
+def build_sam2_camera_predictor(
+    config_file: str,
+    ckpt_path: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+    mode: str = "eval",
+    hydra_overrides_extra: Sequence[str] = (),
+    apply_postprocessing: bool = True,
+    vos_optimized: bool = False,
+    **others: Any,
+) -> SAM2CameraPredictor:
+    """A predictor for frames that come one by one. As `build_sam2_video_predictor`."""
+    arguments = (config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing, vos_optimized)
+    return SAM2CameraPredictor(*model_and_settings(*arguments))
 
 
 def build_sam2_hf(model_id: str, **arguments: Any) -> SAM2Base:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,8 +20,11 @@ LARGEST_COPY = 1 << 30
 """Folders with more bytes than these are not copied."""
 
 
-class InferenceState(Mapping[str, Any]):
-    """What `init_state` returns: the keys that clients read, each as it is now.
+class InferenceState(MutableMapping[str, Any]):
+    """What `init_state` returns: the keys that clients read, each as it is now, and what they put in beside.
+
+    A key of the reference that is set reads as it was set; what is tracked is the video and what the predictor was
+    told.
 
     Args:
         owner: The predictor whose state this is; others refuse it.
@@ -32,16 +35,39 @@ class InferenceState(Mapping[str, Any]):
     def __init__(self, owner: object, tracker: VideoTracker, kept: TemporaryDirectory[str] | None = None) -> None:
         self.owner = owner
         self.tracker = tracker
+        self._own: dict[str, Any] = {}
+        self._gone: set[str] = set()
         weakref.finalize(self, _close, tracker, kept)  # clients have no word for closing: they drop the state
 
     def __getitem__(self, key: str) -> Any:
+        if key in self._own:
+            return self._own[key]
+        if key in self._gone or key not in _KEYS:
+            raise KeyError(f"{key}; the state has {', '.join(self)}")
         return _KEYS[key](self)
 
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._own[key] = value
+        self._gone.discard(key)
+
+    def __delitem__(self, key: str) -> None:
+        self[key]
+        self._own.pop(key, None)
+        self._gone.add(key)
+
+    def __contains__(self, key: object) -> bool:
+        return any(key == own for own in self)
+
     def __iter__(self) -> Iterator[str]:
-        return iter(_KEYS)
+        return iter(dict.fromkeys(key for key in (*_KEYS, *self._own) if key not in self._gone))
 
     def __len__(self) -> int:
-        return len(_KEYS)
+        return sum(1 for _ in self)
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self._own.clear()
+        self._gone.update(_KEYS)
 
     def __repr__(self) -> str:
         return f"InferenceState({len(self.tracker.tracks)} objects, {self['num_frames']} frames)"
@@ -104,6 +130,70 @@ def count_frames(source: FrameSource) -> int:
     return sum(1 for _ in source.frames()) if times is None else len(times)
 
 
+class Outputs(Mapping[int, dict[str, Any]]):
+    """What is known of an object, frame by frame, in the words of the reference; each is made when it is asked for."""
+
+    def __init__(self, state: InferenceState, name: Any, prompted: bool) -> None:
+        self._state, self._name, self._prompted = state, name, prompted
+
+    def __getitem__(self, frame: int) -> dict[str, Any]:
+        if frame not in set(iter(self)):
+            raise KeyError(frame)
+        track = self._state.tracker.tracks[self._name]
+        known = track.known(frame)
+        assert known is not None, "a frame that is listed is known"
+        device = self._state.tracker.engine.device
+        return {
+            "maskmem_features": None if known.memory is None else known.memory[None].to(device),
+            "pred_masks": known.logits[None, None].to(device),
+            "obj_ptr": None if known.pointer is None else known.pointer[None].to(device),
+            "object_score_logits": torch.tensor([[known.presence]], device=device),
+        }
+
+    def __iter__(self) -> Iterator[int]:
+        track = self._state.tracker.tracks[self._name]
+        return iter(sorted(track.prompted if self._prompted else {*track.tracked} - {*track.prompted}))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _outputs(state: InferenceState) -> dict[int, dict[str, Outputs]]:
+    kinds = {"cond_frame_outputs": True, "non_cond_frame_outputs": False}
+    return {
+        slot: {kind: Outputs(state, name, prompted) for kind, prompted in kinds.items()}
+        for slot, name in enumerate(state.tracker.tracks)
+    }
+
+
+def _points(state: InferenceState) -> dict[int, dict[int, dict[str, Tensor]]]:
+    """Clicks of each object by frame, in pixels of the model's square, as the reference keeps them."""
+    found: dict[int, dict[int, dict[str, Tensor]]] = {}
+    scale = torch.tensor([state.tracker.engine.config.image_size / side for side in reversed(state.tracker.size)])
+    for slot, track in enumerate(state.tracker.tracks.values()):
+        found[slot] = {
+            frame: {
+                "point_coords": torch.tensor(prompt.points, dtype=torch.float32)[None] * scale,
+                "point_labels": torch.tensor([prompt.labels], dtype=torch.int32),
+            }
+            for frame, prompt in track.prompts.items()
+            if prompt.points
+        }
+    return found
+
+
+def _masks(state: InferenceState) -> dict[int, dict[int, Tensor]]:
+    """Given masks of each object by frame, bool (1, 1, H, W)."""
+    return {
+        slot: {
+            frame: torch.tensor(prompt.mask)[None, None]
+            for frame, prompt in track.prompts.items()
+            if prompt.mask is not None
+        }
+        for slot, track in enumerate(state.tracker.tracks.values())
+    }
+
+
 _KEYS: dict[str, Callable[[InferenceState], Any]] = {
     "images": lambda state: Frames(state.tracker.source, state.tracker.engine),
     "num_frames": lambda state: count_frames(state.tracker.source),
@@ -114,4 +204,15 @@ _KEYS: dict[str, Callable[[InferenceState], Any]] = {
     "obj_ids": lambda state: list(state.tracker.tracks),
     "obj_id_to_idx": lambda state: {name: slot for slot, name in enumerate(state.tracker.tracks)},
     "obj_idx_to_id": lambda state: dict(enumerate(state.tracker.tracks)),
+    "point_inputs_per_obj": _points,
+    "mask_inputs_per_obj": _masks,
+    "output_dict_per_obj": _outputs,
+    "temp_output_dict_per_obj": lambda state: {
+        slot: {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}} for slot in range(len(state.tracker.tracks))
+    },
+    "frames_tracked_per_obj": lambda state: {
+        slot: {frame: {"reverse": False} for frame in outputs["non_cond_frame_outputs"]}
+        for slot, outputs in _outputs(state).items()
+    },
+    "cached_features": lambda state: {},
 }

@@ -57,7 +57,6 @@ class SAM2ImagePredictor:
         self.model = sam_model
         self.mask_threshold = mask_threshold
         self.max_hole_area, self.max_sprinkle_area = max_hole_area, max_sprinkle_area
-        self._predictor = ImagePredictor(sam_model.engine)
         self._pictures: list[EncodedImage] = []
         self._is_batch = False
 
@@ -65,6 +64,10 @@ class SAM2ImagePredictor:
     def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2ImagePredictor:
         """A predictor with a model from the hub. Takes the arguments of `build_sam2`, and those of the class."""
         return cls(build_sam2_hf(model_id, **arguments), **arguments)
+
+    @property
+    def _predictor(self) -> ImagePredictor:
+        return ImagePredictor(self.model.engine)  # with the present weights
 
     @property
     def device(self) -> torch.device:
@@ -174,10 +177,36 @@ class SAM2ImagePredictor:
             return None
         levels = [picture.levels for picture in self._pictures]
         engine = self._predictor.engine
-        with torch.inference_mode():
-            embedded = [engine.attend_memory(level.stride16, no_memories(engine)) for level in levels]
-        finer = [torch.cat([getattr(level, name) for level in levels]) for name in ("stride4", "stride8")]
-        return {"image_embed": torch.cat(embedded), "high_res_feats": finer}
+        with torch.no_grad():  # copies that a decoder may be trained on
+            embedded = [engine.attend_memory(level.stride16.clone(), no_memories(engine)) for level in levels]
+            finer = [torch.cat([getattr(level, name).clone() for level in levels]) for name in ("stride4", "stride8")]
+            return {"image_embed": torch.cat(embedded), "high_res_feats": finer}
+
+    def _prep_prompts(
+        self,
+        point_coords: Any,
+        point_labels: Any,
+        box: Any,
+        mask_logits: Any,
+        normalize_coords: bool,
+        img_idx: int = -1,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+        """Logits, points, labels and boxes as `sam_prompt_encoder` takes them, in pixels of the model's square."""
+        transforms, size, device = self._transforms, self._orig_hw[img_idx], self.device
+
+        def tensor(values: Any, axes: int) -> Tensor:
+            found = torch.as_tensor(values, dtype=torch.float32, device=device)
+            return found[None] if found.ndim < axes else found
+
+        points = labels = corners = logits = None
+        if point_coords is not None:
+            points = transforms.transform_coords(tensor(point_coords, 3), normalize_coords, size)
+            labels = tensor(point_labels, 2).int()
+        if box is not None:
+            corners = transforms.transform_boxes(tensor(box, 2), normalize_coords, size)
+        if mask_logits is not None:
+            logits = tensor(mask_logits, 4)
+        return logits, points, labels, corners
 
     def reset_predictor(self) -> None:
         """Forget the picture."""

@@ -100,7 +100,7 @@ class Merge(nn.Module):
 class WindowAttention(Prepared):
     """Attention in windows, whose scores have a number for each distance of rows and columns, by head.
 
-    Where the map is no multiple of the window, windows are filled up with zeros, which are normalised too, as published.
+    Where the map is no multiple of the window, windows are filled up with zeros that are normalised too, as published.
     """
 
     def __init__(self, width: int, heads: int, window: int) -> None:

@@ -1,0 +1,115 @@
+"""The predictor for cameras that copies of the reference have, on `masklet.StreamTracker`.
+
+Letters: N objects, P points, H x W the frame.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from masklet.checkpoints import Model
+from masklet.compat.failures import CallRefused, as_reference
+from masklet.compat.prompts import prompt_of
+from masklet.compat.sam2.configs import Settings, tracking_options
+from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.sam2_video_predictor import NO_OBJ_SCORE
+from masklet.errors import PromptError
+from masklet.video import FrameResult, StreamTracker
+
+Seen = tuple[list[Any], Tensor]
+"""The objects, and their logits (N, 1, H, W)."""
+
+
+class SAM2CameraPredictor(SAM2Base):
+    """Objects through frames as they come: `load_first_frame`, prompts, then `track` for each further frame.
+
+    Args:
+        model: What `masklet.load_model` returns.
+        settings: Settings of the reference.
+    """
+
+    def __init__(self, model: Model, settings: Settings | None = None) -> None:
+        super().__init__(model, Settings() if settings is None else settings)
+        self._stream: StreamTracker | None = None
+        self._size = (0, 0)
+
+    def load_first_frame(self, img: NDArray[np.uint8]) -> None:
+        """Begin with a frame, uint8 (H, W, 3), RGB; objects of an earlier stream are forgotten."""
+        with as_reference():
+            stream = StreamTracker(self.engine, options=tracking_options(self.settings, self.engine.config))
+            stream.step(np.asarray(img))
+        self._stream, self._size = stream, np.asarray(img).shape[:2]
+
+    def add_new_prompt(
+        self,
+        frame_idx: int,
+        obj_id: Any,
+        points: Any = None,
+        labels: Any = None,
+        bbox: Any = None,
+        clear_old_points: bool = True,
+        normalize_coords: bool = True,
+    ) -> tuple[int, list[Any], Tensor]:
+        """Click on an object in the newest frame, whatever number is given, or draw a box around it.
+
+        Args:
+            frame_idx: Given back as it is: a stream has its newest frame only.
+            obj_id: Any int or str.
+            points: (P, 2), x and y in pixels, or in 0..1 with `normalize_coords=False`.
+            labels: (P,): 1 include, 0 exclude.
+            bbox: (4,) or (2, 2): x0, y0, x1, y1.
+            clear_old_points: Whether earlier points and boxes of the object on the frame go.
+            normalize_coords: Whether coordinates are pixels.
+
+        Returns:
+            The number, the objects, and their logits (N, 1, H, W).
+
+        Raises:
+            PromptError: Prompts that make no sense (a ValueError).
+            CallRefused: No frame came yet (a RuntimeError).
+        """
+        stream = self._begun()
+        box = None if bbox is None else np.reshape(np.asarray(bbox, np.float64), 4)
+        with as_reference():
+            prompt = prompt_of(points, labels, box, self._size, in_pixels=normalize_coords)
+            if not prompt.points and prompt.box is None:
+                raise PromptError("the prompt is empty; give points with labels, or a bbox")
+            result = stream.add_prompt(object=obj_id, prompt=prompt, replace=clear_old_points)
+        return frame_idx, *self._seen(stream, result)
+
+    add_new_points = add_new_prompt
+
+    def add_new_mask(self, frame_idx: int, obj_id: Any, mask: Any) -> tuple[int, list[Any], Tensor]:
+        """Give an object's mask in the newest frame, (H, W), bool or 0 and 1."""
+        stream = self._begun()
+        array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+        with as_reference():
+            return frame_idx, *self._seen(stream, stream.add_mask(object=obj_id, mask=array > 0))
+
+    def track(self, img: NDArray[np.uint8]) -> Seen:
+        """Follow all objects into the next frame."""
+        stream = self._begun()
+        with as_reference():
+            return self._seen(stream, stream.step(np.asarray(img)))
+
+    def reset_state(self) -> None:
+        """Forget all objects and frames."""
+        self._stream = None
+
+    def _begun(self) -> StreamTracker:
+        if self._stream is None:
+            raise CallRefused("no frame came yet; call load_first_frame")
+        return self._stream
+
+    def _seen(self, stream: StreamTracker, result: FrameResult) -> Seen:
+        names = list(stream.tracks)
+        logits = torch.full((len(names), 1, *self._size), NO_OBJ_SCORE)
+        for row, name in enumerate(names):
+            if name in result.objects:
+                logits[row, 0] = torch.from_numpy(result.objects[name].pixels.full_logits(name))
+        return names, logits.to(self.device)

@@ -1,0 +1,64 @@
+"""Small helpers of the reference that clients call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from masklet.masks.shape import mask_box, small_holes
+from masklet.media.source import open_video
+from masklet.video.reader import frame_square
+
+BARELY = 0.1
+"""Logits of a hole that is filled: barely inside, as published."""
+
+
+def concat_points(
+    old_point_inputs: Mapping[str, Tensor] | None, new_points: Tensor, new_labels: Tensor
+) -> dict[str, Tensor]:
+    """Points (B, P, 2) and labels (B, P) behind earlier ones, if there are any."""
+    points, labels = [new_points], [new_labels]
+    if old_point_inputs is not None:
+        points.insert(0, old_point_inputs["point_coords"])
+        labels.insert(0, old_point_inputs["point_labels"])
+    return {"point_coords": torch.cat(points, dim=1), "point_labels": torch.cat(labels, dim=1)}
+
+
+def mask_to_box(masks: Tensor) -> Tensor:
+    """Masks (B, 1, H, W) -> boxes (B, 1, 4) of their first and last columns and rows; zeros for an empty mask."""
+    boxes = np.zeros((len(masks), 1, 4), np.float32)
+    for box, mask in zip(boxes, masks[:, 0].bool().cpu().numpy(), strict=True):
+        if mask.any():
+            x0, y0, x1, y1 = mask_box(mask)
+            box[0] = x0, y0, x1 - 1, y1 - 1
+    return torch.from_numpy(boxes).to(masks.device)
+
+
+def fill_holes_in_mask_scores(mask: Tensor, max_area: int) -> Tensor:
+    """Logits (N, 1, H, W) whose holes of at most `max_area` cells are barely inside."""
+    if max_area <= 0:
+        raise ValueError(f"max_area is {max_area}; give at least 1")
+    inside = (mask[:, 0] > 0).cpu().numpy()
+    holes = torch.from_numpy(np.stack([small_holes(each, max_area) for each in inside]))[:, None]
+    return mask.masked_fill(holes.to(mask.device), BARELY)
+
+
+def load_video_frames(
+    video_path: str | os.PathLike[str],
+    image_size: int,
+    offload_video_to_cpu: bool = False,
+    *_: Any,
+    compute_device: str | torch.device = "cpu",
+    **__: Any,
+) -> tuple[Tensor, int, int]:
+    """All frames of a video, normalised, (T, 3, S, S), and its height and width."""
+    with open_video(video_path) as source:
+        images = [frame.image for frame in source]
+    height, width = images[0].shape[:2]
+    frames = torch.cat([frame_square(image, image_size) for image in images])
+    return (frames if offload_video_to_cpu else frames.to(compute_device)), height, width
