@@ -186,3 +186,23 @@ def calibrate(
         fitted = calibrate_on(loaded.network, mixture, steps, report)
     save_model(loaded, out)
     typer.echo(f"wrote {out}; {fitted}")
+
+
+@train.command()
+def plot(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Folders of runs, in the order of time.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The picture to write, such as curves.png.", show_default=False)],
+) -> None:
+    """Draw the learning curves of runs: what was answered while learning, and what validation said.
+
+    \b
+    Examples:
+      masklet train plot runs/nano --out curves.png
+      masklet train plot runs/pictures runs/clips --out curves.svg
+    """
+    from masklet.training.curves import plot_training
+
+    steps = plot_training(runs, out)
+    typer.echo(f"{steps} steps in {out}")
