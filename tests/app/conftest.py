@@ -91,13 +91,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[[str], Any]]:
-    """Opens pages; an error in their scripts fails the test."""
+    """Opens pages; an error in their scripts fails the test, and so does a request for what there is not."""
     faults: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
 
     def opened(address: str) -> Any:
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("response", lambda answer: faults.append(answer.url) if answer.status == 404 else None)
         page.goto(address)
         return page
 

@@ -41,7 +41,7 @@ export class Film {
     const { path, video } = this.model;
     while (this.wanted.length) {
       await new Promise((done) => setTimeout(done, PAUSE));
-      if (!this.quiet()) continue;
+      if (!this.quiet() || !this.wanted.length) continue; // what is wanted may have changed
       const frame = this.wanted.shift();
       try {
         const answer = await fetch(`${path}/frame/${frame}.jpg?v=${video.key}&w=${WIDTH}`, { priority: "low" });

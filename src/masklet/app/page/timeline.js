@@ -89,7 +89,7 @@ export class Timeline {
     const high = Math.max(ROW * model.objects.length, this.rows.clientHeight);
     const pen = penOf(this.body, this.wide, high);
     model.objects.forEach((object, row) => drawStrip(pen, this, object, row * ROW, object.name === model.chosen, color));
-    this.marks(pen, high, color);
+    this.marks(pen, ROW * model.objects.length, color);
     pen.fillStyle = color("accent");
     pen.fillRect(Math.round(this.x(model.frame)) - 0.5, 0, 1, high);
     this.fillLabels();
