@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import signal
 import traceback
 import warnings
@@ -33,6 +34,7 @@ from masklet.media.source import open_video
 from masklet.video import VideoTracker
 from tests.fuzz.mutations import Mutation, mutate_bytes, mutate_json, mutate_safetensors, mutate_text, mutate_zip
 from tests.media.clips import Clip, write_clip
+from tests.media.test_volume import write_dicom
 
 SIZE = (48, 64)
 
@@ -203,6 +205,19 @@ def look_at(path: Path) -> None:
         _ = source.timestamps
 
 
+def make_volumes(folder: Path) -> list[Path]:
+    """Not those that ITK reads: it ends the process for some headers."""
+    import nibabel
+
+    scan = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4)
+    for name in ("a.nii", "a.nii.gz"):
+        nibabel.save(nibabel.Nifti1Image(scan, np.diag([1, 1, 2, 1])), folder / name)
+    slices = write_dicom(folder / "series")
+    whole = next(slices.iterdir()).rename(folder / "a.dcm")
+    shutil.rmtree(slices)
+    return [folder / "a.nii", folder / "a.nii.gz", whole]
+
+
 def make_weights(folder: Path) -> list[Path]:
     model = build_model("nano", seed=0, image_size=64)
     save_model(model, folder / "a.safetensors")
@@ -249,5 +264,6 @@ TARGETS: dict[str, Target] = {
     "tables": Target(make_table, mutate_text, lambda path: open_folder(path.parent, "train")),
     "videos": Target(make_videos, mutate_bytes, look_at),
     "pictures": Target(make_pictures, mutate_bytes, look_at),
+    "volumes": Target(make_volumes, mutate_bytes, look_at),
 }
 """All that masklet reads and did not write in the same run."""

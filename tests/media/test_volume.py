@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import struct
 from pathlib import Path
 
 import nibabel
@@ -276,6 +278,14 @@ def test_wrong_calls_and_damaged_files(nifti: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(MediaError, match=name):
             open_video(tmp_path / name).read(0)
+
+
+def test_a_header_that_promises_more_than_memory(tmp_path: Path) -> None:
+    data = bytearray(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4)).to_bytes())
+    struct.pack_into("<8h", data, 40, 3, 30_000, 30_000, 30_000, 1, 1, 1, 1)
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(bytes(data)))
+    with pytest.raises(MediaError, match=r"a\.nii\.gz says that it is larger than memory; is it damaged"):
+        open_video(tmp_path / "a.nii.gz")
 
 
 def test_a_stack_of_pictures_becomes_a_volume_of_a_millimetre(tmp_path: Path) -> None:

@@ -172,6 +172,13 @@ def read_volume(path: Path, part: int | None = None) -> Volume:
             volume = reader(path, part)
     except ImportError as error:
         raise MediaError(f"{path.name} needs the package {error.name}: pip install 'masklet[medical]'") from error
+    except MediaError:
+        raise
+    except MemoryError as error:
+        raise MediaError(f"{path.name} says that it is larger than memory; is it damaged? Give another copy") from error
+    except Exception as error:  # what a damaged header makes of readers is of every kind
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise MediaError(f"{path.name} cannot be read: {reason:.200}; is it damaged? Give another copy") from error
     if volume.voxels.ndim != 3 or not volume.voxels.size:
         raise MediaError(f"{path.name} has the shape {volume.voxels.shape}; give a volume of three axes")
     if not np.isfinite(volume.affine).all() or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-9:
@@ -183,20 +190,17 @@ def read_nifti(path: Path, part: int | None) -> Volume:
     """NIfTI, and what else nibabel reads by these endings."""
     import nibabel
 
-    try:
-        image: Any = nibabel.load(path)
-        if not hasattr(image, "affine"):
-            raise MediaError(f"{path.name} holds {type(image).__name__}, not a grid of voxels; give a volume")
-        if image.get_data_dtype().names:
-            raise MediaError(f"{path.name} holds colours; give a volume of grey values")
-        data = image.dataobj
-        if len(data.shape) == 4:
-            data = data[..., _chosen(path, part, data.shape[3])]
-        elif part is not None:
-            _chosen(path, part, 1)
-        voxels = np.asanyarray(data)
-    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
-        raise MediaError(f"{path.name} cannot be read: {error}; is it complete? Give another copy") from error
+    image: Any = nibabel.load(path)
+    if not hasattr(image, "affine"):
+        raise MediaError(f"{path.name} holds {type(image).__name__}, not a grid of voxels; give a volume")
+    if image.get_data_dtype().names:
+        raise MediaError(f"{path.name} holds colours; give a volume of grey values")
+    data = image.dataobj
+    if len(data.shape) == 4:
+        data = data[..., _chosen(path, part, data.shape[3])]
+    elif part is not None:
+        _chosen(path, part, 1)
+    voxels = np.asanyarray(data)
     return Volume(np.squeeze(voxels, tuple(range(3, voxels.ndim))), np.asarray(image.affine, np.float64))
 
 
@@ -259,8 +263,6 @@ def read_dicom(path: Path, part: int | None) -> Volume:
         whole = pydicom.dcmread(path)
     except pydicom.errors.InvalidDicomError as error:
         raise MediaError(f"{path.name} lacks the header of a DICOM file; convert it, or give another copy") from error
-    except (OSError, EOFError) as error:
-        raise MediaError(f"{path.name} cannot be read: {error}; is it complete? Give another copy") from error
     if "Rows" not in whole:
         kind = getattr(whole.get("SOPClassUID"), "name", "nothing says what")
         raise MediaError(f"{path.name} holds no pixels ({kind}); give a scan")
