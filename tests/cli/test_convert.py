@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from masklet.checkpoints import Model
+from masklet.engines.fake import FakeEngine
 from masklet.formats.registry import read_masks
 from masklet.video import VideoTracker
 from tests.cli.conftest import Run
@@ -41,6 +42,29 @@ def test_a_film_takes_its_pictures_from_the_video(run: Run, tmp_path: Path, sess
     assert run("convert", session, "--out", tmp_path / "clip.mp4", "--format", "overlay") == 0
     with av.open(str(tmp_path / "clip.mp4")) as film:
         assert len(list(film.decode(video=0))) == 4
+
+
+def test_a_part_of_the_frames_and_one_object_alone(
+    run: Run, tmp_path: Path, session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with VideoTracker(GOLDEN / "video/frames", FakeEngine()) as tracker:
+        for frame in range(4):
+            for name in ("cup", 2):
+                tracker.add_mask(frame=frame, object=name, mask=np.ones(tracker.size, bool))
+        tracker.save(tmp_path / "two.masklet")
+    options = ("--only", "cup", "--start", 1, "--stop", 3)
+    assert run("convert", tmp_path / "two.masklet", "--out", tmp_path / "cup.json", *options) == 0
+    assert [(found.frame, list(found.masks)) for found in read_masks("coco", tmp_path / "cup.json")] == [
+        (1, ["cup"]),
+        (2, ["cup"]),
+    ]
+    assert run("convert", session, "--out", tmp_path / "part.mp4", "--start", 2) == 0
+    with av.open(str(tmp_path / "part.mp4")) as film:
+        assert len(list(film.decode(video=0))) == 2
+    for wish, told in ((("--only", "cap"), "no object 'cap'"), (("--start", 9), "no frame from 9")):
+        assert run("convert", session, "--out", tmp_path / "none.json", *wish) == 1
+        assert told in capsys.readouterr().err
+        assert not (tmp_path / "none.json").exists()
 
 
 def test_a_project_is_not_written_over(

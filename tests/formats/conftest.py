@@ -25,6 +25,7 @@ SUFFIXES = {
     "cvat": "a.xml",
     "davis": "a",
     "labelme": "a",
+    "matte": "a",
     "mots": "a.txt",
     "nifti": "a.nii.gz",
     "nrrd": "a.nrrd",

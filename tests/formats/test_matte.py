@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -128,3 +129,12 @@ def test_all_and_nothing(mask: NDArray[np.bool_]) -> None:
     assert frame.image is not None
     changed = background_change("blur", SIZE)(frame)
     assert ((changed == frame.image).all()) == bool(mask.all())
+
+
+def test_a_matte_is_the_alpha_in_sixteen_bits(tmp_path: Path) -> None:
+    frame = red_before_blue()
+    write_all("matte", tmp_path / "matte", [frame])
+    read = cv2.imread(str(tmp_path / "matte/00000.png"), cv2.IMREAD_UNCHANGED)
+    assert (read.dtype, read.shape) == (np.uint16, SIZE)
+    np.testing.assert_allclose(read / 65_535, frame_alpha(frame), atol=1e-5)
+    assert ((read > 0) & (read < 65_535) & (read % 257 > 0)).any()  # finer than eight bits

@@ -19,8 +19,8 @@ SpeedChoice = Annotated[
 ]
 DeviceChoice = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
 VIDEO_FORMATS = (
-    "background", "coco", "cutout", "cvat", "davis", "dicom-seg", "labelme", "mots", "nifti", "nrrd", "objects",
-    "overlay", "project", "prores", "rgba", "rtstruct", "sav", "soft-cutout", "stl", "webm", "yolo", "ytvis",
+    "background", "coco", "cutout", "cvat", "davis", "dicom-seg", "labelme", "matte", "mots", "nifti", "nrrd",
+    "objects", "overlay", "project", "prores", "rgba", "rtstruct", "sav", "soft-cutout", "stl", "webm", "yolo", "ytvis",
 )  # fmt: skip
 """Formats of videos, here so that help need not load them."""
 

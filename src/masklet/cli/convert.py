@@ -1,6 +1,6 @@
 """`masklet convert`: masks from one format to another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +34,11 @@ def convert(
         typer.Option(help="The video or pictures, for formats that hold pictures; of a .masklet file if it has moved."),
     ] = None,
     background: BackgroundChoice = None,
+    only: Annotated[list[str], typer.Option(help="Only this object; may be given several times.")] = [],  # noqa: B006
+    start: Annotated[int, typer.Option(min=0, max=10**9, help="The first frame that is written.")] = 0,
+    stop: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="The first frame that is left out again; none if not given.")
+    ] = None,
 ) -> None:
     """Write masks in another format. Nothing is computed again.
 
@@ -43,6 +48,7 @@ def convert(
       masklet convert dog/session.masklet --out masks --format objects
       masklet convert dog/session.masklet --out dog.mov --format prores
       masklet convert dog/session.masklet --out dog.mp4 --format background --background white
+      masklet convert dog/session.masklet --out dog.mov --format prores --only dog --start 24 --stop 72
       masklet convert task.xml --from cvat --out instances.json --format coco
       masklet convert labels --from labelme --out overlay.mp4 --video frames
     """
@@ -55,10 +61,36 @@ def convert(
     facts, results = held(source, out, entry, kind, video)
     frames = 0
     with Writer(kind.open, out, with_background(facts, kind.name, background)) as sink:
-        for result in results:
+        for result in chosen(results, only, start, stop):
             sink.write(result)
             frames += 1
     typer.echo(f"{frames} frames in {out}")
+
+
+def chosen(
+    results: "Iterator[PlainFrame]", only: Sequence[str], start: int, stop: int | None
+) -> "Iterator[PlainFrame]":
+    """The frames from `start` to before `stop`, with those objects alone, or with all if none is named.
+
+    Raises FormatError if no frame is left, or no frame has an object of a name.
+    """
+    from dataclasses import replace
+
+    from masklet.errors import FormatError, nearest
+
+    frames, names = 0, set[str]()
+    for result in results:
+        if result.frame < start or (stop is not None and result.frame >= stop):
+            continue
+        frames += 1
+        names |= {str(name) for name in result.objects}
+        kept = {name: item for name, item in result.objects.items() if not only or str(name) in only}
+        yield replace(result, objects=kept)
+    if not frames:
+        raise FormatError(f"there is no frame from {start} to before {stop}; give another --start or --stop")
+    for name in only:
+        if name not in names:
+            raise FormatError(f"there is no object {name!r}{nearest(name, sorted(names))}")
 
 
 def of_project(

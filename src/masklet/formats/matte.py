@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from masklet.formats.base import Facts, Format, FrameLike, Sink, picture_of
 from masklet.formats.film import FilmKind, save_png, write_film
@@ -60,6 +61,16 @@ def write_soft_cutout(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
     return _pngs(path, facts, partial(cut_out_masks, edges="soft"))
 
 
+def write_matte(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+    """PATH/00000.png ..., or one PNG: the alpha of all objects together, of 16 bits, without colours."""
+    return frame_files(path, facts, ".png", lambda target, result: save_matte(target, frame_alpha(result)))
+
+
+def save_matte(path: Path, alpha: NDArray[np.float32]) -> None:
+    """Write alpha, (H, W) in 0..1, as a grey PNG of 16 bits."""
+    Image.fromarray(np.rint(alpha * 65_535).astype(np.uint16)).save(path, format="PNG", compress_level=4)
+
+
 def cut_out_objects(result: FrameLike) -> NDArray[np.uint8]:
     """uint8 (H, W, 4), RGBA: all objects of the frame with soft edges; what is not theirs is transparent black."""
     return cut_out(picture_of(result), frame_alpha(result))
@@ -96,6 +107,13 @@ WEBM = Format(
     write_webm,
     video=".webm",
     shows_pictures=True,
+)
+MATTE = Format(
+    "matte",
+    "alpha alone, grey PNGs of 16 bits, edges as soft as the model doubts them",
+    write_matte,
+    video="",
+    picture=".png",
 )
 RGBA, CUTOUT, SOFT_CUTOUT = (
     Format(name, f"cut-out with alpha, RGBA PNGs, {edges}", write, video="", picture=".png", shows_pictures=True)
