@@ -26,7 +26,8 @@ PICTURE_FORMATS = (
 
 FORMAT_HELP = (
     "davis (PNG of object numbers), cutout, soft-cutout, rgba, matte, overlay, background (PNGs), coco, labelme "
-    "(JSON), yolo (text), gpkg, geojson or geotiff (maps). If not given, the ending of OUT decides, and in a folder it is "
+    "(JSON), yolo (text), gpkg, geojson or geotiff (maps). If not given, the ending of OUT decides, and in a folder it "
+    "is "
 )
 """The help of `--format`, up to what is written into folders."""
 
