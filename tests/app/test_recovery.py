@@ -142,6 +142,8 @@ def test_what_cannot_be_written_is_refused_and_not_done(
 ) -> None:
     session = Session(clip, tmp_path / "work", FakeEngine())
     session.do("prompt", RED).result()
+    states: list[Any] = []
+    session.listeners.append(lambda told: None if isinstance(told, bytes) else states.append(told))
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
@@ -150,8 +152,8 @@ def test_what_cannot_be_written_is_refused_and_not_done(
         patched.setattr(os, "fsync", full)
         with pytest.raises(MaskletError, match="No space left"):
             session.do("prompt", BLUE).result()
-    state = session.ask(session.state).result()
-    assert [item["name"] for item in state["objects"]] == ["red"]
+    for state in (states[-1], session.ask(session.state).result()):
+        assert [item["name"] for item in state["objects"]] == ["red"]
     assert session.do("prompt", BLUE).result()["seq"] == 2
     session.close()
 

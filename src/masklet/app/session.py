@@ -28,7 +28,6 @@ from masklet.video import FrameResult, TrackingOptions, VideoTracker
 from masklet.video.events import Event, checked_object
 from masklet.video.journal import journal_of
 from masklet.video.project import event_from_json, event_to_json, fingerprint_of
-from masklet.video.state import ObjectId
 
 REST = 0.08
 """Seconds without a question after which the frame that is looked at is encoded."""
@@ -308,27 +307,29 @@ class Session:
             else:
                 ACTS[act](self._tracker, said)
                 self._later = later if act == "undo" else []
+        known = act == "prompt" and objects == list(self._tracker.tracks)
+        self._show(said, whole=not known)  # nobody waits for the disk to see a mask, only to be told that it is kept
         try:
             self._keep(req)
         except MaskletError:  # what cannot be kept is not done
             self._tracker.redo() if act == "undo" else self._tracker.undo()
             self._later = self._later if act == "redo" else later
+            self._show(said, whole=True)
             raise
-        if act == "prompt" and objects == list(self._tracker.tracks):
-            self._tell_frame(int(said["frame"]))
-            self._tell({**self.brief(), **self._prompts_of(said["object"], int(said["frame"]))})
-        else:
-            self._epoch += 1
-            self._tell(self.state())
-            frame = said.get("frame")
-            if type(frame) is int and 0 <= frame < self._frames:
-                self._tell_frame(frame)
         return {"seq": self._seq}
 
-    def _prompts_of(self, name: ObjectId, frame: int) -> dict[str, Any]:
-        """What was said of an object in a frame."""
-        prompt = summary.prompt_to_json(self._tracker.tracks[name].prompts[frame])
-        return {"prompted": {"object": name, "frame": frame, "prompt": prompt}}
+    def _show(self, said: Mapping[str, Any], *, whole: bool) -> None:
+        """Tell pages what a change made of the session: the whole state, or of a prompt what belongs to it."""
+        if whole:
+            self._epoch += 1
+            self._tell(self.state())
+        frame = said.get("frame")
+        if type(frame) is int and 0 <= frame < self._frames:
+            self._tell_frame(frame)
+        if not whole:
+            name, frame = said["object"], int(said["frame"])
+            prompt = summary.prompt_to_json(self._tracker.tracks[name].prompts[frame])
+            self._tell({**self.brief(), "prompted": {"object": name, "frame": frame, "prompt": prompt}})
 
     # --- following ----------------------------------------------------------------------------------
 
