@@ -288,6 +288,16 @@ def test_a_header_that_promises_more_than_memory(tmp_path: Path) -> None:
         open_video(tmp_path / "a.nii.gz")
 
 
+def test_a_meta_image_that_names_no_file(tmp_path: Path) -> None:
+    """ITK ends the process for some of these."""
+    SimpleITK.WriteImage(itk_image(), tmp_path / "a.mha")
+    data = (tmp_path / "a.mha").read_bytes()
+    for number, name in enumerate((b" \x07\x84\xe3\xc8", b"", b" \t ")):
+        (tmp_path / f"{number}.mha").write_bytes(data.replace(b" LOCAL", name))
+        with pytest.raises(MediaError, match="names no file for its voxels"):
+            open_video(tmp_path / f"{number}.mha")
+
+
 def test_a_stack_of_pictures_becomes_a_volume_of_a_millimetre(tmp_path: Path) -> None:
     mask = np.zeros((6, 9), bool)
     mask[2, 7] = True

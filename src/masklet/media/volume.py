@@ -7,6 +7,7 @@ and the higher one down, so that a pixel (x, y) of frame k is a voxel, and nothi
 Not a medical device: nothing here is validated for diagnosis or treatment.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -208,6 +209,7 @@ def read_itk(path: Path, part: int | None) -> Volume:
     """MetaImage and NRRD."""
     import SimpleITK
 
+    _check_meta(path)
     try:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
@@ -224,6 +226,15 @@ def read_itk(path: Path, part: int | None) -> Volume:
     affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
     affine[:3, 3] = image.GetOrigin()[:3]
     return Volume(voxels, LPS_TO_RAS @ affine)
+
+
+def _check_meta(path: Path) -> None:
+    """Raise MediaError for a MetaImage that names no file for its voxels: ITK would end the process."""
+    with path.open("rb") as file:
+        found = re.search(rb"ElementDataFile[ \t]*=([^\r\n]*)", file.read(1 << 16))
+    named = "LOCAL" if found is None else found[1].decode("utf-8", "replace").strip()
+    if not named or not named.isprintable() or "\ufffd" in named:
+        raise MediaError(f"{path.name} names no file for its voxels (ElementDataFile); is it damaged?")
 
 
 def _chosen(path: Path, part: int | None, count: int) -> int:
