@@ -215,8 +215,8 @@ def _numbers(name: str, value: ArrayLike, expected: str) -> NDArray[np.float64]:
     """`value` as finite float64; PromptError if it is anything else."""
     try:
         numbers = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise PromptError(f"{name} is {value!r}, which is not an array of numbers; give {expected}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PromptError(f"{name} is {value!r:.200}, which is not an array of numbers; give {expected}") from error
     if not np.isfinite(numbers).all():
         raise PromptError(f"{name} holds {numbers[~np.isfinite(numbers)][0]}; give finite numbers: {expected}")
     return numbers

@@ -31,7 +31,6 @@ def serving(service: Service) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
-        service.ending = True
         running.should_exit = True
         thread.join()
         service.close()

@@ -94,6 +94,15 @@ def test_questions_that_wait_together_are_answered_together_and_as_alone() -> No
         assert (masks[0] == alone[0]).all()
 
 
+def test_a_question_that_was_given_up_hinders_nobody() -> None:
+    desk = PictureDesk(FakeEngine(), 8)
+    gone = Question(scene(0), [make_prompt(SIZE, box=RED)], False)
+    gone.answer.cancel()
+    desk.ask(gone)
+    assert len(desk.ask(Question(scene(0), [make_prompt(SIZE, box=RED)], False)).result(60)) == 1
+    desk.close()
+
+
 def test_a_batch_holds_what_waits_and_too_much_is_refused() -> None:
     desk = PictureDesk(FakeEngine(), 2)
     desk.close()  # nothing is taken any more
@@ -102,6 +111,9 @@ def test_a_batch_holds_what_waits_and_too_much_is_refused() -> None:
     with pytest.raises(SessionError, match="2 pictures wait already"):
         desk.ask(Question(scene(0), [], None))
 
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+"""A picture for which Pillow would start Ghostscript."""
 
 BAD: list[tuple[dict[str, Any], int, str]] = [
     ({}, 400, "give the picture as image, in base64, or as url"),
@@ -117,6 +129,9 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"image": picture(), "prompts": [{"object": 1}]}, 422, "the prompt is empty"),
     ({"image": picture(), "prompts": [{"points": [[9000, 1]]}]}, 422, "9000"),
     ({"image": picture(), "prompts": ["red"]}, 422, "prompt"),
+    ({"image": picture(), "prompts": [{"points": [[10**400, 1]]}]}, 422, "which is not an array of numbers"),
+    ({"image": base64.b64encode(EPS).decode(), "prompts": [{"box": RED}]}, 400, "the picture cannot be read; give one"),
+    ({"image": picture(), "prompts": [{"box": RED}], "shape": []}, 422, "shape is []"),
     ({"image": picture(), "prompts": [{"box": RED}], "shape": "svg"}, 422, "shape is 'svg'; give rle, png, polygons"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -16,8 +17,9 @@ import httpx2
 import pytest
 
 from masklet.engines.fake import FakeEngine
-from masklet.errors import MediaError, SessionError
+from masklet.errors import FormatError, MediaError, SessionError
 from masklet.jobs import track
+from masklet.serve import videos
 from masklet.serve.openapi import document
 from masklet.serve.server import Limits, Service, application
 from masklet.serve.videos import VideoDesk, check_allowed
@@ -101,6 +103,9 @@ def test_a_video_by_url(begin: Begin, host: str) -> None:
         "/etc/passwd",
         "http://a.org/films/../x.mp4",
         "http://a.org/films/%2e%2e/x.mp4",
+        "http://a.org/films/%252e%252e/x.mp4",
+        "http://a.org/films/..%2Fx.mp4",
+        "http://a.org/films/..%5cx.mp4",
         "http://a.org/films/x\n.mp4",
         "http://a.org/films/x.zip::file:///etc/passwd",
     ],
@@ -108,7 +113,7 @@ def test_a_video_by_url(begin: Begin, host: str) -> None:
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(MediaError, match=re.escape("may not be fetched; the server allows http://a.org/films/")):
         check_allowed(url, ("http://a.org/films/",))
-    check_allowed("http://a.org/films/deep/x.mp4?key=1", ("http://a.org/films/",))
+    check_allowed("http://a.org/films/deep/x%20y.mp4?key=a%2Fb", ("http://a.org/films/",))
 
 
 class Held:
@@ -142,6 +147,47 @@ def test_cancel(begin: Begin, clip: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (done["state"], done["frames"]) == ("cancelled", 6)
     assert "masks/00005.png" in done["results"]
     assert "masks/00006.png" not in done["results"]
+
+
+def test_what_was_tracked_both_ways_until_then_is_written(
+    begin: Begin, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, client = Held(monkeypatch, 5), begin()
+    asked = {"upload": sent(client, clip), "prompts": PROMPTS, "direction": "both"}
+    job = client.post("/v1/videos", json=asked).json()["id"]
+    assert held.reached.wait(60)
+    client.post(f"/v1/videos/{job}/cancel")
+    held.go_on.set()
+    done = ended(client, job)
+    assert done["state"] == "cancelled"
+    assert [name for name in done["results"] if name.startswith("masks/")] == [f"masks/0000{n}.png" for n in range(6)]
+
+
+def test_a_full_disk_ends_no_other_job(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jobs/uploads").mkdir(parents=True)
+    (tmp_path / "jobs/uploads/left.partial").write_bytes(b"of a server that was killed")
+    desk = VideoDesk(FakeEngine(), tmp_path / "jobs")
+    assert not list((tmp_path / "jobs/uploads").iterdir())
+    place = desk.upload_place()
+    place.write_bytes(clip.read_bytes())
+    write, full = videos.write_whole, iter((False, True))  # it takes the first job, and not how that ended
+
+    def refused(path: Path, text: str) -> None:
+        if next(full, False):
+            raise FormatError(f"{path} cannot be written: No space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(videos, "write_whole", refused)
+    late = {"upload": place.name, "prompts": [{**PROMPTS[0], "frame": 99}]}
+    first = desk.create(late)
+    until = time.monotonic() + 60
+    while first.state != "failed" and time.monotonic() < until:
+        time.sleep(0.01)
+    second = desk.create(late)
+    while second.state != "failed" and time.monotonic() < until:
+        time.sleep(0.01)
+    desk.close()
+    assert (first.state, second.state) == ("failed", "failed")
 
 
 def test_a_stopped_server_goes_on(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +224,7 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"url": "http://localhost/x.mp4", "prompts": PROMPTS}, 400, "may not be fetched; the server allows no URL"),
     ({"upload": "UP"}, 422, "give prompts, a list, or everything"),
     ({"upload": "UP", "prompts": [{"circle": 3}]}, 422, "which is no prompt"),
+    ({"upload": "UP", "prompts": [{"points": [[10**400, 1]]}]}, 422, "which is no prompt"),
     ({"upload": "UP", "prompts": [{"mask": "/etc/passwd"}]}, 422, "a mask as prompt cannot be sent here"),
     ({"upload": "UP", "prompts": PROMPTS, "formats": ["gif"]}, 422, "unknown format 'gif'"),
     ({"upload": "UP", "prompts": PROMPTS, "formats": ["os:system"]}, 422, "formats is a list of names"),
@@ -198,6 +245,21 @@ def test_what_makes_no_sense(begin: Begin, clip: Path) -> None:
     assert "99" in ended(client, late["id"])["sentence"]
     for path in ("../job.json", "session.masklet", "%2e%2e/job.json"):
         assert client.get(f"/v1/videos/{late['id']}/results/{path}").status_code == 404
+
+
+@pytest.mark.parametrize(("path", "method"), [("/v1/uploads", "POST"), ("/v1/pictures", "POST")])
+def test_a_program_that_goes_away_is_no_fault(tmp_path: Path, path: str, method: str) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    service = Service(FakeEngine(), tmp_path / "jobs")
+    scope = {"type": "http", "path": path, "method": method, "query_string": b"", "headers": [(b"host", b"localhost")]}
+    asyncio.run(application(service)(scope, receive, send))
+    service.close()
+    assert not list((tmp_path / "jobs/uploads").iterdir())
 
 
 def test_tokens(begin: Begin) -> None:

@@ -57,7 +57,7 @@ def serve(
     for place in allow or ():
         if "://" not in place or not place.endswith("/"):
             raise typer.BadParameter(f"--allow {place} is no beginning of URLs; give one like https://host/clips/")
-    tokens = tuple(token for token in os.environ.get("MASKLET_TOKENS", "").split(",") if token)
+    tokens = tuple(filter(None, map(str.strip, os.environ.get("MASKLET_TOKENS", "").split(","))))
     made = not tokens and host not in ("127.0.0.1", "localhost", "::1")
     tokens = (secrets.token_urlsafe(24),) if made else tokens
     listening = listen(port, host)

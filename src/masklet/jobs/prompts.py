@@ -96,9 +96,9 @@ def _from_record(record: Any, where: str, folder: Path) -> TypedPrompt:
             mask=folder / values["mask"] if "mask" in values else None,
             millimetres=_place(values["millimetres"]) if "millimetres" in values else None,
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(
-            f"{where} holds {json.dumps(record)[:80]}, which is no prompt ({error}); "
+            f"{where} holds {json.dumps(record, default=str)[:80]}, which is no prompt ({error}); "
             'give {"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}, or "points" and "labels", or "mask"'
         ) from None
 

@@ -15,18 +15,22 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from masklet.engines.base import Engine
-from masklet.errors import MaskletError, MediaError, PromptError, SessionError
+from masklet.errors import MediaError, PromptError, SessionError
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
 from masklet.image.picture import as_picture
 from masklet.image.predictor import PICTURES_AT_ONCE
 from masklet.image.result import PictureMasks
 from masklet.masks.rle import plain
+from masklet.media.image_file import DAMAGED
 from masklet.prompts import Prompt, check_name, make_prompt
 
 Shape = Literal["rle", "png", "polygons"]
+
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+"""Pictures that are read; others, such as EPS, would start programs."""
 
 MOST_PROMPTS = 256
 """Objects in one request."""
@@ -57,7 +61,6 @@ class PictureDesk:
         self._predictor = ImagePredictor(engine)
         self._waiting: Queue[Question | None] = Queue()
         self._most = most_waiting
-        self.batches: list[int] = []
         self._thread = Thread(target=self._run, name="masklet-pictures", daemon=True)
         self._thread.start()
 
@@ -88,7 +91,7 @@ class PictureDesk:
             self._answer(batch)
 
     def _answer(self, batch: Sequence[Question]) -> None:
-        self.batches = [*self.batches[-99:], len(batch)]
+        batch = [question for question in batch if question.answer.set_running_or_notify_cancel()]
         pointed = [question for question in batch if question.prompts]
         try:
             encoded = self._predictor.encode_arrays([(question.image, "") for question in pointed])
@@ -116,7 +119,7 @@ def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> tu
     Raises MediaError or PromptError for what makes no sense.
     """
     shape = said.get("shape", "rle")
-    if shape not in SHAPES:
+    if not isinstance(shape, str) or shape not in SHAPES:
         raise PromptError(f"shape is {shape!r:.40}; give {', '.join(SHAPES)}")
     if ("image" in said) == ("url" in said):
         raise MediaError("give the picture as image, in base64, or as url; one of them")
@@ -146,14 +149,10 @@ def bytes_of(text: object) -> bytes:
 def picture_of(content: bytes) -> NDArray[np.uint8]:
     """A picture, uint8 (H, W, 3), of the bytes of a file. Raises MediaError if it is none."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=KINDS) as image:
             return as_picture(image, "the picture")
-    except MaskletError:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        raise MediaError(
-            f"the picture cannot be read: {str(error)[:100]}; give a JPEG, a PNG or another of its kind"
-        ) from None
+    except DAMAGED:
+        raise MediaError(f"the picture cannot be read; give one of these kinds: {', '.join(KINDS)}") from None
 
 
 def answer_of(found: PictureMasks, names: Sequence[Any], shape: Shape) -> dict[str, Any]:

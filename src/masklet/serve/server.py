@@ -18,7 +18,7 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -96,11 +96,9 @@ class Service:
         self.videos = VideoDesk(engine, folder, allowed, self.limits.waiting)
         self.pictures = PictureDesk(engine, self.limits.waiting)
         self.streams = 0
-        self.ending = False
 
     def close(self) -> None:
         """End; jobs that are not done go on when the folder is served again."""
-        self.ending = True
         self.pictures.close()
         self.videos.close()
 
@@ -110,7 +108,7 @@ class Service:
         """Whether it works."""
         jobs = self.videos.jobs()
         states = {state: sum(job.state == state for job in jobs) for state in ("waiting", "running")}
-        return plain({"status": "ending" if self.ending else "ok", "model": self.engine.config.name, "videos": states})
+        return plain({"status": "ok", "model": self.engine.config.name, "videos": states})
 
     async def describe(self, request: Request) -> Response:
         """The OpenAPI document."""
@@ -175,7 +173,7 @@ class Service:
 
         async def told() -> AsyncIterator[str]:
             before: dict[str, Any] = {}
-            while not self.ending:
+            while True:
                 now = job.told
                 if now != before:
                     before = now
@@ -234,7 +232,7 @@ def application(service: Service) -> Starlette:
     guards = [Middleware(Guard, tokens=service.tokens)]
     if not service.tokens:
         guards.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS)))
-    return Starlette(routes=routes, middleware=guards, exception_handlers={MaskletError: told})
+    return Starlette(routes=routes, middleware=guards, exception_handlers={MaskletError: told, ClientDisconnect: told})
 
 
 class Guard:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -36,8 +36,9 @@ JOB = "job.json"
 
 ID = re.compile(r"[0-9a-f]{16}")
 
-ASTRAY = re.compile(r"(^|/|\\)\.\.?(/|\\|$)|%2e|[\x00-\x20]|@|::", re.IGNORECASE)
-"""What would lead a URL out of the folder that is allowed, to another host, or through another file system."""
+ASTRAY = re.compile(r"(^|/|\\)\.\.?(/|\\|$)|^[^?]*%(2[ef5]|5c)|[\x00-\x20]|@|::", re.IGNORECASE)
+"""What would lead a URL out of the folder that is allowed, to another host, or through another file system. In a path
+encoded dots, slashes and per cent signs are refused too."""
 
 DIRECTIONS = ("forward", "backward", "both")
 
@@ -94,6 +95,8 @@ class VideoDesk:
         make_folder(folder / "uploads")
         self._held = ExitStack()
         self._held.enter_context(leased(str(folder)))
+        for left in (folder / "uploads").glob("*.partial"):
+            left.unlink(missing_ok=True)
         self._lock = Lock()
         self._jobs = {job.id: job for job in self._read()}
         self._waiting: Queue[VideoJob | None] = Queue()
@@ -178,28 +181,28 @@ class VideoDesk:
             with local_copy(self._source(job), redirects=False) as path:
                 task = self._task(job, path)
                 with begin(task, self._engine, False, lambda sentence: None) as tracker:
-                    done = run(tracker, task, lambda results, what, total: self._watched(job, results, total))
+                    done = run(tracker, task, lambda *shown: self._watched(job, *shown))
                     job.sentence = tracker.source.ended_early or ""
             if done.faults:
                 raise FormatError("; ".join(done.faults))
-            if done.stopped and self._closing.is_set():
-                job.state = "waiting"
-                self._write(job)
+            if done.stopped and self._closing.is_set() and job.id not in self._stopped:
+                job.state = "waiting"  # as it is on the disk
             else:
                 self._end(job, "cancelled" if done.stopped else "done")
         except MaskletError as error:
             self._end(job, "failed", str(error))
-        except KeyboardInterrupt:  # stopped before the first frame
-            self._end(job, "cancelled")
         except Exception as error:  # the thread goes on: others wait for it
             self._end(job, "failed", f"the server failed: {error!r:.200}")
 
-    def _watched(self, job: VideoJob, results: Iterator[FrameResult], total: int | None) -> Iterator[FrameResult]:
+    def _watched(
+        self, job: VideoJob, results: Iterator[FrameResult], what: str, total: int | None
+    ) -> Iterator[FrameResult]:
         job.of, job.frames = total, 0
         for result in results:
             yield result
             job.frames += 1
-            if job.id in self._stopped or self._closing.is_set():
+            # A job that is cancelled while it is tracked is written as far as it came.
+            if self._closing.is_set() or (job.id in self._stopped and what == "tracking"):
                 raise KeyboardInterrupt  # by which a job ends in good order
 
     def _end(self, job: VideoJob, state: State, sentence: str = "") -> None:
@@ -209,7 +212,8 @@ class VideoDesk:
         job.results = [path.relative_to(place).as_posix() for path in found]
         job.sentence = sentence or job.sentence
         job.state = state
-        self._write(job)
+        with suppress(FormatError):  # the disk is full: others wait, and the next start does the job again
+            self._write(job)
 
     def _task(self, job: VideoJob, path: Path) -> Job:
         asked, out = job.asked, self._place(job) / "results"
