@@ -134,3 +134,29 @@ def test_data_sets_are_not_written_as_one_file(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="masklet dataset build writes"), writer("voc", tmp_path / "x", size=SIZE):
         pass
     assert not (tmp_path / "x").exists()
+
+
+def test_things_of_two_pictures_are_no_one_object(tmp_path: Path) -> None:
+    """The first line of each text, and the first bitmap of each picture, is a thing of its own, with its own class."""
+    labels = yolo(tmp_path / "yolo", "0 0.5 0.5 0.5 0.5\n")
+    (labels / "b[1].txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    Image.new("RGB", (SIZE[1], SIZE[0])).save(tmp_path / "yolo/images/train/b[1].png")
+    project = supervisely(tmp_path / "supervisely", bitmap(np.ones((2, 2), bool), 0, 0))
+    other = {"size": {"height": SIZE[0], "width": SIZE[1]}, "objects": [polygon([[0, 0], [9, 9]], kind="rectangle")]}
+    (project / "street/ann/b.jpg.json").write_text(json.dumps(other))
+    for path, expected in ((labels, ["cat", "dog"]), (project, ["cat", "car"])):
+        frames = list(read_masks(recognise_format(path).name, path))
+        with writer("coco", tmp_path / "all.json", size=SIZE, own_sizes=True) as sink:
+            for frame in frames:
+                sink.write(frame)
+        content = json.loads((tmp_path / "all.json").read_text())
+        classes = {kind["id"]: kind["name"] for kind in content["categories"]}
+        assert [classes[found["category_id"]] for found in content["annotations"]] == expected
+        assert [list(frame.indices.values()) for frame in frames] == [[1], [1]], "index maps count from 1 in each"
+
+
+def test_names_of_classes_are_texts(tmp_path: Path) -> None:
+    path = yolo(tmp_path / "set", "0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "set/data.yaml").write_text("names: [[[], []]]\n")
+    with pytest.raises(FormatError, match="the names of classes in"):
+        list(read_masks("yolo", path))

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from masklet.errors import FormatError
-from masklet.formats.base import PlainFrame
-from masklet.formats.registry import read_masks
+from masklet.formats.base import PlainFrame, RleMask
+from masklet.formats.registry import read_masks, writer
+from masklet.masks.rle import encode_rle
 from tests.formats.conftest import box_mask, frame_of, write_all
 
 
@@ -157,3 +158,15 @@ def test_a_text_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(FormatError, match=r"a\.txt is no MOTS text"):
         read("mots", tmp_path / "a.txt")
+
+
+def test_scores_of_coco_are_read(tmp_path: Path) -> None:
+    whole = encode_rle(np.ones((4, 5), bool))
+    masks = {1: RleMask(whole, 0.25, 0.75), 2: RleMask(whole)}
+    with writer("coco", tmp_path / "a.json", size=(4, 5)) as sink:
+        sink.write(PlainFrame(0, 0.0, (4, 5), masks, {1: 1, 2: 2}))
+    content = json.loads((tmp_path / "a.json").read_text())
+    content["annotations"][1]["score"] = "high"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (frame,) = read_masks("coco", tmp_path / "a.json")
+    assert [(item.iou, item.presence) for item in frame.objects.values()] == [(0.25, 0.75), (1, 1)]

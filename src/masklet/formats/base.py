@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from masklet.errors import FormatError
+from masklet.errors import FormatError, SessionError
 from masklet.formats.description import Description, title_of
 from masklet.geometry import Geometry, Ground
 from masklet.masks.draw import draw_overlay
@@ -165,6 +165,26 @@ def read_frame(
     return PlainFrame(frame, float(frame), size, objects, indices, descriptions=descriptions or {})
 
 
+def read_picture(
+    frame: int, found: Iterable[tuple[Rle, str]], size: tuple[int, int], names: Iterator[int], where: str
+) -> PlainFrame:
+    """A picture of a data set, with run lengths and the class of each thing, empty if nothing says. Things are objects
+    of no other picture: they take the next names, and count from 1 in their picture.
+
+    Raises FormatError, which calls the file `where`, if a class is no text that objects can have.
+    """
+    masks: dict[ObjectId, Rle] = {}
+    descriptions: dict[ObjectId, Description] = {}
+    for rle, category in found:
+        name = next(names)
+        masks[name] = rle
+        try:
+            descriptions[name] = Description(category=category)
+        except SessionError as error:
+            raise FormatError(f"{where} cannot be read: {error}") from None
+    return read_frame(frame, masks, size, {name: place for place, name in enumerate(masks, start=1)}, descriptions)
+
+
 def named_overlay(result: FrameLike) -> Image.Image:
     """The picture with every mask tinted, outlined and named."""
     masks = [(result.indices[name], item.mask) for name, item in result.objects.items()]
@@ -271,6 +291,7 @@ class Format:
     video           the ending of a video's file, such as ".mp4"; empty if it is a folder, None if it holds no videos
     picture         the ending of the file of one picture; None if the format holds no single pictures
     shows_pictures  whether frames must come with their pictures
+    in_space        whether the file says where the voxels of a volume lie
     holds_many_pictures  whether one file holds any number of pictures of any sizes, as a data set
     names           gives the file names of the frames' pictures, as `Facts.names` has them
     only_read       the ending of what is read but not written, "" for a folder; None for all other formats
@@ -283,6 +304,7 @@ class Format:
     video: str | None = None
     picture: str | None = None
     shows_pictures: bool = False
+    in_space: bool = False
     holds_many_pictures: bool = False
     names: Callable[[Path], Sequence[str]] | None = None
     only_read: str | None = None

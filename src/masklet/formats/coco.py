@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from masklet.formats.base import (
     ObjectId,
     ObjectLike,
     PlainFrame,
+    RleMask,
     Sink,
     read_frame,
     rle_of,
@@ -109,14 +111,21 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
     for frame, listed in sorted(zip(frames, images, strict=True), key=lambda pair: pair[0]):
         size = size_of(listed, name)
         masks: dict[ObjectId, Rle] = {}
+        objects: dict[ObjectId, RleMask] = {}
         indices: dict[ObjectId, int] = {}
         descriptions: dict[ObjectId, Description] = {}
         for found in annotations.get(listed["id"], []):
             number = entry(found, "track_id" if "track_id" in found else "id", int, name)
             known = names.get(number, number)
             masks[known], indices[known] = rle_from_json(found.get("segmentation"), size), number
+            objects[known] = RleMask(masks[known], _score(found.get("score")), _score(found.get("presence")))
             descriptions |= descriptions_of(known, tracks.get(number, {}), classes, found.get("category_id"), name)
-        yield read_frame(frame, masks, size, indices, descriptions)
+        yield replace(read_frame(frame, masks, size, indices, descriptions), objects=objects)
+
+
+def _score(value: object) -> float:
+    """A share of 1; 1 where there is none."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else 1.0
 
 
 def picture_files(path: Path) -> dict[int, str]:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.errors import FormatError, SessionError
-from masklet.formats.base import MOST_NUMBER, Facts, Format, ObjectId, PlainFrame, Sink, read_frame
+from masklet.errors import FormatError
+from masklet.formats.base import MOST_NUMBER, Facts, Format, PlainFrame, Sink, read_picture
 from masklet.formats.davis import read_index_png
-from masklet.formats.description import Description
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.formats.numbered import DAMAGED
 from masklet.masks.polygons import drawn_by_opencv
-from masklet.masks.rle import Rle, check_near, check_size, encode_rle
+from masklet.masks.rle import check_near, check_size, encode_rle
 
 BACKGROUND, UNKNOWN = 0, 255
 """Values of VOC's masks that are no object."""
@@ -39,21 +39,18 @@ LONGEST_MASK = 1 << 28
 
 def read_voc(path: Path) -> Iterator[PlainFrame]:
     """The masks of SegmentationObject, in the order of names, each with the class that SegmentationClass has there."""
-    classes = _voc_classes(path)
+    classes, names = _voc_classes(path), count(1)
     for frame, file in enumerate(_voc_files(path)):
         numbers = read_index_png(file)
         kinds = read_index_png(path / "SegmentationClass" / file.name)
         if kinds.shape != numbers.shape:
             raise FormatError(f"{file.name} has {numbers.shape} objects and {kinds.shape} classes; give another copy")
-        masks: dict[ObjectId, Rle] = {}
-        descriptions: dict[ObjectId, Description] = {}
+        found = []
         for number in (int(n) for n in np.unique(numbers) if BACKGROUND < n <= MOST_NUMBER):
             inside = numbers == number
-            masks[number] = encode_rle(inside)
             kind = int(np.bincount(kinds[inside & (kinds != UNKNOWN)], minlength=1).argmax())
-            if BACKGROUND < kind < len(classes):
-                descriptions[number] = Description(category=classes[kind])
-        yield read_frame(frame, masks, numbers.shape, {number: int(number) for number in masks}, descriptions)
+            found.append((encode_rle(inside), classes[kind] if BACKGROUND < kind < len(classes) else ""))
+        yield read_picture(frame, found, numbers.shape, names, file.name)
 
 
 def _voc_files(path: Path) -> list[Path]:
@@ -78,23 +75,17 @@ def _voc_classes(path: Path) -> tuple[str, ...]:
 
 def read_supervisely(path: Path) -> Iterator[PlainFrame]:
     """Bitmaps, polygons and boxes of DATASET/ann/*.json, in the order of names; each is an object of its own."""
+    names = count(1)
     for frame, file in enumerate(_supervisely_files(path)):
         content = load_json(file)
         size = size_of(entry(content, "size", dict, file.name), file.name)
         check_size(size)
-        masks: dict[ObjectId, Rle] = {}
-        descriptions: dict[ObjectId, Description] = {}
-        for found in entries(content, "objects", dict, file.name):
-            mask = _shape(found, size, file.name)
-            if mask is None:
-                continue
-            number = len(masks) + 1
-            masks[number] = encode_rle(mask)
-            try:
-                descriptions[number] = Description(category=entry(found, "classTitle", str, file.name))
-            except SessionError as error:
-                raise FormatError(f"{file.name} cannot be read: {error}") from None
-        yield read_frame(frame, masks, size, {number: int(number) for number in masks}, descriptions)
+        found = [
+            (encode_rle(mask), entry(listed, "classTitle", str, file.name))
+            for listed in entries(content, "objects", dict, file.name)
+            if (mask := _shape(listed, size, file.name)) is not None
+        ]
+        yield read_picture(frame, found, size, names, file.name)
 
 
 def _supervisely_files(path: Path) -> list[Path]:

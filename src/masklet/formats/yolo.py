@@ -4,9 +4,9 @@ Source: Ultralytics' description of its data sets: coordinates are shares of the
 labels/NAME.txt is images/NAME.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.atomic import write_whole
-from masklet.errors import FormatError, SessionError
-from masklet.formats.base import Facts, Format, FrameLike, ObjectId, PlainFrame, Sink, read_frame
-from masklet.formats.description import Description, label_of
+from masklet.errors import FormatError
+from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, read_picture
+from masklet.formats.description import label_of
 from masklet.formats.numbered import DAMAGED, frame_files
 from masklet.masks.polygons import drawn_by_opencv, drawn_rings
-from masklet.masks.rle import Rle, check_near, check_size, encode_rle
+from masklet.masks.rle import check_near, check_size, encode_rle
 
 ORIENTATION = 274
 """The EXIF tag that says how a picture is turned; from 5 on its sides change places."""
@@ -65,36 +65,30 @@ def read_yolo(path: Path) -> Iterator[PlainFrame]:
     object of its own. Pictures, which tell the size, lie beside the labels or in images/ where these are in labels/.
     Names of classes are those of data.yaml or classes.txt, above or beside. Raises FormatError for what is damaged."""
     files = _label_files(path)
-    classes = _class_names(files[0])
-    for frame, file in enumerate(files):
-        size = _size_of(picture_of_labels(file), file)
-        masks: dict[ObjectId, Rle] = {}
-        descriptions: dict[ObjectId, Description] = {}
-        for count, line in enumerate(_lines(file), start=1):
-            if not line.strip():
-                continue
-            kind, ring = _parsed(line, size, f"line {count} of {file.name}")
-            number = len(masks) + 1
-            masks[number] = encode_rle(drawn_by_opencv(ring, size))
-            try:
-                descriptions[number] = Description(category=classes.get(kind, str(kind)))
-            except SessionError as error:
-                raise FormatError(f"{file.name} cannot be read: {error}") from None
-        yield read_frame(frame, masks, size, {number: int(number) for number in masks}, descriptions)
+    classes, names = _class_names(files[0]), count(1)
+    for frame, (file, picture) in enumerate(_pictures(files)):
+        size = _size_of(picture, file)
+        lines = ((n, line) for n, line in enumerate(_lines(file), start=1) if line.strip())
+        parsed = (_parsed(line, size, f"line {n} of {file.name}") for n, line in lines)
+        found = ((encode_rle(drawn_by_opencv(ring, size)), classes.get(kind, str(kind))) for kind, ring in parsed)
+        yield read_picture(frame, found, size, names, file.name)
 
 
-def picture_of_labels(file: Path) -> Path:
-    """The picture that a text of labels is of. Raises FormatError if there is none."""
-    parts = list(file.parent.parts)
+def _pictures(files: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Texts of labels, which lie in one folder, with the picture that each is of. Raises FormatError if there is
+    none."""
+    parts = list(files[0].parent.parts)
     if "labels" in parts:
         parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
-    for found in sorted(chain(file.parent.glob(f"{file.stem}.*"), Path(*parts).glob(f"{file.stem}.*"))):
-        if found.suffix != file.suffix and found.stem == file.stem:
-            return found
-    raise FormatError(
-        f"{file.name} has no picture, whose size its shares are of; put {file.stem}.jpg beside it, or into images/ "
-        "beside labels/"
-    )
+    there = sorted(chain(Path(*parts).glob("*"), files[0].parent.glob("*")), reverse=True)
+    pictures = {found.stem: found for found in there if found.suffix != ".txt"}
+    for file in files:
+        if file.stem not in pictures:
+            raise FormatError(
+                f"{file.name} has no picture, whose size its shares are of; put {file.stem}.jpg beside it, or into "
+                "images/ beside labels/"
+            )
+        yield file, pictures[file.stem]
 
 
 def _label_files(path: Path) -> list[Path]:
@@ -118,12 +112,18 @@ def _class_names(file: Path) -> dict[int, str]:
             if (folder / "data.yaml").is_file():
                 listed: Any = yaml.safe_load((folder / "data.yaml").read_text("utf-8"))["names"]
                 named = listed.items() if isinstance(listed, dict) else enumerate(listed)
-                return {int(number): str(name) for number, name in named}
+                return {int(number): _class_name(name) for number, name in named}
             if (folder / CLASSES).is_file():
                 return dict(enumerate((folder / CLASSES).read_text("utf-8").splitlines()))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
             raise FormatError(f"the names of classes in {folder} cannot be read: {error!r:.200}") from error
     return {}
+
+
+def _class_name(name: object) -> str:
+    if not isinstance(name, str | int | float):
+        raise TypeError(f"a name of type {type(name).__name__}")
+    return str(name)
 
 
 def _size_of(picture: Path, file: Path) -> tuple[int, int]:
@@ -162,5 +162,5 @@ YOLO = Format(
     read_yolo,
     video="",
     picture=".txt",
-    names=lambda path: [picture_of_labels(file).name for file in _label_files(path)],
+    names=lambda path: [picture.name for _, picture in _pictures(_label_files(path))],
 )
