@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from masklet.engines.fake import FakeEngine
 from masklet.formats.project_reader import read_project
+from masklet.video import VideoTracker
 from tests.cli.conftest import Run
 from tests.media.test_volume import AFFINE, inside, scan
 
@@ -79,3 +81,23 @@ def test_options_of_volumes_for_a_film(
     assert "--window is '40,x'; give LEVEL,WIDTH" in capsys.readouterr().err
     assert run(*command, "--find-ends") == 1
     assert "clip.mp4 is no volume; leave out --find-ends" in capsys.readouterr().err
+
+
+def test_a_session_of_a_volume_is_converted_in_its_place(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
+    with VideoTracker(tmp_path / "scan.nii.gz", FakeEngine()) as tracker:
+        tracker.add_mask(frame=8, object="liver", mask=inside()[..., 8].T)
+        tracker.save(tmp_path / "a.masklet")
+    assert run("convert", tmp_path / "a.masklet", "--out", tmp_path / "a.nii.gz") == 0
+    assert run("convert", tmp_path / "a.masklet", "--out", tmp_path / "masks", "--format", "davis") == 0
+    video = ("--video", tmp_path / "scan.nii.gz")
+    assert run("convert", tmp_path / "masks", "--from", "davis", "--out", tmp_path / "b.nii.gz", *video) == 0
+    for name in ("a.nii.gz", "b.nii.gz"):
+        labels = nibabel.load(tmp_path / name)
+        np.testing.assert_allclose(labels.affine, AFFINE, atol=1e-4)
+        np.testing.assert_array_equal(np.asarray(labels.dataobj)[..., 8], inside()[..., 8])
+    (tmp_path / "scan.nii.gz").unlink()
+    assert run("convert", tmp_path / "a.masklet", "--out", tmp_path / "c.nii.gz") == 1
+    assert "names a video at scan.nii.gz, where there is none; give the video too" in capsys.readouterr().err

@@ -93,3 +93,16 @@ def test_what_cannot_be_referred_to_is_said(name: str, folder: Path, tmp_path: P
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["dicom-seg", "rtstruct"])
+def test_titles_of_any_letters(name: str, folder: Path, tmp_path: Path) -> None:
+    source, path = VolumeSlices(folder), tmp_path / "a.dcm"
+    with writer(name, path, size=source.size, geometry=source.geometry) as sink:
+        item = mask_only(np.ones(source.size, bool))
+        sink.write(PlainFrame(1, 0.0, source.size, {1: item}, {1: 1}, descriptions={1: Description(title="肝 Läber")}))
+    found = pydicom.dcmread(path)
+    titles = [one.ROIName for one in found.get("StructureSetROISequence", [])]
+    titles += [one.SegmentLabel for one in found.get("SegmentSequence", [])]
+    assert titles == ["肝 Läber"]
+    assert found.SpecificCharacterSet == "ISO_IR 192"

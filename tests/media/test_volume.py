@@ -19,7 +19,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from masklet import VideoTracker
 from masklet.engines.fake import FakeEngine
-from masklet.errors import MediaError
+from masklet.errors import MaskletError, MediaError
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.registry import format_of, writer
 from masklet.geometry import LPS_TO_RAS
@@ -308,3 +308,53 @@ def test_a_stack_of_pictures_becomes_a_volume_of_a_millimetre(tmp_path: Path) ->
     np.testing.assert_array_equal(found.affine, np.eye(4))
     assert np.argwhere(np.asarray(found.dataobj)).tolist() == [[7, 2, 1]]
     assert found.dataobj[7, 2, 1] == 5
+
+
+def test_a_slice_alone_lies_where_its_series_lies(tmp_path: Path) -> None:
+    whole = VolumeSlices(write_dicom(tmp_path / "all"))
+    (tmp_path / "one").mkdir()
+    shutil.copy(whole.geometry.files[3], tmp_path / "one")
+    for path in (whole.geometry.files[3], tmp_path / "one"):
+        alone = VolumeSlices(path, axis=2)
+        np.testing.assert_allclose(alone.geometry.affine @ [0, 0, 0, 1], AFFINE @ [0, 0, 3, 1], atol=1e-3)
+        np.testing.assert_allclose(alone.geometry.affine[:3, :2], AFFINE[:3, :2], atol=1e-4)
+        np.testing.assert_array_equal(alone.values(0), whole.values(3))
+
+
+def test_units_of_a_file_with_many_frames(tmp_path: Path) -> None:
+    """Each frame may say how its stored values become units; what is shared says it for all."""
+    whole = pydicom.dcmread(next(write_dicom(tmp_path / "scan").iterdir()))
+    del whole.RescaleSlope, whole.RescaleIntercept, whole.ImagePositionPatient
+    stored = np.arange(2 * SHAPE[1] * SHAPE[0], dtype=np.uint16).reshape(2, SHAPE[1], SHAPE[0])
+    whole.NumberOfFrames, whole.PixelData = 2, stored.tobytes()
+
+    def units(slope: float, intercept: float) -> pydicom.Dataset:
+        group, said = pydicom.Dataset(), pydicom.Dataset()
+        said.RescaleSlope, said.RescaleIntercept = slope, intercept
+        group.PixelValueTransformationSequence = [said]
+        return group
+
+    whole.PerFrameFunctionalGroupsSequence = [units(1, -1024), units(2, 5)]
+    whole.save_as(tmp_path / "many.dcm")
+    source = VolumeSlices(tmp_path / "many.dcm", axis=2)
+    np.testing.assert_array_equal(source.values(0), stored[0] - 1024.0)
+    np.testing.assert_array_equal(source.values(1), stored[1] * 2.0 + 5)
+    whole.SharedFunctionalGroupsSequence = [units(1, 7)]
+    whole.save_as(tmp_path / "many.dcm")
+    np.testing.assert_array_equal(VolumeSlices(tmp_path / "many.dcm", axis=2).values(1), stored[1] + 7.0)
+
+
+def test_a_picture_of_two_axes_is_no_volume(tmp_path: Path) -> None:
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 5), np.uint8)), tmp_path / "flat.mha")
+    with pytest.raises(MediaError, match=r"flat\.mha has 2 axes; give a volume of three"):
+        VolumeSlices(tmp_path / "flat.mha")
+
+
+def test_masks_beyond_the_last_slice_are_told(nifti: Path, tmp_path: Path) -> None:
+    source = VolumeSlices(nifti)
+    item = mask_only(np.ones(source.size, bool))
+    with (
+        pytest.raises(MaskletError, match=r"masks of frame 16, and scan\.nii\.gz ends before it"),
+        writer("nifti", tmp_path / "a.nii.gz", size=source.size, geometry=source.geometry) as sink,
+    ):
+        sink.write(PlainFrame(16, 16.0, source.size, {1: item}, {1: 1}))

@@ -96,26 +96,28 @@ def chosen(
 def of_project(
     path: Path, out: Path, _: "Format", kind: "Format", video: Path | None
 ) -> "tuple[Facts, Iterator[PlainFrame]]":
-    """What a project file holds, with the pictures of its video if the format shows them."""
+    """What a project file holds, with the pictures of its video if the format shows them, and where a volume lies."""
     from dataclasses import replace
 
     from masklet.formats.project import check_video
     from masklet.formats.project_reader import read_project, video_of
     from masklet.media.folder import picture_names
     from masklet.media.source import open_video
+    from masklet.media.volume import is_volume
     from masklet.video.project import fingerprint_of
 
     held = read_project(path)
     lies = video or path.absolute().parent / held.video
     keep_inputs(out, path, video, lies if held.video else None)
     facts = replace(held.facts(), names=picture_names(lies) if held.video else ())
-    if not kind.shows_pictures:
+    of_volume = kind.in_space and bool(held.video) and (is_volume(lies) or not lies.exists())
+    if not kind.shows_pictures and not of_volume:
         return facts, held.results()
     lies = video or video_of(held, path)
     with open_video(lies) as source:
         check_video(held, fingerprint_of(source, str(lies)))
-    facts = replace(facts, audio_from=lies if lies.is_file() else None)
-    return facts, with_pictures(held.results(), lies)
+        facts = replace(facts, audio_from=lies if lies.is_file() else None, geometry=source.geometry)
+    return facts, with_pictures(held.results(), lies) if kind.shows_pictures else held.results()
 
 
 def of_masks(
@@ -144,8 +146,8 @@ def of_masks(
             raise FormatError(
                 f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
             )
-        names = tuple(picture_names(video))
-        facts = Facts(first.size, source.rate, source.frame_count, video=str(video), names=names)
+        names, place = tuple(picture_names(video)), source.geometry
+        facts = Facts(first.size, source.rate, source.frame_count, video=str(video), names=names, geometry=place)
     return facts, with_pictures(results, video) if kind.shows_pictures else results
 
 

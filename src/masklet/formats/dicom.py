@@ -20,6 +20,9 @@ from masklet.masks.polygons import mask_polygons
 
 MAKER, MODEL = "masklet", "masklet"
 
+UNICODE = "ISO_IR 192"
+"""DICOM's name of UTF-8."""
+
 LONGEST_LABEL = 64
 """Letters of a segment's label (DICOM's LO)."""
 
@@ -80,6 +83,7 @@ def save_segmentation(path: Path, labels: NDArray[np.uint16], geometry: Geometry
         raise FormatError(
             f"a segmentation cannot refer to {geometry.path.name}: {error}; write nifti instead"
         ) from error
+    found.SpecificCharacterSet = UNICODE  # whatever the series has: titles may be of any letters
     found.save_as(path)
 
 
@@ -105,6 +109,7 @@ def save_structures(path: Path, labels: NDArray[np.uint16], geometry: Geometry, 
     for name in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate",
                  "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"):  # fmt: skip
         setattr(whole, name, first.get(name, ""))
+    whole.SpecificCharacterSet = UNICODE
     whole.SOPClassUID, whole.SOPInstanceUID = RTStructureSetStorage, meta.MediaStorageSOPInstanceUID
     whole.Modality, whole.SeriesInstanceUID, whole.SeriesNumber = "RTSTRUCT", generate_uid(), 100
     whole.Manufacturer, whole.ManufacturerModelName = MAKER, MODEL
@@ -211,10 +216,12 @@ DICOM_SEG = Format(
     help="A DICOM segmentation of the series that was tracked",
     open=partial(write_series, save=save_segmentation),
     video=".dcm",
+    in_space=True,
 )
 RTSTRUCT = Format(
     name="rtstruct",
     help="A DICOM structure set: contours in millimetres",
     open=partial(write_series, save=save_structures),
     video=".dcm",
+    in_space=True,
 )

@@ -56,4 +56,5 @@ STL = Format(
     help="STL: the surfaces of the objects of a volume",
     open=partial(write_labels, save=save_stl),
     video=".stl",
+    in_space=True,
 )

@@ -41,6 +41,8 @@ def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
         count = max(facts.frame_count or 1, *(frame + 1 for frame in slices), 1)
         geometry = facts.geometry or Geometry(np.eye(4), (width, height, count), 2, path)
         labels = np.zeros(geometry.shape, np.uint16)
+        if beyond := [frame for frame in slices if not 0 <= frame < geometry.shape[geometry.axis]]:
+            raise FormatError(f"there are masks of frame {beyond[0]}, and {geometry.path.name} ends before it")
         for frame, packed in slices.items():
             numbers = np.frombuffer(zlib.decompress(packed), np.uint16).reshape(height, width)
             np.moveaxis(labels, geometry.axis, 0)[frame] = numbers.T
@@ -80,10 +82,12 @@ NIFTI = Format(
     help="A NIfTI label map in the grid of the volume",
     open=partial(write_labels, save=save_nifti),
     video=".nii.gz",
+    in_space=True,
 )
 NRRD = Format(
     name="nrrd",
     help="An NRRD label map in the grid of the volume",
     open=partial(write_labels, save=save_nrrd),
     video=".nrrd",
+    in_space=True,
 )

@@ -40,6 +40,9 @@ SHOWN = (0.5, 99.5)
 MOST_SAMPLED = 4_000_000
 """The percentiles are taken from at most so many voxels, evenly apart."""
 
+UNITS = "PixelValueTransformationSequence"
+"""Where a DICOM file of many frames says how stored values become its units."""
+
 UNEVEN = 0.02
 """Slices are uneven if a gap differs from the others by more than this share."""
 
@@ -221,6 +224,8 @@ def read_itk(path: Path, part: int | None) -> Volume:
     size = image.GetDimension()
     if size == 4:
         voxels = voxels[..., _chosen(path, part, voxels.shape[3])]
+    elif size != 3:
+        raise MediaError(f"{path.name} has {size} axes; give a volume of three")
     affine = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(size, size)[:3, :3]
     affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
@@ -267,9 +272,7 @@ def read_dicom(path: Path, part: int | None) -> Volume:
                 f"{found[0].get('SeriesDescription', '') or uid} of {len(found)}" for uid, found in series.items()
             )
             raise MediaError(f"{path.name} holds {len(series)} series ({told}); give a folder with one")
-        if len(slices) > 1:
-            return _stacked(path, slices)
-        path = Path(slices[0].filename)
+        return _stacked(path, slices) if len(slices) > 1 else read_dicom(Path(slices[0].filename), part)
     try:
         whole = pydicom.dcmread(path)
     except pydicom.errors.InvalidDicomError as error:
@@ -277,7 +280,8 @@ def read_dicom(path: Path, part: int | None) -> Volume:
     if "Rows" not in whole:
         kind = getattr(whole.get("SOPClassUID"), "name", "nothing says what")
         raise MediaError(f"{path.name} holds no pixels ({kind}); give a scan")
-    return _of_frames(path, whole)
+    alone = "ImagePositionPatient" in whole and int(whole.get("NumberOfFrames") or 1) == 1
+    return _stacked(path, [whole]) if alone else _of_frames(path, whole)
 
 
 def _head(file: Path) -> Any:
@@ -302,8 +306,8 @@ def _stacked(path: Path, slices: Sequence[Any]) -> Volume:
         raise MediaError(f"{path.name} has slices of several directions; give a series of parallel slices")
     places = np.array([np.dot(normal, one.ImagePositionPatient) for one in slices])
     order = np.argsort(places)
-    step = _even_step(path, places[order])
     first = slices[order[0]]
+    step = _even_step(path, places[order]) if len(slices) > 1 else float(first.get("SliceThickness") or 1)
     pictures = [_values(path, pydicom.dcmread(slices[n].filename)) for n in order]
     if len({picture.shape for picture in pictures}) > 1:
         raise MediaError(f"{path.name} has slices of several sizes; give a series of one scan")
@@ -340,6 +344,9 @@ def _of_frames(path: Path, whole: Any) -> Volume:
     affine = np.eye(4)
     groups = whole.get("PerFrameFunctionalGroupsSequence")
     shared = (whole.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    told = [(shared.get(UNITS) or group.get(UNITS) or [{}])[0] for group in groups or ()]
+    if any(told) and len(told) == frames.shape[2]:
+        frames = np.stack([_rescaled(frames[..., n], head) for n, head in enumerate(told)], axis=2)
     if groups is not None and "PlanePositionSequence" in groups[0] and len(groups) == frames.shape[2]:
         facing = shared.get("PlaneOrientationSequence") or groups[0].PlaneOrientationSequence
         measures = (shared.get("PixelMeasuresSequence") or groups[0].PixelMeasuresSequence)[0]
@@ -377,6 +384,11 @@ def _values(path: Path, head: Any) -> NDArray[Any]:
         pixels = pixels[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
     if head.get("PhotometricInterpretation") == "MONOCHROME1":  # the highest value is black
         pixels = (1 << int(head.get("BitsStored", 8))) - 1 - pixels.astype(np.int32)
-    slope, intercept = float(head.get("RescaleSlope", 1)), float(head.get("RescaleIntercept", 0))
-    values = pixels if (slope, intercept) == (1, 0) else pixels * np.float32(slope) + np.float32(intercept)
+    values = _rescaled(pixels, head)
     return np.moveaxis(values, 0, -1).swapaxes(0, 1) if values.ndim == 3 else values.T
+
+
+def _rescaled(pixels: NDArray[Any], head: Any) -> NDArray[Any]:
+    """Stored values in the units of a file, or of a frame."""
+    slope, intercept = float(head.get("RescaleSlope", 1)), float(head.get("RescaleIntercept", 0))
+    return pixels if (slope, intercept) == (1, 0) else pixels * np.float32(slope) + np.float32(intercept)
