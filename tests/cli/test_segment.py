@@ -68,6 +68,7 @@ def test_prompts_for_each_picture_by_its_name(run: Run, tmp_path: Path, weights:
     [
         ([{"frame": 3, "object": 1, "box": [1, 2, 9, 9]}], "a picture has no frame but 0"),
         ([{"object": 1, "mask": "m.png"}], "pictures take boxes and points"),
+        ([{"object": 1, "millimetres": [1, 2, 3]}], "has a place in millimetres; pictures take boxes and points"),
         ({"photo_cats": [{"object": 1, "box": [1, 2, 9, 9]}]}, "no such picture; is it photo_cat"),
     ],
 )
@@ -76,6 +77,12 @@ def test_prompts_that_no_picture_can_have(run: Run, tmp_path: Path, said: object
     cat = GOLDEN / "image/photo_cat.png"
     assert run("segment", cat, "--prompts", tmp_path / "p.json", "--out", tmp_path / "m.png") == 2
     assert told.split("; is it")[0] in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_words_find_nothing_on_maps(run: Run, tmp_path: Path, capsys: Read) -> None:
+    cat = GOLDEN / "image/photo_cat.png"
+    assert run("segment", cat, "--text", "cat", "--out", tmp_path / "m.gpkg") == 2
+    assert "--text does not go with pictures on the" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

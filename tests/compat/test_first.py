@@ -70,3 +70,9 @@ def test_automatic_masks() -> None:
     found = generator.generate(PICTURE)
     assert found
     assert all(mask["segmentation"].shape == (90, 150) for mask in found)
+
+
+def test_a_picture_of_shares_is_not_black(predictor: SamPredictor) -> None:
+    whole = predictor.get_image_embedding()
+    predictor.set_image(np.float32(PICTURE) / 255)
+    np.testing.assert_allclose(predictor.get_image_embedding(), whole, atol=1e-3)

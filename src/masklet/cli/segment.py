@@ -92,8 +92,10 @@ def segment(
     points = [read_point(text, text, "give --point x,y[,0]") for text in point]
     boxes = [read_numbers(text, (4,), text, "give --box x0,y0,x1,y1") for text in box]
     on_ground = mapped or map_coordinates or ground.resolution is not None
-    if on_ground and prompts:
-        raise typer.BadParameter("--prompts does not go with pictures on the ground; give --point or --box")
+    if on_ground and (prompts or text is not None):
+        raise typer.BadParameter(
+            f"{'--prompts' if prompts else '--text'} does not go with pictures on the ground; give --point or --box"
+        )
     said = {EVERY_VIDEO: in_words(points, boxes)}
     for name, more in (read_prompts(prompts) if prompts else {}).items():
         check_pictured(more, prompts)
@@ -197,8 +199,9 @@ def check_pictured(prompts: Sequence[TypedPrompt], path: Path | None) -> None:
     for prompt in prompts:
         if prompt.frame:
             raise typer.BadParameter(f"{path} has a prompt on frame {prompt.frame}; a picture has no frame but 0")
-        if prompt.mask:
-            raise typer.BadParameter(f"{path} has the mask {prompt.mask.name}; pictures take boxes and points")
+        if prompt.mask or prompt.millimetres:
+            what = f"the mask {prompt.mask.name}" if prompt.mask else "a place in millimetres"
+            raise typer.BadParameter(f"{path} has {what}; pictures take boxes and points")
 
 
 def check_pointed(points: Sequence[str], boxes: Sequence[str], text: str | None, prompts: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -14,6 +15,7 @@ from masklet.errors import FormatError
 from masklet.evaluation.model import ModelMethod
 from masklet.evaluation.protocols.volumes import Turned, Volumes
 from masklet.evaluation.results import Submission
+from masklet.formats.davis import read_index_png
 from masklet.media.volume import VolumeSlices
 from masklet.video.ends import outside
 
@@ -99,3 +101,16 @@ def test_ends_are_where_the_values_or_the_certainty_change() -> None:
     assert list(outside([0, 5], range(10), inside, iou.__getitem__)) == [(1, 1), (8, 9)]
     assert list(outside([5, 9], range(10), inside, iou.__getitem__)) == [(0, 1)]
     assert list(outside([], range(10), inside, iou.__getitem__)) == []
+
+
+def test_where_masks_of_both_ways_overlap_one_object_has_the_pixel(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slice 7 lies after the middle of the first organ and before that of the second."""
+    (clip,) = open_dataset("volumes", root).clips
+    masks = {number: np.ones(SHAPE[1::-1], bool) for number in (1, 2)}
+    objects = {number: SimpleNamespace(iou=1.0) for number in (1, 2)}
+    found = [SimpleNamespace(masks=masks, result=SimpleNamespace(frame=n, objects=objects)) for n in range(SHAPE[2])]
+    monkeypatch.setattr("masklet.evaluation.protocols.volumes.follow", lambda *_: found)
+    Volumes().run(clip, ModelMethod(FakeEngine()), Submission(tmp_path / "out", "index"))
+    assert set(np.unique(read_index_png(tmp_path / "out/a/00007.png"))) <= {1, 2}

@@ -7,10 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.compat.failures import CallRefused
+from masklet.compat.failures import CallRefused, as_reference
 from masklet.compat.sam1.utils.transforms import ResizeLongestSide
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
+from masklet.image.picture import as_picture
 
 MEAN_COLOUR = (124, 116, 104)
 """What a picture is filled up with, as published: zeros after the mean of ImageNet is taken away."""
@@ -47,7 +48,8 @@ class SamPredictor:
         """Look at a picture (H, W, 3) of uint8."""
         if image_format not in ("RGB", "BGR"):
             raise ValueError(f"image_format is {image_format!r}; give 'RGB' or 'BGR'")
-        picture = np.asarray(image if image_format == "RGB" else image[..., ::-1])
+        with as_reference():
+            picture = as_picture(image if image_format == "RGB" else image[..., ::-1])
         height, width = picture.shape[:2]
         self.original_size = height, width
         self.input_size = self.transform.get_preprocess_shape(height, width, self.transform.target_length)

@@ -12,6 +12,7 @@ from masklet.errors import EvaluationError
 from masklet.evaluation.annotator import box_prompt
 from masklet.evaluation.methods import Method
 from masklet.evaluation.protocols.base import MaskedFrame, Stopwatch, answers
+from masklet.evaluation.protocols.images import stacked
 from masklet.evaluation.results import Outcome, Submission
 from masklet.media.frames import FrameSource, ListedFrames
 from masklet.media.volume import VolumeSlices
@@ -65,7 +66,7 @@ class Volumes:
             leave_out_ends(found, iou, middle, source)
         for frame in range(len(source)):
             masks = {number: mask[frame] for number, mask in found.items()}
-            submission.write(clip, frame, sum(number * mask for number, mask in masks.items()), masks)
+            submission.write(clip, frame, stacked(masks), masks)
         axis, shown = source.geometry.axis, source.geometry.shown
         spacing = [source.geometry.spacing[one] for one in (axis, shown[1], shown[0])]
         values, per_frame = {}, {}
