@@ -192,6 +192,7 @@ def test_a_cluster_that_grows_gets_more_workers(monkeypatch: pytest.MonkeyPatch)
 
     assert len(done_by(ray, Ray(), work, range(200), monkeypatch)) == 200
     assert ray.begun == 4
+    assert len(done_by(FakeRay(forever(True)), Ray(cpus=0), str, range(3), monkeypatch)) == 3
 
 
 def test_a_cluster_that_is_not_there() -> None:

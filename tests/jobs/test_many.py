@@ -133,6 +133,9 @@ def test_two_runs_on_one_folder(tmp_path: Path, weights: Path, clips: Path, monk
     lease.write_text(json.dumps(holder))  # its process is gone
     with leased(out):
         assert json.loads(lease.read_text())["pid"] == os.getpid()
+    lease.write_text(json.dumps({**holder, "pid": os.getpid()}))  # so is that of a container that had the same number
+    with leased(out):
+        pass
     elsewhere = {**holder, "host": "elsewhere"}
     lease.write_text(json.dumps(elsewhere))
     with pytest.raises(SessionError, match="on elsewhere"), leased(out):
@@ -161,6 +164,14 @@ def test_the_manifest_is_written_on_the_way(tmp_path: Path, monkeypatch: pytest.
     assert [row["sentence"] for row in rows(tmp_path)] == ["no"]
     manifest.add(VideoRecord("a.mp4", "a", "done", frames=3, iou=0.5))
     assert [(row["status"], row["frames"], row["iou"]) for row in rows(tmp_path)] == [("done", 3, 0.5)]
+
+
+def test_names_that_are_no_utf8_are_recorded(tmp_path: Path) -> None:
+    for _ in range(2):
+        manifest = Manifest(str(tmp_path))
+        manifest.add(VideoRecord("caf\udce9.mp4", "caf\udce9", "done"))
+        manifest.close()
+    assert [row["video"] for row in rows(tmp_path)] == ["caf\\udce9.mp4"]
 
 
 def test_without_pyarrow_the_manifest_is_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +210,15 @@ def test_processes_and_metrics_on_the_command_line(
     told = (tmp_path / "masklet.prom").read_text()
     for line in ('masklet_videos{state="done"} 2', 'masklet_videos{state="failed"} 1', "masklet_frames_total 10"):
         assert f"{line}\n" in told
+
+
+def test_metrics_that_cannot_be_written_are_met_first(
+    run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("track", clips, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
+    assert run(*command, "--metrics", tmp_path / "missing/x.prom") == 1
+    assert "x.prom cannot be written" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,10 @@ def test_a_bucket() -> None:
     assert not path.exists()
 
 
+def test_a_web_address_with_a_question_is_one_video() -> None:
+    assert find_videos(["https://host/c.mp4?key=a*b"]) == [Source("https://host/c.mp4?key=a*b", "c")]
+
+
 ROWS = [
     {"path": "a.mp4", "prompts": PROMPTS},
     {"path": "more/a.mp4", "everything": True, "name": "other"},
@@ -119,11 +123,13 @@ def test_a_manifest(tmp_path: Path, name: str, make: Any) -> None:
             "row 1 of .*m.csv has no path, but file, prompts; give the columns path and prompts",
         ),
         ("path,prompts\n", "m.csv has no rows"),
-        ("path,prompts\na.mp4,[box\n", "prompts in row 1 of .*m.csv cannot be read as JSON"),
+        ("path,prompts\na.mp4,[box\n", "the cell prompts in row 1 of .*m.csv is no whole JSON"),
         ('path,prompts\na.mp4,"{""box"": 1}"\n', "row 1 of .*m.csv has prompts of type dict"),
         ("path,everything\na.mp4,perhaps\n", "row 1 of .*m.csv has everything = 'perhaps'; give true or false"),
         ("path,name\na.mp4,../../etc\n", "row 1 of .*m.csv has the name '../../etc'; give a path below"),
         ("path,name\na.mp4,x\nb.mp4,x\n", "would both be in"),
+        ('path,prompts\na.mp4,"[{""box"": [1, 2, 3, 4]}]"\na.mp4,\n', "a.mp4 is given twice, with other prompts"),
+        (f"path,prompts\na.mp4,{'x' * 140_000}\n", "m.csv cannot be read as CSV .*; give JSON lines or Parquet"),
         (b"path\n\xff\xfe.mp4\n", "m.csv is not a text in UTF-8"),
     ],
 )
@@ -139,6 +145,13 @@ def test_damaged_and_missing_manifests(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"m.parquet cannot be read as Parquet"):
         find_videos([str(tmp_path / "m.parquet")])
     with pytest.raises(FormatError, match=r"row 2 of .*m.jsonl has no path, but \[1, 2\]"):
+        find_videos([str(tmp_path / "m.jsonl")])
+    for path in ("a\0.mp4", "\ud800.mp4"):
+        (tmp_path / "m.jsonl").write_text(json.dumps({"path": path}))
+        with pytest.raises(FormatError, match=r"row 1 of .*m.jsonl has a path or a name with letters that no file has"):
+            find_videos([str(tmp_path / "m.jsonl")])
+    (tmp_path / "m.jsonl").write_text("[" * 100_000)
+    with pytest.raises(FormatError, match=r"line 1 of .*m.jsonl is no whole JSON"):
         find_videos([str(tmp_path / "m.jsonl")])
     for missing in ("n.csv", "n.parquet", "n.jsonl"):
         with pytest.raises(MaskletError, match=r"n\.\w+ cannot be read"):

@@ -133,6 +133,7 @@ def do_videos(sources: Sequence[Source], work: Work, choice: ManyChoice, tell: C
     with showing(tally, choice.metrics, tell) as (show, watch):
         if isinstance(executor, Serial):
             work = replace(work, watch=watch)
+        show()  # a file of metrics that cannot be written is met before the work
         try:
             for record in run_all(sources, work, executor):
                 tally.add(record)

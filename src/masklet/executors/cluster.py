@@ -194,7 +194,7 @@ class _Crew(Generic[Task, Result]):
         if self.plan.workers is not None:
             return self.plan.workers
         has = self.ray.cluster_resources()
-        room = has.get("CPU", 0) / self.plan.cpus if self.plan.cpus else float("inf")
+        room = has.get("CPU", 0) / (self.plan.cpus or 1)
         if gpus := self._gpus():
             room = min(room, has.get("GPU", 0) / gpus)
         return max(1, int(room))

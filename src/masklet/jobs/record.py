@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from time import monotonic, time
 from typing import Any, Literal
 
@@ -26,6 +26,9 @@ BEAT = 10.0
 
 EXPIRY = 60.0
 """Seconds after the last sign of life when another may take over."""
+
+_held: set[str] = set()
+"""The tokens of the folders that this process holds."""
 
 SHARE_OF_SAVING = 0.05
 """At most this part of the time goes into writing the manifest on the way."""
@@ -87,6 +90,7 @@ class Manifest:
 
     def add(self, record: VideoRecord) -> None:
         """Take a record in, in place of an earlier one of the same video."""
+        record = replace(record, **{name: _in_utf8(getattr(record, name)) for name in ("video", "out", "sentence")})
         self._records[record.video] = record
         self._changed = True
         if monotonic() > self._due:
@@ -130,6 +134,11 @@ class Manifest:
             ) from error
 
 
+def _in_utf8(text: str) -> str:
+    """A text that every file holds: names of files need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def to_json(record: VideoRecord) -> dict[str, Any]:
     """A record in plain values, without where it lies."""
     return {name: value for name, value in asdict(record).items() if name not in ("video", "out", "before")}
@@ -156,9 +165,11 @@ def leased(out: str) -> Iterator[None]:
 
     thread = threading.Thread(target=go_on, name="masklet-lease", daemon=True)
     thread.start()
+    _held.add(own["token"])
     try:
         yield
     finally:
+        _held.remove(own["token"])
         over.set()
         thread.join()
         with suppress(MaskletError, OSError):
@@ -173,12 +184,12 @@ def beat(place: str, own: dict[str, Any]) -> None:
 def _check_free(place: str) -> None:
     holder = _holder(place)
     silent = time() - float(holder.get("time", 0))
-    if silent > EXPIRY or (holder["host"] == socket.gethostname() and not _lives(int(holder["pid"]))):
+    if silent > EXPIRY or (holder["host"] == socket.gethostname() and not _lives(holder)):
         return
     who = f"process {holder['pid']} on {holder['host']}, which wrote {place} {max(0, silent):.0f} s ago"
     raise SessionError(
         f"another run works there, {who}; "
-        "wait for its end, give another --out, or, if it was killed, try again in a minute"
+        "wait for its end, give another folder, or, if it was killed, try again in a minute"
     )
 
 
@@ -197,13 +208,13 @@ def _holder(place: str) -> dict[str, Any]:
         return {}
 
 
-def _lives(process: int) -> bool:
-    if process == os.getpid():
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
+def _lives(holder: dict[str, Any]) -> bool:
+    """Whether the process that holds a folder is there; in a container the next one has its number."""
+    if holder["pid"] == os.getpid():
+        return holder["token"] in _held
+    with suppress(PermissionError):  # it is another user's
+        try:
+            os.kill(holder["pid"], 0)
+        except (ProcessLookupError, OverflowError):
+            return False
     return True

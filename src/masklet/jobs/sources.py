@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from masklet.errors import FormatError, MediaError
+from masklet.formats.json_file import parse_any
 from masklet.jobs.places import find, fixed_part, is_url, local_copy, read
 from masklet.media.folder import VIDEO_SUFFIXES, files_in, holds_videos
 
@@ -48,7 +49,11 @@ def find_videos(sources: Iterable[str]) -> list[Source]:
     Raises MediaError if a source holds no video or cannot be read, or two videos would have their results in one place,
     and FormatError for a manifest that is damaged or lacks its columns.
     """
-    found = {source.video: source for given in sources for source in _videos_of(given)}
+    found: dict[str, Source] = {}
+    for source in (source for given in sources for source in _videos_of(given)):
+        same = found.setdefault(source.video, source)
+        if (same.prompts, same.everything) != (source.prompts, source.everything):
+            raise FormatError(f"{source.video} is given twice, with other prompts; give it in one row with all of them")
     count = Counter(source.name for source in found.values())
     unique: dict[str, Source] = {}
     for source in found.values():
@@ -73,8 +78,9 @@ def is_manifest(source: str) -> bool:
 
 
 def is_pattern(source: str) -> bool:
-    """Whether a source is a pattern of file names."""
-    return glob.has_magic(source) and (is_url(source) or not Path(source).exists())
+    """Whether a source is a pattern of file names. What follows a question mark in a web address is none."""
+    names = source.partition("?")[0] if source.lower().startswith(("http://", "https://")) else source
+    return glob.has_magic(names) and (is_url(source) or not Path(source).exists())
 
 
 def _videos_of(source: str) -> Iterator[Source]:
@@ -127,11 +133,14 @@ def _rows(place: str) -> Iterator[Mapping[str, Any]]:
     except UnicodeDecodeError as error:
         raise FormatError(f"{place} is not a text in UTF-8; save it as one") from error
     if ending == "csv":
-        yield from csv.DictReader(io.StringIO(text))
+        try:
+            yield from csv.DictReader(io.StringIO(text))
+        except csv.Error as error:
+            raise FormatError(f"{place} cannot be read as CSV ({error}); give JSON lines or Parquet") from error
         return
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            yield _json(line, f"line {number} of {place}")
+            yield parse_any(line, f"line {number} of {place}")
 
 
 def _parquet_rows(place: str) -> Iterator[Mapping[str, Any]]:
@@ -153,6 +162,8 @@ def _source(row: Any, where: str, folder: str) -> Source:
         raise FormatError(
             f"{where} has no path, but {has or 'nothing'}; give the columns path and prompts, or everything"
         )
+    if re.search(r"[\x00-\x1f\ud800-\udfff]", f"{path}{row.get('name', '')}"):
+        raise FormatError(f"{where} has a path or a name with letters that no file has, {path[:80]!r}; mend it")
     absolute = is_url(path) or Path(path).is_absolute()
     video = path if absolute else f"{folder}/{path}" if is_url(folder) else str(Path(folder) / path)
     name = _checked(str(row["name"]), where) if row.get("name") else _name(path)
@@ -168,7 +179,7 @@ def _checked(name: str, where: str) -> str:
 def _prompts(said: Any, where: str) -> Any:
     """Prompts of a cell: a list, or JSON of one; None for an empty cell."""
     if isinstance(said, str):
-        said = _json(said, f"prompts in {where}") if said.strip() else None
+        said = parse_any(said, f"the cell prompts in {where}") if said.strip() else None
     if said is None or isinstance(said, Sequence):  # Parquet has each field in each record, empty or not
         plain = [{k: v for k, v in r.items() if v is not None} if isinstance(r, Mapping) else r for r in said or ()]
         return plain or None
@@ -182,13 +193,6 @@ def _truth(said: Any, where: str) -> bool | None:
     if str(said).strip().lower() not in words:
         raise FormatError(f"{where} has everything = {str(said)[:40]!r}; give true or false")
     return words[str(said).strip().lower()]
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise FormatError(f"{where} cannot be read as JSON: {error}") from None
 
 
 def import_parquet() -> Any:

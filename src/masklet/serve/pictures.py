@@ -119,7 +119,7 @@ def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> tu
     Raises MediaError or PromptError for what makes no sense.
     """
     shape = said.get("shape", "rle")
-    if not isinstance(shape, str) or shape not in SHAPES:
+    if shape not in list(SHAPES):
         raise PromptError(f"shape is {shape!r:.40}; give {', '.join(SHAPES)}")
     if ("image" in said) == ("url" in said):
         raise MediaError("give the picture as image, in base64, or as url; one of them")
