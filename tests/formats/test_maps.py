@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from rasterio.features import rasterize
 
 import masklet
@@ -143,6 +144,22 @@ def test_a_picture_at_another_resolution_lies_where_it_lay(tmp_path: Path) -> No
     degrees = geotiff(tmp_path / "degrees.tif", image, "EPSG:4326", rasterio.Affine(1e-5, 0, 11.5, 0, -1e-5, 48.1))
     with pytest.raises(MediaError, match=r"degrees\.tif counts in degrees; bring it to a map in metres, such as UTM"):
         masklet.LargePicture(degrees, resolution=1)
+
+
+def test_a_resolution_beyond_all_measure_is_refused(tmp_path: Path) -> None:
+    path = geotiff(tmp_path / "city.tif", np.zeros((9, 12, 3), np.uint8))
+    with pytest.raises(MediaError, match=r"would have \d+ x \d+ pixels of 1e-09 m; give more"):
+        masklet.LargePicture(path, resolution=1e-9)
+
+
+def test_a_map_of_what_lies_nowhere_is_refused_before_the_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("masklet.image.segment_tiles", lambda *_: pytest.fail("the work began"))
+    path = tmp_path / "plain.png"
+    Image.fromarray(np.zeros((9, 12, 3), np.uint8)).save(path)
+    assert run("everything", path, "--out", tmp_path / "a.gpkg") == 1
+    assert "plain.png does not say where it lies;" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_commands_go_from_geotiff_to_geopackage(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

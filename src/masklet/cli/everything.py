@@ -85,6 +85,7 @@ def everything(
 
     def begin() -> Callable[[Path], MaskSet]:
         from masklet.checkpoints import load_model
+        from masklet.errors import MediaError
         from masklet.image import EverythingOptions, TileOptions, segment_everything, segment_tiles
         from masklet.media.large import LargePicture
 
@@ -96,6 +97,8 @@ def everything(
 
         def by_tiles(path: Path) -> MaskSet:
             with LargePicture(path, resolution=ground.resolution) as picture:
+                if mapped and picture.ground is None:  # said before hours of work
+                    raise MediaError(f"{picture.name} does not say where it lies; give a GeoTIFF, or write coco")
                 return segment_tiles(picture, loaded, options, tiles)
 
         return by_tiles

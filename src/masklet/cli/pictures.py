@@ -31,8 +31,8 @@ FORMAT_HELP = (
 )
 """The help of `--format`, up to what is written into folders."""
 
-MAPS = (".gpkg", ".geojson", ".tif")
-"""Endings of formats that lie on the ground."""
+MAP_FORMATS = {".gpkg": "gpkg", ".geojson": "geojson", ".tif": "geotiff"}
+"""Formats that lie on the ground, by their endings."""
 
 FILE_ENDING = re.compile(r"\.[a-z]{2,}[0-9]?")
 """The pattern of a file's ending: .png and .mp4, and not the .2 of a folder that is named run.2."""
@@ -167,7 +167,7 @@ def check_targets(jobs: Sequence[Job]) -> None:
 
 def on_the_ground(out: Path, format: str | None) -> bool:
     """Whether masks are written in coordinates of a map."""
-    return format in ("geojson", "geotiff", "gpkg") or (format is None and out.suffix.lower() in MAPS)
+    return (MAP_FORMATS.get(out.suffix.lower()) if format is None else format) in MAP_FORMATS.values()
 
 
 def do_all(

@@ -82,6 +82,8 @@ class LargePicture:
         left, bottom = (np.floor(value / step) * step for value in (bounds.left, bounds.bottom))
         right, top = (np.ceil(value / step) * step for value in (bounds.right, bounds.top))
         width, height = round((right - left) / step), round((top - bottom) / step)
+        if max(width, height) >= 1 << 31:
+            raise MediaError(f"{self.name} would have {width} x {height} pixels of {resolution:g} m; give more")
         place = self._rasterio.transform.from_origin(left, top, step, step)
         coarser = step > max(self._file.res)
         way = self._rasterio.enums.Resampling.average if coarser else self._rasterio.enums.Resampling.bilinear

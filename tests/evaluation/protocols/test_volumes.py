@@ -114,3 +114,13 @@ def test_where_masks_of_both_ways_overlap_one_object_has_the_pixel(
     monkeypatch.setattr("masklet.evaluation.protocols.volumes.follow", lambda *_: found)
     Volumes().run(clip, ModelMethod(FakeEngine()), Submission(tmp_path / "out", "index"))
     assert set(np.unique(read_index_png(tmp_path / "out/a/00007.png"))) <= {1, 2}
+
+
+def test_the_middle_slice_has_the_object(root: Path, tmp_path: Path) -> None:
+    """An object in two parts, with nothing on the slices between."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[8:20, 10:22, 1:3], labels[8:20, 10:22, 11:13] = 1, 1
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), root / "labels/a.nii.gz")
+    (clip,) = open_dataset("volumes", root).clips
+    outcome = Volumes().run(clip, ModelMethod(FakeEngine()), Submission(tmp_path / "out", "index"))
+    assert outcome.per_frame[2] > 0.7, "the box is drawn on slice 2"

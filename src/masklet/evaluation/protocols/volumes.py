@@ -50,7 +50,8 @@ class Volumes:
                 truth[number][frame] = mask
         if not truth:
             raise EvaluationError(f"no object is marked in {clip.name}; give labels with at least one object")
-        middle = {number: int(np.median(np.flatnonzero(mask.any(axis=(1, 2))))) for number, mask in truth.items()}
+        slices = {number: np.flatnonzero(mask.any(axis=(1, 2))) for number, mask in truth.items()}
+        middle = {number: int(there[(len(there) - 1) // 2]) for number, there in slices.items()}
         prompts = {number: (k, box_prompt(truth[number][k])) for number, k in middle.items()}
         found = {number: np.zeros_like(mask) for number, mask in truth.items()}
         iou = {number: np.zeros(len(source)) for number in truth}

@@ -184,10 +184,9 @@ class TinyViT(Trunk):
         self.patch_embed = PatchEmbed(widths[0])
         ways = [Merge(widths[stage], widths[stage + 1], strides[stage]) for stage in range(3)]
         blocks: list[list[nn.Module]] = [[ConvBlock(widths[0]) for _ in range(config.depths[0])]]
-        for width, depth, heads, window in list(zip(widths, config.depths, config.heads, config.windows, strict=True))[
-            1:
-        ]:
-            blocks.append([AttentionBlock(width, heads, window) for _ in range(depth)])
+        for stage in (1, 2, 3):
+            kind = widths[stage], config.heads[stage], config.windows[stage]
+            blocks.append([AttentionBlock(*kind) for _ in range(config.depths[stage])])
         stages = [Stage(each, way) for each, way in zip(blocks, (*ways, None), strict=True)]
         self.stages = nn.ModuleList(stages)
 
