@@ -266,7 +266,8 @@ WRONG: list[dict[str, Any]] = [
     {"type": "look"}, {"type": "look", "frame": -1}, {"type": "look", "frame": "a"},
     {"type": "want", "frames": 7}, {"type": "want", "frames": [True]},
     {"type": "prompt"}, prompt(), prompt(frame=10**9, points=[[1, 2]]), prompt(object=[], points=[[1, 2]]),
-    prompt(mask=[3]), prompt(points=[[1, 2]], labels=[5]), prompt(frame={}, box=[1, 1, 9, 9]),
+    prompt(mask=[3]), prompt(points=[[10**400, 1]]),
+    prompt(points=[[1, 2]], labels=[5]), prompt(frame={}, box=[1, 1, 9, 9]),
     {"type": "clear", "frame": 0, "object": "x"}, {"type": "remove"}, {"type": "remove", "object": {}},
     {"type": "lock", "frame": 5}, {"type": "undo"}, {"type": "redo"},
     {"type": "follow"}, {"type": "follow", "direction": "up"}, {"type": "follow", "first": []},
@@ -286,6 +287,19 @@ def test_what_makes_no_sense_has_its_sentence_and_changes_nothing(program: Progr
     assert len(told["sentence"]) > 10
     assert "server failed" not in told["sentence"]
     assert program.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])["seq"] == 1
+
+
+def test_the_last_frame_of_an_import_is_a_number(library: Library, clip: Path) -> None:
+    (item,) = library.items.values()
+    (library.place(item) / "imports").mkdir(parents=True)
+    with masklet.VideoTracker(clip, FakeEngine()) as tracker:
+        tracker.add_points(frame=0, object="red", points=[(22, 32)])
+        tracker.export(library.place(item) / "imports/masks.json", format="coco")
+    with serving(library) as address:
+        program = Program(address, item.id)
+        with pytest.raises(Refused, match="import cannot be read"):
+            program.ask("import", file="masks.json", last="x")
+        program.close()
 
 
 VALUES = st.one_of(

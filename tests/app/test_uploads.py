@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from starlette.testclient import TestClient
 
 from masklet.app import uploads
@@ -61,6 +64,30 @@ def test_a_file_that_comes_in_parts_is_annotated_like_any_other(
     again = Library([clip], library.folder, FakeEngine())  # the next day
     assert set(again.items) == set(library.items)
     again.close()
+
+
+def test_numbered_pictures_stay_pictures(client: TestClient, library: Library, clip: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    for name in ("0001.png", "0002.png"):
+        sent(client, buffer.getvalue(), 0, name=name, size=len(buffer.getvalue()))
+    again = Library([clip], library.folder, FakeEngine())
+    assert set(again.items) == set(library.items)
+    again.close()
+
+
+def test_a_page_that_goes_away_is_no_fault(library: Library) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    path = f"/v/{next(iter(library.items))}/imports/a.json"
+    scope = {"type": "http", "path": path, "method": "PUT", "query_string": b"", "headers": [(b"host", b"localhost")]}
+    asyncio.run(application(library)(scope, receive, send))
+    assert not list(library.folder.glob("videos/*/imports/*"))
+    library.close()
 
 
 def test_the_same_name_twice_is_two_files(client: TestClient, library: Library, data: bytes) -> None:

@@ -8,7 +8,9 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -93,6 +95,33 @@ def test_label_studio_fetches_from_its_own_host_alone(example: Any) -> None:
     for place in ("http://169.254.169.254/latest", "file:///etc/passwd", "//evil.org/x.png"):
         with pytest.raises(RuntimeError, match="is not on http://localhost:8080"):
             backend.picture(place)
+
+
+def test_a_storage_to_which_label_studio_sends_does_not_see_its_key(
+    example: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers.get("Authorization"))
+            self.send_response(303 if self.path == "/photo" else 200)
+            self.send_header("Location", "/storage")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as host:
+        thread = Thread(target=host.serve_forever)
+        thread.start()
+        backend = example("label_studio")
+        monkeypatch.setattr(backend, "HOST", f"http://127.0.0.1:{host.server_port}")
+        monkeypatch.setattr(backend, "KEY", "secret")
+        backend.picture("/photo")
+        host.shutdown()
+        thread.join()
+    assert seen == ["Token secret", None]
 
 
 def test_cvat(example: Any) -> None:

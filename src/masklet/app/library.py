@@ -76,7 +76,8 @@ class Library:
             raise MediaError(f"{', '.join(map(str, paths))}: no video and no picture is there; give a file or a folder")
         make_folder(folder / "videos")
         if self.uploads.folder.is_dir():
-            self.items |= {item.id: item for item in items_of_folder(self.uploads.folder)}
+            sent = files_in(self.uploads.folder, (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES))
+            self.items |= {item.id: item for item in map(item_of_file, sent)}
         self._lock = Lock()
         self._sessions: dict[str, Session] = {}
         self._pictures: dict[tuple[str, bool], Pictures] = {}

@@ -154,7 +154,8 @@ def application(library: Library, token: str | None = None) -> Starlette:
     guards = [Middleware(Guard, token=token)]
     if token is None:
         guards.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS)))
-    return Starlette(routes=routes, middleware=guards, exception_handlers={MaskletError: told, ValueError: told})
+    answered = dict.fromkeys((MaskletError, ValueError, ClientDisconnect), told)
+    return Starlette(routes=routes, middleware=guards, exception_handlers=answered)
 
 
 class Guard:

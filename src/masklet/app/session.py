@@ -451,10 +451,11 @@ class Session:
         if any(job.kind == "import" for job in self._jobs):
             raise SessionError("masks are being taken from a file already; wait for it, or stop it")
         with readable("import"):
+            last = None if said.get("last") is None else int(said["last"])
             path = self.folder / "imports" / Path(str(said["file"])).name
             if not path.is_file():
                 raise SessionError(f"there is no file {path.name!r:.100}; send it first")
-            steps = take_masks(self._tracker, path, int(said.get("first") or 0), said.get("last"))
+            steps = take_masks(self._tracker, path, int(said.get("first") or 0), last)
         self._jobs.append(Job("import", self._taking(steps, path), self._taken))
 
     def _taking(self, steps: Iterator[Mapping[str, Any]], path: Path) -> Iterator[Mapping[str, Any]]:

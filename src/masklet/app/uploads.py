@@ -80,7 +80,7 @@ class Uploads:
         self.folder = folder
         self._largest = int(largest * (1 << 30))
         self._busy: set[str] = set()
-        for left in folder.glob(".*.upload"):
+        for left in folder.glob(".*"):
             if left.stat().st_mtime < time.time() - FORGOTTEN:
                 left.unlink(missing_ok=True)
 

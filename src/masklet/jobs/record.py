@@ -90,7 +90,8 @@ class Manifest:
 
     def add(self, record: VideoRecord) -> None:
         """Take a record in, in place of an earlier one of the same video."""
-        record = replace(record, **{name: _in_utf8(getattr(record, name)) for name in ("video", "out", "sentence")})
+        video, out, sentence = map(_in_utf8, (record.video, record.out, record.sentence))
+        record = replace(record, video=video, out=out, sentence=sentence)
         self._records[record.video] = record
         self._changed = True
         if monotonic() > self._due:
@@ -151,10 +152,11 @@ def leased(out: str) -> Iterator[None]:
     Raises SessionError if another run gave one within the last minute and its process, if that was on this machine, is
     there still; FormatError if the folder cannot be written.
     """
-    place, own = join(out, LEASE), {"host": socket.gethostname(), "pid": os.getpid(), "token": secrets.token_hex(8)}
+    place, token = join(out, LEASE), secrets.token_hex(8)
+    own = {"host": socket.gethostname(), "pid": os.getpid(), "token": token}
     _check_free(place)
     beat(place, own)
-    if _holder(place).get("token") != own["token"]:
+    if _holder(place).get("token") != token:
         raise SessionError(f"another run began in {out} at this moment; let one of them go on")
     over = threading.Event()
 
@@ -165,11 +167,11 @@ def leased(out: str) -> Iterator[None]:
 
     thread = threading.Thread(target=go_on, name="masklet-lease", daemon=True)
     thread.start()
-    _held.add(own["token"])
+    _held.add(token)
     try:
         yield
     finally:
-        _held.remove(own["token"])
+        _held.remove(token)
         over.set()
         thread.join()
         with suppress(MaskletError, OSError):

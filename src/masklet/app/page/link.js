@@ -13,7 +13,6 @@ export class Link {
     this.waiting = new Map(); // req -> {message, done, fail}, sent and not answered
     this.count = 0;
     this.wait = FIRST_WAIT;
-    this.seq = 0;
     this.open();
   }
 
@@ -21,7 +20,7 @@ export class Link {
     this.socket = new WebSocket(this.address);
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => {
-      this.send({ type: "hello", version: 1, last_seq: this.seq });
+      this.send({ type: "hello", version: 1 });
       for (const { message } of this.waiting.values()) this.send(message);
       this.wait = FIRST_WAIT;
       this.connected(true);
@@ -50,7 +49,6 @@ export class Link {
   }
 
   take(message) {
-    if (message.seq !== undefined) this.seq = Math.max(this.seq, message.seq);
     const asked = this.waiting.get(message.req);
     if (asked && (message.type === "done" || message.type === "refused")) {
       this.waiting.delete(message.req);
