@@ -286,3 +286,17 @@ def test_the_published_way_takes_every_frame_anew() -> None:
         assert Counting.decoded - made == FRAMES - 1
     with pytest.raises(ConfigError, match="give 'local' or 'published'"):
         TrackingOptions(corrections="none")  # type: ignore[arg-type]
+
+
+def test_what_a_correction_left_alone_stays_so_when_another_one_follows() -> None:
+    """Each correction ends where its answers are less sure. The next one, beyond it, does not go on with it."""
+    with VideoTracker(CLIP[:FRAMES], FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object=1, box=(4, 6, 18, 20))
+        finish(tracker)
+        for frame in (7, 0, 8):
+            before = logits(tracker)
+            tracker.add_points(frame=frame, object=1, points=[(4, 4)], labels=[0])
+            finish(tracker, direction="both", start=frame)
+        after = logits(tracker)
+    for frame in range(8):
+        np.testing.assert_array_equal(after[frame], before[frame], err_msg=str(frame))

@@ -17,6 +17,7 @@ from masklet.video import bidirectional, session
 from masklet.video.bidirectional import certainty, one_way, trust
 from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Range, Removed, Split, Swapped
 from masklet.video.state import (
+    END,
     FrameStats,
     KnownFrame,
     ObjectId,
@@ -197,11 +198,14 @@ class Changes:
         opened = {backward: with_span(spans, first, last) for backward, spans in opened.items()}
         return Changes(opened, fresh, with_span(self.void, first, last))
 
-    def followed(self, first: int, last: int, *, backward: bool) -> Changes:
-        """After a pass came to the frames from `first` to `last`."""
-        opened = {**self.open, backward: without_span(self.open[backward], first, last)}
-        fresh = {**self.fresh, backward: with_span(self.fresh[backward], first, last)}
-        return Changes(opened, fresh, without_span(self.void, first, last))
+    def followed(self, first: int, last: int, *, backward: bool, ended: bool = False) -> Changes:
+        """After a pass went from frame `first` to `last`. One that ended by itself left the frames beyond as they are."""
+        low, high = sorted((first, last))
+        left = without_span(self.open[backward], low, high)
+        if ended:
+            left = without_span(left, *((0, low) if backward else (high, END)))
+        fresh = {**self.fresh, backward: with_span(self.fresh[backward], low, high)}
+        return Changes({**self.open, backward: left}, fresh, without_span(self.void, low, high))
 
     def switched(self, frame: int, other: Changes) -> Changes:
         """With those of another object from a frame on."""
@@ -240,10 +244,9 @@ def changes_of(events: Sequence[Event], tracks: Tracks) -> dict[ObjectId, Change
                     found[name] = found[name].prompted(frame, first, last, cleared=isinstance(event, Cleared))
             case Removed(name):
                 found[name] = Changes()
-            case Followed(first, last, backward, only, _):
-                low, high = sorted((first, last))
+            case Followed(first, last, backward, only, _, ended):
                 for name in list(found) if only is None else [only]:
-                    found[name] = found[name].followed(low, high, backward=backward)
+                    found[name] = found[name].followed(first, last, backward=backward, ended=ended)
             case Swapped(frame, name, other):
                 one, two = found[name], found[other]
                 found[name], found[other] = one.switched(frame, two), two.switched(frame, one)

@@ -101,7 +101,8 @@ class Merged:
 class Followed:
     """Objects were followed from one frame to another, both included; backward if `last` is the earlier.
 
-    `apart` marks one of the two passes of `direction="both"`.
+    `apart` marks one of the two passes of `direction="both"`, and `ended` one that ended because nothing was left to change
+    beyond `last`.
     """
 
     first: int
@@ -109,6 +110,7 @@ class Followed:
     backward: bool
     only: ObjectId | None
     apart: bool = False
+    ended: bool = False
 
 
 Event = Prompted | Cleared | Removed | Described | Locked | Marked | Swapped | Split | Merged | Followed
@@ -193,12 +195,13 @@ class Pass:
     apart: bool
     only: ObjectId | None
     last: int | None = None
+    ended: bool = False
 
     def event(self) -> Followed | None:
         """The event of the pass so far; None if it did not come to its first frame."""
         if self.last is None:
             return None
-        return Followed(self.first, self.last, self.backward, self.only, self.apart)
+        return Followed(self.first, self.last, self.backward, self.only, self.apart, self.ended)
 
 
 Step = tuple[Event, Tracks | None]

@@ -107,6 +107,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "mark": lambda mark: {None: None, "absent": "absent", "accepted": "accepted"}[mark],
     "backward": truth,
     "apart": truth,
+    "ended": truth,
 }
 """Builds the values of events. Each raises `TypeError`, `ValueError` or `SessionError`."""
 
@@ -511,8 +512,9 @@ def event_to_json(event: Event) -> dict[str, Any]:
         return {"event": "describe", "object": event.object, **event.description.to_json()}
     kinds = {kind: name for name, kind in _EVENTS.items()}
     values = asdict(event)
-    if not values.get("apart", True):
-        del values["apart"]  # as in files of the first versions
+    for key in ("apart", "ended"):
+        if not values.get(key, True):
+            del values[key]  # as in files of the first versions
     if isinstance(event, Locked) and event.object is None:
         del values["object"]
     return {"event": kinds[type(event)], **values}

@@ -471,9 +471,9 @@ class VideoTracker:
                     self.split(frame, name, new)
                 case Merged(name, into):
                     self.merge(name, into)
-                case Followed(first, last, backward, only, apart):
+                case Followed(first, last, backward, only, apart, ended):
                     stop = last - 1 if backward else last + 1
-                    for _ in self._follow(Range(first, stop, backward, apart), only):
+                    for _ in self._follow(Range(first, stop, backward, apart), only, short=ended):
                         pass
 
     def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
@@ -754,6 +754,7 @@ class VideoTracker:
                 yield self._result(picture)
                 self._check_open()  # who takes the results may have closed it
                 if short and not moved and propagation.ends(self.tracks, frame, self._last_frame()):
+                    mine.ended = True
                     return
                 frame = span.after(frame)
         finally:
