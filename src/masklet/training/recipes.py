@@ -121,7 +121,7 @@ def nano(model: str) -> Recipe:
     What differs from the published recipe was measured on two cores (docs/lab-log.md): low resolution first, small
     batches, random parts of pictures, losses on the cells of the logits with every candidate learning, strong changes
     of colour, most clips made up from pictures, an image encoder that learns from pictures only once clips come in. The
-    trunk learns slowly, as it can see already. The steps are those of the weights in the package; more make it better.
+    trunk learns slowly, as it can see already. The steps are those of version 3; more make it better.
     """
     pictures = Stage(
         "pictures-128",
