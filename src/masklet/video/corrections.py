@@ -199,7 +199,7 @@ class Changes:
         return Changes(opened, fresh, with_span(self.void, first, last))
 
     def followed(self, first: int, last: int, *, backward: bool, ended: bool = False) -> Changes:
-        """After a pass went from frame `first` to `last`. One that ended by itself left the frames beyond as they are."""
+        """After a pass went from frame `first` to `last`. One that ended by itself left the others be."""
         low, high = sorted((first, last))
         left = without_span(self.open[backward], low, high)
         if ended:
