@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import masklet
+from masklet.app.acts import ACTS
 from masklet.app.library import Library
 from masklet.engines.fake import FakeEngine
 from masklet.media.video_file import VideoFile
@@ -216,6 +218,22 @@ def test_the_ring_of_the_brush_has_its_size_at_once(viewer: Viewer) -> None:
     viewer.press("[")
     viewer.press("[")
     assert radius() == pytest.approx(before / 1.25)
+
+
+def test_a_stroke_goes_on_from_one_that_is_not_answered(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt, done = ACTS["prompt"], []
+
+    def slow(*given: Any) -> None:
+        time.sleep(0.3)
+        prompt(*given)
+        done.append(given)
+
+    monkeypatch.setitem(ACTS, "prompt", slow)
+    viewer.press("w")
+    viewer.drag((30, 20), (40, 20))
+    viewer.drag((120, 70), (130, 70))
+    until(lambda: len(done) == 2)
+    until(lambda: covers(viewer, (35, 20), (125, 70)))
 
 
 def test_another_meaning_of_a_first_click_is_chosen_by_key_and_compared(viewer: Viewer) -> None:

@@ -38,7 +38,8 @@ def sent(client: httpx2.Client, clip: Path) -> str:
 
 def test_an_upload_is_tracked_as_the_tracker_does(begin: Begin, clip: Path, tmp_path: Path) -> None:
     client = begin()
-    job = client.post("/v1/videos", json={"upload": sent(client, clip), "prompts": PROMPTS, "overlay": True})
+    upload = sent(client, clip)
+    job = client.post("/v1/videos", json={"upload": upload, "prompts": PROMPTS, "overlay": True})
     assert job.status_code == 201, job.text
     done = ended(client, job.json()["id"])
     assert (done["state"], done["frames"], done["of"], done["sentence"]) == ("done", 24, 24, "")
@@ -56,6 +57,8 @@ def test_an_upload_is_tracked_as_the_tracker_does(begin: Begin, clip: Path, tmp_
     assert [entry["id"] for entry in client.get("/v1/videos").json()["videos"]] == [done["id"]]
     assert client.delete(f"/v1/videos/{done['id']}").status_code == 204
     assert client.get(f"/v1/videos/{done['id']}").status_code == 404
+    assert [client.delete(f"/v1/uploads/{upload}").status_code for _ in range(2)] == [204, 404]
+    assert not list((tmp_path / "jobs/uploads").iterdir())
 
 
 @pytest.fixture
@@ -140,6 +143,7 @@ def test_cancel(begin: Begin, clip: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert held.reached.wait(60)
     assert client.get(f"/v1/videos/{first['id']}").json()["frames"] == 5
     assert client.delete(f"/v1/videos/{first['id']}").status_code == 429
+    assert client.delete(f"/v1/uploads/{upload}").status_code == 429
     assert client.post(f"/v1/videos/{second['id']}/cancel").json()["state"] == "cancelled"
     client.post(f"/v1/videos/{first['id']}/cancel")
     held.go_on.set()

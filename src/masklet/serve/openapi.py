@@ -127,6 +127,10 @@ def document() -> dict[str, Any]:
                     "requestBody": {"content": {"application/octet-stream": {}}, "required": True},
                 }
             },
+            "/v1/uploads/{id}": {
+                "parameters": [_parameter("id")],
+                "delete": _operation("removeUpload", "Remove an upload.", {"204": _said("Gone."), **_errors()}),
+            },
             "/v1/videos": {
                 "get": _operation("listVideos", "All jobs, the oldest first.", {"200": _said("Jobs, as videos.")}),
                 "post": _operation("createVideo", "Track a video.", _answers("VideoJob", "201"), body="VideoQuestion"),

@@ -139,6 +139,11 @@ class Service:
             partial.unlink(missing_ok=True)
         return plain({"upload": place.name, "bytes": size}, 201)
 
+    async def remove_upload(self, request: Request) -> Response:
+        """Remove a video that was sent."""
+        self.videos.remove_upload(request.path_params["id"])
+        return Response(status_code=204)
+
     async def create(self, request: Request) -> Response:
         """A new video job."""
         said = parse_json(await self._body(request), "the request")
@@ -220,6 +225,7 @@ def application(service: Service) -> Starlette:
         Route("/openapi.json", service.describe),
         Route("/v1/pictures", service.picture, methods=["POST"]),
         Route("/v1/uploads", service.upload, methods=["POST"]),
+        Route("/v1/uploads/{id}", service.remove_upload, methods=["DELETE"]),
         Route("/v1/videos", service.listing, methods=["GET"]),
         Route("/v1/videos", service.create, methods=["POST"]),
         Route("/v1/videos/{id}", service.video, methods=["GET"]),

@@ -113,6 +113,13 @@ class VideoDesk:
         """A new path for an upload."""
         return self._folder / "uploads" / secrets.token_hex(8)
 
+    def remove_upload(self, name: str) -> None:
+        """Remove an upload. Raises Missing if there is none, SessionError while a job that has not ended is of it."""
+        place = self._upload(name)
+        if any(job.asked.get("upload") == name and job.state not in ENDED for job in self.jobs()):
+            raise SessionError("a job that has not ended is of this upload; cancel it first")
+        place.unlink(missing_ok=True)
+
     def create(self, said: Mapping[str, Any]) -> VideoJob:
         """A new job. Raises MaskletError for what makes no sense, and SessionError if too many wait."""
         asked = self._checked(said)
@@ -267,11 +274,16 @@ class VideoDesk:
             "overlay": bool(said.get("overlay", False)),
         }
         if "upload" in said:
-            if not ID.fullmatch(str(said["upload"])) or not (self._folder / "uploads" / said["upload"]).is_file():
-                raise Missing(f"there is no upload {str(said['upload'])[:40]!r}; POST it to /v1/uploads first")
+            self._upload(str(said["upload"]))
             return {"upload": said["upload"], **checked}
         check_allowed(str(said["url"]), self._allowed)
         return {"url": str(said["url"]), **checked}
+
+    def _upload(self, name: str) -> Path:
+        place = self._folder / "uploads" / name
+        if not ID.fullmatch(name) or not place.is_file():
+            raise Missing(f"there is no upload {name[:40]!r}; POST it to /v1/uploads first")
+        return place
 
     # --- on disk --------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ export class Tools {
     this.kind = "point";
     this.size = kept.get("brush", 12); // radius of the brush, in pixels of the picture
     this.held = null; // a press that has not ended
+    this.painted = null; // a stroke that has not been answered: the next one goes on from it
     this.asking = false; // a preview that is under way
     const { root } = stage;
     root.addEventListener("pointerdown", (event) => this.press(event));
@@ -163,8 +164,9 @@ export class Tools {
     if (!model.mayEdit()) return undefined;
     const object = model.target();
     const known = stage.masks?.find((mask) => mask.name === object.name);
-    if (!known && (this.kind === "eraser") !== other) return say("There is nothing to erase of this object here.");
-    held.mask = known ? maskOf(known.runs, width * height) : new Uint8Array(width * height);
+    const before = this.painted?.object.name === object.name && this.painted.frame === stage.shown ? this.painted.mask : null;
+    if (!known && !before && (this.kind === "eraser") !== other) return say("There is nothing to erase of this object here.");
+    held.mask = before?.slice() ?? (known ? maskOf(known.runs, width * height) : new Uint8Array(width * height));
     held.value = (this.kind === "brush") !== other ? 1 : 0;
     held.object = object;
     held.frame = stage.shown;
@@ -193,8 +195,11 @@ export class Tools {
 
   async endStroke(held) {
     const { mask, object, frame } = held;
+    this.painted = held;
     await this.model.act("prompt", { frame, object: object.name, mask: runsOf(mask), replace: true });
-    this.stage.preview = null;
+    if (this.painted !== held) return;
+    this.painted = null;
+    if (!this.held?.mask) this.stage.preview = null;
     this.stage.refresh();
   }
 
