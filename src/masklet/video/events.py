@@ -101,8 +101,7 @@ class Merged:
 class Followed:
     """Objects were followed from one frame to another, both included; backward if `last` is the earlier.
 
-    `apart` marks one of the two passes of `direction="both"`, and `ended` one that ended as nothing beyond `last` was left
-    to change.
+    `apart` marks one of the two passes of `direction="both"`, `ended` one that ended as nothing farther could change.
     """
 
     first: int
