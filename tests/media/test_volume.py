@@ -269,9 +269,13 @@ def test_wrong_calls_and_damaged_files(nifti: Path, tmp_path: Path) -> None:
         ({"axis": 3}, "axes 0, 1 and 2"),
         ({"window": "lungs"}, "nearest: lung"),
         ({"window": (40, 0)}, "the width over 0"),
+        ({"window": (40,)}, "the width over 0"),
     ):
         with pytest.raises(MediaError, match=said):
             VolumeSlices(nifti, **wrong)
+    nibabel.save(nibabel.Nifti1Image(scan().astype(np.complex64), AFFINE), tmp_path / "complex.nii")
+    with pytest.raises(MediaError, match=r"complex\.nii holds values of type complex64; give a volume of real numbers"):
+        VolumeSlices(tmp_path / "complex.nii")
     half = nifti.read_bytes()[:600]
     damaged = {"cut.nii.gz": half, "empty.nii": b"", "text.nrrd": b"NRRD0004\nnothing\n", "no.dcm": b"x" * 200}
     for name, data in damaged.items():

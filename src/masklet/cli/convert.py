@@ -80,14 +80,17 @@ def chosen(
 
     frames, names = 0, set[str]()
     for result in results:
-        if result.frame < start or (stop is not None and result.frame >= stop):
+        if stop is not None and result.frame >= stop:
+            break
+        if result.frame < start:
             continue
         frames += 1
         names |= {str(name) for name in result.objects}
         kept = {name: item for name, item in result.objects.items() if not only or str(name) in only}
         yield replace(result, objects=kept)
     if not frames:
-        raise FormatError(f"there is no frame from {start} to before {stop}; give another --start or --stop")
+        end = "on" if stop is None else f"to before {stop}"
+        raise FormatError(f"there is no frame from {start} {end}; give another --start or --stop")
     for name in only:
         if name not in names:
             raise FormatError(f"there is no object {name!r}{nearest(name, sorted(names))}")

@@ -97,7 +97,7 @@ def learn_names(
 
     def crops() -> Iterable[Crop]:
         for number, (picture, mask, name) in enumerate(examples):
-            if not str(name).strip():
+            if not isinstance(name, str) or not name.strip():
                 raise PromptError(f"example {number} has the name {name!r}; give a text")
             names.append(name)
             yield crop_of(as_picture(picture, f"example {number}"), mask, f"the mask of example {number}")
@@ -163,7 +163,8 @@ def name_masks(
 def check_kinds(kinds: Prototypes, engine: Engine, least: float) -> None:
     """Raise PromptError if another model learned the names, or `least` is no likeness."""
     if kinds.config != engine.config:
-        raise PromptError(f"{kinds.config.name} learned the names, and {engine.config.name} looks; take one model")
+        learned, looks = (f"{one.name} at {one.image_size} pixels" for one in (kinds.config, engine.config))
+        raise PromptError(f"{learned} learned the names, and {looks} looks; take one model")
     if not -1 <= least <= 1:
         raise PromptError(f"least is {least!r}; give a number from -1 to 1")
 
@@ -178,7 +179,7 @@ def naming(row: NDArray[np.float32], kinds: Prototypes, least: float) -> Naming:
 def likenesses(vectors: NDArray[np.float32], kinds: Prototypes) -> NDArray[np.float32]:
     """float32 (M, K) in -1..1, of vectors (M, C) to each name."""
     centred = np.asarray((vectors - kinds.middle) @ kinds.weights, np.float32)
-    return unit(centred) @ kinds.vectors.T
+    return (unit(centred) @ kinds.vectors.T).clip(-1, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -136,7 +136,7 @@ def _limits(voxels: NDArray[Any], window: str | Sequence[float] | None) -> tuple
             raise MediaError(f"there is no window {window!r}{nearest(window, WINDOWS)}; there are {known}")
         window = WINDOWS[window]
     if window is not None:
-        level, width = window
+        level, width = window if len(window) == 2 else (np.nan, np.nan)
         if not (np.isfinite(level) and np.isfinite(width) and width > 0):
             raise MediaError(f"the window is level {level:g}, width {width:g}; give finite numbers, the width over 0")
         return level - width / 2, level + width / 2
@@ -185,6 +185,8 @@ def read_volume(path: Path, part: int | None = None) -> Volume:
         raise MediaError(f"{path.name} cannot be read: {reason:.200}; is it damaged? Give another copy") from error
     if volume.voxels.ndim != 3 or not volume.voxels.size:
         raise MediaError(f"{path.name} has the shape {volume.voxels.shape}; give a volume of three axes")
+    if volume.voxels.dtype.kind not in "biuf":
+        raise MediaError(f"{path.name} holds values of type {volume.voxels.dtype}; give a volume of real numbers")
     if not np.isfinite(volume.affine).all() or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-9:
         raise MediaError(f"{path.name} does not say where its voxels lie: its affine cannot be inverted")
     return volume
