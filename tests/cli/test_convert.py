@@ -153,3 +153,24 @@ def test_coco_keeps_names_of_pictures_unless_their_numbers_are_wide_apart(
     assert run("convert", tmp_path / "a.json", "--out", tmp_path / "b.json") == 0
     (written,) = json.loads((tmp_path / "b.json").read_text())["images"]
     assert written["file_name"] == (name or f"{frame}.jpg")
+
+
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        (["x/a.jpg", "y/b.jpg"], ["a.png", "b.png"]),
+        (["x/a.jpg", "y/a.jpg"], ["x%2Fa.jpg.png", "y%2Fa.jpg.png"]),
+        (["../out/a.jpg", "b/a.jpg"], ["..%2Fout%2Fa.jpg.png", "b%2Fa.jpg.png"]),
+        (["/tmp/a.jpg", "b/a.jpg"], ["%2Ftmp%2Fa.jpg.png", "b%2Fa.jpg.png"]),
+        (["a.jpg", "a.jpg"], ["00000.png", "00001.png"]),
+        (["a\0.jpg", "b.jpg"], ["a%00.png", "b.png"]),
+    ],
+)
+def test_pictures_of_any_names_are_written_into_the_folder(
+    run: Run, tmp_path: Path, names: list[str], written: list[str]
+) -> None:
+    images = [{"id": n, "height": 8, "width": 9, "file_name": name} for n, name in enumerate(names)]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": []}))
+    assert run("convert", tmp_path / "a.json", "--out", tmp_path / "masks", "--format", "davis") == 0
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "masks"]

@@ -1,5 +1,6 @@
 """What a writer is given, what a reader gives, and what both know of the picture or video."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from masklet.geometry import Geometry, Ground
 from masklet.masks.draw import draw_overlay
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
 from masklet.prompts import ObjectId as ObjectId
+
+UNSAFE = re.compile(r"[/\\\0]")
+"""What leads out of a folder, or ends a name; files that name pictures may be of anybody."""
 
 MOST_NUMBER = 254
 """The highest object number of index maps of 8 bits: 0 is the background, 255 stands for "unknown"."""
@@ -270,8 +274,11 @@ class Facts:
 
     @cached_property
     def _stems(self) -> list[str]:
-        stems = [Path(name).stem for name in self.names]
-        return stems if len(set(stems)) == len(stems) else list(self.names)  # a.jpg beside a.png
+        for part in (lambda name: Path(name).stem, str):  # whole names for a.jpg beside a.png
+            stems = [UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", part(name)) for name in self.names]
+            if len({*stems} - {""}) == sum(map(bool, self.names)):
+                return stems
+        return [f"{frame:05d}" for frame in range(len(self.names))]
 
 
 Sink = Callable[[FrameLike], None]

@@ -96,7 +96,8 @@ def _supervisely_files(path: Path) -> list[Path]:
 
 
 def _supervisely_names(path: Path) -> list[str]:
-    return [file.name.removesuffix(".json") for file in _supervisely_files(path)]
+    files = [(file.parent.parent, file.name.removesuffix(".json")) for file in _supervisely_files(path)]
+    return [name if folder == path else f"{folder.name}/img/{name}" for folder, name in files]
 
 
 def _shape(found: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:

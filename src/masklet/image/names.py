@@ -97,9 +97,9 @@ def learn_names(
 
     def crops() -> Iterable[Crop]:
         for number, (picture, mask, name) in enumerate(examples):
-            if not isinstance(name, str) or not name.strip():
+            if not str(name or "").strip():
                 raise PromptError(f"example {number} has the name {name!r}; give a text")
-            names.append(name)
+            names.append(str(name))
             yield crop_of(as_picture(picture, f"example {number}"), mask, f"the mask of example {number}")
 
     return prototypes(appearances(predictor, crops()), names, predictor.engine.config)
