@@ -6,8 +6,10 @@ import json
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow.parquet
@@ -144,6 +146,28 @@ def test_two_runs_on_one_folder(tmp_path: Path, weights: Path, clips: Path, monk
     with leased(out):
         pass
     assert not lease.exists()
+
+
+def test_of_two_runs_that_begin_at_one_moment_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, over, beat = Barrier(2), Barrier(2), record.beat
+
+    def together(*given: Any) -> None:
+        time.sleep(0.05 * begun.wait(30))  # both have seen a free folder; one is later
+        beat(*given)
+
+    def run(_: int) -> bool:
+        try:
+            with leased(str(tmp_path)):
+                over.wait(30)
+                return True
+        except SessionError:
+            over.wait(30)
+            return False
+
+    monkeypatch.setattr(record, "beat", together)
+    monkeypatch.setattr(record, "SETTLE", 10 * record.SETTLE)
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(run, range(2))) == [False, True]
 
 
 def test_the_lease_shows_that_the_run_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Any, Literal
 
 from masklet.errors import FormatError, MaskletError, SessionError
-from masklet.jobs.places import exists, join, read, remove, write
+from masklet.jobs.places import exists, is_url, join, read, remove, write
 from masklet.jobs.sources import import_parquet
 
 LEASE = "running.json"
@@ -26,6 +26,9 @@ BEAT = 10.0
 
 EXPIRY = 60.0
 """Seconds after the last sign of life when another may take over."""
+
+SETTLE, SETTLE_URL = 0.1, 1.0
+"""Seconds in which a second run that begins at the same moment has written too: the last one goes on."""
 
 _held: set[str] = set()
 """The tokens of the folders that this process holds."""
@@ -154,10 +157,6 @@ def leased(out: str) -> Iterator[None]:
     """
     place, token = join(out, LEASE), secrets.token_hex(8)
     own = {"host": socket.gethostname(), "pid": os.getpid(), "token": token}
-    _check_free(place)
-    beat(place, own)
-    if _holder(place).get("token") != token:
-        raise SessionError(f"another run began in {out} at this moment; let one of them go on")
     over = threading.Event()
 
     def go_on() -> None:
@@ -166,16 +165,23 @@ def leased(out: str) -> Iterator[None]:
                 beat(place, own)
 
     thread = threading.Thread(target=go_on, name="masklet-lease", daemon=True)
-    thread.start()
     _held.add(token)
     try:
-        yield
+        _check_free(place)
+        beat(place, own)
+        sleep(SETTLE_URL if is_url(out) else SETTLE)
+        if _holder(place).get("token") != token:
+            raise SessionError(f"another run began in {out} at this moment; let one of them go on")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            with suppress(MaskletError, OSError):
+                remove(place)
     finally:
         _held.remove(token)
-        over.set()
-        thread.join()
-        with suppress(MaskletError, OSError):
-            remove(place)
 
 
 def beat(place: str, own: dict[str, Any]) -> None:
