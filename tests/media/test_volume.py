@@ -348,6 +348,15 @@ def test_units_of_a_file_with_many_frames(tmp_path: Path) -> None:
     np.testing.assert_array_equal(VolumeSlices(tmp_path / "many.dcm", axis=2).values(1), stored[1] + 7.0)
 
 
+def test_a_frame_beyond_all_memory_is_told(tmp_path: Path) -> None:
+    item = mask_only(np.ones((4, 5), bool))
+    with (
+        pytest.raises(MaskletError, match=r"a\.nii\.gz would have 1000000000000001 slices"),
+        writer("nifti", tmp_path / "a.nii.gz", size=(4, 5)) as sink,
+    ):
+        sink.write(PlainFrame(10**15, 0.0, (4, 5), {1: item}, {1: 1}))
+
+
 def test_a_picture_of_two_axes_is_no_volume(tmp_path: Path) -> None:
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 5), np.uint8)), tmp_path / "flat.mha")
     with pytest.raises(MediaError, match=r"flat\.mha has 2 axes; give a volume of three"):

@@ -40,7 +40,10 @@ def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
         height, width = facts.size
         count = max(facts.frame_count or 1, *(frame + 1 for frame in slices), 1)
         geometry = facts.geometry or Geometry(np.eye(4), (width, height, count), 2, path)
-        labels = np.zeros(geometry.shape, np.uint16)
+        try:
+            labels = np.zeros(geometry.shape, np.uint16)
+        except MemoryError as error:
+            raise FormatError(f"{path.name} would have {count} slices, more than memory holds; give --stop") from error
         if beyond := [frame for frame in slices if not 0 <= frame < geometry.shape[geometry.axis]]:
             raise FormatError(f"there are masks of frame {beyond[0]}, and {geometry.path.name} ends before it")
         for frame, packed in slices.items():
