@@ -210,12 +210,17 @@ def plain(content: Mapping[str, Any], status: int = 200) -> Response:
 
 def serve(library: Library, listening: socket.socket, token: str | None, ready: Callable[[], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; then all is saved and closed. `ready` is called when pages are answered."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what it ends is saved first
+    run(server(library, token, ready), listening, library.close)
+
+
+def run(running: uvicorn.Server, listening: socket.socket, close: Callable[[], None]) -> None:
+    """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         with suppress(KeyboardInterrupt):
-            server(library, token, ready).run([listening])
+            running.run([listening])
     finally:
-        library.close()
+        close()
         listening.close()
         signal.signal(signal.SIGTERM, before)
 

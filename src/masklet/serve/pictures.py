@@ -23,7 +23,6 @@ from masklet.image import EverythingOptions, ImagePredictor, segment_everything
 from masklet.image.picture import as_picture
 from masklet.image.predictor import PICTURES_AT_ONCE
 from masklet.image.result import PictureMasks
-from masklet.masks.rle import plain
 from masklet.media.image_file import DAMAGED
 from masklet.prompts import Prompt, check_name, make_prompt
 
@@ -172,12 +171,6 @@ def answer_of(found: PictureMasks, names: Sequence[Any], shape: Shape) -> dict[s
     return {"width": width, "height": height, "masks": masks}
 
 
-def _rle(found: PictureMasks, i: int) -> dict[str, Any]:
-    encoded = plain(found.rle(i))
-    counts = encoded["counts"]
-    return {"size": list(encoded["size"]), "counts": counts.decode() if isinstance(counts, bytes) else counts}
-
-
 def _png(found: PictureMasks, i: int) -> str:
     done, data = cv2.imencode(".png", found[i].astype(np.uint8) * 255)
     assert done, "OpenCV encodes every mask as PNG"
@@ -190,5 +183,9 @@ def _polygons(found: PictureMasks, i: int) -> list[dict[str, Any]]:
     ]
 
 
-SHAPES: dict[str, Callable[[PictureMasks, int], Any]] = {"rle": _rle, "png": _png, "polygons": _polygons}
+SHAPES: dict[str, Callable[[PictureMasks, int], Any]] = {
+    "rle": lambda found, i: found.rle(i).to_json(),
+    "png": _png,
+    "polygons": _polygons,
+}
 """How masks are told: COCO's run lengths, black and white PNGs in base64, or polygons in pixels."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from masklet.app.server import LARGEST, ReadyServer, plain
+from masklet.app.server import LARGEST, ReadyServer, plain, run
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
@@ -272,14 +270,7 @@ async def told(request: Request, error: Exception) -> Response:
 
 def serve(service: Service, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; then what is under way is kept. `ready` is called when requests are answered."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with suppress(KeyboardInterrupt):
-            server(service, ready).run([listening])
-    finally:
-        service.close()
-        listening.close()
-        signal.signal(signal.SIGTERM, before)
+    run(server(service, ready), listening, service.close)
 
 
 def server(service: Service, ready: Callable[[], None]) -> uvicorn.Server:

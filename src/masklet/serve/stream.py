@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from masklet.engines.base import Engine
 from masklet.errors import MaskletError, PromptError
 from masklet.formats.json_file import parse_json
-from masklet.masks.rle import encode_rle, plain
+from masklet.masks.rle import encode_rle
 from masklet.serve.pictures import picture_of
 from masklet.video import FrameResult, StreamTracker
 
@@ -53,8 +53,6 @@ def masks_of(found: FrameResult) -> dict[str, Any]:
     """A frame in plain values."""
     masks = []
     for name, item in found.objects.items():
-        encoded = plain(encode_rle(item.mask))
-        counts = encoded["counts"]
-        rle = {"size": list(encoded["size"]), "counts": counts.decode() if isinstance(counts, bytes) else counts}
+        rle = encode_rle(item.mask).to_json()
         masks.append({"object": name, "state": item.state, "iou": round(float(item.iou), 4), "rle": rle})
     return {"frame": found.frame, "masks": masks}
