@@ -13,6 +13,7 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.base import PlainFrame, RleMask
+from masklet.formats.coco import picture_files
 from masklet.formats.registry import read_masks, writer
 from masklet.masks.rle import encode_rle
 from tests.formats.conftest import box_mask, frame_of, write_all
@@ -170,3 +171,15 @@ def test_scores_of_coco_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(content))
     (frame,) = read_masks("coco", tmp_path / "a.json")
     assert [(item.iou, item.presence) for item in frame.objects.values()] == [(0.25, 0.75), (1, 1)]
+
+
+def test_frames_of_several_videos_in_one_coco_file_are_not_mixed(tmp_path: Path) -> None:
+    """As `masklet dataset build` writes them: the frames of each video count from 0."""
+    images = [{"id": n, "height": 2, "width": 3, "file_name": f"{n}.jpg", "frame_index": 0} for n in (1, 2)]
+    annotations = [{"id": n, "image_id": n, "category_id": n, "segmentation": RLE} for n in (1, 2)]
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    path = json_file(tmp_path, {"images": images, "annotations": annotations, "categories": categories})
+    frames = read("coco", path)
+    found = [(frame.frame, [said.category for said in frame.descriptions.values()]) for frame in frames]
+    assert found == [(0, ["cat"]), (1, ["dog"])]
+    assert picture_files(path) == {0: "1.jpg", 1: "2.jpg"}

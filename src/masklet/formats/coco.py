@@ -94,8 +94,8 @@ def _annotations(spool: Spool) -> Iterator[dict[str, Any]]:
 def read_coco(path: Path) -> Iterator[PlainFrame]:
     """Masks of each image in the order of frames, by the names in "tracks", else by track_id, else by annotation.
 
-    Images without a `frame_index` are numbered in the order in which they are listed. Masks may be run lengths,
-    compressed or not, or polygons.
+    Images without a `frame_index`, and those of several videos, are numbered in the order in which they are listed.
+    Masks may be run lengths, compressed or not, or polygons.
     """
     content = load_json(path)
     name = path.name
@@ -105,7 +105,7 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
         annotations.setdefault(entry(found, "image_id", int, name), []).append(found)
     names, classes = object_names(content, name), categories_of(content, name)
     tracks = {track["id"]: track for track in content.get("tracks", ()) if isinstance(track.get("id"), int)}
-    frames = [entry({"frame_index": place, **listed}, "frame_index", int, name) for place, listed in enumerate(images)]
+    frames = _frames_of(images, name)
     if unknown := annotations.keys() - {entry(listed, "id", int, name) for listed in images}:
         raise FormatError(f"{name} has annotations of the image {min(unknown)}, which is not in its list of images")
     for frame, listed in sorted(zip(frames, images, strict=True), key=lambda pair: pair[0]):
@@ -131,10 +131,14 @@ def _score(value: object) -> float:
 def picture_files(path: Path) -> dict[int, str]:
     """The file name of each frame's picture, as `read_coco` numbers frames; empty texts where there is none."""
     images = entries(load_json(path), "images", dict, path.name)
-    return {
-        entry({"frame_index": place, **listed}, "frame_index", int, path.name): str(listed.get("file_name", ""))
-        for place, listed in enumerate(images)
-    }
+    files = (str(listed.get("file_name", "")) for listed in images)
+    return dict(zip(_frames_of(images, path.name), files, strict=True))
+
+
+def _frames_of(images: list[dict[str, Any]], name: str) -> list[int]:
+    """The frame of each image; its place if two are of one frame, as in data sets of several videos."""
+    frames = [entry({"frame_index": place, **listed}, "frame_index", int, name) for place, listed in enumerate(images)]
+    return frames if len({*frames}) == len(frames) else list(range(len(frames)))
 
 
 def picture_list(path: Path) -> tuple[str, ...]:
