@@ -144,7 +144,13 @@ def test_things_of_two_pictures_are_no_one_object(tmp_path: Path) -> None:
     project = supervisely(tmp_path / "supervisely", bitmap(np.ones((2, 2), bool), 0, 0))
     other = {"size": {"height": SIZE[0], "width": SIZE[1]}, "objects": [polygon([[0, 0], [9, 9]], kind="rectangle")]}
     (project / "street/ann/b.jpg.json").write_text(json.dumps(other))
-    for path, expected in ((labels, ["cat", "dog"]), (project, ["cat", "car"])):
+    labelme = tmp_path / "labelme"
+    labelme.mkdir()
+    for name, label in (("a", "cat"), ("b", "dog")):
+        shape = {"label": label, "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"}
+        content = {"shapes": [shape], "imageHeight": SIZE[0], "imageWidth": SIZE[1]}
+        (labelme / f"{name}.json").write_text(json.dumps(content))
+    for path, expected in ((labels, ["cat", "dog"]), (project, ["cat", "car"]), (labelme, ["cat", "dog"])):
         frames = list(read_masks(recognise_format(path).name, path))
         with writer("coco", tmp_path / "all.json", size=SIZE, own_sizes=True) as sink:
             for frame in frames:

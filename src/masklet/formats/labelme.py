@@ -76,40 +76,49 @@ def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
 
 def read_labelme(path: Path) -> Iterator[PlainFrame]:
     """Polygons, boxes, circles and masks of each file, in the order of their names, numbered by these where all are
-    numbers. Shapes of one `group_id` are one object, those without one each. Raises FormatError for what is damaged."""
+    numbers. Shapes of one `group_id` are one object, those without one each, in every file. Raises FormatError for what
+    is damaged."""
     if not os.path.exists(path):
         raise FormatError(f"there is nothing at {path}; give a JSON file of LabelMe, or a folder of them")
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     numbered = all(file.stem.isascii() and file.stem.isdecimal() and len(file.stem) < 10 for file in files)
     places = {int(file.stem) if numbered else place: file for place, file in enumerate(files)}
+    names = count(1)
     for frame in sorted(places):
         file = places[frame]
         content = load_json(file)
         size = size_of({side: content.get(f"image{side.capitalize()}") for side in ("height", "width")}, file.name)
-        yield _frame_of(frame, entries(content, "shapes", dict, file.name), size, file.name)
+        yield _frame_of(frame, entries(content, "shapes", dict, file.name), size, file.name, names)
 
 
-def _frame_of(frame: int, shapes: list[dict[str, Any]], size: tuple[int, int], name: str) -> PlainFrame:
+def _frame_of(
+    frame: int, shapes: list[dict[str, Any]], size: tuple[int, int], name: str, names: Iterator[int]
+) -> PlainFrame:
+    """Shapes without a group take the next names, and the lowest free numbers in index maps."""
     check_size(size)
     groups = {shape["group_id"] for shape in shapes if type(shape.get("group_id")) is int}
     free = (number for number in count(1) if number not in groups)
     masks: dict[ObjectId, NDArray[np.bool_]] = {}
+    numbers: dict[ObjectId, int] = {}
     descriptions: dict[ObjectId, Description] = {}
     for shape in shapes:
         mask = _filled(shape, size, name)
         if mask is None:
             continue
         group = shape.get("group_id")
-        number = group if type(group) is int and abs(group) < LARGEST_COUNT else next(free)
-        masks[number] = masks[number] | mask if number in masks else mask
+        own = group if type(group) is int and abs(group) < LARGEST_COUNT else None
+        known = next(one for one in names if one not in groups) if own is None else own
+        numbers[known] = next(free) if own is None else own
+        masks[known] = masks[known] | mask if known in masks else mask
         label = entry(shape, "label", str, name)
         if label and label != "object":
             try:
-                descriptions[number] = Description(category=label)
+                descriptions[known] = Description(category=label)
             except SessionError as error:
                 raise FormatError(f"{name} cannot be read: {error}") from None
-    rles: dict[ObjectId, Rle] = {number: encode_rle(mask) for number, mask in masks.items()}
-    return read_frame(frame, rles, size, object_numbers(masks), descriptions)
+    rles: dict[ObjectId, Rle] = {known: encode_rle(mask) for known, mask in masks.items()}
+    indices = object_numbers(numbers.values())
+    return read_frame(frame, rles, size, {known: indices[number] for known, number in numbers.items()}, descriptions)
 
 
 def _filled(shape: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
