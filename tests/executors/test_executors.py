@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,25 @@ def test_a_job_that_always_kills_is_told() -> None:
     ((_, done),) = Pool(1).run(always_killed, [Path("a")])
     assert isinstance(done, Failure)
     assert "killed 3 times" in done.reason
+
+
+def killed_or_slow(name: str) -> str:
+    if name == "killed":
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(3.0 if name == "slow" else 0.0)
+    return name
+
+
+@needs_signals
+@pytest.mark.parametrize("jobs", [["killed", "slow"], ["quick", "killed", "last"]])
+def test_a_job_that_always_kills_takes_no_other_with_it(jobs: list[str]) -> None:
+    found = {}
+    for job, answer in Pool(2).run(killed_or_slow, jobs):
+        found[job] = answer
+        time.sleep(1.0)  # meanwhile a process is killed
+    assert isinstance(found.pop("killed"), Failure)
+    assert found == {name: name for name in jobs if name != "killed"}
 
 
 @needs_ray

@@ -19,7 +19,8 @@ class Pool:
     count  processes, at least 1
     gpus   of this machine
 
-    If a process is killed, those that worked beside it are begun again too, and their jobs with them.
+    If a process is killed, those that worked beside it are begun again too, and their jobs with them, each alone: a job
+    that is killed again and again takes no other with it.
     """
 
     count: int
@@ -29,13 +30,17 @@ class Pool:
         """At most `count` jobs are under way."""
         waiting: Iterator[tuple[Task, int]] = ((job, 1) for job in jobs)
         while (first := next(waiting, None)) is not None:
-            waiting = chain([first], waiting)
+            alone = first[1] > 1
+            queue = iter([first]) if alone else chain([first], waiting)
             broken: list[tuple[Task, int]] = []
             with self._pool() as pool:
                 under_way: dict[Future[Result | Failure], tuple[Task, int]] = {}
                 while True:
-                    while not broken and len(under_way) < self.count and (begun := next(waiting, None)) is not None:
-                        under_way[pool.submit(attempt, work, begun[0])] = begun
+                    while not broken and len(under_way) < self.count and (begun := next(queue, None)) is not None:
+                        try:
+                            under_way[pool.submit(attempt, work, begun[0])] = begun
+                        except BrokenProcessPool:  # a process was killed since the last look
+                            broken.append(begun)
                     if not under_way:
                         break
                     for future in wait(under_way, return_when=FIRST_COMPLETED).done:
