@@ -217,8 +217,9 @@ export class Tools {
         const { point, label } = this.wish, object = model.object(model.chosen) ?? FIRST;
         this.wish = null;
         const { head, packed } = await model.link.ask({ type: "preview", frame: stage.shown, object: object.name, points: [point], labels: [label] });
-        if (!this.shifted || head.frame !== stage.shown) continue;
-        stage.preview = { runs: (await unpack(head, packed))[0], color: object.color, edge: "#ffffff" };
+        const [runs] = await unpack(head, packed);
+        if (!this.shifted || head.frame !== stage.shown) continue; // Shift may have been let go meanwhile
+        stage.preview = { runs, color: object.color, edge: "#ffffff" };
         stage.drawMasks();
       }
     } catch { /* the next one may do better */ } finally { this.asking = false; }
