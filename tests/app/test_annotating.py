@@ -48,7 +48,8 @@ def test_click_follow_correct_undo_reload_and_export(open_page: Callable[[str], 
         until(lambda: np.array_equal(viewer.mask(), found))
         viewer.press("Control+Shift+z")
         viewer.page.wait_for_selector(".marks .exclude")
-        corrected = viewer.mask()
+        corrected = library.session(name)._tracker.masks(stopped).objects["object 1"].mask
+        until(lambda: np.array_equal(viewer.mask(), corrected))
 
         viewer.page.reload()
         viewer = Viewer(viewer.page)
