@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from starlette.testclient import TestClient
+from uvicorn import Server
 
 from masklet.app.library import Library
-from masklet.app.server import server
+from masklet.app.server import application, server
 from masklet.engines.fake import FakeEngine
 from masklet.live.server import listen
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SAMPLE = Path(__file__).parents[2] / "src/masklet/samples/clip.mp4"
+HERE = "http://127.0.0.1:8766"
+"""The address by which `client` asks."""
+
 SIZE = (96, 160)
 """(height, width) of made-up clips."""
 
@@ -47,11 +52,11 @@ def write_scene(path: Path, frames: int = 24, draw: Callable[[int], NDArray[np.u
 
 
 @contextmanager
-def serving(library: Library, token: str | None = None, port: int = 0) -> Iterator[str]:
-    """Serve a library, and give its address; all is closed at the end."""
+def served(make: Callable[[Callable[[], None]], Server], close: Callable[[], None], port: int = 0) -> Iterator[str]:
+    """Run a server, made with what it calls once it is ready, and give its address; `close` ends what it served."""
     listening = listen(port)
     started = Event()
-    running = server(library, token, started.set)
+    running = make(started.set)
     thread = Thread(target=running.run, args=([listening],), daemon=True)
     thread.start()
     assert started.wait(30)
@@ -60,8 +65,19 @@ def serving(library: Library, token: str | None = None, port: int = 0) -> Iterat
     finally:
         running.should_exit = True
         thread.join()
-        library.close()
+        close()
         listening.close()
+
+
+def serving(library: Library, token: str | None = None, port: int = 0) -> AbstractContextManager[str]:
+    """Serve a library, and give its address; all is closed at the end."""
+    return served(lambda ready: server(library, token, ready), library.close, port)
+
+
+@pytest.fixture
+def client(library: Library) -> Iterator[TestClient]:
+    yield TestClient(application(library), base_url=HERE)
+    library.close()
 
 
 @pytest.fixture

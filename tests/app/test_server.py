@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,16 +17,8 @@ from masklet.app import server as app_server
 from masklet.app.library import Library
 from masklet.app.server import application
 from masklet.engines.fake import FakeEngine
-from tests.app.conftest import serving, write_scene
+from tests.app.conftest import HERE, serving, write_scene
 from tests.app.program import Program
-
-HERE = "http://127.0.0.1:8766"
-
-
-@pytest.fixture
-def client(library: Library) -> Iterator[TestClient]:
-    yield TestClient(application(library), base_url=HERE)
-    library.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,7 @@ from masklet.app.server import application
 from masklet.app.uploads import safe_name
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError
-from tests.app.conftest import serving, write_scene
-
-HERE = "http://127.0.0.1:8766"
-
-
-@pytest.fixture
-def client(library: Library) -> Iterator[TestClient]:
-    yield TestClient(application(library), base_url=HERE)
-    library.close()
+from tests.app.conftest import HERE, serving, write_scene
 
 
 @pytest.fixture

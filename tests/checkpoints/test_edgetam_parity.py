@@ -23,10 +23,9 @@ from masklet.engines.torch import Model
 from masklet.media.source import open_video
 from masklet.nn import Levels, MemoryBank, ModelConfig
 from masklet.nn.encoders.repvit import RepViTConfig
-from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.reader import frame_tensor
 from tests.checkpoints.test_transformers_parity import BOXES, LABELS, POINTS, TOLERANCE, prompt_tokens, randomise
-from tests.conftest import GOLDEN
+from tests.video.test_transformers_video import CLICKS, CLIP, assert_followed_alike
 
 SIZE, WIDTH, CELLS, GRID = 128, 128, 8, 4
 
@@ -199,10 +198,6 @@ def test_memories_are_condensed_and_attended_the_same(pair: Pair) -> None:
     torch.testing.assert_close(to_tokens(ours), theirs.reshape(1, CELLS**2, WIDTH), **TOLERANCE)
 
 
-CLIP = GOLDEN / "video/frames"
-CLICKS = {1: (135, 27), 2: (34, 52)}
-
-
 def their_masks(pair: Pair) -> np.ndarray:
     """bool (frames, objects, 120, 160)"""
     frames = torch.cat([frame_tensor(frame.image, pair.ours) for frame in open_video(CLIP)])
@@ -222,16 +217,7 @@ def their_masks(pair: Pair) -> np.ndarray:
 
 def test_the_same_masks_along_a_clip_with_two_objects(backbone: None) -> None:
     pair = Pair(seed=SEED, presence=6.0)
-    expected = their_masks(pair)
-    with VideoTracker(CLIP, pair.ours, options=TrackingOptions(fill_holes=0)) as tracker:
-        for name, click in CLICKS.items():
-            tracker.add_points(frame=0, object=name, points=[click])
-        seen = np.stack([result.masks for result in tracker.propagate()])
-    assert seen.shape == (20, 2, 120, 160)
-    both, either = (seen & expected).sum(axis=(2, 3)), (seen | expected).sum(axis=(2, 3))
-    assert (either > 1000).all()
-    assert both.sum() / either.sum() >= 0.9999
-    assert (either - both <= 5).all()
+    assert_followed_alike(pair.ours, their_masks(pair))
 
 
 SEED = 8

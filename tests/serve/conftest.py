@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import httpx2
 import pytest
 
 from masklet.engines.fake import FakeEngine
-from masklet.live.server import listen
 from masklet.serve.server import Service, server
-from tests.app.conftest import clip, write_scene  # noqa: F401
+from tests.app.conftest import clip, served, write_scene  # noqa: F401
 
 RED = [10, 20, 34, 44]
 """The box of the red square in the first frame."""
 
 
-@contextmanager
-def serving(service: Service) -> Iterator[str]:
+def serving(service: Service) -> AbstractContextManager[str]:
     """Serve, and give the address; all is closed at the end."""
-    listening, started = listen(0), Event()
-    running = server(service, started.set)
-    thread = Thread(target=running.run, args=([listening],), daemon=True)
-    thread.start()
-    assert started.wait(30)
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        running.should_exit = True
-        thread.join()
-        service.close()
-        listening.close()
+    return served(partial(server, service), service.close)
 
 
 Begin = Callable[..., httpx2.Client]

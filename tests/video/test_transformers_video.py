@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import Sam2VideoModel
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
@@ -51,7 +52,11 @@ def test_the_same_masks_along_a_clip() -> None:
         theirs.mask_decoder.pred_obj_score_head.proj_out.bias += PRESENT
     network = load_weights(blank_network(CONFIG), from_transformers(theirs.state_dict()))
     ours = Model("parity", network)
-    expected = np.stack(their_masks(theirs, ours))
+    assert_followed_alike(ours, np.stack(their_masks(theirs, ours)))
+
+
+def assert_followed_alike(ours: Model, expected: NDArray[np.bool_]) -> None:
+    """Our masks of the clicks along the clip are the expected ones (20, 2, H, W), but for a pixel here and there."""
     with VideoTracker(CLIP, ours, options=TrackingOptions(fill_holes=0)) as tracker:
         for name, click in CLICKS.items():
             tracker.add_points(frame=0, object=name, points=[click])
