@@ -54,7 +54,7 @@ def api_page() -> str:
 def commands_page() -> str:
     """Every command, from its help."""
     parts = [
-        "# Command line\n\nThe same as `masklet COMMAND --help`. [By topic](reference.md#command-line) says more.\n"
+        "# Command line\n\nThe same as `masklet COMMAND --help`.\n"
     ]
     for name, command in commands_of(get_command(app)):
         text, _, examples = (command.help or "").partition("\b")

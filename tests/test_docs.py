@@ -25,13 +25,11 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
     assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", REFERENCE)
 
 
-def test_every_command_and_option_is_in_the_reference() -> None:
+def test_every_command_and_option_says_what_it_is_for() -> None:
     for name, command in commands_of(get_command(app)):
-        assert f"masklet {name}" in REFERENCE
+        assert command.help, f"masklet {name}"
         for parameter in command.params:
-            for option in parameter.opts:
-                if option.startswith("--") and option != "--help":
-                    assert option in REFERENCE, f"masklet {name} {option}"
+            assert parameter.help or parameter.hidden, f"masklet {name} {parameter.name}"
 
 
 def test_every_number_on_the_command_line_has_bounds() -> None:
