@@ -130,6 +130,10 @@ def break_a_row_off(root: Path) -> None:
     (root / "index.csv").write_text("kind,path,masks,split,group,source\nimage,images/0.webp\n")
 
 
+def name_no_file(root: Path) -> None:
+    (root / "index.csv").write_text("kind,path,masks,split\nimage,.,masks/0.png,train\n")
+
+
 def damage_the_table(root: Path) -> None:
     (root / "index.csv").write_bytes(b"\xff\xfe\x00kind")
 
@@ -142,6 +146,7 @@ def damage_the_table(root: Path) -> None:
         (empty_the_masks_of_a_video, r"videos/0 holds no masks; expected index PNGs such as 00000\.png"),
         (cut_a_video_short, r"0\.mp4 has masks for frame 9, but no such frame; is it cut short\?"),
         (shrink_a_mask, r"images/0\.webp, frame 0, are 10 x 8 pixels, but the picture is 96 x 72; give masks of the"),
+        (name_no_file, r"row 1 of .*index\.csv has the path '\.', which names no file"),
         (lose_a_column, r"index\.csv lacks the column 'masks'; give a CSV with the columns kind, path, masks"),
         (break_a_row_off, r"row 1 of .*index\.csv lacks 'masks'; give a CSV with the columns kind, path, masks"),
         (damage_the_table, r"index\.csv cannot be read: .*; give a CSV with the columns kind, path, masks"),

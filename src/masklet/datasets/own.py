@@ -101,6 +101,8 @@ def read_rows(root: Path, split: str) -> list[Row]:
     for number, row in enumerate(rows, start=1):
         if missing := [column for column in columns if row[column] is None]:
             raise FormatError(f"row {number} of {path} lacks {missing[0]!r}; {WANTED}")
+        if not Path(row["path"]).name:
+            raise FormatError(f"row {number} of {path} has the path {row['path']!r}, which names no file; {WANTED}")
     wanted = [{"group": "", "source": root.resolve().name, **row} for row in rows if row["split"] == split]
     if lost := [root / row[key] for row in wanted for key in ("path", "masks") if not os.path.exists(root / row[key])]:
         raise FormatError(f"{len(lost)} files of {root} are missing: {listed(lost)}; complete them")
