@@ -15,7 +15,6 @@ import csv
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,13 +26,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import masklet
-from masklet.cli.validation import Amounts, held_out
 from masklet.formats.davis import read_index_png
+from masklet.loop.validation import Amounts, held_out
 from masklet.media.source import open_video
 from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.loop import RunOptions, train
-from masklet.training.recipe import Recipe
-from masklet.training.recipes import finetune
+from masklet.training.recipes import finetune_small
 
 CLIPS = 10
 """Videos that are learned from."""
@@ -72,22 +70,6 @@ def write_videos(data: Path, rows: Sequence[dict[str, str]], folder: Path, look:
                 shrunk = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
                 Image.fromarray(shrunk).save(masks / f"{number:05d}.png")
     return f"frames:{folder}"
-
-
-def recipe_for(model: str, size: int, steps: int) -> Recipe:
-    """That of `masklet finetune`, with rates for a small model and what two cores can do."""
-    recipe = finetune(model, steps=steps, image_size=size, precision="float32")
-    (stage,) = recipe.stages
-    stage = replace(
-        stage,
-        feed=replace(stage.feed, clips=2, clip_objects=1, frames=4, clip_share=1.0),
-        prompts=replace(stage.prompts, corrections=1),
-        losses=replace(stage.losses, pixels="cells"),
-        optimizer=replace(stage.optimizer, rate=1e-4, layer_decay=1.0),
-        drop_path=0.0,
-        dropout=0.0,
-    )
-    return replace(recipe, stages=(stage,), recompute=False)
 
 
 def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
@@ -141,7 +123,7 @@ def main() -> None:
 
         judge(model)
         train(
-            recipe_for(model.name, model.network.config.image_size, args.steps),
+            finetune_small(model.name, steps=args.steps, image_size=model.network.config.image_size),
             model.network.requires_grad_(True),
             lessons,
             RunOptions(folder / "run", validate_every=args.every, save_every=args.steps),

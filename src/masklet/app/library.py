@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ class Library:
         self.engine = engine
         self.classes = list(classes)
         self.uploads = Uploads(folder / "uploads", largest_upload)
-        self.items = {item.id: item for path in paths for item in items_in(path)}
+        self.items = {item.id: item for item in in_order(folder, (item for path in paths for item in items_in(path)))}
         if not self.items:
             raise MediaError(f"{', '.join(map(str, paths))}: no video and no picture is there; give a file or a folder")
         make_folder(folder / "videos")
@@ -97,7 +98,7 @@ class Library:
 
     def place(self, item: Item) -> Path:
         """The folder where work on an item is kept."""
-        return self.folder / "videos" / f"{item.path.stem[:60]}-{item.id}"
+        return place_of(self.folder, item)
 
     def session(self, name: str) -> Session:
         """The open session of an item; the first call opens it. Raises MaskletError if it cannot be opened."""
@@ -106,6 +107,7 @@ class Library:
             session = self._sessions.pop(name, None)
             if session is None:
                 self._make_room()
+                take_ahead(self.folder, item)
                 session = Session(
                     item.path, self.place(item), self.engine,
                     picture=item.kind == "picture", pictures=pictures, classes=self.classes,
@@ -177,6 +179,29 @@ class Library:
             found["done"] = json.loads((self.place(item) / "done.json").read_bytes())
         session = self._sessions.get(item.id)
         return {**found, "editing": bool(session and session.listeners)}
+
+
+def place_of(project: Path, item: Item) -> Path:
+    """The folder of a project where work on an item is kept."""
+    return project / "videos" / f"{item.path.stem[:60]}-{item.id}"
+
+
+def take_ahead(project: Path, item: Item) -> None:
+    """What `masklet loop` annotated ahead of people becomes the session of an item on which nobody began."""
+    ahead, place = project / "loop" / "ahead" / f"{item.id}.masklet", place_of(project, item) / "session.masklet"
+    if ahead.exists() and not place.exists():
+        make_folder(place.parent)
+        with atomic_write(place) as temporary:
+            shutil.copyfile(ahead, temporary)
+
+
+def in_order(project: Path, items: Iterable[Item]) -> list[Item]:
+    """Items as `masklet loop` orders them, those that it does not name behind; as they are where it was not run."""
+    names: list[str] = []
+    with suppress(OSError, ValueError):
+        names = [one["id"] for one in json.loads((project / "loop" / "queue.json").read_bytes())]
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(items, key=lambda item: places.get(item.id, len(places)))
 
 
 def read_classes(path: Path) -> list[str]:

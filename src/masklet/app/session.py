@@ -220,7 +220,8 @@ class Session:
     def _open_tracker(self) -> VideoTracker:
         options = TrackingOptions(feature_budget=FEATURES)
         if self._file.exists():
-            return VideoTracker.open(self._file, self.video, self._engine, options=options)
+            # Of another version of the model, such as the one before the last `masklet loop`: what was found stays.
+            return VideoTracker.open(self._file, self.video, self._engine, options=options, other_weights=True)
         return VideoTracker(self.video, self._engine, options=options)
 
     def _count(self) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, SpeedChoice
+from masklet.cli.choices import DeviceChoice, SpeedChoice
 from masklet.errors import MaskletError
 
 
@@ -30,7 +30,10 @@ def annotate(
         float, typer.Option(min=0.001, max=1_000_000, help="GiB that a file dropped on the page may have.")
     ] = 16,
     browse: Annotated[bool, typer.Option("--browse/--no-browse", help="Open a browser.")] = True,
-    model: ModelChoice = "nano",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name or file of a model; the one that masklet loop made of the project, else nano."),
+    ] = None,
     speed: SpeedChoice = None,
     device: DeviceChoice = None,
 ) -> None:
@@ -59,7 +62,7 @@ def annotate(
     listening = listen(port, host)
     try:
         offered = [] if classes is None else read_classes(classes)
-        engine = load_model(model, device=device, speed=speed)
+        engine = load_model(model or model_of(project), device=device, speed=speed)
         library = Library(paths or [sample], project, engine, classes=offered, largest_upload=largest_upload)
     except BaseException:
         listening.close()
@@ -76,3 +79,12 @@ def annotate(
             webbrowser.open(address)
 
     serve(library, listening, token, ready)
+
+
+def model_of(project: Path) -> str:
+    """The model in use by the loop of a project; nano if it has none."""
+    if not (project / "loop").is_dir():
+        return "nano"
+    from masklet.loop.project import Loop
+
+    return Loop(project).weights()

@@ -15,6 +15,7 @@ from masklet.cli.everything import everything
 from masklet.cli.export import export
 from masklet.cli.finetune import finetune
 from masklet.cli.live import live
+from masklet.cli.loop import loop
 from masklet.cli.models import models
 from masklet.cli.name import name
 from masklet.cli.segment import segment
@@ -44,6 +45,7 @@ for panel, commands in (
         app.command(help=help_of(command), rich_help_panel=panel)(command)
 app.add_typer(dataset, name="dataset", rich_help_panel="Masks")
 app.add_typer(train, name="train", rich_help_panel="Models")
+app.add_typer(loop, name="loop", rich_help_panel="Models")
 app.add_typer(eval_app, rich_help_panel="Measures")
 
 

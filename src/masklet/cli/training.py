@@ -59,7 +59,7 @@ def run_training(
 
 def judge_on(texts: list[str], learned: Sequence[Collection]) -> Validate:
     """The function that measures the model, on data as it was typed. Warns of pictures that are learned from too."""
-    from masklet.cli.validation import held_out
+    from masklet.loop.validation import held_out
     from masklet.training.data.duplicates import find_duplicates
 
     collections = read_data([parse_wanted(text) for text in texts], split="val")

@@ -101,6 +101,23 @@ def finetune(
     )
 
 
+def finetune_small(model: str, *, steps: int, image_size: int, freeze: tuple[str, ...] = ()) -> Recipe:
+    """`finetune` for small models of our own and what two cores can do: higher rates, short clips, losses on the cells
+    of the logits, nothing left out."""
+    recipe = finetune(model, steps=steps, image_size=image_size, freeze=freeze, precision="float32")
+    (stage,) = recipe.stages
+    stage = replace(
+        stage,
+        feed=replace(stage.feed, clips=2, clip_objects=1, frames=4, clip_share=1.0),
+        prompts=replace(stage.prompts, corrections=1),
+        losses=replace(stage.losses, pixels="cells"),
+        optimizer=replace(stage.optimizer, rate=1e-4, layer_decay=1.0),
+        drop_path=0.0,
+        dropout=0.0,
+    )
+    return replace(recipe, stages=(stage,), recompute=False)
+
+
 COLORS = AugmentOptions(
     turn=0.0, shear=0.0, clip_jitter=ColorJitter(0.4, 0.3, 0.4), grey=0.08, frame_jitter=ColorJitter(0.05, 0.05, 0.05)
 )

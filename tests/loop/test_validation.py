@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from masklet.checkpoints import Model
-from masklet.cli.validation import Amounts, choose, held_out
 from masklet.datasets.base import Clip, IndexMasks
 from masklet.errors import FormatError
+from masklet.loop.validation import Amounts, choose, held_out
 from masklet.training.batch import PickOptions
 from masklet.training.data.mixture import Collection, parse_wanted, read_data
 from tests.training.shapes import picture, tiny_network, write_shapes

@@ -1,0 +1,200 @@
+"""What nobody annotated yet is annotated by the model, for people to correct."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.app.library import Item, items_in, place_of
+from masklet.atomic import write_whole
+from masklet.discovery import DiscoveryOptions, track_everything
+from masklet.engines.base import Engine
+from masklet.errors import FormatError, MaskletError
+from masklet.image import EverythingOptions, ImagePredictor
+from masklet.image.names import (
+    LEAST_LIKENESS,
+    Crop,
+    Prototypes,
+    appearances,
+    crop_of,
+    likenesses,
+    naming,
+    prototypes,
+    unit,
+)
+from masklet.loop.collect import AHEAD, Tell, annotated, path_of
+from masklet.loop.project import Loop
+from masklet.masks.clicks import central_click
+from masklet.video import VideoTracker
+from masklet.video.review import DOUBTFUL_IOU
+
+LOOKING = DiscoveryOptions(most=24, masks=EverythingOptions(points_per_side=12))
+"""How things are looked for."""
+
+SIGHTS = 3
+"""Frames of a video by which it is compared with others."""
+
+MOST_EXAMPLES = 200
+"""Things that have a category by which others are named."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the model makes of a video or picture that nobody annotated.
+
+    Attributes:
+        id: As the annotator names it.
+        path: Where it lies.
+        weights: Digest of the model.
+        frames: How many there are.
+        things: Objects that were found.
+        doubt: 1 less the IoU that the model predicts of its masks, in the mean, 0..1: after a click on the middle of
+            each thing, and in the frames into which it was followed. 1 if nothing was found.
+        doubtful: Masks at which a person should look.
+        sight: What it looks like, a vector of length 1.
+    """
+
+    id: str
+    path: str
+    weights: str
+    frames: int
+    things: int
+    doubt: float
+    doubtful: int
+    sight: tuple[float, ...]
+
+
+def unlabelled(loop: Loop) -> list[Item]:
+    """What was asked for, and nobody began on it. Raises MediaError if there is nothing at a path."""
+    items = {item.id: item for source in loop.asked.sources for item in items_in(Path(source))}
+    known = {path_of(clip).resolve() for clip in annotated(loop)}
+
+    def is_new(item: Item) -> bool:
+        return item.path not in known and not (place_of(loop.project, item) / "session.masklet").exists()
+
+    return list(filter(is_new, items.values()))
+
+
+def annotate(loop: Loop, engine: Engine, tell: Tell) -> list[Estimate]:
+    """Annotate what nobody began on, as far as the model in use has not done it, with sessions that the annotator opens
+    in place of empty ones. A video that cannot be read is told, and stops no other."""
+    kinds = _categories(loop, engine)
+    found = []
+    for item in islice(unlabelled(loop), loop.asked.ahead):
+        known = estimate_of(loop, item, engine.digest)
+        try:
+            found.append(known or _annotate(loop, item, engine, kinds))
+        except MaskletError as error:
+            tell(f"{item.name} is left out: {error}")
+    return found
+
+
+def estimate_of(loop: Loop, item: Item, weights: str) -> Estimate | None:
+    """The estimate of an item by a model; None if it made none."""
+    path = loop.folder / "ahead" / f"{item.id}.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        estimate = Estimate(**{**told, "sight": tuple(told["sight"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # it is made again
+    return estimate if estimate.weights == weights and path.with_suffix(".masklet").exists() else None
+
+
+def _annotate(loop: Loop, item: Item, engine: Engine, kinds: Prototypes | None) -> Estimate:
+    with VideoTracker(item.path, engine) as tracker:
+        for _ in track_everything(tracker, options=LOOKING):
+            pass
+        predictor = ImagePredictor(engine)
+        sure = _name_and_click(tracker, predictor, kinds)
+        for name in list(tracker.tracks):
+            tracker.describe(name, attributes={AHEAD: engine.digest[:12]})
+        stats = [one for track in tracker.tracks.values() for one in track.tracked.every()]
+        ious = [*sure, *(one.iou for one in stats if one.presence > 0)]
+        frames = max(tracker.known_frames(), default=0) + 1
+        weak = sum(iou < DOUBTFUL_IOU for iou in sure)
+        estimate = Estimate(
+            item.id,
+            str(item.path),
+            engine.digest,
+            frames,
+            len(tracker.tracks),
+            float(np.clip(1 - np.mean(ious), 0, 1)) if ious else 1.0,
+            weak + sum(map(len, tracker.needs_prompt().values())),
+            tuple(map(float, sight_of(predictor, [tracker.result(frame).image for frame in some(range(frames))]))),
+        )
+        place = loop.folder / "ahead" / f"{item.id}.masklet"
+        tracker.save(place)
+    write_whole(place.with_suffix(".json"), json.dumps(asdict(estimate)))
+    return estimate
+
+
+def _name_and_click(tracker: VideoTracker, predictor: ImagePredictor, kinds: Prototypes | None) -> list[float]:
+    """Name the things that were found, where names are known; those that are like none go. Of each that stays, the IoU
+    that is predicted after a click on its middle."""
+    frames: dict[int, list[object]] = {}
+    for name, track in tracker.tracks.items():
+        frames.setdefault(min(track.prompts), []).append(name)
+    ious: list[float] = []
+    for frame in sorted(frames):
+        shown = tracker.result(frame)
+        masks = {name: shown.objects[name].mask for name in shown.objects if name in frames[frame]}
+        masks = {name: mask for name, mask in masks.items() if mask.any()}
+        if kinds is not None and masks:
+            seen = appearances(predictor, (crop_of(shown.image, mask, str(name)) for name, mask in masks.items()))
+            for name, row in zip(list(masks), likenesses(seen, kinds), strict=True):
+                called = naming(row, kinds, LEAST_LIKENESS).name
+                if called:
+                    tracker.describe(name, category=called)
+                else:
+                    tracker.remove(name)
+                    del masks[name]
+        if masks:
+            clicks = [central_click(None, mask) for mask in masks.values()]
+            points = [[(click.x, click.y)] for click in clicks if click is not None]
+            best = predictor.predict(predictor.encode(shown.image), points=points).best
+            ious += [float(iou) for iou in best.iou]
+    return ious
+
+
+def sight_of(predictor: ImagePredictor, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """float32 (C,) of length 1: what a video or picture looks like, the mean over some of its frames."""
+    whole = (Crop(image, np.ones(image.shape[:2], np.bool_)) for image in images)
+    return unit(appearances(predictor, whole).mean(axis=0))
+
+
+def some(frames: Sequence[int]) -> list[int]:
+    """A few frames of a video, the first and the last among them."""
+    return sorted({frames[round(share * (len(frames) - 1))] for share in np.linspace(0, 1, SIGHTS)})
+
+
+def _categories(loop: Loop, engine: Engine) -> Prototypes | None:
+    """What people called the things that they annotated; None if they gave fewer than two names."""
+    crops: list[Crop] = []
+    names: list[str] = []
+    for crop, name in islice(_examples(loop, engine), MOST_EXAMPLES):
+        crops.append(crop)
+        names.append(name)
+    if len(set(names)) < 2:
+        return None
+    return prototypes(appearances(ImagePredictor(engine), crops), names, engine.config)
+
+
+def _examples(loop: Loop, engine: Engine) -> Iterator[tuple[Crop, str]]:
+    """Things in the annotator's sessions that a person gave a category, each in the first frame that was prompted."""
+    for file in sorted((loop.project / "videos").glob("*/session.masklet")):
+        try:
+            with VideoTracker.open(file, None, engine, other_weights=True) as tracker:
+                for name, track in tracker.tracks.items():
+                    said = track.description
+                    if said.category and AHEAD not in said.attributes and track.prompted:
+                        shown = tracker.result(min(track.prompted))
+                        if (mask := shown.objects[name].mask).any():
+                            yield crop_of(shown.image, mask, str(name)), said.category
+        except FormatError:
+            continue  # collecting says so

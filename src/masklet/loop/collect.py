@@ -1,0 +1,216 @@
+"""What people annotated becomes training data, some of it held out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masklet.atomic import make_folder, write_error
+from masklet.checkpoints import load_engine
+from masklet.datasets.base import Clip, ClipKind, IndexMasks, ObjectMasks
+from masklet.datasets.files import frames_in
+from masklet.datasets.own import INDEX, INDEX_COLUMNS
+from masklet.errors import FormatError, MaskletError
+from masklet.evaluation.protocols.images import stacked
+from masklet.formats.base import MOST_NUMBER
+from masklet.formats.davis import write_index_png
+from masklet.loop.project import Loop
+from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.metrics.sequence import VOID
+from masklet.training.data.mixture import Wanted, parse_wanted, read_data
+from masklet.video import TrackingOptions, VideoTracker
+from masklet.video.events import Locked
+from masklet.video.session import known_frames
+from masklet.video.state import ObjectId, ObjectTrack, within
+
+AHEAD = "ahead"
+"""Attribute of objects that the loop found; its value says by which weights."""
+
+DIGEST = "digest"
+"""File in the data of a version with the digest of what was annotated."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was collected.
+
+    Attributes:
+        version: Its number; None if nothing is new.
+        learned: Videos and pictures to learn from.
+        held_out: Those to judge on.
+    """
+
+    version: int | None
+    learned: int
+    held_out: int
+
+
+def collect(loop: Loop, tell: Tell) -> Collected:
+    """Make the data of the next version of what is annotated now, unless its training has begun. What was held out
+    once stays held out, and what was learned from is never judged on.
+
+    Raises FormatError if fewer than two videos or pictures are annotated, or something cannot be read or written.
+    """
+    begun = loop.open_version()
+    if begun is not None and (loop.place(begun) / "run").exists():
+        tell(f"the training of version {begun} has begun; what is new since then comes with the next one")
+        return _counted(loop, begun)
+    clips = {str(path_of(clip).resolve()): clip for clip in (*by_people(loop, tell), *_given(loop))}
+    if len(clips) < 2:
+        raise FormatError(
+            f"{len(clips)} videos and pictures are annotated in {loop.project}; annotate at least two, one to learn "
+            "from and one to judge on (masklet annotate --project), or give --data"
+        )
+    judged = loop.versions.judged
+    number = len(judged) + 1
+    before = loop.place(begun or number - 1) / "data"
+    held_out = _held_out(list(clips), _splits(before), loop.asked.held_out)
+    place, temporary = loop.place(number) / "data", loop.place(number) / f".data.{os.getpid()}.partial"
+    for left in loop.place(number).glob(".data.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        digest = _write(clips, held_out, temporary)
+        if judged and digest == judged[-1].data:
+            shutil.rmtree(loop.place(number))
+            return Collected(None, judged[-1].learned, judged[-1].held_out)
+        shutil.rmtree(place, ignore_errors=True)
+        temporary.replace(place)
+    except OSError as error:
+        raise write_error(place, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return _counted(loop, number)
+
+
+def _counted(loop: Loop, number: int) -> Collected:
+    splits = list(_splits(loop.place(number) / "data").values())
+    return Collected(number, splits.count("train"), splits.count("val"))
+
+
+def _splits(data: Path) -> dict[str, str]:
+    """Video or picture -> train or val, of a version's data; nothing if there is none."""
+    if not (data / INDEX).exists():
+        return {}
+    with (data / INDEX).open(newline="", encoding="utf-8") as file:
+        return {row["path"]: row["split"] for row in csv.DictReader(file)}
+
+
+def annotated(loop: Loop) -> list[Clip]:
+    """What the newest version learned from, or learns from, and what it is judged on."""
+    number = loop.open_version() or len(loop.versions.judged)
+    wanted = Wanted(loop.place(number) / "data", "index")
+    splits = set(_splits(wanted.path).values())
+    return [clip for split in sorted(splits) for part in read_data([wanted], split=split) for clip in part.clips]
+
+
+def by_people(loop: Loop, tell: Tell) -> Iterator[Clip]:
+    """The frames in the annotator's sessions for which a person answers, for all objects that are known there."""
+    engine = load_engine(loop.weights())
+    for file in sorted((loop.project / "videos").glob("*/session.masklet")):
+        try:
+            # The annotator may have it open: nothing is written here.
+            with VideoTracker.open(file, None, engine, options=TrackingOptions(), other_weights=True) as tracker:
+                locked = {(event.frame, event.object) for event in tracker.events if isinstance(event, Locked)}
+                masks = {frame: index_of(tracker, frame) for frame in answered(tracker, locked)}
+                video = Path(tracker.path)
+        except MaskletError as error:
+            tell(f"{file.parent.name} is left out: {error}")
+            continue
+        if masks:
+            kind: ClipKind = "image" if video.suffix.lower() in IMAGE_SUFFIXES else "video"
+            frames = frames_in(video) if video.is_dir() else video
+            yield Clip(video.stem, frames, {f: partial(IndexMasks, found) for f, found in masks.items()}, kind)
+
+
+def answered(tracker: VideoTracker, locked: Set[tuple[int, ObjectId | None]]) -> list[int]:
+    """The frames for which a person answers: every object that is known there was prompted, locked, accepted or said to
+    be absent, at least one of them by a person and not ahead of people."""
+
+    def by_person(name: ObjectId, track: ObjectTrack, frame: int) -> bool:
+        if AHEAD not in track.description.attributes or within(frame, (*track.accepted, *track.absent)):
+            return True
+        said = track.prompts.get(frame)
+        touched = said is not None and (bool(said.points) or said.box is not None)
+        return touched or (frame, name) in locked or (frame, None) in locked
+
+    found = []
+    for frame in known_frames(tracker.tracks):
+        there = {name: track for name, track in tracker.tracks.items() if track.stats(frame) is not None}
+        stand = all(track.stands(frame) for track in there.values())
+        if stand and any(by_person(name, track, frame) for name, track in there.items()):
+            found.append(frame)
+    return found
+
+
+def index_of(tracker: VideoTracker, frame: int) -> NDArray[np.uint8]:
+    """uint8 (H, W): a frame's objects by number; those whose numbers are too high are unknown."""
+    numbers = tracker.masks(frame).index_map()
+    return np.where(numbers > MOST_NUMBER, VOID, numbers).astype(np.uint8)
+
+
+def _given(loop: Loop) -> Iterator[Clip]:
+    for text in loop.asked.data:
+        for collection in read_data([parse_wanted(text)]):
+            yield from (clip for clip in collection.clips if clip.annotations)
+
+
+def path_of(clip: Clip) -> Path:
+    """Where a clip lies. Raises FormatError for one that is no file and no folder of pictures."""
+    if isinstance(clip.video, Path):
+        return clip.video
+    files = [file for file in clip.video if isinstance(file, Path)]
+    if len(files) == 1 == len(clip.video):
+        return files[0]
+    if len({file.parent for file in files}) == 1 and len(files) == len(clip.video):
+        return files[0].parent
+    raise FormatError(f"{clip.name} is no film and no folder of pictures; a loop learns from these alone")
+
+
+def _held_out(paths: Sequence[str], known: dict[str, str], share: float) -> set[str]:
+    """Those that are judged on: the ones that were before, and of new ones, in an order by chance that is always the
+    same, as many as the share asks for; one at least, and never all."""
+    held = {path for path in paths if known.get(path) == "val"}
+    wanted = min(max(1, round(share * len(paths))), len(paths) - 1)
+    new = sorted((path for path in paths if path not in known), key=lambda path: hashlib.sha1(path.encode()).digest())
+    return held | set(new[: max(0, wanted - len(held))])
+
+
+def _write(clips: dict[str, Clip], held_out: set[str], folder: Path) -> str:
+    """Write masks and the index; the digest of both."""
+    digest, table = hashlib.sha256(), io.StringIO()
+    lines = csv.writer(table)
+    lines.writerow(INDEX_COLUMNS)
+    for number, (path, clip) in enumerate(sorted(clips.items())):
+        masks = folder / "masks" / f"{number:05d}"
+        make_folder(masks)
+        for frame in clip.annotated:
+            labels = labels_of(clip.masks(frame))
+            digest.update(path.encode() + frame.to_bytes(8, "little") + labels.tobytes())
+            write_index_png(masks / f"{clip.stem(frame)}.png", labels)
+        of_picture = Path(path).suffix.lower() in IMAGE_SUFFIXES
+        place = masks / f"{clip.stem(0)}.png" if of_picture else masks
+        kind = "image" if of_picture else "video"
+        lines.writerow((kind, path, place.relative_to(folder), "val" if path in held_out else "train"))
+    (folder / INDEX).write_text(table.getvalue(), encoding="utf-8", newline="")
+    (folder / DIGEST).write_text(digest.hexdigest(), encoding="utf-8")
+    return digest.hexdigest()
+
+
+def labels_of(masks: ObjectMasks) -> NDArray[np.uint8]:
+    """uint8 (H, W): the objects by number, the smaller ones on top; 255 is unknown."""
+    labels = stacked(masks) if len(masks) else np.zeros(masks.size, np.int32)
+    if masks.void is not None:
+        labels[masks.void] = VOID
+    return np.where(labels > MOST_NUMBER, VOID, labels).astype(np.uint8)

@@ -1,0 +1,188 @@
+"""The folder of a loop, `loop/` in the folder of `masklet annotate`.
+
+asked.json       what was asked
+versions.json    the versions of the model, and which is in use
+N/data           what version N learned from and was judged on: index.csv, and masks as index PNGs
+N/run            its training
+ahead/ID.masklet what was annotated ahead of people, with ID.json beside it
+queue.json       the order of what is left
+
+All files appear when they are whole, and each step looks at them for what is left to do.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from masklet.atomic import atomic_write, make_folder
+from masklet.errors import FormatError, SessionError
+from masklet.jobs.record import leased
+from masklet.training.loop import MODEL
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a loop is asked to do.
+
+    Attributes:
+        model: Name or file of the model to begin with.
+        sources: Videos, pictures and folders of them that are to be annotated.
+        data: Further annotations to learn from, as `masklet train --data` takes them.
+        steps: Of each training.
+        settings: Changes of its recipe, `PATH=VALUE`.
+        held_out: Share of videos and pictures that is judged on and not learned from.
+        ahead: At most so many videos and pictures are annotated ahead of people.
+    """
+
+    model: str = "nano"
+    sources: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    steps: int = 200
+    settings: tuple[str, ...] = ()
+    held_out: float = 0.2
+    ahead: int = 100
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model that was trained and judged.
+
+    Attributes:
+        number: From 1 on.
+        parent: The version that it began with; 0 for the model that the loop began with.
+        weights: Digest of its weights.
+        data: Digest of what was annotated.
+        learned: Videos and pictures that it learned from.
+        held_out: Those that it was judged on.
+        before: What its parent scored on them: measure -> value.
+        after: What it scores.
+        kept: Whether that is better.
+    """
+
+    number: int
+    parent: int
+    weights: str
+    data: str
+    learned: int
+    held_out: int
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Versions:
+    """All versions, and the number of the one in use; 0 for the model that the loop began with."""
+
+    current: int = 0
+    judged: tuple[Version, ...] = field(default=())
+
+
+class Loop:
+    """A loop on disk.
+
+    Args:
+        project: The folder of `masklet annotate`; made if it is not there.
+
+    Raises FormatError if it cannot be made, or its files are damaged.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self.project, self.folder = project, project / "loop"
+        make_folder(self.folder / "ahead")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder. Raises SessionError if another loop works there."""
+        with leased(str(self.folder)):
+            yield
+
+    @property
+    def asked(self) -> Asked:
+        """What was asked last."""
+        told = self._read("asked.json")
+        told |= {name: tuple(told[name]) for name in ("sources", "data", "settings") if name in told}
+        asked: Asked = self._made(lambda: Asked(**told), "asked.json")
+        return asked
+
+    def ask(self, **changes: Any) -> Asked:
+        """Ask for something else; what is None stays as it was. Raises SessionError for another first model where there
+        are versions already."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        before = self.asked
+        asked = replace(before, **given)
+        if asked.model != before.model and self.versions.judged:
+            raise SessionError(
+                f"the loop in {self.project} began with {before.model}; give another project for {asked.model}"
+            )
+        self.write("asked.json", asdict(asked))
+        return asked
+
+    @property
+    def versions(self) -> Versions:
+        """The versions."""
+        told = self._read("versions.json")
+        listed = told.get("judged", ())
+        versions: Versions = self._made(
+            lambda: Versions(told.get("current", 0), tuple(Version(**one) for one in listed)), "versions.json"
+        )
+        return versions
+
+    def record(self, version: Version) -> None:
+        """Add a version, which is used from now on if it is kept."""
+        there = self.versions
+        current = version.number if version.kept else there.current
+        self.write("versions.json", asdict(Versions(current, (*there.judged, version))))
+
+    def roll_back(self, number: int | None) -> int:
+        """Use an earlier version, or, if none is named, the one that the present one began with; its number. A training
+        that goes on from another one is given up. Raises SessionError if there is no such version."""
+        there = self.versions
+        parents = {version.number: version.parent for version in there.judged}
+        if number is None and there.current == 0:
+            raise SessionError(f"{self.project} uses the model that it began with; there is nothing to go back to")
+        wanted = parents[there.current] if number is None else number
+        if wanted != 0 and wanted not in parents:
+            known = ", ".join(map(str, (0, *parents)))
+            raise SessionError(f"there is no version {wanted}; there are {known}, of which 0 is {self.asked.model}")
+        self.write("versions.json", asdict(replace(there, current=wanted)))
+        if (begun := self.open_version()) is not None:
+            shutil.rmtree(self.place(begun) / "run", ignore_errors=True)
+        return wanted
+
+    def place(self, number: int) -> Path:
+        """The folder of a version."""
+        return self.folder / str(number)
+
+    def open_version(self) -> int | None:
+        """The version that was collected and is not judged yet."""
+        number = len(self.versions.judged) + 1
+        return number if (self.place(number) / "data").is_dir() else None
+
+    def weights(self, number: int | None = None) -> str:
+        """Name or file of a version's model; of the one in use if none is named."""
+        number = self.versions.current if number is None else number
+        return str(self.place(number) / "run" / MODEL) if number else self.asked.model
+
+    def write(self, name: str, content: Any) -> None:
+        """Write JSON, which a power cut does not undo."""
+        with atomic_write(self.folder / name, durable=True) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        if not path.exists():
+            return {}
+        return dict(self._made(lambda: json.loads(path.read_text(encoding="utf-8")), name))
+
+    def _made(self, make: Callable[[], Any], name: str) -> Any:
+        try:
+            return make()
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise FormatError(f"{self.folder / name} is damaged ({str(error)[:100]}); move it away") from error
