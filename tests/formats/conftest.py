@@ -20,10 +20,13 @@ RATE = 24.0
 
 SUFFIXES = {
     "background": "a.mp4",
+    "cineform": "a.mov",
     "coco": "a.json",
     "cutout": "a",
     "cvat": "a.xml",
     "davis": "a",
+    "exr": "a",
+    "exr-float": "a",
     "labelme": "a",
     "matte": "a",
     "mots": "a.txt",
@@ -43,7 +46,7 @@ SUFFIXES = {
 }
 """A path for each format."""
 
-FILMS = ("background", "overlay", "prores", "webm")
+FILMS = ("background", "cineform", "overlay", "prores", "webm")
 """These hold pictures, one after another in one file."""
 
 

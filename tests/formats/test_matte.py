@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import FormatError
-from masklet.formats.background import background_change
-from masklet.formats.base import PlainFrame
-from masklet.formats.matte import cut_out_objects, frame_alpha
+from masklet.formats.base import Facts, PlainFrame, picture_of
+from masklet.formats.cutter import Cutter
+from masklet.formats.matte import cut_out_objects
 from masklet.formats.registry import writer
 from tests.formats.conftest import RATE, SUFFIXES, box_mask, frame_of, write_all
 
@@ -30,6 +30,17 @@ def red_before_blue(frame: int = 0) -> PlainFrame:
     image[20:76, 29] = (np.array(RED) + BLUE) // 2
     plain = frame_of(frame, {1: left, "b": right}, SIZE)
     return PlainFrame(frame, plain.time, SIZE, plain.objects, plain.indices, image)
+
+
+def frame_alpha(frame: PlainFrame) -> NDArray[np.float32]:
+    return Cutter(Facts(frame.size)).alpha(frame, picture_of(frame))
+
+
+def before(background: str | Path, frame: PlainFrame, folder: Path) -> NDArray[np.uint8]:
+    """The frame before a background, as a PNG shows it."""
+    with writer("background", folder / "before.png", size=frame.size, background=background) as sink:
+        sink.write(frame)
+    return np.array(Image.open(folder / "before.png"))
 
 
 def decoded(path: Path, codec: str | None = None) -> list[NDArray[np.uint8]]:
@@ -82,18 +93,18 @@ def test_objects_that_touch_have_no_seam_and_edges_are_soft() -> None:
     assert row[-1] == 1
 
 
-def test_the_background_does_not_shine_through_at_the_edge() -> None:
+def test_the_background_does_not_shine_through_at_the_edge(tmp_path: Path) -> None:
     frame = red_before_blue()
-    green = background_change("#00ff00", SIZE)(frame)
+    green = before("#00ff00", frame, tmp_path)
     assert (green[:10, :10] == (0, 255, 0)).all()
     assert (green[40, 60] == RED).all()
     assert frame.image is not None
     assert green[48, 29, 2] < frame.image[48, 29, 2] * 0.6, "blue in the mixed column"
 
 
-def test_a_blurred_background_has_no_glow_of_the_object() -> None:
+def test_a_blurred_background_has_no_glow_of_the_object(tmp_path: Path) -> None:
     frame = red_before_blue()
-    blurred = background_change("blur", SIZE)(frame)
+    blurred = before("blur", frame, tmp_path)
     np.testing.assert_allclose(blurred[48, :25].astype(int), np.broadcast_to(BLUE, (25, 3)), atol=3)
     assert (blurred[40, 60] == RED).all()
 
@@ -102,7 +113,7 @@ def test_a_picture_fills_the_frame(tmp_path: Path) -> None:
     wide = np.zeros((50, 500, 3), np.uint8)
     wide[:, 200:300] = 255
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    changed = background_change(tmp_path / "wide.png", SIZE)(red_before_blue())
+    changed = before(tmp_path / "wide.png", red_before_blue(), tmp_path)
     assert changed.shape == (*SIZE, 3)
     assert (changed[5, 20:100] > 250).all(), "the middle of the picture"
 
@@ -122,12 +133,12 @@ def test_what_is_no_background_is_named(background: str, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("mask", [np.ones(SIZE, np.bool_), np.zeros(SIZE, np.bool_)])
-def test_all_and_nothing(mask: NDArray[np.bool_]) -> None:
+def test_all_and_nothing(mask: NDArray[np.bool_], tmp_path: Path) -> None:
     frame = frame_of(0, {1: mask}, SIZE)
     pixels = cut_out_objects(frame)
     assert (pixels[..., 3] == (255 if mask.all() else 0)).all()
     assert frame.image is not None
-    changed = background_change("blur", SIZE)(frame)
+    changed = before("blur", frame, tmp_path)
     assert ((changed == frame.image).all()) == bool(mask.all())
 
 

@@ -28,7 +28,7 @@ def test_every_format_tells_what_it_is_in_one_line_and_has_its_place_in_the_docu
 
 
 def test_an_unknown_format_is_named_with_the_nearest() -> None:
-    with pytest.raises(FormatError, match=r"unknown format 'davs'; nearest: davis; there are background, coco"):
+    with pytest.raises(FormatError, match=r"unknown format 'davs'; nearest: davis; there are background, cineform"):
         writer("davs", "a", size=(4, 4))
     with pytest.raises(FormatError, match=r"the format overlay is written only; .* are coco, cvat, davis"):
         read_masks("overlay", "a.mp4")

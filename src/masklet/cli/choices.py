@@ -5,9 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from masklet.masks.finish import Finish
 
 Speed = Literal["exact", "balanced", "fast"]
 """How much is computed: the modes of `masklet.checkpoints.registry.SPEEDS`."""
@@ -19,15 +22,12 @@ SpeedChoice = Annotated[
 ]
 DeviceChoice = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
 VIDEO_FORMATS = (
-    "background", "coco", "cutout", "cvat", "davis", "dicom-seg", "labelme", "matte", "mots", "nifti", "nrrd",
-    "objects", "overlay", "project", "prores", "rgba", "rtstruct", "sav", "soft-cutout", "stl", "webm", "yolo", "ytvis",
+    "background", "cineform", "coco", "cutout", "cvat", "davis", "dicom-seg", "exr", "exr-float", "labelme", "matte",
+    "mots", "nifti", "nrrd", "objects", "overlay", "project", "prores", "rgba", "rtstruct", "sav", "soft-cutout", "stl",
+    "webm", "yolo", "ytvis",
 )  # fmt: skip
 """Formats of videos, here so that help need not load them."""
 
-BackgroundChoice = Annotated[
-    str | None,
-    typer.Option(help="Of the format background: blur, a colour such as white or #00ff00, or the path of a picture."),
-]
 PolicyChoice = Annotated[str, typer.Option(help="What is remembered: published, or module:Class of your own.")]
 
 DataChoice = Annotated[
@@ -41,6 +41,9 @@ RunFolder = Annotated[Path, typer.Option(help="Folder of the run; the same again
 
 SCANS = "Of volumes"
 """Where the help shows options of volumes."""
+
+CUT_OUTS = "Of films and pictures that cut objects out"
+"""Where the help shows options of cut-outs."""
 
 MAPS = "Of maps"
 """Where the help shows options of pictures that lie on the ground."""
@@ -113,6 +116,61 @@ class VolumeChoice:
             if len(found["window"]) != 2:
                 raise typer.BadParameter(f"--window is {self.window!r}; give LEVEL,WIDTH")
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishChoice:
+    """How objects are cut out: the fields of `masklet.masks.finish.Finish`."""
+
+    show: Annotated[
+        Literal["cutout", "inverse", "matte", "mattes", "removed"],
+        typer.Option(
+            help="The objects; all but them; their alpha alone; the alpha of up to three, one each in red, green and "
+            "blue; or the picture without them, their places filled.",
+            rich_help_panel=CUT_OUTS,
+        ),
+    ] = "cutout"
+    only: Annotated[
+        list[str], typer.Option(help="Only this object; may be given several times.", rich_help_panel=CUT_OUTS)
+    ]
+    edges: Annotated[
+        Literal["model", "hard", "soft"],
+        typer.Option(help="As soft as the model doubts them; hard; or into hair and fur.", rich_help_panel=CUT_OUTS),
+    ] = "model"
+    grow: Annotated[
+        int,
+        typer.Option(min=-500, max=500, help="Pixels outward; inward below 0.", rich_help_panel=CUT_OUTS),
+    ] = 0
+    feather: Annotated[
+        float, typer.Option(min=0, max=500, help="Pixels over which edges fade.", rich_help_panel=CUT_OUTS)
+    ] = 0.0
+    steady: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.95, help="Share of an edge that is the last frame's: less flicker.", rich_help_panel=CUT_OUTS
+        ),
+    ] = 0.0
+    spill: Annotated[
+        Literal["green", "blue"] | None,
+        typer.Option(help="Take the shine of a screen of this colour away.", rich_help_panel=CUT_OUTS),
+    ] = None
+    background: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the format background: blur, a colour such as white or #00ff00, or the path of a picture.",
+            rich_help_panel=CUT_OUTS,
+        ),
+    ] = None
+    tone_map: Annotated[
+        bool,
+        typer.Option("--tone-map", help="Make HLG and PQ films ordinary ones, of 8 bits.", rich_help_panel=CUT_OUTS),
+    ] = False
+
+    def finish(self) -> "Finish":
+        """The wishes."""
+        from masklet.masks.finish import Finish
+
+        return Finish(**{**vars(self), "only": tuple(self.only), "background": self.background or "blur"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from masklet.atomic import keep_inputs
-from masklet.cli.choices import BackgroundChoice
+from masklet.cli.choices import FinishChoice, spread_options
 
 if TYPE_CHECKING:
     from masklet.formats.base import Facts, Format, PlainFrame
 
 
+@spread_options
 def convert(
+    *,
     source: Annotated[
         Path,
         typer.Argument(
@@ -33,12 +35,11 @@ def convert(
         Path | None,
         typer.Option(help="The video or pictures, for formats that hold pictures; of a .masklet file if it has moved."),
     ] = None,
-    background: BackgroundChoice = None,
-    only: Annotated[list[str], typer.Option(help="Only this object; may be given several times.")] = [],  # noqa: B006
     start: Annotated[int, typer.Option(min=0, max=10**9, help="The first frame that is written.")] = 0,
     stop: Annotated[
         int | None, typer.Option(min=1, max=10**9, help="The first frame that is left out again; none if not given.")
     ] = None,
+    films: FinishChoice,
 ) -> None:
     """Write masks in another format. Nothing is computed again.
 
@@ -49,19 +50,25 @@ def convert(
       masklet convert dog/session.masklet --out dog.mov --format prores
       masklet convert dog/session.masklet --out dog.mp4 --format background --background white
       masklet convert dog/session.masklet --out dog.mov --format prores --only dog --start 24 --stop 72
+      masklet convert dog/session.masklet --out exr --format exr --edges soft --grow -1 --spill green
+      masklet convert dog/session.masklet --out dog.mov --format prores --show mattes --only dog --only cat
       masklet convert task.xml --from cvat --out instances.json --format coco
       masklet convert labels --from labelme --out overlay.mp4 --video frames
     """
-    from masklet.formats.registry import find_format, format_of, recognise_format, with_background
+    from dataclasses import replace
+
+    from masklet.formats.registry import find_format, format_of, recognise_format, with_finish
     from masklet.formats.writer import Writer
 
-    kind = find_format(format) if format else format_of(out, background=background)
+    finish = films.finish()
+    kind = find_format(format) if format else format_of(out, background=films.background)
     entry = find_format(source_format) if source_format else recognise_format(source)
     held = of_project if entry.name == "project" else of_masks
     facts, results = held(source, out, entry, kind, video)
     frames = 0
-    with Writer(kind.open, out, with_background(facts, kind.name, background)) as sink:
-        for result in chosen(results, only, start, stop):
+    wishes = finish if kind.finishes else replace(finish, only=())
+    with Writer(kind.open, out, with_finish(facts, kind, wishes)) as sink:
+        for result in chosen(results, films.only, start, stop):
             sink.write(result)
             frames += 1
     typer.echo(f"{frames} frames in {out}")
@@ -120,6 +127,7 @@ def of_project(
     with open_video(lies) as source:
         check_video(held, fingerprint_of(source, str(lies)))
         facts = replace(facts, audio_from=lies if lies.is_file() else None, geometry=source.geometry)
+        facts = replace(facts, footage=source.footage)
     return facts, with_pictures(held.results(), lies) if kind.shows_pictures else held.results()
 
 
@@ -149,8 +157,16 @@ def of_masks(
             raise FormatError(
                 f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
             )
-        names, place = tuple(picture_names(video)), source.geometry
-        facts = Facts(first.size, source.rate, source.frame_count, video=str(video), names=names, geometry=place)
+        facts = Facts(
+            first.size,
+            source.rate,
+            source.frame_count,
+            video=str(video),
+            names=tuple(picture_names(video)),
+            geometry=source.geometry,
+            audio_from=video if video.is_file() and source.geometry is None else None,
+            footage=source.footage,
+        )
     return facts, with_pictures(results, video) if kind.shows_pictures else results
 
 
@@ -165,6 +181,6 @@ def with_pictures(results: "Iterator[PlainFrame]", video: Path) -> "Iterator[Pla
     with open_video(video) as source:
         for frame in source.frames(min(wanted, default=0)):
             if frame.index in wanted:
-                yield replace(wanted.pop(frame.index), image=frame.image)
+                yield replace(wanted.pop(frame.index), image=frame.image, time=frame.time)
     if wanted:
         raise FormatError(f"there are masks of frame {min(wanted)}, and {video.name} ends before it")

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 PICTURE_FORMATS = (
-    "background", "coco", "cutout", "davis", "geojson", "geotiff", "gpkg", "labelme", "matte", "overlay", "rgba",
-    "soft-cutout", "yolo",
+    "background", "coco", "cutout", "davis", "exr", "exr-float", "geojson", "geotiff", "gpkg", "labelme", "matte",
+    "overlay", "rgba", "soft-cutout", "yolo",
 )  # fmt: skip
 """Formats of single pictures, here so that help need not load them."""
 
 FORMAT_HELP = (
-    "davis (PNG of object numbers), cutout, soft-cutout, rgba, matte, overlay, background (PNGs), coco, labelme "
-    "(JSON), yolo (text), gpkg, geojson or geotiff (maps). If not given, the ending of OUT decides, and in a folder it "
-    "is "
+    "davis (PNG of object numbers), cutout, soft-cutout, rgba, matte, overlay, background (PNGs), exr, exr-float, "
+    "coco, labelme (JSON), yolo (text), gpkg, geojson or geotiff (maps). If not given, the ending of OUT decides, and "
+    "in a folder it is "
 )
 """The help of `--format`, up to what is written into folders."""
 

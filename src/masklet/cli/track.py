@@ -13,8 +13,8 @@ from masklet.cli.batch import ManyChoice, do_videos
 from masklet.cli.choices import (
     SCANS,
     VIDEO_FORMATS,
-    BackgroundChoice,
     DeviceChoice,
+    FinishChoice,
     ModelChoice,
     PolicyChoice,
     SpeedChoice,
@@ -81,7 +81,6 @@ def track(
         list[str],
         typer.Option(help=f"A further format to write: {', '.join(VIDEO_FORMATS)}. May be given several times."),
     ] = [],  # noqa: B006
-    background: BackgroundChoice = None,
     model: ModelChoice = "nano",
     speed: SpeedChoice = None,
     device: DeviceChoice = None,
@@ -91,6 +90,7 @@ def track(
     ] = None,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False,
+    films: FinishChoice,
     volume: VolumeChoice,
     find_ends: Annotated[
         bool,
@@ -114,6 +114,8 @@ def track(
     done are passed over in a later run; a video that fails is reported, and the rest go on. --cluster spreads them over
     machines. A manifest has the columns path and, where it says more than the options, prompts, everything and name.
 
+    Films and cut-outs are named after the video, formats/dog-prores.mov, and keep its colours and timecode.
+
     Frames count from 0; an object is any number or name; coordinates are pixels of the video as it is shown.
 
     \b
@@ -123,8 +125,9 @@ def track(
       masklet track clip.mov --box 12:2:80,20,160,230 --both --out b
       masklet track clip.mov --point 40:2:96,120 --both --out b
       masklet track talk.mp4 --box 0:1:40,60,220,240 --format background --background white --out c
+      masklet track dog.mov --box 0:1:40,60,220,240 --format prores --edges soft --steady 0.5 --out d
       masklet track clips --prompts prompts.json --out masks
-      masklet track scan.nii.gz --box 40:liver:60,80,190,200 --both --find-ends --window liver --format nifti --out d
+      masklet track scan.nii.gz --box 40:liver:60,80,190,200 --both --find-ends --window liver --format nifti --out e
       masklet track street.mp4 --everything --every 30 --most 50 --out street
       masklet track street.mp4 --text "red car . dog" --out cars
       masklet track s3://bucket/clips.parquet --cluster auto --gpus 0.5 --no-overlay --out s3://bucket/masks
@@ -172,7 +175,7 @@ def track(
         device,
         policy,
         discovery.discovery_options(looking) if everything else None,
-        background,
+        films.finish(),
         volume.given,
         find_ends,
     )

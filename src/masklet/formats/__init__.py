@@ -12,7 +12,7 @@ mots            a text with run lengths
 labelme yolo    polygons, a file for each frame
 project         all that was said and found of a video; project_file and project_reader keep it in a file
 overlay         the pictures with the masks drawn in
-matte           cut-outs with alpha, as films and as PNGs
+matte exr       cut-outs with alpha, as films, PNGs and EXRs; cutter: what they show
 background      the objects before another background
 
 numbered        a file for each frame

@@ -1,7 +1,6 @@
 """The objects before another background: a colour, a picture, or their own out of focus."""
 
 import os
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,43 +9,44 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, Format, FrameLike, Sink, picture_of
-from masklet.formats.film import film_or_png
-from masklet.formats.matte import frame_alpha
+from masklet.formats.base import Facts, Format, FrameLike, Sink
+from masklet.formats.cutter import Cutter, save_png
+from masklet.formats.film import write_film
+from masklet.formats.numbered import frame_files
 from masklet.formats.overlay import mp4
 from masklet.masks.refine import blend, blurred_around, own_colors
 
-Change = Callable[[FrameLike], NDArray[np.uint8]]
-"""From a frame to its picture with another background, uint8 (H, W, 3) RGB."""
+Back = NDArray[np.uint8] | tuple[int, int, int] | None
+"""A picture, a colour, or None for the frame's own, out of focus."""
 
 
 def write_background(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
-    """A film of the source's rate, with its sound, its frames in their order; or one PNG."""
-    return film_or_png(path, facts, mp4, background_change(facts.background, facts.size))
+    """A film of the source's rate, with its sound, its frames in their order; or one PNG.
+
+    Raises FormatError if `facts.finish` shows something else than the objects.
+    """
+    if facts.finish.show != "cutout":
+        raise FormatError(f"background shows the objects, and {facts.finish.show} is asked for; take another format")
+    back, cutter = find_background(facts.finish.background, facts.size), Cutter(facts)
+
+    def draw(result: FrameLike) -> NDArray[np.uint8]:
+        image = cutter.image(result)
+        alpha = cutter.alpha(result, image)
+        return blend(own_colors(image, alpha), alpha, blurred_around(image, alpha) if back is None else back)
+
+    if path.suffix.lower() == ".png":
+        return frame_files(path, facts, ".png", lambda target, result: save_png(target, draw(result)))
+    return write_film(path, facts, mp4(), draw)
 
 
-def background_change(background: str | Path, size: tuple[int, int]) -> Change:
-    """What puts frames of (height, width) = `size` before a background: "blur", a colour, or a picture's path.
+def find_background(background: str | Path, size: tuple[int, int]) -> Back:
+    """What frames of (height, width) = `size` are put before: "blur", a colour, or a picture's path.
 
     Raises FormatError if it is something else, or the picture cannot be read.
     """
     if background == "blur":
-        return _blurred
-    color = _color(background)
-    return _before(_cover(Path(background), size) if color is None else color)
-
-
-def _blurred(result: FrameLike) -> NDArray[np.uint8]:
-    image, alpha = picture_of(result), frame_alpha(result)
-    return blend(own_colors(image, alpha), alpha, blurred_around(image, alpha))
-
-
-def _before(back: NDArray[np.uint8] | tuple[int, int, int]) -> Change:
-    def change(result: FrameLike) -> NDArray[np.uint8]:
-        alpha = frame_alpha(result)
-        return blend(own_colors(picture_of(result), alpha), alpha, back)
-
-    return change
+        return None
+    return _color(background) or _cover(Path(background), size)
 
 
 def _color(background: str | Path) -> tuple[int, int, int] | None:
@@ -79,4 +79,5 @@ BACKGROUND = Format(
     video=".mp4",
     picture=".png",
     shows_pictures=True,
+    finishes=True,
 )

@@ -15,9 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from masklet.errors import FormatError, SessionError
+from masklet.footage import Footage
 from masklet.formats.description import Description, title_of
 from masklet.geometry import Geometry, Ground
 from masklet.masks.draw import draw_overlay
+from masklet.masks.finish import USUAL, Finish
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
 from masklet.prompts import ObjectId as ObjectId
 
@@ -237,7 +239,8 @@ class Facts:
     tolerance    of polygons on maps: corners that lie no farther from the line, in pixels, are left out
     names        the file names of the frames' pictures, by frame; empty where frames are no files
     audio_from   a file whose sound films keep, shifted to their first frame
-    background   what takes the background's place: "blur", a colour such as "#00ff00" or "white", or a picture's path
+    footage      what films and cut-outs keep of the video's file; None for pictures of 8 bits
+    finish       how objects are cut out
     model        the name of the model
     fingerprint  by what the video is known again
     events       the log of prompts, plain JSON
@@ -248,7 +251,8 @@ class Facts:
     frame_count: int | None = None
     video: str = ""
     audio_from: Path | None = None
-    background: str | Path = "blur"
+    footage: Footage | None = None
+    finish: Finish = USUAL
     model: str = ""
     fingerprint: Fingerprint | None = None
     events: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
@@ -298,6 +302,7 @@ class Format:
     video           the ending of a video's file, such as ".mp4"; empty if it is a folder, None if it holds no videos
     picture         the ending of the file of one picture; None if the format holds no single pictures
     shows_pictures  whether frames must come with their pictures
+    finishes        whether it cuts objects out, as `Facts.finish` says
     in_space        whether the file says where the voxels of a volume lie
     holds_many_pictures  whether one file holds any number of pictures of any sizes, as a data set
     names           gives the file names of the frames' pictures, as `Facts.names` has them
@@ -311,6 +316,7 @@ class Format:
     video: str | None = None
     picture: str | None = None
     shows_pictures: bool = False
+    finishes: bool = False
     in_space: bool = False
     holds_many_pictures: bool = False
     names: Callable[[Path], Sequence[str]] | None = None

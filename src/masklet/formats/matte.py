@@ -1,112 +1,90 @@
-"""Cut-outs: the objects with soft edges, the rest transparent, for editors and for the web.
+"""Cut-outs with alpha for editors and for the web: films, and PNGs of 8 or 16 bits.
 
 Colours are straight, not multiplied by alpha, as PNG has them and as editors expect them of ProRes and WebM.
 All objects of a frame are cut out together.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from masklet.formats.base import Facts, Format, FrameLike, Sink, picture_of
-from masklet.formats.film import FilmKind, save_png, write_film
+from masklet.formats.base import Facts, Format, FrameLike, Opener, Sink
+from masklet.formats.cutter import Cutter, save_png
+from masklet.formats.film import FilmKind, write_film
 from masklet.formats.numbered import frame_files
 from masklet.formats.sound import MOV_SOUND, WEBM_SOUND
-from masklet.masks.guided import Edges, mask_alpha
-from masklet.masks.refine import cut_out, soft_alpha
+from masklet.masks.guided import Edges
 
 PRORES_KIND = FilmKind(
     "mov",
     {"prores_ks": {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}},
-    "yuva444p10le",
+    ("yuva444p12le", "yuva444p10le"),
     MOV_SOUND,
     even=False,
+    full=False,
 )
+CINEFORM_KIND = FilmKind("mov", {"cfhd": {"quality": "film1"}}, ("gbrap12le",), MOV_SOUND)
 WEBM_KIND = FilmKind(
     "webm",
     {"libvpx-vp9": {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"}},
-    "yuva420p",
+    ("yuva420p",),
     WEBM_SOUND,
     metadata={"alpha_mode": "1"},
 )
 
 
-def write_prores(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+def film_writer(kind: FilmKind, deep: bool) -> Opener:
     """A film of the source's rate, with its sound. Frames come in their order."""
-    return write_film(path, facts, PRORES_KIND, cut_out_objects)
+
+    def write(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+        cutter = Cutter(facts, deep=deep)
+        return write_film(path, facts, kind, cutter.picture, cutter.colours)
+
+    return write
 
 
-def write_webm(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
-    """A film of the source's rate, with its sound. Frames come in their order."""
-    return write_film(path, facts, WEBM_KIND, cut_out_objects)
-
-
-def write_rgba(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
-    """PATH/00000.png ..., or one PNG: the edge is soft as far as the model doubts it."""
-    return _pngs(path, facts, cut_out_objects)
-
-
-def write_cutout(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
-    """PATH/00000.png ..., or one PNG: a pixel is the objects' or not."""
-    return _pngs(path, facts, partial(cut_out_masks, edges="hard"))
-
-
-def write_soft_cutout(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
-    """PATH/00000.png ..., or one PNG: the edge follows the picture, into hair and fur."""
-    return _pngs(path, facts, partial(cut_out_masks, edges="soft"))
+def write_pngs(path: Path, facts: Facts, edges: Edges | None = None) -> AbstractContextManager[Sink]:
+    """PATH/00000.png ..., or one PNG: of 16 bits where the source has more than 8."""
+    if edges is not None:
+        facts = replace(facts, finish=replace(facts.finish, edges=edges))
+    cutter = Cutter(facts, deep=facts.footage is not None and facts.footage.bits > 8)
+    colours = cutter.colours if facts.footage and facts.finish.show not in ("matte", "mattes") else None
+    return frame_files(path, facts, ".png", lambda target, result: save_png(target, cutter.picture(result), colours))
 
 
 def write_matte(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
     """PATH/00000.png ..., or one PNG: the alpha of all objects together, of 16 bits, without colours."""
-    return frame_files(path, facts, ".png", lambda target, result: save_matte(target, frame_alpha(result)))
+    cutter = Cutter(facts)
+
+    def write(target: Path, result: FrameLike) -> None:
+        image = cutter.image(result) if result.image is not None else np.zeros((*result.size, 3), np.uint8)
+        save_matte(target, cutter.alpha(result, image))
+
+    return frame_files(path, facts, ".png", write)
 
 
 def save_matte(path: Path, alpha: NDArray[np.float32]) -> None:
     """Write alpha, (H, W) in 0..1, as a grey PNG of 16 bits."""
-    Image.fromarray(np.rint(alpha * 65_535).astype(np.uint16)).save(path, format="PNG", compress_level=4)
+    save_png(path, np.rint(alpha * 65_535).astype(np.uint16))
 
 
-def cut_out_objects(result: FrameLike) -> NDArray[np.uint8]:
+def cut_out_objects(result: FrameLike) -> NDArray[Any]:
     """uint8 (H, W, 4), RGBA: all objects of the frame with soft edges; what is not theirs is transparent black."""
-    return cut_out(picture_of(result), frame_alpha(result))
+    return Cutter(Facts(result.size)).picture(result)
 
 
-def frame_alpha(result: FrameLike) -> NDArray[np.float32]:
-    """float32 (H, W) in 0..1: the alpha of all objects of the frame together; between two there is no seam."""
-    logits = np.full(result.size, -32, np.float32)
-    for item in result.objects.values():
-        np.maximum(logits, item.full_logits(), out=logits)
-    return soft_alpha(logits)
-
-
-def cut_out_masks(result: FrameLike, edges: Edges) -> NDArray[np.uint8]:
-    """uint8 (H, W, 4), RGBA: the same by the masks alone, and by what is seen in the picture at their edges."""
-    image = picture_of(result)
-    return cut_out(image, mask_alpha(image, result.index_map() > 0, edges))
-
-
-def _pngs(path: Path, facts: Facts, draw: Callable[[FrameLike], NDArray[np.uint8]]) -> AbstractContextManager[Sink]:
-    return frame_files(path, facts, ".png", lambda target, result: save_png(target, draw(result)))
-
-
-PRORES = Format(
-    "prores",
-    "cut-out with alpha, ProRes 4444 MOV, for editing; any number of objects",
-    write_prores,
-    video=".mov",
-    shows_pictures=True,
-)
-WEBM = Format(
-    "webm",
-    "cut-out with alpha, VP9 WebM, for web pages; any number of objects",
-    write_webm,
-    video=".webm",
-    shows_pictures=True,
+PRORES, CINEFORM, WEBM = (
+    Format(name, f"cut-out with alpha, {text}", write, video=ending, shows_pictures=True, finishes=True)
+    for name, text, write, ending in (
+        ("prores", "ProRes 4444 MOV, for editing", film_writer(PRORES_KIND, deep=True), ".mov"),
+        ("cineform", "CineForm MOV, 12 bits, for editing", film_writer(CINEFORM_KIND, deep=True), ".mov"),
+        ("webm", "VP9 WebM, for web pages", film_writer(WEBM_KIND, deep=False), ".webm"),
+    )
 )
 MATTE = Format(
     "matte",
@@ -114,12 +92,21 @@ MATTE = Format(
     write_matte,
     video="",
     picture=".png",
+    finishes=True,
 )
 RGBA, CUTOUT, SOFT_CUTOUT = (
-    Format(name, f"cut-out with alpha, RGBA PNGs, {edges}", write, video="", picture=".png", shows_pictures=True)
-    for name, edges, write in (
-        ("rgba", "edges as soft as the model doubts them", write_rgba),
-        ("cutout", "hard edges", write_cutout),
-        ("soft-cutout", "edges that follow hair and fur", write_soft_cutout),
+    Format(
+        name,
+        f"cut-out with alpha, RGBA PNGs, {text}",
+        write,
+        video="",
+        picture=".png",
+        shows_pictures=True,
+        finishes=True,
+    )
+    for name, text, write in (
+        ("rgba", "edges as soft as the model doubts them", write_pngs),
+        ("cutout", "hard edges", partial(write_pngs, edges="hard")),
+        ("soft-cutout", "edges that follow hair and fur", partial(write_pngs, edges="soft")),
     )
 )

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.formats.base import Facts, Format, Sink
-from masklet.formats.film import FilmKind, film_or_png, open_film
+from masklet.formats.cutter import save_png
+from masklet.formats.film import FilmKind, open_film, write_film
+from masklet.formats.numbered import frame_files
 from masklet.formats.sound import MP4_SOUND
 
 MP4_ENCODERS: dict[str, dict[str, str]] = {
@@ -22,7 +24,9 @@ MP4_ENCODERS: dict[str, dict[str, str]] = {
 
 def write_overlay(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
     """A film of the source's rate with every mask tinted, outlined and named, its frames in their order; or one PNG."""
-    return film_or_png(path, facts, mp4, lambda result: np.asarray(result.overlay()))
+    if path.suffix.lower() == ".png":
+        return frame_files(path, facts, ".png", lambda target, result: save_png(target, np.asarray(result.overlay())))
+    return write_film(path, facts, mp4(), lambda result: np.asarray(result.overlay()))
 
 
 @contextmanager
@@ -40,7 +44,7 @@ def write_pictures(path: Path, size: tuple[int, int], rate: float) -> Iterator[C
 
 def mp4() -> FilmKind:
     """An MP4 by the best of MP4_ENCODERS; a warning if that is not H.264."""
-    kind = FilmKind("mp4", MP4_ENCODERS, "yuv420p", MP4_SOUND)
+    kind = FilmKind("mp4", MP4_ENCODERS, ("yuv420p",), MP4_SOUND)
     if kind.encoder() == "mpeg4":
         warnings.warn(
             "this build of FFmpeg has no H.264 encoder; writing MPEG-4 part 2, which browsers don't play",

@@ -11,7 +11,7 @@ import os
 import pkgutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from functools import cache
 from os import PathLike
@@ -21,11 +21,16 @@ from typing import Any
 import masklet.formats
 from masklet import plugins
 from masklet.errors import ConfigError, FormatError, nearest
+from masklet.footage import Footage
 from masklet.formats.base import Facts, Fingerprint, Format, PlainFrame
 from masklet.formats.writer import Writer
 from masklet.geometry import Geometry, Ground
+from masklet.masks.finish import Finish
 
-USUAL_FORMATS = {"": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay", ".dcm": "dicom-seg"}
+USUAL_FORMATS = {
+    "": "davis", ".png": "davis", ".json": "coco", ".mp4": "overlay", ".mov": "prores", ".dcm": "dicom-seg",
+    ".exr": "exr",
+}  # fmt: skip
 """Where several formats have one ending, the one that is meant; "" is a folder."""
 
 RENAMED = {"index": "davis"}
@@ -95,7 +100,9 @@ def writer(
     frame_count: int | None = None,
     video: str = "",
     audio_from: str | PathLike[str] | None = None,
-    background: str | Path = "blur",
+    footage: Footage | None = None,
+    finish: Finish | None = None,
+    background: str | Path | None = None,
     model: str = "",
     fingerprint: Fingerprint | None = None,
     events: Sequence[Mapping[str, Any]] = (),
@@ -120,7 +127,7 @@ def writer(
         frame_count=frame_count,
         video=video,
         audio_from=None if audio_from is None else Path(audio_from),
-        background=background,
+        footage=footage,
         model=model,
         fingerprint=fingerprint,
         events=events,
@@ -131,19 +138,36 @@ def writer(
         ground=ground,
         tolerance=tolerance,
     )
-    return Writer(find_format(name).open, Path(path), facts)
+    entry = find_format(name)
+    return Writer(entry.open, Path(path), with_finish(facts, entry, finish, background))
 
 
-def with_background(facts: Facts, name: str, background: str | Path | None) -> Facts:
-    """The facts with what takes the background's place; as they are if nothing is given.
+def with_finish(facts: Facts, entry: Format, finish: Finish | None, background: str | Path | None = None) -> Facts:
+    """The facts with how objects are cut out, and what takes the background's place, if these are given.
 
-    Raises FormatError if the format of that name changes no background.
+    Raises FormatError if the format shows nothing of it.
     """
-    if background is None:
-        return facts
-    if name != "background":
-        raise FormatError(f"a background is given, {str(background)!r}, and {name} changes none; take background")
-    return replace(facts, background=background)
+    finish = finish or facts.finish
+    if background is not None:
+        finish = replace(finish, background=background)
+    wishes = wishes_of(finish)
+    if "background" in wishes and entry.name != "background":
+        raise FormatError(
+            f"a background is given, {str(finish.background)!r}, and {entry.name} changes none; take background"
+        )
+    if wishes and not entry.finishes:
+        raise FormatError(f"{', '.join(wishes)}: {entry.name} has no cut-outs; take one of {', '.join(cut_outs())}")
+    return replace(facts, finish=finish)
+
+
+def wishes_of(finish: Finish) -> list[str]:
+    """The names of what is wished otherwise than usual."""
+    return [field.name for field in fields(Finish) if getattr(finish, field.name) != field.default]
+
+
+def cut_outs() -> list[str]:
+    """The names of the formats that cut objects out."""
+    return [entry.name for entry in formats().values() if entry.finishes]
 
 
 def recognise_format(path: str | PathLike[str]) -> Format:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from masklet.discovery import DiscoveryOptions
 from masklet.errors import FormatError, MediaError
 from masklet.formats.project_reader import read_project
-from masklet.formats.registry import find_format
+from masklet.formats.registry import cut_outs, find_format, wishes_of
 from masklet.jobs.prompts import TypedPrompt
+from masklet.masks.finish import USUAL, Finish
 from masklet.media.frames import FrameSource
 from masklet.media.volume import VolumeSlices, is_volume
 from masklet.video import TrackingOptions, VideoTracker
@@ -24,9 +25,9 @@ MASKS = "masks"
 class Job:
     """What is to be done: the options of `masklet track`.
 
-    `overlay` is None for no film, `speed` for what the model's name says, `background` for a blur. `everything` takes
-    the place of prompts. `volume` says how the slices of a volume are shown, by the names of `VolumeSlices`, and
-    `find_ends` whether it is looked for where objects end there.
+    `overlay` is None for no film, `speed` for what the model's name says. `everything` takes the place of prompts,
+    `finish` is how objects are cut out. `volume` says how the slices of a volume are shown, by the names of
+    `VolumeSlices`, and `find_ends` whether it is looked for where objects end there.
     """
 
     video: Path
@@ -40,7 +41,7 @@ class Job:
     device: str | None
     policy: str = "published"
     everything: DiscoveryOptions | None = None
-    background: str | None = None
+    finish: Finish = USUAL
     volume: Mapping[str, Any] = field(default_factory=dict)
     find_ends: bool = False
 
@@ -84,7 +85,9 @@ class Job:
         """Formats and their paths, palette PNGs first, the overlay last. `FormatError` for an unknown format."""
         found = [("davis", self.out / MASKS)]
         for name in self.formats:
-            found.append((name, self.out / "formats" / f"{name}{find_format(name).video}"))
+            entry = find_format(name)
+            clip = f"{self.video.stem}-" if entry.finishes else ""  # they go on to other programs, side by side
+            found.append((name, self.out / "formats" / f"{clip}{name}{entry.video}"))
         return [*found, ("overlay", self.overlay)] if self.overlay else found
 
 
@@ -149,10 +152,15 @@ def told(name: str, value: object) -> str:
     return f"{option} {value}"
 
 
-def check_background(background: str | None, formats: Sequence[str]) -> None:
-    """Raise `FormatError` if a background is given that no format shows."""
-    if background is not None and "background" not in formats:
-        raise FormatError(f"--background {background} shows in the format background alone; add --format background")
+def check_finish(finish: Finish, formats: Sequence[str]) -> None:
+    """Raise `FormatError` if a wish is given that no format shows."""
+    wishes = wishes_of(finish)
+    if "background" in wishes and "background" not in formats:
+        raise FormatError(
+            f"--background {finish.background} shows in the format background alone; add --format background"
+        )
+    if wishes and not any(find_format(name).finishes for name in formats):
+        raise FormatError(f"--{wishes[0]} shows in cut-outs alone; add --format with one of {', '.join(cut_outs())}")
 
 
 def check_film(path: Path) -> None:

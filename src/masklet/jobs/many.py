@@ -200,7 +200,7 @@ class Work:
             "prompts": [asdict(prompt) for prompt in job.prompts],
             "direction": job.direction,
             "formats": job.formats,
-            "background": job.background,
+            "finish": asdict(job.finish),
             "model": job.model,
             "speed": job.speed or "exact",
             **job.settings,

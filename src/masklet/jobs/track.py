@@ -14,14 +14,14 @@ from masklet.atomic import keep_inputs, make_folder, remove_stale
 from masklet.checkpoints import load_model
 from masklet.discovery import track_everything
 from masklet.engines.base import Engine
-from masklet.errors import FormatError, MediaError
-from masklet.formats.background import background_change
+from masklet.errors import FormatError, MediaError, nearest
+from masklet.formats.background import find_background
 from masklet.formats.base import Facts, comes_evenly, rle_of
 from masklet.formats.description import title_of
 from masklet.formats.numbered import open_png
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
-from masklet.jobs.job import MASKS, Job, check_background, check_film, gone_on_with
+from masklet.jobs.job import MASKS, Job, check_film, check_finish, gone_on_with
 from masklet.jobs.prompts import TypedPrompt
 from masklet.masks.rle import rle_area
 from masklet.media.folder import picture_names
@@ -91,14 +91,14 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
     """
     if job.overlay is not None:
         check_film(job.overlay)
-    check_background(job.background, job.formats)
+    check_finish(job.finish, job.formats)
     for _, target in job.targets():
         keep_inputs(target, job.video)
     loaded = load_model(job.model, device=job.device, speed=job.speed) if engine is None else engine
     fresh = VideoTracker(job.open(), loaded, options=job.tracking)
     try:
-        if job.background is not None:
-            background_change(job.background, fresh.size)  # says what is wrong with it
+        if "background" in job.formats:
+            find_background(job.finish.background, fresh.size)  # says what is wrong with it
         prompt_all(fresh, job.prompts)
         for folder in {job.out, *(path.parent for _, path in job.targets())}:
             make_folder(folder)
@@ -165,6 +165,10 @@ def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
 
     Forward, frames are written as they are followed; in other directions when all are, or Ctrl-C has stopped that.
     """
+    known_names = [str(name) for name in tracker.tracks]
+    for name in job.finish.only if job.everything is None else ():
+        if name not in known_names:
+            raise FormatError(f"there is no object {name!r}{nearest(name, known_names)}; give another --only")
     done = Done()
     try:
         followed = saved_on_the_way(tracker, job, follow(tracker, job))
@@ -295,7 +299,8 @@ def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
         audio_from=job.sound if source.geometry is None else None,
         model=tracker.engine.config.name,
         names=picture_names(job.video),
-        background=job.background or "blur",
+        footage=source.footage,
+        finish=job.finish,
         steady=times is None or comes_evenly(source.rate, range(len(times)), times),
         geometry=source.geometry,
     )

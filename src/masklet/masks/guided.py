@@ -5,7 +5,7 @@ Source: He, Sun and Tang, "Guided Image Filtering", TPAMI 2013: sections 3.1 and
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -49,8 +49,8 @@ Edges = Literal["hard", "soft"] | SoftEdges
 """How a mask ends: at once, or softly with the usual options or with others."""
 
 
-def mask_alpha(image: NDArray[np.uint8], mask: NDArray[np.bool_], edges: Edges = "soft") -> Floats:
-    """float32 (H, W) in 0..1: how much of each pixel of a picture, (H, W, 3), is the thing.
+def mask_alpha(image: NDArray[Any], mask: NDArray[np.bool_], edges: Edges = "soft") -> Floats:
+    """float32 (H, W) in 0..1: how much of each pixel of a picture, uint8 or uint16 (H, W, 3), is the thing.
 
     Raises PromptError for edges that there are not.
     """
@@ -67,7 +67,7 @@ def mask_alpha(image: NDArray[np.uint8], mask: NDArray[np.bool_], edges: Edges =
     part = slice(max(0, y0 - margin), y1 + margin), slice(max(0, x0 - margin), x1 + margin)
     alpha = np.zeros(mask.shape, np.float32)
     if x0 < x1:
-        guide: Floats = np.divide(image[part], 255, dtype=np.float32)
+        guide: Floats = np.divide(image[part], np.iinfo(image.dtype).max, dtype=np.float32)
         matte = guided(guide, mask[part].astype(np.float32), radius, edges.epsilon)
         alpha[part] = np.clip((matte - HAZE) / (1 - 2 * HAZE), 0, 1)
     return alpha

@@ -1,5 +1,7 @@
 """Soft edges: from logits to alpha, and the colours of an object where its edge mixes with what is behind."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +29,9 @@ def soft_alpha(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return (weight * probability + (1 - weight) * mask).astype(np.float32)
 
 
-def own_colors(image: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3): the object's colours without what shines through at its edge; black where alpha is 0.
+def own_colors(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[Any]:
+    """(H, W, 3), uint8 or uint16 as the picture: the object's colours without what shines through at its edge; black
+    where alpha is 0.
 
     A pixel of the edge is a mixture. The less of it is the object, the more of its colour is taken from the solid
     pixels nearby. Where there are none, as in hair or in a mask of few pixels, the picture's colour stays.
@@ -36,7 +39,7 @@ def own_colors(image: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[
     solid = (alpha >= SOLID).astype(np.float32)
     edge = (alpha > 0) & (alpha < SOLID)
     if not edge.any():
-        return np.where(alpha[..., None] > 0, image, np.uint8(0)).astype(np.uint8)
+        return np.where(alpha[..., None] > 0, image, 0).astype(image.dtype)
     radius = max(2, round(2.5 * BAND * min(alpha.shape)))
     window = (2 * radius + 1, 2 * radius + 1)
     near = cv2.blur(solid, window)
@@ -45,8 +48,8 @@ def own_colors(image: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[
     own = image[edge].astype(np.float32)
     nearby = np.where(weight > 1e-4, colors / np.maximum(weight, 1e-4), own)
     share = alpha[edge][:, None]
-    result = np.where(alpha[..., None] > 0, image, np.uint8(0)).astype(np.uint8)
-    result[edge] = np.rint(share * own + (1 - share) * nearby).clip(0, 255).astype(np.uint8)
+    result = np.where(alpha[..., None] > 0, image, 0).astype(image.dtype)
+    result[edge] = np.rint(share * own + (1 - share) * nearby).clip(0, np.iinfo(image.dtype).max)
     return result
 
 
@@ -83,8 +86,8 @@ def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
-def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The picture, uint8 (H, W, 3), as RGBA, uint8 (H, W, 4): transparent where alpha (H, W) is 0, and black there, so
-    that nothing hides; where alpha is between 0 and 1 the colours are the thing's own."""
-    levels = np.rint(alpha * 255).astype(np.uint8)
+def cut_out(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[Any]:
+    """The picture, uint8 or uint16 (H, W, 3), as RGBA (H, W, 4): transparent where alpha (H, W) is 0, and black there,
+    so that nothing hides; where alpha is between 0 and 1 the colours are the thing's own."""
+    levels = np.rint(alpha * np.iinfo(image.dtype).max).astype(image.dtype)
     return np.dstack((own_colors(image, alpha), levels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,6 +133,15 @@ def promised_seconds(container: InputContainer, stream: VideoStream) -> float | 
         return seconds(stream.duration, stream)
     if container.duration and len(container.streams) == 1:
         return container.duration / av.time_base
+    return None
+
+
+def timecode_of(container: InputContainer) -> str | None:
+    """The timecode at which a file begins, as cameras and editors write it, or None."""
+    for holder in (*container.streams, container):
+        for name, text in holder.metadata.items():
+            if name.lower() == "timecode" and re.fullmatch(r"\d\d:\d\d:\d\d[:;.]\d\d", text):
+                return text.replace(".", ";")
     return None
 
 

@@ -11,7 +11,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from masklet.errors import MediaError
-from masklet.media.container import BrokenOff, DecodedFrame, decoded, opened, packets, promised_seconds, seconds
+from masklet.media.container import (
+    BrokenOff,
+    DecodedFrame,
+    decoded,
+    opened,
+    packets,
+    promised_seconds,
+    seconds,
+    timecode_of,
+)
 from masklet.media.deinterlace import deinterlaced
 from masklet.media.display import display_of
 from masklet.media.index import FrameIndex, IndexMismatch, Numbered, build_index, frames_from, placed
@@ -34,6 +43,8 @@ class Decoder:
     promised  seconds that the header promises, or None
     stated    frames that the header counts, those that an edit list hides and empty ones among them, or None
     tick      seconds of a tick of the stream's clock
+    clock     the same, exact, or None
+    timecode  of the first frame, or None
     lost      frames, of those that were read, that cannot be decoded; the picture before them stands in
 
     Raises MediaError, when opened, if the file is missing, is no video, or has no frame that can be decoded.
@@ -53,7 +64,8 @@ class Decoder:
             self.rate = float(rate) if rate else None
             self.promised = promised_seconds(container, stream)
             self.stated = stream.frames or None
-            self.tick = seconds(1, stream)
+            self.tick, self.clock = seconds(1, stream), stream.time_base
+            self.timecode = timecode_of(container)
         self.lost: set[int] = set()
         self._faults: list[str] = []
         self._first_pts = first.pts

@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from masklet.media.tone_map import Transfer, tone_map
-
-UNSPECIFIED = 2
-"""The number that stands for an unknown colour matrix (ISO/IEC 23091-2)."""
+from masklet.footage import UNSPECIFIED, Colours
+from masklet.media.tone_map import tone_map
 
 Matrix = tuple[tuple[int, int], tuple[int, int]]
 """((a, b), (c, d)), by which a pixel at (x, y) is shown at (a x + c y, b x + d y), up to a shift (ISO 14496-12)."""
@@ -22,16 +20,16 @@ Matrix = tuple[tuple[int, int], tuple[int, int]]
 class Display:
     """How all pictures of a video are shown, read from its stream and its first picture.
 
-    square  (height, width) in square pixels, before the turn
-    turn    the display matrix
-    hdr     the transfer of high dynamic range, None for the ordinary one
-    matrix  the colour matrix of pictures without their own: as players do, BT.709 for high definition
+    square   (height, width) in square pixels, before the turn
+    turn     the display matrix
+    colours  as the file says, or else as players take them: BT.709 for high definition, BT.601 below
+    bits     of each value
     """
 
     square: tuple[int, int]
     turn: Matrix
-    hdr: Transfer | None
-    matrix: Colorspace = Colorspace.ITU601
+    colours: Colours
+    bits: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -42,24 +40,39 @@ class Display:
 
 def display_of(stream: VideoStream, first: VideoFrame) -> Display:
     """How a stream is shown."""
-    transfers = {transfer.value: transfer for transfer in Transfer}
-    return Display(
-        square=_square_size(first.height, first.width, stream),
-        turn=_display_matrix(first),
-        hdr=transfers.get(int(stream.codec_context.color_trc)),
-        matrix=Colorspace.ITU709 if first.width >= 1280 or first.height > 576 else Colorspace.ITU601,
+    usual = 1 if first.width >= 1280 or first.height > 576 else 6
+    context = stream.codec_context
+    primaries, transfer, matrix = (
+        next((int(code) for code in said if int(code) not in (0, UNSPECIFIED)), usual)
+        for said in (
+            (first.color_primaries, context.color_primaries),
+            (first.color_trc, context.color_trc),
+            (first.colorspace, context.colorspace),
+        )
     )
+    full = ColorRange.JPEG in (first.color_range, context.color_range)
+    bits = first.format.components[0].bits
+    colours = Colours(primaries, transfer, matrix, full)
+    return Display(_square_size(first.height, first.width, stream), _display_matrix(first), colours, bits)
 
 
 def shown(picture: VideoFrame, display: Display) -> NDArray[np.uint8]:
     """A decoded picture as uint8 (H, W, 3), RGB, upright, of the display's size whatever its own."""
+    if display.colours.hdr:
+        return tone_map(shown_deep(picture, display), display.colours.transfer)
+    return _upright(picture, display, "rgb24").astype(np.uint8, copy=False)
+
+
+def shown_deep(picture: VideoFrame, display: Display) -> NDArray[np.uint16]:
+    """The same as uint16 over the whole range, in the file's own colours."""
+    return _upright(picture, display, "rgb48le").astype(np.uint16, copy=False)
+
+
+def _upright(picture: VideoFrame, display: Display, layout: str) -> NDArray[Any]:
     height, width = display.square
-    if display.hdr is None:
-        matrix = display.matrix if picture.colorspace == UNSPECIFIED else None
-        image = picture.reformat(width=width, height=height, format="rgb24", src_colorspace=matrix).to_ndarray()
-        return _turned(image.astype(np.uint8, copy=False), display.turn)
-    signal = picture.reformat(width=width, height=height, format="rgb48le").to_ndarray()
-    return _turned(tone_map(signal.astype(np.uint16, copy=False), display.hdr), display.turn)
+    matrix = display.colours.matrix if picture.colorspace == UNSPECIFIED else None
+    image = picture.reformat(width=width, height=height, format=layout, src_colorspace=matrix).to_ndarray()
+    return _turned(image, display.turn)
 
 
 def _square_size(height: int, width: int, stream: VideoStream) -> tuple[int, int]:
@@ -83,7 +96,7 @@ def _is_sideways(matrix: Matrix) -> bool:
     return abs(b) > abs(a)
 
 
-def _turned(image: NDArray[np.uint8], matrix: Matrix) -> NDArray[np.uint8]:
+def _turned(image: NDArray[Any], matrix: Matrix) -> NDArray[Any]:
     """The image as it is to be shown, by quarter turns and mirrorings; odd angles go to the nearest of these."""
     (a, b), (c, d) = matrix
     if _is_sideways(matrix):

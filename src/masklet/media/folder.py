@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import MediaError
+from masklet.footage import SRGB, Colours, Footage
 from masklet.media.frames import ListedFrames
-from masklet.media.image_file import IMAGE_SUFFIXES, read_image
+from masklet.media.image_file import IMAGE_SUFFIXES, read_deep, read_image
 
 VIDEO_SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
@@ -35,6 +37,16 @@ class ImageFiles(ListedFrames):
         if not self.files:
             raise MediaError("the list of pictures is empty; give one path or more")
         super().__init__(len(self.files), rate)
+
+    @cached_property
+    def footage(self) -> Footage | None:  # type: ignore[override]  # looked for when a film is made
+        deep = read_deep(self.files[0]) is not None
+        return Footage(Colours(transfer=SRGB), 16, pictures=self._deep) if deep else None
+
+    def _deep(self, start: int) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+        for frame in range(start, len(self)):
+            image = read_deep(self.files[frame])
+            yield frame, self._image(frame).astype(np.uint16) * 257 if image is None else image
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
         return read_image(self.files[frame])

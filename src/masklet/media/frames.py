@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
+from masklet.footage import Footage
 from masklet.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class FrameSource(Protocol):
     ended_early        after an iteration: a sentence with the last frame's number if the video broke off, else None
     seekable           True if any frame can be read at any time; False if frames come once, as those of a camera
     geometry           where the voxels lie, if the frames are slices of a volume
+    footage            what films keep of the source; None if it is nothing but pictures of 8 bits
     """
 
     size: tuple[int, int]
@@ -62,6 +64,7 @@ class FrameSource(Protocol):
     ended_early: str | None = None
     seekable: bool = True
     geometry: Geometry | None = None
+    footage: Footage | None = None
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """The frames from `start` to before `stop`, or to the end. None if the video ends before `start`.

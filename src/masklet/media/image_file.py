@@ -5,6 +5,7 @@ import struct
 from os import PathLike
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -30,6 +31,14 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:
     path = Path(path)
     with open_image(path) as picture:
         return upright_rgb(picture, path.name)
+
+
+def read_deep(path: Path) -> NDArray[np.uint16] | None:
+    """A PNG or TIFF of 16 bits as uint16 (H, W, 3), RGB, turned upright; None for all other files."""
+    if path.suffix.lower() not in (".png", ".tif", ".tiff"):
+        return None
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    return pixels[..., ::-1].astype(np.uint16) if pixels is not None and pixels.dtype == np.uint16 else None
 
 
 def open_image(path: Path) -> Image.Image:

@@ -9,18 +9,16 @@
 4. Signal: 203 cd/m² is 255, through the curve of sRGB (IEC 61966-2-1).
 """
 
-from enum import Enum
 from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.footage import BRIGHTEST, HLG, PQ, WHITE, hlg_to_light, light_to_pq, pq_to_light
+
 PEAK = 1000.0
 """cd/m² that HDR video is mastered for as a rule, and the nominal peak of HLG. Constant, so that no frame differs."""
-
-WHITE = 203.0
-BRIGHTEST = 10000.0  # the end of PQ's scale
 
 STEPS = 4096
 """Entries of the tables by brightness; finer where it is dark, as the eye is."""
@@ -32,17 +30,10 @@ TO_BT709 = np.array(
 LUMINANCE = np.array([[0.2627, 0.6780, 0.0593]], np.float32)  # of BT.2020
 
 
-class Transfer(Enum):
-    """How light becomes signal, by its number in ISO/IEC 23091-2."""
-
-    PQ = 16
-    HLG = 18
-
-
-def tone_map(signal: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint8]:
-    """HDR of BT.2020, uint16 (H, W, 3) over the full range, as uint8 (H, W, 3) for an ordinary screen."""
+def tone_map(signal: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
+    """PQ or HLG of BT.2020, uint16 (H, W, 3) over the full range, as uint8 (H, W, 3) for an ordinary screen."""
     light = np.take(_light_table(transfer), signal)
-    if transfer is Transfer.HLG:  # the OOTF: contrast grows with the luminance of the scene, gamma 1.2
+    if transfer == HLG:  # the OOTF: contrast grows with the luminance of the scene, gamma 1.2
         light *= PEAK * np.maximum(cv2.transform(light, LUMINANCE), 1e-6)[..., None] ** np.float32(0.2)
     brightest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])  # ten times as fast as max(axis=2)
     steps = (np.sqrt(np.sqrt(brightest / BRIGHTEST)) * (STEPS - 1)).astype(np.uint16)
@@ -52,14 +43,10 @@ def tone_map(signal: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint8
 
 
 @cache
-def _light_table(transfer: Transfer) -> NDArray[np.float32]:
+def _light_table(transfer: int) -> NDArray[np.float32]:
     """For each of 65536 values of a channel: light in cd/m² for PQ, of the scene in 0..1 for HLG."""
     signal = np.arange(65536) / 65535
-    if transfer is Transfer.PQ:
-        return pq_to_light(signal).astype(np.float32)
-    a, b, c = 0.17883277, 0.28466892, 0.55991073
-    scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
-    return scene.astype(np.float32)
+    return (pq_to_light(signal) if transfer == PQ else hlg_to_light(signal)).astype(np.float32)
 
 
 @cache
@@ -86,21 +73,3 @@ def compressed(light: NDArray[np.float64]) -> NDArray[np.float64]:
     t = np.maximum(source - knee, 0.0) / (1.0 - knee)
     spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1.0 - knee) + (3 * t**2 - 2 * t**3) * top
     return pq_to_light(np.where(source < knee, source, spline) * peak)
-
-
-M1, M2 = 2610 / 16384, 128 * 2523 / 4096
-C1, C2, C3 = 3424 / 4096, 32 * 2413 / 4096, 32 * 2392 / 4096
-
-
-def pq_to_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """PQ's signal in 0..1 as cd/m²."""
-    root = signal ** (1 / M2)
-    light: NDArray[np.float64] = BRIGHTEST * (np.maximum(root - C1, 0) / (C2 - C3 * root)) ** (1 / M1)
-    return light
-
-
-def light_to_pq(light: NDArray[np.float64]) -> NDArray[np.float64]:
-    """cd/m² as PQ's signal in 0..1."""
-    power = (light / BRIGHTEST) ** M1
-    signal: NDArray[np.float64] = ((C1 + C2 * power) / (1 + C3 * power)) ** M2
-    return signal

@@ -1,6 +1,7 @@
 """A video file, read through PyAV as it is decoded: memory does not grow with the video's length."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from threading import Event
@@ -9,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
+from masklet.footage import Footage
 from masklet.media.container import BrokenOff, DecodedFrame
 from masklet.media.decoder import NEAR, Decoder
-from masklet.media.display import shown
+from masklet.media.display import shown, shown_deep
 from masklet.media.frames import Frame, FrameSource, check_frame, check_range, no_such_frame
 
 
@@ -34,6 +36,14 @@ class VideoFile(FrameSource):
         self.frame_count = self._decoder.stated  # not exact: it includes frames that never come
         if self.frame_count is None and self._decoder.promised and self.rate:
             self.frame_count = max(1, round(self._decoder.promised * self.rate))
+        display = self._decoder.display
+        self.footage = Footage(
+            display.colours,
+            display.bits,
+            self._decoder.timecode,
+            self._decoder.clock,
+            self._deep if display.bits > 8 else None,
+        )
 
     def __len__(self) -> int:
         """The number of frames. Raises TypeError if it takes decoding all of them."""
@@ -110,6 +120,12 @@ class VideoFile(FrameSource):
             self.ended_early = self._ended_early(last, end, fault)
         elif fault:
             self.ended_early = before or f"{self.path.name} breaks off before frame {start}: {fault}"
+
+    def _deep(self, start: int) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+        """Pictures in the file's own depth and colours, for films; also once this is closed."""
+        with suppress(BrokenOff):
+            for picture in self._decoder.pictures(start):
+                yield picture.frame, shown_deep(picture.image, self._decoder.display)
 
     def _frame(self, picture: DecodedFrame) -> Frame:
         return Frame(picture.frame, picture.time, shown(picture.image, self._decoder.display))

@@ -23,8 +23,9 @@ from masklet.formats.json_file import check_plain
 from masklet.formats.project import ProjectFrame, check_video, project_frame
 from masklet.formats.project_file import write_project
 from masklet.formats.project_reader import read_project, video_of
-from masklet.formats.registry import find_format, format_of, with_background
+from masklet.formats.registry import find_format, format_of, with_finish
 from masklet.formats.writer import Writer
+from masklet.masks.finish import Finish
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video import identities, journal, project, session
@@ -584,7 +585,12 @@ class VideoTracker:
         return tracker
 
     def export(
-        self, path: str | PathLike[str], *, format: str | None = None, background: str | Path | None = None
+        self,
+        path: str | PathLike[str],
+        *,
+        format: str | None = None,
+        background: str | Path | None = None,
+        finish: Finish | None = None,
     ) -> None:
         """Write all that is known in a file format; see docs/formats.md.
 
@@ -592,13 +598,14 @@ class VideoTracker:
             path: A file or a folder, as the format wants it.
             format: Name of the format; by the ending of the path if not given.
             background: Of the format `background`: "blur" as if not given, a colour, or the path of a picture.
+            finish: Of cut-outs: what is shown of the objects, and how their edges are made.
 
         Raises:
-            FormatError: Unknown format, a path that cannot be written, or an unknown background.
+            FormatError: Unknown format, a path that cannot be written, an unknown background, or a finish that the
+                format does not show.
         """
-        name = format or format_of(path).name
-        facts = with_background(self.facts(), name, background)
-        with Writer(find_format(name).open, Path(path), facts) as sink:
+        entry = find_format(format) if format else format_of(path)
+        with Writer(entry.open, Path(path), with_finish(self.facts(), entry, finish, background)) as sink:
             for frame in self.known_frames():
                 sink.write(self.result(frame))
 
@@ -634,6 +641,7 @@ class VideoTracker:
             names=[file.name for file in getattr(self.source, "files", ())],
             steady=comes_evenly(rate, known, [self._time(frame) for frame in known]),
             geometry=self.source.geometry,
+            footage=self.source.footage,
         )
 
     def _time(self, frame: int) -> float:
