@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
-from uvicorn import Server
 
 from masklet.app.library import Library
 from masklet.app.server import application, server
+from masklet.app.web import Server, listen
 from masklet.engines.fake import FakeEngine
-from masklet.live.server import listen
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SAMPLE = Path(__file__).parents[2] / "src/masklet/samples/clip.mp4"

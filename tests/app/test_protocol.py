@@ -21,8 +21,8 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 import masklet
-from masklet.app import server as app_server
-from masklet.app.channel import WRITES
+from masklet.app import web
+from masklet.app.acts import ACTS
 from masklet.app.library import Library
 from masklet.app.wire import runs_of
 from masklet.engines.fake import FakeEngine
@@ -234,8 +234,8 @@ def test_one_page_edits_others_watch_until_they_take_over(served: tuple[str, str
 
 
 def test_a_page_that_is_silent_edits_no_more(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_server, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(app_server, "SILENT", 0.3)
+    monkeypatch.setattr(web, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(web, "SILENT", 0.3)
     name = next(iter(library.items))
     with serving(library) as address:
         place = urlsplit(address)
@@ -313,7 +313,9 @@ KEYS = (
     "stop", "direction", "only", "resume", "stop_when_unsure", "job", "format", "objects", "title", "category",
     "colour", "attributes", "version", "file",
 )  # fmt: skip
-KINDS = sorted({*WRITES, "hello", "look", "want", "take", "preview", "candidates", "export"})
+KINDS = sorted(
+    {*ACTS, "redo", "follow", "import", "stop", "hello", "look", "want", "take", "preview", "candidates", "export"}
+)
 
 
 @given(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import masklet
-from masklet.app import session as app_session
+from masklet.app import keeping
 from masklet.app.library import Library
 from masklet.app.session import Session
 from masklet.app.wire import read_message
@@ -34,15 +34,16 @@ FRAMES = 40
 SERVER = """
 import sys
 from pathlib import Path
-from masklet.app import session
+from masklet.app import keeping
 from masklet.app.library import Library
-from masklet.app.server import serve
+from masklet.app.server import server
+from masklet.app.web import listen, run
 from masklet.engines.fake import FakeEngine
-from masklet.live.server import listen
 
-session.KEEP_EVERY, session.KEEP_SHARE, session.TIDY_AFTER, session.LONGEST = float(sys.argv[3]), 0, 0.01, 10_000
+keeping.KEEP_EVERY, keeping.KEEP_SHARE, keeping.TIDY_AFTER, keeping.LONGEST = float(sys.argv[3]), 0, 0.01, 10_000
 library, listening = Library([Path(sys.argv[1])], Path(sys.argv[2]), FakeEngine()), listen(0)
-serve(library, listening, None, lambda: print(listening.getsockname()[1], *library.items, flush=True))
+ready = lambda: print(listening.getsockname()[1], *library.items, flush=True)
+run(server(library, None, ready), listening, library.close)
 """
 
 
@@ -123,10 +124,26 @@ def test_ended_in_good_order_everything_is_in_the_file(tmp_path: Path) -> None:
     assert set(range(13)) <= set(read_project(saved).frames)
 
 
+class Watcher:
+    """A page that keeps what it is told, but masks."""
+
+    who = ""
+
+    def __init__(self) -> None:
+        self.told: Queue[Mapping[str, Any]] = Queue()
+
+    def tell(self, message: Mapping[str, Any] | bytes) -> None:
+        if not isinstance(message, bytes):
+            self.told.put(message)
+
+    def tell_lease(self) -> None:
+        pass
+
+
 def test_a_pass_that_was_taken_back_on_its_way_stays_so(clip: Path, tmp_path: Path) -> None:
     session = Session(clip, tmp_path / "work", FakeEngine())
     session.do("prompt", RED).result()
-    session.ask(lambda: session.follow({"first": 0})).result()
+    session.do("follow", {"first": 0}).result()
     session.do("undo", {}).result()
     shutil.copytree(tmp_path / "work", tmp_path / "copy")  # as after a kill
     again = Session(clip, tmp_path / "copy", FakeEngine())
@@ -142,8 +159,8 @@ def test_what_cannot_be_written_is_refused_and_not_done(
 ) -> None:
     session = Session(clip, tmp_path / "work", FakeEngine())
     session.do("prompt", RED).result()
-    states: list[Any] = []
-    session.listeners.append(lambda told: None if isinstance(told, bytes) else states.append(told))
+    page = Watcher()
+    session.pages.append(page)
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
@@ -152,7 +169,7 @@ def test_what_cannot_be_written_is_refused_and_not_done(
         patched.setattr(os, "fsync", full)
         with pytest.raises(MaskletError, match="No space left"):
             session.do("prompt", BLUE).result()
-    for state in (states[-1], session.ask(session.state).result()):
+    for state in (list(page.told.queue)[-1], session.ask(session.state).result()):
         assert [item["name"] for item in state["objects"]] == ["red"]
     assert session.do("prompt", BLUE).result()["seq"] == 2
     session.close()
@@ -161,16 +178,16 @@ def test_what_cannot_be_written_is_refused_and_not_done(
 def test_a_disk_that_is_full_while_following_is_said_and_nothing_is_lost(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_session, "KEEP_EVERY", 0)
-    told: Queue[Mapping[str, Any]] = Queue()
+    monkeypatch.setattr(keeping, "KEEP_EVERY", 0)
+    page = Watcher()
 
     def until(kind: str) -> Mapping[str, Any]:
-        while (message := told.get(timeout=60))["type"] != kind:
+        while (message := page.told.get(timeout=60))["type"] != kind:
             pass
         return message
 
     session = Session(clip, tmp_path / "work", FakeEngine())
-    session.listeners.append(lambda message: None if isinstance(message, bytes) else told.put(message))
+    session.pages.append(page)
     session.do("prompt", RED).result()
 
     def full(*_: object) -> None:
@@ -178,7 +195,7 @@ def test_a_disk_that_is_full_while_following_is_said_and_nothing_is_lost(
 
     with monkeypatch.context() as patched:
         patched.setattr(Journal, "_write", full)
-        session.ask(lambda: session.follow({"first": 0})).result()
+        session.do("follow", {"first": 0}).result()
         assert "No space left" in until("warning")["sentence"]
         assert until("state")["following"] is False
         found = [session.ask(partial(session.frame, frame)).result() for frame in range(24)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from masklet.app import server as app_server
+from masklet.app import web
 from masklet.app.library import Library
 from masklet.app.server import application
 from masklet.engines.fake import FakeEngine
@@ -30,7 +30,7 @@ def test_pages_need_nothing_from_elsewhere(client: TestClient, name: str) -> Non
     for path in ("/", f"/v/{name}"):
         page = client.get(path)
         assert "default-src 'none'" in page.headers["content-security-policy"]
-    folder = Path(app_server.__file__).parent / "page"
+    folder = Path(web.__file__).parent / "page"
     for file in folder.iterdir():
         assert client.get(f"/page/{file.name}").status_code == 200
         assert "https://" not in file.read_text()

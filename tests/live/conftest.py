@@ -29,7 +29,8 @@ def picture(number: int) -> NDArray[np.uint8]:
 class Device:
     """Pictures that come when the test lets them."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, draw: Callable[[int], NDArray[np.uint8]] = picture) -> None:
+        self.draw = draw
         self.go = threading.Semaphore(1)
         self.left = iter(range(count))
 
@@ -38,7 +39,7 @@ class Device:
         number = next(self.left, None)
         if number is None:
             raise Finished
-        return picture(number)
+        return self.draw(number)
 
     def close(self) -> None:
         self.go.release()

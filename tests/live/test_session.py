@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -49,10 +50,6 @@ def test_objects_go_one_by_one_or_all(open_scene: Open) -> None:
     assert [item.name for item in scene.session.status().objects] == [1, "c"]
     with pytest.raises(SessionError, match="there is no object 'b'"):
         scene.session.remove("b")
-    scene.session.reset()
-    assert scene.session.status().objects == ()
-    scene.step()
-    assert scene.session.status().objects == ()
 
 
 def test_the_latency_is_the_age_of_the_newest_frame(open_scene: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,39 +61,14 @@ def test_the_latency_is_the_age_of_the_newest_frame(open_scene: Open, monkeypatc
     assert scene.session.status().latency == 10.125
 
 
-def test_several_may_remove_everything_at_once(open_scene: Open) -> None:
-    scene = open_scene()
+def test_watchers_hear_of_every_change(open_scene: Open) -> None:
+    scene, seen = open_scene(), []
+    scene.session.watchers.append(lambda: seen.append(scene.session.newest()[0]))
     scene.step()
-    for name in range(6):
-        scene.session.prompt(name, lambda tracker, name=name: tracker.add_box(object=name, box=BOX))
-    failed: list[BaseException] = []
-
-    def reset() -> None:
-        try:
-            scene.session.reset()
-        except SessionError as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=reset) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
-    assert scene.session.status().objects == ()
-
-
-def test_those_who_look_get_newer_frames_alone(open_scene: Open) -> None:
-    scene = open_scene()
-    assert scene.session.newer(0, timeout=0.01) is None
-    scene.step()
-    found = scene.session.newer(0, timeout=5)
-    assert found is not None
-    version, result = found
-    assert result.frame == 0
-    assert scene.session.newer(version, timeout=0.01) is None
     boxed(scene.session)
-    assert scene.session.newer(version, timeout=5) is not None
+    scene.session.describe("it", title="cup")
+    assert [None if result is None else list(result.objects) for result in seen] == [[], ["it"], ["it"]]
+    assert scene.session.newest()[1]["it"].description.title == "cup"
 
 
 def test_a_held_frame_waits_for_its_prompts(open_scene: Open) -> None:
@@ -106,7 +78,7 @@ def test_a_held_frame_waits_for_its_prompts(open_scene: Open) -> None:
     thread = threading.Thread(target=follow, args=(scene.session, written.append, lambda session: None))
     thread.start()
     while scene.session.status().frame is None:
-        scene.session.newer(0, timeout=0.05)
+        time.sleep(0.01)
     assert not written
     boxed(scene.session)
     scene.device.go.release()

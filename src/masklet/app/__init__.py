@@ -1,9 +1,14 @@
 """The annotator: click on a thing in a video, watch it followed, correct, export, in the browser.
 
-server    the pages and their requests
+web       what every server is made of: who may ask, answers, listening
+server    the pages of a library and their requests
+camera    the page of a camera
 channel   one page's WebSocket: what it says and what it is told
-session   an open video: one thread owns its tracker, and does what pages ask between the frames of a pass
-acts      what pages may change, and reading what they say
+shared    what several pages look at and one changes: a thread that answers them
+session   an open video: what pages ask, and following between the questions
+acts      what pages may change
+jobs      long work in steps between what pages ask
+keeping   what is on the disk of a video: the session's file, its journal
 summary   what a page shows of a session: objects, strips of the timeline, doubts
 wire      masks as bytes
 pictures  frames as JPEG, by number
@@ -13,3 +18,15 @@ exports   files of every format, made between other work
 
 No algorithm is here: masks, history and files are those of `VideoTracker` and of the writers.
 """
+
+from masklet.errors import MaskletError
+
+
+def check_installed(what: str, extra: str) -> None:
+    """Raise MaskletError with what to install if a library of the servers is missing."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise MaskletError(f"{what} needs {error.name}; install it with: pip install 'masklet[{extra}]'") from None

@@ -1,46 +1,32 @@
-"""What a page may change of a session, and reading what it says."""
+"""What a page may change of a video."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from masklet.app import wire
-from masklet.errors import MaskletError, SessionError
-from masklet.prompts import make_prompt
+from masklet.prompts import Prompt, make_prompt
 from masklet.video import VideoTracker
 
 
+def prompt_of(said: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
+    """The prompt that a message has, for a picture of a size (height, width)."""
+    mask = None if said.get("mask") is None else wire.mask_of(said["mask"], size)
+    return make_prompt(size, points=said.get("points"), labels=said.get("labels"), box=said.get("box"), mask=mask)
+
+
+def description_of(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message says of an object, as `describe` of a tracker takes it."""
+    return {part: said.get(part) for part in ("title", "category", "colour", "attributes")}
+
+
 def _prompt(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
-    mask = None if said.get("mask") is None else wire.mask_of(said["mask"], tracker.size)
-    prompt = make_prompt(
-        tracker.size, points=said.get("points"), labels=said.get("labels"), box=said.get("box"), mask=mask
-    )
-    tracker.add_prompt(
-        frame=said["frame"], object=said["object"], prompt=prompt, replace=bool(said.get("replace", False))
-    )
-
-
-def _describe(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
-    given = {part: said.get(part) for part in ("title", "category", "colour", "attributes")}
-    tracker.describe(said["object"], **given)
-
-
-@contextlib.contextmanager
-def readable(what: str) -> Iterator[None]:
-    """Raise SessionError where a message lacks something, or has another kind of value."""
-    try:
-        yield
-    except MaskletError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SessionError(
-            f"{what} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md describes"
-        ) from error
+    prompt, replace = prompt_of(said, tracker.size), bool(said.get("replace", False))
+    tracker.add_prompt(frame=said["frame"], object=said["object"], prompt=prompt, replace=replace)
 
 
 ACTS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {
     "prompt": _prompt,
-    "describe": _describe,
+    "describe": lambda tracker, said: tracker.describe(said["object"], **description_of(said)),
     "clear": lambda tracker, said: tracker.clear(said["frame"], said["object"]),
     "remove": lambda tracker, said: tracker.remove(said["object"]),
     "lock": lambda tracker, said: tracker.lock(said["frame"], said.get("object")),

@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from anyio import to_thread
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from masklet.app.acts import ACTS
-from masklet.app.session import Session
+from masklet.app.shared import Said, SharedSession
 from masklet.app.wire import frame_of
 from masklet.errors import MaskletError, SessionError
 from masklet.formats.json_file import parse_json
@@ -26,11 +26,22 @@ MOST_WAITING = 32
 MOST_WANTED = 64
 """Frames whose masks are asked for at once."""
 
-CHANGES = {*ACTS, "redo"}
-"""What changes a session."""
+LONGEST = 40
+"""Letters of a user's name."""
 
-WRITES = {*CHANGES, "follow", "import", "stop"}
-"""What only the page that edits may say."""
+
+async def converse(socket: WebSocket, open: Callable[[], SharedSession]) -> None:
+    """Speak to a page of a session, until it has gone. `open` raises MaskletError for one that cannot be opened; it may
+    take its time."""
+    try:
+        session = await to_thread.run_sync(open)
+    except MaskletError as error:
+        await socket.accept()
+        await socket.send_text(json.dumps({"type": "fault", "sentence": str(error)}))
+        await socket.close(1011)
+        return
+    await socket.accept()
+    await Channel(socket, session).run()
 
 
 class Channel:
@@ -38,22 +49,21 @@ class Channel:
 
     Args:
         socket: The accepted WebSocket.
-        session: The open session.
-        desk: Who edits each session.
+        session: What it looks at.
     """
 
-    def __init__(self, socket: WebSocket, session: Session, desk: dict[Session, Channel]) -> None:
+    def __init__(self, socket: WebSocket, session: SharedSession) -> None:
+        self.who = ""
         self._socket = socket
         self._session = session
-        self._desk = desk
         self._loop = asyncio.get_running_loop()
-        self._out: asyncio.Queue[Mapping[str, Any] | bytes] = asyncio.Queue()
+        self._out: asyncio.Queue[Said | bytes] = asyncio.Queue()
         self._masks = 0  # that wait in it
         self._left_out: set[int] = set()
 
     async def run(self) -> None:
         """Until the page has gone."""
-        self._session.listeners.append(self._listen)
+        self._session.pages.append(self)
         sending = asyncio.create_task(self._send())
         try:
             while True:
@@ -62,17 +72,16 @@ class Channel:
             pass
         finally:
             sending.cancel()
-            self._session.listeners.remove(self._listen)
-            if self._desk.get(self._session) is self:
-                del self._desk[self._session]
-                self._tell_all({"type": "lease", "mine": False, "free": True})
+            self._session.pages.remove(self)
+            if self._session.editor is self:
+                self._edit(None)
 
     # --- what it says -------------------------------------------------------------------------------
 
     async def _hear(self, event: Mapping[str, Any]) -> None:
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1000))
-        said: Mapping[str, Any] = {}
+        said: Said = {}
         try:
             said = parse_json((event.get("text") or "").encode("utf-8", "replace"), "the message")
             self._answer(said)
@@ -81,17 +90,20 @@ class Channel:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             self._refuse(said, f"the message cannot be read ({error!r:.100})")
 
-    def _answer(self, said: Mapping[str, Any]) -> None:
-        kind, session = said.get("type"), self._session
-        if kind in WRITES and self._desk.get(session) is not self:
+    def _answer(self, said: Said) -> None:
+        kind, session = str(said.get("type")), self._session
+        if kind in session.writes and session.editor is not self:
             raise SessionError("another page edits this video; take over to change it here")
         if kind == "hello":
             if said.get("version") != VERSION:
                 raise SessionError(
                     f"this page speaks version {said.get('version')!r:.20} and the server {VERSION}; load it again"
                 )
-            self._desk.setdefault(session, self)
-            self._tell_lease()
+            self.who = str(said.get("who", ""))[:LONGEST]
+            if session.editor is None:
+                self._edit(self)
+            else:
+                self.tell_lease()
             self._when(session.ask(session.state), self._put)
         elif kind == "look":
             session.look(frame_number(said["frame"]))
@@ -99,37 +111,19 @@ class Channel:
             for frame in list(said["frames"])[:MOST_WANTED]:
                 self._when(session.ask(partial(session.frame, frame_number(frame))), self._put)
         elif kind == "take":
-            before = self._desk.get(session)
-            self._desk[session] = self
-            self._tell_lease()
-            if before is not None and before is not self:
-                before._tell_lease()
-        elif kind == "preview":
-            self._when(session.ask(lambda: session.preview(said)), self._put, said)
-        elif kind == "candidates":
-            self._when(session.ask(lambda: session.candidates(said)), self._put, said)
-        elif kind == "follow":
-            self._when(session.ask(lambda: session.follow(said)), self._done(said), said)
-        elif kind == "stop":
-            self._when(session.ask(lambda: session.stop(str(said.get("job", "follow")))), self._done(said), said)
-        elif kind == "export":
-            self._when(session.ask(lambda: session.export(said)), self._done(said), said)
-        elif kind == "import":
-            self._when(session.ask(lambda: session.take_masks(said)), self._done(said), said)
-        elif kind in CHANGES:
-            self._when(session.do(str(kind), said), self._done(said), said)
+            self._edit(self)
         else:
-            raise SessionError(f"there is no message of type {kind!r:.40}")
+            self._when(session.do(kind, said), partial(self._done, said), said)
 
     # --- what it is told ----------------------------------------------------------------------------
 
-    def _done(self, said: Mapping[str, Any]) -> Callable[[Any], None]:
-        return lambda answer: self._put({"type": "done", "req": said.get("req"), **(answer or {})})
+    def _done(self, said: Said, answer: Said | bytes | None) -> None:
+        self._put(answer if isinstance(answer, bytes) else {"type": "done", "req": said.get("req"), **(answer or {})})
 
-    def _refuse(self, said: Mapping[str, Any], sentence: str) -> None:
+    def _refuse(self, said: Said, sentence: str) -> None:
         self._put({"type": "refused", "req": said.get("req"), "sentence": sentence})
 
-    def _when(self, answer: Future[Any], then: Callable[[Any], None], said: Mapping[str, Any] | None = None) -> None:
+    def _when(self, answer: Future[Any], then: Callable[[Any], None], said: Said | None = None) -> None:
         """Tell of an answer once it is there; it comes in the session's thread."""
 
         def finish(done: Future[Any]) -> None:
@@ -150,11 +144,11 @@ class Channel:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *values)
 
-    def _listen(self, message: Mapping[str, Any] | bytes) -> None:
-        """Called in the session's thread."""
+    def tell(self, message: Said | bytes) -> None:
+        """Tell the page something; called by any thread."""
         self._later(self._put, message)
 
-    def _put(self, message: Mapping[str, Any] | bytes) -> None:
+    def _put(self, message: Said | bytes) -> None:
         if isinstance(message, bytes):
             if self._masks >= MOST_WAITING:
                 self._left_out.add(frame_of(message))
@@ -177,13 +171,18 @@ class Channel:
         except (WebSocketDisconnect, RuntimeError):  # the page has gone; `run` hears of it too
             return
 
-    def _tell_lease(self) -> None:
-        holder = self._desk.get(self._session)
-        self._put({"type": "lease", "mine": holder is self, "free": holder is None})
+    def _edit(self, channel: Channel | None) -> None:
+        """Let a page edit, or none, and tell all."""
+        self._session.editor = channel
+        for page in list(self._session.pages):
+            page.tell_lease()
 
-    def _tell_all(self, message: Mapping[str, Any]) -> None:
-        for listener in self._session.listeners:
-            listener(message)
+    def tell_lease(self) -> None:
+        """Tell the page whether it edits, and who does."""
+        editor = self._session.editor
+        self._put(
+            {"type": "lease", "mine": editor is self, "free": editor is None, "who": editor.who if editor else ""}
+        )
 
 
 def frame_number(value: object) -> int:

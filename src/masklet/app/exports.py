@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from masklet.app.jobs import Steps
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
 from masklet.formats.base import Format
@@ -40,7 +41,7 @@ def export(
     last: int | None = None,
     objects: Sequence[ObjectId] | None = None,
     picture: bool = False,
-) -> Iterator[Mapping[str, Any]]:
+) -> Steps:
     """Write what is known in a format, a step a frame; a folder becomes a ZIP beside it.
 
     Args:

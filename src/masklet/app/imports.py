@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
+from masklet.app.jobs import Steps
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
 from masklet.formats.registry import read_masks, recognise_format
@@ -34,7 +34,7 @@ async def receive(folder: Path, name: str, content: AsyncIterator[bytes]) -> str
     return plain
 
 
-def take_masks(tracker: VideoTracker, path: Path, first: int, last: int | None) -> Iterator[Mapping[str, Any]]:
+def take_masks(tracker: VideoTracker, path: Path, first: int, last: int | None) -> Steps:
     """Give a session the masks of a file, a step a frame: each becomes a mask prompt of its object, which has the name
     that the file gives it. An empty mask says nothing.
 

@@ -20,6 +20,7 @@ from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.media.folder import VIDEO_SUFFIXES, files_in, pictures_in
 from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.media.source import open_video
 
 FRAMES_AT_LEAST = 2
 """A folder of so many pictures whose names are numbers is a video of frames; other pictures stand for themselves."""
@@ -127,7 +128,7 @@ class Library:
         item, key = self.item(name), (name, small)
         with self._lock:
             if key not in self._pictures:
-                self._pictures[key] = Pictures(item.path)
+                self._pictures[key] = Pictures(open_video(item.path))
             return self._pictures[key]
 
     def cover(self, name: str) -> tuple[bytes, dict[str, Any]]:
@@ -148,7 +149,7 @@ class Library:
         return data, known
 
     def listing(self) -> list[dict[str, Any]]:
-        """All items, each with its facts, what was done of it, and whether it is open."""
+        """All items, each with its facts, what was done of it, and who has it open."""
         return [self._listed(item) for item in self.items.values()]
 
     def close(self) -> None:
@@ -161,7 +162,7 @@ class Library:
 
     def _make_room(self) -> None:
         """Close videos that nobody looks at, those that were wanted last stay."""
-        unseen = [name for name, session in self._sessions.items() if not session.listeners]
+        unseen = [name for name, session in self._sessions.items() if not session.pages]
         for name in unseen[: max(0, len(self._sessions) - MOST_OPEN + 1)]:
             self._sessions.pop(name).close()
             for small in (False, True):
@@ -170,7 +171,7 @@ class Library:
                     pictures.close()
 
     def _listed(self, item: Item) -> dict[str, Any]:
-        found = {**asdict(item), "path": str(item.path), "editing": False, "fault": None, "done": None}
+        found = {**asdict(item), "path": str(item.path), "pages": 0, "editor": None, "fault": None, "done": None}
         try:
             found |= self.cover(item.id)[1]
         except MaskletError as error:
@@ -178,7 +179,10 @@ class Library:
         with suppress(OSError, ValueError):
             found["done"] = json.loads((self.place(item) / "done.json").read_bytes())
         session = self._sessions.get(item.id)
-        return {**found, "editing": bool(session and session.listeners)}
+        if session is not None:
+            found["pages"] = len(session.pages)
+            found["editor"] = session.editor.who if session.editor else None
+        return found
 
 
 def place_of(project: Path, item: Item) -> Path:

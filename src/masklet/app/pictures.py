@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.media.source import open_video
+from masklet.media.source import FrameSource, open_video
 
 QUALITY = 90
 """Of the JPEGs, 0..100."""
@@ -26,13 +26,10 @@ THUMB = 320
 
 
 class Pictures:
-    """The frames of one video, for any number of threads; one at a time is decoded.
+    """The frames of one video, for any number of threads; one at a time is decoded."""
 
-    Raises MediaError if the video cannot be read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._source = open_video(path)
+    def __init__(self, source: FrameSource) -> None:
+        self._source = source
         self._reading = Lock()
         self._lock = Lock()  # of what is kept
         self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from masklet.app import wire
 from masklet.formats.base import PlainFrame
 from masklet.masks.draw import bright_color
 from masklet.prompts import Prompt
@@ -70,14 +72,19 @@ class Summary:
 
 def object_of(name: ObjectId, track: ObjectTrack, frames: int) -> dict[str, Any]:
     """All that a page shows of an object but its masks."""
+    return {**described(name, track, track.prompts), **strips(track, frames)}
+
+
+def described(name: ObjectId, track: ObjectTrack, frames: Iterable[int]) -> dict[str, Any]:
+    """What is said of an object, with the prompts on frames."""
+    prompts = {str(frame): prompt_to_json(track.prompts[frame]) for frame in frames if frame in track.prompts}
     return {
         "name": name,
         "number": track.number,
         "color": color_of(track),
         "title": track.description.title,
         "category": track.description.category,
-        "prompts": {str(frame): prompt_to_json(prompt) for frame, prompt in track.prompts.items()},
-        **strips(track, frames),
+        "prompts": prompts,
     }
 
 
@@ -150,16 +157,12 @@ def told(event: object) -> str:
     return type(event).__name__.lower()
 
 
-def frame_head(tracks: Tracks, found: FrameResult | PlainFrame) -> dict[str, Any]:
-    """The head of a frame's message: what is known of each object there, but its mask."""
-    return {
-        "frame": found.frame,
-        "objects": [
-            object_head(tracks[name], found.frame, item)
-            for name, item in found.objects.items()
-            if isinstance(item, ObjectResult)
-        ],
-    }
+def frame_message(tracks: Tracks, found: FrameResult | PlainFrame, epoch: int) -> bytes:
+    """The message of a frame: its masks, and what else is known of each object there."""
+    items = [item for item in found.objects.values() if isinstance(item, ObjectResult)]
+    heads = [object_head(tracks[item.name], found.frame, item) for item in items]
+    head = {"type": "masks", "epoch": epoch, "frame": found.frame, "objects": heads}
+    return wire.message(head, [item.mask for item in items])
 
 
 def object_head(track: ObjectTrack, frame: int, item: ObjectResult) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from masklet.errors import PromptError
 
+Mask = NDArray[np.bool_]
 
-def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+
+def runs_of(mask: Mask) -> NDArray[np.int64]:
     """The run lengths along the rows of a mask, bool (H, W), the background first; they add up to H x W."""
     flat = np.ascontiguousarray(mask).reshape(-1)
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
@@ -29,7 +31,7 @@ def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.concatenate(([0], lengths)) if flat[0] else lengths
 
 
-def mask_of(runs: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+def mask_of(runs: Sequence[int], size: tuple[int, int]) -> Mask:
     """The mask, bool (H, W), of run lengths along its rows. Raises PromptError if they don't add up to its size."""
     try:
         lengths = np.array(runs, np.int64)
@@ -51,7 +53,7 @@ def varints(numbers: NDArray[np.int64]) -> bytes:
     return ((parts | more.astype(np.int64) << 7)[used]).astype(np.uint8).tobytes()
 
 
-def message(head: Mapping[str, Any], masks: Sequence[NDArray[np.bool_]]) -> bytes:
+def message(head: Mapping[str, Any], masks: Sequence[Mask]) -> bytes:
     """A message with a JSON head and masks, each bool (H, W), in the order of the head's `objects`.
 
     The head gets `runs`, how many run lengths each mask has.

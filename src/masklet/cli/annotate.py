@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from masklet.app import check_installed
 from masklet.cli.choices import DeviceChoice, SpeedChoice
-from masklet.errors import MaskletError
 
 
 def annotate(
@@ -47,16 +47,11 @@ def annotate(
       masklet annotate clip.mp4
       masklet annotate footage photos --project work --model sam2.1-tiny --classes classes.txt
     """
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-        import websockets  # noqa: F401
-    except ImportError as error:
-        raise MaskletError(f"the annotator needs {error.name}; install it with: pip install 'masklet[app]'") from None
+    check_installed("the annotator", "app")
     from masklet.app.library import Library, read_classes
-    from masklet.app.server import serve
+    from masklet.app.server import server
+    from masklet.app.web import HOSTS, address_of, listen, run
     from masklet.checkpoints import load_model
-    from masklet.live.server import listen
 
     sample = Path(__file__).parent.parent / "samples" / "clip.mp4"
     listening = listen(port, host)
@@ -67,9 +62,8 @@ def annotate(
     except BaseException:
         listening.close()
         raise
-    token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
-    place = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
-    address = place if token is None else f"{place}enter?token={token}"
+    token = None if host in HOSTS else secrets.token_urlsafe(24)
+    address = f"{address_of(listening, host)}/" + ("" if token is None else f"enter?token={token}")
     if token is None and len(library.items) == 1:
         address += f"v/{next(iter(library.items))}"
 
@@ -78,7 +72,7 @@ def annotate(
         if browse:
             webbrowser.open(address)
 
-    serve(library, listening, token, ready)
+    run(server(library, token, ready), listening, library.close)
 
 
 def model_of(project: Path) -> str:

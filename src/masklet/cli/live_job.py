@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from masklet.app import check_installed
 from masklet.atomic import keep_inputs
 from masklet.checkpoints import load_model
 from masklet.cli.choices import PIPE
@@ -18,7 +19,6 @@ from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.formats.base import FrameLike, Sink
 from masklet.jobs.prompts import TypedPrompt
 from masklet.live.outputs import file_format, into_file, into_pipe, piped_format
-from masklet.live.server import address, check_page, listen, serving
 from masklet.live.session import LiveSession, ObjectStatus, follow
 from masklet.media.camera import Camera, Patience
 from masklet.media.devices import Player
@@ -56,7 +56,9 @@ def run(job: LiveJob) -> str:
     with ExitStack() as opened:
         page = None
         if job.port is not None:
-            check_page()
+            check_installed("the page", "live")
+            from masklet.app.web import listen
+
             page = opened.enter_context(listen(job.port))
         engine = load_model(job.model, device=job.device, speed=job.speed)
         camera = opened.enter_context(open_camera(job.source, job.wait))
@@ -65,8 +67,11 @@ def run(job: LiveJob) -> str:
         console = Console(stderr=True)
         with sink(job, format, camera.size, engine.config.name) as write:
             if page is not None:
+                from masklet.app.camera import serving
+                from masklet.app.web import address_of
+
                 opened.enter_context(serving(session, page))
-                console.print(f"the page is at {address(page)}")
+                console.print(f"the page is at {address_of(page)}/")
             opened.enter_context(Live(get_renderable=lambda: line(session), console=console, transient=True))
             begin = lambda session: prompt_all(session, job.prompts)  # noqa: E731
             if page is not None:

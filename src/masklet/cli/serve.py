@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from masklet.app import check_installed
 from masklet.cli.choices import DeviceChoice, SpeedChoice
-from masklet.errors import MaskletError
 
 
 def serve(
@@ -43,22 +43,16 @@ def serve(
       masklet serve sam2.1-small --allow https://example.org/clips/ --folder jobs
       MASKLET_TOKENS=one,two masklet serve --host 0.0.0.0
     """
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-        import websockets  # noqa: F401
-    except ImportError as error:
-        raise MaskletError(f"the server needs {error.name}; install it with: pip install 'masklet[app]'") from None
+    check_installed("the server", "app")
+    from masklet.app.web import HOSTS, address_of, listen, run
     from masklet.checkpoints import load_model
-    from masklet.live.server import listen
-    from masklet.serve.server import Limits, Service
-    from masklet.serve.server import serve as run
+    from masklet.serve.server import Limits, Service, server
 
     for place in allow or ():
         if "://" not in place or not place.endswith("/"):
             raise typer.BadParameter(f"--allow {place} is no beginning of URLs; give one like https://host/clips/")
     tokens = tuple(filter(None, map(str.strip, os.environ.get("MASKLET_TOKENS", "").split(","))))
-    made = not tokens and host not in ("127.0.0.1", "localhost", "::1")
+    made = not tokens and host not in HOSTS
     tokens = (secrets.token_urlsafe(24),) if made else tokens
     listening = listen(port, host)
     try:
@@ -68,11 +62,11 @@ def serve(
     except BaseException:
         listening.close()
         raise
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    address = address_of(listening, host)
 
     def ready() -> None:
         typer.echo(f"Serving {engine.config.name} at {address}, described by {address}/openapi.json. Ctrl-C ends it.")
         if made:
             typer.echo(f"Token: {tokens[0]}")
 
-    run(service, listening, ready)
+    run(server(service, ready), listening, service.close)

@@ -2,6 +2,6 @@
 
 session   a stream tracker that one thread steps while others prompt it and look at it; frames in, results out
 outputs   where results go: files, and a pipe for other programs
-page      what a browser shows, and what it may ask
-server    the page on loopback
+
+`masklet.app.camera` shows it in the browser.
 """

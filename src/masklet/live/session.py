@@ -6,13 +6,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Condition, Timer
 from time import monotonic
+from typing import Any
 
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.media.camera import Camera
 from masklet.media.source import Frame
 from masklet.video import FrameResult, StreamTracker, TrackingOptions
-from masklet.video.state import ObjectId
+from masklet.video.state import ObjectId, Tracks
 
 RECENT = 20
 """Frames over which the rate is measured."""
@@ -71,15 +72,20 @@ class LiveSession:
         camera: Gives the frames.
         model: Follows objects through them.
         options: How they are followed.
+
+    Attributes:
+        model: The model's name.
+        watchers: Are called, in any thread, when something changed; they must be quick.
     """
 
     def __init__(self, camera: Camera, model: Engine, options: TrackingOptions | None = None) -> None:
         self.camera = camera
+        self.watchers: list[Callable[[], None]] = []
+        self.model = model.config.name
         self._captured = 0.0
         self._tracker = StreamTracker(model, options=options, clock=lambda: self._captured)
         self._changed = Condition()
         self._result: FrameResult | None = None
-        self._version = 0
         self._held = self._over = False
         self._latency = 0.0
         self._steps: deque[float] = deque(maxlen=RECENT)
@@ -112,17 +118,17 @@ class LiveSession:
                 left = {other: found for other, found in self._result.objects.items() if other != name}
                 self._show(replace(self._result, objects=left))
 
-    def reset(self) -> None:
-        """Remove all objects."""
+    def describe(self, name: ObjectId, **said: Any) -> None:
+        """Say what an object is, as `StreamTracker.describe`. Raises as that does."""
         with self._changed:
-            for name in list(self._tracker.tracks):
-                self.remove(name)
+            self._tracker.describe(name, **said)
+            self._notify()
 
     def hold(self, held: bool) -> None:
         """Hold the newest frame still, so that it can be pointed at in peace, or go on with the camera's newest."""
         with self._changed:
             self._held = held
-            self._changed.notify_all()
+            self._notify()
 
     def wait_while_held(self) -> FrameResult:
         """The newest frame as it is when it is not held, or no longer."""
@@ -132,11 +138,10 @@ class LiveSession:
                 raise SessionError("no frame came yet; step first")
             return self._result
 
-    def newer(self, version: int, timeout: float) -> tuple[int, FrameResult] | None:
-        """The newest frame and its version, once that is above `version`; None if that takes over `timeout` seconds."""
+    def newest(self) -> tuple[FrameResult | None, Tracks]:
+        """The newest frame, None before the first, and the objects as they were known with it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._version > version or self._over, timeout)
-            return (self._version, self._result) if self._result is not None and self._version > version else None
+            return self._result, self._tracker.tracks
 
     @property
     def over(self) -> bool:
@@ -147,7 +152,7 @@ class LiveSession:
         """No more frames will come: waiting threads are notified."""
         with self._changed:
             self._over = True
-            self._changed.notify_all()
+            self._notify()
 
     def status(self) -> Status:
         """How it goes now."""
@@ -178,8 +183,12 @@ class LiveSession:
             elif found.state == "visible":
                 self._doubts.pop(name, None)
         self._result = result
-        self._version += 1
+        self._notify()
+
+    def _notify(self) -> None:
         self._changed.notify_all()
+        for watcher in self.watchers:
+            watcher()
 
 
 def follow(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,12 +20,11 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from masklet.app.server import LARGEST, ReadyServer, plain, run
+from masklet.app.web import HOSTS, Server, plain
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
 from masklet.jobs.places import local_copy
-from masklet.live.page import HOSTS
 from masklet.serve.openapi import document
 from masklet.serve.pictures import PictureDesk, answer_of, question_of
 from masklet.serve.stream import follow
@@ -268,15 +265,6 @@ async def told(request: Request, error: Exception) -> Response:
     return plain({"error": str(error)}, status)
 
 
-def serve(service: Service, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; then what is under way is kept. `ready` is called when requests are answered."""
-    run(server(service, ready), listening, service.close)
-
-
-def server(service: Service, ready: Callable[[], None]) -> uvicorn.Server:
-    """The server of a service; its `run` takes the listening sockets."""
-    config = uvicorn.Config(
-        application(service), log_level="error", lifespan="off", ws="websockets-sansio", ws_max_size=LARGEST,
-        timeout_graceful_shutdown=5, server_header=False,
-    )  # fmt: skip
-    return ReadyServer(config, ready)
+def server(service: Service, ready: Callable[[], None]) -> Server:
+    """The server of a service; `ready` is called when requests are answered, its `run` takes the listening sockets."""
+    return Server(application(service), ready, patience=5)

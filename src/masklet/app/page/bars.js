@@ -7,7 +7,7 @@ import { nextTheme } from "./theme.js";
 
 /** The bars of a page: {model, stage, tools, player, deeds, keys}. */
 export function bars({ model, stage, tools, player, deeds, keys }) {
-  return { top: topBar(), tools: toolStrip(), transport: transport(), notice: notice() };
+  return { top: topBar(), tools: toolStrip(), transport: h("div", {}, transport(), camera()), notice: notice() };
 
   function button(action, iconName, label, more = {}) {
     const press = (event) => { deeds[action](event); stage.root.focus({ preventScroll: true }); };
@@ -17,7 +17,13 @@ export function bars({ model, stage, tools, player, deeds, keys }) {
   function topBar() {
     const name = h("h1", { class: "title" }, "masklet"), state = h("span", { class: "kept", role: "status" });
     const undo = button("undo", "undo", "Undo"), redo = button("redo", "redo", "Redo");
-    model.on("state", () => { name.textContent = model.video.name; document.title = `${model.video.name} – masklet`; });
+    const files = [undo, redo, h("span", { class: "gap" }), button("import", "import", "Import", { text: "Import" }), button("export", "export", "Export", { text: "Export" })];
+    const home = h("a", { class: "tool", href: "/", "aria-label": "All videos", title: "All videos" }, icon("home"));
+    model.on("state", () => {
+      name.textContent = model.video.name;
+      document.title = `${model.video.name} – masklet`;
+      for (const one of [home, ...files]) one.hidden = model.live;
+    });
     model.on("objects", () => {
       for (const [one, label, what] of [[undo, "Undo", model.undo], [redo, "Redo", model.redo]]) {
         one.disabled = what === null;
@@ -25,13 +31,11 @@ export function bars({ model, stage, tools, player, deeds, keys }) {
       }
     });
     model.on("state lease objects", () => {
-      state.textContent = model.online ? (model.mine ? "all changes are kept" : "watching") : "no connection";
+      state.textContent = model.online ? (!model.mine ? "watching" : model.live ? "live" : "all changes are kept") : "no connection";
       state.classList.toggle("bad", !model.online);
     });
     return h("header", { id: "top" },
-      h("a", { class: "tool", href: "/", "aria-label": "All videos", title: "All videos" }, icon("home")), name, state,
-      h("span", { class: "space" }), undo, redo, h("span", { class: "gap" }),
-      button("import", "import", "Import", { text: "Import" }), button("export", "export", "Export", { text: "Export" }), button("help", "help", "Keys"),
+      home, name, state, h("span", { class: "space" }), files, button("help", "help", "Keys"),
       iconButton("theme", "Dark or light", () => { nextTheme(); model.emit("view"); }));
   }
 
@@ -75,19 +79,40 @@ export function bars({ model, stage, tools, player, deeds, keys }) {
       job.textContent = following ? followed(model) : doubtful ? "in doubt here" : locked ? "locked" : "";
     };
     model.on("state view job shown objects", fill);
-    return h("div", { id: "transport" }, button("first", "first", "First frame"), button("back", "back", "One frame back"), play,
+    return h("div", { id: "transport", class: "transport" }, button("first", "first", "First frame"), button("back", "back", "One frame back"), play,
       button("next", "next", "One frame on"), button("last", "last", "Last frame"), at, of, time, h("span", { class: "space" }), job,
       h("span", { class: "judge" }, judge), h("span", { class: "gap" }), backward, both, forward, stop);
+  }
+
+  /** What stands in place of the frames of a video: how a camera goes, and holding it still. */
+  function camera() {
+    const hold = button("hold", "pause", "Hold the picture", { class: "tool main" }), label = h("span"), facts = h("span", { class: "soft facts" });
+    const place = h("div", { id: "camera", class: "transport", hidden: true }, hold, facts, h("span", { class: "space" }),
+      h("button", { type: "button", class: "tool", onclick: () => deeds.removeAll() }, icon("trash"), "Remove all"));
+    hold.append(label);
+    model.on("state camera", () => {
+      place.hidden = !model.live;
+      place.previousElementSibling.hidden = model.live;
+      if (!model.live) return;
+      const { held, rate, latency, passed_over: passed, frame } = model.camera;
+      hold.setAttribute("aria-pressed", held);
+      hold.firstElementChild.replaceWith(icon(held ? "play" : "pause"));
+      label.textContent = held ? "Go on" : "Hold";
+      facts.textContent = `frame ${frame ?? "–"}  ·  ${rate.toFixed(1)} a second  ·  ${Math.round(1000 * latency)} ms behind  ·  ${passed} passed over`;
+    });
+    return place;
   }
 
   function notice() {
     const sentence = h("span"), take = h("button", { type: "button", class: "main", onclick: () => model.link.send({ type: "take" }) }, "Edit here");
     const place = h("div", { id: "notice", role: "status", hidden: true }, sentence, take);
-    model.on("lease state fault", () => {
-      place.hidden = model.canEdit && !model.fault;
-      take.hidden = !model.online || Boolean(model.fault);
-      sentence.textContent = model.fault ?? (!model.online ? "No connection to masklet. It is tried again; nothing that was done is lost."
-        : model.free ? "Nobody edits this video now." : "Another page edits this video. What it does is shown here.");
+    model.on("lease state fault camera", () => {
+      const lost = model.live && model.camera.lost, what = model.live ? "camera" : "video";
+      place.hidden = model.canEdit && !model.fault && !lost;
+      take.hidden = !model.online || model.canEdit || Boolean(model.fault);
+      sentence.textContent = model.fault ?? (!model.online ? `No connection to masklet. It is tried again${model.live ? "." : "; nothing that was done is lost."}`
+        : lost ? `The camera gives nothing (${lost}); masklet keeps trying.`
+        : model.free ? `Nobody edits this ${what} now.` : `${model.editor || "Another page"} edits this ${what}. What is done there is shown here.`);
     });
     return place;
   }

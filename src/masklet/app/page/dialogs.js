@@ -19,13 +19,12 @@ export function describeDialog(model, object) {
   const title = h("input", { id: "title", value: object.title || String(object.name), maxlength: "100", autocomplete: "off" });
   const category = h("input", { id: "category", value: object.category ?? "", maxlength: "100", list: "categories", autocomplete: "off", placeholder: "such as car" });
   const colour = h("input", { id: "colour", type: "color", value: object.color });
-  const known = [...new Set([...model.classes, ...model.objects.map((other) => other.category).filter(Boolean)])];
   const form = h("form", { method: "dialog" },
     h("div", { class: "pair" }, h("label", { for: "title" }, "Name"), title, h("label", { for: "category" }, "Class"), category,
       h("label", { for: "colour" }, "Colour"), colour),
-    h("datalist", { id: "categories" }, known.map((value) => h("option", { value }))),
+    h("datalist", { id: "categories" }, model.categories.map((value) => h("option", { value }))),
     h("p", { class: "soft" }, "The class is what files for training call it; without one the name is."),
-    identity(model, object, () => dialog.close()),
+    model.live ? null : identity(model, object, () => dialog.close()),
     h("div", { class: "row end" }, h("button", { type: "submit", class: "main" }, "Keep")));
   const dialog = open("Object", form, "object");
   form.onsubmit = async (event) => {
@@ -68,7 +67,7 @@ export async function exportDialog(model) {
   const begin = h("button", { type: "submit", class: "main" }, "Export");
   const range = h("div", { class: "row" }, h("label", { for: "from" }, "Frames"), from, h("label", { for: "to" }, "to"), to);
   const form = h("form", { method: "dialog" },
-    h("div", { class: "row" }, h("label", { for: "format" }, "Format"), choice), help, model.video.picture ? null : range,
+    h("div", { class: "row" }, h("label", { for: "format" }, "Format"), choice), help, model.picture ? null : range,
     h("fieldset", {}, h("legend", {}, "Objects"), objects.map(({ title, box, color }) =>
       h("label", { class: "check" }, box, h("i", { class: "dot", style: { background: color } }), title))),
     bar, h("div", { class: "row end" }, link, begin));
@@ -86,7 +85,7 @@ export async function exportDialog(model) {
     const chosen = objects.filter(({ box }) => box.checked).map(({ name }) => name);
     begin.disabled = true;
     bar.hidden = false;
-    const asked = { type: "export", format: choice.value, objects: chosen, ...(model.video.picture ? {} : { first: from.valueAsNumber, last: to.valueAsNumber }) };
+    const asked = { type: "export", format: choice.value, objects: chosen, ...(model.picture ? {} : { first: from.valueAsNumber, last: to.valueAsNumber }) };
     try { await model.link.ask(asked); } catch (error) { say(error.message, true); begin.disabled = false; bar.hidden = true; }
   };
   const told = (place, file) => {
@@ -115,7 +114,7 @@ export function importDialog(model) {
   const form = h("form", { method: "dialog" },
     h("p", { class: "soft" }, "Of any format that masklet reads, such as COCO or CVAT. Each mask becomes a prompt of its object, final to the pixel; Undo takes them back one by one."),
     h("div", { class: "row" }, h("label", { for: "file" }, "File"), file),
-    model.video.picture ? null : h("div", { class: "row" }, h("label", { for: "from" }, "Frames"), from, h("label", { for: "to" }, "to"), to),
+    model.picture ? null : h("div", { class: "row" }, h("label", { for: "from" }, "Frames"), from, h("label", { for: "to" }, "to"), to),
     h("div", { class: "row end" }, told, begin));
   const dialog = open("Import", form);
   form.onsubmit = async (event) => {

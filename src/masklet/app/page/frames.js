@@ -4,10 +4,10 @@ const BUDGET = 160e6; // bytes of pictures that are kept
 const AHEAD = 10;
 
 export class Frames {
-  constructor(path, key, width, height) {
+  constructor(path, key, width, height, live = false) {
     this.key = key;
     this.path = path;
-    this.most = Math.max(6, Math.floor(BUDGET / (4 * width * height)));
+    this.most = live ? 6 : Math.max(6, Math.floor(BUDGET / (4 * width * height)));
     this.kept = new Map(); // frame -> promise of an ImageBitmap, the oldest first
     this.ready = new Map(); // frame -> ImageBitmap
     this.fetching = 0;

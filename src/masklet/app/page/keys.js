@@ -26,14 +26,14 @@ export const ACTIONS = {
   follow: ["Follow", "Follow forward", ["t"]],
   followBack: ["Follow", "Follow backward", ["Shift+t"]],
   followBoth: ["Follow", "Follow both ways", ["Ctrl+t", "y"]],
-  stop: ["Follow", "Stop; or leave the cross", ["Escape"]],
+  hold: ["Camera", "Hold the picture still, or go on", [" "]],
   tab: ["Objects", "Next object", ["Tab"]],
   add: ["Objects", "New object", ["a"]],
   describe: ["Objects", "Name, class and colour of the object", ["F2"]],
   hide: ["Objects", "Hide or show the object", ["h"]],
   solo: ["Objects", "Show only this object", ["s"]],
   masks: ["Objects", "Show no masks, and again", ["m"]],
-  remove: ["Objects", "Take back the prompts on this frame", ["Delete", "Backspace"]],
+  remove: ["Objects", "Take back the prompts on this frame; of a camera, the object", ["Delete", "Backspace"]],
   point: ["Tools", "Points", ["p"]],
   box: ["Tools", "Box", ["b"]],
   brush: ["Tools", "Brush", ["w"]],
@@ -41,21 +41,22 @@ export const ACTIONS = {
   polygon: ["Tools", "Polygon: move, add and take away corners", ["g"]],
   smaller: ["Tools", "Smaller brush", ["{", "["]],
   larger: ["Tools", "Larger brush", ["}", "]"]],
+  stop: ["Tools", "Stop what is under way, drop what is drawn", ["Escape"]],
   candidate: ["Tools", "Another mask that the first click may mean", ["v"]],
   candidateBefore: ["Tools", "The one before it", ["Shift+v"]],
-  cross: ["Tools", "Point by keyboard: arrows move the cross, Enter includes, X excludes", ["c"]],
+  cross: ["Tools", "Draw by keyboard: arrows move the cross, Enter clicks, or begins and ends a box or a stroke, X excludes", ["c"]],
   before: ["View", "While held: the masks before the last change", ["q"]],
   bare: ["View", "While held: the picture alone", ["r"]],
   zoomIn: ["View", "Zoom in", ["+", "="]],
   zoomOut: ["View", "Zoom out", ["-"]],
   fit: ["View", "Whole picture", ["0"]],
   outline: ["View", "Outline", ["u"]],
-  film: ["View", "Filmstrip, or none", ["Shift+f"]],
+  film: ["Frames", "Filmstrip, or none", ["Shift+f"]],
+  help: ["View", "These keys", ["?"]],
   undo: ["History", "Undo", ["Ctrl+z"]],
   redo: ["History", "Redo", ["Ctrl+Shift+z", "Ctrl+y"]],
   export: ["History", "Export", ["Ctrl+e"]],
   import: ["History", "Take masks from a file", ["Ctrl+i"]],
-  help: ["History", "These keys", ["?"]],
 };
 
 const SHOWN = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": "Space", Escape: "Esc", Delete: "Del" };
@@ -72,18 +73,29 @@ export function combinationOf(event) {
   return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift ? "Shift+" : ""}${key}`;
 }
 
+/** 1 to 9 where that was pressed, alone or with Shift; 0 for anything else. */
+function digitOf({ key, code, shiftKey, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey) return 0;
+  return Number(/^[1-9]$/.test(key) ? key : shiftKey ? code.match(/^Digit([1-9])$/)?.[1] ?? 0 : 0);
+}
+
 export class Keys {
-  /** `deeds` has a function for every action, and what it returns is called when the key is let go, if it can be;
-   * `digit(n)` is called for 1 to 9. */
-  constructor(deeds, digit) {
+  /** `deeds` has a function for every action, and what it returns is called when the key is let go, if it can be. Of `more`,
+   * `first(event)` may take a key before; `digit(n)` and `shiftDigit(n)` are called for 1 to 9; `applies(group)` says which
+   * groups of actions there are.
+   * @param {{[action: string]: (event?: KeyboardEvent) => any}} deeds
+   * @param {{first: (event: KeyboardEvent) => boolean, digit: (n: number) => void, shiftDigit: (n: number) => void, applies: (group: string) => boolean}} more */
+  constructor(deeds, more) {
     this.deeds = deeds;
-    this.digit = digit;
+    this.more = more;
     this.own = kept.get("keys", {}); // action -> keys that a person chose
     this.held = new Map(); // the code of a key that is held -> what is done when it is let go
     document.addEventListener("keydown", (event) => this.press(event));
     document.addEventListener("keyup", ({ code }) => this.release(code));
     window.addEventListener("blur", () => { for (const code of this.held.keys()) this.release(code); });
   }
+
+  get actions() { return Object.keys(ACTIONS).filter((name) => this.more.applies(ACTIONS[name][0])); }
 
   of(action) { return this.own[action] ?? ACTIONS[action][2]; }
 
@@ -92,13 +104,15 @@ export class Keys {
     const combination = combinationOf(event);
     if (event.target.closest("button") && (combination === " " || combination === "Enter")) return; // it presses the button
     if (combination === "Tab" && !event.target.closest("#stage, #timeline, body:not(:has(:focus-visible))")) return;
-    const action = Object.keys(ACTIONS).find((name) => this.of(name).includes(combination));
+    if (!event.ctrlKey && !event.metaKey && this.more.first(event)) return event.preventDefault();
+    const action = this.actions.find((name) => this.of(name).includes(combination)), digit = digitOf(event);
     if (action) {
       if (event.repeat && this.held.has(event.code)) return;
       const answer = this.deeds[action](event);
       if (typeof answer === "function") this.held.set(event.code, answer);
       if (answer !== false) event.preventDefault();
-    } else if (/^[1-9]$/.test(combination)) this.digit(Number(combination));
+    } else if (digit) this.more[/^[1-9]$/.test(event.key) ? "digit" : "shiftDigit"](digit);
+    return undefined;
   }
 
   release(code) {
@@ -108,7 +122,7 @@ export class Keys {
 
   /** Choose another key for an action. Returns the action that has it already, and then nothing is changed. */
   choose(action, combination) {
-    const other = Object.keys(ACTIONS).find((name) => name !== action && this.of(name).includes(combination));
+    const other = this.actions.find((name) => name !== action && this.of(name).includes(combination));
     if (other) return other;
     this.own[action] = [combination];
     kept.set("keys", this.own);
@@ -122,9 +136,9 @@ export class Keys {
 
   /** The page of keys, for a dialog; `more` stands at its end. */
   page(more) {
-    const groups = [...new Set(Object.values(ACTIONS).map(([group]) => group))];
+    const groups = [...new Set(this.actions.map((name) => ACTIONS[name][0]))];
     const note = h("p", { class: "soft", "aria-live": "polite" }, "Click on a key to choose another one.");
-    const rows = (group) => Object.keys(ACTIONS).filter((name) => ACTIONS[name][0] === group).map((name) => {
+    const rows = (group) => this.actions.filter((name) => ACTIONS[name][0] === group).map((name) => {
       const button = h("button", { type: "button", class: "keys", "aria-label": `Keys of: ${ACTIONS[name][1]}` });
       const fill = () => button.replaceChildren(...this.of(name).map((key) => h("kbd", {}, shown(key))));
       button.onclick = () => {
@@ -145,8 +159,8 @@ export class Keys {
     });
     return [note, h("div", { class: "keygroups" }, groups.map((group) => h("section", {}, h("h3", {}, group), rows(group)))),
       h("p", { class: "soft" }, "On the picture: click to include, right click or Alt + click to exclude, click on a point to take it back, ",
-        "drag for a box, hold Shift to see what a click would give. 1 to 9 choose an object. The wheel zooms, the middle button moves the picture. ",
-        "Alt + wheel: the size of the brush. Polygon: drag a corner or an edge, right click takes a corner away; click elsewhere for a new ring, Enter closes it."),
+        "drag for a box, hold Shift to see what a click would give. 1 to 9 choose an object, Shift + 1 to 9 its class. The wheel zooms, the middle button moves the picture. ",
+        "Alt + wheel: the size of the brush. Polygon: drag a corner or an edge, right click takes a corner away; click elsewhere for a new ring, Enter or a double click closes it."),
       h("div", { class: "row" }, more, h("button", { type: "button", onclick: () => { this.reset(); note.closest("dialog").close(); } }, "Keys as they were at first"))];
   }
 }

@@ -1,6 +1,6 @@
 // All videos and pictures that were opened.
 
-import { h, icon, iconButton } from "./dom.js";
+import { h, icon, iconButton, kept } from "./dom.js";
 import { nextTheme } from "./theme.js";
 import { takeFiles } from "./upload.js";
 
@@ -8,9 +8,11 @@ export async function library() {
   document.body.className = "library";
   document.title = "masklet";
   const grid = h("ul", { class: "grid" }), count = h("span", { class: "soft" });
+  const who = h("input", { class: "who", placeholder: "Your name", "aria-label": "Your name, for others who open the same video", maxlength: "40", value: kept.get("who", "") });
+  who.onchange = () => kept.set("who", who.value.trim());
   const find = h("input", { type: "search", placeholder: "Find by name", "aria-label": "Find by name" });
   document.body.replaceChildren(
-    h("header", { id: "top" }, h("h1", { class: "brand" }, "masklet"), count, h("span", { class: "space" }), find, iconButton("theme", "Dark or light", nextTheme)),
+    h("header", { id: "top" }, h("h1", { class: "brand" }, "masklet"), count, h("span", { class: "space" }), find, who, iconButton("theme", "Dark or light", nextTheme)),
     h("main", {}, grid));
   let { items, model } = await (await fetch("/api/library")).json();
   const show = () => {
@@ -36,7 +38,7 @@ function card(item) {
   const state = item.fault ? item.fault : done?.objects ? `${done.objects} object${done.objects === 1 ? "" : "s"} · ${Math.round(100 * share)} %${done.doubts ? ` · ${done.doubts} to review` : ""}` : "not begun";
   return h("li", {}, h("a", { class: item.fault ? "card bad" : "card", href: item.fault ? null : `/v/${item.id}`, title: item.path },
     h("span", { class: "cover" }, item.fault ? icon("away") : h("img", { src: `/v/${item.id}/cover.jpg`, alt: "", loading: "lazy" }),
-      item.editing ? h("b", {}, "open") : null),
+      item.pages ? h("b", {}, item.editor === null ? "watched" : item.editor ? `open: ${item.editor}` : "open") : null),
     h("span", { class: "name" }, item.name), h("span", { class: "soft" }, facts.join(" · ")), bar, h("span", { class: item.fault ? "soft warn" : "soft" }, state)));
 }
 

@@ -1,5 +1,7 @@
 // The WebSocket of a video: what is asked is answered once, also over a lost connection.
 
+import { kept } from "./dom.js";
+
 const FIRST_WAIT = 500, LONGEST_WAIT = 8000;
 const mine = Math.random().toString(36).slice(2, 10);
 
@@ -20,7 +22,7 @@ export class Link {
     this.socket = new WebSocket(this.address);
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => {
-      this.send({ type: "hello", version: 1 });
+      this.send({ type: "hello", version: 1, who: kept.get("who", "") });
       for (const { message } of this.waiting.values()) this.send(message);
       this.wait = FIRST_WAIT;
       this.connected(true);

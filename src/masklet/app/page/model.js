@@ -52,7 +52,11 @@ export class Model extends Signals {
   get last() { return Math.max(0, (this.video?.frames ?? 1) - 1); }
   /** What people read for an object's name. */
   title(name) { return this.object(name)?.title || String(name); }
+  get picture() { return this.video?.kind === "picture"; }
+  get live() { return this.video?.kind === "camera"; }
   get canEdit() { return this.mine && this.online; }
+  /** The classes that are offered, and those that objects have. */
+  get categories() { return [...new Set([...this.classes ?? [], ...this.objects.map(({ category }) => category).filter(Boolean)])]; }
   object(name) { return this.objects.find((object) => object.name === name); }
   shows(object) { return !this.hidden.has(object.name) && (!this.solo || object.name === this.chosen); }
   cell(object, frame) { return object.cells[frame] ?? 0; }
@@ -63,7 +67,8 @@ export class Model extends Signals {
     const told = {
       state: () => this.begin(message),
       brief: () => this.brief(message),
-      lease: () => { this.mine = message.mine; this.free = message.free; this.emit("lease"); },
+      lease: () => { Object.assign(this, { mine: message.mine, free: message.free, editor: message.who }); this.emit("lease"); },
+      camera: () => { this.camera = message; this.queue = message.queue; this.emit("camera"); },
       following: () => { this.job = { kind: "follow", ...message }; this.emit("job"); },
       progress: () => { this.job = { ...message, kind: message.job }; if (message.file) this.exported(message); else this.tellLater(); },
       imported: () => { this.finish(); this.emit("imported", message); },
@@ -90,6 +95,11 @@ export class Model extends Signals {
     if (message.sentence) say(message.sentence, true);
     else if (message.interrupted && message.interrupted !== this.told) say(`Interrupted: ${message.interrupted}. Follow again to go on.`, true);
     this.told = message.interrupted;
+    if (this.live) {
+      this.camera = message;
+      this.frame = this.last;
+      this.link.send({ type: "want", frames: [this.frame] });
+    }
     this.brief(message);
     this.emit("state");
     this.emit("masks", this.frame);
@@ -112,10 +122,12 @@ export class Model extends Signals {
     for (const found of head.objects) {
       const object = this.object(found.name);
       if (!object) continue;
-      if (object.cells.length <= frame) this.lengthen(object, frame);
+      if (this.live) Object.assign(object, { cells: {}, ious: {}, presence: found.presence }); // of the newest frame alone
+      else if (object.cells.length <= frame) this.lengthen(object, frame);
       object.cells[frame] = found.cell;
       object.ious[frame] = Math.round(255 * found.iou);
     }
+    if (this.live) this.masks.clear();
     this.masks.set(frame, { head, packed });
     this.unpacked.delete(frame);
     const wanted = this.wanted.get(frame);
@@ -228,6 +240,9 @@ export class Model extends Signals {
     const changed = Object.fromEntries(Object.entries(values).filter(([key, value]) => value !== (key === "colour" ? object.color : object[key] ?? "")));
     return Object.keys(changed).length ? this.act("describe", { object: object.name, ...changed }) : true;
   }
+
+  /** Hold a camera's picture still, or go on. */
+  hold(held) { return this.act("hold", { held }); }
 
   look(frame) {
     this.frame = frame;

@@ -78,13 +78,16 @@ export class Polygon {
   release() {
     const { grabbed } = this;
     this.grabbed = null;
-    if (grabbed?.moved) this.apply();
+    return grabbed?.moved ? this.apply() : undefined;
   }
 
-  /** A corner of a new ring; on its first one the ring is closed. */
+  /** Whether a press at a place would be a corner of a new ring. */
+  draws(point) { return this.on && Boolean(this.open || !(this.cornerAt(point) || this.edgeAt(point))); }
+
+  /** A corner of a new ring; on its first one, or twice on its last one, the ring is closed. */
   draw(point) {
-    const [first] = this.open ?? [];
-    if (first && this.open.length > 2 && this.far(first, point) < NEAR) return this.close();
+    const first = this.open?.[0], last = this.open?.at(-1);
+    if (first && this.open.length > 2 && (this.far(first, point) < NEAR || this.far(last, point) < 1)) return this.close();
     this.open = [...this.open ?? [], point];
     return this.stage.drawMarks();
   }

@@ -39,9 +39,9 @@ export class Stage {
   }
 
   begin() {
-    const { width, height } = this.model.video;
-    if (this.picture.width === width && this.frames) return;
-    this.frames = new Frames(this.model.path, this.model.video.key, width, height);
+    const { width, height, key } = this.model.video;
+    if (this.frames?.key === key) return;
+    this.frames = new Frames(this.model.path, key, width, height, this.model.live);
     for (const canvas of [this.picture, this.overlay]) Object.assign(canvas, { width, height });
     this.pen = this.picture.getContext("2d", { alpha: false });
     this.ink = this.overlay.getContext("2d");
@@ -66,7 +66,7 @@ export class Stage {
           const [picture, masks] = await Promise.all([this.frames.get(frame), this.model.masksOf(frame)]);
           this.present(frame, picture, masks);
         } catch (error) {
-          this.hint.textContent = error.message;
+          if (!this.model.live) this.hint.textContent = error.message; // a camera's newest frame comes soon
           if (this.aim === frame) break;
         }
       }
@@ -88,7 +88,7 @@ export class Stage {
     this.drawMasks();
     this.drawMarks();
     this.root.dataset.frame = frame;
-    if (this.model.job?.kind !== "follow") this.frames.ahead(frame, this.model.last, step);
+    if (!this.model.live && this.model.job?.kind !== "follow") this.frames.ahead(frame, this.model.last, step);
     this.model.emit("shown", frame);
   }
 

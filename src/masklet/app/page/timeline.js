@@ -83,7 +83,7 @@ export class Timeline {
 
   draw() {
     const { model } = this;
-    if (!model.video || model.video.picture) return;
+    if (model.video?.kind !== "video") return;
     const theme = getComputedStyle(document.documentElement), color = (name) => theme.getPropertyValue("--" + name).trim();
     this.drawHead(color);
     const high = Math.max(ROW * model.objects.length, this.rows.clientHeight);

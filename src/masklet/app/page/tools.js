@@ -22,13 +22,14 @@ export class Tools {
     this.polygon = new Polygon(model, stage);
     this.kind = "point";
     this.size = kept.get("brush", 12); // radius of the brush, in pixels of the picture
-    this.held = null; // a press that has not ended
+    this.held = null; // a press that has not ended: {from, exclude, on}, then to or mask; or {pans}
+    this.freezes = false; // whether a camera is held for it
     this.painted = null; // a stroke that has not been answered: the next one goes on from it
     this.asking = false; // a preview that is under way
     const { root } = stage;
     root.addEventListener("pointerdown", (event) => this.press(event));
     root.addEventListener("pointermove", (event) => this.move(event));
-    root.addEventListener("pointerup", () => this.release());
+    root.addEventListener("pointerup", () => this.end());
     root.addEventListener("pointercancel", () => this.drop());
     root.addEventListener("pointerleave", () => { if (!this.held) { this.at = null; this.showBrush(); } });
     root.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -40,6 +41,7 @@ export class Tools {
     this.kind = kind;
     this.stage.root.dataset.tool = kind;
     this.polygon.use(kind === "polygon");
+    if (kind === "polygon" && this.model.live) this.model.hold(true); // it takes its time
     this.showBrush();
     this.model.emit("view");
   }
@@ -61,55 +63,20 @@ export class Tools {
   // --- the mouse -----------------------------------------------------------------------------------
 
   press(event) {
+    const pans = event.button === 1 || this.kind === "hand";
     this.stage.root.focus({ preventScroll: true });
     this.stage.root.setPointerCapture(event.pointerId);
-    this.endPreview();
-    const from = this.stage.pointOf(event);
-    const pans = event.button === 1 || this.kind === "hand";
-    const exclude = event.button === 2 || event.altKey;
-    this.held = { from, x: event.clientX, y: event.clientY, pans, exclude, on: this.stage.isOn(event) };
-    if (pans) return;
-    if (this.isBrush) this.beginStroke(exclude);
-    else if (this.kind === "polygon") this.polygon.press(from, exclude);
+    if (pans) this.held = { pans };
+    else this.begin(this.stage.pointOf(event), event.button === 2 || event.altKey, { on: this.stage.isOn(event) });
   }
 
   move(event) {
-    this.at = this.stage.pointOf(event);
-    const { held } = this;
-    if (this.kind === "polygon" && !held?.pans) return this.polygon.move(this.at);
-    if (!held) {
-      this.showBrush();
-      this.shifted = event.shiftKey && this.stage.isOn(event);
-      if (this.shifted) this.askPreview(event.altKey); else this.endPreview();
-    } else if (held.pans) {
-      this.stage.pan(event.movementX, event.movementY);
-    } else if (held.mask) {
-      this.stroke(this.at);
-    } else if (!this.isBrush && !held.exclude && (held.to || Math.hypot(event.clientX - held.x, event.clientY - held.y) > NEAR)) {
-      held.to = this.at;
-      this.stage.rubber = [...held.from, ...held.to];
-      this.stage.drawMarks();
-    }
-    return undefined;
-  }
-
-  release() {
-    const { held } = this;
-    if (!held) return;
-    this.held = null;
-    this.stage.rubber = null;
-    this.stage.drawMarks();
-    if (held.pans) return;
-    if (this.kind === "polygon") this.polygon.release();
-    else if (held.mask) this.endStroke(held);
-    else if (held.to) this.box(held.from, held.to);
-    else if (held.on && this.kind === "point") this.point(held.from, held.exclude ? 0 : 1);
-  }
-
-  drop() {
-    this.held = this.stage.rubber = null;
-    this.polygon.drop();
-    this.stage.refresh();
+    const { held } = this, at = this.stage.pointOf(event);
+    if (held?.pans) return this.stage.pan(event.movementX, event.movementY);
+    this.to(at);
+    if (held || this.kind === "polygon") return undefined;
+    this.shifted = event.shiftKey && this.stage.isOn(event);
+    return this.shifted ? this.askPreview(event.altKey) : this.endPreview();
   }
 
   wheel(event) {
@@ -120,6 +87,62 @@ export class Tools {
     else this.stage.zoom(Math.exp(-event.deltaY / 400), event.clientX - area.left, event.clientY - area.top);
   }
 
+  // --- what a tool does, whoever moves it ------------------------------------------------------------
+
+  /** Press the tool at a place of the picture; `clicks`: and let it go. */
+  begin(from, exclude, { on = true, clicks = false } = {}) {
+    this.endPreview();
+    this.held = { from, exclude, on };
+    if (this.model.live && !this.model.camera.held) { // so that nothing runs away under the hand
+      this.freezes = true;
+      this.model.hold(true);
+    }
+    if (this.isBrush) this.beginStroke(exclude);
+    else if (this.kind === "polygon") this.polygon.press(from, exclude);
+    if (clicks) this.end();
+  }
+
+  /** Move it. */
+  to(at) {
+    const { held, stage } = this;
+    this.at = at;
+    if (this.kind === "polygon") this.polygon.move(at);
+    else if (held?.mask) this.stroke(at);
+    else if (!held) this.showBrush();
+    else if (!this.isBrush && !held.exclude && (held.to || Math.hypot(at[0] - held.from[0], at[1] - held.from[1]) * stage.scale >= NEAR)) {
+      held.to = at;
+      stage.rubber = [...held.from, ...at];
+      stage.drawMarks();
+    }
+  }
+
+  /** Let it go: what was drawn becomes a prompt. */
+  async end() {
+    const { held } = this;
+    if (!held) return;
+    this.held = this.stage.rubber = null;
+    this.stage.drawMarks();
+    if (held.pans) return;
+    if (this.kind === "polygon") await this.polygon.release();
+    else if (held.mask) await this.endStroke(held);
+    else if (held.to) await this.box(held.from, held.to);
+    else if (held.on && this.kind === "point") await this.point(held.from, held.exclude ? 0 : 1);
+    this.thaw();
+  }
+
+  thaw() {
+    if (this.freezes) this.model.hold(false);
+    this.freezes = false;
+  }
+
+  drop() {
+    this.held = this.stage.rubber = null;
+    this.polygon.drop();
+    this.thaw();
+    this.stage.preview = null;
+    this.stage.refresh();
+  }
+
   // --- prompts -------------------------------------------------------------------------------------
 
   /** @param {number[]} at */
@@ -127,8 +150,8 @@ export class Tools {
     const [x, y] = at;
     const { model, stage } = this, object = model.target(), prompt = object.prompts?.[stage.shown];
     const near = prompt?.points.findIndex(([px, py]) => Math.hypot(px - x, py - y) * stage.scale < GRAB) ?? -1;
-    if (near >= 0) return this.takeBack(object, prompt, near);
-    const frame = stage.shown, first = label === 1 && !(model.cell(object, frame) & STATE);
+    if (near >= 0 && !(model.live && prompt.points.length === 1)) return this.takeBack(object, prompt, near);
+    const frame = stage.shown, first = label === 1 && !model.live && !(model.cell(object, frame) & STATE);
     return this.prompt({ point: [x, y], label }, { object: object.name, points: [[x, y]], labels: [label] })
       .then((done) => { if (done && first) this.candidates.offer(object.name, frame, [x, y]); });
   }
@@ -208,7 +231,7 @@ export class Tools {
   /** What a click here would give; one question at a time, the newest place counts. */
   async askPreview(exclude = false) {
     const { model, stage } = this;
-    if (!this.at || !model.online || this.kind !== "point") return;
+    if (!this.at || !model.online || model.live || this.kind !== "point") return;
     this.wish = { point: this.at, label: exclude ? 0 : 1 };
     if (this.asking) return;
     this.asking = true;

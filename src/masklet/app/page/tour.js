@@ -26,7 +26,7 @@ export class Tour {
       h("header", {}, this.count, this.leaving), this.text,
       h("div", { class: "row end" }, h("button", { type: "button", onclick: () => this.go(this.step + 1) }, "Skip this step")));
     model.on("state", () => {
-      if (!this.asked && !kept.get("toured", false) && !model.objects.length && !model.video.picture) this.begin();
+      if (!this.asked && !kept.get("toured", false) && !model.objects.length && model.video.kind === "video") this.begin();
       this.asked = true;
     });
     model.on("objects", () => { if (this.prompts() > this.before) this.done("prompt"); this.before = this.prompts(); });

@@ -2,6 +2,7 @@
 
 import { bars } from "./bars.js";
 import { Candidates } from "./candidates.js";
+import { Cross } from "./cross.js";
 import { describeDialog, exportDialog, importDialog, open } from "./dialogs.js";
 import { h, say } from "./dom.js";
 import { Keys, shown } from "./keys.js";
@@ -22,7 +23,12 @@ export function viewer(id) {
     stage.show(wanted);
     model.emit("view");
   };
-  const walk = (frame) => { model.along = false; player.stop(); go(frame); };
+  const walk = (frame) => {
+    if (model.live) return; // there is but the newest frame
+    model.along = false;
+    player.stop();
+    go(frame);
+  };
   const player = new Player(model, stage, go);
   const panel = new Panel(model, { go: walk, add: () => deeds.add() }), tour = new Tour(model, (action) => key(action));
   const timeline = new Timeline(model, { go: walk, quiet: () => !stage.busy && !player.pace && model.job?.kind !== "follow" });
@@ -59,42 +65,20 @@ export function viewer(id) {
     return panel.next(1);
   };
 
-  const cross = {
-    on: false,
-    toggle() {
-      cross.on = !cross.on;
-      stage.cross = cross.on ? [stage.picture.width / 2, stage.picture.height / 2] : null;
-      stage.root.focus();
-      stage.drawMarks();
-      if (cross.on) say("Arrows move the cross, Shift farther; Enter includes, X excludes, C ends it.");
-    },
-    move(dx, dy, far) {
-      const pace = Math.max(1, Math.round(stage.picture.height / (far ? 12 : 90))), [x, y] = stage.cross;
-      stage.cross = [Math.max(0, Math.min(stage.picture.width - 1, x + dx * pace)), Math.max(0, Math.min(stage.picture.height - 1, y + dy * pace))];
-      stage.drawMarks();
-    },
-  };
-  const onCross = (move, otherwise) => (event) => {
-    if (cross.on && document.activeElement === stage.root) cross.move(...move, event.shiftKey); else otherwise();
-  };
+  const cross = new Cross(stage, tools);
   const mark = (end) => { model.cut[end] = model.cut[end] === model.frame ? null : model.frame; model.emit("view"); };
   const toggle = (name) => () => { stage[name] = !stage[name]; stage.drawMasks(); model.emit("view"); };
 
   const deeds = {
     walk,
-    back: onCross([-1, 0], () => walk(model.frame - 1)), next: onCross([1, 0], () => walk(model.frame + 1)),
-    back10: onCross([-1, 0], () => walk(model.frame - 10)), next10: onCross([1, 0], () => walk(model.frame + 10)),
+    back: () => walk(model.frame - 1), next: () => walk(model.frame + 1), back10: () => walk(model.frame - 10), next10: () => walk(model.frame + 10),
     first: () => walk(0), last: () => walk(model.last),
     play: () => player.toggle(), slower: () => player.shuttle(-1), pause: () => player.stop(), faster: () => player.shuttle(1),
     in: () => mark("first"), out: () => mark("last"),
-    promptBefore: onCross([0, -1], () => near(PROMPTED, -1)), promptAfter: onCross([0, 1], () => near(PROMPTED, 1)),
+    promptBefore: () => near(PROMPTED, -1), promptAfter: () => near(PROMPTED, 1),
     doubt: () => panel.next(1), doubtBefore: () => panel.next(-1),
-    accept: () => {
-      if (cross.on && document.activeElement === stage.root) return tools.point(stage.cross, 1);
-      return tools.polygon.close() || acceptHere();
-    },
+    accept: () => tools.polygon.close() || acceptHere(),
     absent: () => {
-      if (cross.on && document.activeElement === stage.root) return tools.point(stage.cross, 0);
       if (!chosen() || chosen().fresh) return say("Choose an object first.");
       const { first, last } = model.cut, { frame } = model, marked = first !== null && last !== null && first <= frame && frame <= last;
       return model.act("absent", { object: model.chosen, ...(marked ? { first, last } : { first: frame, last: frame }) });
@@ -103,7 +87,6 @@ export function viewer(id) {
     follow: () => follow("forward"), followBack: () => follow("backward"), followBoth: () => follow("both"),
     stop: () => {
       if (model.job) model.act("stop", { job: model.job.kind });
-      else if (cross.on) cross.toggle();
       else { player.stop(); tools.drop(); candidates.close(); }
     },
     tab: () => { const place = model.objects.findIndex((object) => object.name === model.chosen); if (model.objects.length) model.choose(model.objects[(place + 1) % model.objects.length].name); },
@@ -112,7 +95,11 @@ export function viewer(id) {
     hide: () => { if (chosen()) panel.toggle(model.chosen); },
     solo: () => { model.solo = !model.solo; model.emit("objects"); model.emit("masks", model.frame); },
     masks: toggle("visible"), outline: toggle("outline"),
-    remove: () => { if (!tools.polygon.take() && chosen()) model.act("clear", { frame: model.frame, object: model.chosen }); },
+    remove: () => {
+      if (tools.polygon.take() || !chosen()) return;
+      if (model.live) model.removeObject(model.chosen); else model.act("clear", { frame: model.frame, object: model.chosen });
+    },
+    hold: () => model.hold(!model.camera.held), removeAll: () => { for (const { name } of [...model.objects]) model.removeObject(name); },
     point: () => tools.take("point"), polygon: () => tools.take("polygon"), box: () => tools.take("box"), brush: () => tools.take("brush"), eraser: () => tools.take("eraser"),
     smaller: () => tools.resize(1 / 1.25), larger: () => tools.resize(1.25),
     candidate: () => candidates.next(1) || say("After a first click on an object, this takes another thing that it may mean."), candidateBefore: () => candidates.next(-1),
@@ -128,7 +115,12 @@ export function viewer(id) {
     },
   };
   const key = (action) => shown(keys.of(action)[0]);
-  const keys = new Keys(deeds, (digit) => { const object = model.objects[digit - 1]; if (object) model.choose(object.name); });
+  const keys = new Keys(deeds, {
+    first: (event) => cross.press(event),
+    digit: (digit) => { const object = model.objects[digit - 1]; if (object) model.choose(object.name); },
+    shiftDigit: (digit) => panel.classify(digit - 1),
+    applies: (group) => (model.live ? ["Camera", "Objects", "Tools", "View"].includes(group) : group !== "Camera"),
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Shift") tools.shift(true);
   });
@@ -137,7 +129,7 @@ export function viewer(id) {
   // --- following along -------------------------------------------------------------------------------
 
   model.on("masks", (frame) => {
-    if (model.job?.kind !== "follow" || !model.along || frame === model.frame) return;
+    if (!(model.live || (model.job?.kind === "follow" && model.along)) || frame === model.frame) return;
     model.frame = frame;
     stage.show(frame);
     model.emit("view");
@@ -146,7 +138,7 @@ export function viewer(id) {
   document.title = "masklet";
   document.body.className = "viewer";
   const bar = bars({ model, stage, tools, player, deeds, keys }), foot = h("footer", {}, bar.transport, timeline.root);
-  model.on("state", () => { foot.hidden = model.video.picture; });
+  model.on("state", () => { foot.hidden = model.picture; timeline.root.hidden = model.live; document.body.classList.toggle("live", model.live); });
   panel.root.append(tour.root);
   document.body.replaceChildren(bar.top, bar.tools, h("main", {}, stage.root, candidates.root, bar.notice), panel.root, foot);
   stage.root.focus();

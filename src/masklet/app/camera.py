@@ -1,0 +1,183 @@
+"""A camera on the page of the annotator: the newest frame with its masks, prompts on it, and how it goes."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from threading import Thread
+from typing import Any
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from masklet.app import summary
+from masklet.app.acts import description_of, prompt_of
+from masklet.app.channel import converse
+from masklet.app.pictures import Pictures
+from masklet.app.shared import Said, SharedSession, readable
+from masklet.app.web import HEADERS, Server, page, pages, picture
+from masklet.errors import SessionError
+from masklet.live.session import LiveSession
+from masklet.video import FrameResult
+from masklet.video.state import Tracks
+
+PATIENCE = 0.25
+"""Seconds after which pages are told how it goes, though no frame came."""
+
+PLACE = "/v/0"
+"""Of the page."""
+
+
+class CameraSession(SharedSession):
+    """A camera that is followed, as pages see it.
+
+    Args:
+        live: The camera and its tracker. Whoever made it steps it; this only looks, and prompts.
+    """
+
+    def __init__(self, live: LiveSession) -> None:
+        super().__init__("camera")
+        self.pictures = Pictures(live.camera)
+        self.reads = {}
+        self.writes = {"prompt": self._prompt, "describe": self._describe, "remove": self._remove, "hold": self._hold}
+        self._live = live
+        self._key = secrets.token_hex(8)
+        self._seen: object = None  # the result that pages have
+        self._objects: list[dict[str, Any]] = []  # as pages have them
+        self._status: dict[str, Any] = {}
+        live.watchers.append(self.wake)
+        self._thread.start()
+
+    # --- changes ------------------------------------------------------------------------------------
+
+    def _prompt(self, said: Said) -> None:
+        with readable("prompt"):
+            name, prompt = said["object"], prompt_of(said, self._live.camera.size)
+            replace = bool(said.get("replace", False))
+            self._live.prompt(name, lambda tracker: tracker.add_prompt(object=name, prompt=prompt, replace=replace))
+
+    def _describe(self, said: Said) -> None:
+        with readable("describe"):
+            self._live.describe(said["object"], **description_of(said))
+
+    def _remove(self, said: Said) -> None:
+        with readable("remove"):
+            self._live.remove(said["object"])
+
+    def _hold(self, said: Said) -> None:
+        self._live.hold(bool(said.get("held", True)))
+        self._go_on()
+
+    # --- what pages are told ------------------------------------------------------------------------
+
+    def _patience(self) -> float | None:
+        return PATIENCE if self._live.newest()[0] is self._seen else 0.0
+
+    def _go_on(self) -> None:
+        """Tell pages what is new."""
+        if not self.pages:
+            self._seen = self._live.newest()[0]
+            return
+        result, tracks = self._live.newest()
+        objects = listed(result, tracks)
+        if objects != self._objects:
+            self._objects = objects
+            self._tell(self.state())
+        if result is not None and result is not self._seen:
+            self.pictures.offer(result.frame, result.image)
+            self._tell(summary.frame_message(tracks, result, 0))
+        self._seen = result
+        status = self._told()
+        if status != self._status:
+            self._status = status
+            self._tell(status)
+
+    def state(self) -> dict[str, Any]:
+        result, tracks = self._live.newest()
+        height, width = self._live.camera.size
+        newest = 0 if result is None else result.frame
+        if result is not None:
+            self.pictures.offer(newest, result.image)
+        return {
+            **self._told(),
+            "type": "state",
+            "seq": 0,
+            "epoch": 0,
+            "undo": None,
+            "redo": None,
+            "interrupted": None,
+            "following": False,
+            "video": {
+                "kind": "camera", "key": self._key, "name": self._live.camera.name, "width": width, "height": height,
+                "frames": newest + 1, "rate": None,
+            },
+            "model": self._live.model,
+            "classes": [],
+            "objects": listed(result, tracks),
+        }  # fmt: skip
+
+    def _told(self) -> dict[str, Any]:
+        """How it goes."""
+        status = asdict(self._live.status())
+        queue = [
+            {"frame": status["frame"], "object": item["name"], "reason": item["needs_prompt"], "grave": 0}
+            for item in status.pop("objects")
+            if item["needs_prompt"]
+        ]
+        return {"type": "camera", **status, "rate": round(status["rate"], 1), "queue": queue}
+
+    def frame(self, frame: int) -> bytes:
+        result, tracks = self._live.newest()
+        if result is None:
+            raise SessionError("no frame came yet")
+        return summary.frame_message(tracks, result, 0)
+
+
+def listed(result: FrameResult | None, tracks: Tracks) -> list[dict[str, Any]]:
+    """All objects, each with its prompts on the newest frame."""
+    frame = -1 if result is None else result.frame
+    return [summary.described(name, track, [frame]) | {"cells": "", "ious": ""} for name, track in tracks.items()]
+
+
+def application(session: CameraSession) -> Starlette:
+    """The page of a camera, for this machine alone."""
+
+    async def begin(request: Request) -> Response:
+        return RedirectResponse(PLACE, 303, headers=HEADERS)
+
+    async def frame(request: Request) -> Response:
+        return picture(await to_thread.run_sync(session.pictures.jpeg, request.path_params["frame"]))
+
+    async def speak(socket: WebSocket) -> None:
+        await converse(socket, lambda: session)
+
+    routes = [
+        Route("/", begin),
+        Route(PLACE, page),
+        Route(PLACE + "/frame/{frame:int}.jpg", frame),
+        WebSocketRoute(PLACE + "/session", speak),
+    ]
+    return pages(routes, None)
+
+
+@contextmanager
+def serving(live: LiveSession, listening: socket.socket) -> Iterator[None]:
+    """Serve the page of a camera inside the `with` block. Closes the socket."""
+    session = CameraSession(live)
+    server = Server(application(session), lambda: None)
+    thread = Thread(target=server.run, args=([listening],), name="masklet-page", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+        session.close()
+        listening.close()

@@ -1,0 +1,200 @@
+"""What every server of masklet is made of: who may ask, answers, listening, and running until it is ended."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import resources
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from masklet.errors import MaskletError
+
+HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
+"""Names of this machine to itself."""
+
+KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data: blob:; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""Nothing comes from elsewhere, and no other page shows what is here."""
+
+FRESH, FOR_EVER = "no-store", "private, max-age=31536000, immutable"
+
+COOKIE = "masklet"
+
+HEARTBEAT, SILENT = 5.0, 20.0
+"""Seconds between two questions whether a page is still there, and those after which one that says nothing has gone."""
+
+LARGEST = 16 << 20
+"""Bytes of a message: a brushed mask of a large picture."""
+
+
+def pages(routes: Sequence[BaseRoute], token: str | None) -> Starlette:
+    """An application of pages, with the files that they are made of.
+
+    Args:
+        routes: What else is answered.
+        token: What a browser must show once, as /enter?token=...; None where only this machine reaches the server.
+    """
+
+    async def part(request: Request) -> Response:
+        return file_of(request.path_params["name"])
+
+    async def enter(request: Request) -> Response:
+        given = request.query_params.get("token", "")
+        if token is None or not hmac.compare_digest(given.encode(), token.encode()):
+            return plain({"error": "this is not the token that masklet printed when it started"}, 403)
+        answer = RedirectResponse("/", 303, headers=HEADERS)
+        answer.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="strict")
+        return answer
+
+    guards = [Middleware(Guard, token=token)]
+    if token is None:
+        guards.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS)))
+    answered = dict.fromkeys((MaskletError, ValueError, ClientDisconnect), told)
+    return Starlette(
+        routes=[Route("/enter", enter), Route("/page/{name}", part), *routes],
+        middleware=guards,
+        exception_handlers=answered,
+    )
+
+
+class Guard:
+    """Refuses what another page sends, and who does not know the token."""
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        sentence = None
+        if scope["path"] not in ("/", "/enter") and not is_ours(connection):
+            sentence = "only the page itself may ask"
+        elif self._token is not None and scope["path"] != "/enter" and not self._knows(connection):
+            sentence = "open the address that masklet printed when it started: it has a token in it"
+        if sentence is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await plain({"error": sentence}, 403)(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": sentence})
+
+    def _knows(self, connection: HTTPConnection) -> bool:
+        assert self._token is not None, "a token is asked for"
+        return hmac.compare_digest(connection.cookies.get(COOKIE, "").encode(), self._token.encode())
+
+
+def is_ours(request: HTTPConnection) -> bool:
+    """Whether a request comes from the page itself, or from no page at all."""
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+        return False
+    return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+
+
+async def told(request: Request, error: Exception) -> Response:
+    """The answer to a request that makes no sense."""
+    return plain({"error": str(error)}, 404)
+
+
+def file_of(name: str) -> Response:
+    """A file of the page."""
+    path = resources.files("masklet.app") / "page" / name
+    kind = KINDS.get(name[name.rfind(".") :])
+    if kind is None or "/" in name or not path.is_file():
+        return plain({"error": "there is no such file"}, 404)
+    return Response(path.read_bytes(), media_type=kind, headers={**HEADERS, "Cache-Control": "no-cache"})
+
+
+async def page(request: Request) -> Response:
+    """The page; its scripts see by the address what they show."""
+    return file_of("index.html")
+
+
+def picture(data: bytes, kept: str = FRESH) -> Response:
+    """A JPEG."""
+    return Response(data, media_type="image/jpeg", headers={**HEADERS, "Cache-Control": kept})
+
+
+def plain(content: Mapping[str, Any], status: int = 200) -> Response:
+    """JSON in ASCII, which holds every text: the name of a file need not be UTF-8."""
+    headers = {**HEADERS, "Cache-Control": FRESH}
+    return Response(json.dumps(content), status, media_type="application/json", headers=headers)
+
+
+def listen(port: int, host: str = HOSTS[0]) -> socket.socket:
+    """A socket, on loopback if no other host is given; port 0 takes any free one. Raises MaskletError if the port is
+    taken."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen()
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise MaskletError(f"port {port} of {host} cannot be used ({error}); give another --port") from None
+    return listening
+
+
+def address_of(listening: socket.socket, host: str = HOSTS[0]) -> str:
+    """The address for a browser."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+class Server(uvicorn.Server):
+    """A server that says when it answers.
+
+    Args:
+        application: What answers.
+        ready: Called once it does.
+        patience: Seconds for answers that are under way at the end.
+    """
+
+    def __init__(self, application: ASGIApp, ready: Callable[[], None], patience: int = 2) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application, log_level="error", lifespan="off", ws="websockets-sansio", ws_max_size=LARGEST,
+                ws_ping_interval=HEARTBEAT, ws_ping_timeout=SILENT, timeout_graceful_shutdown=patience,
+                server_header=False,
+            )
+        )  # fmt: skip
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> None:
+    """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    try:
+        with suppress(KeyboardInterrupt):
+            server.run([listening])
+    finally:
+        close()
+        listening.close()
+        signal.signal(signal.SIGTERM, before)
