@@ -109,7 +109,7 @@ def test_a_limit_of_frames_or_seconds_ends_it(open_scene: Open) -> None:
         scene.device.go.release()
     assert follow(scene.session, lambda result: None, boxed, frames=1) == 1
     still = open_scene(count=9)
-    threading.Timer(0.3, still.device.go.release).start()  # a read that is under way is waited for
+    threading.Timer(1.5, still.device.go.release).start()  # a read that is under way is waited for
     assert follow(still.session, lambda result: None, boxed, seconds=0.2) == 1
 
 
