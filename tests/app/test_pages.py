@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -264,6 +266,14 @@ def test_another_meaning_of_a_first_click_is_chosen_by_key_and_compared(viewer: 
     assert choices.first.is_hidden()
 
 
+DROP = """(text) => {
+  const transfer = new DataTransfer(), data = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  transfer.items.add(new File([data], "masks.zip"));
+  document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+"""Drops a ZIP on the page."""
+
+
 def test_masks_of_a_file_are_taken_and_what_is_none_is_refused(viewer: Viewer, clip: Path, tmp_path: Path) -> None:
     page, file = viewer.page, tmp_path / "masks.json"
     with masklet.VideoTracker(clip, FakeEngine()) as tracker:
@@ -271,13 +281,16 @@ def test_masks_of_a_file_are_taken_and_what_is_none_is_refused(viewer: Viewer, c
         tracker.describe("red", category="square")
         masks = {result.frame: result.objects["red"].mask for result in tracker.propagate(stop=6)}
         tracker.export(file, format="coco")
+    packed = tmp_path / "masks.zip"
+    with zipfile.ZipFile(packed, "w") as members:
+        members.write(clip, "work/pictures/squares.mp4")
+        members.write(file, "work/annotations/instances.json")
     viewer.press("Control+i")
     page.set_input_files("#file", {"name": "no masks.json", "mimeType": "text/plain", "buffer": b"[1, 2"})
     page.click("dialog button[type=submit]")
     until(lambda: "no-masks.json" in page.inner_text("#news"))
     until(lambda: page.locator("dialog").count() == 0)
-    viewer.press("Control+i")
-    page.set_input_files("#file", file)
+    page.evaluate(DROP, base64.b64encode(packed.read_bytes()).decode())
     page.fill("#to", "4")
     page.click("dialog button[type=submit]")
     until(lambda: page.locator("dialog").count() == 0)
@@ -352,6 +365,54 @@ def test_everything_by_keyboard_alone(viewer: Viewer) -> None:
         page.focus("dialog button[type=submit]")
         viewer.press("Enter")
     assert waiting.value.suggested_filename == "squares-coco.json"
+
+
+def test_every_tool_by_keyboard_alone(viewer: Viewer) -> None:
+    page = viewer.page
+
+    def walk(**steps: int) -> None:
+        for way, times in steps.items():
+            for _ in range(times):
+                viewer.press(f"Shift+Arrow{way}")
+
+    viewer.press("c")  # the cross, in the middle
+    viewer.press("w")
+    viewer.press("Enter")
+    walk(Right=3)
+    viewer.press("Enter")
+    until(lambda: covers(viewer, (80, 48), (92, 48), (104, 48)))
+    viewer.press("e")
+    viewer.press("Enter")
+    walk(Right=1)
+    viewer.press("Enter")
+    until(lambda: not viewer.mask()[48, 104] and covers(viewer, (80, 48)))
+    viewer.press("a")
+    viewer.press("b")
+    walk(Left=2, Down=1)
+    viewer.press("Enter")
+    walk(Right=4, Down=4)
+    viewer.press("Enter")
+    until(lambda: covers(viewer, BLUE))
+    viewer.press("g")
+    walk(Left=14, Up=9)
+    viewer.press("Enter")
+    walk(Right=2)
+    viewer.press("Enter")
+    walk(Down=2)
+    viewer.press("Enter")
+    viewer.press("Enter")  # twice at a place: the ring is closed
+    until(lambda: covers(viewer, (28, 20), BLUE))
+    viewer.press("F2")
+    viewer.press("Tab")
+    page.keyboard.type("square")
+    viewer.press("Enter")
+    classes = lambda: [name.get_attribute("data-category") for name in page.locator("#panel .name").all()]  # noqa: E731
+    until(lambda: classes() == ["", "square"])
+    viewer.press("1")
+    viewer.press("Shift+Digit1")
+    until(lambda: classes() == ["square", "square"])
+    viewer.press("Shift+Digit1")
+    until(lambda: classes() == ["", "square"])
 
 
 def test_a_key_can_be_changed(viewer: Viewer) -> None:

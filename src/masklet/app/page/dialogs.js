@@ -105,14 +105,15 @@ export async function exportDialog(model) {
   dialog.addEventListener("close", () => ends.forEach((end) => end()));
 }
 
-/** Masks of a file become prompts, in all frames or some. */
-export function importDialog(model) {
+/** Masks of a file become prompts, in all frames or some. `files` were dropped. */
+export function importDialog(model, files = null) {
   const file = h("input", { id: "file", type: "file", required: true }), { first, last } = model.cut;
+  if (files) file.files = files;
   const number = (id, value) => h("input", { id, type: "number", min: "0", max: String(model.last), value: String(value) });
   const from = number("from", first ?? 0), to = number("to", last ?? model.last);
   const begin = h("button", { type: "submit", class: "main" }, "Import"), told = h("span", { class: "soft", role: "status" });
   const form = h("form", { method: "dialog" },
-    h("p", { class: "soft" }, "Of any format that masklet reads, such as COCO or CVAT. Each mask becomes a prompt of its object, final to the pixel; Undo takes them back one by one."),
+    h("p", { class: "soft" }, "Of any format that masklet reads, such as COCO or CVAT, or a ZIP of masks, or of annotations with pictures. Each mask becomes a prompt of its object, final to the pixel; Undo takes them back one by one."),
     h("div", { class: "row" }, h("label", { for: "file" }, "File"), file),
     model.picture ? null : h("div", { class: "row" }, h("label", { for: "from" }, "Frames"), from, h("label", { for: "to" }, "to"), to),
     h("div", { class: "row end" }, told, begin));

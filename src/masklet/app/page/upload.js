@@ -19,6 +19,17 @@ export function takeFiles(taken) {
       line.remove();
     }
   };
+  takeDrops((files) => send([...files]));
+  const picker = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to add" });
+  picker.onchange = () => send([...picker.files]);
+  return [picker, h("button", { type: "button", title: "Or drop files anywhere on this page", onclick: () => picker.click() }, "Add files")];
+}
+
+/**
+ * Take files that are dropped anywhere on the page.
+ * @param {(files: FileList) => void} take
+ */
+export function takeDrops(take) {
   const holds = (event) => event.dataTransfer?.types.includes("Files");
   document.ondragover = (event) => { if (holds(event)) { event.preventDefault(); document.body.classList.add("dropping"); } };
   document.ondragleave = (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); };
@@ -26,11 +37,8 @@ export function takeFiles(taken) {
     if (!holds(event)) return;
     event.preventDefault();
     document.body.classList.remove("dropping");
-    send([...event.dataTransfer.files]);
+    take(event.dataTransfer.files);
   };
-  const picker = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to add" });
-  picker.onchange = () => send([...picker.files]);
-  return [picker, h("button", { type: "button", title: "Or drop files anywhere on this page", onclick: () => picker.click() }, "Add files")];
 }
 
 /**

@@ -13,6 +13,7 @@ import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 import { Tools } from "./tools.js";
 import { Tour } from "./tour.js";
+import { takeDrops } from "./upload.js";
 
 export function viewer(id) {
   const model = new Model(`/v/${id}`), stage = new Stage(model), candidates = new Candidates(model, stage, () => key("candidate"));
@@ -125,6 +126,8 @@ export function viewer(id) {
     if (event.key === "Shift") tools.shift(true);
   });
   document.addEventListener("keyup", (event) => { if (event.key === "Shift") tools.shift(false); });
+
+  takeDrops((files) => { if (!model.live && !document.querySelector("dialog")) importDialog(model, files); });
 
   // --- following along -------------------------------------------------------------------------------
 
