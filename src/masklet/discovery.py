@@ -15,7 +15,7 @@ from masklet.image import EverythingOptions, ImagePredictor, segment_everything
 from masklet.image.predictor import segment_text
 from masklet.image.result import PictureMasks
 from masklet.image.words import LEAST_SCORE, Grounder, phrases_of
-from masklet.masks.matching import new_things
+from masklet.masks.shape import new_things
 from masklet.video import FrameResult, VideoTracker
 
 

@@ -24,7 +24,7 @@ from masklet.app.session import Session
 from masklet.app.wire import read_message
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MaskletError
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_file import read_project
 from masklet.video.journal import Journal
 from tests.app.conftest import serving, write_scene
 from tests.app.program import Program

@@ -15,7 +15,7 @@ import pytest
 from masklet.cli import live_job
 from masklet.engines.base import Engine
 from masklet.formats.davis import read_index_png
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_file import read_project
 from masklet.live.session import LiveSession
 from masklet.media.camera import Camera, Patience
 from masklet.video import TrackingOptions

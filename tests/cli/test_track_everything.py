@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from masklet import discovery
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_file import read_project
 from masklet.formats.registry import read_masks
 from masklet.video import FrameResult, VideoTracker
 from tests.cli.conftest import Run

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from masklet.engines.fake import FakeEngine
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_file import read_project
 from masklet.video import VideoTracker
 from tests.cli.conftest import Run
 from tests.media.test_volume import AFFINE, inside, scan

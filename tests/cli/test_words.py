@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_file import read_project
 from masklet.image import words
 from tests.cli.conftest import Run
 from tests.image.detectors import Recorded

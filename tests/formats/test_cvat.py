@@ -106,8 +106,8 @@ def test_an_object_that_goes_and_comes_back(tmp_path: Path) -> None:
         ("<width>11</width>", "", "the size in a.xml is 8 x ; expected whole numbers"),
         ("<width>11</width>", "<width>999999999</width>", "a mask of 8 x 999999999 pixels"),
         ('frame="2"', 'frame="-2"', "'frame' of a <box> in a.xml is '-2'"),
-        ('xtl="1.2"', 'xtl="nan"', "'xtl' of a <box> in a.xml is 'nan'"),
-        ('points="1,2;5,2;5,6"', 'points="1,2;x"', "corners of a polygon in a.xml are no numbers"),
+        ('xtl="1.2"', 'xtl="nan"', "a box in a.xml has the corners [[nan, 2.0]"),
+        ('points="1,2;5,2;5,6"', 'points="1,2;x"', "a polygon in a.xml has corners that are no pairs of numbers"),
         ("<meta>.*</meta>", "", "does not say how large its frames are"),
     ],
 )
@@ -124,7 +124,7 @@ def test_damaged_files(tmp_path: Path, old: str, new: str, said: str) -> None:
         ("1, 2, 1", "1, 2, 9", "do not fill its box of 2 x 2"),
         ("1, 2, 1", "1, 4, -1", "do not fill its box"),
         ("1, 2, 1", "1, two", "are no whole numbers"),
-        ('left="1"', 'left="3"', "does not lie in its frame of 4 x 3"),
+        ('left="1"', 'left="3"', "does not lie in its picture of"),
     ],
 )
 def test_damaged_masks(tmp_path: Path, old: str, new: str, said: str) -> None:

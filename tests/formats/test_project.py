@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import FormatError
-from masklet.formats import project_reader
+from masklet.formats import project_file
 from masklet.formats.base import Fingerprint
 from masklet.formats.project import Project, check_video, project_frame
 from masklet.formats.project_file import read_project, write_project
@@ -137,7 +137,7 @@ def test_a_path_that_leaves_its_folder_is_refused(name: str, tmp_path: Path) -> 
 
 
 def test_sizes_beyond_reason_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = rewritten(tmp_path / "a.masklet", {"masks/00009.jsonl": b"0" * (project_reader.MOST_JSON + 1)})
+    bomb = rewritten(tmp_path / "a.masklet", {"masks/00009.jsonl": b"0" * (project_file.MOST_JSON + 1)})
     assert bomb.stat().st_size < 300_000
     with pytest.raises(FormatError, match=r"unpacks masks/00009\.jsonl to \d+ bytes; the limit is"):
         read_project(bomb)
@@ -149,7 +149,7 @@ def test_sizes_beyond_reason_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
         ("MOST_LINE", "a line of"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(project_reader, limit, 2)
+            patch.setattr(project_file, limit, 2)
             with pytest.raises(FormatError, match=sentence):
                 read_project(rewritten(tmp_path / "a.masklet", {}))
     with pytest.raises(FormatError, match="expected sides over 0 and at most"):

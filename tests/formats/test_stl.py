@@ -10,7 +10,7 @@ import pytest
 
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.registry import writer
-from masklet.formats.stl import TRIANGLE
+from masklet.formats.volume import TRIANGLE
 from masklet.geometry import LPS_TO_RAS, Geometry
 from tests.media.test_volume import AFFINE, SHAPE, inside
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from masklet.checkpoints import Model
 from masklet.datasets.base import Clip, IndexMasks
@@ -53,7 +54,9 @@ def test_a_long_video_is_thinned(shapes: list[Collection]) -> None:
 class AllUnknown(IndexMasks):
     """Of the objects that are marked nothing is known, as of those within a crowd."""
 
-    void = np.ones((72, 96), bool)  # type: ignore[assignment]
+    def __init__(self, labels: NDArray[np.uint8]) -> None:
+        super().__init__(labels)
+        self.void = np.ones((72, 96), bool)
 
 
 def test_objects_of_which_nothing_is_known_are_not_asked_for() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.masks.matching import mutual_matches, new_things
+from masklet.masks.shape import mutual_matches, new_things
 
 SIZE = (120, 160)
 

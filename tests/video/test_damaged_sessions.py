@@ -16,7 +16,7 @@ import pytest
 
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError, MediaError, SessionError
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_file import read_project
 from masklet.video import VideoTracker
 from tests.fuzz.readers import make_projects, pictures
 

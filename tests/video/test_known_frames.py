@@ -317,8 +317,7 @@ def test_older_events_are_computed_again_once(tmp_path: Path) -> None:
 
 def test_a_file_of_masks_alone_is_known_too(model: Model, tmp_path: Path) -> None:
     """As of the first versions, or as another program writes them."""
-    from masklet.formats.project_file import write_project
-    from masklet.formats.project_reader import read_project
+    from masklet.formats.project_file import read_project, write_project
 
     with VideoTracker(CLIP, model) as tracker:
         begin(tracker)

@@ -19,8 +19,7 @@ from masklet.checkpoints import Model, build_model
 from masklet.engines.fake import FakeEngine
 from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.description import Description
-from masklet.formats.project_file import write_project
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_file import read_project, write_project
 from masklet.formats.registry import read_masks
 from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker

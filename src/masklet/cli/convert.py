@@ -110,7 +110,7 @@ def of_project(
     from dataclasses import replace
 
     from masklet.formats.project import check_video
-    from masklet.formats.project_reader import read_project, video_of
+    from masklet.formats.project_file import read_project, video_of
     from masklet.media.folder import picture_names
     from masklet.media.source import open_video
     from masklet.media.volume import is_volume

@@ -133,7 +133,7 @@ def named(
 def crops_of(path: Path, entry: Format, pictures: Path | None, *, only_named: bool) -> Iterator[tuple[Any, Crop]]:
     """Objects of a file of masks with crops of them, frame by frame: the names of those that have one, or the objects
     themselves."""
-    from masklet.datasets.pictures import pictures_of
+    from masklet.datasets.own import pictures_of
     from masklet.formats.description import NO_LABEL, label_of
     from masklet.formats.registry import read_masks
     from masklet.image.names import crop_of

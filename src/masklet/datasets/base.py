@@ -28,28 +28,33 @@ Layout = Literal["index", "objects"]
 class ObjectMasks(Mapping[int, Mask]):
     """The masks of one frame by object, bool (H, W), each made when it is asked for.
 
+    size  (height, width)
+    void  bool (H, W): the pixels of which nobody knows what they are; None if all are known
+
     An object that is out of view may be missing, or have an empty mask.
     """
 
-    @property
-    @abstractmethod
-    def size(self) -> tuple[int, int]:
-        """(height, width)"""
+    def __init__(self, size: tuple[int, int], areas: dict[int, int], void: Mask | None) -> None:
+        self.size, self.void, self._areas = size, void, areas
 
-    @property
-    @abstractmethod
-    def void(self) -> Mask | None:
-        """bool (H, W): the pixels of which nobody knows what they are; None if all are known."""
-
-    @abstractmethod
     def areas(self) -> dict[int, int]:
         """Pixels of each object that has any."""
+        return self._areas
+
+    def __getitem__(self, number: int) -> Mask:
+        if number not in self._areas:
+            raise KeyError(number)
+        return self._mask(number)
+
+    @abstractmethod
+    def _mask(self, number: int) -> Mask:
+        """Of an object that has one."""
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.areas())
+        return iter(self._areas)
 
     def __len__(self) -> int:
-        return len(self.areas())
+        return len(self._areas)
 
 
 class IndexMasks(ObjectMasks):
@@ -57,24 +62,11 @@ class IndexMasks(ObjectMasks):
 
     def __init__(self, labels: NDArray[np.uint8]) -> None:
         self.labels = labels
-        self._areas = np.bincount(labels.ravel(), minlength=256)
+        counts, (height, width) = np.bincount(labels.ravel(), minlength=256), labels.shape
+        areas = {number: int(counts[number]) for number in range(1, MOST_NUMBER + 1) if counts[number]}
+        super().__init__((height, width), areas, labels == VOID if counts[VOID] else None)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        height, width = self.labels.shape
-        return height, width
-
-    @cached_property
-    def void(self) -> Mask | None:
-        return self.labels == VOID if self._areas[VOID] else None
-
-    def areas(self) -> dict[int, int]:
-        numbers = np.flatnonzero(self._areas[1 : MOST_NUMBER + 1]) + 1
-        return {int(number): int(self._areas[number]) for number in numbers}
-
-    def __getitem__(self, number: int) -> Mask:
-        if not 1 <= number <= MOST_NUMBER or not self._areas[number]:
-            raise KeyError(number)
+    def _mask(self, number: int) -> Mask:
         return self.labels == number
 
 
@@ -87,49 +79,27 @@ class RleMasks(ObjectMasks):
     """
 
     def __init__(self, rles: Mapping[int, Rle], size: tuple[int, int], void: Sequence[Rle] = ()) -> None:
-        self._areas = {number: area for number, rle in rles.items() if (area := rle_area(rle))}
-        self._rles, self._size, self._void = rles, size, void
+        self._rles = rles
+        areas = {number: area for number, rle in rles.items() if (area := rle_area(rle))}
+        super().__init__(size, areas, np.any([decode_rle(rle) for rle in void], axis=0) if void else None)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._size
-
-    @cached_property
-    def void(self) -> Mask | None:
-        return np.any([decode_rle(rle) for rle in self._void], axis=0) if self._void else None
-
-    def areas(self) -> dict[int, int]:
-        return dict(self._areas)
-
-    def __getitem__(self, number: int) -> Mask:
-        if number not in self._areas:
-            raise KeyError(number)
+    def _mask(self, number: int) -> Mask:
         return decode_rle(self._rles[number])
 
 
-@dataclass(frozen=True, eq=False)
 class PlainMasks(ObjectMasks):
     """Masks at hand, at least one; they may be empty, and may overlap."""
 
-    masks: Mapping[int, Mask]
-    void: Mask | None = None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        height, width = next(iter(self.masks.values())).shape
-        return height, width
+    def __init__(self, masks: Mapping[int, Mask], void: Mask | None = None) -> None:
+        self.masks = masks
+        height, width = next(iter(masks.values())).shape
+        super().__init__((height, width), {n: int(np.count_nonzero(mask)) for n, mask in masks.items()}, void)
 
     def areas(self) -> dict[int, int]:
-        return {number: area for number, mask in self.masks.items() if (area := int(np.count_nonzero(mask)))}
+        return {number: area for number, area in self._areas.items() if area}
 
-    def __getitem__(self, number: int) -> Mask:
+    def _mask(self, number: int) -> Mask:
         return self.masks[number]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.masks)
-
-    def __len__(self) -> int:
-        return len(self.masks)
 
 
 Annotation = Callable[[], ObjectMasks]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from masklet.atomic import atomic_write, make_folder, write_error, write_whole
 from masklet.errors import FormatError
-from masklet.formats import coco, ytvis
+from masklet.formats import coco
 from masklet.formats.base import MOST_NUMBER, Facts, PlainFrame, index_map, rle_of
 from masklet.formats.davis import write_index_png
 from masklet.formats.description import label_of
@@ -312,7 +312,7 @@ class YtvisLayout(Layout):
                     "category_id": self.category[key],
                     "iscrowd": 0,
                     **common,
-                    **ytvis.over_time([masks.get(place) for place in range(count)]),
+                    **coco.over_time([masks.get(place) for place in range(count)]),
                 }
             )
 

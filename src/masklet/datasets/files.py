@@ -31,6 +31,11 @@ def object_pngs(paths: Mapping[int, Path]) -> ObjectMasks:
     return PlainMasks({number: open_png(path) > 0 for number, path in paths.items()})
 
 
+def name_below(file: Path, root: Path) -> str:
+    """The name of a clip: its path below the folder of the data set, without an ending."""
+    return "/".join(file.relative_to(root).with_suffix("").parts)
+
+
 def folder_clip(
     name: str, frames: Path, masks: Path, read: Callable[[Path], ObjectMasks] = index_png, *, source: str = ""
 ) -> Clip:

@@ -11,16 +11,25 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.files import folder_clip, index_png, listed, need_folder
+from masklet.datasets.coco import find_picture
+from masklet.datasets.files import folder_clip, index_png, listed, name_below, need_folder
 from masklet.errors import FormatError
+from masklet.formats.base import Format
+from masklet.formats.coco import picture_files
 from masklet.formats.numbered import numbered_files
 from masklet.formats.project import Project
-from masklet.formats.project_reader import read_project, video_of
-from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.formats.project_file import read_project, video_of
+from masklet.media.image_file import IMAGE_SUFFIXES, read_image
+from masklet.media.source import open_video
 
 INDEX = "index.csv"
 
@@ -120,9 +129,8 @@ def clip_of(root: Path, row: Row) -> Clip:
         return Clip(name, clip.video, clip.annotations, "video", source, licence)
     if not masks.is_dir() or not (files := numbered_files(masks)):
         raise FormatError(f"{masks} holds no masks; expected index PNGs such as 00000.png")
-    return Clip(
-        name, path, {frame: partial(index_png, file) for frame, file in files.items()}, "video", source, licence
-    )
+    annotations = {frame: partial(index_png, file) for frame, file in files.items()}
+    return Clip(name, path, annotations, "video", source, licence)
 
 
 def _name(path: str) -> str:
@@ -151,7 +159,7 @@ def open_projects(root: Path, split: str) -> Dataset:
         project = read_project(path)
         if not project.frames:
             raise FormatError(f"{path.name} holds no masks; propagate first, or leave it out")
-        name = path.stem if path == root else "/".join(path.relative_to(root).with_suffix("").parts)
+        name = path.stem if path == root else name_below(path, root)
         annotations = {frame: partial(project_masks, project, frame) for frame in project.frames}
         clips.append(Clip(name, video_of(project, path), annotations, source=root.resolve().name))
     return Dataset("project", split, tuple(clips))
@@ -172,3 +180,37 @@ def open_pictures(root: Path, split: str) -> Dataset:
     """Pictures without masks, to learn the regions that are found in them."""
     source, files = root.resolve().name, pictures_under(need_folder(root, "pictures"))
     return Dataset("pictures", split, tuple(Clip(_name(file.name), (file,), {}, "image", source) for file in files))
+
+
+Look = Callable[[int], NDArray[np.uint8]]
+"""The picture of a frame, uint8 (H, W, 3). Raises MediaError or FormatError if it cannot be read."""
+
+
+@contextmanager
+def pictures_of(path: Path, entry: Format, given: Path | None) -> Iterator[Look]:
+    """The pictures of a file or folder of masks.
+
+    Args:
+        path: The masks.
+        entry: Their format. A COCO file names its pictures, and a project file its video.
+        given: A folder in which COCO's pictures are, or the video or pictures of any other format, by number.
+
+    Raises:
+        FormatError: Nothing says where the pictures are.
+    """
+    if entry.name == "coco" and (given is None or given.is_dir()):
+        names = picture_files(path)
+        yield lambda frame: read_image(_named(path, names[frame], given))
+        return
+    if given is None and entry.name != "project":
+        raise FormatError(f"{path.name} does not say where its pictures are; give them too")
+    with open_video(given or video_of(read_project(path), path)) as source:
+        yield lambda frame: source.read(frame).image
+
+
+def _named(path: Path, name: str, folder: Path | None) -> Path:
+    found = find_picture(path, Path(name)) if folder is None else folder / name
+    if not name or found is None or not found.is_file():
+        place = path.parent if folder is None else folder
+        raise FormatError(f"{path.name} names the picture {name!r}, which is not in {place}; give their folder")
+    return found

@@ -6,20 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from masklet import plugins
+from masklet.datasets import coco, own, volumes
+from masklet.datasets import segment_anything as sa
 from masklet.datasets.base import ClipKind, Dataset
-from masklet.datasets.coco import is_coco, open_coco, open_lvis
 from masklet.datasets.frame_folders import ANY, DAVIS_2016, DAVIS_2017, LVOS, MOSE, YOUTUBE_VOS, is_frame_folders
-from masklet.datasets.own import (
-    find_projects,
-    has_index,
-    open_folder,
-    open_index,
-    open_pictures,
-    open_projects,
-    pictures_under,
-)
-from masklet.datasets.segment_anything import is_sa1b, is_sav, open_sa1b, open_sav
-from masklet.datasets.volumes import holds_volumes, open_volumes
 from masklet.errors import FormatError
 
 OpenSplit = Callable[[Path, str], Dataset]
@@ -42,27 +32,29 @@ class DatasetReader:
 
 
 DATASETS: dict[str, DatasetReader] = {
-    "index": DatasetReader("a folder with index.csv and index PNGs, or a pack", open_index, has_index),
+    "index": DatasetReader("a folder with index.csv and index PNGs, or a pack", own.open_index, own.has_index),
     "frames": DatasetReader("DAVIS, YouTube-VOS, MOSE: JPEGImages and Annotations", ANY, is_frame_folders),
     "project": DatasetReader(
-        ".masklet files, or a folder of them", open_projects, lambda path: bool(find_projects(path))
+        ".masklet files, or a folder of them", own.open_projects, lambda path: bool(own.find_projects(path))
     ),
     "sav": DatasetReader(
-        "SA-V: folders of PNGs, or videos with _manual.json or _auto.json beside them", open_sav, is_sav
+        "SA-V: folders of PNGs, or videos with _manual.json or _auto.json beside them",
+        sa.open_sav,
+        sa.is_sav,
     ),
-    "sa1b": DatasetReader("SA-1B: pictures with a JSON of the same name beside them", open_sa1b, is_sa1b),
-    "coco": DatasetReader("COCO: a JSON with the keys images and annotations, and its pictures", open_coco, is_coco),
+    "sa1b": DatasetReader("SA-1B: pictures with a JSON of the same name beside them", sa.open_sa1b, sa.is_sa1b),
+    "coco": DatasetReader("COCO: a JSON with images and annotations, and its pictures", coco.open_coco, coco.is_coco),
     "volumes": DatasetReader(
-        "volumes and label maps: images/NAME.nii.gz, labels/NAME.nii.gz", open_volumes, holds_volumes
+        "volumes and label maps: images/NAME.nii.gz, labels/NAME.nii.gz", volumes.open_volumes, volumes.holds_volumes
     ),
     "davis2016": DatasetReader("DAVIS-2016, one object in each sequence", DAVIS_2016),
     "davis2017": DatasetReader("DAVIS-2017, several objects", DAVIS_2017),
     "ytvos": DatasetReader("YouTube-VOS 2018 and 2019", YOUTUBE_VOS),
     "mose": DatasetReader("MOSE", MOSE),
     "lvos": DatasetReader("LVOS, long videos", LVOS),
-    "lvis": DatasetReader("LVIS v1", open_lvis),
-    "folder": DatasetReader("your own: index.csv, or pictures and videos with index PNGs beside them", open_folder),
-    "pictures": DatasetReader("pictures without masks, whose regions are learned", open_pictures),
+    "lvis": DatasetReader("LVIS v1", coco.open_lvis),
+    "folder": DatasetReader("your own: index.csv, or pictures and videos with index PNGs beside them", own.open_folder),
+    "pictures": DatasetReader("pictures without masks, whose regions are learned", own.open_pictures),
 }
 """To add a data set, write what reads it and add a line here. A path is of the first that holds it."""
 
@@ -82,7 +74,7 @@ def recognise_dataset(path: Path) -> DatasetReader:
         return reader
     if os.path.isdir(path) and not any(path.iterdir()):
         raise FormatError(f"{path} is empty; give a folder with pictures and their masks")
-    if os.path.isdir(path) and pictures_under(path):
+    if os.path.isdir(path) and own.pictures_under(path):
         raise FormatError(
             f"{path} holds pictures but no masks; add them, or give pictures:{path} to learn their regions"
         )

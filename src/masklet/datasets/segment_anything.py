@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.files import frames_in, masks_of_frames, need_folder, object_pngs, read_names, subfolders
+from masklet.datasets.files import (
+    frames_in,
+    masks_of_frames,
+    name_below,
+    need_folder,
+    object_pngs,
+    read_names,
+    subfolders,
+)
 from masklet.errors import FormatError
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.masks.rle import rle_from_json
@@ -67,8 +75,8 @@ def _png_clip(name: str, frames: Path, masks: Path, source: str) -> Clip:
 
 def _json_clip(video: Path, file: Path, root: Path) -> Clip:
     rows = range(len(_sav_rows(file)[1]))
-    name = "/".join(video.relative_to(root).with_suffix("").parts)
-    return Clip(name, video, {STRIDE * row: partial(sav_masks, file, row) for row in rows}, source=root.resolve().name)
+    annotations = {STRIDE * row: partial(sav_masks, file, row) for row in rows}
+    return Clip(name_below(video, root), video, annotations, source=root.resolve().name)
 
 
 def sav_masks(path: Path, row: int) -> ObjectMasks:
@@ -99,10 +107,9 @@ def open_sa1b(root: Path, split: str) -> Dataset:
     if not pictures:
         raise FormatError(f"{root} holds no pictures with JSONs beside them; give SA-1B's folder")
     source = root.resolve().name
-    names = ["/".join(file.relative_to(root).with_suffix("").parts) for file in pictures]
     clips = (
-        Clip(name, (file,), {0: partial(sa1b_masks, file.with_suffix(".json"))}, "image", source)
-        for name, file in zip(names, pictures, strict=True)
+        Clip(name_below(file, root), (file,), {0: partial(sa1b_masks, file.with_suffix(".json"))}, "image", source)
+        for file in pictures
     )
     return Dataset("sa1b", split, tuple(clips))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from masklet.datasets.files import listed
 from masklet.errors import EvaluationError
 from masklet.formats.base import ObjectId
+from masklet.formats.davis import object_name
 from masklet.formats.numbered import numbered_files
-from masklet.formats.object_pngs import object_name
 
 
 @dataclass(frozen=True)

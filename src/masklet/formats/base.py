@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from masklet.errors import FormatError, SessionError
+from masklet.errors import FormatError
 from masklet.footage import Footage
-from masklet.formats.description import Description, title_of
+from masklet.formats.description import Description, read_description, title_of
 from masklet.geometry import Geometry, Ground
 from masklet.masks.draw import draw_overlay
 from masklet.masks.finish import USUAL, Finish
@@ -184,10 +184,7 @@ def read_picture(
     for rle, category in found:
         name = next(names)
         masks[name] = rle
-        try:
-            descriptions[name] = Description(category=category)
-        except SessionError as error:
-            raise FormatError(f"{where} cannot be read: {error}") from None
+        descriptions[name] = read_description({"category": category}, where)
     return read_frame(frame, masks, size, {name: place for place, name in enumerate(masks, start=1)}, descriptions)
 
 

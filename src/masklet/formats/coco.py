@@ -1,14 +1,12 @@
 """COCO: one JSON with run lengths, each annotation with the `track_id` of its object."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from masklet.atomic import atomic_write
-from masklet.errors import FormatError, SessionError
+from masklet.errors import FormatError
 from masklet.formats.base import (
     Facts,
     Format,
@@ -20,8 +18,8 @@ from masklet.formats.base import (
     read_frame,
     rle_of,
 )
-from masklet.formats.description import Description, label_of
-from masklet.formats.json_file import entries, entry, load_json, size_of
+from masklet.formats.description import Description, label_of, read_description
+from masklet.formats.json_file import entries, entry, load_json, size_of, write_listed
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.rle import Rle, rle_area, rle_box, rle_from_json
 
@@ -34,22 +32,17 @@ def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
     """Images and annotations of all frames; an empty mask has no annotation, its image is listed all the same."""
     with spooled(path) as spool:
         yield spool.add
-        with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
-            file.write('{"annotations": [')
-            for count, found in enumerate(_annotations(spool)):
-                file.write(",\n" if count else "\n")
-                json.dump(found | {"id": count + 1}, file, allow_nan=False)
-            rest = {
-                "images": [image(frame, facts.picture_name(frame), spool.sizes[frame]) for frame in spool.frames()],
-                "categories": categories(spool.classes),
-                "tracks": [
-                    {"id": number, "name": name, **(spool.descriptions.get(name) or Description()).to_json()}
-                    for name, number in spool.indices.items()
-                ],
-                "info": {"description": facts.video, "version": "1.0"},
-                "licenses": [],
-            }
-            file.write("],\n" + json.dumps(rest, allow_nan=False)[1:])
+        head = {
+            "images": [image(frame, facts.picture_name(frame), spool.sizes[frame]) for frame in spool.frames()],
+            "categories": categories(spool.classes),
+            "tracks": [
+                {"id": number, "name": name, **spool.said_of(name).to_json()} for name, number in spool.indices.items()
+            ],
+            "info": {"description": facts.video, "version": "1.0"},
+            "licenses": [],
+        }
+        numbered = ({**found, "id": count} for count, found in enumerate(_annotations(spool), start=1))
+        write_listed(path, head, "annotations", numbered)
 
 
 def image(frame: int, file_name: str, size: tuple[int, int]) -> dict[str, Any]:
@@ -86,9 +79,9 @@ def _annotations(spool: Spool) -> Iterator[dict[str, Any]]:
     for frame in spool.frames():
         for name, item in spool.masks(frame).items():
             if rle_area(item.rle):
+                attributes = spool.said_of(name).attributes
                 found = annotation(frame, spool.indices[name], classes[spool.class_of(name)] + 1, item)
-                said = spool.descriptions.get(name)
-                yield {**found, "attributes": said.attributes} if said and said.attributes else found
+                yield {**found, "attributes": attributes} if attributes else found
 
 
 def read_coco(path: Path) -> Iterator[PlainFrame]:
@@ -103,8 +96,9 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
     annotations: dict[int, list[dict[str, Any]]] = {}
     for found in entries(content, "annotations", dict, name):
         annotations.setdefault(entry(found, "image_id", int, name), []).append(found)
-    names, classes = object_names(content, name), categories_of(content, name)
-    tracks = {track["id"]: track for track in content.get("tracks", ()) if isinstance(track.get("id"), int)}
+    classes = categories_of(content, name)
+    listed_tracks = entries(content, "tracks", dict, name) if "tracks" in content else []
+    tracks = {entry(track, "id", int, name): track for track in listed_tracks}
     frames = _frames_of(images, name)
     if unknown := annotations.keys() - {entry(listed, "id", int, name) for listed in images}:
         raise FormatError(f"{name} has annotations of the image {min(unknown)}, which is not in its list of images")
@@ -116,10 +110,11 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
         descriptions: dict[ObjectId, Description] = {}
         for found in annotations.get(listed["id"], []):
             number = entry(found, "track_id" if "track_id" in found else "id", int, name)
-            known = names.get(number, number)
+            track = tracks.get(number, {})
+            known = track["name"] if isinstance(track.get("name"), int | str) else number
             masks[known], indices[known] = rle_from_json(found.get("segmentation"), size), number
             objects[known] = RleMask(masks[known], _score(found.get("score")), _score(found.get("presence")))
-            descriptions |= descriptions_of(known, tracks.get(number, {}), classes, found.get("category_id"), name)
+            descriptions |= descriptions_of(known, track, classes, found.get("category_id"), name)
         yield replace(read_frame(frame, masks, size, indices, descriptions), objects=objects)
 
 
@@ -149,17 +144,6 @@ def picture_list(path: Path) -> tuple[str, ...]:
     return tuple(files.get(frame, "") for frame in range(last + 1)) if dense else ()
 
 
-def object_names(content: dict[str, Any], name: str) -> dict[int, ObjectId]:
-    """The names of tracks by their numbers, as masklet writes them; empty for files of others."""
-    names: dict[int, ObjectId] = {}
-    if "tracks" in content:
-        for track in entries(content, "tracks", dict, name):
-            known = track.get("name")
-            if isinstance(known, int | str):
-                names[entry(track, "id", int, name)] = known
-    return names
-
-
 def categories_of(content: dict[str, Any], name: str) -> dict[int, str]:
     """The names of classes by their numbers; empty for files that list none."""
     listed = entries(content, "categories", dict, name) if "categories" in content else []
@@ -171,10 +155,8 @@ def descriptions_of(
 ) -> dict[ObjectId, Description]:
     """What a file says of an object, as masklet writes it, or by its class alone; empty if its name says as much."""
     label = classes.get(category) if isinstance(category, int) else None
-    try:
-        said = Description.from_json({"category": "" if label in (None, label_of(known)) else label, **record})
-    except SessionError as error:
-        raise FormatError(f"{name} cannot be read: of object {known!r} {error}") from None
+    own = {"category": "" if label in (None, label_of(known)) else label}
+    said = read_description({**own, **record}, f"object {known!r} of {name}")
     return {known: said} if said else {}
 
 
@@ -187,4 +169,92 @@ COCO = Format(
     picture=".json",
     holds_many_pictures=True,
     names=picture_list,
+)
+
+
+@contextmanager
+def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
+    """One video; a frame where an object is not seen holds null."""
+    with spooled(path) as spool:
+        yield spool.add
+        frames, classes, (height, width) = spool.frames(), spool.classes, facts.size
+        common = {"height": height, "width": width, "length": len(frames)}
+        files = {"file_names": [facts.picture_name(frame) for frame in frames], "frame_indices": frames}
+        head = {
+            "info": {"version": "1.0"},
+            "licenses": [],
+            "videos": [{"id": 1, "name": facts.video, **common, **files}],
+            "categories": categories(classes),
+        }
+        write_listed(
+            path,
+            head,
+            "annotations",
+            (_of_object(spool, name, classes[spool.class_of(name)] + 1) | common for name in spool.indices),
+        )
+
+
+def _of_object(spool: Spool, name: ObjectId, category: int) -> dict[str, Any]:
+    seen = {frame: item for frame, item in spool.track(name) if rle_area(item.rle)}
+    return {
+        "id": spool.indices[name],
+        "name": name,
+        **spool.said_of(name).to_json(),
+        "video_id": 1,
+        "category_id": category,
+        "iscrowd": 0,
+        "score": sum(item.iou for item in seen.values()) / len(seen) if seen else 0.0,
+        **over_time([seen[frame].rle if frame in seen else None for frame in spool.frames()]),
+    }
+
+
+def over_time(masks: Sequence[Rle | None]) -> dict[str, list[Any]]:
+    """The lists of an annotation, with an entry for each frame: null where the object is not seen."""
+    return {
+        "segmentations": [rle and rle.to_json() for rle in masks],
+        "bboxes": [rle and list(rle_box(rle)) for rle in masks],
+        "areas": [rle and rle_area(rle) for rle in masks],
+    }
+
+
+def read_ytvis(path: Path) -> Iterator[PlainFrame]:
+    """Masks of each frame, by the objects' names where masklet wrote them, else by annotation.
+
+    Raises FormatError if the file holds more than one video, or lists of different lengths.
+    """
+    content = load_json(path)
+    name = path.name
+    videos = entries(content, "videos", dict, name)
+    if len(videos) != 1:
+        raise FormatError(f"{name} holds {len(videos)} videos; give a file of one")
+    video = videos[0]
+    size = size_of(video, name)
+    length = len(entries(video, "file_names", str, name))
+    frames = entries({"frame_indices": list(range(length)), **video}, "frame_indices", int, name)
+    tracks: dict[ObjectId, list[Any]] = {}
+    indices: dict[ObjectId, int] = {}
+    descriptions: dict[ObjectId, Description] = {}
+    classes = categories_of(content, name)
+    for annotation in entries(content, "annotations", dict, name):
+        known = annotation.get("name")
+        number = entry(annotation, "id", int, name)
+        masks = entry(annotation, "segmentations", list, name)
+        if len(masks) != length or len(frames) != length:
+            raise FormatError(f"{name} has {len(masks)} masks of the object {number} for {length} frames")
+        key = known if isinstance(known, int | str) else number
+        tracks[key], indices[key] = masks, number
+        descriptions |= descriptions_of(key, annotation, classes, annotation.get("category_id"), name)
+    for place, frame in sorted(enumerate(frames), key=lambda pair: pair[1]):
+        seen = {known: masks[place] for known, masks in tracks.items() if masks[place] is not None}
+        yield read_frame(
+            frame, {known: rle_from_json(mask, size) for known, mask in seen.items()}, size, indices, descriptions
+        )
+
+
+YTVIS = Format(
+    "ytvis",
+    "YouTube-VIS JSON: one annotation per object; any number of objects",
+    write_ytvis,
+    read_ytvis,
+    video=".json",
 )

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import TextIO
 from xml.etree import ElementTree
-from xml.sax.saxutils import quoteattr
+from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,12 @@ from numpy.typing import NDArray
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, read_frame
-from masklet.formats.description import Description
-from masklet.formats.object_pngs import folder_name, object_name
+from masklet.formats.davis import folder_name, object_name
+from masklet.formats.description import Description, read_description
+from masklet.formats.shapes import box_ring, pasted, ring_of
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.polygons import drawn_by_opencv
-from masklet.masks.rle import Rle, check_near, check_size, encode_rle
+from masklet.masks.rle import Rle, check_size, encode_rle
 from masklet.masks.shape import mask_box
 
 NAME = "masklet_name"
@@ -39,51 +41,57 @@ def write_cvat(path: Path, facts: Facts) -> Iterator[Sink]:
     with spooled(path) as spool:
         yield spool.add
         with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            height, width = facts.size
-            frames = spool.frames()
-            file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n')
-            file.write(f"    <task>\n      <name>{_text(Path(facts.video).name)}</name>\n")
-            file.write(f"      <size>{facts.frame_count or (frames[-1] + 1 if frames else 0)}</size>\n")
-            file.write("      <mode>interpolation</mode>\n      <labels>\n")
-            file.writelines(f"        <label><name>{_text(label)}</name></label>\n" for label in spool.classes)
-            file.write(f"      </labels>\n      <original_size><width>{width}</width><height>{height}</height>")
-            file.write("</original_size>\n    </task>\n  </meta>\n")
-            for name, number in spool.indices.items():
-                file.write(f'  <track id="{number}" label={quoteattr(spool.class_of(name))} source="auto">\n')
-                file.writelines(_shapes(spool, name))
-                file.write("  </track>\n")
+            file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
+            _write(file, _head(spool, facts))
+            for name in spool.indices:
+                _write(file, _track(spool, name))
             file.write("</annotations>\n")
 
 
-def _shapes(spool: Spool, name: ObjectId) -> Iterator[str]:
-    """The masks of a track; after the last of each run of frames one that says that the object is gone."""
-    said = spool.descriptions.get(name) or Description()
-    attributes = "".join(
-        f"      <attribute name={quoteattr(key)}>{_text(_value(value))}</attribute>\n"
-        for key, value in {**said.attributes, NAME: folder_name(name)}.items()
-    )
-    frames = spool.frames()
-    following = dict(pairwise(frames))
+def _write(file: TextIO, node: Element) -> None:
+    ElementTree.indent(node)
+    file.write(ElementTree.tostring(node, "unicode") + "\n")
+
+
+def _head(spool: Spool, facts: Facts) -> Element:
+    """What is known of the video."""
+    (height, width), frames = facts.size, spool.frames()
+    meta = Element("meta")
+    task = SubElement(meta, "task")
+    SubElement(task, "name").text = Path(facts.video).name
+    SubElement(task, "size").text = str(facts.frame_count or (frames[-1] + 1 if frames else 0))
+    SubElement(task, "mode").text = "interpolation"
+    labels = SubElement(task, "labels")
+    for label in spool.classes:
+        SubElement(SubElement(labels, "label"), "name").text = label
+    size = SubElement(task, "original_size")
+    SubElement(size, "width").text, SubElement(size, "height").text = str(width), str(height)
+    return meta
+
+
+def _track(spool: Spool, name: ObjectId) -> Element:
+    """The masks of an object; after the last of each run of frames one that says that it is gone."""
+    track = Element("track", id=str(spool.indices[name]), label=spool.class_of(name), source="auto")
+    attributes = {**spool.said_of(name).attributes, NAME: folder_name(name)}
+    following = dict(pairwise(spool.frames()))
     shown = {frame: item.mask for frame, item in spool.track(name)}
     for frame, mask in shown.items():
         if not mask.any():
             continue
         x0, y0, x1, y1 = mask_box(mask).tolist()
-        shape = mask[y0:y1, x0:x1]
-        yield _shape(frame, 0, row_runs(shape), (x0, y0), shape.shape, attributes)
         after = following.get(frame)
-        if after is not None and (after not in shown or not shown[after].any()):
-            yield _shape(after, 1, row_runs(shape), (x0, y0), shape.shape, attributes)
-
-
-def _shape(
-    frame: int, outside: int, runs: list[int], corner: tuple[int, int], size: tuple[int, ...], attributes: str
-) -> str:
-    return (
-        f'    <mask frame="{frame}" keyframe="1" outside="{outside}" occluded="0" rle="{", ".join(map(str, runs))}" '
-        f'left="{corner[0]}" top="{corner[1]}" width="{size[1]}" height="{size[0]}" z_order="0">\n{attributes}'
-        "    </mask>\n"
-    )
+        gone = after is not None and (after not in shown or not shown[after].any())
+        for place, outside in ((frame, 0), (after, 1)) if gone else ((frame, 0),):
+            facts = {
+                **{"frame": place, "keyframe": 1, "outside": outside, "occluded": 0, "z_order": 0},
+                **{"rle": ", ".join(map(str, row_runs(mask[y0:y1, x0:x1])))},
+                **{"left": x0, "top": y0, "width": x1 - x0, "height": y1 - y0},
+            }
+            shape = SubElement(track, "mask", {key: str(value) for key, value in facts.items()})
+            for key, value in attributes.items():
+                text = str(value).lower() if isinstance(value, bool) else str(value)
+                SubElement(shape, "attribute", name=key).text = text
+    return track
 
 
 def row_runs(mask: NDArray[np.bool_]) -> list[int]:
@@ -101,13 +109,13 @@ def read_cvat(path: Path) -> Iterator[PlainFrame]:
     indices: dict[ObjectId, int] = {}
     descriptions: dict[ObjectId, Description] = {}
 
-    def take(shape: ElementTree.Element, frame: int, name: ObjectId, label: str) -> None:
+    def take(shape: Element, frame: int, name: ObjectId, label: str) -> None:
         mask = _mask(shape, sizes[frame], path.name)
         if mask is not None:
             masks.setdefault(frame, {})[name] = encode_rle(mask)
             indices.setdefault(name, len(indices) + 1)
             if label and label not in (name, "object"):
-                descriptions[name] = Description(category=label)
+                descriptions[name] = read_description({"category": label}, path.name)
 
     whole = root.find("meta/task/original_size")
     for track in root.iter("track"):
@@ -130,7 +138,7 @@ def read_cvat(path: Path) -> Iterator[PlainFrame]:
         yield read_frame(frame, masks[frame], sizes[frame], indices, said)
 
 
-def _root(path: Path) -> ElementTree.Element:
+def _root(path: Path) -> Element:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -148,7 +156,7 @@ def _root(path: Path) -> ElementTree.Element:
     return root
 
 
-def _size(found: ElementTree.Element | None, name: str) -> tuple[int, int]:
+def _size(found: Element | None, name: str) -> tuple[int, int]:
     if found is None:
         raise FormatError(f"{name} does not say how large its frames are; export it from CVAT with its task")
     sides = {side: found.findtext(side, "").strip() for side in ("height", "width")}
@@ -157,73 +165,42 @@ def _size(found: ElementTree.Element | None, name: str) -> tuple[int, int]:
     return int(sides["height"]), int(sides["width"])
 
 
-def _mask(shape: ElementTree.Element, size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
+def _mask(shape: Element, size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
     """bool (H, W); None for points, lines and what else has no area."""
     check_size(size)
+    what = f"a {shape.tag} in {name}"
     if shape.tag == "mask":
-        return _of_runs(shape, size, name)
+        return _of_runs(shape, size, what, name)
     if shape.tag == "box":
-        x0, y0, x1, y1 = (_number(shape, key, name) for key in ("xtl", "ytl", "xbr", "ybr"))
-        ring = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+        ends = [(shape.get("xtl"), shape.get("ytl")), (shape.get("xbr"), shape.get("ybr"))]
+        ring = box_ring(*ring_of(ends, size, what, least=2).ravel())
     elif shape.tag == "polygon":
-        ring = _corners(shape.get("points", ""), name)
+        ring = ring_of([pair.split(",") for pair in shape.get("points", "").split(";")], size, what, least=1)
     else:
         return None
-    check_near(ring, size, f"a {shape.tag} in {name}")
     return drawn_by_opencv(ring, size)
 
 
-def _of_runs(shape: ElementTree.Element, size: tuple[int, int], name: str) -> NDArray[np.bool_]:
+def _of_runs(shape: Element, size: tuple[int, int], what: str, name: str) -> NDArray[np.bool_]:
     left, top, width, height = (_whole(shape, key, name) for key in ("left", "top", "width", "height"))
-    if not (0 <= left < left + width <= size[1] and 0 <= top < top + height <= size[0]):
-        raise FormatError(f"a mask in {name} does not lie in its frame of {size[1]} x {size[0]} pixels")
     try:
         runs = np.array([int(run) for run in shape.get("rle", "").split(",")], np.int64)
     except (ValueError, OverflowError) as error:
-        raise FormatError(f"the runs of a mask in {name} are no whole numbers; give another copy") from error
+        raise FormatError(f"the runs of {what} are no whole numbers; give another copy") from error
+    if not (0 < height <= size[0] and 0 < width <= size[1]):
+        raise FormatError(f"{what} does not lie in its frame of {size[1]} x {size[0]} pixels")
     if (runs < 0).any() or (runs > width * height).any() or runs.sum() != width * height:
-        raise FormatError(f"the runs of a mask in {name} do not fill its box of {width} x {height}; give another copy")
-    mask = np.zeros(size, np.bool_)
+        raise FormatError(f"the runs of {what} do not fill its box of {width} x {height}; give another copy")
     filled = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    mask[top : top + height, left : left + width] = filled.reshape(height, width)
-    return mask
+    return pasted(filled.reshape(height, width), (left, top), size, what)
 
 
-def _corners(text: str, name: str) -> NDArray[np.float64]:
-    try:
-        ring = np.array([[float(number) for number in pair.split(",")] for pair in text.split(";")], np.float64)
-    except (ValueError, OverflowError) as error:
-        raise FormatError(f"the corners of a polygon in {name} are no numbers; give another copy") from error
-    if ring.ndim != 2 or ring.shape[1] != 2 or not np.isfinite(ring).all():
-        raise FormatError(f"a polygon in {name} is not x,y;x,y;... of finite numbers; give another copy")
-    return ring
-
-
-def _number(shape: ElementTree.Element, key: str, name: str) -> float:
-    try:
-        found = float(shape.get(key, ""))
-    except ValueError:
-        found = np.nan
-    if not np.isfinite(found):
-        told = repr(shape.get(key, "missing"))[:40]
-        raise FormatError(f"{key!r} of a <{shape.tag}> in {name} is {told}; expected a number")
-    return found
-
-
-def _whole(shape: ElementTree.Element, key: str, name: str) -> int:
+def _whole(shape: Element, key: str, name: str) -> int:
     text = shape.get(key, "")
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
         told = repr(text)[:40] if text else "missing"
         raise FormatError(f"{key!r} of a <{shape.tag}> in {name} is {told}; expected a whole number below {MOST_FRAME}")
     return int(text)
-
-
-def _text(value: object) -> str:
-    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _value(value: str | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 CVAT = Format(

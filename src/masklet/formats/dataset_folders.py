@@ -21,8 +21,9 @@ from masklet.formats.base import MOST_NUMBER, Facts, Format, PlainFrame, Sink, r
 from masklet.formats.davis import read_index_png
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.formats.numbered import DAMAGED
+from masklet.formats.shapes import box_ring, pasted, ring_of
 from masklet.masks.polygons import drawn_by_opencv
-from masklet.masks.rle import check_near, check_size, encode_rle
+from masklet.masks.rle import check_size, encode_rle
 
 BACKGROUND, UNKNOWN = 0, 255
 """Values of VOC's masks that are no object."""
@@ -102,49 +103,33 @@ def _supervisely_names(path: Path) -> list[str]:
 
 def _shape(found: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
     """bool (H, W); None for points, lines and what else has no area."""
-    kind = entry(found, "geometryType", str, name)
+    kind, what = entry(found, "geometryType", str, name), f"a shape in {name}"
     if kind == "bitmap":
         return _bitmap(entry(found, "bitmap", dict, name), size, name)
     if kind not in ("polygon", "rectangle"):
         return None
     points = entry(found, "points", dict, name)
-    outer = _ring(entry(points, "exterior", list, name), size, name)
+    outer = ring_of(entry(points, "exterior", list, name), size, what, least=2)
     if kind == "rectangle":
-        (x0, y0), (x1, y1) = outer[0], outer[-1]
-        outer = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+        outer = box_ring(*outer[0], *outer[-1])
     mask = drawn_by_opencv(outer, size)
     for hole in entries(points, "interior", list, name) if "interior" in points else []:
-        mask &= ~drawn_by_opencv(_ring(hole, size, name), size)
+        mask &= ~drawn_by_opencv(ring_of(hole, size, what, least=2), size)
     return mask
-
-
-def _ring(listed: list[Any], size: tuple[int, int], name: str) -> NDArray[np.float64]:
-    try:
-        ring = np.asarray(listed, np.float64)
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"the corners of a shape in {name} are no pairs of numbers; give another copy") from error
-    if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 2 or not np.isfinite(ring).all():
-        raise FormatError(f"a shape in {name} has corners of the shape {ring.shape}; expected two or more pairs")
-    check_near(ring, size, f"a shape in {name}")
-    return ring
 
 
 def _bitmap(record: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[np.bool_]:
     """A packed PNG that lies somewhere in the picture: its last channel, or its values, over 0."""
+    what = f"a bitmap in {name}"
     try:
         packed = zlib.decompressobj()
         content = packed.decompress(base64.b64decode(entry(record, "data", str, name), validate=True), LONGEST_MASK)
         with Image.open(BytesIO(content)) as png:
             values = np.atleast_3d(np.array(png.convert("RGBA") if png.mode == "P" else png))
     except (*DAMAGED, zlib.error) as error:
-        raise FormatError(f"a bitmap in {name} cannot be read: {error}; give another copy") from error
-    part = values[..., -1] > 0
-    x, y = _ring([entry(record, "origin", list, name)] * 2, size, name)[0].astype(int).tolist()
-    if x < 0 or y < 0 or y + part.shape[0] > size[0] or x + part.shape[1] > size[1]:
-        raise FormatError(f"a bitmap in {name} does not lie in its picture of {size} pixels (height, width)")
-    mask = np.zeros(size, np.bool_)
-    mask[y : y + part.shape[0], x : x + part.shape[1]] = part
-    return mask
+        raise FormatError(f"{what} cannot be read: {error}; give another copy") from error
+    ((x, y),) = ring_of([entry(record, "origin", list, name)], size, what, least=1).astype(int).tolist()
+    return pasted(values[..., -1] > 0, (x, y), size, what)
 
 
 def _not_written(path: Path, _: Facts) -> AbstractContextManager[Sink]:

@@ -1,16 +1,18 @@
 """DAVIS: palette PNGs, one for each frame; a pixel's value is the object's index, 0 the background."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from os import PathLike
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.atomic import atomic_write
+from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
 from masklet.formats.base import (
     MOST_NUMBER,
@@ -22,6 +24,7 @@ from masklet.formats.base import (
     Sink,
     colours_of,
     index_map,
+    object_numbers,
     read_frame,
 )
 from masklet.formats.numbered import frame_files, mask_pngs, open_png
@@ -78,4 +81,84 @@ DAVIS = Format(
     read_davis,
     video="",
     picture=".png",
+)
+
+
+@contextmanager
+def write_object_pngs(path: Path, facts: Facts) -> Iterator[Sink]:
+    """PATH/OBJECT/00000.png ...; each file is whole as soon as it is there."""
+    make_folder(path)
+
+    def write(result: FrameLike) -> None:
+        for name, item in result.objects.items():
+            folder = path / folder_name(name)
+            make_folder(folder)
+            with atomic_write(folder / f"{facts.stem(result.frame)}.png") as temporary:
+                Image.fromarray(item.mask).save(temporary, format="PNG")  # bool: one bit for each pixel
+
+    yield write
+
+
+def read_object_pngs(path: Path) -> Iterator[PlainFrame]:
+    """Masks of each frame by object. Raises FormatError for an empty folder, for PNGs of more than two colours, and if
+    the PNGs of a frame are of different sizes."""
+    if not os.path.isdir(path):
+        raise FormatError(f"{path} is not a folder; give one with a folder for each object")
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    indices = object_numbers(object_name(folder.name) for folder in folders)
+    files: dict[int, dict[ObjectId, Path]] = {}
+    for folder in folders:
+        for frame, file in mask_pngs(folder).items():
+            files.setdefault(frame, {})[object_name(folder.name)] = file
+    if not files:
+        raise FormatError(f"{path} holds no folder with PNGs such as 00000.png; give one with a folder for each object")
+    for frame in sorted(files):
+        masks = {name: _read_mask(file) for name, file in files[frame].items()}
+        sizes = {mask.shape: files[frame][name] for name, mask in masks.items()}
+        if len(sizes) > 1:
+            raise FormatError(f"{' and '.join(map(str, sizes.values()))} differ in size; give masks of one video")
+        yield read_frame(frame, {name: encode_rle(mask) for name, mask in masks.items()}, next(iter(sizes)), indices)
+
+
+def folder_name(name: ObjectId) -> str:
+    """A file name for an object; what no file system takes is written as in web addresses, `a/b` as `a%2Fb`.
+
+    Digits alone are a number's; the text "7" is written as "%37".
+    """
+    if isinstance(name, int):
+        return str(name)
+    if re.fullmatch(r"-?\d+", name, re.ASCII):
+        return _escaped(name[0]) + name[1:]
+    safe = re.sub(r'[%<>:"/\\|?*\x00-\x1f\x7f]', lambda match: _escaped(match[0]), name)
+    safe = re.sub(r"^[. ]|[. ]$", lambda match: _escaped(match[0]), safe)
+    return safe or "%"  # the empty name
+
+
+def object_name(folder: str) -> ObjectId:
+    """The object of a folder, the inverse of `folder_name`."""
+    if re.fullmatch(r"-?\d+", folder, re.ASCII):
+        return int(folder)
+    return "" if folder == "%" else unquote(folder)
+
+
+def _escaped(letter: str) -> str:
+    return f"%{ord(letter):02X}"
+
+
+def _read_mask(file: Path) -> NDArray[np.bool_]:
+    pixels = open_png(file)
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.bool_)
+    values = np.unique(pixels)
+    if len(values) > 2 or (len(values) == 2 and values[0] != 0):
+        raise FormatError(f"{file.name} holds the values {values[:4]}; the mask of one object has 0 and one other")
+    return pixels != 0
+
+
+OBJECTS = Format(
+    "objects",
+    "one folder per object, a black and white PNG per frame; any number of objects",
+    write_object_pngs,
+    read_object_pngs,
+    video="",
 )

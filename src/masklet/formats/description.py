@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
-from masklet.errors import PromptError, SessionError
+from masklet.errors import FormatError, PromptError, SessionError
 from masklet.prompts import check_name
 
 MOST_ATTRIBUTES = 100
@@ -81,6 +81,14 @@ class Description:
     def from_json(cls, record: Mapping[str, Any]) -> Description:
         """What `to_json` wrote among other values. Raises SessionError for what is no description."""
         return cls(**{part.name: record[part.name] for part in fields(cls) if part.name in record})
+
+
+def read_description(record: Mapping[str, Any], where: str) -> Description:
+    """What a file says of an object. Raises FormatError, which calls the file `where`, for what is no description."""
+    try:
+        return Description.from_json(record)
+    except SessionError as error:
+        raise FormatError(f"{where} cannot be read: {error}") from None
 
 
 def label_of(name: int | str, description: Description | None = None) -> str:

@@ -211,17 +211,10 @@ def write_series(path: Path, facts: Facts, save: Save) -> AbstractContextManager
     return write_labels(path, facts, save)
 
 
-DICOM_SEG = Format(
-    name="dicom-seg",
-    help="A DICOM segmentation of the series that was tracked",
-    open=partial(write_series, save=save_segmentation),
-    video=".dcm",
-    in_space=True,
-)
-RTSTRUCT = Format(
-    name="rtstruct",
-    help="A DICOM structure set: contours in millimetres",
-    open=partial(write_series, save=save_structures),
-    video=".dcm",
-    in_space=True,
+DICOM_SEG, RTSTRUCT = (
+    Format(name, line, partial(write_series, save=save), video=".dcm", in_space=True)
+    for name, line, save in (
+        ("dicom-seg", "A DICOM segmentation of the series that was tracked", save_segmentation),
+        ("rtstruct", "A DICOM structure set: contours in millimetres", save_structures),
+    )
 )

@@ -1,11 +1,12 @@
 """JSON of others, read with care: what is wrong with it is said in one sentence."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
+from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 
 Kind = TypeVar("Kind")
@@ -48,6 +49,15 @@ def parse_any(content: bytes | str, name: str) -> Any:
         return json.loads(text, parse_int=_whole, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{name} is no whole JSON ({error}); is it cut short? Give another copy") from error
+
+
+def write_listed(path: Path, head: Mapping[str, Any], key: str, items: Iterable[object]) -> None:
+    """Write a JSON object that ends with a long list, `key`, of which one item at a time is in memory."""
+    with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        file.write(f'{json.dumps(head, allow_nan=False)[:-1]}, "{key}": [')
+        for place, item in enumerate(items):
+            file.write((",\n" if place else "\n") + json.dumps(item, allow_nan=False))
+        file.write("]}")
 
 
 def check_plain(value: object, name: str, depth: int = 0) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from masklet.errors import FormatError, SessionError
+from masklet.errors import FormatError
 from masklet.formats.base import (
     Facts,
     Format,
@@ -26,11 +26,12 @@ from masklet.formats.base import (
     picture_of,
     read_frame,
 )
-from masklet.formats.description import Description, label_of
+from masklet.formats.description import Description, label_of, read_description
 from masklet.formats.json_file import LARGEST_COUNT, entries, entry, load_json, size_of
 from masklet.formats.numbered import DAMAGED, frame_files
+from masklet.formats.shapes import pasted, ring_of
 from masklet.masks.polygons import drawn_by_pillow, drawn_rings
-from masklet.masks.rle import Rle, check_near, check_size, encode_rle
+from masklet.masks.rle import Rle, check_size, encode_rle
 
 LABELME_VERSION = "5.0.0"
 """The version of LabelMe whose files these are."""
@@ -57,8 +58,7 @@ def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
             "points": ring.tolist(),
             "group_id": result.indices[name],
             "shape_type": "polygon",
-            "flags": flags_of(result.descriptions.get(name)),
-            "description": text_of(result.descriptions.get(name)),
+            **_said(result.descriptions.get(name) or Description()),
         }
         for name, item in result.objects.items()
         for ring in drawn_rings(item.mask)
@@ -112,10 +112,7 @@ def _frame_of(
         masks[known] = masks[known] | mask if known in masks else mask
         label = entry(shape, "label", str, name)
         if label and label != "object":
-            try:
-                descriptions[known] = Description(category=label)
-            except SessionError as error:
-                raise FormatError(f"{name} cannot be read: {error}") from None
+            descriptions[known] = read_description({"category": label}, name)
     rles: dict[ObjectId, Rle] = {known: encode_rle(mask) for known, mask in masks.items()}
     indices = object_numbers(numbers.values())
     return read_frame(frame, rles, size, {known: indices[number] for known, number in numbers.items()}, descriptions)
@@ -126,19 +123,14 @@ def _filled(shape: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[
     kind = shape.get("shape_type", "polygon") or "polygon"
     if kind not in ("polygon", "rectangle", "circle", "mask"):
         return None
-    try:
-        ring = np.asarray(entry(shape, "points", list, name), np.float64)
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"the points of a {kind} in {name} are no pairs of numbers") from error
-    if ring.ndim != 2 or ring.shape[1] != 2 or not np.isfinite(ring).all() or (kind != "polygon" and len(ring) != 2):
-        raise FormatError(f"a {kind} in {name} has points of the shape {ring.shape}; give another copy")
-    check_near(ring, size, f"a {kind} in {name}")
+    what = f"a {kind} in {name}"
+    ring = ring_of(entry(shape, "points", list, name), size, what, least=3 if kind == "polygon" else 2)
+    if kind == "polygon":
+        return drawn_by_pillow(ring, size)
+    if len(ring) > 2:
+        raise FormatError(f"{what} has {len(ring)} corners; expected 2")
     if kind == "mask":
         return _pasted(shape, ring, size, name)
-    if kind == "polygon":
-        if len(ring) < 3:
-            raise FormatError(f"a polygon in {name} has {len(ring)} corners; expected 3 or more")
-        return drawn_by_pillow(ring, size)
     picture = Image.new("1", size[::-1])
     (x0, y0), (x1, y1) = ring.tolist()
     if kind == "rectangle":
@@ -158,24 +150,14 @@ def _pasted(shape: dict[str, Any], corners: NDArray[np.float64], size: tuple[int
     except DAMAGED as error:
         raise FormatError(f"a mask in {name} cannot be read as a PNG: {error}; give another copy") from error
     x, y = corners[0].round().astype(int).tolist()
-    if x < 0 or y < 0 or y + part.shape[0] > size[0] or x + part.shape[1] > size[1]:
-        raise FormatError(f"a mask in {name} does not lie in its picture of {size} pixels (height, width)")
-    mask = np.zeros(size, np.bool_)
-    mask[y : y + part.shape[0], x : x + part.shape[1]] = part
-    return mask
+    return pasted(part, (x, y), size, f"a mask in {name}")
 
 
-def flags_of(said: Description | None) -> dict[str, bool]:
-    """Attributes that are true or false."""
-    return {key: value for key, value in (said.attributes if said else {}).items() if isinstance(value, bool)}
-
-
-def text_of(said: Description | None) -> str:
-    """An object's title, and its other attributes, a line each."""
-    if said is None:
-        return ""
-    others = [f"{key}: {value}" for key, value in said.attributes.items() if not isinstance(value, bool)]
-    return "\n".join([said.title, *others] if said.title else others)
+def _said(description: Description) -> dict[str, Any]:
+    """Truths as flags; as text an object's title, and its other attributes, a line each."""
+    flags = {key: value for key, value in description.attributes.items() if isinstance(value, bool)}
+    others = [f"{key}: {value}" for key, value in description.attributes.items() if key not in flags]
+    return {"flags": flags, "description": "\n".join([description.title, *others] if description.title else others)}
 
 
 LABELME = Format(

@@ -115,21 +115,11 @@ def _wkb(polygons: Sequence[Polygon], ground: Ground) -> bytes:
     return b"".join(parts)
 
 
-GPKG = Format(
-    "gpkg",
-    "GeoPackage: polygons on the map, with the picture's CRS",
-    partial(write_polygons, driver="GPKG"),
-    picture=".gpkg",
-)
-GEOJSON = Format(
-    "geojson",
-    "GeoJSON: the same polygons",
-    partial(write_polygons, driver="GeoJSON"),
-    picture=".geojson",
-)
-GEOTIFF = Format(
-    "geotiff",
-    "GeoTIFF: object numbers in the grid of the picture",
-    write_raster,
-    picture=".tif",
+GPKG, GEOJSON, GEOTIFF = (
+    Format(name, line, write, picture=ending)
+    for name, ending, write, line in (
+        ("gpkg", ".gpkg", partial(write_polygons, driver="GPKG"), "GeoPackage: polygons on the map, with its CRS"),
+        ("geojson", ".geojson", partial(write_polygons, driver="GeoJSON"), "GeoJSON: the same polygons"),
+        ("geotiff", ".tif", write_raster, "GeoTIFF: object numbers in the grid of the picture"),
+    )
 )

@@ -5,23 +5,29 @@ masks/00000.jsonl   the first FRAMES_PER_MEMBER frames, a line each; masks/00001
 attachments/NAME    whatever a session keeps beside, stored as it is
 """
 
+from __future__ import annotations
+
 import json
+import os
+import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from masklet.atomic import atomic_write
-from masklet.errors import FormatError
-from masklet.formats.base import Facts, Format, PlainFrame, Sink
-from masklet.formats.description import Description
-from masklet.formats.json_file import check_plain
+from masklet.errors import FormatError, PromptError
+from masklet.formats.base import Facts, Fingerprint, Format, ObjectId, PlainFrame, RleMask, Sink
+from masklet.formats.description import Description, read_description
+from masklet.formats.json_file import check_plain, entries, entry, parse_json, size_of
 from masklet.formats.project import Project, ProjectFrame
-from masklet.formats.project_reader import VERSION, is_plain, read_project
 from masklet.formats.spool import spooled
+from masklet.masks.rle import Rle, check_size, rle_area
+from masklet.prompts import check_name
 
 FRAMES_PER_MEMBER = 64
 
@@ -55,18 +61,14 @@ def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
     """A project of the frames that come, with the prompts of the facts."""
     with spooled(path) as spool:
         yield spool.add
-        frames = {}
-        for frame in spool.frames():
-            frames[frame] = ProjectFrame(spool.times[frame], spool.masks(frame))
-        rate = None if facts.rate is None else float(facts.rate)
         project = Project(
             size=facts.size,
             indices=spool.indices,
             descriptions=spool.descriptions,
-            frames=frames,
+            frames={frame: ProjectFrame(spool.times[frame], spool.masks(frame)) for frame in spool.frames()},
             events=facts.events,
             video=facts.video,
-            rate=rate,
+            rate=None if facts.rate is None else float(facts.rate),
             frame_count=facts.frame_count,
             model=facts.model,
             fingerprint=facts.fingerprint,
@@ -128,3 +130,217 @@ PROJECT = Format(
     read_project_masks,
     video=".masklet",
 )
+
+
+VERSION = 1
+"""Grows when a reader of the old version would misread the file."""
+
+FRAMES = range(1 << 24)
+"""Numbers of frames: a week at 25 frames a second."""
+
+FASTEST = 1e9
+"""Frames a second."""
+
+MOST_SCORE = 1000
+"""The largest IoU or presence; they lie between 0 and 1 or little outside."""
+
+MOST_MEMBERS = 1 << 20
+
+MOST_LINE = 1 << 25
+"""Bytes of a frame's line: 32 MiB."""
+
+MOST_JSON = 1 << 27
+"""Bytes of a JSON member, unpacked: 128 MiB."""
+
+MOST_BYTES = 1 << 34
+"""Bytes of all members, unpacked: 16 GiB."""
+
+
+def read_project(path: str | PathLike[str]) -> Project:
+    """Read a project file.
+
+    Raises FormatError if it is missing, damaged, of a newer version, or made to do harm: with paths that leave
+    its folder, or sizes beyond reason. Nothing is unpacked to disk.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as members:
+            return _read(members, path.name)
+    except FileNotFoundError as error:
+        raise FormatError(f"there is no file at {path}; give the path of a .masklet file") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise FormatError(f"{path.name} is no whole project file: {error}; give another copy") from error
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def video_of(project: Project, path: str | PathLike[str]) -> Path:
+    """Where the video of a project file lies. Raises `FormatError` if the file does not name it, or it is not here."""
+    name = Path(path).name
+    if not project.video:
+        raise FormatError(f"{name} does not say where its video is; give the video too")
+    video = Path(path).absolute().parent / project.video
+    if "://" in project.video or not os.path.exists(video):
+        raise FormatError(f"{name} names a video at {project.video}, where there is none; give the video too")
+    return video
+
+
+def _read(members: zipfile.ZipFile, name: str) -> Project:
+    _check_members(members, name)
+    if "masklet.json" not in members.namelist():
+        raise FormatError(f"{name} holds no masklet.json; it is no project file")
+    manifest = parse_json(_content(members, "masklet.json", name), name)
+    version = entry(manifest, "version", int, name)
+    if version > VERSION:
+        raise FormatError(f"{name} is of version {version}, and this masklet reads up to {VERSION}; update masklet")
+    if version < 1 or manifest.get("format") != "masklet project":
+        raise FormatError(f"{name} is no masklet project; give the path of a .masklet file")
+    video = entry(manifest, "video", dict, name)
+    size = size_of(video, name)
+    check_size(size)
+    objects = entries(manifest, "objects", dict, name)
+    indices = {_object_name(record, name): _in(range(1, 1 << 31), record, "number", name) for record in objects}
+    described = [read_description(record, name) for record in objects]
+    if not len(objects) == len(indices) == len(set(indices.values())):
+        raise FormatError(f"{name} names an object twice, or gives a number to two; give another copy")
+    return Project(
+        size=size,
+        indices=indices,
+        descriptions={known: said for known, said in zip(indices, described, strict=True) if said},
+        frames=dict(_frames(members, name, size, list(indices))),
+        events=tuple(entries(manifest, "events", dict, name)),
+        video=entry(video, "name", str, name),
+        rate=_rate(video, name),
+        frame_count=None if video.get("frame_count") is None else _in(FRAMES, video, "frame_count", name),
+        model=entry(manifest, "model", str, name),
+        weights=entry(manifest, "weights", str, name) if "weights" in manifest else "",
+        fingerprint=_fingerprint(video.get("fingerprint"), name),
+        options=entry(manifest, "options", dict, name) if "options" in manifest else {},
+        notes=entry(manifest, "notes", dict, name) if "notes" in manifest else {},
+        attachments={
+            member.removeprefix("attachments/"): _content(members, member, name)
+            for member in members.namelist()
+            if member.startswith("attachments/") and is_plain(member.removeprefix("attachments/"))
+        },
+    )
+
+
+def _check_members(members: zipfile.ZipFile, name: str) -> None:
+    """Raises FormatError for names that leave the file's folder, and for sizes beyond reason."""
+    infos = members.infolist()
+    for info in infos:
+        parts = info.filename.split("/")
+        if info.filename.startswith("/") or ".." in parts or re.search(r"[\\:\x00-\x1f]", info.orig_filename):
+            raise FormatError(f"{name} holds {info.filename!r}, a path that leaves its folder; don't trust this file")
+        if info.filename.endswith((".json", ".jsonl")) and info.file_size > MOST_JSON:
+            raise FormatError(f"{name} unpacks {info.filename} to {info.file_size} bytes; the limit is {MOST_JSON}")
+        if info.filename.startswith("attachments/") and info.file_size > info.compress_size:
+            raise FormatError(f"{name} holds {info.filename} compressed; attachments are stored as they are")
+    total = sum(info.file_size for info in infos)
+    if total > MOST_BYTES or len(infos) > MOST_MEMBERS:
+        raise FormatError(
+            f"{name} unpacks to {total} bytes in {len(infos)} members; the limits are {MOST_BYTES} and {MOST_MEMBERS}"
+        )
+    if len({info.filename for info in infos}) != len(infos):
+        raise FormatError(f"{name} holds a member twice; give another copy")
+
+
+def _content(members: zipfile.ZipFile, member: str, name: str) -> bytes:
+    """A member's bytes, never more than its header promised: `_check_members` has seen that."""
+    info = members.getinfo(member)
+    with members.open(info) as file:
+        content = file.read(info.file_size + 1)
+    if len(content) > info.file_size:
+        raise FormatError(f"{name} unpacks {member} to more than it promises; don't trust this file")
+    return content
+
+
+def _frames(
+    members: zipfile.ZipFile, name: str, size: tuple[int, int], names: list[ObjectId]
+) -> Iterator[tuple[int, ProjectFrame]]:
+    for member in sorted(members.namelist()):
+        if re.fullmatch(r"masks/\d+\.jsonl", member):
+            for line in _lines(members, member, name):
+                record = parse_json(line, f"{member} in {name}")
+                frame = _in(FRAMES, record, "frame", f"{member} in {name}")
+                objects: dict[ObjectId, RleMask] = {}
+                for item in entries(record, "objects", list, name):
+                    place, mask = _mask(item, size, f"{member} in {name}")
+                    if not 0 <= place < len(names):
+                        raise FormatError(f"{member} in {name} has a mask of object {place}; there are {len(names)}")
+                    objects[names[place]] = mask
+                for number, runs in _lost(record, size, f"{member} in {name}"):
+                    if number >= len(names) or names[number] not in objects:
+                        raise FormatError(f"{member} in {name} says what object {number} lost, which has no mask there")
+                    objects[names[number]] = replace(objects[names[number]], lost=runs)
+                yield frame, ProjectFrame(entry(record, "time", float, name), objects)
+
+
+def _lines(members: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
+    with members.open(member) as file:
+        while line := file.readline(MOST_LINE):
+            if len(line) == MOST_LINE:
+                raise FormatError(f"{name} has a line of over {MOST_LINE} bytes in {member}; don't trust this file")
+            yield line
+
+
+def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleMask]:
+    match item:
+        case [int(number), float() | int() as iou, float() | int() as presence, str(counts)] if (
+            abs(iou) <= MOST_SCORE and abs(presence) <= MOST_SCORE  # NaN is no less than anything
+        ):
+            rle = Rle(size, counts)
+            rle_area(rle)  # says so if the run lengths don't fill the picture
+            return number, RleMask(rle, float(iou), float(presence))
+    raise FormatError(f"{place} has a mask that is not [object, iou, presence, counts]; give another copy")
+
+
+def _lost(record: dict[str, Any], size: tuple[int, int], place: str) -> Iterator[tuple[int, Rle]]:
+    """The pixels that objects lost to others in a frame."""
+    for item in entries(record, "lost", list, place) if "lost" in record else ():
+        match item:
+            case [int(number), str(counts)] if number >= 0:
+                rle_area(Rle(size, counts))  # says so if the run lengths don't fill the picture
+                yield number, Rle(size, counts)
+            case _:
+                raise FormatError(f'{place} has a "lost" that is not [object, counts]; give another copy')
+
+
+def _object_name(record: dict[str, Any], name: str) -> ObjectId:
+    try:
+        known = record.get("name")
+        return check_name(known if type(known) is int else entry(record, "name", str, name))
+    except PromptError as error:
+        raise FormatError(f"{name} cannot be read: {error}") from None
+
+
+def _in(bounds: range, record: dict[str, Any], key: str, name: str) -> int:
+    """A whole number within bounds."""
+    value = entry(record, key, int, name)
+    if value not in bounds:
+        raise FormatError(f"{key!r} in {name} is {value}; expected {bounds.start} to {bounds.stop - 1}")
+    return value
+
+
+def _rate(video: dict[str, Any], name: str) -> float | None:
+    rate = None if video.get("rate") is None else entry(video, "rate", float, name)
+    if rate is not None and not 0 < rate < FASTEST:
+        raise FormatError(f"'rate' in {name} is {rate}; expected frames a second")
+    return rate
+
+
+def _fingerprint(value: Any, name: str) -> Fingerprint | None:
+    if value is None:
+        return None
+    record = {"fingerprint": value}
+    record = entry(record, "fingerprint", dict, name)
+    count = None if record.get("frame_count") is None else _in(FRAMES, record, "frame_count", name)
+    size = entries(record, "size", int, name)
+    if len(size) != 2:
+        raise FormatError(f"the fingerprint in {name} has the size {size}; expected [height, width]")
+    return Fingerprint((size[0], size[1]), count, entry(record, "digest", str, name))
+
+
+def is_plain(name: str) -> bool:
+    """Whether an attachment may have this name: letters, digits, and . _ - inside."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is not None

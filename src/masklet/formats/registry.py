@@ -10,9 +10,8 @@ import importlib
 import os
 import pkgutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
-from fractions import Fraction
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -21,10 +20,8 @@ from typing import Any
 import masklet.formats
 from masklet import plugins
 from masklet.errors import ConfigError, FormatError, nearest
-from masklet.footage import Footage
-from masklet.formats.base import Facts, Fingerprint, Format, PlainFrame
+from masklet.formats.base import Facts, Format, PlainFrame
 from masklet.formats.writer import Writer
-from masklet.geometry import Geometry, Ground
 from masklet.masks.finish import Finish
 
 USUAL_FORMATS = {
@@ -95,25 +92,12 @@ def writer(
     name: str,
     path: str | PathLike[str],
     *,
-    size: tuple[int, int],
-    rate: float | Fraction | None = None,
-    frame_count: int | None = None,
-    video: str = "",
     audio_from: str | PathLike[str] | None = None,
-    footage: Footage | None = None,
     finish: Finish | None = None,
     background: str | Path | None = None,
-    model: str = "",
-    fingerprint: Fingerprint | None = None,
-    events: Sequence[Mapping[str, Any]] = (),
-    steady: bool = True,
-    names: Sequence[str] = (),
-    own_sizes: bool = False,
-    geometry: Geometry | None = None,
-    ground: Ground | None = None,
-    tolerance: float = 0.0,
+    **facts: Any,
 ) -> Writer:
-    """A writer of the format of that name; the facts are those of `Facts`.
+    """A writer of the format of that name; the facts are those of `Facts`, of which `size` must be given.
 
         with writer("davis", "masks", size=(480, 854)) as sink:
             for result in tracker.propagate():
@@ -121,25 +105,8 @@ def writer(
 
     Raises FormatError if there is no such format.
     """
-    facts = Facts(
-        size=size,
-        rate=rate,
-        frame_count=frame_count,
-        video=video,
-        audio_from=None if audio_from is None else Path(audio_from),
-        footage=footage,
-        model=model,
-        fingerprint=fingerprint,
-        events=events,
-        steady=steady,
-        names=names,
-        own_sizes=own_sizes,
-        geometry=geometry,
-        ground=ground,
-        tolerance=tolerance,
-    )
-    entry = find_format(name)
-    return Writer(entry.open, Path(path), with_finish(facts, entry, finish, background))
+    sound, entry = None if audio_from is None else Path(audio_from), find_format(name)
+    return Writer(entry.open, Path(path), with_finish(Facts(audio_from=sound, **facts), entry, finish, background))
 
 
 def with_finish(facts: Facts, entry: Format, finish: Finish | None, background: str | Path | None = None) -> Facts:

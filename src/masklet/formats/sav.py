@@ -1,6 +1,5 @@
 """SA-V: one JSON with, for each frame, a list of run lengths over all objects ("masklets")."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -9,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, read_frame
-from masklet.formats.json_file import entries, load_json, size_of
+from masklet.formats.json_file import entries, load_json, size_of, write_listed
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.rle import encode_rle, rle_area, rle_from_json
 
@@ -25,15 +23,13 @@ def write_sav(path: Path, facts: Facts) -> Iterator[Sink]:
     """Every frame from 0 to the last is annotated (SA-V's own files: every fourth); frames not written are empty."""
     with spooled(path) as spool:
         yield spool.add
-        with atomic_write(path) as temporary, temporary.open("w", encoding="ascii") as file:
-            file.write(json.dumps(_head(spool, facts), allow_nan=False)[:-1] + ', "masklet": [')
-            frames = spool.frames()
-            nothing = encode_rle(np.zeros(facts.size, np.bool_))
-            for frame in range(frames[-1] + 1 if frames else 0):
-                masks = spool.masks(frame)
-                row = [(masks[name].rle if name in masks else nothing).to_json() for name in spool.indices]
-                file.write((",\n" if frame else "\n") + json.dumps(row))
-            file.write("]}")
+        nothing = encode_rle(np.zeros(facts.size, np.bool_))
+
+        def row(frame: int) -> list[Any]:
+            masks = spool.masks(frame)
+            return [(masks[name].rle if name in masks else nothing).to_json() for name in spool.indices]
+
+        write_listed(path, _head(spool, facts), "masklet", map(row, range(max(spool.frames(), default=-1) + 1)))
 
 
 def _head(spool: Spool, facts: Facts) -> dict[str, Any]:

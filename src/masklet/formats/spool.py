@@ -64,6 +64,10 @@ class Spool:
         """The classes of the objects, numbered from 0."""
         return numbers_of_labels(self.indices, self.descriptions)
 
+    def said_of(self, name: ObjectId) -> Description:
+        """What is said of an object; nothing if nothing is."""
+        return self.descriptions.get(name) or Description()
+
     def class_of(self, name: ObjectId) -> str:
         """The class of an object, see `label_of`."""
         return label_of(name, self.descriptions.get(name))

@@ -20,8 +20,9 @@ from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, read_picture
 from masklet.formats.description import label_of
 from masklet.formats.numbered import DAMAGED, frame_files
+from masklet.formats.shapes import box_ring, ring_of
 from masklet.masks.polygons import drawn_by_opencv, drawn_rings
-from masklet.masks.rle import check_near, check_size, encode_rle
+from masklet.masks.rle import check_size, encode_rle
 
 ORIENTATION = 274
 """The EXIF tag that says how a picture is turned; from 5 on its sides change places."""
@@ -149,10 +150,8 @@ def _parsed(line: str, size: tuple[int, int], place: str) -> tuple[int, NDArray[
         raise FormatError(f"{place} is not a class and pairs of numbers; is the file cut short?")
     if len(shares) == 4:
         x, y, width, height = shares.tolist()
-        shares = np.array([(x + i * width / 2, y + j * height / 2) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
-    ring = shares.reshape(-1, 2) * (size[1], size[0])
-    check_near(ring, size, place)
-    return int(kind), ring
+        shares = box_ring(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return int(kind), ring_of(shares.reshape(-1, 2) * (size[1], size[0]), size, place, least=1)
 
 
 YOLO = Format(

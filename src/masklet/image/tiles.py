@@ -17,9 +17,8 @@ from masklet.image.everything import find_everything
 from masklet.image.grid import EverythingOptions
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.matching import mutual_matches
 from masklet.masks.patch import agreement, cut_patch, union
-from masklet.masks.shape import Box, common_box
+from masklet.masks.shape import Box, common_box, mutual_matches
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from masklet.discovery import DiscoveryOptions
 from masklet.errors import FormatError, MediaError
-from masklet.formats.project_reader import read_project
+from masklet.formats.project_file import read_project
 from masklet.formats.registry import cut_outs, find_format, wishes_of
 from masklet.jobs.prompts import TypedPrompt
 from masklet.masks.finish import USUAL, Finish

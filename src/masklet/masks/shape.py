@@ -4,6 +4,8 @@ Boxes are (x0, y0, x1, y1) in pixels: x0 and y0 the first column and row, x1 and
 is x1 - x0, a mask of one pixel has a box of area 1, and any box of a mask is a prompt.
 """
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,3 +85,41 @@ def without_islands(mask: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
 def without_small_regions(mask: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
     """The mask with holes of fewer than `least` pixels filled, then without islands of fewer."""
     return without_islands(mask | small_holes(mask, least - 1), least)
+
+
+def mutual_matches(values: NDArray[np.float64], least: float) -> list[tuple[int, int]]:
+    """Pairs (row, column) of which each is the other's best match.
+
+    Args:
+        values: (A, B), how far each of A masks agrees with each of B others, such as by intersection over union.
+        least: A pair agrees at least so far.
+    """
+    if not values.size:
+        return []
+    best, best_back = values.argmax(axis=1), values.argmax(axis=0)
+    return [(a, int(b)) for a, b in enumerate(best) if values[a, b] >= least and best_back[b] == a]
+
+
+def new_things(
+    masks: Iterable[NDArray[np.bool_]], known: NDArray[np.bool_], least: float, most_known: float, room: int
+) -> dict[int, NDArray[np.bool_]]:
+    """Those masks, best first, that are large enough and mostly outside of what is known and of better ones: by their
+    place in `masks`, of each what lies outside.
+
+    Args:
+        masks: bool (H, W) each.
+        known: bool (H, W), where there is something already.
+        least: Pixels that a thing has at least, outside of what is known.
+        most_known: Share of a mask that may be known.
+        room: So many at most.
+    """
+    taken = known.copy()
+    fresh: dict[int, NDArray[np.bool_]] = {}
+    for place, mask in enumerate(masks):
+        if len(fresh) == room:
+            break
+        area, outside = int(mask.sum()), mask & ~taken
+        if outside.sum() >= max(least, (1 - most_known) * area, 1):
+            fresh[place] = outside
+            taken |= mask
+    return fresh

@@ -21,8 +21,7 @@ from masklet.formats.base import Facts, PlainFrame, comes_evenly
 from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
 from masklet.formats.project import ProjectFrame, check_video, project_frame
-from masklet.formats.project_file import write_project
-from masklet.formats.project_reader import read_project, video_of
+from masklet.formats.project_file import read_project, video_of, write_project
 from masklet.formats.registry import find_format, format_of, with_finish
 from masklet.formats.writer import Writer
 from masklet.masks.finish import Finish
