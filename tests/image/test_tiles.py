@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from masklet.errors import PromptError
 from masklet.image import EverythingOptions, ImagePredictor, MaskSet, TileOptions, segment_near, segment_tiles
 from masklet.image.result import join_masks
-from masklet.image.tiles import merge_tiles, plan_tiles, tile_around
+from masklet.image.tiles import merge_tiles, plan_tiles
 from masklet.masks.patch import cut_patch, paste
 from masklet.masks.rle import decode_rle
-from masklet.masks.shape import Box
+from masklet.masks.shape import Box, square_around
 from masklet.media.large import LargePicture
 
 WILLING = EverythingOptions(
@@ -58,7 +58,7 @@ def test_tiles_cover_the_picture_and_overlap(height: int, width: int, side: int,
 
 @given(st.floats(0, 1000), st.floats(0, 700), st.integers(2, 900))
 def test_the_tile_around_a_prompt_lies_in_the_picture_and_holds_it(x: float, y: float, side: int) -> None:
-    x0, y0, x1, y1 = tile_around(np.array([[x, y]]), side, (700, 1000))
+    x0, y0, x1, y1 = square_around([(x, y)], side, (700, 1000))
     assert 0 <= x0 <= x <= x1 <= 1000
     assert 0 <= y0 <= y <= y1 <= 700
     assert (x1 - x0, y1 - y0) == (min(side, 1000), min(side, 700))

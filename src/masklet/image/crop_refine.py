@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.image.result import Detail, Masks
-from masklet.masks.shape import Box, mask_box
+from masklet.masks.shape import Box, mask_box, square_around
 from masklet.prompts import Prompt
 
 CROP_SCALE = 3
@@ -52,17 +52,11 @@ def crop_around(mask: NDArray[np.bool_], prompt: Prompt) -> Box | None:
     x0, y0, x1, y1 = mask_box(mask).tolist()
     if x0 == x1:
         return None
-    height, width = mask.shape
-    places = [(x0, y0), (x1, y1), *included(prompt)]
-    left, top = np.min(places, axis=0)
-    right, bottom = np.max(places, axis=0)
-    side = max(LEAST_SIDE, int(CROP_SCALE * max(right - left, bottom - top)))
-    across, down = min(side, width), min(side, height)
-    if max(across / width, down / height) * LEAST_GAIN > 1:
+    (height, width), places = mask.shape, np.array([(x0, y0), (x1, y1), *included(prompt)])
+    side = max(LEAST_SIDE, int(CROP_SCALE * np.ptp(places, axis=0).max()))
+    if max(min(side, width) / width, min(side, height) / height) * LEAST_GAIN > 1:
         return None
-    x = int(np.clip((left + right - across) / 2, 0, width - across))
-    y = int(np.clip((top + bottom - down) / 2, 0, height - down))
-    return x, y, x + across, y + down
+    return square_around(places, side, (height, width))
 
 
 def included(prompt: Prompt) -> list[tuple[float, float]]:

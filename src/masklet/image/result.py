@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import FormatError, PromptError
-from masklet.formats.base import Facts, ObjectId, ObjectLike, RleMask
+from masklet.formats.base import Facts, ObjectId, ObjectLike, RleMask, argmax_object_map
 from masklet.formats.coco import annotation, categories
 from masklet.formats.coco import image as coco_image
 from masklet.formats.description import Description
@@ -396,13 +396,7 @@ class Masks(PictureMasks):
         """(H, W): the object's number, from 1, at each pixel, 0 where there is none; where the best masks of two
         objects overlap, the surer one. uint8, or uint16 if there are more than 255 objects."""
         best = self.best
-        numbers = np.zeros(self.size, np.uint8 if len(best) <= 255 else np.uint16)
-        highest = np.zeros(self.size, np.float32)
-        for i in range(len(best)):
-            logits = best.full_logits(i)
-            wins = logits > highest
-            numbers[wins], highest[wins] = i + 1, logits[wins]
-        return numbers
+        return argmax_object_map(PictureFrame(best)).astype(np.uint8 if len(best) <= 255 else np.uint16)
 
     def _each(self, measure: Callable[[NDArray[np.bool_]], Any], empty: tuple[int, ...]) -> NDArray[np.int64]:
         return np.array([measure(mask) for mask in self], np.int64) if len(self) else np.zeros(empty, np.int64)

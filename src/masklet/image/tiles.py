@@ -18,7 +18,7 @@ from masklet.image.grid import EverythingOptions
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
 from masklet.masks.patch import agreement, cut_patch, union
-from masklet.masks.shape import Box, common_box, mutual_matches
+from masklet.masks.shape import Box, common_box, mutual_matches, square_around
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
 
@@ -108,7 +108,7 @@ def segment_near(
     """
     prompt = make_prompt(picture.size, points=points, labels=labels, box=box)
     places = np.array([*prompt.points, *(np.reshape(prompt.box, (2, 2)) if prompt.box else ())])
-    view = tile_around(places, side, picture.size)
+    view = square_around(places, max(side, int(2 * np.ptp(places, axis=0).max())), picture.size)
     corner = view[:2]
     predictor = ready_predictor(model)
     masks = predictor.predict(
@@ -132,17 +132,6 @@ def segment_near(
         name=picture.name,
         ground=picture.ground,
     )
-
-
-def tile_around(places: NDArray[np.float64], side: int, size: tuple[int, int]) -> Box:
-    """A square part of the picture around places (P, 2), at least twice as large as they lie apart."""
-    height, width = size
-    first, last = places.min(axis=0), places.max(axis=0)
-    side = max(side, int(2 * (last - first).max()))
-    across, down = min(side, width), min(side, height)
-    x, y = ((first + last) / 2 - (across / 2, down / 2)).astype(int)
-    x0, y0 = min(max(0, x), width - across), min(max(0, y), height - down)
-    return int(x0), int(y0), int(x0 + across), int(y0 + down)
 
 
 def plan_tiles(size: tuple[int, int], tiles: TileOptions) -> list[Box]:

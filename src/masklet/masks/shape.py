@@ -29,6 +29,16 @@ def common_box(one: Box, other: Box) -> Box | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
+def square_around(places: ArrayLike, side: int, size: tuple[int, int]) -> Box:
+    """A square with the middle of places, (P, 2) x and y, moved into the picture of (height, width); its sides end with
+    those of a smaller picture."""
+    corners, (height, width) = np.asarray(places, np.float64), size
+    across, down = min(side, width), min(side, height)
+    x, y = (corners.min(axis=0) + corners.max(axis=0) - (across, down)) / 2
+    x0, y0 = int(np.clip(x, 0, width - across)), int(np.clip(y, 0, height - down))
+    return x0, y0, x0 + across, y0 + down
+
+
 def suppress(boxes: ArrayLike, scores: ArrayLike, most: float) -> NDArray[np.int64]:
     """Numbers of the boxes that stay, best first (greedy non-maximum suppression).
 

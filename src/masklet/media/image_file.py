@@ -2,6 +2,8 @@
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -45,21 +47,19 @@ def open_image(path: Path) -> Image.Image:
     """A picture of which only the head was read; to be closed. Raises MediaError."""
     if not os.path.isfile(path):
         raise MediaError(f"there is no file at {path}; give the path of a picture")
-    try:
-        return Image.open(path)
-    except UnidentifiedImageError:
-        raise MediaError(f"{path.name} is not a picture that can be read; give a file such as .jpg or .png") from None
-    except DAMAGED as error:
-        raise damaged(path.name, error) from error
+    with reading(path.name):
+        try:
+            return Image.open(path)
+        except UnidentifiedImageError:
+            name = path.name
+            raise MediaError(f"{name} is not a picture that can be read; give a file such as .jpg or .png") from None
 
 
 def upright_rgb(opened: Image.Image, name: str) -> NDArray[np.uint8]:
     """The picture's present page as uint8 (H, W, 3), RGB. Raises MediaError, which calls it `name`."""
-    try:
+    with reading(name):
         picture = ImageOps.exif_transpose(opened)
         picture.load()
-    except DAMAGED as error:
-        raise damaged(name, error) from error
     if picture.mode in ("I", "F"):
         raise MediaError(f"{name} has 32 bits a pixel value; save it with 8 or 16 bits a channel")
     if picture.mode.startswith("I;16"):
@@ -67,6 +67,10 @@ def upright_rgb(opened: Image.Image, name: str) -> NDArray[np.uint8]:
     return np.array(picture.convert("RGB"))
 
 
-def damaged(name: str, error: Exception) -> MediaError:
-    """The error for a file that begins like a picture and cannot be read."""
-    return MediaError(f"{name} cannot be read as a picture: {error}; give another copy")
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Pillow's errors for a file that begins like a picture and cannot be read become MediaError, which names it."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise MediaError(f"{name} cannot be read as a picture: {error}; give another copy") from error

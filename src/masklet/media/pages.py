@@ -12,7 +12,7 @@ from PIL import Image
 
 from masklet.errors import MediaError
 from masklet.media.frames import Frame, FrameSource, check_frame, check_range, check_size
-from masklet.media.image_file import DAMAGED, damaged, open_image, upright_rgb
+from masklet.media.image_file import open_image, reading, upright_rgb
 
 BRIEF, SHOWN = 0.01, 0.1
 """Browsers show a page that asks for 10 ms or less for 100 ms (the HTML standard is silent, WebKit and Gecko agree)."""
@@ -38,14 +38,17 @@ class PagedImage(FrameSource):
         self._closed = False
         self._file = open_image(self.path)
         try:
-            self._still = _has_still(self._file)
-            self.frame_count = _page_count(self._file, self.path.name) - self._still
+            with reading(self.path.name):
+                pages = int(getattr(self._file, "n_frames", 1))  # formats of one page lack the attribute
+            # A first page that is a still, for programs that play no PNG, is no part of the film.
+            self._still = int(getattr(self._file, "default_image", False) and pages > 1)
+            self.frame_count = pages - self._still
             height, width, _ = self._page(self._file, 0).shape
         except BaseException:
             self._file.close()
             raise
         self.size = (height, width)
-        self.rate = rate or _rate(self._file)
+        self.rate = rate or (1 / _duration(self._file) if "duration" in self._file.info else None)
 
     def __len__(self) -> int:
         return self.frame_count
@@ -73,7 +76,7 @@ class PagedImage(FrameSource):
             return np.arange(len(self)) / (self.rate or 1.0)
         with open_image(self.path) as file:
             pages = range(self._still, self._still + len(self) - 1)
-            shown = [_seconds_shown(file, page, self.path.name) for page in pages]
+            shown = [_seconds_shown(file, page, f"page {page} of {self.path.name}") for page in pages]
         return np.concatenate([[0.0], np.cumsum(shown)])
 
     def close(self) -> None:
@@ -95,7 +98,8 @@ class PagedImage(FrameSource):
 
     def _page(self, file: Image.Image, page: int) -> NDArray[np.uint8]:
         name = f"page {page} of {self.path.name}" if page else self.path.name
-        _turn_to(file, page + self._still, name)
+        with reading(name):
+            file.seek(page + self._still)
         return upright_rgb(file, name)
 
     def _check_open(self) -> None:
@@ -103,34 +107,11 @@ class PagedImage(FrameSource):
             raise MediaError(f"{self.path.name} was closed; open it again to read its frames")
 
 
-def _has_still(file: Image.Image) -> int:
-    """1 if the first page is a still for programs that play no PNG, and no part of the film; else 0."""
-    return int(getattr(file, "default_image", False) and getattr(file, "n_frames", 1) > 1)
-
-
-def _page_count(file: Image.Image, name: str) -> int:
-    try:
-        return int(getattr(file, "n_frames", 1))  # formats of one page lack the attribute
-    except DAMAGED as error:
-        raise damaged(name, error) from error
-
-
-def _turn_to(file: Image.Image, page: int, name: str) -> None:
-    try:
-        file.seek(page)
-    except DAMAGED as error:
-        raise damaged(name, error) from error
-
-
-def _rate(file: Image.Image) -> float | None:
-    """Frames a second by the page at hand, None if the file has no durations."""
-    return 1 / _duration(file) if "duration" in file.info else None
-
-
 def _seconds_shown(file: Image.Image, page: int, name: str) -> float:
-    _turn_to(file, page, f"page {page} of {name}")
+    with reading(name):
+        file.seek(page)
     if file.format in ("WEBP", "AVIF"):  # tells a page's duration only once it is decoded
-        upright_rgb(file, f"page {page} of {name}")
+        upright_rgb(file, name)
     return _duration(file)
 
 

@@ -302,22 +302,32 @@ def _stacked(path: Path, slices: Sequence[Any]) -> Volume:
 
     if any("ImagePositionPatient" not in one or "ImageOrientationPatient" not in one for one in slices):
         raise MediaError(f"{path.name} has slices that do not say where they lie; give a series of one scan")
-    across, down, normal = _directions(slices[0].ImageOrientationPatient)
     if any(np.abs(np.subtract(one.ImageOrientationPatient, slices[0].ImageOrientationPatient)).max() > 1e-3
            for one in slices):  # fmt: skip
         raise MediaError(f"{path.name} has slices of several directions; give a series of parallel slices")
-    places = np.array([np.dot(normal, one.ImagePositionPatient) for one in slices])
-    order = np.argsort(places)
-    first = slices[order[0]]
-    step = _even_step(path, places[order]) if len(slices) > 1 else float(first.get("SliceThickness") or 1)
+    first = slices[0]
+    origins, thickness = [one.ImagePositionPatient for one in slices], first.get("SliceThickness")
+    order, affine = _placed(path, first.ImageOrientationPatient, origins, first.PixelSpacing, thickness)
     pictures = [_values(path, pydicom.dcmread(slices[n].filename)) for n in order]
     if len({picture.shape for picture in pictures}) > 1:
         raise MediaError(f"{path.name} has slices of several sizes; give a series of one scan")
-    rows, columns = map(float, first.PixelSpacing)
+    return Volume(np.stack(pictures, axis=2), LPS_TO_RAS @ affine, tuple(Path(slices[n].filename) for n in order))
+
+
+def _placed(
+    path: Path, orientation: Sequence[float], origins: Sequence[Any], spacing: Sequence[float], thickness: Any
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The order of parallel slices by where they begin, and the affine of their voxels in DICOM's axes."""
+    across, down = np.asarray(orientation, np.float64).reshape(2, 3)
+    normal = np.cross(across, down)
+    places = np.array([np.dot(normal, origin) for origin in origins])
+    order = np.argsort(places)
+    step = _even_step(path, places[order]) if len(order) > 1 else float(thickness or 1)
+    rows, columns = map(float, spacing)
     affine = np.eye(4)
     affine[:3, :3] = np.stack((across * columns, down * rows, normal * step), axis=1)
-    affine[:3, 3] = first.ImagePositionPatient
-    return Volume(np.stack(pictures, axis=2), LPS_TO_RAS @ affine, tuple(Path(slices[n].filename) for n in order))
+    affine[:3, 3] = origins[order[0]]
+    return order, affine
 
 
 def _even_step(path: Path, places: NDArray[np.float64]) -> float:
@@ -352,22 +362,16 @@ def _of_frames(path: Path, whole: Any) -> Volume:
     if groups is not None and "PlanePositionSequence" in groups[0] and len(groups) == frames.shape[2]:
         facing = shared.get("PlaneOrientationSequence") or groups[0].PlaneOrientationSequence
         measures = (shared.get("PixelMeasuresSequence") or groups[0].PixelMeasuresSequence)[0]
-        across, down, normal = _directions(facing[0].ImageOrientationPatient)
         origins = [group.PlanePositionSequence[0].ImagePositionPatient for group in groups]
-        places = np.array([np.dot(normal, origin) for origin in origins])
-        order = np.argsort(places)
-        step = _even_step(path, places[order]) if len(order) > 1 else float(measures.get("SliceThickness", 1))
-        rows, columns = map(float, measures.PixelSpacing)
-        affine[:3, :3] = np.stack((across * columns, down * rows, normal * step), axis=1)
-        affine[:3, 3] = origins[order[0]]
+        order, affine = _placed(
+            path,
+            facing[0].ImageOrientationPatient,
+            origins,
+            measures.PixelSpacing,
+            measures.get("SliceThickness"),
+        )
         frames = frames[..., order]
     return Volume(frames, LPS_TO_RAS @ affine, (path,))
-
-
-def _directions(orientation: Sequence[float]) -> tuple[NDArray[np.float64], ...]:
-    """Unit vectors across, down and through a slice."""
-    across, down = np.asarray(orientation[:3], np.float64), np.asarray(orientation[3:], np.float64)
-    return across, down, np.cross(across, down)
 
 
 def _values(path: Path, head: Any) -> NDArray[Any]:
