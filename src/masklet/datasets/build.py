@@ -58,8 +58,6 @@ class Part:
 
 @dataclass
 class Built:
-    """What was written."""
-
     videos: int = 0
     frames: int = 0
     masks: int = 0
@@ -183,7 +181,6 @@ class Layout:
         """A video comes."""
 
     def add(self, part: Part, frame: PlainFrame) -> None:
-        """A frame of it."""
         raise NotImplementedError
 
     def end(self, part: Part) -> None:

@@ -42,7 +42,6 @@ class FrameFolders:
     finish: Callable[[Path], Callable[[Clip], Clip]] = lambda folder: lambda clip: clip
 
     def __call__(self, root: Path, split: str) -> Dataset:
-        """Every video of a split, in the order of its names."""
         folder = split_folder(root, split)
         pictures, masks = (with_resolution(folder / part, self.resolution) for part in (PICTURES, ANNOTATIONS))
         source = folder.resolve().name
@@ -65,7 +64,6 @@ def split_folder(root: Path, split: str) -> Path:
 
 
 def holds_both(folder: Path) -> bool:
-    """Whether a folder holds both kinds of files."""
     return os.path.isdir(folder / PICTURES) and os.path.isdir(folder / ANNOTATIONS)
 
 
@@ -80,7 +78,6 @@ def with_resolution(folder: Path, wanted: str | None = None) -> Path:
 
 
 def annotated(folder: Path, split: str) -> list[str]:
-    """The names of all videos with masks."""
     return subfolders(with_resolution(folder / ANNOTATIONS))
 
 
@@ -106,7 +103,6 @@ def in_newest_list(folder: Path, split: str) -> list[str]:
 
 
 def in_meta(folder: Path, split: str) -> list[str]:
-    """The videos of meta.json (YouTube-VOS)."""
     if not (names := sorted(read_meta(folder / "meta.json"))):
         raise FormatError(f"{folder / 'meta.json'} is empty; give one that names the videos")
     return names

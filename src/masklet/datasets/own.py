@@ -56,7 +56,6 @@ def has_index(path: Path) -> bool:
 
 
 def is_pack(path: Path) -> bool:
-    """Whether a path is a pack."""
     return os.path.isfile(path) and path.suffix == SUFFIX
 
 
@@ -166,13 +165,11 @@ def open_projects(root: Path, split: str) -> Dataset:
 
 
 def project_masks(project: Project, frame: int) -> ObjectMasks:
-    """The masks of one frame of a project."""
     found = project.frames[frame].objects
     return RleMasks({project.indices[name]: mask.rle for name, mask in found.items()}, project.size)
 
 
 def pictures_under(root: Path) -> list[Path]:
-    """All pictures under a folder."""
     return sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
 
 

@@ -80,7 +80,6 @@ def _json_clip(video: Path, file: Path, root: Path) -> Clip:
 
 
 def sav_masks(path: Path, row: int) -> ObjectMasks:
-    """The masks of one annotated frame, in the JSON of a video."""
     size, rows = _sav_rows(path)
     return _masks(rows[row], size)
 
@@ -96,7 +95,6 @@ def _sav_rows(path: Path) -> tuple[tuple[int, int], list[list[Any]]]:
 
 
 def is_sa1b(path: Path) -> bool:
-    """Whether a path holds SA-1B."""
     return os.path.isdir(path) and any(file.with_suffix(".json").is_file() for file in path.rglob("*.jpg"))
 
 
@@ -115,7 +113,6 @@ def open_sa1b(root: Path, split: str) -> Dataset:
 
 
 def sa1b_masks(path: Path) -> ObjectMasks:
-    """The masks of one picture."""
     content, name = load_json(path), path.name
     size = size_of(entry(content, "image", dict, name), name)
     return _masks([record.get("segmentation") for record in entries(content, "annotations", dict, name)], size)

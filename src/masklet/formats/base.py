@@ -124,7 +124,6 @@ def mask_only(mask: NDArray[np.bool_], iou: float = 1.0, presence: float = 1.0) 
 
 
 def rle_of(item: ObjectLike) -> Rle:
-    """The run lengths of an object's mask."""
     return item.rle if isinstance(item, RleMask) else encode_rle(item.mask)
 
 
@@ -189,7 +188,6 @@ def read_picture(
 
 
 def named_overlay(result: FrameLike) -> Image.Image:
-    """The picture with every mask tinted, outlined and named."""
     masks = [(result.indices[name], item.mask) for name, item in result.objects.items()]
     labels = {result.indices[name]: title_of(name, result.descriptions.get(name)) for name in result.objects}
     return Image.fromarray(draw_overlay(picture_of(result), masks, labels=labels, colours=colours_of(result)))

@@ -46,7 +46,6 @@ def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
 
 
 def image(frame: int, file_name: str, size: tuple[int, int]) -> dict[str, Any]:
-    """The entry of a frame."""
     height, width = size
     return {"id": frame + 1, "file_name": file_name, "height": height, "width": width, "frame_index": frame}
 

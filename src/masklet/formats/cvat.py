@@ -54,7 +54,6 @@ def _write(file: TextIO, node: Element) -> None:
 
 
 def _head(spool: Spool, facts: Facts) -> Element:
-    """What is known of the video."""
     (height, width), frames = facts.size, spool.frames()
     meta = Element("meta")
     task = SubElement(meta, "task")

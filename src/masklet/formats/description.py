@@ -54,7 +54,6 @@ class Description:
                 )
 
     def __bool__(self) -> bool:
-        """Whether anything is said."""
         return bool(self.title or self.category or self.colour or self.attributes)
 
     def updated(

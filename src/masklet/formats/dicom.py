@@ -177,7 +177,6 @@ def _reference(source: Any) -> Any:
 
 
 def _release() -> str:
-    """The version of this package."""
     try:
         return version("masklet")
     except PackageNotFoundError:  # run from a checkout

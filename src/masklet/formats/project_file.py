@@ -77,7 +77,6 @@ def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
 
 
 def read_project_masks(path: Path) -> Iterator[PlainFrame]:
-    """Masks of each frame by the objects' names."""
     yield from read_project(path).results()
 
 
@@ -315,7 +314,6 @@ def _object_name(record: dict[str, Any], name: str) -> ObjectId:
 
 
 def _in(bounds: range, record: dict[str, Any], key: str, name: str) -> int:
-    """A whole number within bounds."""
     value = entry(record, key, int, name)
     if value not in bounds:
         raise FormatError(f"{key!r} in {name} is {value}; expected {bounds.start} to {bounds.stop - 1}")

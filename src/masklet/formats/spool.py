@@ -69,11 +69,9 @@ class Spool:
         return self.descriptions.get(name) or Description()
 
     def class_of(self, name: ObjectId) -> str:
-        """The class of an object, see `label_of`."""
         return label_of(name, self.descriptions.get(name))
 
     def frames(self) -> list[int]:
-        """The frames that were written, in their order."""
         return sorted(self._rows)
 
     def masks(self, frame: int) -> dict[ObjectId, RleMask]:

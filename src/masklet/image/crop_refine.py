@@ -60,7 +60,6 @@ def crop_around(mask: NDArray[np.bool_], prompt: Prompt) -> Box | None:
 
 
 def included(prompt: Prompt) -> list[tuple[float, float]]:
-    """The clicks on the object itself."""
     return [point for point, label in zip(prompt.points, prompt.labels, strict=True) if label]
 
 

@@ -68,7 +68,6 @@ def find_everything(engine: Engine, image: NDArray[np.uint8], options: Everythin
 
 
 def find_in_crop(engine: Engine, image: NDArray[np.uint8], crop: Crop, options: EverythingOptions) -> MaskSet:
-    """Everything in a part of a picture."""
     x0, y0, x1, y1 = crop.box
     levels = engine.encode_image(picture_tensor(image[y0:y1, x0:x1], engine))
     height, width = image.shape[:2]
@@ -155,7 +154,6 @@ class GridPass:
         return self.one_each(self.decode(self.tokens(found.points)._replace(masks=earlier)), found.points)
 
     def one_each(self, decoded: Decoded, points: Tensor) -> Candidates:
-        """One mask for each click."""
         least = LEAST_STABILITY if self.options.fall_back else 0.0
         rows, candidate = torch.arange(len(points), device=decoded.iou.device), single(decoded, least=least)
         return Candidates(
@@ -163,17 +161,14 @@ class GridPass:
         )
 
     def tokens(self, points: Tensor) -> PromptTokens:
-        """One click on each of N things."""
         clicks = [Prompt(points=((float(x), float(y)),), labels=(INCLUDE,)) for x, y in points]
         return pad_prompts(self.engine, clicks, self.size)
 
     def decode(self, prompts: PromptTokens) -> Decoded:
-        """All candidate masks."""
         return decode_in_parts(self.engine, self.features, self.levels, prompts)
 
 
 def filter_iou(found: Candidates, least: float) -> Candidates:
-    """Those whose predicted IoU is high enough."""
     kept = found.iou > least
     return Candidates(*(column[kept.to(column.device)] for column in found))
 
@@ -259,5 +254,4 @@ def decode_in_parts(engine: Engine, features: Tensor, levels: Levels, prompts: P
 
 
 def taken(prompts: PromptTokens, rows: slice) -> PromptTokens:
-    """The prompts of some of the objects."""
     return prompts._replace(**{name: tensor[rows] for name, tensor in prompts._asdict().items() if tensor is not None})

@@ -337,7 +337,6 @@ def modified_at(model: str | PathLike[str]) -> int:
 
 
 def objects_at_once(engine: Engine) -> int:
-    """How many objects are decoded together."""
     return DECODED_AT_ONCE.get(engine.device.type, OTHERWISE)
 
 

@@ -109,7 +109,6 @@ class PictureMasks(ABC):
         objects."""
 
     def __len__(self) -> int:
-        """M"""
         return len(self.iou)
 
     def __iter__(self) -> Iterator[NDArray[np.bool_]]:
@@ -258,36 +257,29 @@ class PictureFrame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width)"""
         return self.masks.size
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8"""
         return self.masks.picture
 
     @cached_property
     def objects(self) -> dict[ObjectId, ObjectLike]:
-        """The objects, by number."""
         return {number: self.masks.item(i) for i, number in enumerate(self.indices)}
 
     @property
     def indices(self) -> dict[ObjectId, int]:
-        """Their own numbers."""
         return {n: n for n in range(self.before + 1, self.before + len(self.masks) + 1)}
 
     @property
     def descriptions(self) -> dict[ObjectId, Description]:
-        """The classes of masks that have a label."""
         labels = zip(self.indices, self.masks.labels, strict=False)
         return {number: Description(category=label) for number, label in labels if label}
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """(H, W)"""
         return self.masks.index_map()
 
     def overlay(self) -> Image.Image:
-        """The picture with the masks drawn in."""
         return self.masks.overlay()
 
 
@@ -300,21 +292,17 @@ class LogitMask:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """bool (H, W)"""
         return self.masks[self.row]
 
     @property
     def iou(self) -> float:
-        """Predicted intersection over union, 0..1."""
         return float(self.masks.iou[self.row])
 
     @property
     def presence(self) -> float:
-        """Probability that the object is in the picture, 0..1."""
         return float(self.masks.presence[self.row])
 
     def full_logits(self) -> NDArray[np.float32]:
-        """(H, W) float32, positive inside."""
         return self.masks.full_logits(self.row)
 
 

@@ -160,7 +160,6 @@ class TransformersGrounder:
 
     @torch.inference_mode()
     def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
-        """See `Grounder`."""
         if self.model.config.model_type.startswith("owl"):
             inputs = self.processor(text=[list(phrases)], images=image, truncation=True, return_tensors="pt")
             outputs = self.model(**inputs.to(self.model.device))

@@ -28,7 +28,6 @@ class Patch:
 
     @property
     def area(self) -> int:
-        """Number of its pixels."""
         return rle_area(self.rle)
 
     @property

@@ -95,7 +95,6 @@ def simplified(ring: Ring, tolerance: float) -> Ring:
 
 
 def filled(ring: Ring, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """bool (H, W)"""
     encoded = rlemasklib.from_polygon(ring.reshape(-1), imshape=size)
     return np.asarray(rlemasklib.decode(encoded), np.bool_)
 
@@ -185,7 +184,6 @@ def at_least_three(ring: Ring) -> Ring:
 
 
 def agreed(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Intersection over union."""
     return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
 
 

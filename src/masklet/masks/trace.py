@@ -47,7 +47,6 @@ class Runs:
 
     @property
     def area(self) -> int:
-        """Number of pixels."""
         return int((self.end - self.begin).sum())
 
     @property

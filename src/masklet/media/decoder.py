@@ -170,7 +170,6 @@ class Decoder:
             self._distrust_index()
 
     def _period(self) -> int:
-        """Ticks from a frame to the next, on average."""
         return max(1, round(1 / (self.rate * self.tick))) if self.rate and self.tick else 1
 
     def _filled(self, run: Iterator[Numbered]) -> Iterator[Numbered]:

@@ -66,7 +66,6 @@ class _Yadif:
         self._graph.vpush(before.image)
 
     def push(self, picture: DecodedFrame) -> Iterator[DecodedFrame]:
-        """Take a picture; give what is finished by now."""
         self._waiting.append(picture)
         self._graph.vpush(picture.image)
         yield from self._finished()
