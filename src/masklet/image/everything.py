@@ -20,7 +20,7 @@ from masklet.image.result import MaskSet, join_masks
 from masklet.masks.patch import Patch, cut_patch
 from masklet.masks.shape import small_holes, suppress, without_small_regions
 from masklet.masks.trace import runs_patch, stretch, trace
-from masklet.nn import Decoded, Levels, PromptTokens
+from masklet.nn import Decoded, Levels
 from masklet.prompts import INCLUDE, Prompt
 
 HOLE_LOGIT = 10.0
@@ -138,7 +138,7 @@ class GridPass:
 
     def candidates(self, points: Tensor) -> Candidates:
         """The masks of one click at each of the points, (N, 2), whose predicted IoU is high enough."""
-        decoded = self.decode(self.tokens(points))
+        decoded = self.decode(points)
         if not self.options.multimask:
             found = self.one_each(decoded, points)
         else:
@@ -151,7 +151,7 @@ class GridPass:
     def again(self, found: Candidates) -> Candidates:
         """The same clicks once more, each with the mask that it gave."""
         earlier = found.logits.float().clamp(-HIGHEST_LOGIT, HIGHEST_LOGIT)[:, None].to(self.engine.dtype)
-        return self.one_each(self.decode(self.tokens(found.points)._replace(masks=earlier)), found.points)
+        return self.one_each(self.decode(found.points, earlier), found.points)
 
     def one_each(self, decoded: Decoded, points: Tensor) -> Candidates:
         least = LEAST_STABILITY if self.options.fall_back else 0.0
@@ -160,12 +160,17 @@ class GridPass:
             decoded.logits[rows, candidate], decoded.iou[rows, candidate], decoded.presence, candidate, points
         )
 
-    def tokens(self, points: Tensor) -> PromptTokens:
-        clicks = [Prompt(points=((float(x), float(y)),), labels=(INCLUDE,)) for x, y in points]
-        return pad_prompts(self.engine, clicks, self.size)
-
-    def decode(self, prompts: PromptTokens) -> Decoded:
-        return decode_in_parts(self.engine, self.features, self.levels, prompts)
+    def decode(self, points: Tensor, earlier: Tensor | None = None) -> Decoded:
+        """All candidate masks of one click at each of the points, perhaps with an earlier mask of each."""
+        parts = []
+        for begin in range(0, len(points), step := objects_at_once(self.engine)):
+            rows = slice(begin, begin + step)
+            clicks = [Prompt(points=((float(x), float(y)),), labels=(INCLUDE,)) for x, y in points[rows]]
+            prompts = pad_prompts(self.engine, clicks, self.size)
+            if earlier is not None:
+                prompts = prompts._replace(masks=earlier[rows])
+            parts.append(self.engine.decode_masks(self.features, self.levels, prompts))
+        return parts[0] if len(parts) == 1 else Decoded(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def filter_iou(found: Candidates, least: float) -> Candidates:
@@ -241,17 +246,3 @@ def cleaned(patch: Patch, least: int) -> Patch:
     after = cut_patch(mask[1:-1, 1:-1], (x0, y0))
     assert after is not None, "the largest part of a mask always stays"
     return after
-
-
-def decode_in_parts(engine: Engine, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
-    """All candidate masks of N objects; the picture's features, (1, C, h, w), and levels serve all."""
-    count, step = len(prompts.points), objects_at_once(engine)
-    parts = [
-        engine.decode_masks(features, levels, taken(prompts, slice(first, first + step)))
-        for first in range(0, count, step)
-    ]
-    return parts[0] if len(parts) == 1 else Decoded(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-
-
-def taken(prompts: PromptTokens, rows: slice) -> PromptTokens:
-    return prompts._replace(**{name: tensor[rows] for name, tensor in prompts._asdict().items() if tensor is not None})

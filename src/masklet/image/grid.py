@@ -19,6 +19,7 @@ RANGES = {
     "min_cells": (0, 1 << 31),
     "crop_layers": (0, 5),
     "crop_points_divisor": (1, 1024),
+    **dict.fromkeys(("least_iou", "least_stability", "most_overlap", "crop_most_overlap", "crop_overlap"), (0, 1)),
 }
 """Numbers beyond these are slips: a million clicks at a time, or 4,096 crops, are more than a computer's memory or an
 evening."""
@@ -76,9 +77,6 @@ class EverythingOptions:
         for name, (least, most) in RANGES.items():
             if (value := getattr(self, name)) is not None and not least <= value <= most:
                 raise PromptError(f"{name} is {value!r}; give a number from {least} to {most}")
-        for name in ("least_iou", "least_stability", "most_overlap", "crop_most_overlap", "crop_overlap"):
-            if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
-                raise PromptError(f"{name} is {value!r}; give a number from 0 to 1")
         if self.grids is not None and len(self.grids) != self.crop_layers + 1:
             raise PromptError(
                 f"grids has {len(self.grids)} entries for the picture and {self.crop_layers} layers of crops; "

@@ -57,12 +57,6 @@ class VideoFile(FrameSource):
         return True  # for there is one frame at least, and to count them takes a while
 
     @property
-    def indexed(self) -> bool:
-        """Whether `read` can jump. If not, because the file has no times, it decodes all frames before."""
-        self._check_open()
-        return self._decoder.index is not None
-
-    @property
     def lost(self) -> list[int]:
         """The frames, of those read so far, that are damaged beyond decoding; they show the picture before them."""
         return sorted(self._decoder.lost)
