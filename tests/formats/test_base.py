@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from masklet.errors import FormatError
-from masklet.formats.base import check_object_numbers, comes_evenly, distance_logits, index_map
+from masklet.formats.base import comes_evenly, distance_logits, index_map
 from tests.formats.conftest import box_mask, frame_of
 
 
@@ -42,12 +41,3 @@ def test_an_index_map_holds_the_numbers_and_the_surer_wins() -> None:
     assert set(np.unique(numbers)) == {0, 1, 2}
     assert numbers[5, 5] == 1
     assert numbers[13, 13] == 2
-
-
-def test_a_number_that_does_not_fit_is_named_with_what_holds_it() -> None:
-    frame = frame_of(4, {k: box_mask((2, 2), 0, 0, 1, 1) for k in range(3)}, (2, 2))
-    check_object_numbers(frame, most=3, instead="coco")
-    with pytest.raises(
-        FormatError, match="object number 3 in frame 4: this format holds the numbers 1 to 2; write coco"
-    ):
-        check_object_numbers(frame, most=2, instead="coco")

@@ -45,38 +45,6 @@ def test_odd_sides_get_their_last_line_twice(tmp_path: Path, size: tuple[int, in
     np.testing.assert_allclose(next(iter(source)).image[47, 63], picture(0)[0, 0], atol=4)
 
 
-def test_an_exception_leaves_the_old_file_and_no_half_one(tmp_path: Path) -> None:
-    path = tmp_path / "overlay.mp4"
-    path.write_text("old")
-
-    def broken_run() -> None:
-        with write_pictures(path, (48, 64), 24) as write:
-            write(picture(0))
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        broken_run()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_video_without_frames_is_named(tmp_path: Path) -> None:
-    with (
-        pytest.raises(FormatError, match=r"no frame was written to .*empty\.mp4"),
-        write_pictures(tmp_path / "empty.mp4", (48, 64), 24),
-    ):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with (
-        pytest.raises(FormatError, match=r"a\.mp4 cannot be written: No such file .*; give a path"),
-        write_pictures(tmp_path / "gone" / "a.mp4", (48, 64), 24),
-    ):
-        pass
-
-
 def test_a_folder_in_the_files_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").mkdir()
     with (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,28 +36,16 @@ def test_an_unknown_format_is_named_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("path", "name", "given"),
     [
-        ("a.TXT", "mots"),
-        ("a.masklet", "project"),
-        ("b/a.mov", "prores"),
-        ("a.json", "coco"),
-        ("a", "davis"),
-        ("a.mp4", "overlay"),
+        *((path, name, {}) for path, name in (("a.TXT", "mots"), ("a.masklet", "project"), ("b/a.mov", "prores"))),
+        *((path, name, {}) for path, name in (("a.json", "coco"), ("a", "davis"), ("a.mp4", "overlay"))),
+        *((f"a.{e}", name, {"picture": True}) for e, name in (("PNG", "davis"), ("json", "coco"), ("txt", "yolo"))),
+        *((f"a.{e}", name, {"background": "white"}) for e, name in (("mp4", "background"), ("json", "coco"))),
     ],
 )
-def test_a_path_tells_the_format_of_a_video(path: str, name: str) -> None:
-    assert format_of(path) is find_format(name)
-
-
-@pytest.mark.parametrize(("path", "name"), [("a.PNG", "davis"), ("a.json", "coco"), ("a.txt", "yolo")])
-def test_a_path_tells_the_format_of_a_picture(path: str, name: str) -> None:
-    assert format_of(path, picture=True) is find_format(name)
-
-
-def test_a_background_tells_the_format() -> None:
-    assert format_of("a.mp4", background="white").name == "background"
-    assert format_of("a.json", background="white").name == "coco"
+def test_a_path_tells_the_format(path: str, name: str, given: dict[str, Any]) -> None:
+    assert format_of(path, **given) is find_format(name)
 
 
 def test_an_ending_of_none_is_named() -> None:

@@ -126,18 +126,11 @@ def test_one_of_a_batch_is_named(predictor: ImagePredictor) -> None:
         predictor.encode([pattern(), pattern()[:0]])
 
 
-def test_files_that_are_none(predictor: ImagePredictor, tmp_path: Path) -> None:
-    (tmp_path / "notes.jpg").write_text("a cat")
-    with pytest.raises(MediaError, match=r"notes\.jpg is not a picture that can be read; give a file such as"):
-        predictor.encode(tmp_path / "notes.jpg")
+def test_a_cut_file_that_pillow_opened(predictor: ImagePredictor, tmp_path: Path) -> None:
     Image.fromarray(pattern(200, 200)).save(tmp_path / "cut.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:3000])
-    with pytest.raises(MediaError, match=r"cut\.jpg cannot be read as a picture: .*; give another copy"):
-        predictor.encode(tmp_path / "cut.jpg")
     with Image.open(tmp_path / "cut.jpg") as opened, pytest.raises(MediaError, match="the picture cannot be read"):
         predictor.encode(opened)
-    with pytest.raises(MediaError, match="there is no file at"):
-        predictor.encode(tmp_path / "gone.jpg")
 
 
 def test_a_decompression_bomb(predictor: ImagePredictor, tmp_path: Path) -> None:
@@ -159,25 +152,17 @@ def test_odd_sizes(predictor: ImagePredictor, size: tuple[int, int]) -> None:
     assert masks.overlay().size == (width, height)
 
 
-def test_pictures_are_scaled_as_published(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("tall", [False, True], ids=["usual", "in several strips"])
+def test_pictures_are_scaled_as_published(predictor: ImagePredictor, cat: NDArray[np.uint8], tall: bool) -> None:
+    image = pattern(900, 50) if tall else cat
     scaled = F.interpolate(
-        torch.from_numpy(cat.copy()).permute(2, 0, 1)[None].float() / 255, (192, 192), mode="bilinear", antialias=True
+        torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255, (192, 192), mode="bilinear", antialias=True
     )
     expected = (scaled[0].permute(1, 2, 0).numpy() - MEAN) / STD
-    ours = picture_tensor(cat, predictor.engine)[0].permute(1, 2, 0).numpy()
+    ours = picture_tensor(image, predictor.engine)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(ours, expected, atol=1e-6, rtol=0)
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
 def test_eight_bits_as_floats_are_the_same_picture(image: NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(as_picture(image.astype(np.float32) / 255), image)
-
-
-def test_a_tall_picture_is_scaled_in_strips(predictor: ImagePredictor) -> None:
-    image = pattern(900, 50)
-    whole = F.interpolate(
-        torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255, (192, 192), mode="bilinear", antialias=True
-    )
-    expected = (whole[0].permute(1, 2, 0).numpy() - MEAN) / STD
-    ours = picture_tensor(image, predictor.engine)[0].permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(ours, expected, atol=1e-6, rtol=0)

@@ -41,26 +41,20 @@ def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [0, 1, 255]
 
 
-def test_thirty_two_bits_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("depth.tif", r"depth\.tif has 32 bits.*8 or 16"),
+        ("gone.png", r"there is no file at .*gone\.png"),
+        ("", "there is no file at"),  # the folder
+        ("notes.jpg", r"notes\.jpg is not a picture that can be read; give a file such as"),
+    ],
+)
+def test_what_is_no_picture_is_named(tmp_path: Path, name: str, sentence: str) -> None:
     Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / "depth.tif")
-    with pytest.raises(MediaError, match=r"depth\.tif has 32 bits.*8 or 16"):
-        read_image(tmp_path / "depth.tif")
-
-
-def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"there is no file at .*gone\.png"):
-        read_image(tmp_path / "gone.png")
-
-
-def test_folder_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="there is no file at"):
-        read_image(tmp_path)
-
-
-def test_text_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("hello")
-    with pytest.raises(MediaError, match=r"notes\.jpg is not a picture that can be read; give a file such as"):
-        read_image(tmp_path / "notes.jpg")
+    with pytest.raises(MediaError, match=sentence):
+        read_image(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])

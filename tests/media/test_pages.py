@@ -97,12 +97,6 @@ def test_cut_file_is_named(tmp_path: Path) -> None:
         list(s)
 
 
-def test_text_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.gif").write_text("hello")
-    with pytest.raises(MediaError, match=r"a\.gif is not a picture that can be read"):
-        PagedImage(tmp_path / "a.gif")
-
-
 def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
     source = PagedImage(save(tmp_path / "a.gif", **TIMED))
     frames = iter(source)

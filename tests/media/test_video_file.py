@@ -59,22 +59,18 @@ def near(image: NDArray[np.uint8], y: int, x: int, expected: tuple[int, int, int
     return bool((np.abs(image[y, x].astype(int) - expected) < 12).all())
 
 
-def test_every_frame_comes_in_order_and_again(tmp_path: Path) -> None:
-    with VideoFile(write_video(tmp_path / "clip.mp4")) as source:
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])  # the second has no count, which is estimated
+def test_every_frame_comes_in_order_and_again(tmp_path: Path, suffix: str) -> None:
+    with VideoFile(write_video(tmp_path / f"clip{suffix}")) as source:
         assert (source.size, source.rate, source.frame_count, source.frame_count_exact) == ((48, 64), 24.0, 24, False)
         for _ in range(2):
             frames = list(source)
             assert [frame.index for frame in frames] == list(range(24))
-            np.testing.assert_allclose([frame.time for frame in frames], np.arange(24) / 24, atol=1e-6)
+            np.testing.assert_allclose([frame.time for frame in frames], np.arange(24) / 24, atol=1e-3)
             np.testing.assert_allclose([f.image[40, 30, 0] for f in frames], [shade(f) for f in range(24)], atol=3)
             assert source.ended_early is None
     assert frames[0].image.dtype == np.uint8
     assert near(frames[0].image, 4, 4, (255, 0, 0))
-
-
-def test_two_readers_of_one_source_do_not_disturb_each_other(tmp_path: Path) -> None:
-    source = VideoFile(write_video(tmp_path / "clip.mp4", 6))
-    assert [(a.index, b.index) for a, b in zip(source, source, strict=True)] == [(i, i) for i in range(6)]
 
 
 @pytest.mark.parametrize("size", [(47, 63), (48, 63), (47, 64), (33, 35)])
@@ -108,13 +104,6 @@ def test_rotation_is_honoured(
         assert near(image, y, x, color)
 
 
-def test_frame_count_is_estimated_where_the_container_has_none(tmp_path: Path) -> None:
-    source = VideoFile(write_video(tmp_path / "clip.mkv"))
-    assert (source.frame_count, source.frame_count_exact) == (24, False)
-    assert len(list(source)) == 24
-    assert source.ended_early is None
-
-
 @pytest.mark.parametrize(
     ("name", "options"), [("cut.mp4", {"movflags": "+faststart"}), ("cut.mkv", {}), ("cut.avi", {})]
 )
@@ -140,11 +129,13 @@ def test_file_without_a_frame_is_named(tmp_path: Path) -> None:
         VideoFile(path)
 
 
-@pytest.mark.parametrize("content", ["hello\n" * 50, ""])
-def test_text_is_no_video(tmp_path: Path, content: str) -> None:
-    (tmp_path / "notes.mp4").write_text(content)
-    with pytest.raises(MediaError, match=r"^notes\.mp4 is not a video that can be decoded: .+; give a file such as"):
-        VideoFile(tmp_path / "notes.mp4")
+@pytest.mark.parametrize(("name", "content"), [("a.mp4", "hello\n" * 50), ("a.mp4", ""), ("a.txt", "hello\n" * 200)])
+def test_text_is_no_video(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(MediaError, match=rf"^{name} is not a video that can be decoded: .+; give a file such as"):
+        VideoFile(tmp_path / name)
+    with pytest.raises(MediaError, match=r"there is no file at .*gone\.mp4"):
+        VideoFile(tmp_path / "gone.mp4")
 
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
@@ -158,27 +149,6 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         VideoFile(tmp_path / "song.wav")
 
 
-def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"there is no file at .*gone\.mp4"):
-        VideoFile(tmp_path / "gone.mp4")
-
-
-def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
-    source = VideoFile(write_video(tmp_path / "clip.mp4", 6))
-    frames = iter(source)
-    next(frames)
-    source.close()
-    assert list(frames) == []
-    with pytest.raises(MediaError, match=r"clip\.mp4 was closed; open it again"):
-        next(iter(source))
-
-
-def test_a_film_of_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("hello\n" * 200)
-    with pytest.raises(MediaError, match=r"^notes\.txt is not a video that can be decoded: .+; give a file such as"):
-        VideoFile(tmp_path / "notes.txt")
-
-
 def test_a_video_of_one_frame(tmp_path: Path) -> None:
     with VideoFile(write_video(tmp_path / "one.mp4", 1)) as source:
         assert [(frame.index, frame.time) for frame in source] == [(0, 0.0)]
@@ -189,19 +159,19 @@ def test_a_video_of_one_frame(tmp_path: Path) -> None:
 
 
 def test_a_frame_behind_a_cut_is_named(tmp_path: Path) -> None:
-    path = cut(write_video(tmp_path / "cut.mp4", options={"movflags": "+faststart"}), 0.6)
-    with (
-        VideoFile(path) as source,
-        pytest.raises(MediaError, match=r"there is no frame 23; .* has \d+ frames.* breaks"),
-    ):
+    source = VideoFile(cut(write_video(tmp_path / "cut.mp4", options={"movflags": "+faststart"}), 0.6))
+    with pytest.raises(MediaError, match=r"there is no frame 23; .* has \d+ frames.* breaks"):
         source.read(23)
 
 
 def test_a_closed_video_is_not_read(tmp_path: Path) -> None:
     source = VideoFile(write_video(tmp_path / "clip.mp4", 6))
+    frames = iter(source)
+    next(frames)
     source.read(3)
     source.close()
-    for use in (lambda: source.read(3), lambda: source.timestamps):
+    assert list(frames) == []
+    for use in (lambda: source.read(3), lambda: source.timestamps, lambda: next(iter(source))):
         with pytest.raises(MediaError, match=r"clip\.mp4 was closed; open it again"):
             use()
 

@@ -289,18 +289,12 @@ class LogitMask:
 
     masks: Masks
     row: int
+    iou: float
+    presence: float
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         return self.masks[self.row]
-
-    @property
-    def iou(self) -> float:
-        return float(self.masks.iou[self.row])
-
-    @property
-    def presence(self) -> float:
-        return float(self.masks.presence[self.row])
 
     def full_logits(self) -> NDArray[np.float32]:
         return self.masks.full_logits(self.row)
@@ -371,7 +365,7 @@ class Masks(PictureMasks):
         return self._each(np.count_nonzero, (0,))
 
     def item(self, i: int) -> ObjectLike:
-        return LogitMask(self, i)
+        return LogitMask(self, i, float(self.iou[i]), float(self.presence[i]))
 
     def overlay(self) -> Image.Image:
         """The picture with the best mask of each object tinted, numbered from 1 if there are several."""
