@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
 from masklet.formats.yolo import yolo_lines
 from masklet.masks.draw import PALETTE
-from masklet.masks.rle import rle_area
+from masklet.masks.rle import Rle, rle_area
 
 LAYOUTS = ("coco", "yolo", "ytvis", "davis", "voc")
 """Layouts of whole data sets; any other format that is written is laid beside the frames, one for each video."""
@@ -116,17 +116,19 @@ def made_layout(name: str, out: Path, classes: Classes) -> Layout:
 
 def _write(parts: Sequence[Part], layout: Layout, progress: Callable[[str], None]) -> Built:
     built = Built()
+
+    def counted(part: Part) -> Iterator[PlainFrame]:
+        for frame in part.frames():
+            yield checked(frame, part)
+            built.frames += 1
+            built.masks += sum(1 for item in frame.objects.values() if rle_area(rle_of(item)))
+
     for part in parts:
         progress(part.name)
         before = built.frames
-        layout.begin(part)
-        for frame in part.frames():
-            layout.add(part, checked(frame, part))
-            built.frames += 1
-            built.masks += sum(1 for item in frame.objects.values() if rle_area(rle_of(item)))
+        layout.add(part, counted(part))
         if built.frames == before:
             raise FormatError(f"{part.name} has no annotated frames; leave it out, or track something in it first")
-        layout.end(part)
         built.videos += 1
     layout.close()
     return built
@@ -164,12 +166,21 @@ class Classes:
 class Layout:
     """Where frames and annotations of a data set lie.
 
-    splits  what each split has in it, for layouts that list it
+    splits   what each split has in it, for layouts that list it
+    content  the JSON of each split, for layouts that have one
     """
 
     def __init__(self, out: Path, classes: Classes) -> None:
         self.out, self.classes = out, classes
         self.splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+        self.content: dict[str, dict[str, list[Any]]] = {}
+
+    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+        """Write a video."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The data set is complete."""
 
     def write_splits(self, folder: Path) -> None:
         """A list of each split, FOLDER/SPLIT.txt."""
@@ -177,17 +188,13 @@ class Layout:
         for split, names in self.splits.items():
             write_whole(self.out / folder / f"{split}.txt", "".join(f"{name}\n" for name in names))
 
-    def begin(self, part: Part) -> None:
-        """A video comes."""
-
-    def add(self, part: Part, frame: PlainFrame) -> None:
-        raise NotImplementedError
-
-    def end(self, part: Part) -> None:
-        """The video is complete."""
-
-    def close(self) -> None:
-        """The data set is complete."""
+    def write_content(self, path: str) -> None:
+        """The JSON of each split, with the classes; {} in the path stands for the split."""
+        for split, content in self.content.items():
+            file = self.out / path.format(split)
+            make_folder(file.parent)
+            whole = {**content, "categories": coco.categories(self.classes.names), "info": {"version": "1.0"}}
+            write_whole(file, json.dumps(whole, allow_nan=False))
 
     def picture(self, part: Part, frame: PlainFrame, folder: Path, stem: str | None = None) -> str:
         """Write the picture of a frame into a folder of the data set; its file name."""
@@ -218,54 +225,46 @@ class CocoLayout(Layout):
 
     def __init__(self, out: Path, classes: Classes) -> None:
         super().__init__(out, classes)
-        self.content: dict[str, dict[str, list[Any]]] = {}
-        self.tracks: dict[int | str, int] = {}
-        self.used = self.images = self.annotations = 0
+        self.images, self.annotations, self.tracks = count(1), count(1), count(1)
 
-    def begin(self, part: Part) -> None:
+    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
         content = self.content.setdefault(part.split, {"videos": [], "images": [], "annotations": [], "tracks": []})
-        content["videos"].append({"id": len(content["videos"]) + 1, "name": part.name})
-        self.tracks = {}
-
-    def add(self, part: Part, frame: PlainFrame) -> None:
-        content = self.content[part.split]
-        self.images += 1
-        name = f"{part.name}/{self.picture(part, frame, Path('images') / part.name)}"
-        of_video = {"id": self.images, "video_id": len(content["videos"])}
-        content["images"].append({**coco.image(frame.frame, name, frame.size), **of_video})
-        for key, item in frame.objects.items():
-            if not rle_area(rle_of(item)):
-                continue
-            category = self.classes.number(frame, key) + 1
-            if key not in self.tracks:
-                self.used += 1
-                self.tracks[key] = self.used
-                said = frame.descriptions.get(key)
-                attributes = {"attributes": said.attributes} if said and said.attributes else {}
-                track = {"id": self.used, "name": f"{part.name}/{key}", "category_id": category}
-                content["tracks"].append(track | attributes)
-            found = coco.annotation(frame.frame, self.tracks[key], category, item)
-            self.annotations += 1
-            content["annotations"].append({**found, "id": self.annotations, "image_id": self.images})
+        video = len(content["videos"]) + 1
+        content["videos"].append({"id": video, "name": part.name})
+        tracks: dict[int | str, int] = {}
+        for frame in frames:
+            place = {"id": next(self.images), "video_id": video}
+            name = f"{part.name}/{self.picture(part, frame, Path('images') / part.name)}"
+            content["images"].append({**coco.image(frame.frame, name, frame.size), **place})
+            for key, item in frame.objects.items():
+                if not rle_area(rle_of(item)):
+                    continue
+                category = self.classes.number(frame, key) + 1
+                if key not in tracks:
+                    tracks[key] = next(self.tracks)
+                    said = frame.descriptions.get(key)
+                    attributes = {"attributes": said.attributes} if said and said.attributes else {}
+                    track = {"id": tracks[key], "name": f"{part.name}/{key}", "category_id": category}
+                    content["tracks"].append(track | attributes)
+                found = coco.annotation(frame.frame, tracks[key], category, item)
+                content["annotations"].append({**found, "id": next(self.annotations), "image_id": place["id"]})
 
     def close(self) -> None:
-        make_folder(self.out / "annotations")
-        for split, content in self.content.items():
-            whole = {**content, "categories": coco.categories(self.classes.names), "info": {"version": "1.0"}}
-            write_whole(self.out / "annotations" / f"instances_{split}.json", json.dumps(whole, allow_nan=False))
+        self.write_content("annotations/instances_{}.json")
 
 
 class YoloLayout(Layout):
     """images/SPLIT/VIDEO_FRAME.jpg, labels/SPLIT/VIDEO_FRAME.txt, and data.yaml, as Ultralytics reads it."""
 
-    def add(self, part: Part, frame: PlainFrame) -> None:
-        for key in frame.objects:
-            self.classes.number(frame, key)
-        stem = f"{part.name}_{part.facts.stem(frame.frame)}"
-        self.picture(part, frame, Path("images") / part.split, stem)
-        numbers = {name: number for number, name in enumerate(self.classes.names)}
+    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
         make_folder(self.out / "labels" / part.split)
-        write_whole(self.out / "labels" / part.split / f"{stem}.txt", yolo_lines(frame, numbers))
+        for frame in frames:
+            for key in frame.objects:
+                self.classes.number(frame, key)
+            stem = f"{part.name}_{part.facts.stem(frame.frame)}"
+            self.picture(part, frame, Path("images") / part.split, stem)
+            numbers = {name: number for number, name in enumerate(self.classes.names)}
+            write_whole(self.out / "labels" / part.split / f"{stem}.txt", yolo_lines(frame, numbers))
 
     def close(self) -> None:
         names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(self.classes.names))
@@ -277,58 +276,40 @@ class YoloLayout(Layout):
 class YtvisLayout(Layout):
     """SPLIT/JPEGImages/VIDEO/FRAME.jpg, and SPLIT/instances.json with all videos, as YouTube-VIS has it."""
 
-    def __init__(self, out: Path, classes: Classes) -> None:
-        super().__init__(out, classes)
-        self.content: dict[str, dict[str, list[Any]]] = {}
-        self.names: list[str] = []
-        self.seen: dict[int | str, dict[int, Any]] = {}
-        self.category: dict[int | str, int] = {}
-
-    def begin(self, part: Part) -> None:
-        self.names, self.seen, self.category = [], {}, {}
-
-    def add(self, part: Part, frame: PlainFrame) -> None:
-        for key, item in frame.objects.items():
-            if rle_area(rle_of(item)):
-                self.seen.setdefault(key, {})[len(self.names)] = rle_of(item)
-                self.category.setdefault(key, self.classes.number(frame, key) + 1)
-        self.names.append(self.picture(part, frame, Path(part.split) / "JPEGImages" / part.name))
-
-    def end(self, part: Part) -> None:
+    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
         content = self.content.setdefault(part.split, {"videos": [], "annotations": []})
+        video, names = len(content["videos"]) + 1, list[str]()
+        seen: dict[int | str, dict[int, Rle]] = {}
+        category: dict[int | str, int] = {}
+        for frame in frames:
+            for key, item in frame.objects.items():
+                if rle_area(rle_of(item)):
+                    seen.setdefault(key, {})[len(names)] = rle_of(item)
+                    category.setdefault(key, self.classes.number(frame, key) + 1)
+            names.append(self.picture(part, frame, Path(part.split) / "JPEGImages" / part.name))
         height, width = part.facts.size
-        count = len(self.names)
-        common = {"height": height, "width": width, "length": count}
-        files = [f"{part.name}/{name}" for name in self.names]
-        content["videos"].append({"id": len(content["videos"]) + 1, "name": part.name, "file_names": files, **common})
-        for key, masks in self.seen.items():
-            content["annotations"].append(
-                {
-                    "id": len(content["annotations"]) + 1,
-                    "video_id": len(content["videos"]),
-                    "category_id": self.category[key],
-                    "iscrowd": 0,
-                    **common,
-                    **coco.over_time([masks.get(place) for place in range(count)]),
-                }
-            )
+        common = {"height": height, "width": width, "length": len(names)}
+        files = [f"{part.name}/{name}" for name in names]
+        content["videos"].append({"id": video, "name": part.name, "file_names": files, **common})
+        for key, masks in seen.items():
+            own = {"id": len(content["annotations"]) + 1, "video_id": video, "category_id": category[key], "iscrowd": 0}
+            over_time = coco.over_time([masks.get(place) for place in range(len(names))])
+            content["annotations"].append({**own, **common, **over_time})
 
     def close(self) -> None:
-        for split, content in self.content.items():
-            whole = {"info": {"version": "1.0"}, "categories": coco.categories(self.classes.names), **content}
-            write_whole(self.out / split / "instances.json", json.dumps(whole, allow_nan=False))
+        self.write_content("{}/instances.json")
 
 
 class DavisLayout(Layout):
     """JPEGImages/480p/VIDEO/FRAME.jpg, Annotations/480p/VIDEO/FRAME.png, ImageSets/2017/SPLIT.txt."""
 
-    def begin(self, part: Part) -> None:
+    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
         self.splits[part.split].append(part.name)
-        make_folder(self.out / "Annotations" / "480p" / part.name)
-
-    def add(self, part: Part, frame: PlainFrame) -> None:
-        name = self.picture(part, frame, Path("JPEGImages") / "480p" / part.name)
-        write_index_png(self.out / "Annotations" / "480p" / part.name / f"{Path(name).stem}.png", index_map(frame))
+        folder = self.out / "Annotations" / "480p" / part.name
+        make_folder(folder)
+        for frame in frames:
+            name = self.picture(part, frame, Path("JPEGImages") / "480p" / part.name)
+            write_index_png(folder / f"{Path(name).stem}.png", index_map(frame))
 
     def close(self) -> None:
         self.write_splits(Path("ImageSets") / "2017")
@@ -337,25 +318,24 @@ class DavisLayout(Layout):
 class VocLayout(Layout):
     """JPEGImages, SegmentationClass, SegmentationObject, all VIDEO_FRAME, ImageSets/Segmentation, and labelmap.txt."""
 
-    def add(self, part: Part, frame: PlainFrame) -> None:
-        stem = f"{part.name}_{part.facts.stem(frame.frame)}"
-        self.picture(part, frame, Path("JPEGImages"), stem)
-        objects = index_map(frame)
-        numbers = np.zeros(256, np.uint8)
-        for key in frame.objects:
-            number = self.classes.number(frame, key) + 1
-            if number > MOST_NUMBER:
-                raise FormatError(f"there are over {MOST_NUMBER} classes, more than voc holds; take coco")
-            numbers[frame.indices[key]] = number
-        for folder, values in (("SegmentationObject", objects), ("SegmentationClass", numbers[objects])):
-            make_folder(self.out / folder)
-            write_index_png(self.out / folder / f"{stem}.png", values)
-        self.splits[part.split].append(stem)
+    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+        for frame in frames:
+            stem = f"{part.name}_{part.facts.stem(frame.frame)}"
+            self.picture(part, frame, Path("JPEGImages"), stem)
+            objects, numbers = index_map(frame), np.zeros(256, np.uint8)
+            for key in frame.objects:
+                number = self.classes.number(frame, key) + 1
+                if number > MOST_NUMBER:
+                    raise FormatError(f"there are over {MOST_NUMBER} classes, more than voc holds; take coco")
+                numbers[frame.indices[key]] = number
+            for folder, values in (("SegmentationObject", objects), ("SegmentationClass", numbers[objects])):
+                make_folder(self.out / folder)
+                write_index_png(self.out / folder / f"{stem}.png", values)
+            self.splits[part.split].append(stem)
 
     def close(self) -> None:
-        colours = np.reshape(PALETTE, (-1, 3))
-        named = enumerate(["background", *self.classes.names])
-        lines = "".join(f"{name}:{','.join(map(str, colours[number].tolist()))}::\n" for number, name in named)
+        named = zip(["background", *self.classes.names], PALETTE.tolist(), strict=False)
+        lines = "".join(f"{name}:{','.join(map(str, colour))}::\n" for name, colour in named)
         write_whole(self.out / "labelmap.txt", f"# label:color_rgb:parts:actions\n{lines}")
         self.write_splits(Path("ImageSets") / "Segmentation")
 
@@ -370,21 +350,13 @@ class FormatLayout(Layout):
             raise FormatError(
                 f"the format {name} holds single pictures; give one of {', '.join(LAYOUTS)}, or of videos"
             )
-        self.life = ExitStack()
-        self.writer: Writer | None = None
 
-    def begin(self, part: Part) -> None:
+    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
         make_folder(self.out / "annotations")
         path = self.out / "annotations" / f"{part.name}{self.format.video}"
-        writer = Writer(self.format.open, path, replace(part.facts, video=part.name))
-        self.writer = self.life.enter_context(writer)
-
-    def add(self, part: Part, frame: PlainFrame) -> None:
-        for key in frame.objects:
-            self.classes.number(frame, key)
-        self.picture(part, frame, Path("images") / part.name)
-        assert self.writer is not None, "a video has begun"
-        self.writer.write(frame)
-
-    def end(self, part: Part) -> None:
-        self.life.close()
+        with Writer(self.format.open, path, replace(part.facts, video=part.name)) as writer:
+            for frame in frames:
+                for key in frame.objects:
+                    self.classes.number(frame, key)
+                self.picture(part, frame, Path("images") / part.name)
+                writer.write(frame)
