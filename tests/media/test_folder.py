@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.media.folder import VIDEO_SUFFIXES, ImageFiles, ImageFolder, files_in, holds_videos, picture_names
+from masklet.media.image_file import VIDEO_SUFFIXES, ImageFiles, ImageFolder, files_in, holds_videos, picture_names
 
 
 def save(path: Path, value: int, size: tuple[int, int] = (4, 6)) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from masklet.errors import MediaError
 from masklet.formats.overlay import write_pictures
 from masklet.media.arrays import ArrayFrames, IteratorFrames
-from masklet.media.folder import ImageFiles, ImageFolder
+from masklet.media.image_file import ImageFiles, ImageFolder
 from masklet.media.pages import PagedImage
 from masklet.media.source import READERS, open_video
 from masklet.media.video_file import VideoFile

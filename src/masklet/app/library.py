@@ -18,8 +18,7 @@ from masklet.app.uploads import LARGEST, Uploads
 from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, MediaError
-from masklet.media.folder import VIDEO_SUFFIXES, files_in, pictures_in
-from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES, files_in, pictures_in
 from masklet.media.source import open_video
 
 FRAMES_AT_LEAST = 2

@@ -19,8 +19,7 @@ from anyio import to_thread
 from masklet.app.pictures import thumbnail
 from masklet.atomic import flush, make_folder, write_error
 from masklet.errors import FormatError, MaskletError, MediaError
-from masklet.media.folder import VIDEO_SUFFIXES
-from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 LARGEST = 16.0
 """GiB of a file, if no other limit is given."""

@@ -111,7 +111,7 @@ def of_project(
 
     from masklet.formats.project import check_video
     from masklet.formats.project_file import read_project, video_of
-    from masklet.media.folder import picture_names
+    from masklet.media.image_file import picture_names
     from masklet.media.source import open_video
     from masklet.media.volume import is_volume
     from masklet.video.project import fingerprint_of
@@ -138,7 +138,7 @@ def of_masks(
     from masklet.errors import FormatError
     from masklet.formats.base import Facts
     from masklet.formats.registry import read_masks
-    from masklet.media.folder import picture_names
+    from masklet.media.image_file import picture_names
     from masklet.media.source import open_video
 
     keep_inputs(out, path, video)

@@ -97,8 +97,7 @@ def do_pictures(
 
 def find_pictures(arguments: Sequence[str], tally: Tally) -> dict[Path, Path]:
     """Every picture, and its place below OUT, without an ending. What holds no picture is a failure."""
-    from masklet.media.folder import pictures_in
-    from masklet.media.image_file import IMAGE_SUFFIXES
+    from masklet.media.image_file import IMAGE_SUFFIXES, pictures_in
 
     found: dict[Path, Path] = {}
     for argument in arguments:

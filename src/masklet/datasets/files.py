@@ -9,8 +9,7 @@ from masklet.datasets.base import Clip, IndexMasks, ObjectMasks, PlainMasks
 from masklet.errors import FormatError
 from masklet.formats.davis import read_index_png
 from masklet.formats.numbered import open_png
-from masklet.media.folder import files_in
-from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 
 MOST_LISTED = 10
 """At most this many names stand in a message."""

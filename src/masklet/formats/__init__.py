@@ -5,15 +5,16 @@ description     what is said of an object: title, category, colour, attributes
 registry        the formats by name: `writer`, `read_masks`, and by a path's ending
 writer          what every writer checks
 
-davis           palette PNGs, one for each frame
-object_pngs     a folder of black and white PNGs for each object
-coco ytvis sav  JSON with run lengths
+davis           palette PNGs, one for each frame; and a folder of black and white ones for each object
+coco sav        JSON with run lengths; coco has YouTube-VIS too
+cvat            XML with run lengths
 mots            a text with run lengths
-labelme yolo    polygons, a file for each frame
-project         all that was said and found of a video; project_file and project_reader keep it in a file
+labelme yolo    polygons, a file for each frame; dataset_folders: Pascal VOC and Supervisely, which are only read
+project         all that was said and found of a video; project_file keeps it in a file
 overlay         the pictures with the masks drawn in
 matte exr       cut-outs with alpha, as films, PNGs and EXRs; cutter: what they show
 background      the objects before another background
+volume dicom    label maps, surfaces and structures of volumes; maps: polygons and numbers on the ground
 
 numbered        a file for each frame
 spool           masks that wait on disk until all frames are known

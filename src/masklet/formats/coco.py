@@ -1,4 +1,5 @@
-"""COCO: one JSON with run lengths, each annotation with the `track_id` of its object."""
+"""COCO: one JSON with run lengths, each annotation with the `track_id` of its object. YouTube-VIS: an annotation for each
+object, its masks in a list over the frames."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

@@ -22,9 +22,8 @@ from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, read_frame
 from masklet.formats.davis import folder_name, object_name
 from masklet.formats.description import Description, read_description
-from masklet.formats.shapes import box_ring, pasted, ring_of
 from masklet.formats.spool import Spool, spooled
-from masklet.masks.polygons import drawn_by_opencv
+from masklet.masks.polygons import box_ring, drawn_by_opencv, pasted, ring_of
 from masklet.masks.rle import Rle, check_size, encode_rle
 from masklet.masks.shape import mask_box
 

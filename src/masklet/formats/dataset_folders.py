@@ -21,8 +21,7 @@ from masklet.formats.base import MOST_NUMBER, Facts, Format, PlainFrame, Sink, r
 from masklet.formats.davis import read_index_png
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.formats.numbered import DAMAGED
-from masklet.formats.shapes import box_ring, pasted, ring_of
-from masklet.masks.polygons import drawn_by_opencv
+from masklet.masks.polygons import box_ring, drawn_by_opencv, pasted, ring_of
 from masklet.masks.rle import check_size, encode_rle
 
 BACKGROUND, UNKNOWN = 0, 255

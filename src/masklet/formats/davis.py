@@ -1,4 +1,5 @@
-"""DAVIS: palette PNGs, one for each frame; a pixel's value is the object's index, 0 the background."""
+"""PNGs. DAVIS: one for each frame, in a palette; a pixel's value is the object's index, 0 the background. And a folder
+for each object, with a black and white one for each frame: masks may overlap, and there is no limit."""
 
 import os
 import re

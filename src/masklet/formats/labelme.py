@@ -29,8 +29,7 @@ from masklet.formats.base import (
 from masklet.formats.description import Description, label_of, read_description
 from masklet.formats.json_file import LARGEST_COUNT, entries, entry, load_json, size_of
 from masklet.formats.numbered import DAMAGED, frame_files
-from masklet.formats.shapes import pasted, ring_of
-from masklet.masks.polygons import drawn_by_pillow, drawn_rings
+from masklet.masks.polygons import drawn_by_pillow, drawn_rings, pasted, ring_of
 from masklet.masks.rle import Rle, check_size, encode_rle
 
 LABELME_VERSION = "5.0.0"

@@ -3,6 +3,8 @@
 masklet.json        version, video, objects, events
 masks/00000.jsonl   the first FRAMES_PER_MEMBER frames, a line each; masks/00001.jsonl the next, and so on
 attachments/NAME    whatever a session keeps beside, stored as it is
+
+It is read without trust: nothing is unpacked to disk, sizes are bounded, and all values are checked.
 """
 
 from __future__ import annotations

@@ -20,8 +20,7 @@ from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, read_picture
 from masklet.formats.description import label_of
 from masklet.formats.numbered import DAMAGED, frame_files
-from masklet.formats.shapes import box_ring, ring_of
-from masklet.masks.polygons import drawn_by_opencv, drawn_rings
+from masklet.masks.polygons import box_ring, drawn_by_opencv, drawn_rings, ring_of
 from masklet.masks.rle import check_size, encode_rle
 
 ORIENTATION = 274

@@ -16,7 +16,7 @@ from typing import Any
 from masklet.errors import FormatError, MediaError
 from masklet.formats.json_file import parse_any
 from masklet.jobs.places import find, fixed_part, is_url, local_copy, read
-from masklet.media.folder import VIDEO_SUFFIXES, files_in, holds_videos
+from masklet.media.image_file import VIDEO_SUFFIXES, files_in, holds_videos
 
 MANIFESTS = (".csv", ".jsonl", ".ndjson", ".parquet")
 """Endings of manifests."""

@@ -24,7 +24,7 @@ from masklet.formats.writer import Writer, Writers
 from masklet.jobs.job import MASKS, Job, check_film, check_finish, gone_on_with
 from masklet.jobs.prompts import TypedPrompt
 from masklet.masks.rle import rle_area
-from masklet.media.folder import picture_names
+from masklet.media.image_file import picture_names
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.ends import mark_ends
 from masklet.video.events import Direction, Range

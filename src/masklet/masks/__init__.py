@@ -3,7 +3,7 @@
 shape     boxes around masks, the best of those that overlap, and connected parts
 rle       run lengths, as COCO writes them
 patch     masks that know only their own box
-polygons  borders of masks, exact or for programs that fill them
+polygons  borders of masks, exact or for programs that fill them; polygons of others, checked
 trace     masks straight from low-resolution logits
 refine    soft edges, cut-outs and backgrounds
 guided    edges that follow the picture

@@ -1,9 +1,11 @@
-"""One picture from a file."""
+"""Pictures in files: one alone, or those of a folder or of a list as a video."""
 
 import os
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from masklet.errors import MediaError
+from masklet.footage import SRGB, Colours, Footage
+from masklet.media.frames import ListedFrames
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Files that count as pictures where a folder is searched; `read_image` itself goes by the content."""
@@ -74,3 +78,101 @@ def reading(name: str) -> Iterator[None]:
         yield
     except DAMAGED as error:
         raise MediaError(f"{name} cannot be read as a picture: {error}; give another copy") from error
+
+
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
+    ".ogv", ".mxf", ".gif",
+)  # fmt: skip
+"""Files that count as videos where a folder is searched; `open_video` itself goes by the content."""
+
+
+class ImageFiles(ListedFrames):
+    """Pictures in the order in which their paths are given.
+
+    rate  frames a second, where the user knows; without it the frames' times count one second each
+
+    Raises MediaError if there is none, and, on the way, if a picture cannot be read or is of another size
+    than the first.
+    """
+
+    def __init__(self, files: Sequence[str | PathLike[str]], *, rate: float | None = None) -> None:
+        self.files = tuple(Path(file) for file in files)
+        if not self.files:
+            raise MediaError("the list of pictures is empty; give one path or more")
+        super().__init__(len(self.files), rate)
+
+    @cached_property
+    def footage(self) -> Footage | None:  # type: ignore[override]  # looked for when a film is made
+        deep = read_deep(self.files[0]) is not None
+        return Footage(Colours(transfer=SRGB), 16, pictures=self._deep) if deep else None
+
+    def _deep(self, start: int) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+        for frame in range(start, len(self)):
+            image = read_deep(self.files[frame])
+            yield frame, self._image(frame).astype(np.uint16) * 257 if image is None else image
+
+    def _image(self, frame: int) -> NDArray[np.uint8]:
+        return read_image(self.files[frame])
+
+    def _name(self, frame: int) -> str:
+        return self.files[frame].name if frame else f"the first picture, {self.files[0].name},"
+
+
+class ImageFolder(ImageFiles):
+    """The pictures of a folder in natural order: 2.jpg comes before 10.jpg.
+
+    rate  frames a second, where the user knows; without it the frames' times count one second each
+
+    Files of other kinds, hidden files, and masks beside their pictures are passed over. Raises MediaError if no picture
+    is there, and, on the way, if a picture cannot be read or is of another size than the first.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, rate: float | None = None) -> None:
+        self.path = Path(path)
+        if not os.path.isdir(path):
+            raise MediaError(f"{self.path} is not a folder; give a folder of pictures")
+        files = pictures_in(self.path)
+        if not files:
+            known = " ".join(IMAGE_SUFFIXES)
+            raise MediaError(f"the folder {self.path} holds no pictures; give one with files of these kinds: {known}")
+        super().__init__(files, rate=rate)
+
+
+def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """The files of these kinds in a folder, in natural order, without the hidden ones."""
+    found = (f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
+    return sorted(found, key=_natural)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder in natural order; a PNG of one channel beside a picture of the same name, 0.png beside
+    0.jpg, is its mask and none of them."""
+    files = files_in(folder, IMAGE_SUFFIXES)
+    stems = {file.stem for file in files if file.suffix.lower() != ".png"}
+    return [file for file in files if file.suffix.lower() != ".png" or file.stem not in stems or not _is_grey(file)]
+
+
+def _is_grey(file: Path) -> bool:
+    """Whether a picture has one channel: a palette, levels of grey, or black and white."""
+    try:
+        with Image.open(file) as picture:
+            return picture.mode in ("1", "L", "P")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False  # reading it says what is wrong
+
+
+def picture_names(path: Path) -> list[str]:
+    """The names of a folder's pictures by frame; none for anything else."""
+    return [file.name for file in pictures_in(path)] if os.path.isdir(path) else []
+
+
+def holds_videos(path: Path) -> bool:
+    """Whether a path is a folder of videos. One that holds pictures is not: it is a video itself."""
+    return os.path.isdir(path) and not files_in(path, IMAGE_SUFFIXES) and bool(files_in(path, VIDEO_SUFFIXES))
+
+
+def _natural(file: Path) -> list[tuple[bool, int, str]]:
+    """A key that sorts the numbers in names as numbers."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

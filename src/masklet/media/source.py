@@ -98,10 +98,10 @@ READERS: tuple[Reader, ...] = (
     Reader("the number of a camera", _is_camera, "camera:Camera"),
     Reader("the URL of a live stream", _is_url, "camera:Camera"),
     Reader("a volume, such as scan.nii.gz or a folder of a DICOM series", _is_volume, "volume:VolumeSlices"),
-    Reader("the path of a folder of pictures", _is_folder, "folder:ImageFolder"),
+    Reader("the path of a folder of pictures", _is_folder, "image_file:ImageFolder"),
     Reader("of a GIF, TIFF or another picture", _is_picture, "pages:PagedImage"),
     Reader("or of a video file", _is_file, "video_file:VideoFile"),
-    Reader("a list of paths of pictures", _is_list_of_paths, "folder:ImageFiles"),
+    Reader("a list of paths of pictures", _is_list_of_paths, "image_file:ImageFiles"),
     Reader("an array (T, H, W, 3), or a list of arrays (H, W, 3)", _is_array_or_list, "arrays:ArrayFrames"),
     Reader("an iterable of arrays", _is_iterable, "arrays:IteratorFrames"),
 )

@@ -24,8 +24,7 @@ from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.description import Description
 from masklet.formats.project import Project, ProjectFrame, project_frame
-from masklet.media.folder import files_in
-from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.nn import ModelConfig
 from masklet.prompts import Prompt
