@@ -1,4 +1,4 @@
-"""COCO: one JSON with run lengths, each annotation with the `track_id` of its object. YouTube-VIS: an annotation for each
+"""COCO: one JSON with run lengths, each annotation with the `track_id` of its object. YouTube-VIS: an annotation for an
 object, its masks in a list over the frames."""
 
 from collections.abc import Iterable, Iterator, Sequence
