@@ -16,7 +16,8 @@ itself can cause is an `assert` instead.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class MaskletError(Exception):
@@ -57,6 +58,16 @@ class EvaluationError(MaskletError, ValueError):
 
 class TrainingError(MaskletError):
     """A training that cannot begin or go on."""
+
+
+@contextmanager
+def needing(extra: str, what: str, kind: type[MaskletError]) -> Iterator[None]:
+    """What is imported inside belongs to an extra of this package. Raises `kind`, which says what needs it and how to
+    install it, if it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise kind(f"{what} needs the package {error.name}: pip install 'masklet[{extra}]'") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

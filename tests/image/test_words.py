@@ -158,5 +158,5 @@ def test_grounders_that_cannot_be_loaded(detectors: Path, tmp_path: Path, monkey
     with pytest.raises(CheckpointError, match="other is a bert; give a model of the kinds grounding-dino"):
         load_grounder(tmp_path / "other")
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(CheckpointError, match=r"words need transformers: pip install 'masklet\[text\]'"):
+    with pytest.raises(CheckpointError, match=r"a text needs the package transformers: pip install 'masklet\[text\]'"):
         load_grounder(tmp_path / "any")

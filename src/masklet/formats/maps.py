@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import atomic_write
-from masklet.errors import FormatError
+from masklet.errors import FormatError, needing
 from masklet.formats.base import Facts, Format, FrameLike, Sink, rle_of
 from masklet.formats.description import label_of
 from masklet.geometry import Ground
@@ -29,10 +29,8 @@ LITTLE, POLYGON, MULTIPOLYGON = 1, 3, 6
 def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
     """One layer, "masks": a multipolygon for each object, along the edges of its pixels."""
     ground = _ground(path, facts)
-    try:
+    with needing("geo", path.name, FormatError):
         import pyogrio.raw
-    except ImportError as error:
-        raise FormatError(f"{path.name} needs the package {error.name}: pip install 'masklet[geo]'") from error
     shapes: list[bytes] = []
     rows: list[tuple[int, str, float, int]] = []
 
@@ -67,10 +65,8 @@ def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
 def write_raster(path: Path, facts: Facts) -> Iterator[Sink]:
     """A GeoTIFF of object numbers, 0 where there is none, compressed and in blocks."""
     ground = _ground(path, facts)
-    try:
+    with needing("geo", path.name, FormatError):
         import rasterio
-    except ImportError as error:
-        raise FormatError(f"{path.name} needs the package {error.name}: pip install 'masklet[geo]'") from error
     held: list[NDArray[np.uint16]] = []
 
     def write(result: FrameLike) -> None:

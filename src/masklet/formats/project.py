@@ -101,15 +101,14 @@ def check_video(project: Project, fingerprint: Fingerprint) -> None:
     known = project.fingerprint
     if known is None:
         return
-    there, here = known.frame_count, fingerprint.frame_count
     differences = []
     if known.size != fingerprint.size:
         differences.append(f"(height, width) is {known.size} there and {fingerprint.size} here")
-    if there is not None and here is not None and there != here:
-        differences.append(f"the number of frames is {there} there and {here} here")
-    if not differences and known.digest != fingerprint.digest:
-        differences.append("its pictures differ")
-    if not differences:
+    counts = known.frame_count, fingerprint.frame_count
+    if None not in counts and counts[0] != counts[1]:
+        differences.append(f"the number of frames is {counts[0]} there and {counts[1]} here")
+    if not differences and known.digest == fingerprint.digest:
         return
+    told = ", ".join(differences) or "its pictures differ"
     name = f" ({project.video})" if project.video else ""
-    raise FormatError(f"the project was made from another video{name}: {', '.join(differences)}; give that video")
+    raise FormatError(f"the project was made from another video{name}: {told}; give that video")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import atomic_write
-from masklet.errors import FormatError
+from masklet.errors import FormatError, needing
 from masklet.formats.base import Facts, Format, FrameLike, Sink, check_object_numbers
 from masklet.formats.description import title_of
 from masklet.geometry import LPS_TO_RAS, Geometry
@@ -36,7 +36,7 @@ def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
         titles.update({result.indices[name]: title_of(name, result.descriptions.get(name)) for name in result.objects})
         slices[result.frame] = zlib.compress(result.index_map().astype(np.uint16).tobytes(), 1)
 
-    try:
+    with needing("medical", path.name, FormatError):
         yield write
         height, width = facts.size
         count = max(facts.frame_count or 1, *(frame + 1 for frame in slices), 1)
@@ -52,8 +52,6 @@ def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
             np.moveaxis(labels, geometry.axis, 0)[frame] = numbers.T
         with atomic_write(path) as temporary:
             save(temporary, labels, geometry, titles)
-    except ImportError as error:
-        raise FormatError(f"{path.name} needs the package {error.name}: pip install 'masklet[medical]'") from error
 
 
 def save_nifti(path: Path, labels: NDArray[np.uint16], geometry: Geometry, _: Mapping[int, str]) -> None:

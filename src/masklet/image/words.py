@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from masklet.errors import CheckpointError, PromptError, nearest
+from masklet.errors import CheckpointError, PromptError, nearest, needing
 from masklet.masks.shape import suppress
 
 GROUNDERS = {
@@ -122,11 +122,9 @@ def _loaded(name: str, device: str | None) -> Grounder:
         raise CheckpointError(
             f"no grounder is called {name!r}{nearest(name, GROUNDERS)}; there are {known}, or a folder"
         )
-    try:
+    with needing("text", "a text", CheckpointError):
         from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
         from transformers.utils import logging
-    except ImportError as error:
-        raise CheckpointError("words need transformers: pip install 'masklet[text]'") from error
     told, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -1,6 +1,7 @@
 """Pictures that are in memory already, or that a program makes one after another."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,13 @@ class IteratorFrames(FrameSource):
     seekable = False
 
     def __init__(self, arrays: Iterable[Any], *, rate: float | None = None) -> None:
-        self._arrays = iter(arrays)
-        try:
-            self._ahead: NDArray[np.uint8] | None = rgb_array(np.asarray(next(self._arrays)), "frame 0")
-        except StopIteration:
-            raise MediaError("the iterable of frames is empty; give one array or more") from None
+        rest = iter(arrays)
+        if (first := next(rest, None)) is None:
+            raise MediaError("the iterable of frames is empty; give one array or more")
+        first = rgb_array(np.asarray(first), "frame 0")
+        self._arrays = chain([first], rest)
         self._next = 0
-        height, width, _ = self._ahead.shape
+        height, width, _ = first.shape
         self.size, self.rate = (height, width), rate
 
     def read(self, frame: int) -> Frame:
@@ -70,16 +71,11 @@ class IteratorFrames(FrameSource):
 
     def _from(self, start: int, stop: int | None) -> Iterator[Frame]:
         while stop is None or self._next < stop:
-            if self._ahead is None:
-                try:
-                    array = next(self._arrays)
-                except StopIteration:
-                    self.frame_count, self.frame_count_exact = self._next, True
-                    return
-                name = f"frame {self._next}"
-                image = check_size(rgb_array(np.asarray(array), name), self.size, name, "frame 0")
-            else:
-                image, self._ahead = self._ahead, None
+            if (array := next(self._arrays, None)) is None:
+                self.frame_count, self.frame_count_exact = self._next, True
+                return
+            name = f"frame {self._next}"
+            image = check_size(rgb_array(np.asarray(array), name), self.size, name, "frame 0")
             frame = Frame(self._next, self._next / (self.rate or 1.0), image)
             self._next += 1
             if frame.index >= start:

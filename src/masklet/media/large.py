@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from masklet.errors import MediaError
+from masklet.errors import MediaError, needing
 from masklet.geometry import Ground
 
 CACHE = 64 << 20
@@ -45,7 +45,10 @@ class LargePicture:
 
     def __init__(self, path: str | PathLike[str], *, resolution: float | None = None) -> None:
         self.name = Path(path).name
-        self._rasterio = import_rasterio()
+        with needing("geo", self.name, MediaError):
+            import rasterio
+            import rasterio.vrt
+        self._rasterio: Any = rasterio
         if not os.path.isfile(path):
             raise MediaError(f"there is no file at {path}; give the path of a picture")
         try:
@@ -140,13 +143,3 @@ class LargePicture:
 
     def _settings(self) -> Any:
         return self._rasterio.Env(GDAL_CACHEMAX=CACHE)
-
-
-def import_rasterio() -> Any:
-    """The library, or a sentence on how to get it."""
-    try:
-        import rasterio
-        import rasterio.vrt
-    except ImportError:
-        raise MediaError("large pictures need rasterio; install it with: pip install 'masklet[geo]'") from None
-    return rasterio

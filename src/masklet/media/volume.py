@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import MediaError, nearest
+from masklet.errors import MediaError, nearest, needing
 from masklet.geometry import LPS_TO_RAS, Geometry
 from masklet.media.frames import ListedFrames
 
@@ -171,11 +171,9 @@ def read_volume(path: Path, part: int | None = None) -> Volume:
     elif not path.is_dir() and name.endswith(ITK):
         reader = read_itk
     try:
-        with warnings.catch_warnings():
+        with needing("medical", path.name, MediaError), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of values that a header promises otherwise
             volume = reader(path, part)
-    except ImportError as error:
-        raise MediaError(f"{path.name} needs the package {error.name}: pip install 'masklet[medical]'") from error
     except MediaError:
         raise
     except MemoryError as error:
