@@ -75,9 +75,6 @@ def _volumes(folder: Path) -> list[Path]:
 
 def _stem(path: Path) -> str:
     """The name without an ending, and without the channel that nnU-Net writes behind it."""
-    name = path.name
-    for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True):
-        if name.lower().endswith(suffix):
-            name = name[: -len(suffix)]
-            break
+    endings = "|".join(map(re.escape, sorted(VOLUME_SUFFIXES, key=len, reverse=True)))
+    name = re.sub(rf"({endings})$", "", path.name, flags=re.IGNORECASE)
     return re.sub(r"_0000$", "", name)

@@ -1,10 +1,10 @@
 """What clinical systems take: DICOM segmentations and structure sets, which refer to the series that was tracked."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from masklet.geometry import LPS_TO_RAS, Geometry
 from masklet.masks.draw import color
 from masklet.masks.polygons import mask_polygons
 
-MAKER, MODEL = "masklet", "masklet"
+MAKER, MODEL, RELEASE = "masklet", "masklet", str(sys.modules["masklet"].__version__)
 
 UNICODE = "ISO_IR 192"
 """DICOM's name of UTF-8."""
@@ -45,7 +45,7 @@ def save_segmentation(path: Path, labels: NDArray[np.uint16], geometry: Geometry
             segmented_property_type=codes.SCT.Tissue,
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
             algorithm_identification=hd.AlgorithmIdentificationSequence(
-                name=MODEL, version=_release(), family=codes.DCM.ArtificialIntelligence
+                name=MODEL, version=RELEASE, family=codes.DCM.ArtificialIntelligence
             ),
             tracking_uid=generate_uid(),
             tracking_id=titles.get(number, str(number))[:LONGEST_LABEL],
@@ -75,7 +75,7 @@ def save_segmentation(path: Path, labels: NDArray[np.uint16], geometry: Geometry
             instance_number=1,
             manufacturer=MAKER,
             manufacturer_model_name=MODEL,
-            software_versions=_release(),
+            software_versions=RELEASE,
             device_serial_number="0",
             content_label="MASKLET",
         )
@@ -113,7 +113,7 @@ def save_structures(path: Path, labels: NDArray[np.uint16], geometry: Geometry, 
     whole.SOPClassUID, whole.SOPInstanceUID = RTStructureSetStorage, meta.MediaStorageSOPInstanceUID
     whole.Modality, whole.SeriesInstanceUID, whole.SeriesNumber = "RTSTRUCT", generate_uid(), 100
     whole.Manufacturer, whole.ManufacturerModelName = MAKER, MODEL
-    whole.SoftwareVersions, whole.StructureSetLabel = _release(), "masklet"
+    whole.SoftwareVersions, whole.StructureSetLabel = RELEASE, "masklet"
     whole.StructureSetDate, whole.StructureSetTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     whole.ReferencedFrameOfReferenceSequence = [_frame_of_reference(sources)]
     whole.StructureSetROISequence, whole.ROIContourSequence, whole.RTROIObservationsSequence = [], [], []
@@ -174,13 +174,6 @@ def _reference(source: Any) -> Any:
     reference = Dataset()
     reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = source.SOPClassUID, source.SOPInstanceUID
     return reference
-
-
-def _release() -> str:
-    try:
-        return version("masklet")
-    except PackageNotFoundError:  # run from a checkout
-        return "unreleased"
 
 
 def _sources(geometry: Geometry) -> list[Any]:

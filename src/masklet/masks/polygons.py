@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from masklet.errors import FormatError
@@ -203,7 +203,7 @@ def drawn_by_pillow(ring: Ring, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.array(picture)
 
 
-def ring_of(listed: ArrayLike, size: tuple[int, int], what: str, least: int = 3) -> Ring:
+def ring_of(listed: Any, size: tuple[int, int], what: str, least: int = 3) -> Ring:
     """Corners, (P, 2), x and y in pixels of a picture of (height, width).
 
     Raises FormatError, which calls the shape `what`, unless these are at least so many pairs of finite numbers, not far
