@@ -53,9 +53,7 @@ def api_page() -> str:
 
 def commands_page() -> str:
     """Every command, from its help."""
-    parts = [
-        "# Command line\n\nThe same as `masklet COMMAND --help`.\n"
-    ]
+    parts = ["# Command line\n\nThe same as `masklet COMMAND --help`.\n"]
     for name, command in commands_of(get_command(app)):
         text, _, examples = (command.help or "").partition("\b")
         parts.append(f"## masklet {name}\n\n{text.strip()}\n")

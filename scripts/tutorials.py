@@ -52,17 +52,13 @@ def run(name: str, folder: Path) -> None:
 
 def editor(folder: Path) -> Image.Image:
     overlay = frame(folder / "horse/overlay.mp4", 18)
-    with av.open(str(folder / "horse/formats/prores.mov")) as film:
+    with av.open(str(folder / "horse/formats/horse-prores.mov")) as film:
         cut = next(f for n, f in enumerate(film.decode(video=0)) if n == 18).to_ndarray(format="rgba")
     height, width = cut.shape[:2]
     squares = (np.indices((height, width)) // 12).sum(axis=0) % 2 * 40 + 180
     alpha = cut[..., 3:] / 255
     shown = cut[..., :3] * alpha + squares[..., None] * (1 - alpha)
     return beside([overlay, Image.fromarray(shown.astype(np.uint8)), frame(folder / "shot.mp4", 13)])
-
-
-def annotator(folder: Path) -> Image.Image:
-    return beside([frame(next((folder / "data").rglob("*.jpg")), 0)])
 
 
 def researcher(folder: Path) -> Image.Image:
@@ -79,7 +75,6 @@ def clinician(folder: Path) -> Image.Image:
 
 PICTURES: dict[str, Callable[[Path], Image.Image]] = {
     "editor": editor,
-    "annotator": annotator,
     "researcher": researcher,
     "engineer": engineer,
     "clinician": clinician,
