@@ -32,11 +32,13 @@ from PIL import Image
 
 import masklet
 from masklet.datasets.base import IndexMasks
+from masklet.discovery import DiscoveryOptions
 from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.model import PredictorLook
 from masklet.evaluation.protocols.base import Stopwatch
 from masklet.formats.davis import read_index_png, write_index_png
-from masklet.loop.ahead import annotate, unlabelled
+from masklet.image import EverythingOptions
+from masklet.loop import ahead
 from masklet.loop.collect import collect
 from masklet.loop.learn import judge, learn
 from masklet.loop.project import Loop
@@ -46,7 +48,7 @@ from masklet.metrics.sequence import VOID
 from masklet.prompts import Prompt, merge_prompts
 
 SOURCES = ("animals", "road_peru", "pennfudan", "electronics")
-POOL, TEST = 10, 6
+POOL, TEST = 6, 6
 """Pictures of each source to annotate, and to measure on, at most."""
 
 OBJECTS = 3
@@ -56,7 +58,7 @@ GOOD, MOST_CLICKS = 0.85, 10
 CLICK, OBJECT = 2.0, 3.0
 """Seconds of a person."""
 
-BUDGET = 500.0
+BUDGET = 300.0
 """Seconds of a round."""
 
 
@@ -156,9 +158,9 @@ def rounds(name: str, folder: Path, args: argparse.Namespace, known: list[dict[s
         engine = masklet.load_model(loop.weights(), device="cpu")
         if len(loop.asked.data) < turn:
             if name == "queue":
-                order = [Path(one.path) for one in make_queue(loop, engine, annotate(loop, engine, print))]
+                order = [Path(one.path) for one in make_queue(loop, engine, ahead.annotate(loop, engine, print))]
             else:
-                left = sorted(item.path for item in unlabelled(loop))
+                left = sorted(item.path for item in ahead.unlabelled(loop))
                 order = [left[place] for place in np.random.default_rng(turn).permutation(len(left))]
             work = annotated_round(loop, engine, order, truth, str(turn))
             (loop.project / f"work-{turn}.json").write_text(json.dumps(work.told))
@@ -205,6 +207,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/loop.json"))
     args = parser.parse_args()
     torch.set_num_threads(1)
+    ahead.LOOKING = DiscoveryOptions(most=8, masks=EverythingOptions(points_per_side=6))  # quick, and coarse
     results = args.work / "results.json"
     found: dict[str, list[dict[str, Any]]] = {"none": [], "queue": [], "random": []}
     if results.exists():

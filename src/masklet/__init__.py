@@ -41,13 +41,14 @@ if TYPE_CHECKING:
     from masklet.jobs.many import track_videos
     from masklet.masks.guided import SoftEdges
     from masklet.media.large import LargePicture
-    from masklet.video import FrameResult, ObjectResult, StreamTracker, TrackingOptions, VideoTracker
+    from masklet.video import DeadlineTracker, FrameResult, ObjectResult, StreamTracker, TrackingOptions, VideoTracker
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "DeadlineTracker",
     "DiscoveryOptions",
     "EngineError",
     "EvaluationError",
@@ -106,7 +107,14 @@ _LAZY = {
     "masklet.media.large": ("LargePicture",),
     "masklet.engines.torch": ("Model",),
     "masklet.masks.guided": ("SoftEdges",),
-    "masklet.video": ("FrameResult", "ObjectResult", "StreamTracker", "TrackingOptions", "VideoTracker"),
+    "masklet.video": (
+        "DeadlineTracker",
+        "FrameResult",
+        "ObjectResult",
+        "StreamTracker",
+        "TrackingOptions",
+        "VideoTracker",
+    ),
     "masklet.checkpoints": ("build_model", "list_models", "load_model", "save_model"),
 }
 """Module -> its names, resolved on first use."""
