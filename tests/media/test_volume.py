@@ -292,6 +292,17 @@ def test_a_header_that_promises_more_than_memory(tmp_path: Path) -> None:
         open_video(tmp_path / "a.nii.gz")
 
 
+@pytest.mark.parametrize("named", ["../b.raw", "LIST\n../b.raw", "/etc/hostname"])
+def test_a_meta_image_reads_nothing_outside_of_its_folder(tmp_path: Path, named: str) -> None:
+    (tmp_path / "in").mkdir()
+    SimpleITK.WriteImage(itk_image(), tmp_path / "in/a.mhd")
+    head = (tmp_path / "in/a.mhd").read_text()
+    (tmp_path / "in/a.raw").rename(tmp_path / "b.raw")
+    (tmp_path / "in/a.mhd").write_text(head.replace("a.raw", named))
+    with pytest.raises(MediaError, match="they must lie in its own folder"):
+        open_video(tmp_path / "in/a.mhd")
+
+
 def test_a_meta_image_that_names_no_file(tmp_path: Path) -> None:
     """ITK ends the process for some of these."""
     SimpleITK.WriteImage(itk_image(), tmp_path / "a.mha")

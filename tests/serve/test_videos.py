@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import httpx2
@@ -22,7 +22,7 @@ from masklet.jobs import track
 from masklet.serve import videos
 from masklet.serve.openapi import document
 from masklet.serve.server import Limits, Service, application
-from masklet.serve.videos import VideoDesk, check_allowed
+from masklet.serve.videos import VideoDesk, VideoJob, check_allowed
 from masklet.video import VideoTracker
 from tests.serve.conftest import RED, Begin, ended
 
@@ -95,6 +95,47 @@ def test_a_video_by_url(begin: Begin, host: str) -> None:
     assert ended(client, away["id"])["state"] == "failed"
     missing = client.post("/v1/videos", json={"url": f"{host}/films/none.mp4", "prompts": PROMPTS}).json()
     assert "cannot be read" in ended(client, missing["id"])["sentence"]
+
+
+def test_a_fetched_video_is_no_larger_than_one_that_is_sent(begin: Begin, host: str) -> None:
+    client = begin(allowed=(f"{host}/films/",), limits=Limits(upload=1000))
+    job = client.post("/v1/videos", json={"url": f"{host}/films/squares.mp4", "prompts": PROMPTS}).json()
+    found = ended(client, job["id"])
+    assert found["state"] == "failed"
+    assert "has more than 1000 bytes" in found["sentence"]
+
+
+def test_a_cancel_comes_before_the_start_or_after_it(tmp_path: Path, clip: Path) -> None:
+    """Never in between: what was told to be cancelled does not run, so that it may be removed."""
+    desk = VideoDesk(FakeEngine(), tmp_path / "jobs")
+
+    class Turncoat(VideoJob):
+        """A job that somebody cancels while its worker looks whether it waits."""
+
+        cancels: Thread | None = None
+
+        def __getattribute__(self, name: str) -> Any:
+            value = super().__getattribute__(name)
+            looks = name == "state" and value == "waiting" and current_thread().name == "masklet-videos"
+            if looks and super().__getattribute__("cancels") is None:
+                self.cancels = Thread(target=lambda: told.append(desk.cancel(self.id).state))
+                self.cancels.start()
+                self.cancels.join(0.2)
+            return value
+
+    told: list[str] = []
+    upload = desk.upload_place()
+    upload.write_bytes(clip.read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(videos, "VideoJob", Turncoat)
+        job = desk.create({"upload": upload.name, "prompts": PROMPTS})
+    for _ in range(200):
+        if told and job.state in ("cancelled", "done"):
+            break
+        time.sleep(0.05)
+    desk.close()
+    assert job.state == "cancelled"
+    assert told == ["running"]  # it had begun: who asked knows that it ends at its next frame
 
 
 @pytest.mark.parametrize(

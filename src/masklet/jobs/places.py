@@ -27,6 +27,13 @@ PACKAGES = {
 }
 """The package by which fsspec reads a kind of URL."""
 
+CHUNK = 1 << 20
+"""Bytes that are copied at a time."""
+
+
+class TooLarge(MediaError):
+    """More bytes than are taken."""
+
 
 def is_url(place: str) -> bool:
     """Whether a place is a URL, not a path."""
@@ -100,9 +107,16 @@ def fixed_part(pattern: str) -> str:
 
 
 @contextmanager
-def local_copy(place: str, *, redirects: bool = True) -> Iterator[Path]:
-    """A path of what lies at a place: the place itself, or for a URL a copy that goes with the block; whether a server
-    may send to another address."""
+def local_copy(place: str, *, redirects: bool = True, most: int | None = None) -> Iterator[Path]:
+    """A path of what lies at a place: the place itself, or for a URL a copy that goes with the block.
+
+    Args:
+        place: A path or URL.
+        redirects: Whether a server may send to another address.
+        most: Bytes of a copy; a larger file is given up where that shows, whatever the server said of its size.
+
+    Raises MediaError if it cannot be read, TooLarge if it has more bytes.
+    """
     if not is_url(place):
         yield Path(place)
         return
@@ -110,8 +124,22 @@ def local_copy(place: str, *, redirects: bool = True) -> Iterator[Path]:
         path = Path(folder) / (place.split("?")[0].rstrip("/").rsplit("/", 1)[-1] or "video")
         with told(place, "read"):
             options = {} if redirects or not place.startswith("http") else {"allow_redirects": False}
-            _files(place, **options).get_file(place, str(path))
+            files = _files(place, **options)
+            if most is None:
+                files.get_file(place, str(path))
+            else:
+                _copy(files, place, path, most)
         yield path
+
+
+def _copy(files: Any, place: str, path: Path, most: int) -> None:
+    streamed = {"block_size": 0} if place.startswith("http") else {}
+    left = most
+    with files.open(place, "rb", **streamed) as source, path.open("wb") as copy:
+        while part := source.read(CHUNK):
+            if (left := left - len(part)) < 0:
+                raise TooLarge(f"{place} has more than {most} bytes, the most that is taken")
+            copy.write(part)
 
 
 @contextmanager

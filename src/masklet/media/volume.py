@@ -234,12 +234,18 @@ def read_itk(path: Path, part: int | None) -> Volume:
 
 
 def _check_meta(path: Path) -> None:
-    """Raise MediaError for a MetaImage that names no file for its voxels: ITK would end the process."""
+    """Raise MediaError for a header that names no file for its voxels, as ITK would end the process, and for one that
+    names files outside of its own folder."""
     with path.open("rb") as file:
-        found = re.search(rb"ElementDataFile[ \t]*=([^\r\n]*)", file.read(1 << 16))
+        head = file.read(1 << 16)
+    found = re.search(rb"(?:^|\n)(?:ElementDataFile[ \t]*=|[Dd]ata ?[Ff]ile:)([^\r\n]*)", head)
     named = "LOCAL" if found is None else found[1].decode("utf-8", "replace").strip()
     if not named or not named.isprintable() or "\ufffd" in named:
         raise MediaError(f"{path.name} names no file for its voxels (ElementDataFile); is it damaged?")
+    listed = head[found.end() :].decode("utf-8", "replace").splitlines() if found and named.startswith("LIST") else []
+    for name in (named, *listed):
+        if not (path.parent / name.strip()).resolve().is_relative_to(path.parent.resolve()):
+            raise MediaError(f"{path.name} names voxels at {name.strip()[:100]}; they must lie in its own folder")
 
 
 def _chosen(path: Path, part: int | None, count: int) -> int:

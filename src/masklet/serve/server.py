@@ -24,7 +24,7 @@ from masklet.app.web import HOSTS, Server, plain
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
-from masklet.jobs.places import local_copy
+from masklet.jobs.places import TooLarge, local_copy
 from masklet.serve.openapi import document
 from masklet.serve.pictures import PictureDesk, answer_of, question_of
 from masklet.serve.stream import follow
@@ -52,10 +52,6 @@ class Limits:
     question: int = 32 << 20
     upload: int = 4 << 30
     waiting: int = 100
-
-
-class TooLarge(MaskletError):
-    """A request that is larger than its limit."""
 
 
 STATUS: Mapping[type[MaskletError], int] = {
@@ -88,7 +84,7 @@ class Service:
         limits: Limits | None = None,
     ) -> None:
         self.engine, self.tokens, self.allowed, self.limits = engine, tokens, allowed, limits or Limits()
-        self.videos = VideoDesk(engine, folder, allowed, self.limits.waiting)
+        self.videos = VideoDesk(engine, folder, allowed, self.limits.waiting, self.limits.upload)
         self.pictures = PictureDesk(engine, self.limits.waiting)
         self.streams = 0
 
@@ -207,9 +203,7 @@ class Service:
 
     def _fetched(self, url: str) -> bytes:
         check_allowed(url, self.allowed)
-        with local_copy(url, redirects=False) as path:
-            if path.stat().st_size > self.limits.question:
-                raise TooLarge(f"the picture has more than {self.limits.question} bytes")
+        with local_copy(url, redirects=False, most=self.limits.question) as path:
             return path.read_bytes()
 
 

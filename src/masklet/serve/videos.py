@@ -85,12 +85,21 @@ class VideoDesk:
         folder: Where jobs, uploads and results lie.
         allowed: Beginnings of URLs from which videos may be fetched.
         most_waiting: More jobs than that are refused.
+        largest: Bytes of a video that is fetched.
 
     Raises SessionError if another server holds the folder.
     """
 
-    def __init__(self, engine: Engine, folder: Path, allowed: tuple[str, ...] = (), most_waiting: int = 100) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        folder: Path,
+        allowed: tuple[str, ...] = (),
+        most_waiting: int = 100,
+        largest: int | None = None,
+    ) -> None:
         self._engine, self._folder, self._allowed, self._most = engine, folder, allowed, most_waiting
+        self._largest = largest
         make_folder(folder / "jobs")
         make_folder(folder / "uploads")
         self._held = ExitStack()
@@ -148,7 +157,7 @@ class VideoDesk:
         """End a job, or one that waits; results of frames that were done stay."""
         job = self.job(name)
         self._stopped.add(job.id)
-        if job.state == "waiting":
+        if self._taken(job, "cancelled"):
             self._end(job, "cancelled")
         return job
 
@@ -179,13 +188,20 @@ class VideoDesk:
 
     def _run(self) -> None:
         while (job := self._waiting.get()) is not None and not self._closing.is_set():
-            if job.state == "waiting":
+            if self._taken(job, "running"):
                 self._do(job)
 
+    def _taken(self, job: VideoJob, state: State) -> bool:
+        """Whether a job waited, and has this state now: of its start and a cancel only one comes first."""
+        with self._lock:
+            waited = job.state == "waiting"
+            job.state = state if waited else job.state
+        return waited
+
     def _do(self, job: VideoJob) -> None:
-        job.state, job.frames = "running", 0
+        job.frames = 0
         try:
-            with local_copy(self._source(job), redirects=False) as path:
+            with local_copy(self._source(job), redirects=False, most=self._largest) as path:
                 task = self._task(job, path)
                 with begin(task, self._engine, False, lambda sentence: None) as tracker:
                     done = run(tracker, task, lambda *shown: self._watched(job, *shown))
