@@ -1,10 +1,14 @@
 """How long the annotator lets a person wait, in Chromium, at 720p.
 
-    python benchmarks/app.py [--model nano] [--rounds 10] [--output benchmarks/results/app.json]
+    python benchmarks/app.py [--model nano] [--rounds 10] [--commands 0] [--output benchmarks/results/app.json]
 
 The sample clip is enlarged to 1280 x 720 and served by `masklet annotate` in a process of its own. Times run in the
 page, from the event to the frame after the one in which the masks were painted. Following is compared with the same
 pass by `VideoTracker` alone, in this process, with the same threads.
+
+With `--commands 3000` only the server's memory is measured, while a program gives so many commands as a person does in
+30 minutes and longer: clicks, previews, undo, following, exports, pictures. The engine is the fake one, which keeps
+nothing: what a network keeps of frames has a budget (`masklet.app.keeping.FEATURES`).
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import av
 import cv2
@@ -28,6 +33,7 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.table import Table
 from startup import describe_machine
+from websockets.sync.client import connect
 
 import masklet
 from masklet.media.source import open_video
@@ -160,6 +166,89 @@ def measure(page: Any, address: str, rounds: int) -> tuple[dict[str, list[float]
     return found, {"frames a second in the page": rate, "heap of the page, MiB": heap}
 
 
+SERVER = """
+import sys
+from pathlib import Path
+from masklet.app.library import Library
+from masklet.app.server import server
+from masklet.app.web import listen, run
+from masklet.engines.fake import FakeEngine
+
+library, listening = Library([Path(sys.argv[1])], Path(sys.argv[2]), FakeEngine()), listen(0)
+ready = lambda: print(listening.getsockname()[1], *library.items, flush=True)
+run(server(library, None, ready), listening, library.close)
+"""
+
+
+class Commands:
+    """A program that speaks to the annotator as a page does."""
+
+    def __init__(self, port: str, item: str) -> None:
+        self.count = 0
+        self._place = f"http://127.0.0.1:{port}/v/{item}"
+        self._socket = ExitStack().enter_context(
+            connect(f"ws{self._place.removeprefix('http')}/session", max_size=None)
+        )
+        self._socket.send(json.dumps({"type": "hello", "version": 1}))
+
+    def ask(self, type: str, until: str = "done", **said: Any) -> None:
+        """Have something done, and wait for it."""
+        self.count += 1
+        self._socket.send(json.dumps({"type": type, "req": str(self.count), **said}))
+        while True:
+            data = self._socket.recv(timeout=120)
+            told = {} if isinstance(data, bytes) else json.loads(data)
+            if told.get("type") == "refused":
+                raise RuntimeError(told["sentence"])
+            if (isinstance(data, bytes) and until == "masks") or told.get("type") == until:
+                return
+
+    def picture(self, frame: int) -> None:
+        """Fetch one."""
+        with urlopen(f"{self._place}/frame/{frame}.jpg") as answer:
+            answer.read()
+
+    def round(self, number: int, frames: int) -> None:
+        """What a person does with an object of a video, more or less."""
+        frame, name = number % (frames - 21), f"object {number % 5}"
+        said = {"frame": frame, "object": name, "labels": [1]}
+        self.ask("preview", "masks", points=[[930, 300]], **said)
+        self.ask("prompt", points=[[930, 300]], **said)
+        self.ask("prompt", points=[[900 + number % 60, 310]], **said)
+        self.ask("undo")
+        self.ask("redo")
+        self.ask("follow", "state", first=frame, stop=frame + 20)
+        for near in range(frame, frame + 20):
+            self.picture(near)
+            self.ask("want", "masks", frames=[near])
+        self.ask("accept", object=name, first=frame, last=frame + 4)
+        self.ask("describe", object=name, category=f"class {number}")
+        if number % 10 == 9:
+            self.ask("export", format="coco")
+            self.ask("remove", object=name)
+
+
+def memory(clip: Path, commands: int) -> None:
+    """Print the server's memory after each tenth of so many commands."""
+    frames = open_video(clip).frame_count or 0
+    given = [sys.executable, "-c", SERVER, str(clip), str(clip.parent / "project")]
+    server = subprocess.Popen(given, stdout=subprocess.PIPE, text=True)
+    tenths = 0
+    try:
+        assert server.stdout is not None
+        program, number = Commands(*server.stdout.readline().split()), 0
+        while tenths < 10:
+            program.round(number, frames)
+            number += 1
+            if program.count >= commands * (tenths + 1) / 10:
+                (line,) = (s for s in Path(f"/proc/{server.pid}/status").read_text().splitlines() if "VmRSS" in s)
+                tenths += 1
+                print(f"{program.count} commands: {int(line.split()[1]) / 1024:.0f} MiB", flush=True)
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def plain_rate(clip: Path, model: str) -> float:
     """Frames a second of the same pass by the tracker alone."""
     with masklet.VideoTracker(clip, model) as tracker:
@@ -187,7 +276,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="nano", help="which model answers")
     parser.add_argument("--rounds", type=int, default=10, help="clicks that are measured")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "app.json")
+    parser.add_argument("--commands", type=int, default=0, help="measure memory alone, over so many commands")
     options = parser.parse_args(arguments)
+    if options.commands:
+        with tempfile.TemporaryDirectory() as folder:
+            memory(write_large(Path(folder) / "clip.mp4"), options.commands)
+        return
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         clip = write_large(Path(folder) / "clip.mp4")
         browser = playwright.chromium.launch(

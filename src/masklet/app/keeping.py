@@ -20,8 +20,8 @@ from masklet.video.project import event_from_json, event_to_json, fingerprint_of
 KEEP_EVERY = 1.0
 """Seconds of following after which what was found is written."""
 
-KEEP_SHARE = 30
-"""Writing it takes at most one part in so many of the time."""
+KEEP_SHARE = 100
+"""Writing it takes at most one part in so many of the time: a slow disk is written to less often."""
 
 TIDY_AFTER = 2.0
 """Seconds without a change after which what the library shows is written, and a journal that is too long goes into the

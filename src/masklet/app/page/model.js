@@ -8,9 +8,9 @@ export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LO
 export const STATES = ["unknown", "absent", "uncertain", "visible"];
 
 const KEPT = 64; // frames of which masks are kept unpacked
-// Milliseconds between what is shown of frames that are followed, at least and at most, and how many times the last one took:
-// what draws on the tracker's processor takes time from it.
-const PACE = 250, SLOWEST = 2000, SHARE = 10;
+// Milliseconds between what is shown of frames that are followed, at least and at most, and how many times the last one took
+// until it was on the screen: what draws on the tracker's processor takes one part in so many of its time.
+const PACE = 250, SLOWEST = 3000, SHARE = 20;
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -34,8 +34,9 @@ export class Model extends Signals {
     this.epoch = -1;
     this.pace = PACE;
     this.on("shown", () => {
-      if (this.begun) this.pace = Math.min(SLOWEST, Math.max(PACE, SHARE * (performance.now() - this.begun)));
+      const { begun } = this;
       this.begun = null;
+      if (begun) requestAnimationFrame(() => setTimeout(() => { this.pace = Math.min(SLOWEST, Math.max(PACE, SHARE * (performance.now() - begun))); }));
     });
     this.latest = this.telling = null; // the frame that came last while following, until listeners hear of it
     this.cut = { first: null, last: null }; // the in and out marks
