@@ -214,8 +214,8 @@ def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, capsys: Read, optio
 @pytest.mark.parametrize(
     ("pictures", "options", "sentence"),
     [
-        (["a.jpg"], ["--out", "mask.jpg"], "ends in .jpg; give a file that ends in .geojson or .gpkg or .json or .png"),
-        (["a.jpg"], ["--out", "mask.gif"], "ends in .gif; give a file that ends in .geojson or .gpkg or .json"),
+        (["a.jpg"], ["--out", "mask.jpg"], "ends in .jpg; give a file that ends in .exr or .geojson or .gpkg or .json or .png"),
+        (["a.jpg"], ["--out", "mask.gif"], "ends in .gif; give a file that ends in .exr or .geojson or .gpkg or .json"),
         (["a.jpg"], ["--out", "mask.pgn"], "ends in .pgn; give a file"),
         (["a.jpg"], ["--out", "mask.png", "--format", "coco"], "give a file that ends in .json"),
         (["a.jpg", "b.png"], ["--out", "mask.png"], "one file for 2 pictures; give a folder"),

@@ -53,7 +53,10 @@ def write_exr(path: Path, facts: Facts, kind: type[np.floating[Any]]) -> Abstrac
             hours, minutes, seconds, frame = (int(begin[k : k + 2]) for k in (0, 3, 6, 9))
             frames = -(-round(rate) // 30)  # an EXR counts to 29: of 60 frames a second those of a pair have one number
             said["timeCode"] = OpenEXR.TimeCode(hours, minutes, seconds, frame // frames, int(";" in begin), *[0] * 13)
-        OpenEXR.File(said, dict(channels)).write(str(target))
+        try:
+            OpenEXR.File(said, dict(channels)).write(str(target))
+        except RuntimeError as error:
+            raise OSError("OpenEXR cannot write it") from error
 
     return frame_files(path, facts, ".exr", write)
 

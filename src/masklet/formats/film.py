@@ -42,7 +42,8 @@ class FilmKind:
     encoders   encoders and their options, the best first; the first that this FFmpeg has is taken
     pixels     FFmpeg's names of the pixels in the file, the best first; the first that the encoder takes
     sound      what becomes of the sound
-    even       True if both sides must be even: an odd one gets its last row or column twice
+    steps      height and width must be multiples of these: the last row or column is repeated until they are
+    least      pixels that both sides must have
     metadata   of the video stream
     full       whether values may fill the whole range of their bits, where those of the source do
     """
@@ -51,7 +52,8 @@ class FilmKind:
     encoders: Mapping[str, Mapping[str, str]]
     pixels: tuple[str, ...]
     sound: SoundTrack
-    even: bool = True
+    steps: tuple[int, int] = (2, 2)
+    least: int = 1
     metadata: Mapping[str, str] = field(default_factory=dict)
     full: bool = True
 
@@ -65,6 +67,11 @@ class FilmKind:
             return name
         names = ", ".join(self.encoders)
         raise FormatError(f"this build of FFmpeg has none of the encoders {names}; install PyAV with: pip install av")
+
+    def stored(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) in the file."""
+        height, width = (-(-max(side, self.least) // step) * step for side, step in zip(size, self.steps, strict=True))
+        return height, width
 
     def layout(self) -> str:
         """The best pixels that the encoder takes."""
@@ -80,7 +87,6 @@ class Film:
         path: Path,
         container: OutputContainer,
         stream: VideoStream,
-        kind: FilmKind,
         colours: Colours,
         tick: Fraction,
         sound: Sound | None,
@@ -90,7 +96,6 @@ class Film:
         self._path = path
         self._container = container
         self._stream = stream
-        self._even = kind.even
         self._colours = colours
         self._tick = tick
         self._sound = sound
@@ -115,9 +120,9 @@ class Film:
                 self._sound.begin(source_time)
         if self._sound:
             self._sound.mux_until(seconds)
-        height, width = image.shape[:2]
-        if self._even:
-            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        more = (self._stream.height - image.shape[0], self._stream.width - image.shape[1])
+        if any(more):
+            image = np.pad(image, ((0, more[0]), (0, more[1]), (0, 0)), mode="edge")
         layout = LAYOUTS[image.dtype.name, image.shape[2]]
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=layout).reformat(
             format=self._stream.pix_fmt, dst_colorspace=self._colours.matrix, dst_color_range=_range(self._colours)
@@ -166,7 +171,7 @@ def open_film(
                 colours = colours if kind.full else replace(colours, full=False)
                 stream = _add_stream(container, size, exact, clock, kind, colours)
                 with open_sound(audio_from, container, kind.sound) as sound:
-                    film = Film(path, container, stream, kind, colours, 1 / exact if exact else clock, sound, timecode)
+                    film = Film(path, container, stream, colours, 1 / exact if exact else clock, sound, timecode)
                     yield film
                     film.finish(float(1 / (exact or NOMINAL_RATE)))
         except av.FFmpegError as error:
@@ -231,12 +236,10 @@ def _add_stream(
     kind: FilmKind,
     colours: Colours,
 ) -> VideoStream:
-    height, width = size
     name = kind.encoder()
     stream: Any = container.add_stream(name, rate=rate or NOMINAL_RATE, options=dict(kind.encoders[name]))
     assert isinstance(stream, VideoStream), f"{name} is a video encoder"
-    odd = 1 if kind.even else 0
-    stream.width, stream.height, stream.pix_fmt = width + odd * (width % 2), height + odd * (height % 2), kind.layout()
+    (stream.height, stream.width), stream.pix_fmt = kind.stored(size), kind.layout()
     _flag(stream.codec_context, colours)
     if rate is None:
         stream.codec_context.time_base = clock

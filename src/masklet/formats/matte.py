@@ -25,10 +25,10 @@ PRORES_KIND = FilmKind(
     {"prores_ks": {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}},
     ("yuva444p12le", "yuva444p10le"),
     MOV_SOUND,
-    even=False,
+    steps=(1, 1),
     full=False,
 )
-CINEFORM_KIND = FilmKind("mov", {"cfhd": {"quality": "film1"}}, ("gbrap12le",), MOV_SOUND)
+CINEFORM_KIND = FilmKind("mov", {"cfhd": {"quality": "film1"}}, ("gbrap12le",), MOV_SOUND, (2, 16), least=32)
 WEBM_KIND = FilmKind(
     "webm",
     {"libvpx-vp9": {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"}},

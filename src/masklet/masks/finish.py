@@ -15,8 +15,14 @@ from masklet.masks.refine import soft_alpha
 Show = Literal["cutout", "inverse", "matte", "mattes", "removed"]
 Spill = Literal["green", "blue"]
 
-FLOW_SIDE = 480
+FLOW_SIDE = 960
 """Longer side of the pictures between which optical flow is found."""
+
+DIFFERENT = 8.0
+"""Levels of grey, of 255, by which a carried picture is another than the one that is seen."""
+
+FILL_SIDE = 480
+"""Longer side of the picture that is filled."""
 
 MOST_GROWN = 500
 """Most pixels by which an edge is moved or faded."""
@@ -102,21 +108,23 @@ class Steadied:
         if not self._share:
             return alphas
         height, width = image.shape[:2]
-        scale = min(1.0, FLOW_SIDE / max(height, width))
-        small = (max(16, round(width * scale)), max(16, round(height * scale)))
         levels = np.asarray(image if image.dtype == np.uint8 else image >> 8, np.uint8)
-        grey = np.asarray(cv2.resize(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), small, interpolation=cv2.INTER_AREA))
+        grey = np.asarray(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), np.uint8)
         last = self._last
         if last is not None and last[0] == frame - 1 and [a.shape for a in last[2]] == [a.shape for a in alphas]:
-            flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(grey, last[1], None)
-            across, down = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in small))
-            carried = cv2.remap(last[1], across + flow[..., 0], down + flow[..., 1], cv2.INTER_LINEAR)
+            scale = min(1.0, FLOW_SIDE / max(height, width))
+            small = (max(16, round(width * scale)), max(16, round(height * scale)))
+            pair = [cv2.resize(picture, small, interpolation=cv2.INTER_AREA) for picture in (grey, last[1])]
+            flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*pair, None)
+            flow = cv2.resize(flow, (width, height)) * np.array((width / small[0], height / small[1]), np.float32)
+            across = np.arange(width, dtype=np.float32) + flow[..., 0]
+            down = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
+            carried = cv2.remap(last[1], across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             off = cv2.blur(cv2.absdiff(carried, grey).astype(np.float32), (5, 5))
-            share = cv2.resize(self._share * np.exp(-((off / 12) ** 2)), (width, height))
-            flow = cv2.resize(flow, (width, height)) * (width / small[0], height / small[1])
-            across, down = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in (width, height)))
-            places = np.asarray(across + flow[..., 0], np.float32), np.asarray(down + flow[..., 1], np.float32)
-            before = (cv2.remap(alpha, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for alpha in last[2])
+            share = self._share * np.exp(-((off / DIFFERENT) ** 2))
+            before = (
+                cv2.remap(alpha, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for alpha in last[2]
+            )
             alphas = [
                 np.asarray(now + share * (old - now), np.float32) for now, old in zip(alphas, before, strict=True)
             ]
@@ -141,7 +149,7 @@ def filled(image: NDArray[Any], alpha: Floats) -> NDArray[Any]:
     height, width = alpha.shape
     reach = 2 + max(height, width) // 200
     hole = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    scale = min(1.0, FLOW_SIDE / max(height, width))
+    scale = min(1.0, FILL_SIDE / max(height, width))
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     seen = cv2.resize(image * (1 - hole)[..., None].astype(np.float32), small, interpolation=cv2.INTER_AREA)
     weight = cv2.resize((1 - hole).astype(np.float32), small, interpolation=cv2.INTER_AREA)
