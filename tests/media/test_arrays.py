@@ -96,3 +96,6 @@ def test_a_maker_may_use_its_array_again() -> None:
 def test_an_empty_iterable_is_named() -> None:
     with pytest.raises(MediaError, match="the iterable of frames is empty"):
         IteratorFrames([])
+    source = IteratorFrames([stack()[0], None])
+    with pytest.raises(MediaError, match=r"frame 1 has the shape \(\)"):  # None is no end
+        list(source)

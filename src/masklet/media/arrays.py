@@ -13,6 +13,9 @@ from masklet.media.frames import Frame, FrameSource, ListedFrames, check_frame, 
 ROUNDING = 1e-3
 """A float picture may leave 0..1 by this much, as interpolation leaves it."""
 
+END = object()
+"""What comes after the last array."""
+
 
 class ArrayFrames(ListedFrames):
     """A list of arrays (H, W, 3), or one array (T, H, W, 3): RGB, of uint8, uint16, or floats in 0..1.
@@ -50,12 +53,12 @@ class IteratorFrames(FrameSource):
 
     def __init__(self, arrays: Iterable[Any], *, rate: float | None = None) -> None:
         rest = iter(arrays)
-        if (first := next(rest, None)) is None:
+        if (first := next(rest, END)) is END:
             raise MediaError("the iterable of frames is empty; give one array or more")
-        first = rgb_array(np.asarray(first), "frame 0")
-        self._arrays = chain([first], rest)
+        image = rgb_array(np.asarray(first), "frame 0")
+        self._arrays: Iterator[Any] = chain([image], rest)
         self._next = 0
-        height, width, _ = first.shape
+        height, width, _ = image.shape
         self.size, self.rate = (height, width), rate
 
     def read(self, frame: int) -> Frame:
@@ -71,7 +74,7 @@ class IteratorFrames(FrameSource):
 
     def _from(self, start: int, stop: int | None) -> Iterator[Frame]:
         while stop is None or self._next < stop:
-            if (array := next(self._arrays, None)) is None:
+            if (array := next(self._arrays, END)) is END:
                 self.frame_count, self.frame_count_exact = self._next, True
                 return
             name = f"frame {self._next}"
