@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from typing import Any
 
 import masklet
@@ -102,9 +102,45 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
+WATCHED = "The job whenever it got on, as server-sent events, until it has ended."
+
+PATHS: tuple[tuple[str, str, str, str, str, str | None], ...] = (
+    ("get", "/health", "health", "Whether the server works, and how much waits.", "200 It does.", None),
+    ("get", "/openapi.json", "describe", "This document.", "200 OpenAPI 3.1.", None),
+    ("post", "/v1/pictures", "picture", "Masks of a picture.", "200 PictureAnswer", "PictureQuestion"),
+    ("post", "/v1/uploads", "upload", "Send a video.", "201 Its id, as upload.", "application/octet-stream"),
+    ("delete", "/v1/uploads/{id}", "removeUpload", "Remove an upload.", "204 Gone.", None),
+    ("get", "/v1/videos", "listVideos", "All jobs, the oldest first.", "200 Jobs, as videos.", None),
+    ("post", "/v1/videos", "createVideo", "Track a video.", "201 VideoJob", "VideoQuestion"),
+    ("get", "/v1/videos/{id}", "video", "How a job stands.", "200 VideoJob", None),
+    ("delete", "/v1/videos/{id}", "removeVideo", "Remove a job that has ended.", "204 Gone.", None),
+    ("post", "/v1/videos/{id}/cancel", "cancelVideo", "End a job; what is done stays.", "200 VideoJob", None),
+    ("get", "/v1/videos/{id}/events", "watchVideo", WATCHED, "200 Events.", None),
+    ("get", "/v1/videos/{id}/results/{path}", "result", "A file of a job's results.", "200 The file.", None),
+)
+"""Method, path, name, what it is for, its status with a schema or in words, and the schema or kind of its body."""
+
+
 def document() -> dict[str, Any]:
     """The whole description, in plain values."""
-    job = _answers("VideoJob")
+    paths: dict[str, dict[str, Any]] = {}
+    for method, path, name, summary, answer, body in PATHS:
+        status, _, said = answer.partition(" ")
+        known = {"description": said, **({"content": _content(said)} if said in SCHEMAS else {})}
+        if said == "Events.":
+            known["content"] = {"text/event-stream": {}}
+        failed = {"description": "What is wrong, in one sentence.", "content": _content("Error")}
+        operation: dict[str, Any] = {
+            "operationId": name,
+            "summary": summary,
+            "responses": {status: known, "default": failed},
+        }
+        if body is not None:
+            operation["requestBody"] = {"content": _content(body), "required": True}
+        place = paths.setdefault(path, {})
+        place[method] = operation
+        if named := re.findall(r"{(\w+)}", path):
+            place["parameters"] = [{"name": one, "in": "path", "required": True, "schema": TEXT} for one in named]
     return {
         "openapi": "3.1.0",
         "info": {"title": "masklet", "version": masklet.__version__, "description": "Masks of what is pointed at."},
@@ -113,77 +149,11 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
-        "paths": {
-            "/health": {
-                "get": _operation("health", "Whether the server works, and how much waits.", {"200": _said("It does.")})
-            },
-            "/openapi.json": {"get": _operation("describe", "This document.", {"200": _said("OpenAPI 3.1.")})},
-            "/v1/pictures": {
-                "post": _operation("picture", "Masks of a picture.", _answers("PictureAnswer"), body="PictureQuestion")
-            },
-            "/v1/uploads": {
-                "post": {
-                    **_operation("upload", "Send a video.", {"201": _said("Its id, as upload."), **_errors()}),
-                    "requestBody": {"content": {"application/octet-stream": {}}, "required": True},
-                }
-            },
-            "/v1/uploads/{id}": {
-                "parameters": [_parameter("id")],
-                "delete": _operation("removeUpload", "Remove an upload.", {"204": _said("Gone."), **_errors()}),
-            },
-            "/v1/videos": {
-                "get": _operation("listVideos", "All jobs, the oldest first.", {"200": _said("Jobs, as videos.")}),
-                "post": _operation("createVideo", "Track a video.", _answers("VideoJob", "201"), body="VideoQuestion"),
-            },
-            "/v1/videos/{id}": {
-                "parameters": [_parameter("id")],
-                "get": _operation("video", "How a job stands.", job),
-                "delete": _operation(
-                    "removeVideo", "Remove a job that has ended.", {"204": _said("Gone."), **_errors()}
-                ),
-            },
-            "/v1/videos/{id}/cancel": {
-                "parameters": [_parameter("id")],
-                "post": _operation("cancelVideo", "End a job; what is done stays.", job),
-            },
-            "/v1/videos/{id}/events": {
-                "parameters": [_parameter("id")],
-                "get": _operation(
-                    "watchVideo",
-                    "The job whenever it got on, as server-sent events, until it has ended.",
-                    {"200": {"description": "Events.", "content": {"text/event-stream": {}}}, **_errors()},
-                ),
-            },
-            "/v1/videos/{id}/results/{path}": {
-                "parameters": [_parameter("id"), _parameter("path")],
-                "get": _operation("result", "A file of a job's results.", {"200": _said("The file."), **_errors()}),
-            },
-        },
+        "paths": paths,
     }
 
 
-def _operation(name: str, summary: str, responses: Mapping[str, Any], body: str | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"operationId": name, "summary": summary, "responses": dict(responses)}
-    if body is not None:
-        found["requestBody"] = {"content": _content(body), "required": True}
-    return found
-
-
-def _content(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-
-
-def _said(what: str) -> dict[str, Any]:
-    return {"description": what}
-
-
-def _answers(schema: str, status: str = "200") -> dict[str, Any]:
-    return {status: {"description": schema, "content": _content(schema)}, **_errors()}
-
-
-def _errors() -> dict[str, Any]:
-    return {"default": {"description": "What is wrong, in one sentence.", "content": _content("Error")}}
-
-
-def _parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": TEXT}
+def _content(body: str) -> dict[str, Any]:
+    if body not in SCHEMAS:
+        return {body: {}}
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
