@@ -205,6 +205,11 @@ def test_missing_cut_and_changed_files_are_named(tmp_path: Path) -> None:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         with contextlib.suppress(FormatError):
             read_project(path)  # a change of a date, say, is not noticed
+    header = whole.index(b"masks/00000.jsonl")
+    path.write_bytes(whole[: header - 4] + (400).to_bytes(2, "little") + whole[header - 2 :])  # a name that goes on
+    with pytest.raises(FormatError) as refused:
+        read_project(path)
+    assert len(str(refused.value)) < 200, "the sentence shows the file"
 
 
 def test_an_attachment_has_a_plain_name(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def read_project(path: str | PathLike[str]) -> Project:
     except FileNotFoundError as error:
         raise FormatError(f"there is no file at {path}; give the path of a .masklet file") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise FormatError(f"{path.name} is no whole project file: {error}; give another copy") from error
+        raise FormatError(f"{path.name} is no whole project file: {str(error)[:100]}; give another copy") from error
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
 
