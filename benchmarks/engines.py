@@ -6,7 +6,8 @@
 A followed frame is encoded, attends seven memories and sixteen pointers, is decoded without a prompt (with the mask
 before it, if the model wants that) and is remembered. Engines take turns in every round; medians. Seconds are those of
 the processor with one thread (other work disturbs them little), of the clock with more. `--graphs` keeps the graphs
-there, and takes those that are there already. `--clip` tracks the sample clip besides, one object, video decoded.
+there, and takes those that are there already. `--clip` tracks the sample clip besides, one object, video decoded;
+`--cold` starts a program and clicks once.
 """
 
 from __future__ import annotations
@@ -16,26 +17,35 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
 import masklet
 from masklet.checkpoints import build_model
-from masklet.checkpoints.load import load_torch_model, open_exported
+from masklet.checkpoints.load import load_torch_model
+from masklet.checkpoints.models import open_exported
+from masklet.engines.arrays import as_memory, given
 from masklet.engines.base import Engine
-from masklet.engines.rules import no_prompts, remember
+from masklet.engines.graphs import GraphEngine
+from masklet.engines.rules import no_prompts, pad_prompts, remember
 from masklet.engines.torch import Model
 from masklet.export import package, quantise, write_graphs
-from masklet.nn import Levels, MemoryBank, PromptTokens
+from masklet.nn import Levels, MemoryBank
+from masklet.prompts import Prompt
 
 MEMORIES, POINTERS = 7, 16
+
+CLIP = Path(str(resources.files("masklet") / "samples" / "clip.mp4"))
 
 Task = Callable[[Engine], object]
 
@@ -62,53 +72,74 @@ def opened(model: Model, folder: Path, data: Path | None, threads: int) -> dict[
 
 def tasks(model: Model, counts: list[int]) -> dict[str, Task]:
     """What is measured, by name."""
-    config, generator = model.config, torch.Generator().manual_seed(0)
+    config, noise = model.config, np.random.default_rng(0)
     side = config.image_size
-    image = torch.randn(1, 3, side, side, generator=generator)
-    levels = model.encode_image(image)
-    points = torch.tensor([[[side / 2, side / 2], [0, 0]]])
-    click = PromptTokens(points, torch.tensor([[1, -1]]))
+    image = noise.standard_normal((1, 3, side, side), np.float32)
+    levels: dict[Engine, Levels] = {}
+
+    def encode(engine: Engine) -> Levels:
+        levels[engine] = engine.encode_image(given(engine, image))
+        return levels[engine]
 
     def clicked(engine: Engine) -> object:
-        features = engine.attend_memory(levels.stride16, bank(1, 0, 0))
-        return engine.decode_masks(features, levels, click)
+        features = engine.attend_memory(levels[engine].stride16, bank(1, 0, 0)(engine))
+        click = Prompt(points=((side / 2, side / 2),), labels=(1,))
+        return engine.decode_masks(features, levels[engine], pad_prompts(engine, [click], (side, side)))
 
-    def bank(count: int, memories: int, pointers: int) -> MemoryBank:
-        return MemoryBank(
-            torch.randn(count, memories, *config.memory_shape, generator=generator).bfloat16(),
-            torch.arange(memories).expand(count, -1),
-            torch.randn(count, pointers, config.width, generator=generator),
-            torch.rand(count, pointers, generator=generator),
-        )
+    def bank(count: int, memories: int, pointers: int) -> Callable[[Engine], MemoryBank]:
+        found = noise.standard_normal((count, memories, *config.memory_shape), np.float32)
+        slots = np.tile(np.arange(memories), (count, 1))
+        told, ages = noise.standard_normal((count, pointers, config.width), np.float32), noise.random((count, pointers))
+        rest = slots, told, ages.astype(np.float32)
+        return lambda engine: MemoryBank(as_memory(given(engine, found)), *(given(engine, part) for part in rest))
 
     def followed(count: int) -> Task:
         remembered = bank(count, min(MEMORIES, config.memory_frames), POINTERS)
-        before = torch.randn(count, 1, config.mask_size, config.mask_size, generator=generator)
+        before = noise.standard_normal((count, 1, config.mask_size, config.mask_size), np.float32)
 
         def frame(engine: Engine) -> object:
-            seen: Levels = engine.encode_image(image)
-            features = engine.attend_memory(seen.stride16, remembered)
+            seen = encode(engine)
+            features = engine.attend_memory(seen.stride16, remembered(engine))
             prompts = no_prompts(engine, count)
-            prompts = prompts._replace(masks=before) if config.previous_mask else prompts
+            prompts = prompts._replace(masks=given(engine, before)) if config.previous_mask else prompts
             decoded = engine.decode_masks(features, seen, prompts)
-            soft = torch.zeros(count, dtype=torch.bool)
+            soft = given(engine, np.zeros(count, np.bool_))
             return remember(engine, seen, decoded.logits[:, 0], soft, decoded.presence)
 
         return frame
 
     follow = {f"followed frame, {count} object{'s' * (count > 1)}": followed(count) for count in counts}
-    return {"encode": lambda engine: engine.encode_image(image), "click": clicked, **follow}
+    return {"encode": encode, "click": clicked, **follow}
 
 
 def tracked(engine: Engine) -> object:
     """The sample clip by one object, from its box: per frame."""
-    clip = Path(str(resources.files("masklet") / "samples" / "clip.mp4"))
-    with masklet.VideoTracker(clip, engine) as tracker:
+    with masklet.VideoTracker(CLIP, engine) as tracker:
         tracker.add_box(frame=0, object=1, box=(428, 103, 502, 204))
         return sum(1 for _ in tracker.propagate())
 
 
-@torch.inference_mode()
+COLD = """
+import sys, time
+began, used = time.perf_counter(), time.process_time()
+if {torch}: sys.modules["torch"] = None
+import masklet
+tracker = masklet.VideoTracker({clip!r}, {model!r})
+tracker.add_points(frame=0, object=1, points=[(465, 150)]).objects[1].mask
+print(time.perf_counter() - began, time.process_time() - used)
+"""
+
+
+def cold_start(model: str, *, torch: bool, rounds: int) -> tuple[float, float]:
+    """Median seconds, of the clock and of the processor, from a started Python to the mask of a first click in a video:
+    masklet is imported, the model loaded, the frame read. With or without PyTorch to be had."""
+    program = COLD.format(torch=not torch, clip=str(CLIP), model=model)
+    command = [sys.executable, "-c", program]
+    told = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(rounds)]
+    clock, processor = zip(*(map(float, one.split()) for one in told), strict=True)
+    return statistics.median(clock), statistics.median(processor)
+
+
 def measure(task: Task, engines: dict[str, Engine], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
     """Median seconds of each engine; the first call of each counts for nothing."""
     seconds: dict[str, list[float]] = {name: [] for name in engines}
@@ -132,6 +163,7 @@ def main() -> None:
     parser.add_argument("--int8", type=Path, metavar="DATA", help="int8 too, calibrated with this data")
     parser.add_argument("--graphs", type=Path)
     parser.add_argument("--clip", action="store_true")
+    parser.add_argument("--cold", action="store_true", help="the start of a program too, without PyTorch")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     clock = time.process_time if args.threads == 1 else time.perf_counter
@@ -145,6 +177,14 @@ def main() -> None:
         if args.clip:
             found["tracked clip, a frame"] = {
                 name: seconds / 30 for name, seconds in measure(tracked, engines, 1, clock).items()
+            }
+        if args.cold:
+            places = {"PyTorch": args.model} | {
+                name: str(engine.exported.folder) for name, engine in engines.items() if isinstance(engine, GraphEngine)
+            }
+            found["first click, from the start"] = {
+                name: cold_start(place, torch=name == "PyTorch", rounds=args.rounds)[args.threads == 1]
+                for name, place in places.items()
             }
     table = Table(title=f"{model.config.name}, {args.threads} threads: milliseconds", title_justify="left")
     for column in ("", *engines, "best / PyTorch"):

@@ -20,7 +20,7 @@ from rich.table import Table
 import masklet
 from masklet.engines.torch import Model, folded
 from masklet.nn import NANO
-from masklet.nn.encoders.inverted_residual import LITE0
+from masklet.nn.encoders.configs import LITE0
 
 
 def medians(model: Model, rounds: int) -> tuple[float, float, float]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from masklet.engines.arrays import Array, to_numpy
 from masklet.masks.shape import Box, mask_box
 from masklet.video.policies import PublishedPolicy
 from masklet.video.policies.base import anchors_before, recent, recently_tracked
@@ -49,7 +49,7 @@ class DistractorPolicy(PublishedPolicy):
     def most_anchors(self) -> int:
         return self.most_beside
 
-    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Tensor) -> tuple[int, ...]:
+    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Array) -> tuple[int, ...]:
         anchors = anchors_before(track, known.frame, backward=known.backward)
         due = all(abs(known.frame - anchor) > self.gap for anchor in anchors)
         if due and self.is_sure(track, known) and lookalike(known, rivals, self.overlap):
@@ -98,11 +98,11 @@ def with_anchors(recall: Recall, frame: int, anchors: Sequence[int], options: Re
     )
 
 
-def lookalike(entry: KnownFrame, rivals: Tensor, overlap: float) -> bool:
+def lookalike(entry: KnownFrame, rivals: Array, overlap: float) -> bool:
     """Whether another candidate lies elsewhere: the largest part of what it has beside the chosen mask widens the box
     of that mask so far that the IoU of both boxes is at most `overlap`."""
-    chosen = (entry.logits > 0).cpu().numpy()
-    boxes = (largest_part(mask & ~chosen) for mask in (rivals > 0).cpu().numpy())
+    chosen = to_numpy(entry.logits > 0)
+    boxes = (largest_part(mask & ~chosen) for mask in to_numpy(rivals > 0))
     return any(box_iou(entry.box, box_around(entry.box, box)) <= overlap for box in boxes if box is not None)
 
 

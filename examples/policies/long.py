@@ -12,10 +12,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from masklet.engines.arrays import Array, to_numpy
 from masklet.video.policies import PublishedPolicy
 from masklet.video.policies.base import anchors_before, recently_tracked
 from masklet.video.recall import Recall, RecallOptions
@@ -40,7 +40,7 @@ class LongPolicy(PublishedPolicy):
     def most_anchors(self) -> int:
         return self.most_long_ago
 
-    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Tensor) -> tuple[int, ...]:
+    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Array) -> tuple[int, ...]:
         anchors = anchors_before(track, known.frame, backward=known.backward)
         due = not anchors or abs(known.frame - anchors[-1]) >= self.gap
         if not due or not seen_well(track, known, self.share, self.window):
@@ -48,7 +48,7 @@ class LongPolicy(PublishedPolicy):
         if len(anchors) < self.most_anchors:
             return (*anchors, known.frame)
         past = [*(track.known(frame) for frame in anchors), known]
-        pointers = torch.stack([one.pointer for one in past if one is not None and one.pointer is not None])
+        pointers = np.stack([to_numpy(one.pointer) for one in past if one is not None and one.pointer is not None])
         spare = most_spare([*anchors, known.frame], pointers)
         return tuple(f for n, f in enumerate((*anchors, known.frame)) if n != spare)
 
@@ -84,7 +84,7 @@ def with_anchors(recall: Recall, frame: int, anchors: Sequence[int], options: Re
     )
 
 
-def most_spare(frames: list[int], pointers: Tensor) -> int:
+def most_spare(frames: list[int], pointers: NDArray[np.float32]) -> int:
     """Which of some frames is missed least: near its neighbours in time, and its pointer like theirs. The first and the
     last are never spared.
 
@@ -92,7 +92,8 @@ def most_spare(frames: list[int], pointers: Tensor) -> int:
         frames: Their numbers, in the order in which they came.
         pointers: (N, C) the object's pointers on them.
     """
-    unlike = 1 - F.cosine_similarity(pointers[1:], pointers[:-1], dim=1)
+    unit = pointers / np.linalg.norm(pointers, axis=1, keepdims=True).clip(1e-8)
+    unlike = 1 - (unit[1:] * unit[:-1]).sum(axis=1)
     alone = (unlike[1:] + unlike[:-1]).tolist()
     missed = [abs(frames[n + 2] - frames[n]) * (alone[n] + 1e-3) for n in range(len(alone))]
     return 1 + missed.index(min(missed))

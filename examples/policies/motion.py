@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from masklet.engines.arrays import Array, beside, to_numpy
 from masklet.nn import Decoded
 from masklet.video.policies import Choice, PublishedPolicy
 from masklet.video.policies.base import recent
@@ -41,12 +40,14 @@ class MotionPolicy(PublishedPolicy):
     fading: float = 0.8
 
     def choose(
-        self, decoded: Decoded, points: Tensor, tracks: Sequence[ObjectTrack], frame: int, *, backward: bool
+        self, decoded: Decoded, points: Array, tracks: Sequence[ObjectTrack], frame: int, *, backward: bool
     ) -> Choice:
         choice = super().choose(decoded, points, tracks, frame, backward=backward)
         masks, pointers = choice.masks.tolist(), choice.pointers.tolist()
         scores, counts = decoded.iou[:, 1:].tolist(), points.tolist()
-        boxes = [box for _, box in areas_and_boxes(decoded.logits[:, 1:].flatten(0, 1))]
+        boxes = [
+            box for _, box in areas_and_boxes(to_numpy(decoded.logits)[:, 1:].reshape(-1, *decoded.logits.shape[2:]))
+        ]
         for n, track in enumerate(tracks):
             seen = [past for past in recent(track, frame, self.history, backward=backward) if past.area]
             if counts[n] or masks[n] == 0 or len(seen) < LEAST:
@@ -55,7 +56,7 @@ class MotionPolicy(PublishedPolicy):
             expected = self.expected(seen, frame)
             total = [scores[n][c] + bonus * box_iou(expected, boxes[3 * n + c]) for c in range(3)]
             masks[n] = pointers[n] = 1 + total.index(max(total))
-        return Choice(torch.tensor(masks, device=points.device), torch.tensor(pointers, device=points.device))
+        return Choice(beside(points, np.array(masks)), beside(points, np.array(pointers)))
 
     def expected(self, seen: Sequence[FrameStats], frame: int) -> tuple[float, ...]:
         """The box on a frame, newest frame first: its centre moves on in a straight line, fitted with the scores as

@@ -11,8 +11,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from masklet.engines.arrays import Array
 from masklet.video.policies import PublishedPolicy
 from masklet.video.policies.base import anchors_before
 from masklet.video.recall import Recall, published_recall
@@ -34,7 +33,7 @@ class QualityPolicy(PublishedPolicy):
     def most_anchors(self) -> int:
         return self.options.pointers - 1
 
-    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Tensor) -> tuple[int, ...]:
+    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Array) -> tuple[int, ...]:
         anchors = anchors_before(track, known.frame, backward=known.backward)
         good = (known.frame,) if seen_well(track, known, anchors, self.share) else ()
         return (*anchors, *good)[-self.most_anchors :]

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from masklet.atomic import make_folder
-from masklet.checkpoints.load import open_exported
+from masklet.checkpoints.models import open_exported
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import recognise_dataset
 from masklet.engines.base import FUNCTIONS, Engine
@@ -451,13 +451,12 @@ def _difference(
             part if key in shared else part[np.arange(count) % len(part)]
             for key, part in zip(INPUTS[name], arrays, strict=True)
         ]
-        tensors = [torch.from_numpy(np.ascontiguousarray(part)) for part in parts]
         with torch.inference_mode():
-            expected = function(*tensors)
-        expected = [expected] if isinstance(expected, Tensor) else expected
-        for ours, theirs in zip(engine.run_objects(name, tensors), expected, strict=True):
-            largest = max(largest, float((ours - theirs).abs().max()))
-            scale = max(scale, float(theirs.abs().max()))
+            answer = function(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+        expected = [part.numpy() for part in ([answer] if isinstance(answer, Tensor) else answer)]
+        for ours, theirs in zip(engine.run_objects(name, parts), expected, strict=True):
+            largest = max(largest, float(np.abs(ours - theirs).max()))
+            scale = max(scale, float(np.abs(theirs).max()))
     return Difference(name, count, largest, scale)
 
 

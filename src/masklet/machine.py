@@ -1,5 +1,6 @@
-"""The memory that a process takes. Imports no torch, so that it adds nothing to what it measures."""
+"""The memory and the threads of a process. Imports no torch; what is here asks it if it was imported."""
 
+import os
 import sys
 
 
@@ -14,3 +15,22 @@ def peak_memory() -> float | None:
         return None
     taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return taken / 2**20 if sys.platform == "darwin" else taken / 2**10
+
+
+def threads() -> int:
+    """How many threads the network may take on a processor: as many as PyTorch takes, or `OMP_NUM_THREADS`, or one for
+    each core that the process may use."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return int(torch.get_num_threads())
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_threads(count: int) -> None:
+    """Let PyTorch take so many in this thread, if it was imported; other engines have them from the start."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != count:
+        torch.set_num_threads(count)

@@ -22,7 +22,7 @@ from masklet.checkpoints.names import from_transformers, to_transformers
 from masklet.engines.torch import Model
 from masklet.media.source import open_video
 from masklet.nn import Levels, MemoryBank, ModelConfig
-from masklet.nn.encoders.repvit import RepViTConfig
+from masklet.nn.encoders.configs import RepViTConfig
 from masklet.video.reader import frame_tensor
 from tests.checkpoints.test_transformers_parity import BOXES, LABELS, POINTS, TOLERANCE, prompt_tokens, randomise
 from tests.video.test_transformers_video import CLICKS, CLIP, assert_followed_alike

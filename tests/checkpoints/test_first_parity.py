@@ -18,7 +18,7 @@ from masklet.engines.torch import Model
 from masklet.errors import ConfigError
 from masklet.export import export_model
 from masklet.nn import VARIANTS, HieraConfig, MemoryBank, ModelConfig, Network
-from masklet.nn.encoders.vit import ViTConfig
+from masklet.nn.encoders.configs import ViTConfig
 from masklet.video import VideoTracker
 from tests.checkpoints.test_transformers_parity import BOXES, LABELS, POINTS, TOLERANCE, prompt_tokens
 from tests.seeded import seeded

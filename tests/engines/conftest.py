@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from masklet.checkpoints import build_model
-from masklet.checkpoints.load import open_exported
+from masklet.checkpoints.models import open_exported
 from masklet.engines.base import Engine
 from masklet.engines.fake import FakeEngine
 from masklet.engines.torch import Model

@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
+import numpy as np
+
+from masklet.engines.arrays import Array, as_memory, given, to_numpy
 from masklet.engines.base import Engine, as_engine
-from masklet.nn import Decoded, Levels, MemoryBank, PromptTokens
+from masklet.nn import Levels, MemoryBank, PromptTokens
 
 COUNT, FRAMES, POINTERS = 3, 2, 4
 
 
-def pictures(engine: Engine, count: int) -> torch.Tensor:
-    side = engine.config.image_size
-    return torch.randn(count, 3, side, side, generator=torch.manual_seed(0))
+def noise(engine: Engine, seed: int, *shape: int) -> Array:
+    return given(engine, np.random.default_rng(seed).standard_normal(shape, np.float32))
+
+
+def pictures(engine: Engine, count: int) -> Array:
+    return noise(engine, 0, count, 3, engine.config.image_size, engine.config.image_size)
 
 
 def clicks(engine: Engine) -> PromptTokens:
     """A click, a box and two clicks, of which one is excluded; padded to two points."""
     side = engine.config.image_size
-    points = torch.tensor([[[0.3, 0.4], [0.0, 0.0]], [[0.1, 0.2], [0.7, 0.8]], [[0.5, 0.5], [0.9, 0.9]]]) * side
-    labels = torch.tensor([[1, -1], [2, 3], [1, 0]])
-    keep = torch.tensor([[True, False], [True, True], [True, True]])
-    return PromptTokens(points, labels, keep)
+    points = np.array([[[0.3, 0.4], [0.0, 0.0]], [[0.1, 0.2], [0.7, 0.8]], [[0.5, 0.5], [0.9, 0.9]]], np.float32)
+    labels = np.array([[1, -1], [2, 3], [1, 0]])
+    keep = np.array([[True, False], [True, True], [True, True]])
+    return PromptTokens(given(engine, points * side), given(engine, labels), given(engine, keep))
 
 
 def bank(engine: Engine) -> MemoryBank:
-    config, generator = engine.config, torch.manual_seed(1)
+    config = engine.config
     return MemoryBank(
-        memories=torch.randn(COUNT, FRAMES, *config.memory_shape, generator=generator).bfloat16(),
-        slots=torch.tensor([[0, 6], [6, 1], [0, 1]]),
-        pointers=torch.randn(COUNT, POINTERS, config.width, generator=generator).abs(),
-        ages=torch.rand(COUNT, POINTERS, generator=generator),
-        keep_memories=torch.tensor([[True, True], [True, False], [False, False]]),
-        keep_pointers=torch.tensor([[True] * 4, [True] * 2 + [False] * 2, [False] * 4]),
+        memories=as_memory(noise(engine, 1, COUNT, FRAMES, *config.memory_shape)),
+        slots=given(engine, np.array([[0, 6], [6, 1], [0, 1]])),
+        pointers=abs(noise(engine, 2, COUNT, POINTERS, config.width)),
+        ages=abs(noise(engine, 3, COUNT, POINTERS)).clip(0, 1),
+        keep_memories=given(engine, np.array([[True, True], [True, False], [False, False]])),
+        keep_pointers=given(engine, np.array([[True] * 4, [True] * 2 + [False] * 2, [False] * 4])),
     )
 
 
-def rows(value: tuple[torch.Tensor | None, ...], index: int) -> list[torch.Tensor | None]:
+def rows(value: tuple[Any, ...], index: int) -> list[Any]:
     return [None if part is None else part[index : index + 1] for part in value]
 
 
-def same(one: torch.Tensor, other: torch.Tensor) -> None:
-    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-
-
-def decode(engine: Engine, features: torch.Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
-    with torch.inference_mode():
-        return engine.decode_masks(features, levels, prompts)
+def same(one: Array, other: Array) -> None:
+    np.testing.assert_allclose(to_numpy(one), to_numpy(other), rtol=1e-4, atol=1e-4)
 
 
 def test_shapes_and_types(engine: Engine) -> None:
@@ -68,13 +69,14 @@ def test_shapes_and_types(engine: Engine) -> None:
     assert decoded.presence.shape == (COUNT,)
     assert decoded.iou.min() >= 0
     assert decoded.iou.max() <= 1
-    masks = torch.where(torch.rand(COUNT, 1, side, side) > 0.5, 10.0, -10.0)
+    masks = noise(engine, 4, COUNT, 1, side, side).clip(-1, 1) * 10
     memory = engine.encode_memory(one.stride16, masks, decoded.presence)
     assert memory.shape == (COUNT, *config.memory_shape)
     assert engine.absent_pointer.shape == (1, config.width)
-    for tensor in (*levels, features, *decoded, memory, engine.absent_pointer):
-        assert (tensor.dtype, tensor.device) == (engine.dtype, engine.device)
-        assert not tensor.requires_grad
+    for array in (*levels, features, *decoded, memory, engine.absent_pointer):
+        assert array.dtype == engine.dtype
+        assert str(getattr(array, "device", "cpu")) == str(engine.device)
+        assert not getattr(array, "requires_grad", False)
     assert isinstance(engine.digest, str)
 
 
@@ -89,16 +91,16 @@ def test_pictures_together_are_pictures_one_by_one(engine: Engine) -> None:
 def test_objects_together_are_objects_one_by_one(engine: Engine) -> None:
     levels, everything, prompts = engine.encode_image(pictures(engine, 1)), bank(engine), clicks(engine)
     side = engine.config.image_size
-    masks = torch.rand(COUNT, 1, side, side, generator=torch.manual_seed(2)) * 20 - 10
-    presence = torch.tensor([1.0, -1.0, 3.0])
+    masks = noise(engine, 5, COUNT, 1, side, side).clip(-1, 1) * 10
+    presence = given(engine, np.array([1.0, -1.0, 3.0], np.float32))
     features = engine.attend_memory(levels.stride16, everything)
-    decoded = decode(engine, features, levels, prompts)
+    decoded = engine.decode_masks(features, levels, prompts)
     memory = engine.encode_memory(levels.stride16, masks, presence)
     for index in range(COUNT):
         own = slice(index, index + 1)
-        alone = engine.attend_memory(levels.stride16, MemoryBank(*rows(everything, index)))  # type: ignore[arg-type]
+        alone = engine.attend_memory(levels.stride16, MemoryBank(*rows(everything, index)))
         same(features[own], alone)
-        answer = decode(engine, alone, levels, PromptTokens(*rows(prompts, index)))  # type: ignore[arg-type]
+        answer = engine.decode_masks(alone, levels, PromptTokens(*rows(prompts, index)))
         for all_of, one in zip(decoded, answer, strict=True):
             same(all_of[own], one)
         same(memory[own], engine.encode_memory(levels.stride16, masks[own], presence[own]))
@@ -106,16 +108,16 @@ def test_objects_together_are_objects_one_by_one(engine: Engine) -> None:
 
 def test_padding_has_no_effect(engine: Engine) -> None:
     levels, padded, prompts = engine.encode_image(pictures(engine, 1)), bank(engine), clicks(engine)
-    second = engine.attend_memory(levels.stride16, MemoryBank(*rows(padded, 1)))  # type: ignore[arg-type]
+    second = engine.attend_memory(levels.stride16, MemoryBank(*rows(padded, 1)))
     whole = MemoryBank(padded.memories[1:2, :1], padded.slots[1:2, :1], padded.pointers[1:2, :2], padded.ages[1:2, :2])
     same(second, engine.attend_memory(levels.stride16, whole))
-    answer = decode(engine, levels.stride16, levels, prompts)
-    alone = decode(engine, levels.stride16, levels, PromptTokens(prompts.points[:1, :1], prompts.labels[:1, :1]))
+    answer = engine.decode_masks(levels.stride16, levels, prompts)
+    alone = engine.decode_masks(levels.stride16, levels, PromptTokens(prompts.points[:1, :1], prompts.labels[:1, :1]))
     for padded_one, one in zip(answer, alone, strict=True):
         same(padded_one[:1], one)
-    masks = torch.randn(COUNT, 1, *levels.stride4.shape[-2:], generator=torch.manual_seed(4))
-    keep = torch.tensor([False, True, True])
-    mixed = decode(engine, levels.stride16, levels, prompts._replace(masks=masks, keep_masks=keep))
+    masks = noise(engine, 6, COUNT, 1, *levels.stride4.shape[-2:])
+    keep = given(engine, np.array([False, True, True]))
+    mixed = engine.decode_masks(levels.stride16, levels, prompts._replace(masks=masks, keep_masks=keep))
     for mixed_one, one in zip(mixed, answer, strict=True):
         same(mixed_one[:1], one[:1])
 

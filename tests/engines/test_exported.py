@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 import masklet
 from masklet import export
-from masklet.checkpoints.load import load_torch_model, open_exported
+from masklet.checkpoints.load import load_torch_model
+from masklet.checkpoints.models import open_exported
 from masklet.cli.main import app
 from masklet.errors import CheckpointError, ConfigError, EngineError, FormatError, MaskletError
 from masklet.export import export_model

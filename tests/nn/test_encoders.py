@@ -18,10 +18,7 @@ from masklet.checkpoints import Model, build_model, load_model, save_model
 from masklet.errors import ConfigError
 from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
 from masklet.nn.config import ENCODERS, EncoderConfig
-from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
-from masklet.nn.encoders.repvit import RepViTConfig
-from masklet.nn.encoders.tiny_vit import TinyViTConfig
-from masklet.nn.encoders.vit import ViTConfig
+from masklet.nn.encoders.configs import InvertedResidualConfig, RepViTConfig, TinyViTConfig, ViTConfig
 from masklet.nn.layers import Layer, Trunk
 from masklet.training.data.mixture import parse_wanted, read_data
 from masklet.training.dropping import add_drop_path

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, ModelConfig, Network, PromptTokens
-from masklet.nn.encoders.inverted_residual import InvertedResidualConfig
-from masklet.nn.encoders.repvit import RepViTConfig
+from masklet.nn.encoders.configs import InvertedResidualConfig, RepViTConfig
 from masklet.nn.mask_decoder import MaskDecoder
 from tests.conftest import SMALL
 

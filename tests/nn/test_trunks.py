@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from masklet.nn.config import EncoderConfig
-from masklet.nn.encoders.repvit import M1
-from masklet.nn.encoders.tiny_vit import TinyViTConfig
+from masklet.nn.encoders.configs import M1, TinyViTConfig
 from tests.conftest import GOLDEN
 from tests.seeded import seeded
 

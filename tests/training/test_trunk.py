@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from masklet.engines.rules import normalise
 from masklet.errors import CheckpointError
 from masklet.nn import NANO, Network
-from masklet.nn.encoders.inverted_residual import LITE0
+from masklet.nn.encoders.configs import LITE0
 from masklet.training import trunk
 
 SMALL = dataclasses.replace(NANO, encoder=LITE0, image_size=64)

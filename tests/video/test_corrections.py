@@ -268,7 +268,7 @@ def test_a_click_neither_empties_nor_explodes_a_mask(first: tuple[slice, slice],
 
 
 def test_away_from_a_click_is_half_a_radius_away() -> None:
-    mask = torch.zeros(32, 32)
+    mask = np.zeros((32, 32), bool)
     mask[SQUARE] = 1  # as large as a disc with a radius of 9.03 cells
     away = away_from_clicks(Prompt(points=((32.0, 16.0),), labels=(0,)), (32, 64), mask)
     assert not away[16, 16]

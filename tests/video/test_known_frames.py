@@ -133,7 +133,8 @@ def test_a_memory_that_is_encoded_again_is_as_the_first(model: Model, engine: st
             same = tracker._encode_again(dataclasses.replace(first, memory=None)).memory
             assert torch.equal(same, first.memory)  # type: ignore[arg-type]
             pointer, logits = unpack(frames.packed(frame), chosen.config.mask_size)
-            again = tracker._encode_again(dataclasses.replace(first, memory=None, pointer=pointer, logits=logits))
+            kept = {"pointer": torch.from_numpy(pointer), "logits": torch.from_numpy(logits)}
+            again = tracker._encode_again(dataclasses.replace(first, memory=None, **kept))
             largest = float(first.memory.float().abs().max())
             torch.testing.assert_close(again.memory.float(), first.memory.float(), atol=0.02 * largest, rtol=0)  # type: ignore[union-attr]
             assert torch.equal(again.pointer, first.pointer)  # type: ignore[arg-type]

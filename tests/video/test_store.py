@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from masklet.checkpoints import Model, build_model, save_model
+from masklet.engines.arrays import as_memory, sigmoid
+from masklet.engines.fake import FakeEngine
 from masklet.video.state import KnownFrame
 from masklet.video.store import PAGE, AppendFile, FrameStore, PersistentMap, SlotFile, StoredFrames, pack, unpack
 from tests.conftest import GOLDEN
@@ -27,12 +29,12 @@ def model() -> Model:
 
 
 def entry(frame: int) -> KnownFrame:
-    noise = torch.Generator().manual_seed(frame)
+    noise = np.random.default_rng(frame)
     return KnownFrame(
         frame,
-        torch.randn(8, 4, 4, generator=noise).bfloat16(),
-        torch.randn(32, generator=noise),
-        torch.randn(16, 16, generator=noise) * 9,
+        as_memory(noise.standard_normal((8, 4, 4), np.float32)),
+        noise.standard_normal(32, np.float32),
+        noise.standard_normal((16, 16), np.float32) * 9,
         iou=0.5,
         presence=1.0,
         attended=True,
@@ -47,18 +49,18 @@ def filled(store: FrameStore, count: int) -> StoredFrames:
 
 
 def test_entries_come_back_from_disk_as_they_were() -> None:
-    store = FrameStore(torch.device("cpu"), 16)
+    store = FrameStore(FakeEngine())
     store.recent = 2
     entries = filled(store, 9)
     for frame in range(9):
         seen, wanted = entries[frame], entry(frame)
         for part in ("memory", "pointer", "logits"):
-            assert torch.equal(getattr(seen, part), getattr(wanted, part))
+            assert np.array_equal(getattr(seen, part), getattr(wanted, part))
     store.close()
 
 
 def test_when_the_budget_is_spent_the_oldest_give_up_their_memory() -> None:
-    store = FrameStore(torch.device("cpu"), 16, budget=12 * ENTRY_BYTES)
+    store = FrameStore(FakeEngine(), budget=12 * ENTRY_BYTES)
     store.recent = 3
     frames = filled(store, 40)
     assert [*frames] == [*range(40)]
@@ -67,20 +69,20 @@ def test_when_the_budget_is_spent_the_oldest_give_up_their_memory() -> None:
     assert gone == [*range(len(gone))]
     for frame in frames:
         seen, wanted = frames[frame], entry(frame)
-        assert torch.equal(seen.pointer, wanted.pointer)  # type: ignore[arg-type]
-        assert torch.equal(seen.logits > 0, wanted.logits > 0)
+        assert np.array_equal(seen.pointer, wanted.pointer)  # type: ignore[arg-type]
+        assert np.array_equal(seen.logits > 0, wanted.logits > 0)
         assert (seen.iou, seen.presence) == (wanted.iou, wanted.presence)
         if frame in gone:
-            torch.testing.assert_close(seen.logits, wanted.logits.clamp(-32, 32), atol=0.016, rtol=0)
-            torch.testing.assert_close(seen.logits.sigmoid(), wanted.logits.sigmoid(), atol=0.001, rtol=0)
+            np.testing.assert_allclose(seen.logits, wanted.logits.clip(-32, 32), atol=0.016, rtol=0)
+            np.testing.assert_allclose(sigmoid(seen.logits), sigmoid(wanted.logits), atol=0.001, rtol=0)
         else:
-            assert torch.equal(seen.memory, wanted.memory)  # type: ignore[arg-type]
-            assert torch.equal(seen.logits, wanted.logits)
+            assert np.array_equal(seen.memory, wanted.memory)  # type: ignore[arg-type]
+            assert np.array_equal(seen.logits, wanted.logits)
     store.close()
 
 
 def test_what_the_next_frames_recall_stays_whatever_the_budget() -> None:
-    store = FrameStore(torch.device("cpu"), 16, budget=0)
+    store = FrameStore(FakeEngine(), budget=0)
     store.recent = 5
     frames = filled(store, 20)
     assert [frame for frame in frames if frames[frame].memory is not None] == [15, 16, 17, 18, 19]
@@ -94,24 +96,24 @@ def test_a_memory_is_encoded_again_once() -> None:
         asked.append(known.frame)
         return dataclasses.replace(known, memory=entry(known.frame).memory)
 
-    store = FrameStore(torch.device("cpu"), 16, budget=0, encode=encode)
+    store = FrameStore(FakeEngine(), budget=0, encode=encode)
     store.recent = 5
     frames = filled(store, 20)
     for _ in range(2):
-        assert torch.equal(frames.whole(7).memory, entry(7).memory)  # type: ignore[arg-type]
+        assert np.array_equal(frames.whole(7).memory, entry(7).memory)  # type: ignore[arg-type]
         assert frames.whole(19).frame == 19
     assert asked == [7]
     store.close()
 
 
 def test_an_absent_object_stays_absent() -> None:
-    gone = torch.full((4, 4), -1024.0)
+    gone = np.full((4, 4), -1024.0)
     pointer, logits = unpack(pack(None, gone), 4)
     assert pointer is None
-    assert torch.equal(logits, gone)
+    assert np.array_equal(logits, gone)
 
 
-@pytest.mark.parametrize("data", [b"", b"abc", pack(None, torch.zeros(5, 5)), pack(None, torch.zeros(4, 4))[:-3]])
+@pytest.mark.parametrize("data", [b"", b"abc", pack(None, np.zeros((5, 5))), pack(None, np.zeros((4, 4)))[:-3]])
 def test_damaged_masks_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="a packed mask"):
         unpack(data, 4)

@@ -1,6 +1,6 @@
 """Names to weights: which models there are, reading and writing their files, building new ones.
 
-Listing needs no torch; the other names are resolved on first use.
+Listing, and loading what `masklet export` wrote, need no torch; names are resolved on first use.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from masklet.lazy import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints.build import build_model
-    from masklet.checkpoints.load import load_engine, load_model
+    from masklet.checkpoints.models import load_engine, load_model
     from masklet.checkpoints.save import save_model
     from masklet.engines.torch import Model
 
@@ -19,7 +19,7 @@ __all__ = ["Model", "ModelInfo", "build_model", "list_models", "load_engine", "l
 _LAZY = {
     "masklet.engines.torch": ("Model",),
     "masklet.checkpoints.build": ("build_model",),
-    "masklet.checkpoints.load": ("load_engine", "load_model"),
+    "masklet.checkpoints.models": ("load_engine", "load_model"),
     "masklet.checkpoints.save": ("save_model",),
 }
 """Module -> its names, resolved on first use."""

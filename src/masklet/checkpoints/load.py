@@ -1,8 +1,7 @@
-"""Models by name or from a file, ready to use."""
+"""Networks by name or from a file, ready to use."""
 
 import os
 from collections.abc import Iterable, Mapping
-from os import PathLike
 from pathlib import Path
 
 import torch
@@ -12,8 +11,7 @@ from masklet.checkpoints import registry
 from masklet.checkpoints.build import blank_network, load_weights, without_numbers
 from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, read_weights
 from masklet.checkpoints.metadata import read_config
-from masklet.engines.base import Engine, as_engine
-from masklet.engines.graphs import DESCRIPTION, GraphEngine, read_exported
+from masklet.checkpoints.models import exported_folder, is_name
 from masklet.engines.torch import Model
 from masklet.errors import CheckpointError, ConfigError, EngineError, nearest
 from masklet.nn import NANO, VARIANTS, ModelConfig, Network
@@ -31,55 +29,6 @@ _IN_VIDEO_ONLY = "memory_encoder.out_proj.weight"
 _IN_ALL_BUT_SAM1 = "sam_mask_decoder.obj_score_token.weight"
 
 
-def load_engine(model: str | PathLike[str] | Engine, *, device: str | torch.device | None = None) -> Engine:
-    """The engine of a name or a path, as `load_model` gives it; an engine that is given is the answer itself.
-
-    Raises:
-        CheckpointError, ConfigError: The model cannot be loaded.
-        EngineError: What was given is neither a name, nor a path, nor an engine.
-    """
-    return load_model(model, device=device) if isinstance(model, str | PathLike) else as_engine(model)
-
-
-def load_model(
-    name_or_path: str | os.PathLike[str] = "nano",
-    *,
-    device: str | torch.device | None = None,
-    dtype: str | torch.dtype | None = None,
-    compile: bool = False,
-    speed: str | None = None,
-    image_size: int | None = None,
-) -> Model | GraphEngine:
-    """A model with its weights, ready to use.
-
-    Args:
-        name_or_path: A name of `list_models()`, downloaded if it is not here yet; or a file: published `.pt`,
-            `.safetensors` with the same names or those of transformers, a folder that holds `model.safetensors`, or
-            what `save_model` wrote. Which model a file holds is seen from its tensors. Or a folder that
-            `masklet export` wrote, whose graphs run in the engine that it was exported for (docs/engines.md).
-        device: Such as "cuda:1"; None takes cuda, else mps, else cpu. For an exported folder what its engine calls its
-            devices, such as "tensorrt" or "gpu".
-        dtype: "float32" (also for None, whatever the file stores), "bfloat16" or "float16".
-        speed: "exact" as published, also for None; "balanced" or "fast" stretch pictures to a smaller square and
-            compute less, at some cost in the masks. Written behind the name it means the same: "sam2.1-tiny:fast".
-            docs/speed.md has the cost of each mode.
-        image_size: Side of that square, in pixels, whatever the mode says. "sam2.1-tiny:512" means the same.
-        compile: Whether the four functions go through `torch.compile`, each at its first call.
-
-    Raises:
-        CheckpointError: Unknown name, or weights that cannot be had, read or fitted.
-        ConfigError: Unknown speed mode, or another one than the name says; an image size that the model cannot have;
-            a file whose own configuration makes no sense.
-        EngineError: A device, dtype or engine that is not to be had here.
-    """
-    if (folder := _exported_folder(name_or_path)) is not None:
-        asked = {"dtype": dtype, "speed": speed, "compile": compile or None}
-        return _fixed(open_exported(folder, None if device is None else str(device)), image_size, asked)
-    return load_torch_model(
-        name_or_path, device=device, dtype=dtype, compile=compile, speed=speed, image_size=image_size
-    )
-
-
 def load_torch_model(
     name_or_path: str | os.PathLike[str],
     *,
@@ -93,12 +42,12 @@ def load_torch_model(
 
     Raises CheckpointError for a folder that `masklet export` wrote, besides.
     """
-    if _exported_folder(name_or_path) is not None:
+    if exported_folder(name_or_path) is not None:
         raise CheckpointError(
             f"{name_or_path} holds graphs for another engine, no network; give the weights that it was exported from"
         )
     chosen_device, chosen_dtype = choose_device(device), choose_dtype(dtype)
-    if isinstance(name_or_path, str) and _is_name(name_or_path):
+    if isinstance(name_or_path, str) and is_name(name_or_path):
         name_or_path, speed, image_size = _unmarked(name_or_path, speed, image_size)
     speed = speed or "exact"
     registry.check_speed(speed)  # before anything is downloaded
@@ -111,51 +60,6 @@ def load_torch_model(
     config = registry.with_speed(network.config, speed, image_size)
     network = network if config == network.config else blank_network(config)
     return Model(config.name, load_weights(network, place(weights.state, chosen_device, chosen_dtype)), compile)
-
-
-def open_exported(folder: Path, device: str | None = None, threads: int | None = None) -> GraphEngine:
-    """The engine of a folder that `masklet export` wrote.
-
-    Args:
-        folder: Where it lies.
-        device: As its engine calls its devices; None for the engine's own choice.
-        threads: Of each function; None for as many as PyTorch takes.
-
-    Raises:
-        CheckpointError: The folder cannot be read, or is not as it was written.
-        EngineError: Its engine is not installed, or does not have the device.
-    """
-    exported = read_exported(folder)
-    if exported.engine == "onnx":
-        from masklet.engines.onnx import OnnxEngine
-
-        return OnnxEngine(exported, device, threads)
-    from masklet.engines.openvino import OpenVinoEngine
-
-    return OpenVinoEngine(exported, device, threads)
-
-
-def _fixed(engine: GraphEngine, image_size: int | None, asked: Mapping[str, object]) -> GraphEngine:
-    """An exported engine. Raises ConfigError if something is asked of it that was decided when it was exported."""
-    folder, side = engine.exported.folder, engine.config.image_size
-    if image_size not in (None, side):
-        raise ConfigError(
-            f"{folder} was exported for {side} pixels, not {image_size}; export it again with --image-size {image_size}"
-        )
-    if given := [f"{name} {value}" for name, value in asked.items() if value not in (None, "exact", "float32")]:
-        raise ConfigError(f"{folder} runs as it was exported, not with {', '.join(given)}; leave that out")
-    return engine
-
-
-def _exported_folder(name_or_path: str | os.PathLike[str]) -> Path | None:
-    """The folder, if it is one that `masklet export` wrote."""
-    folder = Path(name_or_path).expanduser()
-    is_name = isinstance(name_or_path, str) and _is_name(name_or_path)
-    return folder if not is_name and os.path.isfile(folder / DESCRIPTION) else None
-
-
-def _is_name(name: str) -> bool:
-    return registry.is_known(registry.split_name(name)[0])
 
 
 def _unmarked(name: str, speed: str | None, image_size: int | None) -> tuple[str, str | None, int | None]:

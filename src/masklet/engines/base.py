@@ -1,16 +1,19 @@
-"""The interface of all code above the network: four functions on tensors and five facts about them.
+"""The interface of all code above the network: four functions on arrays and five facts about them.
 
-`torch.Model` runs a network of ours, `fake.FakeEngine` needs no network. Predictors and trackers take any engine and do
-not know which they hold.
+`torch.Model` runs a network of ours on tensors, `graphs.GraphEngine` runs exported graphs on NumPy's arrays, and
+`fake.FakeEngine` needs no network. What goes into an engine is of the kind that comes out, see `arrays`. Predictors and
+trackers take any engine and do not know which they hold.
 """
 
-from typing import Any, Protocol, cast
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from masklet.errors import EngineError
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FUNCTIONS = ("encode_image", "attend_memory", "decode_masks", "encode_memory")
 """Names of the four functions."""
@@ -24,12 +27,12 @@ class Engine(Protocol):
         """Sizes of the network."""
 
     @property
-    def device(self) -> torch.device:
-        """Where tensors go in and come out."""
+    def device(self) -> Any:
+        """Where arrays go in and come out: a `torch.device`, or "cpu" for NumPy's."""
 
     @property
-    def dtype(self) -> torch.dtype:
-        """The type of features and images."""
+    def dtype(self) -> Any:
+        """The type of features and images, of PyTorch or NumPy."""
 
     @property
     def absent_pointer(self) -> Tensor:
@@ -67,3 +70,8 @@ def as_engine(model: Any) -> Engine:
             "Model or another engine"
         )
     return cast("Engine", model)
+
+
+def kind_of_device(engine: Engine) -> str:
+    """Where an engine computes, without a number: "cpu", "cuda", "mps"."""
+    return str(engine.device).partition(":")[0]

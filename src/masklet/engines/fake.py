@@ -5,12 +5,14 @@ network's do on pictures of things of one colour, and a frame takes a millisecon
 Prompts give both, memories and pointers keep them, and a mask is every cell of a like colour near the place.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
+from masklet.engines.arrays import resize
 from masklet.nn import ConvNetConfig, Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.nn.config import FINEST_STRIDE
 
@@ -23,6 +25,8 @@ FAKE = ModelConfig(
     decoder_heads=1,
 )
 """Sizes of the fake engine. There is no such encoder: only the sizes of what goes in and out count."""
+
+Floats = NDArray[np.float32]
 
 MOST_DIFFERENCE = 1.4
 """Colours that are farther apart, in normalised units, are of different things."""
@@ -41,118 +45,131 @@ behind it, whether it is one of an object."""
 
 @dataclass(frozen=True)
 class FakeEngine:
-    """The four functions by simple arithmetic, deterministic, in float32 on the CPU.
+    """The four functions by simple arithmetic, deterministic, on NumPy's arrays in float32.
 
     Attributes:
         config: Sizes. `width` is a multiple of 32, `memory_width` at least 5; the network's parts are ignored.
     """
 
     config: ModelConfig = FAKE
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+    dtype: Any = np.float32
     digest: str = "fake"
 
     @property
-    def absent_pointer(self) -> Tensor:
+    def absent_pointer(self) -> Floats:
         """(1, C) zeros."""
-        return torch.zeros(1, self.config.width)
+        return np.zeros((1, self.config.width), np.float32)
 
-    def encode_image(self, images: Tensor) -> Levels:
+    def encode_image(self, images: Floats) -> Levels:
         """Mean colours of cells."""
-        width = self.config.width
-        return Levels(*(_colours(images, stride, width // part) for stride, part in ((4, 8), (8, 4), (16, 1))))
+        levels: list[Any] = [
+            _widened(_means(images, stride), self.config.width // part) for stride, part in ((4, 8), (8, 4), (16, 1))
+        ]
+        return Levels(*levels)
 
-    def attend_memory(self, features: Tensor, bank: MemoryBank) -> Tensor:
+    def attend_memory(self, features: Floats, bank: MemoryBank) -> Floats:
         """Write into the features where an object was last seen (its newest memory) and its colour (its pointers)."""
         count, frames = bank.memories.shape[:2]
-        features = features.expand(count, -1, -1, -1).clone()
-        recent = self.config.memory_frames - bank.slots.float()
+        features = _each(features, count).copy()
+        recent: Any = self.config.memory_frames - bank.slots
         if bank.keep_memories is not None:
             recent = recent * bank.keep_memories
         if frames:
-            newest = bank.memories[torch.arange(count), recent.argmax(dim=1)].to(features.dtype)
-            known = (recent.amax(dim=1) > 0).to(features.dtype)[:, None, None, None]
-            features[:, 3:8] = newest[:, :5] * known
-        told = bank.pointers[..., 3].to(features.dtype)  # (N, P)
+            newest: Any = bank.memories[np.arange(count), recent.argmax(1)]
+            features[:, 3:8] = newest[:, :5] * (recent.max(1) > 0)[:, None, None, None]
+        pointers: Any = bank.pointers
+        told = pointers[..., 3]  # (N, P)
         told = told if bank.keep_pointers is None else told * bank.keep_pointers
-        total = told.sum(dim=1)[:, None]
-        colour = (bank.pointers[..., :3].to(features.dtype) * told[..., None]).sum(dim=1) / total.clamp(min=1e-6)
-        features[:, _COLOUR] = torch.where((total > 0)[..., None, None], colour[..., None, None], features[:, _COLOUR])
+        total = told.sum(1)[:, None]
+        colour = (pointers[..., :3] * told[..., None]).sum(1) / total.clip(1e-6)
+        features[:, _COLOUR] = np.where((total > 0)[..., None, None], colour[..., None, None], features[:, _COLOUR])
         return features
 
-    def decode_masks(self, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+    def decode_masks(self, features: Floats, levels: Levels, prompts: PromptTokens) -> Decoded:
         """Cells that look like the object, near its place; candidates differ in how much is taken for the object."""
         side, count = self.config.mask_size, len(prompts.points)
-        features = features.expand(count, -1, -1, -1)
-        colours = levels.stride4[:, :3].expand(count, -1, -1, -1)
-        remembered = F.interpolate(features[:, _PLACE].float(), size=(side, side), mode="bilinear")
-        known = features[:, _KNOWN].amax(dim=(1, 2, 3)) > 0
-        place = torch.where(known[:, None, None], 4 * CERTAIN * F.max_pool2d(remembered, 5, 1, 2)[:, 0] - 2, -CERTAIN)
+        features, colours = _each(features, count), _each(levels.stride4, count)[:, :3]
+        remembered = resize(features[:, _PLACE], (side, side))[:, 0]
+        known = features[:, _KNOWN].max((1, 2, 3)) > 0
+        spread = np.stack([cv2.dilate(one, np.ones((5, 5), np.uint8)) for one in remembered])
+        place = np.where(known[:, None, None], 4 * CERTAIN * spread - 2, -CERTAIN)
         place, colour_at = self._placed(place, prompts, side)
         if prompts.masks is not None:
-            given = prompts.masks if prompts.masks.shape[-1] == side else F.avg_pool2d(prompts.masks, 4) * 2 - 1
-            has = torch.ones(count, dtype=torch.bool) if prompts.keep_masks is None else prompts.keep_masks
-            shown = has[:, None, None] & ~colour_at.flatten(1).any(dim=1)[:, None, None]
-            place = torch.where(shown, CERTAIN * given[:, 0].sign(), place)
-            colour_at = torch.where(shown, given[:, 0] > 0, colour_at)
-        weight = colour_at.to(colours.dtype)[:, None]
-        sampled = (colours * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp(min=1)
-        prompted = colour_at.flatten(1).any(dim=1)
-        colour = torch.where(prompted[:, None], sampled, features[:, _COLOUR].mean(dim=(2, 3)))
-        difference = (colours - colour[..., None, None]).norm(dim=1)
-        logits = torch.minimum(CERTAIN * (1 - difference / MOST_DIFFERENCE), place).clamp(-CERTAIN, CERTAIN)
-        area = (logits > 0).flatten(1).sum(dim=1)
-        presence = torch.where(area > 0, CERTAIN, -CERTAIN)
-        certain = (logits.abs() / CERTAIN).mean(dim=(1, 2)).clamp(0, 1)
-        pointer = torch.zeros(count, self.config.width)
-        pointer[:, :3], pointer[:, 3] = colour, 1.0
-        return Decoded(
-            logits=logits[:, None] + torch.tensor([0.0, -2.0, 0.0, 2.0])[:, None, None],
-            iou=certain[:, None] * torch.tensor([1.0, 0.8, 0.9, 0.7]),
-            pointers=pointer[:, None].expand(-1, 4, -1),
-            presence=presence,
+            masks: Any = prompts.masks
+            given = masks if masks.shape[-1] == side else _means(masks.astype(np.float32), 4) * 2 - 1
+            has: Any = np.ones(count, np.bool_) if prompts.keep_masks is None else prompts.keep_masks
+            shown = has[:, None, None] & ~colour_at.any((1, 2))[:, None, None]
+            place = np.where(shown, CERTAIN * np.sign(given[:, 0]), place)
+            colour_at = np.where(shown, given[:, 0] > 0, colour_at)
+        weight = colour_at[:, None]
+        sampled = (colours * weight).sum((2, 3)) / weight.sum((2, 3)).clip(1)
+        prompted = colour_at.any((1, 2))
+        colour = np.where(prompted[:, None], sampled, features[:, _COLOUR].mean((2, 3)))
+        difference = np.linalg.norm(colours - colour[..., None, None], axis=1)
+        logits = np.minimum(CERTAIN * (1 - difference / MOST_DIFFERENCE), place).clip(-CERTAIN, CERTAIN)
+        certain = np.abs(logits / CERTAIN).mean((1, 2)).clip(0, 1)
+        pointer = np.zeros((count, 4, self.config.width))
+        pointer[..., :3], pointer[..., 3] = colour[:, None], 1.0
+        found = (
+            logits[:, None] + np.array([0.0, -2.0, 0.0, 2.0])[:, None, None],
+            certain[:, None] * np.array([1.0, 0.8, 0.9, 0.7]),
+            pointer,
+            np.where((logits > 0).any((1, 2)), CERTAIN, -CERTAIN),
         )
+        return Decoded(*(part.astype(np.float32) for part in found))  # type: ignore[arg-type]
 
-    def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:
+    def encode_memory(self, features: Floats, masks: Floats, presence: Floats) -> Floats:
         """An object's place and colour, as they are in the picture."""
         side = self.config.memory_size
-        place = F.avg_pool2d((masks + CERTAIN) / (2 * CERTAIN), masks.shape[-1] // side).clamp(0, 1)
-        place = torch.where((presence > 0)[:, None, None, None], place, 0.0)
-        colour = (features[:, :3] * place).sum(dim=(2, 3)) / place.sum(dim=(2, 3)).clamp(min=1e-6)
-        memory = torch.zeros(len(masks), self.config.memory_width, side, side)
+        place = _means((masks + CERTAIN) / (2 * CERTAIN), masks.shape[-1] // side).clip(0, 1)
+        place = place * (presence > 0)[:, None, None, None]
+        colour = (features[:, :3] * place).sum((2, 3)) / place.sum((2, 3)).clip(1e-6)
+        memory = np.zeros((len(masks), self.config.memory_width, side, side), np.float32)
         memory[:, :1], memory[:, 1:4], memory[:, 4] = place, colour[..., None, None], 1.0
         return memory
 
-    def _placed(self, place: Tensor, prompts: PromptTokens, side: int) -> tuple[Tensor, Tensor]:
+    def _placed(self, place: Floats, prompts: PromptTokens, side: int) -> tuple[Floats, NDArray[np.bool_]]:
         """Where prompts put N objects, (N, side, side) logits, `place` where they say nothing; and bool, where the
         object's colour is seen."""
-        cell = torch.arange(side) + 0.5
-        keep = torch.ones_like(prompts.labels, dtype=torch.bool) if prompts.keep is None else prompts.keep
-        x, y = (prompts.points.float() / FINEST_STRIDE).unbind(-1)  # (N, P)
-        away = torch.hypot(cell - x[..., None, None], cell[:, None] - y[..., None, None])  # (N, P, side, side)
+        points: Any = prompts.points
+        labels: Any = prompts.labels
+        keep: Any = np.ones(labels.shape, np.bool_) if prompts.keep is None else prompts.keep
+        cell = np.arange(side) + 0.5
+        x, y = points[..., 0] / FINEST_STRIDE, points[..., 1] / FINEST_STRIDE  # (N, P)
+        away = np.hypot(cell - x[..., None, None], cell[:, None] - y[..., None, None])  # (N, P, side, side)
 
-        def nearest(label: int) -> Tensor:
-            chosen = keep & (prompts.labels == label)
-            return torch.where(chosen[..., None, None], away, torch.inf).amin(dim=1)
+        def nearest(label: int) -> Floats:
+            chosen = keep & (labels == label)
+            return np.where(chosen[..., None, None], away, np.inf).min(1, initial=np.inf)
 
-        def corner(label: int) -> tuple[Tensor, Tensor]:
-            chosen = keep & (prompts.labels == label)
-            return (x * chosen).sum(dim=1)[:, None], (y * chosen).sum(dim=1)[:, None]
+        def corner(label: int) -> tuple[Floats, Floats]:
+            chosen = keep & (labels == label)
+            return (x * chosen).sum(1)[:, None], (y * chosen).sum(1)[:, None]
 
         included, excluded = nearest(1), nearest(0)
         (left, top), (right, bottom) = corner(2), corner(3)
-        across, down = torch.minimum(cell - left, right - cell), torch.minimum(cell - top, bottom - cell)
-        inside = torch.minimum(across[:, None, :], down[:, :, None])  # (N, side, side), cells from the nearest edge
-        boxed = (keep & (prompts.labels == 2)).any(dim=1)[:, None, None]
-        clicked = torch.isfinite(included.amin(dim=(1, 2)))[:, None, None]
-        place = torch.where(boxed, CERTAIN * (inside + 0.5), torch.where(clicked, POINT_RADIUS - included, place))
-        colour_at = (included < 1) | (
-            boxed & ~clicked & (inside > 0) & (inside > inside.amax(dim=(1, 2), keepdim=True) / 2)
-        )
-        return torch.minimum(place, excluded - EXCLUDED_RADIUS), colour_at
+        across, down = np.minimum(cell - left, right - cell), np.minimum(cell - top, bottom - cell)
+        inside = np.minimum(across[:, None, :], down[:, :, None])  # (N, side, side), cells from the nearest edge
+        boxed = (keep & (labels == 2)).any(1)[:, None, None]
+        clicked = np.isfinite(included.min((1, 2)))[:, None, None]
+        place = np.where(boxed, CERTAIN * (inside + 0.5), np.where(clicked, POINT_RADIUS - included, place))
+        deep = inside > inside.max((1, 2), keepdims=True) / 2
+        colour_at = (included < 1) | (boxed & ~clicked & (inside > 0) & deep)
+        return np.minimum(place, excluded - EXCLUDED_RADIUS), colour_at
 
 
-def _colours(images: Tensor, stride: int, width: int) -> Tensor:
-    """(B, 3, S, S) -> (B, width, S/stride, S/stride): mean colours, and channels of zeros."""
-    colours = F.avg_pool2d(images, stride)
-    return F.pad(colours, (0, 0, 0, 0, 0, width - 3))
+def _each(part: Any, count: int) -> Any:
+    """What a frame has once, for each of its objects."""
+    return np.broadcast_to(part, (count, *part.shape[1:]))
+
+
+def _means(maps: Any, side: int) -> Any:
+    """(B, C, H, W) -> (B, C, H/side, W/side): means of squares."""
+    count, width, height, across = maps.shape
+    return maps.reshape(count, width, height // side, side, across // side, side).mean((3, 5), dtype=np.float32)
+
+
+def _widened(maps: Any, width: int) -> Any:
+    """With channels of zeros behind."""
+    return np.pad(maps, ((0, 0), (0, width - maps.shape[1]), (0, 0), (0, 0)))

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from masklet.engines.base import FUNCTIONS
 from masklet.errors import CheckpointError
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
+
+Floats = NDArray[np.float32]
 
 DESCRIPTION = "model.json"
 """The file by which an exported folder is known."""
@@ -178,7 +177,7 @@ def digest_of_file(path: Path) -> str:
 
 
 class GraphEngine:
-    """The four functions over the graphs of a folder; tensors go in and come out on the CPU, in float32.
+    """The four functions over the graphs of a folder; NumPy's arrays go in and come out, floats in float32.
 
     Banks with padding are taken apart, so that no graph needs to know of it. Objects go through a graph in batches of
     the counts that it was exported for, and through memory attention one by one where that is quicker.
@@ -192,16 +191,16 @@ class GraphEngine:
         self.exported = exported
         self.at_once = at_once
         self.config = exported.config
-        self.device = torch.device("cpu")
-        self.dtype = torch.float32
+        self.device = "cpu"
+        self.dtype = np.dtype(np.float32)
         whole = exported.weights + exported.precision
         self.digest = hashlib.sha256(whole.encode()).hexdigest() if exported.precision == "int8" else exported.weights
-        self.absent_pointer = torch.tensor([exported.constants["absent_pointer"]])
-        self._nothing = torch.tensor(exported.constants["nothing"])[:, None, None]
+        self.absent_pointer = np.array([exported.constants["absent_pointer"]], np.float32)
+        self._nothing = np.array(exported.constants["nothing"], np.float32)[:, None, None]
         *weight, bias = exported.constants["shrink"]
-        self._shrink = torch.tensor(weight).view(1, 1, 4, 4), torch.tensor([bias])
+        self._shrink = np.array(weight, np.float32).reshape(4, 4), np.float32(bias)
 
-    def run(self, name: str, count: int | None, inputs: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    def run(self, name: str, count: int | None, inputs: list[Floats]) -> list[Floats]:
         """Run a graph.
 
         Args:
@@ -211,53 +210,56 @@ class GraphEngine:
         """
         raise NotImplementedError
 
-    def encode_image(self, images: Tensor) -> Levels:
+    def encode_image(self, images: Floats) -> Levels:
         """See `Engine.encode_image`."""
-        each = [self._run("encode_image", None, [image]) for image in images.split(1)]
-        return Levels(*map(torch.cat, zip(*each, strict=True)))
+        each = [self._run("encode_image", None, [images[n : n + 1]]) for n in range(len(images))]
+        return Levels(*(_joined(level) for level in zip(*each, strict=True)))
 
-    def attend_memory(self, features: Tensor, bank: MemoryBank) -> Tensor:
+    def attend_memory(self, features: Floats, bank: MemoryBank) -> Floats:
         """See `Engine.attend_memory`."""
         count = len(bank.memories)
-        own = features.split(1) if len(features) == count > 1 else [features] * count
+        own = [features[n : n + 1] for n in range(count)] if len(features) == count > 1 else [features] * count
         if bank.keep_memories is not None or bank.keep_pointers is not None:
-            pairs = zip(own, _unpadded(bank), strict=True)
-            return torch.cat([self.attend_memory(one, alone) for one, alone in pairs])
+            return _joined([self.attend_memory(*pair) for pair in zip(own, _unpadded(bank), strict=True)])
         if bank.memories.shape[1] + bank.pointers.shape[1] == 0:
-            return (features + self._nothing).expand(count, -1, -1, -1)
+            return np.broadcast_to(features + self._nothing, (count, *features.shape[1:]))
         remembered = [bank.memories, bank.slots, bank.pointers, bank.ages]
         if len(features) == 1:
             return self.run_objects("attend_memory", [features, *remembered])[0]
-        parts = zip(own, *(part.split(1) for part in remembered), strict=True)
-        return torch.cat([self.run_objects("attend_memory", list(part))[0] for part in parts])
+        return self._one_by_one("attend_memory", [features, *remembered])
 
-    def decode_masks(self, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+    def decode_masks(self, features: Floats, levels: Levels, prompts: PromptTokens) -> Decoded:
         """See `Engine.decode_masks`."""
         count, side = len(prompts.points), self.config.mask_size
-        keep = torch.ones_like(prompts.labels, dtype=torch.bool) if prompts.keep is None else prompts.keep
-        masks, shown = prompts.masks, prompts.keep_masks
+        keep = np.ones(prompts.labels.shape, np.bool_) if prompts.keep is None else prompts.keep
+        masks: Any = prompts.masks
+        shown: Any = np.ones(count, np.bool_) if prompts.keep_masks is None else prompts.keep_masks
         if masks is None:
-            masks, shown = torch.zeros(count, 1, side, side), torch.zeros(count, dtype=torch.bool)
+            masks, shown = np.zeros((count, 1, side, side), np.float32), np.zeros(count, np.bool_)
         elif masks.shape[-1] == self.config.image_size:
-            masks = F.conv2d(masks.float(), *self._shrink, stride=4)
-        shown = torch.ones(count, dtype=torch.bool) if shown is None else shown
-        features = features.expand(count, -1, -1, -1)
+            weight, bias = self._shrink
+            masks = np.einsum("nchiwj,ij->nchw", masks.reshape(count, 1, side, 4, side, 4), weight) + bias
+        features = np.broadcast_to(features, (count, *features.shape[1:]))
         inputs = [features, levels.stride4, levels.stride8, prompts.points, prompts.labels, keep, masks, shown]
         return Decoded(*self.run_objects("decode_masks", inputs))
 
-    def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:
+    def encode_memory(self, features: Floats, masks: Floats, presence: Floats) -> Floats:
         """See `Engine.encode_memory`."""
         if len(features) == 1:
             return self.run_objects("encode_memory", [features, masks, presence])[0]
-        parts = zip(features.split(1), masks.split(1), presence.split(1), strict=True)
-        return torch.cat([self.run_objects("encode_memory", list(part))[0] for part in parts])
+        return self._one_by_one("encode_memory", [features, masks, presence])
 
-    def run_objects(self, name: str, inputs: list[Tensor]) -> list[Tensor]:
+    def _one_by_one(self, name: str, inputs: list[Any]) -> Floats:
+        """The answer of a function where each object has a frame of its own."""
+        rows = range(len(inputs[0]))
+        return _joined([self.run_objects(name, [part[n : n + 1] for part in inputs])[0] for n in rows])
+
+    def run_objects(self, name: str, inputs: list[Any]) -> list[Floats]:
         """Run a function, its inputs in the order of `INPUTS`, in batches of objects."""
         if name == "encode_image":
             return self._run(name, None, inputs)
         shared = [position for position, each in enumerate(INPUTS[name]) if each in SHARED[name]]
-        count = next(len(tensor) for position, tensor in enumerate(inputs) if position not in shared)
+        count = next(len(part) for position, part in enumerate(inputs) if position not in shared)
         parts = []
         for rows, fixed in self._batches(name, count):
             batch = [part if position in shared else part[rows] for position, part in enumerate(inputs)]
@@ -265,7 +267,7 @@ class GraphEngine:
             if fixed is not None and real < fixed:
                 batch = [part if position in shared else _filled(part, fixed) for position, part in enumerate(batch)]
             parts.append([part[:real] for part in self._run(name, fixed, batch)])
-        return parts[0] if len(parts) == 1 else [torch.cat(part) for part in zip(*parts, strict=True)]
+        return [_joined(part) for part in zip(*parts, strict=True)]
 
     def _batches(self, name: str, count: int) -> Iterator[tuple[slice, int | None]]:
         """Which objects go through a function together, and the count that its graph is fixed to."""
@@ -277,24 +279,28 @@ class GraphEngine:
             yield slice(first, first + (fixed or most)), fixed
             first += fixed or most
 
-    def _run(self, name: str, count: int | None, inputs: list[Tensor]) -> list[Tensor]:
-        arrays = [(part.float() if part.is_floating_point() else part).contiguous().numpy() for part in inputs]
-        return [torch.from_numpy(array) for array in self.run(name, count, arrays)]
+    def _run(self, name: str, count: int | None, inputs: list[Any]) -> list[Floats]:
+        floats = [part.astype(np.float32, copy=False) if part.dtype.kind == "f" else part for part in inputs]
+        return self.run(name, count, [np.ascontiguousarray(part) for part in floats])
 
     def __repr__(self) -> str:
         facts = f"{self.config.name}, {self.config.image_size} px, {self.exported.precision}"
         return f"{type(self).__name__}({facts}, {self.exported.folder})"
 
 
-def _filled(part: Tensor, count: int) -> Tensor:
+def _joined(parts: Sequence[Floats]) -> Floats:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _filled(part: Any, count: int) -> Any:
     """Rows repeated up to a count: their answers are thrown away."""
-    return torch.cat((part, part[-1:].expand(count - len(part), *part.shape[1:])))
+    return np.concatenate((part, *[part[-1:]] * (count - len(part))))
 
 
 def _unpadded(bank: MemoryBank) -> Iterator[MemoryBank]:
     """The bank of each object alone, without padding."""
-    memories = torch.ones_like(bank.slots, dtype=torch.bool) if bank.keep_memories is None else bank.keep_memories
-    pointers = torch.ones_like(bank.ages, dtype=torch.bool) if bank.keep_pointers is None else bank.keep_pointers
+    memories = np.ones(bank.slots.shape, np.bool_) if bank.keep_memories is None else bank.keep_memories
+    pointers = np.ones(bank.ages.shape, np.bool_) if bank.keep_pointers is None else bank.keep_pointers
     for n, (seen, told) in enumerate(zip(memories, pointers, strict=True)):
         yield MemoryBank(
             bank.memories[n : n + 1, seen],

@@ -3,11 +3,8 @@
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from masklet.engines.graphs import INPUTS, Exported, GraphEngine
+from masklet import machine
+from masklet.engines.graphs import INPUTS, Exported, Floats, GraphEngine
 from masklet.errors import CheckpointError, EngineError
 
 INSTALL = "pip install 'masklet[onnx]'"
@@ -25,7 +22,7 @@ class OnnxEngine(GraphEngine):
         exported: The folder.
         device: "cpu", or the short name of an execution provider, such as "cuda", "tensorrt", "coreml" or "dml", with
             a number behind a colon if there are several devices. None takes CUDA if it is there.
-        threads: For each function; None for as many as PyTorch takes.
+        threads: For each function; None for as many as `machine.threads` says.
 
     Raises:
         EngineError: ONNX Runtime is not installed, or lacks the provider.
@@ -39,10 +36,10 @@ class OnnxEngine(GraphEngine):
         self.provider, number = _provider(device, onnxruntime.get_available_providers())
         super().__init__(exported, at_once={"attend_memory": 1} if self.provider == CPU else {})
         self._options = [{"device_id": number}] if number else None
-        self._threads = threads or torch.get_num_threads()
+        self._threads = threads or machine.threads()
         self._session = lru_cache(None)(self._opened)
 
-    def run(self, name: str, count: int | None, inputs: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    def run(self, name: str, count: int | None, inputs: list[Floats]) -> list[Floats]:
         """See `GraphEngine.run`."""
         return self._session(name, count).run(None, dict(zip(INPUTS[name], inputs, strict=True)))
 

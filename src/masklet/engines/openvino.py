@@ -4,11 +4,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, GraphEngine
+from masklet import machine
+from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, Floats, GraphEngine
 from masklet.errors import CheckpointError, EngineError
 
 INSTALL = "pip install 'masklet[openvino]'"
@@ -23,7 +20,7 @@ class OpenVinoEngine(GraphEngine):
     Args:
         exported: The folder.
         device: "cpu", "gpu", "npu" or "auto", with a number behind a point if there are several; None for the CPU.
-        threads: For each function; None for as many as PyTorch takes.
+        threads: For each function; None for as many as `machine.threads` says.
 
     Raises:
         EngineError: OpenVINO is not installed, or does not find the device.
@@ -40,10 +37,10 @@ class OpenVinoEngine(GraphEngine):
             found = ", ".join(name.lower() for name in here)
             raise EngineError(f"device {device!r} is not here: OpenVINO finds {found}; give one of them")
         super().__init__(exported, at_once={"attend_memory": 1} if self.target == "CPU" else {})
-        self._threads = threads or torch.get_num_threads()
+        self._threads = threads or machine.threads()
         self._compiled = lru_cache(None)(self._made)
 
-    def run(self, name: str, count: int | None, inputs: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    def run(self, name: str, count: int | None, inputs: list[Floats]) -> list[Floats]:
         """See `GraphEngine.run`."""
         request, lock = self._compiled(name, count)
         with lock:

@@ -5,11 +5,9 @@ the four candidate masks counts, how prompts become tokens, and how a mask is gi
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
+from masklet.engines.arrays import Array, as_float, as_memory, beside, given, in_precision, resize, sigmoid, where
 from masklet.engines.base import Engine
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT, Prompt
@@ -34,42 +32,41 @@ MASK_SCALE, MASK_SHIFT = 20.0, -10.0
 """A mask of 0..1 is scaled so before it is remembered, as published."""
 
 
-def normalise(colors: Tensor) -> Tensor:
+def normalise(colors: Array) -> Array:
     """float32 (B, 3, H, W), RGB in 0..1 -> the same with mean 0 and deviation 1 over ImageNet."""
-    mean, std = (torch.tensor(values, device=colors.device)[:, None, None] for values in (MEAN, STD))
+    mean, std = (beside(colors, np.array(values, np.float32)[:, None, None]) for values in (MEAN, STD))
     return (colors - mean) / std
 
 
-def best_of_three(decoded: Decoded) -> Tensor:
+def best_of_three(decoded: Decoded) -> Array:
     """(N,) int64 in 1..3: the candidate for an ambiguous prompt with the highest predicted IoU."""
-    return decoded.iou[:, 1:].argmax(dim=1) + 1
+    return decoded.iou[:, 1:].argmax(1) + 1
 
 
-def single(decoded: Decoded, delta: float = STABILITY_DELTA, least: float = LEAST_STABILITY) -> Tensor:
+def single(decoded: Decoded, delta: float = STABILITY_DELTA, least: float = LEAST_STABILITY) -> Array:
     """(N,) int64 in 0..3: the candidate for a clear prompt, or the best of three where it is not stable."""
     unstable = stability(decoded.logits[:, 0], delta) < least
-    return torch.where(unstable, best_of_three(decoded), 0)
+    return where(unstable, best_of_three(decoded), 0)
 
 
-def stability(logits: Tensor, delta: float) -> Tensor:
+def stability(logits: Array, delta: float) -> Array:
     """Pixels above +delta as a share of those above -delta, (N, h, w) -> (N,); 1 for a mask without any.
 
     Source: SAM (Kirillov et al., 2023, appendix B), as the released decoder computes it.
     """
-    inner, outer = ((logits > threshold).flatten(1).sum(dim=1) for threshold in (delta, -delta))
-    return torch.where(outer > 0, inner / outer, 1.0)
+    inner, outer = (as_float((logits > threshold).sum((1, 2))) for threshold in (delta, -delta))
+    return where(outer > 0, inner / outer.clip(1), 1.0)
 
 
-def as_squares(masks: Sequence[NDArray[np.bool_]], engine: Engine) -> Tensor:
+def as_squares(masks: Sequence[NDArray[np.bool_]], engine: Engine) -> Array:
     """Masks that a person gave, N of one size, on the model's square: bool (N, 1, S, S)."""
     side = engine.config.image_size
-    given = torch.from_numpy(np.stack(masks))[:, None].to(engine.device, torch.float32)
-    return F.interpolate(given, size=(side, side), mode="bilinear", antialias=True) >= 0.5
+    return resize(given(engine, np.stack(masks)[:, None].astype(np.float32)), (side, side), antialias=True) >= 0.5
 
 
-def point_at(engine: Engine, levels: Levels, squares: Tensor) -> Decoded:
+def point_at(engine: Engine, levels: Levels, squares: Array) -> Decoded:
     """The decoder's answer to given masks (N, 1, S, S); only its pointers, of the first candidate, count."""
-    tokens = no_prompts(engine, len(squares))._replace(masks=squares.to(engine.dtype))
+    tokens = no_prompts(engine, len(squares))._replace(masks=in_precision(engine, squares))
     return engine.decode_masks(levels.stride16, levels, tokens)
 
 
@@ -99,17 +96,17 @@ def pad_prompts(engine: Engine, prompts: Sequence[Prompt | None], size: tuple[in
     points /= np.array([width, height], np.float32)
     points *= engine.config.image_size
     padded = PromptTokens(
-        torch.from_numpy(points).to(engine.device),
-        torch.from_numpy(labels).to(engine.device),
-        None if keep.all() else torch.from_numpy(keep).to(engine.device),
+        given(engine, points),
+        given(engine, labels),
+        None if keep.all() else given(engine, keep),
     )
     logits = [None if prompt is None else prompt.logits for prompt in prompts]
     if all(mask is None for mask in logits):
         return padded
     blank = np.zeros((engine.config.mask_size,) * 2, np.float32)
-    masks = torch.from_numpy(np.stack([blank if mask is None else mask for mask in logits]))[:, None]
-    given = torch.tensor([mask is not None for mask in logits], device=engine.device)
-    return padded._replace(masks=masks.to(engine.device, engine.dtype), keep_masks=None if given.all() else given)
+    masks = given(engine, np.stack([blank if mask is None else mask for mask in logits])[:, None])
+    has_mask = given(engine, np.array([mask is not None for mask in logits]))
+    return padded._replace(masks=in_precision(engine, masks), keep_masks=None if has_mask.all() else has_mask)
 
 
 def tokens_of(prompt: Prompt | None) -> tuple[list[tuple[float, float]], list[int]]:
@@ -132,17 +129,18 @@ def no_prompts(engine: Engine, count: int) -> PromptTokens:
     return pad_prompts(engine, [None] * count, (1, 1))
 
 
-def given_logits(engine: Engine, squares: Tensor) -> Tensor:
+def given_logits(engine: Engine, squares: Array) -> Array:
     """The logits of given masks (N, 1, S, S), which are the answer themselves: (N, S/4, S/4)."""
     side = engine.config.mask_size
-    full = squares.float() * (2 * GIVEN_LOGIT) - GIVEN_LOGIT
-    return F.interpolate(full, size=(side, side), mode="bilinear", antialias=True)[:, 0]
+    full = as_float(squares) * (2 * GIVEN_LOGIT) - GIVEN_LOGIT
+    return resize(full, (side, side), antialias=True)[:, 0]
 
 
-def remember(engine: Engine, levels: Levels, logits: Tensor, binary: Tensor, presence: Tensor) -> Tensor:
-    """Memories (N, M, h, w) in bfloat16, as published: of a binary mask where `binary` (N,), else of a soft one."""
+def remember(engine: Engine, levels: Levels, logits: Array, binary: Array, presence: Array) -> Array:
+    """Memories (N, M, h, w) as they are kept, in bfloat16 as published: of a binary mask where `binary` (N,), else of a
+    soft one."""
     side = engine.config.image_size
-    full = F.interpolate(logits[:, None], size=(side, side), mode="bilinear", align_corners=False)
-    masks = torch.where(binary[:, None, None, None], (full > 0).float(), full.sigmoid())
-    scaled = (masks * MASK_SCALE + MASK_SHIFT).to(engine.dtype)
-    return engine.encode_memory(levels.stride16, scaled, presence).to(torch.bfloat16)
+    full = resize(logits[:, None], (side, side))
+    masks = where(binary[:, None, None, None], as_float(full > 0), sigmoid(full))
+    scaled = in_precision(engine, masks * MASK_SCALE + MASK_SHIFT)
+    return as_memory(engine.encode_memory(levels.stride16, scaled, presence))

@@ -44,7 +44,7 @@ class Model:
     @property
     def absent_pointer(self) -> Tensor:
         """(1, C) the pointer of an object that is not in the frame."""
-        return self.network.absent_pointer
+        return self.network.absent_pointer.detach()
 
     @property
     def device(self) -> torch.device:
@@ -86,7 +86,8 @@ class Model:
     def _functions(self) -> dict[str, Callable[..., Any]]:
         network = folded(self.network)
         functions = {name: getattr(network, name) for name in FUNCTIONS}
-        return {name: torch.compile(each) if self.compiled else each for name, each in functions.items()}
+        compiled = {name: torch.compile(each) if self.compiled else each for name, each in functions.items()}
+        return {name: torch.inference_mode()(each) for name, each in compiled.items()}
 
     def __repr__(self) -> str:
         millions = sum(parameter.numel() for parameter in self.network.parameters()) / 1e6

@@ -1,15 +1,16 @@
 """Everything in a picture: a grid of clicks, and of their many masks one for each thing (SAM: Kirillov et al., 2023,
 appendix B)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from masklet.engines.arrays import Array, as_float, concat, in_precision, sigmoid, to_numpy
 from masklet.engines.base import Engine
 from masklet.engines.rules import LEAST_STABILITY, pad_prompts, single
 from masklet.image.grid import Crop, EverythingOptions, SettledOptions, is_cut_by_crop, plan_crops, settled
@@ -54,7 +55,6 @@ def segment_everything(
     return replace(found, image=picture, name=file_name(image))
 
 
-@torch.inference_mode()
 def find_everything(engine: Engine, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
     """Everything in a picture, uint8 (H, W, 3), and in crops of it."""
     height, width = image.shape[:2]
@@ -95,7 +95,7 @@ def find_encoded(
     height, width = crop.size
     points = options.grid(crop.layer) * (width, height)
     parts = [
-        filter_stable(grid_pass.candidates(torch.from_numpy(np.array(batch))), crop, size, options)
+        filter_stable(grid_pass.candidates(np.array(batch)), crop, size, options)
         for batch in in_batches(points, options.points_per_batch)
     ]
     found = join_masks(parts)
@@ -105,18 +105,18 @@ def find_encoded(
 class Candidates(NamedTuple):
     """K candidate masks of some clicks, before anybody judges them.
 
-    logits      float32 (K, S/4, S/4)
+    logits      float (K, S/4, S/4), an array of the engine
     iou         float32 (K,) predicted
-    presence    float32 (K,) logit
+    presence    float32 (K,) 0..1
     candidates  int64 (K,) in 0..3, which of the network's masks each is
-    points      float64 (K, 2) each mask's click, in pixels of the picture; on the CPU
+    points      float64 (K, 2) each mask's click, in pixels of the picture
     """
 
-    logits: Tensor
-    iou: Tensor
-    presence: Tensor
-    candidates: Tensor
-    points: Tensor
+    logits: Array
+    iou: NDArray[np.float32]
+    presence: NDArray[np.float32]
+    candidates: NDArray[np.int64]
+    points: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,35 +132,36 @@ class GridPass:
 
     engine: Engine
     levels: Levels
-    features: Tensor
+    features: Array
     size: tuple[int, int]
     options: SettledOptions
 
-    def candidates(self, points: Tensor) -> Candidates:
+    def candidates(self, points: NDArray[np.float64]) -> Candidates:
         """The masks of one click at each of the points, (N, 2), whose predicted IoU is high enough."""
         decoded = self.decode(points)
         if not self.options.multimask:
             found = self.one_each(decoded, points)
         else:
-            logits, iou = decoded.logits[:, 1:].flatten(0, 1), decoded.iou[:, 1:].flatten()
-            candidates = torch.arange(1, 4, device=iou.device).repeat(len(points))
-            presence = decoded.presence.repeat_interleave(3)
-            found = Candidates(logits, iou, presence, candidates, points.repeat_interleave(3, dim=0))
+            rows, candidates = np.repeat(np.arange(len(points)), 3), np.tile(np.arange(1, 4), len(points))
+            found = self.rows_of(decoded, rows, candidates, points[rows])
         return filter_iou(self.again(found) if self.options.refine else found, self.options.least_iou)
 
     def again(self, found: Candidates) -> Candidates:
         """The same clicks once more, each with the mask that it gave."""
-        earlier = found.logits.float().clamp(-HIGHEST_LOGIT, HIGHEST_LOGIT)[:, None].to(self.engine.dtype)
+        earlier = in_precision(self.engine, as_float(found.logits).clip(-HIGHEST_LOGIT, HIGHEST_LOGIT)[:, None])
         return self.one_each(self.decode(found.points, earlier), found.points)
 
-    def one_each(self, decoded: Decoded, points: Tensor) -> Candidates:
+    def one_each(self, decoded: Decoded, points: NDArray[np.float64]) -> Candidates:
         least = LEAST_STABILITY if self.options.fall_back else 0.0
-        rows, candidate = torch.arange(len(points), device=decoded.iou.device), single(decoded, least=least)
-        return Candidates(
-            decoded.logits[rows, candidate], decoded.iou[rows, candidate], decoded.presence, candidate, points
-        )
+        return self.rows_of(decoded, np.arange(len(points)), to_numpy(single(decoded, least=least)), points)
 
-    def decode(self, points: Tensor, earlier: Tensor | None = None) -> Decoded:
+    def rows_of(
+        self, decoded: Decoded, rows: NDArray[np.int64], candidates: NDArray[np.int64], points: NDArray[np.float64]
+    ) -> Candidates:
+        iou, presence = to_numpy(decoded.iou)[rows, candidates], to_numpy(sigmoid(as_float(decoded.presence)))[rows]
+        return Candidates(decoded.logits[rows, candidates], iou, presence, candidates, points)
+
+    def decode(self, points: NDArray[np.float64], earlier: Array | None = None) -> Decoded:
         """All candidate masks of one click at each of the points, perhaps with an earlier mask of each."""
         parts = []
         for begin in range(0, len(points), step := objects_at_once(self.engine)):
@@ -170,18 +171,18 @@ class GridPass:
             if earlier is not None:
                 prompts = prompts._replace(masks=earlier[rows])
             parts.append(self.engine.decode_masks(self.features, self.levels, prompts))
-        return parts[0] if len(parts) == 1 else Decoded(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+        return parts[0] if len(parts) == 1 else Decoded(*(concat(each) for each in zip(*parts, strict=True)))
 
 
 def filter_iou(found: Candidates, least: float) -> Candidates:
     kept = found.iou > least
-    return Candidates(*(column[kept.to(column.device)] for column in found))
+    return Candidates(*(column[kept] for column in found))
 
 
 def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options: SettledOptions) -> MaskSet:
     """The stable masks that the crop does not cut through, in pixels of the picture."""
     rows, patches, stability = [], [], []
-    for row, logits in enumerate(found.logits.float().cpu().numpy()):
+    for row, logits in enumerate(to_numpy(found.logits)):
         if options.min_cells:
             fill_small_regions(logits, options.min_cells)
         traced = traced_if_stable(logits, crop, options)
@@ -192,12 +193,12 @@ def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options:
     return MaskSet(
         picture_size=size,
         patches=tuple(patches),
-        iou=found.iou[rows].float().cpu().numpy(),
-        presence=found.presence[rows].float().sigmoid().cpu().numpy(),
+        iou=found.iou[rows],
+        presence=found.presence[rows],
         objects=np.arange(len(rows)),
-        candidates=found.candidates[rows].cpu().numpy(),
+        candidates=found.candidates[rows],
         stability=np.array(stability, np.float32),
-        points=found.points[rows].numpy() + crop.box[:2],
+        points=found.points[rows] + crop.box[:2],
         crops=np.tile(np.array(crop.box, np.int64), (len(rows), 1)),
     )
 

@@ -1,14 +1,16 @@
 """One example, many pictures: what is marked in one picture is remembered, and looked for in others as a tracker looks
 for it in the next frame (SAM 2: Ravi et al., 2024, sec. 4)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
+from masklet.engines.arrays import Array, as_float, concat, given, sigmoid, to_numpy, where
 from masklet.engines.base import Engine
 from masklet.engines.rules import (
     ABSENT_LOGIT,
@@ -108,13 +110,13 @@ def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterab
         example_memory(predictor.engine, seen, marked(seen.size, mask, number))
         for number, (seen, mask) in enumerate(zip(pictures, masks, strict=True))
     ]
-    memories, pointers = (torch.cat(tensors)[None] for tensors in zip(*entries, strict=True))
-    device, count = predictor.engine.device, len(entries)
+    memories, pointers = (concat(parts)[None] for parts in zip(*entries, strict=True))
+    engine, count = predictor.engine, len(entries)
     return MemoryBank(
         memories=memories,
-        slots=torch.full((1, count), predictor.engine.config.memory_frames - 1, device=device),
+        slots=given(engine, np.full((1, count), engine.config.memory_frames - 1)),
         pointers=pointers,
-        ages=torch.full((1, count), AGE, device=device),
+        ages=given(engine, np.full((1, count), AGE, np.float32)),
     )
 
 
@@ -126,29 +128,27 @@ def marked(size: tuple[int, int], mask: ArrayLike, number: int) -> NDArray[np.bo
     return given
 
 
-@torch.inference_mode()
-def example_memory(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_]) -> tuple[torch.Tensor, torch.Tensor]:
+def example_memory(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_]) -> tuple[Array, Array]:
     """The memory (1, M, h, w) and the pointer (1, C) of a marked thing."""
     squares = as_squares([mask], engine)
-    presence = torch.full((1,), GIVEN_LOGIT, device=engine.device)
-    binary = torch.ones(1, dtype=torch.bool, device=engine.device)
+    presence = given(engine, np.full(1, GIVEN_LOGIT, np.float32))
+    binary = given(engine, np.ones(1, np.bool_))
     memory = remember(engine, picture.levels, given_logits(engine, squares), binary, presence)
     return memory, point_at(engine, picture.levels, squares).pointers[:, 0]
 
 
-@torch.inference_mode()
 def recognised(engine: Engine, picture: EncodedImage, bank: MemoryBank) -> Masks:
     """The remembered thing in another picture."""
     features = engine.attend_memory(picture.levels.stride16, bank)
     decoded = engine.decode_masks(features, picture.levels, no_prompts(engine, 1))
     best = best_of_three(decoded)
-    logits = torch.where(decoded.presence > 0, decoded.logits[0, best].float(), ABSENT_LOGIT)
+    logits = where(decoded.presence[:, None, None] > 0, as_float(decoded.logits[0, best]), ABSENT_LOGIT)
     return Masks(
-        logits=logits.cpu().numpy(),
-        iou=decoded.iou[0, best].float().cpu().numpy(),
-        presence=decoded.presence.float().sigmoid().cpu().numpy(),
+        logits=to_numpy(logits),
+        iou=to_numpy(decoded.iou[0, best]),
+        presence=to_numpy(sigmoid(as_float(decoded.presence))),
         objects=np.zeros(1, np.int64),
-        candidates=best.cpu().numpy(),
+        candidates=to_numpy(best),
         image=picture.image,
         name=picture.name,
     )

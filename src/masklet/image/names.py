@@ -9,15 +9,16 @@ discriminant analysis, Fisher, 1936, with a covariance that is shrunk to a multi
 Letters: K names, M masks, C channels, S side of the model's square.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 
+from masklet.engines.arrays import to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
 from masklet.image.picture import PictureLike, as_picture
@@ -212,24 +213,31 @@ def around(box: Box, size: tuple[int, ...]) -> Box:
     )
 
 
-@torch.inference_mode()
 def appearances(predictor: ImagePredictor, crops: Iterable[Crop]) -> NDArray[np.float32]:
     """float32 (M, C), the vector of each crop: means of its features at stride 16 in the mask, and beside it."""
     found = []
     for batch in in_batches(crops, PICTURES_AT_ONCE):
         for crop, seen in zip(batch, predictor.encode_arrays([(crop.image, "") for crop in batch]), strict=True):
-            features = seen.levels.stride16.float()
-            mask = torch.tensor(crop.mask)[None, None].to(features)
+            features, mask = to_numpy(seen.levels.stride16)[0], crop.mask.astype(np.float32)
             found.append(np.concatenate([averaged(features, mask), averaged(features, 1 - mask)]))
     return np.stack(found) if found else np.zeros((0, 2 * predictor.engine.config.width), np.float32)
 
 
-def averaged(features: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float32]:
-    """(C,) of length 1: the mean of features (1, C, h, w) where the mask (1, 1, H, W) is; cells count as far as they
-    are covered, and all of them if none is."""
-    weights = F.interpolate(mask, size=features.shape[-2:], mode="area")
-    weights = weights if weights.any() else torch.ones_like(weights)
-    return unit(((features * weights).sum(dim=(0, 2, 3)) / weights.sum()).cpu().numpy())
+def averaged(features: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(C,) of length 1: the mean of features (C, h, w) where the mask (H, W) is; cells count as far as they are
+    covered, and all of them if none is."""
+    rows, columns = (shares(pixels, cells) for pixels, cells in zip(mask.shape, features.shape[1:], strict=True))
+    weights = rows @ mask @ columns.T
+    weights = weights if weights.any() else np.ones_like(weights)
+    return unit((features * weights).sum(axis=(1, 2)) / weights.sum())
+
+
+def shares(pixels: int, cells: int) -> NDArray[np.float32]:
+    """(cells, pixels): how much each pixel of a line counts for the mean of each cell; one that two share, for both."""
+    edges = np.arange(cells + 1) * pixels
+    first, end = edges[:-1, None] // cells, -(-edges[1:, None] // cells)
+    place = np.arange(pixels)
+    return ((place >= first) & (place < end)).astype(np.float32) / (end - first).astype(np.float32)
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

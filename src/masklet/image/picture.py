@@ -1,17 +1,17 @@
 """Pictures as they come, in a file, from Pillow, as an array or a tensor, and as the network wants them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
+from masklet.engines.arrays import Array, concat, given, in_precision, is_tensor, resize, to_numpy
 from masklet.engines.base import Engine
 from masklet.engines.rules import normalise
 from masklet.errors import MediaError
@@ -21,7 +21,10 @@ from masklet.media.image_file import read_image, upright_rgb
 STRIP = 256
 """Rows that are scaled at a time."""
 
-PictureLike = str | PathLike[str] | Image.Image | NDArray[Any] | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PictureLike: TypeAlias = "str | PathLike[str] | Image.Image | NDArray[Any] | Tensor"
 """The types of a picture."""
 
 
@@ -32,7 +35,8 @@ def file_name(image: object) -> str:
 
 def is_batch(images: object) -> TypeGuard[Iterable[Any]]:
     """Whether these are several pictures: a list, or another iterable that is no picture itself."""
-    return isinstance(images, Iterable) and not isinstance(images, str | PathLike | Image.Image | np.ndarray | Tensor)
+    one = isinstance(images, str | PathLike | Image.Image | np.ndarray) or is_tensor(images)
+    return isinstance(images, Iterable) and not one
 
 
 def as_picture(image: object, name: str = "the picture") -> NDArray[np.uint8]:
@@ -52,7 +56,7 @@ def as_picture(image: object, name: str = "the picture") -> NDArray[np.uint8]:
     elif isinstance(image, Image.Image):
         check_sides((image.height, image.width), name)
         picture = upright_rgb(image, name)
-    elif isinstance(image, Tensor):
+    elif is_tensor(image):
         picture = rgb_array(from_tensor(image, name), name)
     elif isinstance(image, np.ndarray):
         picture = rgb_array(image, name)
@@ -65,7 +69,7 @@ def as_picture(image: object, name: str = "the picture") -> NDArray[np.uint8]:
     return picture
 
 
-def picture_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
+def picture_tensor(image: NDArray[np.uint8], engine: Engine) -> Array:
     """uint8 (H, W, 3) RGB -> (1, 3, S, S) normalised: stretched to the square by a bilinear filter with antialias, in
     float, as published for pictures.
 
@@ -73,22 +77,22 @@ def picture_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
     picture is never in memory as floats.
     """
     side = engine.config.image_size
-    strips = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].split(STRIP, dim=2)
-    narrow = torch.cat([scaled(strip.float() / 255, (strip.shape[2], side)) for strip in strips], dim=2)
-    return normalise(scaled(narrow, (side, side))).to(engine.device, engine.dtype)
+    strips = [image[first : first + STRIP].transpose(2, 0, 1)[None] for first in range(0, len(image), STRIP)]
+    narrow = [scaled(given(engine, strip.astype(np.float32) / 255), (strip.shape[2], side)) for strip in strips]
+    square = scaled(concat([strip[0].swapaxes(0, 1) for strip in narrow]).swapaxes(0, 1)[None], (side, side))
+    return in_precision(engine, normalise(square))
 
 
-def scaled(colors: Tensor, size: tuple[int, int]) -> Tensor:
+def scaled(colors: Array, size: tuple[int, int]) -> Array:
     """float32 (B, 3, H, W) -> (B, 3, *size), bilinear with antialias."""
-    return F.interpolate(colors, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return resize(colors, size, antialias=True)
 
 
-def from_tensor(image: Tensor, name: str) -> NDArray[Any]:
+def from_tensor(image: Array, name: str) -> NDArray[Any]:
     """(C, H, W) on any device -> (H, W, C)."""
     if image.ndim != 3 or image.shape[0] not in (1, 3, 4):
         raise MediaError(
             f"{name} is a tensor of the shape {tuple(image.shape)}; give (3, H, W), colours first, "
             "and several pictures as a list of these"
         )
-    channels_last = image.detach().cpu().permute(1, 2, 0)
-    return np.asarray((channels_last.float() if channels_last.is_floating_point() else channels_last).numpy())
+    return to_numpy(image).transpose(1, 2, 0)

@@ -1,20 +1,21 @@
 """The image predictor: encode a picture once, then ask for as many masks as you like; and the one-liner."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from os import PathLike
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from masklet.checkpoints import load_engine
-from masklet.engines.base import Engine
+from masklet.engines.arrays import Array, as_float, concat, copied, given, sigmoid, to_numpy
+from masklet.engines.base import Engine, kind_of_device
 from masklet.engines.rules import LEAST_STABILITY, pad_prompts, single
 from masklet.errors import PromptError
 from masklet.image.crop_refine import refine_in_crops
@@ -24,6 +25,9 @@ from masklet.image.result import Masks, join_masks
 from masklet.image.words import LEAST_SCORE, Grounder, find_boxes
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
 from masklet.prompts import Prompt
+
+if TYPE_CHECKING:
+    import torch
 
 PICTURES_AT_ONCE = 4
 """Pictures of a batch that are encoded together; more need more memory and gain nothing."""
@@ -111,7 +115,6 @@ class ImagePredictor:
         pictures = ((as_picture(image, f"picture {n}"), file_name(image)) for n, image in enumerate(images))
         return [picture for batch in in_batches(pictures, PICTURES_AT_ONCE) for picture in self.encode_arrays(batch)]
 
-    @torch.inference_mode()
     def predict(
         self,
         picture: EncodedImage,
@@ -153,7 +156,6 @@ class ImagePredictor:
         first = self.predict_prompts(picture, prompts, multimask=multimask)
         return refine_in_crops(first, prompts, self._of_crop) if refine else first
 
-    @torch.inference_mode()
     def predict_prompts(
         self,
         picture: EncodedImage,
@@ -183,14 +185,13 @@ class ImagePredictor:
         """One mask of one object in a part of a picture."""
         return self.predict_prompts(self.encode_arrays([(crop, "")])[0], [prompt], multimask=False)
 
-    @torch.inference_mode()
     def encode_arrays(self, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> list[EncodedImage]:
         """Look at some pictures at once: uint8 (H, W, 3) RGB each, with the names of their files."""
         if not pictures:
             return []
-        levels = self.engine.encode_image(torch.cat([picture_tensor(image, self.engine) for image, _ in pictures]))
+        levels = self.engine.encode_image(concat([picture_tensor(image, self.engine) for image, _ in pictures]))
         # Copies, so that one picture does not keep the whole batch in memory.
-        alone = [Levels(*(level[i : i + 1].clone() for level in levels)) for i in range(len(pictures))]
+        alone = [Levels(*(copied(level[i : i + 1]) for level in levels)) for i in range(len(pictures))]
         return [
             EncodedImage(image, seen, self.engine.config, name)
             for (image, name), seen in zip(pictures, alone, strict=True)
@@ -199,7 +200,7 @@ class ImagePredictor:
     def _decode(
         self,
         picture: EncodedImage,
-        features: Tensor,
+        features: Array,
         prompts: Sequence[Prompt],
         wanted: Sequence[bool],
         first: int,
@@ -208,13 +209,13 @@ class ImagePredictor:
         """The masks of some of the objects, which count from `first`."""
         decoded = self.engine.decode_masks(features, picture.levels, pad_prompts(self.engine, prompts, picture.size))
         rows = chosen(decoded, wanted, fall_back)
-        objects, candidates = (torch.tensor(column, device=self.engine.device) for column in zip(*rows, strict=True))
+        objects, candidates = (list(column) for column in zip(*rows, strict=True))
         return Masks(
-            logits=decoded.logits[objects, candidates].float().cpu().numpy(),
-            iou=decoded.iou[objects, candidates].float().cpu().numpy(),
-            presence=decoded.presence[objects].float().sigmoid().cpu().numpy(),
-            objects=objects.cpu().numpy() + first,
-            candidates=candidates.cpu().numpy(),
+            logits=to_numpy(decoded.logits[objects, candidates]),
+            iou=to_numpy(decoded.iou[objects, candidates]),
+            presence=to_numpy(sigmoid(as_float(decoded.presence[objects]))),
+            objects=np.array(objects) + first,
+            candidates=np.array(candidates),
             image=picture.image,
             name=picture.name,
         )
@@ -231,7 +232,7 @@ def check_encoded(picture: EncodedImage, engine: Engine) -> None:
 
 def chosen(decoded: Decoded, three: Sequence[bool], fall_back: bool) -> list[tuple[int, int]]:
     """Object and candidate of each mask of the answer: of an object that gets three the best first."""
-    best_first = (decoded.iou[:, 1:].argsort(dim=1, descending=True, stable=True) + 1).tolist()
+    best_first = (np.argsort(-to_numpy(decoded.iou[:, 1:]), axis=1, kind="stable") + 1).tolist()
     alone = single(decoded, least=LEAST_STABILITY if fall_back else 0.0).tolist()
     return [(n, candidate) for n, best in enumerate(best_first) for candidate in (best if three[n] else [alone[n]])]
 
@@ -337,15 +338,15 @@ def modified_at(model: str | PathLike[str]) -> int:
 
 
 def objects_at_once(engine: Engine) -> int:
-    return DECODED_AT_ONCE.get(engine.device.type, OTHERWISE)
+    return DECODED_AT_ONCE.get(kind_of_device(engine), OTHERWISE)
 
 
 def no_memories(engine: Engine) -> MemoryBank:
     """The bank of one object that remembers nothing: a picture has no past."""
-    config, device = engine.config, engine.device
+    config = engine.config
     return MemoryBank(
-        memories=torch.zeros(1, 0, *config.memory_shape, device=device),
-        slots=torch.zeros(1, 0, dtype=torch.int64, device=device),
-        pointers=torch.zeros(1, 0, config.width, device=device),
-        ages=torch.zeros(1, 0, device=device),
+        memories=given(engine, np.zeros((1, 0, *config.memory_shape), np.float32)),
+        slots=given(engine, np.zeros((1, 0), np.int64)),
+        pointers=given(engine, np.zeros((1, 0, config.width), np.float32)),
+        ages=given(engine, np.zeros((1, 0), np.float32)),
     )

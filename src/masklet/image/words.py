@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike, fspath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from masklet.engines.arrays import to_numpy
 from masklet.errors import CheckpointError, PromptError, nearest, needing
 from masklet.masks.shape import suppress
+
+if TYPE_CHECKING:
+    import torch
 
 GROUNDERS = {
     "grounding-dino-tiny": "IDEA-Research/grounding-dino-tiny",
@@ -146,6 +149,8 @@ def _loaded(name: str, device: str | None) -> Grounder:
         logging.set_verbosity(told)
         if bars:
             logging.enable_progress_bar()
+    import torch
+
     best = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return TransformersGrounder(model.to(best).eval(), processor)
 
@@ -156,39 +161,44 @@ class TransformersGrounder:
     def __init__(self, model: Any, processor: Any) -> None:
         self.model, self.processor = model, processor
 
-    @torch.inference_mode()
     def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
         if self.model.config.model_type.startswith("owl"):
             inputs = self.processor(text=[list(phrases)], images=image, truncation=True, return_tensors="pt")
-            outputs = self.model(**inputs.to(self.model.device))
-            scores = outputs.logits[0].sigmoid()  # (Q, P)
+            outputs = self._run(inputs)
+            scores = to_numpy(outputs.logits[0].sigmoid())  # (Q, P)
             side = max(image.shape[:2])  # pictures are padded to a square at the right and at the bottom
             scale = (side, side)
         else:
             text = " ".join(f"{phrase}." for phrase in phrases)
-            inputs = self.processor(text=text, images=image, return_tensors="pt").to(self.model.device)
-            outputs = self.model(**inputs)
-            scores = self._of_phrases(outputs.logits[0].sigmoid(), inputs["input_ids"][0], len(phrases))
+            inputs = self.processor(text=text, images=image, return_tensors="pt")
+            outputs = self._run(inputs)
+            tokens = to_numpy(inputs["input_ids"][0])
+            scores = self._of_phrases(to_numpy(outputs.logits[0].sigmoid()), tokens, len(phrases))
             scale = (image.shape[1], image.shape[0])
-        x, y, width, height = (outputs.pred_boxes[0].float().cpu().numpy() * (*scale, *scale)).T
+        x, y, width, height = (to_numpy(outputs.pred_boxes[0]) * (*scale, *scale)).T
         boxes = np.stack((x - width / 2, y - height / 2, x + width / 2, y + height / 2), axis=1)
-        table = scores.float().cpu().numpy()
-        best = table.argmax(axis=1)
+        best = scores.argmax(axis=1)
         return [
-            FoundBox(tuple(boxes[row].tolist()), float(table[row, best[row]]), phrases[best[row]])
-            for row in np.flatnonzero(table.max(axis=1) >= least).tolist()
+            FoundBox(tuple(boxes[row].tolist()), float(scores[row, best[row]]), phrases[best[row]])
+            for row in np.flatnonzero(scores.max(axis=1) >= least).tolist()
         ]
 
-    def _of_phrases(self, scores: torch.Tensor, tokens: torch.Tensor, count: int) -> torch.Tensor:
+    def _run(self, inputs: Any) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            return self.model(**inputs.to(self.model.device))
+
+    def _of_phrases(self, scores: NDArray[np.float32], tokens: NDArray[np.int64], count: int) -> NDArray[np.float32]:
         """(Q, P): the score of a phrase is the best of its tokens, of scores (Q, T) and tokens (T,) with a dot after
         each phrase. Phrases that transformers puts together stay apart so."""
         tokenizer = self.processor.tokenizer
         dot = tokenizer.convert_tokens_to_ids(".")
-        ids = tokens.cpu().numpy()[: scores.shape[1]]
+        ids = tokens[: scores.shape[1]]
         of_phrase, plain = np.cumsum(ids == dot), ~np.isin(ids, [dot, *tokenizer.all_special_ids])
-        found = torch.zeros(len(scores), count, device=scores.device)
+        found = np.zeros((len(scores), count), np.float32)
         for number in range(count):
             places = np.flatnonzero((of_phrase == number) & plain)
             if len(places):
-                found[:, number] = scores[:, torch.from_numpy(places).to(scores.device)].amax(dim=1)
+                found[:, number] = scores[:, places].max(axis=1)
         return found

@@ -10,8 +10,7 @@ from masklet.lazy import resolver
 from masklet.nn.config import ModelConfig
 
 if TYPE_CHECKING:
-    from masklet.nn.encoders.convnet import ConvNetConfig
-    from masklet.nn.encoders.hiera import HieraConfig
+    from masklet.nn.encoders.configs import ConvNetConfig, HieraConfig
     from masklet.nn.network import Network
     from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
     from masklet.nn.variants import NANO, VARIANTS
@@ -30,9 +29,8 @@ __all__ = [
 ]
 
 _LAZY = {
-    "masklet.nn.encoders.convnet": ("ConvNetConfig",),
+    "masklet.nn.encoders.configs": ("ConvNetConfig", "HieraConfig"),
     "masklet.nn.tensors": ("Decoded", "Levels", "MemoryBank", "PromptTokens"),
-    "masklet.nn.encoders.hiera": ("HieraConfig",),
     "masklet.nn.variants": ("NANO", "VARIANTS"),
     "masklet.nn.network": ("Network",),
 }

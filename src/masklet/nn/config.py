@@ -32,12 +32,12 @@ MEMORY_STRIDE = 16
 """Pixels per cell of the features that remember, attend and decode."""
 
 ENCODERS = {
-    "hiera": "masklet.nn.encoders.hiera:HieraConfig",
-    "convnet": "masklet.nn.encoders.convnet:ConvNetConfig",
-    "inverted_residual": "masklet.nn.encoders.inverted_residual:InvertedResidualConfig",
-    "repvit": "masklet.nn.encoders.repvit:RepViTConfig",
-    "vit": "masklet.nn.encoders.vit:ViTConfig",
-    "tiny_vit": "masklet.nn.encoders.tiny_vit:TinyViTConfig",
+    "hiera": "masklet.nn.encoders.configs:HieraConfig",
+    "convnet": "masklet.nn.encoders.configs:ConvNetConfig",
+    "inverted_residual": "masklet.nn.encoders.configs:InvertedResidualConfig",
+    "repvit": "masklet.nn.encoders.configs:RepViTConfig",
+    "vit": "masklet.nn.encoders.configs:ViTConfig",
+    "tiny_vit": "masklet.nn.encoders.configs:TinyViTConfig",
 }
 """Kind of image encoder -> its configuration. Installed packages add theirs by entry points, see `masklet.plugins`."""
 

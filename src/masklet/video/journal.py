@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from masklet.atomic import write_error
+from masklet.engines.base import Engine
 from masklet.errors import FormatError
 from masklet.formats.project import Project, ProjectFrame
-from masklet.nn import ModelConfig
 from masklet.video.events import Followed, Step
 from masklet.video.packing import DAMAGE, UNDO, ItemReader, Kind, damaged, finite, metadata_of, pack_items, whole_number
 from masklet.video.project import Reopened, applied, change_between, event_from_json, event_to_json, item_of
@@ -145,9 +145,7 @@ def digest_of(path: Path) -> bytes:
         return hashlib.sha256(members.read("masklet.json")).digest()
 
 
-def reopened(
-    path: Path, project: Project, found: Reopened, config: ModelConfig, new: ObjectTrack
-) -> tuple[Reopened, int]:
+def reopened(path: Path, project: Project, found: Reopened, engine: Engine, new: ObjectTrack) -> tuple[Reopened, int]:
     """A session with what its journal has beyond its project file, and where the whole records of that end; 0 if there
     is none of this file.
 
@@ -157,7 +155,7 @@ def reopened(
     """
     end = 0
     for record, place in records_of(path):
-        reader = ItemReader(replace(project, attachments={UNDO: record}), config)
+        reader = ItemReader(replace(project, attachments={UNDO: record}), engine)
         try:
             (change,), told = reader.changes(), metadata_of(record)
             keep, events = whole_number(told["events"][0]), told["events"][1]

@@ -8,17 +8,17 @@ from dataclasses import fields
 from math import isfinite
 from typing import Any, Literal
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
 
+from masklet.engines.arrays import Array, as_memory, from_bits, given, to_bits, to_numpy
+from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import RleMask
 from masklet.formats.description import Description
 from masklet.formats.project import Project
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area, rle_from_json
-from masklet.nn import ModelConfig
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.overlap import FinalMask
 from masklet.video.review import ReviewReason
@@ -28,9 +28,9 @@ from masklet.video.store import StoredFrames, unpack
 Kind = Literal["prompted", "tracked"]
 """Whether a person answers for a frame, or the tracker."""
 
-Item = tuple[ObjectId, Kind, dict[str, Any], dict[str, Tensor]]
-"""A frame of an object as it is packed: its small facts, and tensors; `memory`, `pointer` and `logits` if it is whole,
-else the `packed` bytes of the store."""
+Item = tuple[ObjectId, Kind, dict[str, Any], dict[str, NDArray[Any]]]
+"""A frame of an object as it is packed: its small facts, and arrays: the bits of its `memory`, `pointer` and `logits`
+if it is whole, else the `packed` bytes of the store."""
 
 Key = tuple[ObjectId, Kind, int]
 """An object, and a frame of one of its two kinds."""
@@ -48,6 +48,9 @@ REST = "frames-"
 UNDO = "undo.safetensors"
 """The attachment with what the newest events changed."""
 
+DTYPES = {"uint16": "BF16", "float32": "F32", "uint8": "U8"}
+"""The type of an array, and what safetensors calls it; 16 bits are those of a memory."""
+
 MOST_FRAME = 1 << 40
 """Frames have smaller numbers."""
 
@@ -64,7 +67,7 @@ def whole_item(track: ObjectTrack, name: ObjectId, kind: Kind, frame: int) -> It
     if known.memory is None or known.pointer is None:
         assert kind == "tracked", f"frame {frame} of {name!r} is prompted and has no memory"
         return lean_item(track, name, frame)
-    parts = {"memory": known.memory, "pointer": known.pointer, "logits": known.logits}
+    parts = {"memory": to_bits(known.memory), "pointer": to_numpy(known.pointer), "logits": to_numpy(known.logits)}
     return name, kind, {**stats_of(known), **mask_facts(known.exact_mask)}, parts
 
 
@@ -84,7 +87,7 @@ def rest_item(track: ObjectTrack, name: ObjectId, frame: int) -> Item:
     stats = track.tracked.stats(frame)
     assert isinstance(track.tracked, StoredFrames), "only what lies in a store is packed"
     assert stats is not None, f"frame {frame} is not known"
-    packed = torch.frombuffer(bytearray(track.tracked.packed(frame)), dtype=torch.uint8)
+    packed = np.frombuffer(track.tracked.packed(frame), np.uint8)
     return name, "tracked", stats_of(stats), {"packed": packed}
 
 
@@ -96,17 +99,26 @@ def mask_facts(mask: FinalMask | None) -> dict[str, str]:
 
 
 def pack_items(items: Iterable[Item], **more: Any) -> bytes:
-    """Frames as a safetensors file: tensors by number, the rest in its metadata."""
-    tensors: dict[str, Tensor] = {}
+    """Frames as a safetensors file: arrays by number, the rest in its metadata. It is laid out here, as safetensors
+    takes bfloat16 from no array."""
+    arrays: dict[str, NDArray[Any]] = {}
     facts = []
     for number, (name, kind, known, parts) in enumerate(items):
-        for part, tensor in parts.items():
-            tensors[f"{number}.{part}"] = tensor.cpu().contiguous().clone()
+        for part, array in parts.items():
+            arrays[f"{number}.{part}"] = array
         facts.append([name, kind, known])
-    if not tensors and not more:
+    if not arrays and not more:
         return b""
     metadata = {"entries": facts, **more}
-    return save(tensors, metadata={key: json.dumps(value, default=bytes.hex) for key, value in metadata.items()})
+    texts = {key: json.dumps(value, default=bytes.hex) for key, value in metadata.items()}
+    header: dict[str, Any] = {"__metadata__": texts}
+    end = 0
+    for key, array in arrays.items():
+        place = [end, end := end + array.nbytes]
+        header[key] = {"dtype": DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": place}
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    return b"".join([len(head).to_bytes(8, "little"), head, *(array.tobytes() for array in arrays.values())])
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
@@ -150,11 +162,11 @@ class ItemReader:
 
     Args:
         project: What was read.
-        config: Sizes that tensors must have.
+        engine: Whose arrays the frames hold.
     """
 
-    def __init__(self, project: Project, config: ModelConfig) -> None:
-        self._project = project
+    def __init__(self, project: Project, engine: Engine) -> None:
+        self._project, self._engine, config = project, engine, engine.config
         self._shapes: dict[str, tuple[int, ...]] = {
             "memory": config.memory_shape,
             "pointer": (config.width,),
@@ -172,7 +184,7 @@ class ItemReader:
         if not data:
             return
         try:
-            tensors = load(data)
+            tensors = dict(deserialize(data))
             for number, (name, kind, facts) in enumerate(metadata_of(data)["entries"]):
                 parts = {
                     part: tensors[key]
@@ -216,7 +228,7 @@ class ItemReader:
         mask = None if found is None else found.objects.get(name)
         return None if mask is None else FinalMask(mask.rle, mask.lost)
 
-    def _known(self, facts: Mapping[str, Any], parts: dict[str, Tensor], shown: FinalMask | None) -> KnownFrame:
+    def _known(self, facts: Mapping[str, Any], parts: Mapping[str, Any], shown: FinalMask | None) -> KnownFrame:
         stats = {fact.name: facts[fact.name] for fact in fields(FrameStats) if fact.name in facts}
         stats["anchors"] = facts.get("anchors", facts.get("held", ()))  # as files of the first versions name them
         stats = {key: CHECKS[key](value) for key, value in stats.items()}
@@ -224,21 +236,19 @@ class ItemReader:
         if "mask" in facts:
             mask = FinalMask(self._rle(facts["mask"]), self._rle(facts["lost"]) if "lost" in facts else None)
         if "packed" in parts:
-            pointer, logits = unpack(parts["packed"].numpy().tobytes(), self._shapes["logits"][0])
-            parts = {"logits": logits} if pointer is None else {"logits": logits, "pointer": pointer}
-        for part, tensor in parts.items():
-            if tuple(tensor.shape) != self._shapes[part]:
+            pointer, logits = unpack(bytes(parts["packed"]["data"]), self._shapes["logits"][0])
+            arrays = {"logits": logits} if pointer is None else {"logits": logits, "pointer": pointer}
+        else:
+            arrays = {part: floats(part, tensor) for part, tensor in parts.items()}
+        for part, array in arrays.items():
+            if array.shape != self._shapes[part]:
                 raise CheckpointError(
-                    f"the session was made with a model whose {part} is {tuple(tensor.shape)}, and that of this one is "
+                    f"the session was made with a model whose {part} is {array.shape}, and that of this one is "
                     f"{self._shapes[part]}; give a model of the same sizes"
                 )
-            if tensor.dtype not in (torch.bfloat16, torch.float32):
-                raise ValueError(f"a {part} is of type {tensor.dtype}")
-        memory = parts.get("memory")
-        memory = None if memory is None else memory.to(torch.bfloat16)
-        return KnownFrame(
-            **stats, memory=memory, pointer=parts.get("pointer"), logits=parts["logits"].float(), exact_mask=mask
-        )
+        found: dict[str, Array] = {part: given(self._engine, array) for part, array in arrays.items()}
+        memory = as_memory(found["memory"]) if "memory" in found else None
+        return KnownFrame(**stats, memory=memory, pointer=found.get("pointer"), logits=found["logits"], exact_mask=mask)
 
     def _rle(self, counts: object) -> Rle:
         if not isinstance(counts, str):
@@ -246,6 +256,15 @@ class ItemReader:
         rle = Rle(self._project.size, counts)
         rle_area(rle)  # says so if the run lengths don't fill the picture
         return rle
+
+
+def floats(part: str, tensor: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The numbers of a tensor of a safetensors file. Raises `ValueError` if it has others."""
+    if tensor["dtype"] not in ("BF16", "F32"):
+        raise ValueError(f"a {part} is of type {tensor['dtype']}")
+    data = bytearray(tensor["data"])
+    flat = from_bits(np.frombuffer(data, np.uint16)) if tensor["dtype"] == "BF16" else np.frombuffer(data, np.float32)
+    return flat.reshape(tensor["shape"])
 
 
 def metadata_of(data: bytes) -> dict[str, Any]:

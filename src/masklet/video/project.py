@@ -18,15 +18,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
+from masklet.engines.arrays import given
+from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.description import Description
 from masklet.formats.project import Project, ProjectFrame, project_frame
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
-from masklet.nn import ModelConfig
 from masklet.prompts import Prompt
 from masklet.video import session
 from masklet.video.events import (
@@ -374,7 +374,7 @@ class Reopened:
     notes: Mapping[str, Any]
 
 
-def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Reopened:
+def from_project(project: Project, store: FrameStore) -> Reopened:
     """The session of a project. Everything that it shows is known.
 
     Raises:
@@ -386,7 +386,7 @@ def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Re
         name: ObjectTrack(StoredFrames(store), number=number, description=told.get(name, Description()))
         for name, number in project.indices.items()
     }
-    reader = ItemReader(project, config)
+    reader = ItemReader(project, store.engine)
     names = sorted(name for name in project.attachments if name.startswith(REST))
     for attachment in (*names, WHOLE):
         for name, kind, known in reader.read(attachment):
@@ -395,20 +395,20 @@ def from_project(project: Project, store: FrameStore, config: ModelConfig) -> Re
             tracks = with_frame(tracks, name, kind, known)
     events = [event_from_json(record, project.size) for record in project.events]
     facts = reader.facts() or {name: {"prompts": said} for name, said in prompts_said(events).items()}
-    absence = absent_frame(config.mask_size)
+    absence = absent_frame(store.engine)
     tracks = {name: replace(track, absence=absence, **facts.get(name, {})) for name, track in tracks.items()}
     for frame, found in project.frames.items():
         for name, mask in found.objects.items():
             if tracks[name].stats(frame) is None:
-                known = from_mask(mask, frame, config.mask_size, backward=went_backward(events, name, frame))
+                known = from_mask(mask, frame, store.engine, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
-    steps = steps_of(events, tracks, reader, nothing_known(store, config))
+    steps = steps_of(events, tracks, reader, nothing_known(store))
     return Reopened(tracks, steps, {frame: found.time for frame, found in project.frames.items()}, project.notes)
 
 
-def nothing_known(store: FrameStore, config: ModelConfig) -> ObjectTrack:
+def nothing_known(store: FrameStore) -> ObjectTrack:
     """An object of which nothing is known."""
-    return ObjectTrack(StoredFrames(store), absence=absent_frame(config.mask_size))
+    return ObjectTrack(StoredFrames(store), absence=absent_frame(store.engine))
 
 
 def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) -> Tracks:
@@ -435,11 +435,12 @@ def without_frame(track: ObjectTrack, kind: Kind, frame: int) -> ObjectTrack:
     return replace(track, prompted={f: known for f, known in track.prompted.items() if f != frame})
 
 
-def from_mask(mask: RleMask, frame: int, side: int, *, backward: bool) -> KnownFrame:
+def from_mask(mask: RleMask, frame: int, engine: Engine, *, backward: bool) -> KnownFrame:
     """A frame of which a file has the mask and the scores alone: its logits are made of the distance to the mask's
     edge."""
+    side = engine.config.mask_size
     small = np.asarray(cv2.resize(mask.full_logits(), (side, side), interpolation=cv2.INTER_AREA), np.float32)
-    logits = torch.from_numpy(small)
+    logits = given(engine, small)
     ((area, box),) = areas_and_boxes(logits[None])
     return KnownFrame(
         frame,

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from masklet.engines.base import Engine
+from masklet import machine
+from masklet.engines.arrays import Array, given, in_precision
+from masklet.engines.base import Engine, kind_of_device
 from masklet.engines.rules import normalise
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame, read_ahead
 from masklet.nn import Levels
@@ -28,28 +28,28 @@ ENCODE_AHEAD = 2
 """The most objects beside which the next frame is encoded: a few leave parts of a processor idle (docs/speed.md)."""
 
 
-def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Tensor:
+def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Array:
     """uint8 (H, W, 3) RGB -> (1, 3, S, S) as the engine takes it, see `frame_square`."""
-    return frame_square(image, engine.config.image_size).to(engine.device, engine.dtype)
+    return in_precision(engine, given(engine, frame_square(image, engine.config.image_size)))
 
 
-def frame_square(image: NDArray[np.uint8], side: int) -> Tensor:
+def frame_square(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """uint8 (H, W, 3) RGB -> float32 (1, 3, side, side), normalised: stretched to the square by Pillow's bicubic
     filter, as published for video frames."""
     square = np.asarray(Image.fromarray(image).resize((side, side)))
-    return torch.from_numpy(np.asarray(cv2.LUT(square, normalised_levels()))).permute(2, 0, 1)[None]
+    return np.asarray(cv2.LUT(square, normalised_levels()), np.float32).transpose(2, 0, 1)[None]
 
 
 @cache
 def normalised_levels() -> NDArray[np.float32]:
     """(1, 256, 3) float32: what each level of each channel becomes for the network, once for all pixels."""
-    levels = torch.from_numpy(np.arange(256, dtype=np.float32) / 255)
-    return normalise(levels.expand(1, 3, 1, 256)).permute(0, 2, 3, 1)[0].contiguous().numpy()
+    levels = np.broadcast_to(np.arange(256, dtype=np.float32) / 255, (1, 3, 1, 256))
+    return np.ascontiguousarray(normalise(levels).transpose(0, 2, 3, 1)[0])
 
 
 def bytes_of(levels: Levels) -> int:
     """Bytes of the features of a frame."""
-    return sum(level.numel() * level.element_size() for level in levels)
+    return sum(level.nbytes for level in levels)
 
 
 class Encoded(NamedTuple):
@@ -125,7 +125,7 @@ class FrameReader:
         while len(self._kept) > most:
             self._kept.popitem(last=False)
 
-    def flow_to(self, frame: int) -> Tensor:
+    def flow_to(self, frame: int) -> NDArray[np.float32]:
         """The optical flow from the frame that was found last to another one; see `optical_flow`. Raises `MediaError`
         if that cannot be read."""
         assert self._frame is not None, "no frame was found"
@@ -153,9 +153,9 @@ class FrameReader:
         Only on a processor that may use several threads: one that may use one has nothing left for it, and on other
         devices work is queued anyway. A live source is not asked either: its newest frame would be old by then.
         """
-        if self._next is not None or self._engine.device.type != "cpu" or not self.source.seekable:
+        if self._next is not None or kind_of_device(self._engine) != "cpu" or not self.source.seekable:
             return
-        threads = torch.get_num_threads()
+        threads = machine.threads()
         if threads > 1:
             self._worker = self._worker or ThreadPoolExecutor(1, "masklet-encode-ahead")
             self._next = frame, self._worker.submit(self._read_and_encode, frame, threads)
@@ -173,12 +173,10 @@ class FrameReader:
 
     def _read_and_encode(self, frame: int, threads: int) -> Encoded:
         """In the thread: with as many threads as elsewhere, so that features have the same last bits."""
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
+        machine.use_threads(threads)
         found = self._read(frame)
         return Encoded(found, None if found is None else self._encode(found))
 
-    @torch.inference_mode()
     def _encode(self, frame: Frame) -> Levels:
         if (kept := self._kept.get(frame.index)) is not None:
             return kept

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.engines.arrays import to_numpy
 from masklet.formats.base import PlainFrame, named_overlay
 from masklet.formats.description import Description
 from masklet.media.source import Frame
@@ -169,7 +170,7 @@ def object_results(
 ) -> dict[ObjectId, ObjectResult]:
     """The results of the objects that are known in a frame."""
     known = {name: found for name, track in tracks.items() if (found := track.known(frame)) is not None}
-    logits = {name: found.logits.float().cpu().numpy() for name, found in known.items()}
+    logits = {name: to_numpy(found.logits) for name, found in known.items()}
     final = {name: found.exact_mask for name, found in known.items() if found.exact_mask is not None}
     side = max((len(own) for own in logits.values()), default=0)
     pixels = FramePixels(logits, final, size, side, apart=non_overlapping)

@@ -10,6 +10,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.engines.arrays import to_numpy
 from masklet.masks.shape import Box, common_box
 from masklet.video.policies.base import recent
 from masklet.video.state import KnownFrame, ObjectId, Tracks
@@ -137,4 +138,4 @@ def common_cells(a: KnownFrame, b: KnownFrame) -> int:
 def inside(entry: KnownFrame, box: Box) -> NDArray[np.bool_]:
     """The part of a mask that is in a box of cells."""
     x0, y0, x1, y1 = box
-    return np.asarray(entry.logits[y0:y1, x0:x1].cpu().numpy() > 0)
+    return np.asarray(to_numpy(entry.logits[y0:y1, x0:x1]) > 0)

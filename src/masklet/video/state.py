@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from torch import Tensor
-
+from masklet.engines.arrays import Array
 from masklet.formats.description import Description
 from masklet.masks.shape import Box
 from masklet.prompts import ObjectId as ObjectId
@@ -27,7 +26,7 @@ END = sys.maxsize
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FrameStats:
-    """A known frame without its tensors: small, and at hand for every frame without reading a file.
+    """A known frame without its arrays: small, and at hand for every frame without reading a file.
 
     Attributes:
         frame: Number of the frame.
@@ -61,21 +60,22 @@ class KnownFrame(FrameStats):
     """One object in one frame: scores and a mask, with or without its memory.
 
     Attributes:
-        memory: (M, h, w) bfloat16, the encoded memory; None if it is gone. Then it can be encoded again.
+        memory: (M, h, w), the encoded memory, see `engines.arrays.as_memory`; None if it is gone. Then it can be
+            encoded again.
         pointer: (C,) the object pointer; None where only a mask is known.
         logits: (S/4, S/4) float32, the mask before thresholding; -1024 everywhere if the object is absent.
         exact_mask: The mask of the picture's size where it is final, such as one that a person gave; the logits are
             then only what the network reads. None where the mask comes from the logits.
     """
 
-    memory: Tensor | None
-    pointer: Tensor | None
-    logits: Tensor
+    memory: Array | None
+    pointer: Array | None
+    logits: Array
     exact_mask: FinalMask | None = field(default=None, kw_only=True)
 
 
 def stats_of(known: FrameStats) -> dict[str, Any]:
-    """All but the tensors, by name; numbers, truths, whole numbers in tuples, and bytes."""
+    """All but the arrays, by name; numbers, truths, whole numbers in tuples, and bytes."""
     return {fact.name: getattr(known, fact.name) for fact in fields(FrameStats)}
 
 

@@ -11,11 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
+from masklet.engines.arrays import (
+    Array,
+    as_float,
+    beside,
+    given,
+    in_precision,
+    maximum,
+    resize,
+    sample,
+    stack,
+    to_numpy,
+    where,
+)
 from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, pad_prompts, point_at, remember
 from masklet.masks.rle import encode_rle
@@ -24,7 +34,6 @@ from masklet.masks.trace import resize_logits
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 from masklet.prompts import Prompt
 from masklet.video import cuts
-from masklet.video.flow import carry
 from masklet.video.overlap import FinalMask
 from masklet.video.policies import MemoryPolicy
 from masklet.video.policies.base import Choice, before
@@ -76,7 +85,7 @@ class FrameContext:
     fill_holes: int = 0
     binarise_prompted: bool = True
     colours: bytes = b""
-    flow: Tensor | None = None
+    flow: NDArray[np.float32] | None = None
     steady: bool = False
 
 
@@ -156,25 +165,25 @@ def decode(
     tokens = as_tokens(engine, prompts, earlier, at.size)
     features = engine.attend_memory(levels.stride16, bank(engine, tracks, recalls))
     decoded = engine.decode_masks(features, levels, tokens)
-    points = (tokens.labels >= 0).sum(dim=1)
+    points = (tokens.labels >= 0).sum(1)
     choice = policy.choose(decoded, points, tracks, at.frame, backward=at.backward)
     if at.steady:
         decoded, choice = steadied(decoded, choice, tracks, at)
-    each = torch.arange(len(tracks), device=engine.device)
+    each = list(range(len(tracks)))
     present = decoded.presence > 0
-    logits = torch.where(present[:, None, None], decoded.logits[each, choice.masks].float(), ABSENT_LOGIT)
+    logits = where(present[:, None, None], as_float(decoded.logits[each, choice.masks]), ABSENT_LOGIT)
     pointers = by_presence(decoded.pointers[each, choice.pointers], engine.absent_pointer, decoded.presence)
-    prompted = torch.tensor([prompt is not None for prompt in prompts], device=engine.device)
+    prompted = given(engine, np.array([prompt is not None for prompt in prompts]))
     filled = fill_holes(logits, at.fill_holes)
     # Filled masks are remembered on prompted frames only, as published.
-    shown = torch.where(prompted[:, None, None], filled, logits)
+    shown = where(prompted[:, None, None], filled, logits)
     memories = remember(engine, levels, shown, prompted & at.binarise_prompted, decoded.presence)
     iou, presence, chosen = decoded.iou[each, choice.masks].tolist(), decoded.presence.tolist(), choice.masks.tolist()
     made = [
         KnownFrame(
             at.frame,
             memories[n],
-            pointers[n].float(),
+            as_float(pointers[n]),
             filled[n],
             iou=iou[n],
             presence=presence[n],
@@ -200,7 +209,7 @@ def candidates(
     decoded = engine.decode_masks(features, levels, tokens)
     if decoded.presence[0] <= 0:
         return []
-    logits = fill_holes(decoded.logits[0].float(), at.fill_holes).cpu().numpy()
+    logits = to_numpy(fill_holes(as_float(decoded.logits[0]), at.fill_holes))
     found: list[tuple[NDArray[np.bool_], float]] = []
     for n in sorted(AMBIGUOUS, key=lambda n: float(decoded.iou[0, n]), reverse=True):
         mask = np.asarray(resize_logits(logits[n], at.size) > 0)
@@ -217,34 +226,33 @@ def steadied(
 ) -> tuple[Decoded, Choice]:
     """The candidates, and the choice among them. Where a click on a visible object would empty or explode its mask, the
     candidate is chosen that keeps most of the earlier answer outside of the clicks' surroundings."""
-    masks, presence = choice.masks.clone(), decoded.presence.clone()
+    masks, presence = to_numpy(choice.masks).copy(), to_numpy(decoded.presence).copy()
     for n, track in enumerate(tracks):
         prompt, known = track.prompts.get(at.frame), track.known(at.frame)
         if prompt is None or known is None or not prompt.points or known.presence <= 0:
             continue
-        before, candidates = known.logits > 0, decoded.logits[n] > 0
-        area, areas = before.sum(), candidates.flatten(1).sum(dim=1)
+        before, candidates = to_numpy(known.logits) > 0, to_numpy(decoded.logits[n]) > 0
+        area, areas = before.sum(), candidates.sum(axis=(1, 2))
         chosen = areas[masks[n]] * (presence[n] > 0)
         if area == 0 or area / MOST_CHANGE < chosen < area * MOST_CHANGE:
             continue
         away = away_from_clicks(prompt, at.size, before)
-        either = ((candidates | before) & away).flatten(1).sum(dim=1)
-        kept = ((candidates & before) & away).flatten(1).sum(dim=1) / either.clamp(min=1)
+        either = ((candidates | before) & away).sum(axis=(1, 2))
+        kept = ((candidates & before) & away).sum(axis=(1, 2)) / either.clip(1)
         if kept.max() > 0:
             masks[n], presence[n] = kept.argmax(), presence[n] if presence[n] > 0 else known.presence
-    return decoded._replace(presence=presence), choice._replace(masks=masks)
+    changed = beside(choice.masks, masks), beside(decoded.presence, presence)
+    return decoded._replace(presence=changed[1]), choice._replace(masks=changed[0])
 
 
-def away_from_clicks(prompt: Prompt, size: tuple[int, int], mask: Tensor) -> Tensor:
+def away_from_clicks(prompt: Prompt, size: tuple[int, int], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool (S/4, S/4): cells outside of the clicks' surroundings, for a mask of that size."""
     (height, width), side = size, mask.shape[-1]
-    cell = torch.arange(side, device=mask.device) + 0.5
-    radius = max(2.0, SURROUNDINGS * float(mask.sum() / torch.pi) ** 0.5)
-    points = torch.tensor(prompt.points, device=mask.device) * torch.tensor(
-        [side / width, side / height], device=mask.device
-    )
-    distance = torch.hypot(cell - points[:, :1, None], cell[:, None] - points[:, 1:, None])
-    return distance.amin(dim=0) > radius
+    cell = np.arange(side) + 0.5
+    radius = max(2.0, SURROUNDINGS * float(mask.sum() / np.pi) ** 0.5)
+    points = np.array(prompt.points) * (side / width, side / height)
+    distance = np.hypot(cell - points[:, :1, None], cell[:, None] - points[:, 1:, None])
+    return np.asarray(distance.min(axis=0) > radius)
 
 
 def take_masks(
@@ -255,17 +263,17 @@ def take_masks(
     given_masks = [mask for mask in said if mask is not None]
     masks = as_squares(given_masks, engine)
     decoded = point_at(engine, levels, masks)
-    given = masks.flatten(1).any(dim=1)
-    presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
-    pointers = decoded.pointers[:, 0]
-    pointers = torch.where(given[:, None], pointers, engine.absent_pointer)
+    marked = masks.reshape(len(masks), -1).any(1)
+    presence = where(marked, GIVEN_LOGIT, -GIVEN_LOGIT)
+    pointers = where(marked[:, None], decoded.pointers[:, 0], engine.absent_pointer)
     logits = fill_holes(given_logits(engine, masks), at.fill_holes)
-    memories = remember(engine, levels, logits, torch.full_like(given, at.binarise_prompted), presence)
+    binary = given(engine, np.full(len(masks), at.binarise_prompted))
+    memories = remember(engine, levels, logits, binary, presence)
     made = [
         KnownFrame(
             at.frame,
             memories[n],
-            pointers[n].float(),
+            as_float(pointers[n]),
             logits[n],
             iou=1.0,
             presence=presence[n].item(),
@@ -281,7 +289,7 @@ def take_masks(
 
 
 def finalized(
-    known: KnownFrame, track: ObjectTrack, rivals: Tensor, at: FrameContext, policy: MemoryPolicy
+    known: KnownFrame, track: ObjectTrack, rivals: Array, at: FrameContext, policy: MemoryPolicy
 ) -> KnownFrame:
     """A new frame with what the frames before it and the policy make of it: scene cut and anchors.
 
@@ -300,9 +308,9 @@ def finalized(
     return replace(known, cut=cut, anchors=last.anchors if last is not None else ())
 
 
-def by_presence(pointers: Tensor, absent: Tensor, presence: Tensor) -> Tensor:
+def by_presence(pointers: Array, absent: Array, presence: Array) -> Array:
     """Pointers (N, C), or that of an absent object where presence (N,) says so."""
-    return torch.where(presence[:, None] > 0, pointers, absent)
+    return where(presence[:, None] > 0, pointers, absent)
 
 
 def encode_again(engine: Engine, levels: Levels, known: KnownFrame) -> KnownFrame:
@@ -314,26 +322,26 @@ def encode_again(engine: Engine, levels: Levels, known: KnownFrame) -> KnownFram
         levels: The frame's features.
         known: The frame, without its memory.
     """
-    presence = torch.tensor([known.presence], device=engine.device, dtype=engine.dtype)
-    tracked = torch.zeros(1, dtype=torch.bool, device=engine.device)
+    presence = in_precision(engine, given(engine, np.array([known.presence])))
+    tracked = given(engine, np.zeros(1, np.bool_))
     memory = remember(engine, levels, known.logits[None], tracked, presence)[0]
     if known.pointer is not None:
         return replace(known, memory=memory)
-    logits = F.interpolate(known.logits[None, None], size=(engine.config.image_size,) * 2, mode="bilinear")
+    logits = resize(known.logits[None, None], (engine.config.image_size,) * 2)
     decoded = point_at(engine, levels, logits > 0)
     pointer = by_presence(decoded.pointers[:, 0], engine.absent_pointer, presence)[0]
-    return replace(known, memory=memory, pointer=pointer.float())
+    return replace(known, memory=memory, pointer=as_float(pointer))
 
 
-def absent_frame(side: int) -> KnownFrame:
-    """What is known of an object where a person said that it is absent; of frame 0. `side` is that of the logits."""
-    nothing = torch.full((side, side), ABSENT_LOGIT)
+def absent_frame(engine: Engine) -> KnownFrame:
+    """What is known of an object where a person said that it is absent; of frame 0."""
+    nothing = given(engine, np.full((engine.config.mask_size,) * 2, ABSENT_LOGIT, np.float32))
     return KnownFrame(0, None, None, nothing, iou=1.0, presence=-GIVEN_LOGIT, attended=False)
 
 
 def union(one: KnownFrame, other: KnownFrame, size: tuple[int, int]) -> KnownFrame:
     """Two objects in a frame of a size (height, width) as one, without a memory."""
-    logits = torch.maximum(one.logits, other.logits)
+    logits = maximum(one.logits, other.logits)
     ((area, box),) = areas_and_boxes(logits[None])
     exact = None
     if one.exact_mask is not None or other.exact_mask is not None:
@@ -359,10 +367,10 @@ def shown_mask(known: KnownFrame, size: tuple[int, int]) -> NDArray[np.bool_]:
     """bool (H, W): a mask at the picture's size."""
     if known.exact_mask is not None:
         return known.exact_mask.mask
-    return np.asarray(resize_logits(known.logits.float().cpu().numpy(), size) > 0)
+    return np.asarray(resize_logits(to_numpy(known.logits), size) > 0)
 
 
-def earlier_logits(track: ObjectTrack, at: FrameContext, config: ModelConfig) -> Tensor | None:
+def earlier_logits(track: ObjectTrack, at: FrameContext, config: ModelConfig) -> Array | None:
     """(S/4, S/4), what is given as a mask prompt: on a prompted frame what was answered to an earlier prompt; on
     others, if the network wants it, what was found of the object on the frame before, carried along the flow."""
     if at.frame in track.prompts:
@@ -373,48 +381,53 @@ def earlier_logits(track: ObjectTrack, at: FrameContext, config: ModelConfig) ->
     last = track.known(at.frame + 1 if at.backward else at.frame - 1)
     if last is None or last.presence <= 0:
         return None
-    return last.logits if at.flow is None else carry(last.logits[None, None], at.flow)[0, 0]
+    if at.flow is None:
+        return last.logits
+    return sample(last.logits[None, None], beside(last.logits, at.flow[None]))[0, 0]
 
 
 def as_tokens(
-    engine: Engine, prompts: Sequence[Prompt | None], earlier: Sequence[Tensor | None], size: tuple[int, int]
+    engine: Engine, prompts: Sequence[Prompt | None], earlier: Sequence[Array | None], size: tuple[int, int]
 ) -> PromptTokens:
     """Prompts of one group, and earlier answers as mask prompts."""
     tokens = pad_prompts(engine, prompts, size)
     if all(logits is None for logits in earlier):
         return tokens
     side = engine.config.mask_size
-    blank = torch.zeros(side, side, device=engine.device)
-    masks = torch.stack([blank if logits is None else logits.clamp(-32, 32) for logits in earlier])
-    has_mask = torch.tensor([logits is not None for logits in earlier], device=engine.device)
-    return tokens._replace(masks=masks[:, None].to(engine.dtype), keep_masks=has_mask)
+    blank = given(engine, np.zeros((side, side), np.float32))
+    masks = stack([blank if logits is None else logits.clip(-32, 32) for logits in earlier])
+    has_mask = given(engine, np.array([logits is not None for logits in earlier]))
+    return tokens._replace(masks=in_precision(engine, masks[:, None]), keep_masks=has_mask)
 
 
 def bank(engine: Engine, tracks: Sequence[ObjectTrack], recalls: Sequence[Recall]) -> MemoryBank:
     """The recalled memories and pointers of a group, stacked."""
-    config, device, count = engine.config, engine.device, len(tracks)
+    config, count = engine.config, len(tracks)
     members = list(zip(tracks, recalls, strict=True))
     memories = [memory_of(track, frame) for track, recall in members for frame in recall.memories]
     pointers = [pointer_of(track, frame) for track, recall in members for frame in recall.pointers]
     ages = [[age / recall.longest for age in recall.ages] for recall in recalls]
-    blank_memory = torch.zeros(count, 0, *config.memory_shape, device=device)
-    blank_pointer = torch.zeros(count, 0, config.width, device=device)
+
+    def by_object(found: list[Array], *shape: int) -> Array:
+        whole = stack(found) if found else given(engine, np.zeros((0, *shape), np.float32))
+        return whole.reshape(count, len(found) // count, *shape)
+
     return MemoryBank(
-        memories=torch.stack(memories).unflatten(0, (count, -1)) if memories else blank_memory,
-        slots=torch.tensor([recall.slots for recall in recalls], dtype=torch.int64, device=device),
-        pointers=torch.stack(pointers).unflatten(0, (count, -1)) if pointers else blank_pointer,
-        ages=torch.tensor(ages, dtype=torch.float32, device=device),
+        memories=by_object(memories, *config.memory_shape),
+        slots=given(engine, np.array([recall.slots for recall in recalls], np.int64)),
+        pointers=by_object(pointers, config.width),
+        ages=given(engine, np.array(ages, np.float32)),
     )
 
 
-def memory_of(track: ObjectTrack, frame: int) -> Tensor:
+def memory_of(track: ObjectTrack, frame: int) -> Array:
     """The memory of a known frame."""
     memory = track.whole(frame).memory
     assert memory is not None, "a whole frame has its memory"
     return memory
 
 
-def pointer_of(track: ObjectTrack, frame: int) -> Tensor:
+def pointer_of(track: ObjectTrack, frame: int) -> Array:
     """The pointer of a known frame, which is made of the mask if nothing else is known."""
     known = track.known(frame)
     assert known is not None, f"frame {frame} is recalled but not known"
@@ -423,25 +436,23 @@ def pointer_of(track: ObjectTrack, frame: int) -> Tensor:
     return pointer
 
 
-def fill_holes(logits: Tensor, largest: int) -> Tensor:
+def fill_holes(logits: Array, largest: int) -> Array:
     """Logits (N, S/4, S/4) whose small holes are barely inside, as published for CUDA; here on every device."""
     if largest == 0:
         return logits
-    masks = (logits > 0).cpu().numpy()
-    holes = torch.from_numpy(np.stack([small_holes(mask, largest) for mask in masks]))
-    return logits.masked_fill(holes.to(logits.device), FILLED_LOGIT)
+    holes = np.stack([small_holes(mask, largest) for mask in to_numpy(logits > 0)])
+    return where(beside(logits, holes), FILLED_LOGIT, logits)
 
 
-def areas_and_boxes(logits: Tensor) -> list[tuple[int, Box]]:
+def areas_and_boxes(logits: Array) -> list[tuple[int, Box]]:
     """Inner cells of N masks, given as logits (N, h, w), and the boxes around them."""
-    inside = logits > 0
-    areas = inside.flatten(1).sum(dim=1)
-    spans = [edge for axis in (1, 2) for edge in _ends(inside.any(dim=axis))]
-    rows = torch.stack((areas, *spans), dim=1).tolist()
+    inside = to_numpy(logits > 0)
+    areas = inside.sum(axis=(1, 2))
+    spans = [edge for axis in (1, 2) for edge in _ends(inside.any(axis=axis))]
+    rows = np.stack((areas, *spans), axis=1).tolist()
     return [(area, (x0, y0, x1, y1) if area else NOWHERE) for area, x0, x1, y0, y1 in rows]
 
 
-def _ends(hit: Tensor) -> tuple[Tensor, Tensor]:
+def _ends(hit: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Index of the first True of (N, L), and one past the last, (N,) each."""
-    first = hit.int().argmax(dim=1)
-    return first, hit.shape[1] - hit.flip(1).int().argmax(dim=1)
+    return hit.argmax(axis=1), hit.shape[1] - hit[:, ::-1].argmax(axis=1)

@@ -14,18 +14,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import IO, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
+from masklet.engines.arrays import Array, as_memory, from_bits, given, to_bits, to_numpy
+from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT
 from masklet.errors import SessionError
 from masklet.video.overlap import FinalMask
 from masklet.video.state import FrameStats, KnownFrame, KnownFrames, stats_of
 
 T = TypeVar("T")
+
+Floats = NDArray[np.float32]
 
 PAGE = 128
 """Frames that are kept together in a `PersistentMap`."""
@@ -56,27 +60,25 @@ class FrameStore:
     """Known frames on disk, the newest also in memory.
 
     Args:
-        device: Where tensors are wanted.
-        side: Of the low-resolution logits.
+        engine: Whose arrays the frames hold.
         budget: Bytes that may be spent on disk; None for as many as it takes. The frames that stay in memory are kept
             whole on disk too, whatever that takes.
         encode: Encodes the memory of a frame again.
 
     Attributes:
-        device: Where tensors are wanted.
+        engine: Whose arrays the frames hold.
         recent: How many frames stay in memory.
     """
 
     def __init__(
         self,
-        device: torch.device,
-        side: int,
+        engine: Engine,
         budget: int | None = None,
         encode: Callable[[KnownFrame], KnownFrame] | None = None,
     ) -> None:
-        self.device = device
+        self.engine = engine
         self.recent = 32
-        self._side = side
+        self._side = engine.config.mask_size
         self._budget = budget
         self._encode = encode
         self._count = 0
@@ -84,7 +86,7 @@ class FrameStore:
         self._slot_of: dict[int, int] = {}  # of frames with their memory, the oldest first
         self._packed = AppendFile()
         self._packed_at: dict[int, int] = {}
-        self._memory_shape = torch.Size()
+        self._memory_shape: tuple[int, ...] = ()
         self._width = 0
         self._cache: OrderedDict[int, KnownFrame] = OrderedDict()
 
@@ -94,9 +96,9 @@ class FrameStore:
         if known.memory is None or known.pointer is None:
             self._pack(number, known)
         else:
-            self._memory_shape, self._width = known.memory.shape, known.pointer.numel()
-            whole = known.memory.cpu().contiguous().view(torch.int16).numpy().tobytes() + b"".join(
-                part.float().cpu().contiguous().numpy().tobytes() for part in (known.pointer, known.logits)
+            self._memory_shape, self._width = tuple(known.memory.shape), len(known.pointer)
+            whole = to_bits(known.memory).tobytes() + b"".join(
+                to_numpy(part).tobytes() for part in (known.pointer, known.logits)
             )
             if self._budget is not None:
                 self._make_room(self._budget, len(whole))
@@ -114,7 +116,8 @@ class FrameStore:
         if slot is None:
             pointer, logits = unpack(self._packed.get(self._packed_at[record.number]), self._side)
             return self._known(record, None, pointer, logits)
-        known = self._known(record, *self._read(slot))
+        bits, pointer, logits = self._read(slot)
+        known = self._known(record, as_memory(given(self.engine, from_bits(bits))), pointer, logits)
         self._remember(record.number, known)
         return known
 
@@ -139,11 +142,13 @@ class FrameStore:
         self._slots.close()
         self._packed.close()
 
-    def _known(self, record: Record, memory: Tensor | None, pointer: Tensor | None, logits: Tensor) -> KnownFrame:
-        memory, pointer = (None if part is None else part.to(self.device) for part in (memory, pointer))
-        facts = stats_of(record.stats)
+    def _known(self, record: Record, memory: Array | None, pointer: Floats | None, logits: Floats) -> KnownFrame:
         return KnownFrame(
-            memory=memory, pointer=pointer, logits=logits.to(self.device), exact_mask=record.exact_mask, **facts
+            memory=memory,
+            pointer=None if pointer is None else given(self.engine, pointer),
+            logits=given(self.engine, logits),
+            exact_mask=record.exact_mask,
+            **stats_of(record.stats),
         )
 
     def _make_room(self, budget: int, length: int) -> None:
@@ -160,15 +165,13 @@ class FrameStore:
     def _pack(self, number: int, known: KnownFrame) -> None:
         self._packed_at[number] = self._packed.add(pack(known.pointer, known.logits))
 
-    def _read(self, slot: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Memory, pointer and logits of a slot."""
-        begin = 2 * self._memory_shape.numel()
-        middle = begin + 4 * self._width
-        whole = self._slots.get(slot, middle + 4 * self._side**2)
-        memory = torch.frombuffer(bytearray(whole[:begin]), dtype=torch.bfloat16)
-        pointer = torch.frombuffer(bytearray(whole[begin:middle]), dtype=torch.float32)
-        logits = torch.frombuffer(bytearray(whole[middle:]), dtype=torch.float32)
-        return memory.reshape(self._memory_shape), pointer, logits.reshape(self._side, self._side)
+    def _read(self, slot: int) -> tuple[NDArray[np.uint16], Floats, Floats]:
+        """The bits of the memory, pointer and logits of a slot."""
+        begin = 2 * prod(self._memory_shape)
+        whole = bytearray(self._slots.get(slot, begin + 4 * (self._width + self._side**2)))
+        bits, rest = np.frombuffer(whole[:begin], np.uint16), np.frombuffer(whole[begin:], np.float32)
+        logits = rest[self._width :].reshape(self._side, self._side)
+        return bits.reshape(self._memory_shape), rest[: self._width], logits
 
     def _remember(self, number: int, known: KnownFrame) -> None:
         self._cache[number] = known
@@ -176,21 +179,21 @@ class FrameStore:
             self._cache.popitem(last=False)
 
 
-def pack(pointer: Tensor | None, logits: Tensor) -> bytes:
+def pack(pointer: Array | None, logits: Array) -> bytes:
     """Pointer and logits, without the memory, in few bytes.
 
     The pointer is exact. Logits are kept by their square roots in 12 bits, so that they are off by at most 0.00002 at
     the mask's edge, 0.004 at 2 and 0.016 at 32, the highest. No cell changes its side.
     """
-    exact = b"" if pointer is None else pointer.float().cpu().contiguous().numpy().tobytes()
-    cells = logits.float().cpu().numpy()
+    exact = b"" if pointer is None else to_numpy(pointer).tobytes()
+    cells = to_numpy(logits)
     size = np.rint(np.sqrt(np.abs(cells) / LIMIT) * MOST).clip(1, MOST)
     steps = np.where(cells <= ABSENT_LOGIT, ABSENT, np.where(cells > 0, size, -size))
     low_and_high = steps.astype("<i2").view(np.uint8).reshape(-1, 2).T  # apart they are shorter
     return len(exact).to_bytes(4, "little") + exact + zlib.compress(low_and_high.tobytes(), 1)
 
 
-def unpack(data: bytes, side: int) -> tuple[Tensor | None, Tensor]:
+def unpack(data: bytes, side: int) -> tuple[Floats | None, Floats]:
     """Pointer (C,) and logits (side, side) from their packed form. Raises `ValueError` if it is damaged."""
     end = 4 + int.from_bytes(data[:4], "little")
     unpacking = zlib.decompressobj()
@@ -204,7 +207,7 @@ def unpack(data: bytes, side: int) -> tuple[Tensor | None, Tensor]:
     steps = np.frombuffer(low_and_high, np.uint8).reshape(2, -1).T.copy().view("<i2").ravel()
     curve = np.sign(steps) * (steps.astype(np.float32) / MOST) ** 2 * np.float32(LIMIT)
     logits = np.where(steps == ABSENT, np.float32(ABSENT_LOGIT), curve).reshape(side, side)
-    return (torch.from_numpy(pointer.copy()) if len(pointer) else None), torch.from_numpy(logits)
+    return (pointer.copy() if len(pointer) else None), logits
 
 
 class PersistentMap(Mapping[int, T]):

@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
@@ -29,6 +28,9 @@ from masklet.video.review import with_doubts
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.step import step
 from masklet.video.store import RecentFrames
+
+if TYPE_CHECKING:
+    import torch
 
 
 class StreamTracker:
@@ -70,12 +72,11 @@ class StreamTracker:
         self._began: float | None = None
         self._frame: Frame | None = None
         self._levels: Levels | None = None
-        self._flow: Tensor | None = None
+        self._flow: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"StreamTracker({self.engine.config.name})"
 
-    @torch.inference_mode()
     def step(self, image: NDArray[np.uint8]) -> FrameResult:
         """Follow all objects into the next frame.
 
@@ -157,7 +158,6 @@ class StreamTracker:
         self._began = now if self._began is None else self._began
         return Frame(0 if self._frame is None else self._frame.index + 1, now - self._began, image)
 
-    @torch.inference_mode()
     def _prompt(self, name: ObjectId, new: Prompt, alone: bool = False) -> FrameResult:
         frame, name = self._newest().index, checked_object(name)
         track = self._track(name)
@@ -178,7 +178,7 @@ class StreamTracker:
         context = self.options.context(picture.index, self._size(), self.engine.config, image=picture.image)
         return step(self.engine, self._levels, tracks, replace(context, flow=self._flow), self.policy)
 
-    def _flow_to(self, before: Frame | None, image: NDArray[np.uint8]) -> Tensor | None:
+    def _flow_to(self, before: Frame | None, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """The optical flow of a new image, for networks that want it."""
         config = self.engine.config
         if before is None or config.motion != "flow":

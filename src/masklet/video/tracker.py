@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.checkpoints import load_engine
@@ -63,6 +62,7 @@ from masklet.video.step import absent_frame, candidates, encode_again, step
 from masklet.video.store import FrameStore, StoredFrames
 
 if TYPE_CHECKING:
+    import torch
     from typing_extensions import Self
 
 
@@ -112,8 +112,7 @@ class VideoTracker:
         self.tracks: Tracks = {}
         self.times: dict[int, float] = {}
         self.notes: Mapping[str, Any] = {}
-        config, budget = self.engine.config, self.options.disk_budget
-        self._store = FrameStore(self.engine.device, config.mask_size, budget, self._encode_again)
+        self._store = FrameStore(self.engine, self.options.disk_budget, self._encode_again)
         self._history = History()
         self._reader = FrameReader(self.source, self.engine, self.options.feature_budget)
         self._shown_masks = project.ShownMasks()
@@ -210,7 +209,6 @@ class VideoTracker:
         other._history = History()
         return other.add_prompt(frame=frame, object=object, prompt=prompt)
 
-    @torch.inference_mode()
     def candidates(self, *, frame: int, prompt: Prompt) -> list[tuple[NDArray[np.bool_], float]]:
         """What a first prompt on an object may mean, such as a wheel or the car: up to three masks, bool (H, W), each
         with its predicted IoU, 0..1, the surest first. `add_mask` takes the one that is meant. Nothing is recorded or
@@ -568,12 +566,12 @@ class VideoTracker:
         )
         try:
             check_video(read, project.fingerprint_of(tracker.source, tracker.path))
-            config, digest = tracker.engine.config, tracker.engine.digest
-            project.check_model(read, config.name, digest, other_weights=other_weights)
-            found = project.from_project(read, tracker._store, config)
+            engine = tracker.engine
+            project.check_model(read, engine.config.name, engine.digest, other_weights=other_weights)
+            found = project.from_project(read, tracker._store)
             tracker._shown_masks.remember(found.tracks, read.frames)
-            new = project.nothing_known(tracker._store, config)
-            found, end = journal.reopened(Path(path), read, found, config, new)
+            new = project.nothing_known(tracker._store)
+            found, end = journal.reopened(Path(path), read, found, engine, new)
         except BaseException:
             tracker.close()
             raise
@@ -669,10 +667,9 @@ class VideoTracker:
         name, (first, last), end = checked_object(name), checked_span(first, last), self._last_frame()
         if mark == "absent" and (end is None or last > end):
             self._reader.seek(last)
-        absence = absent_frame(self.engine.config.mask_size)
+        absence = absent_frame(self.engine)
         self._record(Marked(name, first, last, mark), session.marked(self.tracks, name, first, last, mark, absence))
 
-    @torch.inference_mode()
     def _rearrange(self, event: Swapped | Split, after: Tracks, frame: int) -> None:
         """Record who has which frames. Of an object that is left without a frame for which a person answers, the one
         nearest to `frame` is locked, so that it can be followed."""
@@ -697,7 +694,6 @@ class VideoTracker:
         if self._closed:
             raise SessionError("this tracker is closed; open a new one, or the session that was saved")
 
-    @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
         picture = self._reader.seek(frame)
         track = self._track(name)
@@ -721,7 +717,6 @@ class VideoTracker:
             context = replace(context, flow=self._reader.flow_to(before))
         return step(self.engine, self._reader.features(), tracks, context, self.policy)
 
-    @torch.inference_mode()
     def _encode_again(self, known: KnownFrame) -> KnownFrame:
         """A frame with its memory, which was given up or is not in the session's file."""
         return encode_again(self.engine, self._reader.features_of(known.frame), known)
@@ -768,7 +763,6 @@ class VideoTracker:
             if self._history.under_way is mine:
                 self._history.settle()
 
-    @torch.inference_mode()
     def _follow_into(self, picture: Frame, span: Range, propagation: Propagation) -> bool:
         """Whether an object was followed into a frame."""
         moving = propagation.moving(self.tracks, picture.index)

@@ -1,4 +1,4 @@
 """Image encoders: pictures to maps at strides 4, 8, 16 and 32.
 
-Each file holds a configuration, which checks itself and builds, and the trunk that it builds.
+`configs.py` holds the configurations, which check themselves and build; each other file holds a trunk.
 """

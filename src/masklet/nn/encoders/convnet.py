@@ -5,38 +5,12 @@ Full 3 x 3 convolutions with batch normalisation: what CPU libraries run best, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.nn.config import check_counts
+from masklet.nn.encoders.configs import ConvNetConfig
 from masklet.nn.layers import Layer, Trunk
-
-
-@dataclass(frozen=True)
-class ConvNetConfig:
-    """A plain residual convolutional trunk: the quicker choice on a CPU.
-
-    Attributes:
-        widths: Channels of the four stages (strides 4, 8, 16, 32).
-        depths: Residual blocks of the four stages.
-    """
-
-    kind: ClassVar[str] = "convnet"
-    widths: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
-
-    def check(self, image_size: int) -> None:
-        """Raise `ConfigError` for impossible widths or depths; any image size that the levels need will do."""
-        check_counts("widths", self.widths)
-        check_counts("depths", self.depths, least=0)
-
-    def build(self, image_size: int) -> ConvNet:
-        """The trunk, with random weights."""
-        return ConvNet(self)
 
 
 def convolution(width: int, width_out: int, stride: int = 1, gain: float = 1.0) -> nn.Sequential:

@@ -5,72 +5,13 @@ Maps are kept channels last, (B, H, W, C), from the patch embedding to the ends 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.errors import ConfigError
-from masklet.nn.config import COARSEST_STRIDE, FINEST_STRIDE, check_counts, neighbours
+from masklet.nn.config import FINEST_STRIDE
+from masklet.nn.encoders.configs import HieraConfig
 from masklet.nn.layers import MLP, Layer, Prepared, Trunk
-
-
-@dataclass(frozen=True)
-class HieraConfig:
-    """A Hiera trunk (Ryali et al., 2023) with windowed attention and a two-part position embedding.
-
-    Attributes:
-        width: Channels of the first stage; each later stage doubles them.
-        heads: Attention heads of the first stage; each later stage doubles them.
-        depths: Blocks of the four stages.
-        windows: Side of the attention windows of the four stages, in cells. The first block of a
-            stage still uses the window of the stage before it.
-        global_blocks: Blocks, counted over all stages, that attend to the whole map.
-        background: Side of the coarse position grid that is stretched over the picture.
-    """
-
-    kind: ClassVar[str] = "hiera"
-    width: int
-    heads: int
-    depths: tuple[int, int, int, int]
-    global_blocks: tuple[int, ...]
-    windows: tuple[int, int, int, int] = (8, 4, 14, 7)
-    background: int = 7
-
-    @property
-    def widths(self) -> tuple[int, int, int, int]:
-        """Channels of the four stages, fine to coarse."""
-        return (self.width, self.width * 2, self.width * 4, self.width * 8)
-
-    def check(self, image_size: int) -> None:
-        """Raise `ConfigError` if a trunk of this shape cannot be built for the image size."""
-        check_counts("depths", self.depths)
-        check_counts("windows", self.windows)
-        check_counts("width and heads", (self.width, self.heads, 1, 1))
-        if self.width % self.heads:
-            raise ConfigError(f"width {self.width} of the trunk is no multiple of its {self.heads} heads")
-        if outside := [block for block in self.global_blocks if not 0 <= block < sum(self.depths)]:
-            raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {sum(self.depths) - 1}")
-        unit = FINEST_STRIDE * self.windows[0]
-        if image_size % unit:
-            whole = math.lcm(unit, COARSEST_STRIDE)
-            raise ConfigError(
-                f"image_size {image_size} is no multiple of {unit}, which windows of {self.windows[0]} cells "
-                f"at stride {FINEST_STRIDE} need; give {neighbours(image_size, whole)}"
-            )
-        pooling = {sum(self.depths[:stage]) for stage in (1, 2, 3)}
-        if pooled := pooling.intersection(self.global_blocks):
-            raise ConfigError(
-                f"global_blocks {self.global_blocks} hold {sorted(pooled)}, the first blocks of a stage: these pool "
-                "their queries inside windows and cannot be global; choose other blocks"
-            )
-
-    def build(self, image_size: int) -> Hiera:
-        """The trunk, with random weights."""
-        return Hiera(self, image_size)
 
 
 class PatchEmbed(nn.Module):

@@ -6,77 +6,14 @@ EfficientNet-Lite0 (Tan and Le, 2019; no squeeze-and-excite, ReLU6) is one table
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
-
 import torch
 from torch import Tensor, nn
 
-from masklet.errors import ConfigError
+from masklet.nn.encoders.configs import InvertedResidualConfig
 from masklet.nn.layers import Layer, Trunk
 
 NORM_EPS = 1e-3
 """The epsilon of all batch normalisations, as in EfficientNet."""
-
-
-@dataclass(frozen=True)
-class InvertedResidualConfig:
-    """A trunk of inverted residuals (MobileNetV2: Sandler et al., 2018), as in EfficientNet-Lite.
-
-    Attributes:
-        stem: Channels of the first convolution, which halves the picture.
-        stages: One after another, each (kernel, stride of its first block, expansion, channels, blocks). Those of
-            stride 2 are four: they lead to strides 4, 8, 16 and 32.
-        detail: Channels of a second way from the stem to stride 4, for edges and small things; 0 for none.
-    """
-
-    kind: ClassVar[str] = "inverted_residual"
-    stem: int
-    stages: tuple[tuple[int, int, int, int, int], ...]
-    detail: int = 0
-
-    @property
-    def widths(self) -> tuple[int, int, int, int]:
-        """Channels of the maps at strides 4, 8, 16 and 32."""
-        starts = [place for place, (_, stride, *_) in enumerate(self.stages) if stride == 2]
-        finest, *others = (self.stages[after - 1][3] for after in (*starts[1:], len(self.stages)))
-        return (finest + self.detail, *others)  # type: ignore[return-value]
-
-    def check(self, image_size: int) -> None:
-        """Raise `ConfigError` for a table that is no trunk; any image size that the levels need will do."""
-        for stage in self.stages:
-            kernel, stride, *counts = numbers = [number if _is_int(number) else 0 for number in stage]
-            if len(counts) != 3 or min(numbers) < 1 or kernel % 2 == 0 or stride > 2:
-                raise ConfigError(
-                    f"stage {stage} of the trunk is none; give (odd kernel, stride 1 or 2, expansion, channels, blocks)"
-                )
-        strides = [stage[1] for stage in self.stages]
-        if strides.count(2) != 4 or strides[0] == 2:
-            raise ConfigError(f"the trunk's stages have strides {strides}; give four 2s, and none at the beginning")
-        if not (_is_int(self.stem) and _is_int(self.detail) and self.stem >= 1 and self.detail >= 0):
-            raise ConfigError(
-                f"stem and detail of the trunk are {self.stem} and {self.detail}; give numbers of channels"
-            )
-
-    def build(self, image_size: int) -> InvertedResidualTrunk:
-        """The trunk, with random weights."""
-        return InvertedResidualTrunk(self)
-
-
-LITE0 = InvertedResidualConfig(
-    stem=32,
-    stages=(
-        (3, 1, 1, 16, 1),
-        (3, 2, 6, 24, 2),
-        (5, 2, 6, 40, 2),
-        (3, 2, 6, 80, 3),
-        (5, 1, 6, 112, 3),
-        (5, 2, 6, 192, 4),
-        (3, 1, 6, 320, 1),
-    ),
-    detail=32,
-)
-"""EfficientNet-Lite0 (Tan and Le, 2019, as released for small devices) without its classifier, and our `detail`."""
 
 
 def convolution(width: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -148,7 +85,3 @@ class InvertedResidualTrunk(Trunk):
         if self.detail is not None:
             maps[0] = torch.cat((maps[0], self.detail(stem)), dim=1)
         return maps
-
-
-def _is_int(value: Any) -> bool:
-    return type(value) is int

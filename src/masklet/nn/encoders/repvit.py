@@ -8,14 +8,12 @@ Attribute names are those of the published weights, which come from timm's `repv
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.nn.config import check_counts
+from masklet.nn.encoders.configs import RepViTConfig
 from masklet.nn.layers import Foldable, Layer, Trunk, fold_norm
 
 EXPANSION = 2
@@ -23,33 +21,6 @@ EXPANSION = 2
 
 SQUEEZE, SQUEEZE_STEP = 4, 8
 """A squeeze narrows to a fourth of the channels, rounded to a multiple of eight."""
-
-
-@dataclass(frozen=True)
-class RepViTConfig:
-    """A RepViT trunk (Wang et al., 2024).
-
-    Attributes:
-        widths: Channels of the four stages (strides 4, 8, 16, 32).
-        depths: Blocks of the four stages, beside those that halve the map.
-    """
-
-    kind: ClassVar[str] = "repvit"
-    widths: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
-
-    def check(self, image_size: int) -> None:
-        """Raise `ConfigError` for impossible widths or depths; any image size that the levels need will do."""
-        check_counts("widths", self.widths, least=2)
-        check_counts("depths", self.depths, least=0)
-
-    def build(self, image_size: int) -> RepViT:
-        """The trunk, with random weights."""
-        return RepViT(self)
-
-
-M1 = RepViTConfig(widths=(48, 96, 192, 384), depths=(2, 2, 14, 2))
-"""RepViT-M1 without its classifier."""
 
 
 def convolution(width: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:

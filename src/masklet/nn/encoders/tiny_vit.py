@@ -5,15 +5,12 @@ at stride 16. Attribute names are those of the published weights.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.errors import ConfigError
-from masklet.nn.config import check_counts
+from masklet.nn.encoders.configs import TinyViTConfig
 from masklet.nn.encoders.hiera import filled_up, join_windows, split_windows
 from masklet.nn.encoders.repvit import convolution
 from masklet.nn.encoders.vit import at_stride_16
@@ -21,40 +18,6 @@ from masklet.nn.layers import Layer, Prepared, Trunk
 
 EXPANSION = 4
 """Times as many channels inside a block."""
-
-
-@dataclass(frozen=True)
-class TinyViTConfig:
-    """A TinyViT trunk (Wu et al., 2022) of MobileSAM's kind.
-
-    Attributes:
-        channels: Of the four stages, at strides 4, 8, 16 and 16.
-        depths: Blocks of the four stages.
-        heads: Attention heads of the stages; the first, which is of convolutions, has none to count.
-        windows: Side of the attention windows of the stages, in cells; the first has none to count.
-    """
-
-    kind: ClassVar[str] = "tiny_vit"
-    channels: tuple[int, int, int, int] = (64, 128, 160, 320)
-    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
-    heads: tuple[int, int, int, int] = (2, 4, 5, 10)
-    windows: tuple[int, int, int, int] = (7, 7, 14, 7)
-
-    @property
-    def widths(self) -> tuple[int, int, int, int]:
-        """There is a map at stride 16 only."""
-        return (0, 0, self.channels[-1], 0)
-
-    def check(self, image_size: int) -> None:
-        """Raise `ConfigError` for impossible numbers; any image size that the levels need will do."""
-        for name in ("channels", "depths", "heads", "windows"):
-            check_counts(name, getattr(self, name))
-        if any(width % heads for width, heads in zip(self.channels, self.heads, strict=True)):
-            raise ConfigError(f"channels of the trunk are {self.channels}, no multiples of its heads {self.heads}")
-
-    def build(self, image_size: int) -> TinyViT:
-        """The trunk, with random weights."""
-        return TinyViT(self)
 
 
 class PatchEmbed(nn.Module):

@@ -7,61 +7,18 @@ Maps are kept channels last, (B, H, W, C).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.errors import ConfigError
 from masklet.nn.config import MEMORY_STRIDE
+from masklet.nn.encoders.configs import ViTConfig
 from masklet.nn.encoders.hiera import filled_up, join_windows, split_windows
 from masklet.nn.layers import Layer, Prepared, Trunk
 
 SCORES = 1 << 24
 """So many attention scores are held at once, 64 MiB: a global block of 1024 pixels has 16 million for each head."""
-
-
-@dataclass(frozen=True)
-class ViTConfig:
-    """A vision transformer of one stride.
-
-    Attributes:
-        width: Channels.
-        heads: Attention heads.
-        depth: Blocks.
-        global_blocks: Blocks that attend to the whole map.
-        window: Side of the other blocks' windows, in cells.
-        grid: Side of the map, in cells, for which codes of places were learned; they are stretched for others.
-    """
-
-    kind: ClassVar[str] = "vit"
-    width: int
-    heads: int
-    depth: int
-    global_blocks: tuple[int, ...]
-    window: int = 14
-    grid: int = 64
-
-    @property
-    def widths(self) -> tuple[int, int, int, int]:
-        """There is a map at stride 16 only."""
-        return (0, 0, self.width, 0)
-
-    def check(self, image_size: int) -> None:
-        """Raise `ConfigError` for impossible numbers; any image size that the levels need will do."""
-        for name in ("width", "heads", "depth", "window", "grid"):
-            if type(value := getattr(self, name)) is not int or value < 1:
-                raise ConfigError(f"{name} of the trunk is {value!r}; give a whole number of at least 1")
-        if self.width % self.heads:
-            raise ConfigError(f"width {self.width} of the trunk is no multiple of its {self.heads} heads")
-        if outside := [block for block in self.global_blocks if not 0 <= block < self.depth]:
-            raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {self.depth - 1}")
-
-    def build(self, image_size: int) -> ViT:
-        """The trunk, with random weights."""
-        return ViT(self, image_size)
 
 
 class RelativeAttention(Prepared):

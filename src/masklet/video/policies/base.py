@@ -3,7 +3,7 @@
 A policy keeps nothing to itself: what it has to know of an object stands in the object's track, so that undo, saving,
 streams and batches need no further care. It looks at the past alone: at frames behind the one in question, in the
 direction in which the video is followed, and at prompted ones. The functions below find these frames by their stats, so
-that nothing is read from files.
+that nothing is read from files. Arrays are of the engine's kind, see `masklet.engines.arrays`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
-
+from masklet.engines.arrays import Array
 from masklet.nn import Decoded
 from masklet.video.recall import Recall
 from masklet.video.state import FrameStats, KnownFrame, ObjectTrack
@@ -21,8 +20,8 @@ from masklet.video.state import FrameStats, KnownFrame, ObjectTrack
 class Choice(NamedTuple):
     """Which of the four candidates of N objects count, (N,) int64 each."""
 
-    masks: Tensor
-    pointers: Tensor
+    masks: Array
+    pointers: Array
 
 
 @runtime_checkable
@@ -38,7 +37,7 @@ class MemoryPolicy(Protocol):
         """How many anchors there are at most."""
 
     def choose(
-        self, decoded: Decoded, points: Tensor, tracks: Sequence[ObjectTrack], frame: int, *, backward: bool
+        self, decoded: Decoded, points: Array, tracks: Sequence[ObjectTrack], frame: int, *, backward: bool
     ) -> Choice:
         """Which candidates count.
 
@@ -50,7 +49,7 @@ class MemoryPolicy(Protocol):
             backward: Whether the video is followed towards its beginning.
         """
 
-    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Tensor) -> tuple[int, ...]:
+    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Array) -> tuple[int, ...]:
         """The anchors from a tracked frame on: frames that stay known, however far they fall behind. Only the new
         frame, anchors before it, and frames within the window can be anchors. Not asked about prompted frames: these
         stay known, and anchors before them stay anchors.

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from masklet.engines.arrays import Array, where
 from masklet.engines.rules import LEAST_STABILITY, STABILITY_DELTA, best_of_three, single
 from masklet.nn import Decoded
 from masklet.video.policies.base import Choice, recently_tracked
@@ -53,16 +51,16 @@ class PublishedPolicy:
         return 0
 
     def choose(
-        self, decoded: Decoded, points: Tensor, tracks: Sequence[ObjectTrack], frame: int, *, backward: bool
+        self, decoded: Decoded, points: Array, tracks: Sequence[ObjectTrack], frame: int, *, backward: bool
     ) -> Choice:
         best = best_of_three(decoded)
         least, most = self.ambiguous
         ambiguous = (points >= least) & (points <= most)
         clear = single(decoded, self.stability_delta, self.least_stability)
-        pointers = torch.where(ambiguous & self.best_pointers, best, 0)
-        return Choice(masks=torch.where(ambiguous, best, clear), pointers=pointers)
+        pointers = where(ambiguous & self.best_pointers, best, 0)
+        return Choice(masks=where(ambiguous, best, clear), pointers=pointers)
 
-    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Tensor) -> tuple[int, ...]:
+    def keep(self, track: ObjectTrack, known: KnownFrame, rivals: Array) -> tuple[int, ...]:
         return ()
 
     def recall(self, track: ObjectTrack, frame: int, *, backward: bool) -> Recall:

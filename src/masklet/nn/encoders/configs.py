@@ -1,0 +1,272 @@
+"""The configurations of masklet's image encoders: each checks itself, and builds the trunk of the file of its kind.
+
+Imports no torch, so that models are listed, and exported ones run, without it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from masklet.errors import ConfigError
+from masklet.nn.config import COARSEST_STRIDE, FINEST_STRIDE, check_counts, neighbours
+
+if TYPE_CHECKING:
+    from masklet.nn.layers import Trunk
+
+
+@dataclass(frozen=True)
+class HieraConfig:
+    """A Hiera trunk (Ryali et al., 2023) with windowed attention and a two-part position embedding.
+
+    Attributes:
+        width: Channels of the first stage; each later stage doubles them.
+        heads: Attention heads of the first stage; each later stage doubles them.
+        depths: Blocks of the four stages.
+        windows: Side of the attention windows of the four stages, in cells. The first block of a
+            stage still uses the window of the stage before it.
+        global_blocks: Blocks, counted over all stages, that attend to the whole map.
+        background: Side of the coarse position grid that is stretched over the picture.
+    """
+
+    kind: ClassVar[str] = "hiera"
+    width: int
+    heads: int
+    depths: tuple[int, int, int, int]
+    global_blocks: tuple[int, ...]
+    windows: tuple[int, int, int, int] = (8, 4, 14, 7)
+    background: int = 7
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """Channels of the four stages, fine to coarse."""
+        return (self.width, self.width * 2, self.width * 4, self.width * 8)
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` if a trunk of this shape cannot be built for the image size."""
+        check_counts("depths", self.depths)
+        check_counts("windows", self.windows)
+        check_counts("width and heads", (self.width, self.heads, 1, 1))
+        if self.width % self.heads:
+            raise ConfigError(f"width {self.width} of the trunk is no multiple of its {self.heads} heads")
+        if outside := [block for block in self.global_blocks if not 0 <= block < sum(self.depths)]:
+            raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {sum(self.depths) - 1}")
+        unit = FINEST_STRIDE * self.windows[0]
+        if image_size % unit:
+            whole = math.lcm(unit, COARSEST_STRIDE)
+            raise ConfigError(
+                f"image_size {image_size} is no multiple of {unit}, which windows of {self.windows[0]} cells "
+                f"at stride {FINEST_STRIDE} need; give {neighbours(image_size, whole)}"
+            )
+        pooling = {sum(self.depths[:stage]) for stage in (1, 2, 3)}
+        if pooled := pooling.intersection(self.global_blocks):
+            raise ConfigError(
+                f"global_blocks {self.global_blocks} hold {sorted(pooled)}, the first blocks of a stage: these pool "
+                "their queries inside windows and cannot be global; choose other blocks"
+            )
+
+    def build(self, image_size: int) -> Trunk:
+        """The trunk, with random weights."""
+        from masklet.nn.encoders.hiera import Hiera
+
+        return Hiera(self, image_size)
+
+
+@dataclass(frozen=True)
+class ConvNetConfig:
+    """A plain residual convolutional trunk: the quicker choice on a CPU.
+
+    Attributes:
+        widths: Channels of the four stages (strides 4, 8, 16, 32).
+        depths: Residual blocks of the four stages.
+    """
+
+    kind: ClassVar[str] = "convnet"
+    widths: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for impossible widths or depths; any image size that the levels need will do."""
+        check_counts("widths", self.widths)
+        check_counts("depths", self.depths, least=0)
+
+    def build(self, image_size: int) -> Trunk:
+        """The trunk, with random weights."""
+        from masklet.nn.encoders.convnet import ConvNet
+
+        return ConvNet(self)
+
+
+@dataclass(frozen=True)
+class InvertedResidualConfig:
+    """A trunk of inverted residuals (MobileNetV2: Sandler et al., 2018), as in EfficientNet-Lite.
+
+    Attributes:
+        stem: Channels of the first convolution, which halves the picture.
+        stages: One after another, each (kernel, stride of its first block, expansion, channels, blocks). Those of
+            stride 2 are four: they lead to strides 4, 8, 16 and 32.
+        detail: Channels of a second way from the stem to stride 4, for edges and small things; 0 for none.
+    """
+
+    kind: ClassVar[str] = "inverted_residual"
+    stem: int
+    stages: tuple[tuple[int, int, int, int, int], ...]
+    detail: int = 0
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """Channels of the maps at strides 4, 8, 16 and 32."""
+        starts = [place for place, (_, stride, *_) in enumerate(self.stages) if stride == 2]
+        finest, *others = (self.stages[after - 1][3] for after in (*starts[1:], len(self.stages)))
+        return (finest + self.detail, *others)  # type: ignore[return-value]
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for a table that is no trunk; any image size that the levels need will do."""
+        for stage in self.stages:
+            kernel, stride, *counts = numbers = [number if _is_int(number) else 0 for number in stage]
+            if len(counts) != 3 or min(numbers) < 1 or kernel % 2 == 0 or stride > 2:
+                raise ConfigError(
+                    f"stage {stage} of the trunk is none; give (odd kernel, stride 1 or 2, expansion, channels, blocks)"
+                )
+        strides = [stage[1] for stage in self.stages]
+        if strides.count(2) != 4 or strides[0] == 2:
+            raise ConfigError(f"the trunk's stages have strides {strides}; give four 2s, and none at the beginning")
+        if not (_is_int(self.stem) and _is_int(self.detail) and self.stem >= 1 and self.detail >= 0):
+            raise ConfigError(
+                f"stem and detail of the trunk are {self.stem} and {self.detail}; give numbers of channels"
+            )
+
+    def build(self, image_size: int) -> Trunk:
+        """The trunk, with random weights."""
+        from masklet.nn.encoders.inverted_residual import InvertedResidualTrunk
+
+        return InvertedResidualTrunk(self)
+
+
+LITE0 = InvertedResidualConfig(
+    stem=32,
+    stages=(
+        (3, 1, 1, 16, 1),
+        (3, 2, 6, 24, 2),
+        (5, 2, 6, 40, 2),
+        (3, 2, 6, 80, 3),
+        (5, 1, 6, 112, 3),
+        (5, 2, 6, 192, 4),
+        (3, 1, 6, 320, 1),
+    ),
+    detail=32,
+)
+"""EfficientNet-Lite0 (Tan and Le, 2019, as released for small devices) without its classifier, and our `detail`."""
+
+
+def _is_int(value: Any) -> bool:
+    return type(value) is int
+
+
+@dataclass(frozen=True)
+class RepViTConfig:
+    """A RepViT trunk (Wang et al., 2024).
+
+    Attributes:
+        widths: Channels of the four stages (strides 4, 8, 16, 32).
+        depths: Blocks of the four stages, beside those that halve the map.
+    """
+
+    kind: ClassVar[str] = "repvit"
+    widths: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for impossible widths or depths; any image size that the levels need will do."""
+        check_counts("widths", self.widths, least=2)
+        check_counts("depths", self.depths, least=0)
+
+    def build(self, image_size: int) -> Trunk:
+        """The trunk, with random weights."""
+        from masklet.nn.encoders.repvit import RepViT
+
+        return RepViT(self)
+
+
+M1 = RepViTConfig(widths=(48, 96, 192, 384), depths=(2, 2, 14, 2))
+"""RepViT-M1 without its classifier."""
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """A vision transformer of one stride.
+
+    Attributes:
+        width: Channels.
+        heads: Attention heads.
+        depth: Blocks.
+        global_blocks: Blocks that attend to the whole map.
+        window: Side of the other blocks' windows, in cells.
+        grid: Side of the map, in cells, for which codes of places were learned; they are stretched for others.
+    """
+
+    kind: ClassVar[str] = "vit"
+    width: int
+    heads: int
+    depth: int
+    global_blocks: tuple[int, ...]
+    window: int = 14
+    grid: int = 64
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """There is a map at stride 16 only."""
+        return (0, 0, self.width, 0)
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for impossible numbers; any image size that the levels need will do."""
+        for name in ("width", "heads", "depth", "window", "grid"):
+            if type(value := getattr(self, name)) is not int or value < 1:
+                raise ConfigError(f"{name} of the trunk is {value!r}; give a whole number of at least 1")
+        if self.width % self.heads:
+            raise ConfigError(f"width {self.width} of the trunk is no multiple of its {self.heads} heads")
+        if outside := [block for block in self.global_blocks if not 0 <= block < self.depth]:
+            raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {self.depth - 1}")
+
+    def build(self, image_size: int) -> Trunk:
+        """The trunk, with random weights."""
+        from masklet.nn.encoders.vit import ViT
+
+        return ViT(self, image_size)
+
+
+@dataclass(frozen=True)
+class TinyViTConfig:
+    """A TinyViT trunk (Wu et al., 2022) of MobileSAM's kind.
+
+    Attributes:
+        channels: Of the four stages, at strides 4, 8, 16 and 16.
+        depths: Blocks of the four stages.
+        heads: Attention heads of the stages; the first, which is of convolutions, has none to count.
+        windows: Side of the attention windows of the stages, in cells; the first has none to count.
+    """
+
+    kind: ClassVar[str] = "tiny_vit"
+    channels: tuple[int, int, int, int] = (64, 128, 160, 320)
+    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
+    heads: tuple[int, int, int, int] = (2, 4, 5, 10)
+    windows: tuple[int, int, int, int] = (7, 7, 14, 7)
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """There is a map at stride 16 only."""
+        return (0, 0, self.channels[-1], 0)
+
+    def check(self, image_size: int) -> None:
+        """Raise `ConfigError` for impossible numbers; any image size that the levels need will do."""
+        for name in ("channels", "depths", "heads", "windows"):
+            check_counts(name, getattr(self, name))
+        if any(width % heads for width, heads in zip(self.channels, self.heads, strict=True)):
+            raise ConfigError(f"channels of the trunk are {self.channels}, no multiples of its heads {self.heads}")
+
+    def build(self, image_size: int) -> Trunk:
+        """The trunk, with random weights."""
+        from masklet.nn.encoders.tiny_vit import TinyViT
+
+        return TinyViT(self)
