@@ -53,8 +53,12 @@ class FakeEngine:
 
     config: ModelConfig = FAKE
     device: str = "cpu"
-    dtype: Any = np.float32
     digest: str = "fake"
+
+    @property
+    def dtype(self) -> Any:
+        """float32."""
+        return np.dtype(np.float32)
 
     @property
     def absent_pointer(self) -> Floats:

@@ -98,9 +98,9 @@ def encoded(predictor: ImagePredictor, images: Iterable[Any], name: str) -> Iter
             yield image if isinstance(image, EncodedImage) else next(fresh)
 
 
-def remembered(predictor: ImagePredictor, examples: Iterable[Any], given: Iterable[Any]) -> MemoryBank:
+def remembered(predictor: ImagePredictor, examples: Iterable[Any], marks: Iterable[Any]) -> MemoryBank:
     """The bank of one object that was marked in each of the examples."""
-    examples, masks = list(examples), list(given)
+    examples, masks = list(examples), list(marks)
     if len(examples) != len(masks) or not masks:
         raise PromptError(
             f"there are {len(examples)} pictures with an example and {len(masks)} masks; give a mask for each picture"
