@@ -11,7 +11,6 @@ from masklet.checkpoints import registry
 from masklet.checkpoints.build import blank_network, load_weights, without_numbers
 from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, read_weights
 from masklet.checkpoints.metadata import read_config
-from masklet.checkpoints.models import exported_folder, is_name
 from masklet.engines.torch import Model
 from masklet.errors import CheckpointError, ConfigError, EngineError, nearest
 from masklet.nn import NANO, VARIANTS, ModelConfig, Network
@@ -42,12 +41,12 @@ def load_torch_model(
 
     Raises CheckpointError for a folder that `masklet export` wrote, besides.
     """
-    if exported_folder(name_or_path) is not None:
+    if registry.exported_folder(name_or_path) is not None:
         raise CheckpointError(
             f"{name_or_path} holds graphs for another engine, no network; give the weights that it was exported from"
         )
     chosen_device, chosen_dtype = choose_device(device), choose_dtype(dtype)
-    if isinstance(name_or_path, str) and is_name(name_or_path):
+    if isinstance(name_or_path, str) and registry.is_name(name_or_path):
         name_or_path, speed, image_size = _unmarked(name_or_path, speed, image_size)
     speed = speed or "exact"
     registry.check_speed(speed)  # before anything is downloaded

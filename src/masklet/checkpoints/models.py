@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from masklet.checkpoints import registry
 from masklet.engines.base import Engine, as_engine
-from masklet.engines.graphs import DESCRIPTION, GraphEngine, read_exported
+from masklet.engines.graphs import GraphEngine, read_exported
 from masklet.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def load_model(
             a file whose own configuration makes no sense.
         EngineError: A device, dtype or engine that is not to be had here.
     """
-    if (folder := exported_folder(name_or_path)) is not None:
+    if (folder := registry.exported_folder(name_or_path)) is not None:
         asked = {"dtype": dtype, "speed": speed, "compile": compile or None}
         return _fixed(open_exported(folder, None if device is None else str(device)), image_size, asked)
     try:
@@ -109,15 +109,3 @@ def _fixed(engine: GraphEngine, image_size: int | None, asked: Mapping[str, obje
     if given := [f"{name} {value}" for name, value in asked.items() if value not in (None, "exact", "float32")]:
         raise ConfigError(f"{folder} runs as it was exported, not with {', '.join(given)}; leave that out")
     return engine
-
-
-def exported_folder(name_or_path: str | os.PathLike[str]) -> Path | None:
-    """The folder, if it is one that `masklet export` wrote."""
-    folder = Path(name_or_path).expanduser()
-    named = isinstance(name_or_path, str) and is_name(name_or_path)
-    return folder if not named and os.path.isfile(folder / DESCRIPTION) else None
-
-
-def is_name(name: str) -> bool:
-    """Whether a model is known by this name, with or without a speed mode behind it."""
-    return registry.is_known(registry.split_name(name)[0])

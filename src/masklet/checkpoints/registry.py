@@ -5,12 +5,14 @@ Imports no torch, so that models can be listed at once.
 """
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from masklet.checkpoints import hub
+from masklet.engines.graphs import DESCRIPTION
 from masklet.errors import CheckpointError, ConfigError, nearest
 from masklet.nn.config import COARSEST_STRIDE, ModelConfig
 
@@ -215,3 +217,15 @@ def _published(name: str) -> ModelInfo:
 def _here(path: Path | None) -> tuple[Path | None, int | None]:
     """A file and its size, if there is one."""
     return path, path.stat().st_size if path else None
+
+
+def is_name(name: str) -> bool:
+    """Whether a model is known by this name, with or without a speed mode behind it."""
+    return is_known(split_name(name)[0])
+
+
+def exported_folder(name_or_path: str | os.PathLike[str]) -> Path | None:
+    """The folder, if it is one that `masklet export` wrote."""
+    folder = Path(name_or_path).expanduser()
+    named = isinstance(name_or_path, str) and is_name(name_or_path)
+    return folder if not named and os.path.isfile(folder / DESCRIPTION) else None

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-if TYPE_CHECKING:
-    from masklet.engines.base import Engine
-
-Array: TypeAlias = Any
-"""A tensor or a NumPy array, of the kind that the engine gives."""
+from masklet.engines.base import Array, Engine
 
 HIGHEST_POWER = 80.0
 """float32 has e to this power and its inverse."""

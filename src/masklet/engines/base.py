@@ -7,13 +7,13 @@ trackers take any engine and do not know which they hold.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from masklet.errors import EngineError
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 
-if TYPE_CHECKING:
-    from torch import Tensor
+Array: TypeAlias = Any
+"""A tensor or a NumPy array, of the kind that the engine gives."""
 
 FUNCTIONS = ("encode_image", "attend_memory", "decode_masks", "encode_memory")
 """Names of the four functions."""
@@ -35,26 +35,26 @@ class Engine(Protocol):
         """The type of features and images, of PyTorch or NumPy."""
 
     @property
-    def absent_pointer(self) -> Tensor:
+    def absent_pointer(self) -> Array:
         """(1, C) the pointer of an object that is not in the frame."""
 
     @property
     def digest(self) -> str:
         """A fingerprint of the weights: a saved session goes on only with the same; empty if there is none."""
 
-    def encode_image(self, images: Tensor) -> Levels:
+    def encode_image(self, images: Array) -> Levels:
         """Pictures, normalised, (B, 3, S, S) -> features at three resolutions.
 
         On a CPU it may run in a thread of its own while the other functions run in another.
         """
 
-    def attend_memory(self, features: Tensor, bank: MemoryBank) -> Tensor:
+    def attend_memory(self, features: Array, bank: MemoryBank) -> Array:
         """Features of a frame, conditioned on what is remembered of N objects: (N, C, h, w)."""
 
-    def decode_masks(self, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+    def decode_masks(self, features: Array, levels: Levels, prompts: PromptTokens) -> Decoded:
         """All four candidate masks of N objects."""
 
-    def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:
+    def encode_memory(self, features: Array, masks: Array, presence: Array) -> Array:
         """The memories of N objects: (N, M, h, w)."""
 
 

@@ -99,11 +99,12 @@ class FakeEngine:
         spread = np.stack([cv2.dilate(one, np.ones((5, 5), np.uint8)) for one in remembered])
         place = np.where(known[:, None, None], 4 * CERTAIN * spread - 2, -CERTAIN)
         place, colour_at = self._placed(place, prompts, side)
+        prompted: Any = colour_at.any((1, 2))
         if prompts.masks is not None:
             masks: Any = prompts.masks
             given = masks if masks.shape[-1] == side else _means(masks.astype(np.float32), 4) * 2 - 1
             has: Any = np.ones(count, np.bool_) if prompts.keep_masks is None else prompts.keep_masks
-            shown = has[:, None, None] & ~colour_at.any((1, 2))[:, None, None]
+            shown = (has & ~prompted)[:, None, None]
             place = np.where(shown, CERTAIN * np.sign(given[:, 0]), place)
             colour_at = np.where(shown, given[:, 0] > 0, colour_at)
         weight = colour_at[:, None]

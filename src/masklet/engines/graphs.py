@@ -254,7 +254,7 @@ class GraphEngine:
         rows = range(len(inputs[0]))
         return _joined([self.run_objects(name, [part[n : n + 1] for part in inputs])[0] for n in rows])
 
-    def run_objects(self, name: str, inputs: list[Any]) -> list[Floats]:
+    def run_objects(self, name: str, inputs: list[Any]) -> list[Any]:
         """Run a function, its inputs in the order of `INPUTS`, in batches of objects."""
         if name == "encode_image":
             return self._run(name, None, inputs)
@@ -279,7 +279,7 @@ class GraphEngine:
             yield slice(first, first + (fixed or most)), fixed
             first += fixed or most
 
-    def _run(self, name: str, count: int | None, inputs: list[Any]) -> list[Floats]:
+    def _run(self, name: str, count: int | None, inputs: list[Any]) -> list[Any]:
         floats = [part.astype(np.float32, copy=False) if part.dtype.kind == "f" else part for part in inputs]
         return self.run(name, count, [np.ascontiguousarray(part) for part in floats])
 
@@ -288,7 +288,7 @@ class GraphEngine:
         return f"{type(self).__name__}({facts}, {self.exported.folder})"
 
 
-def _joined(parts: Sequence[Floats]) -> Floats:
+def _joined(parts: Sequence[Any]) -> Any:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 

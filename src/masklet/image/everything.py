@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +176,8 @@ class GridPass:
 
 def filter_iou(found: Candidates, least: float) -> Candidates:
     kept = found.iou > least
-    return Candidates(*(column[kept] for column in found))
+    columns: list[Any] = [column[kept] for column in found]
+    return Candidates(*columns)
 
 
 def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options: SettledOptions) -> MaskSet:

@@ -237,7 +237,7 @@ def shares(pixels: int, cells: int) -> NDArray[np.float32]:
     edges = np.arange(cells + 1) * pixels
     first, end = edges[:-1, None] // cells, -(-edges[1:, None] // cells)
     place = np.arange(pixels)
-    return ((place >= first) & (place < end)).astype(np.float32) / (end - first).astype(np.float32)
+    return np.asarray(((place >= first) & (place < end)) / (end - first), np.float32)
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -448,7 +448,7 @@ def areas_and_boxes(logits: Array) -> list[tuple[int, Box]]:
     """Inner cells of N masks, given as logits (N, h, w), and the boxes around them."""
     inside = to_numpy(logits > 0)
     areas = inside.sum(axis=(1, 2))
-    spans = [edge for axis in (1, 2) for edge in _ends(inside.any(axis=axis))]
+    spans = [edge for axis in (1, 2) for edge in _ends(np.asarray(inside.any(axis=axis)))]
     rows = np.stack((areas, *spans), axis=1).tolist()
     return [(area, (x0, y0, x1, y1) if area else NOWHERE) for area, x0, x1, y0, y1 in rows]
 

@@ -5,7 +5,9 @@ Imports no torch, so that models are listed, and exported ones run, without it.
 
 from __future__ import annotations
 
+import importlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +16,11 @@ from masklet.nn.config import COARSEST_STRIDE, FINEST_STRIDE, check_counts, neig
 
 if TYPE_CHECKING:
     from masklet.nn.layers import Trunk
+
+
+def trunk(module: str, name: str) -> Callable[..., Trunk]:
+    """A trunk's class, whose module imports torch, and from here its configuration."""
+    return getattr(importlib.import_module(f"masklet.nn.encoders.{module}"), name)
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,7 @@ class HieraConfig:
 
     def build(self, image_size: int) -> Trunk:
         """The trunk, with random weights."""
-        from masklet.nn.encoders.hiera import Hiera
-
-        return Hiera(self, image_size)
+        return trunk("hiera", "Hiera")(self, image_size)
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,7 @@ class ConvNetConfig:
 
     def build(self, image_size: int) -> Trunk:
         """The trunk, with random weights."""
-        from masklet.nn.encoders.convnet import ConvNet
-
-        return ConvNet(self)
+        return trunk("convnet", "ConvNet")(self)
 
 
 @dataclass(frozen=True)
@@ -139,9 +142,7 @@ class InvertedResidualConfig:
 
     def build(self, image_size: int) -> Trunk:
         """The trunk, with random weights."""
-        from masklet.nn.encoders.inverted_residual import InvertedResidualTrunk
-
-        return InvertedResidualTrunk(self)
+        return trunk("inverted_residual", "InvertedResidualTrunk")(self)
 
 
 LITE0 = InvertedResidualConfig(
@@ -184,9 +185,7 @@ class RepViTConfig:
 
     def build(self, image_size: int) -> Trunk:
         """The trunk, with random weights."""
-        from masklet.nn.encoders.repvit import RepViT
-
-        return RepViT(self)
+        return trunk("repvit", "RepViT")(self)
 
 
 M1 = RepViTConfig(widths=(48, 96, 192, 384), depths=(2, 2, 14, 2))
@@ -231,9 +230,7 @@ class ViTConfig:
 
     def build(self, image_size: int) -> Trunk:
         """The trunk, with random weights."""
-        from masklet.nn.encoders.vit import ViT
-
-        return ViT(self, image_size)
+        return trunk("vit", "ViT")(self, image_size)
 
 
 @dataclass(frozen=True)
@@ -267,6 +264,4 @@ class TinyViTConfig:
 
     def build(self, image_size: int) -> Trunk:
         """The trunk, with random weights."""
-        from masklet.nn.encoders.tiny_vit import TinyViT
-
-        return TinyViT(self)
+        return trunk("tiny_vit", "TinyViT")(self)

@@ -60,5 +60,5 @@ def load_video_frames(
     with open_video(video_path) as source:
         images = [frame.image for frame in source]
     height, width = images[0].shape[:2]
-    frames = torch.cat([frame_square(image, image_size) for image in images])
+    frames = torch.from_numpy(np.concatenate([frame_square(image, image_size) for image in images]))
     return (frames if offload_video_to_cpu else frames.to(compute_device)), height, width
