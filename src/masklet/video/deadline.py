@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from masklet.engines.base import Engine
@@ -17,6 +17,9 @@ from masklet.errors import ConfigError
 from masklet.video.options import TrackingOptions
 from masklet.video.result import FrameResult
 from masklet.video.stream import StreamTracker
+
+if TYPE_CHECKING:
+    import torch
 
 STEPS = 30
 """Steps from which the time of the next one is foreseen."""
