@@ -214,7 +214,11 @@ def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, capsys: Read, optio
 @pytest.mark.parametrize(
     ("pictures", "options", "sentence"),
     [
-        (["a.jpg"], ["--out", "mask.jpg"], "ends in .jpg; give a file that ends in .exr or .geojson or .gpkg or .json or .png"),
+        (
+            ["a.jpg"],
+            ["--out", "mask.jpg"],
+            "ends in .jpg; give a file that ends in .exr or .geojson or .gpkg or .json or .png",
+        ),
         (["a.jpg"], ["--out", "mask.gif"], "ends in .gif; give a file that ends in .exr or .geojson or .gpkg or .json"),
         (["a.jpg"], ["--out", "mask.pgn"], "ends in .pgn; give a file"),
         (["a.jpg"], ["--out", "mask.png", "--format", "coco"], "give a file that ends in .json"),

@@ -186,12 +186,8 @@ def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
             "videos": [{"id": 1, "name": facts.video, **common, **files}],
             "categories": categories(classes),
         }
-        write_listed(
-            path,
-            head,
-            "annotations",
-            (_of_object(spool, name, classes[spool.class_of(name)] + 1) | common for name in spool.indices),
-        )
+        objects = (_of_object(spool, name, classes[spool.class_of(name)] + 1) | common for name in spool.indices)
+        write_listed(path, head, "annotations", objects)
 
 
 def _of_object(spool: Spool, name: ObjectId, category: int) -> dict[str, Any]:

@@ -79,12 +79,10 @@ def _track(spool: Spool, name: ObjectId) -> Element:
         x0, y0, x1, y1 = mask_box(mask).tolist()
         after = following.get(frame)
         gone = after is not None and (after not in shown or not shown[after].any())
+        box = {"left": x0, "top": y0, "width": x1 - x0, "height": y1 - y0}
+        runs = ", ".join(map(str, row_runs(mask[y0:y1, x0:x1])))
         for place, outside in ((frame, 0), (after, 1)) if gone else ((frame, 0),):
-            facts = {
-                **{"frame": place, "keyframe": 1, "outside": outside, "occluded": 0, "z_order": 0},
-                **{"rle": ", ".join(map(str, row_runs(mask[y0:y1, x0:x1])))},
-                **{"left": x0, "top": y0, "width": x1 - x0, "height": y1 - y0},
-            }
+            facts = {"frame": place, "keyframe": 1, "outside": outside, "occluded": 0, "rle": runs, **box, "z_order": 0}
             shape = SubElement(track, "mask", {key: str(value) for key, value in facts.items()})
             for key, value in attributes.items():
                 text = str(value).lower() if isinstance(value, bool) else str(value)
