@@ -378,7 +378,8 @@ class Masks(PictureMasks):
         """(H, W): the object's number, from 1, at each pixel, 0 where there is none; where the best masks of two
         objects overlap, the surer one. uint8, or uint16 if there are more than 255 objects."""
         best = self.best
-        return argmax_object_map(PictureFrame(best)).astype(np.uint8 if len(best) <= 255 else np.uint16)
+        numbers = argmax_object_map(PictureFrame(best))
+        return numbers.astype(np.uint8) if len(best) <= 255 else numbers.astype(np.uint16)
 
     def _each(self, measure: Callable[[NDArray[np.bool_]], Any], empty: tuple[int, ...]) -> NDArray[np.int64]:
         return np.array([measure(mask) for mask in self], np.int64) if len(self) else np.zeros(empty, np.int64)
