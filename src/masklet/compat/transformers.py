@@ -1,0 +1,360 @@
+"""Transformers' calls for pictures, `Sam2Model`, `Sam2Processor` and `pipeline("mask-generation")`, answered by any
+model of masklet; transformers need not be installed.
+
+Letters: B pictures, N objects, P points, C candidates, S side of the model's square, H x W a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from masklet.checkpoints import load_engine
+from masklet.checkpoints.registry import config_of, is_known
+from masklet.compat.failures import SettingRefused
+from masklet.compat.prompts import prompt_of
+from masklet.compat.sam2.utils.amg import mask_to_runs
+from masklet.compat.sam2.utils.transforms import SAM2Transforms
+from masklet.engines.base import Engine
+from masklet.engines.rules import pad_prompts, single
+from masklet.errors import PromptError
+from masklet.image import EverythingOptions, segment_everything
+from masklet.image.picture import PictureLike, as_picture, is_batch
+from masklet.image.predictor import no_memories
+from masklet.nn import Levels
+from masklet.prompts import NOT_A_POINT, Prompt
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+PADDING = -10
+"""The label, and the coordinates, of points that only fill a list up to the length of the longest."""
+
+MaskGenerator = Callable[..., Any]
+
+
+class Inputs(dict[str, Any]):
+    """What a processor returns: `model(**inputs)`, `inputs["original_sizes"]`, `inputs.pixel_values`."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"{name}; there are {', '.join(self)}") from None
+
+    def to(self, *place: Any, **named: Any) -> Self:
+        """With its tensors on a device; whole numbers stay whole numbers."""
+        for name, value in self.items():
+            if isinstance(value, Tensor) and value.is_floating_point():
+                self[name] = value.to(*place, **named)
+        return self
+
+
+class Sam2ImageSegmentationOutput(NamedTuple):
+    """The answer of `Sam2Model`.
+
+    iou_scores           (B, N, C), C is 3, or 1 without `multimask_output`
+    pred_masks           (B, N, C, S/4, S/4), logits
+    object_score_logits  (B, N, 1)
+    image_embeddings     strides 4, 8 and 16: (B, C/8, S/4, S/4), (B, C/4, S/8, S/8), (B, C, S/16, S/16)
+    """
+
+    iou_scores: Tensor
+    pred_masks: Tensor
+    object_score_logits: Tensor
+    image_embeddings: tuple[Tensor, ...]
+
+    def __getitem__(self, key: Any) -> Any:  # type: ignore[override]  # by name too, as there
+        return getattr(self, key) if isinstance(key, str) else tuple(self)[key]
+
+
+class Sam2Processor:
+    """Pictures and prompts in pixels to what `Sam2Model` takes, and masks back to the picture's size.
+
+    Args:
+        side: S.
+    """
+
+    def __init__(self, side: int) -> None:
+        self._side = SAM2Transforms(side)
+
+    @classmethod
+    def from_pretrained(cls, model_id: str | PathLike[str], **_: Any) -> Sam2Processor:
+        """The processor of a model: a name of masklet, of the hub, or a path. Of names no weights are loaded."""
+        known = is_known(fspath(model_id))
+        return cls((config_of(fspath(model_id)) if known else load_engine(model_id).config).image_size)
+
+    def __call__(
+        self,
+        images: PictureLike | Sequence[PictureLike] | None = None,
+        *,
+        input_points: Any = None,
+        input_labels: Any = None,
+        input_boxes: Any = None,
+        original_sizes: Any = None,
+        return_tensors: str = "pt",
+        **others: Any,
+    ) -> Inputs:
+        """Tensors for the model.
+
+        Args:
+            images: One or B pictures.
+            input_points: (B, N, P, 2), x and y in pixels, in nested lists, which may be of unequal lengths.
+            input_labels: (B, N, P): 1 include, 0 exclude, -1 no point.
+            input_boxes: (B, N, 4): x0, y0, x1, y1.
+            original_sizes: (height, width) of each picture, where no pictures come.
+            return_tensors: "pt".
+
+        Raises:
+            SettingRefused: Other tensors are wanted, or an argument is unknown (a ValueError).
+            PromptError: The nesting is another one (a ValueError).
+        """
+        if return_tensors != "pt" or others:
+            raise SettingRefused(f"{next(iter(others), return_tensors)!r} is not understood; tensors are 'pt'")
+        found = Inputs()
+        if images is not None:
+            pictures = [as_picture(image) for image in (images if is_batch(images) else [images])]
+            original_sizes = [picture.shape[:2] for picture in pictures]
+            found["pixel_values"] = self._side.forward_batch(pictures)
+        if original_sizes is None:
+            raise PromptError("there are neither images nor original_sizes; give the pictures")
+        sizes = found["original_sizes"] = torch.as_tensor(original_sizes).reshape(-1, 2)
+        if input_points is not None:
+            found["input_points"] = self._scaled(filled(input_points, 4, "input_points"), sizes)
+        if input_labels is not None:
+            found["input_labels"] = filled(input_labels, 3, "input_labels").long()
+        if input_boxes is not None:
+            boxes = filled(input_boxes, 3, "input_boxes")
+            found["input_boxes"] = self._scaled(boxes.unflatten(2, (2, 2)), sizes).flatten(2)
+        return found
+
+    def _scaled(self, places: Tensor, sizes: Tensor) -> Tensor:
+        """(B, ..., 2) in pixels of pictures of the sizes (B, 2) -> in those of the square; padding stays."""
+        scale = (self._side.resolution / sizes.flip(1)).view(len(sizes), *[1] * (places.ndim - 2), 2)
+        return torch.where(places == PADDING, places, places * scale.float())
+
+    def post_process_masks(
+        self, masks: Tensor | Sequence[Tensor], original_sizes: Any, mask_threshold: float = 0.0, binarize: bool = True
+    ) -> list[Tensor]:
+        """For each picture its masks (N, C, H, W), bool, or logits if not to `binarize`, of (B, N, C, S/4, S/4)."""
+        sizes = torch.as_tensor(original_sizes).reshape(-1, 2).tolist()
+        full = [F.interpolate(one.float(), size, mode="bilinear") for one, size in zip(masks, sizes, strict=True)]
+        return [one > mask_threshold for one in full] if binarize else full
+
+
+def filled(values: Any, axes: int, name: str) -> Tensor:
+    """Nested lists of unequal lengths as one float32 tensor, filled up. Raises PromptError for other nesting."""
+
+    def shape(part: Any, depth: int) -> list[int]:
+        if not depth:
+            float(part)
+            return []
+        return [len(part), *map(max, zip(*(shape(one, depth - 1) for one in part), strict=True))]
+
+    def put(into: Tensor, part: Any) -> None:
+        for row, one in enumerate(part):
+            if into.ndim > 1:
+                put(into[row], one)
+            else:
+                into[row] = float(one)
+
+    plain = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
+    try:
+        sides = shape(plain, axes)
+    except (TypeError, ValueError):
+        sides = []
+    if len(sides) != axes:
+        raise PromptError(f"{name} is not nested {axes} deep; give lists of pictures, of their objects, of numbers")
+    found = torch.full(sides, float(PADDING))
+    put(found, plain)
+    return found
+
+
+class Sam2Model:
+    """A model of masklet with the calls of transformers' `Sam2Model`.
+
+    Args:
+        model: Name, path, `Model`, or any engine.
+    """
+
+    def __init__(self, model: str | PathLike[str] | Engine = "nano") -> None:
+        self.engine = load_engine(model)
+
+    @classmethod
+    def from_pretrained(cls, model_id: str | PathLike[str], **_: Any) -> Sam2Model:
+        """A model of a name of masklet, of the hub, such as "facebook/sam2.1-hiera-tiny", or of a path."""
+        return cls(model_id)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.engine.device
+
+    def to(self, device: str | torch.device) -> Self:
+        """The model itself, on another device."""
+        move = getattr(self.engine, "move", None)
+        if move is not None:
+            move(torch.device(device))
+        return self
+
+    def eval(self) -> Self:
+        """The model itself, which is never trained by this face."""
+        return self
+
+    @torch.inference_mode()
+    def get_image_embeddings(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        """Features of pictures (B, 3, S, S), at strides 4, 8 and 16, to be kept and given to the model."""
+        levels = self.engine.encode_image(pixel_values.to(self.device, self.engine.dtype))
+        empty = no_memories(self.engine)
+        alone = [self.engine.attend_memory(level[None], empty) for level in levels.stride16]
+        return levels.stride4, levels.stride8, torch.cat(alone)
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        pixel_values: Tensor | None = None,
+        input_points: Tensor | None = None,
+        input_labels: Tensor | None = None,
+        input_boxes: Tensor | None = None,
+        input_masks: Tensor | None = None,
+        image_embeddings: Sequence[Tensor] | None = None,
+        multimask_output: bool = True,
+        **_: Any,
+    ) -> Sam2ImageSegmentationOutput:
+        """Masks of N objects in each of B pictures.
+
+        Args:
+            pixel_values: (B, 3, S, S) of a processor, or in their place `image_embeddings`.
+            input_points: (B, N, P, 2) in pixels of the square, as a processor makes them.
+            input_labels: (B, N, P); 1 if not given.
+            input_boxes: (B, N, 4).
+            input_masks: (N or 1, 1, S/4, S/4): logits of an earlier answer, as there, for one picture.
+            image_embeddings: From `get_image_embeddings`.
+            multimask_output: Whether three candidates or one are wanted.
+
+        Raises:
+            PromptError: Neither a picture nor features came, or both; or prompts of different counts (a ValueError).
+        """
+        if (pixel_values is None) == (image_embeddings is None):
+            raise PromptError("give exactly one of pixel_values and image_embeddings")
+        seen = self.get_image_embeddings(pixel_values) if pixel_values is not None else tuple(image_embeddings or ())
+        prompts = self._prompts(len(seen[0]), input_points, input_labels, input_boxes, input_masks)
+        parts = [
+            self._decoded(Levels(*(level[[row]] for level in seen)), prompts[row], multimask_output)
+            for row in range(len(prompts))
+        ]
+        iou, masks, presence = (torch.stack(column) for column in zip(*parts, strict=True))
+        return Sam2ImageSegmentationOutput(iou, masks, presence, seen)
+
+    def _decoded(self, levels: Levels, prompts: Sequence[Prompt | None], three: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """IoU (N, C), logits (N, C, S/4, S/4) and presence (N, 1) of one picture."""
+        side = self.engine.config.image_size
+        decoded = self.engine.decode_masks(levels.stride16, levels, pad_prompts(self.engine, prompts, (side, side)))
+        if three:
+            return decoded.iou[:, 1:], decoded.logits[:, 1:], decoded.presence[:, None]
+        rows, chosen = torch.arange(len(prompts), device=self.device), single(decoded)
+        return decoded.iou[rows, chosen][:, None], decoded.logits[rows, chosen][:, None], decoded.presence[:, None]
+
+    def _prompts(
+        self, pictures: int, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> list[list[Prompt | None]]:
+        """The prompts of each picture's objects; padding is left out."""
+        if points is not None and labels is None:
+            labels = torch.ones(points.shape[:-1])
+        given = [one for one in (points, labels, boxes) if one is not None]
+        counts = {tuple(one.shape[:2]) for one in given} or {(pictures, 1)}
+        if len(counts) > 1 or next(iter(counts))[0] != pictures:
+            shapes = ", ".join(str(tuple(one.shape)) for one in given)
+            raise PromptError(f"prompts have the shapes {shapes} for {pictures} pictures; give (picture, object, ...)")
+        objects, side = next(iter(counts))[1], self.engine.config.image_size
+
+        def prompt(row: int, number: int) -> Prompt | None:
+            clicks = kinds = box = None
+            if points is not None and labels is not None:
+                real = labels[row, number] != PADDING
+                clicks, kinds = points[row, number][real], labels[row, number][real]
+            if boxes is not None and (boxes[row, number] != PADDING).any():
+                box = boxes[row, number]
+            found = prompt_of(clicks, kinds, box, (side, side))
+            if masks is None:
+                return found
+            earlier = masks.reshape(-1, *masks.shape[-2:])
+            logits = earlier[number if len(earlier) > 1 else 0].float().cpu().numpy()
+            if not found.labels and found.box is None:  # as there: no point is a point too
+                return Prompt(((0.0, 0.0),), (NOT_A_POINT,), logits=logits)
+            return replace(found, logits=logits)
+
+        return [[prompt(row, number) for number in range(objects)] for row in range(pictures)]
+
+
+def pipeline(
+    task: str = "mask-generation",
+    model: str | PathLike[str] | Engine | Sam2Model = "nano",
+    *,
+    device: str | torch.device | None = None,
+    **_: Any,
+) -> MaskGenerator:
+    """`pipeline("mask-generation")`: what finds everything in a picture.
+
+    Returns:
+        A function from a picture to "masks", a list of bool (H, W), and "scores", float32 (M,); with `output_rle_mask`
+        also "rle_mask", run lengths down the columns, with `output_bboxes_mask` also "bounding_boxes" (M, 4), of the
+        first and the last pixels. Of a list of pictures it returns a list of these. Its other arguments are those of
+        `EverythingOptions`, by their names there.
+
+    Raises:
+        SettingRefused: Another task (a ValueError).
+    """
+    if task != "mask-generation":
+        raise SettingRefused(f"the task is {task!r}; masklet has 'mask-generation'")
+    engine = model.engine if isinstance(model, Sam2Model) else load_engine(model, device=device)
+
+    def generate(
+        image: PictureLike | Sequence[PictureLike],
+        points_per_batch: int = 64,
+        points_per_crop: int = 32,
+        pred_iou_thresh: float = 0.88,
+        stability_score_thresh: float = 0.95,
+        stability_score_offset: float = 1,
+        mask_threshold: float = 0.0,
+        crops_nms_thresh: float = 0.7,
+        crops_n_layers: int = 0,
+        crop_overlap_ratio: float = 512 / 1500,
+        crop_n_points_downscale_factor: int = 1,
+        output_rle_mask: bool = False,
+        output_bboxes_mask: bool = False,
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        options = EverythingOptions(
+            points_per_side=points_per_crop,
+            points_per_batch=points_per_batch,
+            least_iou=pred_iou_thresh,
+            least_stability=stability_score_thresh,
+            stability_offset=stability_score_offset,
+            threshold=mask_threshold,
+            most_overlap=crops_nms_thresh,
+            crop_layers=crops_n_layers,
+            crop_overlap=crop_overlap_ratio,
+            crop_most_overlap=crops_nms_thresh,
+            crop_points_divisor=crop_n_points_downscale_factor,
+        )
+
+        def of(picture: PictureLike) -> dict[str, Any]:
+            found = segment_everything(picture, engine, options)
+            answer: dict[str, Any] = {"masks": list(torch.from_numpy(found.masks))}
+            answer["scores"] = torch.from_numpy(found.iou)
+            if output_rle_mask:
+                answer["rle_mask"] = [mask_to_runs(mask) for mask in found]
+            if output_bboxes_mask:
+                answer["bounding_boxes"] = torch.from_numpy(found.boxes - (0, 0, 1, 1))
+            return answer
+
+        return [of(picture) for picture in image] if is_batch(image) else of(image)
+
+    return generate
