@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 import masklet
-from masklet.compat.sam2.configs import VIDEO_POSTPROCESSING, Settings, tracking_options
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
+from masklet.compat.sam2.settings import VIDEO_POSTPROCESSING, Settings, tracking_options
 
 CLIP = str(resources.files("masklet") / "samples" / "clip.mp4")
 BOX = (300, 120, 480, 330)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from masklet.checkpoints import Model, save_model
+from masklet.checkpoints.registry import config_of
 from masklet.compat import sam1 as segment_anything
 from masklet.compat.prompts import prompt_of
 from masklet.compat.sam1 import sam_model_registry
@@ -23,11 +26,12 @@ from masklet.compat.sam2.build_sam import (
     build_sam2_hf,
     build_sam2_video_predictor,
     build_sam2_video_predictor_hf,
+    instantiated,
 )
-from masklet.compat.sam2.configs import Settings, tracking_options, variant_of, with_overrides
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
+from masklet.compat.sam2.settings import CONFIGS, Settings, tracking_options, variant_of, with_overrides
 from masklet.compat.sam2.utils.transforms import SAM2Transforms
 from masklet.errors import MaskletError
 from masklet.image.picture import picture_tensor
@@ -60,6 +64,26 @@ def predictor(model: Model) -> SAM2VideoPredictor:
 )
 def test_configurations_by_the_names_of_their_files(config: str, name: str) -> None:
     assert variant_of(config) == name
+
+
+@pytest.mark.parametrize("stem", CONFIGS)
+def test_files_of_configurations_are_there_and_say_what_they_stand_for(stem: str) -> None:
+    """As Hydra's `compose` and `instantiate` read them."""
+    family, of_a_size, _ = stem.partition("_hiera_")
+    name = f"configs/{f'{family}/' if of_a_size else ''}{stem}.yaml"
+    said = yaml.safe_load(resources.files("masklet.compat.sam2").joinpath(name).read_text())["model"]
+    assert said.pop("_target_") == f"{instantiated.__module__}.{instantiated.__name__}"
+    assert said == {"config_file": CONFIGS[stem], "image_size": config_of(CONFIGS[stem]).image_size}
+
+
+def test_overrides_of_a_composed_configuration() -> None:
+    extra = {"dynamic_multimask_via_stability": True, "dynamic_multimask_stability_delta": 0.1}
+    model = instantiated("sam2.1-tiny", image_size=256, sam_mask_decoder_extra_args=extra)
+    assert isinstance(model, SAM2Base)
+    assert model.image_size == 256
+    assert model.sam_mask_decoder.dynamic_multimask_stability_delta == 0.1
+    with pytest.raises(ValueError, match="num_maskmem=9' has no counterpart"):
+        instantiated("sam2.1-tiny", num_maskmem=9)
 
 
 def test_an_unknown_configuration_names_the_nearest() -> None:

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from masklet.checkpoints import Model
-from masklet.compat.sam2.configs import VIDEO_POSTPROCESSING, Settings
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
+from masklet.compat.sam2.settings import VIDEO_POSTPROCESSING, Settings
 from tests.conftest import GOLDEN, read_arrays, read_json, small_network
 
 PICTURES = read_json("image/predictor.json")

@@ -8,8 +8,8 @@ from pathlib import Path
 from masklet.checkpoints.load import load_torch_model
 from masklet.checkpoints.registry import list_models
 from masklet.compat.failures import WeightsMissing, WeightsRefused, as_reference
-from masklet.compat.sam2.configs import IMAGE_POSTPROCESSING, Settings
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING, Settings
 from masklet.errors import CheckpointError
 
 Checkpoint = str | os.PathLike[str] | None

@@ -1,15 +1,16 @@
 """The builders of the reference: names of configurations and files of weights in, models out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 
-from masklet.compat.sam2.configs import IMAGE_POSTPROCESSING
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_camera_predictor import SAM2CameraPredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
+from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING
 from masklet.compat.sam2.weights import HF_MODEL_ID_TO_FILENAMES, from_hub, model_and_settings
 
 __all__ = [
@@ -90,3 +91,15 @@ def build_sam2_hf(model_id: str, **arguments: Any) -> SAM2Base:
 def build_sam2_video_predictor_hf(model_id: str, **arguments: Any) -> SAM2VideoPredictor:
     """A predictor for videos from the hub. Takes the arguments of `build_sam2_video_predictor`."""
     return SAM2VideoPredictor.from_pretrained(model_id, **arguments)
+
+
+def instantiated(config_file: str, **changes: Any) -> SAM2Base:
+    """What Hydra makes of a file in `configs`: the model with random weights, at the values without post-processing but
+    for changes, `compose`'s overrides `++model.NAME=value`."""
+
+    def flat(values: Mapping[str, Any]) -> list[str]:
+        nested = [flat(value) if isinstance(value, Mapping) else [f"{name}={value}"] for name, value in values.items()]
+        return list(chain.from_iterable(nested))
+
+    overrides = [override for override in flat(changes) if not override.startswith("_target_=")]
+    return SAM2Base(*model_and_settings(config_file, hydra_overrides_extra=overrides, apply_postprocessing=False))

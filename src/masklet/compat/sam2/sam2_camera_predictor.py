@@ -15,9 +15,9 @@ from torch import Tensor
 from masklet.checkpoints import Model
 from masklet.compat.failures import CallRefused, as_reference
 from masklet.compat.prompts import prompt_of
-from masklet.compat.sam2.configs import Settings, tracking_options
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_video_predictor import NO_OBJ_SCORE
+from masklet.compat.sam2.settings import Settings, tracking_options
 from masklet.errors import PromptError
 from masklet.video import FrameResult, StreamTracker
 

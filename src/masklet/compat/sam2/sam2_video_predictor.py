@@ -18,9 +18,9 @@ from torch import Tensor
 from masklet.checkpoints import Model
 from masklet.compat.failures import CallRefused, as_reference
 from masklet.compat.prompts import prompt_of
-from masklet.compat.sam2.configs import Settings, tracking_options
 from masklet.compat.sam2.inference_state import InferenceState, keep_folder
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.settings import Settings, tracking_options
 from masklet.compat.sam2.weights import from_hub, model_and_settings
 from masklet.errors import MediaError, PromptError
 from masklet.video import FrameResult, VideoTracker

@@ -12,7 +12,7 @@ from masklet.checkpoints import Model, build_model
 from masklet.checkpoints.load import choose_device, load_torch_model
 from masklet.checkpoints.registry import config_of, is_known, list_models
 from masklet.compat.failures import SettingRefused, WeightsMissing, WeightsRefused, as_reference
-from masklet.compat.sam2.configs import CONFIGS, VIDEO_POSTPROCESSING, Settings, variant_of, with_overrides
+from masklet.compat.sam2.settings import CONFIGS, VIDEO_POSTPROCESSING, Settings, variant_of, with_overrides
 from masklet.errors import nearest
 
 _STEMS = {model: stem for stem, model in CONFIGS.items()}

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from masklet.checkpoints import Model
-from masklet.compat.sam2.configs import IMAGE_POSTPROCESSING, Settings
 from masklet.compat.sam2.modeling.faces import ImageEncoderFace, MaskDecoderFace, PromptEncoderFace
+from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING, Settings
 from masklet.nn.layers import to_tokens
 from masklet.nn.network import ImageEncoder
 
