@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from masklet.image import ImagePredictor
-from masklet.image.names import LEAST_LIKENESS, appearances, crop_of, likenesses, prototypes
+from masklet.image.names import LEAST_LIKENESS, appearances, likenesses, prototypes
+from masklet.image.naming import crop_of
 from masklet.media.image_file import read_image
 
 NAMES = {

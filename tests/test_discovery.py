@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 import masklet
-from masklet import discovery
 from masklet.checkpoints import Model
 from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.errors import MediaError, SessionError
@@ -79,7 +78,7 @@ def test_a_session_that_is_gone_on_with_ends_the_same(nano: Model, tmp_path: Pat
 def test_a_key_frame_is_taken_up_whole_or_not_at_all(nano: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     options, add = DiscoveryOptions(every=4, masks=FINDS), VideoTracker.add_mask
     two = [box(18, 18, 62, 62), box(110, 80, 150, 110)]
-    monkeypatch.setattr(discovery, "new_things", lambda *found: dict(enumerate(two)))
+    monkeypatch.setattr("masklet.video.tracker.new_things", lambda *found: dict(enumerate(two)))
 
     def interrupted(tracker: VideoTracker, **what: Any) -> FrameResult:
         if what["object"] == 2:

@@ -3,7 +3,7 @@
 Above pictures and videos, because it needs both.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import SessionError
-from masklet.image import EverythingOptions, ImagePredictor, segment_everything
-from masklet.image.predictor import segment_text
-from masklet.image.result import PictureMasks
-from masklet.image.words import LEAST_SCORE, Grounder, phrases_of
-from masklet.masks.shape import new_things
+from masklet.image import EverythingOptions, segment_everything
+from masklet.masks.shape import LEAST_AREA, MOST_KNOWN
 from masklet.video import FrameResult, VideoTracker
+from masklet.words import LEAST_SCORE, Grounder, find_boxes, phrases_of
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,14 @@ class DiscoveryOptions:
         masks: How everything is looked for on a key frame.
         text: What is looked for in place of everything: words, phrases with a dot between them. Objects get the phrase
             as their category.
-        grounder: What finds boxes for a text: a name of `masklet.image.words.GROUNDERS`, a folder, or any `Grounder`.
+        grounder: What finds boxes for a text: a name of `masklet.words.GROUNDERS`, a folder, or any `Grounder`.
         least_score: The lowest score of a box for a text, 0..1.
     """
 
     every: int = 15
     most: int = 32
-    least_area: float = 0.002
-    most_known: float = 0.3
+    least_area: float = LEAST_AREA
+    most_known: float = MOST_KNOWN
     masks: EverythingOptions = field(default_factory=lambda: EverythingOptions(points_per_side=16))
     text: str = ""
     grounder: str | Grounder = "grounding-dino-tiny"
@@ -131,47 +129,23 @@ def _frames(tracker: VideoTracker, first: int, stop: int | None) -> Iterator[Fra
         yield tracker.result(frame.index)
 
 
-def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions) -> list[int]:
-    """Prompt the tracker with every new thing in a frame: with all or, if it is interrupted, with none, so that whoever
-    goes on finds the same. Returns the numbers of the new objects."""
-    room = options.most - len(tracker.tracks)
-    if room <= 0:
-        return []
-    found = candidates(tracker, result.image, options)
-    least = options.least_area * result.image.shape[0] * result.image.shape[1]
-    fresh = new_things(iter(found), known_pixels(result), least, options.most_known, room)
-    numbers = free_numbers(tracker, len(fresh))
-    try:
-        for number, (place, mask) in zip(numbers, fresh.items(), strict=True):
-            tracker.add_mask(frame=result.frame, object=number, mask=mask)
-            if found.labels:
-                tracker.describe(number, category=found.labels[place])
-    except BaseException:
-        for number in numbers:
-            if number in tracker.tracks:
-                tracker.remove(number)
-        raise
-    return numbers
+def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions) -> bool:
+    """Begin an object with every new thing in a frame. Returns whether there was one."""
+    before = len(tracker.tracks)
+    if before < options.most:
+        masks, labels = candidates(tracker, result, options)
+        room, known = options.most - before, options.most_known
+        tracker.take_up(result, masks, labels, least_area=options.least_area, most_known=known, room=room)
+    return len(tracker.tracks) > before
 
 
-def candidates(tracker: VideoTracker, image: NDArray[np.uint8], options: DiscoveryOptions) -> PictureMasks:
-    """What is found in a picture: masks of everything, or of what the text names, the surest first."""
+def candidates(
+    tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions
+) -> tuple[Iterable[NDArray[np.bool_]], Sequence[str]]:
+    """What is found in a frame, the surest first, and what it is called: masks of everything, or of what the text
+    names."""
     if options.text:
-        predictor = ImagePredictor(tracker.engine)
-        return segment_text(predictor, predictor.encode(image), options.text, options.grounder, options.least_score)
-    found = segment_everything(image, tracker.engine, options.masks)
-    return found.rows(np.argsort(-found.iou, kind="stable"))
-
-
-def known_pixels(result: FrameResult) -> NDArray[np.bool_]:
-    """(H, W): where anything is followed already."""
-    known = np.zeros(result.size, np.bool_)
-    for followed in result.objects.values():
-        known |= followed.mask
-    return known
-
-
-def free_numbers(tracker: VideoTracker, count: int) -> list[int]:
-    """The lowest whole numbers from 1 on that are no object's name."""
-    numbers: Sequence[int] = range(1, len(tracker.tracks) + count + 1)
-    return [number for number in numbers if number not in tracker.tracks][:count]
+        boxes = find_boxes(result.image, options.text, options.grounder, options.least_score)
+        return tracker.masks_in(result.frame, boxes), [one.phrase for one in boxes]
+    found = segment_everything(result.image, tracker.engine, options.masks)
+    return found.rows(np.argsort(-found.iou, kind="stable")), ()

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import masklet
+import masklet.words
 from masklet.formats.base import Facts, PlainFrame, mask_only
 from masklet.formats.coco import COCO
 from masklet.formats.description import Description
@@ -53,6 +54,23 @@ def test_names_of_a_coco_file_go_to_another(run: Run, tmp_path: Path, capsys: py
     assert run("name", plain, "--like", labelled, "--out", out, "--least", "1") == 0
     assert set(classes(out).values()) == {"object"}
     assert "4 (none of these)" in capsys.readouterr().out
+
+
+def test_names_of_a_list(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ByBrightness:
+        def compare(self, crops: list[Any], names: list[str]) -> Any:
+            shares = np.array([(crop != 128).any(axis=2).mean() for crop in crops], np.float32)
+            return np.stack([shares, 1 - shares], axis=1)
+
+    monkeypatch.setattr(masklet.words, "load_namer", lambda *_: ByBrightness())
+    plain, out = write_coco(tmp_path / "plain", ["plum", "lime"], known=False, first=0), tmp_path / "named.json"
+    assert run("name", plain, "--names", "Thing . nothing", "--out", out) == 0
+    assert set(classes(out).values()) <= {"thing", "nothing"}
+    assert "2 objects in" in capsys.readouterr().out
+    assert run("name", plain, "--out", out) == 2
+    assert "give either --like, masks with names, or --names" in capsys.readouterr().err
 
 
 def test_an_object_of_a_session_gets_one_name(run: Run, tmp_path: Path, weights: Path) -> None:

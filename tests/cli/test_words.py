@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from masklet import words
 from masklet.formats.project_file import read_project
-from masklet.image import words
 from tests.cli.conftest import Run
 from tests.image.detectors import Recorded
-from tests.image.test_words import BOXES, picture
+from tests.test_words import BOXES, picture
 
 
 @pytest.fixture

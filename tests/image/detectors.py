@@ -11,9 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from masklet.image.words import FoundBox
+from masklet.words import FoundBox
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "red", "car", "dog", "a"]
+
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+
+
+def letters() -> dict[str, int]:
+    """A vocabulary of single letters."""
+    single = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase)]
+    return {word: number for number, word in enumerate(["<|startoftext|>", "<|endoftext|>", "!", *single])}
 
 
 @dataclass
@@ -45,14 +54,13 @@ def write_grounding_dino(folder: Path) -> None:
     from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
     torch.manual_seed(0)
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     layers = {"ffn_dim": 16, "attention_heads": 2}
     config = GroundingDinoConfig(
         backbone_config=SwinConfig(
             image_size=64, patch_size=4, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2,
             out_features=["stage2", "stage3", "stage4"],
         ),
-        text_config=BertConfig(vocab_size=len(WORDS), max_position_embeddings=64, **small),
+        text_config=BertConfig(vocab_size=len(WORDS), max_position_embeddings=64, **SMALL),
         num_queries=12, d_model=32, max_text_len=32, encoder_layers=1, decoder_layers=2,
         **{f"{part}_{name}": value for part in ("encoder", "decoder") for name, value in layers.items()},
     )  # fmt: skip
@@ -67,16 +75,68 @@ def write_owl(folder: Path) -> None:
     from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
 
     torch.manual_seed(0)
-    letters = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase)]
-    vocabulary = {word: number for number, word in enumerate(["<|startoftext|>", "<|endoftext|>", "!", *letters])}
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = Owlv2Config(
-        text_config={"vocab_size": len(vocabulary), "max_position_embeddings": 16, "bos_token_id": 0,
-                     "eos_token_id": 1, "pad_token_id": 2, **small},
-        vision_config={"image_size": 64, "patch_size": 16, **small},
+        text_config={"vocab_size": len(letters()), "max_position_embeddings": 16, "bos_token_id": 0,
+                     "eos_token_id": 1, "pad_token_id": 2, **SMALL},
+        vision_config={"image_size": 64, "patch_size": 16, **SMALL},
         projection_dim=16,
     )  # fmt: skip
-    tokenizer = CLIPTokenizerFast(vocab=vocabulary, merges=[], model_max_length=16)
+    tokenizer = CLIPTokenizerFast(vocab=letters(), merges=[], model_max_length=16)
     images = Owlv2ImageProcessorPil(size={"height": 64, "width": 64})
     Owlv2Processor(images, tokenizer).save_pretrained(folder)
     Owlv2ForObjectDetection(config).save_pretrained(folder)
+
+
+def write_clip(folder: Path) -> None:
+    from transformers import CLIPConfig, CLIPModel, CLIPProcessor, CLIPTokenizerFast
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(0)
+    tokenizer = CLIPTokenizerFast(vocab=letters(), merges=[], model_max_length=64)
+    sides = {"height": 32, "width": 32}
+    CLIPProcessor(CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=sides), tokenizer).save_pretrained(folder)
+    text = {"vocab_size": len(letters()), "max_position_embeddings": 64, "bos_token_id": 0, "eos_token_id": 1, **SMALL}
+    vision = {"image_size": 32, "patch_size": 16, **SMALL}
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)).save_pretrained(folder)
+
+
+def write_siglip(folder: Path) -> None:
+    from transformers import CLIPTokenizerFast, SiglipConfig, SiglipModel, SiglipProcessor
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    torch.manual_seed(0)
+    tokenizer = CLIPTokenizerFast(vocab=letters(), merges=[], model_max_length=64)
+    SiglipProcessor(SiglipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    text = {
+        "vocab_size": len(letters()),
+        "max_position_embeddings": 64,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "projection_size": 16,
+        **SMALL,
+    }
+    vision = {"image_size": 32, "patch_size": 16, **SMALL}
+    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
+
+
+def write_sam3(folder: Path) -> None:
+    from transformers import CLIPTokenizerFast, Sam3Config, Sam3Model
+
+    torch.manual_seed(0)
+    layer = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32}
+    backbone = {
+        "model_type": "sam3_vit_model", "image_size": 56, "patch_size": 14, "pretrain_image_size": 56, "window_size": 2,
+        "num_hidden_layers": 2, "global_attn_indexes": [1], **layer,
+    }  # fmt: skip
+    config = Sam3Config(
+        vision_config={"backbone_config": backbone, "fpn_hidden_size": 32,
+                       "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]},
+        text_config={"model_type": "clip_text_model", "vocab_size": len(letters()), "max_position_embeddings": 32,
+                     "bos_token_id": 0, "eos_token_id": 1, "projection_dim": 16, **SMALL},
+        geometry_encoder_config={"num_layers": 1, "roi_size": 3, **layer},
+        detr_encoder_config={"num_layers": 1, **layer},
+        detr_decoder_config={"num_layers": 2, "num_queries": 12, **layer},
+        mask_decoder_config={"hidden_size": 32, "num_attention_heads": 2},
+    )  # fmt: skip
+    CLIPTokenizerFast(vocab=letters(), merges=[], model_max_length=32).save_pretrained(folder)
+    Sam3Model(config).save_pretrained(folder)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 import masklet
 from masklet import PromptError
 from masklet.engines.fake import FakeEngine
-from masklet.image.names import around, evening, unit
+from masklet.image.names import evening, unit
+from masklet.image.naming import around
 
 COLOURS = {"cherry": (200, 30, 40), "lime": (60, 200, 50), "plum": (90, 40, 160)}
 SIZE = (80, 100)

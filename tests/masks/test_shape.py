@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from masklet.masks.shape import box_iou, mutual_matches, new_things, suppress
+from masklet.masks.shape import box_iou, mutual_matches, new_things, same_thing, suppress
 
 
 @st.composite
@@ -67,3 +67,11 @@ def test_matches_are_each_others_best() -> None:
     assert mutual_matches(values, 0.5) == [(0, 0)]  # the second row prefers a column that prefers another
     assert mutual_matches(values, 0.3) == [(0, 0), (2, 2)]
     assert mutual_matches(np.zeros((0, 3)), 0.5) == []
+
+
+def test_the_same_thing_is_the_one_that_agrees_best() -> None:
+    known = {"large": box(0, 0, 40, 40), "small": box(0, 0, 12, 12)}
+    assert same_thing(box(0, 0, 10, 10), known) == "small"
+    assert same_thing(box(0, 0, 30, 40), known) == "large"
+    assert same_thing(box(50, 50, 60, 60), known) is None
+    assert same_thing(box(0, 0, 10, 10), {}) is None

@@ -86,7 +86,7 @@ def check_everything(everything: bool, said: Mapping[str, float | str | None], p
 def discovery_options(said: Mapping[str, float | str | None]) -> DiscoveryOptions:
     """How everything is looked for; what was not said is as usual."""
     from masklet.discovery import DiscoveryOptions
-    from masklet.image.words import phrases_of
+    from masklet.words import phrases_of
 
     given = {name: value for name, value in said.items() if value is not None}
     if "text" in given:

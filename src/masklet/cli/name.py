@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +14,13 @@ from masklet.atomic import keep_inputs
 from masklet.cli.choices import DeviceChoice, ModelChoice
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from masklet.formats.base import Format, ObjectId, PlainFrame
     from masklet.formats.description import Description
-    from masklet.image.names import Crop, Naming, Prototypes
+    from masklet.image.names import Prototypes
+    from masklet.image.naming import Crop, Naming
     from masklet.image.predictor import ImagePredictor
 
 FRAMES_AT_MOST = 5
@@ -29,11 +34,18 @@ def name(
     source: Annotated[
         Path, typer.Argument(metavar="MASKS", help="A COCO file, a .masklet file, or masks of any format that is read.")
     ],
+    *,
+    out: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
     like: Annotated[
         list[Path],
         typer.Option(help="The same, with names: classes of COCO, categories of sessions. May be given several times."),
-    ],
-    out: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
+    ] = [],  # noqa: B006
+    names: Annotated[
+        str | None, typer.Option(help="Names to choose from, such as 'cat . dog', by a model that knows words.")
+    ] = None,
+    namer: Annotated[
+        str, typer.Option(help="What compares masks with --names: siglip2, clip, or a folder.")
+    ] = "siglip2",
     format: Annotated[
         str | None, typer.Option(help="Name of the format, such as coco; by the ending of OUT if not given.")
     ] = None,
@@ -42,12 +54,15 @@ def name(
     ] = None,
     like_pictures: Annotated[Path | None, typer.Option(help="The same, of LIKE.")] = None,
     least: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Likeness below which a mask gets no name; 0.35 if not given.")
+        float | None,
+        typer.Option(
+            min=-1, max=1, help="Likeness below which a mask gets no name; if not given, 0.35, and 0 with --names."
+        ),
     ] = None,
     model: ModelChoice = "nano",
     device: DeviceChoice = None,
 ) -> None:
-    """Give names to masks, by examples that have names. Nothing is downloaded.
+    """Give names to masks: by examples that have names, for which nothing is downloaded, or by a list of names.
 
     A mask gets the name of the examples that it looks most like, or none if it is like none of them. An object of a
     video gets one name. Names become classes, and each object's likeness an attribute.
@@ -55,6 +70,7 @@ def name(
     \b
     Examples:
       masklet everything photos --out found.json
+      masklet name found.json --pictures photos --names "cat . dog . car" --out named.json
       masklet name found.json --pictures photos --like labelled.json --out named.json
       masklet name street/session.masklet --like labelled.json --out street.json --format ytvis --least 0.4
     """
@@ -63,25 +79,39 @@ def name(
     from masklet.cli.convert import of_masks, of_project
     from masklet.formats.registry import find_format, format_of, recognise_format
     from masklet.formats.writer import Writer
-    from masklet.image.names import LEAST_LIKENESS
+    from masklet.image.names import LEAST_LIKENESS, appearances, likenesses
+    from masklet.image.naming import compared
     from masklet.image.predictor import ImagePredictor
+    from masklet.words import load_namer, phrases_of
 
+    if (names is None) == (not like):
+        raise typer.BadParameter("give either --like, masks with names, or --names, such as 'cat . dog'")
     keep_inputs(out, source, *like)
     kind = find_format(format) if format else format_of(out)
     entry = recognise_format(source)
-    predictor = ImagePredictor(model, device=device)
-    kinds = learned(predictor, like, like_pictures)
-    names = named(predictor, source, entry, pictures, kinds, LEAST_LIKENESS if least is None else least)
+    if names is not None:
+        kinds = phrases_of(names)
+        compare = partial(compared, names=kinds, namer=load_namer(namer, device))
+        usual = 0.0
+    else:
+        predictor = ImagePredictor(model, device=device)
+        examples = learned(predictor, like, like_pictures)
+        kinds, usual = examples.names, LEAST_LIKENESS
+
+        def compare(crops: Iterable[Crop]) -> NDArray[np.float32]:
+            return likenesses(appearances(predictor, crops), examples)
+
+    found = named(source, entry, pictures, compare, kinds, usual if least is None else least)
     video = None if entry.name == "coco" and not kind.shows_pictures else pictures
     facts, results = (of_project if entry.name == "project" else of_masks)(source, out, entry, kind, video)
     with Writer(kind.open, out, facts) as sink:
         for result in results:
             there = result.descriptions
-            said = {known: told(there.get(known), names[known]) for known in result.objects if known in names}
+            said = {known: told(there.get(known), found[known]) for known in result.objects if known in found}
             sink.write(replace(result, descriptions={**there, **said}))
-    for found, count in Counter(naming.name for naming in names.values()).most_common():
-        typer.echo(f"{count:6} {found or '(none of these)'}")
-    typer.echo(f"{len(names)} {'object' if len(names) == 1 else 'objects'} in {out}")
+    for called, count in Counter(naming.name for naming in found.values()).most_common():
+        typer.echo(f"{count:6} {called or '(none of these)'}")
+    typer.echo(f"{len(found)} {'object' if len(found) == 1 else 'objects'} in {out}")
 
 
 def learned(predictor: ImagePredictor, paths: Sequence[Path], pictures: Path | None) -> Prototypes:
@@ -108,11 +138,16 @@ def learned(predictor: ImagePredictor, paths: Sequence[Path], pictures: Path | N
 
 
 def named(
-    predictor: ImagePredictor, path: Path, entry: Format, pictures: Path | None, kinds: Prototypes, least: float
+    path: Path,
+    entry: Format,
+    pictures: Path | None,
+    compare: Callable[[Iterable[Crop]], NDArray[np.float32]],
+    names: Sequence[str],
+    least: float,
 ) -> dict[ObjectId, Naming]:
     """The name of each object, by the mean likeness of its masks. Raises FormatError if there is no mask."""
     from masklet.errors import FormatError
-    from masklet.image.names import appearances, likenesses, naming
+    from masklet.image.naming import naming
 
     objects: list[ObjectId] = []
 
@@ -121,13 +156,12 @@ def named(
             objects.append(known)
             yield crop
 
-    vectors = appearances(predictor, crops())
+    rows, of_object = compare(crops()), defaultdict(list)
     if not objects:
         raise FormatError(f"{path.name} holds no masks; give one with masks")
-    rows, of_object = likenesses(vectors, kinds), defaultdict(list)
     for place, known in enumerate(objects):
         of_object[known].append(place)
-    return {known: naming(rows[places].mean(axis=0), kinds, least) for known, places in of_object.items()}
+    return {known: naming(rows[places].mean(axis=0), names, least) for known, places in of_object.items()}
 
 
 def crops_of(path: Path, entry: Format, pictures: Path | None, *, only_named: bool) -> Iterator[tuple[Any, Crop]]:
@@ -136,7 +170,7 @@ def crops_of(path: Path, entry: Format, pictures: Path | None, *, only_named: bo
     from masklet.datasets.own import pictures_of
     from masklet.formats.description import NO_LABEL, label_of
     from masklet.formats.registry import read_masks
-    from masklet.image.names import crop_of
+    from masklet.image.naming import crop_of
 
     frames = list(read_masks(entry.name, path))
     with pictures_of(path, entry, pictures) as look:

@@ -21,14 +21,10 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.engines.arrays import to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
+from masklet.image.naming import Crop, Naming, crop_of, naming
 from masklet.image.picture import PictureLike, as_picture
 from masklet.image.predictor import PICTURES_AT_ONCE, ImagePredictor, in_batches, ready_predictor
-from masklet.masks.shape import Box, mask_box
 from masklet.nn import ModelConfig
-from masklet.prompts import make_prompt
-
-AROUND = 0.2
-"""What a crop shows on each side of the thing, as a share of its longer side."""
 
 LEAST_LIKENESS = 0.35
 """A mask that is less like every name has none; benchmarks/names.py shows what that costs."""
@@ -54,21 +50,6 @@ class Prototypes:
     middle: NDArray[np.float32] = field(repr=False)
     weights: NDArray[np.float32] = field(repr=False)
     config: ModelConfig = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Naming:
-    """The name of a mask.
-
-    Attributes:
-        name: Empty if it is like none of the names.
-        likeness: To the name that is most like it, -1..1.
-        likenesses: To each of the K names.
-    """
-
-    name: str
-    likeness: float
-    likenesses: tuple[float, ...] = field(repr=False)
 
 
 def learn_names(
@@ -158,7 +139,7 @@ def name_masks(
     predictor, image = ready_predictor(model), as_picture(picture)
     check_kinds(kinds, predictor.engine, least)
     vectors = appearances(predictor, (crop_of(image, mask, f"mask {n}") for n, mask in enumerate(masks)))
-    return [naming(row, kinds, least) for row in likenesses(vectors, kinds)]
+    return [naming(row, kinds.names, least) for row in likenesses(vectors, kinds)]
 
 
 def check_kinds(kinds: Prototypes, engine: Engine, least: float) -> None:
@@ -170,47 +151,10 @@ def check_kinds(kinds: Prototypes, engine: Engine, least: float) -> None:
         raise PromptError(f"least is {least!r}; give a number from -1 to 1")
 
 
-def naming(row: NDArray[np.float32], kinds: Prototypes, least: float) -> Naming:
-    """The name by the likenesses (K,) of one thing."""
-    best = int(row.argmax())
-    likeness = float(row[best])
-    return Naming(kinds.names[best] if likeness >= least else "", likeness, tuple(row.tolist()))
-
-
 def likenesses(vectors: NDArray[np.float32], kinds: Prototypes) -> NDArray[np.float32]:
     """float32 (M, K) in -1..1, of vectors (M, C) to each name."""
     centred = np.asarray((vectors - kinds.middle) @ kinds.weights, np.float32)
     return (unit(centred) @ kinds.vectors.T).clip(-1, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Crop:
-    """A thing and what lies around it: uint8 (H, W, 3), and its mask, bool (H, W)."""
-
-    image: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-
-
-def crop_of(image: NDArray[np.uint8], mask: ArrayLike, what: str) -> Crop:
-    """The crop of a mask. Raises PromptError, which calls it `what`, if it is empty or not of the picture's size."""
-    given = make_prompt((image.shape[0], image.shape[1]), mask=mask).mask
-    if given is None or not given.any():
-        raise PromptError(f"{what} is empty; leave it out")
-    x0, y0, x1, y1 = around(tuple(mask_box(given).tolist()), given.shape)
-    return Crop(np.ascontiguousarray(image[y0:y1, x0:x1]), given[y0:y1, x0:x1])
-
-
-def around(box: Box, size: tuple[int, ...]) -> Box:
-    """The square around a box with a margin, as far as it lies in the picture of (height, width)."""
-    x0, y0, x1, y1 = box
-    half = (0.5 + AROUND) * max(x1 - x0, y1 - y0) + 2
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    return (
-        max(0, int(x - half)),
-        max(0, int(y - half)),
-        min(size[1], int(x + half) + 1),
-        min(size[0], int(y + half) + 1),
-    )
 
 
 def appearances(predictor: ImagePredictor, crops: Iterable[Crop]) -> NDArray[np.float32]:

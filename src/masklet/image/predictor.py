@@ -22,9 +22,9 @@ from masklet.image.crop_refine import refine_in_crops
 from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
 from masklet.image.prompts import prompts_per_object
 from masklet.image.result import Masks, join_masks
-from masklet.image.words import LEAST_SCORE, Grounder, find_boxes
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
 from masklet.prompts import Prompt
+from masklet.words import LEAST_SCORE, Grounder, find_boxes
 
 if TYPE_CHECKING:
     import torch
@@ -280,7 +280,7 @@ def segment(
         text: What to find, in place of clicks and boxes: words, phrases with a dot between them.
         model: Name, path, `Model`, or any engine; what a name or a path gave stays loaded.
         refine: Whether a small thing is looked at a second time, in a crop around it; see `ImagePredictor.predict`.
-        grounder: What finds boxes for a text: a name of `masklet.image.words.GROUNDERS`, a folder, or any `Grounder`.
+        grounder: What finds boxes for a text: a name of `masklet.words.GROUNDERS`, a folder, or any `Grounder`.
         least: The lowest score of a box for a text, 0..1.
 
     Returns:

@@ -28,6 +28,7 @@ from masklet.formats.description import Description
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
 from masklet.geometry import Ground
+from masklet.image.naming import compared, crop_of, naming
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.guided import Edges, mask_alpha
 from masklet.masks.patch import Patch, cut_patch, padded, paste, within
@@ -37,6 +38,7 @@ from masklet.masks.rle import Rle, encode_rle
 from masklet.masks.shape import Box, mask_box
 from masklet.masks.trace import resize_logits
 from masklet.media.large import LargePicture
+from masklet.words import Namer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -140,6 +142,25 @@ class PictureMasks(ABC):
     def best(self) -> Self:
         """The best mask of each object: (N, H, W), one after another in the order of the prompts."""
         return self.rows(np.unique(self.objects, return_index=True)[1])
+
+    def named(
+        self, names: Sequence[str], *, namer: str | PathLike[str] | Namer = "siglip2", least: float = 0.0
+    ) -> Self:
+        """The same masks with `labels`: of each the name that fits it best, by a model that knows words.
+
+        Args:
+            names: Such as ["cat", "dog"].
+            namer: A name of `masklet.words.NAMERS`, a folder that transformers wrote, or any `Namer`.
+            least: A mask that no name fits so well, 0..1, has none; an empty mask has none either.
+
+        Raises:
+            PromptError: There is no name, or the picture is too large for memory.
+            CheckpointError: The model cannot be loaded.
+        """
+        seen = np.flatnonzero(self.areas).tolist()
+        rows = compared((crop_of(self.picture, self[i], f"mask {i}") for i in seen), names, namer)
+        labels = dict(zip(seen, (naming(row, names, least).name for row in rows), strict=True))
+        return replace(self, labels=tuple(labels.get(i, "") for i in range(len(self))))
 
     def alpha(self, i: int = 0, edges: Edges = "soft") -> NDArray[np.float32]:
         """(H, W) float32 in 0..1: how much of each pixel is the thing of mask `i`.

@@ -4,7 +4,8 @@ Boxes are (x0, y0, x1, y1) in pixels: x0 and y0 the first column and row, x1 and
 is x1 - x0, a mask of one pixel has a box of area 1, and any box of a mask is a prompt.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -12,6 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, the last two one past the end; all 0 around nothing."""
+
+Name = TypeVar("Name")
+
+LEAST_AREA, MOST_KNOWN = 0.002, 0.3
+"""A new thing covers this share of the picture, outside of what is known, and at most that share of it is known."""
 
 
 def mask_box(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -111,7 +117,7 @@ def mutual_matches(values: NDArray[np.float64], least: float) -> list[tuple[int,
 
 
 def new_things(
-    masks: Iterable[NDArray[np.bool_]], known: NDArray[np.bool_], least: float, most_known: float, room: int
+    masks: Iterable[NDArray[np.bool_]], known: NDArray[np.bool_], least: float, most_known: float, room: int | None
 ) -> dict[int, NDArray[np.bool_]]:
     """Those masks, best first, that are large enough and mostly outside of what is known and of better ones: by their
     place in `masks`, of each what lies outside.
@@ -121,7 +127,7 @@ def new_things(
         known: bool (H, W), where there is something already.
         least: Pixels that a thing has at least, outside of what is known.
         most_known: Share of a mask that may be known.
-        room: So many at most.
+        room: So many at most; None for any number.
     """
     taken = known.copy()
     fresh: dict[int, NDArray[np.bool_]] = {}
@@ -133,3 +139,10 @@ def new_things(
             fresh[place] = outside
             taken |= mask
     return fresh
+
+
+def same_thing(mask: NDArray[np.bool_], known: Mapping[Name, NDArray[np.bool_]]) -> Name | None:
+    """The name of the known mask that agrees best with this one by intersection over union; None if all lie apart."""
+    common = {name: int((mask & other).sum()) for name, other in known.items()}
+    agreed = {name: both / int((mask | known[name]).sum()) for name, both in common.items() if both}
+    return max(agreed, key=lambda name: agreed[name], default=None)

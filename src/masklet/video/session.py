@@ -31,6 +31,11 @@ def free_number(tracks: Tracks, name: ObjectId) -> int:
     return next(number for number in itertools.count(1) if number not in taken)
 
 
+def free_numbers(tracks: Tracks, count: int) -> list[int]:
+    """The lowest whole numbers from 1 on that are no object's name."""
+    return list(itertools.islice((number for number in itertools.count(1) if number not in tracks), count))
+
+
 def asked(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
     """The object with a prompt that is not answered yet. What was said of the frame before does not count any more."""
     absent, accepted = (without_span(spans, frame, frame) for spans in (track.absent, track.accepted))

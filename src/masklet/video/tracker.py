@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
-from masklet.errors import SessionError
+from masklet.errors import PromptError, SessionError
 from masklet.formats.base import Facts, PlainFrame, comes_evenly
 from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
@@ -24,6 +24,7 @@ from masklet.formats.project_file import read_project, video_of, write_project
 from masklet.formats.registry import find_format, format_of, with_finish
 from masklet.formats.writer import Writer
 from masklet.masks.finish import Finish
+from masklet.masks.shape import LEAST_AREA, MOST_KNOWN, new_things, same_thing
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video import identities, journal, project, session
@@ -60,6 +61,7 @@ from masklet.video.review import ReviewReason, with_doubts
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.step import absent_frame, candidates, encode_again, step
 from masklet.video.store import FrameStore, StoredFrames
+from masklet.words import LEAST_SCORE, FoundBox, Grounder, find_boxes
 
 if TYPE_CHECKING:
     import torch
@@ -197,6 +199,96 @@ class VideoTracker:
             MediaError: The video has no such frame.
         """
         return self._prompt(frame, object, prompt, replace=replace)
+
+    def add_text(
+        self,
+        *,
+        frame: int,
+        text: str,
+        grounder: str | PathLike[str] | Grounder = "grounding-dino-tiny",
+        least: float = LEAST_SCORE,
+    ) -> dict[ObjectId, FoundBox]:
+        """Look in a frame for what a text names, such as "red car . dog". What is followed there already keeps its
+        object; of what is new objects begin, under the lowest free numbers, with the phrase as their category.
+        `masklet.track_everything` does so on key frames.
+
+        Args:
+            frame: Where to look.
+            text: Phrases with a dot between them.
+            grounder: What finds boxes: a name of `masklet.words.GROUNDERS`, a folder, or any `Grounder`.
+            least: The lowest score of a box, 0..1.
+
+        Returns:
+            Each object that the text names in the frame, known or new, and its box.
+
+        Raises:
+            PromptError: Nothing is found, or the text is none.
+            MediaError: The video has no such frame.
+            CheckpointError: What finds boxes cannot be loaded.
+        """
+        result = self.result(frame)
+        found = find_boxes(result.image, text, grounder, least)
+        if not found:
+            raise PromptError(
+                f"nothing is found for {text!r} in frame {frame}; give other words, or a lower score than {least:g}"
+            )
+        masks = self.masks_in(frame, found)
+        new = self.take_up(result, masks, [one.phrase for one in found])
+        known = {name: item.mask for name, item in result.objects.items()}
+        known |= {name: masks[place] for place, name in new.items()}
+        names = (new.get(place, same_thing(mask, known)) for place, mask in enumerate(masks))
+        seen: dict[ObjectId, FoundBox] = {}
+        for name, one in zip(names, found, strict=True):
+            if name is not None:
+                seen.setdefault(name, one)
+        return seen
+
+    def masks_in(self, frame: int, boxes: Sequence[FoundBox]) -> list[NDArray[np.bool_]]:
+        """The masks, bool (H, W), that boxes on a frame mean. Nothing is recorded or changed."""
+        (name,) = session.free_numbers(self.tracks, 1)
+        prompts = (make_prompt(self.size, box=one.box) for one in boxes)
+        return [self.preview(frame=frame, object=name, prompt=prompt).objects[name].mask for prompt in prompts]
+
+    def take_up(
+        self,
+        result: FrameResult,
+        masks: Iterable[NDArray[np.bool_]],
+        labels: Sequence[str] = (),
+        *,
+        least_area: float = LEAST_AREA,
+        most_known: float = MOST_KNOWN,
+        room: int | None = None,
+    ) -> dict[int, ObjectId]:
+        """Begin an object with each mask on a frame that is nothing known: with all or, if that is interrupted, with
+        none.
+
+        Args:
+            result: The present result of the frame.
+            masks: bool (H, W) each, the surest first.
+            labels: The category of each; none if not given.
+            least_area: A new thing covers at least this share of the picture, 0..1, outside of what is known.
+            most_known: A thing is new if at most this share of it is known, 0..1.
+            room: So many new ones at most; None for any number.
+
+        Returns:
+            The new objects, by the places of their masks.
+        """
+        known = np.zeros(result.size, np.bool_)
+        for item in result.objects.values():
+            known |= item.mask
+        fresh = new_things(masks, known, least_area * known.size, most_known, room)
+        names = dict(zip(fresh, session.free_numbers(self.tracks, len(fresh)), strict=True))
+        try:
+            for place, name in names.items():
+                self.add_mask(frame=result.frame, object=name, mask=fresh[place])
+                if labels:
+                    self.describe(name, category=labels[place])
+        except BaseException:
+            for name in names.values():
+                if name in self.tracks:
+                    self.remove(name)
+            raise
+        return {**names}
 
     def preview(self, *, frame: int, object: ObjectId, prompt: Prompt) -> FrameResult:
         """What `add_prompt` would answer. Nothing is recorded or changed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,17 @@ from numpy.typing import NDArray
 import masklet
 from masklet import CheckpointError, DiscoveryOptions, PromptError, VideoTracker
 from masklet.engines.fake import FakeEngine
-from masklet.image.words import FoundBox, TransformersGrounder, find_boxes, load_grounder, phrases_of
-from tests.image.detectors import Recorded, write_grounding_dino, write_owl
+from masklet.words import (
+    FoundBox,
+    Sam3Grounder,
+    TransformersGrounder,
+    TransformersNamer,
+    find_boxes,
+    load_grounder,
+    load_namer,
+    phrases_of,
+)
+from tests.image.detectors import Recorded, write_clip, write_grounding_dino, write_owl, write_sam3, write_siglip
 
 SIZE = (64, 96)
 RED, GREEN = (8, 10, 34, 40), (50, 20, 90, 60)
@@ -41,6 +51,9 @@ def detectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("detectors")
     write_grounding_dino(folder / "dino")
     write_owl(folder / "owl")
+    write_sam3(folder / "sam3")
+    write_clip(folder / "clip")
+    write_siglip(folder / "siglip")
     return folder
 
 
@@ -115,6 +128,25 @@ def test_things_of_a_text_are_followed_and_new_ones_start() -> None:
         DiscoveryOptions(text="a" * 101)
 
 
+def test_a_text_adds_what_is_new_to_a_session_and_names_what_is_known() -> None:
+    frames = np.stack([picture() for _ in range(3)])
+    with VideoTracker(frames, FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object="mine", box=RED)
+        list(tracker.propagate())
+        found = tracker.add_text(frame=1, text="red car . dog", grounder=BOXES)
+        assert {name: one.phrase for name, one in found.items()} == {"mine": "red car", 1: "dog"}
+        assert {name: said.category for name, said in tracker.objects.items()} == {"mine": "", 1: "dog"}
+        assert tracker.result(1).objects[1].mask[40, 70]
+        again = tracker.add_text(frame=1, text="dog", grounder=BOXES)
+        assert set(again) == {1} == {*tracker.objects} - {"mine"}
+        before = list(tracker.events)
+        with pytest.raises(
+            PromptError, match="nothing is found for 'cat' in frame 2; give other words, or a lower score"
+        ):
+            tracker.add_text(frame=2, text="cat", grounder=BOXES)
+        assert tracker.events == before
+
+
 @pytest.mark.parametrize("name", ["dino", "owl"])
 def test_boxes_are_those_of_transformers(detectors: Path, name: str) -> None:
     """The real classes with random weights: places by its own post-processing, of every box there is."""
@@ -160,3 +192,63 @@ def test_grounders_that_cannot_be_loaded(detectors: Path, tmp_path: Path, monkey
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(CheckpointError, match=r"a text needs the package transformers: pip install 'masklet\[text\]'"):
         load_grounder(tmp_path / "any")
+
+
+def test_boxes_of_sam3_are_those_of_its_class(detectors: Path) -> None:
+    """Random weights; each phrase for itself, its boxes on the picture, a score of the box and of the phrase."""
+    grounder = load_grounder(detectors / "sam3")
+    assert isinstance(grounder, Sam3Grounder)
+    image = np.random.default_rng(0).integers(0, 255, (56, 56, 3), np.uint8)
+    found = grounder.find(image, ["red car", "dog"], 0.0)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    for phrase in ("red car", "dog"):
+        text = grounder.tokenizer(phrase, padding="max_length", max_length=32, return_tensors="pt")
+        with torch.inference_mode():
+            answer = grounder.model(pixel_values=(pixels - 0.5) / 0.5, **text)
+        ours = [one for one in found if one.phrase == phrase]
+        np.testing.assert_allclose([one.box for one in ours], answer.pred_boxes[0].numpy() * 56, atol=1e-3)
+        expected = answer.pred_logits.sigmoid() * answer.presence_logits.sigmoid()
+        np.testing.assert_allclose([one.score for one in ours], expected[0].numpy(), atol=1e-5)
+    highest = max(one.score for one in found)
+    assert len(grounder.find(image, ["red car", "dog"], highest)) == 1
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip"])
+def test_names_by_the_real_classes(detectors: Path, name: str) -> None:
+    namer = load_namer(detectors / name)
+    assert isinstance(namer, TransformersNamer)
+    crops = list(np.random.default_rng(1).integers(0, 255, (3, 40, 30, 3), np.uint8))
+    table = namer.compare(crops, ["cat", "dog", "red car"])
+    assert table.shape == (3, 3)
+    assert table.dtype == np.float32
+    assert ((table > 0) & (table < 1)).all()
+    assert len(np.unique(table.round(6))) == 9
+    np.testing.assert_allclose(namer.compare(crops[1:], ["red car", "cat", "dog"]), table[1:][:, [2, 0, 1]], atol=1e-5)
+    if name == "clip":
+        np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-5)
+
+
+class ByColour:
+    """Names fit as far as their colour is in the middle of the picture; what lies around must be grey."""
+
+    def compare(self, crops: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> NDArray[np.float32]:
+        channels = {"red": 0, "green": 1, "blue": 2}
+        assert all((crop[0, 0] == 128).all() for crop in crops)
+        middles = [crop[crop.shape[0] // 2, crop.shape[1] // 2] / 255 for crop in crops]
+        return np.array([[middle[channels[name]] for name in names] for middle in middles], np.float32)
+
+
+def test_masks_get_the_names_that_fit_best() -> None:
+    masks = masklet.ImagePredictor(FakeEngine()).predict(
+        masklet.ImagePredictor(FakeEngine()).encode(picture()), boxes=[RED, GREEN], multimask=False
+    )
+    named = masks.named(["red", "green", "blue"], namer=ByColour())
+    assert named.labels == ("red", "green")
+    assert masks.labels == ()
+    assert masks.named(["blue"], namer=ByColour(), least=0.5).labels == ("", "")
+    assert masks.rows(np.array([], np.intp)).named(["red"], namer=ByColour()).labels == ()
+    for names in ([], ["red", " "], "red"):
+        with pytest.raises(PromptError, match="give a list of words"):
+            masks.named(names, namer=ByColour())
+    with pytest.raises(CheckpointError, match="no namer is called 'clap'; nearest: clip; there are siglip2, clip, or"):
+        masks.named(["red"], namer="clap")

@@ -1,13 +1,14 @@
-"""Words: what a text names is found in a picture as boxes, by a detector of transformers, and boxes become masks.
+"""Words: what a text names is found in a picture as boxes, and a thing that was cut out gets the name that fits it
+best, by models of transformers.
 
-Letters: Q boxes that a detector proposes, P phrases, T tokens of a text.
+Letters: Q boxes that a detector proposes, P phrases, T tokens of a text, M crops, K names.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike, fspath
@@ -27,11 +28,18 @@ GROUNDERS = {
     "grounding-dino-tiny": "IDEA-Research/grounding-dino-tiny",
     "grounding-dino-base": "IDEA-Research/grounding-dino-base",
     "owlv2": "google/owlv2-base-patch16-ensemble",
+    "sam3": "facebook/sam3",
 }
-"""Detectors by name, and where they are published; all under Apache-2.0."""
+"""Detectors by name, and where they are published: under Apache-2.0, but for SAM 3, whose licence is to be accepted."""
 
-KINDS = ("grounding-dino", "mm-grounding-dino", "owlvit", "owlv2")
+KINDS = ("grounding-dino", "mm-grounding-dino", "owlvit", "owlv2", "sam3")
 """Kinds of models of transformers whose answers are understood."""
+
+NAMERS = {"siglip2": "google/siglip2-base-patch16-224", "clip": "openai/clip-vit-base-patch32"}
+"""What compares pictures with names, and where it is published: under Apache-2.0 and MIT."""
+
+NAMER_KINDS = {"siglip": "This is a photo of {}.", "siglip2": "This is a photo of {}.", "clip": "a photo of a {}"}
+"""Kinds of models of transformers that compare pictures with texts, and the text that a name becomes, as published."""
 
 MOST_PHRASES, LONGEST_PHRASE, LONGEST_TEXT = 50, 100, 700
 """The most phrases of a text, and letters of a phrase and of a text: detectors read some 256 tokens."""
@@ -108,41 +116,70 @@ def _cut(found: FoundBox, width: int, height: int) -> FoundBox | None:
     return FoundBox((x0, y0, x1, y1), found.score, found.phrase) if x1 - x0 >= 1 and y1 - y0 >= 1 else None
 
 
+class Namer(Protocol):
+    """Compares pictures with names."""
+
+    def compare(self, crops: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (M, K) in 0..1: how well each name fits each picture, uint8 (H, W, 3)."""
+        ...
+
+
 def load_grounder(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Grounder:
     """A detector of `GROUNDERS`, or of a folder that transformers wrote; what was loaded stays.
 
     Raises CheckpointError if transformers is not installed, or the model is unknown, of another kind, damaged, or
     neither on this machine nor to be had.
     """
-    return _loaded(fspath(name_or_path), None if device is None else str(device))
+    return _grounder(fspath(name_or_path), None if device is None else str(device))
+
+
+def load_namer(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Namer:
+    """As `load_grounder`, of `NAMERS`."""
+    return _namer(fspath(name_or_path), None if device is None else str(device))
 
 
 @lru_cache(maxsize=1)
-def _loaded(name: str, device: str | None) -> Grounder:
-    place = GROUNDERS.get(name, name)
-    if name not in GROUNDERS and "/" not in name and not os.path.isdir(name):
-        known = ", ".join(GROUNDERS)
+def _grounder(name: str, device: str | None) -> Grounder:
+    model, processor = _loaded(name, device, "grounder", GROUNDERS, KINDS)
+    kind = Sam3Grounder if model.config.model_type == "sam3" else TransformersGrounder
+    return kind(model, processor)
+
+
+@lru_cache(maxsize=1)
+def _namer(name: str, device: str | None) -> Namer:
+    return TransformersNamer(*_loaded(name, device, "namer", NAMERS, [*NAMER_KINDS]))
+
+
+def _loaded(
+    name: str, device: str | None, what: str, known: Mapping[str, str], kinds: Sequence[str]
+) -> tuple[Any, Any]:
+    """A model of transformers and its processor; of SAM 3, whose pictures are made ready here, its tokenizer."""
+    place = known.get(name, name)
+    if name not in known and "/" not in name and not os.path.isdir(name):
         raise CheckpointError(
-            f"no grounder is called {name!r}{nearest(name, GROUNDERS)}; there are {known}, or a folder"
+            f"no {what} is called {name!r}{nearest(name, known)}; there are {', '.join(known)}, or a folder"
         )
     with needing("text", "a text", CheckpointError):
-        from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
+        import transformers
         from transformers.utils import logging
     told, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        config = AutoConfig.from_pretrained(place)
-        if config.model_type not in KINDS:
-            raise CheckpointError(f"{name} is a {config.model_type}; give a model of the kinds {', '.join(KINDS)}")
-        processor = AutoProcessor.from_pretrained(place)
-        model = AutoModelForZeroShotObjectDetection.from_pretrained(place, use_safetensors=True)
+        kind = transformers.AutoConfig.from_pretrained(place).model_type
+        if kind not in kinds:
+            raise CheckpointError(f"{name} is a {kind}; give a model of the kinds {', '.join(kinds)}")
+        detects = what == "grounder" and kind != "sam3"
+        maker = transformers.AutoModelForZeroShotObjectDetection if detects else transformers.AutoModel
+        texts = transformers.AutoTokenizer if kind == "sam3" else transformers.AutoProcessor
+        processor = texts.from_pretrained(place)
+        model = maker.from_pretrained(place, use_safetensors=True)
     except CheckpointError:
         raise
     except Exception as error:  # of many kinds: no such folder, no network, a damaged file, a part that is missing
         reason = str(error).strip().splitlines()
         raise CheckpointError(
-            f"the grounder {name} cannot be loaded: {reason[0] if reason else type(error).__name__}; give a folder "
+            f"the {what} {name} cannot be loaded: {reason[0] if reason else type(error).__name__}; give a folder "
             "with its config.json, tokenizer and model.safetensors, or connect to download it"
         ) from error
     finally:
@@ -152,7 +189,7 @@ def _loaded(name: str, device: str | None) -> Grounder:
     import torch
 
     best = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return TransformersGrounder(model.to(best).eval(), processor)
+    return model.to(best).eval(), processor
 
 
 class TransformersGrounder:
@@ -202,3 +239,59 @@ class TransformersGrounder:
             if len(places):
                 found[:, number] = scores[:, places].max(axis=1)
         return found
+
+
+class Sam3Grounder:
+    """SAM 3 of transformers, each phrase for itself, and its tokenizer. Pictures are made ready here, as its own class
+    for that needs torchvision: a square, and colours in -1..1."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model, self.tokenizer = model, tokenizer
+
+    def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
+        import torch
+
+        with torch.inference_mode():
+            return self._found(image, phrases, least)
+
+    def _found(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
+        import torch
+        import torch.nn.functional as F
+
+        side, device = self.model.config.image_size, self.model.device
+        colours = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        square = F.interpolate(colours, size=(side, side), mode="bilinear", antialias=True).clamp(-1, 1)
+        seen = self.model.get_vision_features(square.to(device, self.model.dtype))
+        height, width = image.shape[:2]
+        found = []
+        for phrase in phrases:
+            text = self.tokenizer(phrase, padding="max_length", max_length=32, truncation=True, return_tensors="pt")
+            answer = self.model(vision_embeds=seen, **text.to(device))
+            scores = answer.pred_logits[0].sigmoid() * answer.presence_logits[0].sigmoid()
+            boxes = answer.pred_boxes[0].float().cpu() * torch.tensor([width, height, width, height])
+            found += [
+                FoundBox(tuple(box), score, phrase)
+                for box, score in zip(boxes.tolist(), scores.float().tolist(), strict=True)
+                if score >= least
+            ]
+        return found
+
+
+class TransformersNamer:
+    """A model of transformers of one of `NAMER_KINDS`, and its processor. CLIP shares one out among the names, SigLIP
+    judges each name for itself."""
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self.model, self.processor = model, processor
+
+    def compare(self, crops: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> NDArray[np.float32]:
+        import torch
+
+        kind = self.model.config.model_type
+        texts = [NAMER_KINDS[kind].format(name) for name in names]
+        padding = True if kind == "clip" else "max_length"
+        inputs = self.processor(text=texts, images=list(crops), padding=padding, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            logits = self.model(**inputs.to(self.model.device)).logits_per_image.float()
+        shares = logits.softmax(dim=1) if kind == "clip" else logits.sigmoid()
+        return np.asarray(shares.cpu().numpy())
