@@ -1,6 +1,6 @@
 """Edges of masks against known alpha: made-up hair and fur that move before a textured background, at 3840 x 2160.
 
-    python benchmarks/soft_edges.py --crops docs/images/soft_edges_4k.png --json soft_edges.json
+    python benchmarks/soft_edges.py --crops docs/images/soft_edges_4k.jpg --json soft_edges.json
 
 The mask is what a network with masks of 256 x 256 might see: the true alpha on that grid, a little blurred, and cut
 near one half, not at the same level in each frame. Scores of each way to make an edge, over the unsure pixels (within
@@ -195,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--crops", type=Path, help="a PNG: the picture, each way, and the truth")
+    parser.add_argument("--crops", type=Path, help="a picture: the frame, each way, and the truth")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--data", type=Path, help="folder with index.csv and images, for --sheet")
     parser.add_argument("--sheet", type=Path)
@@ -212,7 +212,7 @@ def main() -> None:
         for way, found in ways.items():
             print(f"{kind:5} {way:18}", "  ".join(f"{name} {value:8.2f}" for name, value in found.items()))
     if args.crops:
-        Image.fromarray(crops).save(args.crops)
+        Image.fromarray(crops).resize((1500, 500), Image.Resampling.LANCZOS).save(args.crops, quality=80)
     if args.json:
         args.json.write_text(json.dumps({"size": SIZE, "grid": GRID, **vars(args), "found": table}, default=str))
 
