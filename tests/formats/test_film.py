@@ -77,13 +77,3 @@ def test_without_a_rate_frames_keep_their_own_times(tmp_path: Path) -> None:
     for name in ("overlay", "prores", "webm"):
         write(name, tmp_path / SUFFIXES[name], frames, None, rate=None)
         assert shown(tmp_path / SUFFIXES[name]) == pytest.approx([0, 0.01, 0.5], abs=1e-3)
-
-
-def test_frames_that_come_unevenly_keep_their_own_times(tmp_path: Path) -> None:
-    """Their average rate would show frame 1 half a second late."""
-    image = results(0, 1)[0].image
-    frames = [PlainFrame(k, time, SIZE, {}, {}, image) for k, time in enumerate((0.0, 0.04, 1.5))]
-    with writer("overlay", tmp_path / "a.mp4", size=SIZE, rate=2, steady=False) as sink:
-        for frame in frames:
-            sink.write(frame)
-    assert shown(tmp_path / "a.mp4") == pytest.approx([0, 0.04, 1.5], abs=1e-3)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -42,8 +42,8 @@ RunFolder = Annotated[Path, typer.Option(help="Folder of the run; the same again
 SCANS = "Of volumes"
 """Where the help shows options of volumes."""
 
-CUT_OUTS = "Of films and pictures that cut objects out"
-"""Where the help shows options of cut-outs."""
+OfCutOuts = partial(typer.Option, rich_help_panel="Of films and pictures that cut objects out")
+OfVolumes = partial(typer.Option, rich_help_panel=SCANS)
 
 MAPS = "Of maps"
 """Where the help shows options of pictures that lie on the ground."""
@@ -87,24 +87,17 @@ class TrainingChoice:
 class VolumeChoice:
     """How the slices of a volume are shown."""
 
-    axis: Annotated[
-        int | None,
-        typer.Option(min=0, max=2, help="The axis that slices follow; the coarsest if none.", rich_help_panel=SCANS),
-    ] = None
-    window: Annotated[
-        str | None,
-        typer.Option(help="LEVEL,WIDTH, or brain, soft-tissue, liver, lung or bone (CT).", rich_help_panel=SCANS),
-    ] = None
-    part: Annotated[
-        int | None,
-        typer.Option(min=0, max=99_999, help="Which volume of a file with several, from 0.", rich_help_panel=SCANS),
-    ] = None
-
+    axis: Annotated[int | None, OfVolumes(min=0, max=2, help="The axis that slices follow; the coarsest if none.")] = (
+        None
+    )
+    window: Annotated[str | None, OfVolumes(help="LEVEL,WIDTH, or brain, soft-tissue, liver, lung or bone (CT).")] = (
+        None
+    )
+    part: Annotated[int | None, OfVolumes(min=0, max=99_999, help="Which volume of a file with several, from 0.")] = (
+        None
+    )
     isotropic: Annotated[
-        bool,
-        typer.Option(
-            "--isotropic", help="Interpolate slices until they lie as close as pixels.", rich_help_panel=SCANS
-        ),
+        bool, OfVolumes("--isotropic", help="Interpolate slices until they lie as close as pixels.")
     ] = False
 
     @property
@@ -124,47 +117,29 @@ class FinishChoice:
 
     show: Annotated[
         Literal["cutout", "inverse", "matte", "mattes", "removed"],
-        typer.Option(
+        OfCutOuts(
             help="The objects; all but them; their alpha alone; the alpha of up to three, one each in red, green and "
-            "blue; or the picture without them, their places filled.",
-            rich_help_panel=CUT_OUTS,
+            "blue; or the picture without them, their places filled."
         ),
     ] = "cutout"
-    only: Annotated[
-        list[str], typer.Option(help="Only this object; may be given several times.", rich_help_panel=CUT_OUTS)
-    ]
+    only: Annotated[list[str], OfCutOuts(help="Only this object; may be given several times.")]
     edges: Annotated[
         Literal["model", "hard", "soft"],
-        typer.Option(help="As soft as the model doubts them; hard; or into hair and fur.", rich_help_panel=CUT_OUTS),
+        OfCutOuts(help="As soft as the model doubts them; hard; or into hair and fur."),
     ] = "model"
-    grow: Annotated[
-        int,
-        typer.Option(min=-500, max=500, help="Pixels outward; inward below 0.", rich_help_panel=CUT_OUTS),
-    ] = 0
-    feather: Annotated[
-        float, typer.Option(min=0, max=500, help="Pixels over which edges fade.", rich_help_panel=CUT_OUTS)
-    ] = 0.0
+    grow: Annotated[int, OfCutOuts(min=-500, max=500, help="Pixels outward; inward below 0.")] = 0
+    feather: Annotated[float, OfCutOuts(min=0, max=500, help="Pixels over which edges fade.")] = 0.0
     steady: Annotated[
-        float,
-        typer.Option(
-            min=0, max=0.95, help="Share of an edge that is the last frame's: less flicker.", rich_help_panel=CUT_OUTS
-        ),
+        float, OfCutOuts(min=0, max=0.95, help="Share of an edge that is the last frame's: less flicker.")
     ] = 0.0
     spill: Annotated[
-        Literal["green", "blue"] | None,
-        typer.Option(help="Take the shine of a screen of this colour away.", rich_help_panel=CUT_OUTS),
+        Literal["green", "blue"] | None, OfCutOuts(help="Take the shine of a screen of this colour away.")
     ] = None
     background: Annotated[
         str | None,
-        typer.Option(
-            help="Of the format background: blur, a colour such as white or #00ff00, or the path of a picture.",
-            rich_help_panel=CUT_OUTS,
-        ),
+        OfCutOuts(help="Of the format background: blur, a colour such as white or #00ff00, or the path of a picture."),
     ] = None
-    tone_map: Annotated[
-        bool,
-        typer.Option("--tone-map", help="Make HLG and PQ films ordinary ones, of 8 bits.", rich_help_panel=CUT_OUTS),
-    ] = False
+    tone_map: Annotated[bool, OfCutOuts("--tone-map", help="Make HLG and PQ films ordinary ones, of 8 bits.")] = False
 
     def finish(self) -> "Finish":
         """The wishes."""

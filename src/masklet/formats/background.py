@@ -10,10 +10,8 @@ from PIL import Image, ImageColor, ImageOps
 
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, FrameLike, Sink
-from masklet.formats.cutter import Cutter, save_png
-from masklet.formats.film import write_film
-from masklet.formats.numbered import frame_files
-from masklet.formats.overlay import mp4
+from masklet.formats.cutter import Cutter
+from masklet.formats.overlay import mp4_or_png
 from masklet.masks.refine import blend, blurred_around, own_colors
 
 Back = NDArray[np.uint8] | tuple[int, int, int] | None
@@ -34,9 +32,7 @@ def write_background(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
         alpha = cutter.alpha(result, image)
         return blend(own_colors(image, alpha), alpha, blurred_around(image, alpha) if back is None else back)
 
-    if path.suffix.lower() == ".png":
-        return frame_files(path, facts, ".png", lambda target, result: save_png(target, draw(result)))
-    return write_film(path, facts, mp4(), draw)
+    return mp4_or_png(path, facts, draw)
 
 
 def find_background(background: str | Path, size: tuple[int, int]) -> Back:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.formats.base import Facts, Format, Sink
+from masklet.formats.base import Facts, Format, FrameLike, Sink
 from masklet.formats.cutter import save_png
 from masklet.formats.film import FilmKind, open_film, write_film
 from masklet.formats.numbered import frame_files
@@ -24,9 +24,16 @@ MP4_ENCODERS: dict[str, dict[str, str]] = {
 
 def write_overlay(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
     """A film of the source's rate with every mask tinted, outlined and named, its frames in their order; or one PNG."""
+    return mp4_or_png(path, facts, lambda result: np.asarray(result.overlay()))
+
+
+def mp4_or_png(
+    path: Path, facts: Facts, draw: Callable[[FrameLike], NDArray[np.uint8]]
+) -> AbstractContextManager[Sink]:
+    """A sink that draws frames into an MP4, or by its ending into the PNG of one picture."""
     if path.suffix.lower() == ".png":
-        return frame_files(path, facts, ".png", lambda target, result: save_png(target, np.asarray(result.overlay())))
-    return write_film(path, facts, mp4(), lambda result: np.asarray(result.overlay()))
+        return frame_files(path, facts, ".png", lambda target, result: save_png(target, draw(result)))
+    return write_film(path, facts, mp4(), draw)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Sources: He, Sun and Tang, "Guided Image Filtering", TPAMI 2013: sections 3.1 an
 He and Sun, "Fast Guided Filter", 2015: what a window says is found on a smaller picture, and used at full resolution.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,30 +96,11 @@ def guided(guide: Floats, values: Floats, radius: int, epsilon: float) -> Floats
 
     colours, given = shrunk(guide), shrunk(values)
     means, level = mean(colours), mean(given)
+    products = mean((colours[..., :, None] * colours[..., None, :]).reshape(*given.shape, 9))
+    spread = products.reshape(*given.shape, 3, 3) - means[..., :, None] * means[..., None, :]
     shared = mean(colours * given[..., None]) - means * level[..., None]
-    slopes = solved(covariance(colours, means, mean), epsilon, shared)
+    slopes = np.linalg.solve(spread + np.float32(epsilon) * np.eye(3, dtype=np.float32), shared[..., None])[..., 0]
     offset = level - (slopes * means).sum(axis=2)
     line = np.dstack((mean(slopes), mean(offset)))
     line = cv2.resize(line, (width, height), interpolation=cv2.INTER_LINEAR) if step > 1 else line
     return np.asarray((line[..., :3] * guide).sum(axis=2) + line[..., 3], np.float32)
-
-
-def covariance(guide: Floats, means: Floats, mean: Callable[[Floats], Floats]) -> Floats:
-    """(H, W, 6) of a window's colours: rr, rg, rb, gg, gb, bb."""
-    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-    products = [mean(guide[..., i] * guide[..., j]) - means[..., i] * means[..., j] for i, j in pairs]
-    return np.stack(products, axis=2)
-
-
-def solved(matrix: Floats, epsilon: float, right: Floats) -> Floats:
-    """(H, W, 3): what each symmetric matrix (H, W, 6), with epsilon on its diagonal, takes to the right side (H, W, 3),
-    by its cofactors."""
-    rr, rg, rb, gg, gb, bb = np.moveaxis(matrix, 2, 0)
-    rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
-    cofactors = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg)
-    others = (rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg)
-    determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2]
-    r, g, b = np.moveaxis(right, 2, 0)
-    (aa, ab, ac), (bb_, bc, cc) = cofactors, others
-    slopes = (aa * r + ab * g + ac * b, ab * r + bb_ * g + bc * b, ac * r + bc * g + cc * b)
-    return np.stack(slopes, axis=2) / determinant[..., None]
