@@ -259,6 +259,16 @@ def test_the_queue_takes_doubt_variety_and_length() -> None:
     assert order() == []
 
 
+def test_what_was_asked_holds_in_any_folder(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.safetensors").touch()
+    asked = Loop(Path("other")).ask(model="tiny.safetensors", sources=("films",), data=("index:shapes@2", "masks"))
+    assert asked.model == str(tmp_path / "tiny.safetensors")
+    assert asked.sources == (str(tmp_path / "films"),)
+    assert asked.data == (f"index:{tmp_path}/shapes@2", f"{tmp_path}/masks")
+    assert loop.ask(model=None) == loop.asked
+
+
 def test_two_loops_do_not_mix(loop: Loop) -> None:
     with loop.held(), pytest.raises(SessionError, match="another run works there"), Loop(loop.project).held():
         pass

@@ -23,6 +23,7 @@ from typing import Any
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError, SessionError
 from masklet.jobs.record import leased
+from masklet.training.data.mixture import parse_wanted
 from masklet.training.loop import MODEL
 
 
@@ -114,7 +115,7 @@ class Loop:
     def ask(self, **changes: Any) -> Asked:
         """Ask for something else; what is None stays as it was. Raises SessionError for another first model where there
         are versions already."""
-        given = {name: value for name, value in changes.items() if value is not None}
+        given = {name: _from_anywhere(name, value) for name, value in changes.items() if value is not None}
         before = self.asked
         asked = replace(before, **given)
         if asked.model != before.model and self.versions.judged:
@@ -186,3 +187,15 @@ class Loop:
             return make()
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise FormatError(f"{self.folder / name} is damaged ({str(error)[:100]}); move it away") from error
+
+
+def _from_anywhere(name: str, value: Any) -> Any:
+    """What was asked, with paths that hold in any folder."""
+    if name == "model" and Path(value).exists():
+        return str(Path(value).absolute())
+    if name == "sources":
+        return tuple(str(Path(source).absolute()) for source in value)
+    if name == "data":
+        paths = [str(parse_wanted(text).path) for text in value]
+        return tuple(text.replace(path, str(Path(path).absolute())) for text, path in zip(value, paths, strict=True))
+    return value
