@@ -93,7 +93,7 @@ class Channel:
     def _answer(self, said: Said) -> None:
         kind, session = str(said.get("type")), self._session
         if kind in session.writes and session.editor is not self:
-            raise SessionError("another page edits this video; take over to change it here")
+            raise SessionError("another page edits here; take over to change it")
         if kind == "hello":
             if said.get("version") != VERSION:
                 raise SessionError(

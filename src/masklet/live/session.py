@@ -75,6 +75,7 @@ class LiveSession:
 
     Attributes:
         model: The model's name.
+        over: Whether no more frames will come.
         watchers: Are called, in any thread, when something changed; they must be quick.
     """
 
@@ -86,7 +87,7 @@ class LiveSession:
         self._tracker = StreamTracker(model, options=options, clock=lambda: self._captured)
         self._changed = Condition()
         self._result: FrameResult | None = None
-        self._held = self._over = False
+        self._held = self.over = False
         self._latency = 0.0
         self._steps: deque[float] = deque(maxlen=RECENT)
         self._doubts: dict[ObjectId, str] = {}
@@ -133,7 +134,7 @@ class LiveSession:
     def wait_while_held(self) -> FrameResult:
         """The newest frame as it is when it is not held, or no longer."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._over)
+            self._changed.wait_for(lambda: not self._held or self.over)
             if self._result is None:
                 raise SessionError("no frame came yet; step first")
             return self._result
@@ -143,15 +144,10 @@ class LiveSession:
         with self._changed:
             return self._result, self._tracker.tracks
 
-    @property
-    def over(self) -> bool:
-        """Whether no more frames will come."""
-        return self._over
-
     def end(self) -> None:
         """No more frames will come: waiting threads are notified."""
         with self._changed:
-            self._over = True
+            self.over = True
             self._notify()
 
     def status(self) -> Status:
