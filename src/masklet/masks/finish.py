@@ -115,7 +115,8 @@ class Steadied:
             scale = min(1.0, FLOW_SIDE / max(height, width))
             small = (max(16, round(width * scale)), max(16, round(height * scale)))
             pair = [cv2.resize(picture, small, interpolation=cv2.INTER_AREA) for picture in (grey, last[1])]
-            flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*pair, None)
+            still = np.zeros((small[1], small[0], 2), np.float32)
+            flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(pair[0], pair[1], still)
             flow = cv2.resize(flow, (width, height)) * np.array((width / small[0], height / small[1]), np.float32)
             across = np.arange(width, dtype=np.float32) + flow[..., 0]
             down = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]

@@ -102,5 +102,6 @@ def guided(guide: Floats, values: Floats, radius: int, epsilon: float) -> Floats
     slopes = np.linalg.solve(spread + np.float32(epsilon) * np.eye(3, dtype=np.float32), shared[..., None])[..., 0]
     offset = level - (slopes * means).sum(axis=2)
     line = np.dstack((mean(slopes), mean(offset)))
-    line = cv2.resize(line, (width, height), interpolation=cv2.INTER_LINEAR) if step > 1 else line
+    if step > 1:
+        line = np.asarray(cv2.resize(line, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     return np.asarray((line[..., :3] * guide).sum(axis=2) + line[..., 3], np.float32)
