@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.engines.base import Array, Engine
+from masklet.engines.base import Array as Array
+from masklet.engines.base import Engine
 
 HIGHEST_POWER = 80.0
 """float32 has e to this power and its inverse."""
