@@ -58,6 +58,14 @@ def rewritten(path: Path, changes: dict[str, bytes | None]) -> Path:
     return path
 
 
+def read_whole(path: Path) -> Project:
+    """A project of which every frame and attachment was looked at."""
+    project = read_project(path)
+    for held in (project.frames, project.attachments):
+        dict(held)
+    return project
+
+
 def manifest(**changes: Any) -> dict[str, bytes | None]:
     """masklet.json with fields changed; `video__rate=1` changes one inside video."""
     record: dict[str, Any] = {
@@ -121,18 +129,18 @@ def test_a_newer_version_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         FormatError, match=r"a\.masklet is of version 2, and this masklet reads up to 1; update masklet"
     ):
-        read_project(rewritten(tmp_path / "a.masklet", manifest(version=2)))
+        read_whole(rewritten(tmp_path / "a.masklet", manifest(version=2)))
 
 
 def test_unknown_members_are_passed_over(tmp_path: Path) -> None:
     path = rewritten(tmp_path / "a.masklet", {"notes/new.txt": b"hello", "attachments/": b""})
-    assert read_project(path) == a_project()
+    assert read_whole(path) == a_project()
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "masks/../../evil", "a\\evil", "C:evil", "masks/.."])
 def test_a_path_that_leaves_its_folder_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"a path that leaves its folder; don't trust this file"):
-        read_project(rewritten(tmp_path / "a.masklet", {name: b""}))
+        read_whole(rewritten(tmp_path / "a.masklet", {name: b""}))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.masklet", "whole.masklet"]
 
 
@@ -140,9 +148,9 @@ def test_sizes_beyond_reason_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
     bomb = rewritten(tmp_path / "a.masklet", {"masks/00009.jsonl": b"0" * (project_file.MOST_JSON + 1)})
     assert bomb.stat().st_size < 300_000
     with pytest.raises(FormatError, match=r"unpacks masks/00009\.jsonl to \d+ bytes; the limit is"):
-        read_project(bomb)
+        read_whole(bomb)
     with pytest.raises(FormatError, match=r"holds attachments/a compressed"):
-        read_project(rewritten(tmp_path / "a.masklet", {"attachments/a": bytes(10_000)}))
+        read_whole(rewritten(tmp_path / "a.masklet", {"attachments/a": bytes(10_000)}))
     for limit, sentence in (
         ("MOST_BYTES", "unpacks to"),
         ("MOST_MEMBERS", "the limits are"),
@@ -151,9 +159,9 @@ def test_sizes_beyond_reason_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
         with monkeypatch.context() as patch:
             patch.setattr(project_file, limit, 2)
             with pytest.raises(FormatError, match=sentence):
-                read_project(rewritten(tmp_path / "a.masklet", {}))
+                read_whole(rewritten(tmp_path / "a.masklet", {}))
     with pytest.raises(FormatError, match="expected sides over 0 and at most"):
-        read_project(rewritten(tmp_path / "a.masklet", manifest(video__width=1 << 30)))
+        read_whole(rewritten(tmp_path / "a.masklet", manifest(video__width=1 << 30)))
 
 
 @pytest.mark.parametrize(
@@ -169,6 +177,11 @@ def test_sizes_beyond_reason_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
         (manifest(version=True), "'version' in a.masklet is True where"),
         (manifest(objects=[{"name": 7, "number": 1}] * 2), "names an object twice"),
         (manifest(objects=[{"name": None, "number": 1}]), "'name' in a.masklet is None where a text"),
+        (manifest(frames=[[0]]), "'frames' in a.masklet is no list of ranges"),
+        (manifest(frames=[[0, 1 << 30]]), "'frames' in a.masklet is no list of ranges"),
+        (manifest(frames=[[0, 0], [0, 5]]), "'frames' in a.masklet is no list of ranges"),
+        (manifest(frames=[[0, 900]]), "a.masklet lacks the masks of frame 64 and on"),
+        (manifest(frames=[[0, 7]]), "the project lacks frame 1, which it promises"),
         (manifest(events={}), "'events' in a.masklet is an object where a list"),
         (manifest(video__rate="x"), "'rate' in a.masklet is a text where a number"),
         (manifest(video__height=2.5), "expected whole numbers of pixels"),
@@ -183,33 +196,53 @@ def test_sizes_beyond_reason_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_what_is_wrong_inside_is_said(changes: dict[str, bytes | None], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=re.escape(sentence)):
-        read_project(rewritten(tmp_path / "a.masklet", dict(changes)))
+        read_whole(rewritten(tmp_path / "a.masklet", dict(changes)))
 
 
 def test_missing_cut_and_changed_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"there is no file at .*gone\.masklet"):
-        read_project(tmp_path / "gone.masklet")
+        read_whole(tmp_path / "gone.masklet")
     path = tmp_path / "a.masklet"
     path.write_text("hello")
     with pytest.raises(FormatError, match=r"a\.masklet is no whole project file: .*; give another copy"):
-        read_project(path)
+        read_whole(path)
     with pytest.raises(FormatError, match=r"cannot be read: Is a directory|Permission denied"):
-        read_project(tmp_path)
+        read_whole(tmp_path)
     write_project(path, a_project())
     whole = path.read_bytes()
     for cut in range(0, len(whole), 97):
         path.write_bytes(whole[:cut])
         with pytest.raises(FormatError):
-            read_project(path)
+            read_whole(path)
     for place in range(0, len(whole), 61):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         with contextlib.suppress(FormatError):
-            read_project(path)  # a change of a date, say, is not noticed
+            read_whole(path)  # a change of a date, say, is not noticed
     header = whole.index(b"masks/00000.jsonl")
     path.write_bytes(whole[: header - 4] + (400).to_bytes(2, "little") + whole[header - 2 :])  # a name that goes on
     with pytest.raises(FormatError) as refused:
         read_project(path)
     assert len(str(refused.value)) < 200, "the sentence shows the file"
+
+
+def test_blocks_are_read_when_they_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = rewritten(tmp_path / "a.masklet", {"masks/00003.jsonl": b"damaged"})
+    project = read_project(path)
+    assert list(project.frames) == [0, 5, 200]
+    assert 1 not in project.frames
+    write_project(path, Project((1, 1)))  # the file that was opened is still there for who opened it
+    assert project.frames[5] == a_project().frames[5]
+    with pytest.raises(FormatError, match="is no whole JSON"):
+        project.frames[200]
+
+
+def test_files_that_do_not_tell_their_frames_are_read(tmp_path: Path) -> None:
+    whole, older = tmp_path / "whole.masklet", tmp_path / "a.masklet"
+    write_project(whole, a_project())
+    with zipfile.ZipFile(whole) as members:
+        record = json.loads(members.read("masklet.json"))
+    assert record.pop("frames") == [[0, 0], [5, 5], [200, 200]]
+    assert read_project(rewritten(older, {"masklet.json": json.dumps(record).encode()})) == a_project()
 
 
 def test_an_attachment_has_a_plain_name(tmp_path: Path) -> None:

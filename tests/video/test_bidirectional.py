@@ -11,8 +11,8 @@ import torch
 
 from masklet.checkpoints import Model, build_model
 from masklet.video import VideoTracker
-from masklet.video.bidirectional import joined, one_way, trust
-from masklet.video.events import Followed
+from masklet.video.corrections import joined, separate, trust
+from masklet.video.events import Followed, Range
 from masklet.video.session import approved, tracked
 from masklet.video.state import KnownFrame, ObjectTrack
 from masklet.video.store import RecentFrames
@@ -79,10 +79,10 @@ def test_a_pass_sees_only_what_was_found_its_own_way() -> None:
         track = tracked(track, entry(frame, backward=True))
     track = tracked(track, entry(11))
     for backward, seen in ((True, {8, 9, 10}), (False, {10, 11})):
-        separate = one_way(track, backward=backward)
-        assert {f for f in range(20) if separate.stats(f) is not None} == seen
-        assert {f for f in range(20) if separate.known(f) is not None} == seen
-    assert set(one_way(track, backward=True).prompted) == {10}
+        mine = separate({1: track}, Range(10, None, backward, apart=True))[1]
+        assert {f for f in range(20) if mine.stats(f) is not None} == seen
+        assert {f for f in range(20) if mine.known(f) is not None} == seen
+        assert set(mine.prompted) == {10}
 
 
 def test_going_forward_from_the_middle_does_not_look_at_what_was_found_backward(model: Model) -> None:

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from masklet.engines.fake import FakeEngine
+from masklet.formats.project import spans_of
 from masklet.formats.project_file import read_project
 from masklet.video import VideoTracker
-from masklet.video.state import parted, spans_of, with_span, within
+from masklet.video.state import parted, with_span, within
 from tests.video.test_known_frames import CLIP, SIZE, begin, shown
 from tests.video.test_session import run
 

@@ -13,6 +13,7 @@ import pytest
 from masklet.checkpoints import Model, build_model, save_model
 from masklet.engines.arrays import as_memory, sigmoid
 from masklet.engines.fake import FakeEngine
+from masklet.errors import FormatError
 from masklet.video.state import KnownFrame
 from masklet.video.store import PAGE, AppendFile, FrameStore, PersistentMap, SlotFile, StoredFrames, pack, unpack
 from tests.conftest import GOLDEN
@@ -115,7 +116,7 @@ def test_an_absent_object_stays_absent() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"abc", pack(None, np.zeros((5, 5))), pack(None, np.zeros((4, 4)))[:-3]])
 def test_damaged_masks_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="a packed mask"):
+    with pytest.raises(FormatError, match=r"a mask that the project remembers .*; give another copy"):
         unpack(data, 4)
 
 

@@ -1,7 +1,8 @@
 """A project: all that was said and found of one video, from which every other format can be written later."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from masklet.errors import FormatError
@@ -19,6 +20,15 @@ from masklet.formats.base import (
 from masklet.formats.description import Description
 from masklet.masks.rle import encode_rle
 
+Spans = tuple[tuple[int, int], ...]
+"""Frames, as disjoint ranges (first, last), both included."""
+
+BLOCK = 64
+"""Frames that a project file keeps together; block n begins with frame n * BLOCK."""
+
+KEPT_BLOCKS = 4
+"""Blocks that stay in memory when they were read."""
+
 
 @dataclass(frozen=True)
 class ProjectFrame:
@@ -28,6 +38,54 @@ class ProjectFrame:
     objects: Mapping[ObjectId, RleMask]
 
 
+class FramesInBlocks(Mapping[int, ProjectFrame]):
+    """Frames of a file, read in blocks when they are asked for. The blocks that were read last stay in memory.
+
+    Args:
+        frames: Their numbers, in their order.
+        read: Reads a block by its number. May raise `FormatError`.
+    """
+
+    def __init__(self, frames: Iterable[int], read: Callable[[int], Mapping[int, ProjectFrame]]) -> None:
+        self._frames = dict.fromkeys(frames)
+        self._block = lru_cache(KEPT_BLOCKS)(read)
+
+    def __getitem__(self, frame: int) -> ProjectFrame:
+        if frame not in self._frames:
+            raise KeyError(frame)
+        if (found := self._block(frame // BLOCK).get(frame)) is None:
+            raise FormatError(f"the project lacks frame {frame}, which it promises; give another copy of the file")
+        return found
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._frames
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+
+class LazyAttachments(Mapping[str, bytes]):
+    """Attachments of which each is made, or read, when it is asked for, and not kept."""
+
+    def __init__(self, make: Mapping[str, Callable[[], bytes]]) -> None:
+        self._make = make
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._make[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._make
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+
 @dataclass(frozen=True)
 class Project:
     """The content of a `.masklet` file.
@@ -35,7 +93,7 @@ class Project:
     size         (height, width) of the video
     indices      the number of each object, by the user's names, in the order in which they were added
     descriptions what is said of objects, of those of which anything is
-    frames       what was found, by frame
+    frames       what was found, by frame; those of a file are read when they are asked for, which may raise FormatError
     events       the log of prompts, plain JSON; it alone rebuilds the session
     video        the video's name or path, as it was given
     rate         frames a second, or None
@@ -45,7 +103,7 @@ class Project:
     fingerprint  identifies the video, or None
     options      how it was tracked, plain JSON; empty if unknown
     notes        what the program that wrote the file keeps for itself, plain JSON
-    attachments  further files by name, such as what a tracker remembers; not read by other programs
+    attachments  further files by name, such as what a tracker remembers; read like the frames, by no other program
     """
 
     size: tuple[int, int]
@@ -94,6 +152,15 @@ def project_frame(result: FrameLike) -> ProjectFrame:
         taken = encode_rle(lost) if lost is not None and lost.any() else None
         masks[name] = RleMask(rle_of(item), float(item.iou), float(item.presence), taken)
     return ProjectFrame(float(result.time), masks)
+
+
+def spans_of(frames: Iterable[int]) -> Spans:
+    """Frames in their order as ranges."""
+    spans: list[tuple[int, int]] = []
+    for frame in frames:
+        joins = bool(spans) and spans[-1][1] == frame - 1
+        spans[-1:] = [(spans[-1][0], frame)] if joins else [*spans[-1:], (frame, frame)]
+    return tuple(spans)
 
 
 def check_video(project: Project, fingerprint: Fingerprint) -> None:

@@ -1,7 +1,7 @@
 """masklet's own file: a zip of JSON; docs/formats.md describes it.
 
 masklet.json        version, video, objects, events
-masks/00000.jsonl   the first FRAMES_PER_MEMBER frames, a line each; masks/00001.jsonl the next, and so on
+masks/00000.jsonl   the first block of frames, a line each; masks/00001.jsonl the next, and so on
 attachments/NAME    whatever a session keeps beside, stored as it is
 
 It is read without trust: nothing is unpacked to disk, sizes are bounded, and all values are checked.
@@ -14,9 +14,12 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
+from io import BytesIO
+from itertools import groupby, pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,12 +29,10 @@ from masklet.errors import FormatError, PromptError
 from masklet.formats.base import Facts, Fingerprint, Format, ObjectId, PlainFrame, RleMask, Sink
 from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import check_plain, entries, entry, parse_json, size_of
-from masklet.formats.project import Project, ProjectFrame
+from masklet.formats.project import BLOCK, FramesInBlocks, LazyAttachments, Project, ProjectFrame, spans_of
 from masklet.formats.spool import spooled
 from masklet.masks.rle import Rle, check_size, rle_area
 from masklet.prompts import check_name
-
-FRAMES_PER_MEMBER = 64
 
 
 def write_project(path: str | PathLike[str], project: Project) -> None:
@@ -47,10 +48,7 @@ def write_project(path: str | PathLike[str], project: Project) -> None:
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as members,
     ):
         members.writestr("masklet.json", _to_json(_manifest(project)))
-        blocks: dict[int, list[int]] = {}
-        for frame in sorted(project.frames):
-            blocks.setdefault(frame // FRAMES_PER_MEMBER, []).append(frame)
-        for block, frames in blocks.items():
+        for block, frames in groupby(sorted(project.frames), key=lambda frame: frame // BLOCK):
             with members.open(f"masks/{block:05d}.jsonl", "w") as file:
                 for frame in frames:
                     file.write(_to_json(_frame_record(frame, project)) + b"\n")
@@ -102,6 +100,7 @@ def _manifest(project: Project) -> dict[str, Any]:
             for name, number in project.indices.items()
         ],
         "events": [dict(event) for event in project.events],
+        "frames": spans_of(sorted(project.frames)),
         **({"options": dict(project.options)} if project.options else {}),
         **({"notes": dict(project.notes)} if project.notes else {}),
     }
@@ -145,6 +144,8 @@ FASTEST = 1e9
 MOST_SCORE = 1000
 """The largest IoU or presence; they lie between 0 and 1 or little outside."""
 
+_MASKS = re.compile(r"masks/(\d{1,9})\.jsonl")
+
 MOST_MEMBERS = 1 << 20
 
 MOST_LINE = 1 << 25
@@ -164,9 +165,16 @@ def read_project(path: str | PathLike[str]) -> Project:
     its folder, or sizes beyond reason. Nothing is unpacked to disk.
     """
     path = Path(path)
+    with readable(path):
+        # A file that is open cannot be replaced on Windows, as a save does.
+        return _read(zipfile.ZipFile(path if os.name == "posix" else BytesIO(path.read_bytes())), path)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a project file into a `FormatError`."""
     try:
-        with zipfile.ZipFile(path) as members:
-            return _read(members, path.name)
+        yield
     except FileNotFoundError as error:
         raise FormatError(f"there is no file at {path}; give the path of a .masklet file") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
@@ -186,7 +194,8 @@ def video_of(project: Project, path: str | PathLike[str]) -> Path:
     return video
 
 
-def _read(members: zipfile.ZipFile, name: str) -> Project:
+def _read(members: zipfile.ZipFile, path: Path) -> Project:
+    name = path.name
     _check_members(members, name)
     if "masklet.json" not in members.namelist():
         raise FormatError(f"{name} holds no masklet.json; it is no project file")
@@ -208,7 +217,7 @@ def _read(members: zipfile.ZipFile, name: str) -> Project:
         size=size,
         indices=indices,
         descriptions={known: said for known, said in zip(indices, described, strict=True) if said},
-        frames=dict(_frames(members, name, size, list(indices))),
+        frames=_frames(manifest, members, path, size, list(indices)),
         events=tuple(entries(manifest, "events", dict, name)),
         video=entry(video, "name", str, name),
         rate=_rate(video, name),
@@ -218,11 +227,7 @@ def _read(members: zipfile.ZipFile, name: str) -> Project:
         fingerprint=_fingerprint(video.get("fingerprint"), name),
         options=entry(manifest, "options", dict, name) if "options" in manifest else {},
         notes=entry(manifest, "notes", dict, name) if "notes" in manifest else {},
-        attachments={
-            member.removeprefix("attachments/"): _content(members, member, name)
-            for member in members.namelist()
-            if member.startswith("attachments/") and is_plain(member.removeprefix("attachments/"))
-        },
+        attachments=_attachments(members, path),
     )
 
 
@@ -256,25 +261,56 @@ def _content(members: zipfile.ZipFile, member: str, name: str) -> bytes:
     return content
 
 
+def _attachments(members: zipfile.ZipFile, path: Path) -> LazyAttachments:
+    def read(member: str) -> bytes:
+        with readable(path):
+            return _content(members, member, path.name)
+
+    found = (re.fullmatch("attachments/(.*)", member) for member in members.namelist())
+    return LazyAttachments({one[1]: partial(read, one[0]) for one in found if one and is_plain(one[1])})
+
+
 def _frames(
-    members: zipfile.ZipFile, name: str, size: tuple[int, int], names: list[ObjectId]
+    manifest: dict[str, Any], members: zipfile.ZipFile, path: Path, size: tuple[int, int], names: list[ObjectId]
+) -> Mapping[int, ProjectFrame]:
+    """The frames: those of files of the first versions, which do not say which they have, are read at once."""
+    blocks = {int(found[1]): found[0] for found in map(_MASKS.fullmatch, members.namelist()) if found}
+
+    def read(block: int) -> dict[int, ProjectFrame]:
+        with readable(path):
+            return dict(_block(members, blocks[block], path.name, size, names))
+
+    if "frames" not in manifest:
+        return {frame: found for block in sorted(blocks) for frame, found in read(block).items()}
+    spans = entries(manifest, "frames", list, path.name)
+    match = [span for span in spans if len(span) == 2 and all(type(f) is int and f in FRAMES for f in span)]
+    pairs = [(first, last) for first, last in match if first <= last]
+    if len(pairs) < len(spans) or any(later[0] <= earlier[1] for earlier, later in pairwise(pairs)):
+        raise FormatError(f"'frames' in {path.name} is no list of ranges [first, last]; give another copy")
+    missing = {block for first, last in pairs for block in range(first // BLOCK, last // BLOCK + 1)} - blocks.keys()
+    if missing:
+        raise FormatError(f"{path.name} lacks the masks of frame {min(missing) * BLOCK} and on; give another copy")
+    return FramesInBlocks((frame for first, last in pairs for frame in range(first, last + 1)), read)
+
+
+def _block(
+    members: zipfile.ZipFile, member: str, name: str, size: tuple[int, int], names: list[ObjectId]
 ) -> Iterator[tuple[int, ProjectFrame]]:
-    for member in sorted(members.namelist()):
-        if re.fullmatch(r"masks/\d+\.jsonl", member):
-            for line in _lines(members, member, name):
-                record = parse_json(line, f"{member} in {name}")
-                frame = _in(FRAMES, record, "frame", f"{member} in {name}")
-                objects: dict[ObjectId, RleMask] = {}
-                for item in entries(record, "objects", list, name):
-                    place, mask = _mask(item, size, f"{member} in {name}")
-                    if not 0 <= place < len(names):
-                        raise FormatError(f"{member} in {name} has a mask of object {place}; there are {len(names)}")
-                    objects[names[place]] = mask
-                for number, runs in _lost(record, size, f"{member} in {name}"):
-                    if number >= len(names) or names[number] not in objects:
-                        raise FormatError(f"{member} in {name} says what object {number} lost, which has no mask there")
-                    objects[names[number]] = replace(objects[names[number]], lost=runs)
-                yield frame, ProjectFrame(entry(record, "time", float, name), objects)
+    """The frames of a member, by their numbers."""
+    place = f"{member} in {name}"
+    for line in _lines(members, member, name):
+        record = parse_json(line, place)
+        objects: dict[ObjectId, RleMask] = {}
+        for item in entries(record, "objects", list, name):
+            number, mask = _mask(item, size, place)
+            if not 0 <= number < len(names):
+                raise FormatError(f"{place} has a mask of object {number}; there are {len(names)}")
+            objects[names[number]] = mask
+        for number, runs in _lost(record, size, place):
+            if number >= len(names) or names[number] not in objects:
+                raise FormatError(f"{place} says what object {number} lost, which has no mask there")
+            objects[names[number]] = replace(objects[names[number]], lost=runs)
+        yield _in(FRAMES, record, "frame", place), ProjectFrame(entry(record, "time", float, name), objects)
 
 
 def _lines(members: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:

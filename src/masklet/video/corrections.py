@@ -4,6 +4,10 @@ A prompt speaks for the frames up to its neighbouring prompted or locked frames,
 object into unknown frames, and into those that a changed prompt speaks for, away from it. A new answer
 has to be as sure as an earlier one that comes from the other side, and so not through the frame that was wrong, and
 nearly as sure as one that did; where it is not, the pass ends for the object, up to its next prompt.
+
+Of two passes in both directions each attends prompted frames and its own frames, never those of the other: the other
+learned from prompts in this one's future, which this one attends already. If both reach a frame, the better answer
+stays.
 """
 
 from __future__ import annotations
@@ -13,16 +17,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from masklet.video import bidirectional, session
-from masklet.video.bidirectional import certainty, one_way, trust
+from masklet.formats.project import Spans
+from masklet.video import session
 from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Range, Removed, Split, Swapped
+from masklet.video.result import probability
 from masklet.video.state import (
     END,
     FrameStats,
     KnownFrame,
     ObjectId,
     ObjectTrack,
-    Spans,
     Tracks,
     parted,
     with_span,
@@ -64,7 +68,7 @@ class PublishedPropagation:
         return separate(moving, self.span)
 
     def joined(self, tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
-        return bidirectional.joined(tracks, found) if self.span.apart else session.followed(tracks, found)
+        return joined(tracks, found) if self.span.apart else session.followed(tracks, found)
 
     def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
         return self.span
@@ -272,7 +276,32 @@ def owner_of(name: ObjectId, frame: int, moves: Sequence[Swapped | Split | Merge
 
 
 def separate(moving: Tracks, span: Range) -> Tracks:
-    """The objects as one of the two passes of both directions sees them; see `bidirectional`."""
-    if not span.apart:
-        return moving
-    return {name: one_way(track, backward=span.backward) for name, track in moving.items()}
+    """The objects as one of the two passes of both directions sees them: without what the other found."""
+    return {name: replace(t, one_way=span.backward) for name, t in moving.items()} if span.apart else moving
+
+
+def joined(tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
+    """With what one of two passes found of objects in a frame. Going backward, which comes first, takes the frame anew;
+    going forward leaves what was found backward where that is trusted more."""
+
+    def is_better(name: ObjectId, new: KnownFrame) -> bool:
+        known = tracks[name].tracked.stats(new.frame)
+        if known is None or not known.backward or new.backward:
+            return True
+        return trust(tracks[name], known) <= trust(tracks[name], new)
+
+    return session.followed(tracks, {name: new for name, new in found.items() if is_better(name, new)})
+
+
+def trust(track: ObjectTrack, entry: FrameStats) -> float:
+    """0..1: the model's certainty, divided by one more than the frames since the prompt from which it was followed."""
+    ahead = [f - entry.frame if entry.backward else entry.frame - f for f in track.prompted]
+    behind = [distance for distance in ahead if distance >= 0]
+    return certainty(entry) / (1 + min(behind)) if behind else 0.0
+
+
+def certainty(entry: FrameStats) -> float:
+    """0..1: how sure the model is. Of a visible object its presence times its predicted IoU, of an absent one the
+    probability that it is not there."""
+    presence = probability(entry.presence)
+    return presence * entry.iou if presence > 0.5 else 1 - presence

@@ -123,7 +123,7 @@ class Range:
         first: The first frame.
         stop: The first frame that is left out; None is the end of the video.
         backward: Whether it goes towards the video's beginning.
-        apart: Whether it is one of two passes that are kept apart and then joined; see `masklet.video.bidirectional`.
+        apart: Whether it is one of two passes that are kept apart and then joined; see `masklet.video.corrections`.
     """
 
     first: int

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from masklet.errors import SessionError
+from masklet.formats.project import Spans
 from masklet.video.session import frames_of, free_number, known_track
 from masklet.video.state import (
     KnownFrame,
     KnownFrames,
     ObjectId,
     ObjectTrack,
-    Spans,
     Tracks,
     parted,
     with_span,

@@ -17,12 +17,12 @@ from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import RleMask
 from masklet.formats.description import Description
-from masklet.formats.project import Project
+from masklet.formats.project import Project, Spans
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area, rle_from_json
 from masklet.prompts import Prompt, make_prompt
 from masklet.video.overlap import FinalMask
 from masklet.video.review import ReviewReason
-from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Spans, stats_of, with_span
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, stats_of, with_span
 from masklet.video.store import StoredFrames, unpack
 
 Kind = Literal["prompted", "tracked"]
@@ -43,7 +43,7 @@ WHOLE = "entries.safetensors"
 """The attachment with the frames that are recalled next, with their memories."""
 
 REST = "frames-"
-"""The attachments with all other frames begin so, each with a block of them."""
+"""The attachments with all other frames began so in files of the first versions, each with a block of them."""
 
 UNDO = "undo.safetensors"
 """The attachment with what the newest events changed."""
@@ -77,18 +77,12 @@ DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, R
 
 def lean_item(track: ObjectTrack, name: ObjectId, frame: int, shown: RleMask | None = None) -> Item:
     """A tracked frame without its memory, with its mask as it is `shown`, or its exact mask."""
-    _, kind, facts, parts = rest_item(track, name, frame)
-    exact = track.tracked[frame].exact_mask if shown is None else FinalMask(shown.rle, shown.lost)
-    return name, kind, {**facts, **mask_facts(exact)}, parts
-
-
-def rest_item(track: ObjectTrack, name: ObjectId, frame: int) -> Item:
-    """A tracked frame whose mask is in the project file anyway."""
-    stats = track.tracked.stats(frame)
     assert isinstance(track.tracked, StoredFrames), "only what lies in a store is packed"
+    stats = track.tracked.stats(frame)
     assert stats is not None, f"frame {frame} is not known"
     packed = np.frombuffer(track.tracked.packed(frame), np.uint8)
-    return name, "tracked", stats_of(stats), {"packed": packed}
+    exact = track.tracked[frame].exact_mask if shown is None else FinalMask(shown.rle, shown.lost)
+    return name, "tracked", {**stats_of(stats), **mask_facts(exact)}, {"packed": packed}
 
 
 def mask_facts(mask: FinalMask | None) -> dict[str, str]:
@@ -96,6 +90,17 @@ def mask_facts(mask: FinalMask | None) -> dict[str, str]:
     if mask is None:
         return {}
     return {"mask": mask.rle.counts} if mask.lost is None else {"mask": mask.rle.counts, "lost": mask.lost.counts}
+
+
+def mask_from(facts: Mapping[str, Any], size: tuple[int, int]) -> FinalMask:
+    """The mask of a picture that `mask_facts` wrote. Raises one of `DAMAGE`, or `FormatError`."""
+    counts = [facts[key] for key in ("mask", "lost") if key == "mask" or key in facts]
+    if not all(isinstance(one, str) for one in counts):
+        raise TypeError(f"a mask is {facts!r:.80}")
+    found = [Rle(size, one) for one in counts]
+    for rle in found:
+        rle_area(rle)  # says so if the run lengths don't fill the picture
+    return FinalMask(*found)
 
 
 def pack_items(items: Iterable[Item], **more: Any) -> bytes:
@@ -109,9 +114,7 @@ def pack_items(items: Iterable[Item], **more: Any) -> bytes:
         facts.append([name, kind, known])
     if not arrays and not more:
         return b""
-    metadata = {"entries": facts, **more}
-    texts = {key: json.dumps(value, default=bytes.hex) for key, value in metadata.items()}
-    header: dict[str, Any] = {"__metadata__": texts}
+    header: dict[str, Any] = {"__metadata__": json_texts(entries=facts, **more)}
     end = 0
     for key, array in arrays.items():
         place = [end, end := end + array.nbytes]
@@ -119,6 +122,11 @@ def pack_items(items: Iterable[Item], **more: Any) -> bytes:
     head = json.dumps(header).encode()
     head += b" " * (-len(head) % 8)
     return b"".join([len(head).to_bytes(8, "little"), head, *(array.tobytes() for array in arrays.values())])
+
+
+def json_texts(**values: Any) -> dict[str, str]:
+    """The metadata of a safetensors file."""
+    return {key: json.dumps(value, default=bytes.hex) for key, value in values.items()}
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
@@ -232,9 +240,7 @@ class ItemReader:
         stats = {fact.name: facts[fact.name] for fact in fields(FrameStats) if fact.name in facts}
         stats["anchors"] = facts.get("anchors", facts.get("held", ()))  # as files of the first versions name them
         stats = {key: CHECKS[key](value) for key, value in stats.items()}
-        mask = shown
-        if "mask" in facts:
-            mask = FinalMask(self._rle(facts["mask"]), self._rle(facts["lost"]) if "lost" in facts else None)
+        mask = mask_from(facts, self._project.size) if "mask" in facts else shown
         if "packed" in parts:
             pointer, logits = unpack(bytes(parts["packed"]["data"]), self._shapes["logits"][0])
             arrays = {"logits": logits} if pointer is None else {"logits": logits, "pointer": pointer}
@@ -249,13 +255,6 @@ class ItemReader:
         found: dict[str, Array] = {part: given(self._engine, array) for part, array in arrays.items()}
         memory = as_memory(found["memory"]) if "memory" in found else None
         return KnownFrame(**stats, memory=memory, pointer=found.get("pointer"), logits=found["logits"], exact_mask=mask)
-
-    def _rle(self, counts: object) -> Rle:
-        if not isinstance(counts, str):
-            raise TypeError(f"a mask is {counts!r}")
-        rle = Rle(self._project.size, counts)
-        rle_area(rle)  # says so if the run lengths don't fill the picture
-        return rle
 
 
 def floats(part: str, tensor: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -303,6 +302,14 @@ def _box(value: Any) -> tuple[int, ...]:
     return x0, y0, x1, y1
 
 
+def _span(value: list[Any]) -> tuple[int, int]:
+    """A range of frames; a single one in files of the first versions."""
+    first, last = whole_number(value[0], MOST_MARKED), whole_number(value[-1], MOST_MARKED)
+    if len(value) > 2 or first > last:
+        raise ValueError(f"{value} is no range of frames")
+    return first, last
+
+
 def _spans(value: Any) -> Spans:
     spans: Spans = ()
     for first, last in value:
@@ -346,7 +353,7 @@ def checked_change(change: Mapping[str, Any], size: tuple[int, int]) -> dict[str
         for name, number, order, facts in change["objects"]
     ]
     known = {name for name, *_ in objects}
-    new = [(_name(name), kind_of(kind), whole_number(frame)) for name, kind, frame in change["new"]]
+    new = [(_name(name), kind_of(kind), *_span(span)) for name, kind, *span in change["new"]]
     moved = [(_name(name), _name(other), [whole_number(f) for f in frames]) for name, other, frames in change["moved"]]
     if not {name for name, *_ in (*new, *moved)} <= known:
         raise ValueError("an event changed an object that is not there")

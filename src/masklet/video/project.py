@@ -12,7 +12,8 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import groupby, islice
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,20 @@ from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.description import Description
-from masklet.formats.project import Project, ProjectFrame, project_frame
+from masklet.formats.project import (
+    BLOCK,
+    FramesInBlocks,
+    LazyAttachments,
+    Project,
+    ProjectFrame,
+    project_frame,
+    spans_of,
+)
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video import session
+from masklet.video.blocks import INDEX, SavedFrames, in_blocks, name_of, pack_block, pack_index
 from masklet.video.events import (
     Cleared,
     Described,
@@ -61,7 +71,6 @@ from masklet.video.packing import (
     pack_items,
     prompt_from_json,
     prompt_to_json,
-    rest_item,
     truth,
     whole_item,
     whole_number,
@@ -73,9 +82,6 @@ from masklet.video.store import FrameStore, StoredFrames
 
 HEAD = 1 << 20
 """Bytes at the beginning and the end of a video's file by which it is known again."""
-
-BLOCK = 64
-"""Frames of a block."""
 
 UNDONE_AT_ONCE = 8
 """The most events whose changes a file holds."""
@@ -121,17 +127,20 @@ _OPTIONS = {
 
 
 class ShownMasks:
-    """Masks of frames as they are shown. What one save encoded, the next one has."""
+    """Masks of frames as they are shown. What one save encoded, and what a file has, the next save has."""
 
     def __init__(self) -> None:
         self._before: dict[tuple[object, ...], ProjectFrame] = {}
         self._now: dict[tuple[object, ...], ProjectFrame] = {}
+        self._opened: tuple[Tracks, Mapping[int, ProjectFrame]] = ({}, {})
 
     def frame(
         self, tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool
     ) -> ProjectFrame:
         """Masks and scores of all objects in a frame."""
-        made_of = self._made_of(tracks, frame)
+        made_of, (opened, frames) = self._made_of(tracks, frame), self._opened
+        if frame in frames and made_of == self._made_of(opened, frame):
+            return frames[frame]
         if made_of not in self._now:
             known = self._before.get(made_of)
             self._now[made_of] = known or project_frame(plain_frame(tracks, frame, time, size, non_overlapping))
@@ -139,7 +148,7 @@ class ShownMasks:
 
     def remember(self, tracks: Tracks, frames: Mapping[int, ProjectFrame]) -> None:
         """A file has these masks of a state: they need not be encoded again."""
-        self._before.update((self._made_of(tracks, frame), found) for frame, found in frames.items())
+        self._opened = tracks, frames
 
     @staticmethod
     def _made_of(tracks: Tracks, frame: int) -> tuple[object, ...]:
@@ -159,9 +168,10 @@ def to_project(
     options: TrackingOptions,
     *,
     window: int,
+    sizes: tuple[int, int],
     shown: ShownMasks,
 ) -> Project:
-    """The project that keeps a session.
+    """The project that keeps a session, with frames and attachments that are made when they are asked for.
 
     Args:
         tracks: The state.
@@ -170,35 +180,41 @@ def to_project(
         facts: Of the video and the model.
         options: How it was tracked.
         window: Frames around the ends of passes that are kept whole.
+        sizes: Of pointers and of masks.
         shown: Masks that earlier saves encoded.
     """
 
     def masks(state: Tracks, frame: int) -> ProjectFrame:
         return shown.frame(state, frame, times.get(frame, 0.0), facts.size, options.non_overlapping)
 
+    def block(number: int) -> dict[int, ProjectFrame]:
+        return {f: masks(tracks, f) for f in known if f // BLOCK == number}
+
+    known = session.known_frames(tracks)
     whole = frames_to_recall(tracks, [event for event, _ in steps], window)
-    project = Project(
+    tracked = {(name, frame) for name, kind, frame in whole if kind == "tracked"}
+    return Project(
         size=facts.size,
         indices=numbers(tracks),
         descriptions=descriptions(tracks),
-        frames={frame: masks(tracks, frame) for frame in session.known_frames(tracks)},
+        frames=FramesInBlocks(known, block),
         events=facts.events,
         rate=None if facts.rate is None else float(facts.rate),
         frame_count=facts.frame_count,
         model=facts.model,
         fingerprint=facts.fingerprint,
         options=options_to_json(options),
-        attachments={
-            WHOLE: pack_items(
-                (whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
-                objects=[[name, facts_of(track)] for name, track in tracks.items()],
-            ),
-            **rest(tracks, {(name, frame) for name, kind, frame in whole if kind == "tracked"}, masks),
-            UNDO: pack_changes(tracks, steps, masks),
-        },
+        attachments=LazyAttachments(
+            {
+                WHOLE: lambda: pack_items(
+                    (whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
+                    objects=[[name, facts_of(track)] for name, track in tracks.items()],
+                ),
+                **block_attachments(tracks, tracked, times, masks, sizes),
+                UNDO: lambda: pack_changes(tracks, steps, masks),
+            }
+        ),
     )
-    shown.forget_others()
-    return project
 
 
 def frames_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> list[Key]:
@@ -230,22 +246,21 @@ def open_ends(passes: Sequence[Followed]) -> set[int]:
     }
 
 
-def rest(
-    tracks: Tracks, whole: set[tuple[ObjectId, int]], masks: Callable[[Tracks, int], ProjectFrame]
-) -> dict[str, bytes]:
-    """The attachments with all tracked frames that are not packed whole. Those where the object is said to be absent
-    have their masks with them."""
-    keys = [(f, name) for name, track in tracks.items() for f in track.tracked if (name, f) not in whole]
-    blocks = groupby(sorted(keys, key=lambda key: key[0]), key=lambda key: key[0] // BLOCK)
-    return {
-        f"{REST}{block:05d}.safetensors": pack_items(
-            lean_item(tracks[n], n, f, beneath(tracks, n, f, masks))
-            if tracks[n].is_absent(f)
-            else rest_item(tracks[n], n, f)
-            for f, n in members
-        )
-        for block, members in blocks
-    }
+def block_attachments(
+    tracks: Tracks,
+    whole: set[tuple[ObjectId, int]],
+    times: Mapping[int, float],
+    masks: Callable[[Tracks, int], ProjectFrame],
+    sizes: tuple[int, int],
+) -> dict[str, Callable[[], bytes]]:
+    """The attachments with all tracked frames that are not packed whole."""
+    rows = {name: [f for f in sorted(track.tracked) if (name, f) not in whole] for name, track in tracks.items()}
+
+    def mask(name: ObjectId, frame: int) -> RleMask | None:
+        return beneath(tracks, name, frame, masks) if tracks[name].is_absent(frame) else None
+
+    blocks = {name_of(block): partial(pack_block, tracks, of, mask) for block, of in in_blocks(rows).items()}
+    return {INDEX: partial(pack_index, tracks, rows, times, sizes), **blocks}
 
 
 def beneath(tracks: Tracks, name: ObjectId, frame: int, masks: Callable[[Tracks, int], ProjectFrame]) -> RleMask:
@@ -283,19 +298,19 @@ def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, in
     return pack_items(items, changes=changes) if changes else b""
 
 
-def changed(before: Tracks, after: Tracks) -> tuple[list[Key], list[Key]]:
-    """The frames of the state before that are not in the one after, or are others there; and those that are new there.
-    All frames of a removed object are lost."""
+def changed(before: Tracks, after: Tracks) -> tuple[list[Key], list[tuple[ObjectId, Kind, int, int]]]:
+    """The frames of the state before that are not in the one after, or are others there; and those that are new there,
+    as ranges. All frames of a removed object are lost."""
     lost: list[Key] = []
-    new: list[Key] = []
+    new: list[tuple[ObjectId, Kind, int, int]] = []
     kinds: tuple[Kind, ...] = ("prompted", "tracked")
     for name, track in before.items():
         for kind in kinds:
             old = getattr(track, kind)
             now = getattr(after[name], kind) if name in after else {}
-            for frame in sorted(differing(old, now)):
-                lost += [(name, kind, frame)] if frame in old else []
-                new += [(name, kind, frame)] if frame not in old else []
+            frames = sorted(differing(old, now))
+            lost += [(name, kind, frame) for frame in frames if frame in old]
+            new += [(name, kind, *span) for span in spans_of(frame for frame in frames if frame not in old)]
     return lost, new
 
 
@@ -318,11 +333,11 @@ def applied(
         now: The state.
         new: An object of which nothing is known.
     """
-    wanted: dict[ObjectId, ObjectTrack] = {}
+    now, wanted = dict(now), dict[ObjectId, ObjectTrack]()  # a later state takes its own frames of the items first
     for name, number, _, facts in change["objects"]:
         wanted[name] = replace(now.get(name) or new, number=number, **facts)
-    for name, kind, frame in change["new"]:
-        wanted[name] = without_frame(wanted[name], kind, frame)
+    for name, kind, first, last in change["new"]:
+        wanted[name] = without_frames(wanted[name], kind, range(first, last + 1))
     for name, other, frames in change["moved"]:
         if other not in now:
             raise FormatError(f"the project moved frames of {other!r}, which was not there; give another copy")
@@ -382,13 +397,18 @@ def from_project(project: Project, store: FrameStore) -> Reopened:
         CheckpointError: It was made with a model of other sizes.
     """
     told = project.descriptions
+    saved = SavedFrames(project, store.engine.config) if INDEX in project.attachments else None
     tracks: Tracks = {
-        name: ObjectTrack(StoredFrames(store), number=number, description=told.get(name, Description()))
+        name: ObjectTrack(
+            StoredFrames(store) if saved is None else saved.tracked(name, store),
+            number=number,
+            description=told.get(name, Description()),
+        )
         for name, number in project.indices.items()
     }
     reader = ItemReader(project, store.engine)
-    names = sorted(name for name in project.attachments if name.startswith(REST))
-    for attachment in (*names, WHOLE):
+    older = sorted(name for name in project.attachments if name.startswith(REST)) if saved is None else ()
+    for attachment in (*older, WHOLE):
         for name, kind, known in reader.read(attachment):
             if name not in tracks:
                 raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
@@ -397,13 +417,13 @@ def from_project(project: Project, store: FrameStore) -> Reopened:
     facts = reader.facts() or {name: {"prompts": said} for name, said in prompts_said(events).items()}
     absence = absent_frame(store.engine)
     tracks = {name: replace(track, absence=absence, **facts.get(name, {})) for name, track in tracks.items()}
-    for frame, found in project.frames.items():
+    for frame, found in project.frames.items() if saved is None else ():
         for name, mask in found.objects.items():
             if tracks[name].stats(frame) is None:
                 known = from_mask(mask, frame, store.engine, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
-    steps = steps_of(events, tracks, reader, nothing_known(store))
-    return Reopened(tracks, steps, {frame: found.time for frame, found in project.frames.items()}, project.notes)
+    times = saved.times if saved is not None else {frame: found.time for frame, found in project.frames.items()}
+    return Reopened(tracks, steps_of(events, tracks, reader, nothing_known(store)), times, project.notes)
 
 
 def nothing_known(store: FrameStore) -> ObjectTrack:
@@ -418,21 +438,41 @@ def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) ->
 
 
 def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, new: ObjectTrack) -> list[Step]:
-    """The events, with the states before the newest ones."""
+    """The events, with the states before the newest ones, which are made when they are asked for."""
     changes = reader.changes()
     steps: list[Step] = [(event, None) for event in events]
     lost = reader.read(UNDO) if changes else iter(())
     for back, change in enumerate(changes[: len(steps)], start=1):
-        now = applied(change, lost, now, new)
+        now = EarlierTracks(partial(applied, change, lost, now, new))
         steps[-back] = (events[-back], now)
     return steps
 
 
-def without_frame(track: ObjectTrack, kind: Kind, frame: int) -> ObjectTrack:
-    """The object without a frame."""
+class EarlierTracks(Mapping[ObjectId, ObjectTrack]):
+    """An earlier state, made when it is asked for: that may raise `FormatError`."""
+
+    def __init__(self, make: Callable[[], Tracks]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Tracks:
+        return self._make()
+
+    def __getitem__(self, name: ObjectId) -> ObjectTrack:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[ObjectId]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def without_frames(track: ObjectTrack, kind: Kind, frames: range) -> ObjectTrack:
+    """The object without some frames."""
     if kind == "tracked":
-        return replace(track, tracked=track.tracked.taking([frame], track.tracked.nothing()))
-    return replace(track, prompted={f: known for f, known in track.prompted.items() if f != frame})
+        return replace(track, tracked=track.tracked.taking(frames, track.tracked.nothing()))
+    return replace(track, prompted={f: known for f, known in track.prompted.items() if f not in frames})
 
 
 def from_mask(mask: RleMask, frame: int, engine: Engine, *, backward: bool) -> KnownFrame:

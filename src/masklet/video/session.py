@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from masklet.errors import SessionError
 from masklet.formats.description import Description
+from masklet.formats.project import spans_of
 from masklet.prompts import Prompt
 from masklet.video.events import Direction, Mark, Range
 from masklet.video.overlap import FinalMask
@@ -16,7 +17,6 @@ from masklet.video.state import (
     ObjectId,
     ObjectTrack,
     Tracks,
-    spans_of,
     with_span,
     without_span,
 )

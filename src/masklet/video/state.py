@@ -11,14 +11,11 @@ from typing import Any
 
 from masklet.engines.arrays import Array
 from masklet.formats.description import Description
+from masklet.formats.project import Spans
 from masklet.masks.shape import Box
 from masklet.prompts import ObjectId as ObjectId
 from masklet.prompts import Prompt
 from masklet.video.overlap import FinalMask
-
-Spans = tuple[tuple[int, int], ...]
-"""Frames, as disjoint ranges (first, last), both included."""
-
 
 END = sys.maxsize
 """Stands for the end of a video, of which the last frame is not known."""
@@ -206,12 +203,3 @@ def parted(spans: Spans, frame: int) -> tuple[Spans, Spans]:
     """Those before a frame, and those from it on."""
     first = tuple((low, min(high, frame - 1)) for low, high in spans if low < frame)
     return first, tuple((max(low, frame), high) for low, high in spans if high >= frame)
-
-
-def spans_of(frames: Iterable[int]) -> Spans:
-    """Frames in their order as ranges."""
-    spans: list[tuple[int, int]] = []
-    for frame in frames:
-        joins = bool(spans) and spans[-1][1] == frame - 1
-        spans[-1:] = [(spans[-1][0], frame)] if joins else [*spans[-1:], (frame, frame)]
-    return tuple(spans)

@@ -11,7 +11,7 @@ import tempfile
 import zlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from masklet.engines.arrays import Array, as_memory, from_bits, given, to_bits, to_numpy
 from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT
-from masklet.errors import SessionError
+from masklet.errors import FormatError, SessionError
 from masklet.video.overlap import FinalMask
 from masklet.video.state import FrameStats, KnownFrame, KnownFrames, stats_of
 
@@ -48,12 +48,14 @@ ABSENT = -2048
 class Record:
     """A frame in the store, and what of it is small enough to stay in memory.
 
-    `number` counts all records that were ever put there.
+    `number` counts all records that were ever put there. `saved` reads the packed form and the exact mask of a frame
+    that lies in a project file.
     """
 
     number: int
     stats: FrameStats
-    exact_mask: FinalMask | None
+    exact_mask: FinalMask | None = None
+    saved: Callable[[int], tuple[bytes, FinalMask | None]] | None = None
 
 
 class FrameStore:
@@ -114,10 +116,11 @@ class FrameStore:
             return cached
         slot = self._slot_of.get(record.number)
         if slot is None:
-            pointer, logits = unpack(self._packed.get(self._packed_at[record.number]), self._side)
-            return self._known(record, None, pointer, logits)
+            packed, mask = self._away(record)
+            return self._known(record, None, *unpack(packed, self._side), mask)
         bits, pointer, logits = self._read(slot)
-        known = self._known(record, as_memory(given(self.engine, from_bits(bits))), pointer, logits)
+        memory = as_memory(given(self.engine, from_bits(bits)))
+        known = self._known(record, memory, pointer, logits, record.exact_mask)
         self._remember(record.number, known)
         return known
 
@@ -132,9 +135,14 @@ class FrameStore:
 
     def packed(self, record: Record) -> bytes:
         """The packed form of a record, which is made once."""
-        if record.number not in self._packed_at:
+        if record.saved is None and record.number not in self._packed_at:
             self._pack(record.number, self.get(record))
-        return self._packed.get(self._packed_at[record.number])
+        return self._away(record)[0]
+
+    def reserve(self, count: int) -> int:
+        """The first of so many numbers, for records of frames that lie elsewhere."""
+        self._count += count
+        return self._count - count
 
     def close(self) -> None:
         """Give back the files and the memory."""
@@ -142,12 +150,20 @@ class FrameStore:
         self._slots.close()
         self._packed.close()
 
-    def _known(self, record: Record, memory: Array | None, pointer: Floats | None, logits: Floats) -> KnownFrame:
+    def _away(self, record: Record) -> tuple[bytes, FinalMask | None]:
+        """The packed form of a record, and its exact mask."""
+        if record.saved is not None:
+            return record.saved(record.stats.frame)
+        return self._packed.get(self._packed_at[record.number]), record.exact_mask
+
+    def _known(
+        self, record: Record, memory: Array | None, pointer: Floats | None, logits: Floats, mask: FinalMask | None
+    ) -> KnownFrame:
         return KnownFrame(
             memory=memory,
             pointer=None if pointer is None else given(self.engine, pointer),
             logits=given(self.engine, logits),
-            exact_mask=record.exact_mask,
+            exact_mask=mask,
             **stats_of(record.stats),
         )
 
@@ -194,20 +210,48 @@ def pack(pointer: Array | None, logits: Array) -> bytes:
 
 
 def unpack(data: bytes, side: int) -> tuple[Floats | None, Floats]:
-    """Pointer (C,) and logits (side, side) from their packed form. Raises `ValueError` if it is damaged."""
-    end = 4 + int.from_bytes(data[:4], "little")
+    """Pointer (C,) and logits (side, side) from their packed form. Raises `FormatError` if it is damaged."""
+    end = 4 + 4 * pointer_length(data)
     unpacking = zlib.decompressobj()
     try:
         low_and_high = unpacking.decompress(data[end:], 2 * side**2 + 1)
         pointer = np.frombuffer(data[4:end], np.float32)
     except (zlib.error, ValueError) as error:
-        raise ValueError(f"a packed mask is damaged: {error}") from error
+        raise FormatError(f"a mask that the project remembers is damaged: {error}; give another copy") from error
     if len(low_and_high) != 2 * side**2 or not unpacking.eof:
-        raise ValueError(f"a packed mask has {len(low_and_high) / 2} whole cells, and {side} x {side} are expected")
+        raise FormatError(
+            f"a mask that the project remembers has {len(low_and_high) / 2} whole cells, and {side} x {side} are "
+            "expected; give another copy of the file, or the model that it was made with"
+        )
     steps = np.frombuffer(low_and_high, np.uint8).reshape(2, -1).T.copy().view("<i2").ravel()
     curve = np.sign(steps) * (steps.astype(np.float32) / MOST) ** 2 * np.float32(LIMIT)
     logits = np.where(steps == ABSENT, np.float32(ABSENT_LOGIT), curve).reshape(side, side)
     return (pointer.copy() if len(pointer) else None), logits
+
+
+def pointer_length(data: bytes) -> int:
+    """The numbers of the pointer in a packed form."""
+    return int.from_bytes(data[:4], "little") // 4
+
+
+class LazyPage(Mapping[int, T]):
+    """Values of some frames, made when one of them is asked for."""
+
+    def __init__(self, frames: Sequence[int], make: Callable[[], Mapping[int, T]]) -> None:
+        self._frames = frames
+        self._make: Callable[[], Mapping[int, T]] | None = make
+        self._made: Mapping[int, T] = {}
+
+    def __getitem__(self, frame: int) -> T:
+        if self._make is not None:
+            self._made, self._make = self._make(), None
+        return self._made[frame]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
 
 
 class PersistentMap(Mapping[int, T]):
@@ -242,18 +286,21 @@ class PersistentMap(Mapping[int, T]):
 
     def changed(self, values: Mapping[int, T | None]) -> PersistentMap[T]:
         """With other values on some frames; None takes a frame away."""
-        pages = {page: dict(self._pages.get(page, {})) for page in {frame // PAGE for frame in values}}
+        changed: dict[int, dict[int, T | None]] = {}
         for frame, value in values.items():
-            if value is None:
-                pages[frame // PAGE].pop(frame, None)
-            else:
-                pages[frame // PAGE][frame] = value
-        return PersistentMap({**self._pages, **pages})
+            changed.setdefault(frame // PAGE, {})[frame] = value
+        pages = dict(self._pages)
+        for number, new in changed.items():
+            kept = self._pages.get(number, {})
+            merged = new if new.keys() >= set(kept) else {**kept, **new}  # so that no page is read to be dropped
+            pages[number] = {frame: value for frame, value in merged.items() if value is not None}
+        return PersistentMap({number: page for number, page in pages.items() if page})
 
     def differing(self, other: PersistentMap[T]) -> set[int]:
         """Frames that only one of both has, or whose values are others. Pages that both share cost nothing."""
         pages = ((self._pages.get(page, {}), other._pages.get(page, {})) for page in {*self._pages, *other._pages})
-        return {f for a, b in pages if a is not b for f in {*a, *b} if a.get(f) is not b.get(f)}
+        differ = ((a, b) for a, b in pages if a is not b)
+        return {f for a, b in differ for f in {*a, *b} if not a or not b or a.get(f) is not b.get(f)}
 
 
 class StoredFrames(KnownFrames):

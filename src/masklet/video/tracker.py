@@ -525,6 +525,7 @@ class VideoTracker:
         if before is None:
             past = self._replayed(self.events[:-1])
             self._history.done, before = [*past._history.done, (event, past.tracks)], past.tracks
+        before = dict(before)  # of a file it is read now, which may fail
         event, self.tracks = self._history.undo(self.tracks), before
         return event
 
@@ -581,13 +582,20 @@ class VideoTracker:
         """
         check_plain({} if notes is None else notes, "notes")
         self.notes = self.notes if notes is None else notes
-        steps, window = self._history.steps(), self.policy.window
-        times = {frame: self._time(frame) for frame in self.known_frames()}
+        steps, config = self._history.steps(), self.engine.config
         kept = project.to_project(
-            self.tracks, steps, times, self.facts(), self.options, window=window, shown=self._shown_masks
+            self.tracks,
+            steps,
+            {frame: self._time(frame) for frame in self.known_frames()},
+            self.facts(),
+            self.options,
+            window=self.policy.window,
+            sizes=(config.width, config.mask_size),
+            shown=self._shown_masks,
         )
         video, weights = project.path_from(self.path, path), self.engine.digest
         write_project(path, replace(kept, video=video, weights=weights, notes=self.notes))
+        self._shown_masks.forget_others()
         self._keep_journal(Journal(Path(path), self.tracks, steps))
         journal.forgotten(Path(path))
 
