@@ -1,4 +1,4 @@
-"""A project file is checked whole before a session is made of it; and what a session saves can be read again."""
+"""What a project file tells of a session is checked; and what a session saves can be read again."""
 
 from __future__ import annotations
 
