@@ -17,17 +17,8 @@ from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError
 from masklet.image import EverythingOptions, ImagePredictor
-from masklet.image.names import (
-    LEAST_LIKENESS,
-    Crop,
-    Prototypes,
-    appearances,
-    crop_of,
-    likenesses,
-    naming,
-    prototypes,
-    unit,
-)
+from masklet.image.names import LEAST_LIKENESS, Prototypes, appearances, likenesses, prototypes, unit
+from masklet.image.naming import Crop, crop_of, naming
 from masklet.loop.collect import AHEAD, Tell, annotated, path_of
 from masklet.loop.project import Loop
 from masklet.masks.clicks import central_click
@@ -148,7 +139,7 @@ def _name_and_click(tracker: VideoTracker, predictor: ImagePredictor, kinds: Pro
         if kinds is not None and masks:
             seen = appearances(predictor, (crop_of(shown.image, mask, str(name)) for name, mask in masks.items()))
             for name, row in zip(list(masks), likenesses(seen, kinds), strict=True):
-                called = naming(row, kinds, LEAST_LIKENESS).name
+                called = naming(row, kinds.names, LEAST_LIKENESS).name
                 if called:
                     tracker.describe(name, category=called)
                 else:
