@@ -29,7 +29,7 @@ import masklet
 from masklet.formats.davis import read_index_png
 from masklet.loop.validation import Amounts, held_out
 from masklet.media.source import open_video
-from masklet.training.data.mixture import parse_wanted, read_data
+from masklet.training.data.mixture import read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipes import finetune_small
 
@@ -105,10 +105,10 @@ def main() -> None:
     curves: dict[str, list[tuple[int, float]]] = {"as a heat camera": [], "as they are": []}
     with TemporaryDirectory(prefix="masklet-") as temporary:
         folder = Path(temporary)
-        lessons = read_data([parse_wanted(write_videos(args.data, learned[:CLIPS], folder / "learned", heat))])
+        lessons = read_data([write_videos(args.data, learned[:CLIPS], folder / "learned", heat)])
         judges = {
             name: held_out(
-                read_data([parse_wanted(write_videos(args.data, held, folder / name, look))]),
+                read_data([write_videos(args.data, held, folder / name, look)]),
                 Amounts(pictures=0, videos=len(held)),
             )
             for name, look in zip(curves, (heat, as_it_is), strict=True)

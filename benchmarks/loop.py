@@ -19,7 +19,6 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,10 +33,11 @@ import masklet
 from masklet.datasets.base import IndexMasks
 from masklet.discovery import DiscoveryOptions
 from masklet.evaluation.annotator import Annotator
-from masklet.evaluation.model import PredictorLook
+from masklet.evaluation.methods import Look
+from masklet.evaluation.model import look_at
 from masklet.evaluation.protocols.base import Stopwatch
 from masklet.formats.davis import read_index_png, write_index_png
-from masklet.image import EverythingOptions
+from masklet.image import EverythingOptions, ImagePredictor
 from masklet.loop import ahead
 from masklet.loop.collect import collect
 from masklet.loop.learn import judge, learn
@@ -92,14 +92,15 @@ def click_all(
     handed[labels == 0] = 0  # nobody says what else there is
     areas = truth.areas()
     with work.watch:
-        first = PredictorLook(engine, image)
+        predictor = ImagePredictor(engine)
+        picture = predictor.encode(image)
     for number in sorted(areas, key=lambda number: -areas[number])[:OBJECTS]:
-        look, said = copy(first), list[Prompt]()
+        look, said = look_at(predictor, picture), list[Prompt]()
 
-        def ask(prompt: Prompt, look: PredictorLook = look, said: list[Prompt] = said) -> NDArray[np.bool_]:
+        def ask(prompt: Prompt, look: Look = look, said: list[Prompt] = said) -> NDArray[np.bool_]:
             said.append(merge_prompts(said[-1] if said else None, prompt))
             with work.watch:
-                return look.answer(said[-1:])[0].mask
+                return look(said[-1:])[0].mask
 
         made, mask = annotator.clicks(MOST_CLICKS, ask, None, truth[number], truth.void, good=GOOD)
         work.objects, work.clicks = work.objects + 1, work.clicks + made

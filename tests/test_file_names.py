@@ -11,7 +11,7 @@ import masklet
 from masklet.datasets.registry import open_dataset
 from masklet.formats.registry import read_masks
 from masklet.media.source import open_video
-from masklet.training.data.mixture import parse_wanted, read_data
+from masklet.training.data.mixture import read_data
 
 LONG = "x" * 300
 
@@ -25,7 +25,7 @@ LONG = "x" * 300
         lambda: masklet.load_model(LONG),
         lambda: masklet.load_model(f"{LONG}.safetensors"),
         lambda: masklet.VideoTracker.open(f"{LONG}.masklet"),
-        lambda: read_data([parse_wanted(LONG)]),
+        lambda: read_data([LONG]),
         *(
             lambda name=name: list(read_masks(name, Path(LONG)))
             for name in ("davis", "objects", "coco", "project", "cvat", "labelme")

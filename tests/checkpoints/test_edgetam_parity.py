@@ -20,6 +20,7 @@ from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVide
 from masklet.checkpoints.build import blank_network, load_weights
 from masklet.checkpoints.names import from_transformers, to_transformers
 from masklet.engines.torch import Model
+from masklet.image.predictor import no_memories
 from masklet.media.source import open_video
 from masklet.nn import Levels, MemoryBank, ModelConfig
 from masklet.nn.encoders.configs import RepViTConfig
@@ -143,15 +144,7 @@ def test_names_go_there_and_back(pair: Pair) -> None:
 def test_pictures_and_prompts_become_the_same_masks(pair: Pair, boxes: bool) -> None:
     picture, levels = pictures(pair)
     prompts: dict[str, torch.Tensor] = {"boxes": BOXES} if boxes else {"points": POINTS, "labels": LABELS}
-    features = pair.ours.attend_memory(
-        levels.stride16,
-        MemoryBank(
-            torch.zeros(1, 0, *CONFIG.memory_shape),
-            torch.zeros(1, 0, dtype=torch.long),
-            torch.zeros(1, 0, WIDTH),
-            torch.zeros(1, 0),
-        ),
-    )
+    features = pair.ours.attend_memory(levels.stride16, no_memories(pair.ours))
     ours = pair.ours.decode_masks(features, levels, prompt_tokens(**prompts))
     asked = {f"input_{name}": value[None] for name, value in prompts.items()}
     theirs = pair.image(pixel_values=picture, multimask_output=True, **asked)

@@ -17,7 +17,8 @@ from masklet.compat.sam1 import sam_model_registry
 from masklet.engines.torch import Model
 from masklet.errors import ConfigError
 from masklet.export import export_model
-from masklet.nn import VARIANTS, HieraConfig, MemoryBank, ModelConfig, Network
+from masklet.image.predictor import no_memories
+from masklet.nn import VARIANTS, HieraConfig, ModelConfig, Network
 from masklet.nn.encoders.configs import ViTConfig
 from masklet.video import VideoTracker
 from tests.checkpoints.test_transformers_parity import BOXES, LABELS, POINTS, TOLERANCE, prompt_tokens
@@ -72,12 +73,6 @@ def ours(theirs: SamModel) -> Model:
     return Model("parity", load_weights(blank_network(CONFIG), state))
 
 
-def no_memory(count: int) -> MemoryBank:
-    none = torch.zeros(count, 0)
-    memories = torch.zeros(count, 0, *CONFIG.memory_shape)
-    return MemoryBank(memories, none.long(), torch.zeros(count, 0, WIDTH), none)
-
-
 PROMPTS: dict[str, dict[str, torch.Tensor]] = {
     "points": {"points": POINTS, "labels": LABELS},
     "boxes": {"boxes": BOXES},
@@ -91,7 +86,7 @@ def test_a_picture_and_prompts_become_the_same_masks(
 ) -> None:
     picture = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     levels = ours.encode_image(picture)
-    features = ours.attend_memory(levels.stride16, no_memory(3))
+    features = ours.attend_memory(levels.stride16, no_memories(ours))
     answer = ours.decode_masks(features, levels, prompt_tokens(**prompts))
     for multimask, chosen in ((False, slice(0, 1)), (True, slice(1, 4))):
         for n in range(3):  # their masks of several objects must be one

@@ -15,6 +15,7 @@ from transformers import Sam2Config, Sam2Model, Sam2VideoConfig, Sam2VideoModel
 from masklet.checkpoints.build import blank_network, load_weights
 from masklet.checkpoints.names import THEIR_MATRIX, THEIR_MATRIX_TWIN, from_transformers
 from masklet.engines.torch import Model
+from masklet.image.predictor import no_memories
 from masklet.nn import HieraConfig, Levels, MemoryBank, ModelConfig, PromptTokens
 
 SIZE, WIDTH, MEMORY_WIDTH = 64, 128, 64  # transformers has memories of 64 channels only
@@ -175,7 +176,7 @@ def test_pictures_become_the_same_levels(pair: Pair):
 @ONE_VERSION
 @pytest.mark.parametrize("prompts", PROMPTS.values(), ids=PROMPTS)
 def test_prompts_become_the_same_masks(pair: Pair, prompts: dict[str, torch.Tensor]):
-    features = pair.ours.attend_memory(pair.levels.stride16, no_memory())
+    features = pair.ours.attend_memory(pair.levels.stride16, no_memories(pair.ours))
     ours = pair.ours.decode_masks(features, pair.levels, prompt_tokens(**prompts))
     for multimask, chosen in ((False, slice(0, 1)), (True, slice(1, 4))):
         theirs = pair.image(
@@ -194,18 +195,9 @@ def test_a_picture_and_a_click_become_the_same_mask(pair: Pair):
     theirs = pair.image(
         pixel_values=pair.pictures[:1], input_points=POINTS[None, :1, :1], input_labels=LABELS[None, :1, :1]
     )
-    features = pair.ours.attend_memory(pair.levels.stride16, no_memory())
+    features = pair.ours.attend_memory(pair.levels.stride16, no_memories(pair.ours))
     ours = pair.ours.decode_masks(features, pair.levels, prompt_tokens(POINTS[:1, :1], LABELS[:1, :1]))
     torch.testing.assert_close(ours.logits[:, 1:], theirs.pred_masks[0], **TOLERANCE)
-
-
-def no_memory() -> MemoryBank:
-    return MemoryBank(
-        torch.zeros(1, 0, MEMORY_WIDTH, CELLS, CELLS),
-        torch.zeros(1, 0, dtype=torch.long),
-        torch.zeros(1, 0, WIDTH),
-        torch.zeros(1, 0),
-    )
 
 
 @pytest.mark.parametrize("multimask", [False, True], ids=["one mask", "three masks"])

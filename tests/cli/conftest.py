@@ -15,10 +15,12 @@ from masklet.cli.main import main
 from tests.conftest import GOLDEN, small_network
 
 Run = Callable[..., int]
+Read = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(monkeypatch: Patch) -> Run:
     """Runs `masklet ARGUMENTS` and returns the exit code."""
 
     def call(*arguments: str | Path) -> int:
@@ -30,6 +32,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         return 0
 
     return call
+
+
+def error_of(read: Read) -> str:
+    """What stands on standard error, without a terminal's frames and line breaks."""
+    return " ".join(read.readouterr().err.replace("│", " ").split())
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from typer.main import get_command
 from masklet.cli.main import app
 from masklet.cli.terminal import bars, counted
 from masklet.formats.davis import read_index_png
-from tests.cli.conftest import Run
+from tests.cli.conftest import Patch, Read, Run
 from tests.media.clips import Clip, write_clip
 from tests.test_docs import commands_of
 
@@ -62,9 +62,7 @@ def pictures(folder: Path) -> dict[str, np.ndarray]:
     return {path.name: read_index_png(path) for path in sorted((folder / "masks").glob("*.png"))}
 
 
-def test_a_truncated_video_is_tracked_as_far_as_it_goes(
-    run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_truncated_video_is_tracked_as_far_as_it_goes(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
     whole, path = tmp_path / "whole.mp4", tmp_path / "clip.mp4"
     write_clip(path, Clip(".mp4", options={"g": "3", "bf": "0"}, count=12))
     with av.open(str(path)) as clip, av.open(str(whole), "w", options={"movflags": "faststart"}) as index_first:
@@ -82,7 +80,7 @@ def test_a_truncated_video_is_tracked_as_far_as_it_goes(
     assert shown.out.startswith(f"{found} frames: masks in ")
 
 
-def test_a_video_of_one_frame(run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_video_of_one_frame(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
     path = write_clip(tmp_path / "clip.mp4", Clip(".mp4", count=1))
     command = ("track", path, "--box", BOX, "--model", weights, "--out", tmp_path / "out")
     assert run(*command, "--direction", "both") == 0
@@ -90,33 +88,21 @@ def test_a_video_of_one_frame(run: Run, tmp_path: Path, weights: Path, capsys: p
     assert capsys.readouterr().out.startswith("1 frame: masks in ")
 
 
-@pytest.mark.parametrize(
-    ("frame", "said"),
-    [("12", "there is no frame 12; the video has 5 frames, counted from 0"), ("400", "there is no frame 400; ")],
-)
-def test_a_frame_past_the_end(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str], frame: str, said: str
-) -> None:
-    command = ("track", video, "--box", f"{frame}:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
-    assert run(*command) == 1
-    assert capsys.readouterr().err.startswith(f"masklet: {said}")
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_empty_folder_and_nothing_at_all(
-    run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_video(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
     (tmp_path / "empty").mkdir()
-    options = ("--box", BOX, "--model", weights, "--out", tmp_path / "out")
-    assert run("track", tmp_path / "empty", *options) == 1
-    assert "holds no pictures; give one with files of these kinds: .jpg" in capsys.readouterr().err
-    assert run("track", tmp_path / "gone.mp4", *options) == 1
-    assert f"there is nothing at {tmp_path / 'gone.mp4'}" in capsys.readouterr().err
+    (tmp_path / "notes.mp4").write_text("a dog runs")
+    for name, said in (
+        ("empty", "holds no pictures; give one with files of these kinds: .jpg"),
+        ("gone.mp4", f"there is nothing at {tmp_path / 'gone.mp4'}"),
+        ("notes.mp4", "masklet: notes.mp4 is not a video that can be decoded"),
+    ):
+        assert run("track", tmp_path / name, "--box", BOX, "--model", weights, "--out", tmp_path / "out") == 1
+        assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_pictures_of_different_sizes_are_named_and_those_before_stay(
-    run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, capsys: Read
 ) -> None:
     folder = tmp_path / "shots"
     folder.mkdir()
@@ -171,13 +157,7 @@ def test_bars_count_what_is_followed(run: Run) -> None:
 
 @pytest.mark.parametrize(("direction", "expected"), [("forward", [3]), ("backward", [3, 3]), ("both", [5, 5])])
 def test_totals_fit_what_comes(
-    run: Run,
-    tmp_path: Path,
-    weights: Path,
-    video: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    direction: str,
-    expected: list[int],
+    run: Run, tmp_path: Path, weights: Path, video: Path, monkeypatch: Patch, direction: str, expected: list[int]
 ) -> None:
     totals = []
 

@@ -15,7 +15,7 @@ from masklet.checkpoints import Model
 from masklet.engines.fake import FakeEngine
 from masklet.formats.registry import read_masks
 from masklet.video import VideoTracker
-from tests.cli.conftest import Run
+from tests.cli.conftest import Patch, Read, Run
 from tests.conftest import GOLDEN, small_network
 
 
@@ -44,9 +44,7 @@ def test_a_film_takes_its_pictures_from_the_video(run: Run, tmp_path: Path, sess
         assert len(list(film.decode(video=0))) == 4
 
 
-def test_a_part_of_the_frames_and_one_object_alone(
-    run: Run, tmp_path: Path, session: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_part_of_the_frames_and_one_object_alone(run: Run, tmp_path: Path, session: Path, capsys: Read) -> None:
     with VideoTracker(GOLDEN / "video/frames", FakeEngine()) as tracker:
         for frame in range(4):
             for name in ("cup", 2):
@@ -67,9 +65,7 @@ def test_a_part_of_the_frames_and_one_object_alone(
         assert not (tmp_path / "none.json").exists()
 
 
-def test_a_project_is_not_written_over(
-    run: Run, tmp_path: Path, session: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_project_is_not_written_over(run: Run, tmp_path: Path, session: Path, capsys: Read) -> None:
     copy = tmp_path / "clip.masklet"
     copy.write_bytes(session.read_bytes())
     assert run("convert", copy, "--out", copy, "--format", "coco") == 1
@@ -77,9 +73,7 @@ def test_a_project_is_not_written_over(
     assert copy.read_bytes() == session.read_bytes()
 
 
-def test_another_video_gives_no_pictures(
-    run: Run, tmp_path: Path, session: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_video_gives_no_pictures(run: Run, tmp_path: Path, session: Path, capsys: Read) -> None:
     shutil.copytree(GOLDEN / "video/frames", tmp_path / "other")
     (tmp_path / "other/00019.png").unlink()
     command = ("convert", session, "--out", tmp_path / "x.mp4", "--format", "overlay")
@@ -98,13 +92,7 @@ def test_another_video_gives_no_pictures(
     ],
 )
 def test_wrong_calls(
-    run: Run,
-    tmp_path: Path,
-    session: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    said: str,
+    run: Run, tmp_path: Path, session: Path, monkeypatch: Patch, capsys: Read, arguments: tuple[str, ...], said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("convert", *(session if argument == "SESSION" else argument for argument in arguments)) == 1
@@ -114,7 +102,7 @@ def test_wrong_calls(
     assert not list(tmp_path.iterdir())
 
 
-def test_masks_of_other_tools(run: Run, tmp_path: Path, session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_masks_of_other_tools(run: Run, tmp_path: Path, session: Path, capsys: Read) -> None:
     """Through CVAT, COCO and palette PNGs, each found out by itself; and with pictures from the video."""
     steps = [tmp_path / "a.xml", tmp_path / "a.json", tmp_path / "masks", tmp_path / "b.xml"]
     for source, out in zip([session, *steps], steps, strict=False):
@@ -134,7 +122,7 @@ def test_masks_of_other_tools(run: Run, tmp_path: Path, session: Path, capsys: p
     assert "has masks of (height, width) = (120, 160), and small has (6, 8)" in capsys.readouterr().err
 
 
-def test_a_file_of_no_format(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_of_no_format(run: Run, tmp_path: Path, capsys: Read) -> None:
     (tmp_path / "a.json").write_text('{"some": "thing"}')
     assert run("convert", tmp_path / "a.json", "--out", tmp_path / "b.xml") == 1
     told = capsys.readouterr().err

@@ -18,7 +18,7 @@ from masklet.datasets.registry import find_dataset
 from masklet.engines.fake import FakeEngine
 from masklet.formats.registry import read_masks
 from masklet.video import VideoTracker
-from tests.cli.conftest import Run
+from tests.cli.conftest import Read, Run
 from tests.conftest import GOLDEN
 
 SIZE = (120, 160)
@@ -157,7 +157,7 @@ def test_masks_with_their_video(run: Run, tmp_path: Path, sessions: list[Path]) 
     assert names == [f"shot-{n}.png" for n in (10, 7, 8, 9)]
 
 
-def test_wrong_calls(run: Run, tmp_path: Path, sessions: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_calls(run: Run, tmp_path: Path, sessions: list[Path], capsys: Read) -> None:
     (tmp_path / "classes.txt").write_text("cup\ncar\n")
     (tmp_path / "double.txt").write_text("cup\ncup\n")
     (tmp_path / "full").mkdir()

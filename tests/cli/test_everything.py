@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from masklet.image import EverythingOptions, segment_everything
-from tests.cli.conftest import Run
+from tests.cli.conftest import Read, Run, error_of
 from tests.conftest import GOLDEN
 
-Read = pytest.CaptureFixture[str]
 FEW = ("--points-per-side", "3", "--least-iou", "0.1", "--least-stability", "0.5", "--most-overlap", "1")
 """Options with which random weights find something, and soon."""
 
@@ -38,28 +37,6 @@ def test_formats(run: Run, tmp_path: Path, weights: Path, format: str, mode: str
         assert np.asarray(written).any()
 
 
-def test_a_folder_is_done_once_and_failures_are_told(
-    run: Run, tmp_path: Path, weights: Path, photos: Path, capsys: Read
-) -> None:
-    (photos / "cut.jpg").write_bytes((photos / "a.jpg").read_bytes()[:1500])
-    out = tmp_path / "out"
-    arguments = ("everything", photos, *FEW, "--model", weights, "--out", out)
-    assert run(*arguments) == 1
-    shown = capsys.readouterr()
-    assert sorted(path.name for path in out.iterdir()) == ["a.json", "b.json"]
-    assert f"{photos / 'cut.jpg'}: cut.jpg cannot be read as a picture" in shown.err
-    assert "Traceback" not in shown.err
-    assert shown.out.endswith("2 pictures done: masks in " + str(out) + "; 1 failed\n")
-
-    (photos / "cut.jpg").unlink()
-    (out / "a.json").write_text("mine")
-    assert run(*arguments) == 0
-    assert (out / "a.json").read_text() == "mine"
-    assert "2 passed over, whose masks are there (--overwrite does them again)" in capsys.readouterr().out
-    assert run(*arguments, "--overwrite") == 0
-    assert json.loads((out / "a.json").read_text())["annotations"]
-
-
 @pytest.mark.parametrize("option", [("--least-iou", "2"), ("--points-per-side", "0"), ("--crop-layers", "-1")])
 def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, option: tuple[str, str]) -> None:
     assert run("everything", photos, *option, "--out", tmp_path / "out") == 2
@@ -82,10 +59,8 @@ def test_tile_by_tile(run: Run, tmp_path: Path, weights: Path) -> None:
         (["--out", "masks.png"], "ends in .png; give a file that ends in .json"),
     ],
 )
-def test_tiles_are_coco_alone(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
-) -> None:
+def test_tiles_are_coco_alone(run: Run, tmp_path: Path, capsys: Read, options: list[str], said: str) -> None:
     options[1] = str(tmp_path / options[1])
     assert run("everything", GOLDEN / "image/photo_cat.png", "--tile", "120", *options) == 2
-    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert said in error_of(capsys)
     assert not list(tmp_path.iterdir())

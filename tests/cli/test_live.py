@@ -19,7 +19,7 @@ from masklet.formats.project_file import read_project
 from masklet.live.session import LiveSession
 from masklet.media.camera import Camera, Patience
 from masklet.video import TrackingOptions
-from tests.cli.conftest import Run
+from tests.cli.conftest import Patch, Read, Run, error_of
 from tests.media.test_camera import MadeUp, Opener
 
 BOX = ("--box", "cup:28,4,74,50")
@@ -29,7 +29,7 @@ QUALITY = "examples.policies.quality:QualityPolicy"
 
 
 def test_a_file_into_a_film_with_its_own_times(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
 ) -> None:
     assert run("live", video, *BOX, "--model", weights, "--out", tmp_path / "out.mp4") == 0
     with av.open(str(tmp_path / "out.mp4")) as film:
@@ -59,7 +59,7 @@ def test_into_a_pipe(weights: Path, video: Path) -> None:
 
 
 def test_a_camera_that_goes_away_keeps_what_is_written(
-    run: Run, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, monkeypatch: Patch, capsys: Read
 ) -> None:
     picture = np.full((48, 64, 3), 90, np.uint8)
     brief = Patience(first=0.001, longest=0.002, total=0.05)
@@ -80,7 +80,7 @@ def test_a_camera_that_goes_away_keeps_what_is_written(
         assert list(film.decode(video=0))
 
 
-def test_speed_and_policy(run: Run, tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_and_policy(run: Run, tmp_path: Path, video: Path, monkeypatch: Patch) -> None:
     policies = []
 
     def noted(camera: Camera, model: Engine, options: TrackingOptions) -> LiveSession:
@@ -95,7 +95,7 @@ def test_speed_and_policy(run: Run, tmp_path: Path, video: Path, monkeypatch: py
 
 
 def test_an_unknown_policy_is_told_before_the_camera_is_opened(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, monkeypatch: Patch, capsys: Read
 ) -> None:
     monkeypatch.setattr(live_job, "open_camera", None)
     assert run("live", "0", *BOX, "--out", tmp_path / "out.mp4", "--policy", "publishd") == 1
@@ -103,7 +103,7 @@ def test_an_unknown_policy_is_told_before_the_camera_is_opened(
     assert not list(tmp_path.iterdir())
 
 
-def test_no_camera_and_no_file(run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_camera_and_no_file(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
     options = (*BOX, "--model", weights, "--out", tmp_path / "out.mp4")
     assert run("live", tmp_path / "gone.mp4", *options) == 1
     assert f"masklet: there is nothing at {tmp_path / 'gone.mp4'}" in capsys.readouterr().err
@@ -113,7 +113,7 @@ def test_no_camera_and_no_file(run: Run, tmp_path: Path, weights: Path, capsys: 
 
 
 def test_a_box_outside_the_picture_leaves_nothing_behind(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
 ) -> None:
     command = ("live", video, "--box", "1:700,4,740,50", "--model", weights, "--out", tmp_path / "out.mp4")
     assert run(*command) == 1
@@ -130,18 +130,15 @@ def test_a_box_outside_the_picture_leaves_nothing_behind(
     (["--frames", "0", *BOX, "--out", "a.mp4"], 2, "--frames"),
 ])  # fmt: skip
 def test_wrong_usage(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-    options: list[str], code: int, said: str,
-) -> None:  # fmt: skip
+    run: Run, tmp_path: Path, capsys: Read, monkeypatch: Patch, options: list[str], code: int, said: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("live", "clip.mp4", *options) == code
-    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert said in error_of(capsys)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_source_is_never_written_over(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_source_is_never_written_over(run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read) -> None:
     copy = tmp_path / "clip.mp4"
     copy.write_bytes(video.read_bytes())
     assert run("live", copy, *BOX, "--model", weights, "--out", copy) == 1

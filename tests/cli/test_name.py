@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 import masklet
@@ -16,7 +15,7 @@ from masklet.formats.base import Facts, PlainFrame, mask_only
 from masklet.formats.coco import COCO
 from masklet.formats.description import Description
 from masklet.formats.writer import Writer
-from tests.cli.conftest import Run
+from tests.cli.conftest import Patch, Read, Run
 from tests.image.test_names import COLOURS, SIZE, scene
 
 
@@ -42,7 +41,7 @@ def classes(path: Path) -> dict[str, str]:
     return {files[one["image_id"]]: names[one["category_id"]] for one in content["annotations"]}
 
 
-def test_names_of_a_coco_file_go_to_another(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_of_a_coco_file_go_to_another(run: Run, tmp_path: Path, capsys: Read) -> None:
     labelled = write_coco(tmp_path / "labelled", [*COLOURS] * 6, known=True, first=0)
     plain = write_coco(tmp_path / "plain", ["plum", "cherry", "lime", "plum"], known=False, first=50)
     out = tmp_path / "named.json"
@@ -56,9 +55,7 @@ def test_names_of_a_coco_file_go_to_another(run: Run, tmp_path: Path, capsys: py
     assert "4 (none of these)" in capsys.readouterr().out
 
 
-def test_names_of_a_list(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_of_a_list(run: Run, tmp_path: Path, capsys: Read, monkeypatch: Patch) -> None:
     class ByBrightness:
         def compare(self, crops: list[Any], names: list[str]) -> Any:
             shares = np.array([(crop != 128).any(axis=2).mean() for crop in crops], np.float32)
@@ -91,7 +88,7 @@ def test_an_object_of_a_session_gets_one_name(run: Run, tmp_path: Path, weights:
     assert {one["track_id"] for one in content["annotations"]} == {3}
 
 
-def test_what_is_missing_is_said(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_said(run: Run, tmp_path: Path, capsys: Read) -> None:
     labelled = write_coco(tmp_path / "labelled", [*COLOURS], known=True, first=0)
     plain = write_coco(tmp_path / "plain", ["plum"], known=False, first=9)
     out = tmp_path / "out.json"

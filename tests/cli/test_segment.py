@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +13,9 @@ from PIL import Image
 from masklet.formats.davis import read_index_png
 from masklet.formats.registry import read_masks
 from masklet.image import ImagePredictor
-from tests.cli.conftest import Run
+from tests.cli.conftest import Read, Run, error_of
 from tests.conftest import GOLDEN
 
-Read = pytest.CaptureFixture[str]
 BOX = ("--box", "30,20,130,110")
 
 
@@ -76,7 +73,7 @@ def test_prompts_that_no_picture_can_have(run: Run, tmp_path: Path, said: object
     (tmp_path / "p.json").write_text(json.dumps(said))
     cat = GOLDEN / "image/photo_cat.png"
     assert run("segment", cat, "--prompts", tmp_path / "p.json", "--out", tmp_path / "m.png") == 2
-    assert told.split("; is it")[0] in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert told.split("; is it")[0] in error_of(capsys)
 
 
 def test_words_find_nothing_on_maps(run: Run, tmp_path: Path, capsys: Read) -> None:
@@ -207,7 +204,7 @@ def test_failures_are_told_and_the_rest_go_on(
 )
 def test_wrong_usage(run: Run, tmp_path: Path, photos: Path, capsys: Read, options: list[str], sentence: str) -> None:
     assert run("segment", photos / "a.jpg", *options, "--out", tmp_path / "out") == 2
-    assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert sentence in error_of(capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -234,7 +231,7 @@ def test_no_picture_is_replaced_and_no_mask_written_twice(
     before = {path: path.read_bytes() for path in photos.rglob("*.*")}
     options[1] = str(photos / options[1])
     assert run("segment", *(photos / name for name in pictures), *BOX, *options, "--overwrite") == 2
-    assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert sentence in error_of(capsys)
     assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
 
 
@@ -251,16 +248,3 @@ def test_an_unknown_format_and_an_unknown_model(run: Run, tmp_path: Path, photos
     assert run("segment", photos / "a.jpg", *BOX, "--out", tmp_path / "out", "--model", "nana") == 1
     assert "unknown model 'nana'; nearest: nano" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_help_is_quick() -> None:
-    program = (
-        "import sys; sys.argv[1:] = ['segment', '--help']\n"
-        "from masklet.cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print([m for m in ('torch', 'cv2', 'numpy') if m in sys.modules], file=sys.stderr)"
-    )
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert answer.stderr.strip() == "[]"
-    assert "masklet segment cat.jpg --point 320,240 --out mask.png" in answer.stdout

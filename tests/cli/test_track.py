@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -16,8 +14,8 @@ from masklet.cli.prompts import parse_box, parse_mask, parse_point
 from masklet.formats.davis import read_index_png
 from masklet.formats.registry import read_masks
 from masklet.jobs.prompts import TypedPrompt
-from masklet.video import FrameResult, TrackingOptions, VideoTracker
-from tests.cli.conftest import Run
+from masklet.video import TrackingOptions, VideoTracker
+from tests.cli.conftest import Read, Run, error_of
 from tests.conftest import SMALL
 
 QUALITY = "examples.policies.quality:QualityPolicy"
@@ -41,47 +39,8 @@ def test_masks_and_overlay_of_two_objects(run: Run, tmp_path: Path, weights: Pat
         assert len(list(film.decode(stream))) == 5
 
 
-def test_a_stopped_run_goes_on_where_it_was(
-    run: Run,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    weights: Path,
-    video: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Stopped after two frames, then started again: the same masks as in one go, and the first frames not computed."""
-    command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out")
-    follow, followed = VideoTracker.propagate, []
-
-    def interrupted(tracker: VideoTracker, **options: Any) -> Iterator[FrameResult]:
-        yield from follow(tracker, stop=2, **options)
-        raise KeyboardInterrupt
-
-    def counted(tracker: VideoTracker, **options: Any) -> Iterator[FrameResult]:
-        for result in follow(tracker, **options):
-            followed.append(result.frame)
-            yield result
-
-    monkeypatch.setattr(VideoTracker, "propagate", interrupted)
-    assert run(*command, tmp_path / "part") == 130
-    assert sorted(path.name for path in (tmp_path / "part/masks").iterdir()) == ["00000.png", "00001.png"]
-    with av.open(str(tmp_path / "part/overlay.mp4")) as film:
-        assert len(list(film.decode(video=0))) == 2
-    assert "the same command goes on from there" in capsys.readouterr().err
-
-    monkeypatch.setattr(VideoTracker, "propagate", counted)
-    assert run(*command, tmp_path / "part") == 0
-    assert followed == [1, 2, 3, 4]
-    assert run(*command, tmp_path / "whole") == 0
-    for number in range(5):
-        part, whole = (read_index_png(tmp_path / place / f"masks/{number:05d}.png") for place in ("part", "whole"))
-        assert (part != whole).sum() <= 3
-    with av.open(str(tmp_path / "part/overlay.mp4")) as film:
-        assert len(list(film.decode(video=0))) == 5
-
-
 def test_a_changed_box_corrects_and_overwriting_begins_again(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
 ) -> None:
     command = ("track", video, "--model", weights, "--out", tmp_path, "--box")
     assert run(*command, "0:1:28,4,74,50") == 0
@@ -95,7 +54,7 @@ def test_a_changed_box_corrects_and_overwriting_begins_again(
 
 
 def test_a_quicker_run_keeps_its_session_apart(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
 ) -> None:
     command = ("track", video, "--model", weights, "--out", tmp_path, "--box", "0:1:28,4,74,50", "--speed")
     assert run(*command, "fast") == 0
@@ -106,7 +65,7 @@ def test_a_quicker_run_keeps_its_session_apart(
 
 
 def test_a_run_with_another_policy_or_model_is_refused_and_changes_nothing(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
 ) -> None:
     out = tmp_path / "out"
     command = ("track", video, "--out", out, "--box", "0:1:28,4,74,50")
@@ -128,7 +87,7 @@ def test_a_run_with_another_policy_or_model_is_refused_and_changes_nothing(
 
 
 def test_a_session_that_was_saved_again_elsewhere_still_tells_its_policy(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
 ) -> None:
     command = ("track", video, "--out", tmp_path, "--box", "3:1:28,4,74,50", "--model", weights)
     assert run(*command, "--policy", QUALITY) == 0
@@ -157,20 +116,6 @@ def test_directions_have_short_names(
     assert sorted(int(path.stem) for path in (tmp_path / "masks").iterdir()) == frames
 
 
-@pytest.mark.parametrize(
-    ("names", "said"),
-    [
-        (["--reverse", "--both"], "--reverse and --both are two directions; give one"),
-        (["--both", "--direction", "forward"], "--both and --direction forward are two directions; give one"),
-    ],
-)
-def test_two_directions_are_refused(
-    run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], names: list[str], said: str
-) -> None:
-    assert run("track", video, "--box", "1:1:28,4,74,50", "--out", tmp_path / "out", *names) == 2
-    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
-
-
 def test_both_directions_and_further_formats(run: Run, tmp_path: Path, weights: Path, video: Path) -> None:
     prompts = tmp_path / "prompts.json"
     prompts.write_text('[{"frame": 2, "object": "cup", "box": [28, 4, 74, 50], "points": [[50, 30]], "labels": [1]}]')
@@ -190,9 +135,7 @@ def test_a_mask_as_a_prompt(run: Run, tmp_path: Path, weights: Path, video: Path
     assert (seen & (mask > 0)).sum() / (seen | (mask > 0)).sum() > 0.97
 
 
-def test_the_video_is_never_written_over(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_video_is_never_written_over(run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read) -> None:
     copy = tmp_path / "clip.mp4"
     copy.write_bytes(video.read_bytes())
     command = ("track", copy, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
@@ -210,14 +153,6 @@ def test_beginning_again_leaves_no_old_masks(run: Run, tmp_path: Path, weights: 
     assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["00003.png", "00004.png"]
 
 
-@pytest.mark.parametrize("point", ["0:a:20,30,0.5", "0:a:20,30,2"])
-def test_a_label_is_0_or_1(
-    run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], point: str
-) -> None:
-    assert run("track", video, "--point", point, "--out", tmp_path) == 2
-    assert "a label is 1 (include) or 0 (exclude)" in " ".join(capsys.readouterr().err.replace("│", " ").split())
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -230,54 +165,13 @@ def test_a_label_is_0_or_1(
         ('[{"frame": "zero", "box": [1, 2, 3, 4]}]', "which is no prompt"),
     ],
 )
-def test_prompts_that_cannot_be_read(
-    run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
-) -> None:
+def test_prompts_that_cannot_be_read(run: Run, tmp_path: Path, video: Path, capsys: Read, text: str, said: str) -> None:
     (tmp_path / "prompts.json").write_text(text)
     assert run("track", video, "--prompts", tmp_path / "prompts.json", "--out", tmp_path) == 2
-    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert said in error_of(capsys)
 
 
-def test_an_unknown_format_is_told_before_anything_is_followed(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
-    assert run(*command, "--format", "coca") == 1
-    assert "nearest: coco" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_unknown_policy_is_told_with_the_nearest(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
-    assert run(*command, "--policy", "publishd") == 1
-    assert "there is no 'publishd' among the policies; nearest: published" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_box_outside_the_picture_leaves_nothing_behind(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    assert run("track", video, "--box", "0:1:280,4,740,50", "--model", weights, "--out", out) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("masklet: the box (280, 4, 740, 50) does not lie in the picture, 160 wide and 120 high")
-    assert "Traceback" not in error
-    assert not out.exists()
-
-
-def test_a_text_file_is_no_video(run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = tmp_path / "notes.mp4"
-    text.write_text("a dog runs")
-    assert run("track", text, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out") == 1
-    assert "masklet: notes.mp4 is not a video that can be decoded" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_place_that_cannot_be_written(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_place_that_cannot_be_written(run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read) -> None:
     (tmp_path / "out").write_text("a file where the folder should be")
     assert run("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out") == 1
     error = capsys.readouterr().err
@@ -286,17 +180,34 @@ def test_a_place_that_cannot_be_written(
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("prompt", ["", "0:1", "0:1:3,4,5", "a:1:1,2,3,4", "0::1,2,3,4", "-1:1:1,2,3,4", "0:1:a,b,c,d"])
-def test_a_box_that_cannot_be_read_shows_how_it_is_written(
-    run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], prompt: str
+BOX = ("--box", "0:1:28,4,74,50")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--box", "0:1:280,4,740,50"), 1, "masklet: the box (280, 4, 740, 50) does not lie in the picture, 160 wide"),
+        (("--box", "12:1:28,4,74,50"), 1, "masklet: there is no frame 12; the video has 5 frames, counted from 0"),
+        ((*BOX, "--format", "coca"), 1, "nearest: coco"),
+        ((*BOX, "--policy", "publishd"), 1, "there is no 'publishd' among the policies; nearest: published"),
+        ((), 2, "nothing to follow"),
+        ((*BOX, "--reverse", "--both"), 2, "--reverse and --both are two directions; give one"),
+        ((*BOX, "--both", "--direction", "forward"), 2, "--both and --direction forward are two directions; give one"),
+        *((("--point", f"0:a:20,30,{label}"), 2, "a label is 1 (include) or 0 (exclude)") for label in ("0.5", "2")),
+        *(
+            (("--box", text), 2, "FRAME:OBJECT:x0,y0,x1,y1")
+            for text in ("", "0:1", "0:1:3,4,5", "a:1:1,2,3,4", "0::1,2,3,4", "-1:1:1,2,3,4", "0:1:a,b,c,d")
+        ),
+    ],
+)
+def test_wrong_usage(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read, options: tuple[str, ...], code: int, said: str
 ) -> None:
-    assert run("track", video, "--box", prompt, "--out", tmp_path) == 2
-    assert "FRAME:OBJECT:x0,y0,x1,y1" in capsys.readouterr().err
-
-
-def test_nothing_to_follow(run: Run, tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("track", video, "--out", tmp_path) == 2
-    assert "nothing to follow" in capsys.readouterr().err
+    assert run("track", video, *options, "--model", weights, "--out", tmp_path / "out") == code
+    error = error_of(capsys)
+    assert said in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_prompts_as_typed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from masklet.video import VideoTracker
 from masklet.video.events import Prompted
-from tests.cli.conftest import Run
+from tests.cli.conftest import Read, Run
 from tests.cli.test_track_resuming import followed, masks, stop
 
 __all__ = ["followed", "stop"]
@@ -22,7 +22,7 @@ def prompts(folder: Path, video: Path, weights: Path) -> list[Prompted]:
 
 
 def test_a_further_click_corrects_a_finished_run(
-    run: Run, tmp_path: Path, weights: Path, video: Path, followed: list[int], capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, video: Path, followed: list[int], capsys: Read
 ) -> None:
     out = ("--model", weights, "--out", tmp_path / "a")
     assert run("track", video, "--box", CUP, *out) == 0

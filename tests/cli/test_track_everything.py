@@ -13,13 +13,11 @@ from masklet import discovery
 from masklet.formats.project_file import read_project
 from masklet.formats.registry import read_masks
 from masklet.video import FrameResult, VideoTracker
-from tests.cli.conftest import Run
+from tests.cli.conftest import Patch, Read, Run, error_of
 from tests.cli.test_bad_input import KILLED, pictures, python
 
 WILLING = ("--everything", "--points-per-side", "4", "--least-iou", "0", "--least-stability", "0", "--most", "4")
 """The small network is not sure of anything."""
-
-Read = pytest.CaptureFixture[str]
 
 
 def same(part: Path, whole: Path) -> None:
@@ -59,7 +57,7 @@ def test_a_killed_run_ends_like_a_straight_one(run: Run, tmp_path: Path, weights
 
 @pytest.mark.parametrize("policy", ["published", "examples.policies.long:LongPolicy"])
 def test_a_run_that_is_stopped_while_it_looks_for_things_ends_like_a_straight_one(
-    run: Run, tmp_path: Path, weights: Path, video: Path, monkeypatch: pytest.MonkeyPatch, capsys: Read, policy: str
+    run: Run, tmp_path: Path, weights: Path, video: Path, monkeypatch: Patch, capsys: Read, policy: str
 ) -> None:
     options = ("--every", "2", "--model", weights, "--policy", policy)
     command = ("track", video, *WILLING, *options, "--out")
@@ -133,5 +131,5 @@ def test_where_nothing_is_found_masks_are_empty(run: Run, tmp_path: Path, weight
 )
 def test_wrong_usage(run: Run, tmp_path: Path, video: Path, capsys: Read, options: list[str], said: str) -> None:
     assert run("track", video, *options, "--out", tmp_path / "out") == 2
-    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert said in error_of(capsys)
     assert not (tmp_path / "out").exists()

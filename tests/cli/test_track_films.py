@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from masklet.media.source import open_video
-from tests.cli.conftest import Run
+from tests.cli.conftest import Read, Run
 from tests.formats.sounding import BLIP, begin_of_tone, shown, source_with_sound
 
 EVEN = range(0, 48, 6)
@@ -96,13 +96,7 @@ def test_the_background_that_was_asked_for(run: Run, tmp_path: Path, weights: Pa
     ],
 )
 def test_a_background_that_cannot_be_is_told_before_anything_is_followed(
-    run: Run,
-    tmp_path: Path,
-    weights: Path,
-    video: Path,
-    capsys: pytest.CaptureFixture[str],
-    wish: list[str],
-    said: str,
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read, wish: list[str], said: str
 ) -> None:
     command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--out", tmp_path / "out")
     assert run(*command, *wish) == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from masklet.video import VideoTracker
-from tests.cli.conftest import Run
+from tests.cli.conftest import Patch, Read, Run, error_of
 
 BOX = "0:1:28,4,74,50"
 
@@ -32,7 +32,7 @@ def masks(folder: Path) -> list[str]:
 
 
 def test_a_failing_video_is_told_and_the_rest_go_on(
-    run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: Read
 ) -> None:
     (clips / "b1.mp4").write_text("a dog runs")
     command = ("track", clips, "--box", BOX, "--model", weights, "--out", tmp_path / "out")
@@ -47,12 +47,7 @@ def test_a_failing_video_is_told_and_the_rest_go_on(
 
 
 def test_what_is_done_is_passed_over(
-    run: Run,
-    tmp_path: Path,
-    weights: Path,
-    clips: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: Read, monkeypatch: Patch
 ) -> None:
     command = ("track", clips, "--box", BOX, "--model", weights, "--out", tmp_path / "out")
     assert run(*command) == 0
@@ -71,9 +66,7 @@ def test_what_is_done_is_passed_over(
     assert capsys.readouterr().out.startswith("1 video done, 1 passed over that were done before: ")
 
 
-def test_each_video_has_prompts_of_its_own(
-    run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_video_has_prompts_of_its_own(run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: Read) -> None:
     prompts = tmp_path / "prompts.json"
     box = [28, 4, 74, 50]
     prompts.write_text(json.dumps({"b9.mp4": [{"frame": 3, "box": box}], "b10": [{"frame": 4, "box": box}]}))
@@ -88,7 +81,7 @@ def test_each_video_has_prompts_of_its_own(
 
 
 def test_what_was_done_with_another_policy_is_not_passed_over(
-    run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: Read
 ) -> None:
     command = ("track", clips, "--box", BOX, "--model", weights, "--out", tmp_path / "out")
     assert run(*command) == 0
@@ -108,22 +101,16 @@ def test_what_was_done_with_another_policy_is_not_passed_over(
     ],
 )
 def test_wrong_usage(
-    run: Run,
-    tmp_path: Path,
-    clips: Path,
-    capsys: pytest.CaptureFixture[str],
-    prompts: object,
-    more: list[str],
-    said: str,
+    run: Run, tmp_path: Path, clips: Path, capsys: Read, prompts: object, more: list[str], said: str
 ) -> None:
     (tmp_path / "prompts.json").write_text(json.dumps(prompts))
     assert run("track", clips, "--prompts", tmp_path / "prompts.json", "--out", tmp_path / "out", *more) == 2
-    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert said in error_of(capsys)
     assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_ends_all_and_keeps_what_is_finished(
-    run: Run, tmp_path: Path, weights: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, weights: Path, clips: Path, monkeypatch: Patch
 ) -> None:
     follow = VideoTracker.propagate
 

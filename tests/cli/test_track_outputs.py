@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from masklet.media.source import open_video
-from tests.cli.conftest import Run
+from tests.cli.conftest import Read, Run
 from tests.media.clips import Clip, write_clip
 
 
@@ -58,9 +58,7 @@ def test_a_joined_stream_is_followed_to_its_end(run: Run, weights: Path, tmp_pat
         assert len(list(film)) == 8
 
 
-def test_an_overlay_that_cannot_be_made_stops_no_masks(
-    run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_overlay_that_cannot_be_made_stops_no_masks(run: Run, weights: Path, tmp_path: Path, capsys: Read) -> None:
     clip = written(tmp_path / "wide.nut", (16, 17_000), Fraction(24), 3)
     command = ("track", clip, "--box", "0:1:4000,4,9000,12", "--model", weights, "--out", tmp_path / "out")
     assert run(*command, "--format", "objects") == 1
@@ -76,7 +74,7 @@ def test_an_overlay_that_cannot_be_made_stops_no_masks(
 
 
 def test_a_folder_goes_on_after_a_video_with_an_output_that_fails(
-    run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, weights: Path, tmp_path: Path, capsys: Read
 ) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()

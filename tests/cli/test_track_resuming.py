@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from masklet.formats.davis import read_index_png
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Followed
-from tests.cli.conftest import Run
+from tests.cli.conftest import Patch, Read, Run
 
 ROOT = Path(__file__).parents[2]
 CUP, SPOON = [28, 4, 74, 50], [120, 15, 150, 60]
@@ -58,7 +58,7 @@ def stop(request: pytest.FixtureRequest, run: Run) -> Stop:
                 if number == frames:
                     raise KeyboardInterrupt
 
-        with pytest.MonkeyPatch.context() as patch:
+        with Patch.context() as patch:
             patch.setattr(VideoTracker, "propagate", some)
             return run(*command)
 
@@ -71,7 +71,7 @@ def stop(request: pytest.FixtureRequest, run: Run) -> Stop:
 
 
 @pytest.fixture
-def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def followed(monkeypatch: Patch) -> list[int]:
     """The frames that are followed from here on."""
     follow, frames = VideoTracker.propagate, []
 
@@ -161,13 +161,7 @@ def frames_of(direction: str) -> list[int]:
 
 @pytest.mark.parametrize("direction", ["backward", "both"])
 def test_ctrl_c_keeps_what_is_known_in_other_directions_too(
-    run: Run,
-    tmp_path: Path,
-    weights: Path,
-    video: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    direction: str,
+    run: Run, tmp_path: Path, weights: Path, video: Path, monkeypatch: Patch, capsys: Read, direction: str
 ) -> None:
     follow = VideoTracker.propagate
 

@@ -7,19 +7,16 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pytest
 from PIL import Image
 
 from masklet.engines.fake import FakeEngine
 from masklet.formats.project_file import read_project
 from masklet.video import VideoTracker
-from tests.cli.conftest import Run
+from tests.cli.conftest import Read, Run, error_of
 from tests.media.test_volume import AFFINE, inside, scan
 
 
-def test_a_scan_becomes_a_label_map_and_goes_on(
-    run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_scan_becomes_a_label_map_and_goes_on(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
     nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
     command = ["track", tmp_path / "scan.nii.gz", "--model", weights, "--format", "nifti", "--out", tmp_path / "out"]
     window = ["--axis", "2", "--window", "40,400"]
@@ -35,9 +32,7 @@ def test_a_scan_becomes_a_label_map_and_goes_on(
     assert "was made with --axis 2" in capsys.readouterr().err
 
 
-def test_ends_are_left_out_and_millilitres_are_said(
-    run: Run, tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ends_are_left_out_and_millilitres_are_said(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
     nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
     Image.fromarray(inside()[..., 8].T).save(tmp_path / "mask.png")
     command = ["track", tmp_path / "scan.nii.gz", "--model", weights, "--mask", f"8:liver:{tmp_path / 'mask.png'}"]
@@ -50,9 +45,7 @@ def test_ends_are_left_out_and_millilitres_are_said(
     assert ended == list(range(ended[0], 16)), "beyond the end there is nothing"
 
 
-def test_a_click_in_millimetres(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_click_in_millimetres(run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read) -> None:
     nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
     x, y, z = (AFFINE @ [20, 18, 8, 1])[:3]
     command = ["track", tmp_path / "scan.nii.gz", "--model", weights, "--no-overlay", "--out", tmp_path / "out"]
@@ -64,14 +57,12 @@ def test_a_click_in_millimetres(
     assert run(*command, "--overwrite", "--prompts", tmp_path / "p.json") == 1
     assert "(900.0, 0.0, 0.0) mm lies outside the volume scan.nii.gz" in capsys.readouterr().err
     assert run(*command, "--point", "mm:liver:1,2") == 2
-    assert "give --point mm:OBJECT:x,y,z" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "give --point mm:OBJECT:x,y,z" in error_of(capsys)
     assert run("track", video, "--point", "mm:1:1,2,3", "--model", weights, "--out", tmp_path / "film") == 1
     assert "a click in millimetres is for volumes, and this is none" in capsys.readouterr().err
 
 
-def test_options_of_volumes_for_a_film(
-    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_options_of_volumes_for_a_film(run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read) -> None:
     command = ["track", video, "--box", "0:1:20,4,60,50", "--model", weights, "--out", tmp_path]
     assert run(*command, "--window", "lung") == 1
     assert "clip.mp4 is no volume; leave out --window" in capsys.readouterr().err
@@ -83,9 +74,7 @@ def test_options_of_volumes_for_a_film(
     assert "clip.mp4 is no volume; leave out --find-ends" in capsys.readouterr().err
 
 
-def test_a_session_of_a_volume_is_converted_in_its_place(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_session_of_a_volume_is_converted_in_its_place(run: Run, tmp_path: Path, capsys: Read) -> None:
     nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
     with VideoTracker(tmp_path / "scan.nii.gz", FakeEngine()) as tracker:
         tracker.add_mask(frame=8, object="liver", mask=inside()[..., 8].T)

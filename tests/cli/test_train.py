@@ -12,7 +12,7 @@ from masklet.cli import training
 from masklet.cli.train import RECIPE_NAMES
 from masklet.training.recipe import Recipe, override
 from masklet.training.recipes import RECIPES
-from tests.cli.conftest import Run
+from tests.cli.conftest import Patch, Read, Run, error_of
 from tests.training.shapes import tiny_network, write_shapes
 
 SHORT = ("--set", "stages.*.feed.frames=2", "--set", "stages.*.feed.clip_share=0.5", "--set", "precision=float32")
@@ -38,7 +38,7 @@ def test_the_command_knows_all_recipes() -> None:
 
 
 def test_finetune_writes_a_model_that_loads(
-    run: Run, tmp_path: Path, shapes: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, shapes: Path, checkpoint: Path, capsys: Read
 ) -> None:
     out = tmp_path / "run"
     write_shapes(tmp_path / "held-out", pictures=2, videos=0, split="val")
@@ -58,7 +58,7 @@ def test_finetune_writes_a_model_that_loads(
 
 
 def test_finetune_on_a_cpu_is_float32_unless_asked(
-    monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path, shapes: Path, checkpoint: Path
+    monkeypatch: Patch, run: Run, tmp_path: Path, shapes: Path, checkpoint: Path
 ) -> None:
     recipes: list[Recipe] = []
     monkeypatch.setattr(training, "run_training", lambda recipe, *_: recipes.append(recipe))
@@ -104,13 +104,7 @@ def test_a_machine_that_has_packs_only(run: Run, tmp_path: Path, checkpoint: Pat
     ],
 )
 def test_wrong_calls(
-    run: Run,
-    tmp_path: Path,
-    shapes: Path,
-    checkpoint: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    said: str,
+    run: Run, tmp_path: Path, shapes: Path, checkpoint: Path, capsys: Read, arguments: tuple[str, ...], said: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     places = {"EMPTY": tmp_path / "empty", "SHAPES": shapes}
@@ -123,7 +117,7 @@ def test_wrong_calls(
 
 
 def test_a_checkpoint_of_another_variant(
-    run: Run, tmp_path: Path, shapes: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, shapes: Path, checkpoint: Path, capsys: Read
 ) -> None:
     assert run("train", "nano", "--start", checkpoint, "--data", shapes, "--out", tmp_path / "run") == 1
     assert "holds tiny-test, not nano" in capsys.readouterr().err
@@ -142,9 +136,7 @@ def test_a_checkpoint_of_another_variant(
         ("--low-rank", -1, "greater than or equal to 0"),
     ],
 )
-def test_numbers_have_bounds(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: int, bound: str
-) -> None:
+def test_numbers_have_bounds(run: Run, tmp_path: Path, capsys: Read, option: str, value: int, bound: str) -> None:
     assert run("finetune", "nano", "--data", tmp_path, "--out", tmp_path / "run", option, value) == 2
-    assert bound in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert bound in error_of(capsys)
     assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ import pytest
 from masklet.datasets.base import Clip, Dataset, PlainMasks
 from masklet.datasets.registry import open_dataset
 from masklet.errors import ConfigError, FormatError
-from masklet.training.data.mixture import parse_wanted, read_data
+from masklet.training.data.mixture import read_data
 from tests.evaluation.conftest import FRAMES, index_map, make_folder, picture, save_mask, save_picture
 
 Make = Callable[[str], Path]
@@ -213,7 +213,7 @@ def test_a_data_set_of_ones_own(tmp_path: Path) -> None:
     name = f"{__name__}:mine"
     (clip,) = open_dataset(name, tmp_path, kind="image").clips
     assert clip.masks(0)[1].all()
-    (collection,) = read_data([parse_wanted(f"{name}:{tmp_path}@2")])
+    (collection,) = read_data([f"{name}:{tmp_path}@2"])
     assert collection.weight == 2
     assert collection.clips[0].name == tmp_path.name
     with pytest.raises(FormatError, match=f"holds no videos with masks of the split 'val', as {name} has them"):
@@ -224,7 +224,7 @@ def test_a_data_set_of_ones_own(tmp_path: Path) -> None:
 def test_training_reads_what_evaluation_reads(make: Make, name: str) -> None:
     """The same clips, with the same masks in the same frames."""
     root = make(name)
-    read = [clip for part in read_data([parse_wanted(f"{name}:{root}")], split="val") for clip in part.clips]
+    read = [clip for part in read_data([f"{name}:{root}"], split="val") for clip in part.clips]
     for kind in ("video", "image") if name in ("folder", "index") else (("image",) if name in IMAGES else ("video",)):
         measured = open_dataset(name, root, kind=kind).clips  # type: ignore[arg-type]
         learned = [clip for clip in read if clip.kind == kind]

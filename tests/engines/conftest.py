@@ -14,19 +14,9 @@ from masklet.engines.base import Engine
 from masklet.engines.fake import FakeEngine
 from masklet.engines.torch import Model
 from masklet.export import package, write_graphs
-from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig
+from masklet.nn import ConvNetConfig, ModelConfig
+from tests.checkpoints.conftest import TOY
 
-TOY = ModelConfig(
-    name="toy",
-    encoder=HieraConfig(width=8, heads=1, depths=(1, 2, 2, 1), global_blocks=(4,)),
-    image_size=64,
-    width=32,
-    memory_width=8,
-    attention_layers=1,
-    attention_mlp=16,
-    decoder_mlp=16,
-    head_width=16,
-)
 REFINING = dataclasses.replace(TOY, encoder=ConvNetConfig((8, 8, 16, 16), (1, 1, 1, 1)), head="refining")
 SMALLEST = dataclasses.replace(REFINING, fusion_layers=1, decoder_layers=1)
 """Little to trace, so that its graphs are written in seconds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,11 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from masklet.datasets.base import Clip, ClipKind
+from masklet.datasets.registry import open_dataset
+from masklet.evaluation.methods import Look
+from masklet.evaluation.results import Submission
 from masklet.formats.base import ObjectLike, PlainFrame, mask_only
 from masklet.masks.draw import PALETTE
 from masklet.masks.rle import encode_rle
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt, merge_prompts
+
+Make = Callable[[str], Path]
 
 FRAMES = 5
 SIZE = (48, 64)
@@ -149,7 +155,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[[str], Path]:
+def make(tmp_path: Path) -> Make:
     """Makes the two clips of a data set and returns its root."""
 
     def call(name: str) -> Path:
@@ -159,6 +165,21 @@ def make(tmp_path: Path) -> Callable[[str], Path]:
         return root
 
     return call
+
+
+@pytest.fixture
+def clip(make: Make) -> Clip:
+    """Of DAVIS 2017, the first."""
+    return first_clip("davis2017", make("davis2017"))
+
+
+@pytest.fixture
+def submission(tmp_path: Path) -> Submission:
+    return Submission(tmp_path / "masks", "index")
+
+
+def first_clip(dataset: str, root: Path, kind: ClipKind = "video") -> Clip:
+    return open_dataset(dataset, root, kind=kind).clips[0]
 
 
 class Truthful:
@@ -176,8 +197,8 @@ class Truthful:
         with source:
             yield TruthfulSession(source, self.lose_after)
 
-    def look(self, image: np.ndarray) -> TruthfulLook:
-        return TruthfulLook(image)
+    def look(self, image: np.ndarray) -> Look:
+        return lambda prompts: [answer_in(image, prompt) for prompt in prompts]
 
 
 class TruthfulSession:
@@ -202,19 +223,9 @@ class TruthfulSession:
             yield PlainFrame(frame.index, frame.time, self.source.size, objects, {n: n for n in objects}, frame.image)
 
 
-class TruthfulLook:
-    def __init__(self, image: np.ndarray) -> None:
-        self.image = image
-        self.asked: list[list[Prompt]] = []
-
-    def answer(self, prompts: Sequence[Prompt]) -> list[ObjectLike]:
-        self.asked.append(list(prompts))
-        found = []
-        for prompt in prompts:
-            x, y = prompt.points[0] if prompt.points else (prompt.box[0] + 1, prompt.box[1] + 1)
-            number = 1 if known_mask(self.image, 1)[int(y), int(x)] else 2
-            found.append(mask_only(answer_of(self.image, prompt, number)))
-        return found
+def answer_in(image: np.ndarray, prompt: Prompt) -> ObjectLike:
+    x, y = prompt.points[0] if prompt.points else (prompt.box[0] + 1, prompt.box[1] + 1)
+    return mask_only(answer_of(image, prompt, 1 if known_mask(image, 1)[int(y), int(x)] else 2))
 
 
 def known_mask(image: np.ndarray, number: int) -> np.ndarray:

@@ -41,9 +41,9 @@ def test_pairs_by_name(tmp_path: Path) -> None:
         write(tmp_path / "gt" / name, range(3))
     for name in ("ant", "cat", "dog"):
         write(tmp_path / "pred" / name, range(5))
-    found = pair_folders(tmp_path / "pred", tmp_path / "gt", ["cat"])
-    assert [pair.name for pair in found.pairs] == ["cat"]
-    assert found.extra == ("ant", "dog")
+    pairs, extra = pair_folders(tmp_path / "pred", tmp_path / "gt", ["cat"])
+    assert [pair.name for pair in pairs] == ["cat"]
+    assert extra == ("ant", "dog")
     with pytest.raises(EvaluationError, match=r"lacks 1 of the sequences: hat\. Each is in the truth, and was not"):
         pair_folders(tmp_path / "pred", tmp_path / "gt")
     with pytest.raises(EvaluationError, match=r"gt lacks 1 of the sequences: cow\. Each is in the list"):

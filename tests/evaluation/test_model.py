@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,17 @@ import numpy as np
 import pytest
 
 from masklet.checkpoints import load_model
-from masklet.datasets.registry import open_dataset
+from masklet.datasets.base import Clip
 from masklet.engines.fake import FakeEngine
 from masklet.errors import ConfigError
 from masklet.evaluation.baselines import BASELINES
 from masklet.evaluation.model import ModelMethod
+from masklet.evaluation.protocols.base import Procedure
 from masklet.evaluation.protocols.images import ImageClicks
 from masklet.evaluation.protocols.interactive import Online
 from masklet.evaluation.protocols.vos import Prompting, SemiSupervised
 from masklet.evaluation.results import Submission
-from tests.evaluation.conftest import index_map, save_mask
+from tests.evaluation.conftest import Make, first_clip, index_map, save_mask
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,10 @@ def nano() -> ModelMethod:
 @pytest.mark.parametrize(
     "procedure", [SemiSupervised(), SemiSupervised(Prompting("click", 2)), Online(2)], ids=["mask", "clicks", "online"]
 )
-def test_a_model_follows(make: Callable[[str], Path], tmp_path: Path, nano: ModelMethod, procedure: object) -> None:
-    clip = open_dataset("davis2017", make("davis2017"), limit=1).clips[0]
-    found = procedure.run(clip, nano, Submission(tmp_path / "masks", "index"))  # type: ignore[attr-defined]
+def test_a_model_follows(
+    clip: Clip, submission: Submission, tmp_path: Path, nano: ModelMethod, procedure: Procedure
+) -> None:
+    found = procedure.run(clip, nano, submission)
     assert set(found.values) == {1, 2}
     assert all(0 <= row["J&F"] <= 1 for row in found.values.values())
     if procedure == SemiSupervised():  # a plain rectangle that moves by a third of its width in every frame
@@ -41,26 +42,23 @@ def test_a_model_follows(make: Callable[[str], Path], tmp_path: Path, nano: Mode
         assert found.values[2]["J&F"] > 0.9  # and one that stands
 
 
-def test_a_model_answers_clicks(make: Callable[[str], Path], tmp_path: Path, nano: ModelMethod) -> None:
-    clip = open_dataset("folder", make("folder"), kind="image").clips[0]
-    found = ImageClicks("box", 3).run(clip, nano, Submission(tmp_path / "masks", "index"))
+def test_a_model_answers_clicks(make: Make, submission: Submission, nano: ModelMethod) -> None:
+    found = ImageClicks("box", 3).run(first_clip("folder", make("folder"), "image"), nano, submission)
     assert all(row["IoU@1"] > 0.3 for row in found.values.values())
 
 
-def test_a_model_tells_how_far_its_estimates_can_be_believed(
-    make: Callable[[str], Path], tmp_path: Path, nano: ModelMethod
-) -> None:
+def test_a_model_tells_how_far_its_estimates_can_be_believed(make: Make, tmp_path: Path, nano: ModelMethod) -> None:
     """In pictures each answer counts; in a video the frames after the prompted one: four and two, and of predicted IoU
     those in which the object is there, which object 1 is not in the last."""
     root = make("davis2017")
     save_mask(root / "Annotations/480p/first/00004.png", np.where(index_map(4) == 1, 0, index_map(4)).astype(np.uint8))
-    clip = open_dataset("davis2017", root, limit=1).clips[0]
+    clip = first_clip("davis2017", root)
     found = SemiSupervised().run(clip, nano, Submission(tmp_path / "masks", "index"))
     assert sum(found.calibration["presence"].counts) == 4 + 2
     assert sum(found.calibration["presence"].true) == sum(found.calibration["IoU"].counts) == 3 + 2
     assert 1 < sum(found.calibration["IoU"].true) <= 5
-    pictures = open_dataset("folder", make("folder"), kind="image").clips
-    found = ImageClicks("box", 1).run(pictures[0], nano, Submission(tmp_path / "pictures", "index"))
+    picture = first_clip("folder", make("folder"), "image")
+    found = ImageClicks("box", 1).run(picture, nano, Submission(tmp_path / "pictures", "index"))
     ious = [row["IoU@1"] for row in found.values.values()]
     assert sum(found.calibration["IoU"].true) == pytest.approx(sum(ious))
     still = SemiSupervised().run(clip, BASELINES["still"], Submission(tmp_path / "still", "index"))
@@ -77,13 +75,10 @@ def test_facts_name_the_model_and_how_it_tracks(nano: ModelMethod) -> None:
     assert careful.options.fill_holes == 0
 
 
-def test_an_engine_that_is_no_model_is_measured(make: Callable[[str], Path], tmp_path: Path) -> None:
-    clip = open_dataset("davis2017", make("davis2017"), limit=1).clips[0]
-    engine = FakeEngine()
-    method = ModelMethod(engine)
-    found = SemiSupervised().run(clip, method, Submission(tmp_path / "masks", "index"))
-    assert set(found.values) == {1, 2}
-    assert method.facts["model"] == engine.config.name
+def test_an_engine_that_is_no_model_is_measured(clip: Clip, submission: Submission) -> None:
+    method = ModelMethod(FakeEngine())
+    assert set(SemiSupervised().run(clip, method, submission).values) == {1, 2}
+    assert method.facts["model"] == method.engine.config.name
 
 
 @pytest.mark.parametrize(

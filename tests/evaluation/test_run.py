@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,7 @@ from masklet.evaluation.results import read_run
 from masklet.evaluation.run import Measurement, begin, measure
 from masklet.executors import Failure, Serial
 from masklet.media.image_file import read_image
-
-Make = Callable[[str], Path]
+from tests.evaluation.conftest import Make
 
 
 def plan_of(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import astuple
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_several_processes_score_as_one_does(folder: Path) -> None:
 
 
 def test_merged_is_whole(folder: Path) -> None:
-    (pair,) = pair_folders(folder / "pred", folder / "gt", ["odd_size_20_frames"]).pairs
+    (pair,), _ = pair_folders(folder / "pred", folder / "gt", ["odd_size_20_frames"])
     whole = measure_chunk(Chunk(0, pair, pair.truth.frames, "davis2017"))
     parts = [measure_chunk(Chunk(0, pair, pair.truth.frames[cut], "davis2017")) for cut in (np.s_[:7], np.s_[7:])]
     np.testing.assert_array_equal(join(parts).boundary, whole.boundary)
@@ -157,29 +158,32 @@ def fails(clip: Path, sentence: str, protocol: str | None = None) -> None:
         score_folders(clip / "pred", clip / "gt", protocol, workers=1)
 
 
-def test_another_size(clip: Path) -> None:
-    Image.fromarray(np.ones((4, 5), np.uint8)).save(clip / "pred/clip/00001.png")
-    fails(clip, r"00001\.png is 4 x 5 pixels \(height x width\) and the truth 8 x 10; write masks of the truth's size")
+def picture(fill: int, size: tuple[int, int] = (8, 10), dtype: type = np.uint8) -> bytes:
+    """The bytes of a grey PNG filled with one value."""
+    return encoded(Image.fromarray(np.full(size, fill, dtype)))
 
 
-def test_colours(clip: Path) -> None:
-    Image.new("RGB", (10, 8)).save(clip / "pred/clip/00001.png")
-    fails(clip, r"pred/clip: 00001\.png is a picture of the kind RGB; a mask is a palette PNG")
+def encoded(image: Image.Image) -> bytes:
+    image.save(file := BytesIO(), "PNG")
+    return file.getvalue()
 
 
-def test_truncated_files(clip: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 200, (8, 10)).astype(np.uint8)
-    Image.fromarray(noise).save(clip / "pred/clip/00001.png")
-    data = (clip / "pred/clip/00001.png").read_bytes()
-    (clip / "pred/clip/00001.png").write_bytes(data[: len(data) // 2])
-    fails(clip, r"00001\.png cannot be read as a PNG: .*give another copy")
-
-
-def test_numbers_over_254(clip: Path) -> None:
-    Image.fromarray(np.full((8, 10), 255, np.uint8)).save(clip / "pred/clip/00001.png")
-    fails(clip, r"00001\.png holds the value 255, which stands for unknown .* from 1 to 254")
-    Image.fromarray(np.full((8, 10), 300, np.uint16)).save(clip / "pred/clip/00001.png")
-    fails(clip, r"00001\.png is a picture of the kind I;16; a mask is .* of 8 bits")
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (
+            picture(1, (4, 5)),
+            r"is 4 x 5 pixels \(height x width\) and the truth 8 x 10; write masks of the truth's size",
+        ),
+        (encoded(Image.new("RGB", (10, 8))), r"is a picture of the kind RGB; a mask is a palette PNG"),
+        (picture(1)[:50], r"cannot be read as a PNG: .*give another copy"),
+        (picture(255), r"holds the value 255, which stands for unknown .* from 1 to 254"),
+        (picture(300, dtype=np.uint16), r"is a picture of the kind I;16; a mask is .* of 8 bits"),
+    ],
+)
+def test_files_that_are_no_masks(clip: Path, data: bytes, sentence: str) -> None:
+    (clip / "pred/clip/00001.png").write_bytes(data)
+    fails(clip, r"00001\.png " + sentence)
 
 
 def test_davis_2016_masks_are_0_and_255(clip: Path) -> None:

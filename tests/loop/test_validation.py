@@ -14,7 +14,7 @@ from masklet.datasets.base import Clip, IndexMasks
 from masklet.errors import FormatError
 from masklet.loop.validation import Amounts, choose, held_out
 from masklet.training.batch import PickOptions
-from masklet.training.data.mixture import Collection, parse_wanted, read_data
+from masklet.training.data.mixture import Collection, read_data
 from tests.training.shapes import picture, tiny_network, write_shapes
 
 FEW = Amounts(pictures=3, videos=1, frames=3)
@@ -22,7 +22,7 @@ FEW = Amounts(pictures=3, videos=1, frames=3)
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> list[Collection]:
-    return read_data([parse_wanted(str(write_shapes(tmp_path_factory.mktemp("shapes"))))])
+    return read_data([str(write_shapes(tmp_path_factory.mktemp("shapes")))])
 
 
 def test_a_model_is_judged_in_pictures_and_videos(shapes: list[Collection]) -> None:
@@ -72,4 +72,4 @@ def test_nothing_to_judge_by(tmp_path: Path, shapes: list[Collection]) -> None:
         held_out(shapes, Amounts(pick=PickOptions(least=0.8)))
     write_shapes(tmp_path / "data")
     with pytest.raises(FormatError, match="none of 0 pictures and videos with masks"):
-        held_out(read_data([parse_wanted(f"pictures:{tmp_path / 'data/images'}")]))
+        held_out(read_data([f"pictures:{tmp_path / 'data/images'}"]))

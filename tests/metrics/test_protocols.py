@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import EvaluationError
-from masklet.metrics.protocols import PROTOCOLS, find_protocol, score_sequence
+from masklet.metrics.protocols import find_protocol, score_sequence
 from masklet.metrics.summary import RegionAndBoundary, average
 from tests.metrics.conftest import SEQUENCES
 
@@ -93,12 +93,6 @@ def test_nothing_that_counts_is_an_error() -> None:
 def test_an_unknown_protocol_names_the_nearest() -> None:
     with pytest.raises(EvaluationError, match="unknown protocol 'davis17'; nearest: davis2017"):
         find_protocol("davis17")
-
-
-def test_protocols_say_what_they_do() -> None:
-    for name, protocol in PROTOCOLS.items():
-        assert protocol.name == name
-        assert "(" in protocol.help or name == "all"  # the source
 
 
 def test_the_truth_of_davis_2016_needs_its_protocol() -> None:

@@ -20,9 +20,9 @@ from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
 from masklet.nn.config import ENCODERS, EncoderConfig
 from masklet.nn.encoders.configs import InvertedResidualConfig, RepViTConfig, TinyViTConfig, ViTConfig
 from masklet.nn.layers import Layer, Trunk
-from masklet.training.data.mixture import parse_wanted, read_data
-from masklet.training.dropping import add_drop_path
+from masklet.training.data.mixture import read_data
 from masklet.training.loop import RunOptions, train
+from masklet.training.parts import add_drop_path
 from tests.training.shapes import SIZE, TINY, recipe, write_shapes
 
 STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 2), (5, 2, 2, 16, 1), (3, 2, 2, 16, 2), (3, 2, 2, 24, 1))
@@ -76,7 +76,7 @@ def test_an_encoder_of_ones_own(by_entry_point: bool, tmp_path: Path, monkeypatc
     assert loaded.digest == model.digest
     images = torch.rand(1, 3, SIZE, SIZE)
     assert all(map(torch.equal, loaded.encode_image(images), model.encode_image(images)))
-    data = read_data([parse_wanted(str(write_shapes(tmp_path / "data")))])
+    data = read_data([str(write_shapes(tmp_path / "data"))])
     trained = train(recipe(2), loaded.network, data, RunOptions(tmp_path / "run"))
     assert Model("own", trained).digest != model.digest
     assert load_model(tmp_path / "run/model.safetensors", device="cpu").config.encoder == PatchesConfig(8)

@@ -13,7 +13,7 @@ from masklet.nn import Network
 from masklet.training import calibrate
 from masklet.training.batch import Use, draws
 from masklet.training.data.feed import Feed
-from masklet.training.data.mixture import Mixture, parse_wanted, read_data
+from masklet.training.data.mixture import Mixture, read_data
 from masklet.training.prompts import PromptOptions, draw_plan
 from tests.training.shapes import TINY
 
@@ -37,7 +37,7 @@ def error(network: Network, mixture: Mixture, seed: int) -> float:
 
 
 def test_predicted_iou_is_nearer_to_the_true_one_on_other_pictures(shapes: Path) -> None:
-    network, mixture = own_network(), Mixture(read_data([parse_wanted(str(shapes))]))
+    network, mixture = own_network(), Mixture(read_data([str(shapes)]))
     before = {key: value.clone() for key, value in network.state_dict().items()}
     fresh = error(network, mixture, seed=1)
     calibrate.calibrate_on(network, mixture, 4)
@@ -47,7 +47,7 @@ def test_predicted_iou_is_nearer_to_the_true_one_on_other_pictures(shapes: Path)
 
 
 def test_fitting_again_begins_anew(shapes: Path) -> None:
-    mixture = Mixture(read_data([parse_wanted(str(shapes))]))
+    mixture = Mixture(read_data([str(shapes)]))
     once, twice = own_network(), own_network()
     calibrate.calibrate_on(once, mixture, 2)
     for _ in range(2):
@@ -77,4 +77,4 @@ def test_presence_that_is_always_right_stays_finite() -> None:
 def test_scores_as_published_are_left_alone(shapes: Path) -> None:
     published = Network(dataclasses.replace(TINY, head="published")).eval()
     with pytest.raises(ConfigError, match="only models of our own kind are calibrated"):
-        calibrate.calibrate_on(published, Mixture(read_data([parse_wanted(str(shapes))])), 1)
+        calibrate.calibrate_on(published, Mixture(read_data([str(shapes)])), 1)

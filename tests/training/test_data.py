@@ -20,9 +20,8 @@ from masklet.datasets.registry import DATASETS
 from masklet.errors import FormatError, MaskletError
 from masklet.masks.rle import encode_rle
 from masklet.training.batch import PickOptions, Use, draws
-from masklet.training.data.duplicates import find_duplicates
-from masklet.training.data.feed import Feed, FeedOptions, Share
-from masklet.training.data.mixture import Collection, Mixture, parse_wanted, read_data
+from masklet.training.data.feed import Feed, FeedOptions
+from masklet.training.data.mixture import Collection, Mixture, find_duplicates, read_data
 from masklet.training.data.samples import ViewOptions, draw_frames
 from masklet.training.prompts import PromptOptions, draw_plan
 from masklet.video import VideoTracker
@@ -31,7 +30,7 @@ from tests.training.shapes import picture, write_shapes
 
 
 def items(path: Path | str, **options: str) -> list[Clip]:
-    return [clip for part in read_data([parse_wanted(str(path))], **options) for clip in part.clips]  # type: ignore[arg-type]
+    return [clip for part in read_data([str(path)], **options) for clip in part.clips]  # type: ignore[arg-type]
 
 
 def read(clip: Clip, *places: int) -> list[Labelled]:
@@ -101,58 +100,48 @@ def test_a_folder_that_holds_another_kind(tmp_path: Path, kind: str) -> None:
         items(f"{kind}:{tmp_path}")
 
 
-def remove_the_mask(root: Path) -> None:
-    (root / "images/0.png").unlink()
+def empty_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
-def remove_the_masks_of_a_video(root: Path) -> None:
-    shutil.rmtree(root / "videos/0")
-
-
-def empty_the_masks_of_a_video(root: Path) -> None:
-    remove_the_masks_of_a_video(root)
-    (root / "videos/0").mkdir()
-
-
-def cut_a_video_short(root: Path) -> None:
-    (root / "videos/0/00004.png").rename(root / "videos/0/00009.png")
-
-
-def shrink_a_mask(root: Path) -> None:
-    Image.new("L", (10, 8)).save(root / "images/0.png")
-
-
-def lose_a_column(root: Path) -> None:
-    (root / "index.csv").write_text("kind,path\nimage,images/0.webp\n")
-
-
-def break_a_row_off(root: Path) -> None:
-    (root / "index.csv").write_text("kind,path,masks,split,group,source\nimage,images/0.webp\n")
-
-
-def name_no_file(root: Path) -> None:
-    (root / "index.csv").write_text("kind,path,masks,split\nimage,.,masks/0.png,train\n")
-
-
-def damage_the_table(root: Path) -> None:
-    (root / "index.csv").write_bytes(b"\xff\xfe\x00kind")
+def table(content: str) -> Callable[[Path], object]:
+    return lambda root: (root / "index.csv").write_text(content, encoding="latin-1")
 
 
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (remove_the_mask, r"1 files of .* are missing: .*images/0\.png; complete them"),
-        (remove_the_masks_of_a_video, r"1 files of .* are missing: .*videos/0; complete them"),
-        (empty_the_masks_of_a_video, r"videos/0 holds no masks; expected index PNGs such as 00000\.png"),
-        (cut_a_video_short, r"0\.mp4 has masks for frame 9, but no such frame; is it cut short\?"),
-        (shrink_a_mask, r"images/0\.webp, frame 0, are 10 x 8 pixels, but the picture is 96 x 72; give masks of the"),
-        (name_no_file, r"row 1 of .*index\.csv has the path '\.', which names no file"),
-        (lose_a_column, r"index\.csv lacks the column 'masks'; give a CSV with the columns kind, path, masks"),
-        (break_a_row_off, r"row 1 of .*index\.csv lacks 'masks'; give a CSV with the columns kind, path, masks"),
-        (damage_the_table, r"index\.csv cannot be read: .*; give a CSV with the columns kind, path, masks"),
+        (lambda root: (root / "images/0.png").unlink(), r"1 files of .* are missing: .*images/0\.png; complete them"),
+        (lambda root: shutil.rmtree(root / "videos/0"), r"1 files of .* are missing: .*videos/0; complete them"),
+        (
+            lambda root: empty_folder(root / "videos/0"),
+            r"videos/0 holds no masks; expected index PNGs such as 00000\.png",
+        ),
+        (
+            lambda root: (root / "videos/0/00004.png").rename(root / "videos/0/00009.png"),
+            r"0\.mp4 has masks for frame 9, but no such frame; is it cut short\?",
+        ),
+        (
+            lambda root: Image.new("L", (10, 8)).save(root / "images/0.png"),
+            r"images/0\.webp, frame 0, are 10 x 8 pixels, but the picture is 96 x 72; give masks of the",
+        ),
+        (
+            table("kind,path,masks,split\nimage,.,masks/0.png,train\n"),
+            r"row 1 of .*index\.csv has the path '\.', which names no file",
+        ),
+        (
+            table("kind,path\nimage,images/0.webp\n"),
+            r"index\.csv lacks the column 'masks'; give a CSV with the columns kind, path, masks",
+        ),
+        (
+            table("kind,path,masks,split,group,source\nimage,images/0.webp\n"),
+            r"row 1 of .*index\.csv lacks 'masks'; give a CSV with the columns kind, path, masks",
+        ),
+        (table("\xff\xfe\0kind"), r"index\.csv cannot be read: .*; give a CSV with the columns kind, path, masks"),
     ],
 )
-def test_a_damaged_index_is_neither_read_nor_packed(tmp_path: Path, harm: Callable[[Path], None], said: str) -> None:
+def test_a_damaged_index_is_neither_read_nor_packed(tmp_path: Path, harm: Callable[[Path], object], said: str) -> None:
     root = write_shapes(tmp_path / "shapes", pictures=1, videos=1)
     harm(root)
     with pytest.raises(MaskletError, match=said):
@@ -207,7 +196,7 @@ def bare(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(("clip_share", "frames"), [(1.0, 3), (0.0, 1)])
 def test_pictures_without_masks_are_enough(bare: str, clip_share: float, frames: int) -> None:
-    mixture = Mixture(read_data([parse_wanted(bare)]))
+    mixture = Mixture(read_data([bare]))
     sample = Feed(mixture, FeedOptions(frames=3, clip_share=clip_share), 64, 0).sample(0, 0)
     assert sample.images.shape == (frames, 64, 64, 3)
     assert sample.masks[:, 0].any(axis=(1, 2)).all()
@@ -218,9 +207,9 @@ def test_picture_steps_prefer_true_masks(bare: str, shapes: Path, monkeypatch: p
     monkeypatch.setattr(
         "masklet.training.data.feed.find_regions", lambda image, rng: pytest.fail("a region was guessed")
     )
-    films = [part for part in read_data([parse_wanted(str(shapes))]) if part.name == "films"]
-    for labelled in (read_data([parse_wanted(f"{shapes}@0.01")]), films):
-        mixture = Mixture([*read_data([parse_wanted(bare)]), *labelled])
+    films = [part for part in read_data([str(shapes)]) if part.name == "films"]
+    for labelled in (read_data([f"{shapes}@0.01"]), films):
+        mixture = Mixture([*read_data([bare]), *labelled])
         Feed(mixture, FeedOptions(clip_share=0.0, pictures=10), 64, 0).batch(0)
         with pytest.raises(pytest.fail.Exception, match="a region was guessed"):
             Feed(mixture, FeedOptions(clip_share=1.0, clips=10, frames=2, made_up=1.0), 64, 0).batch(0)
@@ -311,13 +300,13 @@ def test_splits_of_coco(tmp_path: Path) -> None:
 @pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf"])
 def test_weights_that_weigh_nothing(weight: str) -> None:
     with pytest.raises(FormatError, match=f"the weight of films is {weight}; give a finite number over 0"):
-        parse_wanted(f"films@{weight}")
+        read_data([f"films@{weight}"])
 
 
 def test_a_path_that_is_given_twice(shapes: Path) -> None:
     again = shapes / ".." / shapes.name
     with pytest.raises(FormatError, match="is given twice; give it once, with a weight"):
-        read_data([parse_wanted(str(shapes)), parse_wanted(f"{again}@2")])
+        read_data([str(shapes), f"{again}@2"])
 
 
 def test_pictures_that_are_learned_from_and_judged_by(tmp_path: Path) -> None:
@@ -381,8 +370,7 @@ def test_a_pack_holds_the_same(tmp_path: Path, shapes: Path) -> None:
 
 
 def test_weights_mix_whole_data_sets(tmp_path: Path, shapes: Path) -> None:
-    wanted = [parse_wanted(f"{shapes}@1"), parse_wanted(f"frames:{write_frames(tmp_path)}@3")]
-    assert wanted[1].kind == "frames"
+    wanted = [f"{shapes}@1", f"frames:{write_frames(tmp_path)}@3"]
     collections = read_data(wanted)
     assert sum(part.weight for part in collections) == pytest.approx(4)
     mixture, rng = Mixture(collections), np.random.default_rng(0)
@@ -399,14 +387,14 @@ def test_frames_are_consecutive_and_reversed_half_of_the_time() -> None:
 
 
 def test_batches_follow_from_seed_and_step_alone(shapes: Path) -> None:
-    mixture = Mixture(read_data([parse_wanted(str(shapes))]))
+    mixture = Mixture(read_data([str(shapes)]))
     options = FeedOptions(pictures=4, clips=4, frames=3, clip_share=0.5, made_up=0.5)
     feed = Feed(mixture, options, 64, seed=5)
     ahead = list(feed.ahead(0, 4, workers=2))
     for step, batch in enumerate(ahead):
         again = feed.batch(step)
         assert all((one == other).all() for one, other in zip(batch, again, strict=True))
-        halves = [Feed(mixture, options, 64, 5, Share(rank, 2)).batch(step) for rank in (0, 1)]
+        halves = [Feed(mixture, options, 64, 5, rank=rank, world=2).batch(step) for rank in (0, 1)]
         assert (halves[0].images == batch.images[::2]).all()
         assert (halves[1].images == batch.images[1::2]).all()
 
@@ -416,7 +404,7 @@ def test_what_is_drawn_depends_on_nothing_else(shapes: Path, monkeypatch: pytest
     for draw in ("_picture", "_clip"):
         monkeypatch.setattr(Feed, draw, lambda feed, rng: rng.random())
     options = FeedOptions(pictures=4, clips=4, clip_share=0.5)
-    feed = Feed(Mixture(read_data([parse_wanted(str(shapes))])), options, 64, seed=5)
+    feed = Feed(Mixture(read_data([str(shapes)])), options, 64, seed=5)
     steps = range(600)
     first = np.array([[feed.sample(step, index) for index in range(4)] for step in steps])
     of_clips = np.array([feed.is_clips(step) for step in steps])
@@ -431,7 +419,7 @@ def test_what_is_drawn_depends_on_nothing_else(shapes: Path, monkeypatch: pytest
 
 
 def test_no_object_is_large_enough(shapes: Path) -> None:
-    mixture = Mixture(read_data([parse_wanted(str(shapes))]))
+    mixture = Mixture(read_data([str(shapes)]))
     feed = Feed(mixture, FeedOptions(clip_share=0.0, pick=PickOptions(least=0.8)), 64, seed=5)
     with pytest.raises(FormatError, match="clips in a row had no object of"):
         feed.batch(0)

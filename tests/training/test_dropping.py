@@ -11,7 +11,7 @@ from torch import Tensor
 
 from masklet.errors import ConfigError
 from masklet.nn import ConvNetConfig, MemoryBank, Network
-from masklet.training.dropping import add_drop_path, add_dropout, leave_out
+from masklet.training.parts import add_drop_path, add_dropout, leave_out
 from masklet.training.recipes import RECIPES, finetune
 from tests.training.shapes import SIZE, TINY, tiny_network
 

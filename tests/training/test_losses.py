@@ -12,8 +12,7 @@ import torch
 
 from masklet.nn import Decoded
 from masklet.training.losses import LossOptions, LossTerms, candidate_loss, prediction_loss, presence_loss
-from masklet.training.step import mean_iou
-from masklet.training.unroll import Prediction
+from masklet.training.unroll import Prediction, mean_iou
 from tests.conftest import GOLDEN
 
 WHOLE = Path(__file__).parents[3] / "shared/golden/training_loss"

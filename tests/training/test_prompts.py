@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from masklet.training.prompts import PromptOptions, draw_plan, first_points, rough_box, tight_box, uniform_click
+from masklet.nn.layers import tight_box
+from masklet.training.prompts import PromptOptions, draw_plan, first_points, rough_box, uniform_click
 from tests.conftest import GOLDEN
 
 WHOLE = Path(__file__).parents[3] / "shared/golden/training_loss"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from masklet.errors import TrainingError
-from masklet.training.data.mixture import parse_wanted, read_data
+from masklet.training.data.mixture import read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.resume import CHECKPOINT, FORMAT, Checkpoint, Origin, load_checkpoint, save_checkpoint
 from tests.training.shapes import recipe, tiny_network
@@ -62,6 +62,6 @@ def test_a_checkpoint_of_another_format(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path, shapes: Path) -> None:
     for name in (".checkpoint.pt.123.partial", ".model.safetensors.45.partial", ".mine"):
         (tmp_path / name).write_bytes(b"half")
-    data = read_data([parse_wanted(str(shapes))])
+    data = read_data([str(shapes)])
     train(recipe(1), tiny_network(), data, RunOptions(tmp_path))
     assert [file.name for file in tmp_path.glob(".*")] == [".mine"]

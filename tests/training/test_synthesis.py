@@ -12,13 +12,11 @@ from masklet.datasets.base import IndexMasks, Labelled
 from masklet.datasets.registry import open_dataset
 from masklet.errors import FormatError
 from masklet.training.data.feed import Feed, FeedOptions
-from masklet.training.data.mixture import Mixture, parse_wanted, read_data
+from masklet.training.data.mixture import Mixture, read_data
 from masklet.training.data.written import write_clips, write_preview
-from masklet.training.synthesis.clip import FIRST_THING, MadeUpOptions, make_clip
-from masklet.training.synthesis.look import LookOptions
+from masklet.training.synthesis.clip import FIRST_THING, LookOptions, MadeUpOptions, make_clip
 from masklet.training.synthesis.motion import MotionOptions, draw_bends, draw_path
-from masklet.training.synthesis.regions import find_regions
-from masklet.training.synthesis.things import CutOut, leave, place, seen, stay
+from masklet.training.synthesis.things import find_regions, leave, place, seen, stay
 from tests.training.shapes import picture
 
 CLEAN = LookOptions(light=0, out_of_focus=0, motion_blur=0, jpeg=0, sensor=0)
@@ -65,7 +63,7 @@ def test_motion_begins_at_rest_and_is_smooth() -> None:
 
 def test_a_thing_leaves_and_comes_back() -> None:
     rng = np.random.default_rng(1)
-    thing = CutOut(np.full((20, 20, 4), 255, np.uint8))
+    thing = np.full((20, 20, 4), 255, np.uint8)
     here = stay(place(thing, 64, rng, (0.2, 0.3)), 8, 64, rng, MotionOptions().scaled(0.1))
     away = leave(here, 64, rng)
     visible = [(found := seen(thing, away, frame, 64)) is not None and found.pixels[..., 3].any() for frame in range(8)]
@@ -92,9 +90,7 @@ def test_regions_are_found_in_a_picture_without_labels() -> None:
 
 
 def test_a_preview_is_a_film(tmp_path: Path, shapes: Path) -> None:
-    feed = Feed(
-        Mixture(read_data([parse_wanted(str(shapes))])), FeedOptions(frames=3, clip_share=1.0, made_up=1.0), 64, 0
-    )
+    feed = Feed(Mixture(read_data([str(shapes)])), FeedOptions(frames=3, clip_share=1.0, made_up=1.0), 64, 0)
     write_preview(feed, tmp_path / "clips.mp4", rows=1, columns=2, pages=2)
     with av.open(str(tmp_path / "clips.mp4")) as film:
         assert len(list(film.decode(video=0))) == 6
@@ -102,7 +98,7 @@ def test_a_preview_is_a_film(tmp_path: Path, shapes: Path) -> None:
 
 def test_clips_are_a_data_set_that_evaluation_reads(tmp_path: Path, shapes: Path) -> None:
     options = FeedOptions(frames=3, clip_share=1.0, made_up=1.0)
-    feed = Feed(Mixture(read_data([parse_wanted(str(shapes))])), options, 64, 0)
+    feed = Feed(Mixture(read_data([str(shapes)])), options, 64, 0)
     write_clips(feed, tmp_path / "clips", 2)
     dataset = open_dataset("davis2017", tmp_path / "clips", "val")
     assert [clip.name for clip in dataset.clips] == ["clip-0000", "clip-0001"]

@@ -16,7 +16,7 @@ from masklet.checkpoints import build_model
 from masklet.engines.rules import best_of_three
 from masklet.training import unroll
 from masklet.training.batch import Batch
-from masklet.training.data.mixture import parse_wanted, read_data
+from masklet.training.data.mixture import read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.prompts import Plan, Points
 from masklet.video import TrackingOptions, VideoTracker
@@ -133,7 +133,7 @@ def test_of_an_encoder_that_learns_nothing_nothing_is_kept(still: bool, asked: b
 
 
 def losses(folder: Path, shapes: Path) -> list[float]:
-    train(recipe(20), tiny_network(), read_data([parse_wanted(str(shapes))]), RunOptions(folder, log_every=1))
+    train(recipe(20), tiny_network(), read_data([str(shapes)]), RunOptions(folder, log_every=1))
     return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
 
 

@@ -36,21 +36,17 @@ def without_numbers() -> Iterator[None]:
 
 
 def blank_network(config: ModelConfig) -> Network:
-    """The network of a configuration, without numbers."""
     with without_numbers():
         return network_of(config)
 
 
 def network_of(config: ModelConfig) -> Network:
-    """The network of a configuration, with random weights."""
     return FirstNetwork(config) if config.version == "1" else Network(config)
 
 
 def load_weights(network: Network, state: dict[str, Tensor]) -> Network:
-    """Give a blank network its weights and make it ready: in evaluation, without gradients, tables prepared.
-
-    The tensors become the network's own, so none is copied; they must fit, on one device.
-    """
+    """Give a blank network its weights, which become its own and must fit, and make it ready: in evaluation, without
+    gradients, tables prepared."""
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False).prepare()
 
@@ -63,9 +59,7 @@ def build_model(name_or_config: str | ModelConfig, *, seed: int | None = None, *
         seed: Makes the weights repeatable and leaves torch's random numbers as they were.
         **overrides: Fields of `ModelConfig` to change: `build_model("sam2.1-tiny", image_size=512)`.
 
-    Raises:
-        CheckpointError: Unknown name.
-        ConfigError: Unknown field, or values that cannot be built.
+    Raises CheckpointError for an unknown name, and ConfigError for an unknown field or values that cannot be built.
     """
     config = registry.config_of(name_or_config) if isinstance(name_or_config, str) else name_or_config
     fields = {field.name for field in dataclasses.fields(ModelConfig)}
@@ -73,14 +67,8 @@ def build_model(name_or_config: str | ModelConfig, *, seed: int | None = None, *
         if name not in fields:
             raise ConfigError(f"a model has no field {name!r}{nearest(name, fields)}")
     config = dataclasses.replace(config, **overrides)
-    network = network_of(config) if seed is None else _seeded(config, seed)
+    with torch.random.fork_rng(devices=(), enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed would seed every device
+        network = network_of(config)
     return Model(config.name, network.eval().requires_grad_(False).prepare())
-
-
-def _seeded(config: ModelConfig, seed: int) -> Network:
-    before = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed would seed every device
-    try:
-        return network_of(config)
-    finally:
-        torch.default_generator.set_state(before)

@@ -52,31 +52,27 @@ _DAMAGED = (
 class Weights(NamedTuple):
     """The content of a file."""
 
-    state: dict[str, Tensor]
-    """Under our names."""
-    metadata: dict[str, str]
-    """Empty but for safetensors."""
+    state: dict[str, Tensor]  # under our names
+    metadata: dict[str, str]  # empty but for safetensors
 
 
 def read_weights(path: Path) -> Weights:
     """The tensors and metadata of a file, or of the folder of a Hugging Face snapshot.
 
-    Raises:
-        CheckpointError: Not there, not complete, not of a known kind, or not only tensors.
+    Raises CheckpointError for one that is not there, not complete, of no known kind, or holds not only tensors.
     """
     path = _resolve(path)
     weights = _read_torch(path) if path.suffix in TORCH_SUFFIXES else _read_safetensors(path)
-    if is_first(weights.state):
-        try:
-            return weights._replace(state=from_first(weights.state))
-        except CheckpointError as error:
-            raise CheckpointError(f"{path.name} has names of the first Segment Anything, but {error}") from error
-    if not is_transformers(weights.state):
-        return weights
-    try:
-        return weights._replace(state=from_transformers(weights.state))
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.name} has names of transformers, but {error}") from error
+    for is_theirs, rename, whose in (
+        (is_first, from_first, "the first Segment Anything"),
+        (is_transformers, from_transformers, "transformers"),
+    ):
+        if is_theirs(weights.state):
+            try:
+                return weights._replace(state=rename(weights.state))
+            except CheckpointError as error:
+                raise CheckpointError(f"{path.name} has names of {whose}, but {error}") from error
+    return weights
 
 
 def _resolve(path: Path) -> Path:

@@ -46,17 +46,8 @@ def local_file(repo: str, file: str, hub_file: str | None = None) -> Path | None
 
 
 def download(name: str, repo: str, file: str, url: str) -> Path:
-    """The file of a published model, from the hub, if it is not in its cache yet.
-
-    Args:
-        name: The model's name.
-        repo: Its repository on the hub.
-        file: The file in it.
-        url: Where else the file was published.
-
-    Raises:
-        CheckpointError: It cannot be had; the message says where to put the file by hand.
-    """
+    """The file of a published model, from its repository on the hub if it is not in the hub's cache yet; `url` is where
+    else it was published. Raises CheckpointError, which says where to put the file by hand, if it cannot be had."""
     try:
         path = _download(repo, file)
     except Exception as error:  # which library's error it is depends on the version of huggingface_hub

@@ -97,27 +97,18 @@ def _with_calibration(weights: Weights) -> Weights:
 
 def _fitting_network(weights: Weights, file: str) -> Network:
     """A blank network that the weights fit wholly."""
-    own = read_config(weights.metadata, file, len(weights.state))
-    config = own or recognise(weights.state, file)
-    network = _blank(config, file) if own else blank_network(config)
+    config = read_config(weights.metadata, file, len(weights.state)) or recognise(weights.state, file)
+    try:
+        network = blank_network(config)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # the configuration came from outside
+        raise ConfigError(f"{file} holds a configuration that cannot be built: {error}") from error
     check_fit(weights.state, network.state_dict(), file, config.name)
     return network
 
 
-def _blank(config: ModelConfig, file: str) -> Network:
-    """The network of a configuration that came from outside."""
-    try:
-        return blank_network(config)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        raise ConfigError(f"{file} holds a configuration that cannot be built: {error}") from error
-
-
 def recognise(state: Mapping[str, Tensor], file: str) -> ModelConfig:
-    """The named configuration whose trunk is nearest to that of a state dict, of the version whose keys it has.
-
-    Raises:
-        CheckpointError: It is of no model that is known.
-    """
+    """The named configuration whose trunk is nearest to that of a state dict, of the version whose keys it has. Raises
+    CheckpointError if it is of no model that is known."""
     if not any(key.startswith(_TRUNK) for key in state):
         raise CheckpointError(f"{file} is no checkpoint of SAM 2 or its kind: its first keys are {_some(state)}")
     version = "2.1" if any(key in state for key in _ONLY_21) else "2.0" if _IN_ALL_BUT_SAM1 in state else "1"
@@ -162,13 +153,11 @@ def _some(keys: Iterable[str]) -> str:
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
-    """The device that is asked for; else cuda, else mps, else cpu, whichever is there.
-
-    Raises:
-        EngineError: No such device, or not here.
-    """
+    """The device that is asked for; else cuda, else mps, else cpu, whichever is there. Raises EngineError if there is
+    no such device, or not here."""
     if device is None:
-        return torch.device(_best())
+        mps = "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device("cuda" if torch.cuda.is_available() else mps)
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
@@ -180,18 +169,9 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     return chosen
 
 
-def _best() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def choose_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    """The precision that is asked for; float32 if none is.
-
-    Raises:
-        EngineError: It is not one of the three that a model can have.
-    """
+    """The precision that is asked for; float32 if none is. Raises EngineError if it is not one of the three that a
+    model can have."""
     chosen = torch.float32 if dtype is None else DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen not in DTYPES.values():
         hint = nearest(dtype, DTYPES) if isinstance(dtype, str) else ""

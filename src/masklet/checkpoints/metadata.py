@@ -31,16 +31,10 @@ def describe(config: ModelConfig) -> dict[str, str]:
 
 
 def read_config(metadata: Mapping[str, str], file: str, tensors: int) -> ModelConfig | None:
-    """The configuration that metadata holds; None if they are not ours.
+    """The configuration that the metadata of a safetensors file hold; None if they are not ours. A network of more
+    blocks than the file has tensors cannot be meant.
 
-    Args:
-        metadata: Of a safetensors file.
-        file: Its name.
-        tensors: How many it holds; a network of more blocks cannot be meant.
-
-    Raises:
-        CheckpointError: Written by a newer masklet in another format.
-        ConfigError: The configuration cannot be understood.
+    Raises CheckpointError for a format of a newer masklet, and ConfigError for what cannot be understood.
     """
     if CONFIG_KEY not in metadata:
         return None

@@ -22,231 +22,191 @@ THEIR_TRUNK, THEIR_FIRST_TRUNK = "vision_encoder.backbone.", "vision_encoder.lay
 FIRST_START = "prompt_encoder.pe_layer."
 """Keys that begin like this are in that of the first Segment Anything's files, and of those of its kind."""
 
-_TRUNK = (
-    ("pos_embed", "pos_embed"),
-    ("pos_embed_window", "pos_embed_window"),
-    ("patch_embed.proj.*", "patch_embed.projection.*"),
-    ("blocks.#.attn.*", "blocks.#.attn.*"),
-    ("blocks.#.proj.*", "blocks.#.proj.*"),
-    ("blocks.#.norm#.*", "blocks.#.layer_norm#.*"),
-    ("blocks.#.mlp.layers.0.*", "blocks.#.mlp.proj_in.*"),
-    ("blocks.#.mlp.layers.1.*", "blocks.#.mlp.proj_out.*"),
-)
 
-_PROMPTS = (
-    ("no_mask_embed.weight", "no_mask_embed.weight"),
-    ("not_a_point_embed.weight", "not_a_point_embed.weight"),
-    ("mask_downscaling.0.*", "mask_embed.conv1.*"),
-    ("mask_downscaling.1.*", "mask_embed.layer_norm1.*"),
-    ("mask_downscaling.3.*", "mask_embed.conv2.*"),
-    ("mask_downscaling.4.*", "mask_embed.layer_norm2.*"),
-    ("mask_downscaling.6.*", "mask_embed.conv3.*"),
-)
+def _table(text: str) -> list[tuple[str, str]]:
+    """Rules of a text: a line each, ours and theirs, or one name for both; below a line `[ours theirs]` every name
+    begins like these."""
+    rules, ours, theirs = [], "", ""
+    for line in text.split("\n"):
+        names = line.strip("[]").split()
+        if line.startswith("["):
+            ours, theirs = names or ("", "")
+        elif names:
+            rules.append((ours + names[0], theirs + names[-1]))
+    return rules
 
-_ATTENTION = (
-    ("q_proj.*", "q_proj.*"),
-    ("k_proj.*", "k_proj.*"),
-    ("v_proj.*", "v_proj.*"),
-    ("out_proj.*", "o_proj.*"),
-)
 
-_HEAD = (
-    ("layers.0.*", "proj_in.*"),
-    ("layers.1.*", "layers.0.*"),
-    ("layers.2.*", "proj_out.*"),
-)
+_ATTENTION = """
+q_proj.*    q_proj.*
+k_proj.*    k_proj.*
+v_proj.*    v_proj.*
+out_proj.*  o_proj.*
+"""
+
+_HEAD = """
+layers.0.*  proj_in.*
+layers.1.*  layers.0.*
+layers.2.*  proj_out.*
+"""
 """A perceptron of three layers."""
 
-_FIRST_DECODER = (
-    ("iou_token.weight", "iou_token.weight"),
-    ("mask_tokens.weight", "mask_tokens.weight"),
-    ("output_upscaling.0.*", "upscale_conv1.*"),
-    ("output_upscaling.1.*", "upscale_layer_norm.*"),
-    ("output_upscaling.3.*", "upscale_conv2.*"),
-    ("transformer.norm_final_attn.*", "transformer.layer_norm_final_attn.*"),
-    ("transformer.layers.#.norm#.*", "transformer.layers.#.layer_norm#.*"),
-)
+_PROMPTS = """
+[sam_prompt_encoder. prompt_encoder.]
+no_mask_embed.weight
+not_a_point_embed.weight
+mask_downscaling.0.*  mask_embed.conv1.*
+mask_downscaling.1.*  mask_embed.layer_norm1.*
+mask_downscaling.3.*  mask_embed.conv2.*
+mask_downscaling.4.*  mask_embed.layer_norm2.*
+mask_downscaling.6.*  mask_embed.conv3.*
+"""
 
-_DECODER = (
-    *_FIRST_DECODER,
-    ("obj_score_token.weight", "obj_score_token.weight"),
-    ("conv_s#.*", "conv_s#.*"),
-    ("transformer.layers.#.mlp.layers.0.*", "transformer.layers.#.mlp.proj_in.*"),
-    ("transformer.layers.#.mlp.layers.1.*", "transformer.layers.#.mlp.proj_out.*"),
-)
+_DECODER = f"""
+[sam_mask_decoder. mask_decoder.]
+iou_token.weight
+mask_tokens.weight
+output_upscaling.0.*            upscale_conv1.*
+output_upscaling.1.*            upscale_layer_norm.*
+output_upscaling.3.*            upscale_conv2.*
+transformer.norm_final_attn.*   transformer.layer_norm_final_attn.*
+transformer.layers.#.norm#.*    transformer.layers.#.layer_norm#.*
+[sam_mask_decoder.output_hypernetworks_mlps.#. mask_decoder.output_hypernetworks_mlps.#.]{_HEAD}
+[sam_mask_decoder.iou_prediction_head. mask_decoder.iou_prediction_head.]{_HEAD}
+"""
 
-_MEMORY_ATTENTION = (
-    ("norm.*", "layer_norm.*"),
-    ("layers.#.norm#.*", "layers.#.layer_norm#.*"),
-)
-
-_MEMORY_ENCODER = (
-    ("pix_feat_proj.*", "feature_projection.*"),
-    ("out_proj.*", "projection.*"),
-    *((f"mask_downsampler.encoder.{3 * i}.*", f"mask_downsampler.layers.{i}.conv.*") for i in range(4)),
-    *((f"mask_downsampler.encoder.{3 * i + 1}.*", f"mask_downsampler.layers.{i}.layer_norm.*") for i in range(4)),
-    ("mask_downsampler.encoder.12.*", "mask_downsampler.final_conv.*"),
-    ("fuser.layers.#.gamma", "memory_fuser.layers.#.scale"),
-    ("fuser.layers.#.dwconv.*", "memory_fuser.layers.#.depthwise_conv.*"),
-    ("fuser.layers.#.norm.*", "memory_fuser.layers.#.layer_norm.*"),
-    ("fuser.layers.#.pwconv#.*", "memory_fuser.layers.#.pointwise_conv#.*"),
-)
-
-_TOP = (
-    ("maskmem_tpos_enc", "memory_temporal_positional_encoding"),
-    ("no_mem_embed", "no_memory_embedding"),
-    ("no_mem_pos_enc", "no_memory_positional_encoding"),
-    ("no_obj_ptr", "no_object_pointer"),
-    ("no_obj_embed_spatial", "occlusion_spatial_embedding_parameter"),
-    ("obj_ptr_tpos_proj.*", "temporal_positional_encoding_projection_layer.*"),
-    ("mask_downsample.*", "mask_downsample.*"),
-    ("image_encoder.neck.convs.#.conv.*", "vision_encoder.neck.convs.#.*"),
-    ("sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "shared_image_embedding.positional_embedding"),
-)
-
-_HEADS = (
-    ("sam_mask_decoder.output_hypernetworks_mlps.#.", "mask_decoder.output_hypernetworks_mlps.#.", _HEAD),
-    ("sam_mask_decoder.iou_prediction_head.", "mask_decoder.iou_prediction_head.", _HEAD),
-)
-
-_PARTS = (
-    ("", "", _TOP),
-    ("sam_prompt_encoder.", "prompt_encoder.", _PROMPTS),
-    ("sam_mask_decoder.", "mask_decoder.", _DECODER),
-    ("sam_mask_decoder.transformer.*.", "mask_decoder.transformer.*.", _ATTENTION),
-    *_HEADS,
-    ("sam_mask_decoder.pred_obj_score_head.", "mask_decoder.pred_obj_score_head.", _HEAD),
-    ("obj_ptr_proj.", "object_pointer_proj.", _HEAD),
-    ("memory_attention.", "memory_attention.", _MEMORY_ATTENTION),
-    ("memory_attention.*.", "memory_attention.*.", _ATTENTION),
-    ("memory_encoder.", "memory_encoder.", _MEMORY_ENCODER),
-)
+_SHARED = f"""
+maskmem_tpos_enc                 memory_temporal_positional_encoding
+no_mem_embed                     no_memory_embedding
+no_mem_pos_enc                   no_memory_positional_encoding
+no_obj_ptr                       no_object_pointer
+no_obj_embed_spatial             occlusion_spatial_embedding_parameter
+obj_ptr_tpos_proj.*              temporal_positional_encoding_projection_layer.*
+mask_downsample.*
+image_encoder.neck.convs.#.conv.*  vision_encoder.neck.convs.#.*
+sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix  shared_image_embedding.positional_embedding
+{_PROMPTS}{_DECODER}
+[sam_mask_decoder. mask_decoder.]
+obj_score_token.weight
+conv_s#.*
+transformer.layers.#.mlp.layers.0.*  transformer.layers.#.mlp.proj_in.*
+transformer.layers.#.mlp.layers.1.*  transformer.layers.#.mlp.proj_out.*
+[sam_mask_decoder.transformer.*. mask_decoder.transformer.*.]{_ATTENTION}
+[sam_mask_decoder.pred_obj_score_head. mask_decoder.pred_obj_score_head.]{_HEAD}
+[obj_ptr_proj. object_pointer_proj.]{_HEAD}
+[memory_attention. memory_attention.]
+norm.*           layer_norm.*
+layers.#.norm#.*  layers.#.layer_norm#.*
+[memory_attention.*. memory_attention.*.]{_ATTENTION}
+[memory_encoder. memory_encoder.]
+pix_feat_proj.*                feature_projection.*
+out_proj.*                     projection.*
+mask_downsampler.encoder.0.*   mask_downsampler.layers.0.conv.*
+mask_downsampler.encoder.1.*   mask_downsampler.layers.0.layer_norm.*
+mask_downsampler.encoder.3.*   mask_downsampler.layers.1.conv.*
+mask_downsampler.encoder.4.*   mask_downsampler.layers.1.layer_norm.*
+mask_downsampler.encoder.6.*   mask_downsampler.layers.2.conv.*
+mask_downsampler.encoder.7.*   mask_downsampler.layers.2.layer_norm.*
+mask_downsampler.encoder.9.*   mask_downsampler.layers.3.conv.*
+mask_downsampler.encoder.10.*  mask_downsampler.layers.3.layer_norm.*
+mask_downsampler.encoder.12.*  mask_downsampler.final_conv.*
+fuser.layers.#.gamma           memory_fuser.layers.#.scale
+fuser.layers.#.dwconv.*        memory_fuser.layers.#.depthwise_conv.*
+fuser.layers.#.norm.*          memory_fuser.layers.#.layer_norm.*
+fuser.layers.#.pwconv#.*       memory_fuser.layers.#.pointwise_conv#.*
+"""
 """What the families of SAM 2 share."""
 
-_PERCEIVER = (
-    ("latents", "latents_1d"),
-    ("latents_2d", "latents_2d"),
-    ("norm.*", "layer_norm.*"),
-    ("layers.#.attn.norm_x.*", "layers.#.layer_norm_input.*"),
-    ("layers.#.attn.norm_latents.*", "layers.#.layer_norm_latents.*"),
-    ("layers.#.self_attn.norm.*", "layers.#.layer_norm_self.*"),
-    *(
-        (f"layers.#.{ours}.to_{our_part}.weight", f"layers.#.{theirs}.{their_part}_proj.weight")
-        for ours, theirs in (("attn", "cross_attention"), ("self_attn", "self_attention"))
-        for our_part, their_part in (("q", "q"), ("kv", "kv"), ("out", "o"))
-    ),
-    *(
-        (f"layers.#.{ours}.{index}.*", f"layers.#.{theirs}.{name}.*")
-        for ours, theirs in (("ff", "mlp"), ("self_ff", "self_mlp"))
-        for index, name in ((0, "layer_norm"), (1, "up_proj"), (3, "down_proj"))
-    ),
-)
+_SAM2 = f"""{_SHARED}
+[image_encoder.trunk. {THEIR_TRUNK}]
+pos_embed
+pos_embed_window
+patch_embed.proj.*       patch_embed.projection.*
+blocks.#.attn.*
+blocks.#.proj.*
+blocks.#.norm#.*         blocks.#.layer_norm#.*
+blocks.#.mlp.layers.0.*  blocks.#.mlp.proj_in.*
+blocks.#.mlp.layers.1.*  blocks.#.mlp.proj_out.*
+[memory_attention. memory_attention.]
+layers.#.linear#.*
+"""
 
-_SAM2_PARTS = (
-    ("image_encoder.trunk.", THEIR_TRUNK, _TRUNK),
-    ("memory_attention.", "memory_attention.", (("layers.#.linear#.*", "layers.#.linear#.*"),)),
-)
+_EDGETAM = f"""{_SHARED}
+[image_encoder.trunk. {THEIR_TRUNK}]
+body.*  timm_model.*
+[memory_attention.layers.#. memory_attention.layers.#.]
+linear1.*  mlp.up_proj.*
+linear2.*  mlp.down_proj.*
+[spatial_perceiver. spatial_perceiver.]
+latents  latents_1d
+latents_2d
+norm.*                            layer_norm.*
+layers.#.attn.norm_x.*            layers.#.layer_norm_input.*
+layers.#.attn.norm_latents.*      layers.#.layer_norm_latents.*
+layers.#.self_attn.norm.*         layers.#.layer_norm_self.*
+layers.#.attn.to_q.weight         layers.#.cross_attention.q_proj.weight
+layers.#.attn.to_kv.weight        layers.#.cross_attention.kv_proj.weight
+layers.#.attn.to_out.weight       layers.#.cross_attention.o_proj.weight
+layers.#.self_attn.to_q.weight    layers.#.self_attention.q_proj.weight
+layers.#.self_attn.to_kv.weight   layers.#.self_attention.kv_proj.weight
+layers.#.self_attn.to_out.weight  layers.#.self_attention.o_proj.weight
+layers.#.ff.0.*                   layers.#.mlp.layer_norm.*
+layers.#.ff.1.*                   layers.#.mlp.up_proj.*
+layers.#.ff.3.*                   layers.#.mlp.down_proj.*
+layers.#.self_ff.0.*              layers.#.self_mlp.layer_norm.*
+layers.#.self_ff.1.*              layers.#.self_mlp.up_proj.*
+layers.#.self_ff.3.*              layers.#.self_mlp.down_proj.*
+"""
 
-_EDGETAM_PARTS = (
-    ("image_encoder.trunk.", THEIR_TRUNK, (("body.*", "timm_model.*"),)),
-    (
-        "memory_attention.layers.#.",
-        "memory_attention.layers.#.",
-        (("linear1.*", "mlp.up_proj.*"), ("linear2.*", "mlp.down_proj.*")),
-    ),
-    ("spatial_perceiver.", "spatial_perceiver.", _PERCEIVER),
-)
+_FIRST_LAYERS = """
+[sam_mask_decoder.transformer.layers.#. mask_decoder.transformer.layers.#.]
+mlp.layers.0.*  mlp.lin1.*
+mlp.layers.1.*  mlp.lin2.*
+self_attn.*
+cross_attn_token_to_image.*
+cross_attn_image_to_token.*
+[sam_mask_decoder. mask_decoder.]
+transformer.final_attn_token_to_image.*
+"""
 
-_EXCHANGES = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
+_FIRST = f"""
+sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix  shared_image_embedding.positional_embedding
+{_PROMPTS}point_embeddings.#.weight  point_embed.#.weight
+{_DECODER}{_FIRST_LAYERS}
+[image_encoder.trunk. vision_encoder.]
+pos_embed
+patch_embed.proj.*  patch_embed.projection.*
+blocks.#.attn.*     layers.#.attn.*
+blocks.#.norm#.*    layers.#.layer_norm#.*
+blocks.#.mlp.*      layers.#.mlp.*
+[image_encoder.neck. vision_encoder.neck.]
+0.*  conv1.*
+1.*  layer_norm1.*
+2.*  conv2.*
+3.*  layer_norm2.*
+"""
 
-_FIRST_MLP = (("mlp.layers.0.*", "mlp.lin1.*"), ("mlp.layers.1.*", "mlp.lin2.*"))
-
-_FIRST_PARTS = (
-    (
-        "",
-        "",
-        (
-            (
-                "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
-                "shared_image_embedding.positional_embedding",
-            ),
-        ),
-    ),
-    (
-        "image_encoder.trunk.",
-        "vision_encoder.",
-        (
-            ("pos_embed", "pos_embed"),
-            ("patch_embed.proj.*", "patch_embed.projection.*"),
-            ("blocks.#.attn.*", "layers.#.attn.*"),
-            ("blocks.#.norm#.*", "layers.#.layer_norm#.*"),
-            ("blocks.#.mlp.*", "layers.#.mlp.*"),
-        ),
-    ),
-    (
-        "image_encoder.neck.",
-        "vision_encoder.neck.",
-        (("0.*", "conv1.*"), ("1.*", "layer_norm1.*"), ("2.*", "conv2.*"), ("3.*", "layer_norm2.*")),
-    ),
-    (
-        "sam_prompt_encoder.",
-        "prompt_encoder.",
-        (*_PROMPTS, ("point_embeddings.#.weight", "point_embed.#.weight")),
-    ),
-    (
-        "sam_mask_decoder.",
-        "mask_decoder.",
-        (*_FIRST_DECODER, ("transformer.final_attn_token_to_image.*", "transformer.final_attn_token_to_image.*")),
-    ),
-    (
-        "sam_mask_decoder.transformer.layers.#.",
-        "mask_decoder.transformer.layers.#.",
-        (*_FIRST_MLP, *((f"{name}.*", f"{name}.*") for name in _EXCHANGES)),
-    ),
-    *_HEADS,
-)
-
-_FIRST_FILE = (
-    ("image_encoder.neck.", "image_encoder.neck.", (("*", "*"),)),
-    (
-        "image_encoder.trunk.",
-        "image_encoder.",
-        (
-            ("pos_embed", "pos_embed"),
-            ("patch_embed.*", "patch_embed.*"),
-            ("blocks.*", "blocks.*"),
-            ("stages.*", "layers.*"),
-        ),
-    ),
-    ("sam_prompt_encoder.", "prompt_encoder.", (("*", "*"),)),
-    (
-        "sam_mask_decoder.",
-        "mask_decoder.",
-        tuple(
-            (f"{name}.*", f"{name}.*")
-            for name in (
-                *("iou_token", "mask_tokens", "output_upscaling", "output_hypernetworks_mlps", "iou_prediction_head"),
-                *("transformer.final_attn_token_to_image", "transformer.norm_final_attn"),
-            )
-        ),
-    ),
-    (
-        "sam_mask_decoder.transformer.layers.#.",
-        "mask_decoder.transformer.layers.#.",
-        (*_FIRST_MLP, ("norm#.*", "norm#.*"), *((f"{name}.*", f"{name}.*") for name in _EXCHANGES)),
-    ),
-)
+_FIRST_FILE = f"""
+image_encoder.neck.*
+sam_prompt_encoder.*  prompt_encoder.*
+[image_encoder.trunk. image_encoder.]
+pos_embed
+patch_embed.*
+blocks.*
+stages.*  layers.*
+{_FIRST_LAYERS}
+iou_token.*
+mask_tokens.*
+output_upscaling.*
+output_hypernetworks_mlps.*
+iou_prediction_head.*
+transformer.norm_final_attn.*
+transformer.layers.#.norm#.*
+"""
 """Published names of the first Segment Anything, which are not ours."""
 
-RULES = {
-    family: tuple((a + ours, b + theirs) for a, b, rules in parts for ours, theirs in rules)
-    for family, parts in (
-        ("sam2", (*_PARTS, *_SAM2_PARTS)),
-        ("edgetam", (*_PARTS, *_EDGETAM_PARTS)),
-        ("sam1", _FIRST_PARTS),
-        ("sam1 files", _FIRST_FILE),
-    )
-}
+_TABLES = {"sam2": _SAM2, "edgetam": _EDGETAM, "sam1": _FIRST, "sam1 files": _FIRST_FILE}
+
+RULES = {family: _table(text) for family, text in _TABLES.items()}
 """Family -> its table of (our name, their name): of transformers, or of published files."""
 
 OUR_POINTS = tuple(f"sam_prompt_encoder.point_embeddings.{label}.weight" for label in range(4))
@@ -311,12 +271,8 @@ def to_first(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of transformers under our names.
-
-    Raises:
-        CheckpointError: A key is in no rule, the points' tensor has no four rows, or the two copies of the Fourier
-            matrix differ.
-    """
+    """A state dict of transformers under our names. Raises CheckpointError if a key is in no rule, the points' tensor
+    has no four rows, or the two copies of the Fourier matrix differ."""
     theirs = dict(state)
     twin = theirs.pop(THEIR_MATRIX_TWIN, None)
     if twin is not None and not _same(theirs.setdefault(THEIR_MATRIX, twin), twin):
@@ -338,11 +294,8 @@ def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of ours under the names of transformers.
-
-    Raises:
-        CheckpointError: A key is in no rule (transformers has no such part), or points are missing.
-    """
+    """A state dict of ours under the names of transformers. Raises CheckpointError if a key is in no rule (transformers
+    has no such part), or points are missing."""
     ours, family = dict(state), family_of(state)
     if missing := [key for key in OUR_POINTS if key not in ours]:
         raise CheckpointError(f"the state lacks {', '.join(missing)}")

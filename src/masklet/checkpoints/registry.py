@@ -34,18 +34,13 @@ NANO_PARAMETERS = 4_783_958
 class Release(NamedTuple):
     """A published model's facts."""
 
-    parameters: int
-    """Trained numbers, so that listing builds none."""
-    repo: str
-    """On the Hugging Face hub."""
-    url: str
-    """Where the file was published, too; its last part is the file's name."""
-    hub_file: str | None = None
-    """The file in the repository, if it has another name there."""
+    parameters: int  # trained numbers, so that listing builds none
+    repo: str  # on the Hugging Face hub
+    url: str  # where the file was published, too; its last part is the file's name
+    hub_file: str | None = None  # the file in the repository, if it has another name there
 
 
-def _hiera(name: str, parameters: int) -> Release:
-    family, size = name.split("-", maxsplit=1)
+def _hiera(family: str, size: str, parameters: int) -> Release:
     release = {"sam2": "072824", "sam2.1": "092824"}[family]
     url = f"https://dl.fbaipublicfiles.com/segment_anything_2/{release}/{family}_hiera_{size.replace('-', '_')}.pt"
     return Release(parameters, f"facebook/{family}-hiera-{size}", url)
@@ -58,17 +53,14 @@ def _first(size: str, parameters: int, file: str) -> Release:
 
 RELEASES = {
     **{
-        name: _hiera(name, parameters)
-        for name, parameters in {
-            "sam2-tiny": 38_945_986,
-            "sam2-small": 46_043_842,
-            "sam2-base-plus": 80_833_666,
-            "sam2-large": 224_430_130,
-            "sam2.1-tiny": 38_962_498,
-            "sam2.1-small": 46_060_354,
-            "sam2.1-base-plus": 80_850_178,
-            "sam2.1-large": 224_446_642,
-        }.items()
+        f"{family}-{size}": _hiera(family, size, parameters + further)
+        for family, further in (("sam2", 0), ("sam2.1", 16_512))  # two small parts more
+        for size, parameters in (
+            ("tiny", 38_945_986),
+            ("small", 46_043_842),
+            ("base-plus", 80_833_666),
+            ("large", 224_430_130),
+        )
     },
     "edgetam": Release(
         13_895_794,
@@ -83,6 +75,9 @@ RELEASES = {
     ),
 }
 """The published models by name."""
+
+_NAMES = {name: name for name in (NANO, *RELEASES)} | {release.repo: name for name, release in RELEASES.items()}
+"""Names of models and of their repositories -> names of models."""
 
 SPEEDS = {"exact": 1.0, "balanced": 0.75, "fast": 0.5}
 """Modes by name, the slowest first, and the side of the model's square in each as a share of its own. docs/speed.md
@@ -117,7 +112,6 @@ class ModelInfo:
 
     @property
     def downloaded(self) -> bool:
-        """Whether the weights are on this machine."""
         return self.path is not None
 
 
@@ -127,25 +121,16 @@ def list_models() -> list[ModelInfo]:
 
 
 def find(name: str) -> ModelInfo:
-    """The model of a name, or of a hub repository (`facebook/sam2.1-hiera-tiny`).
-
-    Raises:
-        CheckpointError: There is no such model.
-    """
-    if name == NANO:
-        return _nano()
-    for published, release in RELEASES.items():
-        if name in (published, release.repo):
-            return _published(published)
-    raise CheckpointError(f"unknown model {name!r}{nearest(name, [NANO, *RELEASES])} (see masklet models)")
+    """The model of a name, or of a hub repository (`facebook/sam2.1-hiera-tiny`). Raises CheckpointError if there is no
+    such model."""
+    if name not in _NAMES:
+        raise CheckpointError(f"unknown model {name!r}{nearest(name, [NANO, *RELEASES])} (see masklet models)")
+    return _nano() if name == NANO else _published(_NAMES[name])
 
 
 def fetch(info: ModelInfo) -> Path:
-    """The model's file on this machine, downloaded if it is not here yet.
-
-    Raises:
-        CheckpointError: It cannot be had; the message says where to put the file by hand.
-    """
+    """The model's file on this machine, downloaded if it is not here yet. Raises CheckpointError, which says where to
+    put the file by hand, if it cannot be had."""
     if info.path is not None:
         return info.path
     if info.repo is None or info.url is None:
@@ -158,7 +143,7 @@ def fetch(info: ModelInfo) -> Path:
 
 def is_known(name: str) -> bool:
     """Whether `find` would find it."""
-    return name in (NANO, *RELEASES) or name in (release.repo for release in RELEASES.values())
+    return name in _NAMES
 
 
 def config_of(name: str) -> ModelConfig:
@@ -170,13 +155,8 @@ def config_of(name: str) -> ModelConfig:
 
 
 def with_speed(config: ModelConfig, speed: str, image_size: int | None) -> ModelConfig:
-    """The configuration in a speed mode, or at an image size if one is given.
-
-    Its name says which, `nano:fast` or `nano:160`, so that `load_model` finds it again.
-
-    Raises:
-        ConfigError: Unknown mode, or an image size that the model cannot have.
-    """
+    """The configuration in a speed mode, or at an image size if one is given. Its name says which, `nano:fast` or
+    `nano:160`, so that `load_model` finds it again. Raises ConfigError for an unknown mode and an impossible size."""
     check_speed(speed)
     if image_size is not None:
         name = config.name if image_size == config.image_size else f"{config.name}:{image_size}"
@@ -215,7 +195,6 @@ def _published(name: str) -> ModelInfo:
 
 
 def _here(path: Path | None) -> tuple[Path | None, int | None]:
-    """A file and its size, if there is one."""
     return path, path.stat().st_size if path else None
 
 

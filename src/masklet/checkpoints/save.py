@@ -23,12 +23,9 @@ def save_model(model: Model, path: str | os.PathLike[str], *, dtype: str | torch
 
     Args:
         model: What to write.
-        path: Ends in `.safetensors`; its folder must exist.
-        dtype: Precision in the file; None keeps the model's. "float16" halves a file for shipping.
-
-    Raises:
-        CheckpointError: The path cannot be written, or a weight is too large for the precision.
-        EngineError: Unknown dtype.
+        path: Ends in `.safetensors`; its folder must exist. Raises CheckpointError if it cannot be written.
+        dtype: Precision in the file; None keeps the model's. "float16" halves a file for shipping. Raises EngineError
+            for an unknown one, and CheckpointError if a weight is too large for it.
     """
     target = Path(path)
     if target.suffix != ".safetensors":

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from masklet.app import check_installed
-from masklet.cli.choices import DeviceChoice, SpeedChoice
+from masklet.cli.choices import DeviceChoice, HostChoice, PortChoice, SpeedChoice, option
 
 
 def annotate(
@@ -16,23 +16,18 @@ def annotate(
         list[Path] | None,
         typer.Argument(metavar="[VIDEO|PICTURE|FOLDER]...", help="What to annotate; the shipped clip if not given."),
     ] = None,
-    project: Annotated[
-        Path, typer.Option(help="Folder where the work is kept; the same again goes on with it.")
-    ] = Path("masklet-project"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes any that is free.")] = 8766,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on. Any but this machine's own asks browsers for a token.")
-    ] = "127.0.0.1",
+    project: Annotated[Path, option("Folder where the work is kept; the same again goes on with it.")] = Path(
+        "masklet-project"
+    ),
+    port: PortChoice = 8766,
+    host: HostChoice = "127.0.0.1",
     classes: Annotated[
-        Path | None, typer.Option(help="Text file with the classes that pages offer for objects, one a line.")
+        Path | None, option("Text file with the classes that pages offer for objects, one a line.")
     ] = None,
-    largest_upload: Annotated[
-        float, typer.Option(min=0.001, max=1_000_000, help="GiB that a file dropped on the page may have.")
-    ] = 16,
-    browse: Annotated[bool, typer.Option("--browse/--no-browse", help="Open a browser.")] = True,
+    largest_upload: Annotated[float, option("GiB that a file dropped on the page may have.", 0.001, 1_000_000)] = 16,
+    browse: Annotated[bool, option("Open a browser.", name="--browse/--no-browse")] = True,
     model: Annotated[
-        str | None,
-        typer.Option(help="Name or file of a model; the one that masklet loop made of the project, else nano."),
+        str | None, option("Name or file of a model; the one that masklet loop made of the project, else nano.")
     ] = None,
     speed: SpeedChoice = None,
     device: DeviceChoice = None,
@@ -54,25 +49,20 @@ def annotate(
     from masklet.checkpoints import load_model
 
     sample = Path(__file__).parent.parent / "samples" / "clip.mp4"
-    listening = listen(port, host)
-    try:
+    with listen(port, host) as listening:
         offered = [] if classes is None else read_classes(classes)
         engine = load_model(model or model_of(project), device=device, speed=speed)
         library = Library(paths or [sample], project, engine, classes=offered, largest_upload=largest_upload)
-    except BaseException:
-        listening.close()
-        raise
-    token = None if host in HOSTS else secrets.token_urlsafe(24)
-    address = f"{address_of(listening, host)}/" + ("" if token is None else f"enter?token={token}")
-    if token is None and len(library.items) == 1:
-        address += f"v/{next(iter(library.items))}"
+        token = None if host in HOSTS else secrets.token_urlsafe(24)
+        only = f"v/{next(iter(library.items))}" if len(library.items) == 1 else ""
+        address = f"{address_of(listening, host)}/{only if token is None else f'enter?token={token}'}"
 
-    def ready() -> None:
-        typer.echo(f"Annotate at {address}\nThe work is kept in {project}. Ctrl-C ends it.")
-        if browse:
-            webbrowser.open(address)
+        def ready() -> None:
+            typer.echo(f"Annotate at {address}\nThe work is kept in {project}. Ctrl-C ends it.")
+            if browse:
+                webbrowser.open(address)
 
-    run(server(library, token, ready), listening, library.close)
+        run(server(library, token, ready), listening, library.close)
 
 
 def model_of(project: Path) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from masklet.cli import choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,30 +32,28 @@ SHOWN_EVERY = 60.0
 """Seconds between two lines where there is no terminal."""
 
 
-def option(text: str, **bounds: Any) -> Any:
-    """An option that needs many videos."""
-    return typer.Option(help=text, rich_help_panel=PANEL, **bounds)
+option = partial(choices.option, panel=PANEL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ManyChoice:
     """Where many videos are done, and for how long each may take."""
 
-    workers: Annotated[
-        int | None, option("Videos at once; on a cluster as many as it has room for.", min=1, max=100_000)
-    ] = None
+    workers: Annotated[int | None, option("Videos at once; on a cluster as many as it has room for.", 1, 100_000)] = (
+        None
+    )
     cluster: Annotated[
         str | None, option("Do them on a Ray cluster: its address, or auto; here starts one on this machine.")
     ] = None
-    cpus: Annotated[float, option("Cores of a worker, on a cluster.", min=0, max=1024)] = 1
+    cpus: Annotated[float, option("Cores of a worker, on a cluster.", 0, 1024)] = 1
     gpus: Annotated[
-        float | None, option("GPUs of a worker, on a cluster, such as 0.25; 1 if there are any.", min=0, max=64)
+        float | None, option("GPUs of a worker, on a cluster, such as 0.25; 1 if there are any.", 0, 64)
     ] = None
-    lease: Annotated[
-        float, option("On a cluster, seconds for a frame, until the worker counts as dead.", min=1, max=10**6)
-    ] = LEASE
+    lease: Annotated[float, option("On a cluster, seconds for a frame, until the worker counts as dead.", 1, 10**6)] = (
+        LEASE
+    )
     limit: Annotated[
-        float | None, option("On a cluster, seconds for a video; one that takes longer has failed.", min=1, max=10**7)
+        float | None, option("On a cluster, seconds for a video; one that takes longer has failed.", 1, 10**7)
     ] = None
     metrics: Annotated[Path | None, option("A file for Prometheus' textfile collector, kept up to date.")] = None
     engine: Annotated[str | None, typer.Option(hidden=True)] = None
@@ -85,7 +86,6 @@ class Tally:
     stopped: bool = False
 
     def add(self, record: VideoRecord) -> None:
-        """Count a video."""
         if record.status == "failed":
             self.failed += 1
         elif record.before:
@@ -96,7 +96,6 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """Videos that are still to be done."""
         return self.total - self.done - self.skipped - self.failed
 
     def __str__(self) -> str:
@@ -108,7 +107,6 @@ class Tally:
         return ", ".join(parts)
 
     def metrics(self) -> str:
-        """In the text format of Prometheus."""
         states = {"done": self.done + self.skipped, "failed": self.failed, "left": self.left}
         lines = [f'masklet_videos{{state="{state}"}} {count}' for state, count in states.items()]
         return "\n".join(

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -12,15 +12,37 @@ import typer
 if TYPE_CHECKING:
     from masklet.masks.finish import Finish
 
+
+def option(
+    text: str,
+    least: float | None = None,
+    most: float | None = None,
+    *,
+    name: str | None = None,
+    panel: str | None = None,
+    **further: Any,
+) -> Any:
+    """An option: its help, the least and the most that it may be, its name if Typer would choose another, the panel of
+    the help in which it stands, and whatever else `typer.Option` takes."""
+    named = () if name is None else (name,)
+    return typer.Option(*named, min=least, max=most, help=text, rich_help_panel=panel, **further)
+
+
 Speed = Literal["exact", "balanced", "fast"]
 """How much is computed: the modes of `masklet.checkpoints.registry.SPEEDS`."""
 
-ModelChoice = Annotated[str, typer.Option(help="Name or file of a model; see masklet models.")]
-SpeedChoice = Annotated[
-    Speed | None,
-    typer.Option(help="Compute less, at some cost in the masks; as the model's name says, else exact."),
+ModelChoice = Annotated[str, option("Name or file of a model; see masklet models.")]
+ModelFile = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name or file of a model; see masklet models.", show_default=False)
 ]
-DeviceChoice = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is if not given.")]
+SpeedChoice = Annotated[
+    Speed | None, option("Compute less, at some cost in the masks; as the model's name says, else exact.")
+]
+PortChoice = Annotated[int, option("To listen on; 0 takes any that is free.", 0, 65535)]
+HostChoice = Annotated[
+    str, option("Address to listen on. Any but this machine's own asks browsers and programs for a token.")
+]
+DeviceChoice = Annotated[str | None, option("cpu, cuda or mps; the best there is if not given.")]
 VIDEO_FORMATS = (
     "background", "cineform", "coco", "cutout", "cvat", "davis", "dicom-seg", "exr", "exr-float", "labelme", "matte",
     "mots", "nifti", "nrrd", "objects", "overlay", "project", "prores", "rgba", "rtstruct", "sav", "soft-cutout", "stl",
@@ -28,29 +50,16 @@ VIDEO_FORMATS = (
 )  # fmt: skip
 """Formats of videos, here so that help need not load them."""
 
-PolicyChoice = Annotated[str, typer.Option(help="What is remembered: published, or module:Class of your own.")]
-
-DataChoice = Annotated[
-    list[str],
-    typer.Option(
-        help="PATH, KIND:PATH or PATH@WEIGHT of training data; may be given several times.", show_default=False
-    ),
-]
-LicenceChoice = Annotated[str | None, typer.Option(help="Of an index, only rows of this licence group, such as open.")]
-RunFolder = Annotated[Path, typer.Option(help="Folder of the run; the same again goes on with it.", show_default=False)]
+PolicyChoice = Annotated[str, option("What is remembered: published, or module:Class of your own.")]
 
 SCANS = "Of volumes"
 """Where the help shows options of volumes."""
 
-OfCutOuts = partial(typer.Option, rich_help_panel="Of films and pictures that cut objects out")
-OfVolumes = partial(typer.Option, rich_help_panel=SCANS)
-
-MAPS = "Of maps"
-"""Where the help shows options of pictures that lie on the ground."""
+CUT_OUTS = "Of films and pictures that cut objects out"
+"""Where the help shows options of cut-outs."""
 
 PIPE = Path("-")
 """The path that means standard output."""
-
 
 MOST_STEPS = 10**9
 """The most steps of a training, and the most between two events."""
@@ -61,43 +70,33 @@ class TrainingChoice:
     """How a training runs, whatever is learned."""
 
     settings: Annotated[
-        list[str],
-        typer.Option("--set", help="FIELD=VALUE of the recipe, such as stages.*.steps=100; as often as needed."),
+        list[str], option("FIELD=VALUE of the recipe, such as stages.*.steps=100; as often as needed.", name="--set")
     ]
     device: DeviceChoice = None
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Threads that make batches.")] = 2
-    save_every: Annotated[int, typer.Option(min=1, max=MOST_STEPS, help="Steps between checkpoints.")] = 500
-    log_every: Annotated[int, typer.Option(min=1, max=MOST_STEPS, help="Steps between lines of the log.")] = 20
-    picture_every: Annotated[
-        int, typer.Option(min=0, max=MOST_STEPS, help="Steps between pictures of answers; 0 draws none.")
-    ] = 0
+    workers: Annotated[int, option("Threads that make batches.", 1, 256)] = 2
+    save_every: Annotated[int, option("Steps between checkpoints.", 1, MOST_STEPS)] = 500
+    log_every: Annotated[int, option("Steps between lines of the log.", 1, MOST_STEPS)] = 20
+    picture_every: Annotated[int, option("Steps between pictures of answers; 0 draws none.", 0, MOST_STEPS)] = 0
     validate_on: Annotated[
         list[str],
-        typer.Option(
-            help="What the model is judged on, as --data, but the split val if there are splits; as often as needed."
-        ),
+        option("What the model is judged on, as --data, but the split val if there are splits; as often as needed."),
     ]
-    validate_every: Annotated[
-        int, typer.Option(min=0, max=MOST_STEPS, help="Steps between validations; 0 judges at the end only.")
-    ] = 0
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False
+    validate_every: Annotated[int, option("Steps between validations; 0 judges at the end only.", 0, MOST_STEPS)] = 0
+    tensorboard: Annotated[bool, option("Write TensorBoard's files too.", name="--tensorboard")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeChoice:
     """How the slices of a volume are shown."""
 
-    axis: Annotated[int | None, OfVolumes(min=0, max=2, help="The axis that slices follow; the coarsest if none.")] = (
-        None
-    )
-    window: Annotated[str | None, OfVolumes(help="LEVEL,WIDTH, or brain, soft-tissue, liver, lung or bone (CT).")] = (
-        None
-    )
-    part: Annotated[int | None, OfVolumes(min=0, max=99_999, help="Which volume of a file with several, from 0.")] = (
-        None
-    )
+    axis: Annotated[int | None, option("The axis that slices follow; the coarsest if none.", 0, 2, panel=SCANS)] = None
+    window: Annotated[
+        str | None, option("LEVEL,WIDTH, or brain, soft-tissue, liver, lung or bone (CT).", panel=SCANS)
+    ] = None
+    part: Annotated[int | None, option("Which volume of a file with several, from 0.", 0, 99_999, panel=SCANS)] = None
+
     isotropic: Annotated[
-        bool, OfVolumes("--isotropic", help="Interpolate slices until they lie as close as pixels.")
+        bool, option("Interpolate slices until they lie as close as pixels.", name="--isotropic", panel=SCANS)
     ] = False
 
     @property
@@ -117,54 +116,41 @@ class FinishChoice:
 
     show: Annotated[
         Literal["cutout", "inverse", "matte", "mattes", "removed"],
-        OfCutOuts(
-            help="The objects; all but them; their alpha alone; the alpha of up to three, one each in red, green and "
-            "blue; or the picture without them, their places filled."
+        option(
+            "The objects; all but them; their alpha alone; the alpha of up to three, one each in red, green and blue; "
+            "or the picture without them, their places filled.",
+            panel=CUT_OUTS,
         ),
     ] = "cutout"
-    only: Annotated[list[str], OfCutOuts(help="Only this object; may be given several times.")]
+    only: Annotated[list[str], option("Only this object; may be given several times.", panel=CUT_OUTS)]
     edges: Annotated[
         Literal["model", "hard", "soft"],
-        OfCutOuts(help="As soft as the model doubts them; hard; or into hair and fur."),
+        option("As soft as the model doubts them; hard; or into hair and fur.", panel=CUT_OUTS),
     ] = "model"
-    grow: Annotated[int, OfCutOuts(min=-500, max=500, help="Pixels outward; inward below 0.")] = 0
-    feather: Annotated[float, OfCutOuts(min=0, max=500, help="Pixels over which edges fade.")] = 0.0
+    grow: Annotated[int, option("Pixels outward; inward below 0.", -500, 500, panel=CUT_OUTS)] = 0
+    feather: Annotated[float, option("Pixels over which edges fade.", 0, 500, panel=CUT_OUTS)] = 0.0
     steady: Annotated[
-        float, OfCutOuts(min=0, max=0.95, help="Share of an edge that is the last frame's: less flicker.")
+        float, option("Share of an edge that is the last frame's: less flicker.", 0, 0.95, panel=CUT_OUTS)
     ] = 0.0
     spill: Annotated[
-        Literal["green", "blue"] | None, OfCutOuts(help="Take the shine of a screen of this colour away.")
+        Literal["green", "blue"] | None, option("Take the shine of a screen of this colour away.", panel=CUT_OUTS)
     ] = None
     background: Annotated[
         str | None,
-        OfCutOuts(help="Of the format background: blur, a colour such as white or #00ff00, or the path of a picture."),
+        option(
+            "Of the format background: blur, a colour such as white or #00ff00, or the path of a picture.",
+            panel=CUT_OUTS,
+        ),
     ] = None
-    tone_map: Annotated[bool, OfCutOuts("--tone-map", help="Make HLG and PQ films ordinary ones, of 8 bits.")] = False
+    tone_map: Annotated[
+        bool, option("Make HLG and PQ films ordinary ones, of 8 bits.", name="--tone-map", panel=CUT_OUTS)
+    ] = False
 
     def finish(self) -> "Finish":
         """The wishes."""
         from masklet.masks.finish import Finish
 
         return Finish(**{**vars(self), "only": tuple(self.only), "background": self.background or "blur"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class MapChoice:
-    """How pictures that lie on the ground are looked at."""
-
-    resolution: Annotated[
-        float | None,
-        typer.Option(min=0.001, max=100_000, help="Metres a pixel, whatever the file has.", rich_help_panel=MAPS),
-    ] = None
-    simplify: Annotated[
-        float,
-        typer.Option(min=0, max=1000, help="Leave out corners within so many pixels.", rich_help_panel=MAPS),
-    ] = 0.0
-
-    def check(self, mapped: bool) -> None:
-        """Raise a usage error if polygons are to be simplified where none are written."""
-        if self.simplify and not mapped:
-            raise typer.BadParameter("--simplify is for polygons of maps; give an --out that ends in .gpkg or .geojson")
 
 
 def numbers(text: str) -> tuple[float, ...]:

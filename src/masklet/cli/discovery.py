@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from masklet.cli import choices
 
 if TYPE_CHECKING:
     from masklet.discovery import DiscoveryOptions
@@ -15,14 +18,10 @@ PANEL = "With --everything"
 """Where the help shows these options."""
 
 Everything = Annotated[
-    bool, typer.Option("--everything", help="Follow all that is found, without pointing at anything.")
+    bool, choices.option("Follow all that is found, without pointing at anything.", name="--everything")
 ]
 
-
-def option(text: str, least: int, most: int) -> Any:
-    """An option that needs --everything."""
-    return typer.Option(min=least, max=most, help=text, rich_help_panel=PANEL)
-
+option = partial(choices.option, panel=PANEL)
 
 GROUNDER_HELP = "What finds boxes for words: grounding-dino-tiny if not given, grounding-dino-base, owlv2, or a folder."
 SCORE_HELP = "The lowest score of a box for words; 0.3 if not given."
@@ -48,10 +47,8 @@ class DiscoveryChoice:
         float | None, option("Masks of new things change less than this at another threshold.", 0, 1)
     ] = None
 
-    text: Annotated[
-        str | None, typer.Option(help="Look for what these words name, such as 'red car . dog'.", rich_help_panel=PANEL)
-    ] = None
-    grounder: Annotated[str | None, typer.Option(help=GROUNDER_HELP, rich_help_panel=PANEL)] = None
+    text: Annotated[str | None, option("Look for what these words name, such as 'red car . dog'.")] = None
+    grounder: Annotated[str | None, option(GROUNDER_HELP)] = None
     least_score: Annotated[float | None, option(SCORE_HELP, 0, 1)] = None
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, MapChoice, ModelChoice, spread_options
-from masklet.cli.pictures import FORMAT_HELP, do_pictures, on_the_ground
+from masklet.cli.choices import option, spread_options
+from masklet.cli.pictures import Images, PicturesChoice, do_pictures
 
 if TYPE_CHECKING:
     from masklet.image import MaskSet
@@ -20,48 +20,29 @@ if TYPE_CHECKING:
 class EverythingChoice:
     """How everything is looked for: fields of `masklet.EverythingOptions`."""
 
-    points_per_side: Annotated[int, typer.Option(min=1, max=1024, help="Clicks along each axis of the grid.")] = 32
-    points_per_batch: Annotated[int, typer.Option(min=1, max=4096, help="Clicks at once: more need more memory.")] = 64
+    points_per_side: Annotated[int, option("Clicks along each axis of the grid.", 1, 1024)] = 32
+    points_per_batch: Annotated[int, option("Clicks at once: more need more memory.", 1, 4096)] = 64
     least_iou: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Masks are surer of themselves than this; usual for the model.")
+        float | None, option("Masks are surer of themselves than this; usual for the model.", 0, 1)
     ] = None
-    least_stability: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Masks change less than this at another threshold.")
-    ] = None
-    most_overlap: Annotated[
-        float, typer.Option(min=0, max=1, help="Of masks whose boxes overlap by more, the surest stays.")
-    ] = 0.7
-    min_region: Annotated[
-        int, typer.Option(min=0, max=1 << 31, help="Holes and islands of fewer pixels are filled and removed.")
-    ] = 0
+    least_stability: Annotated[float | None, option("Masks change less than this at another threshold.", 0, 1)] = None
+    most_overlap: Annotated[float, option("Of masks whose boxes overlap by more, the surest stays.", 0, 1)] = 0.7
+    min_region: Annotated[int, option("Holes and islands of fewer pixels are filled and removed.", 0, 1 << 31)] = 0
     crop_layers: Annotated[
-        int, typer.Option(min=0, max=5, help="Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.")
+        int, option("Look again at crops, for small things: 1 is 2 x 2 crops, 2 also 4 x 4.", 0, 5)
     ] = 0
-    refine: Annotated[bool, typer.Option("--refine", help="Give each mask to the decoder once more.")] = False
+    refine: Annotated[bool, option("Give each mask to the decoder once more.", name="--refine")] = False
 
 
 @spread_options
 def everything(
     *,
-    images: Annotated[
-        list[str],
-        typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False),
-    ],
-    out: Annotated[
-        Path, typer.Option(help="A file such as masks.json, in COCO for all pictures, or a folder.", show_default=False)
-    ],
-    model: ModelChoice = "nano",
-    device: DeviceChoice = None,
-    format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "coco.")] = None,
+    images: Images,
+    pictures: PicturesChoice,
     choice: EverythingChoice,
     tile: Annotated[
-        int,
-        typer.Option(
-            min=0, max=32_768, help="Do it tile by tile, each of this side in pixels: for pictures beyond memory."
-        ),
+        int, option("Do it tile by tile, each of this side in pixels: for pictures beyond memory.", 0, 32_768)
     ] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
-    ground: MapChoice,
 ) -> None:
     """Find the masks of everything in a picture, or in many, without pointing at anything.
 
@@ -77,9 +58,8 @@ def everything(
       masklet everything aerial.tif --out aerial.json --tile 1024
       masklet everything city.tif --out roofs.gpkg --resolution 0.3 --simplify 1.5
     """
-    mapped = on_the_ground(out, format)
-    ground.check(mapped)
-    tile = tile or (1024 if mapped or ground.resolution else 0)
+    mapped, format = pictures.mapped, pictures.format
+    tile = tile or (1024 if mapped or pictures.resolution else 0)
     if tile and not mapped and format not in (None, "coco"):
         raise typer.BadParameter(f"--tile writes coco or a map, and --format {format} came; leave one of them out")
 
@@ -90,13 +70,13 @@ def everything(
         from masklet.media.large import LargePicture
 
         options = EverythingOptions(**vars(choice))
-        loaded = load_model(model, device=device)
+        loaded = load_model(pictures.model, device=pictures.device)
         if not tile:
             return lambda path: segment_everything(path, loaded, options)
         tiles = TileOptions(side=tile, overlap=tile // 4)
 
         def by_tiles(path: Path) -> MaskSet:
-            with LargePicture(path, resolution=ground.resolution) as picture:
+            with LargePicture(path, resolution=pictures.resolution) as picture:
                 if mapped and picture.ground is None:  # said before hours of work
                     raise MediaError(f"{picture.name} does not say where it lies; give a GeoTIFF, or write coco")
                 return segment_tiles(picture, loaded, options, tiles)
@@ -104,4 +84,4 @@ def everything(
         return by_tiles
 
     kind = "coco" if tile and not mapped else format
-    do_pictures(images, out, kind, overwrite, "coco", begin, ground.simplify)
+    do_pictures(images, pictures, begin, format=kind, usual="coco")

@@ -1,55 +1,36 @@
 """`masklet export`: a model as graphs for another engine."""
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-
-class EngineName(str, Enum):
-    """What runs the graphs."""
-
-    onnx = "onnx"
-    openvino = "openvino"
-
-
-class PrecisionName(str, Enum):
-    """How numbers are kept."""
-
-    float32 = "float32"
-    float16 = "float16"
-    int8 = "int8"
+from masklet.cli.choices import ModelFile, option
 
 
 def export(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Name or file of a model; see masklet models.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="The folder to write; an export that is there is replaced.")],
-    engine: Annotated[EngineName, typer.Option(help="What will run it.")] = EngineName.onnx,
+    model: ModelFile,
+    out: Annotated[Path, option("The folder to write; an export that is there is replaced.")],
+    engine: Annotated[Literal["onnx", "openvino"], option("What will run it.")] = "onnx",
     objects: Annotated[
         str | None,
-        typer.Option(
-            help="Counts of objects that graphs are fixed to, such as 1,4,16; any count for onnx and 1,4,16 for "
+        option(
+            "Counts of objects that graphs are fixed to, such as 1,4,16; any count for onnx and 1,4,16 for "
             "openvino if not given.",
             show_default=False,
         ),
     ] = None,
     precision: Annotated[
-        PrecisionName, typer.Option(help="float16 halves the files; int8 quantises the image encoder.")
-    ] = PrecisionName.float32,
+        Literal["float32", "float16", "int8"], option("float16 halves the files; int8 quantises the image encoder.")
+    ] = "float32",
     calibrate: Annotated[
-        Path | None,
-        typer.Option(help="Pictures or videos with masks, as for masklet train; int8 needs them."),
+        Path | None, option("Pictures or videos with masks, as for masklet train; int8 needs them.")
     ] = None,
     image_size: Annotated[
-        int | None,
-        typer.Option(min=32, max=4096, help="Side of the model's square, in pixels; the model's own if not given."),
+        int | None, option("Side of the model's square, in pixels; the model's own if not given.", 32, 4096)
     ] = None,
     least_iou: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Write nothing under this IoU of masks with PyTorch's.", show_default=False),
+        float | None, option("Write nothing under this IoU of masks with PyTorch's.", 0, 1, show_default=False)
     ] = None,
 ) -> None:
     """Write a model as graphs for ONNX Runtime or OpenVINO. Every --model takes the folder.
@@ -77,9 +58,9 @@ def export(
         parity = export_model(
             loaded,
             out,
-            engine=engine.value,
+            engine=engine,
             objects=counts(objects),
-            precision=precision.value,
+            precision=precision,
             calibration=calibrate,
             least_iou=least_iou,
             advance=status.update,

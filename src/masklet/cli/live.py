@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.choices import PIPE, DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice
+from masklet.cli.choices import PIPE, DeviceChoice, ModelChoice, PolicyChoice, PortChoice, SpeedChoice, option
 from masklet.cli.prompts import parse_box, parse_point
 
 
@@ -18,25 +18,20 @@ def live(
         ),
     ] = "0",
     out: Annotated[
-        Path | None,
-        typer.Option(help="A file or a folder to write; - for a pipe, as FFmpeg's NUT. May be left out with --serve."),
+        Path | None, option("A file or a folder to write; - for a pipe, as FFmpeg's NUT. May be left out with --serve.")
     ] = None,
     format: Annotated[
-        str | None,
-        typer.Option(help="Of OUT, such as davis; by its ending if not given. In a pipe: overlay, davis or rgba."),
+        str | None, option("Of OUT, such as davis; by its ending if not given. In a pipe: overlay, davis or rgba.")
     ] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Show a page in the browser, to see and to point.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes any that is free.")] = 8765,
-    box: Annotated[
-        list[str], typer.Option(help="OBJECT:x0,y0,x1,y1, a box in the first frame; may be given several times.")
-    ] = [],  # noqa: B006
+    serve: Annotated[bool, option("Show a page in the browser, to see and to point.", name="--serve")] = False,
+    port: PortChoice = 8765,
+    box: Annotated[list[str], option("OBJECT:x0,y0,x1,y1, a box in the first frame; may be given several times.")] = [],  # noqa: B006
     point: Annotated[
-        list[str],
-        typer.Option(help="OBJECT:x,y, a click in the first frame; x,y,0 excludes. May be given several times."),
+        list[str], option("OBJECT:x,y, a click in the first frame; x,y,0 excludes. May be given several times.")
     ] = [],  # noqa: B006
-    frames: Annotated[int | None, typer.Option(min=1, max=10**9, help="End after so many frames.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.0, max=1e7, help="End after so many seconds.")] = None,
-    wait: Annotated[float, typer.Option(min=0.0, max=1e7, help="Seconds to wait for a camera that goes away.")] = 60.0,
+    frames: Annotated[int | None, option("End after so many frames.", 1, 10**9)] = None,
+    seconds: Annotated[float | None, option("End after so many seconds.", 0.0, 1e7)] = None,
+    wait: Annotated[float, option("Seconds to wait for a camera that goes away.", 0.0, 1e7)] = 60.0,
     model: ModelChoice = "nano",
     speed: SpeedChoice = None,
     device: DeviceChoice = None,

@@ -7,13 +7,12 @@ import typer
 
 import masklet
 from masklet.cli.annotate import annotate
-from masklet.cli.choices import help_of
+from masklet.cli.choices import help_of, option
 from masklet.cli.convert import convert
 from masklet.cli.dataset import dataset
 from masklet.cli.eval import app as eval_app
 from masklet.cli.everything import everything
 from masklet.cli.export import export
-from masklet.cli.finetune import finetune
 from masklet.cli.live import live
 from masklet.cli.loop import loop
 from masklet.cli.models import models
@@ -21,7 +20,7 @@ from masklet.cli.name import name
 from masklet.cli.segment import segment
 from masklet.cli.serve import serve
 from masklet.cli.track import track
-from masklet.cli.train import train
+from masklet.cli.train import finetune, train
 from masklet.errors import MaskletError
 
 app = typer.Typer(
@@ -58,7 +57,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool, option("Print the version and exit.", name="--version", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Options of `masklet` itself."""

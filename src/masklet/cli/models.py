@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from masklet.cli.choices import option
+
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Annotated[bool, option("Print JSON instead of a table.", name="--json")] = False,
 ) -> None:
     """List the models that can be loaded by name, and which of them are already here.
 
@@ -28,12 +30,8 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        title="Models",
-        title_justify="left",
-        caption="Published weights: Apache-2.0. Load one by its name: --model NAME",
-    )
-    table.add_column("name", style="bold", no_wrap=True)
+    caption = "Published weights: Apache-2.0. Load one by its name: --model NAME"
+    table = Table("name", title="Models", title_justify="left", caption=caption)
     table.add_column("parameters", justify="right")
     table.add_column("pixels", justify="right")
     table.add_column("here")

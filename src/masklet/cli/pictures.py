@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from masklet.cli.choices import DeviceChoice, ModelChoice, option
 from masklet.errors import MaskletError
 
 if TYPE_CHECKING:
@@ -27,15 +28,50 @@ PICTURE_FORMATS = (
 FORMAT_HELP = (
     "davis (PNG of object numbers), cutout, soft-cutout, rgba, matte, overlay, background (PNGs), exr, exr-float, "
     "coco, labelme (JSON), yolo (text), gpkg, geojson or geotiff (maps). If not given, the ending of OUT decides, and "
-    "in a folder it is "
+    "in a folder it is davis, or of everything coco."
 )
-"""The help of `--format`, up to what is written into folders."""
+
+MAPS = "Of maps"
+"""Where the help shows options of pictures that lie on the ground."""
 
 MAP_FORMATS = {".gpkg": "gpkg", ".geojson": "geojson", ".tif": "geotiff"}
 """Formats that lie on the ground, by their endings."""
 
 FILE_ENDING = re.compile(r"\.[a-z]{2,}[0-9]?")
 """The pattern of a file's ending: .png and .mp4, and not the .2 of a folder that is named run.2."""
+
+
+Images = Annotated[
+    list[str], typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False)
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesChoice:
+    """What is written of many pictures, and by which model."""
+
+    out: Annotated[
+        Path,
+        option("A file such as mask.png for one picture, a folder, or a .json of COCO for all.", show_default=False),
+    ]
+    format: Annotated[str | None, option(FORMAT_HELP)] = None
+    overwrite: Annotated[bool, option("Do pictures again whose masks are there.", name="--overwrite")] = False
+    model: ModelChoice = "nano"
+    device: DeviceChoice = None
+    resolution: Annotated[
+        float | None, option("Metres a pixel, whatever the file has.", 0.001, 100_000, panel=MAPS)
+    ] = None
+    simplify: Annotated[float, option("Leave out corners within so many pixels.", 0, 1000, panel=MAPS)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.simplify and not self.mapped:
+            raise typer.BadParameter("--simplify is for polygons of maps; give an --out that ends in .gpkg or .geojson")
+
+    @property
+    def mapped(self) -> bool:
+        """Whether masks are written in coordinates of a map."""
+        kind = MAP_FORMATS.get(self.out.suffix.lower()) if self.format is None else self.format
+        return kind in MAP_FORMATS.values()
 
 
 @dataclass(frozen=True)
@@ -57,37 +93,32 @@ class Tally:
 
 def do_pictures(
     images: Sequence[str],
-    out: Path,
-    format: str | None,
-    overwrite: bool,
-    usual: str,
+    choice: PicturesChoice,
     begin: Callable[[], Callable[[Path], Masks | MaskSet]],
-    tolerance: float = 0.0,
+    *,
+    format: str | None,
+    usual: str,
 ) -> None:
-    """Do every picture whose masks are not there yet, report those that fail, and print a summary.
+    """Do every picture whose masks are not there yet, report those that fail, and print a summary. Exit code 1 if one
+    failed.
 
     Args:
         images: Pictures, folders of pictures, or patterns.
-        out: A file for one picture, a folder, or a COCO file for all.
-        format: Name of the format; by the ending of `out` if not given.
-        overwrite: Whether pictures are done again whose masks are there.
-        usual: The format in a folder where none is named.
+        choice: What was asked for.
         begin: Loads what is needed and gives the function that makes the masks of a picture; not called if all is done.
-        tolerance: Of polygons on maps, in pixels.
-
-    Raises:
-        typer.Exit: With code 1 if a picture failed.
+        format: Name of the format; by the ending of `out` if not given.
+        usual: The format in a folder where none is named.
     """
-    tally = Tally()
+    tally, out = Tally(), choice.out
     found = find_pictures(images, tally)
     jobs = planned(found, out, format, usual)
-    todo = [job for job in jobs if overwrite or not job.out.exists()]
+    todo = [job for job in jobs if choice.overwrite or not job.out.exists()]
     tally.skipped = len(jobs) - len(todo)
     if todo and len(jobs) > 1 and jobs[0].out == out:
         names = [f"{place.as_posix()}{picture.suffix}" for picture, place in found.items()]
         do_together(with_progress(todo), begin(), names, tally)
     elif todo:
-        do_all(with_progress(todo), begin(), format, tally, tolerance)
+        do_all(with_progress(todo), begin(), format, tally, choice.simplify)
     for failure in tally.failures:
         typer.echo(f"masklet: {failure}", err=True)
     typer.echo(summary(tally, out))
@@ -145,9 +176,7 @@ def planned(found: dict[Path, Path], out: Path, format: str | None, usual: str) 
         )
     else:
         jobs = [Job(picture, out) for picture in found]
-        check_targets(jobs[:1])
-        return jobs
-    check_targets(jobs)
+    check_targets(jobs[:1] if jobs and jobs[0].out == out else jobs)
     return jobs
 
 
@@ -164,11 +193,6 @@ def check_targets(jobs: Sequence[Job]) -> None:
             )
 
 
-def on_the_ground(out: Path, format: str | None) -> bool:
-    """Whether masks are written in coordinates of a map."""
-    return (MAP_FORMATS.get(out.suffix.lower()) if format is None else format) in MAP_FORMATS.values()
-
-
 def do_all(
     jobs: Iterator[Job],
     make: Callable[[Path], Masks | MaskSet],
@@ -176,7 +200,6 @@ def do_all(
     tally: Tally,
     tolerance: float,
 ) -> None:
-    """Do one picture after another. A failure is noted."""
     from masklet.atomic import make_folder
 
     for job in jobs:

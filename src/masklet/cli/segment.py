@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import MAPS, DeviceChoice, MapChoice, ModelChoice, spread_options
+from masklet.cli.choices import option, spread_options
 from masklet.cli.discovery import GROUNDER_HELP
-from masklet.cli.pictures import FORMAT_HELP, Tally, do_pictures, find_pictures, on_the_ground
+from masklet.cli.pictures import MAPS, Images, PicturesChoice, Tally, do_pictures, find_pictures
 from masklet.cli.prompts import check_names, read_numbers, read_point, read_prompts
 from masklet.jobs.prompts import EVERY_VIDEO, TypedPrompt, prompts_of
 
@@ -26,48 +26,27 @@ if TYPE_CHECKING:
 @spread_options
 def segment(
     *,
-    images: Annotated[
-        list[str],
-        typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="A file such as mask.png for one picture, a folder, or a .json of COCO for all.", show_default=False
-        ),
-    ],
-    point: Annotated[
-        list[str], typer.Option(help="x,y, a click on the thing; x,y,0 excludes. May be given several times.")
-    ] = [],  # noqa: B006
-    box: Annotated[
-        list[str],
-        typer.Option(help="x0,y0,x1,y1, a box around the thing. Several boxes are several things."),
-    ] = [],  # noqa: B006
+    images: Images,
+    point: Annotated[list[str], option("x,y, a click on the thing; x,y,0 excludes. May be given several times.")] = [],  # noqa: B006
+    box: Annotated[list[str], option("x0,y0,x1,y1, a box around the thing. Several boxes are several things.")] = [],  # noqa: B006
     prompts: Annotated[
         Path | None,
-        typer.Option(
-            help="A JSON file with a list of prompts, each with object, and box, or points (and labels); or an object "
+        option(
+            "A JSON file with a list of prompts, each with object, and box, or points (and labels); or an object "
             "with such a list for each picture, by its file's name. An object's name is its class."
         ),
     ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="What to find, in place of points and boxes, such as 'red car . dog'.")
-    ] = None,
-    grounder: Annotated[str, typer.Option(help=GROUNDER_HELP)] = "grounding-dino-tiny",
-    least_score: Annotated[float, typer.Option(min=0, max=1, help="The lowest score of a box for words.")] = 0.3,
-    model: ModelChoice = "nano",
-    device: DeviceChoice = None,
-    format: Annotated[str | None, typer.Option(help=FORMAT_HELP + "davis.")] = None,
-    refine: Annotated[bool, typer.Option("--refine", help="Look at small things a second time, in a crop.")] = False,
+    text: Annotated[str | None, option("What to find, in place of points and boxes, such as 'red car . dog'.")] = None,
+    grounder: Annotated[str, option(GROUNDER_HELP)] = "grounding-dino-tiny",
+    least_score: Annotated[float, option("The lowest score of a box for words.", 0, 1)] = 0.3,
+    pictures: PicturesChoice,
+    refine: Annotated[bool, option("Look at small things a second time, in a crop.", name="--refine")] = False,
     soft_edges: Annotated[
-        bool, typer.Option("--soft-edges", help="Let edges follow hair and fur; only for --format cutout.")
+        bool, option("Let edges follow hair and fur; only for --format cutout.", name="--soft-edges")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do pictures again whose masks are there.")] = False,
     map_coordinates: Annotated[
-        bool,
-        typer.Option("--map", help="--point and --box are in coordinates of the picture's CRS.", rich_help_panel=MAPS),
+        bool, option("--point and --box are in coordinates of the picture's CRS.", name="--map", panel=MAPS)
     ] = False,
-    ground: MapChoice,
 ) -> None:
     """Find the masks of things that you point at, in one picture or in many.
 
@@ -83,15 +62,13 @@ def segment(
       masklet segment photos --text "red car . dog" --out all.json
       masklet segment city.tif --map --point 691034.5,5334801.2 --out roof.gpkg
     """
-    mapped = on_the_ground(out, format)
-    ground.check(mapped)
-    if soft_edges and format != "cutout":
+    if soft_edges and pictures.format != "cutout":
         raise typer.BadParameter("--soft-edges is for cut-outs; give --format cutout too")
-    kind = "soft-cutout" if soft_edges else format
+    kind = "soft-cutout" if soft_edges else pictures.format
     check_pointed(point, box, text, prompts)
     points = [read_point(text, text, "give --point x,y[,0]") for text in point]
     boxes = [read_numbers(text, (4,), text, "give --box x0,y0,x1,y1") for text in box]
-    on_ground = mapped or map_coordinates or ground.resolution is not None
+    on_ground = pictures.mapped or map_coordinates or pictures.resolution is not None
     if on_ground and (prompts or text is not None):
         raise typer.BadParameter(
             f"{'--prompts' if prompts else '--text'} does not go with pictures on the ground; give --point or --box"
@@ -105,14 +82,14 @@ def segment(
     def begin() -> Callable[[Path], Masks | MaskSet]:
         from masklet.image import ImagePredictor
 
-        predictor = ImagePredictor(model, device=device)
+        predictor = ImagePredictor(pictures.model, device=pictures.device)
         if text is not None:
             return partial(masks_of_words, predictor, text, grounder, least_score, refine)
         if on_ground:
-            return partial(masks_on_the_ground, predictor, points, boxes, map_coordinates, ground.resolution)
+            return partial(masks_on_the_ground, predictor, points, boxes, map_coordinates, pictures.resolution)
         return lambda path: masks_of(predictor, prompts_of(path, said), refine, path)
 
-    do_pictures(images, out, kind, overwrite, "davis", begin, ground.simplify)
+    do_pictures(images, pictures, begin, format=kind, usual="davis")
 
 
 def masks_on_the_ground(

@@ -8,26 +8,24 @@ from typing import Annotated
 import typer
 
 from masklet.app import check_installed
-from masklet.cli.choices import DeviceChoice, SpeedChoice
+from masklet.cli.choices import DeviceChoice, HostChoice, PortChoice, SpeedChoice, option
 
 
 def serve(
     model: Annotated[
         str, typer.Argument(metavar="[MODEL]", help="Name or file of a model; see masklet models.")
     ] = "nano",
-    folder: Annotated[Path, typer.Option(help="Where video jobs are kept; the same again goes on with them.")] = Path(
+    folder: Annotated[Path, option("Where video jobs are kept; the same again goes on with them.")] = Path(
         "masklet-jobs"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the server; 0 takes any that is free.")] = 8767,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on. Any but this machine's own asks for a token.")
-    ] = "127.0.0.1",
+    port: PortChoice = 8767,
+    host: HostChoice = "127.0.0.1",
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Beginning of URLs that may be fetched, such as https://host/clips/; as often as needed."),
+        option("Beginning of URLs that may be fetched, such as https://host/clips/; as often as needed."),
     ] = None,
-    largest: Annotated[int, typer.Option(min=1, max=1 << 20, help="MiB of the largest video that is taken.")] = 4096,
-    waiting: Annotated[int, typer.Option(min=1, max=100_000, help="Pictures, and videos, that may wait.")] = 100,
+    largest: Annotated[int, option("MiB of the largest video that is taken.", 1, 1 << 20)] = 4096,
+    waiting: Annotated[int, option("Pictures, and videos, that may wait.", 1, 100_000)] = 100,
     speed: SpeedChoice = None,
     device: DeviceChoice = None,
 ) -> None:
@@ -54,19 +52,14 @@ def serve(
     tokens = tuple(filter(None, map(str.strip, os.environ.get("MASKLET_TOKENS", "").split(","))))
     made = not tokens and host not in HOSTS
     tokens = (secrets.token_urlsafe(24),) if made else tokens
-    listening = listen(port, host)
-    try:
-        engine = load_model(model, device=device, speed=speed)
+    with listen(port, host) as listening:
+        engine, place = load_model(model, device=device, speed=speed), address_of(listening, host)
         limits = Limits(upload=largest << 20, waiting=waiting)
         service = Service(engine, folder, tokens, tuple(allow or ()), limits)
-    except BaseException:
-        listening.close()
-        raise
-    address = address_of(listening, host)
 
-    def ready() -> None:
-        typer.echo(f"Serving {engine.config.name} at {address}, described by {address}/openapi.json. Ctrl-C ends it.")
-        if made:
-            typer.echo(f"Token: {tokens[0]}")
+        def ready() -> None:
+            typer.echo(f"Serving {engine.config.name} at {place}, described by {place}/openapi.json. Ctrl-C ends it.")
+            if made:
+                typer.echo(f"Token: {tokens[0]}")
 
-    run(server(service, ready), listening, service.close)
+        run(server(service, ready), listening, service.close)

@@ -19,6 +19,7 @@ from masklet.cli.choices import (
     PolicyChoice,
     SpeedChoice,
     VolumeChoice,
+    option,
     spread_options,
 )
 from masklet.cli.prompts import (
@@ -50,51 +51,41 @@ def track(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        str, typer.Option(help="Folder for everything that is written; a URL for many videos.", show_default=False)
-    ],
+    out: Annotated[str, option("Folder for everything that is written; a URL for many videos.", show_default=False)],
     box: Annotated[
-        list[str], typer.Option(help="FRAME:OBJECT:x0,y0,x1,y1, a box around an object; may be given several times.")
+        list[str], option("FRAME:OBJECT:x0,y0,x1,y1, a box around an object; may be given several times.")
     ] = [],  # noqa: B006
     point: Annotated[
-        list[str],
-        typer.Option(help="FRAME:OBJECT:x,y, a click, or mm:OBJECT:x,y,z on a volume; a 0 behind excludes."),
+        list[str], option("FRAME:OBJECT:x,y, a click, or mm:OBJECT:x,y,z on a volume; a 0 behind excludes.")
     ] = [],  # noqa: B006
     mask: Annotated[
-        list[str],
-        typer.Option(help="FRAME:OBJECT:PNG, black and white, or with numbers of objects; may be given several times."),
+        list[str], option("FRAME:OBJECT:PNG, black and white, or with numbers of objects; may be given several times.")
     ] = [],  # noqa: B006
     prompts: Annotated[
         Path | None,
-        typer.Option(
-            help="A JSON file with a list of prompts, each with frame, object, and box, points (and labels) or mask; "
+        option(
+            "A JSON file with a list of prompts, each with frame, object, and box, points (and labels) or mask; "
             "or an object with such a list for each video, by its file's name."
         ),
     ] = None,
     everything: discovery.Everything = False,
-    direction: Annotated[
-        Direction | None, typer.Option(help="Where to follow; forward if not given.", show_default=False)
-    ] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", help="The same as --direction backward.")] = False,
-    both: Annotated[bool, typer.Option("--both", help="The same as --direction both.")] = False,
+    direction: Annotated[Direction | None, option("Where to follow; forward if not given.", show_default=False)] = None,
+    reverse: Annotated[bool, option("The same as --direction backward.", name="--reverse")] = False,
+    both: Annotated[bool, option("The same as --direction both.", name="--both")] = False,
     format: Annotated[
-        list[str],
-        typer.Option(help=f"A further format to write: {', '.join(VIDEO_FORMATS)}. May be given several times."),
+        list[str], option(f"A further format to write: {', '.join(VIDEO_FORMATS)}. May be given several times.")
     ] = [],  # noqa: B006
     model: ModelChoice = "nano",
     speed: SpeedChoice = None,
     device: DeviceChoice = None,
     policy: PolicyChoice = "published",
-    overlay: Annotated[
-        Path | None, typer.Option(help="Where to write the overlay video; OUT/overlay.mp4 if not given.")
-    ] = None,
-    no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False,
+    overlay: Annotated[Path | None, option("Where to write the overlay video; OUT/overlay.mp4 if not given.")] = None,
+    no_overlay: Annotated[bool, option("Write no overlay video.", name="--no-overlay")] = False,
+    overwrite: Annotated[bool, option("Begin again, even if OUT holds a part.", name="--overwrite")] = False,
     films: FinishChoice,
     volume: VolumeChoice,
     find_ends: Annotated[
-        bool,
-        typer.Option("--find-ends", help="Leave out slices beyond an object's ends.", rich_help_panel=SCANS),
+        bool, option("Leave out slices beyond an object's ends.", name="--find-ends", panel=SCANS)
     ] = False,
     choice: discovery.DiscoveryChoice,
     many: ManyChoice,
@@ -198,7 +189,6 @@ def chosen_direction(direction: Direction | None, reverse: bool, both: bool) -> 
 
 
 def tell(sentence: str) -> None:
-    """Say what is no result."""
     typer.echo(f"masklet: {sentence}", err=True)
 
 
@@ -242,6 +232,5 @@ def do_many(videos: Sequence[str], work: Work, many: ManyChoice) -> None:
 
 
 def stop() -> NoReturn:
-    """End as stopped."""
     typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
     raise typer.Exit(130)

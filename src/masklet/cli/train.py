@@ -1,19 +1,22 @@
-"""`masklet train`: a model from random weights, or from those of another; and what goes with it."""
+"""`masklet train`: a model from random weights, or from those of another; and what goes with it. `masklet finetune`: on
+from a checkpoint, on one's own data."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from masklet.cli.choices import (
-    DataChoice,
-    DeviceChoice,
-    LicenceChoice,
-    RunFolder,
-    TrainingChoice,
-    help_of,
-    spread_options,
-)
+from masklet.cli.choices import MOST_STEPS, DeviceChoice, ModelFile, TrainingChoice, help_of, option, spread_options
+
+if TYPE_CHECKING:
+    from masklet.training.data.feed import Feed
+
+DataChoice = Annotated[
+    list[str],
+    option("PATH, KIND:PATH or PATH@WEIGHT of training data; may be given several times.", show_default=False),
+]
+LicenceChoice = Annotated[str | None, option("Of an index, only rows of this licence group, such as open.")]
+RunFolder = Annotated[Path, option("Folder of the run; the same again goes on with it.", show_default=False)]
 
 train = typer.Typer(no_args_is_help=True, help="Train a model by a recipe, look at training data, or pack it.")
 
@@ -28,12 +31,10 @@ def by_recipe(
     data: DataChoice,
     out: RunFolder,
     licence: LicenceChoice = None,
-    start: Annotated[
-        str | None, typer.Option(help="Name or file of a model to begin with; random weights if not given.")
-    ] = None,
+    start: Annotated[str | None, option("Name or file of a model to begin with; random weights if not given.")] = None,
     trunk: Annotated[
         Literal["imagenet", "random"] | None,
-        typer.Option(help="What the trunk begins with, without --start: imagenet where it can, or random."),
+        option("What the trunk begins with, without --start: imagenet where it can, or random."),
     ] = None,
     choice: TrainingChoice,
 ) -> None:
@@ -62,9 +63,55 @@ for _name in RECIPE_NAMES:
     train.command(_name, help=help_of(by_recipe))(by_recipe)
 
 
-ClipSide = Annotated[int, typer.Option(min=32, max=4096, help="Side of each clip in pixels.")]
-ClipFrames = Annotated[int, typer.Option(min=1, max=10_000, help="Frames of each clip.")]
-ClipSeed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Another one gives other clips.")]
+@spread_options
+def finetune(
+    *,
+    checkpoint: ModelFile,
+    data: DataChoice,
+    out: RunFolder,
+    licence: LicenceChoice = None,
+    steps: Annotated[int, option("How many steps.", 1, MOST_STEPS)] = 2000,
+    image_size: Annotated[
+        int | None, option("Side of the model's square; the model's own if not given.", 32, 4096)
+    ] = None,
+    freeze: Annotated[
+        list[str], option("A part that learns nothing, such as image_encoder; may be given several times.")
+    ] = [],  # noqa: B006
+    low_rank: Annotated[int, option("Learn only changes of attention of this rank (LoRA); 0: all.", 0, 1024)] = 0,
+    choice: TrainingChoice,
+) -> None:
+    """Train a model further on your own videos and pictures.
+
+    Writes OUT/model.safetensors, which every command takes as --model. A run that was stopped goes on where it was when
+    it is started again. Projects of masklet are data too: what you annotated can be learned at once. The defaults are
+    meant for one card of 24 GB; on a CPU the precision is float32.
+
+    \b
+    Examples:
+      masklet finetune sam2.1-tiny --data projects --out runs/mine --freeze image_encoder
+      masklet finetune nano --data DAVIS --out runs/davis --set stages.*.optimizer.rate=5e-5
+    """
+    from masklet.checkpoints.load import choose_device
+    from masklet.cli.training import initial_network, run_training
+    from masklet.training.recipe import override
+    from masklet.training.recipes import finetune as recipe_of
+
+    network = initial_network(checkpoint, checkpoint, seed=0)
+    config = network.config
+    recipe = recipe_of(
+        config.name,
+        steps=steps,
+        image_size=image_size or config.image_size,
+        freeze=tuple(freeze),
+        low_rank=low_rank,
+        precision="float32" if choose_device(choice.device).type == "cpu" else "bfloat16",
+    )
+    run_training(override(recipe, choice.settings), network, data, licence, out, choice)
+
+
+ClipSide = Annotated[int, option("Side of each clip in pixels.", 32, 4096)]
+ClipFrames = Annotated[int, option("Frames of each clip.", 1, 10_000)]
+ClipSeed = Annotated[int, option("Another one gives other clips.", 0, 2**63 - 1)]
 
 
 @train.command()
@@ -74,7 +121,7 @@ def preview(
     licence: LicenceChoice = None,
     image_size: ClipSide = 256,
     frames: ClipFrames = 24,
-    made_up: Annotated[float, typer.Option(min=0, max=1, help="Share of clips that are made up from pictures.")] = 1.0,
+    made_up: Annotated[float, option("Share of clips that are made up from pictures.", 0, 1)] = 1.0,
     seed: ClipSeed = 0,
 ) -> None:
     """Show what training sees: clips made up from pictures, or real ones, with their masks drawn in.
@@ -85,14 +132,10 @@ def preview(
       masklet train preview regions.mp4 --data pictures:holiday
     """
     from masklet.jobs.job import check_film
-    from masklet.training.data.feed import Feed, FeedOptions
-    from masklet.training.data.mixture import Mixture, parse_wanted, read_data
     from masklet.training.data.written import write_preview
 
     check_film(out)
-    collections = read_data([parse_wanted(text) for text in data], licence=licence)
-    options = FeedOptions(frames=frames, clip_share=1.0, made_up=made_up)
-    write_preview(Feed(Mixture(collections), options, image_size, seed), out)
+    write_preview(feed_of(data, licence, "train", image_size, seed, frames=frames, made_up=made_up), out)
     typer.echo(f"wrote {out}")
 
 
@@ -101,13 +144,11 @@ def clips(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.", show_default=False)],
     data: DataChoice,
     licence: LicenceChoice = None,
-    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many clips.")] = 50,
+    count: Annotated[int, option("How many clips.", 1, 1_000_000)] = 50,
     image_size: ClipSide = 256,
     frames: ClipFrames = 24,
-    objects: Annotated[int, typer.Option(min=1, max=254, help="At most so many objects of each clip.")] = 3,
-    split: Annotated[str, typer.Option(help="Part of an index to make clips from; the list of clips has its name.")] = (
-        "val"
-    ),
+    objects: Annotated[int, option("At most so many objects of each clip.", 1, 254)] = 3,
+    split: Annotated[str, option("Part of an index to make clips from; the list of clips has its name.")] = ("val"),
     seed: ClipSeed = 0,
 ) -> None:
     """Write clips made up from pictures, with their true masks, as a data set to measure with.
@@ -120,24 +161,30 @@ def clips(
       masklet eval vos --dataset davis2017 --root made-up --model nano
     """
     from masklet.cli.terminal import bar
-    from masklet.training.data.feed import Feed, FeedOptions
-    from masklet.training.data.mixture import Mixture, parse_wanted, read_data
     from masklet.training.data.written import write_clips
 
-    collections = read_data([parse_wanted(text) for text in data], licence=licence, split=split)
-    options = FeedOptions(frames=frames, clip_share=1.0, clip_objects=objects, made_up=1.0)
+    feed = feed_of(data, licence, split, image_size, seed, frames=frames, clip_objects=objects, made_up=1.0)
     with bar("clips", count) as report:
-        write_clips(Feed(Mixture(collections), options, image_size, seed), out, count, split, report)
+        write_clips(feed, out, count, split, report)
     typer.echo(f"wrote {count} clips to {out}")
+
+
+def feed_of(data: list[str], licence: str | None, split: str, size: int, seed: int, **options: float) -> "Feed":
+    """A feed of clips alone; the options are fields of `FeedOptions`."""
+    from masklet.training.data.feed import Feed, FeedOptions
+    from masklet.training.data.mixture import Mixture, read_data
+
+    mixture = Mixture(read_data(data, licence=licence, split=split))
+    return Feed(mixture, FeedOptions(clip_share=1.0, **options), size, seed)  # type: ignore[arg-type]
 
 
 @train.command()
 def pack(
     folder: Annotated[Path, typer.Argument(metavar="DATA", help="A folder with index.csv.", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The .pack to write.", show_default=False)],
-    longest: Annotated[int, typer.Option(min=32, max=16383, help="Longest side in pixels.")] = 384,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the pictures (WebP).")] = 34,
-    split: Annotated[str, typer.Option(help="The rows that are packed.")] = "train",
+    longest: Annotated[int, option("Longest side in pixels.", 32, 16383)] = 384,
+    quality: Annotated[int, option("Of the pictures (WebP).", 1, 100)] = 34,
+    split: Annotated[str, option("The rows that are packed.")] = "train",
 ) -> None:
     """Put training data into one small file, to train from on another machine.
 
@@ -159,10 +206,10 @@ def pack(
 def calibrate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model of our own kind.", show_default=False)],
     data: DataChoice,
-    out: Annotated[Path, typer.Option(help="The .safetensors to write.", show_default=False)],
+    out: Annotated[Path, option("The .safetensors to write.", show_default=False)],
     licence: LicenceChoice = None,
-    split: Annotated[str, typer.Option(help="Part of an index that the model was not trained on.")] = "val",
-    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Batches that are looked at.")] = 200,
+    split: Annotated[str, option("Part of an index that the model was not trained on.")] = "val",
+    steps: Annotated[int, option("Batches that are looked at.", 1, 100_000)] = 200,
     device: DeviceChoice = None,
 ) -> None:
     """Make a model's scores mean what they say: its predicted IoU and its presence.
@@ -178,10 +225,10 @@ def calibrate(
     from masklet.checkpoints.load import load_torch_model
     from masklet.cli.terminal import bar
     from masklet.training.calibrate import calibrate_on
-    from masklet.training.data.mixture import Mixture, parse_wanted, read_data
+    from masklet.training.data.mixture import Mixture, read_data
 
     loaded = load_torch_model(model, device=device)
-    mixture = Mixture(read_data([parse_wanted(text) for text in data], licence=licence, split=split))
+    mixture = Mixture(read_data(data, licence=licence, split=split))
     with bar("calibrating", steps) as report:
         fitted = calibrate_on(loaded.network, mixture, steps, report)
     save_model(loaded, out)
@@ -193,7 +240,7 @@ def plot(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN", help="Folders of runs, in the order of time.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="The picture to write, such as curves.png.", show_default=False)],
+    out: Annotated[Path, option("The picture to write, such as curves.png.", show_default=False)],
 ) -> None:
     """Draw the learning curves of runs: what was answered while learning, and what validation said.
 
@@ -202,7 +249,7 @@ def plot(
       masklet train plot runs/nano --out curves.png
       masklet train plot runs/pictures runs/clips --out curves.svg
     """
-    from masklet.training.curves import plot_training
+    from masklet.training.log import plot_training
 
     steps = plot_training(runs, out)
     typer.echo(f"{steps} steps in {out}")

@@ -1,8 +1,10 @@
-"""The common part of `masklet train` and `masklet finetune`."""
+"""What `masklet train` and `masklet finetune` do."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,17 +12,14 @@ import typer
 from masklet.checkpoints import build_model
 from masklet.checkpoints.load import choose_device, load_torch_model
 from masklet.errors import CheckpointError, ConfigError
-from masklet.training.data.mixture import parse_wanted, read_data
+from masklet.loop.validation import held_out
+from masklet.training.data.mixture import Collection, find_duplicates, read_data
 from masklet.training.loop import MODEL, RunOptions, Validate, train
 from masklet.training.trunk import is_learned, load_trunk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from masklet.cli.choices import TrainingChoice
     from masklet.nn import Network
-    from masklet.training.data.mixture import Collection
     from masklet.training.recipe import Recipe
 
 MOST_NAMED = 5
@@ -47,7 +46,7 @@ def run_training(
     recipe: Recipe, network: Network, data: list[str], licence: str | None, folder: Path, choice: TrainingChoice
 ) -> None:
     """Read the data, train, and say where the model is."""
-    collections = read_data([parse_wanted(text) for text in data], licence=licence)
+    collections = read_data(data, licence=licence)
     count = sum(len(collection.clips) for collection in collections)
     typer.echo(f"pictures and videos: {count}; collections: {len(collections)}", err=True)
     of_run = {field.name for field in fields(RunOptions)}
@@ -59,10 +58,7 @@ def run_training(
 
 def judge_on(texts: list[str], learned: Sequence[Collection]) -> Validate:
     """The function that measures the model, on data as it was typed. Warns of pictures that are learned from too."""
-    from masklet.loop.validation import held_out
-    from masklet.training.data.duplicates import find_duplicates
-
-    collections = read_data([parse_wanted(text) for text in texts], split="val")
+    collections = read_data(texts, split="val")
     if found := find_duplicates(learned, collections):
         named = "; ".join(f"{judged} looks like {known}" for known, judged in found[:MOST_NAMED])
         more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""

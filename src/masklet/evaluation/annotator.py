@@ -18,14 +18,11 @@ Manner = Literal["centre", "random"]
 
 @dataclass(frozen=True)
 class Annotator:
-    """Where it clicks is the same for the same seed, clip, object, frame and number of the click.
+    """Where it clicks is the same for the same seed, clip, object, frame and number of the click."""
 
-    manner  "centre": the centre of the largest error, with no chance in it; "random": any wrong pixel
-    seed    of what is drawn
-    """
-
+    # "centre": the centre of the largest error, with no chance in it; "random": any wrong pixel
     manner: Manner = "centre"
-    seed: int = 0
+    seed: int = 0  # of what is drawn
 
     def click(
         self, predicted: Mask | None, truth: Mask, void: Mask | None = None, *, occasion: str = ""
@@ -65,7 +62,6 @@ class Annotator:
 
 
 def as_prompt(click: Click) -> Prompt:
-    """One click, as a prompt."""
     return Prompt(points=((float(click.x), float(click.y)),), labels=(click.label,))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.errors import EvaluationError
 from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
 from masklet.masks.shape import mask_box
 from masklet.media.source import Frame, FrameSource
@@ -36,21 +38,15 @@ REACH, SURE = 0.25, 0.02
 
 @dataclass(frozen=True)
 class Baseline:
-    """A way to carry masks. Where no mask is given but a box or clicks, GrabCut makes the first one.
+    """A way to carry masks. Where no mask is given but a box or clicks, GrabCut makes the first one."""
 
-    name   what people type
-    help   one line
-    carry  from a frame to the next
-    """
-
-    name: str
-    help: str
-    carry: Carry
+    name: str  # what people type
+    help: str  # one line
+    carry: Carry  # from a frame to the next
     estimates: bool = field(default=False, init=False)
 
     @property
     def facts(self) -> dict[str, str]:
-        """For the record of a run."""
         return {"baseline": self.name, "how": self.help}
 
     @contextmanager
@@ -58,8 +54,12 @@ class Baseline:
         with source:
             yield CarriedSession(source, self.carry)
 
-    def look(self, image: NDArray[np.uint8]) -> CutLook:
-        return CutLook(image)
+    def look(self, image: NDArray[np.uint8]) -> Callable[[Sequence[Prompt]], Sequence[ObjectLike]]:
+        """GrabCut, which begins anew with all prompts."""
+        return lambda prompts: [mask_only(cut_prompt(image, prompt)) for prompt in prompts]
+
+    def everything(self, image: NDArray[np.uint8], options: object) -> NoReturn:
+        raise EvaluationError(f"{self.name} needs prompts and finds nothing by itself; give a model")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,6 @@ class SoftMask:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """More in than out."""
         return self.soft > 0.5
 
     def full_logits(self) -> Soft:
@@ -107,27 +106,12 @@ class CarriedSession:
                 masks = self.carry(image, frame.image, masks)
             masks = {**masks, **self.anchors.get(frame.index, {})}
             image, self.carried = frame.image, (frame, masks)
-            yield self._result(frame, masks)
-
-    def _result(self, frame: Frame, masks: Mapping[int, Soft]) -> PlainFrame:
-        objects: dict[ObjectId, ObjectLike] = {number: SoftMask(soft) for number, soft in masks.items()}
-        numbers: dict[ObjectId, int] = {number: number for number in masks}
-        return PlainFrame(frame.index, frame.time, self.source.size, objects, numbers, frame.image)
-
-
-@dataclass
-class CutLook:
-    """A picture under way, by GrabCut: each answer begins anew with all prompts."""
-
-    image: NDArray[np.uint8] = field(repr=False)
-
-    def answer(self, prompts: Sequence[Prompt]) -> Sequence[ObjectLike]:
-        """One after another."""
-        return [mask_only(cut_prompt(self.image, prompt)) for prompt in prompts]
+            objects: dict[ObjectId, ObjectLike] = {number: SoftMask(soft) for number, soft in masks.items()}
+            numbers: dict[ObjectId, int] = {number: number for number in masks}
+            yield PlainFrame(frame.index, frame.time, self.source.size, objects, numbers, frame.image)
 
 
 def keep_still(image: NDArray[np.uint8], following: NDArray[np.uint8], masks: Mapping[int, Soft]) -> Mapping[int, Soft]:
-    """The same masks."""
     return masks
 
 
@@ -172,17 +156,14 @@ def cut_prompt(image: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
 
 def recut(image: NDArray[np.uint8], following: NDArray[np.uint8], masks: Mapping[int, Soft]) -> Mapping[int, Soft]:
     """Each object cut out of the next frame, from the box around its mask, a tenth larger on each side."""
-    return {number: _from_box_of(following, soft) for number, soft in masks.items()}
-
-
-def _from_box_of(image: NDArray[np.uint8], soft: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = image.shape[:2]
-    x0, y0, x1, y1 = mask_box(soft > 0.5).tolist()
-    if x0 == x1:
-        return np.zeros_like(soft)
-    across, down = (x1 - x0) / 10, (y1 - y0) / 10
-    box = max(x0 - across, 0.0), max(y0 - down, 0.0), min(x1 + across, float(width)), min(y1 + down, float(height))
-    return cut_prompt(image, Prompt(box=box)).astype(np.float32)
+    height, width = following.shape[:2]
+    found = {}
+    for number, soft in masks.items():
+        x0, y0, x1, y1 = mask_box(soft > 0.5).tolist()
+        across, down = (x1 - x0) / 10, (y1 - y0) / 10
+        box = max(x0 - across, 0.0), max(y0 - down, 0.0), min(x1 + across, float(width)), min(y1 + down, float(height))
+        found[number] = cut_prompt(following, Prompt(box=box)).astype(np.float32) if x0 < x1 else np.zeros_like(soft)
+    return found
 
 
 def _draw_clicks(hints: NDArray[np.uint8], prompt: Prompt) -> None:

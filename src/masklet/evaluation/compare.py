@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.atomic import make_folder, write_whole
 from masklet.errors import EvaluationError
+from masklet.evaluation.report import as_markdown, plot_runs, write_csv
 from masklet.evaluation.results import RunResult, rises, shown
 
 DRAWS = 10_000
@@ -36,17 +39,13 @@ class Interval:
 class Compared:
     """One run beside the first.
 
-    name        of the run
-    run         with the clips alone that all runs have
-    value       of the main measure
-    difference  from the first run; None for the first run itself
     wins, ties, losses  clips that it did better, alike and worse than the first run
     """
 
-    name: str
-    run: RunResult
-    value: Interval
-    difference: Interval | None
+    name: str  # of the run
+    run: RunResult  # with the clips alone that all runs have
+    value: Interval  # of the main measure
+    difference: Interval | None  # from the first run; None for the first run itself
     wins: int = 0
     ties: int = 0
     losses: int = 0
@@ -54,17 +53,12 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs, the first of which the others are held against.
+    """Runs, the first of which the others are held against."""
 
-    measure  the main one
-    clips    that all runs have scored; nothing else counts
-    left     clips that some run lacks
-    """
-
-    measure: str
+    measure: str  # the main one
     runs: tuple[Compared, ...]
-    clips: tuple[str, ...]
-    left: tuple[str, ...]
+    clips: tuple[str, ...]  # that all runs have scored; nothing else counts
+    left: tuple[str, ...]  # clips that some run lacks
 
 
 def compare_runs(runs: Sequence[RunResult], seed: int = 0) -> Comparison:
@@ -157,6 +151,16 @@ def clip_table(comparison: Comparison) -> list[list[object]]:
     columns = [{clip.name: clip.mean(comparison.measure) for clip in item.run.clips} for item in comparison.runs]
     rows: list[list[object]] = [[name, *(column[name] for column in columns)] for name in comparison.clips]
     return [["sequence", *(item.name for item in comparison.runs)], *rows]
+
+
+def write_comparison(comparison: Comparison, title: str, out: Path) -> None:
+    """compare.md, compare.csv with the main measure of each clip by each run, and a plot."""
+    make_folder(out)
+    lines = [f"{title}. Shares in percent.", "", *as_markdown(full_table(comparison)), "", *cautions(comparison)]
+    write_whole(out / "compare.md", "\n".join([*lines, ""]))
+    write_csv(out / "compare.csv", clip_table(comparison))
+    names = [item.name for item in comparison.runs]
+    plot_runs([item.run for item in comparison.runs], names, comparison.clips, out / "compare.png")
 
 
 def _check_alike(runs: Sequence[RunResult]) -> None:

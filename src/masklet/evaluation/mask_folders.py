@@ -15,35 +15,25 @@ from masklet.formats.numbered import numbered_files
 
 @dataclass(frozen=True)
 class IndexFolder:
-    """A PNG for each frame; the values of pixels are objects.
+    """A PNG for each frame; the values of pixels are objects."""
 
-    folder  where they lie
-    files   by frame
-    """
-
-    folder: Path
-    files: Mapping[int, Path]
+    folder: Path  # where they lie
+    files: Mapping[int, Path]  # by frame
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """In order."""
         return tuple(self.files)
 
 
 @dataclass(frozen=True)
 class ObjectFolder:
-    """A folder for each object, with a black and white PNG for each frame.
+    """A folder for each object, with a black and white PNG for each frame."""
 
-    folder   where they lie
-    objects  by name, then by frame
-    """
-
-    folder: Path
-    objects: Mapping[ObjectId, Mapping[int, Path]]
+    folder: Path  # where they lie
+    objects: Mapping[ObjectId, Mapping[int, Path]]  # by name, then by frame
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Frames of any object, in order."""
         return tuple(sorted({frame for files in self.objects.values() for frame in files}))
 
 
@@ -52,32 +42,18 @@ MaskFolder = IndexFolder | ObjectFolder
 
 @dataclass(frozen=True)
 class Pair:
-    """One sequence in both folders.
+    """One sequence in both folders."""
 
-    name       its folder's
-    predicted  with all frames that the truth has, and perhaps more
-    truth      of the same layout
-    """
-
-    name: str
-    predicted: MaskFolder
-    truth: MaskFolder
+    name: str  # its folder's
+    predicted: MaskFolder  # with all frames that the truth has, and perhaps more
+    truth: MaskFolder  # of the same layout
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """All sequences that are scored.
-
-    pairs  by name
-    extra  sequences of the prediction that the truth has not, or that were not asked for
-    """
-
-    pairs: tuple[Pair, ...]
-    extra: tuple[str, ...]
-
-
-def pair_folders(predicted: Path, truth: Path, names: Sequence[str] | None = None) -> Pairs:
-    """Find the sequences of two folders and check that they fit together.
+def pair_folders(
+    predicted: Path, truth: Path, names: Sequence[str] | None = None
+) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    """The sequences of two folders, which are checked to fit together, by name; and the names of predicted ones that
+    the truth has not, or that were not asked for.
 
     names  the sequences that are meant; all of the truth's if None
 
@@ -90,7 +66,7 @@ def pair_folders(predicted: Path, truth: Path, names: Sequence[str] | None = Non
     pairs = tuple(Pair(name, ours[name], theirs[name]) for name in wanted)
     for pair in pairs:
         _check(pair)
-    return Pairs(pairs, tuple(name for name in ours if name not in wanted))
+    return pairs, tuple(name for name in ours if name not in wanted)
 
 
 def find_sequences(root: Path) -> dict[str, MaskFolder]:

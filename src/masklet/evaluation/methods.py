@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,15 +33,9 @@ class Session(Protocol):
         ...
 
 
-class Look(Protocol):
-    """One picture under way."""
-
-    def answer(self, prompts: Sequence[Prompt]) -> Sequence[ObjectLike]:
-        """The masks of N objects with their scores, for all prompts of each so far.
-
-        Calls on one picture are about the same objects in the same order; each refines the last answers.
-        """
-        ...
+Look = Callable[[Sequence[Prompt]], Sequence[ObjectLike]]
+"""One picture under way: all prompts so far of N objects -> their masks with their scores. Calls on one picture are
+about the same objects in the same order; each refines the last answers."""
 
 
 class Method(Protocol):
@@ -69,31 +63,20 @@ class Method(Protocol):
         """Begin on a picture, uint8 (H, W, 3) RGB."""
         ...
 
-
-@runtime_checkable
-class MaskGenerator(Protocol):
-    """A method that finds objects without prompts; baselines do not."""
-
     def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
-        """The masks of everything in a picture, uint8 (H, W, 3) RGB."""
+        """The masks of everything in a picture. Raises EvaluationError if the method finds nothing without prompts."""
         ...
 
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """What is to be measured: a baseline, or else a model; plain data, so that other processes can load it.
+    """What is to be measured: a baseline, or else a model; plain data, so that other processes can load it."""
 
-    model     name or file
-    baseline  a name of `BASELINES`, or None
-    device    where a model runs; None for the best there is
-    speed     its speed mode; None for what the model's name says
-    tracking  fields of `masklet.TrackingOptions` that are not the default
-    """
-
-    model: str = "nano"
-    baseline: str | None = None
-    device: str | None = None
-    speed: str | None = None
+    model: str = "nano"  # name or file
+    baseline: str | None = None  # a name of `BASELINES`, or None
+    device: str | None = None  # where a model runs; None for the best there is
+    speed: str | None = None  # its speed mode; None for what the model's name says
+    # fields of `masklet.TrackingOptions` that are not the default
     tracking: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

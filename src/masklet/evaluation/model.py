@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.engines.base import Engine
+from masklet.evaluation.methods import Look
 from masklet.formats.base import FrameLike, ObjectLike, mask_only
-from masklet.image import EverythingOptions, ImagePredictor, MaskSet, segment_everything
+from masklet.image import EncodedImage, EverythingOptions, ImagePredictor, MaskSet, segment_everything
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
@@ -53,8 +54,9 @@ class ModelMethod:
         with VideoTracker(source, self.engine, options=self.options) as tracker:
             yield TrackerSession(tracker)
 
-    def look(self, image: NDArray[np.uint8]) -> PredictorLook:
-        return PredictorLook(self.engine, image)
+    def look(self, image: NDArray[np.uint8]) -> Look:
+        predictor = ImagePredictor(self.engine)
+        return look_at(predictor, predictor.encode(image))
 
     def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
         return segment_everything(image, self.engine, options)
@@ -67,7 +69,6 @@ class TrackerSession:
         self.tracker = tracker
 
     def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
-        """All that is in the prompt, and the mask after it."""
         if prompt.mask is not None:
             result = self.tracker.add_mask(frame=frame, object=object, mask=prompt.mask)
         if prompt.box is not None:
@@ -77,27 +78,24 @@ class TrackerSession:
         return result.objects[object].mask
 
     def follow(self, start: int) -> Iterator[FrameLike]:
-        """Forward to the end."""
         return self.tracker.propagate(start=start)
 
 
-class PredictorLook:
-    """A picture under way, by masklet's image predictor: after the first answer its logits go in with the prompts."""
+def look_at(predictor: ImagePredictor, picture: EncodedImage) -> Look:
+    """Answers about a picture; after the first its logits go in with the prompts."""
+    logits = None
 
-    def __init__(self, engine: Engine, image: NDArray[np.uint8]) -> None:
-        self.predictor = ImagePredictor(engine)
-        self.picture = self.predictor.encode(image)
-        self.logits: NDArray[np.float32] | None = None
-
-    def answer(self, prompts: Sequence[Prompt]) -> Sequence[ObjectLike]:
-        """The surest mask of each object."""
-        best = self.predictor.predict(
-            self.picture,
+    def answer(prompts: Sequence[Prompt]) -> Sequence[ObjectLike]:
+        nonlocal logits
+        best = predictor.predict(
+            picture,
             points=[prompt.points or None for prompt in prompts],
             labels=[prompt.labels or None for prompt in prompts],
             boxes=[prompt.box for prompt in prompts],
-            masks=None if self.logits is None else list(self.logits),
+            masks=logits,
         ).best
-        self.logits = best.logits
+        logits = list(best.logits)
         scores = zip(best, best.iou, best.presence, strict=True)
         return [mask_only(mask, float(iou), float(presence)) for mask, iou, presence in scores]
+
+    return answer

@@ -1,21 +1,24 @@
-"""The files of a run: CSV, JSON and Markdown, a plot, tables for a terminal."""
+"""The files of a run: CSV, JSON and Markdown, a plot, tables for a terminal, and pictures of the worst clips."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-from masklet.atomic import atomic_write, write_whole
-from masklet.datasets.base import Dataset
+from masklet.atomic import atomic_write, make_folder, write_whole
+from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError
-from masklet.evaluation.results import RunResult, clip_file, is_count, read_run, shown
-from masklet.evaluation.worst import draw_worst
+from masklet.evaluation.results import ClipResult, RunResult, Submission, clip_file, is_count, read_run, rises, shown
+from masklet.masks.draw import draw_overlay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +36,15 @@ MOST_NAMED = 60
 COLOURS = ("#2563a8", "#d9822b", "#3a9a5b", "#8a4fa3", "#7f7f7f", "#c0392b")
 """The colours of runs, in order; used again after the sixth."""
 
+WORST = 10
+"""Clips that are drawn."""
+
+SHOWN_FRAMES = 4
+"""Frames of each: three along the clip, and the worst of all."""
+
+TILE = (256, 448)
+"""Largest height and width of one frame on a sheet, in pixels."""
+
 
 def write_report(folder: Path, dataset: Dataset) -> tuple[RunResult, str]:
     """Read a run, write its tables, plot and worst clips; the run, and what could not be made, or "".
@@ -40,8 +52,11 @@ def write_report(folder: Path, dataset: Dataset) -> tuple[RunResult, str]:
     A missing matplotlib costs the plot alone. Raises EvaluationError if no clip is done, and FormatError for files that
     cannot be written.
     """
-    run = read_run(folder)
-    write_tables(run, unfinished(folder, dataset))
+    run, left = read_run(folder), unfinished(folder, dataset)
+    write_csv(folder / "sequences.csv", sequence_rows(run))
+    write_csv(folder / "objects.csv", object_rows(run))
+    write_whole(folder / "summary.json", json.dumps(summary(run, left), indent=1))
+    write_whole(folder / "table.md", markdown(run, left))
     draw_worst(run, dataset)
     if not run.scored:
         return run, ""
@@ -55,17 +70,6 @@ def write_report(folder: Path, dataset: Dataset) -> tuple[RunResult, str]:
 def unfinished(folder: Path, dataset: Dataset) -> int:
     """Clips of the data set that are not done."""
     return sum(not clip_file(folder, clip.name).exists() for clip in dataset.clips)
-
-
-def write_tables(run: RunResult, unfinished: int) -> None:
-    """sequences.csv, objects.csv, summary.json and table.md. Raises FormatError if one cannot be written.
-
-    unfinished  clips of the data set that are not done
-    """
-    write_csv(run.folder / "sequences.csv", sequence_rows(run))
-    write_csv(run.folder / "objects.csv", object_rows(run))
-    write_whole(run.folder / "summary.json", json.dumps(summary(run, unfinished), indent=1))
-    write_whole(run.folder / "table.md", markdown(run, unfinished))
 
 
 def sequence_rows(run: RunResult) -> list[list[object]]:
@@ -88,7 +92,6 @@ def sequence_rows(run: RunResult) -> list[list[object]]:
 
 
 def object_rows(run: RunResult) -> list[list[object]]:
-    """A heading, then a row for each object of each clip."""
     rows: list[list[object]] = [["sequence", "object", *run.measures]]
     for clip in run.clips:
         rows += [[clip.name, number, *(row[m] for m in run.measures)] for number, row in clip.values.items()]
@@ -122,7 +125,6 @@ def table(run: RunResult) -> list[list[str]]:
 
 
 def markdown(run: RunResult, unfinished: int) -> str:
-    """table.md"""
     settings = run.record["settings"]
     lines = [f"# {run.name}: {settings['protocol']} on {settings['dataset']}, {settings['split']}", ""]
     lines += [f"Shares in percent. Options: `{json.dumps(settings['options'])}`.", ""]
@@ -212,3 +214,72 @@ def _label(axes: Axes, clips: Sequence[str], measure: str, factor: int) -> None:
 
 def _by_name(run: RunResult) -> dict[str, float]:
     return {clip.name: clip.mean(run.measures[0]) for clip in run.clips}
+
+
+def draw_worst(run: RunResult, dataset: Dataset) -> list[Path]:
+    """worst/01-NAME.jpg ... in the run's folder: the answer tinted, the truth's outline in white, the value below.
+
+    Earlier pictures there are removed. Raises MediaError and FormatError for frames and masks that cannot be read.
+    """
+    folder = run.folder / "worst"
+    make_folder(folder)
+    for earlier in folder.glob("*.jpg"):
+        earlier.unlink()
+    submission = Submission(run.folder / "masks", dataset.layout)
+    clips = {clip.name: clip for clip in dataset.clips}
+    found = []
+    for place, result in enumerate(worst_clips(run, clips), start=1):
+        path = folder / f"{place:02d}-{result.name.replace('/', '-')}.jpg"
+        sheet = draw_clip(clips[result.name], result, run.measures[0], submission)
+        with atomic_write(path) as temporary:
+            Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
+        found.append(path)
+    return found
+
+
+def worst_clips(run: RunResult, clips: Mapping[str, Clip]) -> list[ClipResult]:
+    """The ten worst by the main measure, the worst first."""
+    measure = run.measures[0]
+    known = [clip for clip in run.scored if clip.name in clips and clip.per_frame]
+    return sorted(known, key=lambda clip: clip.mean(measure), reverse=not rises(measure))[:WORST]
+
+
+def draw_clip(clip: Clip, result: ClipResult, measure: str, submission: Submission) -> NDArray[np.uint8]:
+    """A row of frames, uint8 (H, W, 3)."""
+    with clip.open() as source:
+        tiles = []
+        for frame in frames_to_show(result.per_frame):
+            drawn = _draw_frame(clip, source.read(frame).image, frame, submission)
+            words = f"{clip.stem(frame)}: {shown(measure, result.per_frame[frame])}"
+            tiles.append(_with_words(_fitted(drawn), words))
+    return np.hstack(tiles)
+
+
+def frames_to_show(per_frame: Mapping[int, float]) -> list[int]:
+    """Three along the clip, and the worst, in order."""
+    frames = sorted(per_frame)
+    along = {frames[round(place)] for place in np.linspace(0, len(frames) - 1, SHOWN_FRAMES - 1)}
+    return sorted(along | {min(frames, key=lambda frame: per_frame[frame])})
+
+
+def _draw_frame(clip: Clip, image: NDArray[np.uint8], frame: int, submission: Submission) -> NDArray[np.uint8]:
+    truth = clip.masks(frame)
+    ours = submission.read(clip, frame, tuple(truth))
+    canvas = draw_overlay(image, ours)
+    for mask in truth.values():
+        contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, contours, -1, (255, 255, 255), max(1, round(min(mask.shape) / 300)), cv2.LINE_AA)
+    return canvas
+
+
+def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    scale = min(1.0, TILE[0] / height, TILE[1] / width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _with_words(image: NDArray[np.uint8], words: str) -> NDArray[np.uint8]:
+    strip = np.full((20, image.shape[1], 3), 255, np.uint8)
+    cv2.putText(strip, words, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack([image, strip])

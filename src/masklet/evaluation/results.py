@@ -50,13 +50,10 @@ def shown(measure: str, value: float) -> str:
 
 @dataclass(frozen=True)
 class Submission:
-    """A folder of masks.
+    """A folder of masks."""
 
-    folder  of all clips
-    layout  "index": CLIP/00000.png, a pixel's value is its object; "objects": CLIP/000/00000.png, not 0 on the object
-    """
-
-    folder: Path
+    folder: Path  # of all clips
+    # "index": CLIP/00000.png, a pixel's value is its object; "objects": CLIP/000/00000.png, not 0 on the object
     layout: Layout
 
     def write(
@@ -85,43 +82,32 @@ class Submission:
         return {number: open_png(self.path(clip, frame, number)) > 0 for number in objects}
 
     def path(self, clip: Clip, frame: int, number: int = 0) -> Path:
-        """The file of a frame."""
         folder = self.folder / clip.name
         return (folder if self.layout == "index" else folder / f"{number:03d}") / f"{clip.stem(frame)}.png"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method did on one clip.
+    """What a method did on one clip."""
 
-    values        object -> measure -> value; empty if nothing of the clip is known that could be scored
-    per_frame     frame -> the main measure over all objects, to find the frames worth a look
-    frames        answered frames
-    seconds       that the method took for them, without reading true masks, scoring and writing
-    clip_metrics  measure -> value of the clip as a whole, where it is of no single object, such as masks/picture
-    calibration   what the method estimates ("IoU", "presence") -> estimates beside what came of them
-    """
-
+    # object -> measure -> value; empty if nothing of the clip is known that could be scored
     values: Mapping[int, Mapping[str, float]]
-    per_frame: Mapping[int, float]
-    frames: int
-    seconds: float
+    per_frame: Mapping[int, float]  # frame -> the main measure over all objects, to find the frames worth a look
+    frames: int  # answered frames
+    seconds: float  # that the method took for them, without reading true masks, scoring and writing
+    # measure -> value of the clip as a whole, where it is of no single object, such as masks/picture
     clip_metrics: Mapping[str, float] = field(default_factory=dict)
+    # what the method estimates ("IoU", "presence") -> estimates beside what came of them
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipResult(Outcome):
-    """The same as it is kept.
+    """The same as it is kept."""
 
-    name    of the clip
-    memory  MiB that its process had taken at most; None if the system does not report it
-    groups  object -> group, such as "seen"
-    """
-
-    name: str
-    memory: float | None = None
-    groups: Mapping[int, str] = field(default_factory=dict)
+    name: str  # of the clip
+    memory: float | None = None  # MiB that its process had taken at most; None if the system does not report it
+    groups: Mapping[int, str] = field(default_factory=dict)  # object -> group, such as "seen
 
     def mean(self, measure: str) -> float:
         """Over the clip's objects; NaN if nothing could be scored."""
@@ -130,24 +116,18 @@ class ClipResult(Outcome):
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run's folder, read.
-
-    record  what run.json holds
-    clips   those that are done, by name
-    """
+    """A run's folder, read."""
 
     folder: Path
-    record: Mapping[str, Any]
-    clips: tuple[ClipResult, ...]
+    record: Mapping[str, Any]  # what run.json holds
+    clips: tuple[ClipResult, ...]  # those that are done, by name
 
     @property
     def name(self) -> str:
-        """The name of the measured method."""
         return str(self.record["settings"]["method"])
 
     @property
     def measures(self) -> Sequence[str]:
-        """The main one first."""
         return list(self.record["measures"])
 
     @cached_property
@@ -171,7 +151,6 @@ class RunResult:
 
     @property
     def memory(self) -> float | None:
-        """MiB at most."""
         return max((clip.memory for clip in self.clips if clip.memory is not None), default=None)
 
     def _grouped(self) -> dict[str, float]:
@@ -218,7 +197,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def clip_file(folder: Path, name: str) -> Path:
-    """Where a clip's values are kept."""
     return folder / SEQUENCES / f"{name}.json"
 
 

@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,25 +32,12 @@ LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillo
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measurement, and where it is kept.
-
-    out  folder of the run
-    """
+    """A measurement, and where it is kept."""
 
     dataset: Dataset
     procedure: Procedure
     choice: MethodChoice
-    out: Path
-
-
-@dataclass(frozen=True)
-class ClipJob:
-    """One clip; plain data, so that other processes can do it."""
-
-    clip: Clip
-    procedure: Procedure
-    choice: MethodChoice
-    submission: Submission
+    out: Path  # folder of the run
 
 
 def begin(plan: Measurement) -> list[Clip]:
@@ -85,17 +73,16 @@ def clear(out: Path) -> None:
 def measure(plan: Measurement, clips: list[Clip], executor: Executor) -> Iterator[tuple[Clip, ClipResult | Failure]]:
     """Do clips, and keep each as soon as it is done. A clip that fails is reported, and the others go on."""
     submission = Submission(plan.out / "masks", plan.dataset.layout)
-    jobs = [ClipJob(clip, plan.procedure, plan.choice, submission) for clip in clips]
-    for job, done in executor.run(measure_clip, jobs):
+    work = partial(measure_clip, plan.procedure, plan.choice, submission)
+    for clip, done in executor.run(work, clips):
         if isinstance(done, ClipResult):
             write_clip(plan.out, done)
-        yield job.clip, done
+        yield clip, done
 
 
-def measure_clip(job: ClipJob) -> ClipResult:
-    """One clip, in whatever process this is."""
-    outcome = job.procedure.run(job.clip, find_method(job.choice), job.submission)
-    return ClipResult(**vars(outcome), name=job.clip.name, memory=peak_memory(), groups=dict(job.clip.groups))
+def measure_clip(procedure: Procedure, choice: MethodChoice, submission: Submission, clip: Clip) -> ClipResult:
+    outcome = procedure.run(clip, find_method(choice), submission)
+    return ClipResult(**vars(outcome), name=clip.name, memory=peak_memory(), groups=dict(clip.groups))
 
 
 def describe(plan: Measurement) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from masklet.atomic import write_whole
 from masklet.datasets.frame_folders import read_meta
 from masklet.errors import EvaluationError, FormatError
-from masklet.evaluation.mask_folders import IndexFolder, MaskFolder, ObjectFolder, Pair, Pairs, pair_folders
+from masklet.evaluation.mask_folders import IndexFolder, MaskFolder, ObjectFolder, Pair, pair_folders
 from masklet.evaluation.report import write_csv
 from masklet.executors import Failure, Pool, Serial
 from masklet.formats.base import ObjectId
@@ -33,35 +33,29 @@ CHUNK = 32
 
 @dataclass(frozen=True)
 class SequenceScores:
-    """One sequence.
+    """One sequence."""
 
-    name     of its folder
-    objects  their values; `frames` holds frame numbers
-    """
-
-    name: str
-    objects: tuple[ObjectScores, ...]
+    name: str  # of its folder
+    objects: tuple[ObjectScores, ...]  # their values; `frames` holds frame numbers
 
     def summary(self) -> RegionAndBoundary:
-        """Mean over its objects."""
         return _mean(self.objects)
+
+    @property
+    def frames(self) -> int:
+        """Values of its objects that went into the mean."""
+        return sum(len(item.frames) for item in self.objects)
 
 
 @dataclass(frozen=True)
 class FolderScores:
-    """The scores of a folder of masks.
+    """The scores of a folder of masks."""
 
-    protocol   by whose rules
-    sequences  in the order of names
-    extra      predicted sequences that were passed over
-    """
-
-    protocol: str
-    sequences: tuple[SequenceScores, ...]
-    extra: tuple[str, ...] = ()
+    protocol: str  # by whose rules
+    sequences: tuple[SequenceScores, ...]  # in the order of names
+    extra: tuple[str, ...] = ()  # predicted sequences that were passed over
 
     def summary(self) -> RegionAndBoundary:
-        """Mean over all objects of all sequences, as DAVIS and SA-V have it."""
         return _mean([item for sequence in self.sequences for item in sequence.objects])
 
 
@@ -84,12 +78,12 @@ def score_folders(
 
     Only frames of the truth are looked at. Raises EvaluationError for whatever does not fit together.
     """
-    found = pair_folders(predicted, truth, names)
-    chosen = protocol or ("davis2017" if isinstance(found.pairs[0].truth, IndexFolder) else "sav")
-    _check_protocol(chosen, found)
+    pairs, extra = pair_folders(predicted, truth, names)
+    chosen = protocol or ("davis2017" if isinstance(pairs[0].truth, IndexFolder) else "sav")
+    _check_protocol(chosen, pairs)
     chunks = [
         Chunk(place, pair, pair.truth.frames[start : start + CHUNK], chosen)
-        for place, pair in enumerate(found.pairs)
+        for place, pair in enumerate(pairs)
         for start in range(0, len(pair.truth.frames), CHUNK)
     ]
     total, done = sum(len(chunk.frames) for chunk in chunks), 0
@@ -102,10 +96,10 @@ def score_folders(
         done += len(chunk.frames)
         progress(done, total)
     sequences = (
-        _sequence(found.pairs[place], join([measured[key] for key in keys]), chosen)
+        _sequence(pairs[place], join([measured[key] for key in keys]), chosen)
         for place, keys in groupby(sorted(measured), key=lambda key: key[0])
     )
-    return FolderScores(chosen, tuple(sequences), found.extra)
+    return FolderScores(chosen, tuple(sequences), extra)
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,6 @@ class Chunk:
 
 
 def measure_chunk(chunk: Chunk) -> Measured:
-    """All frames of a chunk."""
     protocol = find_protocol(chunk.protocol)
     return join([measure_frame(chunk.pair, frame, protocol) for frame in chunk.frames])
 
@@ -133,9 +126,9 @@ def _sequence(pair: Pair, measured: Measured, protocol: str) -> SequenceScores:
     return SequenceScores(pair.name, tuple(replace(item, frames=numbers[item.frames]) for item in objects))
 
 
-def _check_protocol(name: str, found: Pairs) -> None:
+def _check_protocol(name: str, pairs: Sequence[Pair]) -> None:
     if find_protocol(name).prepare is not as_they_are:
-        for pair in found.pairs:
+        for pair in pairs:
             if not isinstance(pair.truth, IndexFolder):
                 raise EvaluationError(
                     f"the protocol {name} takes index PNGs, and {pair.truth.folder} has a folder for each object; "
@@ -229,8 +222,8 @@ def write_scores_csv(scores: FolderScores, path: Path) -> None:
         for item in sequence.objects:
             rows.append((sequence.name, item.object, len(item.frames), *item.summary().values()))
     for sequence in scores.sequences:
-        rows.append((sequence.name, "all", _frames(scores, sequence.name), *sequence.summary().values()))
-    rows.append(("all", "all", _frames(scores), *scores.summary().values()))
+        rows.append((sequence.name, "all", sequence.frames, *sequence.summary().values()))
+    rows.append(("all", "all", sum(each.frames for each in scores.sequences), *scores.summary().values()))
     write_csv(path, rows)
 
 
@@ -263,9 +256,3 @@ def write_scores_json(scores: FolderScores, path: Path, split: SeenAndUnseen | N
 
 def _named(summary: RegionAndBoundary) -> dict[str, float]:
     return dict(zip(SCORE_COLUMNS, summary.values(), strict=True))
-
-
-def _frames(scores: FolderScores, name: str | None = None) -> int:
-    """Values per frame that went into a mean."""
-    chosen = [sequence for sequence in scores.sequences if name in (None, sequence.name)]
-    return sum(len(item.frames) for sequence in chosen for item in sequence.objects)

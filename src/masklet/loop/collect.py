@@ -27,7 +27,7 @@ from masklet.formats.davis import write_index_png
 from masklet.loop.project import Loop
 from masklet.media.image_file import IMAGE_SUFFIXES
 from masklet.metrics.sequence import VOID
-from masklet.training.data.mixture import Wanted, parse_wanted, read_data
+from masklet.training.data.mixture import Wanted, read_data
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Locked
 from masklet.video.session import known_frames
@@ -162,7 +162,7 @@ def index_of(tracker: VideoTracker, frame: int) -> NDArray[np.uint8]:
 
 def _given(loop: Loop) -> Iterator[Clip]:
     for text in loop.asked.data:
-        for collection in read_data([parse_wanted(text)]):
+        for collection in read_data([text]):
             yield from (clip for clip in collection.clips if clip.annotations)
 
 

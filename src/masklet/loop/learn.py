@@ -66,7 +66,7 @@ def judge(loop: Loop, device: str | None = None) -> Version:
     run, data, judged = loop.place(number) / "run", _data(loop, number, "train"), _data(loop, number, "val")
     old, checkpoint = load_torch_model(loop.weights(parent), device=device), load_checkpoint(run)
     recipe = recipe_of(old.network.config, data, loop.asked, choose_device(device))
-    if checkpoint is None or not is_finished(recipe, checkpoint):
+    if not is_finished(recipe, checkpoint):
         raise SessionError(f"version {number} is not trained to its end; first run masklet loop train {loop.project}")
     new, figures = load_torch_model(run / MODEL, device=device), held_out(judged)
     before, after = figures(old), figures(new)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.metrics.region import Mask, Values, checked
+from masklet.metrics.region import Mask, Values, checked, extent
 
 TOLERANCE = 0.008
 """Share of the picture's diagonal by which outlines may lie apart (DAVIS)."""
@@ -84,20 +84,10 @@ def pixels_within(tolerance: float, size: tuple[int, ...]) -> int:
 
 
 def _for_each_pair(predicted: Mask, truth: Mask, score: Callable[[Mask, Mask], float]) -> Values:
-    """Score masks one pair after another."""
     shape, size = predicted.shape[:-2], predicted.shape[-2:]
     pairs = zip(predicted.reshape(-1, *size), truth.reshape(-1, *size), strict=True)
-    return np.array([score(*_around(ours, theirs)) for ours, theirs in pairs], np.float64).reshape(shape)
-
-
-def _around(ours: Mask, theirs: Mask) -> tuple[Mask, Mask]:
-    """Both masks cut to where there is any of either, with one pixel around: nothing else has an outline."""
-    either = ours | theirs
-    rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
-    if not len(rows):
-        return ours[:1, :1], theirs[:1, :1]
-    cut = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
-    return ours[cut], theirs[cut]
+    cuts = ((ours, theirs, extent(ours | theirs, margin=1)) for ours, theirs in pairs)  # nothing else has an outline
+    return np.array([score(ours[cut], theirs[cut]) for ours, theirs, cut in cuts], np.float64).reshape(shape)
 
 
 def _outline_score(ours: Mask, theirs: Mask, reach: NDArray[np.uint8]) -> float:

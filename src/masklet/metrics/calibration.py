@@ -15,16 +15,11 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """Estimates and what came of them, sorted into B bins of equal width over 0..1.
+    """Estimates and what came of them, sorted into B bins of equal width over 0..1."""
 
-    counts     estimates in each bin, B
-    estimated  their sum, B
-    true       sum of what came of them, B
-    """
-
-    counts: tuple[int, ...]
-    estimated: tuple[float, ...]
-    true: tuple[float, ...]
+    counts: tuple[int, ...]  # estimates in each bin, B
+    estimated: tuple[float, ...]  # their sum, B
+    true: tuple[float, ...]  # sum of what came of them, B
 
     @property
     def error(self) -> float:

@@ -12,8 +12,6 @@ from masklet.metrics.region import Mask, Values
 from masklet.metrics.sequence import Boundary, IndexMaps, Measured, ObjectId, measure, with_objects
 from masklet.metrics.summary import RegionAndBoundary, summarise
 
-# --- which frames ----------------------------------------------------------------------------------
-
 
 def every_frame(measured: Measured) -> Mask:
     """All."""
@@ -38,9 +36,6 @@ def after_first_seen(measured: Measured) -> Mask:
     """Frames after the first in which truth shows the object: there its mask is given (YouTube-VOS)."""
     seen = np.logical_or.accumulate(measured.truth_area > 0, axis=1)
     return np.pad(seen, ((0, 0), (1, 0)))[:, :-1]
-
-
-# --- which objects ---------------------------------------------------------------------------------
 
 
 def numbered(measured: Measured) -> tuple[ObjectId, ...]:
@@ -73,9 +68,6 @@ def in_inner_truth(measured: Measured) -> tuple[ObjectId, ...]:
     return tuple(name for name, seen in zip(measured.objects, shown, strict=True) if seen)
 
 
-# --- what is made of the maps ----------------------------------------------------------------------
-
-
 def as_they_are(maps: IndexMaps) -> IndexMaps:
     """One object for each number."""
     return maps
@@ -86,46 +78,27 @@ def as_one_object(maps: IndexMaps) -> IndexMaps:
     return (maps != 0).astype(np.uint8)
 
 
-# --- protocols -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Protocol:
-    """How one data set is scored.
+    """How one data set is scored."""
 
-    name      what people type
-    help      one line: what counts, and where that is said
-    objects   which of the measured objects are scored
-    counted   which frames count for each object, bool (N, T)
-    prepare   what is made of index maps before they are compared
-    boundary  how outlines are compared
-    """
-
-    name: str
-    help: str
-    objects: Callable[[Measured], tuple[ObjectId, ...]]
-    counted: Callable[[Measured], Mask]
-    prepare: Callable[[IndexMaps], IndexMaps] = as_they_are
-    boundary: Boundary = boundary_accuracy
+    name: str  # what people type
+    objects: Callable[[Measured], tuple[ObjectId, ...]]  # which of the measured objects are scored
+    counted: Callable[[Measured], Mask]  # which frames count for each object, bool (N, T)
+    prepare: Callable[[IndexMaps], IndexMaps] = as_they_are  # what is made of index maps before they are compared
+    boundary: Boundary = boundary_accuracy  # how outlines are compared
 
 
 @dataclass(frozen=True)
 class ObjectScores:
-    """The values of one object that count.
+    """The values of one object that count."""
 
-    object    its name
-    frames    places in the sequence, from 0, int64 (K,)
-    region    J, float64 (K,)
-    boundary  F, float64 (K,)
-    """
-
-    object: ObjectId
-    frames: NDArray[np.int64]
-    region: Values
-    boundary: Values
+    object: ObjectId  # its name
+    frames: NDArray[np.int64]  # places in the sequence, from 0, int64 (K,)
+    region: Values  # J, float64 (K,)
+    boundary: Values  # F, float64 (K,)
 
     def summary(self) -> RegionAndBoundary:
-        """Mean, recall and decay of both."""
         return RegionAndBoundary(summarise(self.region), summarise(self.boundary))
 
 
@@ -173,41 +146,14 @@ def find_protocol(name: str) -> Protocol:
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
-            "davis2016",
-            "DAVIS-2016: all that is not background is one object; inner frames (Perazzi et al., CVPR 2016)",
-            objects=numbered,
-            counted=inner_frames,
-            prepare=as_one_object,
-        ),
-        Protocol(
-            "davis2017",
-            "DAVIS-2017, semi-supervised: objects 1 to the highest; inner frames (Pont-Tuset et al., 2017)",
-            objects=numbered,
-            counted=inner_frames,
-        ),
-        Protocol(
-            "ytvos",
-            "YouTube-VOS: frames after an object's first; G from seen and unseen categories (Xu et al., 2018)",
-            objects=in_truth,
-            counted=after_first_seen,
-        ),
-        Protocol(
-            "sav",
-            "SA-V: inner frames from an object's first in truth or prediction (Ravi et al., 2024)",
-            objects=in_inner_truth,
-            counted=since_seen,
-        ),
-        Protocol("mose", "MOSE: as DAVIS-2017 (Ding et al., ICCV 2023)", objects=in_truth, counted=inner_frames),
-        Protocol(
-            "mosev2",
-            "MOSEv2: as MOSE, with the F for small objects (Ding et al., 2025)",
-            objects=in_truth,
-            counted=inner_frames,
-            boundary=adaptive_boundary_accuracy,
-        ),
-        Protocol("lvos", "LVOS: as DAVIS-2017 (Hong et al., ICCV 2023)", objects=in_truth, counted=inner_frames),
-        Protocol("all", "every frame of every object of the truth", objects=in_truth, counted=every_frame),
+        Protocol("davis2016", numbered, inner_frames, as_one_object),  # Perazzi et al., CVPR 2016
+        Protocol("davis2017", numbered, inner_frames),  # Pont-Tuset et al., 2017, semi-supervised
+        Protocol("ytvos", in_truth, after_first_seen),  # Xu et al., 2018; G from seen and unseen categories
+        Protocol("sav", in_inner_truth, since_seen),  # Ravi et al., 2024
+        Protocol("mose", in_truth, inner_frames),  # Ding et al., ICCV 2023
+        Protocol("mosev2", in_truth, inner_frames, boundary=adaptive_boundary_accuracy),  # Ding et al., 2025
+        Protocol("lvos", in_truth, inner_frames),  # Hong et al., ICCV 2023
+        Protocol("all", in_truth, every_frame),
     )
 }
 """The protocols, by name."""

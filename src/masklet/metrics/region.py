@@ -35,6 +35,16 @@ def area(masks: Mask) -> NDArray[np.int64]:
     return np.array(counts, np.int64).reshape(masks.shape[:-2])
 
 
+def extent(mask: Mask, margin: int = 0) -> tuple[slice, ...]:
+    """The part of a mask, bool of any axes, that holds all of it, and so many cells around it; empty for an empty
+    mask."""
+    found = []
+    for axis in range(mask.ndim):
+        there = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        found.append(slice(max(there[0] - margin, 0), there[-1] + 1 + margin) if len(there) else slice(0, 0))
+    return tuple(found)
+
+
 def checked(predicted: Mask, truth: Mask, void: Mask | None) -> tuple[Mask, Mask]:
     """Both masks without the void pixels. Raises EvaluationError for another type or shape."""
     if not predicted.dtype == truth.dtype == np.bool_:

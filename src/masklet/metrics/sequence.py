@@ -22,20 +22,13 @@ VOID = 255
 
 @dataclass(frozen=True)
 class Measured:
-    """Values of N objects in T frames, before a protocol leaves out any.
+    """Values of N objects in T frames, before a protocol leaves out any."""
 
-    objects         their names, N
-    region          J, float64 (N, T)
-    boundary        F, float64 (N, T)
-    truth_area      pixels of the true masks, int64 (N, T)
-    predicted_area  pixels of the predicted masks, int64 (N, T)
-    """
-
-    objects: tuple[ObjectId, ...]
-    region: Values
-    boundary: Values
-    truth_area: NDArray[np.int64]
-    predicted_area: NDArray[np.int64]
+    objects: tuple[ObjectId, ...]  # their names, N
+    region: Values  # J, float64 (N, T)
+    boundary: Values  # F, float64 (N, T)
+    truth_area: NDArray[np.int64]  # pixels of the true masks, int64 (N, T)
+    predicted_area: NDArray[np.int64]  # pixels of the predicted masks, int64 (N, T)
 
     @property
     def frame_count(self) -> int:

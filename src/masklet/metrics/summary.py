@@ -14,28 +14,19 @@ GOOD = 0.5
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run of values per frame comes to.
+    """What a run of values per frame comes to."""
 
-    mean    mean over frames, 0..1
-    recall  share of frames above 0.5, 0..1
-    decay   mean of the first quarter less the mean of the last, -1..1; above 0 if the values fall
-    """
-
-    mean: float
-    recall: float
-    decay: float
+    mean: float  # mean over frames, 0..1
+    recall: float  # share of frames above 0.5, 0..1
+    decay: float  # mean of the first quarter less the mean of the last, -1..1; above 0 if the values fall
 
 
 @dataclass(frozen=True)
 class RegionAndBoundary:
-    """J and F side by side.
+    """J and F side by side."""
 
-    region    of J
-    boundary  of F
-    """
-
-    region: Summary
-    boundary: Summary
+    region: Summary  # of J
+    boundary: Summary  # of F
 
     @property
     def mean(self) -> float:
@@ -65,7 +56,6 @@ class SeenAndUnseen:
         return float(np.mean(astuple(self)))
 
     def named(self) -> dict[str, float]:
-        """G and the four by the names of tables."""
         return dict(zip(("G", "J seen", "J unseen", "F seen", "F unseen"), (self.overall, *astuple(self)), strict=True))
 
 

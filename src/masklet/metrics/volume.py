@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import EvaluationError
-from masklet.metrics.region import Mask
+from masklet.metrics.region import Mask, extent
 
 TOLERANCE = 2.0
 """Millimetres by which surfaces may lie apart for the normalised surface Dice, if nobody says otherwise."""
@@ -14,16 +14,12 @@ TOLERANCE = 2.0
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """How far two surfaces lie apart.
+    """How far two surfaces lie apart."""
 
-    nsd   normalised surface Dice, 0..1: the share of both surfaces that lies within the tolerance of the other one
-    hd95  the larger of both 95th percentiles of distances, in millimetres
-    mean  the mean distance from one surface to the other, over both, in millimetres
-    """
-
+    # normalised surface Dice, 0..1: the share of both surfaces that lies within the tolerance of the other one
     nsd: float
-    hd95: float
-    mean: float
+    hd95: float  # the larger of both 95th percentiles of distances, in millimetres
+    mean: float  # the mean distance from one surface to the other, over both, in millimetres
 
 
 def dice(predicted: Mask, truth: Mask) -> float:
@@ -63,7 +59,7 @@ def surface_distances(
     if not predicted.any() or not truth.any():
         same = bool(predicted.any() == truth.any())
         return SurfaceDistances(1.0, 0.0, 0.0) if same else SurfaceDistances(0.0, np.inf, np.inf)
-    cut = _around(predicted | truth)
+    cut = extent(predicted | truth)
     surfaces = [mask[cut] & ~binary_erosion(mask[cut]) for mask in (predicted, truth)]
     to = [distance_transform_edt(~surface, sampling=sides) for surface in surfaces]
     there, back = to[1][surfaces[0]], to[0][surfaces[1]]
@@ -73,15 +69,6 @@ def surface_distances(
         float(max(np.percentile(there, 95), np.percentile(back, 95))),
         float(both.mean()),
     )
-
-
-def _around(mask: Mask) -> tuple[slice, ...]:
-    """The part of a volume that holds a mask."""
-    found = []
-    for axis in range(mask.ndim):
-        there = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        found.append(slice(int(there[0]), int(there[-1]) + 1))
-    return tuple(found)
 
 
 def _check(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:

@@ -41,7 +41,8 @@ ENCODERS = {
 }
 """Kind of image encoder -> its configuration. Installed packages add theirs by entry points, see `masklet.plugins`."""
 
-HEADS = ("published", "refining")
+CHOICES = {"version": ("2.0", "2.1", "1"), "head": ("published", "refining"), "motion": ("still", "flow")}
+"""What fields of texts can be."""
 
 
 class EncoderConfig(Protocol):
@@ -117,19 +118,14 @@ class ModelConfig:
             value = getattr(self, field.name)
             if type(field.default) is int and (type(value) is not int or value < 1):
                 raise ConfigError(f"{field.name} is {value!r}; give a whole number of at least 1")
-        if self.version not in ("1", "2.0", "2.1"):
-            raise ConfigError(
-                f"version is {self.version!r}; give '2.0' or '2.1', or '1' for the first Segment Anything"
-            )
+        for name, allowed in CHOICES.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise ConfigError(f"{name} is {value!r}; give {' or '.join(map(repr, allowed))}")
         if (self.version == "1") != (0 in self.encoder.widths):
             raise ConfigError(
                 f"version {self.version!r} does not go with an encoder of kind {self.encoder.kind!r}: version '1' "
                 "needs one with a map at stride 16 only, others need one with four maps"
             )
-        if self.head not in HEADS:
-            raise ConfigError(f"head is {self.head!r}; give 'published' or 'refining'")
-        if self.motion not in ("still", "flow"):
-            raise ConfigError(f"motion is {self.motion!r}; give 'still' or 'flow'")
         if self.motion == "flow" and not self.previous_mask:
             raise ConfigError("motion 'flow' carries the mask of the frame before; give head='refining' too")
         if self.image_size % COARSEST_STRIDE:

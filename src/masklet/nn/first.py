@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.config import FINEST_STRIDE, ModelConfig
-from masklet.nn.layers import LayerNorm2d, Trunk
+from masklet.nn.layers import LayerNorm2d, Trunk, tight_box
 from masklet.nn.mask_decoder import CANDIDATES, MaskDecoder
 from masklet.nn.network import Network
 from masklet.nn.prompt_encoder import PromptEncoder
@@ -36,8 +36,7 @@ class FirstImageEncoder(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.neck(self.trunk(images)[2])
-        return features
+        return self.neck(self.trunk(images)[2])
 
 
 class FirstMaskDecoder(MaskDecoder):
@@ -119,7 +118,8 @@ def as_learned(prompts: PromptTokens) -> tuple[PromptTokens, Tensor]:
         return prompts._replace(keep=keep), present
     masked = (prompts.masks > 0).flatten(1).any(dim=1)
     masked = masked if prompts.keep_masks is None else masked & prompts.keep_masks
-    corners = around(prompts.masks[:, 0] > 0) * FINEST_STRIDE
+    box = tight_box(prompts.masks[:, 0] > 0).unflatten(1, (2, 2))
+    corners = (box + box.new_tensor([[0], [1]])) * FINEST_STRIDE  # beyond the last column and row
     alone = masked & ~present
     return (
         prompts._replace(
@@ -129,12 +129,3 @@ def as_learned(prompts: PromptTokens) -> tuple[PromptTokens, Tensor]:
         ),
         present | masked,
     )
-
-
-def around(inside: Tensor) -> Tensor:
-    """bool (N, h, w) -> (N, 2, 2) corners, x and y, of the boxes around what is inside, in cells; any if nothing is."""
-    ends = []
-    for axis in (1, 2):  # columns, then rows
-        hit = inside.any(dim=axis).int()
-        ends.append(torch.stack((hit.argmax(dim=1), hit.shape[1] - hit.flip(1).argmax(dim=1)), dim=1))
-    return torch.stack(ends, dim=2)

@@ -1,6 +1,8 @@
 """Small layers that several parts of the network share."""
 
 import copy
+from collections import OrderedDict
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -57,6 +59,19 @@ def fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return fuse_conv_bn_eval(copy.deepcopy(conv).float(), copy.deepcopy(norm).float())
 
 
+def convolution(
+    width: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, eps: float = 1e-5
+) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """A convolution and its normalisation: (B, C, H, W) -> (B, C', H/stride, W/stride)."""
+    conv = nn.Conv2d(width, width_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+    return conv, nn.BatchNorm2d(width_out, eps=eps)
+
+
+def chain(**parts: nn.Module) -> nn.Sequential:
+    """Modules one after another, by the names under which published files hold their weights."""
+    return nn.Sequential(OrderedDict(parts))
+
+
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of a map: (B, C, H, W) -> (B, C, H, W), or with `dim=-1` (..., C)."""
 
@@ -87,19 +102,12 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
-        last: Tensor = self.layers[-1](x)
-        return last
+        return self.layers[-1](x)
 
 
 class Attention(nn.Module):
-    """Multi-head attention with separate projections; keys and values may be narrower than queries.
-
-    Args:
-        width: Channels of the queries and of the answer.
-        inner: Channels after projection, over all heads.
-        heads: Number of heads.
-        key_width: Channels of keys and values, `width` if not given.
-    """
+    """Multi-head attention with separate projections to `inner` channels over all heads. Keys and values may be
+    narrower than queries and the answer, by `key_width`."""
 
     def __init__(self, width: int, inner: int, heads: int, key_width: int | None = None) -> None:
         super().__init__()
@@ -149,6 +157,18 @@ def to_map(x: Tensor, height: int) -> Tensor:
     return x.transpose(1, 2).unflatten(2, (height, -1))
 
 
+def tight_box(inside: Tensor) -> Tensor:
+    """bool (N, H, W) -> int64 (N, 4): the first and last column and row inside, (W, H, -1, -1) where nothing is."""
+    height, width = inside.shape[-2:]
+    edges = []
+    for axis, length in ((-2, width), (-1, height)):
+        taken = inside.any(dim=axis)
+        place = torch.arange(length, device=inside.device)
+        edges.append((torch.where(taken, place, length).amin(dim=1), torch.where(taken, place, -1).amax(dim=1)))
+    (x0, x1), (y0, y1) = edges
+    return torch.stack((x0, y0, x1, y1), dim=1)
+
+
 class Layer(NamedTuple):
     """One of the layers that a trunk passes one after another."""
 
@@ -174,3 +194,12 @@ class Trunk(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         raise NotImplementedError
+
+
+def after_each(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """What each stage makes of what the one before it made."""
+    maps = []
+    for stage in stages:
+        x = stage(x)
+        maps.append(x)
+    return maps

@@ -14,15 +14,8 @@ CANDIDATES = 4
 
 
 class MaskDecoder(nn.Module):
-    """Decodes all candidates always; which of them counts is decided outside.
-
-    Args:
-        width: Channels of tokens and features.
-        heads: Attention heads.
-        mlp: Hidden width of the transformer's feed-forward part.
-        layers: Layers of the transformer.
-        head_width: Hidden width of the head that predicts IoU.
-    """
+    """Decodes all candidates always; which of them counts is decided outside. `mlp` is the hidden width of the
+    transformer's feed-forward part, `head_width` that of the head that predicts IoU."""
 
     def __init__(self, width: int, heads: int, mlp: int, layers: int, head_width: int) -> None:
         super().__init__()

@@ -78,8 +78,7 @@ class MemoryLayer(nn.Module):
         layer, y = self.self_attn, self.norm1(x)
         q, k, v = layer.split(layer.q_proj(y)), layer.split(layer.k_proj(y)), layer.split(layer.v_proj(y))
         seen = attend(rotate(q, by), rotate(k, by), v, dropout=self.left_out)
-        z: Tensor = x + layer.out_proj(join(seen))
-        return z
+        return x + layer.out_proj(join(seen))
 
     def attend_memory(self, x: Tensor, bank: Tokens, by: Rotation, memory_by: Rotation) -> Tensor:
         """x (N or 1, h * w, C) -> (N, h * w, C). Pointers have no place, so their keys are not turned."""
@@ -88,26 +87,16 @@ class MemoryLayer(nn.Module):
         if bank.cells:
             k = torch.cat((rotate(k[..., : bank.cells, :], memory_by), k[..., bank.cells :, :]), dim=-2)
         seen = attend_values(rotate(q, by), k, bank.values, layer.v_proj, bank.keep, self.left_out)
-        y: Tensor = x + layer.out_proj(join(seen))
-        return y
+        return x + layer.out_proj(join(seen))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """(N, h * w, C) -> the same."""
-        y: Tensor = x + self.linear2(F.relu(self.linear1(self.norm3(x))))
-        return y
+        return x + self.linear2(F.relu(self.linear1(self.norm3(x))))
 
 
 class MemoryAttention(Prepared):
-    """A stack of memory layers over a map of `height` x `height` cells.
-
-    Args:
-        width: Channels of features (C).
-        memory_width: Channels of memories (M).
-        mlp: Hidden width of the feed-forward parts.
-        layers: How many there are.
-        height: Side of the features in cells.
-        grid: Side of the square of latents, if memories are condensed. The other latents have no place.
-    """
+    """A stack of memory layers over a map of `height` x `height` cells. Where memories are condensed, a half of their
+    latents form a square of `grid` x `grid`; the others have no place."""
 
     def __init__(
         self, width: int, memory_width: int, mlp: int, layers: int, height: int, grid: int | None = None

@@ -3,28 +3,16 @@
 import torch
 from torch import Tensor, nn
 
-from masklet.nn.layers import LayerNorm2d
+from masklet.nn.layers import LayerNorm2d, chain
 
 
-class MaskDownsampler(nn.Module):
+def mask_downsampler(width: int) -> nn.Sequential:
     """(N, 1, S, S) -> (N, width, S/16, S/16)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        steps: list[nn.Module] = []
-        channels = 1
-        for _ in range(4):  # 4 halvings to stride 16, four times the channels at each
-            steps += [
-                nn.Conv2d(channels, channels * 4, kernel_size=3, stride=2, padding=1),
-                LayerNorm2d(channels * 4),
-                nn.GELU(),
-            ]
-            channels *= 4
-        self.encoder = nn.Sequential(*steps, nn.Conv2d(channels, width, kernel_size=1))
-
-    def forward(self, masks: Tensor) -> Tensor:
-        y: Tensor = self.encoder(masks)
-        return y
+    steps: list[nn.Module] = []
+    for channels in (1, 4, 16, 64):  # 4 halvings to stride 16, four times the channels at each
+        conv = nn.Conv2d(channels, channels * 4, kernel_size=3, stride=2, padding=1)
+        steps += [conv, LayerNorm2d(channels * 4), nn.GELU()]
+    return chain(encoder=nn.Sequential(*steps, nn.Conv2d(256, width, kernel_size=1)))
 
 
 class FusionBlock(nn.Module):
@@ -45,31 +33,17 @@ class FusionBlock(nn.Module):
         return x + y.permute(0, 3, 1, 2)
 
 
-class Fuser(nn.Module):
-    """Mixes what is seen with what is marked."""
-
-    def __init__(self, width: int, layers: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(FusionBlock(width) for _ in range(layers))
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-
 class MemoryEncoder(nn.Module):
     """Features plus a shrunken mask, fused and narrowed."""
 
     def __init__(self, width: int, memory_width: int, layers: int) -> None:
         super().__init__()
-        self.mask_downsampler = MaskDownsampler(width)
+        self.mask_downsampler = mask_downsampler(width)
         self.pix_feat_proj = nn.Conv2d(width, width, kernel_size=1)
-        self.fuser = Fuser(width, layers)
+        self.fuser = chain(layers=nn.Sequential(*(FusionBlock(width) for _ in range(layers))))
         self.out_proj = nn.Conv2d(width, memory_width, kernel_size=1)
 
     def forward(self, features: Tensor, masks: Tensor) -> Tensor:
         """features (N or 1, C, h, w), masks (N, 1, S, S) scaled to -10..10 -> (N, M, h, w)."""
         x = self.pix_feat_proj(features) + self.mask_downsampler(masks)
-        y: Tensor = self.out_proj(self.fuser(x))
-        return y
+        return self.out_proj(self.fuser(x))

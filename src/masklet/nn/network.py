@@ -7,7 +7,7 @@ is scaled into a memory is decided by the caller.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from masklet.errors import ConfigError
 from masklet.nn.config import EncoderConfig, ModelConfig
-from masklet.nn.layers import MLP, Prepared, Trunk
+from masklet.nn.layers import MLP, Prepared, Trunk, chain
 from masklet.nn.mask_decoder import MaskDecoder, RefiningMaskDecoder
 from masklet.nn.memory_attention import MemoryAttention
 from masklet.nn.memory_encoder import MemoryEncoder
@@ -31,18 +31,6 @@ HEADS: dict[str, tuple[type[PromptEncoder], type[MaskDecoder]]] = {
 """Prompt encoder and mask decoder, by `ModelConfig.head`."""
 
 
-class Lateral(nn.Module):
-    """A 1 x 1 convolution that brings a trunk's map to the common width."""
-
-    def __init__(self, width: int, width_out: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, width_out, kernel_size=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
-        return y
-
-
 class Neck(nn.Module):
     """Four maps of the trunk to three levels of equal width (feature pyramid: Lin et al., 2017). Only the coarsest map
     flows down, and only one step: stride 32 is added to stride 16, then dropped.
@@ -50,7 +38,8 @@ class Neck(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], width_out: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(Lateral(width, width_out) for width in reversed(widths))  # coarse to fine
+        laterals = (nn.Conv2d(width, width_out, kernel_size=1) for width in reversed(widths))  # coarse to fine
+        self.convs = nn.ModuleList(chain(conv=lateral) for lateral in laterals)
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Maps at strides 4, 8, 16, 32 -> levels at strides 4, 8, 16, each (B, C, S/stride, S/stride)."""
@@ -69,14 +58,13 @@ class ImageEncoder(nn.Module):
         self.neck = Neck(config.widths, width)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        levels: tuple[Tensor, Tensor, Tensor] = self.neck(self.trunk(images))
-        return levels
+        return self.neck(self.trunk(images))
 
 
 class AgeCode20(nn.Module):
     """SAM 2.0: the age of pointers is not encoded. (..., ) -> zeros (..., M)."""
 
-    def __init__(self, width: int, memory_width: int) -> None:
+    def __init__(self, memory_width: int) -> None:
         super().__init__()
         self.memory_width = memory_width
 
@@ -87,22 +75,8 @@ class AgeCode20(nn.Module):
 class AgeCode21(nn.Linear):
     """SAM 2.1: a projected sine code of each pointer's age. (...) -> (..., M)."""
 
-    def __init__(self, width: int, memory_width: int) -> None:
-        super().__init__(width, memory_width)
-
     def forward(self, ages: Tensor) -> Tensor:
         return super().forward(sine_ages(ages, self.in_features).to(self.weight.dtype))
-
-
-class Version(NamedTuple):
-    """The two parts in which versions differ."""
-
-    age_code: type[AgeCode20] | type[AgeCode21]
-    absent_mark: bool
-    """Whether the memory of a frame without the object is marked by a learned vector."""
-
-
-VERSIONS = {"2.0": Version(AgeCode20, absent_mark=False), "2.1": Version(AgeCode21, absent_mark=True)}
 
 
 class Network(nn.Module):
@@ -114,9 +88,8 @@ class Network(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        if config.version not in VERSIONS:
+        if config.version == "1":
             raise ConfigError(f"{config.name} has no memory; this needs a model of SAM 2, or one of its kind")
-        version = VERSIONS[config.version]
         width, memory_width = config.width, config.memory_width
         self.config = config
         self.image_encoder = ImageEncoder(config.encoder, config.image_size, width)
@@ -138,12 +111,13 @@ class Network(nn.Module):
         )
         self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
         self.obj_ptr_proj = MLP(width, width, width, width)
-        self.obj_ptr_tpos_proj = version.age_code(width, memory_width)
+        newer = config.version == "2.1"
+        self.obj_ptr_tpos_proj = AgeCode21(width, memory_width) if newer else AgeCode20(memory_width)
         self.maskmem_tpos_enc = _learned(config.memory_frames, 1, 1, memory_width)
         self.no_mem_embed = _learned(1, 1, width)
         self.no_mem_pos_enc = _learned(1, 1, width)  # in every published file, used by none
         self.no_obj_ptr = _learned(1, width)
-        self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory_width)) if version.absent_mark else None
+        self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory_width)) if newer else None
         self.register_load_state_dict_post_hook(Network._forget_after_loading)  # type: ignore[no-untyped-call]
 
     @property

@@ -34,8 +34,7 @@ class Look(nn.Module):
         kv = self.to_kv(tokens).unflatten(-1, (2, -1))
         kv = kv if code is None else kv + code.unsqueeze(-2)
         k, v = kv.unsqueeze(1).unbind(-2)
-        answer: Tensor = self.to_out(attend(self.to_q(latents)[:, None], k, v)[:, 0])
-        return answer
+        return self.to_out(attend(self.to_q(latents)[:, None], k, v)[:, 0])
 
 
 class LookAtTokens(Look):
@@ -86,18 +85,11 @@ class PerceiverLayer(nn.Module):
         latents = latents + self.attn(latents, tokens, code)
         latents = latents + self.ff(latents)
         latents = latents + self.self_attn(latents)
-        y: Tensor = latents + self.self_ff(latents)
-        return y
+        return latents + self.self_ff(latents)
 
 
 class Perceiver(Prepared):
-    """Condenses memories.
-
-    Args:
-        width: Channels of a memory (M).
-        height: Side of a memory in cells (h).
-        grid: Side of the square of latents (g); divides `height`.
-    """
+    """Condenses memories of `height` x `height` cells, by a square of g x g latents; `grid` (g) divides the height."""
 
     def __init__(self, width: int, height: int, grid: int) -> None:
         super().__init__("code")

@@ -29,13 +29,8 @@ def shrink_mask(channels: int, middle: int, width: int) -> nn.Sequential:
 
 
 class PromptEncoder(Prepared):
-    """The published prompt encoder.
-
-    Args:
-        width: Channels of tokens and features.
-        image_size: Side of the model's square in pixels, in which points are given.
-        height: Side of the coarse features in cells.
-    """
+    """The published prompt encoder. Points are given in pixels of the model's square, of the side `image_size`; the
+    coarse features have `height` x `height` cells."""
 
     def __init__(self, width: int, image_size: int, height: int) -> None:
         super().__init__("grid")

@@ -21,16 +21,11 @@ from masklet.datasets.base import Labelled
 class Batch(NamedTuple):
     """B clips of T frames and the N objects in them."""
 
-    images: Tensor
-    """uint8 (B, T, 3, S, S), RGB"""
-    masks: Tensor
-    """bool (N, T, S, S), empty where the object is absent"""
-    known: Tensor
-    """bool (B, T, S, S), False where nobody knows what is there"""
-    owners: Tensor
-    """int64 (N,), which clip an object is of, in rising order"""
-    seeds: Tensor
-    """int64 (B,), each clip's own, for all that is drawn while it is learned from"""
+    images: Tensor  # uint8 (B, T, 3, S, S), RGB
+    masks: Tensor  # bool (N, T, S, S), empty where the object is absent
+    known: Tensor  # bool (B, T, S, S), False where nobody knows what is there
+    owners: Tensor  # int64 (N,), which clip an object is of, in rising order
+    seeds: Tensor  # int64 (B,), each clip's own, for all that is drawn while it is learned from
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device; the seeds stay where they are."""
@@ -86,17 +81,11 @@ def draws(use: Use, seed: int, *numbers: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class PickOptions:
-    """Which objects are learned.
+    """Which objects are learned."""
 
-    Attributes:
-        least: Smaller ones are passed over, a share of the picture.
-        most: Larger ones too, as published.
-        size_power: An object is drawn by its area to this power: 0, as published, draws all alike.
-    """
-
-    least: float = 0.0
-    most: float = 0.9
-    size_power: float = 0.0
+    least: float = 0.0  # smaller ones are passed over, a share of the picture
+    most: float = 0.9  # larger ones too, as published
+    size_power: float = 0.0  # an object is drawn by its area to this power: 0, as published, draws all alike
 
 
 def draw_objects(frame: Labelled, rng: np.random.Generator, pick: PickOptions) -> list[int]:

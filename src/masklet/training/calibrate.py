@@ -18,7 +18,7 @@ from masklet.nn.mask_decoder import ScoreCalibration, iou_features
 from masklet.training.batch import Batch, PickOptions, Use, draws
 from masklet.training.data.feed import Feed, FeedOptions
 from masklet.training.data.mixture import Mixture
-from masklet.training.losses import actual_iou
+from masklet.training.losses import actual_iou, on_cells
 from masklet.training.prompts import Plan, PromptOptions, draw_plan
 from masklet.training.unroll import Unroll
 
@@ -29,14 +29,10 @@ PULL = 1e-3
 class Answers(NamedTuple):
     """A network's estimates and the truth, for K candidate masks and L answers."""
 
-    features: Tensor
-    """float32 (K, 3), those of `iou_features`"""
-    iou: Tensor
-    """(K,), the true IoU"""
-    presence: Tensor
-    """(L,), the logit before any calibration"""
-    present: Tensor
-    """bool (L,)"""
+    features: Tensor  # float32 (K, 3), those of `iou_features`
+    iou: Tensor  # (K,), the true IoU
+    presence: Tensor  # (L,), the logit before any calibration
+    present: Tensor  # bool (L,)
 
 
 FEED = FeedOptions(
@@ -50,15 +46,8 @@ def calibrate_on(
 ) -> str:
     """Fit the calibration of a network of our own, in evaluation, in place; its present one is left out of account.
 
-    Args:
-        network: Raises ConfigError if it is of another kind.
-        mixture: Data that it was not trained on.
-        steps: Batches that are looked at.
-        report: Called after each batch with how many are done.
-        seed: Another one looks at other pictures and prompts.
-
-    Returns:
-        What was fitted, in words.
+    Looks at so many batches of data that it was not trained on, reports how many are done, and returns what was fitted,
+    in words. Raises ConfigError for a network of another kind.
     """
     scores = getattr(network.sam_mask_decoder, "calibration", None)
     if not isinstance(scores, ScoreCalibration):
@@ -89,8 +78,7 @@ def _answers(network: Network, batch: Batch, plan: Plan) -> list[Answers]:
         known = batch.known[batch.owners, prediction.frame]
         asked = slice(1, None) if prediction.ambiguous else slice(0, 1)
         logits, predicted = decoded.logits[:, asked].float(), decoded.iou[:, asked]
-        side = truth.shape[-1] // logits.shape[-1]
-        target, weight = (F.avg_pool2d(pixels[:, None].float(), side) for pixels in (truth, known))
+        target, weight = (on_cells(pixels, logits) for pixels in (truth, known))
         present = truth.flatten(1).any(dim=1)
         iou = actual_iou(logits, target, weight)[present]
         features = iou_features(predicted, logits)[present]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +22,12 @@ from masklet.training.batch import Batch, Use, draws
 from masklet.training.data.augment import augment
 from masklet.training.data.feed import Feed
 from masklet.training.data.mixture import Collection, Mixture
-from masklet.training.dropping import add_drop_path, add_dropout
 from masklet.training.log import Log, open_log, rewind, save_pictures
 from masklet.training.optimizer import Average, build_optimizer, parameter_groups, set_rate
 from masklet.training.parallel import PARALLEL, Processes, joined
-from masklet.training.parts import learning_network, merged, set_learning
+from masklet.training.parts import add_drop_path, add_dropout, learning_network, merged, set_learning
 from masklet.training.prompts import Plan, draw_plan
-from masklet.training.recipe import Recipe, Stage
+from masklet.training.recipe import Recipe
 from masklet.training.resume import (
     Checkpoint,
     Origin,
@@ -38,7 +37,7 @@ from masklet.training.resume import (
     save_checkpoint,
     save_tensors,
 )
-from masklet.training.step import Judged, Step
+from masklet.training.unroll import Judged, Step
 
 Validate = Callable[[Model], Mapping[str, float]]
 """Figures of a model, of which more is better."""
@@ -49,41 +48,21 @@ MODEL = "model.safetensors"
 FAILED = "failed.pt"
 """The batch of a loss that was no number; of many processes each writes `failed-RANK.pt`."""
 
-
-class Figures(NamedTuple):
-    """The logged numbers of a step: the loss and its four parts, mean IoU, the gradient's norm, the rate."""
-
-    loss: Tensor
-    iou: Tensor
-    mask: Tensor
-    dice: Tensor
-    iou_error: Tensor
-    presence: Tensor
-    gradient: Tensor
-    rate: Tensor
+FIGURES = ("loss", "iou", "mask", "dice", "iou_error", "presence", "gradient", "rate")
+"""The logged numbers of a step: the loss, mean IoU, the loss's four parts, the gradient's norm, the rate."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run is kept; nothing of it changes a result.
+    """How a run is kept; nothing of it changes a result."""
 
-    Attributes:
-        folder: Everything is written there.
-        save_every: Steps between checkpoints.
-        log_every: Steps between lines of the log.
-        picture_every: Steps between pictures of answers; 0 draws none.
-        validate_every: Steps between validations; 0 validates at the end of a stage only.
-        workers: Threads that make batches.
-        tensorboard: Whether TensorBoard's files are written too.
-    """
-
-    folder: Path
-    save_every: int = 500
-    log_every: int = 20
-    picture_every: int = 0
-    validate_every: int = 0
-    workers: int = 2
-    tensorboard: bool = False
+    folder: Path  # everything is written there
+    save_every: int = 500  # steps between checkpoints
+    log_every: int = 20  # steps between lines of the log
+    picture_every: int = 0  # steps between pictures of answers; 0 draws none
+    validate_every: int = 0  # steps between validations; 0 validates at the end of a stage only
+    workers: int = 2  # threads that make batches
+    tensorboard: bool = False  # whether TensorBoard's files are written too
 
 
 def train(
@@ -128,7 +107,7 @@ def train(
             remove_stale(run.folder)
             rewind(run.folder, steps_done(recipe, checkpoint))
         log = stack.enter_context(open_log(run.folder, tensorboard=run.tensorboard, leads=processes.leads))
-        if checkpoint is not None and processes.leads and is_finished(recipe, checkpoint):
+        if processes.leads and is_finished(recipe, checkpoint):
             log.tell(f"{run.folder} holds a finished run; to train on, give another folder and begin with its {MODEL}")
         for number in range(checkpoint.stage if checkpoint else 0, len(recipe.stages)):
             stage = StageRun(recipe, number, origin, network, data, run, processes, log, validate)
@@ -173,11 +152,11 @@ class StageRun:
         self.optimizer = build_optimizer(self.network, self.stage.optimizer)
         self.average = Average(self.parallel.weights(), self.stage.optimizer.average)
         mixture = Mixture(data, self.stage.feed.balance)
-        self.feed = Feed(mixture, self.stage.feed, self.stage.image_size, self.seed, processes.share)
+        part = {"rank": processes.rank, "world": processes.world}
+        self.feed = Feed(mixture, self.stage.feed, self.stage.image_size, self.seed, **part)
         self.step, self.best = 0, float("-inf")
 
     def go_on(self, checkpoint: Checkpoint) -> None:
-        """From where the run was cut off."""
         self.parallel.load(self.optimizer, checkpoint.network, checkpoint.optimizer)
         self.average.load(checkpoint.average)
         self.step, self.best = checkpoint.step, checkpoint.best
@@ -186,7 +165,7 @@ class StageRun:
         """All steps that are left; returns the network that the next stage begins with."""
         stage, run = self.stage, self.run
         self.log.begin(stage.name, self.step, stage.steps)
-        tallies: list[Figures] = []
+        tallies: list[Tensor] = []
         for batch in self.feed.ahead(self.step, stage.steps, run.workers):
             tallies.append(self.learn(batch))
             self.step += 1
@@ -201,8 +180,8 @@ class StageRun:
                 self.save()
         return self.finished()
 
-    def learn(self, batch: Batch) -> Figures:
-        """One step."""
+    def learn(self, batch: Batch) -> Tensor:
+        """One step; its `FIGURES`, (8,)."""
         stage = self.stage
         batch = batch.to(self.processes.device)
         clips = batch.frames > 1
@@ -225,7 +204,7 @@ class StageRun:
         if self.processes.leads and self.run.picture_every and self.step % self.run.picture_every == 0:
             self.draw(batch, plan)
         figures = self.processes.mean(torch.stack((judged.loss.detach(), judged.iou, *judged.terms)))
-        return Figures._make((*figures, norm, norm.new_tensor(rate)))
+        return torch.cat((figures, norm[None], norm.new_tensor([rate])))
 
     def judged(self, batch: Batch, plan: Plan) -> Judged:
         """The loss of a batch; sums are divided by the mean number of objects of a process, as published."""
@@ -234,13 +213,10 @@ class StageRun:
         with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=low):
             return Judged(*self.parallel.module(batch, plan, count))
 
-    def write(self, tallies: list[Figures]) -> None:
-        """Log the means over the last steps."""
-        if not self.processes.leads:
-            return
-        means = torch.stack([torch.stack(figures) for figures in tallies]).mean(dim=0).tolist()
-        figures = dict(zip(Figures._fields, means, strict=True))
-        self.log.write(self.stage.name, self.step, {**figures, **self.log.pace()})
+    def write(self, tallies: list[Tensor]) -> None:
+        if self.processes.leads:
+            figures = zip(FIGURES, torch.stack(tallies).mean(dim=0).tolist(), strict=True)
+            self.log.write(self.stage.name, self.step, {**dict(figures), **self.log.pace()})
 
     def draw(self, batch: Batch, plan: Plan) -> None:
         """Pictures of what the averaged network answers, with nothing left out."""
@@ -294,24 +270,16 @@ class StageRun:
 
 
 def check_recipe(recipe: Recipe, network: Network, processes: Processes) -> None:
-    """Go through all stages, without weights.
-
-    Raises:
-        ConfigError: A stage's size, parts or optimizer do not fit the network.
-        TrainingError: A batch cannot be shared by the processes.
-    """
+    """Go through all stages, without weights. Raises ConfigError if a stage's size, parts or optimizer do not fit the
+    network, and TrainingError if a batch cannot be shared by the processes."""
     for stage in recipe.stages:
-        _check_shares(stage, processes)
+        if stage.feed.clip_share > 0:
+            processes.check_batch(stage.feed.clips, "clips", f"stages.{stage.name}.feed.clips")
+        if stage.feed.clip_share < 1:
+            processes.check_batch(stage.feed.pictures, "pictures", f"stages.{stage.name}.feed.pictures")
         with torch.device("meta"):
             learning = learning_network(recipe, stage, Network(network.config))
         parameter_groups(learning, stage.optimizer)
-
-
-def _check_shares(stage: Stage, processes: Processes) -> None:
-    if stage.feed.clip_share > 0:
-        processes.check_batch(stage.feed.clips, "clips", f"stages.{stage.name}.feed.clips")
-    if stage.feed.clip_share < 1:
-        processes.check_batch(stage.feed.pictures, "pictures", f"stages.{stage.name}.feed.pictures")
 
 
 def steps_done(recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, int]:
@@ -322,12 +290,11 @@ def steps_done(recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, int]:
     return {**before, recipe.stages[checkpoint.stage].name: checkpoint.step}
 
 
-def is_finished(recipe: Recipe, checkpoint: Checkpoint) -> bool:
+def is_finished(recipe: Recipe, checkpoint: Checkpoint | None) -> bool:
     """Whether all steps of all stages are done."""
     return steps_done(recipe, checkpoint) == {stage.name: stage.steps for stage in recipe.stages}
 
 
-def whole(value: Tensor) -> Tensor:
+def whole(value: Any) -> Tensor:
     """A number of which every process may have a part."""
-    gather = getattr(value, "full_tensor", None)
-    return gather() if gather else value
+    return value.full_tensor() if hasattr(value, "full_tensor") else value

@@ -21,24 +21,17 @@ FOCAL_ALPHA = 0.25
 
 @dataclass(frozen=True)
 class LossOptions:
-    """Weights of the parts, as published, and on what they are computed.
+    """Weights of the parts, as published, and on what they are computed."""
 
-    Attributes:
-        mask: Weight of the focal loss.
-        dice: Weight of the dice loss.
-        iou: Weight of the predicted IoU's absolute error.
-        presence: Weight of the cross-entropy of presence.
-        candidates: "asked": those that the prompt asks for, three after an ambiguous one, else the single one, as
-            published; "all": the single one and the best of the three after every prompt.
-        pixels: "picture": logits are enlarged to the picture's square, as published; "cells": masks are shrunk to the
-            cells of the logits, which takes a sixteenth of the time and memory.
-    """
-
-    mask: float = 20.0
-    dice: float = 1.0
-    iou: float = 1.0
-    presence: float = 1.0
+    mask: float = 20.0  # weight of the focal loss
+    dice: float = 1.0  # weight of the dice loss
+    iou: float = 1.0  # weight of the predicted IoU's absolute error
+    presence: float = 1.0  # weight of the cross-entropy of presence
+    # "asked": those that the prompt asks for, three after an ambiguous one, else the single one, as published; "all":
+    # the single one and the best of the three after every prompt
     candidates: Literal["asked", "all"] = "asked"
+    # "picture": logits are enlarged to the picture's square, as published; "cells": masks are shrunk to the cells of
+    # the logits, which takes a sixteenth of the time and memory
     pixels: Literal["picture", "cells"] = "picture"
 
 
@@ -51,11 +44,9 @@ class LossTerms(NamedTuple):
     presence: Tensor
 
     def plus(self, other: LossTerms) -> LossTerms:
-        """Part by part."""
         return LossTerms(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def total(self, options: LossOptions) -> Tensor:
-        """The weighted sum."""
         weights = (options.mask, options.dice, options.iou, options.presence)
         return torch.stack([weight * term for weight, term in zip(weights, self, strict=True)]).sum()
 
@@ -79,8 +70,7 @@ def prediction_loss(
         truth, weight = masks.float(), known.float()
         logits = F.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False)
     else:
-        side = masks.shape[-1] // logits.shape[-1]
-        truth, weight = (F.avg_pool2d(pixels[:, None].float(), side)[:, 0] for pixels in (masks, known))
+        truth, weight = (on_cells(pixels, logits)[:, 0] for pixels in (masks, known))
     asked = {"asked": [slice(1, None) if ambiguous else slice(0, 1)], "all": [slice(0, 1), slice(1, None)]}
     chosen = asked[options.candidates]
     parts = [
@@ -144,6 +134,11 @@ def dice_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def presence_loss(presence: Tensor, present: Tensor, count: Tensor | float) -> Tensor:
     """Cross-entropy of N presence logits, summed and divided by `count`."""
     return F.binary_cross_entropy_with_logits(presence, present.to(presence.dtype), reduction="sum") / count
+
+
+def on_cells(pixels: Tensor, logits: Tensor) -> Tensor:
+    """bool (N, S, S) -> (N, 1, H, W) in 0..1, the share of each cell of the logits."""
+    return F.avg_pool2d(pixels[:, None].float(), pixels.shape[-1] // logits.shape[-1])
 
 
 @torch.no_grad()

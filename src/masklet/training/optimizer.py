@@ -5,7 +5,7 @@ Source: SAM 2 (Ravi et al., 2024, appendix), as released; layer decay after BEiT
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,32 +15,26 @@ from torch import Tensor, nn
 from masklet.errors import ConfigError
 from masklet.nn import Network
 
+TIMESCALE = 1000.0
+"""Steps of the reciprocal schedule after which the rate has fallen by the root of two, as published."""
+
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """How weights are changed; the defaults are those of the published full training.
+    """How weights are changed; the defaults are those of the published full training."""
 
-    Attributes:
-        rate: The highest learning rate.
-        parts: Names of parameters by their beginning, and the share of the rate that they get.
-        layer_decay: Each layer of the trunk gets this share of the rate of the layer after it; 1 keeps all alike.
-        weight_decay: Of all but biases and normalisations.
-        schedule: "cosine", or "reciprocal": the square root of the steps, with a cool-down at the end.
-        warm_up: Share of the steps in which the rate rises from 0.
-        end: Share of the rate that is left at the end of a cosine.
-        clip: The gradient's norm is at most this.
-        average: Decay of the running average of the weights; with 0 it is the weights.
-    """
-
-    rate: float = 3e-4
+    rate: float = 3e-4  # the highest learning rate
+    # names of parameters by their beginning, and the share of the rate that they get
     parts: Mapping[str, float] = field(default_factory=lambda: {"image_encoder": 0.2})
+    # each layer of the trunk gets this share of the rate of the layer after it; 1 keeps all alike
     layer_decay: float = 0.9
-    weight_decay: float = 0.1
+    weight_decay: float = 0.1  # of all but biases and normalisations
+    # "cosine", or "reciprocal": the square root of the steps, with a cool-down at the end
     schedule: Literal["cosine", "reciprocal"] = "cosine"
-    warm_up: float = 0.1
-    end: float = 0.0
-    clip: float = 0.1
-    average: float = 0.999
+    warm_up: float = 0.1  # share of the steps in which the rate rises from 0
+    end: float = 0.0  # share of the rate that is left at the end of a cosine
+    clip: float = 0.1  # the gradient's norm is at most this
+    average: float = 0.999  # decay of the running average of the weights; with 0 it is the weights
 
 
 def build_optimizer(network: Network, options: OptimizerOptions) -> torch.optim.AdamW:
@@ -100,42 +94,29 @@ def _is_in(name: str, part: str) -> bool:
     return name == part or name.startswith(part + ".")
 
 
-def cosine(step: int, steps: int, options: OptimizerOptions) -> float:
-    """Up in a line, down in half a wave."""
+def scheduled(step: int, steps: int, options: OptimizerOptions) -> float:
+    """The share of the rate at a step, of so many: up in a line; then down in half a wave, or with the root of the
+    steps and in a line to 0 over the last twentieth."""
     rising = options.warm_up * steps
     if step < rising:
         return min(1.0, (step + 1) / rising)
-    where = (step - rising) / max(steps - rising, 1)
-    return options.end + (1 - options.end) * 0.5 * (1 + math.cos(math.pi * where))
-
-
-def reciprocal(step: int, steps: int, options: OptimizerOptions) -> float:
-    """Up in a line, down with the root of the steps, and in a line to 0 over the last twentieth."""
-    timescale = 1000.0
-    rising = options.warm_up * steps
-    if step < rising:
-        return min(1.0, (step + 1) / rising)
-    return math.sqrt(timescale / (timescale + step - rising)) * min(1.0, (steps - step) / max(0.05 * steps, 1))
-
-
-SCHEDULES: dict[str, Callable[[int, int, OptimizerOptions], float]] = {"cosine": cosine, "reciprocal": reciprocal}
-"""The share of the rate at each step, of so many."""
+    if options.schedule == "cosine":
+        where = (step - rising) / max(steps - rising, 1)
+        return options.end + (1 - options.end) * 0.5 * (1 + math.cos(math.pi * where))
+    return math.sqrt(TIMESCALE / (TIMESCALE + step - rising)) * min(1.0, (steps - step) / max(0.05 * steps, 1))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, step: int, steps: int, options: OptimizerOptions) -> float:
     """Give every group its rate at a step; returns the highest."""
-    rate = options.rate * SCHEDULES[options.schedule](step, steps, options)
+    rate = options.rate * scheduled(step, steps, options)
     for group in optimizer.param_groups:
         group["lr"] = rate * group["scale"]
     return rate
 
 
 class Average:
-    """The running average of a network's weights, which is what is kept of a training.
-
-    weights  the state of the network
-    decay    how much of the past stays at each step; 0 follows the weights
-    """
+    """The running average of a network's weights, which is what is kept of a training; with a decay of 0, the
+    weights."""
 
     def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
         self.decay = decay
@@ -151,6 +132,5 @@ class Average:
             self.state[key].copy_(weights[key])
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a checkpoint."""
         for key, value in state.items():
             self.state[key].copy_(value)

@@ -14,8 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from masklet.errors import TrainingError
-from masklet.training.data.feed import Share
-from masklet.training.step import Step
+from masklet.training.unroll import Step
 
 PATIENCE = timedelta(days=1)
 """How long processes wait for each other: the first one validates and saves alone."""
@@ -23,30 +22,18 @@ PATIENCE = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Processes:
-    """All processes of a run, seen from one.
+    """All processes of a run, seen from one."""
 
-    Attributes:
-        rank: Number of this one.
-        world: How many there are.
-        device: What this one computes on.
-    """
-
-    rank: int
-    world: int
-    device: torch.device
+    rank: int  # number of this one
+    world: int  # how many there are
+    device: torch.device  # what this one computes on
 
     @property
     def leads(self) -> bool:
         """Whether this one writes files and talks."""
         return self.rank == 0
 
-    @property
-    def share(self) -> Share:
-        """This one's part of every batch."""
-        return Share(self.rank, self.world)
-
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over all processes."""
         if self.world == 1:
             return values
         values = values.clone()
@@ -54,7 +41,6 @@ class Processes:
         return values / self.world
 
     def meet(self) -> None:
-        """Wait until all processes are here."""
         if self.world > 1:
             dist.barrier()
 
@@ -107,11 +93,9 @@ class Copies:
         return self.network.state_dict()
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """The optimizer's whole state. All processes must ask."""
         return optimizer.state_dict()
 
     def load(self, optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], state: dict[str, Any]) -> None:
-        """Go on from the whole states."""
         self.network.load_state_dict(weights)
         optimizer.load_state_dict(state)
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masklet.nn.layers import tight_box
 from masklet.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT
 
 BOX_NOISE = 0.1
@@ -26,44 +27,33 @@ Kind = Literal["mask", "box", "click"]
 
 @dataclass(frozen=True)
 class PromptOptions:
-    """How often which prompt is given; the defaults are the published ones.
+    """How often which prompt is given; the defaults are the published ones."""
 
-    Attributes:
-        mask: Share of clips that begin with a given mask.
-        box: Share of the others, and of pictures, that begin with a box; the rest begins with a click.
-        first_frames: At most this many frames are prompted at the beginning.
-        corrected_frames: At most this many frames are corrected.
-        corrections: Clicks on each of them, after its first prompt.
-        from_truth: Share of corrections that are clicks anywhere in the true mask, not where the answer is wrong.
-        previous_missing: Share of frames to which a network that is given the mask of the frame before goes without it,
-            so that it learns to follow by its memories.
-        previous_wrong: Share of frames to which that mask is given turned by half a turn, so that it is doubted.
-    """
-
-    mask: float = 0.5
-    box: float = 0.5
-    first_frames: int = 2
-    corrected_frames: int = 2
-    corrections: int = 7
+    mask: float = 0.5  # share of clips that begin with a given mask
+    box: float = 0.5  # share of the others, and of pictures, that begin with a box; the rest begins with a click
+    first_frames: int = 2  # at most this many frames are prompted at the beginning
+    corrected_frames: int = 2  # at most this many frames are corrected
+    corrections: int = 7  # clicks on each of them, after its first prompt
+    # share of corrections that are clicks anywhere in the true mask, not where the answer is wrong
     from_truth: float = 0.1
+    # share of frames to which a network that is given the mask of the frame before goes without it, so that it learns
+    # to follow by its memories
     previous_missing: float = 0.0
+    # share of frames to which that mask is given turned by half a turn, so that it is doubted
     previous_wrong: float = 0.0
 
 
 class Plan(NamedTuple):
     """The prompts and corrections of a simulated person in a clip, drawn beforehand.
 
-    kind       of the first prompts
-    prompted   frames that are prompted at the beginning; the first frame comes first
-    corrected  frames that are corrected, the prompted ones first
     from_truth for each correction of each corrected frame: whether it is drawn from the true mask
-    previous   shares of followed frames for which the mask of the frame before is missing, and wrong
     """
 
-    kind: Kind
-    prompted: tuple[int, ...]
-    corrected: tuple[int, ...]
+    kind: Kind  # of the first prompts
+    prompted: tuple[int, ...]  # frames that are prompted at the beginning; the first frame comes first
+    corrected: tuple[int, ...]  # frames that are corrected, the prompted ones first
     from_truth: tuple[tuple[bool, ...], ...]
+    # shares of followed frames for which the mask of the frame before is missing, and wrong
     previous: tuple[float, float] = (0.0, 0.0)
 
     def order(self, frames: int) -> list[int]:
@@ -90,22 +80,16 @@ def draw_plan(frames: int, options: PromptOptions, rng: np.random.Generator) -> 
 
 
 class Points(NamedTuple):
-    """Points of N objects, in pixels of the model's square.
+    """Points of N objects, in pixels of the model's square."""
 
-    places  float (N, K, 2): x, y
-    labels  int64 (N, K): 1 include, 0 exclude, 2 and 3 a box's corners, -1 none
-    """
-
-    places: Tensor
-    labels: Tensor
+    places: Tensor  # float (N, K, 2): x, y
+    labels: Tensor  # int64 (N, K): 1 include, 0 exclude, 2 and 3 a box's corners, -1 none
 
     def plus(self, other: Points) -> Points:
-        """These and then those."""
         return Points(torch.cat((self.places, other.places), dim=1), torch.cat((self.labels, other.labels), dim=1))
 
     @staticmethod
     def none(count: int, device: torch.device) -> Points:
-        """No points of N objects, K = 0."""
         return Points(torch.zeros(count, 0, 2, device=device), torch.zeros(count, 0, dtype=torch.int64, device=device))
 
 
@@ -142,18 +126,6 @@ def rough_box(truth: Tensor, noise: Tensor) -> Points:
     limit = box.new_tensor([width - 1, height - 1, width - 1, height - 1])
     places = torch.minimum(box.clamp(min=0), limit).unflatten(1, (2, 2))
     return Points(places, torch.tensor([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT], device=truth.device).expand(len(truth), 2))
-
-
-def tight_box(truth: Tensor) -> Tensor:
-    """int64 (N, 4): the first and last column and row of each mask, (W, H, -1, -1) for an empty one."""
-    height, width = truth.shape[-2:]
-    edges = []
-    for axis, length in ((-2, width), (-1, height)):
-        taken = truth.any(dim=axis)
-        place = torch.arange(length, device=truth.device)
-        edges.append((torch.where(taken, place, length).amin(dim=1), torch.where(taken, place, -1).amax(dim=1)))
-    (x0, x1), (y0, y1) = edges
-    return torch.stack((x0, y0, x1, y1), dim=1)
 
 
 def first_points(kind: Kind, truth: Tensor, clicks: Tensor, corners: Tensor) -> Points:

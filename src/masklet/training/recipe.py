@@ -41,62 +41,37 @@ BOUNDS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training with one size of picture and one schedule.
+    """A part of a training with one size of picture and one schedule."""
 
-    Attributes:
-        name: What it is called in the log.
-        steps: How many; 0 leaves the stage out.
-        image_size: Side of the model's square in pixels.
-        feed: What a step learns from.
-        prompts: How prompts are simulated.
-        losses: What predictions cost.
-        optimizer: How weights are changed.
-        clip_augment: What is changed in clips.
-        picture_augment: What is changed in pictures.
-        freeze: Parts that learn nothing, such as "image_encoder".
-        still_clips: Whether the image encoder learns from pictures only.
-        still_norms: Whether batch normalisations keep their statistics; else they learn them from pictures.
-        drop_path: Share of the trunk's branches that are left out in its last block; earlier ones lose fewer.
-        dropout: Share of the numbers in memory attention that are left out.
-    """
-
-    name: str
-    steps: int
-    image_size: int = 1024
-    feed: FeedOptions = field(default_factory=FeedOptions)
-    prompts: PromptOptions = field(default_factory=PromptOptions)
-    losses: LossOptions = field(default_factory=LossOptions)
-    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
-    clip_augment: AugmentOptions = field(default_factory=AugmentOptions)
-    picture_augment: AugmentOptions = FLIP_ONLY
-    freeze: tuple[str, ...] = ()
-    still_clips: bool = False
-    still_norms: bool = False
-    drop_path: float = 0.0
-    dropout: float = 0.0
+    name: str  # what it is called in the log
+    steps: int  # how many; 0 leaves the stage out
+    image_size: int = 1024  # side of the model's square in pixels
+    feed: FeedOptions = field(default_factory=FeedOptions)  # what a step learns from
+    prompts: PromptOptions = field(default_factory=PromptOptions)  # how prompts are simulated
+    losses: LossOptions = field(default_factory=LossOptions)  # what predictions cost
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)  # how weights are changed
+    clip_augment: AugmentOptions = field(default_factory=AugmentOptions)  # what is changed in clips
+    picture_augment: AugmentOptions = FLIP_ONLY  # what is changed in pictures
+    freeze: tuple[str, ...] = ()  # parts that learn nothing, such as "image_encoder"
+    still_clips: bool = False  # whether the image encoder learns from pictures only
+    still_norms: bool = False  # whether batch normalisations keep their statistics; else they learn them from pictures
+    drop_path: float = 0.0  # share of the trunk's branches that are left out in its last block; earlier ones lose fewer
+    dropout: float = 0.0  # share of the numbers in memory attention that are left out
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole training. Raises ConfigError for numbers that make no sense; see `BOUNDS`.
+    """A whole training. Raises ConfigError for numbers that make no sense; see `BOUNDS`."""
 
-    Attributes:
-        model: Name of the model that is trained, or of the one that a fine-tuning starts from.
-        stages: One after another; each goes on with the weights of the one before.
-        precision: "bfloat16" computes in it where that is safe; weights stay float32.
-        recompute: Whether activations are computed again on the way back: less memory, more time.
-        low_rank: With a rank over 0, only low-rank changes of the attention learn, and what is not attention stays.
-        parallel: How many processes share the work: "copies" of the network (DDP), or "shards" of it (FSDP).
-        seed: Makes a run repeatable.
-    """
-
-    model: str
-    stages: tuple[Stage, ...]
-    precision: Precision = "bfloat16"
-    recompute: bool = False
+    model: str  # name of the model that is trained, or of the one that a fine-tuning starts from
+    stages: tuple[Stage, ...]  # one after another; each goes on with the weights of the one before
+    precision: Precision = "bfloat16"  # "bfloat16" computes in it where that is safe; weights stay float32
+    recompute: bool = False  # whether activations are computed again on the way back: less memory, more time
+    # with a rank over 0, only low-rank changes of the attention learn, and what is not attention stays
     low_rank: int = 0
+    # how many processes share the work: "copies" of the network (DDP), or "shards" of it (FSDP)
     parallel: Literal["copies", "shards"] = "copies"
-    seed: int = 123
+    seed: int = 123  # makes a run repeatable
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -148,7 +123,6 @@ def _replaced(value: Any, path: Sequence[str], text: str, whole: str, hint: Any 
 
 
 def _parsed(text: str, old: Any, whole: str, hint: Any) -> Any:
-    """A value of the type of its field."""
     if dataclasses.is_dataclass(old) or isinstance(old, Mapping) or get_args(hint)[:1] == (Stage,):
         raise ConfigError(f"{whole} has fields of its own; set one of them, such as {whole}.{_first_field(old)}")
     try:
@@ -179,7 +153,6 @@ def _fitted(new: Any, kind: type, old: Any, text: str, whole: str) -> Any:
 
 
 def _first_field(value: Any) -> str:
-    """The name of something that can be set in a value."""
     if isinstance(value, tuple):
         return "*.steps"
     return next(iter(value), "NAME") if isinstance(value, Mapping) else dataclasses.fields(value)[0].name

@@ -13,28 +13,25 @@ from masklet.training.prompts import PromptOptions
 from masklet.training.recipe import Precision, Recipe, Stage
 from masklet.training.synthesis.clip import MadeUpOptions
 
-PUBLISHED_CLIPS = AugmentOptions(clip_jitter=ColorJitter(0.1, 0.03, 0.03), frame_jitter=ColorJitter(0.1, 0.05, 0.05))
-
 
 def published(model: str) -> Recipe:
     """The recipe of the SAM 2 paper: pictures, then pictures and clips, then long clips with a frozen image encoder.
     Layer decay is 0.9 for `large`, 0.8 for the others; drop path 0.2 and 0.1.
 
     Batches are those of the paper (256), for many large GPUs; `stages.*.feed.clips=8` and the like make them smaller.
+    What is not said here is the published value by default.
 
     Source: SAM 2 (Ravi et al., 2024, appendix D) and the released configuration.
     """
     large = model.endswith("large")
     decay, drop_path, dropout = (0.9, 0.2, 0.1) if large else (0.8, 0.1, 0.1)
-    pictures = FeedOptions(pictures=256, picture_objects=64, clip_share=0.0)
-    mixed = FeedOptions(pictures=256, picture_objects=64, clips=256, clip_objects=3, frames=8, clip_share=0.85)
     return Recipe(
         model=model,
         stages=(
             Stage(
                 "pictures",
                 steps=90_000,
-                feed=pictures,
+                feed=FeedOptions(pictures=256, clip_share=0.0),
                 optimizer=OptimizerOptions(
                     rate=4e-4, parts={}, layer_decay=decay, schedule="reciprocal", warm_up=1 / 90
                 ),
@@ -43,9 +40,8 @@ def published(model: str) -> Recipe:
             Stage(
                 "clips",
                 steps=150_000,
-                feed=mixed,
-                optimizer=OptimizerOptions(rate=3e-4, parts={"image_encoder": 0.2}, layer_decay=decay, warm_up=0.1),
-                clip_augment=PUBLISHED_CLIPS,
+                feed=FeedOptions(pictures=256, clips=256),
+                optimizer=OptimizerOptions(layer_decay=decay),
                 drop_path=drop_path,
                 dropout=dropout,
             ),
@@ -53,8 +49,7 @@ def published(model: str) -> Recipe:
                 "long-clips",
                 steps=50_000,
                 feed=FeedOptions(clips=256, frames=16, clip_share=1.0),
-                optimizer=OptimizerOptions(rate=3e-4, parts={}, layer_decay=decay, warm_up=0.1),
-                clip_augment=PUBLISHED_CLIPS,
+                optimizer=OptimizerOptions(parts={}, layer_decay=decay),
                 freeze=("image_encoder",),
                 dropout=dropout,
             ),
@@ -66,7 +61,13 @@ def published(model: str) -> Recipe:
 
 
 def finetune(
-    model: str, *, steps: int, image_size: int, freeze: tuple[str, ...] = (), precision: Precision = "bfloat16"
+    model: str,
+    *,
+    steps: int,
+    image_size: int,
+    freeze: tuple[str, ...] = (),
+    low_rank: int = 0,
+    precision: Precision = "bfloat16",
 ) -> Recipe:
     """Going on from a checkpoint on one's own data: one stage of clips; pictures that the data holds are learned too,
     one step in five. Batch normalisations keep their statistics: a single picture is too little for them.
@@ -98,6 +99,7 @@ def finetune(
         ),
         precision=precision,
         recompute=True,
+        low_rank=low_rank,
     )
 
 

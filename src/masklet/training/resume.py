@@ -34,44 +34,27 @@ ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class Origin:
-    """What distinguishes a run from others.
+    """What distinguishes a run from others."""
 
-    Attributes:
-        recipe: All of the recipe, as text.
-        data: A line for each collection: name, number of items, weight and licence, but not where it lies.
-        weights: The mean size of each of the first weights, by name and shape.
-    """
-
-    recipe: str
-    data: str
-    weights: Mapping[str, float]
+    recipe: str  # all of the recipe, as text
+    data: str  # A line for each collection: name, number of items, weight and licence, but not where it lies
+    weights: Mapping[str, float]  # the mean size of each of the first weights, by name and shape
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run is.
+    """Where a run is."""
 
-    Attributes:
-        origin: What the run was begun with.
-        stage: Number of the stage.
-        step: Steps of it that are done.
-        network: State of the network.
-        average: State of the running average; empty if none is kept.
-        optimizer: State of the optimizer.
-        best: The best figure of a validation so far.
-    """
-
-    origin: Origin
-    stage: int
-    step: int
-    network: dict[str, Any]
-    average: dict[str, Any]
-    optimizer: dict[str, Any]
-    best: float
+    origin: Origin  # what the run was begun with
+    stage: int  # number of the stage
+    step: int  # steps of it that are done
+    network: dict[str, Any]  # state of the network
+    average: dict[str, Any]  # state of the running average; empty if none is kept
+    optimizer: dict[str, Any]  # state of the optimizer
+    best: float  # the best figure of a validation so far
 
 
 def origin_of(recipe: Recipe, data: Sequence[Collection], network: Network) -> Origin:
-    """What distinguishes a run from others."""
     sizes = {
         f"{name} {tuple(weight.shape)}": float(weight.detach().abs().double().mean())
         for name, weight in network.named_parameters()
@@ -141,7 +124,8 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         version = content.pop("format")
-        checkpoint = _checkpoint(content) if version == FORMAT else None
+        origin = Origin(**content.pop("origin")) if version == FORMAT else None
+        checkpoint = None if origin is None else Checkpoint(origin, **content)
     except OSError as error:
         raise TrainingError(f"{path} cannot be read: {error.strerror or error}") from error
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -149,7 +133,3 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     if checkpoint is None:
         raise TrainingError(f"{path} has format {version}, this masklet reads {FORMAT}; begin again in another folder")
     return checkpoint
-
-
-def _checkpoint(content: dict[str, Any]) -> Checkpoint:
-    return Checkpoint(Origin(**content.pop("origin")), **content)

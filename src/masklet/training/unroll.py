@@ -1,4 +1,5 @@
-"""A clip, worked through as in use: prompted, followed by memory, corrected; with gradients through all of it.
+"""A clip, worked through as in use: prompted, followed by memory, corrected; with gradients through all of it; and what
+its answers cost.
 
 Built on the four functions of the network and on the published rule of recall. All clips of a batch follow one plan.
 Logits are trained as they are decoded, also where presence is denied: blanked ones would have no gradient.
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from masklet.engines.arrays import sample
@@ -19,6 +20,8 @@ from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
 from masklet.prompts import NOT_A_POINT
 from masklet.training.batch import Batch, Dice
 from masklet.training.data.augment import GREY
+from masklet.training.losses import LossOptions, LossTerms, actual_iou, on_cells, prediction_loss
+from masklet.training.parts import is_still
 from masklet.training.prompts import Plan, Points, first_points, uniform_click
 from masklet.video.flow import optical_flow
 from masklet.video.recall import Recall, RecallOptions, published_recall
@@ -32,19 +35,15 @@ class Prediction(NamedTuple):
 
     frame: int
     decoded: Decoded
-    ambiguous: bool
-    """Whether three candidates were asked for."""
-    corrections: int
-    """How many corrections came before."""
+    ambiguous: bool  # whether three candidates were asked for
+    corrections: int  # how many corrections came before
 
 
 class Remembered(NamedTuple):
     """Memory and pointer of N objects in one frame."""
 
-    memory: Tensor
-    """(N, M, h, w)"""
-    pointer: Tensor
-    """(N, C)"""
+    memory: Tensor  # (N, M, h, w)
+    pointer: Tensor  # (N, C)
 
 
 @dataclass
@@ -116,8 +115,13 @@ class Unroll:
         """A frame without a given mask: its first prompt, if there is one, then its corrections."""
         truth = self.batch.masks[:, frame]
         first = frame in self.plan.prompted
-        features = self.keep(self.attend, here.stride16, Recall() if first else self.recall(frame))
-        points = self.first_points(truth) if first else Points.none(len(truth), self.device)
+        past = self.past
+        recall = published_recall(frame, list(past.prompted), past.tracked, self.recall_options)
+        features = self.keep(self.attend, here.stride16, Recall() if first else recall)
+        points = Points.none(len(truth), self.device)
+        if first:
+            clicks, corners = self.dice.roll(*truth.shape[1:], 2), self.dice.roll(4)
+            points = first_points(self.plan.kind, truth, clicks, corners)
         earlier, present = (None, None) if first else self.previous(frame)
         truths = self.truths(frame)
         for correction in range(len(truths) + 1):
@@ -172,13 +176,6 @@ class Unroll:
         """For each correction of a frame, whether it is drawn from the true mask; none where there is no correction."""
         plan = self.plan
         return plan.from_truth[plan.corrected.index(frame)] if frame in plan.corrected else ()
-
-    def first_points(self, truth: Tensor) -> Points:
-        clicks, corners = self.dice.roll(*truth.shape[1:], 2), self.dice.roll(4)
-        return first_points(self.plan.kind, truth, clicks, corners)
-
-    def recall(self, frame: int) -> Recall:
-        return published_recall(frame, list(self.past.prompted), self.past.tracked, self.recall_options)
 
     def attend(self, features: Tensor, recall: Recall) -> Tensor:
         return self.network.attend_memory(features, self.bank(recall, features))
@@ -251,3 +248,66 @@ def keep_all(function: Callable[..., Any], *arguments: Any) -> Any:
 def recompute(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function; on the way back it is called again (activation checkpointing: Chen et al., 2016)."""
     return checkpoint(function, *arguments, use_reentrant=False)
+
+
+class Judged(NamedTuple):
+    """The loss of a step, and its parts."""
+
+    loss: Tensor  # A number
+    terms: Tensor  # (4,): the parts of the loss, without weights
+    iou: Tensor  # mean IoU of the answers that count, of objects that are present
+
+
+class Step(nn.Module):
+    """A network and what its answers cost.
+
+    Args:
+        network: What learns.
+        losses: What predictions cost.
+        recompute: Whether activations are computed again on the way back, which saves memory.
+        still_clips: Whether the image encoder learns from pictures only.
+        touch_all: Whether weights that a batch does not need get a gradient too, of zeros: shards exchange gradients
+            of the same weights in all processes.
+    """
+
+    def __init__(
+        self, network: Network, losses: LossOptions, *, recompute: bool, still_clips: bool, touch_all: bool
+    ) -> None:
+        super().__init__()
+        self.network, self.losses = network, losses
+        self.recompute, self.still_clips, self.touch_all = recompute, still_clips, touch_all
+
+    def forward(self, batch: Batch, plan: Plan, count: Tensor) -> Judged:
+        """Work through a batch by a plan; sums over objects are divided by `count`."""
+        still = is_still(self.network.image_encoder) or (self.still_clips and batch.frames > 1)
+        unroll = Unroll(self.network, batch, plan, recompute if self.recompute else keep_all, still=still)
+        zero = torch.zeros((), device=batch.images.device)
+        terms, ious = LossTerms(zero, zero, zero, zero), []
+        for prediction in unroll.predictions():
+            masks, known = batch.masks[:, prediction.frame], batch.known[batch.owners, prediction.frame]
+            asked = prediction.ambiguous
+            cost = prediction_loss(prediction.decoded, masks, known, ambiguous=asked, count=count, options=self.losses)
+            terms = terms.plus(cost)
+            ious.append(mean_iou(prediction, masks, known))
+        iou = torch.stack(ious).mean() if ious else zero
+        loss = terms.total(self.losses)
+        if self.touch_all:
+            loss = loss + 0 * torch.stack([weight.sum() for weight in self._at_hand()]).sum()
+        return Judged(loss, torch.stack(terms).detach(), iou)
+
+    def _at_hand(self) -> Iterator[Tensor]:
+        """All weights that learn, but for those of blocks that are shared out, which every batch needs anyway."""
+        for weight in self.network.parameters():
+            if weight.requires_grad and not hasattr(weight, "full_tensor"):
+                yield weight
+
+
+@torch.no_grad()
+def mean_iou(prediction: Prediction, masks: Tensor, known: Tensor) -> Tensor:
+    """The mean over present objects of the IoU of the mask that a predictor would take, on the cells of the logits."""
+    decoded = prediction.decoded
+    iou = actual_iou(decoded.logits, *(on_cells(pixels, decoded.logits) for pixels in (masks, known)))
+    index = torch.arange(len(iou), device=iou.device)
+    choice = decoded.iou[:, 1:].argmax(dim=1) + 1 if prediction.ambiguous else torch.zeros_like(index)
+    present = masks.flatten(1).any(dim=1).float()
+    return (iou[index, choice] * present).sum() / present.sum().clamp(min=1)

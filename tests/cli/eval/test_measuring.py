@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from masklet.video.policies import PublishedPolicy
-from tests.cli.conftest import Run
+from tests.cli.conftest import Read, Run, error_of
 from tests.evaluation.conftest import make_davis, make_folder
 from tests.evaluation.protocols.test_volumes import make_volumes
 
@@ -19,7 +19,7 @@ def davis(tmp_path: Path) -> Path:
     return tmp_path / "davis"
 
 
-def test_vos_prints_a_table_and_goes_on(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_vos_prints_a_table_and_goes_on(run: Run, davis: Path, tmp_path: Path, capsys: Read) -> None:
     command = ("eval", "vos", "--dataset", "davis2017", "--root", davis, "--baseline", "flow", "--out", tmp_path / "a")
     assert run(*command, "--limit", "1") == 0
     first = capsys.readouterr().out
@@ -32,7 +32,7 @@ def test_vos_prints_a_table_and_goes_on(run: Run, davis: Path, tmp_path: Path, c
     assert run(*command, "--prompt", "box", "--overwrite") == 0
 
 
-def test_compare_prints_and_writes(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_compare_prints_and_writes(run: Run, davis: Path, tmp_path: Path, capsys: Read) -> None:
     for baseline in ("still", "flow"):
         out = ("--baseline", baseline, "--out", tmp_path / baseline)
         assert run("eval", "vos", "--dataset", "davis2017", "--root", davis, *out) == 0
@@ -44,27 +44,27 @@ def test_compare_prints_and_writes(run: Run, davis: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize("way", ["offline", "online", "saved"])
-def test_interactive(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture, way: str) -> None:
+def test_interactive(run: Run, davis: Path, tmp_path: Path, capsys: Read, way: str) -> None:
     options = ("--baseline", "still", "--rounds", "2", "--limit", "1", "--out", tmp_path / "a", "--way", way)
     assert run("eval", "interactive", "--dataset", "davis2017", "--root", davis, *options) == 0
     assert ("saved" if way == "saved" else "J&F@2") in capsys.readouterr().out
 
 
-def test_tracking(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_tracking(run: Run, davis: Path, tmp_path: Path, capsys: Read) -> None:
     pytest.importorskip("trackeval", reason="HOTA and its like need TrackEval")
     options = ("--baseline", "still", "--out", tmp_path / "a", "--prompt", "mask")
     assert run("eval", "tracking", "--dataset", "davis2017", "--root", davis, *options) == 0
     assert "HOTA" in capsys.readouterr().out
 
 
-def test_image(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_image(run: Run, tmp_path: Path, capsys: Read) -> None:
     make_folder(tmp_path / "own")
     options = ("--prompt", "box", "--clicks", "1", "--baseline", "grabcut", "--out", tmp_path / "a")
     assert run("eval", "image", "--dataset", "folder", "--root", tmp_path / "own", *options) == 0
     assert "IoU@1" in capsys.readouterr().out
 
 
-def test_everything(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_everything(run: Run, tmp_path: Path, capsys: Read) -> None:
     """Two small pictures from the command to the report; the second one by the same command again."""
     make_folder(tmp_path / "own")
     options = ("--model", "nano", "--points-per-side", "4", "--device", "cpu", "--out", tmp_path / "a")
@@ -91,7 +91,7 @@ def test_everything(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> 
     ],
 )
 def test_wrong_names_are_told(
-    run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture, arguments: tuple, sentence: str
+    run: Run, davis: Path, tmp_path: Path, capsys: Read, arguments: tuple, sentence: str
 ) -> None:
     options = {"--root": davis, "--baseline": "still", "--out": tmp_path / "a"}
     options |= dict(zip(arguments[::2], arguments[1::2], strict=True))
@@ -102,9 +102,7 @@ def test_wrong_names_are_told(
     assert "Traceback" not in error
 
 
-def test_a_damaged_sequence_is_told_in_the_end(
-    run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_damaged_sequence_is_told_in_the_end(run: Run, davis: Path, tmp_path: Path, capsys: Read) -> None:
     mask = davis / "Annotations/480p/first/00003.png"
     mask.write_bytes(mask.read_bytes()[:80])
     options = ("--baseline", "still", "--out", tmp_path / "a")
@@ -124,18 +122,18 @@ def test_a_damaged_sequence_is_told_in_the_end(
     ],
 )
 def test_options_that_are_old_or_wrong(
-    run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture, options: tuple, code: int, sentence: str
+    run: Run, davis: Path, tmp_path: Path, capsys: Read, options: tuple, code: int, sentence: str
 ) -> None:
     command = ("eval", "vos", "--dataset", "davis2017", "--root", davis, "--baseline", "still", "--out", tmp_path / "a")
     assert run(*command, *options) == code
-    assert sentence in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert sentence in error_of(capsys)
 
 
 @pytest.mark.parametrize(
     ("command", "option"),
     [("interactive", "--rounds"), ("interactive", "--clicks"), ("image", "--clicks"), ("vos", "--seed")],
 )
-def test_numbers_have_bounds(run: Run, davis: Path, capsys: pytest.CaptureFixture, command: str, option: str) -> None:
+def test_numbers_have_bounds(run: Run, davis: Path, capsys: Read, command: str, option: str) -> None:
     huge = "99999999999999999999"
     assert run("eval", command, "--dataset", "davis2017", "--root", davis, "--baseline", "still", option, huge) == 2
     error = capsys.readouterr().err
@@ -143,7 +141,7 @@ def test_numbers_have_bounds(run: Run, davis: Path, capsys: pytest.CaptureFixtur
     assert "Traceback" not in error
 
 
-def test_a_run_tells_how_it_tracked(run: Run, davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_run_tells_how_it_tracked(run: Run, davis: Path, tmp_path: Path, capsys: Read) -> None:
     """Speed, policy of one's own, and any tracking option: in the record, in the name, and in what is compared."""
     command = ("eval", "vos", "--dataset", "davis2017", "--root", davis, "--device", "cpu", "--limit", "1")
     mine = ("--speed", "fast", "--policy", f"{__name__}:Mine", "--set", "fill_holes=0")
@@ -169,7 +167,7 @@ class Mine(PublishedPolicy):
     """A policy of somebody's own."""
 
 
-def test_volumes(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_volumes(run: Run, tmp_path: Path, capsys: Read) -> None:
     root = make_volumes(tmp_path)
     command = ["eval", "volumes", "--dataset", "volumes", "--root", root, "--baseline", "still"]
     assert run(*command, "--window", "100,300", "--out", tmp_path / "run", "--find-ends") == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from masklet.datasets.base import Clip
-from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.baselines import BASELINES
 from masklet.evaluation.protocols.images import COVERAGE, Everything
@@ -20,9 +19,7 @@ from masklet.evaluation.results import ClipResult, RunResult, Submission
 from masklet.formats.davis import read_index_png
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.patch import cut_patch
-from tests.evaluation.conftest import SIZE, Truthful, index_map, save_mask
-
-Make = Callable[[str], Path]
+from tests.evaluation.conftest import SIZE, Make, first_clip, index_map, save_mask
 
 OBJECTS = [index_map(3) == number for number in (1, 2)]
 ELSEWHERE = np.zeros(SIZE, np.bool_)
@@ -58,12 +55,7 @@ class Stand:
 
 @pytest.fixture
 def clip(make: Make) -> Clip:
-    return open_dataset("folder", make("folder"), kind="image").clips[0]
-
-
-@pytest.fixture
-def submission(tmp_path: Path) -> Submission:
-    return Submission(tmp_path / "masks", "index")
+    return first_clip("folder", make("folder"), "image")
 
 
 def test_perfect_masks_are_one_whatever_else_is_found(clip: Clip, submission: Submission) -> None:
@@ -105,7 +97,7 @@ def test_beyond_a_hundred_masks_only_ar_at_1000_counts(clip: Clip, submission: S
 
 def test_unknown_pixels_count_nowhere(make: Make, submission: Submission) -> None:
     """COCO's crowd, in the first rows, lies over the mask; a mask inside of it is no find at all."""
-    clip = open_dataset("coco", make("coco"), kind="image").clips[0]
+    clip = first_clip("coco", make("coco"), "image")
     crowd = np.zeros(SIZE, np.bool_)
     crowd[:3] = True
     reaching = [mask | crowd for mask in OBJECTS]
@@ -133,7 +125,7 @@ def test_means_over_pictures_stand_beside_those_over_objects() -> None:
     assert [dict(zip(heading, row, strict=True))["masks/picture"] for row in rows] == [10, 20]
 
 
-@pytest.mark.parametrize("method", [*BASELINES.values(), Truthful()], ids=lambda method: method.name)
+@pytest.mark.parametrize("method", BASELINES.values(), ids=lambda method: method.name)
 def test_who_has_to_be_told_is_told_so(clip: Clip, submission: Submission, method: Any) -> None:
     with pytest.raises(EvaluationError, match="finds nothing by itself; give a model"):
         Everything().run(clip, method, submission)
@@ -142,7 +134,7 @@ def test_who_has_to_be_told_is_told_so(clip: Clip, submission: Submission, metho
 def test_a_picture_without_objects_is_told(make: Make, submission: Submission) -> None:
     root = make("folder")
     save_mask(root / "images/own/first.png", np.zeros(SIZE, np.uint8))
-    clip = open_dataset("folder", root, kind="image").clips[0]
+    clip = first_clip("folder", root, "image")
     with pytest.raises(EvaluationError, match="no object is marked in own/first"):
         Everything().run(clip, Stand([]), submission)
 
@@ -150,6 +142,6 @@ def test_a_picture_without_objects_is_told(make: Make, submission: Submission) -
 def test_masks_of_another_size_are_told(make: Make, submission: Submission) -> None:
     root = make("folder")
     save_mask(root / "images/own/first.png", index_map(3)[:40])
-    clip = open_dataset("folder", root, kind="image").clips[0]
+    clip = first_clip("folder", root, "image")
     with pytest.raises(EvaluationError, match=r"own/first has \(48, 64\) pixels .* and its masks \(40, 64\)"):
         Everything().run(clip, Stand(OBJECTS), submission)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from masklet.datasets.base import Clip, Dataset
+from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.baselines import BASELINES
@@ -26,11 +26,9 @@ from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.davis import read_index_png
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
-from tests.evaluation.conftest import FRAMES, Truthful, index_map, save_mask, save_picture
+from tests.evaluation.conftest import FRAMES, Make, Truthful, first_clip, index_map, save_mask, save_picture
 from tests.media.clips import Clip as ShortFilm
 from tests.media.clips import write_clip
-
-Make = Callable[[str], Path]
 
 PROCEDURES = {
     "mask": SemiSupervised(),
@@ -43,21 +41,6 @@ PROCEDURES = {
 }
 PERFECT = 0.97
 """JPEG moves some pixels of the small pictures across the edge."""
-
-
-@pytest.fixture
-def davis(make: Make) -> Dataset:
-    return open_dataset("davis2017", make("davis2017"), limit=1)
-
-
-@pytest.fixture
-def clip(davis: Dataset) -> Clip:
-    return davis.clips[0]
-
-
-@pytest.fixture
-def submission(tmp_path: Path) -> Submission:
-    return Submission(tmp_path / "masks", "index")
 
 
 @pytest.mark.parametrize("name", ["mask", "box", "clicks", "offline", "online"])
@@ -105,7 +88,7 @@ def test_before_an_object_enters_the_masks_are_empty(make: Make, submission: Sub
     root = make("davis2017")
     for frame in (0, 1):
         (root / f"Annotations/480p/first/{frame:05d}.png").unlink()
-    clip = open_dataset("davis2017", root, limit=1).clips[0]
+    clip = first_clip("davis2017", root)
     SemiSupervised().run(clip, BASELINES["still"], submission)
     assert not read_index_png(submission.path(clip, 1)).any()
     assert read_index_png(submission.path(clip, 2)).any()
@@ -116,7 +99,7 @@ def test_masks_that_nobody_can_score_are_handed_in_all_the_same(make: Make, subm
     root = make("mose")
     for frame in range(1, FRAMES):
         (root / f"valid/Annotations/first/{frame:05d}.png").unlink()
-    clip = open_dataset("mose", root, limit=1).clips[0]
+    clip = first_clip("mose", root)
     found = SemiSupervised(rules="mose").run(clip, BASELINES["still"], submission)
     assert found.values == {}
     assert submission.path(clip, FRAMES - 1).exists()
@@ -126,7 +109,7 @@ def test_a_clip_without_objects_is_told(make: Make, submission: Submission) -> N
     root = make("davis2017")
     for frame in range(FRAMES):
         save_mask(root / f"Annotations/480p/first/{frame:05d}.png", np.zeros_like(index_map(0)))
-    clip = open_dataset("davis2017", root, limit=1).clips[0]
+    clip = first_clip("davis2017", root)
     with pytest.raises(EvaluationError, match="no object is marked in first"):
         SemiSupervised().run(clip, BASELINES["still"], submission)
 
@@ -135,14 +118,14 @@ def test_more_masks_than_frames_are_told(tmp_path: Path, submission: Submission)
     write_clip(tmp_path / "run.mp4", ShortFilm(".mp4", count=FRAMES))
     for frame in (0, 9):
         save_mask(tmp_path / f"run/{frame:05d}.png", index_map(frame % FRAMES))
-    (clip,) = open_dataset("folder", tmp_path).clips
+    clip = first_clip("folder", tmp_path)
     with pytest.raises(EvaluationError, match="has 5 frames, and masks up to frame 9"):
         SemiSupervised().run(clip, BASELINES["still"], submission)
 
 
 def test_pictures_are_asked_click_after_click(make: Make, submission: Submission) -> None:
     """The truthful one gives half an object for one click, and all of it for two."""
-    clip = open_dataset("coco", make("coco"), kind="image").clips[0]
+    clip = first_clip("coco", make("coco"), "image")
     found = ImageClicks(clicks=3).run(clip, Truthful(), submission)
     assert set(found.values) == {1, 2}
     for row in found.values.values():
@@ -153,7 +136,7 @@ def test_pictures_are_asked_click_after_click(make: Make, submission: Submission
 
 
 def test_clicks_are_counted_to_a_target(make: Make, submission: Submission) -> None:
-    clip = open_dataset("coco", make("coco"), kind="image").clips[0]
+    clip = first_clip("coco", make("coco"), "image")
     procedure = ImageClicks(clicks=10)
     assert procedure.measures == ("IoU@10", "IoU@5", "IoU@3", "IoU@1", "NoC@85", "NoC@90")
     found = procedure.run(clip, Truthful(), submission)
@@ -247,7 +230,7 @@ def test_nobody_corrects_what_is_right(make: Make, submission: Submission, proce
     for frame in range(FRAMES):
         (root / f"JPEGImages/480p/first/{frame:05d}.jpg").unlink()
         save_picture(root / f"JPEGImages/480p/first/{frame:05d}.png", frame)
-    clip = open_dataset("davis2017", root, limit=1).clips[0]
+    clip = first_clip("davis2017", root)
     method = Recording(lose_after=None)
     found = procedure.run(clip, method, submission)
     assert method.prompted == [(0, 1)] * 2 + [(2, 2)] * 2

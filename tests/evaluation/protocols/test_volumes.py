@@ -18,6 +18,7 @@ from masklet.evaluation.results import Submission
 from masklet.formats.davis import read_index_png
 from masklet.media.volume import VolumeSlices
 from masklet.video.ends import outside
+from tests.evaluation.conftest import first_clip
 
 SHAPE = (40, 36, 14)
 AFFINE = np.diag([1.0, 1.0, 2.5, 1.0])
@@ -50,7 +51,7 @@ def make_volumes(root: Path) -> Path:
 
 
 def test_clips_are_scans_with_the_masks_of_their_labels(root: Path) -> None:
-    (clip,) = open_dataset("volumes", root).clips
+    clip = first_clip("volumes", root)
     assert (clip.name, len(clip.annotated)) == ("a", 14)
     assert recognise_dataset(root).help.startswith("volumes")
     found = clip.masks(6)
@@ -61,7 +62,7 @@ def test_clips_are_scans_with_the_masks_of_their_labels(root: Path) -> None:
 
 
 def test_organs_are_followed_both_ways_and_ends_help(root: Path, tmp_path: Path) -> None:
-    (clip,) = open_dataset("volumes", root).clips
+    clip = first_clip("volumes", root)
     method = ModelMethod(FakeEngine())
     plain, ended = (
         Volumes(find_ends=ends).run(clip, method, Submission(tmp_path / str(ends), "index")) for ends in (False, True)
@@ -80,7 +81,7 @@ def test_the_other_order_of_slices(root: Path) -> None:
 
 def test_labels_of_another_grid_and_without_a_scan(root: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE, np.uint8), np.eye(4)), root / "labels/a.nii.gz")
-    (clip,) = open_dataset("volumes", root).clips
+    clip = first_clip("volumes", root)
     with pytest.raises(FormatError, match=r"a\.nii\.gz does not lie in the grid of a_0000\.nii\.gz; resample"):
         clip.masks(0)
     nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE, np.uint8), np.eye(4)), root / "labels/b.nii.gz")
@@ -107,7 +108,7 @@ def test_where_masks_of_both_ways_overlap_one_object_has_the_pixel(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slice 7 lies after the middle of the first organ and before that of the second."""
-    (clip,) = open_dataset("volumes", root).clips
+    clip = first_clip("volumes", root)
     masks = {number: np.ones(SHAPE[1::-1], bool) for number in (1, 2)}
     objects = {number: SimpleNamespace(iou=1.0) for number in (1, 2)}
     found = [SimpleNamespace(masks=masks, result=SimpleNamespace(frame=n, objects=objects)) for n in range(SHAPE[2])]
@@ -121,6 +122,6 @@ def test_the_middle_slice_has_the_object(root: Path, tmp_path: Path) -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[8:20, 10:22, 1:3], labels[8:20, 10:22, 11:13] = 1, 1
     nibabel.save(nibabel.Nifti1Image(labels, AFFINE), root / "labels/a.nii.gz")
-    (clip,) = open_dataset("volumes", root).clips
+    clip = first_clip("volumes", root)
     outcome = Volumes().run(clip, ModelMethod(FakeEngine()), Submission(tmp_path / "out", "index"))
     assert outcome.per_frame[2] > 0.7, "the box is drawn on slice 2"

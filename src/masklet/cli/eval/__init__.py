@@ -4,8 +4,7 @@ import typer
 
 from masklet.cli.choices import help_of
 from masklet.cli.eval.commands import everything, image, interactive, tracking, volumes, vos
-from masklet.cli.eval.compare import compare
-from masklet.cli.eval.score import score
+from masklet.cli.eval.results import compare, score
 
 app = typer.Typer(
     name="eval",

@@ -2,9 +2,7 @@
 
 from typing import Annotated, Literal
 
-import typer
-
-from masklet.cli.choices import spread_options
+from masklet.cli.choices import option, spread_options
 from masklet.cli.eval.measuring import AnnotatorChoice, BaselineName, Common, FirstName, TrackerChoice, run
 from masklet.cli.everything import EverythingChoice
 
@@ -23,9 +21,9 @@ def vos(
     options: TrackerChoice,
     baseline: BaselineName = None,
     prompt: FirstName = "mask",
-    clicks: Annotated[int, typer.Option(min=1, max=100, help="With --prompt click: clicks on each object.")] = 1,
+    clicks: Annotated[int, option("With --prompt click: clicks on each object.", 1, 100)] = 1,
     protocol: Annotated[
-        str | None, typer.Option(help="Which frames and objects count, as in masklet eval score; the data set's own.")
+        str | None, option("Which frames and objects count, as in masklet eval score; the data set's own.")
     ] = None,
     *,
     who: AnnotatorChoice,
@@ -81,15 +79,13 @@ def interactive(
     options: TrackerChoice,
     baseline: BaselineName = None,
     way: Annotated[
-        Way, typer.Option(help="Correct the worst frame, round after round; pause in one pass; or count what it saves.")
+        Way, option("Correct the worst frame, round after round; pause in one pass; or count what it saves.")
     ] = "offline",
-    rounds: Annotated[
-        int, typer.Option(min=1, max=100, help="offline, online: annotated frames, the first included.")
-    ] = 8,
+    rounds: Annotated[int, option("offline, online: annotated frames, the first included.", 1, 100)] = 8,
     clicks: Annotated[
-        int | None, typer.Option(min=1, max=100, help="On an object in such a frame; 3, with --way saved at most 5.")
+        int | None, option("On an object in such a frame; 3, with --way saved at most 5.", 1, 100)
     ] = None,
-    target: Annotated[float, typer.Option(min=0.01, max=1, help="online, saved: IoU that needs no correction.")] = 0.75,
+    target: Annotated[float, option("online, saved: IoU that needs no correction.", 0.01, 1)] = 0.75,
     *,
     who: AnnotatorChoice,
 ) -> None:
@@ -122,10 +118,8 @@ def interactive(
 def image(
     common: Common,
     baseline: BaselineName = None,
-    prompt: Annotated[
-        Literal["click", "box"], typer.Option(help="What comes first; everything after it is a click.")
-    ] = "click",
-    clicks: Annotated[int, typer.Option(min=1, max=100, help="Answers to each object; the box counts as one.")] = 5,
+    prompt: Annotated[Literal["click", "box"], option("What comes first; everything after it is a click.")] = "click",
+    clicks: Annotated[int, option("Answers to each object; the box counts as one.", 1, 100)] = 5,
     *,
     who: AnnotatorChoice,
 ) -> None:
@@ -172,11 +166,9 @@ def volumes(
     common: Common,
     options: TrackerChoice,
     baseline: BaselineName = None,
-    window: Annotated[
-        str | None, typer.Option(help="LEVEL,WIDTH, or brain, soft-tissue, liver, lung or bone (CT).")
-    ] = None,
-    tolerance: Annotated[float, typer.Option(min=0, max=1000, help="Millimetres between surfaces, for NSD.")] = 2.0,
-    find_ends: Annotated[bool, typer.Option("--find-ends", help="Leave out slices beyond an object's ends.")] = False,
+    window: Annotated[str | None, option("LEVEL,WIDTH, or brain, soft-tissue, liver, lung or bone (CT).")] = None,
+    tolerance: Annotated[float, option("Millimetres between surfaces, for NSD.", 0, 1000)] = 2.0,
+    find_ends: Annotated[bool, option("Leave out slices beyond an object's ends.", name="--find-ends")] = False,
 ) -> None:
     """Volumes: Dice and normalised surface Dice from one box on the middle slice, followed in both directions.
 

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice
+from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice, option
 from masklet.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from masklet.datasets.base import Clip, ClipKind, Dataset
+    from masklet.datasets.base import ClipKind, Dataset
     from masklet.evaluation.annotator import Annotator
     from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.protocols.base import Procedure
-    from masklet.evaluation.results import ClipResult
     from masklet.evaluation.run import Measurement
-    from masklet.executors import Executor, Failure
+    from masklet.executors import Executor
 
 FirstName = Annotated[
     Literal["mask", "box", "click"],
-    typer.Option("--prompt", help="How each object is prompted in the frame in which it enters."),
+    option("How each object is prompted in the frame in which it enters.", name="--prompt"),
 ]
 BaselineName = Annotated[
     Literal["still", "flow", "grabcut"] | None,
-    typer.Option("--baseline", help="In place of a model: first mask kept still, carried by optical flow, or GrabCut."),
+    option("In place of a model: first mask kept still, carried by optical flow, or GrabCut.", name="--baseline"),
 ]
 
 
@@ -36,26 +35,20 @@ BaselineName = Annotated[
 class Common:
     """The options that all of them have."""
 
-    dataset: Annotated[str, typer.Option(help="Name of the data set, or module:Name of a reader.", show_default=False)]
-    root: Annotated[Path, typer.Option(help="Folder of the unpacked data set.", show_default=False)]
-    split: Annotated[str, typer.Option(help="Part of the data set.")] = "val"
+    dataset: Annotated[str, option("Name of the data set, or module:Name of a reader.", show_default=False)]
+    root: Annotated[Path, option("Folder of the unpacked data set.", show_default=False)]
+    split: Annotated[str, option("Part of the data set.")] = "val"
     limit: Annotated[
-        int | None,
-        typer.Option(min=1, max=1_000_000_000, help="Only the first so many sequences; more can follow later."),
+        int | None, option("Only the first so many sequences; more can follow later.", 1, 1_000_000_000)
     ] = None
     model: ModelChoice = "nano"
     speed: SpeedChoice = None
     device: DeviceChoice = None
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; runs/DATASET-NAME-COMMAND-OPTIONS if not given.")
-    ] = None
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin again, even if OUT holds a part.")] = False
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Processes; one for each GPU, or one, if not given.")
-    ] = None
+    out: Annotated[Path | None, option("Folder of the run; runs/DATASET-NAME-COMMAND-OPTIONS if not given.")] = None
+    overwrite: Annotated[bool, option("Begin again, even if OUT holds a part.", name="--overwrite")] = False
+    workers: Annotated[int | None, option("Processes; one for each GPU, or one, if not given.", 1, 1024)] = None
     cluster: Annotated[
-        str | None,
-        typer.Option(help="Do the sequences on a Ray cluster: its address, or auto; here starts one."),
+        str | None, option("Do the sequences on a Ray cluster: its address, or auto; here starts one.")
     ] = None
     engine: Annotated[str | None, typer.Option(hidden=True)] = None
     ray_address: Annotated[str | None, typer.Option(hidden=True)] = None
@@ -68,7 +61,7 @@ class TrackerChoice:
     policy: PolicyChoice = "published"
     settings: Annotated[
         list[str],
-        typer.Option("--set", help="FIELD=VALUE of masklet.TrackingOptions, such as fill_holes=0; as often as needed."),
+        option("FIELD=VALUE of masklet.TrackingOptions, such as fill_holes=0; as often as needed.", name="--set"),
     ]
 
     def fields(self) -> dict[str, Any]:
@@ -81,13 +74,12 @@ class TrackerChoice:
 class AnnotatorChoice:
     """Who clicks."""
 
-    annotator: Annotated[
-        Literal["centre", "random"], typer.Option(help="Click on the centre of an error, or anywhere on it.")
-    ] = "centre"
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the random annotator.")] = 0
+    annotator: Annotated[Literal["centre", "random"], option("Click on the centre of an error, or anywhere on it.")] = (
+        "centre"
+    )
+    seed: Annotated[int, option("Of the random annotator.", 0, 2**63 - 1)] = 0
 
     def made(self) -> Annotator:
-        """The simulated annotator."""
         from masklet.evaluation.annotator import Annotator
 
         return Annotator(self.annotator, self.seed)
@@ -126,8 +118,9 @@ def run(
 
     Ctrl-C keeps the sequences that are finished. `label` ends the folder's name if none is given.
     """
+    from masklet.cli.terminal import bars
     from masklet.evaluation.methods import MethodChoice
-    from masklet.evaluation.run import begin, clear
+    from masklet.evaluation.run import begin, clear, measure
     from masklet.executors import Failure
 
     fields = tracking.fields() if tracking else {}
@@ -137,15 +130,19 @@ def run(
         clear(plan.out)
     failures = []
     try:
-        for clip, done in with_progress(plan, begin(plan), executor):
-            if isinstance(done, Failure):
-                failures.append(f"{clip.name}: {done.reason}")
+        todo, total = begin(plan), len(plan.dataset.clips)
+        with bars() as progress:
+            task = progress.add_task("sequences", total=total, completed=total - len(todo))
+            for clip, done in measure(plan, todo, executor):
+                progress.update(task, advance=1, description=clip.name)
+                if isinstance(done, Failure):
+                    failures.append(f"{clip.name}: {done.reason}")
     except KeyboardInterrupt:
         typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     for failure in failures:
         typer.echo(f"masklet: {failure}", err=True)
-    if len(failures) < len(plan.dataset.clips):
+    if len(failures) < total:
         report(plan)
     if failures:
         raise typer.Exit(1)
@@ -154,7 +151,6 @@ def run(
 def plan_for(
     kind: ClipKind, common: Common, choice: MethodChoice, procedure_for: Callable[[Dataset], Procedure], label: str
 ) -> Measurement:
-    """The method to measure."""
     from masklet.datasets.registry import open_dataset
     from masklet.evaluation.run import Measurement
 
@@ -167,7 +163,6 @@ def plan_for(
 
 
 def executor_for(common: Common, baseline: str | None) -> Executor:
-    """Where the sequences are done."""
     from masklet.executors import Pool, Ray, Serial, gpu_count
 
     cluster = common.cluster
@@ -184,23 +179,7 @@ def executor_for(common: Common, baseline: str | None) -> Executor:
     return Serial() if count == 1 else Pool(count, gpus)
 
 
-def with_progress(
-    plan: Measurement, todo: list[Clip], executor: Executor
-) -> Iterator[tuple[Clip, ClipResult | Failure]]:
-    """Clips as they are done."""
-    from masklet.cli.terminal import bars
-    from masklet.evaluation.run import measure
-
-    with bars() as progress:
-        total = len(plan.dataset.clips)
-        task = progress.add_task("sequences", total=total, completed=total - len(todo))
-        for clip, done in measure(plan, todo, executor):
-            progress.update(task, advance=1, description=clip.name)
-            yield clip, done
-
-
 def report(plan: Measurement) -> None:
-    """Write the report, and print its table and where it lies."""
     from rich.console import Console
 
     from masklet.cli.terminal import as_table

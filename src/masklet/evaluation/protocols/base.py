@@ -55,16 +55,11 @@ class Stopwatch:
 
 @dataclass(frozen=True, eq=False)
 class MaskedFrame:
-    """A frame's masks, made.
+    """A frame's masks, made."""
 
-    result   as the method gave it
-    numbers  int32 (H, W): each pixel's object, the surest one, 0 where there is none
-    masks    bool (H, W) by object
-    """
-
-    result: FrameLike
-    numbers: NDArray[np.int32]
-    masks: Mapping[int, Mask]
+    result: FrameLike  # as the method gave it
+    numbers: NDArray[np.int32]  # int32 (H, W): each pixel's object, the surest one, 0 where there is none
+    masks: Mapping[int, Mask]  # bool (H, W) by object
 
 
 def answers(results: Iterable[FrameLike], watch: Stopwatch, *, overlapping: bool = False) -> Iterator[MaskedFrame]:

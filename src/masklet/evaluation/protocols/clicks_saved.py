@@ -1,12 +1,10 @@
 """Clicks that a tracker saves: correcting what it gets wrong, against segmenting every frame by itself."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
-from masklet.datasets.base import Clip, ObjectMasks
+from masklet.datasets.base import Clip
 from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.methods import Look, Method
 from masklet.evaluation.protocols.base import true_mask
@@ -20,19 +18,14 @@ from masklet.prompts import Prompt, merge_prompts
 
 @dataclass
 class ObjectClicks:
-    """What one object took.
+    """What one object took."""
 
-    clicks  on it in the tracker's pass
-    alone   on it in single frames
-    ious    of the pass, and of single frames, in each annotated frame in which it is seen
-    """
-
-    clicks: int = 0
-    alone: int = 0
+    clicks: int = 0  # on it in the tracker's pass
+    alone: int = 0  # on it in single frames
+    # of the pass, and of single frames, in each annotated frame in which it is seen
     ious: list[tuple[float, float]] = field(default_factory=list)
 
     def values(self) -> dict[str, float]:
-        """The values, by measure."""
         frames = len(self.ious)
         ours, alone = np.mean(self.ious, axis=0)
         return {
@@ -48,16 +41,12 @@ class ObjectClicks:
 class ClicksSaved:
     """Every annotated frame is brought to a target IoU, twice: in one pass of the tracker, and each frame alone.
 
-    target     IoU that is good enough
-    most       clicks at most on an object in a frame; one that never gets there counts with all of them
-    annotator  who clicks
-
     "clicks" and "alone" are clicks on an object by annotated frame in which it is seen, "saved" is 1 - clicks / alone.
     """
 
-    target: float = 0.75
-    most: int = 5
-    annotator: Annotator = field(default_factory=Annotator)
+    target: float = 0.75  # IoU that is good enough
+    most: int = 5  # clicks at most on an object in a frame; one that never gets there counts with all of them
+    annotator: Annotator = field(default_factory=Annotator)  # who clicks
     name: str = "clicks-saved"
     measures: tuple[str, ...] = ("saved", "clicks", "alone", "IoU", "IoU alone")
 
@@ -82,7 +71,7 @@ class ClicksSaved:
         todo = list(entering.items())
         while todo:
             for number, frame in todo:
-                tallies[number].clicks += self._correct(work, frame, number)
+                tallies[number].clicks += work.correct(frame, number, self.most, self.annotator, self.target)
                 corrected.add((number, frame))
             start = min(frame for _, frame in todo)
             todo = next((bad for frame in work.follow(start) if (bad := self._bad(work, frame, corrected))), [])
@@ -93,13 +82,6 @@ class ClicksSaved:
             return []
         ious = work.ious(frame)
         return [(n, frame) for n, iou in ious.items() if iou < self.target and (n, frame) not in corrected]
-
-    def _correct(self, work: Workspace, frame: int, number: int) -> int:
-        """Click on an object in a frame until it is good enough; the number of clicks."""
-        truth, known = work.clip.masks(frame), work.masks.get(frame, {}).get(number)
-        target = true_mask(truth, number, work.size)
-        ask = partial(work.ask, frame, number)
-        return self._until_good(ask, known, target, truth, f"{work.clip.name}/{number}/{frame}")[0]
 
     def _alone(
         self, work: Workspace, source: FrameSource, frame: int, method: Method, tallies: dict[int, ObjectClicks]
@@ -115,19 +97,12 @@ class ClicksSaved:
             def ask(prompt: Prompt, look: Look = look, prompts: list[Prompt] = prompts) -> Mask:
                 prompts.append(merge_prompts(prompts[-1] if prompts else None, prompt))
                 with work.watch:
-                    return look.answer(prompts[-1:])[0].mask
+                    return look(prompts[-1:])[0].mask
 
-            occasion = f"{work.clip.name}/{number}/{frame}"
-            made, iou = self._until_good(ask, None, truth[number], truth, occasion)
+            target, occasion = truth[number], f"{work.clip.name}/{number}/{frame}"
+            made, mask = self.annotator.clicks(
+                self.most, ask, None, target, truth.void, occasion=occasion, good=self.target
+            )
+            mask = np.zeros_like(target) if mask is None else mask
             tallies[number].alone += made
-            tallies[number].ious.append((kept[number], iou))
-
-    def _until_good(
-        self, ask: Callable[[Prompt], Mask], predicted: Mask | None, target: Mask, truth: ObjectMasks, occasion: str
-    ) -> tuple[int, float]:
-        """Clicks made, and the IoU that they lead to."""
-        made, mask = self.annotator.clicks(
-            self.most, ask, predicted, target, truth.void, occasion=occasion, good=self.target
-        )
-        nothing = np.zeros_like(target)
-        return made, float(region_similarity(nothing if mask is None else mask, target, truth.void))
+            tallies[number].ious.append((kept[number], float(region_similarity(mask, target, truth.void))))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
 from masklet.evaluation.annotator import Annotator, as_prompt, box_prompt
-from masklet.evaluation.methods import MaskGenerator, Method
+from masklet.evaluation.methods import Method
 from masklet.evaluation.protocols.base import Estimates, Stopwatch
 from masklet.evaluation.results import Outcome, Submission
 from masklet.image import EverythingOptions, MaskSet
@@ -34,16 +34,13 @@ ENOUGH = 10
 class ImageClicks:
     """Every object of every annotated frame, by itself; all objects of a frame are answered together.
 
-    first      a click, or the box around the object; what follows are clicks
-    clicks     answers to each object; a box counts as one
-    annotator  who clicks; the centre of the largest error is where SAM's and SAM 2's evaluation clicks
-
     IoU@k is the IoU after k answers; with a box first, after the box and k - 1 clicks. An object that is right is
     clicked on no more. With ten answers or more NoC@85 and NoC@90 count the clicks to these IoUs.
     """
 
-    first: Literal["click", "box"] = "click"
-    clicks: int = 5
+    first: Literal["click", "box"] = "click"  # a click, or the box around the object; what follows are clicks
+    clicks: int = 5  # answers to each object; a box counts as one
+    # who clicks; the centre of the largest error is where SAM's and SAM 2's evaluation clicks
     annotator: Annotator = field(default_factory=Annotator)
     name: str = "image"
 
@@ -91,7 +88,7 @@ class ImageClicks:
                     prompts[number] = merge_prompts(prompts.get(number), new)
                     wrong.add(number)
             with watch:
-                answered = dict(zip(wanted, look.answer([prompts[number] for number in wanted]), strict=True))
+                answered = dict(zip(wanted, look([prompts[number] for number in wanted]), strict=True))
             masks |= {number: answered[number].mask for number in wrong}
             for number, mask in wanted.items():
                 ious[number].append(float(region_similarity(masks[number], mask, truth.void)))
@@ -166,8 +163,6 @@ COVERAGE = ("IoU", "R@50", "R@75", f"AR@{FEW}", f"AR@{MANY}")
 class Everything:
     """Zero-shot masks of everything in each annotated picture. What is found and not annotated costs nothing.
 
-    options  how everything is looked for
-
     IoU is that of the best mask of each object, whatever else was found. R@50 and R@75 are the shares of
     objects that have a mask of their own at IoU 0.5 and 0.75 among the 1000 surest masks; AR@100 and AR@1000
     are COCO's average recall over the IoUs 0.5, 0.55, ... 0.95. AP is left out, as it takes every mask of what nobody
@@ -177,15 +172,13 @@ class Everything:
     `masklet.metrics.recall` cites.
     """
 
-    options: EverythingOptions = field(default_factory=EverythingOptions)
+    options: EverythingOptions = field(default_factory=EverythingOptions)  # how everything is looked for
     name: str = "everything"
     measures: tuple[str, ...] = COVERAGE
 
     def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
         """The best mask of each object is handed in under the object's number, smaller ones over larger ones; beside it
         all that was found, as COCO JSON. Raises EvaluationError for a method that needs prompts."""
-        if not isinstance(method, MaskGenerator):
-            raise EvaluationError(f"{method.name} needs prompts and finds nothing by itself; give a model")
         watch, per_frame, count = Stopwatch(), {}, 0
         rows: list[dict[str, float]] = []
         for frame, image, truth in pictures(clip):
@@ -202,14 +195,10 @@ class Everything:
 
 @dataclass(frozen=True)
 class Match:
-    """What was found of a picture's objects.
+    """What was found of a picture's objects."""
 
-    rows  object -> measure -> value
-    best  object -> place of its best mask; objects that no mask touches are missing
-    """
-
-    rows: dict[int, dict[str, float]]
-    best: dict[int, int]
+    rows: dict[int, dict[str, float]]  # object -> measure -> value
+    best: dict[int, int]  # object -> place of its best mask; objects that no mask touches are missing
 
 
 def matched(found: MaskSet, wanted: Mapping[int, Mask], void: Mask | None, name: str) -> Match:

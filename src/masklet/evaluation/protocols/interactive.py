@@ -4,6 +4,7 @@ Offline, the annotator sees the whole video after each round and corrects the wo
 which pauses where the masks have become bad. In both, J&F after each round is measured over all annotated frames.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,22 +32,16 @@ TARGET = 0.75
 
 @dataclass
 class Workspace:
-    """One clip under annotation.
-
-    size      (height, width)
-    watch     runs while the method is at work
-    masks     frame -> object -> the newest mask, of annotated frames
-    answered  frames that were answered
-    clicks    that were made
-    """
+    """One clip under annotation."""
 
     clip: Clip
     session: Session
-    size: tuple[int, int]
-    watch: Stopwatch = field(default_factory=Stopwatch)
+    size: tuple[int, int]  # (height, width)
+    watch: Stopwatch = field(default_factory=Stopwatch)  # runs while the method is at work
+    # frame -> object -> the newest mask, of annotated frames
     masks: dict[int, dict[int, Mask]] = field(default_factory=dict)
-    answered: int = 0
-    clicks: int = 0
+    answered: int = 0  # frames that were answered
+    clicks: int = 0  # that were made
 
     def begin(self, prompting: Prompting) -> int:
         """Prompt every object where it enters; the first of these frames."""
@@ -73,14 +68,15 @@ class Workspace:
             if first <= frame
         }
 
-    def correct(self, frame: int, number: int, clicks: int, annotator: Annotator) -> None:
-        """Click on an object's errors in a frame."""
+    def correct(self, frame: int, number: int, clicks: int, annotator: Annotator, good: float = math.inf) -> int:
+        """Click on an object's errors in a frame, until it has an IoU of `good`; the number of clicks."""
         truth = self.clip.masks(frame)
         target = true_mask(truth, number, self.size)
         occasion = f"{self.clip.name}/{number}/{frame}"
-        ask, known = partial(self.ask, frame, number), self.masks[frame][number]
-        made, _ = annotator.clicks(clicks, ask, known, target, truth.void, occasion=occasion)
+        ask, known = partial(self.ask, frame, number), self.masks.get(frame, {}).get(number)
+        made, _ = annotator.clicks(clicks, ask, known, target, truth.void, occasion=occasion, good=good)
         self.clicks += made
+        return made
 
     def ask(self, frame: int, number: int, prompt: Prompt) -> Mask:
         """Prompt an object in a frame, and keep the answer."""
@@ -99,18 +95,12 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Interactive:
-    """Rounds of annotation, each of which ends with masks of the whole video.
+    """Rounds of annotation, each of which ends with masks of the whole video."""
 
-    rounds     annotated frames, the first one included
-    clicks     on each object of such a frame
-    annotator  who clicks
-    rules      by whose rules frames and objects count
-    """
-
-    rounds: int = ROUNDS
-    clicks: int = CLICKS
-    annotator: Annotator = field(default_factory=Annotator)
-    rules: str = "all"
+    rounds: int = ROUNDS  # annotated frames, the first one included
+    clicks: int = CLICKS  # on each object of such a frame
+    annotator: Annotator = field(default_factory=Annotator)  # who clicks
+    rules: str = "all"  # by whose rules frames and objects count
     name: str = ""
 
     @property
@@ -160,12 +150,11 @@ class Online(Interactive):
     """One pass: it pauses at a frame in which an object's IoU is below `good`, and such objects are clicked on there.
 
     rounds  pauses at most, the first frame included; after them the pass runs to the end
-    good    IoU that needs no correction
 
     J&F after k rounds is that of a pass that is allowed k rounds: the passes share all that comes before the pause.
     """
 
-    good: float = TARGET
+    good: float = TARGET  # IoU that needs no correction
     name: str = "interactive-online"
 
     def annotate(self, work: Workspace, first: int) -> Iterator[None]:
@@ -213,7 +202,6 @@ def outcome(work: Workspace, rounds: list[Scores]) -> Outcome:
 
 
 def hand_in(work: Workspace, submission: Submission) -> None:
-    """The newest masks of annotated frames."""
     for frame in work.clip.annotated:
         masks = work.masks.get(frame, {})
         numbers = np.zeros(work.size, np.int32)

@@ -26,16 +26,13 @@ from masklet.video.ends import outside
 class Volumes:
     """Dice and normalised surface Dice of every object of a volume.
 
-    window     how slices are shown: a name, or level and width; None for the percentiles of `VolumeSlices`
-    find_ends  whether slices beyond an object's ends are left out, as `mark_ends` does
-    tolerance  of surfaces, in millimetres
-
     The middle slice is the middle one of those on which the object is.
     """
 
+    # how slices are shown: a name, or level and width; None for the percentiles of `VolumeSlices`
     window: str | tuple[float, ...] | None = None
-    find_ends: bool = False
-    tolerance: float = TOLERANCE
+    find_ends: bool = False  # whether slices beyond an object's ends are left out, as `mark_ends` does
+    tolerance: float = TOLERANCE  # of surfaces, in millimetres
     name: str = "volumes"
     measures: tuple[str, ...] = ("Dice", "NSD")
 

@@ -24,16 +24,11 @@ from masklet.prompts import Prompt, make_prompt
 
 @dataclass(frozen=True)
 class Prompting:
-    """How an object is prompted.
+    """How an object is prompted."""
 
-    prompt     its true mask, the box around it, or clicks
-    clicks     how many, each on the largest error of the answer so far
-    annotator  who clicks
-    """
-
-    prompt: Literal["mask", "box", "click"] = "mask"
-    clicks: int = 1
-    annotator: Annotator = field(default_factory=Annotator)
+    prompt: Literal["mask", "box", "click"] = "mask"  # its true mask, the box around it, or clicks
+    clicks: int = 1  # how many, each on the largest error of the answer so far
+    annotator: Annotator = field(default_factory=Annotator)  # who clicks
 
     def give(self, session: Session, clip: Clip, frame: int, number: int, watch: Stopwatch) -> int:
         """Prompt one object in a frame in which it is seen; the number of clicks."""
@@ -83,14 +78,10 @@ def objects_of(clip: Clip) -> Mapping[int, int]:
 
 @dataclass(frozen=True)
 class SemiSupervised:
-    """J and F of every object after the frame in which it is prompted.
+    """J and F of every object after the frame in which it is prompted."""
 
-    prompting  by mask, box or clicks
-    rules      by whose rules frames and objects count; see `masklet.metrics.protocols`
-    """
-
-    prompting: Prompting = field(default_factory=Prompting)
-    rules: str = "davis2017"
+    prompting: Prompting = field(default_factory=Prompting)  # by mask, box or clicks
+    rules: str = "davis2017"  # by whose rules frames and objects count; see `masklet.metrics.protocols`
     name: str = "semi-supervised"
     measures: tuple[str, ...] = MEASURES
 
@@ -116,12 +107,9 @@ class SemiSupervised:
 @dataclass(frozen=True)
 class MultiObject:
     """Multi-object tracking: whether objects are found, and keep their identities; every annotated frame of a clip is
-    scored, as one whole.
+    scored, as one whole."""
 
-    prompting  by mask, box or clicks
-    """
-
-    prompting: Prompting = field(default_factory=lambda: Prompting("box"))
+    prompting: Prompting = field(default_factory=lambda: Prompting("box"))  # by mask, box or clicks
     name: str = "tracking"
     measures: tuple[str, ...] = TRACKING
 

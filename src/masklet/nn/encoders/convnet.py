@@ -10,14 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.encoders.configs import ConvNetConfig
-from masklet.nn.layers import Layer, Trunk
-
-
-def convolution(width: int, width_out: int, stride: int = 1, gain: float = 1.0) -> nn.Sequential:
-    """A 3 x 3 convolution and its normalisation, which begins at `gain`; (B, C, H, W) -> (B, C', H', W')."""
-    norm = nn.BatchNorm2d(width_out)
-    nn.init.constant_(norm.weight, gain)
-    return nn.Sequential(nn.Conv2d(width, width_out, kernel_size=3, stride=stride, padding=1, bias=False), norm)
+from masklet.nn.layers import Layer, Trunk, after_each, convolution
 
 
 class ResidualBlock(nn.Module):
@@ -25,11 +18,18 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1 = convolution(width, width)
-        self.conv2 = convolution(width, width, gain=0.0)  # a block begins as the identity
+        self.conv1 = nn.Sequential(*convolution(width, width, kernel=3))
+        conv, norm = convolution(width, width, kernel=3)
+        nn.init.zeros_(norm.weight)  # a block begins as the identity
+        self.conv2 = nn.Sequential(conv, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.conv2(F.relu(self.conv1(x))))
+
+
+def halving(width: int, width_out: int) -> nn.Sequential:
+    """(B, C, H, W) -> (B, C', H/2, W/2)"""
+    return nn.Sequential(nn.Sequential(*convolution(width, width_out, kernel=3, stride=2)), nn.ReLU())
 
 
 class ConvNet(Trunk):
@@ -40,12 +40,12 @@ class ConvNet(Trunk):
     def __init__(self, config: ConvNetConfig) -> None:
         super().__init__()
         first, *_ = config.widths
-        self.stem = nn.Sequential(convolution(3, first // 2, stride=2), nn.ReLU())
+        self.stem = halving(3, first // 2)
         self.stages = nn.ModuleList()
         before = first // 2
         for width, depth in zip(config.widths, config.depths, strict=True):
-            down = nn.Sequential(convolution(before, width, stride=2), nn.ReLU())
-            self.stages.append(nn.Sequential(down, *(ResidualBlock(width) for _ in range(depth))))
+            blocks = (ResidualBlock(width) for _ in range(depth))
+            self.stages.append(nn.Sequential(halving(before, width), *blocks))
             before = width
 
     def layers(self) -> list[Layer]:
@@ -54,9 +54,4 @@ class ConvNet(Trunk):
         return [Layer(self.stem), *map(Layer, parts, branches)]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        x = self.stem(images)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return after_each(self.stages, self.stem(images))

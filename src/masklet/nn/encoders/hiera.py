@@ -15,15 +15,14 @@ from masklet.nn.layers import MLP, Layer, Prepared, Trunk
 
 
 class PatchEmbed(nn.Module):
-    """Overlapping 7 x 7 patches at stride 4: (B, 3, S, S) -> (B, S/4, S/4, width)."""
+    """Square patches, perhaps overlapping: (B, 3, S, S) -> (B, S/stride, S/stride, width)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, kernel: int, stride: int, padding: int = 0) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, kernel_size=7, stride=FINEST_STRIDE, padding=3)
+        self.proj = nn.Conv2d(3, width, kernel, stride, padding)
 
     def forward(self, images: Tensor) -> Tensor:
-        patches: Tensor = self.proj(images)
-        return patches.permute(0, 2, 3, 1)
+        return self.proj(images).permute(0, 2, 3, 1)
 
 
 class WindowAttention(nn.Module):
@@ -32,12 +31,7 @@ class WindowAttention(nn.Module):
     Where the map is no multiple of the window, windows at its right and lower edges are filled up with cells of zeros,
     which take part as keys, as published. Such a cell's query, key and value are the biases: nothing is computed on it.
 
-    Args:
-        width: Channels that come in.
-        width_out: Channels that go out.
-        heads: Attention heads.
-        window: Side of the windows in cells; 0 attends to the whole map.
-        pools: Whether the map is halved.
+    A window of 0 cells is the whole map.
     """
 
     def __init__(self, width: int, width_out: int, heads: int, window: int, pools: bool) -> None:
@@ -65,19 +59,11 @@ class WindowAttention(nn.Module):
         inner = q.shape[1:3]
         q, k, v = (t.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
         seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).unflatten(1, inner)
-        projected: Tensor = self.proj(join_windows(seen, rows, columns)[:, :height, :width])
-        return projected
+        return self.proj(join_windows(seen, rows, columns)[:, :height, :width])
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each with a residual. A block that widens also halves the map.
-
-    Args:
-        width: Channels that come in.
-        width_out: Channels that go out; twice `width` in the first block of a stage.
-        heads: Attention heads.
-        window: Side of the windows in cells; 0 attends to the whole map.
-    """
+    """Attention and feed-forward, each with a residual. A block that widens also halves the map."""
 
     def __init__(self, width: int, width_out: int, heads: int, window: int) -> None:
         super().__init__()
@@ -94,8 +80,7 @@ class Block(nn.Module):
         normed = self.norm1(x)
         shortcut = pool2x2(self.proj(normed)) if self.pools else x
         x = shortcut + self.attn(normed)
-        y: Tensor = x + self.mlp(self.norm2(x))
-        return y
+        return x + self.mlp(self.norm2(x))
 
 
 class Hiera(Prepared, Trunk):
@@ -104,7 +89,7 @@ class Hiera(Prepared, Trunk):
     def __init__(self, config: HieraConfig, image_size: int) -> None:
         super().__init__("position")
         self.grid = image_size // FINEST_STRIDE
-        self.patch_embed = PatchEmbed(config.width)
+        self.patch_embed = PatchEmbed(config.width, kernel=7, stride=FINEST_STRIDE, padding=3)
         self.pos_embed = nn.Parameter(torch.zeros(1, config.width, config.background, config.background))
         self.pos_embed_window = nn.Parameter(torch.zeros(1, config.width, config.windows[0], config.windows[0]))
         self.blocks = nn.ModuleList(_blocks(config))

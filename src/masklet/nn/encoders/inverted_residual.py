@@ -6,9 +6,12 @@ EfficientNet-Lite0 (Tan and Le, 2019; no squeeze-and-excite, ReLU6) is one table
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
+from masklet.nn import layers
 from masklet.nn.encoders.configs import InvertedResidualConfig
 from masklet.nn.layers import Layer, Trunk
 
@@ -16,21 +19,13 @@ NORM_EPS = 1e-3
 """The epsilon of all batch normalisations, as in EfficientNet."""
 
 
-def convolution(width: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    """A convolution and its normalisation: (B, C, H, W) -> (B, C', H/stride, W/stride)."""
-    conv = nn.Conv2d(width, width_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
-    return [conv, nn.BatchNorm2d(width_out, eps=NORM_EPS)]
+convolution = partial(layers.convolution, eps=NORM_EPS)
 
 
 class InvertedResidual(nn.Module):
-    """Widen, look around, narrow; with a residual where the shape stays: (B, C, H, W) -> (B, C', H/stride, W/stride).
+    """Widen by the expansion, if it is over 1, look around, narrow; with a residual where the shape stays.
 
-    Args:
-        width: Channels that come in.
-        width_out: Channels that go out.
-        kernel: Side of the depthwise convolution.
-        stride: 1, or 2 to halve the map.
-        expansion: How many times as many channels lie between; 1 leaves out the first convolution.
+    (B, C, H, W) -> (B, C', H/stride, W/stride)
     """
 
     def __init__(self, width: int, width_out: int, kernel: int, stride: int, expansion: int) -> None:
@@ -65,11 +60,9 @@ class InvertedResidualTrunk(Trunk):
                 width = width_out
         self.blocks = nn.ModuleList(blocks)
         self.ends = (*ends[1:], len(blocks) - 1)  # the first end is still at stride 2
-        self.detail = (
-            nn.Sequential(*convolution(config.stem, config.detail, kernel=3, stride=2), nn.ReLU6())
-            if config.detail
-            else None
-        )
+        self.detail = None
+        if config.detail:
+            self.detail = nn.Sequential(*convolution(config.stem, config.detail, kernel=3, stride=2), nn.ReLU6())
 
     def layers(self) -> list[Layer]:
         blocks = [block for block in self.blocks if isinstance(block, InvertedResidual)]

@@ -7,14 +7,13 @@ Attribute names are those of the published weights, which come from timm's `repv
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from masklet.nn import layers
 from masklet.nn.encoders.configs import RepViTConfig
-from masklet.nn.layers import Foldable, Layer, Trunk, fold_norm
+from masklet.nn.layers import Foldable, Layer, Trunk, after_each, chain, fold_norm
 
 EXPANSION = 2
 """Times as many channels between the two 1 x 1 convolutions of a block."""
@@ -24,9 +23,9 @@ SQUEEZE, SQUEEZE_STEP = 4, 8
 
 
 def convolution(width: int, width_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """A convolution and its normalisation: (B, C, H, W) -> (B, C', H/stride, W/stride)."""
-    conv = nn.Conv2d(width, width_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(OrderedDict(c=conv, bn=nn.BatchNorm2d(width_out)))
+    """See `masklet.nn.layers.convolution`; by the published names."""
+    conv, norm = layers.convolution(width, width_out, kernel, stride, groups)
+    return chain(c=conv, bn=norm)
 
 
 class LookAround(Foldable):
@@ -38,8 +37,7 @@ class LookAround(Foldable):
         self.conv1 = convolution(width, width, groups=width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x) + self.conv1(x) + x
-        return y
+        return self.conv(x) + self.conv1(x) + x
 
     def folded(self) -> nn.Module:
         """One 3 x 3 convolution that answers the same: the others only look at its middle."""
@@ -52,18 +50,11 @@ class LookAround(Foldable):
         return wide
 
 
-class MixChannels(nn.Module):
+def mix_channels(width: int) -> nn.Sequential:
     """Widen and narrow: (B, C, H, W) -> (B, C, H, W)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = convolution(width, width * EXPANSION)
-        self.conv2 = convolution(width * EXPANSION, width)
-        nn.init.zeros_(self.conv2[1].weight)  # type: ignore[arg-type]  # a block begins as its depthwise part alone
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv2(F.gelu(self.conv1(x)))
-        return y
+    conv1, conv2 = convolution(width, width * EXPANSION), convolution(width * EXPANSION, width)
+    nn.init.zeros_(conv2[1].weight)  # type: ignore[arg-type]  # a block begins as its depthwise part alone
+    return chain(conv1=conv1, act=nn.GELU(), conv2=conv2)
 
 
 class Squeeze(nn.Module):
@@ -87,12 +78,11 @@ class Block(nn.Module):
         super().__init__()
         self.token_mixer = LookAround(width)
         self.se = Squeeze(width) if squeezes else nn.Identity()
-        self.channel_mixer = MixChannels(width)
+        self.channel_mixer = mix_channels(width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.se(self.token_mixer(x))
-        y: Tensor = x + self.channel_mixer(x)
-        return y
+        return x + self.channel_mixer(x)
 
 
 class Halve(nn.Module):
@@ -103,25 +93,11 @@ class Halve(nn.Module):
         self.pre_block = Block(width, squeezes=False)
         self.spatial_downsample = convolution(width, width, kernel=3, stride=2, groups=width)
         self.channel_downsample = convolution(width, width_out)
-        self.ffn = MixChannels(width_out)
+        self.ffn = mix_channels(width_out)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.channel_downsample(self.spatial_downsample(self.pre_block(x)))
-        y: Tensor = x + self.ffn(x)
-        return y
-
-
-class Stem(nn.Module):
-    """Two convolutions to stride 4: (B, 3, S, S) -> (B, C, S/4, S/4)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = convolution(3, width // 2, kernel=3, stride=2)
-        self.conv2 = convolution(width // 2, width, kernel=3, stride=2)
-
-    def forward(self, images: Tensor) -> Tensor:
-        y: Tensor = self.conv2(F.gelu(self.conv1(images)))
-        return y
+        return x + self.ffn(x)
 
 
 class Stage(nn.Module):
@@ -137,8 +113,7 @@ class Stage(nn.Module):
         return [part for part in (self.downsample, *self.blocks) if isinstance(part, Halve | Block)]
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.blocks(self.downsample(x))
-        return y
+        return self.blocks(self.downsample(x))
 
 
 class RepViT(Trunk):
@@ -153,7 +128,13 @@ class RepViT(Trunk):
             f"stages_{index}": Stage(*sizes, halves=index > 0)
             for index, sizes in enumerate(zip(before, config.widths, config.depths, strict=True))
         }
-        self.body = nn.ModuleDict({"stem": Stem(config.widths[0]), **stages})
+        width = config.widths[0]
+        stem = chain(  # (B, 3, S, S) -> (B, C, S/4, S/4)
+            conv1=convolution(3, width // 2, kernel=3, stride=2),
+            act=nn.GELU(),
+            conv2=convolution(width // 2, width, kernel=3, stride=2),
+        )
+        self.body = nn.ModuleDict({"stem": stem, **stages})
 
     def layers(self) -> list[Layer]:
         """The stem and the blocks. None is left out at random: a block's answer is not only added to what comes in."""
@@ -163,9 +144,4 @@ class RepViT(Trunk):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         stem, *stages = self.body.values()
-        x = stem(images)
-        maps = []
-        for stage in stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return after_each(stages, stem(images))

@@ -14,22 +14,10 @@ from masklet.nn.encoders.configs import TinyViTConfig
 from masklet.nn.encoders.hiera import filled_up, join_windows, split_windows
 from masklet.nn.encoders.repvit import convolution
 from masklet.nn.encoders.vit import at_stride_16
-from masklet.nn.layers import Layer, Prepared, Trunk
+from masklet.nn.layers import Layer, Prepared, Trunk, chain
 
 EXPANSION = 4
 """Times as many channels inside a block."""
-
-
-class PatchEmbed(nn.Module):
-    """Two convolutions to stride 4: (B, 3, S, S) -> (B, C, S/4, S/4)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.seq = nn.Sequential(convolution(3, width // 2, 3, 2), nn.GELU(), convolution(width // 2, width, 3, 2))
-
-    def forward(self, images: Tensor) -> Tensor:
-        y: Tensor = self.seq(images)
-        return y
 
 
 class ConvBlock(nn.Module):
@@ -46,18 +34,15 @@ class ConvBlock(nn.Module):
         return F.gelu(x + self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x))))))
 
 
-class Merge(nn.Module):
+def merge(width: int, width_out: int, stride: int) -> nn.Sequential:
     """To another width, and perhaps half the side: (B, C, H, W) -> (B, C', H/stride, W/stride)."""
-
-    def __init__(self, width: int, width_out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = convolution(width, width_out)
-        self.conv2 = convolution(width_out, width_out, 3, stride, groups=width_out)
-        self.conv3 = convolution(width_out, width_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
-        return y
+    return chain(
+        conv1=convolution(width, width_out),
+        act1=nn.GELU(),
+        conv2=convolution(width_out, width_out, 3, stride, groups=width_out),
+        act2=nn.GELU(),
+        conv3=convolution(width_out, width_out),
+    )
 
 
 class WindowAttention(Prepared):
@@ -95,20 +80,6 @@ class WindowAttention(Prepared):
         return join_windows(answer, rows, columns)[:, :height, :width]
 
 
-class FeedForward(nn.Module):
-    """(..., C) -> (..., C)"""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.fc1 = nn.Linear(width, EXPANSION * width)
-        self.fc2 = nn.Linear(EXPANSION * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
-        return y
-
-
 class AttentionBlock(nn.Module):
     """Attention, a depthwise convolution, and a feed-forward part: (B, C, H, W) -> (B, C, H, W)."""
 
@@ -116,7 +87,10 @@ class AttentionBlock(nn.Module):
         super().__init__()
         self.attn = WindowAttention(width, heads, window)
         self.local_conv = convolution(width, width, 3, groups=width)
-        self.mlp = FeedForward(width)
+        inner = EXPANSION * width
+        self.mlp = chain(
+            norm=nn.LayerNorm(width), fc1=nn.Linear(width, inner), act=nn.GELU(), fc2=nn.Linear(inner, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)
@@ -144,8 +118,9 @@ class TinyViT(Trunk):
     def __init__(self, config: TinyViTConfig) -> None:
         super().__init__()
         widths, strides = config.channels, (2, 2, 1)
-        self.patch_embed = PatchEmbed(widths[0])
-        ways = [Merge(widths[stage], widths[stage + 1], strides[stage]) for stage in range(3)]
+        finer, fine = convolution(3, widths[0] // 2, 3, 2), convolution(widths[0] // 2, widths[0], 3, 2)
+        self.patch_embed = chain(seq=nn.Sequential(finer, nn.GELU(), fine))  # to stride 4
+        ways = [merge(widths[stage], widths[stage + 1], strides[stage]) for stage in range(3)]
         blocks: list[list[nn.Module]] = [[ConvBlock(widths[0]) for _ in range(config.depths[0])]]
         for stage in (1, 2, 3):
             kind = widths[stage], config.heads[stage], config.windows[stage]

@@ -14,22 +14,16 @@ from torch import Tensor, nn
 
 from masklet.nn.config import MEMORY_STRIDE
 from masklet.nn.encoders.configs import ViTConfig
-from masklet.nn.encoders.hiera import filled_up, join_windows, split_windows
-from masklet.nn.layers import Layer, Prepared, Trunk
+from masklet.nn.encoders.hiera import PatchEmbed, filled_up, join_windows, split_windows
+from masklet.nn.layers import Layer, Prepared, Trunk, chain
 
 SCORES = 1 << 24
 """So many attention scores are held at once, 64 MiB: a global block of 1024 pixels has 16 million for each head."""
 
 
 class RelativeAttention(Prepared):
-    """Self-attention over a square map, whose scores have codes of how far rows and columns are apart.
-
-    Args:
-        width: Channels.
-        heads: Attention heads.
-        side: Side of the map or window, in cells.
-        learned: Side for which the codes were learned.
-    """
+    """Self-attention over a square map, whose scores have codes of how far rows and columns are apart; the codes were
+    learned for a map of `learned` x `learned` cells."""
 
     def __init__(self, width: int, heads: int, side: int, learned: int) -> None:
         super().__init__("rows", "columns")
@@ -63,8 +57,7 @@ class RelativeAttention(Prepared):
             bias = bias.flatten(4, 5).flatten(2, 3)
             seen.append(F.scaled_dot_product_attention(part.flatten(2, 3), keys, values, attn_mask=bias))
         answer = torch.cat(seen, dim=2).unflatten(2, (self.side, self.side))
-        projected: Tensor = self.proj(answer.permute(0, 2, 3, 1, 4).flatten(3))
-        return projected
+        return self.proj(answer.permute(0, 2, 3, 1, 4).flatten(3))
 
 
 def stretched(code: Tensor, length: int) -> Tensor:
@@ -72,19 +65,6 @@ def stretched(code: Tensor, length: int) -> Tensor:
     if code.shape[0] == length:
         return code
     return F.interpolate(code.T[None].float(), size=length, mode="linear")[0].T.to(code.dtype)
-
-
-class FeedForward(nn.Module):
-    """(..., C) -> (..., C)"""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(width, 4 * width)
-        self.lin2 = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.lin2(F.gelu(self.lin1(x)))
-        return y
 
 
 class ViTBlock(nn.Module):
@@ -99,34 +79,20 @@ class ViTBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.attn = RelativeAttention(width, heads, window or side, window or learned)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = FeedForward(width)
+        self.mlp = chain(lin1=nn.Linear(width, 4 * width), act=nn.GELU(), lin2=nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.look(self.norm1(x))
-        y: Tensor = x + self.mlp(self.norm2(x))
-        return y
+        return x + self.mlp(self.norm2(x))
 
     def look(self, x: Tensor) -> Tensor:
         """Attention, in windows or to the whole map."""
         side, qkv = x.shape[1], self.attn.qkv(x)
         if not self.window:
-            seen: Tensor = self.attn(qkv)
-            return seen
+            return self.attn(qkv)
         count = math.ceil(side / self.window)
         whole = filled_up(qkv, self.attn.qkv.bias, count * self.window, count * self.window)
         return join_windows(self.attn(split_windows(whole, self.window)), count, count)[:, :side, :side]
-
-
-class PatchEmbed(nn.Module):
-    """Patches of 16 pixels: (B, 3, S, S) -> (B, S/16, S/16, C)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, width, kernel_size=MEMORY_STRIDE, stride=MEMORY_STRIDE)
-
-    def forward(self, images: Tensor) -> Tensor:
-        patches: Tensor = self.proj(images)
-        return patches.permute(0, 2, 3, 1)
 
 
 class ViT(Prepared, Trunk):
@@ -135,7 +101,7 @@ class ViT(Prepared, Trunk):
     def __init__(self, config: ViTConfig, image_size: int) -> None:
         super().__init__("position")
         self.side = side = image_size // MEMORY_STRIDE
-        self.patch_embed = PatchEmbed(config.width)
+        self.patch_embed = PatchEmbed(config.width, MEMORY_STRIDE, MEMORY_STRIDE)
         self.pos_embed = nn.Parameter(torch.zeros(1, config.grid, config.grid, config.width))
         windows = [0 if index in config.global_blocks else config.window for index in range(config.depth)]
         self.blocks = nn.ModuleList(

@@ -30,23 +30,14 @@ class ColorJitter:
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """What is changed.
+    """What is changed."""
 
-    Attributes:
-        flip: Probability of a mirrored clip.
-        turn: Clips are turned by up to so many degrees.
-        shear: And slanted by up to so many degrees.
-        clip_jitter: Colours of a clip.
-        grey: Probability of a clip without colours.
-        frame_jitter: Colours of each frame on its own.
-    """
-
-    flip: float = 0.5
-    turn: float = 25.0
-    shear: float = 20.0
-    clip_jitter: ColorJitter = ColorJitter(0.1, 0.03, 0.03)
-    grey: float = 0.05
-    frame_jitter: ColorJitter = ColorJitter(0.1, 0.05, 0.05)
+    flip: float = 0.5  # probability of a mirrored clip
+    turn: float = 25.0  # clips are turned by up to so many degrees
+    shear: float = 20.0  # and slanted by up to so many degrees
+    clip_jitter: ColorJitter = ColorJitter(0.1, 0.03, 0.03)  # colours of a clip
+    grey: float = 0.05  # probability of a clip without colours
+    frame_jitter: ColorJitter = ColorJitter(0.1, 0.05, 0.05)  # colours of each frame on its own
 
 
 FLIP_ONLY = AugmentOptions(turn=0.0, shear=0.0, clip_jitter=ColorJitter(), grey=0.0, frame_jitter=ColorJitter())

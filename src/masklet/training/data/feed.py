@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from masklet.training.batch import Batch, PickOptions, Use, draws
 from masklet.training.data.mixture import Mixture
 from masklet.training.data.samples import WHOLE, Sample, ViewOptions, cut_sample, draw_frames, draw_part
 from masklet.training.synthesis.clip import MadeUpOptions, make_clip
-from masklet.training.synthesis.regions import find_regions
+from masklet.training.synthesis.things import find_regions
 
 TRIES = 50
 """Clips that are looked at for one with a fitting object, before it is said that there is none."""
@@ -25,44 +24,21 @@ TRIES = 50
 
 @dataclass(frozen=True)
 class FeedOptions:
-    """What a step learns from; the defaults are the published ones.
+    """What a step learns from; the defaults are the published ones."""
 
-    Attributes:
-        pictures: Pictures of a step, over all processes.
-        picture_objects: At most so many objects of each.
-        clips: Clips of a step, over all processes.
-        clip_objects: At most so many objects of each.
-        frames: Frames of a clip.
-        clip_share: Share of steps that learn from clips, the others learn from pictures.
-        made_up: Share of clips that are made up from pictures; all of them where there are no videos.
-        stride: Frames of a clip are up to so many labelled frames apart.
-        reverse: Share of clips that run backwards.
-        balance: Weights of collections are taken to this power.
-        view: Which part of pictures is seen.
-        pick: Which objects are learned.
-        scene: How clips are made up.
-    """
-
-    pictures: int = 8
-    picture_objects: int = 64
-    clips: int = 8
-    clip_objects: int = 3
-    frames: int = 8
-    clip_share: float = 0.85
-    made_up: float = 0.0
-    stride: int = 1
-    reverse: float = 0.5
-    balance: float = 1.0
-    view: ViewOptions = field(default_factory=ViewOptions)
-    pick: PickOptions = field(default_factory=PickOptions)
-    scene: MadeUpOptions = field(default_factory=MadeUpOptions)
-
-
-class Share(NamedTuple):
-    """Which part of the work a process has."""
-
-    rank: int = 0
-    world: int = 1
+    pictures: int = 8  # pictures of a step, over all processes
+    picture_objects: int = 64  # at most so many objects of each
+    clips: int = 8  # clips of a step, over all processes
+    clip_objects: int = 3  # at most so many objects of each
+    frames: int = 8  # frames of a clip
+    clip_share: float = 0.85  # share of steps that learn from clips, the others learn from pictures
+    made_up: float = 0.0  # share of clips that are made up from pictures; all of them where there are no videos
+    stride: int = 1  # frames of a clip are up to so many labelled frames apart
+    reverse: float = 0.5  # share of clips that run backwards
+    balance: float = 1.0  # weights of collections are taken to this power
+    view: ViewOptions = field(default_factory=ViewOptions)  # which part of pictures is seen
+    pick: PickOptions = field(default_factory=PickOptions)  # which objects are learned
+    scene: MadeUpOptions = field(default_factory=MadeUpOptions)  # how clips are made up
 
 
 class Feed:
@@ -73,14 +49,14 @@ class Feed:
         options: What a step learns from.
         size: Side of the square in pixels.
         seed: Makes everything repeatable.
-        share: Which part of each batch is made.
+        rank: Which process this is, of `world`, each of which makes a part of each batch.
     """
 
     def __init__(
-        self, mixture: Mixture, options: FeedOptions, size: int, seed: int, share: Share | None = None
+        self, mixture: Mixture, options: FeedOptions, size: int, seed: int, *, rank: int = 0, world: int = 1
     ) -> None:
         self.mixture, self.options, self.size, self.seed = mixture, options, size, seed
-        self.share = share or Share()
+        self.rank, self.world = rank, world
 
     def is_clips(self, step: int) -> bool:
         """Whether a step learns from clips; the same in all processes."""
@@ -123,7 +99,7 @@ class Feed:
 
     def _mine(self, step: int) -> range:
         count = self.options.clips if self.is_clips(step) else self.options.pictures
-        return range(self.share.rank, count, self.share.world)
+        return range(self.rank, count, self.world)
 
     def _picture(self, rng: np.random.Generator) -> Sample | None:
         options = self.options
@@ -143,7 +119,6 @@ class Feed:
 
 
 def collate(samples: list[tuple[Sample, int]]) -> Batch:
-    """Samples, each with its seed, to one batch."""
     clips = [sample for sample, _ in samples]
     counts = torch.tensor([len(clip.masks) for clip in clips])
     return Batch(

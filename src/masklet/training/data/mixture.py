@@ -6,44 +6,38 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from masklet import plugins
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import DATASETS, find_dataset, recognise_dataset
-from masklet.errors import FormatError
+from masklet.errors import FormatError, MaskletError
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """Data as the user wrote it: `[KIND:]PATH[@WEIGHT]`."""
 
     path: Path
-    kind: str | None = None
+    kind: str | None
     weight: float | None = None
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Clips of one origin.
+    """Clips of one origin."""
 
-    Attributes:
-        name: For messages.
-        clips: Pictures and videos.
-        weight: How often they are drawn, beside other collections.
-        licence: The only one that was taken; None if nobody asked for one.
-    """
-
-    name: str
-    clips: Sequence[Clip]
-    weight: float
-    licence: str | None = None
+    name: str  # for messages
+    clips: Sequence[Clip]  # pictures and videos
+    weight: float  # how often they are drawn, beside other collections
+    licence: str | None = None  # the only one that was taken; None if nobody asked for one
 
 
 def parse_wanted(text: str) -> Wanted:
-    """Read what was typed; KIND is the name of a reader of data sets, or `module:Name`. Raises FormatError for a weight
-    that is no finite number over 0."""
+    """Read what was typed; KIND is the name of a reader of data sets, or `module:Name`."""
     head, _, tail = text.partition(":")
     own = re.fullmatch(r"([\w.]+:[A-Za-z_]\w*):(.+)", text)
     kind, rest = (head, tail) if head in plugins.names("datasets", DATASETS) else own.groups() if own else (None, text)
@@ -59,21 +53,22 @@ def parse_wanted(text: str) -> Wanted:
     return Wanted(Path(place), kind, weight)
 
 
-def read_data(wanted: Sequence[Wanted], *, licence: str | None = None, split: str = "train") -> list[Collection]:
+def read_data(places: Sequence[str | Wanted], *, licence: str | None = None, split: str = "train") -> list[Collection]:
     """The collections of several data sets, one for each source. A given weight is that of the whole set beside others.
 
     Args:
-        wanted: Where they are.
+        places: Where they are, each `[KIND:]PATH[@WEIGHT]`, or that taken apart.
         licence: Takes only clips that have it, such as "open"; an index has licences, other kinds have none.
         split: "train" or "val", of data sets with splits; others are taken whole.
 
     Raises:
-        FormatError: Nothing at a path, nothing that is understood, no masks in it, or a path twice.
+        FormatError: Nothing at a path, nothing that is understood, no masks in it, a path twice, or a weight that is no
+            finite number over 0.
         ConfigError: A kind that is not known.
     """
-    collections = []
-    places = [one.path.resolve() for one in wanted]
-    if twice := next((one.path for one, place in zip(wanted, places, strict=True) if places.count(place) > 1), None):
+    collections, wanted = [], [parse_wanted(place) if isinstance(place, str) else place for place in places]
+    resolved = [one.path.resolve() for one in wanted]
+    if twice := next((one.path for one, path in zip(wanted, resolved, strict=True) if resolved.count(path) > 1), None):
         raise FormatError(f"{twice} is given twice; give it once, with a weight if it counts for more: {twice}@2")
     for one in wanted:
         sources: dict[str, list[Clip]] = {}
@@ -154,3 +149,44 @@ class _Draw:
             raise FormatError("the training data has neither pictures nor videos; give --data with some of them")
         place = np.searchsorted(self.ends, rng.random() * self.ends[-1], side="right")
         return self.clips[min(int(place), len(self.clips) - 1)]
+
+
+CELLS = 16
+"""A picture is shrunk to so many rows, and to one column more."""
+
+MOST_BITS = 12
+"""Pictures are the same if at most so many of the 256 bits differ: other sizes and compression, not other pictures."""
+
+LEAST_CONTRAST = 8.0
+"""Pictures whose small copy has a lower standard deviation, in grey values, all look alike; they are left out."""
+
+MOST_CLIPS = 20_000
+"""Of more clips than these, so many are looked at, evenly apart."""
+
+
+def find_duplicates(training: Sequence[Collection], validation: Sequence[Collection]) -> list[tuple[str, str]]:
+    """Names of clips of both that look the same in their first annotated frame: (in training, in validation)."""
+    (learned, ours), (judged, theirs) = _hashes(training), _hashes(validation)
+    if not learned or not judged:
+        return []
+    matcher = cv2.BFMatcher(cv2.NORM_HAMMING)
+    near = matcher.radiusMatch(np.stack(theirs), np.stack(ours), MOST_BITS + 0.5)
+    return [(learned[match.trainIdx], judged[match.queryIdx]) for matches in near for match in matches]
+
+
+def _hashes(collections: Sequence[Collection]) -> tuple[list[str], list[NDArray[np.uint8]]]:
+    clips = [clip for collection in collections for clip in collection.clips if clip.annotations]
+    found = ((clip.name, _hash(clip)) for clip in clips[:: len(clips) // MOST_CLIPS + 1])
+    kept = [(name, own) for name, own in found if own is not None]
+    return [name for name, _ in kept], [own for _, own in kept]
+
+
+def _hash(clip: Clip) -> NDArray[np.uint8] | None:
+    """uint8 (32,), 256 bits; None for a picture that has too little in it, or that cannot be read."""
+    try:
+        (image,) = clip.images(clip.annotated[:1])
+    except MaskletError:
+        return None  # the training says so
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (CELLS + 1, CELLS), interpolation=cv2.INTER_AREA).astype(np.int16)
+    return np.packbits(small[:, 1:] < small[:, :-1]) if small.std() >= LEAST_CONTRAST else None

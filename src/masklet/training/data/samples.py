@@ -19,27 +19,18 @@ from masklet.training.batch import PickOptions, draw_objects
 class Sample(NamedTuple):
     """A clip (T = 1: a picture) and some of its objects."""
 
-    images: NDArray[np.uint8]
-    """(T, S, S, 3)"""
-    masks: NDArray[np.bool_]
-    """(K, T, S, S)"""
-    known: NDArray[np.bool_]
-    """(T, S, S)"""
+    images: NDArray[np.uint8]  # (T, S, S, 3)
+    masks: NDArray[np.bool_]  # (K, T, S, S)
+    known: NDArray[np.bool_]  # (T, S, S)
 
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """Which part of a picture is seen, the same in all frames; what is seen is stretched to the square.
+    """Which part of a picture is seen, the same in all frames; what is seen is stretched to the square."""
 
-    Attributes:
-        whole: Share of samples that show the whole picture, as published.
-        least_area: The others show at least this share of it.
-        aspect: The logarithm of their aspect changes by at most this.
-    """
-
-    whole: float = 1.0
-    least_area: float = 0.25
-    aspect: float = 0.4
+    whole: float = 1.0  # share of samples that show the whole picture, as published
+    least_area: float = 0.25  # the others show at least this share of it
+    aspect: float = 0.4  # the logarithm of their aspect changes by at most this
 
 
 class Part(NamedTuple):
@@ -70,7 +61,6 @@ def draw_frames(
 
 
 def draw_part(options: ViewOptions, rng: np.random.Generator) -> Part:
-    """A part of a picture, as the options say."""
     if rng.random() < options.whole:
         return WHOLE
     area, aspect = rng.uniform(options.least_area, 1), math.exp(rng.uniform(-options.aspect, options.aspect))

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import IndexMasks, Labelled
 from masklet.metrics.sequence import VOID
-from masklet.training.synthesis.look import LookOptions, spoil
-from masklet.training.synthesis.motion import Matrix, MotionOptions, Window, draw_bends, draw_path, look_up
+from masklet.training.synthesis.motion import Matrix, MotionOptions, Window, draw_bends, draw_path, look_up, wander
 from masklet.training.synthesis.things import CutOut, Journey, cut_out, leave, look_alike, pass_by, place, seen, stay
 
 FIRST_THING = 240
@@ -25,31 +24,31 @@ MOST_THINGS = (VOID - FIRST_THING - 1) // 2
 
 
 @dataclass(frozen=True)
+class LookOptions:
+    """How often clips look so."""
+
+    light: float = 0.6  # share of clips whose light changes
+    out_of_focus: float = 0.2  # share of clips with some frames out of focus
+    motion_blur: float = 0.25  # share of clips that are blurred along a direction
+    jpeg: float = 0.4  # share of clips with JPEG noise
+    sensor: float = 0.2  # share of clips with grain
+
+
+@dataclass(frozen=True)
 class MadeUpOptions:
-    """How clips are made up.
+    """How clips are made up."""
 
-    Attributes:
-        things: At most so many things are pasted, up to MOST_THINGS; with none, only the camera moves.
-        extent: Longest side of a thing when it is pasted, as shares of the square's side: least and most.
-        leave: Probability that a thing leaves the picture and comes back.
-        look_alike: Probability that a thing comes with another that looks nearly the same.
-        pass_by: Probability that something passes in front of all.
-        cut: Probability that another scene is shown for a frame or two.
-        camera: How the ground moves.
-        motion: How things move over it.
-        look: What the camera does to the picture.
-        pace: How much quicker or slower things are than `motion`, each for itself: the deviation of a logarithm.
-    """
-
-    things: int = 3
+    things: int = 3  # at most so many things are pasted, up to MOST_THINGS; with none, only the camera moves
+    # longest side of a thing when it is pasted, as shares of the square's side: least and most
     extent: tuple[float, float] = (0.2, 0.7)
-    leave: float = 0.25
-    look_alike: float = 0.25
-    pass_by: float = 0.3
-    cut: float = 0.1
-    camera: MotionOptions = field(default_factory=lambda: MotionOptions().scaled(0.5))
-    motion: MotionOptions = field(default_factory=MotionOptions)
-    look: LookOptions = field(default_factory=LookOptions)
+    leave: float = 0.25  # probability that a thing leaves the picture and comes back
+    look_alike: float = 0.25  # probability that a thing comes with another that looks nearly the same
+    pass_by: float = 0.3  # probability that something passes in front of all
+    cut: float = 0.1  # probability that another scene is shown for a frame or two
+    camera: MotionOptions = field(default_factory=lambda: MotionOptions().scaled(0.5))  # how the ground moves
+    motion: MotionOptions = field(default_factory=MotionOptions)  # how things move over it
+    look: LookOptions = field(default_factory=LookOptions)  # what the camera does to the picture
+    # how much quicker or slower things are than `motion`, each for itself: the deviation of a logarithm
     pace: float = 0.0
 
 
@@ -154,3 +153,70 @@ def _show_another(
     still = np.asarray(cv2.resize(scene.image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
     for frame in range(first, min(first + int(rng.integers(1, 3)), len(images) - 1)):
         images[frame], labels[frame] = still, np.zeros((size, size), np.uint8)
+
+
+Images = list[NDArray[np.uint8]]
+
+
+def spoil(images: Images, rng: np.random.Generator, options: LookOptions) -> Images:
+    effects = (
+        (options.light, change_light),
+        (options.out_of_focus, defocus),
+        (options.motion_blur, smear),
+        (options.sensor, add_grain),
+        (options.jpeg, compress),
+    )
+    for share, effect in effects:
+        if rng.random() < share:
+            images = effect(images, rng)
+    return images
+
+
+def change_light(images: Images, rng: np.random.Generator) -> Images:
+    """Brightness, tint and contrast curve, which drift along the clip."""
+    start, drift = rng.uniform(0.8, 1.2, 3), wander(len(images), 3, rng, 0.3) * 0.02
+    curve = rng.uniform(0.75, 1.3)
+    ramp = (np.arange(256) / 255) ** curve
+    changed = []
+    for image, shift in zip(images, drift, strict=True):
+        table = np.clip(ramp[:, None] * np.clip(start + shift, 0.4, 1.7) * 255, 0, 255).astype(np.uint8)
+        changed.append(np.asarray(cv2.LUT(image, table[None]), np.uint8))
+    return changed
+
+
+def defocus(images: Images, rng: np.random.Generator) -> Images:
+    swing = np.sin(np.linspace(0, math.pi, len(images)) + rng.uniform(0, math.pi)) * rng.uniform(0.5, 2.0)
+    return [
+        np.asarray(cv2.GaussianBlur(image, (0, 0), float(sigma)), np.uint8) if sigma > 0.3 else image
+        for image, sigma in zip(images, swing, strict=True)
+    ]
+
+
+def smear(images: Images, rng: np.random.Generator) -> Images:
+    """Blur along a line, as of a shaken camera."""
+    length = int(rng.integers(3, 10))
+    kernel = np.zeros((length, length), np.float32)
+    kernel[length // 2] = 1
+    turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), float(rng.uniform(0, 180)), 1.0)
+    line = np.asarray(cv2.warpAffine(kernel, turn, (length, length)))
+    line = line / line.sum()
+    return [np.asarray(cv2.filter2D(image, -1, line), np.uint8) for image in images]
+
+
+def add_grain(images: Images, rng: np.random.Generator) -> Images:
+    """Noise of a dark scene, another in every frame."""
+    strength = rng.uniform(2, 10)
+    return [
+        np.clip(image + rng.normal(0, strength, image.shape[:2])[..., None], 0, 255).astype(np.uint8)
+        for image in images
+    ]
+
+
+def compress(images: Images, rng: np.random.Generator) -> Images:
+    quality = int(rng.integers(15, 70))
+    return [_through_jpeg(image, quality) for image in images]
+
+
+def _through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    _, content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), np.uint8)

@@ -26,25 +26,15 @@ COARSE = 17
 
 @dataclass(frozen=True)
 class MotionOptions:
-    """How much things move from frame to frame, in units of the square's side, radians and logarithms.
+    """How much things move from frame to frame, in units of the square's side, radians and logarithms."""
 
-    Attributes:
-        shift: Drift.
-        turn: Rotation.
-        zoom: Growth.
-        shear: Slant.
-        tilt: Perspective: how much nearer one side comes than the other.
-        bend: How far the knots of a thin-plate spline wander.
-        shake: Share of all these that changes without rule at every frame.
-    """
-
-    shift: float = 0.05
-    turn: float = 0.06
-    zoom: float = 0.05
-    shear: float = 0.03
-    tilt: float = 0.03
-    bend: float = 0.012
-    shake: float = 0.15
+    shift: float = 0.05  # drift
+    turn: float = 0.06  # rotation
+    zoom: float = 0.05  # growth
+    shear: float = 0.03  # slant
+    tilt: float = 0.03  # perspective: how much nearer one side comes than the other
+    bend: float = 0.012  # how far the knots of a thin-plate spline wander
+    shake: float = 0.15  # share of all these that changes without rule at every frame
 
     def scaled(self, strength: float) -> MotionOptions:
         """So many times as much of everything but shake."""

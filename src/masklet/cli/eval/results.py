@@ -1,4 +1,4 @@
-"""`masklet eval score`: masks that any tool wrote, against the truth."""
+"""`masklet eval score`: masks that any tool wrote, against the truth. `masklet eval compare`: several runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from masklet.cli.choices import option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,25 +17,23 @@ if TYPE_CHECKING:
 
 
 def score(
-    pred: Annotated[Path, typer.Option(help="Folder of the predicted masks.", show_default=False)],
-    gt: Annotated[Path, typer.Option(help="Folder of the true masks.", show_default=False)],
+    pred: Annotated[Path, option("Folder of the predicted masks.", show_default=False)],
+    gt: Annotated[Path, option("Folder of the true masks.", show_default=False)],
     protocol: Annotated[
         str | None,
-        typer.Option(
-            help="davis2016, davis2017, ytvos, sav, mose, mosev2, lvos or all; if not given, "
+        option(
+            "davis2016, davis2017, ytvos, sav, mose, mosev2, lvos or all; if not given, "
             "davis2017 for index PNGs and sav for a folder per object."
         ),
     ] = None,
-    sequences: Annotated[
-        Path | None, typer.Option(help="A text file with a sequence in each line: only these count.")
-    ] = None,
-    meta: Annotated[Path | None, typer.Option(help="ytvos: the meta.json of the truth, for G.")] = None,
+    sequences: Annotated[Path | None, option("A text file with a sequence in each line: only these count.")] = None,
+    meta: Annotated[Path | None, option("ytvos: the meta.json of the truth, for G.")] = None,
     train_meta: Annotated[
-        Path | None, typer.Option(help="ytvos: the meta.json of the training split, whose categories are seen.")
+        Path | None, option("ytvos: the meta.json of the training split, whose categories are seen.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write a row per object, per sequence and for all.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write everything, with the values of each frame.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; one per core if not given.")] = None,
+    csv: Annotated[Path | None, option("Write a row per object, per sequence and for all.")] = None,
+    json: Annotated[Path | None, option("Write everything, with the values of each frame.")] = None,
+    workers: Annotated[int | None, option("Processes; one per core if not given.", 1, 1024)] = None,
 ) -> None:
     """Score masks that any tool wrote: J, F and J&F of every sequence, as the published tools compute them.
 
@@ -82,3 +82,36 @@ def show(scores: FolderScores, split: SeenAndUnseen | None, console: Console) ->
     console.print(as_table(f"{scores.protocol}, in percent", [["sequence", "objects", *SCORE_COLUMNS], *rows, overall]))
     if split:
         console.print(", ".join(f"{name} {shown(name, value)}" for name, value in split.named().items()))
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs.", show_default=False)],
+    out: Annotated[Path | None, option("Folder for compare.md, compare.csv and compare.png.")] = None,
+    seed: Annotated[int, option("Of the draws of the intervals.", 0, 2**63 - 1)] = 0,
+) -> None:
+    """Hold runs against the first: means with 95 % intervals, differences, and sequences won, tied and lost.
+
+    Intervals come from drawing sequences with replacement, 10,000 times. Only sequences that all runs have count, in
+    every column and in the plot.
+
+    \b
+    Examples:
+      masklet eval compare runs/davis2017-nano-vos-mask runs/davis2017-flow-vos-mask
+      masklet eval compare runs/a runs/b runs/c --out comparison
+    """
+    from rich.console import Console
+
+    from masklet.cli.terminal import as_table
+    from masklet.evaluation.compare import cautions, compare_runs, comparison_table, write_comparison
+    from masklet.evaluation.results import read_run
+
+    comparison = compare_runs([read_run(folder) for folder in runs], seed)
+    settings = comparison.runs[0].run.record["settings"]
+    sequences = "1 sequence" if len(comparison.clips) == 1 else f"{len(comparison.clips)} sequences"
+    title = f"{settings['protocol']} on {settings['dataset']}, {sequences}, against {comparison.runs[0].name}"
+    Console().print(as_table(title, comparison_table(comparison)))
+    for sentence in cautions(comparison):
+        typer.echo(sentence, err=True)
+    if out:
+        write_comparison(comparison, title, out)
+        typer.echo(f"compare.md, compare.csv and compare.png are in {out}")

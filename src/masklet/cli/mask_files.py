@@ -1,0 +1,150 @@
+"""What commands do with files of masks: they read them with their pictures, and make data sets of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from masklet.atomic import keep_inputs
+from masklet.datasets.build import Part
+from masklet.errors import FormatError, nearest
+from masklet.formats.base import Facts, Format, PlainFrame
+from masklet.formats.project import check_video
+from masklet.formats.project_file import read_project, video_of
+from masklet.formats.registry import find_format, read_masks, recognise_format
+from masklet.media.image_file import picture_names
+from masklet.media.source import open_video
+from masklet.media.volume import is_volume
+
+
+def chosen(results: Iterator[PlainFrame], only: Sequence[str], start: int, stop: int | None) -> Iterator[PlainFrame]:
+    """The frames from `start` to before `stop`, with those objects alone, or with all if none is named.
+
+    Raises FormatError if no frame is left, or no frame has an object of a name.
+    """
+    frames, names = 0, set[str]()
+    for result in results:
+        if stop is not None and result.frame >= stop:
+            break
+        if result.frame < start:
+            continue
+        frames += 1
+        names |= {str(name) for name in result.objects}
+        kept = {name: item for name, item in result.objects.items() if not only or str(name) in only}
+        yield replace(result, objects=kept)
+    if not frames:
+        end = "on" if stop is None else f"to before {stop}"
+        raise FormatError(f"there is no frame from {start} {end}; give another --start or --stop")
+    for name in only:
+        if name not in names:
+            raise FormatError(f"there is no object {name!r}{nearest(name, sorted(names))}")
+
+
+def of_project(
+    path: Path, out: Path, _: Format, kind: Format, video: Path | None
+) -> tuple[Facts, Iterator[PlainFrame]]:
+    """What a project file holds, with the pictures of its video if the format shows them, and where a volume lies."""
+    held = read_project(path)
+    lies = video or path.absolute().parent / held.video
+    keep_inputs(out, path, video, lies if held.video else None)
+    facts = replace(held.facts(), names=picture_names(lies) if held.video else ())
+    of_volume = kind.in_space and bool(held.video) and (is_volume(lies) or not lies.exists())
+    if not kind.shows_pictures and not of_volume:
+        return facts, held.results()
+    lies = video or video_of(held, path)
+    from masklet.video.project import fingerprint_of  # imports torch
+
+    with open_video(lies) as source:
+        check_video(held, fingerprint_of(source, str(lies)))
+        facts = replace(
+            facts,
+            audio_from=lies if lies.is_file() else None,
+            geometry=source.geometry,
+            footage=source.footage,
+        )
+    return facts, with_pictures(held.results(), lies) if kind.shows_pictures else held.results()
+
+
+def of_masks(
+    path: Path, out: Path, entry: Format, kind: Format, video: Path | None
+) -> tuple[Facts, Iterator[PlainFrame]]:
+    """What a file or folder of masks holds, with the pictures of the video that was given."""
+    keep_inputs(out, path, video)
+    if kind.shows_pictures and video is None:
+        raise FormatError(f"{kind.name} shows pictures, and {path.name} holds masks alone; give --video")
+    results = read_masks(entry.name, path)
+    first = next(results, None)
+    if first is None:
+        raise FormatError(f"{path.name} holds no frames; give one with masks")
+    names = entry.names(path) if entry.names else ()
+    facts, results = Facts(first.size, names=names, own_sizes=kind.holds_many_pictures), chain([first], results)
+    if video is None:
+        return facts, results
+    with open_video(video) as source:
+        if source.size != first.size:
+            raise FormatError(
+                f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
+            )
+        facts = Facts(
+            first.size,
+            source.rate,
+            source.frame_count,
+            video=str(video),
+            names=tuple(picture_names(video)),
+            geometry=source.geometry,
+            audio_from=video if video.is_file() and source.geometry is None else None,
+            footage=source.footage,
+        )
+    return facts, with_pictures(results, video) if kind.shows_pictures else results
+
+
+def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainFrame]:
+    """The frames with the pictures of a video. Raises FormatError if it ends before them."""
+    wanted = {result.frame: result for result in results}
+    with open_video(video) as source:
+        for frame in source.frames(min(wanted, default=0)):
+            if frame.index in wanted:
+                yield replace(wanted.pop(frame.index), image=frame.image, time=frame.time)
+    if wanted:
+        raise FormatError(f"there are masks of frame {min(wanted)}, and {video.name} ends before it")
+
+
+def spread(sources: Sequence[str]) -> list[str]:
+    """The sources, with the .masklet files of folders in their order."""
+    found = []
+    for source in sources:
+        folder = Path(source)
+        sessions = sorted(folder.rglob("*.masklet")) if folder.is_dir() else []
+        found += [str(session) for session in sessions] or [source]
+    return found
+
+
+def part_of(source: str) -> Part:
+    """The video of a session, or of masks beside it. Raises FormatError if it has no pictures."""
+    text, _, place = source.rpartition("@")
+    path, video = (Path(text), Path(place)) if text else (Path(source), None)
+    entry = recognise_format(path)
+    if entry.name != "project" and video is None:
+        raise FormatError(f"{path} holds masks alone; give them with their video: {path}@VIDEO")
+    held = of_project if entry.name == "project" else of_masks
+    shown, nowhere = find_format("overlay"), Path()
+    facts, _ = held(path, nowhere, entry, shown, video)
+    lies = Path(facts.video) if video is None else video
+    lies = lies if os.path.exists(lies) else path.absolute().parent / lies
+    name = path.parent.name if path.name == "session.masklet" else lies.stem if video is None else path.stem
+    pictures = lies if lies.is_dir() else None
+    return Part(name, lambda: held(path, nowhere, entry, shown, video)[1], facts, pictures)
+
+
+def in_splits(parts: list[Part], val: float, seed: int) -> list[Part]:
+    """The parts, of which a share is drawn for the split val: at least one of them is if the share is not 0."""
+    count = 0 if val == 0 else max(1, round(val * len(parts)))
+    if count == len(parts) and 0 < val < 1:
+        raise FormatError(f"--val {val:g} of {len(parts)} video leaves none to train on; give more videos, or --val 0")
+    chosen = set(np.random.default_rng(seed).permutation(len(parts))[:count].tolist())
+    return [replace(part, split="val") if place in chosen else part for place, part in enumerate(parts)]
