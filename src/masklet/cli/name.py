@@ -76,7 +76,7 @@ def name(
     """
     from dataclasses import replace
 
-    from masklet.cli.convert import of_masks, of_project
+    from masklet.cli.mask_files import of_masks, of_project
     from masklet.formats.registry import find_format, format_of, recognise_format
     from masklet.formats.writer import Writer
     from masklet.image.names import LEAST_LIKENESS, appearances, likenesses
