@@ -220,6 +220,14 @@ def test_a_memory_of_an_unknown_object_is_refused(model: Model, tmp_path: Path) 
     write_project(path, less)
     with pytest.raises(FormatError, match="remembers 'a', which is none of its objects"):
         VideoTracker.open(path, model=model)
+    damaged = {
+        name: content.replace(rb'[\"a\"', b"[[0]  ") if isinstance(content, bytes) else content
+        for name, content in project.attachments.items()
+    }
+    assert damaged != dict(project.attachments)
+    write_project(path, dataclasses.replace(project, attachments=damaged))
+    with pytest.raises(FormatError, match=r"remembers \[0\], which is none of its objects"):
+        VideoTracker.open(path, model=model)
 
 
 def test_the_documented_events_can_be_read() -> None:

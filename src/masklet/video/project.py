@@ -410,7 +410,7 @@ def from_project(project: Project, store: FrameStore) -> Reopened:
     older = sorted(name for name in project.attachments if name.startswith(REST)) if saved is None else ()
     for attachment in (*older, WHOLE):
         for name, kind, known in reader.read(attachment):
-            if name not in tracks:
+            if not isinstance(name, int | str) or name not in tracks:
                 raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
             tracks = with_frame(tracks, name, kind, known)
     events = [event_from_json(record, project.size) for record in project.events]
