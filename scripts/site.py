@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,13 +33,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links out of docs/ lead to the pages of the site, or become plain text where there is none."""
 
+    here = posixpath.dirname(page.file.src_uri)
+    base = "" if page.file.src_uri in BESIDE.values() else posixpath.join("docs", here)
+
     def led(match: re.Match[str]) -> str:
-        text, target = match[1], match[2].removeprefix("../").removeprefix("docs/")
-        name, _, anchor = target.partition("#")
-        name = BESIDE.get(name, name)
-        if files.get_file_from_path(name or page.file.src_uri) is None:
+        text, (target, _, anchor) = match[1], match[2].partition("#")
+        place = posixpath.normpath(posixpath.join(base, target))
+        name = BESIDE.get(place, place.removeprefix("docs/"))
+        if files.get_file_from_path(name if target else page.file.src_uri) is None:
             return text
-        return f"[{text}]({name}{'#' + anchor if anchor else ''})"
+        return f"[{text}]({posixpath.relpath(name, here or '.') if target else ''}{'#' + anchor if anchor else ''})"
 
     return re.sub(r"(?<!!)\[([^\]]*)\]\((?!\w+://|#)([^)]+)\)", led, markdown)
 
