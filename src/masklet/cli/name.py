@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from masklet.image.naming import Crop, Naming
     from masklet.image.predictor import ImagePredictor
 
+    Compare = Callable[[Iterable[Crop]], NDArray[np.float32]]
+    """Crops to how well each of the names fits, (M, K)."""
+
 FRAMES_AT_MOST = 5
 """So many masks of an object are looked at, evenly apart."""
 
@@ -91,15 +94,13 @@ def name(
     entry = recognise_format(source)
     if names is not None:
         kinds = phrases_of(names)
-        compare = partial(compared, names=kinds, namer=load_namer(namer, device))
+        compare: Compare = partial(compared, names=kinds, namer=load_namer(namer, device))
         usual = 0.0
     else:
         predictor = ImagePredictor(model, device=device)
         examples = learned(predictor, like, like_pictures)
         kinds, usual = examples.names, LEAST_LIKENESS
-
-        def compare(crops: Iterable[Crop]) -> NDArray[np.float32]:
-            return likenesses(appearances(predictor, crops), examples)
+        compare = lambda crops: likenesses(appearances(predictor, crops), examples)  # noqa: E731
 
     found = named(source, entry, pictures, compare, kinds, usual if least is None else least)
     video = None if entry.name == "coco" and not kind.shows_pictures else pictures
@@ -141,7 +142,7 @@ def named(
     path: Path,
     entry: Format,
     pictures: Path | None,
-    compare: Callable[[Iterable[Crop]], NDArray[np.float32]],
+    compare: Compare,
     names: Sequence[str],
     least: float,
 ) -> dict[ObjectId, Naming]:

@@ -71,7 +71,7 @@ class Sam2ImageSegmentationOutput(NamedTuple):
     object_score_logits: Tensor
     image_embeddings: tuple[Tensor, ...]
 
-    def __getitem__(self, key: Any) -> Any:  # type: ignore[override]  # by name too, as there
+    def __getitem__(self, key: Any) -> Any:  # by name too, as there
         return getattr(self, key) if isinstance(key, str) else tuple(self)[key]
 
 
@@ -355,6 +355,7 @@ def pipeline(
                 answer["bounding_boxes"] = torch.from_numpy(found.boxes - (0, 0, 1, 1))
             return answer
 
-        return [of(picture) for picture in image] if is_batch(image) else of(image)
+        given: Any = image
+        return [of(picture) for picture in given] if is_batch(image) else of(given)
 
     return generate

@@ -132,7 +132,7 @@ class Masks(Rows):
     def xyn(self) -> list[NDArray[np.float32]]:
         """The same, in shares of width and height."""
         height, width = self.orig_shape
-        return [places / np.array([width, height], np.float32) for places in self.xy]
+        return [(places / (width, height)).astype(np.float32) for places in self.xy]
 
 
 @dataclass(repr=False)
@@ -254,7 +254,8 @@ class SAM:
             )
         if device is not None:
             self._predictor = ImagePredictor(self._moved(device))
-        sources = list(source) if is_batch(source) else [source]
+        given: Any = source
+        sources = list(given) if is_batch(source) else [given]
         return [self._of(image, number, points, labels, bboxes, conf) for number, image in enumerate(sources)]
 
     predict = __call__
