@@ -147,6 +147,25 @@ def test_what_is_missing_is_named_with_the_command(monkeypatch: pytest.MonkeyPat
         check_installed("the page", "live")
 
 
+def test_before_the_first_frame_there_is_none_to_ask_for() -> None:
+    device = Device(2, scene)
+    live = LiveSession(Camera(0, opener=lambda _: device), FakeEngine())
+    session = CameraSession(live)
+    state = session.ask(session.state).result()
+    assert (state["video"]["frames"], state["frame"]) == (0, None)
+    with pytest.raises(MaskletError, match="no frame came yet"):
+        session.ask(lambda: session.frame(0)).result()
+    session.close()
+    device.go.release()
+    live.camera.close()
+
+
+def shown_scene(viewer: Viewer) -> int:
+    """Which of the first scenes the picture on the page looks like most."""
+    seen = viewer.pixels("#picture")[..., :3].astype(int)
+    return int(np.argmin([np.abs(seen - scene(frame)).mean() for frame in range(6)]))
+
+
 def test_on_the_page_by_mouse_and_keyboard(shown: Shown, address: str, open_page: Callable[[str], Any]) -> None:
     viewer = Viewer(open_page(address))
     page = viewer.page
@@ -157,8 +176,7 @@ def test_on_the_page_by_mouse_and_keyboard(shown: Shown, address: str, open_page
     until(lambda: not shown.live.status().held)  # it was held while the mouse was pressed
     shown.step(3)
     until(lambda: viewer.frame == 3)
-    seen = viewer.pixels("#picture")[..., :3].astype(int)
-    assert int(np.argmin([np.abs(seen - scene(frame)).mean() for frame in range(6)])) == 3
+    assert shown_scene(viewer) == 3
     until(lambda: viewer.mask()[RED[1], RED[0] + 6])
     assert "presence" in page.inner_text("#panel .facts")
     viewer.press(" ")
@@ -177,6 +195,10 @@ def test_on_the_page_by_mouse_and_keyboard(shown: Shown, address: str, open_page
     until(lambda: page.locator("#panel .choice").count() == 2 and viewer.mask()[BLUE[1], BLUE[0] - 3])
     viewer.press(" ")
     until(lambda: not shown.live.status().held)
+    shown.step()  # prompts were on the frame before: the list of objects changes together with the frame
+    until(lambda: viewer.frame == 4)
+    assert shown_scene(viewer) == 4
+    assert viewer.mask()[RED[1], RED[0] + 8]
     viewer.press("1")
     viewer.press("Delete")
     until(lambda: page.locator("#panel .choice").count() == 1)

@@ -89,24 +89,23 @@ class CameraSession(SharedSession):
         objects = listed(result, tracks)
         if objects != self._objects:
             self._objects = objects
-            self._tell(self.state())
+            self._tell(self._state(result, objects))
         if result is not None and result is not self._seen:
-            self.pictures.offer(result.frame, result.image)
-            self._tell(summary.frame_message(tracks, result, 0))
+            self._tell(self._message(result, tracks))
         self._seen = result
-        status = self._told()
+        status = self._told(result)
         if status != self._status:
             self._status = status
             self._tell(status)
 
     def state(self) -> dict[str, Any]:
         result, tracks = self._live.newest()
+        return self._state(result, listed(result, tracks))
+
+    def _state(self, result: FrameResult | None, objects: list[dict[str, Any]]) -> dict[str, Any]:
         height, width = self._live.camera.size
-        newest = 0 if result is None else result.frame
-        if result is not None:
-            self.pictures.offer(newest, result.image)
         return {
-            **self._told(),
+            **self._told(result),
             "type": "state",
             "seq": 0,
             "epoch": 0,
@@ -116,16 +115,16 @@ class CameraSession(SharedSession):
             "following": False,
             "video": {
                 "kind": "camera", "key": self._key, "name": self._live.camera.name, "width": width, "height": height,
-                "frames": newest + 1, "rate": None,
+                "frames": 0 if result is None else result.frame + 1, "rate": None,
             },
             "model": self._live.model,
             "classes": [],
-            "objects": listed(result, tracks),
+            "objects": objects,
         }  # fmt: skip
 
-    def _told(self) -> dict[str, Any]:
-        """How it goes."""
-        status = asdict(self._live.status())
+    def _told(self, result: FrameResult | None) -> dict[str, Any]:
+        """How it goes, with the frame that pages have: the camera may be ahead of it."""
+        status = asdict(self._live.status()) | {"frame": None if result is None else result.frame}
         queue = [
             {"frame": status["frame"], "object": item["name"], "reason": item["needs_prompt"], "grave": 0}
             for item in status.pop("objects")
@@ -137,6 +136,11 @@ class CameraSession(SharedSession):
         result, tracks = self._live.newest()
         if result is None:
             raise SessionError("no frame came yet")
+        return self._message(result, tracks)
+
+    def _message(self, result: FrameResult, tracks: Tracks) -> bytes:
+        """The masks of a frame, whose picture can be fetched once they are told."""
+        self.pictures.offer(result.frame, result.image)
         return summary.frame_message(tracks, result, 0)
 
 

@@ -40,7 +40,8 @@ class Pictures:
         """Take a frame that was decoded elsewhere, uint8 (H, W, 3) RGB, so that it need not be decoded again. Only the
         newest are kept."""
         most = max(1, FRESH // image.nbytes)
-        self._fresh = dict([*self._fresh.items(), (frame, image)][-most:])
+        others = [(number, other) for number, other in self._fresh.items() if number != frame]
+        self._fresh = dict([*others, (frame, image)][-most:])
 
     def jpeg(self, frame: int, width: int = 0) -> bytes:
         """A frame as JPEG, at most `width` pixels wide where that is not 0. Raises MediaError if there is no such frame

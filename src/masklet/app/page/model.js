@@ -74,7 +74,7 @@ export class Model extends Signals {
       progress: () => { this.job = { ...message, kind: message.job }; if (message.file) this.exported(message); else this.tellLater(); },
       imported: () => { this.finish(); this.emit("imported", message); },
       warning: () => { if (message.job) this.finish(); say(message.sentence, true); },
-      stale: () => { for (const frame of message.frames) this.forget(frame); },
+      stale: () => { if (this.live) this.wantNewest(); else for (const frame of message.frames) this.forget(frame); },
       refused: () => say(message.sentence, true),
       fault: () => { this.fault = message.sentence; this.emit("fault"); },
     }[message.type];
@@ -98,13 +98,17 @@ export class Model extends Signals {
     this.told = message.interrupted;
     if (this.live) {
       this.camera = message;
-      this.frame = this.last;
-      this.link.send({ type: "want", frames: [this.frame] });
+      this.wantNewest();
     }
     this.brief(message);
     this.emit("state");
-    this.emit("masks", this.frame);
+    if (!this.live || this.masks.has(this.frame)) this.emit("masks", this.frame);
     this.emit("job");
+  }
+
+  /** Ask for the masks of a camera's newest frame: one goes to a frame when its masks are there. */
+  wantNewest() {
+    if (this.video.frames) this.link.send({ type: "want", frames: [this.last] });
   }
 
   brief(message) {

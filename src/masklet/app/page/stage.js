@@ -48,7 +48,7 @@ export class Stage {
     this.data = new ImageData(width, height);
     this.pixels = new Uint32Array(this.data.data.buffer);
     this.fit();
-    this.show(this.model.frame);
+    if (!this.model.live) this.show(this.model.frame);
   }
 
   // --- which frame ---------------------------------------------------------------------------------
