@@ -221,7 +221,7 @@ def test_a_memory_of_an_unknown_object_is_refused(model: Model, tmp_path: Path) 
     with pytest.raises(FormatError, match="remembers 'a', which is none of its objects"):
         VideoTracker.open(path, model=model)
     damaged = {
-        name: content.replace(rb'[\"a\"', b"[[0]  ") if isinstance(content, bytes) else content
+        name: content.replace(rb"[\"a\"", b"[[0]  ") if isinstance(content, bytes) else content
         for name, content in project.attachments.items()
     }
     assert damaged != dict(project.attachments)
