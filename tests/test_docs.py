@@ -57,6 +57,15 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_that_are_named_are_there(page: Path) -> None:
+    """`masks/shape.py`, from the package, the root or the page on; NAME stands for one's own."""
+    for named in set(re.findall(r"`([\w./-]+\.(?:py|js))`", page.read_text())):
+        if "NAME" not in named and "/" in named:
+            places = (ROOT / "src", ROOT / "src/masklet", ROOT, page.parent)
+            assert any((place / named).is_file() for place in places), f"{page.name} names {named}"
+
+
 def test_python_in_the_readme_compiles() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks

@@ -15,7 +15,7 @@ from masklet.app.library import Item, items_in, place_of
 from masklet.atomic import write_whole
 from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.engines.base import Engine
-from masklet.errors import FormatError, MaskletError
+from masklet.errors import MaskletError
 from masklet.image import EverythingOptions, ImagePredictor
 from masklet.image.names import LEAST_LIKENESS, Prototypes, appearances, likenesses, prototypes, unit
 from masklet.image.naming import Crop, crop_of, naming
@@ -187,5 +187,5 @@ def _examples(loop: Loop, engine: Engine) -> Iterator[tuple[Crop, str]]:
                         shown = tracker.result(min(track.prompted))
                         if (mask := shown.objects[name].mask).any():
                             yield crop_of(shown.image, mask, str(name)), said.category
-        except FormatError:
+        except MaskletError:
             continue  # collecting says so

@@ -16,15 +16,17 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError, SessionError
 from masklet.jobs.record import leased
 from masklet.training.data.mixture import parse_wanted
 from masklet.training.loop import MODEL
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Versions:
     """All versions, and the number of the one in use; 0 for the model that the loop began with."""
 
     current: int = 0
-    judged: tuple[Version, ...] = field(default=())
+    judged: tuple[Version, ...] = ()
 
 
 class Loop:
@@ -107,10 +109,10 @@ class Loop:
     @property
     def asked(self) -> Asked:
         """What was asked last."""
-        told = self._read("asked.json")
-        told |= {name: tuple(told[name]) for name in ("sources", "data", "settings") if name in told}
-        asked: Asked = self._made(lambda: Asked(**told), "asked.json")
-        return asked
+        several = ("sources", "data", "settings")
+        return self._read(
+            "asked.json", lambda told: Asked(**told | {name: tuple(told[name]) for name in several if name in told})
+        )
 
     def ask(self, **changes: Any) -> Asked:
         """Ask for something else; what is None stays as it was. Raises SessionError for another first model where there
@@ -128,12 +130,10 @@ class Loop:
     @property
     def versions(self) -> Versions:
         """The versions."""
-        told = self._read("versions.json")
-        listed = told.get("judged", ())
-        versions: Versions = self._made(
-            lambda: Versions(told.get("current", 0), tuple(Version(**one) for one in listed)), "versions.json"
+        return self._read(
+            "versions.json",
+            lambda told: Versions(told.get("current", 0), tuple(Version(**one) for one in told.get("judged", ()))),
         )
-        return versions
 
     def record(self, version: Version) -> None:
         """Add a version, which is used from now on if it is kept."""
@@ -176,17 +176,13 @@ class Loop:
         with atomic_write(self.folder / name, durable=True) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
-    def _read(self, name: str) -> dict[str, Any]:
+    def _read(self, name: str, make: Callable[[Any], Made]) -> Made:
+        """What is made of a JSON file; of an empty object if there is no file. Raises FormatError."""
         path = self.folder / name
-        if not path.exists():
-            return {}
-        return dict(self._made(lambda: json.loads(path.read_text(encoding="utf-8")), name))
-
-    def _made(self, make: Callable[[], Any], name: str) -> Any:
         try:
-            return make()
+            return make(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise FormatError(f"{self.folder / name} is damaged ({str(error)[:100]}); move it away") from error
+            raise FormatError(f"{path} is damaged ({str(error)[:100]}); move it away") from error
 
 
 def _from_anywhere(name: str, value: Any) -> Any:
@@ -196,6 +192,12 @@ def _from_anywhere(name: str, value: Any) -> Any:
     if name == "sources":
         return tuple(str(Path(source).absolute()) for source in value)
     if name == "data":
-        paths = [str(parse_wanted(text).path) for text in value]
-        return tuple(text.replace(path, str(Path(path).absolute())) for text, path in zip(value, paths, strict=True))
+        return tuple(map(_data_from_anywhere, value))
     return value
+
+
+def _data_from_anywhere(text: str) -> str:
+    wanted = parse_wanted(text)
+    kind = f"{wanted.kind}:" if wanted.kind else ""
+    weight = "" if wanted.weight is None else text[text.rindex("@") :]
+    return f"{kind}{wanted.path.absolute()}{weight}"
