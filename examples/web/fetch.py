@@ -29,7 +29,9 @@ FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-thread
 def fetch_runtime(folder: Path) -> None:
     """The files of onnxruntime-web that run on a processor."""
     with TemporaryDirectory() as temporary:
-        subprocess.run(["npm", "pack", "--silent", PACKAGE, "--pack-destination", temporary], check=True, stdout=2)
+        subprocess.run(
+            ["npm", "pack", "--silent", PACKAGE, "--pack-destination", temporary], check=True, stdout=subprocess.DEVNULL
+        )
         (archive,) = Path(temporary).iterdir()
         if (digest := hashlib.sha512(archive.read_bytes()).hexdigest()) != SHA512:
             sys.exit(f"{PACKAGE} has the digest {digest}, and {SHA512} was expected; nothing was kept")

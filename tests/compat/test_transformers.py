@@ -13,6 +13,7 @@ from masklet.compat.sam2.utils.amg import rle_to_mask
 from masklet.compat.transformers import PADDING, Sam2Model, Sam2Processor, pipeline
 from masklet.engines.fake import FakeEngine
 from masklet.errors import PromptError
+from masklet.image import ImagePredictor
 from tests.checkpoints.test_transformers_parity import SIZE, Pair
 
 PICTURES = [np.random.default_rng(side).integers(0, 255, (side, 90, 3), np.uint8) for side in (60, 80)]
@@ -105,6 +106,18 @@ def test_padding_changes_nothing(model: Sam2Model, processor: Sam2Processor) -> 
     torch.testing.assert_close(model(**inputs).pred_masks[1, 1], model(**alone).pred_masks[0, 0], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("three", [True, False])
+def test_engines_of_arrays_answer_too(three: bool) -> None:
+    predictor, processor = ImagePredictor(FakeEngine()), Sam2Processor(64)
+    expected = predictor.predict(predictor.encode(PICTURES[0]), points=[(40, 20)], multimask=three)
+    inputs = processor(images=PICTURES[0], input_points=[[[[40, 20]]]])
+    inputs.pop("original_sizes")
+    found = Sam2Model(FakeEngine())(**inputs, multimask_output=three)
+    order = np.argsort(expected.candidates)
+    torch.testing.assert_close(found.pred_masks[0, 0], torch.from_numpy(expected.logits[order]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.iou_scores[0, 0], torch.from_numpy(expected.iou[order]), atol=1e-4, rtol=0)
+
+
 def test_what_is_not_understood(model: Sam2Model, processor: Sam2Processor) -> None:
     with pytest.raises(PromptError, match="input_points is not nested 4 deep"):
         processor(images=PICTURES[0], input_points=[[40, 20]])
@@ -116,6 +129,10 @@ def test_what_is_not_understood(model: Sam2Model, processor: Sam2Processor) -> N
         model(input_points=torch.zeros(1, 1, 1, 2))
     with pytest.raises(PromptError, match=r"prompts have the shapes \(2, 1, 1, 2\), \(2, 1, 1\) for 1 pictures"):
         model(torch.zeros(1, 3, SIZE, SIZE), torch.zeros(2, 1, 1, 2))
+    with pytest.raises(PromptError, match="there are 2 input_masks for 3 objects"):
+        model(torch.zeros(1, 3, SIZE, SIZE), torch.zeros(1, 3, 1, 2), input_masks=torch.zeros(2, 1, 16, 16))
+    with pytest.raises(SettingRefused, match="'crop_layers' is not understood; understood are points_per_crop"):
+        pipeline("mask-generation", model=FakeEngine())(PICTURES[0], crop_layers=1)
     with pytest.raises(SettingRefused, match="the task is 'depth'; masklet has 'mask-generation'"):
         pipeline("depth")
     assert Sam2Processor.from_pretrained("facebook/sam2.1-hiera-tiny")._side.resolution == 1024

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from masklet.engines.arrays import resize
 from masklet.errors import PromptError
 from masklet.prompts import BOX_BOTTOM_RIGHT, EXCLUDE, INCLUDE, NOT_A_POINT, Prompt
 
@@ -47,6 +48,23 @@ def prompt_of(points: Any, labels: Any, box: Any, size: tuple[int, int], *, in_p
         labels=tuple(int(kind) for kind in kinds),
         box=None if corners is None else tuple(corners.ravel().tolist()),  # type: ignore[arg-type]  # four of them
     )
+
+
+def click_or_box_of(points: Any, labels: Any, box: Any, size: tuple[int, int], *, in_pixels: bool) -> Prompt:
+    """As `prompt_of`, but raises PromptError too if there are neither points nor a box."""
+    prompt = prompt_of(points, labels, box, size, in_pixels=in_pixels)
+    if not prompt.points and prompt.box is None:
+        raise PromptError("the prompt is empty; give points with labels, or a box")
+    return prompt
+
+
+def mask_of(values: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask as an array or a tensor, bool or 0 and 1, as bool (H, W); one of another size is scaled."""
+    array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    inside: NDArray[np.bool_] = array > 0
+    if inside.ndim == 2 and inside.size and inside.shape != size:
+        inside = resize(inside[None, None].astype(np.float32), size, antialias=True)[0, 0] >= 0.5
+    return inside
 
 
 def numbers(values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:

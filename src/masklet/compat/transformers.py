@@ -16,12 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from masklet.checkpoints import load_engine
+from masklet.checkpoints import Model, load_engine
 from masklet.checkpoints.registry import config_of, is_known
 from masklet.compat.failures import SettingRefused
 from masklet.compat.prompts import prompt_of
 from masklet.compat.sam2.utils.amg import mask_to_runs
 from masklet.compat.sam2.utils.transforms import SAM2Transforms
+from masklet.engines.arrays import Array, concat, is_numpy, to_numpy
 from masklet.engines.base import Engine
 from masklet.engines.rules import pad_prompts, single
 from masklet.errors import PromptError
@@ -50,10 +51,10 @@ class Inputs(dict[str, Any]):
             raise AttributeError(f"{name}; there are {', '.join(self)}") from None
 
     def to(self, *place: Any, **named: Any) -> Self:
-        """With its tensors on a device; whole numbers stay whole numbers."""
+        """With its tensors on a device, those of floats in a precision."""
         for name, value in self.items():
-            if isinstance(value, Tensor) and value.is_floating_point():
-                self[name] = value.to(*place, **named)
+            moved = value.to(*place, **named)
+            self[name] = moved if value.is_floating_point() else value.to(moved.device)
         return self
 
 
@@ -152,29 +153,21 @@ class Sam2Processor:
 def filled(values: Any, axes: int, name: str) -> Tensor:
     """Nested lists of unequal lengths as one float32 tensor, filled up. Raises PromptError for other nesting."""
 
-    def shape(part: Any, depth: int) -> list[int]:
-        if not depth:
-            float(part)
-            return []
-        return [len(part), *map(max, zip(*(shape(one, depth - 1) for one in part), strict=True))]
+    def nested(part: Any, depth: int) -> Tensor:
+        if depth == 1:
+            return torch.tensor([float(number) for number in part])
+        rows = [nested(one, depth - 1) for one in part]
+        longest = [max(lengths) for lengths in zip(*(row.shape for row in rows), strict=True)]
+        missing = [[most - length for most, length in zip(longest, row.shape, strict=True)] for row in rows]
+        sides = [[side for length in reversed(each) for side in (0, length)] for each in missing]
+        return torch.stack([F.pad(row, each, value=PADDING) for row, each in zip(rows, sides, strict=True)])
 
-    def put(into: Tensor, part: Any) -> None:
-        for row, one in enumerate(part):
-            if into.ndim > 1:
-                put(into[row], one)
-            else:
-                into[row] = float(one)
-
-    plain = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
     try:
-        sides = shape(plain, axes)
-    except (TypeError, ValueError):
-        sides = []
-    if len(sides) != axes:
-        raise PromptError(f"{name} is not nested {axes} deep; give lists of pictures, of their objects, of numbers")
-    found = torch.full(sides, float(PADDING))
-    put(found, plain)
-    return found
+        return nested(values, axes)
+    except (TypeError, ValueError, RuntimeError):  # numbers too early, lists too late, nothing at all
+        raise PromptError(
+            f"{name} is not nested {axes} deep; give lists of pictures, of their objects, of numbers"
+        ) from None
 
 
 class Sam2Model:
@@ -195,28 +188,24 @@ class Sam2Model:
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return self.engine.device
+        return torch.device(self.engine.device)
 
     def to(self, device: str | torch.device) -> Self:
         """The model itself, on another device."""
-        move = getattr(self.engine, "move", None)
-        if move is not None:
-            move(torch.device(device))
+        if isinstance(self.engine, Model):
+            self.engine.move(device)
         return self
 
     def eval(self) -> Self:
         """The model itself, which is never trained by this face."""
         return self
 
-    @torch.inference_mode()
     def get_image_embeddings(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
         """Features of pictures (B, 3, S, S), at strides 4, 8 and 16, to be kept and given to the model."""
-        levels = self.engine.encode_image(pixel_values.to(self.device, self.engine.dtype))
-        empty = no_memories(self.engine)
+        levels, empty = self.engine.encode_image(self._given(pixel_values)), no_memories(self.engine)
         alone = [self.engine.attend_memory(level[None], empty) for level in levels.stride16]
-        return levels.stride4, levels.stride8, torch.cat(alone)
+        return tuple(map(torch.as_tensor, (levels.stride4, levels.stride8, concat(alone))))
 
-    @torch.inference_mode()
     def __call__(
         self,
         pixel_values: Tensor | None = None,
@@ -245,26 +234,26 @@ class Sam2Model:
         if (pixel_values is None) == (image_embeddings is None):
             raise PromptError("give exactly one of pixel_values and image_embeddings")
         seen = self.get_image_embeddings(pixel_values) if pixel_values is not None else tuple(image_embeddings or ())
-        prompts = self._prompts(len(seen[0]), input_points, input_labels, input_boxes, input_masks)
-        parts = [
-            self._decoded(Levels(*(level[[row]] for level in seen)), prompts[row], multimask_output)
-            for row in range(len(prompts))
-        ]
-        iou, masks, presence = (torch.stack(column) for column in zip(*parts, strict=True))
+        size, columns = (self.engine.config.image_size,) * 2, []
+        asked = self._prompts(len(seen[0]), input_points, input_labels, input_boxes, input_masks)
+        for row, prompts in enumerate(asked):
+            levels = Levels(*(self._given(level[[row]]) for level in seen))
+            decoded = self.engine.decode_masks(levels.stride16, levels, pad_prompts(self.engine, prompts, size))
+            objects, three = np.arange(len(prompts))[:, None], np.arange(1, 4)[None]
+            chosen = three if multimask_output else to_numpy(single(decoded))[:, None]
+            answer = decoded.iou[objects, chosen], decoded.logits[objects, chosen], decoded.presence[:, None]
+            columns.append([torch.as_tensor(part) for part in answer])
+        iou, masks, presence = (torch.stack(column) for column in zip(*columns, strict=True))
         return Sam2ImageSegmentationOutput(iou, masks, presence, seen)
 
-    def _decoded(self, levels: Levels, prompts: Sequence[Prompt | None], three: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """IoU (N, C), logits (N, C, S/4, S/4) and presence (N, 1) of one picture."""
-        side = self.engine.config.image_size
-        decoded = self.engine.decode_masks(levels.stride16, levels, pad_prompts(self.engine, prompts, (side, side)))
-        if three:
-            return decoded.iou[:, 1:], decoded.logits[:, 1:], decoded.presence[:, None]
-        rows, chosen = torch.arange(len(prompts), device=self.device), single(decoded)
-        return decoded.iou[rows, chosen][:, None], decoded.logits[rows, chosen][:, None], decoded.presence[:, None]
+    def _given(self, tensor: Tensor) -> Array:
+        """A tensor as an array of the engine."""
+        own = self.engine.absent_pointer
+        return to_numpy(tensor) if is_numpy(own) else tensor.to(own)
 
     def _prompts(
         self, pictures: int, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None
-    ) -> list[list[Prompt | None]]:
+    ) -> list[list[Prompt]]:
         """The prompts of each picture's objects; padding is left out."""
         if points is not None and labels is None:
             labels = torch.ones(points.shape[:-1])
@@ -274,24 +263,43 @@ class Sam2Model:
             shapes = ", ".join(str(tuple(one.shape)) for one in given)
             raise PromptError(f"prompts have the shapes {shapes} for {pictures} pictures; give (picture, object, ...)")
         objects, side = next(iter(counts))[1], self.engine.config.image_size
+        earlier = None if masks is None else to_numpy(masks.reshape(-1, *masks.shape[-2:]))
+        if earlier is not None and len(earlier) not in (1, objects):
+            raise PromptError(f"there are {len(earlier)} input_masks for {objects} objects; give one for each, or one")
 
-        def prompt(row: int, number: int) -> Prompt | None:
+        def prompt(place: tuple[int, int]) -> Prompt:
             clicks = kinds = box = None
             if points is not None and labels is not None:
-                real = labels[row, number] != PADDING
-                clicks, kinds = points[row, number][real], labels[row, number][real]
-            if boxes is not None and (boxes[row, number] != PADDING).any():
-                box = boxes[row, number]
+                real = labels[place] != PADDING
+                clicks, kinds = points[place][real], labels[place][real]
+            if boxes is not None and (boxes[place] != PADDING).any():
+                box = boxes[place]
             found = prompt_of(clicks, kinds, box, (side, side))
-            if masks is None:
+            if earlier is None:
                 return found
-            earlier = masks.reshape(-1, *masks.shape[-2:])
-            logits = earlier[number if len(earlier) > 1 else 0].float().cpu().numpy()
             if not found.labels and found.box is None:  # as there: no point is a point too
-                return Prompt(((0.0, 0.0),), (NOT_A_POINT,), logits=logits)
-            return replace(found, logits=logits)
+                found = Prompt(((0.0, 0.0),), (NOT_A_POINT,))
+            return replace(found, logits=earlier[place[1] if len(earlier) > 1 else 0])
 
-        return [[prompt(row, number) for number in range(objects)] for row in range(pictures)]
+        return [[prompt((row, number)) for number in range(objects)] for row in range(pictures)]
+
+
+OPTIONS = {
+    "points_per_crop": "points_per_side",
+    "points_per_batch": "points_per_batch",
+    "pred_iou_thresh": "least_iou",
+    "stability_score_thresh": "least_stability",
+    "stability_score_offset": "stability_offset",
+    "mask_threshold": "threshold",
+    "crops_nms_thresh": "most_overlap",
+    "crops_n_layers": "crop_layers",
+    "crop_overlap_ratio": "crop_overlap",
+    "crop_n_points_downscale_factor": "crop_points_divisor",
+}
+"""Arguments of the pipeline -> those of `EverythingOptions`."""
+
+DEFAULTS = {"pred_iou_thresh": 0.88, "stability_score_thresh": 0.95, "stability_score_offset": 1}
+"""Those that differ from masklet's own."""
 
 
 def pipeline(
@@ -306,11 +314,10 @@ def pipeline(
     Returns:
         A function from a picture to "masks", a list of bool (H, W), and "scores", float32 (M,); with `output_rle_mask`
         also "rle_mask", run lengths down the columns, with `output_bboxes_mask` also "bounding_boxes" (M, 4), of the
-        first and the last pixels. Of a list of pictures it returns a list of these. Its other arguments are those of
-        `EverythingOptions`, by their names there.
+        first and the last pixels. Of a list of pictures it returns a list of these. Its other arguments are `OPTIONS`.
 
     Raises:
-        SettingRefused: Another task (a ValueError).
+        SettingRefused: Another task, or by the function another argument (a ValueError).
     """
     if task != "mask-generation":
         raise SettingRefused(f"the task is {task!r}; masklet has 'mask-generation'")
@@ -318,32 +325,17 @@ def pipeline(
 
     def generate(
         image: PictureLike | Sequence[PictureLike],
-        points_per_batch: int = 64,
-        points_per_crop: int = 32,
-        pred_iou_thresh: float = 0.88,
-        stability_score_thresh: float = 0.95,
-        stability_score_offset: float = 1,
-        mask_threshold: float = 0.0,
-        crops_nms_thresh: float = 0.7,
-        crops_n_layers: int = 0,
-        crop_overlap_ratio: float = 512 / 1500,
-        crop_n_points_downscale_factor: int = 1,
+        *,
         output_rle_mask: bool = False,
         output_bboxes_mask: bool = False,
+        **settings: Any,
     ) -> dict[str, Any] | list[dict[str, Any]]:
-        options = EverythingOptions(
-            points_per_side=points_per_crop,
-            points_per_batch=points_per_batch,
-            least_iou=pred_iou_thresh,
-            least_stability=stability_score_thresh,
-            stability_offset=stability_score_offset,
-            threshold=mask_threshold,
-            most_overlap=crops_nms_thresh,
-            crop_layers=crops_n_layers,
-            crop_overlap=crop_overlap_ratio,
-            crop_most_overlap=crops_nms_thresh,
-            crop_points_divisor=crop_n_points_downscale_factor,
-        )
+        if others := settings.keys() - OPTIONS:
+            raise SettingRefused(f"{min(others)!r} is not understood; understood are {', '.join(OPTIONS)}")
+        chosen: dict[str, Any] = {OPTIONS[name]: value for name, value in {**DEFAULTS, **settings}.items()}
+        if "most_overlap" in chosen:
+            chosen["crop_most_overlap"] = chosen["most_overlap"]
+        options = EverythingOptions(**chosen)
 
         def of(picture: PictureLike) -> dict[str, Any]:
             found = segment_everything(picture, engine, options)

@@ -8,7 +8,6 @@ Letters: N objects, P points, H x W the picture.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
@@ -19,9 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
+from masklet.checkpoints import Model
 from masklet.compat.failures import SettingRefused
+from masklet.compat.sam2.settings import CONFIGS
+from masklet.engines.arrays import beside, to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
 from masklet.image import EverythingOptions, segment_everything
@@ -33,15 +34,18 @@ from masklet.masks.polygons import mask_polygons
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-MODELS = {
-    f"{family}_{letter}": f"{family}-{size}"
-    for family in ("sam2", "sam2.1")
-    for letter, size in (("t", "tiny"), ("s", "small"), ("b", "base-plus"), ("l", "large"))
-} | {"sam_b": "sam1-vit-b", "sam_l": "sam1-vit-l", "mobile_sam": "mobile-sam"}
+MODELS = {stem.replace("hiera_", "").rstrip("+"): model for stem, model in CONFIGS.items() if "hiera" in stem} | {
+    "sam_b": "sam1-vit-b",
+    "sam_l": "sam1-vit-l",
+    "mobile_sam": "mobile-sam",
+}
 """Stem of a file of weights there -> the model here."""
 
 IGNORED = {"verbose", "imgsz", "half", "save", "show", "stream", "retina_masks", "project", "name"}
 """Settings of theirs that change nothing of what comes back; `result.save()` and `result.show()` do what they say."""
+
+MIDDLE_AND_SIDES = np.array([[0.5, 0, -1, 0], [0, 0.5, 0, -1], [0.5, 0, 1, 0], [0, 0.5, 0, 1]], np.float32)
+"""Two corners times this are the middle and the sides."""
 
 
 class Rows:
@@ -50,17 +54,16 @@ class Rows:
     def __init__(self, data: Any, orig_shape: tuple[int, int]) -> None:
         self.data, self.orig_shape = data, orig_shape
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the data."""
-        return tuple(self.data.shape)
-
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, rows: Any) -> Self:
-        """Some of the objects."""
         return type(self)(self.data[[rows] if isinstance(rows, int) else rows], self.orig_shape)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the data."""
+        return tuple(self.data.shape)
 
     def cpu(self) -> Self:
         """With tensors of the processor."""
@@ -72,51 +75,30 @@ class Rows:
 
     def numpy(self) -> Self:
         """With arrays."""
-        return type(self)(np.asarray(torch.as_tensor(self.data).cpu()), self.orig_shape)
+        return type(self)(to_numpy(self.data), self.orig_shape)
+
+    def _sides(self) -> Any:
+        return beside(self.data, np.array(self.orig_shape[::-1] * 2, np.float32))
 
 
 class Boxes(Rows):
-    """Boxes around masks: `data` is (N, 6), x0, y0, x1, y1, the predicted IoU, and the number of the mask, from 0."""
+    """Boxes around masks: `data` is (N, 6), x0, y0, x1, y1, the predicted IoU, and the number of the mask, from 0.
+
+    xyxy   (N, 4): the first column and row, and those of the last pixel
+    xywh   (N, 4): middle, width and height
+    xyxyn  as `xyxy`, in shares of width and height, and so is xywhn
+    conf   (N,): predicted IoU
+    cls    (N,): the number of the mask
+    """
 
     id = None
     is_track = False
-
-    @property
-    def xyxy(self) -> Any:
-        """(N, 4): the first column and row, and those of the last pixel."""
-        return self.data[:, :4]
-
-    @property
-    def conf(self) -> Any:
-        """(N,): predicted IoU."""
-        return self.data[:, 4]
-
-    @property
-    def cls(self) -> Any:
-        """(N,): the number of the mask."""
-        return self.data[:, 5]
-
-    @property
-    def xywh(self) -> Any:
-        """(N, 4): middle, width and height."""
-        corner, end = self.data[:, :2], self.data[:, 2:4]
-        joined = ((corner + end) / 2, end - corner)
-        return torch.cat(joined, 1) if isinstance(self.data, Tensor) else np.concatenate(joined, 1)
-
-    @property
-    def xyxyn(self) -> Any:
-        """As `xyxy`, in shares of width and height."""
-        return self.xyxy / self._sides()
-
-    @property
-    def xywhn(self) -> Any:
-        """As `xywh`, in shares of width and height."""
-        return self.xywh / self._sides()
-
-    def _sides(self) -> Any:
-        height, width = self.orig_shape
-        sides = np.array([width, height, width, height], np.float32)
-        return torch.from_numpy(sides).to(self.data.device) if isinstance(self.data, Tensor) else sides
+    xyxy = property(lambda self: self.data[:, :4])
+    conf = property(lambda self: self.data[:, 4])
+    cls = property(lambda self: self.data[:, 5])
+    xywh = property(lambda self: self.xyxy @ beside(self.data, MIDDLE_AND_SIDES))
+    xyxyn = property(lambda self: self.xyxy / self._sides())
+    xywhn = property(lambda self: self.xywh / self._sides())
 
 
 class Masks(Rows):
@@ -131,8 +113,7 @@ class Masks(Rows):
     @property
     def xyn(self) -> list[NDArray[np.float32]]:
         """The same, in shares of width and height."""
-        height, width = self.orig_shape
-        return [(places / (width, height)).astype(np.float32) for places in self.xy]
+        return [(places / self.orig_shape[::-1]).astype(np.float32) for places in self.xy]
 
 
 @dataclass(repr=False)
@@ -169,8 +150,7 @@ class Results:
         return len(self.boxes)
 
     def __repr__(self) -> str:
-        height, width = self.orig_shape
-        return f"Results({self.path}, {len(self)} masks of {width} x {height} pixels)"
+        return f"Results({self.path}, {self.found})"
 
     def __getitem__(self, rows: Any) -> Results:
         """Some of the objects."""
@@ -252,19 +232,13 @@ class SAM:
             raise SettingRefused(
                 f"{min(others)} is not understood; understood are points, labels, bboxes, conf, device"
             )
-        if device is not None:
-            self._predictor = ImagePredictor(self._moved(device))
+        if device is not None and isinstance(self._predictor.engine, Model):
+            self._predictor.engine.move(device)
         given: Any = source
         sources = list(given) if is_batch(source) else [given]
         return [self._of(image, number, points, labels, bboxes, conf) for number, image in enumerate(sources)]
 
     predict = __call__
-
-    def _moved(self, device: str | torch.device) -> Engine:
-        engine = copy(self._predictor.engine)
-        if hasattr(engine, "move"):
-            engine.move(torch.device(device))
-        return engine
 
     def _of(self, image: PictureLike, number: int, points: Any, labels: Any, bboxes: Any, conf: float) -> Results:
         """What is found in one picture."""

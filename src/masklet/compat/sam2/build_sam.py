@@ -52,34 +52,15 @@ def build_sam2(
     return SAM2Base(*model_and_settings(*arguments, postprocessing=IMAGE_POSTPROCESSING))
 
 
-def build_sam2_video_predictor(
-    config_file: str,
-    ckpt_path: str | os.PathLike[str] | None = None,
-    device: str | torch.device | None = None,
-    mode: str = "eval",
-    hydra_overrides_extra: Sequence[str] = (),
-    apply_postprocessing: bool = True,
-    vos_optimized: bool = False,
-    **others: Any,
-) -> SAM2VideoPredictor:
-    """A predictor for videos. As `build_sam2`; `vos_optimized` compiles the network."""
-    arguments = (config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing, vos_optimized)
-    return SAM2VideoPredictor(*model_and_settings(*arguments))
+def build_sam2_video_predictor(*arguments: Any, **named: Any) -> SAM2VideoPredictor:
+    """A predictor for videos. Takes the arguments of `build_sam2`, and behind them `vos_optimized`, which compiles the
+    network."""
+    return SAM2VideoPredictor(*model_and_settings(*arguments, **named))
 
 
-def build_sam2_camera_predictor(
-    config_file: str,
-    ckpt_path: str | os.PathLike[str] | None = None,
-    device: str | torch.device | None = None,
-    mode: str = "eval",
-    hydra_overrides_extra: Sequence[str] = (),
-    apply_postprocessing: bool = True,
-    vos_optimized: bool = False,
-    **others: Any,
-) -> SAM2CameraPredictor:
+def build_sam2_camera_predictor(*arguments: Any, **named: Any) -> SAM2CameraPredictor:
     """A predictor for frames that come one by one. As `build_sam2_video_predictor`."""
-    arguments = (config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing, vos_optimized)
-    return SAM2CameraPredictor(*model_and_settings(*arguments))
+    return SAM2CameraPredictor(*model_and_settings(*arguments, **named))
 
 
 def build_sam2_hf(model_id: str, **arguments: Any) -> SAM2Base:

@@ -8,17 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.checkpoints import Model
 from masklet.compat.failures import CallRefused, as_reference
-from masklet.compat.prompts import prompt_of
+from masklet.compat.prompts import click_or_box_of, mask_of
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
-from masklet.compat.sam2.sam2_video_predictor import NO_OBJ_SCORE
+from masklet.compat.sam2.sam2_video_predictor import logits_of
 from masklet.compat.sam2.settings import Settings, tracking_options
-from masklet.errors import PromptError
 from masklet.video import FrameResult, StreamTracker
 
 Seen = tuple[list[Any], Tensor]
@@ -74,22 +72,19 @@ class SAM2CameraPredictor(SAM2Base):
             CallRefused: No frame came yet (a RuntimeError).
         """
         stream = self._begun()
-        box = None if bbox is None else np.reshape(np.asarray(bbox, np.float64), 4)
         with as_reference():
-            prompt = prompt_of(points, labels, box, self._size, in_pixels=normalize_coords)
-            if not prompt.points and prompt.box is None:
-                raise PromptError("the prompt is empty; give points with labels, or a bbox")
+            prompt = click_or_box_of(points, labels, bbox, self._size, in_pixels=normalize_coords)
             result = stream.add_prompt(object=obj_id, prompt=prompt, replace=clear_old_points)
         return frame_idx, *self._seen(stream, result)
 
     add_new_points = add_new_prompt
 
     def add_new_mask(self, frame_idx: int, obj_id: Any, mask: Any) -> tuple[int, list[Any], Tensor]:
-        """Give an object's mask in the newest frame, (H, W), bool or 0 and 1."""
+        """Give an object's mask in the newest frame, (H, W), bool or 0 and 1; one of another size is scaled."""
         stream = self._begun()
-        array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
         with as_reference():
-            return frame_idx, *self._seen(stream, stream.add_mask(object=obj_id, mask=array > 0))
+            result = stream.add_mask(object=obj_id, mask=mask_of(mask, self._size))
+        return frame_idx, *self._seen(stream, result)
 
     def track(self, img: NDArray[np.uint8]) -> Seen:
         """Follow all objects into the next frame."""
@@ -107,9 +102,4 @@ class SAM2CameraPredictor(SAM2Base):
         return self._stream
 
     def _seen(self, stream: StreamTracker, result: FrameResult) -> Seen:
-        names = list(stream.tracks)
-        logits = torch.full((len(names), 1, *self._size), NO_OBJ_SCORE)
-        for row, name in enumerate(names):
-            if name in result.objects:
-                logits[row, 0] = torch.from_numpy(result.objects[name].pixels.full_logits(name))
-        return names, logits.to(self.device)
+        return list(stream.tracks), logits_of(stream.tracks, result, self._size).to(self.device)

@@ -6,23 +6,21 @@ Letters: N objects, S side of the model's square, H x W the video.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.checkpoints import Model
 from masklet.compat.failures import CallRefused, as_reference
-from masklet.compat.prompts import prompt_of
+from masklet.compat.prompts import click_or_box_of, mask_of
 from masklet.compat.sam2.inference_state import InferenceState, keep_folder
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.settings import Settings, tracking_options
 from masklet.compat.sam2.weights import from_hub, model_and_settings
-from masklet.errors import MediaError, PromptError
+from masklet.errors import MediaError
 from masklet.video import FrameResult, VideoTracker
 
 NO_OBJ_SCORE = -1024.0
@@ -111,9 +109,7 @@ class SAM2VideoPredictor(SAM2Base):
         if box is not None and not clear_old_points:
             raise ValueError("a box comes before all points of its frame; give it with clear_old_points=True")
         with as_reference():
-            prompt = prompt_of(points, labels, box, tracker.size, in_pixels=normalize_coords)
-            if not prompt.points and prompt.box is None:
-                raise PromptError("the prompt is empty; give points with labels, or a box")
+            prompt = click_or_box_of(points, labels, box, tracker.size, in_pixels=normalize_coords)
             result = tracker.add_prompt(frame=frame_idx, object=obj_id, prompt=prompt, replace=clear_old_points)
         return self._found(tracker, result)
 
@@ -124,13 +120,8 @@ class SAM2VideoPredictor(SAM2Base):
     def add_new_mask(self, inference_state: InferenceState, frame_idx: int, obj_id: Any, mask: Any) -> Found:
         """Give an object's mask, (H, W), bool or 0 and 1, array or tensor; one of another size is scaled."""
         tracker = self._tracker(inference_state)
-        array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
-        inside = array > 0
-        if inside.ndim == 2 and inside.size and inside.shape != tracker.size:
-            pixels = torch.from_numpy(inside)[None, None].float()
-            scaled = F.interpolate(pixels, size=tracker.size, mode="bilinear", antialias=True)
-            inside = (scaled[0, 0] >= 0.5).numpy()
         with as_reference():
+            inside = mask_of(mask, tracker.size)
             return self._found(tracker, tracker.add_mask(frame=frame_idx, object=obj_id, mask=inside))
 
     def propagate_in_video(
@@ -224,13 +215,17 @@ class SAM2VideoPredictor(SAM2Base):
         return result.frame, list(tracker.tracks), self._logits(tracker, result)
 
     def _logits(self, tracker: VideoTracker, result: FrameResult) -> Tensor:
-        """(N, 1, H, W) on the model's device. Of a given mask those that the network reads, as in the reference."""
-        logits = torch.full((len(tracker.tracks), 1, *tracker.size), NO_OBJ_SCORE)
-        for row, name in enumerate(tracker.tracks):
-            if name in result.objects:
-                read = replace(result.objects[name].pixels, final={})
-                logits[row, 0] = torch.from_numpy(read.full_logits(name))
-        return logits.to(self.device)
+        return logits_of(tracker.tracks, result, tracker.size).to(self.device)
+
+
+def logits_of(names: Collection[Any], result: FrameResult, size: tuple[int, int]) -> Tensor:
+    """(N, 1, H, W) of a frame's objects. Of a given mask those that the network reads, as in the reference."""
+    logits = torch.full((len(names), 1, *size), NO_OBJ_SCORE)
+    for row, name in enumerate(names):
+        if name in result.objects:
+            read = replace(result.objects[name].pixels, final={})
+            logits[row, 0] = torch.from_numpy(read.full_logits(name))
+    return logits
 
 
 def has_frame(tracker: VideoTracker, frame: int) -> bool:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from masklet.masks.shape import mask_box, small_holes
+from masklet.compat.sam2.utils.amg import batched_mask_to_box
+from masklet.masks.shape import small_holes
 from masklet.media.source import open_video
 from masklet.video.reader import frame_square
 
@@ -31,12 +32,7 @@ def concat_points(
 
 def mask_to_box(masks: Tensor) -> Tensor:
     """Masks (B, 1, H, W) -> boxes (B, 1, 4) of their first and last columns and rows; zeros for an empty mask."""
-    boxes = np.zeros((len(masks), 1, 4), np.float32)
-    for box, mask in zip(boxes, masks[:, 0].bool().cpu().numpy(), strict=True):
-        if mask.any():
-            x0, y0, x1, y1 = mask_box(mask)
-            box[0] = x0, y0, x1 - 1, y1 - 1
-    return torch.from_numpy(boxes).to(masks.device)
+    return batched_mask_to_box(masks).float()
 
 
 def fill_holes_in_mask_scores(mask: Tensor, max_area: int) -> Tensor:
