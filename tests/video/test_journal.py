@@ -14,7 +14,7 @@ from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, SessionError
 from masklet.formats.project_file import read_project
 from masklet.video import VideoTracker, project
-from masklet.video.packing import facts_of
+from masklet.video.json_values import facts_of
 from tests.video.test_known_frames import ACTION, CLIP, SEQUENCE, assert_alike, begin, begun, shown
 from tests.video.test_session import act, run
 

@@ -34,7 +34,7 @@ def test_the_last_pass_over_a_frame_counts() -> None:
 
 def test_undo_after_opening_though_the_file_left_frames_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps that lost too many frames are not in the file; they are done again when they are undone."""
-    monkeypatch.setattr("masklet.video.project.MOST_LOST", 3)
+    monkeypatch.setattr("masklet.video.changes.MOST_LOST", 3)
     images = [np.zeros((48, 64, 3), np.uint8) for _ in range(6)]
     for image in images:
         image[4:20, 4:20], image[24:40, 40:56] = (220, 40, 40), (40, 40, 220)

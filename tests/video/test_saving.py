@@ -25,9 +25,9 @@ from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video import tracker as video_tracker
 from masklet.video.events import Cleared, Described, Followed, Locked, Marked, Merged, Prompted, Removed, Split, Swapped
+from masklet.video.json_values import event_from_json, event_to_json
 from masklet.video.packing import UNDO
 from masklet.video.policies import PublishedPolicy
-from masklet.video.project import event_from_json, event_to_json
 from tests.conftest import GOLDEN
 from tests.formats.sounding import BLIP, begin_of_tone, shown, source_with_sound
 from tests.video.test_session import ACTIONS, TOY, act_all, assert_same, known, run

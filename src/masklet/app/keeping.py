@@ -15,7 +15,8 @@ from masklet.errors import MaskletError
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Event
 from masklet.video.journal import journal_of
-from masklet.video.project import event_from_json, event_to_json, fingerprint_of
+from masklet.video.json_values import event_from_json, event_to_json
+from masklet.video.project import fingerprint_of
 
 KEEP_EVERY = 1.0
 """Seconds of following after which what was found is written."""

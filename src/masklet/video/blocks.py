@@ -21,8 +21,9 @@ from masklet.errors import CheckpointError
 from masklet.formats.base import RleMask
 from masklet.formats.project import BLOCK, KEPT_BLOCKS, Project
 from masklet.nn import ModelConfig
+from masklet.video.json_values import DAMAGE, MOST_FRAME, damaged
 from masklet.video.overlap import FinalMask
-from masklet.video.packing import DAMAGE, MOST_FRAME, damaged, json_texts, mask_facts, mask_from, metadata_of
+from masklet.video.packing import json_texts, mask_facts, mask_from, metadata_of
 from masklet.video.review import ReviewReason
 from masklet.video.state import FrameStats, ObjectId, Tracks
 from masklet.video.store import PAGE, FrameStore, LazyPage, PersistentMap, Record, StoredFrames, pointer_length

@@ -1,7 +1,7 @@
 """What changed since a session was saved, in a file beside it that only grows, so that a kill loses one frame at most.
 
 A record is its length and checksum, 8 and 4 bytes, and a safetensors file like the attachments of a project: the change
-as `project.change_between` tells it, the frames that it puts in, and the events. The last record may be cut short. A
+as `changes.change_between` tells it, the frames that it puts in, and the events. The last record may be cut short. A
 journal names the project file that it goes on from, and says nothing of another.
 """
 
@@ -20,9 +20,11 @@ from masklet.atomic import write_error
 from masklet.engines.base import Engine
 from masklet.errors import FormatError
 from masklet.formats.project import Project, ProjectFrame
+from masklet.video.changes import applied, change_between, changes_of, item_of
 from masklet.video.events import Followed, Step
-from masklet.video.packing import DAMAGE, UNDO, ItemReader, Kind, damaged, finite, metadata_of, pack_items, whole_number
-from masklet.video.project import Reopened, applied, change_between, event_from_json, event_to_json, item_of
+from masklet.video.json_values import DAMAGE, Kind, damaged, event_from_json, event_to_json, finite, whole_number
+from masklet.video.packing import UNDO, ItemReader, metadata_of, pack_items
+from masklet.video.project import Reopened
 from masklet.video.state import ObjectTrack, Tracks
 
 MAGIC = b"masklet journal 1\n"
@@ -155,9 +157,9 @@ def reopened(path: Path, project: Project, found: Reopened, engine: Engine, new:
     """
     end = 0
     for record, place in records_of(path):
-        reader = ItemReader(replace(project, attachments={UNDO: record}), engine)
+        kept = replace(project, attachments={UNDO: record})
         try:
-            (change,), told = reader.changes(), metadata_of(record)
+            (change,), told = changes_of(kept), metadata_of(record)
             keep, events = whole_number(told["events"][0]), told["events"][1]
             notes = told.get("notes", found.notes)
             times = {whole_number(frame): finite(time) for frame, time in told["times"]}
@@ -167,7 +169,7 @@ def reopened(path: Path, project: Project, found: Reopened, engine: Engine, new:
         if keep > len(found.steps):
             raise FormatError(f"{journal_of(path).name} has events that go on from none; give another copy")
         before = found.steps[keep][1] if keep < len(found.steps) else found.tracks
-        tracks = applied(change, reader.read(UNDO), found.tracks, new)
+        tracks = applied(change, ItemReader(kept, engine).read(UNDO), found.tracks, new)
         end = place
         steps[:1] = [(event, before) for event, _ in steps[:1]]
         found = Reopened(tracks, [*found.steps[:keep], *steps], {**found.times, **times}, notes)

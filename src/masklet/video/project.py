@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property, partial
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 
 from masklet.engines.arrays import given
 from masklet.engines.base import Engine
-from masklet.errors import CheckpointError, FormatError, SessionError
+from masklet.errors import CheckpointError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.description import Description
 from masklet.formats.project import (
@@ -32,49 +31,18 @@ from masklet.formats.project import (
     Project,
     ProjectFrame,
     project_frame,
-    spans_of,
 )
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video import session
 from masklet.video.blocks import INDEX, SavedFrames, in_blocks, name_of, pack_block, pack_index
-from masklet.video.events import (
-    Cleared,
-    Described,
-    Event,
-    Followed,
-    Locked,
-    Marked,
-    Merged,
-    Prompted,
-    Removed,
-    Split,
-    Step,
-    Swapped,
-    checked_object,
-)
+from masklet.video.changes import beneath, changes_of, pack_changes, steps_of, with_frame
+from masklet.video.events import Cleared, Event, Followed, Prompted, Removed, Step
+from masklet.video.json_values import event_from_json, facts_of, options_to_json
 from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
-from masklet.video.packing import (
-    DAMAGE,
-    REST,
-    UNDO,
-    WHOLE,
-    Item,
-    ItemReader,
-    Key,
-    Kind,
-    Moved,
-    facts_of,
-    lean_item,
-    pack_items,
-    prompt_from_json,
-    prompt_to_json,
-    truth,
-    whole_item,
-    whole_number,
-)
+from masklet.video.packing import REST, UNDO, WHOLE, ItemReader, Key, pack_items, whole_item
 from masklet.video.result import descriptions, numbers, plain_frame
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.step import absent_frame, areas_and_boxes
@@ -82,48 +50,6 @@ from masklet.video.store import FrameStore, StoredFrames
 
 HEAD = 1 << 20
 """Bytes at the beginning and the end of a video's file by which it is known again."""
-
-UNDONE_AT_ONCE = 8
-"""The most events whose changes a file holds."""
-
-MOST_LOST = 512
-"""Of older ones only while they took no more frames than these."""
-
-_EVENTS: dict[str, type[Cleared | Removed | Locked | Marked | Swapped | Split | Merged | Followed]] = {
-    "clear": Cleared,
-    "remove": Removed,
-    "lock": Locked,
-    "mark": Marked,
-    "swap": Swapped,
-    "split": Split,
-    "merge": Merged,
-    "follow": Followed,
-}
-
-_FIELDS: dict[str, Callable[[Any], Any]] = {
-    "frame": whole_number,
-    "first": whole_number,
-    "last": whole_number,
-    "object": checked_object,
-    "other": checked_object,
-    "new": checked_object,
-    "into": checked_object,
-    "only": lambda name: None if name is None else checked_object(name),
-    "mark": lambda mark: {None: None, "absent": "absent", "accepted": "accepted"}[mark],
-    "backward": truth,
-    "apart": truth,
-    "ended": truth,
-}
-"""Builds the values of events. Each raises `TypeError`, `ValueError` or `SessionError`."""
-
-_OPTIONS = {
-    "policy": (str,),
-    "corrections": (str,),
-    "feature_budget": (int,),
-    "fill_holes": (int, type(None)),
-    "disk_budget": (int, type(None)),
-}
-"""Kinds of options that are no truths."""
 
 
 class ShownMasks:
@@ -263,121 +189,6 @@ def block_attachments(
     return {INDEX: partial(pack_index, tracks, rows, times, sizes), **blocks}
 
 
-def beneath(tracks: Tracks, name: ObjectId, frame: int, masks: Callable[[Tracks, int], ProjectFrame]) -> RleMask:
-    """The mask that was tracked of an object in a frame, as it is shown, or would be if nobody had said that it is
-    absent there."""
-    if tracks[name].is_absent(frame):
-        tracks = {**tracks, name: replace(tracks[name], absent=())}
-    return masks(tracks, frame).objects[name]
-
-
-def item_of(tracks: Tracks, key: Key, masks: Callable[[Tracks, int], ProjectFrame], *, whole: bool) -> Item:
-    """A frame whole, or without its memory and with its mask."""
-    name, kind, frame = key
-    track = tracks[name]
-    if whole:
-        return whole_item(track, name, kind, frame)
-    return lean_item(track, name, frame, None if frame in track.prompted else beneath(tracks, name, frame, masks))
-
-
-def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, int], ProjectFrame]) -> bytes:
-    """The changes of the newest steps, the newest first: frames to remove from the state after a step, and frames to
-    put back, which gives the state before. `masks` returns the masks of a frame as a state shows them."""
-    items: list[Item] = []
-    changes: list[dict[str, Any]] = []
-
-    for _, before in steps[: -UNDONE_AT_ONCE - 1 : -1]:
-        if before is None:
-            break
-        lost, change = change_between(now, before)
-        if changes and len(items) + len(lost) > MOST_LOST:
-            break
-        items += [item_of(before, key, masks, whole=key[1] == "prompted") for key in lost]
-        changes.append(change)
-        now = before
-    return pack_items(items, changes=changes) if changes else b""
-
-
-def changed(before: Tracks, after: Tracks) -> tuple[list[Key], list[tuple[ObjectId, Kind, int, int]]]:
-    """The frames of the state before that are not in the one after, or are others there; and those that are new there,
-    as ranges. All frames of a removed object are lost."""
-    lost: list[Key] = []
-    new: list[tuple[ObjectId, Kind, int, int]] = []
-    kinds: tuple[Kind, ...] = ("prompted", "tracked")
-    for name, track in before.items():
-        for kind in kinds:
-            old = getattr(track, kind)
-            now = getattr(after[name], kind) if name in after else {}
-            frames = sorted(differing(old, now))
-            lost += [(name, kind, frame) for frame in frames if frame in old]
-            new += [(name, kind, *span) for span in spans_of(frame for frame in frames if frame not in old)]
-    return lost, new
-
-
-def change_between(now: Tracks, wanted: Tracks) -> tuple[list[Key], dict[str, Any]]:
-    """What makes the state `wanted` of the state `now`: frames to put into it, and all else that `applied` needs."""
-    lost, new = changed(wanted, now)
-    lost, moved = stays_elsewhere(wanted, now, lost)
-    objects = [[n, track.number, list(track.prompted), facts_of(track, now.get(n))] for n, track in wanted.items()]
-    return lost, {"lost": len(lost), "new": new, "moved": moved, "objects": objects}
-
-
-def applied(
-    change: Mapping[str, Any], items: Iterator[tuple[ObjectId, Kind, KnownFrame]], now: Tracks, new: ObjectTrack
-) -> Tracks:
-    """The state that a change makes of another. Raises `FormatError` if they do not fit.
-
-    Args:
-        change: As `change_between` made it.
-        items: Frames to put in, of which as many are taken as belong to the change.
-        now: The state.
-        new: An object of which nothing is known.
-    """
-    now, wanted = dict(now), dict[ObjectId, ObjectTrack]()  # a later state takes its own frames of the items first
-    for name, number, _, facts in change["objects"]:
-        wanted[name] = replace(now.get(name) or new, number=number, **facts)
-    for name, kind, first, last in change["new"]:
-        wanted[name] = without_frames(wanted[name], kind, range(first, last + 1))
-    for name, other, frames in change["moved"]:
-        if other not in now:
-            raise FormatError(f"the project moved frames of {other!r}, which was not there; give another copy")
-        taken = wanted[name].tracked.taking(frames, now[other].tracked)
-        wanted[name] = replace(wanted[name], tracked=taken)
-    for name, kind, known in islice(items, change["lost"]):
-        if name not in wanted:
-            raise FormatError(f"the project lost a frame of {name!r}, which was not there; give another copy")
-        wanted = dict(with_frame(wanted, name, kind, known))
-    for name, _, order, _ in change["objects"]:
-        prompted = wanted[name].prompted
-        wanted[name] = replace(wanted[name], prompted={f: prompted[f] for f in order if f in prompted})
-    return wanted
-
-
-def stays_elsewhere(before: Tracks, after: Tracks, lost: Sequence[Key]) -> tuple[list[Key], list[Moved]]:
-    """What of the lost frames is gone, and the tracked ones that another object has now."""
-    gone: list[Key] = []
-    moved: dict[tuple[ObjectId, ObjectId], list[int]] = {}
-    for name, kind, frame in lost:
-        tracked = before[name].tracked
-        assert isinstance(tracked, StoredFrames), "only what lies in a store is packed"
-        others = (
-            other for other, track in after.items() if kind == "tracked" and tracked.has_from(frame, track.tracked)
-        )
-        other = next(others, None)
-        if other is None:
-            gone.append((name, kind, frame))
-        else:
-            moved.setdefault((name, other), []).append(frame)
-    return gone, [(name, other, frames) for (name, other), frames in moved.items()]
-
-
-def differing(old: Mapping[int, KnownFrame], now: Mapping[int, KnownFrame]) -> set[int]:
-    """Frames that only one of two mappings has, or that differ."""
-    if isinstance(old, StoredFrames) and isinstance(now, StoredFrames):
-        return old.differing(now)
-    return {frame for frame in {*old, *now} if old.get(frame) is not now.get(frame)}
-
-
 @dataclass(frozen=True)
 class Reopened:
     """A session read from a project file: its state, its events with the states before them as far as they are known,
@@ -410,8 +221,6 @@ def from_project(project: Project, store: FrameStore) -> Reopened:
     older = sorted(name for name in project.attachments if name.startswith(REST)) if saved is None else ()
     for attachment in (*older, WHOLE):
         for name, kind, known in reader.read(attachment):
-            if not isinstance(name, int | str) or name not in tracks:
-                raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
             tracks = with_frame(tracks, name, kind, known)
     events = [event_from_json(record, project.size) for record in project.events]
     facts = reader.facts() or {name: {"prompts": said} for name, said in prompts_said(events).items()}
@@ -423,56 +232,14 @@ def from_project(project: Project, store: FrameStore) -> Reopened:
                 known = from_mask(mask, frame, store.engine, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
     times = saved.times if saved is not None else {frame: found.time for frame, found in project.frames.items()}
-    return Reopened(tracks, steps_of(events, tracks, reader, nothing_known(store)), times, project.notes)
+    return Reopened(
+        tracks, steps_of(events, changes_of(project), reader, tracks, nothing_known(store)), times, project.notes
+    )
 
 
 def nothing_known(store: FrameStore) -> ObjectTrack:
     """An object of which nothing is known."""
     return ObjectTrack(StoredFrames(store), absence=absent_frame(store.engine))
-
-
-def with_frame(tracks: Tracks, name: ObjectId, kind: Kind, known: KnownFrame) -> Tracks:
-    """With one more frame of an object."""
-    keep = session.approved if kind == "prompted" else session.tracked
-    return {**tracks, name: keep(tracks[name], known)}
-
-
-def steps_of(events: Sequence[Event], now: Tracks, reader: ItemReader, new: ObjectTrack) -> list[Step]:
-    """The events, with the states before the newest ones, which are made when they are asked for."""
-    changes = reader.changes()
-    steps: list[Step] = [(event, None) for event in events]
-    lost = reader.read(UNDO) if changes else iter(())
-    for back, change in enumerate(changes[: len(steps)], start=1):
-        now = EarlierTracks(partial(applied, change, lost, now, new))
-        steps[-back] = (events[-back], now)
-    return steps
-
-
-class EarlierTracks(Mapping[ObjectId, ObjectTrack]):
-    """An earlier state, made when it is asked for: that may raise `FormatError`."""
-
-    def __init__(self, make: Callable[[], Tracks]) -> None:
-        self._make = make
-
-    @cached_property
-    def _made(self) -> Tracks:
-        return self._make()
-
-    def __getitem__(self, name: ObjectId) -> ObjectTrack:
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[ObjectId]:
-        return iter(self._made)
-
-    def __len__(self) -> int:
-        return len(self._made)
-
-
-def without_frames(track: ObjectTrack, kind: Kind, frames: range) -> ObjectTrack:
-    """The object without some frames."""
-    if kind == "tracked":
-        return replace(track, tracked=track.tracked.taking(frames, track.tracked.nothing()))
-    return replace(track, prompted={f: known for f, known in track.prompted.items() if f not in frames})
 
 
 def from_mask(mask: RleMask, frame: int, engine: Engine, *, backward: bool) -> KnownFrame:
@@ -542,63 +309,6 @@ def check_model(project: Project, name: str, digest: str, *, other_weights: bool
         f"the session was made with other weights of {project.model or 'a model'} (digest {project.weights[:8]}, and "
         f"{digest[:8]} here); give the model that it was made with, or other_weights=True to go on with this one"
     )
-
-
-def event_to_json(event: Event) -> dict[str, Any]:
-    """Plain values that JSON knows."""
-    if isinstance(event, Prompted):
-        return {"event": "prompt", "frame": event.frame, "object": event.object, **prompt_to_json(event.prompt)}
-    if isinstance(event, Described):
-        return {"event": "describe", "object": event.object, **event.description.to_json()}
-    kinds = {kind: name for name, kind in _EVENTS.items()}
-    values = asdict(event)
-    for key in ("apart", "ended"):
-        if not values.get(key, True):
-            del values[key]  # as in files of the first versions
-    if isinstance(event, Locked) and event.object is None:
-        del values["object"]
-    return {"event": kinds[type(event)], **values}
-
-
-def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
-    """The event that `event_to_json` wrote. Raises `FormatError` for anything else."""
-    values = dict(record)
-    kind = values.pop("event", None)
-    try:
-        checked = {key: _FIELDS[key](value) if key in _FIELDS else value for key, value in values.items()}
-        if kind == "prompt":
-            return Prompted(checked.pop("frame"), checked.pop("object"), prompt_from_json(checked, size))
-        if kind == "describe":
-            return Described(checked.pop("object"), Description.from_json(checked))
-        return _EVENTS[str(kind)](**checked)
-    except (*DAMAGE, SessionError) as error:  # PromptError is a ValueError
-        raise FormatError(
-            f"the project's event {kind!r} cannot be read: {str(error)[:200]}; give another copy of the file"
-        ) from error
-
-
-def options_to_json(options: TrackingOptions) -> dict[str, Any]:
-    """Plain values that JSON knows; a policy that has no name is null."""
-    values = {part.name: getattr(options, part.name) for part in fields(options)}
-    return {**values, "policy": options.policy if isinstance(options.policy, str) else None}
-
-
-def options_from_json(record: Mapping[str, Any]) -> TrackingOptions:
-    """The options that `options_to_json` wrote. Those that are missing, as in files of the first versions, are the
-    usual ones; unknown ones are passed over.
-
-    Raises `FormatError` for values of another kind, for a policy that has no name, and for one of a module: a file
-    cannot have code run.
-    """
-    known = {}
-    for name in (part.name for part in fields(TrackingOptions) if part.name in record):
-        known[name] = value = record[name]
-        if name == "policy" and (value is None or ":" in str(value)):
-            what = "of its own" if value is None else str(value)
-            raise FormatError(f"the session has a policy {what}, which no file can bring; give options with it")
-        if type(value) not in _OPTIONS.get(name, (bool,)):
-            raise FormatError(f"the project's option {name} is {value!r}; give another copy of the file, or options")
-    return TrackingOptions(**known)
 
 
 def path_from(video: str, project: str | os.PathLike[str]) -> str:

@@ -53,6 +53,7 @@ from masklet.video.events import (
     remaining,
 )
 from masklet.video.journal import Journal
+from masklet.video.json_values import event_to_json, options_from_json
 from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
 from masklet.video.reader import ENCODE_AHEAD, FrameReader
@@ -662,7 +663,7 @@ class VideoTracker:
             video_of(read, path) if video is None else video,
             read.model if model is None else model,
             device=device,
-            options=project.options_from_json(read.options) if options is None else options,
+            options=options_from_json(read.options) if options is None else options,
         )
         try:
             check_video(read, project.fingerprint_of(tracker.source, tracker.path))
@@ -734,7 +735,7 @@ class VideoTracker:
             audio_from=file if file.is_file() and self.source.geometry is None else None,
             model=self.engine.config.name,
             fingerprint=project.fingerprint_of(self.source, self.path),
-            events=[project.event_to_json(event) for event in self.events],
+            events=[event_to_json(event) for event in self.events],
             names=[file.name for file in getattr(self.source, "files", ())],
             steady=comes_evenly(rate, known, [self._time(frame) for frame in known]),
             geometry=self.source.geometry,
