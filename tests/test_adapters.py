@@ -55,5 +55,5 @@ def test_no_masks_are_no_detections() -> None:
 
 def test_without_supervision_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "supervision", None)
-    with pytest.raises(MaskletError, match=r"supervision is missing; install it with: pip install 'masklet\[superv"):
+    with pytest.raises(MaskletError, match=r"this type needs the package supervision: pip install 'masklet\[superv"):
         to_supervision(two())

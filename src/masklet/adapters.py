@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import MaskletError
+from masklet.errors import MaskletError, needing
 from masklet.formats.base import FrameLike
 from masklet.formats.description import label_of, numbers_of_labels
 from masklet.image.result import PictureMasks
@@ -27,10 +27,8 @@ def to_supervision(result: PictureMasks | FrameLike) -> supervision.Detections:
     Raises:
         MaskletError: supervision is not installed.
     """
-    try:
+    with needing("supervision", "this type", MaskletError):
         from supervision import Detections
-    except ImportError:
-        raise MaskletError("supervision is missing; install it with: pip install 'masklet[supervision]'") from None
     if isinstance(result, PictureMasks):
         return Detections(
             xyxy=result.boxes.astype(np.float32),

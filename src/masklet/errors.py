@@ -16,6 +16,7 @@ itself can cause is an `assert` instead.
 """
 
 import difflib
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -58,6 +59,13 @@ class EvaluationError(MaskletError, ValueError):
 
 class TrainingError(MaskletError):
     """A training that cannot begin or go on."""
+
+
+DAMAGED = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
+    *(RuntimeError, MemoryError, struct.error),
+)
+"""What libraries raise that read damaged files."""
 
 
 @contextmanager

@@ -143,7 +143,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 def test_what_is_missing_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(MaskletError, match=r"the page needs uvicorn; install it with: pip install 'masklet\[live\]'"):
+    with pytest.raises(MaskletError, match=r"the page needs the package uvicorn: pip install 'masklet\[live\]'"):
         check_installed("the page", "live")
 
 

@@ -135,7 +135,7 @@ def test_an_engine_that_is_not_here(
     with pytest.raises(EngineError, match=r"^device 'abacus' is not here: .* (has|finds) .*cpu.*; give one of them"):
         masklet.load_model(folder, device="abacus")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(EngineError, match=rf"which is not installed: pip install 'masklet\[{engine}\]'$"):
+    with pytest.raises(EngineError, match=rf"needs the package {package}: pip install 'masklet\[{engine}\]'$"):
         masklet.load_model(folder)
 
 

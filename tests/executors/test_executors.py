@@ -102,5 +102,5 @@ def test_a_local_cluster_of_two_workers(tmp_path: Path) -> None:
 
 def test_a_missing_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MaskletError, match=r'pip install "masklet\[ray\]"'):
+    with pytest.raises(MaskletError, match=r"a cluster needs the package ray: pip install 'masklet\[ray\]'"):
         list(Ray().run(square, [1]))

@@ -418,7 +418,9 @@ def test_tensorboard_gets_the_same_figures(tmp_path: Path, shapes: Path) -> None
 
 def test_tensorboard_that_is_missing(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(TrainingError, match=r"TensorBoard is not installed; pip install 'masklet\[train\]'"):
+    with pytest.raises(
+        TrainingError, match=r"needs the package torch.utils.tensorboard: pip install 'masklet\[train\]'"
+    ):
         run(tmp_path, shapes, recipe(2), tensorboard=True)
 
 

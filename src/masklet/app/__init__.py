@@ -19,14 +19,12 @@ exports   files of every format, made between other work
 No algorithm is here: masks, history and files are those of `VideoTracker` and of the writers.
 """
 
-from masklet.errors import MaskletError
+from masklet.errors import MaskletError, needing
 
 
 def check_installed(what: str, extra: str) -> None:
     """Raise MaskletError with what to install if a library of the servers is missing."""
-    try:
+    with needing(extra, what, MaskletError):
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
         import websockets  # noqa: F401
-    except ImportError as error:
-        raise MaskletError(f"{what} needs {error.name}; install it with: pip install 'masklet[{extra}]'") from None

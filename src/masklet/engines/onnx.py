@@ -5,9 +5,7 @@ from typing import Any
 
 from masklet import machine
 from masklet.engines.graphs import INPUTS, Exported, Floats, GraphEngine
-from masklet.errors import CheckpointError, EngineError
-
-INSTALL = "pip install 'masklet[onnx]'"
+from masklet.errors import CheckpointError, EngineError, needing
 
 QUIET = 3
 """ONNX Runtime logs errors only; what fails is raised besides."""
@@ -29,10 +27,8 @@ class OnnxEngine(GraphEngine):
     """
 
     def __init__(self, exported: Exported, device: str | None = None, threads: int | None = None) -> None:
-        try:
+        with needing("onnx", str(exported.folder), EngineError):
             import onnxruntime
-        except ImportError as error:
-            raise EngineError(f"{exported.folder} needs ONNX Runtime, which is not installed: {INSTALL}") from error
         self.provider, number = _provider(device, onnxruntime.get_available_providers())
         super().__init__(exported, at_once={"attend_memory": 1} if self.provider == CPU else {})
         self._options = [{"device_id": number}] if number else None

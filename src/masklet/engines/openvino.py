@@ -6,9 +6,7 @@ from typing import Any
 
 from masklet import machine
 from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, Floats, GraphEngine
-from masklet.errors import CheckpointError, EngineError
-
-INSTALL = "pip install 'masklet[openvino]'"
+from masklet.errors import CheckpointError, EngineError, needing
 
 
 class OpenVinoEngine(GraphEngine):
@@ -27,10 +25,8 @@ class OpenVinoEngine(GraphEngine):
     """
 
     def __init__(self, exported: Exported, device: str | None = None, threads: int | None = None) -> None:
-        try:
+        with needing("openvino", str(exported.folder), EngineError):
             import openvino
-        except ImportError as error:
-            raise EngineError(f"{exported.folder} needs OpenVINO, which is not installed: {INSTALL}") from error
         self._core = openvino.Core()
         self.target = (device or "cpu").replace(":", ".").upper()
         if (here := [*self._core.available_devices, "AUTO"]) and self.target not in here:

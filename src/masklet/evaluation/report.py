@@ -16,7 +16,7 @@ from PIL import Image
 
 from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.datasets.base import Clip, Dataset
-from masklet.errors import EvaluationError
+from masklet.errors import EvaluationError, needing
 from masklet.evaluation.results import ClipResult, RunResult, Submission, clip_file, is_count, read_run, rises, shown
 from masklet.masks.draw import draw_overlay
 
@@ -190,10 +190,8 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
 
 
 def _figure(rows: int) -> tuple[Figure, Axes]:
-    try:
+    with needing("eval", "a plot", EvaluationError):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise EvaluationError('plots need matplotlib; install it with: pip install "masklet[eval]"') from error
     figure = Figure(figsize=(8, 1.4 + 0.24 * rows if rows else 4.5), layout="constrained")
     return figure, figure.add_subplot()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic
 
-from masklet.errors import EngineError, MaskletError
+from masklet.errors import EngineError, MaskletError, needing
 from masklet.executors.base import ATTEMPTS, Failure, Result, Task, alive, killed, silent_for
 
 TICK = 1.0
@@ -327,8 +327,6 @@ def _told(error: Exception) -> str:
 
 
 def _import_ray() -> Any:
-    try:
+    with needing("ray", "a cluster", EngineError):
         import ray
-    except ImportError as error:
-        raise EngineError('a cluster needs Ray; install it with: pip install "masklet[ray]"') from error
     return ray

@@ -11,6 +11,7 @@ from PIL import Image, ImageColor, ImageOps
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, FrameLike, Sink
 from masklet.formats.cutter import Cutter
+from masklet.formats.numbered import DAMAGED
 from masklet.formats.overlay import mp4_or_png
 from masklet.masks.refine import blend, blurred_around, own_colors
 
@@ -63,7 +64,7 @@ def _cover(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise FormatError(f"{path.name} cannot be read as a picture: {error}; give another copy") from error
     return np.array(ImageOps.fit(upright, size[::-1], Image.Resampling.LANCZOS))
 

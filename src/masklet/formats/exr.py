@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import FormatError
+from masklet.errors import FormatError, needing
 from masklet.footage import later, linear_light
 from masklet.formats.base import Facts, Format, FrameLike, Sink
 from masklet.formats.cutter import Cutter
@@ -33,10 +33,8 @@ PRIMARIES = {
 
 def write_exr(path: Path, facts: Facts, kind: type[np.floating[Any]]) -> AbstractContextManager[Sink]:
     """PATH/00000.exr ..., or one EXR. Raises FormatError if the library is missing."""
-    try:
+    with needing("exr", "exr", FormatError):
         import OpenEXR
-    except ImportError as error:
-        raise FormatError(f'exr needs OpenEXR ({error}); install it with: pip install "masklet[exr]"') from None
     cutter = Cutter(facts, deep=True)
     header: dict[str, Any] = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     if cutter.colours.primaries in PRIMARIES:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet import errors
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, FrameLike, Sink
@@ -56,11 +56,8 @@ def mask_pngs(folder: Path) -> dict[int, Path]:
     return numbered_files(folder) or dict(enumerate(sorted(pictures)))
 
 
-DAMAGED = (
-    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError),
-    *(struct.error, Image.DecompressionBombError),
-)
-"""The errors that Pillow raises for damaged files."""
+DAMAGED = (*errors.DAMAGED, Image.DecompressionBombError)
+"""What Pillow raises for damaged files."""
 
 
 def open_png(path: Path) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from masklet.errors import FormatError, MediaError
+from masklet.errors import FormatError, MediaError, needing
 from masklet.formats.json_file import parse_any
 from masklet.jobs.places import find, fixed_part, is_url, local_copy, read
 from masklet.media.image_file import VIDEO_SUFFIXES, files_in, holds_videos
@@ -197,8 +197,6 @@ def _truth(said: Any, where: str) -> bool | None:
 
 def import_parquet() -> Any:
     """pyarrow.parquet, or FormatError with the command that installs it."""
-    try:
+    with needing("ray", "Parquet", FormatError):
         import pyarrow.parquet
-    except ImportError as error:
-        raise FormatError('Parquet needs pyarrow; install it with: pip install "masklet[ray]"') from error
     return pyarrow.parquet

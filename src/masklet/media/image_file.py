@@ -2,7 +2,6 @@
 
 import os
 import re
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from masklet import errors
 from masklet.errors import MediaError
 from masklet.footage import SRGB, Colours, Footage
 from masklet.media.frames import ListedFrames
@@ -21,11 +21,8 @@ from masklet.media.frames import ListedFrames
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Files that count as pictures where a folder is searched; `read_image` itself goes by the content."""
 
-DAMAGED = (
-    *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
-    *(RuntimeError, MemoryError, struct.error, Image.DecompressionBombError),
-)
-"""The errors that Pillow's plugins raise for damaged files."""
+DAMAGED = (*errors.DAMAGED, Image.DecompressionBombError)
+"""What Pillow raises for damaged files."""
 
 
 def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from masklet.errors import EvaluationError
+from masklet.errors import EvaluationError, needing
 from masklet.metrics.region import Mask, extent
 
 TOLERANCE = 2.0
@@ -48,10 +48,8 @@ def surface_distances(
     Source: Nikolov et al., "Clinically Applicable Segmentation of Head and Neck Anatomy for Radiotherapy", 2021, who
     weigh pieces of surface by their area; equal weights, as here, differ a little where spacing does.
     """
-    try:
+    with needing("eval", "a distance of surfaces", EvaluationError):
         from scipy.ndimage import binary_erosion, distance_transform_edt
-    except ImportError as error:
-        raise EvaluationError("surface distances need SciPy: pip install 'masklet[eval]'") from error
     _check(predicted, truth)
     sides = np.asarray(spacing, np.float64)
     if sides.shape != (predicted.ndim,) or not (np.isfinite(sides) & (sides > 0)).all():

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from masklet.atomic import atomic_write, make_folder, write_error, write_whole
-from masklet.errors import TrainingError
+from masklet.errors import TrainingError, needing
 from masklet.machine import peak_memory
 from masklet.masks.draw import draw_overlay
 from masklet.nn import Network
@@ -144,10 +144,8 @@ def open_log(folder: Path, *, tensorboard: bool, leads: bool) -> Iterator[Log]:
 
 
 def _open_board(folder: Path) -> Any:
-    try:
+    with needing("train", "a log for TensorBoard", TrainingError):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise TrainingError("TensorBoard is not installed; pip install 'masklet[train]'") from error
     return SummaryWriter(str(folder / "tensorboard"))
 
 
@@ -206,10 +204,8 @@ def plot_training(runs: Sequence[Path], out: Path) -> int:
         FormatError: The picture cannot be written.
     """
     curves, begins, steps = read_curves(runs)
-    try:
+    with needing("eval", "a plot", TrainingError):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise TrainingError('plots need matplotlib; install it with: pip install "masklet[eval]"') from error
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     kinds = figure.canvas.get_supported_filetypes()
     if out.suffix.removeprefix(".").lower() not in kinds:
