@@ -65,11 +65,11 @@ def test_alpha_is_a_share(mask: NDArray[np.bool_], radius: int) -> None:
         np.testing.assert_allclose(alpha, mask, atol=1e-4)
 
 
-@pytest.mark.parametrize(("side", "radius"), [(20, 2), (200, 10)])
-def test_the_radius_goes_by_the_side_of_the_mask(side: int, radius: int) -> None:
-    """A twentieth of it, but never less than 2."""
-    image = np.random.default_rng(1).integers(0, 256, (240, 240, 3), np.uint8)
-    mask = np.zeros((240, 240), bool)
+@pytest.mark.parametrize(("side", "width", "radius"), [(20, 240, 2), (200, 640, 10), (200, 320, 5)])
+def test_the_radius_goes_by_the_side_of_the_mask(side: int, width: int, radius: int) -> None:
+    """A twentieth of it, at most a sixty-fourth of the picture's, and never less than 2."""
+    image = np.random.default_rng(1).integers(0, 256, (240, width, 3), np.uint8)
+    mask = np.zeros((240, width), bool)
     mask[10 : 10 + side, 10 : 10 + side // 2] = True
     np.testing.assert_array_equal(mask_alpha(image, mask), mask_alpha(image, mask, SoftEdges(radius=radius)))
     assert not np.array_equal(mask_alpha(image, mask), mask_alpha(image, mask, SoftEdges(radius=radius - 1)))

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from masklet.errors import PromptError
 from masklet.masks.shape import mask_box
 
-RADIUS = 1 / 20
-"""Radius of the filter where none is given, as a share of the longer side of the mask's box."""
+RADIUS, REACH = 1 / 20, 1 / 64
+"""Radius of the filter where none is given, as a share of the longer side of the mask's box; at most this share of the
+picture's longer side, as farther from the edge masks of networks are right."""
 
 HAZE = 0.1
 """An alpha within this of 0 or 1 is taken for 0 or 1: where thing and surroundings share a colour, the filter spreads a
@@ -36,7 +37,8 @@ class SoftEdges:
 
     Attributes:
         radius: How far from the mask's edge the matte may follow the picture, in pixels: the length of hair. If not
-            given, a twentieth of the longer side of the mask's box, and at least 2.
+            given, a twentieth of the longer side of the mask's box, at most a sixty-fourth of that of the picture, and at
+            least 2.
         epsilon: Differences of colour whose square (colours in 0..1) is far below this are smoothed over; over 0.
             Smaller values keep finer hair, and more noise.
     """
@@ -67,7 +69,7 @@ def mask_alpha(image: NDArray[Any], mask: NDArray[np.bool_], edges: Edges = "sof
     if not isinstance(edges, SoftEdges):
         raise PromptError(f"edges is {edges!r}; give 'hard', 'soft' or SoftEdges(radius=..., epsilon=...)")
     x0, y0, x1, y1 = mask_box(mask).tolist()
-    radius = edges.radius or max(2, round(RADIUS * max(x1 - x0, y1 - y0)))
+    radius = edges.radius or max(2, round(min(RADIUS * max(x1 - x0, y1 - y0), REACH * max(mask.shape))))
     # Windows at the edge reach two radii beyond the mask, and those of the second pass a little more.
     margin = 3 * radius + 1
     part = slice(max(0, y0 - margin), y1 + margin), slice(max(0, x0 - margin), x1 + margin)
