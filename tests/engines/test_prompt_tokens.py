@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,16 +19,10 @@ SIZE = (60, 100)  # height, width
 def padded_at(image_size: int, prompts: Sequence[Prompt | None]) -> SimpleNamespace:
     """The tokens as arrays; where nothing is padding, `keep` is all True."""
     config = SimpleNamespace(image_size=image_size, mask_size=image_size // 4)
-    engine: Any = SimpleNamespace(config=config, device=torch.device("cpu"), dtype=torch.float32)
+    engine: Any = SimpleNamespace(config=config, absent_pointer=np.zeros((1, 8), np.float32))
     tokens = pad_prompts(engine, prompts, SIZE)
-    keep = np.ones(tokens.labels.shape, bool) if tokens.keep is None else tokens.keep.numpy()
-    return SimpleNamespace(
-        points=tokens.points.numpy(),
-        labels=tokens.labels.numpy(),
-        keep=keep,
-        masks=tokens.masks,
-        given=tokens.keep_masks,
-    )
+    keep = np.ones(tokens.labels.shape, bool) if tokens.keep is None else tokens.keep
+    return SimpleNamespace(**tokens._asdict() | {"keep": keep, "given": tokens.keep_masks})
 
 
 def test_tokens_are_box_points_and_one_that_is_not_a_point() -> None:
