@@ -71,7 +71,7 @@ def later(timecode: str, frames: int, rate: float) -> str:
     """The timecode so many frames later; with a semicolon it drops numbers as SMPTE ST 12-1 says, two of every minute
     but each tenth at 29.97 frames a second, four at 59.94."""
     hours, minutes, seconds, frame = (int(part) for part in re.findall(r"\d+", timecode))
-    nominal = round(rate)
+    nominal = max(1, round(rate))
     dropped = nominal // 15 if ";" in timecode else 0
     past = 60 * hours + minutes
     count = (60 * past + seconds) * nominal + frame - dropped * (past - past // 10) + frames

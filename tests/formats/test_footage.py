@@ -125,6 +125,7 @@ def test_timecode_begins_with_the_first_frame(name: str, tmp_path: Path) -> None
         ("00:00:59;59", 1, 60000 / 1001, "00:01:00;04"),
         ("00:00:00;00", 107892, 30000 / 1001, "01:00:00;00"),  # an hour, by SMPTE ST 12-1
         ("23:59:59:23", 1, 24, "00:00:00:00"),
+        ("01:00:00:00", 2, 0.25, "01:00:02:00"),
     ],
 )
 def test_timecode_counts_as_editors_do(begin: str, frames: int, rate: float, then: str) -> None:

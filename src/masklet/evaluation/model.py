@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.engines.base import Engine
-from masklet.evaluation.methods import Look
 from masklet.formats.base import FrameLike, ObjectLike, mask_only
 from masklet.image import EncodedImage, EverythingOptions, ImagePredictor, MaskSet, segment_everything
 from masklet.media.source import FrameSource
@@ -54,7 +53,7 @@ class ModelMethod:
         with VideoTracker(source, self.engine, options=self.options) as tracker:
             yield TrackerSession(tracker)
 
-    def look(self, image: NDArray[np.uint8]) -> Look:
+    def look(self, image: NDArray[np.uint8]) -> Callable[[Sequence[Prompt]], Sequence[ObjectLike]]:
         predictor = ImagePredictor(self.engine)
         return look_at(predictor, predictor.encode(image))
 
@@ -81,7 +80,7 @@ class TrackerSession:
         return self.tracker.propagate(start=start)
 
 
-def look_at(predictor: ImagePredictor, picture: EncodedImage) -> Look:
+def look_at(predictor: ImagePredictor, picture: EncodedImage) -> Callable[[Sequence[Prompt]], Sequence[ObjectLike]]:
     """Answers about a picture; after the first its logits go in with the prompts."""
     logits = None
 

@@ -37,7 +37,7 @@ class SoftEdges:
 
     Attributes:
         radius: How far from the mask's edge the matte may follow the picture, in pixels: the length of hair. If not
-            given, a twentieth of the longer side of the mask's box, at most a sixty-fourth of that of the picture, and at
+            given, a twentieth of the longer side of the mask's box, at most a sixty-fourth of the picture's, and at
             least 2.
         epsilon: Differences of colour whose square (colours in 0..1) is far below this are smoothed over; over 0.
             Smaller values keep finer hair, and more noise.
