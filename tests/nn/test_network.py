@@ -249,3 +249,18 @@ def test_a_refining_decoder_learns_from_its_neighbours_and_from_the_prompt() -> 
     for module in (head.refine_s0.conv2, head.refine_s1.conv2, head.drawn_s0, head.drawn_s1):
         assert module.weight.grad is not None
         assert module.weight.grad.any()
+
+
+def test_what_is_followed_has_scores_of_its_own() -> None:
+    """Nobody points at it: neither a box nor points, in a batch beside objects with them."""
+    network = Network(REFINING).eval()
+    with torch.inference_mode():
+        scores, levels = network.sam_mask_decoder.calibration, levels_of(network)
+        scores.iou.copy_(torch.tensor([[0.25, 0, 0], [0.75, 0, 0]]))
+        scores.presence.copy_(torch.tensor([[1.0, 0], [2.0, 0]]))
+        given = tokens(3)
+        labels = torch.tensor([[-1, -1, -1], [1, -1, -1], [2, 3, -1]])
+        points = torch.tensor([[[0.0, 0], [0, 0], [0, 0]], [[9, 9], [0, 0], [0, 0]], [[8, 8], [30, 30], [0, 0]]])
+        decoded = network.decode_masks(levels.stride16, levels, given._replace(points=points, labels=labels))
+    assert decoded.iou[:, 0].tolist() == [0.75, 0.25, 0.25]
+    assert decoded.presence.tolist() == [2, 1, 1]

@@ -30,7 +30,7 @@ def error(network: Network, mixture: Mixture, seed: int) -> float:
         batch = feed.batch(step)
         plan = draw_plan(batch.frames, PromptOptions(corrections=1), draws(Use.PLAN, seed, step))
         found += [
-            (a.features @ network.sam_mask_decoder.calibration.iou - a.iou).abs()
+            (a.features @ network.sam_mask_decoder.calibration.iou[int(a.followed)] - a.iou).abs()
             for a in calibrate._answers(network, batch, plan)
         ]
     return float(torch.cat(found).mean())

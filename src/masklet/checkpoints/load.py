@@ -88,11 +88,15 @@ def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, str | None]:
 
 
 def _with_calibration(weights: Weights) -> Weights:
-    """Files of our own models that are older than the calibration of scores get one that changes nothing."""
+    """Files of our own models that are older than the calibration of scores get one that changes nothing; older than that
+    of followed objects, the same for them."""
     if not any(key.startswith("sam_mask_decoder.refine_") for key in weights.state):
         return weights
     fresh = ScoreCalibration().state_dict(prefix="sam_mask_decoder.calibration.")
-    return weights._replace(state={**fresh, **weights.state})
+    state = {**fresh, **weights.state}
+    return weights._replace(
+        state={key: state[key].expand_as(fresh[key]).clone() if key in fresh else state[key] for key in state}
+    )
 
 
 def _fitting_network(weights: Weights, file: str) -> Network:

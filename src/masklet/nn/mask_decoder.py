@@ -109,7 +109,9 @@ class RefiningMaskDecoder(MaskDecoder):
         self, features: Tensor, levels: Levels, prompts: PromptCodes, code: Tensor, keep: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         logits, iou, masks, presence = super().forward(features, levels, prompts, code, keep)
-        return logits, self.calibration.iou_of(iou, logits), masks, self.calibration.presence_of(presence)
+        followed = ~prompts.drawing[:, 1:].flatten(1).any(dim=1)  # neither box nor points
+        iou, presence = self.calibration(iou, logits, presence, followed)
+        return logits, iou, masks, presence
 
     def paint(self, image: Tensor, levels: Levels, vectors: Tensor, drawing: Tensor | None) -> Tensor:
         assert drawing is not None, "a refining decoder is given the drawn prompt"
@@ -125,7 +127,8 @@ class ScoreCalibration(nn.Module):
     """Scores that mean what they say: predicted IoU and presence, corrected by a few numbers that are fitted on data
     which the network was not trained on. Fresh ones change nothing.
 
-    The certainty of a mask's cells predicts its IoU better than the token for it.
+    The certainty of a mask's cells predicts its IoU better than the token for it. Row 0 is for objects that are pointed
+    at, row 1 for those that are followed, of which a network is too sure.
     """
 
     iou: Tensor
@@ -133,17 +136,25 @@ class ScoreCalibration(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("iou", torch.tensor([0.0, 1.0, 0.0]))
-        self.register_buffer("presence", torch.tensor([0.0, 1.0]))
+        self.register_buffer("iou", torch.tensor([[0.0, 1.0, 0.0]]).repeat(2, 1))
+        self.register_buffer("presence", torch.tensor([[0.0, 1.0]]).repeat(2, 1))
 
-    def iou_of(self, predicted: Tensor, logits: Tensor) -> Tensor:
-        """IoU in 0..1, (N, 4), of predicted ones, (N, 4), and the logits of the masks, (N, 4, S/4, S/4)."""
-        fitted: Tensor = (iou_features(predicted, logits) @ self.iou.float()).clamp(0, 1)
-        return fitted.to(predicted.dtype)
+    def forward(self, iou: Tensor, logits: Tensor, presence: Tensor, followed: Tensor) -> tuple[Tensor, Tensor]:
+        """Correct the scores of N objects.
 
-    def presence_of(self, logit: Tensor) -> Tensor:
-        """The logit of presence, (N,)."""
-        return (self.presence[0] + self.presence[1] * logit).to(logit.dtype)
+        Args:
+            iou: (N, 4), predicted.
+            logits: (N, 4, S/4, S/4), of the masks.
+            presence: (N,), its logit.
+            followed: bool (N,).
+
+        Returns:
+            IoU in 0..1 (N, 4), and the logit of presence (N,).
+        """
+        kind = followed.long()
+        fitted = (iou_features(iou, logits) @ self.iou.float()[kind][..., None])[..., 0].clamp(0, 1)
+        shift, scale = self.presence[kind].unbind(1)
+        return fitted.to(iou.dtype), (shift + scale * presence).to(presence.dtype)
 
 
 def iou_features(predicted: Tensor, logits: Tensor) -> Tensor:

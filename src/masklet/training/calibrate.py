@@ -27,18 +27,19 @@ PULL = 1e-3
 
 
 class Answers(NamedTuple):
-    """A network's estimates and the truth, for K candidate masks and L answers."""
+    """A network's estimates and the truth, for K candidate masks and L answers of one kind."""
 
     features: Tensor  # float32 (K, 3), those of `iou_features`
     iou: Tensor  # (K,), the true IoU
     presence: Tensor  # (L,), the logit before any calibration
     present: Tensor  # bool (L,)
+    followed: bool  # whether nobody pointed at the objects in that frame
 
 
 FEED = FeedOptions(
-    pictures=4, picture_objects=6, clips=2, frames=6, clip_share=0.5, made_up=0.5, pick=PickOptions(least=0.001)
+    pictures=4, picture_objects=6, clips=1, frames=24, clip_share=0.5, made_up=0.7, pick=PickOptions(least=0.001)
 )
-"""Half of the batches are clips; objects of every size."""
+"""Half of the batches are clips, long enough for a mask to drift; objects of every size."""
 
 
 def calibrate_on(
@@ -60,14 +61,20 @@ def calibrate_on(
         plan = draw_plan(batch.frames, PromptOptions(corrections=2), draws(Use.PLAN, seed, step))
         answers += _answers(network, batch, plan)
         report(step + 1)
-    features, iou, presence, present = map(torch.cat, zip(*answers, strict=True))
-    scores.iou.copy_(torch.linalg.lstsq(features.double(), iou.double()[:, None]).solution[:, 0])
-    scores.presence.copy_(_logistic(presence.double(), present.double()))
-    (base, share, sure), (shift, scale) = scores.iou.tolist(), scores.presence.tolist()
-    return (
-        f"IoU {base:+.2f} {share:+.2f} of the predicted {sure:+.2f} of the certainty, from {len(iou)} masks; "
-        f"presence {shift:+.2f} {scale:+.2f} of its logit, from {len(present)} answers"
-    )
+    told = []
+    for row, kind in enumerate(("pointed at", "followed")):
+        of_kind = [answer for answer in answers if answer.followed == bool(row)]
+        if not of_kind:
+            continue
+        features, iou, presence, present = map(torch.cat, zip(*(answer[:4] for answer in of_kind), strict=True))
+        scores.iou[row] = torch.linalg.lstsq(features.double(), iou.double()[:, None]).solution[:, 0]
+        scores.presence[row] = _logistic(presence.double(), present.double())
+        (base, share, sure), (shift, scale) = scores.iou[row].tolist(), scores.presence[row].tolist()
+        told.append(
+            f"{kind}: IoU {base:+.2f} {share:+.2f} of the predicted {sure:+.2f} of the certainty, from {len(iou)} masks; "
+            f"presence {shift:+.2f} {scale:+.2f} of its logit, from {len(present)} answers"
+        )
+    return "\n".join(told)
 
 
 @torch.no_grad()
@@ -82,7 +89,8 @@ def _answers(network: Network, batch: Batch, plan: Plan) -> list[Answers]:
         present = truth.flatten(1).any(dim=1)
         iou = actual_iou(logits, target, weight)[present]
         features = iou_features(predicted, logits)[present]
-        found.append(Answers(features.flatten(0, 1), iou.flatten(), decoded.presence.float(), present))
+        followed = prediction.corrections == 0 and prediction.frame not in plan.prompted
+        found.append(Answers(features.flatten(0, 1), iou.flatten(), decoded.presence.float(), present, followed))
     return found
 
 
