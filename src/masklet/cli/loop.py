@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from masklet.cli.choices import MOST_STEPS, DeviceChoice, help_of
+
+warn = partial(typer.echo, err=True)
 
 if TYPE_CHECKING:
     from masklet.loop.project import Loop, Version
@@ -272,8 +275,3 @@ def told(version: "Version") -> str:
     scores = ", ".join(f"{name} {version.before[name]:.3f} -> {after:.3f}" for name, after in version.after.items())
     verdict = "kept" if version.kept else "not kept"
     return f"learned from {version.learned}, judged on {version.held_out}: {scores}; {verdict}"
-
-
-def warn(sentence: str) -> None:
-    """On standard error."""
-    typer.echo(sentence, err=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, Format, FrameLike, Sink
-from masklet.formats.cutter import Cutter
+from masklet.formats.base import Facts, FrameLike, Sink
+from masklet.formats.cutter import CutOut, Cutter
 from masklet.formats.numbered import DAMAGED
 from masklet.formats.overlay import mp4_or_png
 from masklet.masks.refine import blend, blurred_around, own_colors
@@ -69,12 +69,10 @@ def _cover(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.array(ImageOps.fit(upright, size[::-1], Image.Resampling.LANCZOS))
 
 
-BACKGROUND = Format(
+BACKGROUND = CutOut(
     "background",
     "the objects before a colour, a picture or a blur, PNG or MP4",
     write_background,
     video=".mp4",
     picture=".png",
-    shows_pictures=True,
-    finishes=True,
 )

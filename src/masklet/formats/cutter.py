@@ -1,6 +1,7 @@
 """What cut-outs show of a frame, in films and in pictures, by the wishes in `Facts.finish`."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 
 from masklet.errors import FormatError
 from masklet.footage import BT709, Colours
-from masklet.formats.base import Facts, FrameLike, ObjectId, picture_of
+from masklet.formats.base import Facts, Format, FrameLike, ObjectId, picture_of
 from masklet.masks.finish import Steadied, filled, finished_alpha, without_spill
 from masklet.masks.guided import Floats
 from masklet.masks.refine import cut_out
+
+CutOut = partial(Format, shows_pictures=True, finishes=True)
+"""A format that shows pictures, and takes all wishes of a `Finish`."""
 
 CHANNELS = 3
 """Most mattes in the colours of one picture."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from masklet.errors import FormatError, needing
 from masklet.footage import later, linear_light
-from masklet.formats.base import Facts, Format, FrameLike, Sink
-from masklet.formats.cutter import Cutter
+from masklet.formats.base import Facts, FrameLike, Sink
+from masklet.formats.cutter import CutOut, Cutter
 from masklet.formats.numbered import frame_files
 
 D65 = (0.3127, 0.3290)
@@ -76,14 +76,12 @@ def channels_of(cutter: Cutter, result: FrameLike, kind: type[np.floating[Any]])
 
 
 EXR, EXR_FLOAT = (
-    Format(
+    CutOut(
         name,
         f"cut-out with alpha, OpenEXR of {bits} bits in linear light; needs the extra exr",
         partial(write_exr, kind=kind),
         video="",
         picture=".exr",
-        shows_pictures=True,
-        finishes=True,
     )
     for name, bits, kind in (("exr", 16, np.float16), ("exr-float", 32, np.float32))
 )

@@ -79,29 +79,20 @@ class FilmKind:
         return next((name for name in self.pixels if name in taken), self.pixels[-1])
 
 
+@dataclass
 class Film:
     """A video file while it is written; made by `open_film`."""
 
-    def __init__(
-        self,
-        path: Path,
-        container: OutputContainer,
-        stream: VideoStream,
-        colours: Colours,
-        tick: Fraction,
-        sound: Sound | None,
-        timecode: Callable[[float], str | None],
-    ) -> None:
-        self.frame_count = 0
-        self._path = path
-        self._container = container
-        self._stream = stream
-        self._colours = colours
-        self._tick = tick
-        self._sound = sound
-        self._timecode = timecode
-        self._last_ticks = -1
-        self._frame_seconds = 0.0
+    path: Path
+    container: OutputContainer
+    stream: VideoStream
+    colours: Colours
+    tick: Fraction
+    sound: Sound | None
+    timecode: Callable[[float], str | None]
+    frame_count: int = field(default=0, init=False)
+    _last_ticks: int = field(default=-1, init=False)
+    _frame_seconds: float = field(default=0.0, init=False)
 
     def write(self, image: NDArray[Any], seconds: float, source_time: float = 0.0) -> None:
         """Append a frame.
@@ -111,25 +102,25 @@ class Film:
                      tick after the last frame's
         source_time  of the first frame, in seconds of the source: there sound and timecode begin
         """
-        ticks = max(round(Fraction(seconds) / self._tick), self._last_ticks + 1)
+        ticks = max(round(Fraction(seconds) / self.tick), self._last_ticks + 1)
         if self.frame_count == 0:
-            if (timecode := self._timecode(source_time)) is not None:
-                self._stream.metadata["timecode"] = timecode
-            self._container.start_encoding()
-            if self._sound:
-                self._sound.begin(source_time)
-        if self._sound:
-            self._sound.mux_until(seconds)
-        more = (self._stream.height - image.shape[0], self._stream.width - image.shape[1])
+            if (timecode := self.timecode(source_time)) is not None:
+                self.stream.metadata["timecode"] = timecode
+            self.container.start_encoding()
+            if self.sound:
+                self.sound.begin(source_time)
+        if self.sound:
+            self.sound.mux_until(seconds)
+        more = (self.stream.height - image.shape[0], self.stream.width - image.shape[1])
         if any(more):
             image = np.pad(image, ((0, more[0]), (0, more[1]), (0, 0)), mode="edge")
         layout = LAYOUTS[image.dtype.name, image.shape[2]]
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=layout).reformat(
-            format=self._stream.pix_fmt, dst_colorspace=self._colours.matrix, dst_color_range=_range(self._colours)
+            format=self.stream.pix_fmt, dst_colorspace=self.colours.matrix, dst_color_range=_range(self.colours)
         )
-        _flag(picture, self._colours)
-        picture.pts, picture.time_base = ticks, self._tick
-        self._container.mux(self._stream.encode(picture))
+        _flag(picture, self.colours)
+        picture.pts, picture.time_base = ticks, self.tick
+        self.container.mux(self.stream.encode(picture))
         self._frame_seconds = seconds
         self._last_ticks = ticks
         self.frame_count += 1
@@ -137,10 +128,10 @@ class Film:
     def finish(self, frame_seconds: float) -> None:
         """Write what the encoder holds back, and the sound of the last frame. FormatError if no frame came."""
         if self.frame_count == 0:
-            raise FormatError(f"no frame was written to {self._path}; a video needs one or more")
-        self._container.mux(self._stream.encode(None))
-        if self._sound:
-            self._sound.mux_until(self._frame_seconds + frame_seconds)
+            raise FormatError(f"no frame was written to {self.path}; a video needs one or more")
+        self.container.mux(self.stream.encode(None))
+        if self.sound:
+            self.sound.mux_until(self._frame_seconds + frame_seconds)
 
 
 @contextmanager

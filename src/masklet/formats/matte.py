@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.formats.base import Facts, Format, FrameLike, Opener, Sink
-from masklet.formats.cutter import Cutter, save_png
+from masklet.formats.cutter import CutOut, Cutter, save_png
 from masklet.formats.film import FilmKind, write_film
 from masklet.formats.numbered import frame_files
 from masklet.formats.sound import MOV_SOUND, WEBM_SOUND
@@ -79,11 +79,11 @@ def cut_out_objects(result: FrameLike) -> NDArray[Any]:
 
 
 PRORES, CINEFORM, WEBM = (
-    Format(name, f"cut-out with alpha, {text}", write, video=ending, shows_pictures=True, finishes=True)
-    for name, text, write, ending in (
-        ("prores", "ProRes 4444 MOV, for editing", film_writer(PRORES_KIND, deep=True), ".mov"),
-        ("cineform", "CineForm MOV, 12 bits, for editing", film_writer(CINEFORM_KIND, deep=True), ".mov"),
-        ("webm", "VP9 WebM, for web pages", film_writer(WEBM_KIND, deep=False), ".webm"),
+    CutOut(name, f"cut-out with alpha, {text}", film_writer(kind, deep=name != "webm"), video=f".{kind.container}")
+    for name, text, kind in (
+        ("prores", "ProRes 4444 MOV, for editing", PRORES_KIND),
+        ("cineform", "CineForm MOV, 12 bits, for editing", CINEFORM_KIND),
+        ("webm", "VP9 WebM, for web pages", WEBM_KIND),
     )
 )
 MATTE = Format(
@@ -95,15 +95,7 @@ MATTE = Format(
     finishes=True,
 )
 RGBA, CUTOUT, SOFT_CUTOUT = (
-    Format(
-        name,
-        f"cut-out with alpha, RGBA PNGs, {text}",
-        write,
-        video="",
-        picture=".png",
-        shows_pictures=True,
-        finishes=True,
-    )
+    CutOut(name, f"cut-out with alpha, RGBA PNGs, {text}", write, video="", picture=".png")
     for name, text, write in (
         ("rgba", "edges as soft as the model doubts them", write_pngs),
         ("cutout", "hard edges", partial(write_pngs, edges="hard")),

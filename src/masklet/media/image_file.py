@@ -155,7 +155,7 @@ def _is_grey(file: Path) -> bool:
     try:
         with Image.open(file) as picture:
             return picture.mode in ("1", "L", "P")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except DAMAGED:
         return False  # reading it says what is wrong
 
 
