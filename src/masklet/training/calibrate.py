@@ -71,8 +71,8 @@ def calibrate_on(
         scores.presence[row] = _logistic(presence.double(), present.double())
         (base, share, sure), (shift, scale) = scores.iou[row].tolist(), scores.presence[row].tolist()
         told.append(
-            f"{kind}: IoU {base:+.2f} {share:+.2f} of the predicted {sure:+.2f} of the certainty, from {len(iou)} masks; "
-            f"presence {shift:+.2f} {scale:+.2f} of its logit, from {len(present)} answers"
+            f"{kind}: IoU {base:+.2f} {share:+.2f} of the predicted {sure:+.2f} of the certainty, from {len(iou)} "
+            f"masks; presence {shift:+.2f} {scale:+.2f} of its logit, from {len(present)} answers"
         )
     return "\n".join(told)
 
