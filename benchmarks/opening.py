@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import masklet
+from masklet.app.summary import Summary
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.formats.base import RleMask
 from masklet.formats.project import ProjectFrame
@@ -91,6 +92,12 @@ def make(path: Path, frames: int, objects: int, size: tuple[int, int]) -> None:
         tracker.save(path)
 
 
+def told_page(tracker: masklet.VideoTracker, frames: int) -> bytes:
+    """Objects with their strips, and doubts, as the annotator's server tells them to a page that opens a session."""
+    summary = Summary()
+    return json.dumps([summary.objects(tracker, frames), summary.queue(tracker)]).encode()
+
+
 def measure(path: Path, frames: int, size: tuple[int, int]) -> dict[str, float]:
     """Seconds of one thread of the processor for what a person does with a session, in turn."""
     seconds: dict[str, float] = {}
@@ -103,6 +110,7 @@ def measure(path: Path, frames: int, size: tuple[int, int]) -> dict[str, float]:
 
     tracker = timed("open", lambda: masklet.VideoTracker.open(path, GreyFrames(frames, size), ENGINE))
     with tracker:
+        timed("what the annotator's page shows of it", lambda: told_page(tracker, frames))
         timed("known frames", tracker.known_frames)
         timed("show a frame in the middle", lambda: tracker.result(frames // 2).index_map())
         timed("show the next one", lambda: tracker.result(frames // 2 + 1).index_map())

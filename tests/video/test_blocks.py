@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from masklet.app.summary import cell, strips
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError
 from masklet.formats.project import BLOCK
@@ -67,6 +69,24 @@ def known(tracker: VideoTracker) -> dict[Any, Any]:
         shown = tracker.masks(frame).objects
         found[frame] = {name: (item.mask.tolist(), item.iou, item.presence) for name, item in shown.items()}
     return found
+
+
+def test_strips_of_a_page_are_made_without_making_the_frames(
+    session: tuple[Path, VideoTracker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are what each frame by itself gives."""
+    path, tracker = session
+    expected = {}
+    for name, track in tracker.tracks.items():
+        stats = [track.stats(frame) for frame in range(COUNT)]
+        expected[name] = [0 if one is None else cell(track, one) for one in stats]
+        assert {value & 3 for value in expected[name]} >= {1, 3}
+    with opened(path) as again:
+        monkeypatch.setattr(blocks.SavedFrames, "_records", lambda *_: pytest.fail("frames were made"))
+        for name, track in again.tracks.items():
+            for same in (track, tracker.tracks[name]):
+                assert [*base64.b64decode(strips(same, COUNT)["cells"])] == expected[name]
+        assert again.needs_prompt() == tracker.needs_prompt()
 
 
 def changed(path: Path, folder: Path, name: str, change: Callable[[dict[str, NDArray[Any]], Any], object]) -> Path:

@@ -25,7 +25,7 @@ from masklet.video.json_values import DAMAGE, MOST_FRAME, damaged
 from masklet.video.overlap import FinalMask
 from masklet.video.packing import json_texts, mask_facts, mask_from, metadata_of
 from masklet.video.review import ReviewReason
-from masklet.video.state import FrameStats, ObjectId, Tracks
+from masklet.video.state import FrameStats, ObjectId, StatColumns, Tracks
 from masklet.video.store import PAGE, FrameStore, LazyPage, PersistentMap, Record, StoredFrames, pointer_length
 
 INDEX = "index.safetensors"
@@ -165,7 +165,11 @@ class SavedFrames:
             store,
             PersistentMap(
                 {
-                    page: LazyPage(frames[begin:end].tolist(), partial(self._records, place, first, begin, end))
+                    page: LazyPage(
+                        frames[begin:end].tolist(),
+                        partial(self._records, place, first, begin, end),
+                        partial(self._stats, place, begin, end),
+                    )
                     for page, begin, end in zip(pages.tolist(), begins.tolist(), ends, strict=True)
                 }
             ),
@@ -183,6 +187,19 @@ class SavedFrames:
         rows = zip(*values.values(), strict=True)
         made = (FrameStats(**dict(zip(values, row, strict=True))) for row in rows)
         return {stats.frame: Record(first + row, stats, saved=read) for row, stats in enumerate(made, begin)}
+
+    def _stats(self, place: int, begin: int, end: int) -> StatColumns:
+        """The stats of some rows of an object as arrays."""
+        columns = {column: values[begin:end] for column, values in self._columns[place].items()}
+        frames, reasons = columns["frame"], columns["doubt"]
+        return StatColumns(
+            frames,
+            columns["iou"],
+            columns["presence"],
+            columns["backward"],
+            columns["cut"],
+            {int(frames[row]): REASONS[reasons[row]] for row in np.flatnonzero(reasons)},
+        )
 
     def _read(self, place: int, frame: int) -> tuple[bytes, FinalMask | None]:
         """The packed form of a frame of an object, and its mask. Raises `FormatError` if its block is damaged."""

@@ -187,9 +187,9 @@ def doubts(tracks: Tracks) -> dict[int, dict[ObjectId, str]]:
     """By frame, in their order, the objects at which a person should look, and why."""
     found: dict[int, dict[ObjectId, str]] = {}
     for name, track in tracks.items():
-        for stats in track.tracked.every():
-            if stats.doubt and not track.stands(stats.frame):
-                found.setdefault(stats.frame, {})[name] = stats.doubt
+        for frame, doubt in track.tracked.columns().doubts.items():
+            if not track.stands(frame):
+                found.setdefault(frame, {})[name] = doubt
     return dict(sorted(found.items()))
 
 

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from masklet.engines.arrays import Array
 from masklet.formats.description import Description
 from masklet.formats.project import Spans
@@ -76,6 +79,31 @@ def stats_of(known: FrameStats) -> dict[str, Any]:
     return {fact.name: getattr(known, fact.name) for fact in fields(FrameStats)}
 
 
+@dataclass(frozen=True, eq=False)
+class StatColumns:
+    """What a strip shows of N frames, in no order: arrays (N,) as `FrameStats` has the facts, and doubts by frame."""
+
+    frame: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    presence: NDArray[np.float64]
+    backward: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
+    doubts: Mapping[int, str]
+
+
+def columns_of(frames: Iterable[FrameStats]) -> StatColumns:
+    """The stats of frames as arrays."""
+    known = list(frames)
+    return StatColumns(
+        np.array([stats.frame for stats in known], np.int64),
+        np.array([stats.iou for stats in known], np.float64),
+        np.array([stats.presence for stats in known], np.float64),
+        np.array([stats.backward for stats in known], np.bool_),
+        np.array([stats.cut for stats in known], np.bool_),
+        {stats.frame: stats.doubt for stats in known if stats.doubt},
+    )
+
+
 class KnownFrames(Mapping[int, KnownFrame]):
     """The tracked frames of an object, by frame. Immutable: adding a frame gives another mapping."""
 
@@ -86,6 +114,10 @@ class KnownFrames(Mapping[int, KnownFrame]):
     def every(self) -> Iterator[FrameStats]:
         """The stats of all frames, in no order."""
         return (stats for frame in self if (stats := self.stats(frame)) is not None)
+
+    def columns(self) -> StatColumns:
+        """The stats of all frames as arrays; those that lie in a file are not made one by one."""
+        return columns_of(self.every())
 
     def whole(self, frame: int) -> KnownFrame:
         """A frame with its memory, which is encoded again if it is gone. Raises `KeyError` if it is not known."""

@@ -25,7 +25,7 @@ from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT
 from masklet.errors import FormatError, SessionError
 from masklet.video.overlap import FinalMask
-from masklet.video.state import FrameStats, KnownFrame, KnownFrames, stats_of
+from masklet.video.state import FrameStats, KnownFrame, KnownFrames, StatColumns, columns_of, stats_of
 
 T = TypeVar("T")
 
@@ -235,9 +235,12 @@ def pointer_length(data: bytes) -> int:
 
 
 class LazyPage(Mapping[int, T]):
-    """Values of some frames, made when one of them is asked for."""
+    """Values of some frames, made when one of them is asked for; `columns` gives their stats without making them."""
 
-    def __init__(self, frames: Sequence[int], make: Callable[[], Mapping[int, T]]) -> None:
+    def __init__(
+        self, frames: Sequence[int], make: Callable[[], Mapping[int, T]], columns: Callable[[], StatColumns]
+    ) -> None:
+        self.columns = columns
         self._frames = frames
         self._make: Callable[[], Mapping[int, T]] | None = make
         self._made: Mapping[int, T] = {}
@@ -260,6 +263,11 @@ class PersistentMap(Mapping[int, T]):
 
     def __init__(self, pages: Mapping[int, Mapping[int, T]] | None = None) -> None:
         self._pages = pages or {}
+
+    @property
+    def pages(self) -> Iterable[Mapping[int, T]]:
+        """The values in pages."""
+        return self._pages.values()
 
     def __getitem__(self, frame: int) -> T:
         return self._pages[frame // PAGE][frame]
@@ -328,6 +336,23 @@ class StoredFrames(KnownFrames):
 
     def every(self) -> Iterator[FrameStats]:
         return (record.stats for record in self._records.values())
+
+    def columns(self) -> StatColumns:
+        lazy, made = [], []
+        for page in self._records.pages:
+            if isinstance(page, LazyPage):
+                lazy.append(page.columns())
+            else:
+                made += [record.stats for record in page.values()]
+        parts = [*lazy, columns_of(made)]
+        return StatColumns(
+            np.concatenate([part.frame for part in parts]),
+            np.concatenate([part.iou for part in parts]),
+            np.concatenate([part.presence for part in parts]),
+            np.concatenate([part.backward for part in parts]),
+            np.concatenate([part.cut for part in parts]),
+            {frame: doubt for part in parts for frame, doubt in part.doubts.items()},
+        )
 
     def whole(self, frame: int) -> KnownFrame:
         return self._store.whole(self._records[frame])
