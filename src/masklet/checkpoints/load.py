@@ -88,8 +88,8 @@ def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, str | None]:
 
 
 def _with_calibration(weights: Weights) -> Weights:
-    """Files of our own models that are older than the calibration of scores get one that changes nothing; those that are
-    older than a row for followed objects have the same for them."""
+    """Files of our own models that are older than the calibration of scores get one that changes nothing; those older
+    than its row for followed objects have the same there."""
     if not any(key.startswith("sam_mask_decoder.refine_") for key in weights.state):
         return weights
     fresh = ScoreCalibration().state_dict(prefix="sam_mask_decoder.calibration.")
