@@ -250,5 +250,7 @@ def test_masks_get_the_names_that_fit_best() -> None:
     for names in ([], ["red", " "], "red"):
         with pytest.raises(PromptError, match="give a list of words"):
             masks.named(names, namer=ByColour())
+    with pytest.raises(PromptError, match="least is 2; give a number from 0 to 1"):
+        masks.named(["red"], namer=ByColour(), least=2)
     with pytest.raises(CheckpointError, match="no namer is called 'clap'; nearest: clip; there are siglip2, clip, or"):
         masks.named(["red"], namer="clap")

@@ -189,7 +189,7 @@ def _loaded(
     import torch
 
     best = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(best).eval(), processor
+    return model.to(best).eval().requires_grad_(False), processor
 
 
 class TransformersGrounder:
@@ -201,14 +201,14 @@ class TransformersGrounder:
     def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
         if self.model.config.model_type.startswith("owl"):
             inputs = self.processor(text=[list(phrases)], images=image, truncation=True, return_tensors="pt")
-            outputs = self._run(inputs)
+            outputs = self.model(**inputs.to(self.model.device))
             scores = to_numpy(outputs.logits[0].sigmoid())  # (Q, P)
             side = max(image.shape[:2])  # pictures are padded to a square at the right and at the bottom
             scale = (side, side)
         else:
             text = " ".join(f"{phrase}." for phrase in phrases)
             inputs = self.processor(text=text, images=image, return_tensors="pt")
-            outputs = self._run(inputs)
+            outputs = self.model(**inputs.to(self.model.device))
             tokens = to_numpy(inputs["input_ids"][0])
             scores = self._of_phrases(to_numpy(outputs.logits[0].sigmoid()), tokens, len(phrases))
             scale = (image.shape[1], image.shape[0])
@@ -219,12 +219,6 @@ class TransformersGrounder:
             FoundBox(tuple(boxes[row].tolist()), float(scores[row, best[row]]), phrases[best[row]])
             for row in np.flatnonzero(scores.max(axis=1) >= least).tolist()
         ]
-
-    def _run(self, inputs: Any) -> Any:
-        import torch
-
-        with torch.inference_mode():
-            return self.model(**inputs.to(self.model.device))
 
     def _of_phrases(self, scores: NDArray[np.float32], tokens: NDArray[np.int64], count: int) -> NDArray[np.float32]:
         """(Q, P): the score of a phrase is the best of its tokens, of scores (Q, T) and tokens (T,) with a dot after
@@ -249,12 +243,6 @@ class Sam3Grounder:
         self.model, self.tokenizer = model, tokenizer
 
     def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
-        import torch
-
-        with torch.inference_mode():
-            return self._found(image, phrases, least)
-
-    def _found(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
         import torch
         import torch.nn.functional as F
 
@@ -285,13 +273,9 @@ class TransformersNamer:
         self.model, self.processor = model, processor
 
     def compare(self, crops: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> NDArray[np.float32]:
-        import torch
-
         kind = self.model.config.model_type
         texts = [NAMER_KINDS[kind].format(name) for name in names]
         padding = True if kind == "clip" else "max_length"
         inputs = self.processor(text=texts, images=list(crops), padding=padding, truncation=True, return_tensors="pt")
-        with torch.inference_mode():
-            logits = self.model(**inputs.to(self.model.device)).logits_per_image.float()
-        shares = logits.softmax(dim=1) if kind == "clip" else logits.sigmoid()
-        return np.asarray(shares.cpu().numpy())
+        logits = self.model(**inputs.to(self.model.device)).logits_per_image.float()
+        return to_numpy(logits.softmax(dim=1) if kind == "clip" else logits.sigmoid())

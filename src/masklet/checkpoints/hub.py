@@ -8,7 +8,6 @@ The publishers give no checksums, so none is pinned here. The hub names a file b
 what arrived is compared with that name, and stated, so that it can be noted and compared.
 """
 
-import hashlib
 import os
 import re
 import ssl
@@ -17,6 +16,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from masklet.engines.graphs import digest_of_file
 from masklet.errors import CheckpointError
 
 ANSWER_SECONDS = 5.0
@@ -101,7 +101,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _check_digest(path: Path, repo: str, file: str) -> None:
-    digest = _digest(path)
+    digest = digest_of_file(path)
     named = path.resolve().name
     if _SHA256.fullmatch(named) and named != digest:
         path.resolve().unlink()
@@ -109,11 +109,3 @@ def _check_digest(path: Path, repo: str, file: str) -> None:
             f"{file} from {repo} arrived damaged (SHA-256 {digest}, the hub says {named}) and was removed; try again"
         )
     print(f"{file}: SHA-256 {digest}", file=sys.stderr)
-
-
-def _digest(path: Path) -> str:
-    sha256 = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            sha256.update(chunk)
-    return sha256.hexdigest()

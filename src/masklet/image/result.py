@@ -154,9 +154,11 @@ class PictureMasks(ABC):
             least: A mask that no name fits so well, 0..1, has none; an empty mask has none either.
 
         Raises:
-            PromptError: There is no name, or the picture is too large for memory.
+            PromptError: There is no name, `least` is no such number, or the picture is too large for memory.
             CheckpointError: The model cannot be loaded.
         """
+        if not 0 <= least <= 1:
+            raise PromptError(f"least is {least!r}; give a number from 0 to 1")
         seen = np.flatnonzero(self.areas).tolist()
         rows = compared((crop_of(self.picture, self[i], f"mask {i}") for i in seen), names, namer)
         labels = dict(zip(seen, (naming(row, names, least).name for row in rows), strict=True))

@@ -16,7 +16,13 @@ Checkpoint = str | os.PathLike[str] | None
 
 
 def _built(name: str, checkpoint: Checkpoint = None) -> SAM2Base:
-    """A model by a name of masklet, or what a file of weights holds."""
+    """What a file of weights holds, of the first Segment Anything or of SAM 2, of any size; without one the model of a
+    name.
+
+    Raises:
+        WeightsMissing: There is no such file (a FileNotFoundError).
+        WeightsRefused: A file of something else (a RuntimeError).
+    """
     if checkpoint is not None and not Path(checkpoint).exists():
         raise WeightsMissing(f"there is no file of weights at {os.fspath(checkpoint)}")
     try:
@@ -28,36 +34,11 @@ def _built(name: str, checkpoint: Checkpoint = None) -> SAM2Base:
     return SAM2Base(model, Settings(**({} if model.config.version == "1" else IMAGE_POSTPROCESSING)))
 
 
-def build_sam_vit_h(checkpoint: Checkpoint = None) -> SAM2Base:
-    """ViT-H from its file, `sam_vit_h_4b8939.pth`; without one, a model of SAM 2 in its place: `sam2.1-large`.
-
-    Args:
-        checkpoint: A file of weights of the first Segment Anything or of SAM 2, of any size: what it holds is what
-            comes. None for `sam2.1-large`.
-
-    Raises:
-        WeightsMissing: There is no such file (a FileNotFoundError).
-        WeightsRefused: A file of something else (a RuntimeError).
-    """
-    return _built("sam2.1-large", checkpoint)
-
-
-def build_sam_vit_l(checkpoint: Checkpoint = None) -> SAM2Base:
-    """As `build_sam_vit_h`, for ViT-L: `sam2.1-base-plus` without a file."""
-    return _built("sam2.1-base-plus", checkpoint)
-
-
-def build_sam_vit_b(checkpoint: Checkpoint = None) -> SAM2Base:
-    """As `build_sam_vit_h`, for ViT-B: `sam2.1-small` without a file."""
-    return _built("sam2.1-small", checkpoint)
-
-
-def build_sam_vit_t(checkpoint: Checkpoint = None) -> SAM2Base:
-    """As `build_sam_vit_h`, for MobileSAM: `mobile-sam`."""
-    return _built("mobile-sam", checkpoint)
-
-
-build_sam = build_sam_vit_h
+build_sam = build_sam_vit_h = partial(_built, "sam2.1-large")
+build_sam_vit_l = partial(_built, "sam2.1-base-plus")
+build_sam_vit_b = partial(_built, "sam2.1-small")
+build_sam_vit_t = partial(_built, "mobile-sam")
+"""Models of their files, such as `sam_vit_h_4b8939.pth`; without a file these take the place of ViT-H, L and B."""
 
 sam_model_registry: dict[str, Callable[..., SAM2Base]] = {
     "default": build_sam_vit_h,

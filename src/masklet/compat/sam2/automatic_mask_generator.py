@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,11 @@ from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.utils.amg import mask_to_runs
 from masklet.image import EverythingOptions, MaskSet, segment_everything
 
-OUTPUTS = ("binary_mask", "uncompressed_rle", "coco_rle")
+OUTPUTS: dict[str, Callable[[MaskSet, int], Any]] = {
+    "binary_mask": lambda found, i: found[i],
+    "uncompressed_rle": lambda found, i: mask_to_runs(found[i]),
+    "coco_rle": lambda found, i: found.rle(i).to_json(),
+}
 """In which form a mask comes."""
 
 
@@ -100,7 +104,7 @@ class SAM2AutomaticMaskGenerator:
         x0, y0, x1, y1 = map(float, found.boxes[i])
         left, top, right, bottom = found.crops[i].tolist()
         return {
-            "segmentation": self._segmentation(found, i),
+            "segmentation": OUTPUTS[self.output_mode](found, i),
             "area": int(found.areas[i]),
             "bbox": [x0, y0, x1 - 1 - x0, y1 - 1 - y0],
             "predicted_iou": float(found.iou[i]),
@@ -108,8 +112,3 @@ class SAM2AutomaticMaskGenerator:
             "stability_score": float(found.stability[i]),
             "crop_box": [left, top, right - left, bottom - top],
         }
-
-    def _segmentation(self, found: MaskSet, i: int) -> NDArray[np.bool_] | dict[str, Any]:
-        if self.output_mode == "coco_rle":
-            return found.rle(i).to_json()
-        return found[i] if self.output_mode == "binary_mask" else mask_to_runs(found[i])

@@ -35,39 +35,33 @@ class InferenceState(MutableMapping[str, Any]):
     def __init__(self, owner: object, tracker: VideoTracker, kept: TemporaryDirectory[str] | None = None) -> None:
         self.owner = owner
         self.tracker = tracker
-        self._own: dict[str, Any] = {}
-        self._gone: set[str] = set()
+        self._values: dict[str, Any] = dict(_KEYS)
         weakref.finalize(self, _close, tracker, kept)  # clients have no word for closing: they drop the state
 
     def __getitem__(self, key: str) -> Any:
-        if key in self._own:
-            return self._own[key]
-        if key in self._gone or key not in _KEYS:
+        if key not in self._values:
             raise KeyError(f"{key}; the state has {', '.join(self)}")
-        return _KEYS[key](self)
+        value = self._values[key]
+        return value(self) if value is _KEYS.get(key) else value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._own[key] = value
-        self._gone.discard(key)
+        self._values[key] = value
 
     def __delitem__(self, key: str) -> None:
-        self[key]
-        self._own.pop(key, None)
-        self._gone.add(key)
+        del self._values[key]
 
     def __contains__(self, key: object) -> bool:
-        return any(key == own for own in self)
+        return key in self._values
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(key for key in (*_KEYS, *self._own) if key not in self._gone))
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._values)
 
     def clear(self) -> None:
         """Forget all keys."""
-        self._own.clear()
-        self._gone.update(_KEYS)
+        self._values.clear()
 
     def __repr__(self) -> str:
         return f"InferenceState({len(self.tracker.tracks)} objects, {self['num_frames']} frames)"

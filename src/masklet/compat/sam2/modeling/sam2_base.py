@@ -86,30 +86,11 @@ class SAM2Base(nn.Module):
         """Side of the square that the network sees, in pixels."""
         return self.engine.config.image_size
 
-    @property
-    def num_maskmem(self) -> int:
-        """Temporal slots of the memory."""
-        return self.engine.config.memory_frames
-
-    @property
-    def hidden_dim(self) -> int:
-        """Channels of features (C)."""
-        return self.engine.config.width
-
-    @property
-    def mem_dim(self) -> int:
-        """Channels of memories (M)."""
-        return self.engine.config.memory_width
-
-    @property
-    def num_feature_levels(self) -> int:
-        """Levels of the pyramid that masks are decoded from."""
-        return 3
-
-    @property
-    def directly_add_no_mem_embed(self) -> bool:
-        """Whether features without a memory are marked by `no_mem_embed`."""
-        return True
+    num_maskmem = property(lambda self: self.engine.config.memory_frames)
+    hidden_dim = property(lambda self: self.engine.config.width)
+    mem_dim = property(lambda self: self.engine.config.memory_width)
+    num_feature_levels = 3
+    directly_add_no_mem_embed = True
 
     def forward_image(self, img_batch: Tensor) -> dict[str, Any]:
         """(B, 3, S, S) -> as `image_encoder`, but the finer levels of "backbone_fpn" as the mask decoder wants them,
