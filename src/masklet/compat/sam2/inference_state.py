@@ -41,7 +41,7 @@ class InferenceState(MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if key not in self._values:
             raise KeyError(f"{key}; the state has {', '.join(self)}")
-        value = self._values[key]
+        value: Any = self._values[key]
         return value(self) if value is _KEYS.get(key) else value
 
     def __setitem__(self, key: str, value: Any) -> None:
