@@ -41,8 +41,8 @@ class InferenceState(MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if key not in self._values:
             raise KeyError(f"{key}; the state has {', '.join(self)}")
-        value: Any = self._values[key]
-        return value(self) if value is _KEYS.get(key) else value
+        value = self._values[key]
+        return _KEYS[key](self) if value is _KEYS.get(key) else value
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._values[key] = value
