@@ -326,3 +326,18 @@ def test_files_of_format_1_are_read(toy_config: ModelConfig, tmp_path: Path):
         refused(
             write(**{**earlier, **trial}), r"a\.safetensors holds a configuration that cannot be read: .*", ConfigError
         )
+
+
+def test_calibrations_of_earlier_files_hold_for_followed_objects_too(toy_config: ModelConfig, tmp_path: Path):
+    model = build_model(dataclasses.replace(toy_config, head="refining"), seed=1)
+    path, key = tmp_path / "a.safetensors", "sam_mask_decoder.calibration.iou"
+
+    def written(iou: torch.Tensor) -> Path:
+        save_file({**model.network.state_dict(), key: iou}, path, metadata=describe(model.config))
+        return path
+
+    loaded = load_model(written(torch.tensor([0.1, 0.9, 0.2])), device="cpu")
+    torch.testing.assert_close(loaded.network.state_dict()[key], torch.tensor([[0.1, 0.9, 0.2]] * 2))
+    refused(
+        written(torch.zeros(7)), r"a\.safetensors does not fit .*: it has 1 tensor in other shapes \(\S+iou \(7,\).*"
+    )

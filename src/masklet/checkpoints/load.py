@@ -94,9 +94,10 @@ def _with_calibration(weights: Weights) -> Weights:
         return weights
     fresh = ScoreCalibration().state_dict(prefix="sam_mask_decoder.calibration.")
     state = {**fresh, **weights.state}
-    return weights._replace(
-        state={key: state[key].expand_as(fresh[key]).clone() if key in fresh else state[key] for key in state}
-    )
+    for key, rows in fresh.items():
+        if state[key].shape == rows.shape[1:]:
+            state[key] = state[key].repeat(len(rows), 1)
+    return weights._replace(state=state)
 
 
 def _fitting_network(weights: Weights, file: str) -> Network:
