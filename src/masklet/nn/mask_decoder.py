@@ -109,6 +109,7 @@ class RefiningMaskDecoder(MaskDecoder):
         self, features: Tensor, levels: Levels, prompts: PromptCodes, code: Tensor, keep: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         logits, iou, masks, presence = super().forward(features, levels, prompts, code, keep)
+        assert prompts.drawing is not None, "a refining decoder is given the drawn prompt"
         followed = ~prompts.drawing[:, 1:].flatten(1).any(dim=1)  # neither box nor points
         iou, presence = self.calibration(iou, logits, presence, followed)
         return logits, iou, masks, presence
