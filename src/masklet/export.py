@@ -30,9 +30,9 @@ from masklet.atomic import make_folder
 from masklet.checkpoints.models import open_exported
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import recognise_dataset
+from masklet.engines import DESCRIPTION
 from masklet.engines.base import FUNCTIONS, Engine
 from masklet.engines.graphs import (
-    DESCRIPTION,
     INPUTS,
     OUTPUTS,
     SHARED,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from masklet.checkpoints import hub
-from masklet.engines.graphs import DESCRIPTION
+from masklet.engines import DESCRIPTION
 from masklet.errors import CheckpointError, ConfigError, nearest
 from masklet.nn.config import COARSEST_STRIDE, ModelConfig
 

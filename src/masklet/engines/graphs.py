@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.engines import DESCRIPTION
 from masklet.engines.base import FUNCTIONS
 from masklet.errors import CheckpointError
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 
 Floats = NDArray[np.float32]
-
-DESCRIPTION = "model.json"
-"""The file by which an exported folder is known."""
 
 FORMAT = 1
 """Raised when an older masklet could not run what this one exports."""
