@@ -187,7 +187,7 @@ def doubts(tracks: Tracks) -> dict[int, dict[ObjectId, str]]:
     """By frame, in their order, the objects at which a person should look, and why."""
     found: dict[int, dict[ObjectId, str]] = {}
     for name, track in tracks.items():
-        for frame, doubt in track.tracked.columns().doubts.items():
+        for frame, doubt in track.tracked.doubts().items():
             if not track.stands(frame):
                 found.setdefault(frame, {})[name] = doubt
     return dict(sorted(found.items()))

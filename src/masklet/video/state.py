@@ -119,6 +119,10 @@ class KnownFrames(Mapping[int, KnownFrame]):
         """The stats of all frames as arrays; those that lie in a file are not made one by one."""
         return columns_of(self.every())
 
+    def doubts(self) -> dict[int, str]:
+        """The frames in doubt, and why."""
+        return {stats.frame: stats.doubt for stats in self.every() if stats.doubt}
+
     def whole(self, frame: int) -> KnownFrame:
         """A frame with its memory, which is encoded again if it is gone. Raises `KeyError` if it is not known."""
         return self[frame]

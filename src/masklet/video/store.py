@@ -354,6 +354,15 @@ class StoredFrames(KnownFrames):
             {frame: doubt for part in parts for frame, doubt in part.doubts.items()},
         )
 
+    def doubts(self) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for page in self._records.pages:
+            if isinstance(page, LazyPage):
+                found |= page.columns().doubts
+            else:
+                found |= {frame: doubt for frame, record in page.items() if (doubt := record.stats.doubt)}
+        return found
+
     def whole(self, frame: int) -> KnownFrame:
         return self._store.whole(self._records[frame])
 
