@@ -218,10 +218,12 @@ def test_missing_cut_and_changed_files_are_named(tmp_path: Path) -> None:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         with contextlib.suppress(FormatError):
             read_whole(path)  # a change of a date, say, is not noticed
-    header = whole.index(b"masks/00000.jsonl")
-    path.write_bytes(whole[: header - 4] + (400).to_bytes(2, "little") + whole[header - 2 :])  # a name that goes on
+    path.write_bytes(whole)
+    with zipfile.ZipFile(path) as members:
+        length = members.getinfo("masks/00000.jsonl").header_offset + 26
+    path.write_bytes(whole[:length] + (400).to_bytes(2, "little") + whole[length + 2 :])  # a name that goes on
     with pytest.raises(FormatError) as refused:
-        read_project(path)
+        read_whole(path)
     assert len(str(refused.value)) < 200, "the sentence shows the file"
 
 

@@ -110,12 +110,13 @@ class RefiningMaskDecoder(MaskDecoder):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         logits, iou, masks, presence = super().forward(features, levels, prompts, code, keep)
         assert prompts.drawing is not None, "a refining decoder is given the drawn prompt"
+        assert prompts.drawing is not None, "a refining decoder is given the drawn prompt"
         followed = ~prompts.drawing[:, 1:].flatten(1).any(dim=1)  # neither box nor points
         iou, presence = self.calibration(iou, logits, presence, followed)
         return logits, iou, masks, presence
 
     def paint(self, image: Tensor, levels: Levels, vectors: Tensor, drawing: Tensor | None) -> Tensor:
-        assert drawing is not None, "a refining decoder is given the drawn prompt"
+        assert drawing is not None
         enlarge1, norm, act1, enlarge2, act2 = self.output_upscaling
         x = to_map(image, levels.stride8.shape[-2] // 2)
         x = act1(norm(enlarge1(x) + levels.stride8 + self.drawn_s1(F.avg_pool2d(drawing, 2))))
