@@ -110,7 +110,6 @@ class RefiningMaskDecoder(MaskDecoder):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         logits, iou, masks, presence = super().forward(features, levels, prompts, code, keep)
         assert prompts.drawing is not None, "a refining decoder is given the drawn prompt"
-        assert prompts.drawing is not None, "a refining decoder is given the drawn prompt"
         followed = ~prompts.drawing[:, 1:].flatten(1).any(dim=1)  # neither box nor points
         iou, presence = self.calibration(iou, logits, presence, followed)
         return logits, iou, masks, presence
