@@ -137,8 +137,8 @@ class ScoreCalibration(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("iou", torch.tensor([[0.0, 1.0, 0.0]]).repeat(2, 1))
-        self.register_buffer("presence", torch.tensor([[0.0, 1.0]]).repeat(2, 1))
+        self.register_buffer("iou", torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
+        self.register_buffer("presence", torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
 
     def forward(self, iou: Tensor, logits: Tensor, presence: Tensor, followed: Tensor) -> tuple[Tensor, Tensor]:
         """Correct the scores of N objects.
