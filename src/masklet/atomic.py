@@ -1,5 +1,6 @@
 """A file appears under its name only when it is whole; whoever looks earlier finds the old one, or none."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -77,3 +78,12 @@ def keep_inputs(target: Path, *inputs: Path | None) -> None:
     for given in inputs:
         if given is not None and given.exists() and target.exists() and target.samefile(given):
             raise FormatError(f"{target} is what is read; give another place to write to")
+
+
+def digest_of_file(path: Path) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

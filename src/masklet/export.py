@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
-from masklet.atomic import make_folder
+from masklet.atomic import digest_of_file, make_folder
 from masklet.checkpoints.models import open_exported
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import recognise_dataset
@@ -38,7 +38,6 @@ from masklet.engines.graphs import (
     SHARED,
     Exported,
     GraphEngine,
-    digest_of_file,
 )
 from masklet.engines.torch import Model, folded
 from masklet.errors import ConfigError, EngineError, FormatError

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from masklet.engines.graphs import digest_of_file
+from masklet.atomic import digest_of_file
 from masklet.errors import CheckpointError
 
 ANSWER_SECONDS = 5.0

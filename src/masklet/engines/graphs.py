@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.atomic import digest_of_file
 from masklet.engines import DESCRIPTION
 from masklet.engines.base import FUNCTIONS
 from masklet.errors import CheckpointError
@@ -45,8 +46,6 @@ SHARED = {
     "encode_memory": ("features",),
 }
 """Inputs of which a frame has one for all objects; the first dimension of all others counts objects."""
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -163,15 +162,6 @@ def _check_file(folder: Path, name: str, file: str, digest: str) -> None:
         raise CheckpointError(f"{folder} lacks {file}, the graph of {name}; copy the whole folder, or export it again")
     if digest_of_file(path) != digest:
         raise CheckpointError(f"{path} is not the file that was exported; copy the folder again, or export it again")
-
-
-def digest_of_file(path: Path) -> str:
-    """The SHA-256 of a file, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class GraphEngine:
