@@ -37,7 +37,7 @@ class Answers(NamedTuple):
 
 
 FEED = FeedOptions(
-    pictures=4, picture_objects=6, clips=1, frames=24, clip_share=0.5, made_up=0.7, pick=PickOptions(least=0.001)
+    pictures=4, picture_objects=6, clips=1, frames=16, clip_share=0.5, made_up=0.7, pick=PickOptions(least=0.001)
 )
 """Half of the batches are clips, long enough for a mask to drift; objects of every size."""
 
