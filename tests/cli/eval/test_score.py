@@ -60,13 +60,13 @@ def test_youtube_vos(run: Run, masks: Path, capsys: Read) -> None:
 
 
 def test_wrong_input_has_its_sentence_and_leaves_nothing(run: Run, masks: Path, capsys: Read) -> None:
-    (masks / "pred/dog/00002.png").unlink()
     command = ("eval", "score", "--pred", masks / "pred", "--gt", masks / "gt", "--workers", 1)
+    assert run(*command, "--protocol", "davis17") == 1
+    assert "nearest: davis2017" in capsys.readouterr().err
+    (masks / "pred/dog/00002.png").unlink()
     assert run(*command, "--csv", masks / "scores.csv") == 1
     error = capsys.readouterr().err
     assert error.startswith("masklet: ")
     assert "lacks 1 of 4 frames: 2" in error
     assert "Traceback" not in error
     assert not (masks / "scores.csv").exists()
-    assert run(*command, "--protocol", "davis17") == 1
-    assert "nearest: davis2017" in capsys.readouterr().err
