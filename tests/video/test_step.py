@@ -142,20 +142,20 @@ def test_filled_holes_are_remembered_on_prompted_frames_alone(prompted: bool) ->
     """As published."""
 
     class Holed(FakeEngine):
-        remembered = torch.zeros(0)
+        remembered = np.zeros(0)
 
-        def decode_masks(self, features: torch.Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
+        def decode_masks(self, features: Any, levels: Levels, prompts: PromptTokens) -> Decoded:
             decoded = super().decode_masks(features, levels, prompts)
-            logits = torch.full_like(decoded.logits, 5.0)
+            logits = np.full_like(decoded.logits, 5.0)
             logits[..., 8, 8] = -5.0
-            return decoded._replace(logits=logits, presence=torch.ones_like(decoded.presence))
+            return decoded._replace(logits=logits, presence=np.ones_like(decoded.presence))
 
-        def encode_memory(self, features: torch.Tensor, masks: torch.Tensor, presence: torch.Tensor) -> torch.Tensor:
+        def encode_memory(self, features: Any, masks: Any, presence: Any) -> Any:
             type(self).remembered = masks
             return super().encode_memory(features, masks, presence)
 
     engine = Holed()
-    levels, size = engine.encode_image(torch.zeros(1, 3, 64, 64)), (64, 64)
+    levels, size = engine.encode_image(np.zeros((1, 3, 64, 64), np.float32)), (64, 64)
     track = ObjectTrack(RecentFrames(16), prompts={0: make_prompt(size, points=[(5, 5)])})
     first = step(engine, levels, {1: track}, FrameContext(0, size, fill_holes=4), PublishedPolicy())[1]
     if not prompted:
