@@ -17,6 +17,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from masklet.media.source import open_video
+
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs/tutorials"
 SERVERS = ("masklet annotate", "masklet serve")
@@ -84,8 +86,8 @@ PICTURES: dict[str, Callable[[Path], Image.Image]] = {
 
 def frame(film: Path, number: int) -> Image.Image:
     """A frame of a film by its place."""
-    with av.open(str(film)) as container:
-        return next(f for n, f in enumerate(container.decode(video=0)) if n == number).to_image()
+    with open_video(film) as source:
+        return Image.fromarray(source.read(number).image)
 
 
 def beside(pictures: list[Image.Image]) -> Image.Image:

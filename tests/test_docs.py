@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -19,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 OF_ROOT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 PAGES = [*OF_ROOT, *sorted((ROOT / "docs").rglob("*.md"))]
+commands_of = runpy.run_path(str(ROOT / "scripts/site.py"))["commands_of"]
 
 
 @pytest.mark.parametrize("name", [name for name in masklet.__all__ if name != "__version__"])
@@ -39,15 +39,6 @@ def test_every_number_on_the_command_line_has_bounds() -> None:
         for parameter in command.params:
             if parameter.bare_type() in ("int", "float"):
                 assert None not in (parameter.min, parameter.max), f"masklet {name} {parameter.name}"
-
-
-def commands_of(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """All commands by what is typed, those of groups as `eval score`."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands_of(command, f"{prefix}{name} ")
-        else:
-            yield f"{prefix}{name}", command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -19,7 +19,7 @@ from masklet.errors import MaskletError
 from masklet.image import EverythingOptions, ImagePredictor
 from masklet.image.names import LEAST_LIKENESS, Prototypes, appearances, likenesses, prototypes, unit
 from masklet.image.naming import Crop, crop_of, naming
-from masklet.loop.collect import AHEAD, Tell, annotated, path_of
+from masklet.loop.collect import AHEAD, Tell, annotated, of_sessions, path_of
 from masklet.loop.project import Loop
 from masklet.masks.clicks import central_click
 from masklet.video import VideoTracker
@@ -168,7 +168,8 @@ def _categories(loop: Loop, engine: Engine) -> Prototypes | None:
     """What people called the things that they annotated; None if they gave fewer than two names."""
     crops: list[Crop] = []
     names: list[str] = []
-    for crop, name in islice(_examples(loop, engine), MOST_EXAMPLES):
+    examples = of_sessions(loop, engine, _examples, lambda sentence: None)  # collecting says what is left out
+    for crop, name in islice(examples, MOST_EXAMPLES):
         crops.append(crop)
         names.append(name)
     if len(set(names)) < 2:
@@ -176,16 +177,11 @@ def _categories(loop: Loop, engine: Engine) -> Prototypes | None:
     return prototypes(appearances(ImagePredictor(engine), crops), names, engine.config)
 
 
-def _examples(loop: Loop, engine: Engine) -> Iterator[tuple[Crop, str]]:
-    """Things in the annotator's sessions that a person gave a category, each in the first frame that was prompted."""
-    for file in sorted((loop.project / "videos").glob("*/session.masklet")):
-        try:
-            with VideoTracker.open(file, None, engine, other_weights=True) as tracker:
-                for name, track in tracker.tracks.items():
-                    said = track.description
-                    if said.category and AHEAD not in said.attributes and track.prompted:
-                        shown = tracker.result(min(track.prompted))
-                        if (mask := shown.objects[name].mask).any():
-                            yield crop_of(shown.image, mask, str(name)), said.category
-        except MaskletError:
-            continue  # collecting says so
+def _examples(tracker: VideoTracker) -> Iterator[tuple[Crop, str]]:
+    """Things in a session that a person gave a category, each in the first frame that was prompted."""
+    for name, track in tracker.tracks.items():
+        said = track.description
+        if said.category and AHEAD not in said.attributes and track.prompted:
+            shown = tracker.result(min(track.prompted))
+            if (mask := shown.objects[name].mask).any():
+                yield crop_of(shown.image, mask, str(name)), said.category

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from masklet.checkpoints import load_engine
 from masklet.datasets.base import Clip, ClipKind, IndexMasks, ObjectMasks
 from masklet.datasets.files import frames_in
 from masklet.datasets.own import INDEX, INDEX_COLUMNS
+from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError
 from masklet.evaluation.protocols.images import stacked
 from masklet.formats.base import MOST_NUMBER
@@ -40,6 +42,8 @@ DIGEST = "digest"
 """File in the data of a version with the digest of what was annotated."""
 
 Tell = Callable[[str], None]
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True)
@@ -117,21 +121,30 @@ def annotated(loop: Loop) -> list[Clip]:
 
 def by_people(loop: Loop, tell: Tell) -> Iterator[Clip]:
     """The frames in the annotator's sessions for which a person answers, for all objects that are known there."""
-    engine = load_engine(loop.weights())
+    return of_sessions(loop, load_engine(loop.weights()), _clip_of, tell)
+
+
+def of_sessions(
+    loop: Loop, engine: Engine, look: Callable[[VideoTracker], Iterator[Seen]], tell: Tell
+) -> Iterator[Seen]:
+    """What `look` finds in each of the annotator's sessions. One that cannot be read is told, and stops no other."""
     for file in sorted((loop.project / "videos").glob("*/session.masklet")):
         try:
             # The annotator may have it open: nothing is written here.
             with VideoTracker.open(file, None, engine, options=TrackingOptions(), other_weights=True) as tracker:
-                locked = {(event.frame, event.object) for event in tracker.events if isinstance(event, Locked)}
-                masks = {frame: index_of(tracker, frame) for frame in answered(tracker, locked)}
-                video = Path(tracker.path)
+                yield from look(tracker)
         except MaskletError as error:
             tell(f"{file.parent.name} is left out: {error}")
-            continue
-        if masks:
-            kind: ClipKind = "image" if video.suffix.lower() in IMAGE_SUFFIXES else "video"
-            frames = frames_in(video) if video.is_dir() else video
-            yield Clip(video.stem, frames, {f: partial(IndexMasks, found) for f, found in masks.items()}, kind)
+
+
+def _clip_of(tracker: VideoTracker) -> Iterator[Clip]:
+    locked = {(event.frame, event.object) for event in tracker.events if isinstance(event, Locked)}
+    masks = {frame: index_of(tracker, frame) for frame in answered(tracker, locked)}
+    if masks:
+        video = Path(tracker.path)
+        kind: ClipKind = "image" if video.suffix.lower() in IMAGE_SUFFIXES else "video"
+        frames = frames_in(video) if video.is_dir() else video
+        yield Clip(video.stem, frames, {f: partial(IndexMasks, found) for f, found in masks.items()}, kind)
 
 
 def answered(tracker: VideoTracker, locked: Set[tuple[int, ObjectId | None]]) -> list[int]:
@@ -156,8 +169,7 @@ def answered(tracker: VideoTracker, locked: Set[tuple[int, ObjectId | None]]) ->
 
 def index_of(tracker: VideoTracker, frame: int) -> NDArray[np.uint8]:
     """uint8 (H, W): a frame's objects by number; those whose numbers are too high are unknown."""
-    numbers = tracker.masks(frame).index_map()
-    return np.where(numbers > MOST_NUMBER, VOID, numbers).astype(np.uint8)
+    return _in_bytes(tracker.masks(frame).index_map())
 
 
 def _given(loop: Loop) -> Iterator[Clip]:
@@ -213,4 +225,8 @@ def labels_of(masks: ObjectMasks) -> NDArray[np.uint8]:
     labels = stacked(masks) if len(masks) else np.zeros(masks.size, np.int32)
     if masks.void is not None:
         labels[masks.void] = VOID
-    return np.where(labels > MOST_NUMBER, VOID, labels).astype(np.uint8)
+    return _in_bytes(labels)
+
+
+def _in_bytes(numbers: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.where(numbers > MOST_NUMBER, VOID, numbers).astype(np.uint8)
