@@ -238,6 +238,22 @@ def test_a_stroke_goes_on_from_one_that_is_not_answered(viewer: Viewer, monkeypa
     until(lambda: covers(viewer, (35, 20), (125, 70)))
 
 
+def test_a_stroke_goes_on_from_one_whose_answer_is_not_on_the_screen(viewer: Viewer) -> None:
+    viewer.page.evaluate("""() => {  // masks take half a second from the message to the canvas
+      const read = Response.prototype.arrayBuffer;
+      Response.prototype.arrayBuffer = async function () {
+        await new Promise((go) => setTimeout(go, 500));
+        return read.call(this);
+      };
+    }""")
+    undo = viewer.page.locator("button[aria-label=Undo]")
+    viewer.press("w")
+    viewer.drag((30, 20), (40, 20))
+    until(undo.is_enabled)  # it is answered
+    viewer.drag((120, 70), (130, 70))
+    until(lambda: covers(viewer, (35, 20), (125, 70)))
+
+
 def test_another_meaning_of_a_first_click_is_chosen_by_key_and_compared(viewer: Viewer) -> None:
     page, keys = viewer.page, viewer.page.keyboard
     viewer.click(*RED)

@@ -19,7 +19,8 @@ export class Stage {
       this.sheet, this.marks, this.hint);
     this.shown = -1; // the frame on the screen
     this.aim = 0; // the frame that is wanted there
-    this.busy = false;
+    this.busy = false; // whether `present` is under way, and
+    this.showing = Promise.resolve(); // what it resolves to
     this.opacity = 0.45;
     this.outline = true;
     this.visible = true; // masks at all
@@ -53,10 +54,14 @@ export class Stage {
 
   // --- which frame ---------------------------------------------------------------------------------
 
-  /** Show a frame as soon as its picture and its masks are there. The newest wish counts. */
-  async show(frame) {
+  /** Show a frame as soon as its picture and its masks are there. The newest wish counts; resolves when it is on the screen. */
+  show(frame) {
     this.aim = frame;
-    if (this.busy) return;
+    if (!this.busy) this.showing = this.present();
+    return this.showing;
+  }
+
+  async present() {
     this.busy = true;
     try {
       while (this.shown !== this.aim || this.stale) {
@@ -64,7 +69,7 @@ export class Stage {
         this.stale = false;
         try {
           const [picture, masks] = await Promise.all([this.frames.get(frame), this.model.masksOf(frame)]);
-          this.present(frame, picture, masks);
+          this.draw(frame, picture, masks);
         } catch (error) {
           if (!this.model.live) this.hint.textContent = error.message; // a camera's newest frame comes soon
           if (this.aim === frame) break;
@@ -73,13 +78,14 @@ export class Stage {
     } finally { this.busy = false; }
   }
 
-  refresh() {
+  /** Show again what is known; resolves when it is on the screen. */
+  async refresh() {
     if (!this.frames) return;
     this.stale = true;
-    this.show(this.aim);
+    await this.show(this.aim);
   }
 
-  present(frame, picture, masks) {
+  draw(frame, picture, masks) {
     this.hint.textContent = "";
     this.pen.drawImage(picture, 0, 0);
     this.masks = masks;

@@ -24,7 +24,7 @@ export class Tools {
     this.size = kept.get("brush", 12); // radius of the brush, in pixels of the picture
     this.held = null; // a press that has not ended: {from, exclude, on}, then to or mask; or {pans}
     this.freezes = false; // whether a camera is held for it
-    this.painted = null; // a stroke that has not been answered: the next one goes on from it
+    this.painted = null; // a stroke whose answer is not on the screen: the next one goes on from it
     this.asking = false; // a preview that is under way
     const { root } = stage;
     root.addEventListener("pointerdown", (event) => this.press(event));
@@ -220,10 +220,11 @@ export class Tools {
     const { mask, object, frame } = held;
     this.painted = held;
     await this.model.act("prompt", { frame, object: object.name, mask: runsOf(mask), replace: true });
+    await this.stage.refresh(); // until the answer is on the screen, the next stroke goes on from this one
     if (this.painted !== held) return;
     this.painted = null;
     if (!this.held?.mask) this.stage.preview = null;
-    this.stage.refresh();
+    this.stage.drawMasks();
   }
 
   // --- previews ------------------------------------------------------------------------------------
