@@ -24,7 +24,7 @@ export class Polygon {
     this.frame = -1; // of what is shown
     this.name = null; // of its object
     this.runs = null; // its mask
-    this.applying = 0; // changes that were not answered yet
+    this.applying = 0; // changes whose answers are not on the screen
     model.on("shown objects", () => { if (this.on && !this.grabbed && !this.applying) this.sync(); });
   }
 
@@ -132,9 +132,11 @@ export class Polygon {
     this.name = this.model.target().name;
     this.paint();
     if (!await this.model.act("prompt", { frame: this.frame, object: this.name, mask: this.runs, replace: true })) this.runs = null;
-    this.applying--;
+    await this.stage.refresh();
+    if (--this.applying) return;
     this.stage.preview = null;
-    this.stage.refresh();
+    this.stage.drawMasks();
+    if (this.on && !this.grabbed) this.sync();
   }
 
   // --- where things are ----------------------------------------------------------------------------
