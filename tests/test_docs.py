@@ -64,9 +64,8 @@ def test_python_in_the_readme_compiles() -> None:
         compile(block, "README.md", "exec")
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_examples_run_on_the_sample(example: Path) -> None:
-    sample = ROOT / "src/masklet/samples/clip.mp4"
+def test_the_example_runs_on_the_sample() -> None:
+    example, sample = ROOT / "examples/track_video.py", ROOT / "src/masklet/samples/clip.mp4"
     if not sample.exists():
         pytest.skip("the sample clip is not in this checkout")
     arguments = [sys.executable, str(example), str(sample), "100", "100", "300", "300"]

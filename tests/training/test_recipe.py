@@ -18,7 +18,8 @@ def test_the_rate_of_a_part_within_a_part() -> None:
 
 def test_values_of_every_kind() -> None:
     settings = ["stages.*.freeze=image_encoder", "stages.*.feed.scene.extent=(0.1, 1)", "stages.*.still_clips=False"]
-    settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.schedule=reciprocal", "low_rank=2"]
+    settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.schedule=reciprocal"]
+    settings += ["stages.*.blend=1", "low_rank=2"]
     recipe = override(nano("nano"), settings)
     stage = recipe.stages[2]
     assert (stage.freeze, stage.feed.scene.extent, stage.still_clips) == (("image_encoder",), (0.1, 1.0), False)
@@ -47,6 +48,8 @@ def test_values_of_every_kind() -> None:
         (f"seed={2**64}", f"seed is {2**64}; give 0 to {2**63 - 1}"),
         ("stages.*.image_size=100000", "image_size is 100000; give 1 to 4096"),
         ("stages.*.steps=10000000000", "steps is 10000000000; give 0 to 1000000000"),
+        ("low_rank=2", "blend is of whole weights, not of low-rank changes"),
+        ("stages.*.blend=1.5", r"blend is 1\.5; give 0 to 1"),
         ("low_rank=100000", "low_rank is 100000; give 0 to 1024"),
     ],
 )

@@ -14,7 +14,8 @@ from masklet.training.loop import RunOptions, train
 from masklet.training.resume import CHECKPOINT, FORMAT, Checkpoint, Origin, load_checkpoint, save_checkpoint
 from tests.training.shapes import recipe, tiny_network
 
-GIVEN = Checkpoint(Origin("{}", "films: 2 items", {"a (1,)": 0.5}), 1, 20, {"a": torch.ones(1)}, {}, {}, float("-inf"))
+BEGUN = Origin("{}", "films: 2 items", {"a (1,)": 0.5})
+GIVEN = Checkpoint(BEGUN, 1, 20, {"a": torch.ones(1)}, {}, {}, float("-inf"), {})
 
 
 def save(content: object) -> Callable[[Path], None]:

@@ -140,7 +140,9 @@ def nano(model: str) -> Recipe:
     What differs from the published recipe was measured on two cores (docs/lab-log.md): low resolution first, small
     batches, random parts of pictures, losses on the cells of the logits with every candidate learning, strong changes
     of colour, most clips made up from pictures, an image encoder that learns from pictures only once clips come in. The
-    trunk learns slowly, as it can see already. The steps are those of version 3; more make it better.
+    trunk learns slowly, as it can see already. Long training on clips makes slow things better and fast ones worse, so
+    the last three stages give means of what they learned and what they began with. The steps are those of version 4,
+    whose weights version 5 has too; `masklet train calibrate` comes after.
     """
     pictures = Stage(
         "pictures-128",
@@ -176,6 +178,24 @@ def nano(model: str) -> Recipe:
         still_norms=True,
     )
     last = replace(clips.optimizer, rate=6e-4, end=0.03)
+    large = replace(clips, name="clips-320", steps=900, image_size=320, optimizer=last, blend=0.5)
+    forgetful = replace(
+        large,
+        name="memory-320",
+        steps=1380,
+        feed=replace(CLIPS, frames=7, clip_share=0.75),
+        prompts=replace(corrected, previous_missing=0.3, previous_wrong=0.09),
+        optimizer=replace(last, rate=5e-4),
+    )
+    seeing = replace(
+        forgetful,
+        name="encoder-320",
+        steps=720,
+        feed=replace(CLIPS, clips=2, clip_share=0.85),
+        optimizer=replace(last, rate=4e-4),
+        still_clips=False,
+        blend=0.3,
+    )
     return Recipe(
         model=model,
         stages=(
@@ -183,7 +203,9 @@ def nano(model: str) -> Recipe:
             replace(pictures, name="pictures-192", image_size=192, optimizer=larger),
             replace(pictures, name="pictures-256", steps=800, image_size=256, prompts=corrected, optimizer=larger),
             clips,
-            replace(clips, name="clips-320", steps=900, image_size=320, optimizer=last),
+            large,
+            forgetful,
+            seeing,
         ),
         precision="float32",
     )
