@@ -91,7 +91,7 @@ class ModelInfo:
     Attributes:
         name: What `load_model` takes.
         parameters: Trained numbers.
-        image_size: Side of the square, in pixels, to which every picture is stretched.
+        image_size: Side of the square, in pixels, to which every picture is brought.
         file: Name of the weights' file, as published.
         url: Where the file was published; None for `nano`.
         repo: Its repository on the Hugging Face hub; None for `nano`.

@@ -1,5 +1,6 @@
-"""What pictures and videos share of the published rules around the four functions: how colours are normalised, which of
-the four candidate masks counts, how prompts become tokens, and how a mask is given to be remembered.
+"""What pictures and videos share of the published rules around the four functions: how colours are normalised, where a
+picture lies on the network's square, which of the four candidate masks counts, how prompts become tokens, and how a
+mask is given to be remembered.
 """
 
 from collections.abc import Sequence
@@ -7,7 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.engines.arrays import Array, as_float, as_memory, beside, given, in_precision, resize, sigmoid, where
+from masklet.engines.arrays import (
+    Array,
+    as_float,
+    as_memory,
+    beside,
+    given,
+    in_precision,
+    resize,
+    sample,
+    sigmoid,
+    where,
+)
 from masklet.engines.base import Engine
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT, Prompt
@@ -36,6 +48,46 @@ def normalise(colors: Array) -> Array:
     """float32 (B, 3, H, W), RGB in 0..1 -> the same with mean 0 and deviation 1 over ImageNet."""
     mean, std = (beside(colors, np.array(values, np.float32)[:, None, None]) for values in (MEAN, STD))
     return (colors - mean) / std
+
+
+def filled_up(colors: Array, engine: Engine) -> Array:
+    """Normalised pictures (B, 3, H, W) on the network's square, (B, 3, S, S), from its upper left corner on; what is
+    left is zeros."""
+    side = engine.config.image_size
+    height, width = colors.shape[-2:]
+    if height == width == side:
+        return colors
+    square = given(engine, np.zeros((len(colors), 3, side, side), np.float32))
+    square[..., :height, :width] = colors
+    return square
+
+
+def decode_in_picture(
+    engine: Engine, features: Array, levels: Levels, prompts: PromptTokens, size: tuple[int, int]
+) -> Decoded:
+    """The four candidate masks of N objects in a picture of a size (height, width).
+
+    Points and masks are those of the picture, stretched over the square, as everywhere above the engine; where the
+    network sees the picture in a part of its square, they are brought there and back.
+    """
+    height, width = engine.config.placed(size)
+    part = np.array([width, height], np.float32) / engine.config.image_size
+    if (part == 1).all():
+        return engine.decode_masks(features, levels, prompts)
+    prompts = prompts._replace(points=prompts.points * beside(prompts.points, part))
+    if prompts.masks is not None:
+        prompts = prompts._replace(masks=in_precision(engine, zoomed(prompts.masks, 1 / part)))
+    decoded = engine.decode_masks(features, levels, prompts)
+    return decoded._replace(logits=zoomed(decoded.logits, part))
+
+
+def zoomed(logits: Array, part: NDArray[np.float32]) -> Array:
+    """A part of logits (N, C, h, w), so much (x, y) of their sides from the upper left corner on, stretched over all of
+    them; what lies beyond them is outside."""
+    sides = [(np.arange(cells, dtype=np.float32) + 0.5) / cells for cells in reversed(logits.shape[-2:])]
+    places = np.stack(np.meshgrid(*sides), axis=-1) * part
+    found = sample(as_float(logits), beside(logits, np.repeat(2 * places[None] - 1, len(logits), axis=0)))
+    return where(beside(logits, (places > 1).any(axis=-1)), -GIVEN_LOGIT, found)
 
 
 def best_of_three(decoded: Decoded) -> Array:

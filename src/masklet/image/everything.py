@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from masklet.engines.arrays import Array, as_float, concat, in_precision, sigmoid, to_numpy
 from masklet.engines.base import Engine
-from masklet.engines.rules import LEAST_STABILITY, pad_prompts, single
+from masklet.engines.rules import LEAST_STABILITY, decode_in_picture, pad_prompts, single
 from masklet.image.grid import Crop, EverythingOptions, SettledOptions, is_cut_by_crop, plan_crops, settled
 from masklet.image.picture import PictureLike, as_picture, file_name, picture_tensor
 from masklet.image.predictor import in_batches, no_memories, objects_at_once, ready_predictor
@@ -170,7 +170,7 @@ class GridPass:
             prompts = pad_prompts(self.engine, clicks, self.size)
             if earlier is not None:
                 prompts = prompts._replace(masks=earlier[rows])
-            parts.append(self.engine.decode_masks(self.features, self.levels, prompts))
+            parts.append(decode_in_picture(self.engine, self.features, self.levels, prompts, self.size))
         return parts[0] if len(parts) == 1 else Decoded(*(concat(each) for each in zip(*parts, strict=True)))
 
 

@@ -17,6 +17,7 @@ from masklet.engines.rules import (
     GIVEN_LOGIT,
     as_squares,
     best_of_three,
+    decode_in_picture,
     given_logits,
     no_prompts,
     point_at,
@@ -140,7 +141,7 @@ def example_memory(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_
 def recognised(engine: Engine, picture: EncodedImage, bank: MemoryBank) -> Masks:
     """The remembered thing in another picture."""
     features = engine.attend_memory(picture.levels.stride16, bank)
-    decoded = engine.decode_masks(features, picture.levels, no_prompts(engine, 1))
+    decoded = decode_in_picture(engine, features, picture.levels, no_prompts(engine, 1), picture.size)
     best = best_of_three(decoded)
     logits = where(decoded.presence[:, None, None] > 0, as_float(decoded.logits[0, best]), ABSENT_LOGIT)
     return Masks(

@@ -25,6 +25,7 @@ from masklet.image.naming import Crop, Naming, crop_of, naming
 from masklet.image.picture import PictureLike, as_picture
 from masklet.image.predictor import PICTURES_AT_ONCE, ImagePredictor, in_batches, ready_predictor
 from masklet.nn import ModelConfig
+from masklet.nn.config import MEMORY_STRIDE
 
 LEAST_LIKENESS = 0.35
 """A mask that is less like every name has none; benchmarks/names.py shows what that costs."""
@@ -162,7 +163,9 @@ def appearances(predictor: ImagePredictor, crops: Iterable[Crop]) -> NDArray[np.
     found = []
     for batch in in_batches(crops, PICTURES_AT_ONCE):
         for crop, seen in zip(batch, predictor.encode_arrays([(crop.image, "") for crop in batch]), strict=True):
-            features, mask = to_numpy(seen.levels.stride16)[0], crop.mask.astype(np.float32)
+            mask, place = crop.mask.astype(np.float32), seen.config.placed(seen.size)
+            rows, columns = (-(-side // MEMORY_STRIDE) for side in place)
+            features = to_numpy(seen.levels.stride16)[0, :, :rows, :columns]
             found.append(np.concatenate([averaged(features, mask), averaged(features, 1 - mask)]))
     return np.stack(found) if found else np.zeros((0, 2 * predictor.engine.config.width), np.float32)
 

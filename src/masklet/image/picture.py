@@ -13,7 +13,7 @@ from PIL import Image
 
 from masklet.engines.arrays import Array, concat, given, in_precision, is_tensor, resize, to_numpy
 from masklet.engines.base import Engine
-from masklet.engines.rules import normalise
+from masklet.engines.rules import filled_up, normalise
 from masklet.errors import MediaError
 from masklet.media.arrays import check_sides, rgb_array
 from masklet.media.image_file import read_image, upright_rgb
@@ -70,17 +70,17 @@ def as_picture(image: object, name: str = "the picture") -> NDArray[np.uint8]:
 
 
 def picture_tensor(image: NDArray[np.uint8], engine: Engine) -> Array:
-    """uint8 (H, W, 3) RGB -> (1, 3, S, S) normalised: stretched to the square by a bilinear filter with antialias, in
+    """uint8 (H, W, 3) RGB -> (1, 3, S, S) normalised: brought to the square by a bilinear filter with antialias, in
     float, as published for pictures.
 
     The filter works on each axis alone, so strips of rows are narrowed first: the same numbers sooner, and a large
     picture is never in memory as floats.
     """
-    side = engine.config.image_size
+    height, width = engine.config.placed(image.shape[:2])
     strips = [image[first : first + STRIP].transpose(2, 0, 1)[None] for first in range(0, len(image), STRIP)]
-    narrow = [scaled(given(engine, strip.astype(np.float32) / 255), (strip.shape[2], side)) for strip in strips]
-    square = scaled(concat([strip[0].swapaxes(0, 1) for strip in narrow]).swapaxes(0, 1)[None], (side, side))
-    return in_precision(engine, normalise(square))
+    narrow = [scaled(given(engine, strip.astype(np.float32) / 255), (strip.shape[2], width)) for strip in strips]
+    whole = scaled(concat([strip[0].swapaxes(0, 1) for strip in narrow]).swapaxes(0, 1)[None], (height, width))
+    return in_precision(engine, filled_up(normalise(whole), engine))
 
 
 def scaled(colors: Array, size: tuple[int, int]) -> Array:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.checkpoints import load_engine
 from masklet.engines.arrays import Array, as_float, concat, copied, given, sigmoid, to_numpy
 from masklet.engines.base import Engine, kind_of_device
-from masklet.engines.rules import LEAST_STABILITY, pad_prompts, single
+from masklet.engines.rules import LEAST_STABILITY, decode_in_picture, pad_prompts, single
 from masklet.errors import PromptError
 from masklet.image.crop_refine import refine_in_crops
 from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
@@ -207,7 +207,8 @@ class ImagePredictor:
         fall_back: bool,
     ) -> Masks:
         """The masks of some of the objects, which count from `first`."""
-        decoded = self.engine.decode_masks(features, picture.levels, pad_prompts(self.engine, prompts, picture.size))
+        tokens = pad_prompts(self.engine, prompts, picture.size)
+        decoded = decode_in_picture(self.engine, features, picture.levels, tokens, picture.size)
         rows = chosen(decoded, wanted, fall_back)
         objects, candidates = (list(column) for column in zip(*rows, strict=True))
         return Masks(

@@ -71,7 +71,8 @@ class ModelConfig:
         encoder: The image encoder's trunk.
         version: "2.0", or "2.1", which marks the memory of absent objects and encodes the age of pointers; or "1", the
             first Segment Anything, which has no memory: its frames are followed by the mask of the frame before.
-        image_size: Side of the square, in pixels, to which every picture is stretched.
+        image_size: Side of the square, in pixels, to which every picture is stretched, or scaled where the network
+            learned so; see `placed`.
         width: Channels of features and tokens (d).
         memory_width: Channels of an encoded memory (d_mem). Divides `width`.
         memory_frames: Temporal slots of the memory: one for prompted frames, the others for recent ones.
@@ -175,6 +176,14 @@ class ModelConfig:
         """Whether the network learned from pictures of which no side was stretched, filled up to the square at the
         right and lower edges."""
         return self.version == "1"
+
+    def placed(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) that a picture of a size takes of the square, from its upper left corner on; all of it where
+        pictures are stretched. What is left is zeros, after normalisation."""
+        if not self.keeps_ratio:
+            return self.image_size, self.image_size
+        height, width = (max(1, int(side * self.image_size / max(size) + 0.5)) for side in size)
+        return height, width
 
     @property
     def previous_mask(self) -> bool:

@@ -16,7 +16,7 @@ from PIL import Image
 from masklet import machine
 from masklet.engines.arrays import Array, given, in_precision
 from masklet.engines.base import Engine, kind_of_device
-from masklet.engines.rules import normalise
+from masklet.engines.rules import filled_up, normalise
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame, read_ahead
 from masklet.nn import Levels
 from masklet.video.flow import Grey, grey_square, optical_flow
@@ -29,14 +29,15 @@ ENCODE_AHEAD = 2
 
 
 def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Array:
-    """uint8 (H, W, 3) RGB -> (1, 3, S, S) as the engine takes it, see `frame_square`."""
-    return in_precision(engine, given(engine, frame_square(image, engine.config.image_size)))
+    """uint8 (H, W, 3) RGB -> (1, 3, S, S) as the engine takes it, see `scaled_frame`."""
+    scaled = given(engine, scaled_frame(image, engine.config.placed(image.shape[:2])))
+    return in_precision(engine, filled_up(scaled, engine))
 
 
-def frame_square(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """uint8 (H, W, 3) RGB -> float32 (1, 3, side, side), normalised: stretched to the square by Pillow's bicubic
-    filter, as published for video frames."""
-    square = np.asarray(Image.fromarray(image).resize((side, side)))
+def scaled_frame(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
+    """uint8 (H, W, 3) RGB -> float32 (1, 3, *size), normalised: by Pillow's bicubic filter, as published for video
+    frames."""
+    square = np.asarray(Image.fromarray(image).resize(size[::-1]))
     return np.asarray(cv2.LUT(square, normalised_levels()), np.float32).transpose(2, 0, 1)[None]
 
 

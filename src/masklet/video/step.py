@@ -27,7 +27,16 @@ from masklet.engines.arrays import (
     where,
 )
 from masklet.engines.base import Engine
-from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, as_squares, given_logits, pad_prompts, point_at, remember
+from masklet.engines.rules import (
+    ABSENT_LOGIT,
+    GIVEN_LOGIT,
+    as_squares,
+    decode_in_picture,
+    given_logits,
+    pad_prompts,
+    point_at,
+    remember,
+)
 from masklet.masks.rle import encode_rle
 from masklet.masks.shape import Box, small_holes
 from masklet.masks.trace import resize_logits
@@ -164,7 +173,7 @@ def decode(
     earlier = [earlier_logits(track, at, engine.config) for track in tracks]
     tokens = as_tokens(engine, prompts, earlier, at.size)
     features = engine.attend_memory(levels.stride16, bank(engine, tracks, recalls))
-    decoded = engine.decode_masks(features, levels, tokens)
+    decoded = decode_in_picture(engine, features, levels, tokens, at.size)
     points = (tokens.labels >= 0).sum(1)
     choice = policy.choose(decoded, points, tracks, at.frame, backward=at.backward)
     if at.steady:
@@ -206,7 +215,7 @@ def candidates(
     surest first. One that says the same as a surer one is left out, and so is an empty one."""
     tokens = as_tokens(engine, [track.prompts[at.frame]], [None], at.size)
     features = engine.attend_memory(levels.stride16, bank(engine, [track], [Recall()]))
-    decoded = engine.decode_masks(features, levels, tokens)
+    decoded = decode_in_picture(engine, features, levels, tokens, at.size)
     if decoded.presence[0] <= 0:
         return []
     logits = to_numpy(fill_holes(as_float(decoded.logits[0]), at.fill_holes))

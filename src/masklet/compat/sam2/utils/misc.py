@@ -13,7 +13,7 @@ from torch import Tensor
 from masklet.compat.sam2.utils.amg import batched_mask_to_box
 from masklet.masks.shape import small_holes
 from masklet.media.source import open_video
-from masklet.video.reader import frame_square
+from masklet.video.reader import scaled_frame
 
 BARELY = 0.1
 """Logits of a hole that is filled: barely inside, as published."""
@@ -56,5 +56,5 @@ def load_video_frames(
     with open_video(video_path) as source:
         images = [frame.image for frame in source]
     height, width = images[0].shape[:2]
-    frames = torch.from_numpy(np.concatenate([frame_square(image, image_size) for image in images]))
+    frames = torch.from_numpy(np.concatenate([scaled_frame(image, (image_size,) * 2) for image in images]))
     return (frames if offload_video_to_cpu else frames.to(compute_device)), height, width
