@@ -5,10 +5,13 @@
     export LABEL_STUDIO_URL=http://localhost:8080 LABEL_STUDIO_API_KEY=...
     uvicorn --app-dir examples/serving label_studio:app --port 9090
 
-Label Studio: Settings, Model, Connect Model, http://localhost:9090, with interactive preannotations. The labelling
-set-up has an Image, KeyPointLabels or RectangleLabels with smart="true", and PolygonLabels with the same labels.
+Label Studio: Settings, Model, Connect Model, http://localhost:9090, with interactive preannotations; it takes a backend
+on its own machine only if it was started with USE_DEFAULT_BANNED_SUBNETS=false. The key is a personal access token of
+"Account & Settings", or a legacy token. The labelling set-up has an Image, KeyPointLabels or RectangleLabels with
+smart="true", and PolygonLabels with the same labels.
 """
 
+import json
 import os
 import urllib.parse
 import urllib.request
@@ -95,10 +98,23 @@ def picture(place: str) -> bytes:
     if urllib.parse.urlsplit(url)[:2] != urllib.parse.urlsplit(HOST)[:2]:
         raise RuntimeError(f"{place[:80]} is not on {HOST}; import the picture into Label Studio")
     request = urllib.request.Request(url)
-    request.add_unredirected_header("Authorization", f"Token {KEY}")  # it may send to a storage, which must not see it
+    request.add_unredirected_header("Authorization", authorization())  # it may send to a storage, which must not see it
     with urllib.request.urlopen(request, timeout=60) as answer:
         content: bytes = answer.read()
         return content
+
+
+def authorization() -> str:
+    """What Label Studio wants to see. A personal access token, three parts with dots between, is changed for one that
+    is good for minutes; a legacy token is shown as it is."""
+    if KEY.count(".") != 2:
+        return f"Token {KEY}"
+    asked = json.dumps({"refresh": KEY}).encode()
+    request = urllib.request.Request(
+        urllib.parse.urljoin(HOST, "/api/token/refresh"), asked, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return f"Bearer {json.load(answer)['access']}"
 
 
 app = Starlette(

@@ -1,4 +1,5 @@
-"""The backends for Label Studio and CVAT, by the messages that the two tools' own documents describe."""
+"""The backends for Label Studio and CVAT: what Label Studio itself sent, which was recorded, and CVAT's own agent in
+front of a server that has nothing but its tasks; CVAT's Nuclio function by the messages of its documents."""
 
 from __future__ import annotations
 
@@ -29,10 +30,8 @@ from tests.serve.conftest import RED, Begin
 EXAMPLES = Path(__file__).parents[2] / "examples/serving"
 HEIGHT, WIDTH = SIZE
 
-CONFIG = """<View><Image name="image" value="$photo"/>
-<KeyPointLabels name="points" toName="image" smart="true"><Label value="Cup"/></KeyPointLabels>
-<RectangleLabels name="boxes" toName="image" smart="true"><Label value="Cup"/></RectangleLabels>
-<PolygonLabels name="polygons" toName="image"><Label value="Cup"/></PolygonLabels></View>"""
+RECORDED = json.loads(Path(__file__).with_name("label_studio.json").read_text(encoding="utf-8"))
+"""What Label Studio sent to `label_studio.py`, with its version and how it was brought to send it."""
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def example(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("MASKLET_TOKEN", "secret")
     monkeypatch.syspath_prepend(str(EXAMPLES))
     yield importlib.import_module
-    for name in ("masklet_client", "label_studio", "cvat"):
+    for name in ("masklet_client", "label_studio", "cvat", "cvat_agent"):
         sys.modules.pop(name, None)
 
 
@@ -58,35 +57,34 @@ def expected(**prompt: Any) -> np.ndarray:
     return predictor.predict(predictor.encode(scene(0)), **prompt, multimask=False)[0]
 
 
-def keypoint(x: float, y: float, positive: bool) -> dict[str, Any]:
-    value = {"x": 100 * x / WIDTH, "y": 100 * y / HEIGHT, "width": 0.5, "keypointlabels": ["Cup"]}
-    sides = {"original_width": WIDTH, "original_height": HEIGHT}
-    return {"type": "keypointlabels", "from_name": "points", "is_positive": positive, "value": value, **sides}
-
-
-def test_label_studio(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = example("label_studio")
-    client = TestClient(backend.app)
-    assert client.get("/health").json()["status"] == "UP"
-    assert client.post("/setup", json={"project": "1.2", "schema": CONFIG}).json()["model_version"]
-    task = {"id": 5, "data": {"photo": "/data/upload/1/photo.png"}}
-    asked = {"tasks": [task], "label_config": CONFIG, "project": "1.2", "params": {"context": None}}
-    assert client.post("/predict", json=asked).json() == {"results": []}
-
-    monkeypatch.setattr(backend, "picture", lambda place: png() if place == task["data"]["photo"] else b"")
-    clicks = [keypoint(20, 30, True), keypoint(100, 70, False)]
-    asked["params"] = {"context": {"result": clicks}}
-    (answer,) = client.post("/predict", json=asked).json()["results"]
-    result = answer["result"]
+def filled(result: list[dict[str, Any]]) -> np.ndarray:
+    """The polygons that Label Studio gets, as a mask."""
     assert {(part["from_name"], part["to_name"], part["type"]) for part in result} == {
         ("polygons", "image", "polygonlabels")
     }
     assert all(part["value"]["polygonlabels"] == ["Cup"] for part in result)
     rings = [np.array(part["value"]["points"]) * [WIDTH / 100, HEIGHT / 100] for part in result]
-    wanted = expected(points=[(20, 30), (100, 70)], labels=[1, 0])
-    assert np.array_equal(fill_polygons([Polygon(ring.round()) for ring in rings], SIZE), wanted)
+    return fill_polygons([Polygon(ring.round()) for ring in rings], SIZE)
 
-    asked["label_config"] = CONFIG.replace("PolygonLabels", "BrushLabels")
+
+def test_what_label_studio_sends(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = example("label_studio")
+    monkeypatch.setattr(backend, "picture", lambda place: png() if place.startswith("/data/upload/1/") else b"")
+    client = TestClient(backend.app)
+    answers: dict[str, list[Any]] = {}
+    for sent in RECORDED["requests"]:
+        answer = client.request(sent["method"], sent["path"], json=sent["body"])
+        assert answer.status_code == 200, sent["path"]
+        answers.setdefault(sent["path"], []).append(answer.json())
+    (health,), (setup,), (clicks, box, nothing) = answers["/health"], answers["/setup"], answers["/predict"]
+    assert (health["status"], setup) == ("UP", {"model_version": "masklet"})
+    wanted = expected(points=[(20, 30), (100, 70)], labels=[1, 0])
+    assert np.array_equal(filled(clicks["results"][0]["result"]), wanted)
+    assert np.array_equal(filled(box["results"][0]["result"]), expected(boxes=[16, 9.6, 56, 57.6]))
+    assert nothing == {"results": []}
+
+    asked = RECORDED["requests"][2]["body"]
+    asked = {**asked, "label_config": asked["label_config"].replace("PolygonLabels", "BrushLabels")}
     assert "no PolygonLabels" in client.post("/predict", json=asked).json()["detail"]
 
 
@@ -109,6 +107,13 @@ def test_a_storage_to_which_label_studio_sends_does_not_see_its_key(
             self.send_header("Location", "/storage")
             self.end_headers()
 
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            good = (self.path, asked) == ("/api/token/refresh", {"refresh": "a.personal.token"})
+            self.send_response(200 if good else 401)
+            self.end_headers()
+            self.wfile.write(b'{"access": "brief"}')
+
         def log_message(self, *_: Any) -> None:
             pass
 
@@ -119,9 +124,11 @@ def test_a_storage_to_which_label_studio_sends_does_not_see_its_key(
         monkeypatch.setattr(backend, "HOST", f"http://127.0.0.1:{host.server_port}")
         monkeypatch.setattr(backend, "KEY", "secret")
         backend.picture("/photo")
+        monkeypatch.setattr(backend, "KEY", "a.personal.token")
+        backend.picture("/photo")
         host.shutdown()
         thread.join()
-    assert seen == ["Token secret", None]
+    assert seen == ["Token secret", None, "Bearer brief", None]
 
 
 def test_cvat(example: Any) -> None:
@@ -144,3 +151,40 @@ def test_cvat(example: Any) -> None:
     refused = handler(context, SimpleNamespace(body={**asked, "pos_points": [[9999, 3]]}))
     assert refused.status_code == 400
     assert "9999" in json.loads(refused.body)["error"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_cvats_agent(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CVAT's own agent loads the function, says what it can, and passes clicks and a picture to it."""
+    agents = pytest.importorskip("cvat_cli._internal.agent", reason="cvat-cli is not installed (Python 3.11 or newer)")
+    from cvat_cli._internal.agent_driver_interaction import AgentInteractionFunctionDriver
+    from cvat_cli._internal.common import FunctionLoader
+    from cvat_sdk.masks import decode_mask
+
+    loader = FunctionLoader(function_module=None, function_file=EXAMPLES / "cvat_agent.py", function_parameters={})
+    agents._worker_init(loader, None)
+    spec = agents._worker_job_get_function_spec()
+    assert agents.get_function_driver_class(spec) is AgentInteractionFunctionDriver
+    here = SimpleNamespace(submit=lambda job, *given: job(*given), result=lambda found: found)
+    driver = AgentInteractionFunctionDriver(None, here, spec)
+    fields = driver.get_remote_function_fields(spec)
+    assert fields == {"min_pos_points": 1, "min_neg_points": 0, "startswith_box_optional": True}
+    driver.validate_function_compatibility({**fields, "startswith_box": False})
+
+    fetched = []
+
+    def sample(asked: Any) -> Any:
+        fetched.append(asked["frame"])
+        return SimpleNamespace(media=SimpleNamespace(load_image=lambda: Image.fromarray(scene(0)))), None
+
+    monkeypatch.setattr(driver, "_get_sample_from_ar_params", sample)
+    clicks = {"pos_points": [[20, 30]], "neg_points": [[100, 70]], "obj_bbox": []}
+    for box in ([], [RED[:2], RED[2:]]):
+        asked = {"type": "interact", "task": 3, "frame": 0, **clicks, "obj_bbox": box}
+        (shape,) = driver.calculate_result_for_ar(asked, None)["shapes"]
+        boxes = {"boxes": RED} if box else {}
+        mask = decode_mask(shape["points"], image_width=WIDTH, image_height=HEIGHT)
+        assert np.array_equal(mask, expected(points=[(20, 30), (100, 70)], labels=[1, 0], **boxes))
+        assert shape["type"] == "mask"
+        assert 0 <= float(shape["attributes"][0]["value"]) <= 1
+    assert fetched == [0]  # the second time the picture is known
