@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from safetensors.torch import load_file
 
 from masklet.nn import HieraConfig, ModelConfig, Network
+
+settings.register_profile("masklet", deadline=None)  # no test asserts a time
+settings.load_profile("masklet")
 
 GOLDEN = Path(__file__).parent / "golden"
 

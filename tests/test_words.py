@@ -18,14 +18,24 @@ from masklet.engines.fake import FakeEngine
 from masklet.words import (
     FoundBox,
     Sam3Grounder,
+    TransformersCaptioner,
     TransformersGrounder,
     TransformersNamer,
     find_boxes,
+    load_captioner,
     load_grounder,
     load_namer,
     phrases_of,
 )
-from tests.image.detectors import Recorded, write_clip, write_grounding_dino, write_owl, write_sam3, write_siglip
+from tests.image.detectors import (
+    Recorded,
+    write_clip,
+    write_florence,
+    write_grounding_dino,
+    write_owl,
+    write_sam3,
+    write_siglip,
+)
 
 SIZE = (64, 96)
 RED, GREEN = (8, 10, 34, 40), (50, 20, 90, 60)
@@ -54,6 +64,7 @@ def detectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sam3(folder / "sam3")
     write_clip(folder / "clip")
     write_siglip(folder / "siglip")
+    write_florence(folder / "florence")
     return folder
 
 
@@ -226,6 +237,40 @@ def test_names_by_the_real_classes(detectors: Path, name: str) -> None:
     np.testing.assert_allclose(namer.compare(crops[1:], ["red car", "cat", "dog"]), table[1:][:, [2, 0, 1]], atol=1e-5)
     if name == "clip":
         np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-5)
+
+
+def test_captions_by_the_real_class(detectors: Path) -> None:
+    """Random weights: a text for each picture, those that transformers' own way of asking gives."""
+    captioner = load_captioner(detectors / "florence")
+    assert isinstance(captioner, TransformersCaptioner)
+    crops = [*np.random.default_rng(1).integers(0, 255, (2, 40, 30, 3), np.uint8), np.zeros((50, 90, 3), np.uint8)]
+    texts = captioner.caption(crops)
+    assert len({*texts}) == 3
+    model, processor = captioner.model, captioner.processor
+    inputs = processor(text="<CAPTION>", images=crops[0], return_tensors="pt")
+    tokens = model.generate(**inputs, max_new_tokens=64, num_beams=3, do_sample=False)
+    told = processor.post_process_generation(processor.batch_decode(tokens)[0], task="<CAPTION>", image_size=(30, 40))
+    for mark in processor.tokenizer.all_special_tokens:
+        told["<CAPTION>"] = told["<CAPTION>"].replace(mark, "")
+    assert texts[0] == told["<CAPTION>"].strip()
+    with pytest.raises(CheckpointError, match="no captioner is called 'florence'; nearest: florence2; there are flor"):
+        load_captioner("florence")
+    with pytest.raises(CheckpointError, match="clip is a clip; give a model of the kinds florence2"):
+        load_captioner(detectors / "clip")
+
+
+class BySize:
+    """Tells the number of pixels that are not grey."""
+
+    def caption(self, crops: Sequence[NDArray[np.uint8]]) -> list[str]:
+        return [f"a thing of {int((crop != 128).any(axis=2).sum())} pixels" for crop in crops]
+
+
+def test_masks_get_captions() -> None:
+    predictor = masklet.ImagePredictor(FakeEngine())
+    masks = predictor.predict(predictor.encode(picture()), boxes=[RED, GREEN], multimask=False)
+    assert masks.captions(BySize()) == [f"a thing of {area} pixels" for area in masks.areas]
+    assert masks.rows(np.array([], np.intp)).captions(BySize()) == []
 
 
 class ByColour:

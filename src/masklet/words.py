@@ -1,5 +1,5 @@
 """Words: what a text names is found in a picture as boxes, and a thing that was cut out gets the name that fits it
-best, by models of transformers.
+best, or a sentence about it, by models of transformers.
 
 Letters: Q boxes that a detector proposes, P phrases, T tokens of a text, M crops, K names.
 """
@@ -40,6 +40,12 @@ NAMERS = {"siglip2": "google/siglip2-base-patch16-224", "clip": "openai/clip-vit
 
 NAMER_KINDS = {"siglip": "This is a photo of {}.", "siglip2": "This is a photo of {}.", "clip": "a photo of a {}"}
 """Kinds of models of transformers that compare pictures with texts, and the text that a name becomes, as published."""
+
+CAPTIONERS = {"florence2": "florence-community/Florence-2-base"}
+"""What says in a sentence what a picture shows, and where it is published: under MIT."""
+
+TASK, LONGEST_CAPTION = "<CAPTION>", 64
+"""What Florence-2 is asked for, as published, and the most tokens of an answer."""
 
 MOST_PHRASES, LONGEST_PHRASE, LONGEST_TEXT = 50, 100, 700
 """The most phrases of a text, and letters of a phrase and of a text: detectors read some 256 tokens."""
@@ -124,6 +130,14 @@ class Namer(Protocol):
         ...
 
 
+class Captioner(Protocol):
+    """Says in a sentence what a picture shows."""
+
+    def caption(self, crops: Sequence[NDArray[np.uint8]]) -> list[str]:
+        """A sentence for each picture, uint8 (H, W, 3)."""
+        ...
+
+
 def load_grounder(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Grounder:
     """A detector of `GROUNDERS`, or of a folder that transformers wrote; what was loaded stays.
 
@@ -138,6 +152,11 @@ def load_namer(name_or_path: str | PathLike[str], device: str | torch.device | N
     return _namer(fspath(name_or_path), None if device is None else str(device))
 
 
+def load_captioner(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Captioner:
+    """As `load_grounder`, of `CAPTIONERS`."""
+    return _captioner(fspath(name_or_path), None if device is None else str(device))
+
+
 @lru_cache(maxsize=1)
 def _grounder(name: str, device: str | None) -> Grounder:
     model, processor = _loaded(name, device, "grounder", GROUNDERS, KINDS)
@@ -148,6 +167,11 @@ def _grounder(name: str, device: str | None) -> Grounder:
 @lru_cache(maxsize=1)
 def _namer(name: str, device: str | None) -> Namer:
     return TransformersNamer(*_loaded(name, device, "namer", NAMERS, [*NAMER_KINDS]))
+
+
+@lru_cache(maxsize=1)
+def _captioner(name: str, device: str | None) -> Captioner:
+    return TransformersCaptioner(*_loaded(name, device, "captioner", CAPTIONERS, ["florence2"]))
 
 
 def _loaded(
@@ -171,6 +195,7 @@ def _loaded(
             raise CheckpointError(f"{name} is a {kind}; give a model of the kinds {', '.join(kinds)}")
         detects = what == "grounder" and kind != "sam3"
         maker = transformers.AutoModelForZeroShotObjectDetection if detects else transformers.AutoModel
+        maker = transformers.Florence2ForConditionalGeneration if what == "captioner" else maker
         texts = transformers.AutoTokenizer if kind == "sam3" else transformers.AutoProcessor
         processor = texts.from_pretrained(place)
         model = maker.from_pretrained(place, use_safetensors=True)
@@ -279,3 +304,17 @@ class TransformersNamer:
         inputs = self.processor(text=texts, images=list(crops), padding=padding, truncation=True, return_tensors="pt")
         logits = self.model(**inputs.to(self.model.device)).logits_per_image.float()
         return to_numpy(logits.softmax(dim=1) if kind == "clip" else logits.sigmoid())
+
+
+class TransformersCaptioner:
+    """Florence-2 of transformers, and its processor; the best of three beams, as published."""
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self.model, self.processor = model, processor
+
+    def caption(self, crops: Sequence[NDArray[np.uint8]]) -> list[str]:
+        inputs = self.processor(text=[TASK] * len(crops), images=list(crops), return_tensors="pt")
+        tokens = self.model.generate(
+            **inputs.to(self.model.device), max_new_tokens=LONGEST_CAPTION, num_beams=3, do_sample=False
+        )
+        return [text.strip() for text in self.processor.batch_decode(tokens, skip_special_tokens=True)]

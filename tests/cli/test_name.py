@@ -15,8 +15,9 @@ from masklet.formats.base import Facts, PlainFrame, mask_only
 from masklet.formats.coco import COCO
 from masklet.formats.description import Description
 from masklet.formats.writer import Writer
-from tests.cli.conftest import Patch, Read, Run
+from tests.cli.conftest import Patch, Read, Run, error_of
 from tests.image.test_names import COLOURS, SIZE, scene
+from tests.test_words import BySize
 
 
 def write_coco(folder: Path, names: list[str], *, known: bool, first: int) -> Path:
@@ -67,7 +68,28 @@ def test_names_of_a_list(run: Run, tmp_path: Path, capsys: Read, monkeypatch: Pa
     assert set(classes(out).values()) <= {"thing", "nothing"}
     assert "2 objects in" in capsys.readouterr().out
     assert run("name", plain, "--out", out) == 2
-    assert "give either --like, masks with names, or --names" in capsys.readouterr().err
+    assert "give one of --like, masks with names, --names, such as 'cat . dog', and --captions" in error_of(capsys)
+
+
+def test_captions_become_attributes(run: Run, tmp_path: Path, weights: Path, capsys: Read, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(masklet.words, "load_captioner", lambda *_: BySize())
+    plain, out = write_coco(tmp_path / "plain", ["plum", "lime"], known=False, first=0), tmp_path / "told.json"
+    assert run("name", plain, "--captions", "--out", out) == 0
+    told = [(one["attributes"]["caption"], one["area"]) for one in json.loads(out.read_text())["annotations"]]
+    assert [text for text, _ in told] == [f"a thing of {area} pixels" for _, area in told]
+    assert capsys.readouterr().out == f"2 objects in {out}\n"
+    (tmp_path / "clip").mkdir()
+    for number in range(3):
+        Image.fromarray(np.full((*SIZE, 3), 90, np.uint8)).save(tmp_path / f"clip/{number}.png")
+    with masklet.VideoTracker(tmp_path / "clip", masklet.load_model(weights)) as tracker:
+        for frame, side in enumerate((8, 20, 12)):
+            mask = np.zeros(SIZE, bool)
+            mask[4 : 4 + side, 6 : 6 + side] = True
+            tracker.add_mask(frame=frame, object=1, mask=mask)
+        tracker.save(tmp_path / "a.masklet")
+    command = ["name", tmp_path / "a.masklet", "--captions", "--format", "ytvis", "--out", tmp_path / "video.json"]
+    assert run(*command) == 0
+    assert "a thing of 400 pixels" in (tmp_path / "video.json").read_text(), "the largest mask of an object is told of"
 
 
 def test_an_object_of_a_session_gets_one_name(run: Run, tmp_path: Path, weights: Path) -> None:

@@ -10,7 +10,7 @@ import pyogrio
 import pyogrio.raw
 import pytest
 import rasterio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from rasterio.features import rasterize
@@ -106,7 +106,6 @@ def test_without_a_place_and_without_masks(tmp_path: Path, ending: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"a{ending}"]
 
 
-@settings(deadline=None)
 @given(st.tuples(*[st.floats(-3, 3)] * 4), st.tuples(*[st.floats(-1e6, 1e6)] * 2), st.integers(0, 50))
 def test_places_and_corners_are_inverse(turn: tuple[float, ...], origin: tuple[float, float], step: int) -> None:
     a, b, d, e = turn

@@ -140,3 +140,35 @@ def write_sam3(folder: Path) -> None:
     )  # fmt: skip
     CLIPTokenizerFast(vocab=letters(), merges=[], model_max_length=32).save_pretrained(folder)
     Sam3Model(config).save_pretrained(folder)
+
+
+def write_florence(folder: Path) -> None:
+    from transformers import (
+        BartConfig,
+        CLIPTokenizerFast,
+        Florence2Config,
+        Florence2ForConditionalGeneration,
+        Florence2Processor,
+    )
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(0)
+    words = letters()
+    tokenizer = CLIPTokenizerFast(
+        vocab={**words, "<image>": len(words)}, merges=[], pad_token="!", model_max_length=96,
+        extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+    sides = {"height": 64, "width": 64}
+    images = CLIPImageProcessorPil(size=sides, crop_size=sides, do_center_crop=False, image_seq_length=5)
+    Florence2Processor(images, tokenizer).save_pretrained(folder)
+    text = BartConfig(
+        vocab_size=len(words) + 1, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=160, pad_token_id=2,
+        bos_token_id=0, eos_token_id=1, decoder_start_token_id=1, forced_eos_token_id=1, init_std=2.0,
+    )  # fmt: skip
+    vision = {
+        "depths": (1, 1, 1, 1), "embed_dim": (8, 8, 16, 16), "num_heads": (1, 1, 2, 2), "num_groups": (1, 1, 2, 2),
+        "window_size": 2, "projection_dim": 16,
+    }  # fmt: skip
+    config = Florence2Config(text_config=text, vision_config=vision, image_token_id=len(words))
+    Florence2ForConditionalGeneration(config).save_pretrained(folder)

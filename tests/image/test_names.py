@@ -13,7 +13,7 @@ import masklet
 from masklet import PromptError
 from masklet.engines.fake import FakeEngine
 from masklet.image.names import evening, unit
-from masklet.image.naming import around
+from masklet.image.naming import crop_of
 
 COLOURS = {"cherry": (200, 30, 40), "lime": (60, 200, 50), "plum": (90, 40, 160)}
 SIZE = (80, 100)
@@ -94,9 +94,12 @@ def test_differences_within_a_name_count_alike_in_all_directions() -> None:
 
 
 def test_a_crop_is_square_and_stays_in_the_picture() -> None:
-    x0, y0, x1, y1 = around((40, 40, 60, 50), (100, 200))
-    assert x1 - x0 == y1 - y0 == 33
-    assert around((0, 0, 200, 100), (100, 200)) == (0, 0, 200, 100)
+    image, mask = np.zeros((100, 200, 3), np.uint8), np.zeros((100, 200), bool)
+    mask[40:50, 40:60] = True
+    crop = crop_of(image, mask, "it")
+    assert crop.image.shape == (32, 32, 3)
+    assert crop.mask.sum() == 200
+    assert crop_of(image, ~mask, "it").image.shape == (100, 200, 3)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ WILLING = EverythingOptions(
 class PictureInMemory:
     """What tiles need of a large picture."""
 
-    ground = None
+    ground, corner = None, (0, 0)
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self.image, self.size, self.seen, self.name = image, image.shape[:2], list[Box](), "cat.tif"
@@ -54,6 +54,24 @@ def test_tiles_cover_the_picture_and_overlap(height: int, width: int, side: int,
     assert (seen > 0).all()
     columns = sorted({box[0] for box in planned})
     assert all(later - earlier <= side - tiles.overlap for earlier, later in pairwise(columns))
+
+
+@given(*[st.integers(-500, 500)] * 4, st.integers(0, 60))
+def test_a_place_far_from_the_border_is_seen_in_the_same_tiles(
+    x: int, y: int, other: int, down: int, overlap: int
+) -> None:
+    """Whatever part of the map is looked at."""
+    tiles = TileOptions(100, overlap)
+
+    def on_the_map(corner: tuple[int, int]) -> set[tuple[int, int]]:
+        planned = plan_tiles((400, 500), tiles, corner)
+        return {(corner[0] + tile[0], corner[1] + tile[1]) for tile in planned}
+
+    one, two = (x, y), (x + other, y + down)
+    west, north = (max(a, b) for a, b in zip(one, two, strict=True))
+    east, south = min(one[0], two[0]) + 400, min(one[1], two[1]) + 300  # a tile that begins before ends inside both
+    common = [{(a, b) for a, b in on_the_map(corner) if west < a < east and north < b < south} for corner in (one, two)]
+    assert common[0] == common[1]
 
 
 @given(st.floats(0, 1000), st.floats(0, 700), st.integers(2, 900))

@@ -198,7 +198,7 @@ def test_labels_lie_in_the_grid_of_the_scan(nifti: Path, tmp_path: Path, name: s
     assert millilitres == pytest.approx(4 / 3 * np.pi * RADII.prod() / 1000, rel=0.02)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     angles=st.tuples(*[st.floats(-3.1, 3.1)] * 3),
     spacing=st.tuples(*[st.floats(0.2, 4)] * 3),

@@ -44,16 +44,19 @@ HostChoice = Annotated[
 ]
 DeviceChoice = Annotated[str | None, option("cpu, cuda or mps; the best there is if not given.")]
 VIDEO_FORMATS = (
-    "background", "cineform", "coco", "cutout", "cvat", "davis", "dicom-seg", "exr", "exr-float", "labelme", "matte",
-    "mots", "nifti", "nrrd", "objects", "overlay", "project", "prores", "rgba", "rtstruct", "sav", "soft-cutout", "stl",
-    "webm", "yolo", "ytvis",
+    "background", "cineform", "coco", "cutout", "cvat", "davis", "dicom-seg", "exr", "exr-float", "geojson", "geotiff",
+    "gpkg", "labelme", "matte", "mots", "nifti", "nrrd", "objects", "overlay", "project", "prores", "rgba", "rtstruct",
+    "sav", "soft-cutout", "stl", "webm", "yolo", "ytvis",
 )  # fmt: skip
 """Formats of videos, here so that help need not load them."""
 
 PolicyChoice = Annotated[str, option("What is remembered: published, or module:Class of your own.")]
 
-SCANS = "Of volumes"
-"""Where the help shows options of volumes."""
+SCANS, MAPS = "Of volumes", "Of maps"
+"""Where the help shows options of volumes, and of pictures that lie on the ground."""
+
+Resolution = Annotated[float | None, option("Metres a pixel, whatever the file has.", 0.001, 100_000, panel=MAPS)]
+Levels = Annotated[str | None, option("BLACK,WHITE, the values that are shown so, such as 0,3000.", panel=MAPS)]
 
 CUT_OUTS = "Of films and pictures that cut objects out"
 """Where the help shows options of cut-outs."""
@@ -86,8 +89,8 @@ class TrainingChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolumeChoice:
-    """How the slices of a volume are shown."""
+class ReadingChoice:
+    """How the slices of a volume, or maps of many dates, are shown."""
 
     axis: Annotated[int | None, option("The axis that slices follow; the coarsest if none.", 0, 2, panel=SCANS)] = None
     window: Annotated[
@@ -98,15 +101,17 @@ class VolumeChoice:
     isotropic: Annotated[
         bool, option("Interpolate slices until they lie as close as pixels.", name="--isotropic", panel=SCANS)
     ] = False
+    resolution: Resolution = None
+    levels: Levels = None
 
     @property
     def given(self) -> dict[str, Any]:
-        """What was given, as `masklet.media.volume.VolumeSlices` takes it."""
+        """What was given, as `VolumeSlices` and `MapSeries` of `masklet.media` take it."""
         found = {name: value for name, value in vars(self).items() if value not in (None, False)}
         if self.window is not None and "," in self.window:
-            found["window"] = list(numbers(self.window))
-            if len(found["window"]) != 2:
-                raise typer.BadParameter(f"--window is {self.window!r}; give LEVEL,WIDTH")
+            found["window"] = pair(self.window, "--window", "LEVEL,WIDTH")
+        if self.levels is not None:
+            found["levels"] = pair(self.levels, "--levels", "BLACK,WHITE")
         return found
 
 
@@ -151,6 +156,14 @@ class FinishChoice:
         from masklet.masks.finish import Finish
 
         return Finish(**{**vars(self), "only": tuple(self.only), "background": self.background or "blur"})
+
+
+def pair(text: str, name: str, expected: str) -> list[float]:
+    """Two numbers with a comma between. Raises a usage error for anything else."""
+    found = list(numbers(text))
+    if len(found) != 2:
+        raise typer.BadParameter(f"{name} is {text!r}; give {expected}")
+    return found
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from masklet.cli.choices import option, spread_options
-from masklet.cli.pictures import Images, PicturesChoice, do_pictures
+from masklet.cli.pictures import Images, Make, PicturesChoice, do_pictures
+from masklet.jobs.places import is_url
 
 if TYPE_CHECKING:
     from masklet.image import MaskSet
@@ -57,17 +57,17 @@ def everything(
       masklet everything cells.png --out cells.json --crop-layers 1 --min-region 20 --model sam2.1-tiny
       masklet everything aerial.tif --out aerial.json --tile 1024
       masklet everything city.tif --out roofs.gpkg --resolution 0.3 --simplify 1.5
+      masklet everything "https://host/{z}/{x}/{y}.png" --bounds 11.55,48.13,11.56,48.14 --zoom 19 --out roofs.gpkg
     """
     mapped, format = pictures.mapped, pictures.format
-    tile = tile or (1024 if mapped or pictures.resolution else 0)
+    tile = tile or (1024 if pictures.by_windows or any(map(is_url, images)) else 0)
     if tile and not mapped and format not in (None, "coco"):
         raise typer.BadParameter(f"--tile writes coco or a map, and --format {format} came; leave one of them out")
 
-    def begin() -> Callable[[Path], MaskSet]:
+    def begin() -> Make:
         from masklet.checkpoints import load_model
         from masklet.errors import MediaError
         from masklet.image import EverythingOptions, TileOptions, segment_everything, segment_tiles
-        from masklet.media.large import LargePicture
 
         options = EverythingOptions(**vars(choice))
         loaded = load_model(pictures.model, device=pictures.device)
@@ -75,8 +75,8 @@ def everything(
             return lambda path: segment_everything(path, loaded, options)
         tiles = TileOptions(side=tile, overlap=tile // 4)
 
-        def by_tiles(path: Path) -> MaskSet:
-            with LargePicture(path, resolution=pictures.resolution) as picture:
+        def by_tiles(path: Path | str) -> MaskSet:
+            with pictures.large(path) as picture:
                 if mapped and picture.ground is None:  # said before hours of work
                     raise MediaError(f"{picture.name} does not say where it lies; give a GeoTIFF, or write coco")
                 return segment_tiles(picture, loaded, options, tiles)

@@ -18,6 +18,7 @@ from masklet.formats.project import check_video
 from masklet.formats.project_file import read_project, video_of
 from masklet.formats.registry import find_format, read_masks, recognise_format
 from masklet.media.image_file import picture_names
+from masklet.media.series import is_series
 from masklet.media.source import open_video
 from masklet.media.volume import is_volume
 
@@ -53,8 +54,8 @@ def of_project(
     lies = video or path.absolute().parent / held.video
     keep_inputs(out, path, video, lies if held.video else None)
     facts = replace(held.facts(), names=picture_names(lies) if held.video else ())
-    of_volume = kind.in_space and bool(held.video) and (is_volume(lies) or not lies.exists())
-    if not kind.shows_pictures and not of_volume:
+    placed = kind.in_space and bool(held.video) and (is_volume(lies) or is_series(lies) or not lies.exists())
+    if not kind.shows_pictures and not placed:
         return facts, held.results()
     lies = video or video_of(held, path)
     from masklet.video.project import fingerprint_of  # imports torch
@@ -65,6 +66,9 @@ def of_project(
             facts,
             audio_from=lies if lies.is_file() else None,
             geometry=source.geometry,
+            ground=source.ground,
+            dates=source.dates,
+            names=source.names,
             footage=source.footage,
         )
     return facts, with_pictures(held.results(), lies) if kind.shows_pictures else held.results()
@@ -95,8 +99,10 @@ def of_masks(
             source.rate,
             source.frame_count,
             video=str(video),
-            names=tuple(picture_names(video)),
+            names=source.names,
             geometry=source.geometry,
+            ground=source.ground,
+            dates=source.dates,
             audio_from=video if video.is_file() and source.geometry is None else None,
             footage=source.footage,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
@@ -20,17 +20,35 @@ if TYPE_CHECKING:
     from masklet.formats.base import Format, ObjectId, PlainFrame
     from masklet.formats.description import Description
     from masklet.image.names import Prototypes
-    from masklet.image.naming import Crop, Naming
+    from masklet.image.naming import Crop
     from masklet.image.predictor import ImagePredictor
 
     Compare = Callable[[Iterable[Crop]], NDArray[np.float32]]
     """Crops to how well each of the names fits, (M, K)."""
+
+    Said = tuple[str, Mapping[str, str | float]]
+    """A name, empty if there is none, and attributes."""
+
+T = TypeVar("T")
+
+Chosen: TypeAlias = Callable[[Mapping[int, int]], Sequence[int]]
+"""Picks of the places of frames, with the areas of a mask there."""
 
 FRAMES_AT_MOST = 5
 """So many masks of an object are looked at, evenly apart."""
 
 EXAMPLES_AT_MOST = 100
 """So many examples of a name are learned from."""
+
+
+def evenly(areas: Mapping[int, int]) -> Sequence[int]:
+    """Places evenly apart."""
+    return list(areas)[:: -(-len(areas) // FRAMES_AT_MOST)]
+
+
+def largest(areas: Mapping[int, int]) -> Sequence[int]:
+    """The place of the largest mask."""
+    return [max(areas, key=areas.__getitem__)]
 
 
 def name(
@@ -49,6 +67,8 @@ def name(
     namer: Annotated[
         str, typer.Option(help="What compares masks with --names: siglip2, clip, or a folder.")
     ] = "siglip2",
+    captions: Annotated[bool, typer.Option("--captions", help="Say in a sentence what each object is.")] = False,
+    captioner: Annotated[str, typer.Option(help="What says it: florence2, or a folder.")] = "florence2",
     format: Annotated[
         str | None, typer.Option(help="Name of the format, such as coco; by the ending of OUT if not given.")
     ] = None,
@@ -65,52 +85,58 @@ def name(
     model: ModelChoice = "nano",
     device: DeviceChoice = None,
 ) -> None:
-    """Give names to masks: by examples that have names, for which nothing is downloaded, or by a list of names.
+    """Give names to masks: by examples that have names, for which nothing is downloaded, or by a list of names; or say
+    in a sentence what each shows.
 
     A mask gets the name of the examples that it looks most like, or none if it is like none of them. An object of a
-    video gets one name. Names become classes, and each object's likeness an attribute.
+    video gets one name. Names become classes, and each object's likeness, or its caption, an attribute.
 
     \b
     Examples:
       masklet everything photos --out found.json
       masklet name found.json --pictures photos --names "cat . dog . car" --out named.json
       masklet name found.json --pictures photos --like labelled.json --out named.json
+      masklet name found.json --pictures photos --captions --out described.json
       masklet name street/session.masklet --like labelled.json --out street.json --format ytvis --least 0.4
     """
     from dataclasses import replace
 
     from masklet.cli.mask_files import of_masks, of_project
+    from masklet.formats.description import LONGEST_VALUE
     from masklet.formats.registry import find_format, format_of, recognise_format
     from masklet.formats.writer import Writer
     from masklet.image.names import LEAST_LIKENESS, appearances, likenesses
-    from masklet.image.naming import compared
+    from masklet.image.naming import captioned, compared
     from masklet.image.predictor import ImagePredictor
-    from masklet.words import load_namer, phrases_of
+    from masklet.words import load_captioner, load_namer, phrases_of
 
-    if (names is None) == (not like):
-        raise typer.BadParameter("give either --like, masks with names, or --names, such as 'cat . dog'")
+    if [names is not None, bool(like), captions].count(True) != 1:
+        raise typer.BadParameter("give one of --like, masks with names, --names, such as 'cat . dog', and --captions")
     keep_inputs(out, source, *like)
     kind = find_format(format) if format else format_of(out)
     entry = recognise_format(source)
-    if names is not None:
-        kinds = phrases_of(names)
-        compare: Compare = partial(compared, names=kinds, namer=load_namer(namer, device))
-        usual = 0.0
+    seen = partial(crops_of, source, entry, pictures, only_named=False)
+    if captions:
+        says = load_captioner(captioner, device)
+        objects, sentences = split(seen(chosen=largest), lambda crops: captioned(crops, says), source)
+        found = {known: ("", {"caption": text[:LONGEST_VALUE]}) for known, text in zip(objects, sentences, strict=True)}
+    elif names is not None:
+        found = named(seen(), partial(compared, names=(kinds := phrases_of(names)), namer=load_namer(namer, device)),
+                      kinds, least or 0.0, source)  # fmt: skip
     else:
         predictor = ImagePredictor(model, device=device)
         examples = learned(predictor, like, like_pictures)
-        kinds, usual = examples.names, LEAST_LIKENESS
-        compare = lambda crops: likenesses(appearances(predictor, crops), examples)  # noqa: E731
-
-    found = named(source, entry, pictures, compare, kinds, usual if least is None else least)
+        least = LEAST_LIKENESS if least is None else least
+        found = named(seen(), lambda crops: likenesses(appearances(predictor, crops), examples), examples.names, least,
+                      source)  # fmt: skip
     video = None if entry.name == "coco" and not kind.shows_pictures else pictures
     facts, results = (of_project if entry.name == "project" else of_masks)(source, out, entry, kind, video)
     with Writer(kind.open, out, facts) as sink:
         for result in results:
             there = result.descriptions
-            said = {known: told(there.get(known), found[known]) for known in result.objects if known in found}
+            said = {known: told(there.get(known), *found[known]) for known in result.objects if known in found}
             sink.write(replace(result, descriptions={**there, **said}))
-    for called, count in Counter(naming.name for naming in found.values()).most_common():
+    for called, count in Counter(called for called, _ in found.values()).most_common() if not captions else ():
         typer.echo(f"{count:6} {called or '(none of these)'}")
     typer.echo(f"{len(found)} {'object' if len(found) == 1 else 'objects'} in {out}")
 
@@ -138,34 +164,44 @@ def learned(predictor: ImagePredictor, paths: Sequence[Path], pictures: Path | N
     return prototypes(vectors, labels, predictor.engine.config)
 
 
-def named(
-    path: Path,
-    entry: Format,
-    pictures: Path | None,
-    compare: Compare,
-    names: Sequence[str],
-    least: float,
-) -> dict[ObjectId, Naming]:
-    """The name of each object, by the mean likeness of its masks. Raises FormatError if there is no mask."""
+def split(
+    seen: Iterator[tuple[ObjectId, Crop]], look: Callable[[Iterator[Crop]], T], path: Path
+) -> tuple[list[ObjectId], T]:
+    """The objects, and what a function makes of their crops. Raises FormatError if there is no mask."""
     from masklet.errors import FormatError
-    from masklet.image.naming import naming
 
     objects: list[ObjectId] = []
 
     def crops() -> Iterator[Crop]:
-        for known, crop in crops_of(path, entry, pictures, only_named=False):
+        for known, crop in seen:
             objects.append(known)
             yield crop
 
-    rows, of_object = compare(crops()), defaultdict(list)
+    made = look(crops())
     if not objects:
         raise FormatError(f"{path.name} holds no masks; give one with masks")
+    return objects, made
+
+
+def named(
+    seen: Iterator[tuple[ObjectId, Crop]], compare: Compare, names: Sequence[str], least: float, path: Path
+) -> dict[ObjectId, Said]:
+    """The name of each object, by the mean likeness of its masks."""
+    from masklet.image.naming import naming
+
+    of_object, found = defaultdict(list), {}
+    objects, rows = split(seen, compare, path)
     for place, known in enumerate(objects):
         of_object[known].append(place)
-    return {known: naming(rows[places].mean(axis=0), names, least) for known, places in of_object.items()}
+    for known, places in of_object.items():
+        best = naming(rows[places].mean(axis=0), names, least)
+        found[known] = best.name, {"likeness": round(best.likeness, 3)}
+    return found
 
 
-def crops_of(path: Path, entry: Format, pictures: Path | None, *, only_named: bool) -> Iterator[tuple[Any, Crop]]:
+def crops_of(
+    path: Path, entry: Format, pictures: Path | None, *, only_named: bool, chosen: Chosen = evenly
+) -> Iterator[tuple[Any, Crop]]:
     """Objects of a file of masks with crops of them, frame by frame: the names of those that have one, or the objects
     themselves."""
     from masklet.datasets.own import pictures_of
@@ -175,7 +211,7 @@ def crops_of(path: Path, entry: Format, pictures: Path | None, *, only_named: bo
 
     frames = list(read_masks(entry.name, path))
     with pictures_of(path, entry, pictures) as look:
-        for frame, objects in looked_at(frames):
+        for frame, objects in looked_at(frames, chosen):
             labels = {known: label_of(known, frame.descriptions.get(known)) for known in objects}
             wanted = [known for known in objects if not only_named or labels[known] != NO_LABEL]
             if not wanted:
@@ -186,27 +222,26 @@ def crops_of(path: Path, entry: Format, pictures: Path | None, *, only_named: bo
                 yield labels[known] if only_named else known, crop
 
 
-def looked_at(frames: Sequence[PlainFrame]) -> Iterator[tuple[PlainFrame, list[ObjectId]]]:
-    """Frames, and the objects that are looked at there: each on some frames, evenly apart, on which it is seen."""
+def looked_at(frames: Sequence[PlainFrame], pick: Chosen) -> Iterator[tuple[PlainFrame, list[ObjectId]]]:
+    """Frames, and the objects that are looked at there: each on those frames that are picked of where it is seen."""
     from masklet.formats.base import rle_of
     from masklet.masks.rle import rle_area
 
-    seen: dict[ObjectId, list[int]] = defaultdict(list)
+    seen: dict[ObjectId, dict[int, int]] = defaultdict(dict)
     for place, frame in enumerate(frames):
         for known, item in frame.objects.items():
-            if rle_area(rle_of(item)):
-                seen[known].append(place)
+            if area := rle_area(rle_of(item)):
+                seen[known][place] = area
     chosen: dict[int, list[ObjectId]] = defaultdict(list)
-    for known, places in seen.items():
-        for place in places[:: -(-len(places) // FRAMES_AT_MOST)]:
+    for known, areas in seen.items():
+        for place in pick(areas):
             chosen[place].append(known)
     return ((frames[place], chosen[place]) for place in sorted(chosen))
 
 
-def told(said: Description | None, naming: Naming) -> Description:
-    """What is said of an object, with its name and likeness. One without a name keeps the class that it had."""
+def told(said: Description | None, name: str, attributes: Mapping[str, str | float]) -> Description:
+    """What is said of an object, with a name and attributes. One without a name keeps the class that it had."""
     from masklet.formats.description import Description
 
     said = said or Description()
-    attributes = {**said.attributes, "likeness": round(naming.likeness, 3)}
-    return said.updated(category=naming.name or None, attributes=attributes)
+    return said.updated(category=name or None, attributes={**said.attributes, **attributes})

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+from urllib.parse import urlsplit
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, option
+from masklet.cli.choices import MAPS, DeviceChoice, Levels, ModelChoice, Resolution, numbers, option, pair
 from masklet.errors import MaskletError
+from masklet.jobs.places import is_url
 
 if TYPE_CHECKING:
     from masklet.image import Masks, MaskSet
-
+    from masklet.media.large import LargePicture
 
 PICTURE_FORMATS = (
     "background", "coco", "cutout", "davis", "exr", "exr-float", "geojson", "geotiff", "gpkg", "labelme", "matte",
@@ -31,9 +33,6 @@ FORMAT_HELP = (
     "in a folder it is davis, or of everything coco."
 )
 
-MAPS = "Of maps"
-"""Where the help shows options of pictures that lie on the ground."""
-
 MAP_FORMATS = {".gpkg": "gpkg", ".geojson": "geojson", ".tif": "geotiff"}
 """Formats that lie on the ground, by their endings."""
 
@@ -42,7 +41,12 @@ FILE_ENDING = re.compile(r"\.[a-z]{2,}[0-9]?")
 
 
 Images = Annotated[
-    list[str], typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or patterns.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="IMAGE",
+        help="Pictures, folders of pictures, or patterns; or a map by the URL of its tiles.",
+        show_default=False,
+    ),
 ]
 
 
@@ -58,9 +62,14 @@ class PicturesChoice:
     overwrite: Annotated[bool, option("Do pictures again whose masks are there.", name="--overwrite")] = False
     model: ModelChoice = "nano"
     device: DeviceChoice = None
-    resolution: Annotated[
-        float | None, option("Metres a pixel, whatever the file has.", 0.001, 100_000, panel=MAPS)
+    resolution: Resolution = None
+    bounds: Annotated[
+        str | None, option("WEST,SOUTH,EAST,NORTH in degrees, the part of a map of tiles.", panel=MAPS)
     ] = None
+    zoom: Annotated[
+        int | None, option("Of tiles; the lowest that shows the resolution if not given.", 0, 23, panel=MAPS)
+    ] = None
+    levels: Levels = None
     simplify: Annotated[float, option("Leave out corners within so many pixels.", 0, 1000, panel=MAPS)] = 0.0
 
     def __post_init__(self) -> None:
@@ -73,13 +82,30 @@ class PicturesChoice:
         kind = MAP_FORMATS.get(self.out.suffix.lower()) if self.format is None else self.format
         return kind in MAP_FORMATS.values()
 
+    @property
+    def by_windows(self) -> bool:
+        """Whether an option asks for pictures that are read window by window."""
+        return self.mapped or any(given is not None for given in (self.resolution, self.bounds, self.zoom, self.levels))
+
+    def large(self, path: str | Path) -> LargePicture:
+        """A picture that is read window by window. Raises MediaError if it is none."""
+        from masklet.media.large import LargePicture
+
+        bounds = None if self.bounds is None else numbers(self.bounds)
+        levels = None if self.levels is None else pair(self.levels, "--levels", "BLACK,WHITE")
+        return LargePicture(path, resolution=self.resolution, bounds=bounds, zoom=self.zoom, levels=levels)
+
 
 @dataclass(frozen=True)
 class Job:
-    """One picture, and where its masks go."""
+    """One picture, or the URL of a map, and where its masks go."""
 
-    picture: Path
+    picture: Path | str
     out: Path
+
+
+Make: TypeAlias = "Callable[[Path | str], Masks | MaskSet]"
+"""Makes the masks of a picture."""
 
 
 @dataclass
@@ -94,7 +120,7 @@ class Tally:
 def do_pictures(
     images: Sequence[str],
     choice: PicturesChoice,
-    begin: Callable[[], Callable[[Path], Masks | MaskSet]],
+    begin: Callable[[], Make],
     *,
     format: str | None,
     usual: str,
@@ -115,7 +141,7 @@ def do_pictures(
     todo = [job for job in jobs if choice.overwrite or not job.out.exists()]
     tally.skipped = len(jobs) - len(todo)
     if todo and len(jobs) > 1 and jobs[0].out == out:
-        names = [f"{place.as_posix()}{picture.suffix}" for picture, place in found.items()]
+        names = [f"{place.as_posix()}{Path(picture).suffix}" for picture, place in found.items()]
         do_together(with_progress(todo), begin(), names, tally)
     elif todo:
         do_all(with_progress(todo), begin(), format, tally, choice.simplify)
@@ -126,12 +152,15 @@ def do_pictures(
         raise typer.Exit(1)
 
 
-def find_pictures(arguments: Sequence[str], tally: Tally) -> dict[Path, Path]:
+def find_pictures(arguments: Sequence[str], tally: Tally) -> dict[Path | str, Path]:
     """Every picture, and its place below OUT, without an ending. What holds no picture is a failure."""
     from masklet.media.image_file import IMAGE_SUFFIXES, pictures_in
 
-    found: dict[Path, Path] = {}
+    found: dict[Path | str, Path] = {}
     for argument in arguments:
+        if is_url(argument):
+            found[argument] = Path(urlsplit(argument).hostname or "map")
+            continue
         path = Path(argument)
         if path.is_dir():
             base, pictures = path, pictures_in(path)
@@ -154,7 +183,7 @@ def fixed_part(pattern: Path) -> Path:
     return fixed[0] if fixed else Path()
 
 
-def planned(found: dict[Path, Path], out: Path, format: str | None, usual: str) -> list[Job]:
+def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual: str) -> list[Job]:
     """Where each picture's masks go: to OUT itself if it is a file, else below it. No picture is ever replaced."""
     from masklet.formats.registry import find_format, format_of, formats
 
@@ -182,7 +211,7 @@ def planned(found: dict[Path, Path], out: Path, format: str | None, usual: str) 
 
 def check_targets(jobs: Sequence[Job]) -> None:
     """Raises a usage error if two pictures have one target, or a target is one of the pictures."""
-    pictures = {job.picture.resolve() for job in jobs}
+    pictures = {Path(job.picture).resolve() for job in jobs}
     first: dict[Path, Job] = {}
     for job in jobs:
         if job.out.resolve() in pictures:
@@ -195,7 +224,7 @@ def check_targets(jobs: Sequence[Job]) -> None:
 
 def do_all(
     jobs: Iterator[Job],
-    make: Callable[[Path], Masks | MaskSet],
+    make: Make,
     format: str | None,
     tally: Tally,
     tolerance: float,
@@ -212,9 +241,7 @@ def do_all(
             tally.failures.append(f"{job.picture}: {error}")
 
 
-def do_together(
-    jobs: Iterator[Job], make: Callable[[Path], Masks | MaskSet], names: Sequence[str], tally: Tally
-) -> None:
+def do_together(jobs: Iterator[Job], make: Make, names: Sequence[str], tally: Tally) -> None:
     """Do all pictures into one COCO file, a data set. A failure is noted; if all fail there is no file."""
     from masklet.formats.base import Facts
     from masklet.formats.registry import find_format

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import option, spread_options
+from masklet.cli.choices import MAPS, option, spread_options
 from masklet.cli.discovery import GROUNDER_HELP
-from masklet.cli.pictures import MAPS, Images, PicturesChoice, Tally, do_pictures, find_pictures
+from masklet.cli.pictures import Images, Make, PicturesChoice, Tally, do_pictures, find_pictures
 from masklet.cli.prompts import check_names, read_numbers, read_point, read_prompts
+from masklet.jobs.places import is_url
 from masklet.jobs.prompts import EVERY_VIDEO, TypedPrompt, prompts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
     from masklet.image import ImagePredictor, Masks, MaskSet
+    from masklet.media.large import LargePicture
 
 
 @spread_options
@@ -45,7 +49,12 @@ def segment(
         bool, option("Let edges follow hair and fur; only for --format cutout.", name="--soft-edges")
     ] = False,
     map_coordinates: Annotated[
-        bool, option("--point and --box are in coordinates of the picture's CRS.", name="--map", panel=MAPS)
+        bool,
+        option(
+            "--point and --box are in coordinates of the picture's CRS; of tiles, longitude and latitude.",
+            name="--map",
+            panel=MAPS,
+        ),
     ] = False,
 ) -> None:
     """Find the masks of things that you point at, in one picture or in many.
@@ -68,7 +77,7 @@ def segment(
     check_pointed(point, box, text, prompts)
     points = [read_point(text, text, "give --point x,y[,0]") for text in point]
     boxes = [read_numbers(text, (4,), text, "give --box x0,y0,x1,y1") for text in box]
-    on_ground = pictures.mapped or map_coordinates or pictures.resolution is not None
+    on_ground = map_coordinates or pictures.by_windows or any(map(is_url, images))
     if on_ground and (prompts or text is not None):
         raise typer.BadParameter(
             f"{'--prompts' if prompts else '--text'} does not go with pictures on the ground; give --point or --box"
@@ -77,17 +86,17 @@ def segment(
     for name, more in (read_prompts(prompts) if prompts else {}).items():
         check_pictured(more, prompts)
         said[name] = [*said.get(name, []), *more]
-    check_names(list(find_pictures(images, Tally())), said, "picture")
+    check_names(list(map(Path, find_pictures(images, Tally()))), said, "picture")
 
-    def begin() -> Callable[[Path], Masks | MaskSet]:
+    def begin() -> Make:
         from masklet.image import ImagePredictor
 
         predictor = ImagePredictor(pictures.model, device=pictures.device)
         if text is not None:
             return partial(masks_of_words, predictor, text, grounder, least_score, refine)
         if on_ground:
-            return partial(masks_on_the_ground, predictor, points, boxes, map_coordinates, pictures.resolution)
-        return lambda path: masks_of(predictor, prompts_of(path, said), refine, path)
+            return partial(masks_on_the_ground, predictor, points, boxes, map_coordinates, pictures.large)
+        return lambda path: masks_of(predictor, prompts_of(Path(path), said), refine, Path(path))
 
     do_pictures(images, pictures, begin, format=kind, usual="davis")
 
@@ -97,17 +106,16 @@ def masks_on_the_ground(
     points: Sequence[tuple[float, float, int]],
     boxes: Sequence[tuple[float, ...]],
     map_coordinates: bool,
-    resolution: float | None,
-    path: Path,
+    large: Callable[[Path | str], LargePicture],
+    path: Path | str,
 ) -> MaskSet:
     """The same of a picture that lies on the ground, of which only what is around each thing is looked at."""
     import numpy as np
 
     from masklet.image import segment_near
     from masklet.image.result import join_masks
-    from masklet.media.large import LargePicture
 
-    with LargePicture(path, resolution=resolution) as picture:
+    with large(path) as picture:
 
         def pixels(places: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
             return picture.pixels(places) if map_coordinates else np.array(places, np.float64)
@@ -116,7 +124,8 @@ def masks_on_the_ground(
         for number, box in enumerate(boxes or [None]):
             corners = None
             if box is not None:
-                ends = pixels([box[:2], box[2:]]) + (0.5 if map_coordinates else 0.0)
+                x0, y0, x1, y1 = box
+                ends = pixels([(x0, y0), (x1, y0), (x0, y1), (x1, y1)]) + (0.5 if map_coordinates else 0.0)
                 corners = np.concatenate((ends.min(axis=0), ends.max(axis=0)))
             masks = segment_near(
                 picture,

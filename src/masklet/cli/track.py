@@ -17,8 +17,8 @@ from masklet.cli.choices import (
     FinishChoice,
     ModelChoice,
     PolicyChoice,
+    ReadingChoice,
     SpeedChoice,
-    VolumeChoice,
     option,
     spread_options,
 )
@@ -46,8 +46,8 @@ def track(
         list[str],
         typer.Argument(
             metavar="VIDEO...",
-            help="A video file, a folder of pictures, a volume such as scan.nii.gz; or many: several, a folder of "
-            "videos, a pattern, URLs, or a manifest (CSV, JSON lines, Parquet).",
+            help="A video file, a folder of pictures, a volume such as scan.nii.gz, a folder of GeoTIFFs of one "
+            "place; or many: several, a folder of videos, a pattern, URLs, or a manifest (CSV, JSON lines, Parquet).",
             show_default=False,
         ),
     ],
@@ -83,7 +83,7 @@ def track(
     no_overlay: Annotated[bool, option("Write no overlay video.", name="--no-overlay")] = False,
     overwrite: Annotated[bool, option("Begin again, even if OUT holds a part.", name="--overwrite")] = False,
     films: FinishChoice,
-    volume: VolumeChoice,
+    reading: ReadingChoice,
     find_ends: Annotated[
         bool, option("Leave out slices beyond an object's ends.", name="--find-ends", panel=SCANS)
     ] = False,
@@ -167,7 +167,7 @@ def track(
         policy,
         discovery.discovery_options(looking) if everything else None,
         films.finish(),
-        volume.given,
+        reading.given,
         find_ends,
     )
     if several:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -230,7 +231,8 @@ class Facts:
     video        the video's name or path
     own_sizes    whether each frame is a picture of its own size
     geometry     where the voxels lie, if the frames are slices of a volume
-    ground       where the picture lies on the ground, if anything says
+    ground       where the picture, or every frame, lies on the ground, if anything says
+    dates        when each frame was taken; empty where nothing says
     tolerance    of polygons on maps: corners that lie no farther from the line, in pixels, are left out
     names        the file names of the frames' pictures, by frame; empty where frames are no files
     audio_from   a file whose sound films keep, shifted to their first frame
@@ -256,6 +258,7 @@ class Facts:
     own_sizes: bool = False
     geometry: Geometry | None = None
     ground: Ground | None = None
+    dates: Sequence[datetime] = ()
     tolerance: float = 0.0
 
     @property
@@ -298,7 +301,7 @@ class Format:
     picture         the ending of the file of one picture; None if the format holds no single pictures
     shows_pictures  whether frames must come with their pictures
     finishes        whether it cuts objects out, as `Facts.finish` says
-    in_space        whether the file says where the voxels of a volume lie
+    in_space        whether the file says where the voxels of a volume, or the pixels of a map, lie
     holds_many_pictures  whether one file holds any number of pictures of any sizes, as a data set
     names           gives the file names of the frames' pictures, as `Facts.names` has them
     only_read       the ending of what is read but not written, "" for a folder; None for all other formats

@@ -3,23 +3,25 @@
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError, needing
-from masklet.formats.base import Facts, Format, FrameLike, Sink, rle_of
+from masklet.formats.base import Facts, Format, FrameLike, Sink, check_object_numbers, rle_of
 from masklet.formats.description import label_of
+from masklet.formats.numbered import frame_files
+from masklet.formats.volume import MOST_LABEL
 from masklet.geometry import Ground
 from masklet.masks.patch import from_rle
 from masklet.masks.polygons import Polygon, mask_polygons
 
 FIELDS = ("object", "label", "score", "area")
-"""What each polygon says: the object's number, its class, its predicted IoU, its pixels."""
+"""What each polygon says: the object's number, its class, its predicted IoU, its pixels. In a series of dates also its
+frame and when that was taken."""
 
 LITTLE, POLYGON, MULTIPOLYGON = 1, 3, 6
 """Of well-known binary (OGC 06-103r4): the order of bytes, and kinds of geometry."""
@@ -27,12 +29,15 @@ LITTLE, POLYGON, MULTIPOLYGON = 1, 3, 6
 
 @contextmanager
 def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
-    """One layer, "masks": a multipolygon for each object, along the edges of its pixels."""
+    """One layer, "masks": a multipolygon for each object, of dates in each frame, along the edges of its pixels."""
     ground = _ground(path, facts)
     with needing("geo", path.name, FormatError):
         import pyogrio.raw
     shapes: list[bytes] = []
-    rows: list[tuple[int, str, float, int]] = []
+    rows: list[tuple[object, ...]] = []
+    series = facts.frame_count != 1
+    fields = [*FIELDS, *(("frame", "date") if series else ())]
+    kinds = (np.int64, object, np.float64, np.int64, np.int64, "datetime64[ms]")
 
     def write(result: FrameLike) -> None:
         for name, item in result.objects.items():
@@ -40,18 +45,18 @@ def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
                 found = mask_polygons(patch.inside, facts.tolerance)
                 shapes.append(_wkb(found, ground.moved(*patch.box[:2])))
                 label = label_of(name, result.descriptions.get(name))
-                rows.append((result.indices[name], label, float(item.iou), patch.area))
+                date = facts.dates[result.frame] if result.frame < len(facts.dates) else None
+                rows.append((result.indices[name], label, float(item.iou), patch.area, result.frame, date))
 
     yield write
-    kinds = (np.int64, object, np.float64, np.int64)
-    columns = [np.array([row[place] for row in rows], kind) for place, kind in enumerate(kinds)]
+    columns = [np.array([row[n] for row in rows], kind) for n, kind in zip(range(len(fields)), kinds, strict=False)]
     with atomic_write(path) as temporary:
         ready = temporary.with_name(f"{temporary.name}{path.suffix}")  # GDAL wants the ending
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an empty layer
                 pyogrio.raw.write(
-                    ready, np.array(shapes, object), columns, list(FIELDS), driver=driver, layer="masks",
+                    ready, np.array(shapes, object), columns, fields, driver=driver, layer="masks",
                     geometry_type="MultiPolygon", crs=ground.crs,
                 )  # fmt: skip
             ready.replace(temporary)
@@ -61,35 +66,28 @@ def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
             ready.unlink(missing_ok=True)
 
 
-@contextmanager
-def write_raster(path: Path, facts: Facts) -> Iterator[Sink]:
-    """A GeoTIFF of object numbers, 0 where there is none, compressed and in blocks."""
+def write_raster(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
+    """A GeoTIFF of object numbers, 0 where there is none, compressed and in blocks; of dates a file for each."""
     ground = _ground(path, facts)
     with needing("geo", path.name, FormatError):
         import rasterio
-    held: list[NDArray[np.uint16]] = []
-
-    def write(result: FrameLike) -> None:
-        numbers = result.index_map()
-        if numbers.max(initial=0) > np.iinfo(np.uint16).max:
-            raise FormatError(f"{path.name} holds object numbers up to 65,535; write gpkg instead")
-        held[:] = [numbers.astype(np.uint16)]
-
-    yield write
     height, width = facts.size
-    numbers = held[0] if held else np.zeros((height, width), np.uint16)
     settings = {"driver": "GTiff", "dtype": "uint16", "count": 1, "nodata": 0, "compress": "deflate"}
     if min(height, width) >= 256:
         settings |= {"tiled": True, "blockxsize": 256, "blockysize": 256}
-    with atomic_write(path) as temporary:
+
+    def write(place: Path, result: FrameLike) -> None:
+        check_object_numbers(result, most=MOST_LABEL, instead="gpkg")
         try:
             with rasterio.open(
-                temporary, "w", height=height, width=width, crs=ground.crs,
-                transform=rasterio.Affine(*ground.transform), **settings,
+                place, "w", height=height, width=width, crs=ground.crs, transform=rasterio.Affine(*ground.transform),
+                **settings,
             ) as file:  # fmt: skip
-                file.write(numbers, 1)
+                file.write(result.index_map().astype(np.uint16), 1)
         except rasterio.errors.RasterioError as error:
             raise OSError(str(error)) from error
+
+    return frame_files(path, facts, ".tif", write)
 
 
 def _ground(path: Path, facts: Facts) -> Ground:
@@ -112,10 +110,10 @@ def _wkb(polygons: Sequence[Polygon], ground: Ground) -> bytes:
 
 
 GPKG, GEOJSON, GEOTIFF = (
-    Format(name, line, write, picture=ending)
-    for name, ending, write, line in (
-        ("gpkg", ".gpkg", partial(write_polygons, driver="GPKG"), "GeoPackage: polygons on the map, with its CRS"),
-        ("geojson", ".geojson", partial(write_polygons, driver="GeoJSON"), "GeoJSON: the same polygons"),
-        ("geotiff", ".tif", write_raster, "GeoTIFF: object numbers in the grid of the picture"),
+    Format(name, line, write, picture=picture, video=video, in_space=True)
+    for name, picture, video, write, line in (
+        ("gpkg", ".gpkg", ".gpkg", partial(write_polygons, driver="GPKG"), "GeoPackage: polygons on the map"),
+        ("geojson", ".geojson", ".geojson", partial(write_polygons, driver="GeoJSON"), "GeoJSON: the same polygons"),
+        ("geotiff", ".tif", "", write_raster, "GeoTIFF: object numbers in the grid of the picture"),
     )
 )

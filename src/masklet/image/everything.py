@@ -14,8 +14,8 @@ from masklet.engines.arrays import Array, as_float, concat, in_precision, sigmoi
 from masklet.engines.base import Engine
 from masklet.engines.rules import LEAST_STABILITY, decode_in_picture, pad_prompts, single
 from masklet.image.grid import Crop, EverythingOptions, SettledOptions, is_cut_by_crop, plan_crops, settled
-from masklet.image.picture import PictureLike, as_picture, file_name, picture_tensor
-from masklet.image.predictor import in_batches, no_memories, objects_at_once, ready_predictor
+from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, picture_tensor
+from masklet.image.predictor import no_memories, objects_at_once, ready_predictor
 from masklet.image.prompts import HIGHEST_LOGIT
 from masklet.image.result import MaskSet, join_masks
 from masklet.masks.patch import Patch, cut_patch

@@ -24,13 +24,12 @@ from masklet.engines.rules import (
     remember,
 )
 from masklet.errors import MediaError, PromptError
-from masklet.image.picture import PictureLike, as_picture, file_name, is_batch
+from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, is_batch
 from masklet.image.predictor import (
     PICTURES_AT_ONCE,
     EncodedImage,
     ImagePredictor,
     check_encoded,
-    in_batches,
     ready_predictor,
 )
 from masklet.image.result import Masks

@@ -22,8 +22,8 @@ from masklet.engines.arrays import to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
 from masklet.image.naming import Crop, Naming, crop_of, naming
-from masklet.image.picture import PictureLike, as_picture
-from masklet.image.predictor import PICTURES_AT_ONCE, ImagePredictor, in_batches, ready_predictor
+from masklet.image.picture import PictureLike, as_picture, in_batches
+from masklet.image.predictor import PICTURES_AT_ONCE, ImagePredictor, ready_predictor
 from masklet.nn import ModelConfig
 from masklet.nn.config import MEMORY_STRIDE
 

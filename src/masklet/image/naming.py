@@ -1,23 +1,23 @@
-"""Things cut out of a picture, and the name that fits each best of a list.
+"""Things cut out of a picture, the name that fits each best of a list, and a sentence about each.
 
 Letters: K names.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from os import PathLike
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.shape import Box, mask_box
+from masklet.image.picture import in_batches
+from masklet.masks.shape import mask_box, square_around
 from masklet.prompts import make_prompt
-from masklet.words import Namer, load_namer
+from masklet.words import Captioner, Namer, load_captioner, load_namer
 
 AROUND = 0.2
-"""What a crop shows on each side of the thing, as a share of its longer side."""
+"""What a crop shows on each side of the thing, as a share of its longer side, but for those at the picture's border."""
 
 GREY = 128
 """What lies around a thing when it is compared with words."""
@@ -58,11 +58,19 @@ def compared(
     if not names or isinstance(names, str) or not all(str(name or "").strip() for name in names):
         raise PromptError(f"the names are {names!r:.80}; give a list of words, such as ['cat', 'dog']")
     compares = load_namer(namer) if isinstance(namer, str | PathLike) else namer
-    rest, rows = iter(crops), [np.zeros((0, len(names)), np.float32)]
-    while batch := list(islice(rest, COMPARED_AT_ONCE)):
-        alone = [np.where(crop.mask[..., None], crop.image, np.uint8(GREY)) for crop in batch]
-        rows.append(compares.compare(alone, names))
-    return np.concatenate(rows)
+    rows = [compares.compare(alone, names) for alone in in_batches(map(alone_of, crops), COMPARED_AT_ONCE)]
+    return np.concatenate([np.zeros((0, len(names)), np.float32), *rows])
+
+
+def captioned(crops: Iterable["Crop"], captioner: str | PathLike[str] | Captioner = "florence2") -> list[str]:
+    """A sentence about each crop, without what lies around the thing. Raises CheckpointError as `load_captioner`."""
+    says = load_captioner(captioner) if isinstance(captioner, str | PathLike) else captioner
+    return [text for batch in in_batches(map(alone_of, crops), COMPARED_AT_ONCE) for text in says.caption(batch)]
+
+
+def alone_of(crop: "Crop") -> NDArray[np.uint8]:
+    """The thing in grey."""
+    return np.where(crop.mask[..., None], crop.image, np.uint8(GREY))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +86,7 @@ def crop_of(image: NDArray[np.uint8], mask: ArrayLike, what: str) -> Crop:
     given = make_prompt((image.shape[0], image.shape[1]), mask=mask).mask
     if given is None or not given.any():
         raise PromptError(f"{what} is empty; leave it out")
-    x0, y0, x1, y1 = around(tuple(mask_box(given).tolist()), given.shape)
+    corners = mask_box(given).reshape(2, 2)
+    side = int((1 + 2 * AROUND) * np.ptp(corners, axis=0).max()) + 4
+    x0, y0, x1, y1 = square_around(corners, side, given.shape)
     return Crop(np.ascontiguousarray(image[y0:y1, x0:x1]), given[y0:y1, x0:x1])
-
-
-def around(box: Box, size: tuple[int, ...]) -> Box:
-    """The square around a box with a margin, as far as it lies in the picture of (height, width)."""
-    x0, y0, x1, y1 = box
-    half = (0.5 + AROUND) * max(x1 - x0, y1 - y0) + 2
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    return (
-        max(0, int(x - half)),
-        max(0, int(y - half)),
-        min(size[1], int(x + half) + 1),
-        min(size[0], int(y + half) + 1),
-    )

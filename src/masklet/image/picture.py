@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 PictureLike: TypeAlias = "str | PathLike[str] | Image.Image | NDArray[Any] | Tensor"
 """The types of a picture."""
+
+Item = TypeVar("Item")
 
 
 def file_name(image: object) -> str:
@@ -96,3 +99,10 @@ def from_tensor(image: Array, name: str) -> NDArray[Any]:
             "and several pictures as a list of these"
         )
     return to_numpy(image).transpose(1, 2, 0)
+
+
+def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
+    """Lists of at most `count`, as the items come."""
+    rest = iter(items)
+    while batch := list(islice(rest, count)):
+        yield batch

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import islice
 from os import PathLike
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +18,7 @@ from masklet.engines.base import Engine, kind_of_device
 from masklet.engines.rules import LEAST_STABILITY, decode_in_picture, pad_prompts, single
 from masklet.errors import PromptError
 from masklet.image.crop_refine import refine_in_crops
-from masklet.image.picture import PictureLike, as_picture, file_name, is_batch, picture_tensor
+from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, is_batch, picture_tensor
 from masklet.image.prompts import prompts_per_object
 from masklet.image.result import Masks, join_masks
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
@@ -243,13 +242,6 @@ def no_masks(picture: EncodedImage, side: int) -> Masks:
     none, nobody = np.zeros(0, np.float32), np.zeros(0, np.int64)
     logits = np.zeros((0, side, side), np.float32)
     return Masks(logits, picture.image, iou=none, presence=none, objects=nobody, candidates=nobody, name=picture.name)
-
-
-def in_batches(items: Iterable[Any], count: int) -> Iterator[list[Any]]:
-    """Lists of at most `count`, as the items come."""
-    rest = iter(items)
-    while batch := list(islice(rest, count)):
-        yield batch
 
 
 def segment(

@@ -28,7 +28,7 @@ from masklet.formats.description import Description
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
 from masklet.geometry import Ground
-from masklet.image.naming import compared, crop_of, naming
+from masklet.image.naming import Crop, captioned, compared, crop_of, naming
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.guided import Edges, mask_alpha
 from masklet.masks.patch import Patch, cut_patch, padded, paste, within
@@ -38,7 +38,7 @@ from masklet.masks.rle import Rle, encode_rle
 from masklet.masks.shape import Box, mask_box
 from masklet.masks.trace import resize_logits
 from masklet.media.large import LargePicture
-from masklet.words import Namer
+from masklet.words import Captioner, Namer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -160,9 +160,26 @@ class PictureMasks(ABC):
         if not 0 <= least <= 1:
             raise PromptError(f"least is {least!r}; give a number from 0 to 1")
         seen = np.flatnonzero(self.areas).tolist()
-        rows = compared((crop_of(self.picture, self[i], f"mask {i}") for i in seen), names, namer)
+        rows = compared(self._crops(seen), names, namer)
         labels = dict(zip(seen, (naming(row, names, least).name for row in rows), strict=True))
         return replace(self, labels=tuple(labels.get(i, "") for i in range(len(self))))
+
+    def captions(self, captioner: str | PathLike[str] | Captioner = "florence2") -> list[str]:
+        """A sentence about each mask, by a model that says what a picture shows; empty for an empty mask.
+
+        Args:
+            captioner: A name of `masklet.words.CAPTIONERS`, a folder that transformers wrote, or any `Captioner`.
+
+        Raises:
+            PromptError: The picture is too large for memory.
+            CheckpointError: The model cannot be loaded.
+        """
+        seen = np.flatnonzero(self.areas).tolist()
+        said = dict(zip(seen, captioned(self._crops(seen), captioner), strict=True))
+        return [said.get(i, "") for i in range(len(self))]
+
+    def _crops(self, rows: Sequence[int]) -> Iterator[Crop]:
+        return (crop_of(self.picture, self[i], f"mask {i}") for i in rows)
 
     def alpha(self, i: int = 0, edges: Edges = "soft") -> NDArray[np.float32]:
         """(H, W) float32 in 0..1: how much of each pixel is the thing of mask `i`.

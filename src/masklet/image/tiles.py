@@ -134,27 +134,29 @@ def segment_near(
     )
 
 
-def plan_tiles(size: tuple[int, int], tiles: TileOptions) -> list[Box]:
-    """Tiles that cover a picture, row after row: all of the same size unless the picture is smaller, and spread so that
-    neighbours overlap by `overlap` at least."""
-    rows, columns = (spread(length, tiles) for length in size)
+def plan_tiles(size: tuple[int, int], tiles: TileOptions, corner: tuple[int, int] = (0, 0)) -> list[Box]:
+    """Tiles that cover a picture, row after row: all of the same size unless the picture is smaller, and neighbours
+    overlap by `overlap` at least.
+
+    Tiles begin at multiples of what two neighbours do not share, counted on the whole map, on which the picture begins
+    at the pixel `corner` (x, y): so a thing is seen in the same tile whatever part of the map is looked at. Tiles at
+    the border are moved into the picture.
+    """
+    (rows, columns), step = size, tiles.side - tiles.overlap
+
+    def begins(length: int, offset: int) -> list[int]:
+        last = max(length - tiles.side, 0)
+        return sorted({min(max(place, 0), last) for place in range(-(offset % step), length, step)})
+
     height, width = (min(tiles.side, length) for length in size)
-    return [(x, y, x + width, y + height) for y in rows for x in columns]
-
-
-def spread(length: int, tiles: TileOptions) -> list[int]:
-    """Where tiles begin along a side of the picture."""
-    if length <= tiles.side:
-        return [0]
-    count = -(-(length - tiles.overlap) // (tiles.side - tiles.overlap))
-    return [round(n * (length - tiles.side) / (count - 1)) for n in range(count)]
+    return [(x, y, x + width, y + height) for y in begins(rows, corner[1]) for x in begins(columns, corner[0])]
 
 
 def find_by_tile(
     engine: Engine, picture: LargePicture, options: EverythingOptions, tiles: TileOptions
 ) -> Iterator[tuple[Box, MaskSet]]:
     """Each tile and what was found in it, in pixels of the whole picture; one tile is in memory at a time."""
-    for tile in plan_tiles(picture.size, tiles):
+    for tile in plan_tiles(picture.size, tiles, picture.corner):
         yield tile, moved(find_everything(engine, picture.read(tile), options), tile[:2], picture.size)
 
 

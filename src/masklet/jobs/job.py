@@ -13,6 +13,7 @@ from masklet.formats.registry import cut_outs, find_format, wishes_of
 from masklet.jobs.prompts import TypedPrompt
 from masklet.masks.finish import USUAL, Finish
 from masklet.media.frames import FrameSource
+from masklet.media.series import MapSeries, is_series
 from masklet.media.volume import VolumeSlices, is_volume
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Prompted
@@ -26,8 +27,8 @@ class Job:
     """What is to be done: the options of `masklet track`.
 
     `overlay` is None for no film, `speed` for what the model's name says. `everything` takes the place of prompts,
-    `finish` is how objects are cut out. `volume` says how the slices of a volume are shown, by the names of
-    `VolumeSlices`, and `find_ends` whether it is looked for where objects end there.
+    `finish` is how objects are cut out. `reading` says how the slices of a volume, or maps of many dates, are shown, by
+    the names of `VolumeSlices` and `MapSeries`, and `find_ends` whether it is looked for where objects of a volume end.
     """
 
     video: Path
@@ -42,17 +43,20 @@ class Job:
     policy: str = "published"
     everything: DiscoveryOptions | None = None
     finish: Finish = USUAL
-    volume: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
     find_ends: bool = False
 
     def open(self) -> Path | FrameSource:
-        """The video, or the slices of a volume as they were asked for. Raises MediaError if it is no volume."""
-        wishes = [*self.volume, *(["find-ends"] if self.find_ends else [])]
-        if not wishes:
+        """The video, or slices or maps as they were asked for. Raises MediaError if it is none of these."""
+        for_maps = [name for name in self.reading if name in ("resolution", "levels")]
+        for_volumes = [*(name for name in self.reading if name not in for_maps), *["find-ends"] * self.find_ends]
+        if for_volumes and not is_volume(self.video):
+            raise MediaError(f"{self.video.name} is no volume; leave out --{for_volumes[0]}")
+        if for_maps and not is_series(self.video):
+            raise MediaError(f"{self.video.name} is no folder of GeoTIFFs; leave out --{for_maps[0]}")
+        if not self.reading:
             return self.video
-        if not is_volume(self.video):
-            raise MediaError(f"{self.video.name} is no volume; leave out --{wishes[0]}")
-        return VolumeSlices(self.video, **self.volume)
+        return MapSeries(self.video, **self.reading) if for_maps else VolumeSlices(self.video, **self.reading)
 
     @property
     def sound(self) -> Path | None:
@@ -72,7 +76,7 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """On what the masks depend beside model and prompts, in values that JSON knows, by the names of the options."""
-        common = {"policy": self.policy, "everything": self.everything is not None, **self.volume}
+        common = {"policy": self.policy, "everything": self.everything is not None, **self.reading}
         if self.find_ends:
             common["find_ends"] = True
         if self.everything is None:

@@ -24,7 +24,6 @@ from masklet.formats.writer import Writer, Writers
 from masklet.jobs.job import MASKS, Job, check_film, check_finish, gone_on_with
 from masklet.jobs.prompts import TypedPrompt
 from masklet.masks.rle import rle_area
-from masklet.media.image_file import picture_names
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.ends import mark_ends
 from masklet.video.events import Direction, Range
@@ -298,11 +297,13 @@ def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
         video=str(job.video),
         audio_from=job.sound if source.geometry is None else None,
         model=tracker.engine.config.name,
-        names=picture_names(job.video),
+        names=source.names,
         footage=source.footage,
         finish=job.finish,
         steady=times is None or comes_evenly(source.rate, range(len(times)), times),
         geometry=source.geometry,
+        ground=source.ground,
+        dates=source.dates,
     )
     of_overlay = replace(facts, rate=source.rate or DEFAULT_RATE)
     return [

@@ -4,9 +4,10 @@ that are made ahead, in a thread."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import MediaError
 from masklet.footage import Footage
-from masklet.geometry import Geometry
+from masklet.geometry import Geometry, Ground
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -54,6 +55,9 @@ class FrameSource(Protocol):
     ended_early        after an iteration: a sentence with the last frame's number if the video broke off, else None
     seekable           True if any frame can be read at any time; False if frames come once, as those of a camera
     geometry           where the voxels lie, if the frames are slices of a volume
+    ground             where the pixels lie on the ground, if the frames are pictures of one place
+    dates              when each frame was taken; empty where nothing says
+    names              the file names of the frames; empty where they are no files
     footage            what films keep of the source; None if it is nothing but pictures of 8 bits
     """
 
@@ -64,6 +68,9 @@ class FrameSource(Protocol):
     ended_early: str | None = None
     seekable: bool = True
     geometry: Geometry | None = None
+    ground: Ground | None = None
+    dates: Sequence[datetime] = ()
+    names: Sequence[str] = ()
     footage: Footage | None = None
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -126,7 +133,8 @@ class ListedFrames(FrameSource):
     def read(self, frame: int) -> Frame:
         check_frame(frame, len(self))
         image = check_size(self._image(frame), self.size, self._name(frame), self._name(0))
-        return Frame(frame, frame / (self.rate or 1.0), image)
+        times = self.timestamps
+        return Frame(frame, frame / (self.rate or 1.0) if times is None else float(times[frame]), image)
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         check_range(start, stop)

@@ -95,6 +95,7 @@ class ImageFiles(ListedFrames):
 
     def __init__(self, files: Sequence[str | PathLike[str]], *, rate: float | None = None) -> None:
         self.files = tuple(Path(file) for file in files)
+        self.names = tuple(file.name for file in self.files)
         if not self.files:
             raise MediaError("the list of pictures is empty; give one path or more")
         super().__init__(len(self.files), rate)

@@ -14,6 +14,7 @@ import numpy as np
 from masklet.errors import MediaError
 from masklet.media.frames import Frame, FrameSource
 from masklet.media.image_file import IMAGE_SUFFIXES
+from masklet.media.series import is_series
 from masklet.media.volume import is_volume
 
 __all__ = ["READERS", "Frame", "FrameSource", "Reader", "open_video"]
@@ -90,6 +91,10 @@ def _is_iterable(video: object) -> bool:
     return isinstance(video, Iterable) and not isinstance(video, str | bytes | bytearray | dict | set)
 
 
+def _is_series(video: object) -> bool:
+    return (_is_folder(video) or _is_list_of_paths(video)) and is_series(video)  # type: ignore[arg-type]
+
+
 def _is_volume(video: object) -> bool:
     return _is_file(video) and is_volume(Path(video))  # type: ignore[arg-type]
 
@@ -98,6 +103,7 @@ READERS: tuple[Reader, ...] = (
     Reader("the number of a camera", _is_camera, "camera:Camera"),
     Reader("the URL of a live stream", _is_url, "camera:Camera"),
     Reader("a volume, such as scan.nii.gz or a folder of a DICOM series", _is_volume, "volume:VolumeSlices"),
+    Reader("a folder or list of GeoTIFFs of one place", _is_series, "series:MapSeries"),
     Reader("the path of a folder of pictures", _is_folder, "image_file:ImageFolder"),
     Reader("of a GIF, TIFF or another picture", _is_picture, "pages:PagedImage"),
     Reader("or of a video file", _is_file, "video_file:VideoFile"),

@@ -736,9 +736,11 @@ class VideoTracker:
             model=self.engine.config.name,
             fingerprint=project.fingerprint_of(self.source, self.path),
             events=[event_to_json(event) for event in self.events],
-            names=[file.name for file in getattr(self.source, "files", ())],
+            names=self.source.names,
             steady=comes_evenly(rate, known, [self._time(frame) for frame in known]),
             geometry=self.source.geometry,
+            ground=self.source.ground,
+            dates=self.source.dates,
             footage=self.source.footage,
         )
 

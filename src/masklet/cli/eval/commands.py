@@ -180,9 +180,9 @@ def volumes(
       masklet eval volumes --dataset volumes --root Task09_Spleen --split train --window soft-tissue --limit 5
       masklet eval volumes --dataset volumes --root scans --find-ends --tolerance 1
     """
-    from masklet.cli.choices import VolumeChoice
+    from masklet.cli.choices import ReadingChoice
     from masklet.evaluation.protocols.volumes import Volumes
 
-    shown = VolumeChoice(window=window).given.get("window")
+    shown = ReadingChoice(window=window).given.get("window")
     procedure = Volumes(tuple(shown) if isinstance(shown, list) else shown, find_ends, tolerance)
     run("video", common, lambda _: procedure, "volumes", baseline=baseline, tracking=options)
