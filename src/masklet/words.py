@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike, fspath
@@ -144,40 +144,29 @@ def load_grounder(name_or_path: str | PathLike[str], device: str | torch.device 
     Raises CheckpointError if transformers is not installed, or the model is unknown, of another kind, damaged, or
     neither on this machine nor to be had.
     """
-    return _grounder(fspath(name_or_path), None if device is None else str(device))
+    found: Grounder = _loaded("grounder", fspath(name_or_path), None if device is None else str(device))
+    return found
 
 
 def load_namer(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Namer:
     """As `load_grounder`, of `NAMERS`."""
-    return _namer(fspath(name_or_path), None if device is None else str(device))
+    found: Namer = _loaded("namer", fspath(name_or_path), None if device is None else str(device))
+    return found
 
 
 def load_captioner(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Captioner:
     """As `load_grounder`, of `CAPTIONERS`."""
-    return _captioner(fspath(name_or_path), None if device is None else str(device))
+    found: Captioner = _loaded("captioner", fspath(name_or_path), None if device is None else str(device))
+    return found
 
 
-@lru_cache(maxsize=1)
-def _grounder(name: str, device: str | None) -> Grounder:
-    model, processor = _loaded(name, device, "grounder", GROUNDERS, KINDS)
-    kind = Sam3Grounder if model.config.model_type == "sam3" else TransformersGrounder
-    return kind(model, processor)
-
-
-@lru_cache(maxsize=1)
-def _namer(name: str, device: str | None) -> Namer:
-    return TransformersNamer(*_loaded(name, device, "namer", NAMERS, [*NAMER_KINDS]))
-
-
-@lru_cache(maxsize=1)
-def _captioner(name: str, device: str | None) -> Captioner:
-    return TransformersCaptioner(*_loaded(name, device, "captioner", CAPTIONERS, ["florence2"]))
-
-
-def _loaded(
-    name: str, device: str | None, what: str, known: Mapping[str, str], kinds: Sequence[str]
-) -> tuple[Any, Any]:
-    """A model of transformers and its processor; of SAM 3, whose pictures are made ready here, its tokenizer."""
+@lru_cache(maxsize=3)
+def _loaded(what: str, name: str, device: str | None) -> Any:
+    """A model of transformers with its processor; SAM 3, whose pictures are made ready here, with its tokenizer."""
+    models: dict[str, tuple[dict[str, str], Sequence[str]]] = {
+        "grounder": (GROUNDERS, KINDS), "namer": (NAMERS, [*NAMER_KINDS]), "captioner": (CAPTIONERS, ["florence2"])
+    }  # fmt: skip
+    known, kinds = models[what]
     place = known.get(name, name)
     if name not in known and "/" not in name and not os.path.isdir(name):
         raise CheckpointError(
@@ -193,9 +182,13 @@ def _loaded(
         kind = transformers.AutoConfig.from_pretrained(place).model_type
         if kind not in kinds:
             raise CheckpointError(f"{name} is a {kind}; give a model of the kinds {', '.join(kinds)}")
-        detects = what == "grounder" and kind != "sam3"
-        maker = transformers.AutoModelForZeroShotObjectDetection if detects else transformers.AutoModel
-        maker = transformers.Florence2ForConditionalGeneration if what == "captioner" else maker
+        ways: dict[str, tuple[Any, Any]] = {
+            "grounder": (transformers.AutoModelForZeroShotObjectDetection, TransformersGrounder),
+            "namer": (transformers.AutoModel, TransformersNamer),
+            "captioner": (transformers.AutoModelForImageTextToText, TransformersCaptioner),
+            "sam3": (transformers.AutoModel, Sam3Grounder),
+        }
+        maker, wrapper = ways[kind if kind == "sam3" else what]
         texts = transformers.AutoTokenizer if kind == "sam3" else transformers.AutoProcessor
         processor = texts.from_pretrained(place)
         model = maker.from_pretrained(place, use_safetensors=True)
@@ -214,7 +207,7 @@ def _loaded(
     import torch
 
     best = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(best).eval().requires_grad_(False), processor
+    return wrapper(model.to(best).eval().requires_grad_(False), processor)
 
 
 class TransformersGrounder:

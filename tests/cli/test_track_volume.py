@@ -7,13 +7,14 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 from PIL import Image
 
 from masklet.engines.fake import FakeEngine
 from masklet.formats.project_file import read_project
 from masklet.video import VideoTracker
 from tests.cli.conftest import Read, Run, error_of
-from tests.media.test_volume import AFFINE, inside, scan
+from tests.media.test_volume import AFFINE, inside, scan, write_dicom
 
 
 def test_a_scan_becomes_a_label_map_and_goes_on(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
@@ -60,6 +61,17 @@ def test_a_click_in_millimetres(run: Run, tmp_path: Path, weights: Path, video: 
     assert "give --point mm:OBJECT:x,y,z" in error_of(capsys)
     assert run("track", video, "--point", "mm:1:1,2,3", "--model", weights, "--out", tmp_path / "film") == 1
     assert "a click in millimetres is for volumes, and this is none" in capsys.readouterr().err
+
+
+def test_an_ultrasound_is_played_as_a_camera(run: Run, tmp_path: Path, weights: Path) -> None:
+    """A capture card is a camera; the film of one stands for it here."""
+    cine = pydicom.dcmread(next(write_dicom(tmp_path / "scan").iterdir()))
+    del cine.ImagePositionPatient
+    cine.NumberOfFrames, cine.FrameTime, cine.PixelData = 4, 100, cine.PixelData * 4
+    cine.save_as(tmp_path / "cine.dcm")
+    command = ["live", tmp_path / "cine.dcm", "--box", "valve:15,10,30,28", "--model", weights, "--frames", "2"]
+    assert run(*command, "--format", "davis", "--out", tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_options_of_volumes_for_a_film(run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read) -> None:

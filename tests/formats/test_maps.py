@@ -141,8 +141,12 @@ def test_a_picture_at_another_resolution_lies_where_it_lay(tmp_path: Path) -> No
     with pytest.raises(MediaError, match="the resolution is -1"):
         masklet.LargePicture(path, resolution=-1)
     degrees = geotiff(tmp_path / "degrees.tif", image, "EPSG:4326", rasterio.Affine(1e-5, 0, 11.5, 0, -1e-5, 48.1))
-    with pytest.raises(MediaError, match=r"degrees\.tif counts in degrees; bring it to a map in metres, such as UTM"):
-        masklet.LargePicture(degrees, resolution=1)
+    with masklet.LargePicture(degrees, resolution=1) as picture:
+        assert picture.ground is not None
+        assert rasterio.CRS.from_wkt(picture.ground.crs) == rasterio.CRS.from_user_input(UTM)
+        assert picture.size == pytest.approx((90 * 1.112, 120 * 0.743), abs=3)  # a degree is 111.2 and 74.3 km here
+        ((x, y),) = picture.pixels([(11.5 + 65e-5, 48.1 - 35e-5)]).round().astype(int)  # in its own CRS
+        np.testing.assert_allclose(picture.read((x, y, x + 1, y + 1))[0, 0], image[35, 65], atol=2)
 
 
 def test_a_resolution_beyond_all_measure_is_refused(tmp_path: Path) -> None:

@@ -51,8 +51,12 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"notes\.tif is not a picture that can be read in windows"):
         LargePicture(tmp_path / "notes.tif")
     floats = write_tiff(tmp_path / "floats.tif", np.zeros((1, 32, 32), np.float32))
-    with pytest.raises(MediaError, match=r"floats\.tif holds values of type float32; give uint8 or uint16"):
+    with pytest.raises(
+        MediaError, match=r"floats\.tif holds values of type float32; give levels, those that are black"
+    ):
         LargePicture(floats)
+    with LargePicture(floats, levels=(-1, 1)) as picture:
+        assert (picture.read((0, 0, 9, 9)) == 128).all()
     whole = write_tiff(tmp_path / "a.tif", COLORS)
     with (
         LargePicture(whole) as picture,

@@ -78,10 +78,16 @@ def itk_image() -> SimpleITK.Image:
     return image
 
 
-def write_dicom(folder: Path, series: str = "", places: list[int] | None = None, skip: int | None = None) -> Path:
+def write_dicom(
+    folder: Path,
+    series: str = "",
+    places: list[int] | None = None,
+    skip: int | None = None,
+    lies: np.ndarray = AFFINE,
+) -> Path:
     """A series of single slices, written in no order of their places."""
     folder.mkdir(exist_ok=True)
-    affine, uid = LPS_TO_RAS @ AFFINE, series or generate_uid()
+    affine, uid = LPS_TO_RAS @ lies, series or generate_uid()
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     for number, k in enumerate(np.random.default_rng(0).permutation(SHAPE[2])):
         if k == skip:
@@ -226,6 +232,30 @@ def test_round_trips_of_any_geometry(
     shutil.rmtree(folder)
 
 
+@settings(max_examples=8)
+@given(
+    angles=st.tuples(*[st.floats(-3.1, 3.1)] * 3),
+    spacing=st.tuples(*[st.floats(0.3, 4)] * 3),
+    axis=st.integers(0, 2),
+    voxel=st.tuples(*(st.integers(0, side - 1) for side in SHAPE)),
+)
+def test_a_dicom_series_of_any_geometry_lies_where_it_says(
+    tmp_path_factory: pytest.TempPathFactory,
+    angles: tuple[float, float, float],
+    spacing: tuple[float, float, float],
+    axis: int,
+    voxel: tuple[int, int, int],
+) -> None:
+    """Also if its slices count against their normal; and millimetres lead to the voxel that lies there."""
+    folder, affine = tmp_path_factory.mktemp("series"), oblique(angles, spacing)
+    source = VolumeSlices(write_dicom(folder, lies=affine), axis=axis)
+    np.testing.assert_allclose(source.geometry.affine, affine, atol=1e-3)
+    frame, x, y = source.geometry.pixel_at((affine @ [*voxel, 1])[:3])
+    assert source.geometry.voxel_at(frame, x, y) == pytest.approx(voxel, abs=1e-2)
+    assert source.values(frame)[round(y), round(x)] == scan()[voxel]
+    shutil.rmtree(folder)
+
+
 def test_a_volume_is_tracked_from_its_middle_and_exported(nifti: Path, tmp_path: Path) -> None:
     with VideoTracker(VolumeSlices(nifti), FakeEngine()) as tracker:
         tracker.add_mask(frame=8, object="liver", mask=inside()[..., 8].T)
@@ -353,10 +383,14 @@ def test_units_of_a_file_with_many_frames(tmp_path: Path) -> None:
     whole.save_as(tmp_path / "many.dcm")
     source = VolumeSlices(tmp_path / "many.dcm", axis=2)
     np.testing.assert_array_equal(source.values(0), stored[0] - 1024.0)
+    assert source.rate is None
     np.testing.assert_array_equal(source.values(1), stored[1] * 2.0 + 5)
     whole.SharedFunctionalGroupsSequence = [units(1, 7)]
+    whole.FrameTime = 40  # milliseconds, of an ultrasound's film
     whole.save_as(tmp_path / "many.dcm")
-    np.testing.assert_array_equal(VolumeSlices(tmp_path / "many.dcm", axis=2).values(1), stored[1] + 7.0)
+    film = VolumeSlices(tmp_path / "many.dcm", axis=2)
+    np.testing.assert_array_equal(film.values(1), stored[1] + 7.0)
+    assert (film.rate, film.read(1).time) == (25, 0.04)
 
 
 def test_a_frame_beyond_all_memory_is_told(tmp_path: Path) -> None:

@@ -115,20 +115,21 @@ def name(
     keep_inputs(out, source, *like)
     kind = find_format(format) if format else format_of(out)
     entry = recognise_format(source)
+    compare: Compare
     seen = partial(crops_of, source, entry, pictures, only_named=False)
     if captions:
         says = load_captioner(captioner, device)
         objects, sentences = split(seen(chosen=largest), lambda crops: captioned(crops, says), source)
         found = {known: ("", {"caption": text[:LONGEST_VALUE]}) for known, text in zip(objects, sentences, strict=True)}
     elif names is not None:
-        found = named(seen(), partial(compared, names=(kinds := phrases_of(names)), namer=load_namer(namer, device)),
-                      kinds, least or 0.0, source)  # fmt: skip
+        kinds = phrases_of(names)
+        compare = partial(compared, names=kinds, namer=load_namer(namer, device))
+        found = named(seen(), compare, kinds, least or 0.0, source)
     else:
         predictor = ImagePredictor(model, device=device)
         examples = learned(predictor, like, like_pictures)
-        least = LEAST_LIKENESS if least is None else least
-        found = named(seen(), lambda crops: likenesses(appearances(predictor, crops), examples), examples.names, least,
-                      source)  # fmt: skip
+        compare = lambda crops: likenesses(appearances(predictor, crops), examples)  # noqa: E731
+        found = named(seen(), compare, examples.names, LEAST_LIKENESS if least is None else least, source)
     video = None if entry.name == "coco" and not kind.shows_pictures else pictures
     facts, results = (of_project if entry.name == "project" else of_masks)(source, out, entry, kind, video)
     with Writer(kind.open, out, facts) as sink:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
     rows: list[tuple[object, ...]] = []
     series = facts.frame_count != 1
     fields = [*FIELDS, *(("frame", "date") if series else ())]
-    kinds = (np.int64, object, np.float64, np.int64, np.int64, "datetime64[ms]")
+    kinds: tuple[Any, ...] = (np.int64, object, np.float64, np.int64, np.int64, "datetime64[ms]")
 
     def write(result: FrameLike) -> None:
         for name, item in result.objects.items():

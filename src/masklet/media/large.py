@@ -144,11 +144,7 @@ class LargePicture:
             if not (west < grid.bounds.right and grid.bounds.left < east and south < grid.bounds.top
                     and grid.bounds.bottom < north):  # fmt: skip
                 raise MediaError(f"{self.name} lies elsewhere than {like.name}; give pictures of one place")
-            ways = self._rasterio.enums.Resampling
-            return closing.enter_context(self._rasterio.vrt.WarpedVRT(
-                file, crs=grid.crs, transform=grid.transform, width=grid.width, height=grid.height,
-                resampling=ways.bilinear,
-            ))  # fmt: skip
+            return closing.enter_context(self._brought(file, grid.crs, grid.transform, grid.width, grid.height))
         crs, unit = self._in_metres(file.crs, bounds)
         native = warp.calculate_default_transform(file.crs, crs, file.width, file.height, *bounds)[0]
         if crs != file.crs:
@@ -170,10 +166,10 @@ class LargePicture:
                 f"{url} has no {missing[0]}; give the URL of tiles, such as https://host/{{z}}/{{x}}/{{y}}.png"
             )
         west, south, east, north = edges = _checked_bounds(self.name, bounds)
-        if zoom is None and resolution is None:
-            raise MediaError(f"nothing says how finely {self.name} is to be read; give a resolution or a zoom")
         metres = 2 * HALF / TILE * np.cos(np.radians((south + north) / 2))  # of a pixel at zoom 0
         if zoom is None:
+            if resolution is None:
+                raise MediaError(f"nothing says how finely {self.name} is to be read; give a resolution or a zoom")
             zoom = int(np.clip(np.ceil(np.log2(metres / resolution) - 0.01), 0, DEEPEST))
         if not 0 <= zoom <= DEEPEST:
             raise MediaError(f"the zoom is {zoom!r}; give a whole number from 0 to {DEEPEST}")
@@ -228,12 +224,15 @@ class LargePicture:
         width, height = round((right - left) / step), round((top - bottom) / step)
         if max(width, height) >= 1 << 31:
             raise MediaError(f"{self.name} would have {width} x {height} pixels of {step:g} m; give more")
-        ways = self._rasterio.enums.Resampling
-        way = ways.average if step > native * 1.001 else ways.bilinear
         place = self._rasterio.transform.from_origin(left, top, step, step)
+        return self._brought(file, crs, place, max(width, 1), max(height, 1), coarser=step > native * 1.001)
+
+    def _brought(self, file: Any, crs: Any, place: Any, width: int, height: int, *, coarser: bool = False) -> Any:
+        ways = self._rasterio.enums.Resampling
         return self._rasterio.vrt.WarpedVRT(
-            file, crs=crs, transform=place, width=max(width, 1), height=max(height, 1), resampling=way
-        )
+            file, crs=crs, transform=place, width=width, height=height,
+            resampling=ways.average if coarser else ways.bilinear,
+        )  # fmt: skip
 
     def pixels(self, places: ArrayLike) -> NDArray[np.float64]:
         """(P, 2) x and y in pixels, as prompts have them, of places (P, 2) in the picture's own CRS; of tiles, of

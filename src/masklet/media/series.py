@@ -146,9 +146,11 @@ def taken(files: Sequence[Path]) -> list[datetime] | None:
 def date_in(text: str) -> datetime | None:
     """The first date that a text holds."""
     for found in DATED.finditer(text):
-        year, _, month, day, *time = found.groups()
+        year, _, month, day, hour, minute, second = (
+            int(part) if (part or "").isdigit() else 0 for part in found.groups()
+        )
         try:
-            return datetime(int(year), int(month), int(day), *(int(part or 0) for part in time))
+            return datetime(year, month, day, hour, minute, second)
         except ValueError:  # the 30th of February
             continue
     return None

@@ -49,11 +49,13 @@ UNEVEN = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Voxels, any real type (I, J, K), and the affine and files of a `Geometry`."""
+    """Voxels, any real type (I, J, K), the affine and files of a `Geometry`, and frames a second where slices are those
+    of a film, as of an ultrasound."""
 
     voxels: NDArray[Any]
     affine: NDArray[np.float64]
     files: tuple[Path, ...] = ()
+    rate: float | None = None
 
 
 class VolumeSlices(ListedFrames):
@@ -98,7 +100,7 @@ class VolumeSlices(ListedFrames):
         self.geometry = Geometry(volume.affine, (shape[0], shape[1], shape[2]), along, self.path, volume.files)
         self._voxels = volume.voxels
         self._low, self._high = _limits(volume.voxels, window)
-        super().__init__(shape[along], None)
+        super().__init__(shape[along], volume.rate if along == 2 else None)
 
     def values(self, frame: int) -> NDArray[np.float32]:
         """(H, W), a slice in the volume's own units, such as Hounsfield."""
@@ -375,7 +377,9 @@ def _of_frames(path: Path, whole: Any) -> Volume:
             measures.get("SliceThickness"),
         )
         frames = frames[..., order]
-    return Volume(frames, LPS_TO_RAS @ affine, (path,))
+    rate = whole.get("RecommendedDisplayFrameRate") or whole.get("CineRate")
+    rate = 1000 / whole.FrameTime if whole.get("FrameTime") else rate
+    return Volume(frames, LPS_TO_RAS @ affine, (path,), float(rate) if rate else None)
 
 
 def _values(path: Path, head: Any) -> NDArray[Any]:
