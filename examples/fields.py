@@ -23,7 +23,7 @@ def main(folder: str, box: str, out: str, model: Any = "nano") -> None:
         tracker.add_box(frame=0, object="field", box=corners.ravel())
         for result in tracker.propagate():
             hectares = result.objects["field"].mask.sum() * abs(a * e - b * d) / 10_000
-            when = series.dates[result.frame].date() if series.dates else series.names[result.frame]
+            when = series.dates[result.frame].date() if series.dates else series.files[result.frame].name
             print(f"{when}: {hectares:.2f} ha")
         tracker.export(out)
 

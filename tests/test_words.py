@@ -249,10 +249,10 @@ def test_captions_by_the_real_class(detectors: Path) -> None:
     model, processor = captioner.model, captioner.processor
     inputs = processor(text="<CAPTION>", images=crops[0], return_tensors="pt")
     tokens = model.generate(**inputs, max_new_tokens=64, num_beams=3, do_sample=False)
-    told = processor.post_process_generation(processor.batch_decode(tokens)[0], task="<CAPTION>", image_size=(30, 40))
+    told = processor.batch_decode(tokens)[0]
     for mark in processor.tokenizer.all_special_tokens:
-        told["<CAPTION>"] = told["<CAPTION>"].replace(mark, "")
-    assert texts[0] == told["<CAPTION>"].strip()
+        told = told.replace(mark, "")
+    assert texts[0] == told.strip()
     with pytest.raises(CheckpointError, match="no captioner is called 'florence'; nearest: florence2; there are flor"):
         load_captioner("florence")
     with pytest.raises(CheckpointError, match="clip is a clip; give a model of the kinds florence2"):

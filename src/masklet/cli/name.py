@@ -116,6 +116,7 @@ def name(
     kind = find_format(format) if format else format_of(out)
     entry = recognise_format(source)
     compare: Compare
+    found: dict[ObjectId, Said]
     seen = partial(crops_of, source, entry, pictures, only_named=False)
     if captions:
         says = load_captioner(captioner, device)
@@ -190,7 +191,8 @@ def named(
     """The name of each object, by the mean likeness of its masks."""
     from masklet.image.naming import naming
 
-    of_object, found = defaultdict(list), {}
+    of_object: dict[ObjectId, list[int]] = defaultdict(list)
+    found: dict[ObjectId, Said] = {}
     objects, rows = split(seen, compare, path)
     for place, known in enumerate(objects):
         of_object[known].append(place)

@@ -140,7 +140,7 @@ class ImageFolder(ImageFiles):
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """The files of these kinds in a folder, in natural order, without the hidden ones."""
     found = (f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -170,7 +170,7 @@ def holds_videos(path: Path) -> bool:
     return os.path.isdir(path) and not files_in(path, IMAGE_SUFFIXES) and bool(files_in(path, VIDEO_SUFFIXES))
 
 
-def _natural(file: Path) -> list[tuple[bool, int, str]]:
+def natural(file: Path) -> list[tuple[bool, int, str]]:
     """A key that sorts the numbers in names as numbers."""
     parts = re.split(r"(\d+)", file.name.lower())
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

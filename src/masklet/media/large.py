@@ -145,6 +145,7 @@ class LargePicture:
                     and grid.bounds.bottom < north):  # fmt: skip
                 raise MediaError(f"{self.name} lies elsewhere than {like.name}; give pictures of one place")
             return closing.enter_context(self._brought(file, grid.crs, grid.transform, grid.width, grid.height))
+        assert resolution is not None, "a file with neither was given back"
         crs, unit = self._in_metres(file.crs, bounds)
         native = warp.calculate_default_transform(file.crs, crs, file.width, file.height, *bounds)[0]
         if crs != file.crs:

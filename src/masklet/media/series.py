@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from masklet.errors import MediaError
 from masklet.geometry import Ground
 from masklet.media.frames import ListedFrames
-from masklet.media.image_file import files_in
+from masklet.media.image_file import files_in, natural
 from masklet.media.large import LargePicture
 
 MAPS = (".tif", ".tiff")
@@ -44,7 +44,8 @@ class MapSeries(ListedFrames):
         resolution, levels: As `LargePicture` takes them.
 
     Attributes:
-        files, names: In the order of frames.
+        files: In the order of frames.
+        names: Their names; empty if these do not sort as the dates do, so that results are numbered.
         dates: When each was taken; empty if nothing says.
         ground: Where the pixels of every frame lie.
 
@@ -68,16 +69,17 @@ class MapSeries(ListedFrames):
         times = taken(paths)
         order = range(len(paths)) if times is None else sorted(range(len(paths)), key=lambda n: (times[n], n))
         self.files = tuple(paths[n] for n in order)
-        self.names = tuple(path.name for path in self.files)
+        in_order = list(self.files) == sorted(self.files, key=natural)
+        self.names = tuple(path.name for path in self.files) if in_order else ()
         self.dates = () if times is None else tuple(times[n] for n in order)
         self._levels = levels
         self._first = LargePicture(self.files[0], resolution=resolution, levels=levels)
         height, width = self._first.size
         if self._first.ground is None:
-            raise MediaError(f"{self.names[0]} does not say where it lies on the ground; give GeoTIFFs with a CRS")
+            raise MediaError(f"{self._name(0)} does not say where it lies on the ground; give GeoTIFFs with a CRS")
         if height * width > MOST_PIXELS:
             raise MediaError(
-                f"{self.names[0]} has {width:,} x {height:,} pixels, too many for a frame; give a coarser resolution, "
+                f"{self._name(0)} has {width:,} x {height:,} pixels, too many for a frame; give a coarser resolution, "
                 "or cut out a part (gdal_translate -projwin)"
             )
         self.ground = self._first.ground
@@ -101,7 +103,7 @@ class MapSeries(ListedFrames):
             return picture.read((0, 0, width, height))
 
     def _name(self, frame: int) -> str:
-        return self.names[frame]
+        return self.files[frame].name
 
 
 def maps_of(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[Path]:
