@@ -105,6 +105,13 @@ if __name__ == "__main__":
         print(list(pool.map(answers, [0]))[0])
     child = "from sam2.sam2_image_predictor import SAM2ImagePredictor as P; import sam2; print(P.__module__, sam2)"
     print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True).stdout)
+    import os, pathlib
+    tool = pathlib.Path(__file__).with_name("tool")  # a console script; then a reloader
+    tool.write_text(f"#!{sys.executable}\nimport segment_anything.utils.amg as a; print('tool', a.__name__)")
+    tool.chmod(0o755)
+    print(subprocess.run([str(tool)], capture_output=True, text=True, check=True).stdout, flush=True)
+    again = "import sam2.build_sam as b; print('again', b.__name__)"
+    os.execv(sys.executable, [sys.executable, "-c", again])
 """
 
 
@@ -115,12 +122,16 @@ def test_processes_that_a_script_starts(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "masklet.compat.sam2.build_sam masklet.compat.sam1" in done.stdout
     assert "masklet.compat.sam2.sam2_image_predictor <module 'masklet.compat.sam2'" in done.stdout
+    assert "tool masklet.compat.sam2.utils.amg" in done.stdout
+    assert "again masklet.compat.sam2.build_sam" in done.stdout
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_module_that_is_not_there_says_so() -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"no sam2\.csrc in masklet's drop-in"):
-        import sam2.csrc  # noqa: F401
+    with pytest.raises(ModuleNotFoundError, match=r"no sam2\.benchmark in masklet's drop-in .* has the scripts in"):
+        import sam2.benchmark
+    with pytest.raises(ModuleNotFoundError, match=r"no sam2\.colours in masklet's drop-in for sam2; docs"):
+        import sam2.colours  # noqa: F401
 
 
 def test_an_unknown_script_is_wrong_usage(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import masklet
-from masklet.compat.sam1 import SamAutomaticMaskGenerator, SamPredictor
+from masklet.checkpoints import names
+from masklet.compat.sam1 import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
+from masklet.compat.sam1.modeling import Sam
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.engines.torch import Model
 from masklet.image.predictor import ImagePredictor
@@ -76,3 +78,30 @@ def test_a_picture_of_shares_is_not_black(predictor: SamPredictor) -> None:
     whole = predictor.get_image_embedding()
     predictor.set_image(np.float32(PICTURE) / 255)
     np.testing.assert_allclose(predictor.get_image_embedding(), whole, atol=1e-3)
+
+
+def test_the_parts_answer_as_the_predictor(model: Model, predictor: SamPredictor) -> None:
+    """As fine-tuning scripts call them: pictures in the frame of the transform, each part alone, and all at once."""
+    sam, transform = Sam(model), predictor.transform
+    scaled = torch.from_numpy(transform.apply_image(PICTURE).copy()).permute(2, 0, 1).float()
+    point = transform.apply_coords_torch(torch.tensor([[[40.0, 30.0]]]), (90, 150))
+    asked = {"image": scaled, "original_size": (90, 150), "point_coords": point, "point_labels": torch.ones(1, 1)}
+    (answer,) = sam([asked], multimask_output=True)
+    predictor.set_torch_image(scaled[None], (90, 150))
+    masks, scores, logits = predictor.predict_torch(point, torch.ones(1, 1))
+    assert answer["masks"].shape == masks.shape == (1, 3, 90, 150)
+    torch.testing.assert_close(answer["iou_predictions"], scores, atol=1e-2, rtol=0)  # what is filled up is rounded
+    torch.testing.assert_close(answer["low_res_logits"], logits, atol=5e-2, rtol=0)
+    assert (answer["masks"] != masks).float().mean() < 0.02
+    assert {name.split(".")[0] for name, _ in sam.mask_decoder.named_parameters()} >= {"iou_token", "transformer"}
+    assert (sam.mask_threshold, sam.preprocess(scaled).shape) == (0.0, (3, 128, 128))
+    changed = {name: tensor + 0.1 for name, tensor in names.to_first(sam.state_dict()).items()}
+    sam.load_state_dict(changed)
+    (after,) = sam([asked], multimask_output=True)
+    assert not torch.allclose(after["iou_predictions"], answer["iou_predictions"])
+    sam.load_state_dict(names.to_first({name: tensor - 0.1 for name, tensor in sam.state_dict().items()}))
+
+
+def test_a_model_of_sam_2_says_that_it_cannot_be_asked_so() -> None:
+    with pytest.raises(RuntimeError, match="nano is a model of SAM 2; ask it by SamPredictor"):
+        sam_model_registry["nano"]()([], multimask_output=True)

@@ -13,6 +13,22 @@ from masklet.errors import SessionError
 ALIASES = {"sam2": "masklet.compat.sam2", "segment_anything": "masklet.compat.sam1"}
 """Package that others import -> the one that answers."""
 
+SHARED = {"segment_anything.utils.amg": "masklet.compat.sam2.utils.amg"}
+"""Modules that both packages have alike."""
+
+INSTEAD = {
+    "sam2.modeling.backbones": "masklet.nn.encoders",
+    "sam2.modeling.memory_attention": "masklet.nn.memory_attention",
+    "sam2.modeling.memory_encoder": "masklet.nn.memory_encoder",
+    "sam2.modeling.position_encoding": "masklet.nn.positions",
+    "sam2.modeling.sam": "masklet.nn.mask_decoder, masklet.nn.prompt_encoder and masklet.nn.two_way",
+    "sam2.csrc": "masklet.masks.shape.small_holes",
+    "sam2.benchmark": "the scripts in masklet's benchmarks folder",
+    "sam2.sam2_video_predictor_legacy": "sam2.sam2_video_predictor",
+    "segment_anything.utils.onnx": "`masklet export`, for models of SAM 2",
+}
+"""Modules of the reference that are not there -> what masklet has in their place."""
+
 
 class _AliasLoader(Loader):
     """Gives the module of another name, which stays what it is."""
@@ -39,15 +55,16 @@ class _AliasFinder(MetaPathFinder):
         package, _, rest = fullname.partition(".")
         if package not in ALIASES:
             return None
-        real = f"{ALIASES[package]}.{rest}" if rest else ALIASES[package]
+        real = SHARED.get(fullname) or f"{ALIASES[package]}.{rest}".rstrip(".")
         try:
             found = importlib.util.find_spec(real)
         except ModuleNotFoundError:
             found = None
         if found is None:
             raise ModuleNotFoundError(
-                f"there is no {fullname} in masklet's drop-in for {package}, which answers the calls of its builders, "
-                f"predictors and generator; docs/moving.md lists what stands for what",
+                f"there is no {fullname} in masklet's drop-in for {package}"
+                + (f"; masklet has {INSTEAD[fullname]}" if fullname in INSTEAD else "")
+                + "; docs/moving.md lists what stands for what",
                 name=fullname,
             )
         is_package = found.submodule_search_locations is not None

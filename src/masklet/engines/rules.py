@@ -81,13 +81,14 @@ def decode_in_picture(
     return decoded._replace(logits=zoomed(decoded.logits, part))
 
 
-def zoomed(logits: Array, part: NDArray[np.float32]) -> Array:
+def zoomed(logits: Array, part: NDArray[np.floating]) -> Array:
     """A part of logits (N, C, h, w), so much (x, y) of their sides from the upper left corner on, stretched over all of
     them; what lies beyond them is outside."""
     sides = [(np.arange(cells, dtype=np.float32) + 0.5) / cells for cells in reversed(logits.shape[-2:])]
     places = np.stack(np.meshgrid(*sides), axis=-1) * part
     found = sample(as_float(logits), beside(logits, np.repeat(2 * places[None] - 1, len(logits), axis=0)))
-    return where(beside(logits, (places > 1).any(axis=-1)), -GIVEN_LOGIT, found)
+    beyond: NDArray[np.bool_] = np.asarray((places > 1).any(axis=-1))
+    return where(beside(logits, beyond), -GIVEN_LOGIT, found)
 
 
 def best_of_three(decoded: Decoded) -> Array:

@@ -1,5 +1,6 @@
 """The predictor of the first Segment Anything."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -59,6 +60,16 @@ class SamPredictor:
             picture = square
         self._predictor.set_image(picture)
         self.is_image_set = True
+
+    def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
+        """Look at a picture (1, 3, h, w) of 0..255 in the frame of `transform`, of which masks of the size of the
+        original come."""
+        colors = transformed_image[0].permute(1, 2, 0).round().clamp(0, 255)
+        self.set_image(colors.to(torch.uint8).cpu().numpy())
+        (seen,), (height, width) = self._predictor._pictures, original_image_size
+        size = (max(height, width),) * 2 if self.model.engine.config.keeps_ratio else (height, width)
+        self._predictor._pictures = [replace(seen, image=np.zeros((*size, 3), np.uint8))]
+        self.original_size = height, width
 
     def predict(
         self,

@@ -25,7 +25,8 @@ OUTPUTS: dict[str, Callable[[MaskSet, int], Any]] = {
 class SAM2AutomaticMaskGenerator:
     """Masks of everything in a picture.
 
-    The arguments are the reference's, by its names and with its defaults; `EverythingOptions` says what each does.
+    The arguments are the reference's, by its names and with its defaults; `EverythingOptions` says what each does. The
+    first three thresholds are those of the model if not given: 0.8, 0.95 and 1, or lower ones for `nano`.
     `min_mask_region_area` fills holes and removes islands of fewer pixels on every device, as the reference documents.
 
     Args:
@@ -42,9 +43,9 @@ class SAM2AutomaticMaskGenerator:
         model: SAM2Base,
         points_per_side: int | None = 32,
         points_per_batch: int = 64,
-        pred_iou_thresh: float = 0.8,
-        stability_score_thresh: float = 0.95,
-        stability_score_offset: float = 1.0,
+        pred_iou_thresh: float | None = None,
+        stability_score_thresh: float | None = None,
+        stability_score_offset: float | None = None,
         mask_threshold: float = 0.0,
         box_nms_thresh: float = 0.7,
         crop_n_layers: int = 0,
