@@ -69,7 +69,7 @@ def test_a_place_far_from_the_border_is_seen_in_the_same_tiles(
 
     one, two = (x, y), (x + other, y + down)
     west, north = (max(a, b) for a, b in zip(one, two, strict=True))
-    east, south = min(one[0], two[0]) + 400, min(one[1], two[1]) + 300  # a tile that begins before ends inside both
+    east, south = min(one[0], two[0]) + 400, min(one[1], two[1]) + 300  # a tile that begins before it ends inside both
     common = [{(a, b) for a, b in on_the_map(corner) if west < a < east and north < b < south} for corner in (one, two)]
     assert common[0] == common[1]
 

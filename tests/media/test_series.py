@@ -137,7 +137,7 @@ def test_sixteen_bits_by_levels(tmp_path: Path) -> None:
         MapSeries(paths, levels=(5, 5))
 
 
-def test_a_tracked_field_has_a_polygon_and_a_raster_for_each_date(folder: Path, tmp_path: Path) -> None:
+def test_a_tracked_field_has_a_polygon_and_a_raster_for_each_date(run: Run, folder: Path, tmp_path: Path) -> None:
     with VideoTracker(folder, FakeEngine()) as tracker:
         box = np.array([(FIELD[0], FIELD[3]), (FIELD[2], FIELD[1])])
         corners = tracker.source.ground.corners(box)  # type: ignore[union-attr]
@@ -145,6 +145,9 @@ def test_a_tracked_field_has_a_polygon_and_a_raster_for_each_date(folder: Path, 
         list(tracker.propagate())
         tracker.export(tmp_path / "fields.gpkg")
         tracker.export(tmp_path / "rasters", format="geotiff")
+        tracker.save(tmp_path / "a.masklet")
+    assert run("convert", tmp_path / "a.masklet", "--out", tmp_path / "again.geojson") == 0
+    assert (tmp_path / "again.geojson").read_text().count('"date": "2026-06-01') == 1
     info, _, shapes, columns = pyogrio.raw.read(tmp_path / "fields.gpkg")
     fields = dict(zip(info["fields"], columns, strict=True))
     assert rasterio.CRS.from_user_input(info["crs"]) == rasterio.CRS.from_user_input(UTM)

@@ -19,7 +19,7 @@ from masklet.formats.project_file import read_project, video_of
 from masklet.formats.registry import find_format, read_masks, recognise_format
 from masklet.media.image_file import picture_names
 from masklet.media.series import is_series
-from masklet.media.source import open_video
+from masklet.media.source import FrameSource, open_video
 from masklet.media.volume import is_volume
 
 
@@ -62,15 +62,7 @@ def of_project(
 
     with open_video(lies) as source:
         check_video(held, fingerprint_of(source, str(lies)))
-        facts = replace(
-            facts,
-            audio_from=lies if lies.is_file() else None,
-            geometry=source.geometry,
-            ground=source.ground,
-            dates=source.dates,
-            names=source.names,
-            footage=source.footage,
-        )
+        facts = with_source(facts, source, lies)
     return facts, with_pictures(held.results(), lies) if kind.shows_pictures else held.results()
 
 
@@ -94,19 +86,17 @@ def of_masks(
             raise FormatError(
                 f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
             )
-        facts = Facts(
-            first.size,
-            source.rate,
-            source.frame_count,
-            video=str(video),
-            names=source.names,
-            geometry=source.geometry,
-            ground=source.ground,
-            dates=source.dates,
-            audio_from=video if video.is_file() and source.geometry is None else None,
-            footage=source.footage,
-        )
+        facts = with_source(Facts(first.size, source.rate, source.frame_count, video=str(video)), source, video)
     return facts, with_pictures(results, video) if kind.shows_pictures else results
+
+
+def with_source(facts: Facts, source: FrameSource, video: Path) -> Facts:
+    """With what writers take of a video."""
+    sound = video if video.is_file() and source.geometry is None else None
+    return replace(
+        facts, audio_from=sound, geometry=source.geometry, ground=source.ground, dates=source.dates,
+        names=source.names, footage=source.footage,
+    )  # fmt: skip
 
 
 def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainFrame]:
