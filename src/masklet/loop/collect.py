@@ -41,6 +41,9 @@ AHEAD = "ahead"
 DIGEST = "digest"
 """File in the data of a version with the digest of what was annotated."""
 
+ENOUGH = 8
+"""Videos and pictures to judge on: by two or three, chance tells which version is better."""
+
 Tell = Callable[[str], None]
 
 Seen = TypeVar("Seen")
@@ -192,9 +195,9 @@ def path_of(clip: Clip) -> Path:
 
 def _held_out(paths: Sequence[str], known: dict[str, str], share: float) -> set[str]:
     """Those that are judged on: the ones that were before, and of new ones, in an order by chance that is always the
-    same, as many as the share asks for; one at least, and never all."""
+    same, as many as the share asks for; while that is fewer than ENOUGH, half of all."""
     held = {path for path in paths if known.get(path) == "val"}
-    wanted = min(max(1, round(share * len(paths))), len(paths) - 1)
+    wanted = min(max(round(share * len(paths)), min(ENOUGH, len(paths) // 2)), len(paths) - 1)
     new = sorted((path for path in paths if path not in known), key=lambda path: hashlib.sha1(path.encode()).digest())
     return held | set(new[: max(0, wanted - len(held))])
 
