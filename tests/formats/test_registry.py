@@ -49,9 +49,8 @@ def test_a_path_tells_the_format(path: str, name: str, given: dict[str, Any]) ->
 
 
 def test_an_ending_of_none_is_named() -> None:
-    with pytest.raises(
-        FormatError, match=r"a\.xyz does not show its format; give an ending that does, \.dcm, \.geojson, \.gpkg, \.json, \.masklet"
-    ):
+    said = r"a\.xyz does not show its format; give an ending that does, \.dcm, \.geojson, \.gpkg, \.json, \.masklet"
+    with pytest.raises(FormatError, match=said):
         format_of(Path("a.xyz"))
 
 
