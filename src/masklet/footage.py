@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,25 @@ SRGB, PQ, HLG = 13, 16, 18
 WHITE = 203.0
 """The white of graphics in HDR, in cd/m² (ITU-R BT.2408)."""
 
+D65 = (0.3127, 0.3290)
+PRIMARIES = {
+    1: (0.640, 0.330, 0.300, 0.600, 0.150, 0.060, *D65),
+    5: (0.640, 0.330, 0.290, 0.600, 0.150, 0.060, *D65),
+    6: (0.630, 0.340, 0.310, 0.595, 0.155, 0.070, *D65),
+    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *D65),
+    12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *D65),
+}
+"""x and y of red, green, blue and white, by the code points of ISO/IEC 23091-2."""
+
 BRIGHTEST = 10000.0  # the end of PQ's scale
 M1, M2 = 2610 / 16384, 128 * 2523 / 4096
 C1, C2, C3 = 3424 / 4096, 32 * 2413 / 4096, 32 * 2392 / 4096
+
+
+def natural_order(file: Path) -> list[tuple[bool, int, str]]:
+    """A key that sorts the numbers in names as numbers: 2.jpg before 10.jpg."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,11 @@ def linear_light(transfer: int) -> NDArray[np.float32]:
     else:
         light = np.where(signal < 0.081, signal / 4.5, ((signal + 0.099) / 1.099) ** (1 / 0.45))
     return light.astype(np.float32)
+
+
+def srgb_of(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Light in 0..1 as sRGB's signal (IEC 61966-2-1)."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def pq_to_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -82,6 +82,18 @@ def test_another_video_gives_no_pictures(run: Run, tmp_path: Path, session: Path
     assert not (tmp_path / "x.mp4").exists()
 
 
+@pytest.mark.parametrize("format", ["davis", "cutout", "labelme", "yolo"])
+def test_the_file_of_one_picture_takes_one_frame(
+    run: Run, tmp_path: Path, session: Path, capsys: Read, format: str
+) -> None:
+    out = tmp_path / {"labelme": "a.json", "yolo": "a.txt"}.get(format, "a.png")
+    assert run("convert", session, "--out", out, "--format", format) == 1
+    assert f"{out.name} is the file of one picture, and frame 1 is another; give a folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert run("convert", session, "--out", out, "--format", format, "--start", 2, "--stop", 3) == 0
+    assert out.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -16,7 +16,8 @@ from pycocotools.coco import COCO
 
 from masklet.datasets.registry import find_dataset
 from masklet.engines.fake import FakeEngine
-from masklet.formats.registry import read_masks
+from masklet.formats.description import label_of
+from masklet.formats.registry import read_masks, recognise_format
 from masklet.video import VideoTracker
 from tests.cli.conftest import Read, Run
 from tests.conftest import GOLDEN
@@ -47,7 +48,7 @@ def sessions(tmp_path: Path, video: Path) -> list[Path]:
             for frame in range(4):
                 for name in ("cup", "ball"):
                     tracker.add_mask(frame=frame, object=name, mask=mask_of(frame, name))
-            tracker.describe("ball", category="toy")
+            tracker.describe("ball", category="toy", attributes={"round": True})
             tracker.save(tmp_path / f"{source.stem}.masklet")
         found.append(tmp_path / f"{source.stem}.masklet")
     return found
@@ -83,6 +84,7 @@ def test_coco_is_read_by_pycocotools_and_supervision(build: Build, tmp_path: Pat
             name = "cup" if found["category_id"] == 1 else "ball"
             np.testing.assert_array_equal(coco.annToMask(found) > 0, mask_of(image["frame_index"], name))
             tracks.add((found["track_id"], image["file_name"].split("/")[0], name))
+            assert found["attributes"] == {"track_id": found["track_id"], **({"round": True} if name == "ball" else {})}
     assert len(tracks) == 4
     names = sorted(file.name for file in (out / "images/walk").iterdir())
     assert names == [f"shot-{n}.jpg" for n in (10, 7, 8, 9)]
@@ -141,10 +143,51 @@ def test_voc_has_classes_and_objects(build: Build) -> None:
     assert (out / "labelmap.txt").read_text().splitlines()[1:3] == ["background:0,0,0::", "cup:128,0,0::"]
 
 
+@pytest.mark.parametrize(
+    ("format", "place", "names"),
+    [
+        ("coco", "annotations/instances_train.json", {"cup": "walk/cup", "ball": "walk/ball"}),
+        ("yolo", "labels/train", None),
+        ("ytvis", "train/instances.json", {"cup": 1, "ball": 2}),
+        ("davis", "Annotations/480p/walk", {"cup": 1, "ball": 2}),
+        ("voc", "", None),
+        ("cvat", "walk.xml", {"cup": "cup", "ball": "ball"}),
+        ("mots", "walk.txt", {"cup": 1, "ball": 2}),
+        ("sav", "walk.json", {"cup": "cup", "ball": "ball"}),
+        ("project", "walk.masklet", {"cup": "cup", "ball": "ball"}),
+        ("objects", "annotations/walk", {"cup": "cup", "ball": "ball"}),
+        ("labelme", "annotations/walk", {"cup": 1, "ball": 2}),
+    ],
+)
+def test_what_is_built_is_read_again(
+    run: Run, tmp_path: Path, sessions: list[Path], format: str, place: str, names: dict[str, int | str] | None
+) -> None:
+    """Masks come back to the pixel, but those of polygons, under the names that the format holds; None: new ones in
+    each picture. Of classes, what the format holds."""
+    out = tmp_path / "out"
+    assert run("dataset", "build", sessions[0], "--out", out, "--format", format) == 0
+    found = list(read_masks(recognise_format(out / place).name, out / place))
+    assert len(found) == 4
+    for number, frame in enumerate(found):
+        masks = {name: mask for name, mask in frame.masks.items() if mask.any()}
+        shown = [name for name in ("cup", "ball") if mask_of(number, name).any()]
+        assert len(masks) == len(shown)
+        in_order = list(masks.values()) if names is None else [masks[names[name]] for name in shown]
+        for name, mask in zip(shown, in_order, strict=True):
+            truth = mask_of(number, name)
+            if format in ("yolo", "labelme"):
+                assert (mask & truth).sum() / (mask | truth).sum() > 0.99
+            else:
+                np.testing.assert_array_equal(mask, truth)
+        if format not in ("davis", "mots", "sav", "objects"):
+            kinds = sorted(label_of(name, frame.descriptions.get(name)) for name in masks)
+            assert kinds == [{"cup": "cup", "ball": "toy"}[name] for name in shown]
+
+
 def test_formats_of_one_video_lie_beside_its_frames(build: Build) -> None:
     out = build("cvat")
-    assert sorted(file.name for file in (out / "annotations").iterdir()) == ["clip.xml", "walk.xml"]
-    frames = list(read_masks("cvat", out / "annotations/walk.xml"))
+    assert sorted(file.name for file in out.iterdir()) == ["clip.xml", "images", "walk.xml"]
+    frames = list(read_masks("cvat", out / "walk.xml"))
     np.testing.assert_array_equal(frames[2].masks["ball"], mask_of(2, "ball"))
     assert sorted(file.name for file in (out / "images/clip").iterdir()) == [f"{n:05d}.jpg" for n in range(4)]
 

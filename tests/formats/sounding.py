@@ -15,14 +15,17 @@ BLIP = 1.0
 """Second of the source at which its tone begins."""
 
 
-def source_with_sound(path: Path, codec: str, ticks: Collection[int] = range(48)) -> Path:
+def source_with_sound(path: Path, codec: str, ticks: Collection[int] = range(48), timecode: str = "") -> Path:
     """Two seconds of video, silent until BLIP and a tone from there on.
 
-    ticks  the 24th parts of a second at which there is a picture
+    ticks     the 24th parts of a second at which there is a picture
+    timecode  of the first frame, if it has one
     """
     with av.open(str(path), "w") as container:
         film: Any = container.add_stream("mpeg4", rate=24)
         film.width, film.height, film.pix_fmt = 64, 48, "yuv420p"
+        if timecode:
+            film.metadata["timecode"] = timecode
         sound: Any = container.add_stream(codec, rate=48000, layout="stereo")
         for frame in range(48):
             if frame in ticks:

@@ -76,6 +76,16 @@ def test_runs_along_rows(pixels: list[bool]) -> None:
     assert all(run > 0 for run in runs[1:])
 
 
+def test_shapes_of_one_group_and_label_are_one_object(tmp_path: Path) -> None:
+    """As CVAT has it: a person's group may have a helmet of its own label in it, and one thing several parts."""
+    text = PICTURES.replace('<mask label="cat"', '<mask group_id="7" label="cat"')
+    text = text.replace("</image>", '<box label="hat" group_id="7" xtl="3" ytl="2" xbr="3" ybr="2"/></image>', 1)
+    (tmp_path / "a.xml").write_text(text)
+    first, _ = read_masks("cvat", tmp_path / "a.xml")
+    assert {name: int(mask.sum()) for name, mask in first.masks.items()} == {7: 4, 1: 1}
+    assert {name: said.category for name, said in first.descriptions.items()} == {7: "cat", 1: "hat"}
+
+
 def test_an_object_that_goes_and_comes_back(tmp_path: Path) -> None:
     mask = np.zeros(SIZE, bool)
     mask[3, 4:6] = True
@@ -83,16 +93,14 @@ def test_an_object_that_goes_and_comes_back(tmp_path: Path) -> None:
     with writer("cvat", tmp_path / "a.xml", size=SIZE, video="clips/clip.mp4", frame_count=9) as sink:
         for frame, shown in ((0, mask), (1, mask), (3, ~mask & False), (6, mask)):
             sink.write(PlainFrame(frame, 0.0, SIZE, {"a & b": mask_only(shown)}, {"a & b": 1}, None, said))
-    track = ElementTree.parse(tmp_path / "a.xml").getroot().find("track")
-    assert track is not None
-    assert [(shape.get("frame"), shape.get("outside")) for shape in track] == [
-        ("0", "0"), ("1", "0"), ("3", "1"), ("6", "0"),
-    ]  # fmt: skip
-    assert track.get("label") == "car <1>"
-    told = {found.get("name"): found.text for found in track[0]}
+    pictures = ElementTree.parse(tmp_path / "a.xml").getroot().findall("image")
+    assert [(picture.get("id"), len(picture)) for picture in pictures] == [("0", 1), ("1", 1), ("3", 0), ("6", 1)]
+    shapes = [shape for picture in pictures for shape in picture]
+    assert {(shape.get("label"), shape.get("group_id")) for shape in shapes} == {("car <1>", "1")}
+    told = {found.get("name"): found.text for found in shapes[0]}
     assert (told["parked"], told["doors"]) == ("true", "4")
     found = {frame.frame: frame for frame in read_masks("cvat", tmp_path / "a.xml")}
-    assert list(found) == [0, 1, 6]
+    assert list(found) == [0, 1, 3, 6]
     np.testing.assert_array_equal(found[6].masks["a & b"], mask)
     assert found[6].descriptions["a & b"].category == "car <1>"
 

@@ -242,8 +242,14 @@ def test_what_is_shown(tmp_path: Path) -> None:
 
 
 def test_mattes_of_each_object_in_an_exr(tmp_path: Path) -> None:
+    frame = two()
+    names = {"dog": 1, "cat": "1"}  # another object is called by the text "1"
+    with writer("exr", tmp_path / "b.exr", size=SIZE, finish=Finish(show="mattes")) as sink:
+        sink.write(replace(frame, objects={names[k]: v for k, v in frame.objects.items()}, indices={1: 1, "1": 2}))
+    with OpenEXR.File(str(tmp_path / "b.exr"), separate_channels=True) as file:
+        assert {*file.channels()} == {"1.A", "%31.A"}
     with writer("exr", tmp_path / "a.exr", size=SIZE, finish=Finish(show="mattes")) as sink:
-        sink.write(two())
+        sink.write(frame)
     with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
         found = {name: channel.pixels[24, [16, 48]].tolist() for name, channel in file.channels().items()}
     assert found == {"dog.A": [1, 0], "cat.A": [0, 1]}

@@ -54,6 +54,15 @@ def test_files_of_others_are_read(tmp_path: Path) -> None:
     assert second.frame == 1
 
 
+def test_coco_of_cvat_keeps_its_tracks(tmp_path: Path) -> None:
+    """CVAT writes them among the attributes; an annotation without one is an object of its own."""
+    found = [{"id": n, "image_id": image, "segmentation": RLE} for n, image in enumerate((8, 4, 4), start=5)]
+    for one in found[:2]:
+        one["attributes"] = {"occluded": False, "track_id": 3}
+    first, second = read("coco", json_file(tmp_path, {**COCO, "annotations": found}))
+    assert ([*first.masks], [*second.masks]) == ([3], [3, 7])
+
+
 def test_the_example_of_the_mots_challenge_is_read(tmp_path: Path) -> None:
     write_all(
         "mots", tmp_path / "a.txt", [frame_of(52, {k: box_mask((4, 9), 0, k, 4, k + 1) for k in range(1, 6)}, (4, 9))]
@@ -77,6 +86,18 @@ def test_pictures_of_others_are_read(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).save(folder / "00000.png")
     np.testing.assert_array_equal(read("objects", tmp_path / "objects")[0].masks["cat"], [[False, True], [True, False]])
+
+
+def test_frames_go_by_the_natural_order_of_names_whatever_an_object_lacks(tmp_path: Path) -> None:
+    """shot-10.png comes after shot-9.png, and an object that begins there begins in the second frame."""
+    for folder, names in (("cat", ("shot-9", "shot-10")), ("dog", ("shot-10",))):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            Image.new("1", (3, 2), int(name == "shot-10")).save(tmp_path / folder / f"{name}.png")
+    first, second = read("objects", tmp_path)
+    assert [*first.masks] == ["cat"]
+    assert {name: mask.any() for name, mask in second.masks.items()} == {"cat": True, "dog": True}
+    assert [frame.masks != {} for frame in read("davis", tmp_path / "cat")] == [False, True]
 
 
 @pytest.mark.parametrize("name", ["davis", "objects"])

@@ -18,6 +18,7 @@ from types import FrameType
 
 import cv2
 import numpy as np
+import OpenEXR
 import torch
 import typer
 from PIL import Image
@@ -193,6 +194,9 @@ def make_pictures(folder: Path) -> list[Path]:
         several = {} if suffix in ("bmp", "jpg") else {"save_all": True, "append_images": pages[1:]}
         pages[0].save(path, **several)
         paths.append(path)
+    paths.append(folder / "a.exr")
+    with OpenEXR.File({"type": OpenEXR.scanlineimage}, {"RGB": np.float16(pictures(1)[0] / 255)}) as file:
+        file.write(str(paths[-1]))
     return paths
 
 

@@ -52,6 +52,11 @@ VIDEO_FORMATS = (
 
 PolicyChoice = Annotated[str, option("What is remembered: published, or module:Class of your own.")]
 
+StartChoice = Annotated[int, option("The in point: the first frame.", 0, 10**9)]
+StopChoice = Annotated[
+    int | None, option("The out point: the first frame that is left out; none if not given.", 1, 10**9)
+]
+
 SCANS, MAPS = "Of volumes", "Of maps"
 """Where the help shows options of volumes, and of pictures that lie on the ground."""
 
@@ -164,6 +169,12 @@ def pair(text: str, name: str, expected: str) -> list[float]:
     if len(found) != 2:
         raise typer.BadParameter(f"{name} is {text!r}; give {expected}")
     return found
+
+
+def check_span(start: int, stop: int | None) -> None:
+    """Raise `typer.BadParameter` if the out point does not lie after the in point."""
+    if stop is not None and stop <= start:
+        raise typer.BadParameter(f"--stop is {stop} and --start {start}; give a stop after it")
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.choices import FinishChoice, option, spread_options
+from masklet.cli.choices import FinishChoice, StartChoice, StopChoice, check_span, option, spread_options
 
 
 @spread_options
@@ -28,8 +28,8 @@ def convert(
         Path | None,
         option("The video or pictures, for formats that hold pictures; of a .masklet file if it has moved."),
     ] = None,
-    start: Annotated[int, option("The first frame that is written.", 0, 10**9)] = 0,
-    stop: Annotated[int | None, option("The first frame that is left out again; none if not given.", 1, 10**9)] = None,
+    start: StartChoice = 0,
+    stop: StopChoice = None,
     films: FinishChoice,
 ) -> None:
     """Write masks in another format. Nothing is computed again.
@@ -52,6 +52,7 @@ def convert(
     from masklet.formats.registry import find_format, format_of, recognise_format, with_finish
     from masklet.formats.writer import Writer
 
+    check_span(start, stop)
     finish = films.finish()
     kind = find_format(format) if format else format_of(out, background=films.background)
     entry = find_format(source_format) if source_format else recognise_format(source)

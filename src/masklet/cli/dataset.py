@@ -65,6 +65,6 @@ def build(
         built = build_dataset(
             parts, out, format, named, lambda name: progress.update(task, advance=1, description=name)
         )
-    typer.echo(
-        f"{out}: {built.videos} videos, {built.frames} frames, {built.masks} masks; classes: {', '.join(built.classes)}"
-    )
+    counted = {"video": built.videos, "frame": built.frames, "mask": built.masks}
+    found = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counted.items())
+    typer.echo(f"{out}: {found}; classes: {', '.join(built.classes)}")

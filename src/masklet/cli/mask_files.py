@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -19,7 +20,7 @@ from masklet.formats.project_file import read_project, video_of
 from masklet.formats.registry import find_format, read_masks, recognise_format
 from masklet.media.image_file import picture_names
 from masklet.media.series import is_series
-from masklet.media.source import FrameSource, open_video
+from masklet.media.source import Frame, FrameSource, open_video
 from masklet.media.volume import is_volume
 
 
@@ -100,14 +101,15 @@ def with_source(facts: Facts, source: FrameSource, video: Path) -> Facts:
 
 
 def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainFrame]:
-    """The frames with the pictures of a video. Raises FormatError if it ends before them."""
-    wanted = {result.frame: result for result in results}
+    """The frames, in their order, with the pictures of a video. Raises FormatError if it ends before them."""
     with open_video(video) as source:
-        for frame in source.frames(min(wanted, default=0)):
-            if frame.index in wanted:
-                yield replace(wanted.pop(frame.index), image=frame.image, time=frame.time)
-    if wanted:
-        raise FormatError(f"there are masks of frame {min(wanted)}, and {video.name} ends before it")
+        pictures: Iterator[Frame] | None = None
+        for result in results:
+            pictures = source.frames(result.frame) if pictures is None else pictures
+            found = next((frame for frame in pictures if frame.index >= result.frame), None)
+            if found is None or found.index != result.frame:
+                raise FormatError(f"there are masks of frame {result.frame}, and {video.name} ends before it")
+            yield replace(result, image=found.image, time=found.time)
 
 
 def spread(sources: Sequence[str]) -> list[str]:
@@ -134,7 +136,8 @@ def part_of(source: str) -> Part:
     lies = lies if os.path.exists(lies) else path.absolute().parent / lies
     name = path.parent.name if path.name == "session.masklet" else lies.stem if video is None else path.stem
     pictures = lies if lies.is_dir() else None
-    return Part(name, lambda: held(path, nowhere, entry, shown, video)[1], facts, pictures)
+    names = tuple(re.sub(r"\.exr$", ".jpg", name, flags=re.IGNORECASE) for name in facts.names)  # trainers read no EXR
+    return Part(name, lambda: held(path, nowhere, entry, shown, video)[1], replace(facts, names=names), pictures)
 
 
 def in_splits(parts: list[Part], val: float, seed: int) -> list[Part]:

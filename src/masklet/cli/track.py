@@ -19,6 +19,9 @@ from masklet.cli.choices import (
     PolicyChoice,
     ReadingChoice,
     SpeedChoice,
+    StartChoice,
+    StopChoice,
+    check_span,
     option,
     spread_options,
 )
@@ -72,6 +75,8 @@ def track(
     direction: Annotated[Direction | None, option("Where to follow; forward if not given.", show_default=False)] = None,
     reverse: Annotated[bool, option("The same as --direction backward.", name="--reverse")] = False,
     both: Annotated[bool, option("The same as --direction both.", name="--both")] = False,
+    start: StartChoice = 0,
+    stop: StopChoice = None,
     format: Annotated[
         list[str], option(f"A further format to write: {', '.join(VIDEO_FORMATS)}. May be given several times.")
     ] = [],  # noqa: B006
@@ -105,6 +110,8 @@ def track(
     done are passed over in a later run; a video that fails is reported, and the rest go on. --cluster spreads them over
     machines. A manifest has the columns path and, where it says more than the options, prompts, everything and name.
 
+    --start and --stop are the in and out points: nothing is followed or written beyond them. Frames keep their numbers.
+
     Films and cut-outs are named after the video, formats/dog-prores.mov, and keep its colours and timecode.
 
     Frames count from 0; an object is any number or name; coordinates are pixels of the video as it is shown.
@@ -132,6 +139,7 @@ def track(
     }
     for name, more in (read_prompts(prompts) if prompts else {}).items():
         said[name] = [*said.get(name, []), *more]
+    check_span(start, stop)
     looking = vars(choice)
     way = chosen_direction(direction, reverse, both)
     everything = everything or choice.text is not None
@@ -169,6 +177,8 @@ def track(
         films.finish(),
         reading.given,
         find_ends,
+        start,
+        stop,
     )
     if several:
         do_many(videos, Work(job, out, said, overwrite), many)
@@ -212,7 +222,7 @@ def do_one(job: Job, overwrite: bool) -> None:
     for fault in done.faults:
         tell(fault)
     if done.stopped:
-        stop()
+        end_stopped()
     if done.faults:
         raise typer.Exit(1)
 
@@ -226,11 +236,11 @@ def do_many(videos: Sequence[str], work: Work, many: ManyChoice) -> None:
     tally = do_videos(sources, work, many, tell)
     typer.echo(f"{tally}: masks{' and overlays' if work.pattern.overlay else ''} in {work.out}")
     if tally.stopped:
-        stop()
+        end_stopped()
     if tally.failed:
         raise typer.Exit(1)
 
 
-def stop() -> NoReturn:
+def end_stopped() -> NoReturn:
     typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
     raise typer.Exit(130)

@@ -204,7 +204,7 @@ class Layout:
         name = given if stem is None else f"{stem}{Path(given).suffix}"
         target = self.out / folder / name
         try:
-            if source is not None and stored_size(source) == frame.size:
+            if source is not None and source.exists() and stored_size(source) == frame.size:
                 shutil.copyfile(source, target)
             else:
                 with atomic_write(target) as temporary:
@@ -240,13 +240,13 @@ class CocoLayout(Layout):
                 if not rle_area(rle_of(item)):
                     continue
                 category = self.classes.number(frame, key) + 1
+                said = frame.descriptions.get(key)
                 if key not in tracks:
                     tracks[key] = next(self.tracks)
-                    said = frame.descriptions.get(key)
                     attributes = {"attributes": said.attributes} if said and said.attributes else {}
                     track = {"id": tracks[key], "name": f"{part.name}/{key}", "category_id": category}
                     content["tracks"].append(track | attributes)
-                found = coco.annotation(frame.frame, tracks[key], category, item)
+                found = coco.annotation(frame.frame, tracks[key], category, item, said)
                 content["annotations"].append({**found, "id": next(self.annotations), "image_id": place["id"]})
 
     def close(self) -> None:
@@ -341,7 +341,7 @@ class VocLayout(Layout):
 
 
 class FormatLayout(Layout):
-    """images/VIDEO/FRAME.jpg, and annotations/VIDEO in a format of one video each."""
+    """images/VIDEO/FRAME.jpg, and in a format of one video each VIDEO.ENDING, or the folder annotations/VIDEO."""
 
     def __init__(self, out: Path, classes: Classes, name: str) -> None:
         super().__init__(out, classes)
@@ -352,8 +352,9 @@ class FormatLayout(Layout):
             )
 
     def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
-        make_folder(self.out / "annotations")
-        path = self.out / "annotations" / f"{part.name}{self.format.video}"
+        place = self.out if self.format.video else self.out / "annotations"
+        make_folder(place)
+        path = place / f"{part.name}{self.format.video}"
         with Writer(self.format.open, path, replace(part.facts, video=part.name)) as writer:
             for frame in frames:
                 for key in frame.objects:

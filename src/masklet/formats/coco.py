@@ -51,8 +51,11 @@ def image(frame: int, file_name: str, size: tuple[int, int]) -> dict[str, Any]:
     return {"id": frame + 1, "file_name": file_name, "height": height, "width": width, "frame_index": frame}
 
 
-def annotation(frame: int, number: int, category: int, item: ObjectLike) -> dict[str, Any]:
-    """The entry of a mask, without its "id": compressed run lengths, box (x, y, width, height), area and scores."""
+def annotation(
+    frame: int, number: int, category: int, item: ObjectLike, said: Description | None = None
+) -> dict[str, Any]:
+    """The entry of a mask, without its "id": compressed run lengths, box (x, y, width, height), area, scores, and
+    attributes, among which CVAT and datumaro look for the track."""
     rle = rle_of(item)
     return {
         "image_id": frame + 1,
@@ -65,6 +68,7 @@ def annotation(frame: int, number: int, category: int, item: ObjectLike) -> dict
         "iscrowd": 0,
         "score": item.iou,
         "presence": item.presence,
+        "attributes": {**(said.attributes if said is not None else {}), "track_id": number},
     }
 
 
@@ -79,9 +83,8 @@ def _annotations(spool: Spool) -> Iterator[dict[str, Any]]:
     for frame in spool.frames():
         for name, item in spool.masks(frame).items():
             if rle_area(item.rle):
-                attributes = spool.said_of(name).attributes
-                found = annotation(frame, spool.indices[name], classes[spool.class_of(name)] + 1, item)
-                yield {**found, "attributes": attributes} if attributes else found
+                category = classes[spool.class_of(name)] + 1
+                yield annotation(frame, spool.indices[name], category, item, spool.said_of(name))
 
 
 def read_coco(path: Path) -> Iterator[PlainFrame]:
@@ -109,13 +112,21 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
         indices: dict[ObjectId, int] = {}
         descriptions: dict[ObjectId, Description] = {}
         for found in annotations.get(listed["id"], []):
-            number = entry(found, "track_id" if "track_id" in found else "id", int, name)
+            number = _number_of(found, name)
             track = tracks.get(number, {})
             known = track["name"] if isinstance(track.get("name"), int | str) else number
             masks[known], indices[known] = rle_from_json(found.get("segmentation"), size), number
             objects[known] = RleMask(masks[known], _score(found.get("score")), _score(found.get("presence")))
             descriptions |= descriptions_of(known, track, classes, found.get("category_id"), name)
         yield replace(read_frame(frame, masks, size, indices, descriptions), objects=objects)
+
+
+def _number_of(found: dict[str, Any], name: str) -> int:
+    """Of the track, if anything says one; CVAT writes it among the attributes."""
+    attributes = found.get("attributes")
+    if "track_id" not in found and isinstance(attributes, dict) and "track_id" in attributes:
+        found = attributes
+    return entry(found, "track_id" if "track_id" in found else "id", int, name)
 
 
 def _score(value: object) -> float:

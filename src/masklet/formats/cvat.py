@@ -1,16 +1,16 @@
-"""CVAT for video 1.1: one XML with a track for each object, in it a mask for each frame.
+"""CVAT's XML 1.1: an image with its masks for each frame; those of an object have one `group_id`, which CVAT keeps.
 
-Source: CVAT's documentation of its XML, and its exporter: a mask's runs go along the rows of its box and begin with the
-background; a shape that is "outside" ends a track.
+Tracks of videos are read too. They are not written: CVAT takes the first mask of a track alone, and datumaro none.
+Source: CVAT's documentation of its XML, its exporter and its importer: a mask's runs go along the rows of its box and
+begin with the background; a shape that is "outside" ends a track.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby, pairwise
+from itertools import count, groupby
 from pathlib import Path
-from typing import TextIO
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -22,9 +22,10 @@ from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, read_frame
 from masklet.formats.davis import folder_name, object_name
 from masklet.formats.description import Description, read_description
+from masklet.formats.json_file import read_bytes
 from masklet.formats.spool import Spool, spooled
 from masklet.masks.polygons import box_ring, drawn_by_opencv, pasted, ring_of
-from masklet.masks.rle import Rle, check_size, encode_rle
+from masklet.masks.rle import Rle, check_size, decode_rle, encode_rle
 from masklet.masks.shape import mask_box
 
 NAME = "masklet_name"
@@ -41,15 +42,10 @@ def write_cvat(path: Path, facts: Facts) -> Iterator[Sink]:
         yield spool.add
         with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
-            _write(file, _head(spool, facts))
-            for name in spool.indices:
-                _write(file, _track(spool, name))
+            for node in (_head(spool, facts), *(_image(spool, facts, frame) for frame in spool.frames())):
+                ElementTree.indent(node)
+                file.write(ElementTree.tostring(node, "unicode") + "\n")
             file.write("</annotations>\n")
-
-
-def _write(file: TextIO, node: Element) -> None:
-    ElementTree.indent(node)
-    file.write(ElementTree.tostring(node, "unicode") + "\n")
 
 
 def _head(spool: Spool, facts: Facts) -> Element:
@@ -58,7 +54,6 @@ def _head(spool: Spool, facts: Facts) -> Element:
     task = SubElement(meta, "task")
     SubElement(task, "name").text = Path(facts.video).name
     SubElement(task, "size").text = str(facts.frame_count or (frames[-1] + 1 if frames else 0))
-    SubElement(task, "mode").text = "interpolation"
     labels = SubElement(task, "labels")
     for label in spool.classes:
         SubElement(SubElement(labels, "label"), "name").text = label
@@ -67,27 +62,24 @@ def _head(spool: Spool, facts: Facts) -> Element:
     return meta
 
 
-def _track(spool: Spool, name: ObjectId) -> Element:
-    """The masks of an object; after the last of each run of frames one that says that it is gone."""
-    track = Element("track", id=str(spool.indices[name]), label=spool.class_of(name), source="auto")
-    attributes = {**spool.said_of(name).attributes, NAME: folder_name(name)}
-    following = dict(pairwise(spool.frames()))
-    shown = {frame: item.mask for frame, item in spool.track(name)}
-    for frame, mask in shown.items():
+def _image(spool: Spool, facts: Facts, frame: int) -> Element:
+    """The masks of a frame; those of an object are of one group."""
+    height, width = spool.sizes[frame]
+    image = Element("image", id=str(frame), name=facts.picture_name(frame), width=str(width), height=str(height))
+    for name, item in spool.masks(frame).items():
+        mask = item.mask
         if not mask.any():
             continue
         x0, y0, x1, y1 = mask_box(mask).tolist()
-        after = following.get(frame)
-        gone = after is not None and (after not in shown or not shown[after].any())
-        box = {"left": x0, "top": y0, "width": x1 - x0, "height": y1 - y0}
+        said = {"label": spool.class_of(name), "source": "auto", "occluded": 0, "group_id": spool.indices[name]}
+        box = {"left": x0, "top": y0, "width": x1 - x0, "height": y1 - y0, "z_order": 0}
         runs = ", ".join(map(str, row_runs(mask[y0:y1, x0:x1])))
-        for place, outside in ((frame, 0), (after, 1)) if gone else ((frame, 0),):
-            facts = {"frame": place, "keyframe": 1, "outside": outside, "occluded": 0, "rle": runs, **box, "z_order": 0}
-            shape = SubElement(track, "mask", {key: str(value) for key, value in facts.items()})
-            for key, value in attributes.items():
-                text = str(value).lower() if isinstance(value, bool) else str(value)
-                SubElement(shape, "attribute", name=key).text = text
-    return track
+        shape = SubElement(image, "mask", {key: str(value) for key, value in {**said, "rle": runs, **box}.items()})
+        for key, value in {**spool.said_of(name).attributes, NAME: folder_name(name)}.items():
+            SubElement(shape, "attribute", name=key).text = (
+                str(value).lower() if isinstance(value, bool) else str(value)
+            )
+    return image
 
 
 def row_runs(mask: NDArray[np.bool_]) -> list[int]:
@@ -97,48 +89,64 @@ def row_runs(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def read_cvat(path: Path) -> Iterator[PlainFrame]:
-    """Masks, polygons and boxes of CVAT's XML 1.1, of videos and of pictures: tracks by the name that masklet gave
-    them, else by their id; shapes of pictures one object each. Raises FormatError for what is damaged."""
-    root = _root(path)
+    """Masks, polygons and boxes of CVAT's XML 1.1, of videos and of pictures. Objects have the name that masklet gave
+    them, else the number of their track, or of the group that shapes of one label make; any other shape is an object of
+    its own. Raises FormatError for what is damaged."""
+    root, file = _root(path), path.name
     sizes: dict[int, tuple[int, int]] = {}
     masks: dict[int, dict[ObjectId, Rle]] = {}
     indices: dict[ObjectId, int] = {}
     descriptions: dict[ObjectId, Description] = {}
+    groups: dict[tuple[int, str], int] = {}
+    tracks = {_whole(track, "id", file) for track in root.iter("track")}
+    taken = tracks | {_group(node, file) for node in root.iter()}
+    free = (number for number in count(1) if number not in taken)
 
-    def take(shape: Element, frame: int, name: ObjectId, label: str) -> None:
-        mask = _mask(shape, sizes[frame], path.name)
+    def object_of(node: Element, label: str, own: int | None = None) -> ObjectId:
+        given, group = node.findtext(f".//attribute[@name='{NAME}']"), _group(node, file)
+        if given:
+            return object_name(given)
+        if not group:
+            return next(free) if own is None else own
+        if (group, label) not in groups:
+            groups[group, label] = next(free) if group in {*tracks, *groups.values()} else group
+        return groups[group, label]
+
+    def take(shape: Element, frame: int, label: str, known: ObjectId | None = None) -> None:
+        mask = _mask(shape, sizes[frame], file)
         if mask is not None:
-            masks.setdefault(frame, {})[name] = encode_rle(mask)
+            name, there = object_of(shape, label) if known is None else known, masks.setdefault(frame, {})
+            there[name] = encode_rle(mask | decode_rle(there[name]) if name in there else mask)
             indices.setdefault(name, len(indices) + 1)
             if label and label not in (name, "object"):
-                descriptions[name] = read_description({"category": label}, path.name)
+                descriptions[name] = read_description({"category": label}, file)
 
     whole = root.find("meta/task/original_size")
     for track in root.iter("track"):
-        number, label = _whole(track, "id", path.name), track.get("label", "")
-        given = track.findtext(f"*/attribute[@name='{NAME}']")
-        name = object_name(given) if given else number
+        label = track.get("label", "")
+        name = object_of(track, label, _whole(track, "id", file))
         for shape in track:
-            frame = _whole(shape, "frame", path.name)
-            sizes[frame] = _size(whole, path.name)
+            frame = _whole(shape, "frame", file)
+            sizes[frame] = _size(whole, file)
             if shape.get("outside") != "1":
-                take(shape, frame, name, label)
+                take(shape, frame, label, name)
     for picture in root.iter("image"):
-        frame = _whole(picture, "id", path.name)
-        sizes[frame] = (_whole(picture, "height", path.name), _whole(picture, "width", path.name))
+        frame = _whole(picture, "id", file)
+        sizes[frame] = (_whole(picture, "height", file), _whole(picture, "width", file))
         masks.setdefault(frame, {})
         for shape in picture:
-            take(shape, frame, len(indices) + 1, shape.get("label", ""))
+            take(shape, frame, shape.get("label", ""))
     for frame in sorted(masks):
         said = {name: descriptions[name] for name in masks[frame] if name in descriptions}
         yield read_frame(frame, masks[frame], sizes[frame], indices, said)
 
 
+def _group(node: Element, name: str) -> int:
+    return _whole(node, "group_id", name) if node.get("group_id") else 0
+
+
 def _root(path: Path) -> Element:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror or error}; give the path of an XML file") from error
+    content = read_bytes(path, "an XML file")
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise FormatError(f"{path.name} declares entities, which CVAT's files do not; give another copy")
     try:
@@ -201,7 +209,7 @@ def _whole(shape: Element, key: str, name: str) -> int:
 
 CVAT = Format(
     "cvat",
-    "CVAT for video 1.1: an XML with a track of masks for each object",
+    "CVAT 1.1: an XML with the masks of each frame, grouped by object",
     write_cvat,
     read_cvat,
     video=".xml",

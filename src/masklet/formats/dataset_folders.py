@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import FormatError
+from masklet.footage import natural_order
 from masklet.formats.base import MOST_NUMBER, Facts, Format, PlainFrame, Sink, read_picture
 from masklet.formats.davis import read_index_png
 from masklet.formats.json_file import entries, entry, load_json, size_of
@@ -54,7 +55,7 @@ def read_voc(path: Path) -> Iterator[PlainFrame]:
 
 
 def _voc_files(path: Path) -> list[Path]:
-    files = sorted((path / "SegmentationObject").glob("*.png")) if path.is_dir() else []
+    files = sorted((path / "SegmentationObject").glob("*.png"), key=natural_order) if path.is_dir() else []
     if not files:
         raise FormatError(f"{path} holds no SegmentationObject/*.png; give the root of a data set of Pascal VOC")
     return files
@@ -89,7 +90,8 @@ def read_supervisely(path: Path) -> Iterator[PlainFrame]:
 
 
 def _supervisely_files(path: Path) -> list[Path]:
-    found = sorted(path.glob("ann/*.json")) + sorted(path.glob("*/ann/*.json")) if path.is_dir() else []
+    kinds = ("ann/*.json", "*/ann/*.json") if path.is_dir() else ()
+    found = [file for kind in kinds for file in sorted(path.glob(kind), key=lambda f: (f.parent, natural_order(f)))]
     if not found:
         raise FormatError(f"{path} holds no ann/*.json; give a project of Supervisely, or one of its data sets")
     return found

@@ -42,7 +42,7 @@ def read_davis(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame by number; 255, "unknown", is no object. Raises FormatError for a folder without PNGs."""
     if not os.path.isdir(path) or not (files := mask_pngs(path)):
         raise FormatError(f"{path} is no folder with PNGs such as 00000.png; give one with index PNGs")
-    for frame, file in files.items():
+    for frame, (file, *_) in files.items():
         indices = read_index_png(file)
         numbers = [int(number) for number in np.unique(indices) if 1 <= number <= MOST_NUMBER]
         masks: dict[ObjectId, Rle] = {number: encode_rle(indices == number) for number in numbers}
@@ -107,15 +107,12 @@ def read_object_pngs(path: Path) -> Iterator[PlainFrame]:
         raise FormatError(f"{path} is not a folder; give one with a folder for each object")
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     indices = object_numbers(object_name(folder.name) for folder in folders)
-    files: dict[int, dict[ObjectId, Path]] = {}
-    for folder in folders:
-        for frame, file in mask_pngs(folder).items():
-            files.setdefault(frame, {})[object_name(folder.name)] = file
+    files = mask_pngs(*folders)
     if not files:
         raise FormatError(f"{path} holds no folder with PNGs such as 00000.png; give one with a folder for each object")
-    for frame in sorted(files):
-        masks = {name: _read_mask(file) for name, file in files[frame].items()}
-        sizes = {mask.shape: files[frame][name] for name, mask in masks.items()}
+    for frame, found in files.items():
+        masks = {object_name(file.parent.name): _read_mask(file) for file in found}
+        sizes = {mask.shape: file for file, mask in zip(found, masks.values(), strict=True)}
         if len(sizes) > 1:
             raise FormatError(f"{' and '.join(map(str, sizes.values()))} differ in size; give masks of one video")
         yield read_frame(frame, {name: encode_rle(mask) for name, mask in masks.items()}, next(iter(sizes)), indices)

@@ -15,20 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import FormatError, needing
-from masklet.footage import later, linear_light
+from masklet.footage import PRIMARIES, later, linear_light
 from masklet.formats.base import Facts, FrameLike, Sink
 from masklet.formats.cutter import CutOut, Cutter
+from masklet.formats.davis import folder_name
 from masklet.formats.numbered import frame_files
-
-D65 = (0.3127, 0.3290)
-PRIMARIES = {
-    1: (0.640, 0.330, 0.300, 0.600, 0.150, 0.060, *D65),
-    5: (0.640, 0.330, 0.290, 0.600, 0.150, 0.060, *D65),
-    6: (0.630, 0.340, 0.310, 0.595, 0.155, 0.070, *D65),
-    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *D65),
-    12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *D65),
-}
-"""x and y of red, green, blue and white, by the code points of ISO/IEC 23091-2."""
 
 
 def write_exr(path: Path, facts: Facts, kind: type[np.floating[Any]]) -> AbstractContextManager[Sink]:
@@ -64,7 +55,7 @@ def channels_of(cutter: Cutter, result: FrameLike, kind: type[np.floating[Any]])
     each object."""
     image, show = cutter.image(result), cutter.finish.show
     if show == "mattes":
-        return {f"{name}.A": alpha.astype(kind) for name, alpha in cutter.mattes(result, image).items()}
+        return {f"{folder_name(name)}.A": alpha.astype(kind) for name, alpha in cutter.mattes(result, image).items()}
     if show == "matte":
         return {"Y": cutter.alpha(result, image).astype(kind)}
     shown = cutter.picture(result)

@@ -26,12 +26,15 @@ DEEPEST = 100
 
 def load_json(path: Path) -> dict[str, Any]:
     """The object that a JSON file holds. Raises FormatError if it is missing, cut short, or holds something else."""
+    return parse_json(read_bytes(path, "a JSON file"), path.name)
+
+
+def read_bytes(path: Path, kind: str) -> bytes:
+    """The content of a file. Raises FormatError, which says what kind was expected."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        reason = error.strerror or error
-        raise FormatError(f"{path} cannot be read: {reason}; give the path of a JSON file") from error
-    return parse_json(content, path.name)
+        raise FormatError(f"{path} cannot be read: {error.strerror or error}; give the path of {kind}") from error
 
 
 def parse_json(content: bytes, name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from masklet.errors import FormatError
+from masklet.footage import natural_order
 from masklet.formats.base import (
     Facts,
     Format,
@@ -79,7 +80,7 @@ def read_labelme(path: Path) -> Iterator[PlainFrame]:
     is damaged."""
     if not os.path.exists(path):
         raise FormatError(f"there is nothing at {path}; give a JSON file of LabelMe, or a folder of them")
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    files = sorted(path.glob("*.json"), key=natural_order) if path.is_dir() else [path]
     numbered = all(file.stem.isascii() and file.stem.isdecimal() and len(file.stem) < 10 for file in files)
     places = {int(file.stem) if numbered else place: file for place, file in enumerate(files)}
     names = count(1)

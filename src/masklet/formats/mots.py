@@ -7,6 +7,7 @@ from pathlib import Path
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, check_object_numbers, mask_only, read_frame
+from masklet.formats.json_file import read_bytes
 from masklet.formats.spool import spooled
 from masklet.masks.rle import Rle, rle_area
 
@@ -42,9 +43,7 @@ def _apart(result: FrameLike) -> FrameLike:
 def read_mots(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame that has any: ids 1001 to 1999 as 1 to 999, all others as they are; 10000 is passed over."""
     try:
-        text = path.read_text("ascii")
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror}; give the path of a MOTS text") from error
+        text = read_bytes(path, "a MOTS text").decode("ascii")
     except UnicodeDecodeError as error:
         raise FormatError(f"{path.name} is no MOTS text: {error}; give another copy") from error
     frames: dict[int, dict[int, Rle]] = {}
@@ -60,12 +59,7 @@ def read_mots(path: Path) -> Iterator[PlainFrame]:
             raise FormatError(
                 f"the masks of frame {frame} in {path.name} are of the sizes {sorted(sizes)}; give one video"
             )
-        yield read_frame(
-            frame,
-            {number: rle for number, rle in masks.items()},
-            next(iter(sizes)),
-            {number: number for number in masks},
-        )
+        yield read_frame(frame, dict(masks.items()), next(iter(sizes)), {number: number for number in masks})
 
 
 def _parsed(line: str, place: str) -> tuple[int, int, Rle]:

@@ -14,12 +14,14 @@ from PIL import Image
 from masklet import errors
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
+from masklet.footage import natural_order
 from masklet.formats.base import Facts, FrameLike, Sink
 
 
 @contextmanager
 def frame_files(path: Path, facts: Facts, suffix: str, write: Callable[[Path, FrameLike], None]) -> Iterator[Sink]:
-    """A sink that writes each frame to a file of its own, which is whole as soon as it is there.
+    """A sink that writes each frame to a file of its own, which is whole as soon as it is there; that of the only frame
+    appears at the end.
 
     Args:
         path: A folder, which is made if need be; or, if it has the ending, the file of the only frame.
@@ -27,21 +29,29 @@ def frame_files(path: Path, facts: Facts, suffix: str, write: Callable[[Path, Fr
         suffix: The ending.
         write: Writes a frame to a file.
     """
-    single = path.suffix.lower() == suffix and not os.path.isdir(path)
-    if not single:
+    if path.suffix.lower() != suffix or os.path.isdir(path):
         make_folder(path)
-    written: list[int] = []
 
-    def sink(result: FrameLike) -> None:
-        if single and written and result.frame not in written:
-            raise FormatError(
-                f"{path.name} is the file of one picture, and frame {result.frame} is another; give a folder"
-            )
-        written[:] = [result.frame]
-        with atomic_write(path if single else path / f"{facts.stem(result.frame)}{suffix}") as temporary:
+        def each(result: FrameLike) -> None:
+            with atomic_write(path / f"{facts.stem(result.frame)}{suffix}") as temporary:
+                write(temporary, result)
+
+        yield each
+        return
+    written: list[int] = []
+    with atomic_write(path) as temporary:
+
+        def only(result: FrameLike) -> None:
+            if written and result.frame not in written:
+                raise FormatError(
+                    f"{path.name} is the file of one picture, and frame {result.frame} is another; give a folder"
+                )
+            written[:] = [result.frame]
             write(temporary, result)
 
-    yield sink
+        yield only
+        if not written:
+            raise FormatError(f"no frame was written to {path}; it is the file of one picture")
 
 
 def numbered_files(folder: Path) -> dict[int, Path]:
@@ -50,10 +60,15 @@ def numbered_files(folder: Path) -> dict[int, Path]:
     return dict(sorted((int(match[1]), file) for match, file in found if match))
 
 
-def mask_pngs(folder: Path) -> dict[int, Path]:
-    """The same; where no PNG is named by a number all count, in the order of their names."""
-    pictures = (file for file in folder.glob("*.png") if not file.name.startswith("."))
-    return numbered_files(folder) or dict(enumerate(sorted(pictures)))
+def mask_pngs(*folders: Path) -> dict[int, list[Path]]:
+    """The same of all folders; where no PNG is named by a number all count, in the natural order of their names."""
+    numbered = [pair for folder in folders for pair in numbered_files(folder).items()]
+    named = [file for folder in folders for file in folder.glob("*.png") if not file.name.startswith(".")]
+    places = {name: place for place, name in enumerate(sorted({Path(file.name) for file in named}, key=natural_order))}
+    found: dict[int, list[Path]] = {}
+    for frame, file in sorted(numbered or [(places[Path(file.name)], file) for file in named]):
+        found.setdefault(frame, []).append(file)
+    return found
 
 
 DAMAGED = (*errors.DAMAGED, Image.DecompressionBombError)

@@ -17,6 +17,7 @@ from PIL import Image
 
 from masklet.atomic import write_whole
 from masklet.errors import FormatError
+from masklet.footage import natural_order
 from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, read_picture
 from masklet.formats.description import label_of
 from masklet.formats.numbered import DAMAGED, frame_files
@@ -92,7 +93,7 @@ def _pictures(files: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
 
 
 def _label_files(path: Path) -> list[Path]:
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    files = sorted(path.glob("*.txt"), key=natural_order) if path.is_dir() else [path]
     files = [file for file in files if file.name != CLASSES]
     if not files:
         raise FormatError(f"{path} holds no labels such as 00000.txt; give a folder of them, such as labels/train")

@@ -1,13 +1,14 @@
 """A tracking job: the objects to follow, the settings, and the places of results; and going on with one that was
 stopped or finished: with its settings, and with prompts that are new."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from masklet.discovery import DiscoveryOptions
-from masklet.errors import FormatError, MediaError
+from masklet.errors import FormatError, MediaError, PromptError
 from masklet.formats.project_file import read_project
 from masklet.formats.registry import cut_outs, find_format, wishes_of
 from masklet.jobs.prompts import TypedPrompt
@@ -29,6 +30,7 @@ class Job:
     `overlay` is None for no film, `speed` for what the model's name says. `everything` takes the place of prompts,
     `finish` is how objects are cut out. `reading` says how the slices of a volume, or maps of many dates, are shown, by
     the names of `VolumeSlices` and `MapSeries`, and `find_ends` whether it is looked for where objects of a volume end.
+    `start` and `stop` are the in and out points: the first frame, and the first that is left out.
     """
 
     video: Path
@@ -45,6 +47,8 @@ class Job:
     finish: Finish = USUAL
     reading: Mapping[str, Any] = field(default_factory=dict)
     find_ends: bool = False
+    start: int = 0
+    stop: int | None = None
 
     def open(self) -> Path | FrameSource:
         """The video, or slices or maps as they were asked for. Raises MediaError if it is none of these."""
@@ -62,6 +66,11 @@ class Job:
     def sound(self) -> Path | None:
         """The file whose sound films keep."""
         return self.video if self.video.is_file() else None
+
+    @property
+    def within(self) -> range:
+        """The frames between in and out point."""
+        return range(self.start, sys.maxsize if self.stop is None else self.stop)
 
     @property
     def session(self) -> Path:
@@ -83,6 +92,8 @@ class Job:
             return common
         of_video = asdict(self.everything)
         of_masks = of_video.pop("masks")
+        if self.start:
+            common["start"] = self.start  # key frames are counted from there
         return {**common, **of_video, **of_masks}
 
     def targets(self) -> list[tuple[str, Path]]:
@@ -103,8 +114,9 @@ def gone_on_with(job: Job, fresh: VideoTracker, tell: Callable[[str], None]) -> 
     """
     project = read_project(job.session)
     policy = {"policy": project.options["policy"] or "of its own"} if "policy" in project.options else {}
-    there = {**model_and_speed(project.model), "everything": False, **project.notes, **policy}
-    here = {**model_and_speed(fresh.engine.config.name), **job.settings}
+    usual = {"everything": False, "start": 0}
+    there = {**model_and_speed(project.model), **usual, **project.notes, **policy}
+    here = {**model_and_speed(fresh.engine.config.name), **usual, **job.settings}
     other = [name for name, value in here.items() if name in there and there[name] != value]
     if other:
         before, now = (", ".join(told(name, values[name]) for name in other) for values in (there, here))
@@ -154,6 +166,18 @@ def told(name: str, value: object) -> str:
     if isinstance(value, bool) or value is None:
         return option if value else f"no {option}"
     return f"{option} {value}"
+
+
+def check_prompts(job: Job, tracker: VideoTracker) -> None:
+    """Raise `PromptError` if a prompt does not lie between in and out point."""
+    for name, track in tracker.tracks.items():
+        for frame in track.prompts:
+            if frame not in job.within:
+                option, side = ("start", "before") if frame < job.start else ("stop", "not before")
+                raise PromptError(
+                    f"the prompt of {name!r} lies in frame {frame}, {side} --{option} {getattr(job, option)}; give one "
+                    f"on another frame, or another --{option}"
+                )
 
 
 def check_finish(finish: Finish, formats: Sequence[str]) -> None:

@@ -43,6 +43,8 @@ def track_videos(
     device: str | None = None,
     policy: str = "published",
     overwrite: bool = False,
+    start: int = 0,
+    stop: int | None = None,
     executor: Executor | None = None,
 ) -> Iterator[VideoRecord]:
     """Track many videos, each into a folder of its own below `out`, as `masklet track` does.
@@ -64,6 +66,8 @@ def track_videos(
         device: "cpu", "cuda" or "mps"; the best there is if not given.
         policy: What is remembered.
         overwrite: Whether to begin again where results are there.
+        start: The first frame of each video.
+        stop: The first frame that is left out; None for the end.
         executor: Where videos are done, such as `masklet.executors.Ray("auto", lease=600)`; one after another, here, if
             not given.
 
@@ -93,6 +97,8 @@ def track_videos(
         device,
         policy,
         looking,
+        start=start,
+        stop=stop,
     )
     said = {name: tuple(prompts_from(records, "prompts", Path())) for name, records in lists.items()}
     work = Work(pattern, fspath(out), said, overwrite)
@@ -205,6 +211,8 @@ class Work:
             "speed": job.speed or "exact",
             **job.settings,
         }
+        if (job.start, job.stop) != (0, None):
+            plain |= {"start": job.start, "stop": job.stop}
         return json.dumps(plain, default=str)
 
     def _living(self, results: Iterator[FrameResult], what: str, total: int | None) -> Iterator[FrameResult]:

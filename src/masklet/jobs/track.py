@@ -21,12 +21,12 @@ from masklet.formats.description import title_of
 from masklet.formats.numbered import open_png
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
-from masklet.jobs.job import MASKS, Job, check_film, check_finish, gone_on_with
+from masklet.jobs.job import MASKS, Job, check_film, check_finish, check_prompts, gone_on_with
 from masklet.jobs.prompts import TypedPrompt
 from masklet.masks.rle import rle_area
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.ends import mark_ends
-from masklet.video.events import Direction, Range
+from masklet.video.events import Range
 from masklet.video.session import passes
 from masklet.video.state import ObjectId
 
@@ -99,6 +99,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
         if "background" in job.formats:
             find_background(job.finish.background, fresh.size)  # says what is wrong with it
         prompt_all(fresh, job.prompts)
+        check_prompts(job, fresh)
         for folder in {job.out, *(path.parent for _, path in job.targets())}:
             make_folder(folder)
             remove_stale(folder)
@@ -111,9 +112,15 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
     if overwrite or not job.session.exists():
         return fresh
     try:
-        return gone_on_with(job, fresh, tell)
+        kept = gone_on_with(job, fresh, tell)
     finally:
         fresh.close()
+    try:
+        check_prompts(job, kept)
+    except BaseException:
+        kept.close()
+        raise
+    return kept
 
 
 def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
@@ -176,7 +183,8 @@ def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
             done.stopped = stopped(results)
             if job.find_ends:
                 mark_ends(tracker)
-            results = watch(known(tracker), "writing", len(tracker.known_frames()))
+            frames = known_within(tracker, job)
+            results = watch(map(tracker.result, frames), "writing", len(frames))
         write_all(tracker, job, results, done)
         done.millilitres = millilitres(tracker)
     except KeyboardInterrupt:
@@ -213,48 +221,48 @@ def stopped(results: Iterator[FrameResult]) -> bool:
 def follow(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
     """The frames of a job as they are followed, those that a stopped run left; forward, the known ones come first."""
     if job.everything is not None:
-        return track_everything(tracker, reached=found_up_to(tracker), options=job.everything)
-    following = tracker.propagate(direction=job.direction, resume=True)
-    return chain(known_before(tracker), following) if job.direction == "forward" else following
+        return track_everything(tracker, job.start, job.stop, reached=found_up_to(tracker, job), options=job.everything)
+    following = tracker.propagate(direction=job.direction, within=job.within, resume=True)
+    return chain(known_before(tracker, job), following) if job.direction == "forward" else following
 
 
-def known_before(tracker: VideoTracker) -> Iterator[FrameResult]:
+def known_before(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
     """Results of the known frames, from the first prompt to the frame where following goes on."""
-    left = left_of(tracker, "forward")
-    known = tracker.known_frames()
+    left, known = left_of(tracker, job), known_within(tracker, job)
     end = left[0].first if left else max(known) + 1
     return (tracker.result(frame) for frame in range(min(known), end))
 
 
-def left_of(tracker: VideoTracker, direction: Direction) -> list[Range]:
+def left_of(tracker: VideoTracker, job: Job) -> list[Range]:
     """The passes that are still to be made."""
-    return tracker.remaining(passes(tracker.tracks, None, None, direction, None))
+    return tracker.remaining(passes(tracker.tracks, None, None, job.direction, None, job.within))
 
 
 def length(tracker: VideoTracker, job: Job) -> int | None:
     """How many results `follow` gives; None if the video's length is not known."""
     count = tracker.source.frame_count
+    count = min(count, job.within.stop) if count is not None else job.stop
     if job.everything is not None:
-        return count
+        return None if count is None else max(0, count - job.start)
     if job.direction == "forward":
-        return None if count is None else max(0, count - min(tracker.known_frames()))
-    left = left_of(tracker, job.direction)
+        return None if count is None else max(0, count - min(known_within(tracker, job)))
+    left = left_of(tracker, job)
     if count is None and any(not span.backward for span in left):
         return None
     return sum(span.first + 1 if span.backward else max(0, (count or 0) - span.first) for span in left)
 
 
-def found_up_to(tracker: VideoTracker) -> int | None:
+def found_up_to(tracker: VideoTracker, job: Job) -> int | None:
     """The last frame of which something is known without a gap from the first one; None if nothing is. Enough where no
     prompt lies ahead."""
-    frames = tracker.known_frames()
+    frames = known_within(tracker, job)
     known = set(frames)
     return next((frame for frame in frames if frame + 1 not in known), None)
 
 
-def known(tracker: VideoTracker) -> Iterator[FrameResult]:
-    """All known frames in their order."""
-    return (tracker.result(frame) for frame in tracker.known_frames())
+def known_within(tracker: VideoTracker, job: Job) -> list[int]:
+    """The known frames between in and out point, in their order."""
+    return [frame for frame in tracker.known_frames() if frame in job.within]
 
 
 def saved_on_the_way(tracker: VideoTracker, job: Job, results: Iterator[FrameResult]) -> Iterator[FrameResult]:

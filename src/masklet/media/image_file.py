@@ -1,7 +1,6 @@
 """Pictures in files: one alone, or those of a folder or of a list as a video."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,10 +14,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from masklet import errors
 from masklet.errors import MediaError
-from masklet.footage import SRGB, Colours, Footage
+from masklet.footage import SRGB, Colours, Footage, natural_order
+from masklet.media.exr_file import SUFFIX, exr_footage, exr_rate, read_exr
 from masklet.media.frames import ListedFrames
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", SUFFIX)
 """Files that count as pictures where a folder is searched; `read_image` itself goes by the content."""
 
 DAMAGED = (*errors.DAMAGED, Image.DecompressionBombError)
@@ -29,9 +29,11 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:
     """Read a picture as uint8 (H, W, 3), RGB, turned upright by its EXIF note.
 
     Grey pictures become RGB, those of 16 bits are brought to 8, transparency is dropped.
-    Raises MediaError if the file is missing, damaged, no picture, or of 32 bits a pixel value.
+    Raises MediaError if the file is missing, damaged, no picture, or of 32 bits a pixel value but for OpenEXR.
     """
     path = Path(path)
+    if path.suffix.lower() == SUFFIX:
+        return read_exr(path)
     with open_image(path) as picture:
         return upright_rgb(picture, path.name)
 
@@ -98,10 +100,17 @@ class ImageFiles(ListedFrames):
         self.names = tuple(file.name for file in self.files)
         if not self.files:
             raise MediaError("the list of pictures is empty; give one path or more")
-        super().__init__(len(self.files), rate)
+        told = exr_rate(self.files[0]) if self._exr and rate is None else None
+        super().__init__(len(self.files), float(told) if told else rate)
+
+    @property
+    def _exr(self) -> bool:
+        return all(file.suffix.lower() == SUFFIX for file in self.files)
 
     @cached_property
     def footage(self) -> Footage | None:  # type: ignore[override]  # looked for when a film is made
+        if self._exr:
+            return exr_footage(self.files)
         deep = read_deep(self.files[0]) is not None
         return Footage(Colours(transfer=SRGB), 16, pictures=self._deep) if deep else None
 
@@ -137,10 +146,17 @@ class ImageFolder(ImageFiles):
         super().__init__(files, rate=rate)
 
 
+class ExrPicture(ImageFiles):
+    """One OpenEXR picture as a video of one frame."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__([path])
+
+
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """The files of these kinds in a folder, in natural order, without the hidden ones."""
     found = (f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
-    return sorted(found, key=natural)
+    return sorted(found, key=natural_order)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -168,9 +184,3 @@ def picture_names(path: Path) -> list[str]:
 def holds_videos(path: Path) -> bool:
     """Whether a path is a folder of videos. One that holds pictures is not: it is a video itself."""
     return os.path.isdir(path) and not files_in(path, IMAGE_SUFFIXES) and bool(files_in(path, VIDEO_SUFFIXES))
-
-
-def natural(file: Path) -> list[tuple[bool, int, str]]:
-    """A key that sorts the numbers in names as numbers."""
-    parts = re.split(r"(\d+)", file.name.lower())
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
+from masklet.footage import natural_order
 from masklet.geometry import Ground
 from masklet.media.frames import ListedFrames
-from masklet.media.image_file import files_in, natural
+from masklet.media.image_file import files_in
 from masklet.media.large import LargePicture
 
 MAPS = (".tif", ".tiff")
@@ -69,7 +70,7 @@ class MapSeries(ListedFrames):
         times = taken(paths)
         order = range(len(paths)) if times is None else sorted(range(len(paths)), key=lambda n: (times[n], n))
         self.files = tuple(paths[n] for n in order)
-        in_order = list(self.files) == sorted(self.files, key=natural)
+        in_order = list(self.files) == sorted(self.files, key=natural_order)
         self.names = tuple(path.name for path in self.files) if in_order else ()
         self.dates = () if times is None else tuple(times[n] for n in order)
         self._levels = levels

@@ -75,6 +75,10 @@ def _is_picture(video: object) -> bool:
     return _is_file(video) and Path(video).suffix.lower() in (*IMAGE_SUFFIXES, ".gif", ".apng", ".avif", ".avifs")  # type: ignore[arg-type]
 
 
+def _is_exr(video: object) -> bool:
+    return _is_picture(video) and str(video).lower().endswith(".exr")
+
+
 def _is_file(video: object) -> bool:
     return _is_path(video) and os.path.exists(video)  # type: ignore[arg-type]
 
@@ -105,6 +109,7 @@ READERS: tuple[Reader, ...] = (
     Reader("a volume, such as scan.nii.gz or a folder of a DICOM series", _is_volume, "volume:VolumeSlices"),
     Reader("a folder or list of GeoTIFFs of one place", _is_series, "series:MapSeries"),
     Reader("the path of a folder of pictures", _is_folder, "image_file:ImageFolder"),
+    Reader("of an OpenEXR picture", _is_exr, "image_file:ExrPicture"),
     Reader("of a GIF, TIFF or another picture", _is_picture, "pages:PagedImage"),
     Reader("or of a video file", _is_file, "video_file:VideoFile"),
     Reader("a list of paths of pictures", _is_list_of_paths, "image_file:ImageFiles"),

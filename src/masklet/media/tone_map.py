@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.footage import BRIGHTEST, HLG, PQ, WHITE, hlg_to_light, light_to_pq, pq_to_light
+from masklet.footage import BRIGHTEST, HLG, PQ, WHITE, hlg_to_light, light_to_pq, pq_to_light, srgb_of
 
 PEAK = 1000.0
 """cd/m² that HDR video is mastered for as a rule, and the nominal peak of HLG. Constant, so that no frame differs."""
@@ -59,9 +59,7 @@ def _ratio_table() -> NDArray[np.float32]:
 @cache
 def _signal_table() -> NDArray[np.uint8]:
     """The value in sRGB, by the square root of light in 0..1."""
-    light = (np.arange(STEPS) / (STEPS - 1)) ** 2
-    signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(255 * signal).astype(np.uint8)
+    return np.rint(255 * srgb_of((np.arange(STEPS) / (STEPS - 1)) ** 2)).astype(np.uint8)
 
 
 def compressed(light: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -140,6 +140,14 @@ class Range:
         """The frame that follows a frame in this direction."""
         return frame - 1 if self.backward else frame + 1
 
+    def inside(self, frames: range) -> Range:
+        """The part of it that lies in those frames."""
+        if self.backward:
+            stop = max(frames.start - 1, -1 if self.stop is None else self.stop)
+            return replace(self, first=min(self.first, frames.stop - 1), stop=None if stop < 0 else stop)
+        stop = frames.stop if self.stop is None else min(self.stop, frames.stop)
+        return replace(self, first=max(self.first, frames.start), stop=stop)
+
     def check(self) -> None:
         """Raise `SessionError` if `stop` does not lie ahead."""
         if self.stop is None:

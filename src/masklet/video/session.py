@@ -54,7 +54,12 @@ def approved(track: ObjectTrack, known: KnownFrame) -> ObjectTrack:
 
 
 def passes(
-    tracks: Tracks, start: int | None, stop: int | None, direction: Direction, only: ObjectId | None
+    tracks: Tracks,
+    start: int | None,
+    stop: int | None,
+    direction: Direction,
+    only: ObjectId | None,
+    within: range | None = None,
 ) -> Sequence[Range]:
     """The passes that `VideoTracker.propagate` makes.
 
@@ -65,6 +70,8 @@ def passes(
     forward = Range(min(prompted) if start is None else start, stop, backward=False, apart=apart)
     backward = Range(max(prompted) if start is None else start, None if apart else stop, backward=True, apart=apart)
     chosen = {"forward": (forward,), "backward": (backward,), "both": (backward, forward)}[direction]
+    if within is not None:
+        chosen = tuple(span.inside(within) for span in chosen)
     for span in chosen:
         span.check()
     return chosen

@@ -323,6 +323,7 @@ class VideoTracker:
         *,
         direction: Direction = "forward",
         only: ObjectId | None = None,
+        within: range | None = None,
         stop_when_unsure: bool = False,
         resume: bool = False,
     ) -> Iterator[FrameResult]:
@@ -336,6 +337,7 @@ class VideoTracker:
                 the latest prompt and forward from the earliest. Frames between come twice: first as the backward pass
                 found them, then with the better of both answers, which stays.
             only: Follow this object alone; the others stay as they are.
+            within: Frames that no pass leaves, in either direction; all if not given.
             stop_when_unsure: End with the first frame on which an object needs a prompt.
             resume: Go on with such a call that was stopped, in this session or before it was saved: only what is left
                 comes, from the frame that it came to last.
@@ -352,7 +354,7 @@ class VideoTracker:
         checked_direction(direction)
         start = None if start is None else checked_frame(start, "start")
         stop = None if stop is None else checked_frame(stop, "stop")
-        passes = session.passes(self.tracks, start, stop, direction, only)
+        passes = session.passes(self.tracks, start, stop, direction, only, within)
         if resume:
             passes = self.remaining(passes, only)
         short = start is not None and direction == "both"
