@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from masklet.media.arrays import ArrayFrames
 from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.video import VideoTracker, reader, tracker
+from masklet.video.flow import optical_flow
 from masklet.video.reader import AHEAD, ENCODE_AHEAD, FrameReader, bytes_of
 from tests.conftest import GOLDEN, small_network
 
@@ -124,6 +127,31 @@ def test_a_prepared_frame_is_there_with_its_features(encoding: FrameReader) -> N
     assert encoding.seek(0).index == 0
     encoding.features()
     assert threads_of(encoding) == ["here", "masklet-encode-ahead", "masklet-encode-ahead"]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_optical_flow_is_prepared_too(two_threads: None, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """The same flow as without preparing, to the frame before in either direction, and found in the thread."""
+    engine, places = Encoder(), list[str]()
+    monkeypatch.setattr(type(engine), "config", replace(engine.config, head="refining", motion="flow"))
+    found = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    frames = np.stack([np.roll(found, 3 * n, axis=1) for n in range(5)])
+    plain, head = (FrameReader(ArrayFrames(frames), engine) for _ in range(2))
+
+    def noted(*arguments: Any) -> np.ndarray:
+        places.append(threading.current_thread().name.rpartition("_")[0])
+        return optical_flow(*arguments)
+
+    monkeypatch.setattr(reader, "optical_flow", noted)
+    plain.seek(2 + step)
+    head.seek(2)
+    head.encode_ahead(2 + step)
+    head.seek(2 + step)
+    assert np.array_equal(head.flow_to(2), plain.flow_to(2))
+    assert sorted(places) == ["", "masklet-encode-ahead"]
+    assert np.array_equal(head.flow_to(2 + 2 * step), plain.flow_to(2 + 2 * step))  # to another one
+    head.close()
+    plain.close()
 
 
 def test_another_frame_than_the_prepared_one_is_found_too(encoding: FrameReader) -> None:

@@ -45,6 +45,7 @@ class OnnxEngine(GraphEngine):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = QUIET
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the next frame is encoded beside it
         if count is not None:
             options.add_free_dimension_override_by_name("objects", count)
         path = self.exported.graph(name)

@@ -76,17 +76,18 @@ class MemoryLayer(nn.Module):
     def attend_self(self, x: Tensor, by: Rotation) -> Tensor:
         """(N or 1, h * w, C) -> the same."""
         layer, y = self.self_attn, self.norm1(x)
-        q, k, v = layer.split(layer.q_proj(y)), layer.split(layer.k_proj(y)), layer.split(layer.v_proj(y))
-        seen = attend(rotate(q, by), rotate(k, by), v, dropout=self.left_out)
+        q, k = turned(layer.q_proj, y, by), turned(layer.k_proj, y, by)
+        seen = attend(q, k, layer.split(layer.v_proj(y)), dropout=self.left_out)
         return x + layer.out_proj(join(seen))
 
     def attend_memory(self, x: Tensor, bank: Tokens, by: Rotation, memory_by: Rotation) -> Tensor:
         """x (N or 1, h * w, C) -> (N, h * w, C). Pointers have no place, so their keys are not turned."""
         layer = self.cross_attn_image
-        q, k = layer.split(layer.q_proj(self.norm2(x))), layer.split(layer.k_proj(bank.keys))
+        k = layer.split(layer.k_proj(bank.keys[:, bank.cells :]))
         if bank.cells:
-            k = torch.cat((rotate(k[..., : bank.cells, :], memory_by), k[..., bank.cells :, :]), dim=-2)
-        seen = attend_values(rotate(q, by), k, bank.values, layer.v_proj, bank.keep, self.left_out)
+            k = torch.cat((turned(layer.k_proj, bank.keys[:, : bank.cells], memory_by), k), dim=-2)
+        q = turned(layer.q_proj, self.norm2(x), by)
+        seen = attend_values(q, k, bank.values, layer.v_proj, bank.keep, self.left_out)
         return x + layer.out_proj(join(seen))
 
     def feed_forward(self, x: Tensor) -> Tensor:
@@ -189,6 +190,25 @@ def tokens(
         cells=values.shape[1] * values.shape[2],
         keep=keep,
     )
+
+
+def turned(projection: nn.Linear, x: Tensor, by: Rotation) -> Tensor:
+    """x (N, T, C), T a whole number of maps, projected for a head and turned: (N, 1, T, D).
+
+    A turn of W x + b is cos (W x + b) + sin (W' x + b'), where W' has the rows of W in pairs (-second, first). So it is
+    in exported graphs: other engines are slow at taking channels apart, one by one, and at putting them together.
+    """
+    if not torch.compiler.is_exporting():
+        return rotate(projection(x)[:, None], by)
+    weight, bias = projection.weight, projection.bias
+    cos, sin = (table.repeat_interleave(2, dim=1) for table in by)
+    straight, across = (F.linear(x, rows).unflatten(1, (-1, len(cos))) for rows in (weight, _crossed(weight)))
+    return (straight * cos + across * sin + (bias * cos + _crossed(bias) * sin)).flatten(1, 2)[:, None]
+
+
+def _crossed(rows: Tensor) -> Tensor:
+    """Rows in pairs (-second, first)."""
+    return torch.stack((-rows[1::2], rows[::2]), dim=1).flatten(0, 1)
 
 
 def attend_values(

@@ -6,7 +6,8 @@ S is the side of the network's square.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
+from threading import get_ident
 
 import cv2
 import numpy as np
@@ -25,12 +26,13 @@ def grey_square(image: NDArray[np.uint8], side: int) -> Grey:
 def optical_flow(frame: Grey, before: Grey, cells: int) -> NDArray[np.float32]:
     """Where each cell of a frame was in the frame before: float32 (cells, cells, 2), x and y from -1 to 1 across the
     picture, as `masklet.engines.arrays.sample` takes them."""
-    flow = _estimator().calc(frame, before, None)  # type: ignore[call-overload]
+    flow = _estimator(get_ident()).calc(frame, before, None)  # type: ignore[call-overload]
     steps = cv2.resize(flow, (cells, cells), interpolation=cv2.INTER_AREA) * (2 / len(frame))
     centres = (2 * np.arange(cells, dtype=np.float32) + 1) / cells - 1
     return np.asarray(steps + np.stack(np.meshgrid(centres, centres), axis=-1), np.float32)
 
 
-@cache
-def _estimator() -> cv2.DISOpticalFlow:
+@lru_cache(16)
+def _estimator(_: int) -> cv2.DISOpticalFlow:
+    """One for each thread: it keeps what it computes with."""
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

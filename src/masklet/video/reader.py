@@ -54,10 +54,19 @@ def bytes_of(levels: Levels) -> int:
 
 
 class Encoded(NamedTuple):
-    """A frame that was read, or None past the video's end, and its features."""
+    """A frame that was read, or None past the video's end, its features, and its optical flow from another frame."""
 
     frame: Frame | None
     levels: Levels | None
+    flow: Flow | None = None
+
+
+class Flow(NamedTuple):
+    """The optical flow of a frame to the one with the number `to`, and the frame as that was found from it."""
+
+    to: int
+    grey: Grey
+    cells: NDArray[np.float32]
 
 
 class FrameReader:
@@ -81,6 +90,7 @@ class FrameReader:
         self._budget = budget
         self._kept: OrderedDict[int, Levels] = OrderedDict()
         self._greys: dict[int, Grey] = {}  # of the two frames that were wanted last
+        self._flow: Flow | None = None  # of the frame, if that was encoded ahead
         self._next: tuple[int, Future[Encoded]] | None = None
         self._worker: ThreadPoolExecutor | None = None
 
@@ -89,7 +99,9 @@ class FrameReader:
         if self._frame is not None and self._frame.index == frame:
             return self._frame
         ahead = self._taken_ahead(frame)
-        self._frame, self._levels = ahead or Encoded(self._read(frame), None)
+        self._frame, self._levels, self._flow = ahead or Encoded(self._read(frame), None)
+        if self._flow is not None:
+            self._keep_grey(frame, self._flow.grey)
         return self._frame
 
     def seek(self, frame: int) -> Frame:
@@ -130,6 +142,8 @@ class FrameReader:
         """The optical flow from the frame that was found last to another one; see `optical_flow`. Raises `MediaError`
         if that cannot be read."""
         assert self._frame is not None, "no frame was found"
+        if self._flow is not None and self._flow.to == frame:
+            return self._flow.cells
         there, here = self._grey(frame), self._grey(self._frame.index)
         return optical_flow(here, there, self._engine.config.mask_size)
 
@@ -139,9 +153,11 @@ class FrameReader:
             if found is None or found.index != frame:
                 self._wait()
                 found = self.source.read(frame)
-            last = list(self._greys.items())[-1:]
-            self._greys = {**dict(last), frame: grey_square(found.image, self._engine.config.image_size)}
+            self._keep_grey(frame, grey_square(found.image, self._engine.config.image_size))
         return self._greys[frame]
+
+    def _keep_grey(self, frame: int, grey: Grey) -> None:
+        self._greys = {**dict(list(self._greys.items())[-1:]), frame: grey}
 
     def _wait(self) -> None:
         """Until no thread reads: two cannot read at once."""
@@ -149,7 +165,8 @@ class FrameReader:
             wait((self._next[1],))
 
     def encode_ahead(self, frame: int) -> None:
-        """Read and encode a frame in a thread, as it is wanted next; what then goes wrong is raised there.
+        """Read and encode a frame in a thread, as it is wanted next, and its optical flow to the frame that was found
+        last if the model wants that; what then goes wrong is raised there.
 
         Only on a processor that may use several threads: one that may use one has nothing left for it, and on other
         devices work is queued anyway. A live source is not asked either: its newest frame would be old by then.
@@ -159,7 +176,9 @@ class FrameReader:
         threads = machine.threads()
         if threads > 1:
             self._worker = self._worker or ThreadPoolExecutor(1, "masklet-encode-ahead")
-            self._next = frame, self._worker.submit(self._read_and_encode, frame, threads)
+            here = self._frame if self._engine.config.motion == "flow" else None
+            before = None if here is None else (here.index, self._grey(here.index))
+            self._next = frame, self._worker.submit(self._read_and_encode, frame, threads, before)
 
     def _taken_ahead(self, frame: int) -> Encoded | None:
         """The frame if it is the one encoded ahead. That one is waited for anyway: two threads cannot read at once."""
@@ -172,11 +191,17 @@ class FrameReader:
         self._next = None
         return coming.result() if index == frame else None
 
-    def _read_and_encode(self, frame: int, threads: int) -> Encoded:
+    def _read_and_encode(self, frame: int, threads: int, before: tuple[int, Grey] | None) -> Encoded:
         """In the thread: with as many threads as elsewhere, so that features have the same last bits."""
         machine.use_threads(threads)
         found = self._read(frame)
-        return Encoded(found, None if found is None else self._encode(found))
+        if found is None:
+            return Encoded(None, None)
+        levels, flow = self._encode(found), None
+        if before is not None:
+            grey, (there, grey_there) = grey_square(found.image, self._engine.config.image_size), before
+            flow = Flow(there, grey, optical_flow(grey, grey_there, self._engine.config.mask_size))
+        return Encoded(found, levels, flow)
 
     def _encode(self, frame: Frame) -> Levels:
         if (kept := self._kept.get(frame.index)) is not None:
@@ -209,5 +234,5 @@ class FrameReader:
         self._next = None
         self._coming = self._frame = self._levels = None
         self._kept.clear()
-        self._greys = {}
+        self._greys, self._flow = {}, None
         self.source.close()
