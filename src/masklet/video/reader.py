@@ -197,10 +197,11 @@ class FrameReader:
         found = self._read(frame)
         if found is None:
             return Encoded(None, None)
-        levels, flow = self._encode(found), None
-        if before is not None:
-            grey, (there, grey_there) = grey_square(found.image, self._engine.config.image_size), before
-            flow = Flow(there, grey, optical_flow(grey, grey_there, self._engine.config.mask_size))
+        levels = self._encode(found)
+        if before is None:
+            return Encoded(found, levels)
+        grey, (there, grey_there) = grey_square(found.image, self._engine.config.image_size), before
+        flow = Flow(there, grey, optical_flow(grey, grey_there, self._engine.config.mask_size))
         return Encoded(found, levels, flow)
 
     def _encode(self, frame: Frame) -> Levels:
