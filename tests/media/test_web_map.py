@@ -16,8 +16,9 @@ from rasterio.warp import transform
 from masklet import LargePicture
 from masklet.errors import MediaError
 from masklet.media import large
-from tests.cli.conftest import Patch, Read, Run
+from tests.cli.conftest import Read, Run
 from tests.cli.conftest import run as run
+from tests.cli.conftest import weights as weights
 from tests.media.map_server import MapServer, map_server
 
 PLACE = (11.55, 48.13, 11.552, 48.1315)
@@ -129,7 +130,7 @@ def test_tiles_that_fail_are_told_in_a_sentence(run: Run, capsys: Read, tmp_path
     assert "Traceback" not in told
 
 
-def test_commands_from_tiles_to_a_geopackage(run: Run, tmp_path: Path, capsys: Read, monkeypatch: Patch) -> None:
+def test_commands_from_tiles_to_a_geopackage(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
     left, top = pixel_of((PLACE[0], PLACE[3]), 18)
 
     def roof(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -144,7 +145,7 @@ def test_commands_from_tiles_to_a_geopackage(run: Run, tmp_path: Path, capsys: R
         step, side = 2 * large.HALF / (256 << 18), large.HALF
         truth = np.array([left + 150, top + 190, left + 230, top + 120]) * step * (1, -1, 1, -1) + (-side, side) * 2
         np.testing.assert_allclose(info["total_bounds"], truth, atol=4 * step)
-        assert run("everything", *command, f"{tmp_path}/all.json", "--points-per-side", "4") == 0
+        assert run("everything", *command, f"{tmp_path}/all.json", "--points-per-side", "2", "--model", weights) == 0
         (image,) = json.loads((tmp_path / "all.json").read_text())["images"]
         assert image["file_name"] == "127.0.0.1"
         capsys.readouterr()
