@@ -88,7 +88,7 @@ def make(path: Path, frames: int, objects: int, size: tuple[int, int]) -> None:
         tracker._record(Followed(1, frames - 1, backward=False, only=None), tracker.tracks)
         tracker.times = {frame: frame / 25 for frame in range(frames)}
         shown = {frame: ProjectFrame(frame / 25, masks) for frame, masks in enumerate(found) if frame}
-        tracker._shown_masks.remember(tracker.tracks, shown)
+        tracker._shown.remember(tracker.tracks, shown)
         tracker.save(path)
 
 

@@ -34,9 +34,9 @@ import masklet
 from masklet.checkpoints import Model
 from masklet.checkpoints.registry import SPEEDS, with_speed
 from masklet.prompts import make_prompt
+from masklet.video.edits import approved, asked, tracked
 from masklet.video.options import TrackingOptions
 from masklet.video.reader import frame_tensor
-from masklet.video.session import approved, asked, tracked
 from masklet.video.state import ObjectTrack
 from masklet.video.step import step
 from masklet.video.store import RecentFrames

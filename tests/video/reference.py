@@ -18,12 +18,23 @@ import torch
 
 from masklet.media.source import Frame
 from masklet.prompts import Prompt
-from masklet.video import FrameResult, VideoTracker, session
-from masklet.video.events import Cleared, Prompted, Range
+from masklet.video import FrameResult, VideoTracker
+from masklet.video.edits import followed
+from masklet.video.events import Cleared, Prompted
+from masklet.video.passes import Range
 from masklet.video.policies import PublishedPolicy
 from masklet.video.policies.base import recently_tracked
 from masklet.video.recall import Recall, published_recall
-from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks
+from masklet.video.state import (
+    FrameStats,
+    KnownFrame,
+    ObjectId,
+    ObjectTrack,
+    Tracks,
+    free_number,
+    known_track,
+    prompted_frames,
+)
 from masklet.video.store import StoredFrames
 
 T = TypeVar("T")
@@ -70,13 +81,13 @@ class ReferenceTracker(VideoTracker):
         self, start: int | None = None, stop: int | None = None, *, direction: str = "forward", **options: Any
     ) -> Iterator[FrameResult]:
         """Both directions begin at the earliest prompt, and none goes backward from frame 0."""
-        first = min(session.prompted_frames(settled(self.tracks), None)) if start is None else start
+        first = min(prompted_frames(settled(self.tracks), None)) if start is None else start
         span = Range(first, stop, backward=direction == "backward")
         return self._follow_all([span] if first > 0 or not span.backward else [], None, False, short=False)
 
     def clear(self, frame: int, object: ObjectId) -> None:
         """What was stored of a cleared frame stays, as if it had been tracked."""
-        track = reference_track(session.known_track(self.tracks, object))
+        track = reference_track(known_track(self.tracks, object))
         left = replace(track, prompts=without(track.prompts, frame), waiting=without(track.waiting, frame))
         if frame in track.prompted:
             left = replace(
@@ -89,7 +100,7 @@ class ReferenceTracker(VideoTracker):
 
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
-        picture, number = self._reader.seek(frame), session.free_number(self.tracks, name)
+        picture, number = self._reader.seek(frame), free_number(self.tracks, name)
         track = reference_track(self.tracks.get(name) or ReferenceTrack(StoredFrames(self._store), number=number))
         backward = track.visited.get(frame, False)
         answer = self._step(picture, {name: asked(track, frame, prompt)}, backward=backward)[name]
@@ -106,7 +117,7 @@ class ReferenceTracker(VideoTracker):
         frame = picture.index
         moving = {name: t for name, t in self.tracks.items() if t.prompted and frame not in t.prompted}
         if moving:
-            self.tracks = session.followed(self.tracks, self._step(picture, moving, backward=span.backward))
+            self.tracks = followed(self.tracks, self._step(picture, moving, backward=span.backward))
         self.tracks = {name: visit(reference_track(t), frame, span.backward) for name, t in self.tracks.items()}
         return bool(moving)
 

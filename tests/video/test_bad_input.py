@@ -15,22 +15,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masklet.checkpoints import Model, build_model, save_model
+from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MediaError, SessionError
 from masklet.video import VideoTracker
 from tests.conftest import GOLDEN
 from tests.media.clips import moving
-from tests.video.test_session import TOY, run
+from tests.video.test_session import run
 
 CLIP = GOLDEN / "video/frames"
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return build_model(TOY, seed=3)
+def model() -> FakeEngine:
+    return FakeEngine()
 
 
-def test_a_truncated_mp4_says_at_which_frame_it_ends(model: Model, tmp_path: Path) -> None:
+def test_a_truncated_mp4_says_at_which_frame_it_ends(model: FakeEngine, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=24, options={"g": "12"})
@@ -50,12 +50,12 @@ def test_a_truncated_mp4_says_at_which_frame_it_ends(model: Model, tmp_path: Pat
         assert tracker.known_frames() == frames
 
 
-def test_an_empty_folder_is_no_video(model: Model, tmp_path: Path) -> None:
+def test_an_empty_folder_is_no_video(model: FakeEngine, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no pictures"):
         VideoTracker(tmp_path, model)
 
 
-def test_a_frame_of_another_size_is_named_and_what_was_found_stays(model: Model, tmp_path: Path) -> None:
+def test_a_frame_of_another_size_is_named_and_what_was_found_stays(model: FakeEngine, tmp_path: Path) -> None:
     for frame in range(4):
         Image.new("RGB", (160, 120) if frame < 3 else (80, 60)).save(tmp_path / f"{frame:05d}.png")
     with VideoTracker(tmp_path, model) as tracker:
@@ -66,7 +66,7 @@ def test_a_frame_of_another_size_is_named_and_what_was_found_stays(model: Model,
         tracker.save(tmp_path / "kept.masklet")
 
 
-def test_a_video_of_one_frame(model: Model) -> None:
+def test_a_video_of_one_frame(model: FakeEngine) -> None:
     """The reference answers a click after following with NaN."""
     picture = np.asarray(Image.open(CLIP / "00000.png"))
     with VideoTracker([picture], model) as tracker:
@@ -77,7 +77,7 @@ def test_a_video_of_one_frame(model: Model) -> None:
         assert np.isfinite(clicked.objects[1].logits).all()
 
 
-def test_clearing_the_only_prompt_and_clicking_again(model: Model) -> None:
+def test_clearing_the_only_prompt_and_clicking_again(model: FakeEngine) -> None:
     """The reference ends in an AssertionError, and cannot go on."""
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=0, object=1, points=[(80, 60)])
@@ -90,7 +90,7 @@ def test_clearing_the_only_prompt_and_clicking_again(model: Model) -> None:
         assert set(tracker.tracks) == {1}
 
 
-def saved(model: Model, path: Path) -> Path:
+def saved(model: FakeEngine, path: Path) -> Path:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=0, object=1, points=[(80, 60)])
         run(tracker, stop=4)
@@ -98,7 +98,7 @@ def saved(model: Model, path: Path) -> Path:
     return path
 
 
-def test_a_project_of_a_newer_version(model: Model, tmp_path: Path) -> None:
+def test_a_project_of_a_newer_version(model: FakeEngine, tmp_path: Path) -> None:
     path = saved(model, tmp_path / "clip.masklet")
     newer = tmp_path / "newer.masklet"
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(newer, "w") as new:
@@ -108,7 +108,7 @@ def test_a_project_of_a_newer_version(model: Model, tmp_path: Path) -> None:
         VideoTracker.open(newer, model=model)
 
 
-def test_a_project_with_a_path_that_leaves_its_folder(model: Model, tmp_path: Path) -> None:
+def test_a_project_with_a_path_that_leaves_its_folder(model: FakeEngine, tmp_path: Path) -> None:
     path = saved(model, tmp_path / "clip.masklet")
     with zipfile.ZipFile(path, "a") as members:
         members.writestr("../evil", b"")
@@ -118,22 +118,22 @@ def test_a_project_with_a_path_that_leaves_its_folder(model: Model, tmp_path: Pa
 
 SAVING = """
 import sys
+from masklet.engines.fake import FakeEngine
 from masklet.video import VideoTracker
-with VideoTracker(sys.argv[1], sys.argv[2]) as tracker:
+with VideoTracker(sys.argv[1], FakeEngine()) as tracker:
     tracker.add_points(frame=0, object=1, points=[(80, 60)])
     for _ in tracker.propagate(stop=8):
         pass
     print("begun", flush=True)
     while True:
-        tracker.save(sys.argv[3])
+        tracker.save(sys.argv[2])
 """
 
 
-def test_a_kill_in_the_middle_of_a_save_leaves_the_last_whole_file(model: Model, tmp_path: Path) -> None:
-    save_model(model, tmp_path / "toy.safetensors")
+def test_a_kill_in_the_middle_of_a_save_leaves_the_last_whole_file(model: FakeEngine, tmp_path: Path) -> None:
     path = tmp_path / "kept/clip.masklet"
     path.parent.mkdir()
-    arguments = [sys.executable, "-c", SAVING, str(CLIP), str(tmp_path / "toy.safetensors"), str(path)]
+    arguments = [sys.executable, "-c", SAVING, str(CLIP), str(path)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}) as saving:
         assert saving.stdout is not None
         assert saving.stdout.readline() == b"begun\n"
@@ -150,35 +150,35 @@ def test_a_kill_in_the_middle_of_a_save_leaves_the_last_whole_file(model: Model,
 
 FULL = """
 import resource, sys
+from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
 from masklet.video import VideoTracker
-with VideoTracker(sys.argv[1], sys.argv[2]) as tracker:
+with VideoTracker(sys.argv[1], FakeEngine()) as tracker:
     tracker.add_points(frame=0, object=1, points=[(80, 60)])
     for _ in tracker.propagate(stop=8):
         pass
-    tracker.save(sys.argv[3])
+    tracker.save(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
     try:
-        tracker.save(sys.argv[3])
+        tracker.save(sys.argv[2])
     except MaskletError as error:
         print(error)
     print(tracker.known_frames())
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    tracker.save(sys.argv[4])
+    tracker.save(sys.argv[3])
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files, which Windows has not")
-def test_a_full_disk_while_saving_leaves_the_old_file(model: Model, tmp_path: Path) -> None:
-    save_model(model, tmp_path / "toy.safetensors")
+def test_a_full_disk_while_saving_leaves_the_old_file(model: FakeEngine, tmp_path: Path) -> None:
     first, second = tmp_path / "first.masklet", tmp_path / "second.masklet"
-    arguments = [str(CLIP), str(tmp_path / "toy.safetensors"), str(first), str(second)]
+    arguments = [str(CLIP), str(first), str(second)]
     done = subprocess.run([sys.executable, "-c", FULL, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     sentence, frames = done.stdout.splitlines()
     assert f"{first} cannot be written: " in sentence
     assert frames == str([*range(8)])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.masklet", "second.masklet", "toy.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.masklet", "second.masklet"]
     for path in (first, second):
         with VideoTracker.open(path, model=model) as tracker:
             assert tracker.known_frames() == [*range(8)]

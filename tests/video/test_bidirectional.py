@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-from masklet.checkpoints import Model, build_model
+from masklet.engines.fake import FakeEngine
 from masklet.video import VideoTracker
-from masklet.video.corrections import joined, separate, trust
-from masklet.video.events import Followed, Range
-from masklet.video.session import approved, tracked
+from masklet.video.edits import approved, tracked
+from masklet.video.events import Followed
+from masklet.video.passes import Range, joined, seen_by, trust
 from masklet.video.state import KnownFrame, ObjectTrack
 from masklet.video.store import RecentFrames
 from tests.conftest import GOLDEN
-from tests.video.test_session import TOY, known, run
+from tests.video.test_session import known, run
 
 CLIP = GOLDEN / "video/frames"
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return build_model(TOY, seed=3)
+def model() -> FakeEngine:
+    return FakeEngine()
 
 
 def entry(frame: int, *, iou: float = 0.8, presence: float = 9.0, backward: bool = False) -> KnownFrame:
@@ -79,13 +79,13 @@ def test_a_pass_sees_only_what_was_found_its_own_way() -> None:
         track = tracked(track, entry(frame, backward=True))
     track = tracked(track, entry(11))
     for backward, seen in ((True, {8, 9, 10}), (False, {10, 11})):
-        mine = separate({1: track}, Range(10, None, backward, apart=True))[1]
+        mine = seen_by(Range(10, None, backward, apart=True), {1: track})[1]
         assert {f for f in range(20) if mine.stats(f) is not None} == seen
         assert {f for f in range(20) if mine.known(f) is not None} == seen
         assert set(mine.prompted) == {10}
 
 
-def test_going_forward_from_the_middle_does_not_look_at_what_was_found_backward(model: Model) -> None:
+def test_going_forward_from_the_middle_does_not_look_at_what_was_found_backward(model: FakeEngine) -> None:
     """The same as a pass that never went backward."""
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=10, object=1, points=[(80, 60)])
@@ -97,7 +97,7 @@ def test_going_forward_from_the_middle_does_not_look_at_what_was_found_backward(
             np.testing.assert_array_equal(tracker.result(frame).objects[1].logits, alone[frame].objects[1].logits)
 
 
-def test_frames_between_prompts_come_twice_and_the_better_stays(model: Model) -> None:
+def test_frames_between_prompts_come_twice_and_the_better_stays(model: FakeEngine) -> None:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=2, object=1, points=[(80, 60)])
         tracker.add_points(frame=9, object=1, points=[(60, 50)])
@@ -120,7 +120,7 @@ def test_frames_between_prompts_come_twice_and_the_better_stays(model: Model) ->
 
 
 def test_a_session_that_was_saved_between_the_passes_knows_what_was_found_backward(
-    model: Model, tmp_path: Path
+    model: FakeEngine, tmp_path: Path
 ) -> None:
     def begun_at(tracker: VideoTracker) -> VideoTracker:
         tracker.add_points(frame=0, object=1, points=[(80, 60)])

@@ -18,9 +18,9 @@ from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError
 from masklet.formats.project import BLOCK
 from masklet.formats.project_file import read_project, write_project
-from masklet.video import VideoTracker, blocks, project
-from masklet.video.blocks import BLOCKS, INDEX, name_of
-from masklet.video.packing import REST, UNDO, json_texts, lean_item, metadata_of, pack_items
+from masklet.video import VideoTracker, blocks
+from masklet.video.blocks import INDEX, name_of
+from masklet.video.packing import json_texts, metadata_of
 from masklet.video.state import stats_of
 from masklet.video.store import StoredFrames
 
@@ -180,29 +180,3 @@ def test_what_does_not_fit_is_refused(session: tuple[Path, VideoTracker], tmp_pa
         opened(changed(session[0], tmp_path, INDEX, lambda arrays, texts: arrays.pop("0.iou")))
     with pytest.raises(CheckpointError, match=r"have the sizes \[32, 16\], and those of this one are \[64, 16\]"):
         VideoTracker.open(session[0], images(), FakeEngine(config=dataclasses.replace(FAKE, width=64)))
-
-
-def test_files_of_the_first_versions_open(session: tuple[Path, VideoTracker], tmp_path: Path) -> None:
-    """Whose frames lay in other attachments, each with its facts as JSON, and whose undo listed frames one by one."""
-    path, tracker = session
-    was, shown = read_project(path), project.ShownMasks()
-
-    def masks(state: Any, frame: int) -> Any:
-        return shown.frame(state, frame, 0.0, tracker.size, False)
-
-    items = []
-    for name, track in tracker.tracks.items():
-        for frame in track.tracked:
-            beneath = project.beneath(tracker.tracks, name, frame, masks) if track.is_absent(frame) else None
-            items.append(lean_item(track, name, frame, beneath))
-    kept = {name: data for name, data in was.attachments.items() if name != INDEX and not name.startswith(BLOCKS)}
-    texts, arrays = metadata_of(kept[UNDO]), load(kept[UNDO])
-    for change in texts["changes"]:
-        change["new"] = [[name, kind, f] for name, kind, one, two in change["new"] for f in range(one, two + 1)]
-    attachments = {**kept, f"{REST}00000.safetensors": pack_items(items), UNDO: save(arrays, json_texts(**texts))}
-    write_project(tmp_path / "old.masklet", dataclasses.replace(was, attachments=attachments))
-    with opened(path) as new, opened(tmp_path / "old.masklet") as old:
-        assert known(old) == known(new)
-        for _ in range(3):
-            old.undo()
-        assert old.known_frames() == [0]

@@ -18,10 +18,12 @@ from masklet.nn import Decoded, Levels
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.corrections import LocalPropagation, changes_of
-from masklet.video.events import Cleared, Event, Followed, Prompted, Range
+from masklet.video.edits import approved, tracked
+from masklet.video.events import Cleared, Event, Followed, Prompted
+from masklet.video.passes import Range
 from masklet.video.policies.base import Choice
-from masklet.video.session import approved, tracked
-from masklet.video.state import KnownFrame, ObjectTrack, with_span, within, without_span
+from masklet.video.spans import with_span, within, without_span
+from masklet.video.state import KnownFrame, ObjectTrack
 from masklet.video.step import FrameContext, away_from_clicks, steadied
 from masklet.video.store import RecentFrames
 from tests.video.test_known_frames import CLIP

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.checkpoints import build_model
+from masklet.engines.fake import FakeEngine
 from masklet.video import StreamTracker, VideoTracker
 from masklet.video.cuts import change, is_cut, signature
 from masklet.video.review import ReviewReason, review_reasons
 from masklet.video.state import ObjectTrack
 from masklet.video.store import RecentFrames
 from tests.video.policies.entries import entry
-from tests.video.test_session import TOY
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 
@@ -77,7 +76,7 @@ def test_a_fifth_of_the_picture_may_change_at_once(share: float, cut: bool) -> N
 
 
 def test_the_frame_after_the_cut_is_flagged_in_both_directions() -> None:
-    model = build_model(TOY, seed=3)
+    model = FakeEngine()
     with VideoTracker(video(), model) as tracker:  # type: ignore[arg-type]
         tracker.add_points(frame=0, object=1, points=[(30, 50)])
         forward = [result.frame for result in tracker.propagate() if result.scene_cut]

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.checkpoints import build_model
+from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
 from masklet.media.source import open_video
 from masklet.video import VideoTracker
 from masklet.video.project import fingerprint_of
 from tests.media.clips import Clip, write_clip
-from tests.video.test_session import TOY
 
 CONTAINERS = {
     "mkv": Clip(".mkv", count=40),
@@ -37,7 +36,7 @@ def test_reading_changes_no_fingerprint(name: str, tmp_path: Path) -> None:
 
 
 def test_a_session_opens_a_video_whose_length_was_not_known(tmp_path: Path) -> None:
-    path, model = write_clip(tmp_path / "clip.flv", CONTAINERS["flv"]), build_model(TOY, seed=3)
+    path, model = write_clip(tmp_path / "clip.flv", CONTAINERS["flv"]), FakeEngine()
     with VideoTracker(path, model) as tracker:
         tracker.add_box(frame=0, object=1, box=(10, 10, 40, 40))
         assert len(list(tracker.propagate())) == 40
@@ -47,7 +46,7 @@ def test_a_session_opens_a_video_whose_length_was_not_known(tmp_path: Path) -> N
 
 
 def test_pictures_in_memory_are_told_apart_by_their_number(tmp_path: Path) -> None:
-    frames, model = [np.zeros((40, 60, 3), np.uint8)] * 4, build_model(TOY, seed=3)
+    frames, model = [np.zeros((40, 60, 3), np.uint8)] * 4, FakeEngine()
     with VideoTracker(frames, model) as tracker:
         tracker.add_box(frame=0, object=1, box=(10, 10, 40, 30))
         tracker.save(tmp_path / "clip.masklet")

@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 
 from masklet import VideoTracker
-from masklet.checkpoints import Model
-from tests.conftest import small_network
+from masklet.engines.fake import FakeEngine
 
 PROC = Path("/proc/self")
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model("golden-small", small_network())
+def model() -> FakeEngine:
+    return FakeEngine()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def open_files() -> int:
     return len(list((PROC / "fd").iterdir()))
 
 
-def track(video: Path, model: Model) -> None:
+def track(video: Path, model: FakeEngine) -> None:
     with VideoTracker(video, model) as tracker:
         tracker.add_box(frame=0, object=1, box=(100, 100, 500, 400))
         for result in tracker.propagate(stop=2):
@@ -54,7 +53,7 @@ def track(video: Path, model: Model) -> None:
 
 
 @pytest.mark.skipif(not PROC.exists(), reason="resident memory and open files are read from /proc")
-def test_fifty_trackers_leave_nothing_behind(video: Path, model: Model) -> None:
+def test_fifty_trackers_leave_nothing_behind(video: Path, model: FakeEngine) -> None:
     for _ in range(5):  # what libraries keep for themselves
         track(video, model)
     gc.collect()
@@ -65,7 +64,7 @@ def test_fifty_trackers_leave_nothing_behind(video: Path, model: Model) -> None:
     assert resident() - memory < 30 * 2**20, "closed trackers keep memory"
 
 
-def test_a_pass_that_was_left_midway_leaves_nothing_either(video: Path, model: Model) -> None:
+def test_a_pass_that_was_left_midway_leaves_nothing_either(video: Path, model: FakeEngine) -> None:
     before = threading.active_count()
     tracker = VideoTracker(video, model)
     tracker.add_box(frame=0, object=1, box=(100, 100, 500, 400))

@@ -16,7 +16,7 @@ from masklet.engines.fake import FakeEngine
 from masklet.formats.project import spans_of
 from masklet.formats.project_file import read_project
 from masklet.video import VideoTracker
-from masklet.video.state import parted, with_span, within
+from masklet.video.spans import spliced, with_span, within
 from tests.video.test_known_frames import CLIP, SIZE, begin, shown
 from tests.video.test_session import run
 
@@ -154,7 +154,7 @@ def test_spans_are_parted(frames: set[int], frame: int) -> None:
     spans = spans_of(sorted(frames))
     assert {f for f in range(25) if within(f, spans)} == frames
     assert all(low > high + 1 for (_, high), (low, _) in pairwise(spans))
-    before, after = parted(spans, frame)
+    before, after = spliced(spans, (), frame), spliced((), spans, frame)
     assert {f for f in range(25) if within(f, before)} == {f for f in frames if f < frame}
     assert {f for f in range(25) if within(f, after)} == {f for f in frames if f >= frame}
     assert within(30, with_span(after, 30, 31))

@@ -13,22 +13,9 @@ from hypothesis import strategies as st
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, SessionError
 from masklet.formats.project_file import read_project
-from masklet.video import VideoTracker, project
-from masklet.video.json_values import facts_of
-from tests.video.test_known_frames import ACTION, CLIP, SEQUENCE, assert_alike, begin, begun, shown
+from masklet.video import VideoTracker, result
+from tests.video.test_known_frames import ACTION, CLIP, SEQUENCE, assert_alike, assert_same, begin, begun, shown
 from tests.video.test_session import act, run
-
-
-def assert_same(one: VideoTracker, other: VideoTracker) -> None:
-    assert_alike(shown(one), shown(other), differing=0.0)
-    assert [type(event) for event in one.events] == [type(event) for event in other.events]
-    for name, track in one.tracks.items():
-        again = other.tracks[name]
-        assert (facts_of(again), again.number, list(again.prompted)) == (
-            facts_of(track),
-            track.number,
-            list(track.prompted),
-        )
 
 
 @given(actions=st.lists(ACTION, min_size=1, max_size=5), further=st.lists(ACTION, max_size=2))
@@ -46,6 +33,7 @@ def test_a_journal_has_what_the_session_has(
             straight.save_changes()
         with VideoTracker.open(path, CLIP, FakeEngine()) as reopened:
             assert_same(straight, reopened)
+            assert [type(event) for event in reopened.events] == [type(event) for event in straight.events]
             for action in further:
                 acted(straight, action)
                 acted(reopened, action)
@@ -182,11 +170,11 @@ def test_a_pass_is_flushed_once_at_its_end(tmp_path: Path, monkeypatch: pytest.M
 def test_masks_that_a_file_has_are_not_encoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, other = tmp_path / "a.masklet", tmp_path / "b.masklet"
     encoded: list[int] = []
-    real = project.project_frame
+    real = result.project_frame
     with begun() as straight:
         straight.save(path)
         with VideoTracker.open(path, CLIP, FakeEngine()) as reopened:
-            monkeypatch.setattr(project, "project_frame", lambda found: (encoded.append(found.frame), real(found))[1])
+            monkeypatch.setattr(result, "project_frame", lambda found: (encoded.append(found.frame), real(found))[1])
             reopened.describe("a", category="red")
             reopened.save(other)
             assert not encoded

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from masklet.video.events import Event, Followed, Locked, Range, remaining
+from masklet.video.events import Event, Followed, Locked
+from masklet.video.passes import PublishedPropagation, Range
 
 FORWARD, BACKWARD = Range(2, None, backward=False), Range(9, None, backward=True)
 BOTH = [Range(9, None, backward=True, apart=True), Range(2, None, backward=False, apart=True)]
+
+
+def remaining(spans: list[Range], log: list[Event]) -> list[Range]:
+    left = (PublishedPropagation(log, span).remaining({}, None) for span in spans)
+    return [span for span in left if span is not None]
 
 
 def ahead(first: int, last: int, *, only: int | None = None, apart: bool = False) -> Followed:

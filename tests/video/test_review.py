@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from masklet.checkpoints import Model
+from masklet.engines.fake import FakeEngine
 from masklet.video import VideoTracker
 from masklet.video.review import ReviewReason, jumped, merged_pairs, review_reasons
 from masklet.video.state import KnownFrame, ObjectTrack
@@ -136,7 +137,7 @@ def test_doubts_are_kept_with_their_frames(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_masks_of_a_frame_come_without_its_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    with VideoTracker(GOLDEN / "video/frames", Model("golden-small", small_network())) as tracker:
+    with VideoTracker(GOLDEN / "video/frames", FakeEngine()) as tracker:
         tracker.add_points(frame=0, object=1, points=[(34, 52)])
         results = {result.frame: result for result in tracker.propagate(stop=4)}
         monkeypatch.setattr(tracker._reader, "find", None)

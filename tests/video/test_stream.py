@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from masklet.checkpoints import Model
+from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError, SessionError
 from masklet.media.source import open_video
 from masklet.video import StreamTracker, VideoTracker
@@ -15,11 +16,12 @@ CLIP = GOLDEN / "video/frames"
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model("golden-small", small_network())
+def model() -> FakeEngine:
+    return FakeEngine()
 
 
-def test_a_stream_is_a_video_forward(model: Model) -> None:
+def test_a_stream_is_a_video_forward() -> None:
+    model = Model("golden-small", small_network())
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=0, object=1, points=[(135, 27)])
         tracker.add_box(frame=4, object="b", box=(28, 4, 74, 50))
@@ -38,7 +40,7 @@ def test_a_stream_is_a_video_forward(model: Model) -> None:
                 np.testing.assert_allclose(result.logits, expected.objects[name].logits, atol=1e-2, rtol=0)
 
 
-def test_memory_is_bounded(model: Model) -> None:
+def test_memory_is_bounded(model: FakeEngine) -> None:
     stream = StreamTracker(model)
     images = [frame.image for frame in open_video(CLIP)]
     stream.step(images[0])
@@ -50,32 +52,32 @@ def test_memory_is_bounded(model: Model) -> None:
     assert max(kept) == kept[-1] <= 16
 
 
-def test_times_are_told_by_the_clock(model: Model) -> None:
+def test_times_are_told_by_the_clock(model: FakeEngine) -> None:
     ticks = iter([5.0, 5.5, 7.0])
     stream = StreamTracker(model, clock=lambda: next(ticks))
     image = np.zeros((20, 30, 3), np.uint8)
     assert [stream.step(image).time for _ in range(3)] == [0.0, 0.5, 2.0]
 
 
-def test_prompting_before_the_first_frame_is_refused(model: Model) -> None:
+def test_prompting_before_the_first_frame_is_refused(model: FakeEngine) -> None:
     with pytest.raises(SessionError, match="no frame came yet"):
         StreamTracker(model).add_points(object=1, points=[(1, 1)])
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), "frame.png"])
-def test_what_is_no_frame_is_refused(model: Model, image: object) -> None:
+def test_what_is_no_frame_is_refused(model: FakeEngine, image: object) -> None:
     with pytest.raises(MediaError, match=r"give a uint8 array \(height, width, 3\), RGB"):
         StreamTracker(model).step(image)  # type: ignore[arg-type]
 
 
-def test_another_size_is_refused(model: Model) -> None:
+def test_another_size_is_refused(model: FakeEngine) -> None:
     stream = StreamTracker(model)
     stream.step(np.zeros((20, 30, 3), np.uint8))
     with pytest.raises(MediaError, match="the frame is 40 x 20 and the stream began with 30 x 20"):
         stream.step(np.zeros((20, 40, 3), np.uint8))
 
 
-def test_a_removed_object_is_gone(model: Model) -> None:
+def test_a_removed_object_is_gone(model: FakeEngine) -> None:
     stream = StreamTracker(model)
     image = np.full((20, 30, 3), 90, np.uint8)
     stream.step(image)
@@ -86,7 +88,7 @@ def test_a_removed_object_is_gone(model: Model) -> None:
         stream.remove(1)
 
 
-def test_after_a_fault_the_same_image_is_the_same_frame(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_fault_the_same_image_is_the_same_frame(model: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = StreamTracker(model)
     image = np.full((20, 30, 3), 90, np.uint8)
     stream.step(image)
@@ -98,7 +100,7 @@ def test_after_a_fault_the_same_image_is_the_same_frame(model: Model, monkeypatc
     assert stream.step(image).frame == 1
 
 
-def test_numbers_stay_when_another_object_is_removed(model: Model) -> None:
+def test_numbers_stay_when_another_object_is_removed(model: FakeEngine) -> None:
     stream = StreamTracker(model)
     image = np.full((20, 30, 3), 90, np.uint8)
     stream.step(image)

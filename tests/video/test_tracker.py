@@ -7,20 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.checkpoints import Model
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError, PromptError, SessionError
 from masklet.masks.draw import color
 from masklet.prompts import make_prompt
 from masklet.video import FrameResult, VideoTracker
-from tests.conftest import GOLDEN, small_network
+from tests.conftest import GOLDEN
 
 CLIP = GOLDEN / "video/frames"
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model("golden-small", small_network())
+def model() -> FakeEngine:
+    return FakeEngine()
 
 
 def same(a: FrameResult, b: FrameResult, object: int | str) -> bool:
@@ -47,7 +46,7 @@ def test_candidates_begin_with_the_answer_of_a_click_and_record_nothing() -> Non
     assert all((first & other).sum() < 0.85 * (first | other).sum() for other in others)
 
 
-def test_objects_do_not_touch_each_other(model: Model) -> None:
+def test_objects_do_not_touch_each_other(model: FakeEngine) -> None:
     """Three objects in one pass are as each alone, though they go through the network together."""
 
     def prompt(tracker: VideoTracker, name: str) -> None:
@@ -73,7 +72,7 @@ def test_objects_do_not_touch_each_other(model: Model) -> None:
         assert all(same(result, alone[result.frame], name) for result in seen)
 
 
-def test_an_object_is_followed_from_its_first_prompt_on(model: Model) -> None:
+def test_an_object_is_followed_from_its_first_prompt_on(model: FakeEngine) -> None:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_box(frame=0, object=1, box=(28, 4, 74, 50))
         tracker.add_box(frame=3, object=2, box=(5, 75, 43, 119))
@@ -81,7 +80,7 @@ def test_an_object_is_followed_from_its_first_prompt_on(model: Model) -> None:
     assert present == {0: {1}, 1: {1}, 2: {1}, 3: {1, 2}, 4: {1, 2}}
 
 
-def test_a_second_click_refines_the_first(model: Model) -> None:
+def test_a_second_click_refines_the_first(model: FakeEngine) -> None:
     with VideoTracker(CLIP, model) as tracker:
         first = tracker.add_points(frame=0, object=1, points=[(24, 98)])
         second = tracker.add_points(frame=0, object=1, points=[(10, 10)], labels=[0])
@@ -90,7 +89,7 @@ def test_a_second_click_refines_the_first(model: Model) -> None:
     assert not same(first, second, 1)
 
 
-def test_a_given_mask_comes_back(model: Model) -> None:
+def test_a_given_mask_comes_back(model: FakeEngine) -> None:
     mask = np.zeros((120, 160), bool)
     mask[20:90, 30:120] = True
     with VideoTracker(CLIP, model) as tracker:
@@ -101,14 +100,14 @@ def test_a_given_mask_comes_back(model: Model) -> None:
     assert (seen.state, seen.iou) == ("visible", 1.0)
 
 
-def test_an_empty_mask_says_that_the_object_is_absent(model: Model) -> None:
+def test_an_empty_mask_says_that_the_object_is_absent(model: FakeEngine) -> None:
     with VideoTracker(CLIP, model) as tracker:
         result = tracker.add_mask(frame=0, object=1, mask=np.zeros((120, 160), bool))
     assert result.objects[1].state == "absent"
     assert not result.objects[1].mask.any()
 
 
-def test_following_can_be_stopped_and_continued(model: Model) -> None:
+def test_following_can_be_stopped_and_continued(model: FakeEngine) -> None:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=0, object=1, points=[(135, 27)])
         whole = list(tracker.propagate(stop=8))
@@ -118,7 +117,7 @@ def test_following_can_be_stopped_and_continued(model: Model) -> None:
     assert all(same(a, b, 1) for a, b in zip(whole, parts, strict=True))
 
 
-def test_what_a_result_tells(model: Model) -> None:
+def test_what_a_result_tells(model: FakeEngine) -> None:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_box(frame=0, object="cup", box=(28, 4, 74, 50))
         result = tracker.add_points(frame=0, object="saucer", points=[(135, 27)])
@@ -137,7 +136,7 @@ def test_what_a_result_tells(model: Model) -> None:
     assert 0 <= cup.presence <= 1
 
 
-def test_an_overlay_tints_the_object_and_leaves_the_rest(model: Model) -> None:
+def test_an_overlay_tints_the_object_and_leaves_the_rest(model: FakeEngine) -> None:
     mask = np.zeros((120, 160), bool)
     mask[40:100, 60:140] = True
     with VideoTracker(CLIP, model) as tracker:
@@ -158,14 +157,14 @@ def test_an_overlay_tints_the_object_and_leaves_the_rest(model: Model) -> None:
         ((50, 10, 20, 50), "has no area"),
     ],
 )
-def test_a_box_outside_the_picture_is_refused(model: Model, box: tuple[int, ...], said: str) -> None:
+def test_a_box_outside_the_picture_is_refused(model: FakeEngine, box: tuple[int, ...], said: str) -> None:
     with VideoTracker(CLIP, model) as tracker:
         with pytest.raises(PromptError, match=said):
             tracker.add_box(frame=0, object=1, box=box)
         assert not tracker.tracks
 
 
-def test_a_frame_past_the_end_is_refused_and_changes_nothing(model: Model) -> None:
+def test_a_frame_past_the_end_is_refused_and_changes_nothing(model: FakeEngine) -> None:
     with VideoTracker(CLIP, model) as tracker:
         tracker.add_points(frame=0, object=1, points=[(135, 27)])
         with pytest.raises(MediaError, match="there is no frame 20; the video has 20 frames, counted from 0"):
@@ -176,7 +175,7 @@ def test_a_frame_past_the_end_is_refused_and_changes_nothing(model: Model) -> No
         assert len(list(tracker.propagate(stop=3))) == 3
 
 
-def test_following_nothing_is_refused_at_the_call(model: Model) -> None:
+def test_following_nothing_is_refused_at_the_call(model: FakeEngine) -> None:
     with (
         VideoTracker(CLIP, model) as tracker,
         pytest.raises(SessionError, match="no object is prompted; call add_points"),
@@ -184,7 +183,7 @@ def test_following_nothing_is_refused_at_the_call(model: Model) -> None:
         tracker.propagate()
 
 
-def test_a_text_file_is_no_video(model: Model, tmp_path: Path) -> None:
+def test_a_text_file_is_no_video(model: FakeEngine, tmp_path: Path) -> None:
     path = tmp_path / "notes.mp4"
     path.write_text("frame 1: a dog")
     with pytest.raises(MediaError, match=r"notes\.mp4 is not a video that can be decoded"):

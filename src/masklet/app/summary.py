@@ -16,8 +16,8 @@ from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Cleared, Described, Followed, Locked, Marked, Merged, Prompted, Removed, Split, Swapped
 from masklet.video.result import ObjectResult, probability, state_of
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
-from masklet.video.session import doubts
-from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks, within
+from masklet.video.spans import within
+from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks, doubts
 
 STATES = {"unknown": 0, "absent": 1, "uncertain": 2, "visible": 3}
 """The lowest two bits of a cell of a strip."""
@@ -91,18 +91,18 @@ def described(name: ObjectId, track: ObjectTrack, frames: Iterable[int]) -> dict
 def strips(track: ObjectTrack, frames: int) -> dict[str, str]:
     """The two strips of an object."""
     found = track.tracked.columns()
-    seen = np.flatnonzero((found.backward == track.one_way) | (track.one_way is None))
-    places, presence, iou = found.frame[seen], found.presence[seen], found.iou[seen]
+    seen = np.flatnonzero((found["backward"] == track.one_way) | (track.one_way is None))
+    places, presence, iou, doubt = (found[fact][seen] for fact in ("frame", "presence", "iou", "doubt"))
     said = {*track.prompted, *(frame for first, last in track.absent for frame in range(first, last + 1))}
     known = {frame: stats for frame in said if (stats := track.stats(frame)) is not None}
     last = max([*known, int(places.max(initial=-1))])
     cells, ious = (np.zeros(max(frames, 1 + last), np.uint8) for _ in range(2))
     state = np.where(iou >= DOUBTFUL_IOU, STATES["visible"], STATES["uncertain"])
-    cells[places] = np.where(presence > 0, state, STATES["absent"]) | CUT * found.cut[seen]
+    cells[places] = np.where(presence > 0, state, STATES["absent"]) | CUT * found["cut"][seen]
     ious[places] = np.rint(255 * iou.clip(0, 1))
     for first, end in track.accepted:
         cells[first : end + 1] |= np.where(cells[first : end + 1] & 3, ACCEPTED, 0).astype(np.uint8)
-    doubted = [frame for frame in found.doubts if frame <= last and cells[frame] & 3 and not track.stands(frame)]
+    doubted = [frame for frame in places[doubt.astype(bool)].tolist() if cells[frame] & 3 and not track.stands(frame)]
     cells[doubted] |= DOUBTED
     for frame, stats in known.items():  # what was said stands above what was tracked
         cells[frame] = cell(track, stats)

@@ -26,8 +26,7 @@ from masklet.jobs.prompts import TypedPrompt
 from masklet.masks.rle import rle_area
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.ends import mark_ends
-from masklet.video.events import Range
-from masklet.video.session import passes
+from masklet.video.passes import Range, passes
 from masklet.video.state import ObjectId
 
 DEFAULT_RATE = 24.0

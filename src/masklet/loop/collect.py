@@ -32,8 +32,8 @@ from masklet.metrics.sequence import VOID
 from masklet.training.data.mixture import Wanted, read_data
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Locked
-from masklet.video.session import known_frames
-from masklet.video.state import ObjectId, ObjectTrack, within
+from masklet.video.spans import within
+from masklet.video.state import ObjectId, ObjectTrack, known_frames
 
 AHEAD = "ahead"
 """Attribute of objects that the loop found; its value says by which weights."""

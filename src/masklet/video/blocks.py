@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from masklet.engines.base import Engine
 from masklet.errors import CheckpointError
-from masklet.formats.base import RleMask
 from masklet.formats.project import BLOCK, KEPT_BLOCKS, Project
-from masklet.nn import ModelConfig
 from masklet.video.json_values import DAMAGE, MOST_FRAME, damaged
 from masklet.video.overlap import FinalMask
 from masklet.video.packing import json_texts, mask_facts, mask_from, metadata_of
 from masklet.video.review import ReviewReason
-from masklet.video.state import FrameStats, ObjectId, StatColumns, Tracks
+from masklet.video.state import STRIP, Columns, FrameStats, ObjectId, Tracks
 from masklet.video.store import PAGE, FrameStore, LazyPage, PersistentMap, Record, StoredFrames, pointer_length
 
 INDEX = "index.safetensors"
@@ -52,15 +51,12 @@ COLUMNS: dict[str, type] = {
 """The facts of a frame. A doubt is a place in `REASONS`, colours are one in the list of signatures, and anchors are how
 many: their frames lie one after another in a column of their own, `held`."""
 
-Columns = Mapping[str, NDArray[Any]]
-"""The facts of an object's frames."""
-
 Rows = Mapping[ObjectId, Sequence[int]]
 """Frames of objects, in their order."""
 
 
-def pack_index(tracks: Tracks, rows: Rows, times: Mapping[int, float], config: tuple[int, int]) -> bytes:
-    """The stats of some tracked frames, and the times of all; `config` are the sizes of pointers and masks."""
+def pack_index(tracks: Tracks, rows: Rows, times: Mapping[int, float], sizes: Sequence[int]) -> bytes:
+    """The stats of some tracked frames, and the times of all; `sizes` are those of `sizes_of`."""
     signatures: dict[bytes, int] = {}
     columns: dict[str, NDArray[Any]] = {
         "frames": np.array(list(times), np.int64),
@@ -79,10 +75,15 @@ def pack_index(tracks: Tracks, rows: Rows, times: Mapping[int, float], config: t
                     columns[f"{place}.held"] = np.array([*chain.from_iterable(values)], np.int64)
                     values = [len(anchors) for anchors in values]
             columns[f"{place}.{column}"] = np.array(values, kind).reshape(shape_of(column, len(stats)))
-    return save(columns, json_texts(objects=list(rows), colours=list(signatures), sizes=config))
+    return save(columns, json_texts(objects=list(rows), colours=list(signatures), sizes=sizes))
 
 
-def pack_block(tracks: Tracks, rows: Rows, beneath: Callable[[ObjectId, int], RleMask | None]) -> bytes:
+def sizes_of(engine: Engine) -> list[int]:
+    """The sizes of pointers and masks, by which frames are known to be of a model."""
+    return [engine.config.width, engine.config.mask_size]
+
+
+def pack_block(tracks: Tracks, rows: Rows, beneath: Callable[[ObjectId, int], FinalMask | None]) -> bytes:
     """The packed forms of the frames of a block. `beneath` returns the mask of a frame that the file does not have."""
     packed: list[bytes] = []
     masks = []
@@ -92,7 +93,7 @@ def pack_block(tracks: Tracks, rows: Rows, beneath: Callable[[ObjectId, int], Rl
         for frame in frames:
             packed.append(tracked.packed(frame))
             if (mask := beneath(name, frame)) is not None:
-                masks.append([place, frame, mask_facts(FinalMask(mask.rle, mask.lost))])
+                masks.append([place, frame, mask_facts(mask)])
     arrays: dict[str, NDArray[Any]] = {
         "packed": np.frombuffer(b"".join(packed), np.uint8),
         "ends": np.cumsum([len(one) for one in packed], dtype=np.int64),
@@ -119,7 +120,7 @@ class SavedFrames:
 
     Args:
         project: What was read.
-        config: Sizes that the frames must have.
+        engine: Whose sizes the frames must have.
 
     Attributes:
         objects: Whose frames they are.
@@ -130,13 +131,13 @@ class SavedFrames:
         CheckpointError: They were made by a model of other sizes.
     """
 
-    def __init__(self, project: Project, config: ModelConfig) -> None:
+    def __init__(self, project: Project, engine: Engine) -> None:
         self._project = project
         try:
             data = project.attachments[INDEX]
             arrays, texts = load(data), metadata_of(data)
             self.objects: list[ObjectId] = texts["objects"]
-            sizes = [config.width, config.mask_size]
+            sizes = sizes_of(engine)
             if texts["sizes"] != sizes:
                 raise CheckpointError(
                     f"the session was made with a model whose pointers and masks have the sizes {texts['sizes']!s:.40}"
@@ -150,7 +151,7 @@ class SavedFrames:
             raise damaged(error) from error
         if missing := sorted(block for block in blocks if name_of(block) not in project.attachments):
             raise damaged(ValueError(f"it lacks {name_of(missing[0])}"))
-        self._block = lru_cache(KEPT_BLOCKS)(partial(read_block, project, self._columns, config.width))
+        self._block = lru_cache(KEPT_BLOCKS)(partial(read_block, project, self._columns, sizes[0]))
 
     def tracked(self, name: ObjectId, store: FrameStore) -> StoredFrames:
         """The frames of an object, of which none is read yet."""
@@ -188,18 +189,10 @@ class SavedFrames:
         made = (FrameStats(**dict(zip(values, row, strict=True))) for row in rows)
         return {stats.frame: Record(first + row, stats, saved=read) for row, stats in enumerate(made, begin)}
 
-    def _stats(self, place: int, begin: int, end: int) -> StatColumns:
-        """The stats of some rows of an object as arrays."""
-        columns = {column: values[begin:end] for column, values in self._columns[place].items()}
-        frames, reasons = columns["frame"], columns["doubt"]
-        return StatColumns(
-            frames,
-            columns["iou"],
-            columns["presence"],
-            columns["backward"],
-            columns["cut"],
-            {int(frames[row]): REASONS[reasons[row]] for row in np.flatnonzero(reasons)},
-        )
+    def _stats(self, place: int, begin: int, end: int) -> Columns:
+        """What a strip shows of some rows of an object."""
+        found = {fact: self._columns[place][fact][begin:end] for fact in STRIP}
+        return {**found, "doubt": np.array(REASONS, object)[found["doubt"]]}
 
     def _read(self, place: int, frame: int) -> tuple[bytes, FinalMask | None]:
         """The packed form of a frame of an object, and its mask. Raises `FormatError` if its block is damaged."""
@@ -209,7 +202,7 @@ class SavedFrames:
             raise damaged(error) from error
         shown = self._project.frames.get(frame) if mask is None else None
         found = None if shown is None else shown.objects.get(self.objects[place])
-        return packed, mask if found is None else FinalMask(found.rle, found.lost)
+        return packed, mask if found is None else FinalMask.of(found)
 
 
 def read_block(

@@ -9,9 +9,8 @@ from itertools import islice
 from typing import Any
 
 from masklet.errors import FormatError, SessionError
-from masklet.formats.base import RleMask
-from masklet.formats.project import Project, ProjectFrame, spans_of
-from masklet.video import session
+from masklet.formats.project import Project, spans_of
+from masklet.video import edits
 from masklet.video.events import Event, Step, checked_object
 from masklet.video.json_values import (
     DAMAGE,
@@ -23,7 +22,9 @@ from masklet.video.json_values import (
     span_from_json,
     whole_number,
 )
+from masklet.video.overlap import FinalMask
 from masklet.video.packing import UNDO, Item, ItemReader, Key, lean_item, metadata_of, pack_items, whole_item
+from masklet.video.result import ShownMasks
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.store import StoredFrames
 
@@ -38,9 +39,9 @@ MOST_LOST = 512
 """Of older ones only while they took no more frames than these."""
 
 
-def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, int], ProjectFrame]) -> bytes:
+def pack_changes(now: Tracks, steps: Sequence[Step], shown: ShownMasks) -> bytes:
     """The changes of the newest steps, the newest first: frames to remove from the state after a step, and frames to
-    put back, which gives the state before. `masks` returns the masks of a frame as a state shows them."""
+    put back, which gives the state before."""
     items: list[Item] = []
     changes: list[dict[str, Any]] = []
 
@@ -50,7 +51,7 @@ def pack_changes(now: Tracks, steps: Sequence[Step], masks: Callable[[Tracks, in
         lost, change = change_between(now, before)
         if changes and len(items) + len(lost) > MOST_LOST:
             break
-        items += [item_of(before, key, masks, whole=key[1] == "prompted") for key in lost]
+        items += [item_of(before, key, shown, whole=key[1] == "prompted") for key in lost]
         changes.append(change)
         now = before
     return pack_items(items, changes=changes) if changes else b""
@@ -168,7 +169,7 @@ def with_frame(tracks: Tracks, name: object, kind: Kind, known: KnownFrame) -> T
     """With one more frame of an object, named as a file has it. Raises `FormatError` if there is none of this name."""
     if not isinstance(name, int | str) or name not in tracks:
         raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
-    keep = session.approved if kind == "prompted" else session.tracked
+    keep = edits.approved if kind == "prompted" else edits.tracked
     return {**tracks, name: keep(tracks[name], known)}
 
 
@@ -179,21 +180,21 @@ def without_frames(track: ObjectTrack, kind: Kind, frames: range) -> ObjectTrack
     return replace(track, prompted={f: known for f, known in track.prompted.items() if f not in frames})
 
 
-def item_of(tracks: Tracks, key: Key, masks: Callable[[Tracks, int], ProjectFrame], *, whole: bool) -> Item:
+def item_of(tracks: Tracks, key: Key, shown: ShownMasks, *, whole: bool) -> Item:
     """A frame whole, or without its memory and with its mask."""
     name, kind, frame = key
     track = tracks[name]
     if whole:
         return whole_item(track, name, kind, frame)
-    return lean_item(track, name, frame, None if frame in track.prompted else beneath(tracks, name, frame, masks))
+    return lean_item(track, name, frame, None if frame in track.prompted else beneath(tracks, name, frame, shown))
 
 
-def beneath(tracks: Tracks, name: ObjectId, frame: int, masks: Callable[[Tracks, int], ProjectFrame]) -> RleMask:
+def beneath(tracks: Tracks, name: ObjectId, frame: int, shown: ShownMasks) -> FinalMask:
     """The mask that was tracked of an object in a frame, as it is shown, or would be if nobody had said that it is
     absent there."""
     if tracks[name].is_absent(frame):
         tracks = {**tracks, name: replace(tracks[name], absent=())}
-    return masks(tracks, frame).objects[name]
+    return FinalMask.of(shown(tracks, frame).objects[name])
 
 
 def steps_of(

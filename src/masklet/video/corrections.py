@@ -4,10 +4,6 @@ A prompt speaks for the frames up to its neighbouring prompted or locked frames,
 object into unknown frames, and into those that a changed prompt speaks for, away from it. A new answer
 has to be as sure as an earlier one that comes from the other side, and so not through the frame that was wrong, and
 nearly as sure as one that did; where it is not, the pass ends for the object, up to its next prompt.
-
-Of two passes in both directions each attends prompted frames and its own frames, never those of the other: the other
-learned from prompts in this one's future, which this one attends already. If both reach a frame, the better answer
-stays.
 """
 
 from __future__ import annotations
@@ -15,66 +11,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import partial
 
 from masklet.formats.project import Spans
-from masklet.video import session
-from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Range, Removed, Split, Swapped
-from masklet.video.result import probability
-from masklet.video.state import (
-    END,
-    FrameStats,
-    KnownFrame,
-    ObjectId,
-    ObjectTrack,
-    Tracks,
-    parted,
-    with_span,
-    within,
-    without_span,
-)
+from masklet.video.edits import tracked
+from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Removed, Split, Swapped
+from masklet.video.passes import Range, certainty, seen_by, trust
+from masklet.video.spans import END, spliced, with_span, with_spans, within, without_span
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks, known_frames, to_follow
 
 LEAST_OF_SAME = 0.95
 """Between two prompts a new answer takes the place of one that was found in the same direction if it has at least this
 share of its certainty. Beyond the last prompt it always does: nothing speaks for the earlier one."""
-
-
-class Propagation(Protocol):
-    """One pass over a session, by the rules of `TrackingOptions.corrections`."""
-
-    def moving(self, tracks: Tracks, frame: int) -> Tracks:
-        """The objects that are taken into a frame, each with what it may recall."""
-
-    def joined(self, tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
-        """The session with what was found in a frame."""
-
-    def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
-        """The rest of the pass, from the frame before the first that may change; None if nothing is. `last` is the
-        video's last frame, if that is known."""
-
-    def ends(self, tracks: Tracks, frame: int, last: int | None) -> bool:
-        """Whether nothing may change beyond a frame."""
-
-
-@dataclass
-class PublishedPropagation:
-    """Every pass takes every frame anew, as the reference does; two passes of both directions are joined by trust."""
-
-    span: Range
-    only: ObjectId | None = None
-
-    def moving(self, tracks: Tracks, frame: int) -> Tracks:
-        moving = session.to_follow(tracks, frame, backward=self.span.backward, only=self.only)
-        return separate(moving, self.span)
-
-    def joined(self, tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
-        return joined(tracks, found) if self.span.apart else session.followed(tracks, found)
-
-    def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
-        return self.span
-
-    def ends(self, tracks: Tracks, frame: int, last: int | None) -> bool:
-        return False
 
 
 @dataclass
@@ -101,40 +49,38 @@ class LocalPropagation:
         return found
 
     def moving(self, tracks: Tracks, frame: int) -> Tracks:
-        moving = session.to_follow(tracks, frame, backward=self.span.backward, only=self.only)
+        moving = to_follow(tracks, frame, backward=self.span.backward, only=self.only)
         self.halted -= {name for name, track in tracks.items() if track.stands(frame)}
-        return separate(
-            {name: track for name, track in moving.items() if self._moves(name, track, frame, self.halted)}, self.span
-        )
+        moving = {name: track for name, track in moving.items() if self._moves(name, track, frame, self.halted)}
+        return seen_by(self.span, moving)
 
     def joined(self, tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
         after = dict(tracks)
         for name, new in found.items():
             known = tracks[name].stats(new.frame)
             if known is None or self._is_better(name, tracks[name], new, known):
-                after[name] = session.tracked(tracks[name], new)
+                after[name] = tracked(tracks[name], new)
         return after
 
     def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
         first = self._next(tracks, self.span.first, last)
         if first is None:
             return None
-        step = -1 if self.span.backward else 1
-        return self.span if first == self.span.first else replace(self.span, first=first - step)
+        return self.span if first == self.span.first else replace(self.span, first=first - self.span.ahead)
 
     def ends(self, tracks: Tracks, frame: int, last: int | None) -> bool:
-        return self._next(tracks, self.span.after(frame), last) is None
+        return self._next(tracks, frame + self.span.ahead, last) is None
 
     def _next(self, tracks: Tracks, frame: int, last: int | None) -> int | None:
         """The first frame from one on, in the direction of the pass, in which something may change."""
-        backward, known = self.span.backward, session.known_frames(tracks)
+        backward, known = self.span.backward, known_frames(tracks)
         end = -1 if backward else max(known, default=-1) + 1
         halted = set(self.halted)
-        for further in range(frame, end, -1 if backward else 1):
+        for further in range(frame, end, self.span.ahead):
             if further == self.span.end:
                 return None
             halted -= {name for name, track in tracks.items() if track.stands(further)}
-            moving = session.to_follow(tracks, further, backward=backward, only=self.only)
+            moving = to_follow(tracks, further, backward=backward, only=self.only)
             if any(self._moves(name, track, further, halted) for name, track in moving.items()):
                 return further
         return None if backward or (last is not None and end > last) or end == self.span.end else max(frame, end)
@@ -211,25 +157,8 @@ class Changes:
         fresh = {**self.fresh, backward: with_span(self.fresh[backward], low, high)}
         return Changes({**self.open, backward: left}, fresh, without_span(self.void, low, high))
 
-    def switched(self, frame: int, other: Changes) -> Changes:
-        """With those of another object from a frame on."""
-
-        def both(own: Spans, theirs: Spans) -> Spans:
-            return parted(own, frame)[0] + parted(theirs, frame)[1]
-
-        return self._with(other, both)
-
-    def joined(self, other: Changes) -> Changes:
-        """With those of another object too."""
-
-        def both(own: Spans, theirs: Spans) -> Spans:
-            for first, last in theirs:
-                own = with_span(own, first, last)
-            return own
-
-        return self._with(other, both)
-
-    def _with(self, other: Changes, both: Callable[[Spans, Spans], Spans]) -> Changes:
+    def combined(self, other: Changes, both: Callable[[Spans, Spans], Spans]) -> Changes:
+        """With those of another object, each by what `both` makes of the frames of two."""
         opened = {backward: both(spans, other.open[backward]) for backward, spans in self.open.items()}
         fresh = {backward: both(spans, other.fresh[backward]) for backward, spans in self.fresh.items()}
         return Changes(opened, fresh, both(self.void, other.void))
@@ -252,13 +181,13 @@ def changes_of(events: Sequence[Event], tracks: Tracks) -> dict[ObjectId, Change
                 for name in list(found) if only is None else [only]:
                     found[name] = found[name].followed(first, last, backward=backward, ended=ended)
             case Swapped(frame, name, other):
-                one, two = found[name], found[other]
-                found[name], found[other] = one.switched(frame, two), two.switched(frame, one)
+                one, two, both = found[name], found[other], partial(spliced, frame=frame)
+                found[name], found[other] = one.combined(two, both), two.combined(one, both)
             case Split(frame, name, new):
-                whole = found[name]
-                found[name], found[new] = whole.switched(frame, Changes()), Changes().switched(frame, whole)
+                whole, both = found[name], partial(spliced, frame=frame)
+                found[name], found[new] = whole.combined(Changes(), both), Changes().combined(whole, both)
             case Merged(name, into):
-                found[into] = found[into].joined(found.pop(name, Changes()))
+                found[into] = found[into].combined(found.pop(name, Changes()), with_spans)
     return found
 
 
@@ -273,35 +202,3 @@ def owner_of(name: ObjectId, frame: int, moves: Sequence[Swapped | Split | Merge
             case Merged(one, into) if name == one:
                 name = into
     return name
-
-
-def separate(moving: Tracks, span: Range) -> Tracks:
-    """The objects as one of the two passes of both directions sees them: without what the other found."""
-    return {name: replace(t, one_way=span.backward) for name, t in moving.items()} if span.apart else moving
-
-
-def joined(tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
-    """With what one of two passes found of objects in a frame. Going backward, which comes first, takes the frame anew;
-    going forward leaves what was found backward where that is trusted more."""
-
-    def is_better(name: ObjectId, new: KnownFrame) -> bool:
-        known = tracks[name].tracked.stats(new.frame)
-        if known is None or not known.backward or new.backward:
-            return True
-        return trust(tracks[name], known) <= trust(tracks[name], new)
-
-    return session.followed(tracks, {name: new for name, new in found.items() if is_better(name, new)})
-
-
-def trust(track: ObjectTrack, entry: FrameStats) -> float:
-    """0..1: the model's certainty, divided by one more than the frames since the prompt from which it was followed."""
-    ahead = [f - entry.frame if entry.backward else entry.frame - f for f in track.prompted]
-    behind = [distance for distance in ahead if distance >= 0]
-    return certainty(entry) / (1 + min(behind)) if behind else 0.0
-
-
-def certainty(entry: FrameStats) -> float:
-    """0..1: how sure the model is. Of a visible object its presence times its predicted IoU, of an absent one the
-    probability that it is not there."""
-    presence = probability(entry.presence)
-    return presence * entry.iou if presence > 0.5 else 1 - presence

@@ -1,27 +1,36 @@
-"""What a person did to a session, in order: the log alone rebuilds it. Ranges of frames as people name them, undo, and
-what is left of passes that were stopped."""
+"""What was done to a session, in order: the log alone rebuilds it. Undo puts an older state back."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, Literal
 
 from masklet.errors import MediaError, PromptError, SessionError
 from masklet.formats.description import Description
 from masklet.prompts import Prompt, check_name
 from masklet.video.state import ObjectId, Tracks
 
-Direction = Literal["forward", "backward", "both"]
-"""Which way a video is followed."""
-
 Mark = Literal["absent", "accepted"]
 """What a person says of a range of frames."""
 
 
 @dataclass(frozen=True)
-class Prompted:
+class Event:
+    """Something that was done. Raises `MediaError` for frames that are no whole numbers, and `SessionError` for names
+    that no object has."""
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if part.name in CHECKS and not (value is None and part.default is None):
+                object.__setattr__(self, part.name, CHECKS[part.name](value))
+
+
+@dataclass(frozen=True)
+class Prompted(Event):
     """A prompt on a frame, whole: earlier clicks on the frame are in it."""
 
     frame: int
@@ -30,7 +39,7 @@ class Prompted:
 
 
 @dataclass(frozen=True)
-class Cleared:
+class Cleared(Event):
     """The prompt on a frame was taken back."""
 
     frame: int
@@ -38,14 +47,14 @@ class Cleared:
 
 
 @dataclass(frozen=True)
-class Removed:
+class Removed(Event):
     """An object was removed with all that is known of it."""
 
     object: ObjectId
 
 
 @dataclass(frozen=True)
-class Described:
+class Described(Event):
     """An object got a description, which may be its first event."""
 
     object: ObjectId
@@ -53,7 +62,7 @@ class Described:
 
 
 @dataclass(frozen=True)
-class Locked:
+class Locked(Event):
     """A frame was approved, of one object or of all: its masks stay, and are always remembered."""
 
     frame: int
@@ -61,7 +70,7 @@ class Locked:
 
 
 @dataclass(frozen=True)
-class Marked:
+class Marked(Event):
     """Frames of an object, from `first` to `last`, were accepted as they are, or it was said to be absent there; None
     takes that back."""
 
@@ -70,9 +79,14 @@ class Marked:
     last: int
     mark: Mark | None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.first <= self.last:
+            raise SessionError(f"the frames {self.first} to {self.last} are no range; give first and last, from 0 on")
+
 
 @dataclass(frozen=True)
-class Swapped:
+class Swapped(Event):
     """From a frame on, each of two objects has what the other had."""
 
     frame: int
@@ -81,7 +95,7 @@ class Swapped:
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(Event):
     """From a frame on, what was known of an object is that of a new one."""
 
     frame: int
@@ -90,7 +104,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Merged:
+class Merged(Event):
     """An object became a part of another one."""
 
     object: ObjectId
@@ -98,7 +112,7 @@ class Merged:
 
 
 @dataclass(frozen=True)
-class Followed:
+class Followed(Event):
     """Objects were followed from one frame to another, both included; backward if `last` is the earlier.
 
     `apart` marks one of the two passes of `direction="both"`, `ended` one that ended as nothing farther could change.
@@ -107,63 +121,9 @@ class Followed:
     first: int
     last: int
     backward: bool
-    only: ObjectId | None
+    only: ObjectId | None = None
     apart: bool = False
     ended: bool = False
-
-
-Event = Prompted | Cleared | Removed | Described | Locked | Marked | Swapped | Split | Merged | Followed
-
-
-@dataclass(frozen=True)
-class Range:
-    """Frames to follow, and in which direction.
-
-    Attributes:
-        first: The first frame.
-        stop: The first frame that is left out; None is the end of the video.
-        backward: Whether it goes towards the video's beginning.
-        apart: Whether it is one of two passes that are kept apart and then joined; see `masklet.video.corrections`.
-    """
-
-    first: int
-    stop: int | None
-    backward: bool
-    apart: bool = False
-
-    @property
-    def end(self) -> int | None:
-        """The frame before which following ends; None if nothing but the video ends it."""
-        return -1 if self.backward and self.stop is None else self.stop
-
-    def after(self, frame: int) -> int:
-        """The frame that follows a frame in this direction."""
-        return frame - 1 if self.backward else frame + 1
-
-    def inside(self, frames: range) -> Range:
-        """The part of it that lies in those frames."""
-        if self.backward:
-            stop = max(frames.start - 1, -1 if self.stop is None else self.stop)
-            return replace(self, first=min(self.first, frames.stop - 1), stop=None if stop < 0 else stop)
-        stop = frames.stop if self.stop is None else min(self.stop, frames.stop)
-        return replace(self, first=max(self.first, frames.start), stop=stop)
-
-    def check(self) -> None:
-        """Raise `SessionError` if `stop` does not lie ahead."""
-        if self.stop is None:
-            return
-        ahead = self.stop < self.first if self.backward else self.stop > self.first
-        if not ahead:
-            where, side = ("backward", "before") if self.backward else ("forward", "after")
-            raise SessionError(
-                f"stop is {self.stop} and following goes {where} from frame {self.first}; give a stop {side} it"
-            )
-
-
-def checked_direction(direction: str) -> None:
-    """Raise `SessionError` for an unknown direction."""
-    if direction not in get_args(Direction):
-        raise SessionError(f"direction is {direction!r}; give 'forward', 'backward' or 'both'")
 
 
 def checked_frame(frame: int, name: str = "frame") -> int:
@@ -174,16 +134,6 @@ def checked_frame(frame: int, name: str = "frame") -> int:
         raise MediaError(f"{name} is {frame!r}; give a whole number, counted from 0") from None
 
 
-def checked_span(first: int, last: int | None) -> tuple[int, int]:
-    """(first, last) frame of a range, both included; `last` is `first` if not given. Raises `MediaError` or
-    `SessionError` for what is none."""
-    begin = checked_frame(first, "first")
-    end = begin if last is None else checked_frame(last, "last")
-    if not 0 <= begin <= end:
-        raise SessionError(f"the frames {begin} to {end} are no range; give first and last, from 0 on")
-    return begin, end
-
-
 def checked_object(name: ObjectId) -> ObjectId:
     """An object's name as an int or str. Raises `SessionError` for other values, see `masklet.prompts.check_name`."""
     try:
@@ -192,23 +142,11 @@ def checked_object(name: ObjectId) -> ObjectId:
         raise SessionError(str(error)) from None
 
 
-@dataclass
-class Pass:
-    """A pass that is under way."""
-
-    before: Tracks
-    first: int
-    backward: bool
-    apart: bool
-    only: ObjectId | None
-    last: int | None = None
-    ended: bool = False
-
-    def event(self) -> Followed | None:
-        """The event of the pass so far; None if it did not come to its first frame."""
-        if self.last is None:
-            return None
-        return Followed(self.first, self.last, self.backward, self.only, self.apart, self.ended)
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    **{name: partial(checked_frame, name=name) for name in ("frame", "first", "last")},
+    **dict.fromkeys(("object", "other", "new", "into", "only"), checked_object),
+}
+"""What the values of events are, by their names."""
 
 
 Step = tuple[Event, Tracks | None]
@@ -218,49 +156,47 @@ not known, because the event was done long before the session was saved."""
 
 @dataclass
 class History:
-    """Events in order. State is immutable, so the old one is kept, and undoing is putting it back."""
+    """Events in order. State is immutable, so the old one is kept, and undoing is putting it back.
+
+    Attributes:
+        done: What was done.
+        undone: What was undone since, the last first.
+        under_way: The last step that was done, if it is a pass that goes on.
+    """
 
     done: list[Step] = field(default_factory=list)
     undone: list[Step] = field(default_factory=list)
-    under_way: Pass | None = None
+    under_way: Step | None = None
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that were done."""
+        return [event for event, _ in self.done]
 
     def record(self, event: Event, before: Tracks) -> None:
         """One more event. What was undone cannot be done again."""
-        self.settle()
         self.done.append((event, before))
         self.undone.clear()
-
-    def begin(self, new: Pass) -> Pass:
-        """A pass begins, or goes on after another event."""
-        self.settle()
-        self.under_way = new
-        return new
-
-    def settle(self) -> None:
-        """Record the pass that is under way, as far as it came."""
-        if len(steps := self.steps()) > len(self.done):
-            self.done = steps
-            self.undone.clear()
         self.under_way = None
 
-    def steps(self) -> list[Step]:
-        """The events in order, the pass under way included as far as it came; the pass itself goes on."""
-        event = None if self.under_way is None else self.under_way.event()
-        return [*self.done, (event, self.under_way.before)] if self.under_way and event else list(self.done)
-
-    def events(self) -> list[Event]:
-        """The events of these steps."""
-        return [event for event, _ in self.steps()]
+    def extend(self, step: Step | None, event: Followed, before: Tracks) -> Step:
+        """A pass came farther: its event so far takes the place of its `step`, or is recorded if it has none yet."""
+        if step is None:
+            self.record(event, before)
+        else:
+            self.done[-1] = event, step[1]
+        self.under_way = self.done[-1]
+        return self.under_way
 
     def undo(self, now: Tracks) -> Event:
         """Take back the last event."""
         event, _ = self.done.pop()
         self.undone.append((event, now))
+        self.under_way = None
         return event
 
     def redo(self, now: Tracks) -> Step:
         """The event undone last and the state after it. Raises `SessionError` if nothing was undone."""
-        self.settle()
         if not self.undone:
             raise SessionError("there is nothing to redo")
         event, after = self.undone.pop()
@@ -272,33 +208,3 @@ class History:
         self.done.clear()
         self.undone.clear()
         self.under_way = None
-
-
-def remaining(passes: Sequence[Range], events: Sequence[Event], only: ObjectId | None = None) -> list[Range]:
-    """The rest of passes that are made one after another.
-
-    The last one that began goes on with its last frame, since only following shows whether the video has a next one;
-    those before it are finished.
-    """
-    left: list[Range] = []
-    for span in reversed(passes):
-        last = last_done(span, events, only)
-        if last is None:
-            left.append(span)
-            continue
-        if span.after(last) != span.end:
-            left.append(replace(span, first=last))
-        break
-    return left[::-1]
-
-
-def last_done(span: Range, events: Sequence[Event], only: ObjectId | None = None) -> int | None:
-    """The last frame that a pass came to without a gap, in one go or in several; None if it did not begin."""
-    ahead = -1 if span.backward else 1
-    steps = 0
-    for event in events:
-        match event:
-            case Followed(first, last, span.backward, followed, span.apart) if followed == only:
-                if (first - span.first) * ahead <= steps:
-                    steps = max(steps, (last - span.first) * ahead + 1)
-    return span.first + (steps - 1) * ahead if steps else None

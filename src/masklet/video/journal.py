@@ -11,21 +11,24 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from masklet.atomic import write_error
 from masklet.engines.base import Engine
 from masklet.errors import FormatError
-from masklet.formats.project import Project, ProjectFrame
+from masklet.formats.project import Project
 from masklet.video.changes import applied, change_between, changes_of, item_of
 from masklet.video.events import Followed, Step
 from masklet.video.json_values import DAMAGE, Kind, damaged, event_from_json, event_to_json, finite, whole_number
 from masklet.video.packing import UNDO, ItemReader, metadata_of, pack_items
-from masklet.video.project import Reopened
-from masklet.video.state import ObjectTrack, Tracks
+from masklet.video.project import Snapshot
+from masklet.video.result import ShownMasks
+from masklet.video.state import ObjectTrack
+from masklet.video.store import write
 
 MAGIC = b"masklet journal 1\n"
 
@@ -38,18 +41,15 @@ class Journal:
 
     Args:
         path: The project file.
-        tracks: The state that it, and the records that are there already, keep.
-        steps: The events that they keep.
+        session: What it, and the records that are there already, keep.
         end: Where the whole records of the journal end; 0 if it is to begin anew.
     """
 
-    def __init__(self, path: Path, tracks: Tracks, steps: Sequence[Step], end: int = 0) -> None:
+    def __init__(self, path: Path, session: Snapshot, end: int = 0) -> None:
         self.path = journal_of(path)
         self._project = path
-        self._tracks = tracks
-        self._events = [event for event, _ in steps]
+        self._kept = session
         self._end = end
-        self._notes: Mapping[str, Any] | None = None  # those of the last record
         self._flushed = True
         self._file: IO[bytes] | None = None
 
@@ -58,37 +58,24 @@ class Journal:
         """Bytes of the whole records."""
         return self._end
 
-    def append(
-        self,
-        tracks: Tracks,
-        steps: Sequence[Step],
-        times: Mapping[int, float],
-        masks: Callable[[Tracks, int], ProjectFrame],
-        window: int,
-        *,
-        notes: Mapping[str, Any] | None = None,
-        durable: bool = True,
-    ) -> None:
+    def append(self, session: Snapshot, shown: ShownMasks, window: int, *, durable: bool = True) -> None:
         """Write what changed since the last record.
 
         Args:
-            tracks: The state.
-            steps: What was done.
-            times: Of the known frames, in seconds.
-            masks: The masks of a frame as a state shows them.
+            session: What it is now.
+            shown: The masks of its frames.
             window: Frames of an object that are written with their memories; so are those near the end of a pass.
-            notes: As `VideoTracker.save_changes`.
             durable: Whether it is on the disk then; if not, it survives a kill of the process.
 
         Raises:
             FormatError: That failed; what was there before is kept.
         """
-        events = [event for event, _ in steps]
-        keep = next((n for n, (a, b) in enumerate(zip(events, self._events, strict=False)) if a is not b), None)
-        keep = min(len(events), len(self._events)) if keep is None else keep
-        lost, change = change_between(self._tracks, tracks)
-        noted = notes is not None and notes != self._notes
-        if keep == len(events) == len(self._events) and not (lost or change["new"] or noted):
+        tracks, before = session.tracks, self._kept
+        events, earlier = ([event for event, _ in one.steps] for one in (session, before))
+        keep = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(events, earlier, strict=False)))
+        lost, change = change_between(before.tracks, tracks)
+        noted = session.notes != before.notes
+        if keep == len(events) == len(earlier) and not (lost or change["new"] or noted):
             if durable and not self._flushed:
                 self._write(b"", durable)
             return
@@ -98,16 +85,15 @@ class Journal:
         def whole(kind: Kind, frame: int) -> bool:
             return kind == "prompted" or few or (last is not None and abs(frame - last) <= window)
 
-        items = [item_of(tracks, key, masks, whole=whole(*key[1:])) for key in lost]
-        new = {
-            "events": [keep, [event_to_json(event) for event in events[keep:]]],
-            "times": [[frame, times.get(frame, 0.0)] for frame in {frame for _, _, frame in lost}],
-        }
-        if notes is not None:
-            new["notes"] = notes
-        record = pack_items(items, changes=[change], **new)
+        record = pack_items(
+            [item_of(tracks, key, shown, whole=whole(*key[1:])) for key in lost],
+            changes=[change],
+            events=[keep, [event_to_json(event) for event in events[keep:]]],
+            times=[[frame, session.times.get(frame, 0.0)] for frame in {frame for _, _, frame in lost}],
+            **({"notes": session.notes} if noted else {}),
+        )
         self._write(len(record).to_bytes(8, "little") + zlib.crc32(record).to_bytes(4, "little") + record, durable)
-        self._tracks, self._events, self._notes = tracks, events, notes or self._notes
+        self._kept = session
 
     def close(self) -> None:
         """Nothing is written from here on."""
@@ -121,10 +107,7 @@ class Journal:
                 self._file.truncate(self._end)
             if self._end == 0:
                 data = MAGIC + digest_of(self._project) + data
-            self._file.seek(self._end)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            write(self._file, self._end, data)
             self._flushed = False
             if durable:
                 os.fsync(self._file.fileno())
@@ -147,7 +130,7 @@ def digest_of(path: Path) -> bytes:
         return hashlib.sha256(members.read("masklet.json")).digest()
 
 
-def reopened(path: Path, project: Project, found: Reopened, engine: Engine, new: ObjectTrack) -> tuple[Reopened, int]:
+def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new: ObjectTrack) -> tuple[Snapshot, int]:
     """A session with what its journal has beyond its project file, and where the whole records of that end; 0 if there
     is none of this file.
 
@@ -172,7 +155,7 @@ def reopened(path: Path, project: Project, found: Reopened, engine: Engine, new:
         tracks = applied(change, ItemReader(kept, engine).read(UNDO), found.tracks, new)
         end = place
         steps[:1] = [(event, before) for event, _ in steps[:1]]
-        found = Reopened(tracks, [*found.steps[:keep], *steps], {**found.times, **times}, notes)
+        found = Snapshot(tracks, [*found.steps[:keep], *steps], {**found.times, **times}, notes)
     return found, end
 
 

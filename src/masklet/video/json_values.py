@@ -24,11 +24,11 @@ from masklet.video.events import (
     Removed,
     Split,
     Swapped,
-    checked_object,
 )
 from masklet.video.options import TrackingOptions
 from masklet.video.review import ReviewReason
-from masklet.video.state import ObjectTrack, with_span
+from masklet.video.spans import with_span
+from masklet.video.state import ObjectTrack
 
 DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """The errors of values of another type or size than was packed."""
@@ -216,17 +216,12 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "frame": whole_number,
     "first": whole_number,
     "last": whole_number,
-    "object": checked_object,
-    "other": checked_object,
-    "new": checked_object,
-    "into": checked_object,
-    "only": lambda name: None if name is None else checked_object(name),
     "mark": lambda mark: {None: None, "absent": "absent", "accepted": "accepted"}[mark],
     "backward": truth,
     "apart": truth,
     "ended": truth,
 }
-"""Builds the values of events. Each raises `TypeError`, `ValueError` or `SessionError`."""
+"""Builds values of events; names are checked by the events. Each raises `TypeError` or `ValueError`."""
 
 _OPTIONS = {
     "policy": (str,),

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.formats.base import ObjectId, distance_logits
+from masklet.formats.base import ObjectId, RleMask, distance_logits
 from masklet.masks.rle import Rle, decode_rle
 from masklet.masks.trace import resize_logits
 
@@ -35,6 +35,11 @@ class FinalMask:
 
     rle: Rle
     lost: Rle | None = None
+
+    @classmethod
+    def of(cls, mask: RleMask) -> FinalMask:
+        """A mask with its scores, without them."""
+        return cls(mask.rle, mask.lost)
 
     @property
     def mask(self) -> NDArray[np.bool_]:

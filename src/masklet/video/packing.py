@@ -14,7 +14,6 @@ from safetensors import SafetensorError, deserialize
 from masklet.engines.arrays import Array, as_memory, from_bits, given, to_bits, to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, SessionError
-from masklet.formats.base import RleMask
 from masklet.formats.project import Project
 from masklet.masks.rle import Rle, rle_area
 from masklet.video.events import checked_object
@@ -33,9 +32,6 @@ Key = tuple[ObjectId, Kind, int]
 WHOLE = "entries.safetensors"
 """The attachment with the frames that are recalled next, with their memories."""
 
-REST = "frames-"
-"""The attachments with all other frames began so in files of the first versions, each with a block of them."""
-
 UNDO = "undo.safetensors"
 """The attachment with what the newest events changed."""
 
@@ -53,13 +49,13 @@ def whole_item(track: ObjectTrack, name: ObjectId, kind: Kind, frame: int) -> It
     return name, kind, {**stats_of(known), **mask_facts(known.exact_mask)}, parts
 
 
-def lean_item(track: ObjectTrack, name: ObjectId, frame: int, shown: RleMask | None = None) -> Item:
+def lean_item(track: ObjectTrack, name: ObjectId, frame: int, shown: FinalMask | None = None) -> Item:
     """A tracked frame without its memory, with its mask as it is `shown`, or its exact mask."""
     assert isinstance(track.tracked, StoredFrames), "only what lies in a store is packed"
     stats = track.tracked.stats(frame)
     assert stats is not None, f"frame {frame} is not known"
     packed = np.frombuffer(track.tracked.packed(frame), np.uint8)
-    exact = track.tracked[frame].exact_mask if shown is None else FinalMask(shown.rle, shown.lost)
+    exact = shown or track.tracked[frame].exact_mask
     return name, "tracked", {**stats_of(stats), **mask_facts(exact)}, {"packed": packed}
 
 
@@ -143,8 +139,7 @@ class ItemReader:
                 }
                 if kind == "prompted" and not {"memory", "pointer", "logits"} <= set(parts):
                     raise ValueError(f"a frame that was prompted for {name!r} lacks a tensor")
-                shown = self._shown(name, facts) if attachment.startswith(REST) else None
-                yield name, kind_of(kind), self._known(facts, parts, shown)
+                yield name, kind_of(kind), self._known(facts, parts)
         except (SafetensorError, *DAMAGE) as error:
             raise damaged(error) from error
 
@@ -160,17 +155,10 @@ class ItemReader:
         except (SessionError, *DAMAGE) as error:
             raise damaged(error) from error
 
-    def _shown(self, name: Any, facts: Mapping[str, Any]) -> FinalMask | None:
-        """The mask of a frame as the file has it for all programs."""
-        found = self._project.frames.get(facts["frame"])
-        mask = None if found is None else found.objects.get(name)
-        return None if mask is None else FinalMask(mask.rle, mask.lost)
-
-    def _known(self, facts: Mapping[str, Any], parts: Mapping[str, Any], shown: FinalMask | None) -> KnownFrame:
+    def _known(self, facts: Mapping[str, Any], parts: Mapping[str, Any]) -> KnownFrame:
         stats = {fact.name: facts[fact.name] for fact in fields(FrameStats) if fact.name in facts}
-        stats["anchors"] = facts.get("anchors", facts.get("held", ()))  # as files of the first versions name them
         stats = {key: CHECKS[key](value) for key, value in stats.items()}
-        mask = mask_from(facts, self._project.size) if "mask" in facts else shown
+        mask = mask_from(facts, self._project.size) if "mask" in facts else None
         if "packed" in parts:
             pointer, logits = unpack(bytes(parts["packed"]["data"]), self._shapes["logits"][0])
             arrays = {"logits": logits} if pointer is None else {"logits": logits, "pointer": pointer}

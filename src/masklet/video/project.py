@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,101 +24,68 @@ from masklet.engines.base import Engine
 from masklet.errors import CheckpointError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.description import Description
-from masklet.formats.project import (
-    BLOCK,
-    FramesInBlocks,
-    LazyAttachments,
-    Project,
-    ProjectFrame,
-    project_frame,
-)
+from masklet.formats.project import BLOCK, FramesInBlocks, LazyAttachments, Project, ProjectFrame
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
-from masklet.video import session
-from masklet.video.blocks import INDEX, SavedFrames, in_blocks, name_of, pack_block, pack_index
+from masklet.video.blocks import INDEX, SavedFrames, in_blocks, name_of, pack_block, pack_index, sizes_of
 from masklet.video.changes import beneath, changes_of, pack_changes, steps_of, with_frame
 from masklet.video.events import Cleared, Event, Followed, Prompted, Removed, Step
 from masklet.video.json_values import event_from_json, facts_of, options_to_json
 from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
-from masklet.video.packing import REST, UNDO, WHOLE, ItemReader, Key, pack_items, whole_item
-from masklet.video.result import descriptions, numbers, plain_frame
-from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
-from masklet.video.step import absent_frame, areas_and_boxes
-from masklet.video.store import FrameStore, StoredFrames
+from masklet.video.packing import UNDO, WHOLE, ItemReader, Key, pack_items, whole_item
+from masklet.video.result import ShownMasks, descriptions, numbers
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks, known_frames
+from masklet.video.step import areas_and_boxes
+from masklet.video.store import FrameStore
 
 HEAD = 1 << 20
 """Bytes at the beginning and the end of a video's file by which it is known again."""
 
 
-class ShownMasks:
-    """Masks of frames as they are shown. What one save encoded, and what a file has, the next save has."""
+@dataclass(frozen=True)
+class Snapshot:
+    """What a file keeps of a session.
 
-    def __init__(self) -> None:
-        self._before: dict[tuple[object, ...], ProjectFrame] = {}
-        self._now: dict[tuple[object, ...], ProjectFrame] = {}
-        self._opened: tuple[Tracks, Mapping[int, ProjectFrame]] = ({}, {})
+    Attributes:
+        tracks: The state.
+        steps: What was done, with the states before as far as they are known.
+        times: Of the known frames, in seconds.
+        notes: A program's own.
+    """
 
-    def frame(
-        self, tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool
-    ) -> ProjectFrame:
-        """Masks and scores of all objects in a frame."""
-        made_of, (opened, frames) = self._made_of(tracks, frame), self._opened
-        if frame in frames and made_of == self._made_of(opened, frame):
-            return frames[frame]
-        if made_of not in self._now:
-            known = self._before.get(made_of)
-            self._now[made_of] = known or project_frame(plain_frame(tracks, frame, time, size, non_overlapping))
-        return self._now[made_of]
-
-    def remember(self, tracks: Tracks, frames: Mapping[int, ProjectFrame]) -> None:
-        """A file has these masks of a state: they need not be encoded again."""
-        self._opened = tracks, frames
-
-    @staticmethod
-    def _made_of(tracks: Tracks, frame: int) -> tuple[object, ...]:
-        """What decides the masks of a frame."""
-        return frame, *((name, track.is_absent(frame) or track.stats(frame)) for name, track in tracks.items())
-
-    def forget_others(self) -> None:
-        """A save is done: what it did not ask for is not kept."""
-        self._before, self._now = self._now, {}
+    tracks: Tracks
+    steps: Sequence[Step]
+    times: Mapping[int, float]
+    notes: Mapping[str, Any]
 
 
 def to_project(
-    tracks: Tracks,
-    steps: Sequence[Step],
-    times: Mapping[int, float],
-    facts: Facts,
-    options: TrackingOptions,
-    *,
-    window: int,
-    sizes: tuple[int, int],
-    shown: ShownMasks,
+    session: Snapshot, facts: Facts, options: TrackingOptions, engine: Engine, window: int, shown: ShownMasks
 ) -> Project:
     """The project that keeps a session, with frames and attachments that are made when they are asked for.
 
     Args:
-        tracks: The state.
-        steps: What was done, with the states before.
-        times: Of the known frames, in seconds.
+        session: What is kept.
         facts: Of the video and the model.
         options: How it was tracked.
+        engine: By which.
         window: Frames around the ends of passes that are kept whole.
-        sizes: Of pointers and of masks.
         shown: Masks that earlier saves encoded.
     """
 
-    def masks(state: Tracks, frame: int) -> ProjectFrame:
-        return shown.frame(state, frame, times.get(frame, 0.0), facts.size, options.non_overlapping)
-
     def block(number: int) -> dict[int, ProjectFrame]:
-        return {f: masks(tracks, f) for f in known if f // BLOCK == number}
+        return {f: shown(tracks, f) for f in known if f // BLOCK == number}
 
-    known = session.known_frames(tracks)
-    whole = frames_to_recall(tracks, [event for event, _ in steps], window)
+    tracks, known = session.tracks, known_frames(session.tracks)
+    whole = frames_to_recall(tracks, [event for event, _ in session.steps], window)
     tracked = {(name, frame) for name, kind, frame in whole if kind == "tracked"}
+    rows = {name: [f for f in sorted(track.tracked) if (name, f) not in tracked] for name, track in tracks.items()}
+
+    def mask(name: ObjectId, frame: int) -> FinalMask | None:
+        return beneath(tracks, name, frame, shown) if tracks[name].is_absent(frame) else None
+
     return Project(
         size=facts.size,
         indices=numbers(tracks),
@@ -128,16 +95,19 @@ def to_project(
         rate=None if facts.rate is None else float(facts.rate),
         frame_count=facts.frame_count,
         model=facts.model,
+        weights=engine.digest,
         fingerprint=facts.fingerprint,
         options=options_to_json(options),
+        notes=session.notes,
         attachments=LazyAttachments(
             {
                 WHOLE: lambda: pack_items(
                     (whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
                     objects=[[name, facts_of(track)] for name, track in tracks.items()],
                 ),
-                **block_attachments(tracks, tracked, times, masks, sizes),
-                UNDO: lambda: pack_changes(tracks, steps, masks),
+                INDEX: lambda: pack_index(tracks, rows, session.times, sizes_of(engine)),
+                **{name_of(n): partial(pack_block, tracks, of, mask) for n, of in in_blocks(rows).items()},
+                UNDO: lambda: pack_changes(tracks, session.steps, shown),
             }
         ),
     )
@@ -172,74 +142,42 @@ def open_ends(passes: Sequence[Followed]) -> set[int]:
     }
 
 
-def block_attachments(
-    tracks: Tracks,
-    whole: set[tuple[ObjectId, int]],
-    times: Mapping[int, float],
-    masks: Callable[[Tracks, int], ProjectFrame],
-    sizes: tuple[int, int],
-) -> dict[str, Callable[[], bytes]]:
-    """The attachments with all tracked frames that are not packed whole."""
-    rows = {name: [f for f in sorted(track.tracked) if (name, f) not in whole] for name, track in tracks.items()}
-
-    def mask(name: ObjectId, frame: int) -> RleMask | None:
-        return beneath(tracks, name, frame, masks) if tracks[name].is_absent(frame) else None
-
-    blocks = {name_of(block): partial(pack_block, tracks, of, mask) for block, of in in_blocks(rows).items()}
-    return {INDEX: partial(pack_index, tracks, rows, times, sizes), **blocks}
-
-
-@dataclass(frozen=True)
-class Reopened:
-    """A session read from a project file: its state, its events with the states before them as far as they are known,
-    the times of the known frames, and a program's notes."""
-
-    tracks: Tracks
-    steps: list[Step]
-    times: Mapping[int, float]
-    notes: Mapping[str, Any]
-
-
-def from_project(project: Project, store: FrameStore) -> Reopened:
+def from_project(project: Project, store: FrameStore, new: ObjectTrack) -> Snapshot:
     """The session of a project. Everything that it shows is known.
+
+    Args:
+        project: What was read.
+        store: Where frames go.
+        new: An object of which nothing is known.
 
     Raises:
         FormatError: What the project keeps of a session is damaged.
         CheckpointError: It was made with a model of other sizes.
     """
     told = project.descriptions
-    saved = SavedFrames(project, store.engine.config) if INDEX in project.attachments else None
+    saved = SavedFrames(project, store.engine) if INDEX in project.attachments else None
     tracks: Tracks = {
-        name: ObjectTrack(
-            StoredFrames(store) if saved is None else saved.tracked(name, store),
+        name: replace(
+            new,
+            tracked=new.tracked if saved is None else saved.tracked(name, store),
             number=number,
             description=told.get(name, Description()),
         )
         for name, number in project.indices.items()
     }
     reader = ItemReader(project, store.engine)
-    older = sorted(name for name in project.attachments if name.startswith(REST)) if saved is None else ()
-    for attachment in (*older, WHOLE):
-        for name, kind, known in reader.read(attachment):
-            tracks = with_frame(tracks, name, kind, known)
+    for name, kind, known in reader.read(WHOLE):
+        tracks = with_frame(tracks, name, kind, known)
     events = [event_from_json(record, project.size) for record in project.events]
     facts = reader.facts() or {name: {"prompts": said} for name, said in prompts_said(events).items()}
-    absence = absent_frame(store.engine)
-    tracks = {name: replace(track, absence=absence, **facts.get(name, {})) for name, track in tracks.items()}
+    tracks = {name: replace(track, **facts.get(name, {})) for name, track in tracks.items()}
     for frame, found in project.frames.items() if saved is None else ():
         for name, mask in found.objects.items():
             if tracks[name].stats(frame) is None:
                 known = from_mask(mask, frame, store.engine, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
     times = saved.times if saved is not None else {frame: found.time for frame, found in project.frames.items()}
-    return Reopened(
-        tracks, steps_of(events, changes_of(project), reader, tracks, nothing_known(store)), times, project.notes
-    )
-
-
-def nothing_known(store: FrameStore) -> ObjectTrack:
-    """An object of which nothing is known."""
-    return ObjectTrack(StoredFrames(store), absence=absent_frame(store.engine))
+    return Snapshot(tracks, steps_of(events, changes_of(project), reader, tracks, new), times, project.notes)
 
 
 def from_mask(mask: RleMask, frame: int, engine: Engine, *, backward: bool) -> KnownFrame:
@@ -254,7 +192,7 @@ def from_mask(mask: RleMask, frame: int, engine: Engine, *, backward: bool) -> K
         memory=None,
         pointer=None,
         logits=logits,
-        exact_mask=FinalMask(mask.rle, mask.lost),
+        exact_mask=FinalMask.of(mask),
         iou=mask.iou,
         presence=logit(mask.presence),
         attended=True,
@@ -282,7 +220,7 @@ def went_backward(events: Sequence[Event], name: ObjectId, frame: int) -> bool:
 
 
 def prompts_said(events: Sequence[Event]) -> dict[ObjectId, dict[int, Prompt]]:
-    """The prompts that stand at the end of a log, by object and frame; for files of the first versions."""
+    """The prompts that stand at the end of a log, by object and frame; for files in which no tracker kept them."""
     said: dict[ObjectId, dict[int, Prompt]] = {}
     for event in events:
         match event:
@@ -295,9 +233,10 @@ def prompts_said(events: Sequence[Event]) -> dict[ObjectId, dict[int, Prompt]]:
     return said
 
 
-def check_model(project: Project, name: str, digest: str, *, other_weights: bool) -> None:
+def check_model(project: Project, engine: Engine, *, other_weights: bool) -> None:
     """Raise `CheckpointError` if a project was made with other weights, in another speed mode or at another image size
-    than a model of this name and digest. Files of the first versions have no digest of weights."""
+    than a model. Files of other programs may have no digest of weights."""
+    name, digest = engine.config.name, engine.digest
     if project.model.partition(":")[2] != name.partition(":")[2]:  # the mark of a speed mode or an image size
         raise CheckpointError(
             f"the session was made with {project.model}, and this is {name}; give the speed and image size that it was "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,10 +15,12 @@ from PIL import Image
 from masklet.engines.arrays import to_numpy
 from masklet.formats.base import PlainFrame, named_overlay
 from masklet.formats.description import Description
+from masklet.formats.project import ProjectFrame, project_frame
 from masklet.media.source import Frame
-from masklet.video.overlap import FramePixels
+from masklet.video.overlap import FinalMask, FramePixels
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
-from masklet.video.state import END, ObjectId, ObjectTrack, Tracks
+from masklet.video.spans import END
+from masklet.video.state import ObjectId, ObjectTrack, Tracks
 
 State = Literal["visible", "uncertain", "absent"]
 
@@ -200,6 +202,51 @@ def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], 
     """The result of a frame, without its picture."""
     objects = object_results(tracks, frame, size, non_overlapping)
     return PlainFrame(frame, time, size, objects, numbers(tracks), descriptions=descriptions(tracks))
+
+
+class ShownMasks:
+    """Masks of frames as states show them. What one save encoded, and what a file has, the next save has.
+
+    Args:
+        size: (height, width) of the pictures.
+        non_overlapping: Whether each pixel is given to one object.
+        time: When a frame comes, in seconds.
+    """
+
+    def __init__(self, size: tuple[int, int], non_overlapping: bool, time: Callable[[int], float]) -> None:
+        self._size, self._non_overlapping, self._time = size, non_overlapping, time
+        self._before: dict[tuple[object, ...], ProjectFrame] = {}
+        self._now: dict[tuple[object, ...], ProjectFrame] = {}
+        self._opened: tuple[Tracks, Mapping[int, ProjectFrame]] = ({}, {})
+
+    def __call__(self, tracks: Tracks, frame: int) -> ProjectFrame:
+        """Masks and scores of all objects in a frame."""
+        made_of, (opened, frames) = self._made_of(tracks, frame), self._opened
+        if frame in frames and made_of == self._made_of(opened, frame):
+            return frames[frame]
+        if made_of not in self._now:
+            self._now[made_of] = self._before.get(made_of) or self._encoded(tracks, frame)
+        return self._now[made_of]
+
+    def final(self, tracks: Tracks, frame: int) -> dict[ObjectId, FinalMask]:
+        """The masks of a frame, to stay as they are."""
+        return {name: FinalMask.of(mask) for name, mask in self._encoded(tracks, frame).objects.items()}
+
+    def remember(self, tracks: Tracks, frames: Mapping[int, ProjectFrame]) -> None:
+        """A file has these masks of a state: they need not be encoded again."""
+        self._opened = tracks, frames
+
+    def forget_others(self) -> None:
+        """A save is done: what it did not ask for is not kept."""
+        self._before, self._now = self._now, {}
+
+    def _encoded(self, tracks: Tracks, frame: int) -> ProjectFrame:
+        return project_frame(plain_frame(tracks, frame, self._time(frame), self._size, self._non_overlapping))
+
+    @staticmethod
+    def _made_of(tracks: Tracks, frame: int) -> tuple[object, ...]:
+        """What decides the masks of a frame."""
+        return frame, *((name, track.is_absent(frame) or track.stats(frame)) for name, track in tracks.items())
 
 
 class CallableMasks(np.ndarray[Any, np.dtype[np.bool_]]):

@@ -3,25 +3,24 @@ the old."""
 
 from __future__ import annotations
 
-import sys
+import itertools
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.engines.arrays import Array
+from masklet.errors import SessionError
 from masklet.formats.description import Description
 from masklet.formats.project import Spans
 from masklet.masks.shape import Box
 from masklet.prompts import ObjectId as ObjectId
 from masklet.prompts import Prompt
 from masklet.video.overlap import FinalMask
-
-END = sys.maxsize
-"""Stands for the end of a video, of which the last frame is not known."""
+from masklet.video.spans import END, within
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -74,34 +73,32 @@ class KnownFrame(FrameStats):
     exact_mask: FinalMask | None = field(default=None, kw_only=True)
 
 
+Known = TypeVar("Known", bound=FrameStats)
+
+
 def stats_of(known: FrameStats) -> dict[str, Any]:
     """All but the arrays, by name; numbers, truths, whole numbers in tuples, and bytes."""
     return {fact.name: getattr(known, fact.name) for fact in fields(FrameStats)}
 
 
-@dataclass(frozen=True, eq=False)
-class StatColumns:
-    """What a strip shows of N frames, in no order: arrays (N,) as `FrameStats` has the facts, and doubts by frame."""
+Columns = Mapping[str, NDArray[Any]]
+"""Facts of frames, an array (N,) each, in no order."""
 
-    frame: NDArray[np.int64]
-    iou: NDArray[np.float64]
-    presence: NDArray[np.float64]
-    backward: NDArray[np.bool_]
-    cut: NDArray[np.bool_]
-    doubts: Mapping[int, str]
+STRIP: dict[str, type] = {
+    "frame": np.int64,
+    "iou": np.float64,
+    "presence": np.float64,
+    "backward": np.bool_,
+    "cut": np.bool_,
+    "doubt": np.object_,
+}
+"""The facts that a strip of frames shows."""
 
 
-def columns_of(frames: Iterable[FrameStats]) -> StatColumns:
-    """The stats of frames as arrays."""
+def columns_of(frames: Iterable[FrameStats]) -> Columns:
+    """What a strip shows of frames."""
     known = list(frames)
-    return StatColumns(
-        np.array([stats.frame for stats in known], np.int64),
-        np.array([stats.iou for stats in known], np.float64),
-        np.array([stats.presence for stats in known], np.float64),
-        np.array([stats.backward for stats in known], np.bool_),
-        np.array([stats.cut for stats in known], np.bool_),
-        {stats.frame: stats.doubt for stats in known if stats.doubt},
-    )
+    return {fact: np.array([getattr(stats, fact) for stats in known], kind) for fact, kind in STRIP.items()}
 
 
 class KnownFrames(Mapping[int, KnownFrame]):
@@ -115,13 +112,14 @@ class KnownFrames(Mapping[int, KnownFrame]):
         """The stats of all frames, in no order."""
         return (stats for frame in self if (stats := self.stats(frame)) is not None)
 
-    def columns(self) -> StatColumns:
-        """The stats of all frames as arrays; those that lie in a file are not made one by one."""
+    def columns(self) -> Columns:
+        """What a strip shows of all frames; those that lie in a file are not made one by one."""
         return columns_of(self.every())
 
     def doubts(self) -> dict[int, str]:
         """The frames in doubt, and why."""
-        return {stats.frame: stats.doubt for stats in self.every() if stats.doubt}
+        found = self.columns()
+        return {int(frame): why for frame, why in zip(found["frame"], found["doubt"], strict=True) if why}
 
     def whole(self, frame: int) -> KnownFrame:
         """A frame with its memory, which is encoded again if it is gone. Raises `KeyError` if it is not known."""
@@ -175,6 +173,17 @@ class ObjectTrack:
         """Whether a person answers for the frame: following leaves it as it is."""
         return frame in self.prompted or within(frame, self.absent) or within(frame, self.accepted)
 
+    def can_follow(self, frame: int, *, backward: bool) -> bool:
+        """Whether a frame is to be followed: no person answers for it already, but for one before it."""
+        if self.stands(frame) or not self.prompted:
+            return False
+        return frame < max(self.prompted) if backward else frame > min(self.prompted)
+
+    def frames(self) -> set[int]:
+        """The frames of which something is known, or was said."""
+        absent = (frame for first, last in self.absent for frame in range(first, last + 1))
+        return {*self.prompts, *self.prompted, *self.tracked, *absent}
+
     def reach(self, frame: int) -> tuple[int, int]:
         """(first, last) of the frames for which a prompt on a frame speaks: up to the neighbouring ones for which a
         person answers. `END` where none comes after it."""
@@ -184,23 +193,22 @@ class ObjectTrack:
         return before + 1, after if after == END else after - 1
 
     def known(self, frame: int) -> KnownFrame | None:
-        """The known frame: prompted or locked, said to be without the object, or else tracked; None if it is not
-        known."""
-        if frame in self.prompted:
-            return self.prompted[frame]
-        if self.absence is not None and self.is_absent(frame):
-            return replace(self.absence, frame=frame)
-        known = self.tracked.get(frame)
-        return known if known is None or self.one_way in (None, known.backward) else None
+        """The known frame: what a person answers for, or else what was tracked; None if it is not known."""
+        return self._said(frame) or self._seen(self.tracked.get(frame))
 
     def stats(self, frame: int) -> FrameStats | None:
         """The stats of the known frame, without reading a file; None if it is not known."""
-        if frame in self.prompted:
-            return self.prompted[frame]
+        return self._said(frame) or self._seen(self.tracked.stats(frame))
+
+    def _said(self, frame: int) -> KnownFrame | None:
+        """The frame as it was prompted or locked, or without the object where a person said so."""
         if self.absence is not None and self.is_absent(frame):
             return replace(self.absence, frame=frame)
-        stats = self.tracked.stats(frame)
-        return stats if stats is None or self.one_way in (None, stats.backward) else None
+        return self.prompted.get(frame)
+
+    def _seen(self, found: Known | None) -> Known | None:
+        """A tracked frame, if passes of its direction are seen."""
+        return found if found is None or self.one_way in (None, found.backward) else None
 
     def remembered(self, frame: int) -> FrameStats | None:
         """The stats of the known frame, if other frames may learn from it."""
@@ -216,26 +224,56 @@ Tracks = Mapping[ObjectId, ObjectTrack]
 """The state of a session: what is known of each object, in the order in which they were added."""
 
 
-def within(frame: int, spans: Spans) -> bool:
-    """Whether a frame is among some."""
-    return any(first <= frame <= last for first, last in spans)
+def known_track(tracks: Tracks, name: ObjectId) -> ObjectTrack:
+    """The object's track. Raises `SessionError` for an unknown object."""
+    if name not in tracks:
+        known = ", ".join(repr(other) for other in tracks) or "none yet"
+        raise SessionError(f"there is no object {name!r}; known objects: {known}")
+    return tracks[name]
 
 
-def without_span(spans: Spans, first: int, last: int) -> Spans:
-    """Some frames without those from `first` to `last`."""
-    left: list[tuple[int, int]] = []
-    for low, high in spans:
-        apart = high < first or low > last or first > last
-        left += [(low, high)] if apart else [(low, first - 1), (last + 1, high)]
-    return tuple((low, high) for low, high in left if low <= high)
+def free_number(tracks: Tracks, name: ObjectId) -> int:
+    """The number of a new object in index maps: its name, if that is a whole number from 1 to 254 and free, or the
+    lowest that is free. 255 stands for "unknown" in the field's index maps."""
+    taken = {track.number for track in tracks.values()}
+    if isinstance(name, int) and 1 <= name <= 254 and name not in taken:
+        return name
+    return next(number for number in itertools.count(1) if number not in taken)
 
 
-def with_span(spans: Spans, first: int, last: int) -> Spans:
-    """Some frames and those from `first` to `last`."""
-    return (*without_span(spans, first, last), (first, last)) if first <= last else spans
+def free_numbers(tracks: Tracks, count: int) -> list[int]:
+    """The lowest whole numbers from 1 on that are no object's name."""
+    return list(itertools.islice((number for number in itertools.count(1) if number not in tracks), count))
 
 
-def parted(spans: Spans, frame: int) -> tuple[Spans, Spans]:
-    """Those before a frame, and those from it on."""
-    first = tuple((low, min(high, frame - 1)) for low, high in spans if low < frame)
-    return first, tuple((max(low, frame), high) for low, high in spans if high >= frame)
+def prompted_frames(tracks: Tracks, only: ObjectId | None) -> list[int]:
+    """Frames on which the objects to follow are prompted. Raises `SessionError` if there are none."""
+    chosen = tracks if only is None else {only: known_track(tracks, only)}
+    frames = [frame for track in chosen.values() for frame in track.prompted]
+    if not frames:
+        raise SessionError("no object is prompted; call add_points, add_box or add_mask before propagate")
+    return frames
+
+
+def known_frames(tracks: Tracks) -> list[int]:
+    """Frames of which something is known, in their order."""
+    return sorted(set[int]().union(*(track.frames() for track in tracks.values())))
+
+
+def doubts(tracks: Tracks) -> dict[int, dict[ObjectId, str]]:
+    """By frame, in their order, the objects at which a person should look, and why."""
+    found: dict[int, dict[ObjectId, str]] = {}
+    for name, track in tracks.items():
+        for frame, doubt in track.tracked.doubts().items():
+            if not track.stands(frame):
+                found.setdefault(frame, {})[name] = doubt
+    return dict(sorted(found.items()))
+
+
+def to_follow(tracks: Tracks, frame: int, *, backward: bool = False, only: ObjectId | None = None) -> Tracks:
+    """The objects that are to be followed into a frame."""
+    return {
+        name: track
+        for name, track in tracks.items()
+        if only in (None, name) and track.can_follow(frame, backward=backward)
+    }

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import IO, TypeVar
@@ -25,11 +23,14 @@ from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT
 from masklet.errors import FormatError, SessionError
 from masklet.video.overlap import FinalMask
-from masklet.video.state import FrameStats, KnownFrame, KnownFrames, StatColumns, columns_of, stats_of
+from masklet.video.state import STRIP, Columns, FrameStats, KnownFrame, KnownFrames, columns_of, stats_of
 
 T = TypeVar("T")
 
 Floats = NDArray[np.float32]
+
+Place = tuple[int, int]
+"""Where a record begins in a file, and its length."""
 
 PAGE = 128
 """Frames that are kept together in a `PersistentMap`."""
@@ -84,10 +85,10 @@ class FrameStore:
         self._budget = budget
         self._encode = encode
         self._count = 0
-        self._slots = SlotFile()
-        self._slot_of: dict[int, int] = {}  # of frames with their memory, the oldest first
-        self._packed = AppendFile()
-        self._packed_at: dict[int, int] = {}
+        self._file = ScratchFile()
+        self._whole_at: dict[int, Place] = {}  # of frames with their memory, the oldest first
+        self._packed_at: dict[int, Place] = {}
+        self._packed_bytes = 0
         self._memory_shape: tuple[int, ...] = ()
         self._width = 0
         self._cache: OrderedDict[int, KnownFrame] = OrderedDict()
@@ -96,7 +97,7 @@ class FrameStore:
         """Keep a frame. Raises `SessionError` if the disk is full."""
         number = self._count
         if known.memory is None or known.pointer is None:
-            self._pack(number, known)
+            self._pack(number, known.pointer, known.logits)
         else:
             self._memory_shape, self._width = tuple(known.memory.shape), len(known.pointer)
             whole = to_bits(known.memory).tobytes() + b"".join(
@@ -104,7 +105,7 @@ class FrameStore:
             )
             if self._budget is not None:
                 self._make_room(self._budget, len(whole))
-            self._slot_of[number] = self._slots.put(whole)
+            self._whole_at[number] = self._file.put(whole)
             self._remember(number, known)
         self._count += 1
         return Record(number, FrameStats(**stats_of(known)), known.exact_mask)
@@ -114,11 +115,11 @@ class FrameStore:
         if (cached := self._cache.get(record.number)) is not None:
             self._cache.move_to_end(record.number)
             return cached
-        slot = self._slot_of.get(record.number)
-        if slot is None:
+        place = self._whole_at.get(record.number)
+        if place is None:
             packed, mask = self._away(record)
             return self._known(record, None, *unpack(packed, self._side), mask)
-        bits, pointer, logits = self._read(slot)
+        bits, pointer, logits = self._read(place)
         memory = as_memory(given(self.engine, from_bits(bits)))
         known = self._known(record, memory, pointer, logits, record.exact_mask)
         self._remember(record.number, known)
@@ -136,7 +137,8 @@ class FrameStore:
     def packed(self, record: Record) -> bytes:
         """The packed form of a record, which is made once."""
         if record.saved is None and record.number not in self._packed_at:
-            self._pack(record.number, self.get(record))
+            known = self.get(record)
+            self._pack(record.number, known.pointer, known.logits)
         return self._away(record)[0]
 
     def reserve(self, count: int) -> int:
@@ -147,14 +149,13 @@ class FrameStore:
     def close(self) -> None:
         """Give back the files and the memory."""
         self._cache.clear()
-        self._slots.close()
-        self._packed.close()
+        self._file.close()
 
     def _away(self, record: Record) -> tuple[bytes, FinalMask | None]:
         """The packed form of a record, and its exact mask."""
         if record.saved is not None:
             return record.saved(record.stats.frame)
-        return self._packed.get(self._packed_at[record.number]), record.exact_mask
+        return self._file.get(self._packed_at[record.number]), record.exact_mask
 
     def _known(
         self, record: Record, memory: Array | None, pointer: Floats | None, logits: Floats, mask: FinalMask | None
@@ -169,22 +170,23 @@ class FrameStore:
 
     def _make_room(self, budget: int, length: int) -> None:
         """Take the memories of the oldest frames until one more fits."""
-        while len(self._slot_of) >= max(self.recent, (budget - self._packed.size) // length):
-            number, slot = next(iter(self._slot_of.items()))
+        while len(self._whole_at) >= max(self.recent, (budget - self._packed_bytes) // length):
+            number, place = next(iter(self._whole_at.items()))
             if number not in self._packed_at:
-                _, pointer, logits = self._read(slot)
-                self._packed_at[number] = self._packed.add(pack(pointer, logits))
-            del self._slot_of[number]
+                _, pointer, logits = self._read(place)
+                self._pack(number, pointer, logits)
+            del self._whole_at[number]
             self._cache.pop(number, None)
-            self._slots.give_back(slot)
+            self._file.give_back(place)
 
-    def _pack(self, number: int, known: KnownFrame) -> None:
-        self._packed_at[number] = self._packed.add(pack(known.pointer, known.logits))
+    def _pack(self, number: int, pointer: Array | None, logits: Array) -> None:
+        self._packed_at[number] = place = self._file.put(pack(pointer, logits))
+        self._packed_bytes += place[1]
 
-    def _read(self, slot: int) -> tuple[NDArray[np.uint16], Floats, Floats]:
-        """The bits of the memory, pointer and logits of a slot."""
+    def _read(self, place: Place) -> tuple[NDArray[np.uint16], Floats, Floats]:
+        """The bits of the memory, pointer and logits of a place."""
         begin = 2 * prod(self._memory_shape)
-        whole = bytearray(self._slots.get(slot, begin + 4 * (self._width + self._side**2)))
+        whole = bytearray(self._file.get(place))
         bits, rest = np.frombuffer(whole[:begin], np.uint16), np.frombuffer(whole[begin:], np.float32)
         logits = rest[self._width :].reshape(self._side, self._side)
         return bits.reshape(self._memory_shape), rest[: self._width], logits
@@ -238,7 +240,7 @@ class LazyPage(Mapping[int, T]):
     """Values of some frames, made when one of them is asked for; `columns` gives their stats without making them."""
 
     def __init__(
-        self, frames: Sequence[int], make: Callable[[], Mapping[int, T]], columns: Callable[[], StatColumns]
+        self, frames: Sequence[int], make: Callable[[], Mapping[int, T]], columns: Callable[[], Columns]
     ) -> None:
         self.columns = columns
         self._frames = frames
@@ -337,31 +339,11 @@ class StoredFrames(KnownFrames):
     def every(self) -> Iterator[FrameStats]:
         return (record.stats for record in self._records.values())
 
-    def columns(self) -> StatColumns:
-        lazy, made = [], []
-        for page in self._records.pages:
-            if isinstance(page, LazyPage):
-                lazy.append(page.columns())
-            else:
-                made += [record.stats for record in page.values()]
-        parts = [*lazy, columns_of(made)]
-        return StatColumns(
-            np.concatenate([part.frame for part in parts]),
-            np.concatenate([part.iou for part in parts]),
-            np.concatenate([part.presence for part in parts]),
-            np.concatenate([part.backward for part in parts]),
-            np.concatenate([part.cut for part in parts]),
-            {frame: doubt for part in parts for frame, doubt in part.doubts.items()},
-        )
-
-    def doubts(self) -> dict[int, str]:
-        found: dict[int, str] = {}
-        for page in self._records.pages:
-            if isinstance(page, LazyPage):
-                found |= page.columns().doubts
-            else:
-                found |= {frame: doubt for frame, record in page.items() if (doubt := record.stats.doubt)}
-        return found
+    def columns(self) -> Columns:
+        lazy = [page.columns() for page in self._records.pages if isinstance(page, LazyPage)]
+        made = (page.values() for page in self._records.pages if not isinstance(page, LazyPage))
+        parts = [*lazy, columns_of(record.stats for page in made for record in page)]
+        return {fact: np.concatenate([part[fact] for part in parts]) for fact in STRIP}
 
     def whole(self, frame: int) -> KnownFrame:
         return self._store.whole(self._records[frame])
@@ -423,61 +405,42 @@ class RecentFrames(KnownFrames):
         return RecentFrames(self._window)
 
 
-class SlotFile:
-    """An unnamed file with records of one length; slots that are given back are used again."""
+class ScratchFile:
+    """An unnamed file with records of any length. The room of one that is given back goes to another of its length."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="masklet-", buffering=0)  # noqa: SIM115, lives as long as this
-        self._count = 0
-        self._free: list[int] = []
+        self._end = 0
+        self._free: dict[int, list[int]] = {}
 
-    def put(self, record: bytes) -> int:
-        """Keep a record, and say in which slot. Raises `SessionError` if there is no room."""
-        slot = self._free[-1] if self._free else self._count
-        with told_where_to_make_room():
-            write(self._file, slot * len(record), record)
-        if self._free:
-            self._free.pop()
+    def put(self, record: bytes) -> Place:
+        """Keep a record, and say where. Raises `SessionError` if there is no room."""
+        free = self._free.get(len(record), [])
+        begin = free[-1] if free else self._end
+        try:
+            write(self._file, begin, record)
+        except OSError as error:
+            raise SessionError(
+                f"what is tracked cannot be kept on disk: {error.strerror or error}; make room in "
+                f"{tempfile.gettempdir()}, or track with a smaller TrackingOptions(disk_budget=...); what was found "
+                "before stays"
+            ) from error
+        if free:
+            free.pop()
         else:
-            self._count += 1
-        return slot
+            self._end += len(record)
+        return begin, len(record)
 
-    def get(self, slot: int, length: int) -> bytes:
-        """The record of a slot."""
-        self._file.seek(slot * length)
+    def get(self, place: Place) -> bytes:
+        """The record of a place."""
+        begin, length = place
+        self._file.seek(begin)
         return self._file.read(length)
 
-    def give_back(self, slot: int) -> None:
+    def give_back(self, place: Place) -> None:
         """The record is not needed any more."""
-        self._free.append(slot)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class AppendFile:
-    """An unnamed file with records of any length, one after another."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="masklet-", buffering=0)  # noqa: SIM115, lives as long as this
-        self._ends = array("q", [0])
-
-    @property
-    def size(self) -> int:
-        """Bytes of all records."""
-        return self._ends[-1]
-
-    def add(self, record: bytes) -> int:
-        """Keep one more record, and say its number. Raises `SessionError` if there is no room."""
-        with told_where_to_make_room():
-            write(self._file, self.size, record)
-        self._ends.append(self.size + len(record))
-        return len(self._ends) - 2
-
-    def get(self, number: int) -> bytes:
-        """A record."""
-        self._file.seek(self._ends[number])
-        return self._file.read(self._ends[number + 1] - self._ends[number])
+        begin, length = place
+        self._free.setdefault(length, []).append(begin)
 
     def close(self) -> None:
         self._file.close()
@@ -489,15 +452,3 @@ def write(file: IO[bytes], place: int, record: bytes) -> None:
     rest = memoryview(record)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-@contextmanager
-def told_where_to_make_room() -> Iterator[None]:
-    """Turn the system's refusal to write into a `SessionError`."""
-    try:
-        yield
-    except OSError as error:
-        raise SessionError(
-            f"what is tracked cannot be kept on disk: {error.strerror or error}; make room in {tempfile.gettempdir()}, "
-            "or track with a smaller TrackingOptions(disk_budget=...); what was found before stays"
-        ) from error

@@ -18,14 +18,14 @@ from masklet.formats.description import Description
 from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video import session
+from masklet.video.edits import answered, asked, described, followed, removed, track_of
 from masklet.video.events import checked_object
 from masklet.video.flow import grey_square, optical_flow
 from masklet.video.options import TrackingOptions
 from masklet.video.reader import frame_tensor
 from masklet.video.result import FrameResult, frame_result
 from masklet.video.review import with_doubts
-from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks, to_follow
 from masklet.video.step import step
 from masklet.video.store import RecentFrames
 
@@ -68,6 +68,7 @@ class StreamTracker:
         self.options = options or TrackingOptions()
         self.policy = self.options.policy_for(self.engine.config)
         self.tracks: Tracks = {}
+        self._new = ObjectTrack(RecentFrames(self.policy.window))
         self._clock = clock
         self._began: float | None = None
         self._frame: Frame | None = None
@@ -89,9 +90,9 @@ class StreamTracker:
         before = self._frame, self._levels, self._flow
         self._frame, self._levels, self._flow = self._next(image), None, self._flow_to(self._frame, image)
         try:
-            moving = session.to_follow(self.tracks, self._frame.index)
+            moving = to_follow(self.tracks, self._frame.index)
             if moving:
-                self.tracks = session.followed(self.tracks, with_doubts(self.tracks, self._step(moving)))
+                self.tracks = followed(self.tracks, with_doubts(self.tracks, self._step(moving)))
         except BaseException:
             self._frame, self._levels, self._flow = before  # the same image may be given again
             raise
@@ -130,9 +131,8 @@ class StreamTracker:
     ) -> None:
         """Say what an object is, as `VideoTracker.describe` does."""
         name = checked_object(object)
-        track = self._track(name)
-        said = track.description.updated(title, category, colour, attributes)
-        self.tracks = session.described(self.tracks, name, track, said)
+        said = track_of(self.tracks, name, self._new).description.updated(title, category, colour, attributes)
+        self.tracks = described(self.tracks, name, said, self._new)
 
     @property
     def objects(self) -> dict[ObjectId, Description]:
@@ -141,7 +141,7 @@ class StreamTracker:
 
     def remove(self, object: ObjectId) -> None:
         """Remove an object. Raises `SessionError` if there is none of that name."""
-        self.tracks = session.removed(self.tracks, object)
+        self.tracks = removed(self.tracks, object)
 
     def _next(self, image: NDArray[np.uint8]) -> Frame:
         came: object = image
@@ -160,16 +160,11 @@ class StreamTracker:
 
     def _prompt(self, name: ObjectId, new: Prompt, alone: bool = False) -> FrameResult:
         frame, name = self._newest().index, checked_object(name)
-        track = self._track(name)
+        track = track_of(self.tracks, name, self._new)
         prompt = new if alone else merge_prompts(track.prompts.get(frame), new)
-        answer = self._step({name: session.asked(track, frame, prompt)})[name]
-        self.tracks = {**self.tracks, name: session.answered(track, prompt, answer)}
+        answer = self._step({name: asked(track, frame, prompt)})[name]
+        self.tracks = {**self.tracks, name: answered(track, prompt, answer)}
         return self._result()
-
-    def _track(self, name: ObjectId) -> ObjectTrack:
-        """What is known of an object, or a new one's."""
-        new = ObjectTrack(RecentFrames(self.policy.window), number=session.free_number(self.tracks, name))
-        return self.tracks.get(name) or new
 
     def _step(self, tracks: Tracks) -> dict[ObjectId, KnownFrame]:
         picture = self._newest()
