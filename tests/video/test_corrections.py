@@ -50,6 +50,7 @@ spans_of = st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.integers(0, 
 
 
 @given(spans_of)
+@settings(deadline=None)
 def test_spans_are_sets_of_frames(changes: list[tuple[bool, int, int]]) -> None:
     spans, frames = (), set[int]()
     for adds, first, last in changes:

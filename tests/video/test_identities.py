@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from masklet.engines.fake import FakeEngine
@@ -150,6 +150,7 @@ def test_a_pass_after_it_changes_nothing_that_was_known(tracker: VideoTracker, a
 
 
 @given(st.sets(st.integers(0, 20)), st.integers(0, 21))
+@settings(deadline=None)
 def test_spans_are_parted(frames: set[int], frame: int) -> None:
     spans = spans_of(sorted(frames))
     assert {f for f in range(25) if within(f, spans)} == frames

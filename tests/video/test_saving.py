@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from masklet.engines.fake import FAKE, FakeEngine
-from masklet.errors import CheckpointError, FormatError, SessionError
+from masklet.errors import CheckpointError, FormatError
 from masklet.formats.description import Description
 from masklet.formats.project_file import read_project, write_project
 from masklet.formats.registry import read_masks

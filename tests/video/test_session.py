@@ -257,6 +257,9 @@ def test_frames_that_are_none_are_refused(tracker: VideoTracker) -> None:
 def test_numbers_of_numpy_are_as_good(tracker: VideoTracker) -> None:
     tracker.add_box(frame=np.int64(0), object=np.int64(3), box=np.array([20, 20, 90, 90]))  # type: ignore[arg-type]
     assert [type(name) for name in tracker.tracks] == [int]
+    tracker.clear(np.int64(0), np.int64(3))  # type: ignore[arg-type]
+    tracker.remove(np.int64(3))  # type: ignore[arg-type]
+    assert [type(name) for event in tracker.events for name in vars(event).values()][3:] == [int, int, int]
 
 
 def test_a_tracker_that_is_closed_in_a_pass_ends_it(model: FakeEngine) -> None:

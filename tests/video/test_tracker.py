@@ -83,8 +83,8 @@ def test_an_object_is_followed_from_its_first_prompt_on(model: FakeEngine) -> No
 def test_a_second_click_refines_the_first(model: FakeEngine) -> None:
     with VideoTracker(CLIP, model) as tracker:
         first = tracker.add_points(frame=0, object=1, points=[(24, 98)])
-        second = tracker.add_points(frame=0, object=1, points=[(10, 10)], labels=[0])
-        assert tracker.tracks[1].prompts[0].points == ((24.0, 98.0), (10.0, 10.0))
+        second = tracker.add_points(frame=0, object=1, points=[(40, 90)], labels=[0])
+        assert tracker.tracks[1].prompts[0].points == ((24.0, 98.0), (40.0, 90.0))
         assert tracker.tracks[1].prompts[0].labels == (1, 0)
     assert not same(first, second, 1)
 

@@ -194,9 +194,9 @@ class Session:
         Raises:
             SessionError: Nothing was undone since the last event.
         """
-        event, after = self._history.redo(self.tracks)
-        assert after is not None, "the state after an undone event is always known"
-        self.tracks = after
+        event, tracks = self._history.redo(self.tracks)
+        assert tracks is not None, "the state after an undone event is always known"
+        self.tracks = tracks
         return event
 
     def replay(self, events: Sequence[Event]) -> None:
@@ -211,9 +211,9 @@ class Session:
     def _mark(self, name: ObjectId, first: int, last: int | None, mark: Mark | None) -> None:
         self._do(Marked(name, first, first if last is None else last, mark))
 
-    def _record(self, event: Event, after: Tracks) -> None:
+    def _record(self, event: Event, tracks: Tracks) -> None:
         self._history.record(event, before=self.tracks)
-        self.tracks = after
+        self.tracks = tracks
 
     def _check_open(self) -> None:
         if self._closed:

@@ -310,9 +310,9 @@ class VideoTracker(VideoSession):
         return LocalPropagation.of(self.events, self.tracks, span, only)
 
     def _follow_all(
-        self, passes: Sequence[Range], only: ObjectId | None, stop_when_unsure: bool, *, short: bool
+        self, spans: Sequence[Range], only: ObjectId | None, stop_when_unsure: bool, *, short: bool
     ) -> Iterator[FrameResult]:
-        for span in passes:
+        for span in spans:
             for result in self._follow(span, only, short=short):
                 yield result
                 if stop_when_unsure and result.needs_prompt:

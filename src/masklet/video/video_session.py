@@ -69,7 +69,8 @@ class VideoSession(Session):
 
     def __repr__(self) -> str:
         height, width = self.size
-        return f"VideoTracker({Path(self.path).name or 'frames'}, {width} x {height} pixels, {self.engine.config.name})"
+        name = Path(self.path).name or "frames"
+        return f"{type(self).__name__}({name}, {width} x {height} pixels, {self.engine.config.name})"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -193,7 +194,7 @@ class VideoSession(Session):
         tracker.tracks, tracker.times, tracker.notes = found.tracks, dict(found.times), found.notes
         tracker._history = History(done=list(found.steps))
         tracker._journal = Journal(Path(path), found, end)
-        tracker._store.recent = tracker._to_hold(len(tracker.tracks))
+        tracker._hold()
         return tracker
 
     def export(
@@ -287,13 +288,13 @@ class VideoSession(Session):
         """A frame with its memory, which was given up or is not in the session's file."""
         return encode_again(self.engine, self._reader.features_of(known.frame), known)
 
-    def _record(self, event: Event, after: Tracks) -> None:
-        super()._record(event, after)
-        self._store.recent = self._to_hold(len(after))
+    def _record(self, event: Event, tracks: Tracks) -> None:
+        super()._record(event, tracks)
+        self._hold()
 
-    def _to_hold(self, objects: int) -> int:
-        """How many entries stay in memory: what is recalled in both directions, of so many objects."""
-        return (2 * self.policy.window + self.policy.most_anchors) * max(objects, 1)
+    def _hold(self) -> None:
+        """As many frames stay in memory as are recalled in both directions, of all objects."""
+        self._store.recent = (2 * self.policy.window + self.policy.most_anchors) * max(len(self.tracks), 1)
 
     def _result(self, picture: Frame) -> FrameResult:
         self.times[picture.index] = picture.time
