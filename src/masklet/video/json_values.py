@@ -52,7 +52,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
         return {"event": "prompt", "frame": event.frame, "object": event.object, **prompt_to_json(event.prompt)}
     if isinstance(event, Described):
         return {"event": "describe", "object": event.object, **event.description.to_json()}
-    kinds = {kind: name for name, kind in _EVENTS.items()}
+    kinds: dict[type[Event], str] = {kind: name for name, kind in _EVENTS.items()}
     values = asdict(event)
     for key in ("apart", "ended"):
         if not values.get(key, True):
