@@ -7,7 +7,8 @@ A followed frame is encoded, attends seven memories and sixteen pointers, is dec
 before it, if the model wants that) and is remembered. Engines take turns in every round; medians. Seconds are those of
 the processor with one thread (other work disturbs them little), of the clock with more. `--graphs` keeps the graphs
 there, and takes those that are there already. `--clip` tracks the sample clip besides, one object, video decoded;
-`--cold` starts a program and clicks once.
+`--ahead` does so with each next frame encoded in a thread, and tells the seconds of the two busiest threads (Linux;
+with `--threads 1` they are the two sides); `--cold` starts a program and clicks once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 import masklet
+from masklet import machine
 from masklet.checkpoints import build_model
 from masklet.checkpoints.load import load_torch_model
 from masklet.checkpoints.models import open_exported
@@ -119,6 +122,30 @@ def tracked(engine: Engine) -> object:
         return sum(1 for _ in tracker.propagate())
 
 
+def ahead(engine: Engine) -> list[float]:
+    """Seconds of a processor that the two busiest threads take for a frame of the sample clip, one object, while each
+    next frame is encoded in a thread, with as many threads of its own as the engine was opened with."""
+    with patch.object(machine, "threads", return_value=2), masklet.VideoTracker(CLIP, engine) as tracker:
+        tracker.add_box(frame=0, object=1, box=(428, 103, 502, 204))
+        results = tracker.propagate()
+        for _ in range(4):  # nothing is encoded ahead of the first, and graphs are made
+            next(results)
+        before = seconds_of_threads()
+        frames = sum(1 for _ in results)
+        after = seconds_of_threads()
+    taken = [(seconds - before.get(thread, 0)) / frames for thread, seconds in after.items()]
+    return sorted(taken, reverse=True)[:2]
+
+
+def seconds_of_threads() -> dict[str, float]:
+    """Of a processor, by thread of this process."""
+    found = {}
+    for thread in Path("/proc/self/task").iterdir():
+        user, system = (thread / "stat").read_text().rpartition(")")[2].split()[11:13]
+        found[thread.name] = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
 COLD = """
 import sys, time
 began, used = time.perf_counter(), time.process_time()
@@ -163,6 +190,7 @@ def main() -> None:
     parser.add_argument("--int8", type=Path, metavar="DATA", help="int8 too, calibrated with this data")
     parser.add_argument("--graphs", type=Path)
     parser.add_argument("--clip", action="store_true")
+    parser.add_argument("--ahead", action="store_true", help="the threads of the sample clip")
     parser.add_argument("--cold", action="store_true", help="the start of a program too, without PyTorch")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -178,6 +206,10 @@ def main() -> None:
             found["tracked clip, a frame"] = {
                 name: seconds / 30 for name, seconds in measure(tracked, engines, 1, clock).items()
             }
+        if args.ahead:
+            sides = {name: ahead(engine) for name, engine in engines.items() if isinstance(engine, GraphEngine)}
+            for side, row in enumerate(("tracked clip, a frame: busiest thread", "and the next")):
+                found[row] = {name: both[side] for name, both in sides.items()}
         if args.cold:
             places = {"PyTorch": args.model} | {
                 name: str(engine.exported.folder) for name, engine in engines.items() if isinstance(engine, GraphEngine)
@@ -190,8 +222,9 @@ def main() -> None:
     for column in ("", *engines, "best / PyTorch"):
         table.add_column(column, justify="right" if column else "left")
     for name, seconds in found.items():
-        best = seconds["PyTorch"] / min(seconds.values())
-        table.add_row(name, *(f"{1000 * each:.1f}" for each in seconds.values()), f"{best:.2f}")
+        cells = [f"{1000 * seconds[each]:.1f}" if each in seconds else "" for each in engines]
+        best = f"{seconds['PyTorch'] / min(seconds.values()):.2f}" if "PyTorch" in seconds else ""
+        table.add_row(name, *cells, best)
     Console(width=120).print(table)
     facts = {"machine": platform.processor(), "threads": args.threads, "rounds": args.rounds, "seconds": found}
     print(json.dumps({"model": model.config.name, **facts}))

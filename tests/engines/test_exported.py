@@ -18,10 +18,14 @@ from masklet import export
 from masklet.checkpoints.load import load_torch_model
 from masklet.checkpoints.models import open_exported
 from masklet.cli.main import app
+from masklet.engines.arrays import to_numpy
+from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, ConfigError, EngineError, FormatError, MaskletError
 from masklet.export import export_model
 from masklet.media.arrays import ArrayFrames
+from masklet.nn import Decoded
 from tests.engines.conftest import Graphs
+from tests.engines.test_contract import clicks, pictures
 
 pytestmark = pytest.mark.slow  # the tiny network takes over a minute to export
 
@@ -61,6 +65,19 @@ def test_a_folder_tracks_as_the_model_that_it_was_exported_from(graphs: Graphs, 
                 other = found.objects[name]
                 np.testing.assert_allclose(other.logits, one.logits, atol=1e-3, rtol=1e-3)
                 assert other.presence == pytest.approx(one.presence, abs=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_clicks_and_boxes_in_half_precision_are_nearly_the_same(graphs: Graphs, engine: str, tmp_path: Path) -> None:
+    export.package(graphs.model, graphs.folder, tmp_path / "half", engine=engine, precision="float16")
+    for ours, theirs in zip(*map(decoded, (open_exported(tmp_path / "half"), graphs.model)), strict=True):
+        np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), rtol=0, atol=0.01 * float(abs(theirs).max()))
+
+
+def decoded(engine: Engine) -> Decoded:
+    """Of a click, a box and two clicks."""
+    levels = engine.encode_image(pictures(engine, 1))
+    return engine.decode_masks(levels.stride16, levels, clicks(engine))
 
 
 def test_a_session_goes_on_in_another_engine(graphs: Graphs, exported: Path, tmp_path: Path) -> None:
@@ -124,6 +141,14 @@ def test_what_was_decided_when_it_was_exported(exported: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             masklet.load_model(exported, **asked)  # type: ignore[arg-type]
         assert re.fullmatch(sentence, str(caught.value))
+    for mark, sentence in (
+        ("512", r"\S+ was exported for 64 pixels, not 512; export it again with --image-size 512"),
+        ("fast", r"\S+ runs as it was exported, not with speed fast; leave that out"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            masklet.load_model(f"{exported}:{mark}")
+        assert re.fullmatch(sentence, str(caught.value))
+    assert masklet.load_model(f"{exported}:64").config.image_size == 64
     assert masklet.load_model(exported, image_size=64, speed="exact", dtype="float32").config.image_size == 64
 
 

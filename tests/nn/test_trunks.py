@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from masklet.nn.config import EncoderConfig
-from masklet.nn.encoders.configs import M1, TinyViTConfig
+from masklet.nn.encoders.configs import M1, InvertedResidualConfig, TinyViTConfig
 from tests.conftest import GOLDEN
 from tests.seeded import seeded
 
@@ -36,3 +39,22 @@ def test_maps_are_those_that_were_recorded(name: str) -> None:
         expected = torch.from_numpy(recorded[f"map{index}"])
         kept = level[:, :: level.shape[1] // expected.shape[1]]
         torch.testing.assert_close(kept, expected, atol=1e-5 * float(expected.std()), rtol=1e-5)
+
+
+def test_activations_in_place_learn_as_others() -> None:
+    """Of inverted residuals: the same maps, gradients and statistics, to the last bit."""
+    stages = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 2), (5, 2, 2, 16, 1), (3, 2, 2, 16, 2), (3, 2, 2, 24, 1))
+    trunk = InvertedResidualConfig(8, stages, detail=8).build(64)
+    plain = copy.deepcopy(trunk)
+    for module in plain.modules():
+        if isinstance(module, nn.ReLU6):
+            module.inplace = False
+    picture = 5 * torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
+    learned = []
+    for each in (trunk, plain):
+        image = picture.clone().requires_grad_()
+        sum(level.square().mean() for level in each(image)).backward()
+        gradients = [image.grad, *(parameter.grad for parameter in each.parameters())]
+        assert all(gradient is not None and gradient.any() for gradient in gradients)
+        learned.append([*gradients, *each.buffers()])
+    assert all(map(torch.equal, *learned))

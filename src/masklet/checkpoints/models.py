@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,9 +60,11 @@ def load_model(
             a file whose own configuration makes no sense.
         EngineError: A device, dtype or engine that is not to be had here.
     """
-    if (folder := registry.exported_folder(name_or_path)) is not None:
-        asked = {"dtype": dtype, "speed": speed, "compile": compile or None}
-        return _fixed(open_exported(folder, None if device is None else str(device)), image_size, asked)
+    if (exported := registry.exported_folder(name_or_path)) is not None:
+        folder, mark = exported
+        size, mode = (int(mark), None) if mark.isdecimal() else (None, mark or None)
+        asked = ("dtype", dtype), ("speed", speed), ("speed", mode), ("compile", compile or None)
+        return _fixed(open_exported(folder, None if device is None else str(device)), (image_size, size), asked)
     try:
         from masklet.checkpoints.load import load_torch_model
     except ModuleNotFoundError as error:
@@ -99,13 +101,14 @@ def open_exported(folder: Path, device: str | None = None, threads: int | None =
     return OpenVinoEngine(exported, device, threads)
 
 
-def _fixed(engine: GraphEngine, image_size: int | None, asked: Mapping[str, object]) -> GraphEngine:
+def _fixed(engine: GraphEngine, sizes: Iterable[int | None], asked: Iterable[tuple[str, object]]) -> GraphEngine:
     """An exported engine. Raises ConfigError if something is asked of it that was decided when it was exported."""
     folder, side = engine.exported.folder, engine.config.image_size
-    if image_size not in (None, side):
-        raise ConfigError(
-            f"{folder} was exported for {side} pixels, not {image_size}; export it again with --image-size {image_size}"
-        )
-    if given := [f"{name} {value}" for name, value in asked.items() if value not in (None, "exact", "float32")]:
+    for size in sizes:
+        if size not in (None, side):
+            raise ConfigError(
+                f"{folder} was exported for {side} pixels, not {size}; export it again with --image-size {size}"
+            )
+    if given := [f"{name} {value}" for name, value in asked if value not in (None, "exact", "float32")]:
         raise ConfigError(f"{folder} runs as it was exported, not with {', '.join(given)}; leave that out")
     return engine

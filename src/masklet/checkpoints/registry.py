@@ -203,8 +203,13 @@ def is_name(name: str) -> bool:
     return is_known(split_name(name)[0])
 
 
-def exported_folder(name_or_path: str | os.PathLike[str]) -> Path | None:
-    """The folder, if it is one that `masklet export` wrote."""
-    folder = Path(name_or_path).expanduser()
-    named = isinstance(name_or_path, str) and is_name(name_or_path)
-    return folder if not named and os.path.isfile(folder / DESCRIPTION) else None
+def exported_folder(name_or_path: str | os.PathLike[str]) -> tuple[Path, str] | None:
+    """The folder, if it is one that `masklet export` wrote, and the mark behind its name as of `split_name`."""
+    if isinstance(name_or_path, str) and is_name(name_or_path):
+        return None
+    plain, _, mark = str(name_or_path).rpartition(":")
+    for place, behind in ((os.fspath(name_or_path), ""), (plain, mark)):
+        folder = Path(place).expanduser()
+        if place and os.path.isfile(folder / DESCRIPTION):
+            return folder, behind
+    return None
