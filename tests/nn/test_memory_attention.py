@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from masklet.nn import memory_attention
-from masklet.nn.memory_attention import attend_values, project_first, project_last
+from masklet.nn.memory_attention import attend_values, project_first, project_last, turned
 from masklet.nn.positions import _rotate_complex, _rotate_real, rotation
 
 
@@ -42,3 +42,14 @@ def test_turning_in_real_and_in_complex_numbers_is_the_same() -> None:
     by = rotation(32, 6, torch.device("cpu"))
     x = torch.randn(2, 1, 3, 36, 16, 2, generator=torch.manual_seed(0))
     torch.testing.assert_close(_rotate_complex(x, by), _rotate_real(x, by), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("maps", [1, 3])
+@torch.inference_mode()
+def test_keys_turned_by_products_are_keys_turned(maps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What exported graphs compute is what PyTorch does."""
+    by, projection = rotation(32, 6, torch.device("cpu")), torch.nn.Linear(16, 32)
+    x = torch.randn(2, 36 * maps, 16, generator=torch.manual_seed(0))
+    expected = turned(projection, x, by)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(turned(projection, x, by), expected, rtol=1e-5, atol=1e-6)
