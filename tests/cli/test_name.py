@@ -78,6 +78,8 @@ def test_captions_become_attributes(run: Run, tmp_path: Path, weights: Path, cap
     told = [(one["attributes"]["caption"], one["area"]) for one in json.loads(out.read_text())["annotations"]]
     assert [text for text, _ in told] == [f"a thing of {area} pixels" for _, area in told]
     assert capsys.readouterr().out == f"2 objects in {out}\n"
+    assert run("name", plain, "--captions", "--least", "0.5", "--out", out) == 2
+    assert "--least is for names" in error_of(capsys)
     (tmp_path / "clip").mkdir()
     for number in range(3):
         Image.fromarray(np.full((*SIZE, 3), 90, np.uint8)).save(tmp_path / f"clip/{number}.png")

@@ -30,10 +30,11 @@ WILLING = EverythingOptions(
 class PictureInMemory:
     """What tiles need of a large picture."""
 
-    ground, corner = None, (0, 0)
+    ground = None
 
-    def __init__(self, image: NDArray[np.uint8]) -> None:
+    def __init__(self, image: NDArray[np.uint8], corner: tuple[int, int] | None = None) -> None:
         self.image, self.size, self.seen, self.name = image, image.shape[:2], list[Box](), "cat.tif"
+        self.corner = corner
 
     def read(self, box: Box) -> NDArray[np.uint8]:
         x0, y0, x1, y1 = box
@@ -56,22 +57,33 @@ def test_tiles_cover_the_picture_and_overlap(height: int, width: int, side: int,
     assert all(later - earlier <= side - tiles.overlap for earlier, later in pairwise(columns))
 
 
-@given(*[st.integers(-500, 500)] * 4, st.integers(0, 60))
-def test_a_place_far_from_the_border_is_seen_in_the_same_tiles(
-    x: int, y: int, other: int, down: int, overlap: int
+@given(*[st.integers(-500, 500)] * 2, st.integers(1, 300), st.integers(1, 300), st.integers(0, 60))
+def test_tiles_of_a_map_lie_on_its_grid_and_cover_its_part(x: int, y: int, height: int, width: int, over: int) -> None:
+    planned = plan_tiles((height, width), TileOptions(100, over), (x, y))
+    seen = np.zeros((height, width), int)
+    for x0, y0, x1, y1 in planned:
+        assert (x1 - x0, y1 - y0) == (100, 100)
+        assert ((x + x0) % (100 - over), (y + y0) % (100 - over)) == (0, 0)
+        seen[max(y0, 0) : y1, max(x0, 0) : x1] += 1
+    assert (seen > 0).all()
+
+
+def test_a_thing_far_from_the_border_is_the_same_in_any_part_of_a_map(
+    predictor: ImagePredictor, cat: NDArray[np.uint8]
 ) -> None:
-    """Whatever part of the map is looked at."""
-    tiles = TileOptions(100, overlap)
-
-    def on_the_map(corner: tuple[int, int]) -> set[tuple[int, int]]:
-        planned = plan_tiles((400, 500), tiles, corner)
-        return {(corner[0] + tile[0], corner[1] + tile[1]) for tile in planned}
-
-    one, two = (x, y), (x + other, y + down)
-    west, north = (max(a, b) for a, b in zip(one, two, strict=True))
-    east, south = min(one[0], two[0]) + 400, min(one[1], two[1]) + 300  # a tile that begins before it ends inside both
-    common = [{(a, b) for a, b in on_the_map(corner) if west < a < east and north < b < south} for corner in (one, two)]
-    assert common[0] == common[1]
+    """Beyond a tile's side; and nothing is found beyond a part."""
+    common = np.array((33 + 40, 21 + 40, 226 - 40, 150 - 40))
+    found = []
+    for x, y in ((0, 0), (33, 21)):
+        part: Any = PictureInMemory(cat[y:, x:], (x, y))
+        masks = segment_tiles(part, predictor.engine, WILLING, TileOptions(40, 10))
+        assert (masks.boxes >= 0).all()
+        assert (masks.boxes <= (226 - x, 150 - y) * 2).all()
+        boxes = masks.boxes + np.array((x, y, x, y))
+        inner = (boxes[:, :2] >= common[:2]).all(axis=1) & (boxes[:, 2:] <= common[2:]).all(axis=1)
+        found.append({(*boxes[i].tolist(), str(masks.patches[i].rle)) for i in np.flatnonzero(inner)})
+    assert len(found[0]) > 3
+    assert found[0] == found[1]
 
 
 @given(st.floats(0, 1000), st.floats(0, 700), st.integers(2, 900))

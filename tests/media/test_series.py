@@ -182,3 +182,5 @@ def test_commands_of_a_series(run: Run, folder: Path, tmp_path: Path, weights: P
     out = tmp_path / "again.geojson"
     assert run("convert", tmp_path / "out/masks", "--from", "davis", "--video", folder, "--out", out) == 1
     assert "has masks of (height, width) = (64, 80), and dates has (128, 160)" in capsys.readouterr().err
+    assert run("convert", tmp_path / "out/session.masklet", "--out", out) == 1
+    assert "A session tracked with --resolution or --levels does not say it either" in capsys.readouterr().err

@@ -46,6 +46,9 @@ def oblique(angles: tuple[float, float, float], spacing: tuple[float, float, flo
     return affine
 
 
+OBLIQUE = st.builds(oblique, st.tuples(*[st.floats(-3, 3)] * 3), st.tuples(*[st.floats(0.4, 5)] * 3))
+"""Affines turned anyhow, of voxels of any proportions."""
+
 AFFINE = oblique((0.3, -0.2, 0.5), (0.8, 0.9, 3.0))
 
 

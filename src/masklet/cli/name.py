@@ -112,6 +112,8 @@ def name(
 
     if [names is not None, bool(like), captions].count(True) != 1:
         raise typer.BadParameter("give one of --like, masks with names, --names, such as 'cat . dog', and --captions")
+    if captions and least is not None:
+        raise typer.BadParameter("--least is for names, and each object gets a caption; leave it out")
     keep_inputs(out, source, *like)
     kind = find_format(format) if format else format_of(out)
     entry = recognise_format(source)

@@ -94,7 +94,10 @@ def write_raster(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
 def _ground(path: Path, facts: Facts) -> Ground:
     if facts.ground is None:
         name = facts.names[0] if facts.names else "the picture"
-        raise FormatError(f"{path.name} is a map, and {name} does not say where it lies; give a GeoTIFF, or write coco")
+        raise FormatError(
+            f"{path.name} is a map, and {name} does not say where it lies; give a GeoTIFF, or write coco. A session "
+            "tracked with --resolution or --levels does not say it either: track once more, with this --format"
+        )
     return facts.ground
 
 

@@ -17,7 +17,7 @@ from masklet.image.everything import find_everything
 from masklet.image.grid import EverythingOptions
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.patch import agreement, cut_patch, union
+from masklet.masks.patch import agreement, cut_patch, part_of, union, within
 from masklet.masks.shape import Box, common_box, mutual_matches, square_around
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
@@ -134,30 +134,48 @@ def segment_near(
     )
 
 
-def plan_tiles(size: tuple[int, int], tiles: TileOptions, corner: tuple[int, int] = (0, 0)) -> list[Box]:
-    """Tiles that cover a picture, row after row: all of the same size unless the picture is smaller, and neighbours
-    overlap by `overlap` at least.
+def plan_tiles(size: tuple[int, int], tiles: TileOptions, corner: tuple[int, int] | None = None) -> list[Box]:
+    """Tiles that cover a picture, row after row; neighbours overlap by `overlap` at least.
 
-    Tiles begin at multiples of what two neighbours do not share, counted on the whole map, on which the picture begins
-    at the pixel `corner` (x, y): so a thing is seen in the same tile whatever part of the map is looked at. Tiles at
-    the border are moved into the picture.
+    Of a picture alone they are spread evenly, all of the same size unless the picture is smaller. On a map, of which
+    the picture begins at the pixel `corner` (x, y), they begin at multiples of what two neighbours do not share,
+    counted on the whole map, and may reach beyond the picture: a thing is seen in the same tile in any part of the map.
     """
-    (rows, columns), step = size, tiles.side - tiles.overlap
+    step = tiles.side - tiles.overlap
 
-    def begins(length: int, offset: int) -> list[int]:
-        last = max(length - tiles.side, 0)
-        return sorted({min(max(place, 0), last) for place in range(-(offset % step), length, step)})
+    def begins(length: int, start: int | None) -> list[int]:
+        if start is not None:
+            first = -(start % step)
+            return list(range(first, max(length - tiles.overlap, first + 1), step))
+        count = max(-(-(length - tiles.overlap) // step), 1)
+        return [round(n * (length - tiles.side) / max(count - 1, 1)) for n in range(count)]
 
-    height, width = (min(tiles.side, length) for length in size)
-    return [(x, y, x + width, y + height) for y in begins(rows, corner[1]) for x in begins(columns, corner[0])]
+    height, width = (min(tiles.side, length) if corner is None else tiles.side for length in size)
+    rows, columns = (begins(length, corner and corner[axis]) for length, axis in zip(size, (1, 0), strict=True))
+    return [(x, y, x + width, y + height) for y in rows for x in columns]
 
 
 def find_by_tile(
     engine: Engine, picture: LargePicture, options: EverythingOptions, tiles: TileOptions
 ) -> Iterator[tuple[Box, MaskSet]]:
-    """Each tile and what was found in it, in pixels of the whole picture; one tile is in memory at a time."""
+    """The part of the picture that each tile shows and what was found in it, in pixels of the whole picture; one tile
+    is in memory at a time. What a tile has beyond the picture is black, and nothing is found there."""
+    height, width = picture.size
     for tile in plan_tiles(picture.size, tiles, picture.corner):
-        yield tile, moved(find_everything(engine, picture.read(tile), options), tile[:2], picture.size)
+        view = common_box(tile, (0, 0, width, height))
+        assert view is not None, "a tile shows some of the picture"
+        image = np.zeros((tile[3] - tile[1], tile[2] - tile[0], 3), np.uint8)
+        image[within(view, tile)] = picture.read(view)
+        yield view, seen(moved(find_everything(engine, image, options), tile[:2], picture.size), view)
+
+
+def seen(found: MaskSet, view: Box) -> MaskSet:
+    """What lies in a part of the picture: of masks that were pointed at there, their pixels there."""
+    x0, y0, x1, y1 = view
+    inside = np.all((found.points >= (x0, y0)) & (found.points < (x1, y1)), axis=1).tolist()
+    parts = [part_of(patch, view) if there else None for patch, there in zip(found.patches, inside, strict=True)]
+    kept = found.rows(np.flatnonzero([part is not None for part in parts]))
+    return replace(kept, patches=tuple(part for part in parts if part is not None))
 
 
 def moved(found: MaskSet, corner: tuple[int, int], size: tuple[int, int]) -> MaskSet:

@@ -71,8 +71,8 @@ class LargePicture:
         name: The file's name, or the host of the tiles.
         size: (height, width) in pixels.
         ground: Where the pixels lie on the ground; None if the file does not say.
-        corner: The pixel (x, y) of the whole map, in the same grid, at which the picture begins; (0, 0) for a file as
-            it is.
+        corner: The pixel (x, y) of the whole map, in the same grid, at which the picture begins; None for a file as it
+            is.
 
     Raises:
         MediaError: The file cannot be read, its values need levels, it lies nowhere on the ground where a resolution is
@@ -80,7 +80,7 @@ class LargePicture:
     """
 
     ground: Ground | None = None
-    corner: tuple[int, int] = (0, 0)
+    corner: tuple[int, int] | None = None
 
     def __init__(
         self,
