@@ -46,7 +46,7 @@ def test_coco_has_the_classes(tmp_path: Path) -> None:
     assert list(classes.values()) == ["car", "animal", "object", "cat"]
     by_track = {found["track_id"]: found for found in content["annotations"]}
     assert [classes[by_track[number]["category_id"]] for number in (1, 2, 3, 4)] == list(classes.values())
-    assert by_track[1]["attributes"] == dict(CAR.attributes)
+    assert by_track[1]["attributes"] == {**CAR.attributes, "track_id": 1}  # where CVAT looks for it
 
 
 def test_classes_of_a_file_of_others_are_read(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_a_round_and_the_same_again(run: Run, tmp_path: Path, capsys: pytest.Cap
     wishes = ("--videos", tmp_path / "new.png", "--data", shapes, "--model", weights, "--steps", 2)
     assert run("loop", work, *wishes, "--set", "stages.*.feed.frames=2", "--device", "cpu") == 0
     first = capsys.readouterr().out
-    assert "collected for version 1: 3 videos and pictures to learn from, 1 to judge on" in first
+    assert "collected for version 1: 2 videos and pictures to learn from, 2 to judge on" in first
     assert "annotated ahead: 1 of 1" in first
     assert run("loop", work) == 0  # what was asked is kept
     assert "nothing new is annotated" in capsys.readouterr().out
