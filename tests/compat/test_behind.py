@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 import masklet
 from masklet.checkpoints import build_model
+from masklet.compat.sam2.build_sam import build_sam2_camera_predictor
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.modeling.sam2_utils import get_1d_sine_pe, select_closest_cond_frames
 from masklet.compat.sam2.sam2_camera_predictor import SAM2CameraPredictor
@@ -187,6 +188,7 @@ def test_helpers() -> None:
 def test_a_camera_gives_what_the_stream_tracker_gives() -> None:
     model = fresh()
     frames = [frame.image for frame in open_video(FRAMES).frames(0, 4)]
+    assert isinstance(build_sam2_camera_predictor("nano"), SAM2CameraPredictor)
     camera = SAM2CameraPredictor(model)
     with pytest.raises(RuntimeError, match="no frame came yet"):
         camera.track(frames[0])

@@ -109,18 +109,36 @@ if __name__ == "__main__":
     tool = pathlib.Path(__file__).with_name("tool")  # a console script
     tool.write_text(f"#!{sys.executable}\\nimport segment_anything.utils.amg as a; print('tool', a.__name__)")
     tool.chmod(0o755)
-    print(subprocess.run([str(tool)], capture_output=True, text=True, check=True).stdout)
+    print(subprocess.run([str(tool)], capture_output=True, text=True, check=True).stdout, flush=True)
+    import os  # a reloader
+    after = "import sam2, sys; print('after', sam2.__name__, sam2.__version__, sys.argv[1:])"
+    os.execv(sys.executable, [sys.executable, "-c", after, *sys.argv[1:]])
 """
 
 
 def test_processes_that_a_script_starts(tmp_path: Path) -> None:
     (tmp_path / "client.py").write_text(CHILDREN)
-    command = [sys.executable, "-m", "masklet.compat", str(tmp_path / "client.py")]
+    command = [sys.executable, "-m", "masklet.compat", str(tmp_path / "client.py"), "one"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "masklet.compat.sam2.build_sam masklet.compat.sam1" in done.stdout
     assert "masklet.compat.sam2.sam2_image_predictor <module 'masklet.compat.sam2'" in done.stdout
     assert "tool masklet.compat.sam2.utils.amg" in done.stdout
+    assert "after masklet.compat.sam2 1.1.0 ['one']" in done.stdout
+
+
+@pytest.mark.usefixtures("installed")
+def test_hydra_builds_the_configurations() -> None:
+    pytest.importorskip("hydra", reason="needs Hydra, which is not installed")
+    import sam2  # noqa: F401  # tells Hydra of its files
+    from hydra import compose
+    from hydra.utils import instantiate
+
+    chosen = compose("configs/edgetam.yaml", overrides=["++model.image_size=256", "++model.fill_hole_area=3"])
+    model = instantiate(chosen.model, _recursive_=True)
+    assert (model.image_size, model.settings.fill_hole_area) == (256, 3)
+    chosen = compose("configs/sam2.1/sam2.1_hiera_t.yaml", overrides=["++model.image_size=256"])
+    assert instantiate(chosen.model).engine.config.name.startswith("sam2.1-tiny")
 
 
 @pytest.mark.usefixtures("installed")

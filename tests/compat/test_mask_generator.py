@@ -11,6 +11,7 @@ from PIL import Image
 
 from masklet.checkpoints import Model
 from masklet.compat.sam1 import SamAutomaticMaskGenerator
+from masklet.compat.sam1.modeling import Sam
 from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.utils import amg
@@ -40,6 +41,7 @@ def test_recorded_annotations(model: SAM2Base, cat: np.ndarray, case: str) -> No
         assert ours.keys() == golden.keys()
         for key in ("area", "bbox", "point_coords", "crop_box"):
             assert ours[key] == golden[key], key
+        assert all(type(number) is float for number in ours["bbox"])
         for key in ("predicted_iou", "stability_score"):
             assert ours[key] == pytest.approx(golden[key], abs=1e-4), key
 
@@ -73,9 +75,10 @@ def test_wrong_arguments(model: SAM2Base) -> None:
 
 
 def test_the_first_generator_has_its_own_default(model: SAM2Base) -> None:
-    assert SamAutomaticMaskGenerator(model).options.least_iou == 0.88
-    assert SamAutomaticMaskGenerator(model, 16, 32, 0.5).options.least_iou == 0.5
-    assert SamAutomaticMaskGenerator(model, pred_iou_thresh=0.7).options.least_iou == 0.7
+    sam = Sam(model.engine)
+    assert SamAutomaticMaskGenerator(sam).options.least_iou == 0.88
+    assert SamAutomaticMaskGenerator(sam, 16, 32, 0.5).options.least_iou == 0.5
+    assert SamAutomaticMaskGenerator(sam, pred_iou_thresh=0.7).options.least_iou == 0.7
 
 
 def test_helpers() -> None:
@@ -101,3 +104,40 @@ def test_helpers() -> None:
     boxes, layers = amg.generate_crop_boxes((60, 80), 1, 0.25)
     assert boxes[0] == [0, 0, 80, 60]
     assert layers == [0, 1, 1, 1, 1]
+
+
+def test_columns_of_masks() -> None:
+    first, second = (
+        amg.MaskData(boxes=torch.tensor(boxes), names=[*names], scores=np.array(scores))
+        for boxes, names, scores in (([[0, 0, 2, 2], [4, 4, 9, 9]], "ab", [0.5, 0.75]), ([[1, 1, 3, 3]], "c", [0.25]))
+    )
+    data = amg.MaskData()
+    data.cat(first)
+    data.cat(second)
+    data.filter(torch.tensor([True, False, True]))
+    data.filter(torch.tensor([1, 0]))
+    data.to_numpy()
+    assert [(name, list(map(list, column)) if name == "boxes" else list(column)) for name, column in data.items()] == [
+        ("boxes", [[1, 1, 3, 3], [0, 0, 2, 2]]),
+        ("names", ["c", "a"]),
+        ("scores", [0.25, 0.5]),
+    ]
+    assert [(list(numbers), letters) for numbers, letters in amg.batch_iterator(2, range(3), "abc")] == [
+        ([0, 1], "ab"),
+        ([2], "c"),
+    ]
+    with pytest.raises(ValueError, match="columns have 3, 2 entries"):
+        next(amg.batch_iterator(2, range(3), "ab"))
+
+
+def test_what_is_found_in_a_crop_goes_back_into_the_picture() -> None:
+    crop, whole = [40, 0, 100, 60], [0, 0, 100, 80]
+    boxes = torch.tensor([[5, 30, 30, 35], [30, 5, 35, 35], [25, 25, 60, 35], [25, 25, 35, 45]])
+    # Near the crop's left edge; the picture's own upper edge; its own right edge; the crop's lower edge.
+    assert amg.is_box_near_crop_edge(boxes, crop, whole).tolist() == [True, False, False, True]
+    assert amg.uncrop_boxes_xyxy(boxes, crop)[0].tolist() == [45, 30, 70, 35]
+    assert amg.uncrop_points(torch.tensor([[3, 4]]), crop).tolist() == [[43, 4]]
+    masks = amg.uncrop_masks(torch.ones(1, 60, 60, dtype=torch.bool), crop, 80, 100)
+    assert masks.shape == (1, 80, 100)
+    assert masks[0, :60, 40:].all()
+    assert masks.sum() == 3600

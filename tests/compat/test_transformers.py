@@ -135,7 +135,7 @@ def test_what_is_not_understood(model: Sam2Model, processor: Sam2Processor) -> N
         pipeline("mask-generation", model=FakeEngine())(PICTURES[0], crop_layers=1)
     with pytest.raises(SettingRefused, match="the task is 'depth'; masklet has 'mask-generation'"):
         pipeline("depth")
-    assert Sam2Processor.from_pretrained("facebook/sam2.1-hiera-tiny")._side.resolution == 1024
+    assert Sam2Processor.from_pretrained("facebook/sam2.1-hiera-tiny")._square.resolution == 1024
 
 
 def test_masks_of_everything_by_the_pipeline() -> None:

@@ -21,7 +21,7 @@ from masklet.checkpoints.registry import config_of, is_known
 from masklet.compat.failures import SettingRefused
 from masklet.compat.prompts import prompt_of
 from masklet.compat.sam2.utils.amg import mask_to_runs
-from masklet.compat.sam2.utils.transforms import SAM2Transforms
+from masklet.compat.sam2.utils.transforms import SAM2Transforms, Size
 from masklet.engines.arrays import Array, concat, is_numpy, to_numpy
 from masklet.engines.base import Engine
 from masklet.engines.rules import pad_prompts, single
@@ -81,16 +81,18 @@ class Sam2Processor:
 
     Args:
         side: S.
+        placed: `ModelConfig.placed` of a model that does not stretch pictures over the square.
     """
 
-    def __init__(self, side: int) -> None:
-        self._side = SAM2Transforms(side)
+    def __init__(self, side: int, placed: Callable[[Size], Size] | None = None) -> None:
+        self._square = SAM2Transforms(side, placed=placed)
 
     @classmethod
     def from_pretrained(cls, model_id: str | PathLike[str], **_: Any) -> Sam2Processor:
         """The processor of a model: a name of masklet, of the hub, or a path. Of names no weights are loaded."""
-        known = is_known(fspath(model_id))
-        return cls((config_of(fspath(model_id)) if known else load_engine(model_id).config).image_size)
+        name = fspath(model_id)
+        config = config_of(name) if is_known(name) else load_engine(name).config
+        return cls(config.image_size, config.placed)
 
     def __call__(
         self,
@@ -123,7 +125,7 @@ class Sam2Processor:
         if images is not None:
             pictures = [as_picture(image) for image in (images if is_batch(images) else [images])]
             original_sizes = [picture.shape[:2] for picture in pictures]
-            found["pixel_values"] = self._side.forward_batch(pictures)
+            found["pixel_values"] = self._square.forward_batch(pictures)
         if original_sizes is None:
             raise PromptError("there are neither images nor original_sizes; give the pictures")
         sizes = found["original_sizes"] = torch.as_tensor(original_sizes).reshape(-1, 2)
@@ -138,15 +140,16 @@ class Sam2Processor:
 
     def _scaled(self, places: Tensor, sizes: Tensor) -> Tensor:
         """(B, ..., 2) in pixels of pictures of the sizes (B, 2) -> in those of the square; padding stays."""
-        scale = (self._side.resolution / sizes.flip(1)).view(len(sizes), *[1] * (places.ndim - 2), 2)
-        return torch.where(places == PADDING, places, places * scale.float())
+        pairs = zip(places, map(tuple, sizes.tolist()), strict=True)
+        scaled = torch.stack([self._square.transform_coords(each, True, size) for each, size in pairs])
+        return torch.where(places == PADDING, places, scaled)
 
     def post_process_masks(
         self, masks: Tensor | Sequence[Tensor], original_sizes: Any, mask_threshold: float = 0.0, binarize: bool = True
     ) -> list[Tensor]:
         """For each picture its masks (N, C, H, W), bool, or logits if not to `binarize`, of (B, N, C, S/4, S/4)."""
         sizes = torch.as_tensor(original_sizes).reshape(-1, 2).tolist()
-        full = [F.interpolate(one.float(), size, mode="bilinear") for one, size in zip(masks, sizes, strict=True)]
+        full = [self._square.postprocess_masks(one, tuple(size)) for one, size in zip(masks, sizes, strict=True)]
         return [one > mask_threshold for one in full] if binarize else full
 
 

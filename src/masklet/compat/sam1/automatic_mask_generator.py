@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from masklet.compat.sam1.modeling import Sam
+from masklet.compat.sam1.predictor import SamPredictor
 from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
-from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.image.grid import MODEL_THRESHOLDS
 
 
@@ -11,7 +12,14 @@ class SamAutomaticMaskGenerator(SAM2AutomaticMaskGenerator):
     """Masks of everything in a picture. Arguments as those of `SAM2AutomaticMaskGenerator`; the default of
     `pred_iou_thresh` is 0.88, as it was, but for models that have thresholds of their own."""
 
-    def __init__(self, model: SAM2Base, *arguments: Any, **named: Any) -> None:
+    model: Sam
+
+    def __init__(self, model: Sam, *arguments: Any, **named: Any) -> None:
         if len(arguments) < 3 and model.engine.config.name.partition(":")[0] not in MODEL_THRESHOLDS:
             named = {"pred_iou_thresh": 0.88, **named}
         super().__init__(model, *arguments, **named)
+
+    @property
+    def predictor(self) -> SamPredictor:  # type: ignore[override]  # their predictor
+        """A predictor of the same model."""
+        return SamPredictor(self.model)

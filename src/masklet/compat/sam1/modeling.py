@@ -18,6 +18,7 @@ from masklet.compat.sam2.modeling.faces import MaskDecoderFace
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.settings import Settings
 from masklet.engines.rules import MEAN, STD
+from masklet.image.picture import scaled
 
 
 class FirstMaskDecoderFace(MaskDecoderFace):
@@ -67,15 +68,21 @@ class Sam(SAM2Base):
         return super().load_state_dict(state, strict=strict, assign=assign)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """Colours 0..255, (..., 3, h, w) with sides up to S -> normalised and filled up to (..., 3, S, S)."""
-        height, width = x.shape[-2:]
-        return F.pad((x - self.pixel_mean) / self.pixel_std, (0, self.image_size - width, 0, self.image_size - height))
+        """Colours 0..255, (B, 3, h, w) or (3, h, w) with sides up to S -> normalised and filled up to (..., 3, S, S);
+        for a model of SAM 2 stretched."""
+        (height, width), side = x.shape[-2:], self.image_size
+        colors = (x - self.pixel_mean) / self.pixel_std
+        if not self.engine.config.keeps_ratio:
+            return scaled(colors.reshape(-1, 3, height, width), (side, side)).reshape(*x.shape[:-2], side, side)
+        return F.pad(colors, (0, side - width, 0, side - height))
 
     def postprocess_masks(self, masks: Tensor, input_size: tuple[int, int], original_size: tuple[int, int]) -> Tensor:
-        """Logits (B, K, S/4, S/4) -> (B, K, H, W), of the part of the square that a picture takes, `input_size`."""
-        whole = F.interpolate(masks, (self.image_size,) * 2, mode="bilinear", align_corners=False)
-        part = whole[..., : input_size[0], : input_size[1]]
-        return F.interpolate(part, tuple(original_size), mode="bilinear", align_corners=False)
+        """Logits (B, K, S/4, S/4) -> (B, K, H, W), of the part of the square that a picture takes, `input_size`;
+        for a model of SAM 2 all of it."""
+        if self.engine.config.keeps_ratio:
+            whole = F.interpolate(masks, (self.image_size,) * 2, mode="bilinear", align_corners=False)
+            masks = whole[..., : input_size[0], : input_size[1]]
+        return F.interpolate(masks, tuple(original_size), mode="bilinear", align_corners=False)
 
     def forward(self, batched_input: Sequence[Mapping[str, Any]], multimask_output: bool) -> list[dict[str, Tensor]]:
         """Ask about several pictures, each a dict of the reference: "image" (3, h, w) of 0..255, its longer side S,

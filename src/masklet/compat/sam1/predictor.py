@@ -1,6 +1,6 @@
 """The predictor of the first Segment Anything."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -8,20 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.compat.failures import CallRefused, as_reference
+from masklet.compat.failures import as_reference
+from masklet.compat.prompts import numbers
+from masklet.compat.sam1.modeling import Sam
 from masklet.compat.sam1.utils.transforms import ResizeLongestSide
-from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
-from masklet.image.picture import as_picture
-
-MEAN_COLOUR = (124, 116, 104)
-"""What a picture is filled up with, as published: zeros after the mean of ImageNet is taken away."""
+from masklet.engines.arrays import in_precision
+from masklet.image.predictor import EncodedImage
+from masklet.nn import Levels
 
 
 class SamPredictor:
-    """Set a picture, then ask for masks; these come as bool.
-
-    A model of the first Segment Anything sees the picture as it learned to, filled up to a square.
+    """Set a picture, then ask for masks; these come as bool. Low-resolution logits are those of the model's square.
 
     Args:
         sam_model: What an entry of `sam_model_registry` returns.
@@ -32,7 +30,7 @@ class SamPredictor:
         input_size: The same in that frame.
     """
 
-    def __init__(self, sam_model: SAM2Base) -> None:
+    def __init__(self, sam_model: Sam) -> None:
         self.model = sam_model
         self._predictor = SAM2ImagePredictor(sam_model)
         self.transform = ResizeLongestSide(sam_model.image_size)
@@ -50,26 +48,14 @@ class SamPredictor:
         if image_format not in ("RGB", "BGR"):
             raise ValueError(f"image_format is {image_format!r}; give 'RGB' or 'BGR'")
         with as_reference():
-            picture = as_picture(image if image_format == "RGB" else image[..., ::-1])
-        height, width = picture.shape[:2]
-        self.original_size = height, width
-        self.input_size = self.transform.get_preprocess_shape(height, width, self.transform.target_length)
-        if self.model.engine.config.keeps_ratio:
-            square = np.full((max(height, width),) * 2 + (3,), MEAN_COLOUR, np.uint8)
-            square[:height, :width] = picture
-            picture = square
-        self._predictor.set_image(picture)
-        self.is_image_set = True
+            seen = self._predictor._predictor.encode(image if image_format == "RGB" else image[..., ::-1])
+        self._see(seen.levels, seen.size)
 
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
         """Look at a picture (1, 3, h, w) of 0..255 in the frame of `transform`, of which masks of the size of the
         original come."""
-        colors = transformed_image[0].permute(1, 2, 0).round().clamp(0, 255)
-        self.set_image(colors.to(torch.uint8).cpu().numpy())
-        (seen,), (height, width) = self._predictor._pictures, original_image_size
-        size = (max(height, width),) * 2 if self.model.engine.config.keeps_ratio else (height, width)
-        self._predictor._pictures = [replace(seen, image=np.zeros((*size, 3), np.uint8))]
-        self.original_size = height, width
+        engine, colors = self.model.engine, self.model.preprocess(transformed_image)
+        self._see(engine.encode_image(in_precision(engine, colors)), original_image_size)
 
     def predict(
         self,
@@ -80,13 +66,10 @@ class SamPredictor:
         multimask_output: bool = True,
         return_logits: bool = False,
     ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
-        """As `SAM2ImagePredictor.predict`, but masks are bool (C, H, W)."""
-        masks, scores, logits = self._predictor.predict(
-            point_coords, point_labels, box, mask_input, multimask_output, return_logits
-        )
-        height, width = self.original_size or masks.shape[-2:]
-        masks = masks[..., :height, :width]
-        return (masks if return_logits else masks > 0), scores, logits
+        """As `SAM2ImagePredictor.predict`, but masks are bool (C, H, W), and logits go beyond -32..32."""
+        size = self.original_size
+        places = self._shares(point_coords, size), point_labels, self._shares(box, size)
+        return self._answer(*places, mask_input, multimask_output, return_logits)
 
     def predict_torch(
         self,
@@ -102,9 +85,9 @@ class SamPredictor:
         Returns:
             Masks (N, C, H, W), predicted IoU (N, C) and low-resolution logits (N, C, S/4, S/4), on the model's device.
         """
-        points = None if point_coords is None else self._pixels(point_coords)
-        corners = None if boxes is None else self._pixels(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
-        answer = self.predict(points, point_labels, corners, mask_input, multimask_output, return_logits)
+        size = self.input_size
+        places = self._shares(point_coords, size), point_labels, self._shares(boxes, size)
+        answer = self._answer(*places, mask_input, multimask_output, return_logits)
         tensors = (torch.from_numpy(array).to(self.device) for array in answer)
         alone = answer[0].ndim == 3
         masks, scores, logits = (tensor[None] if alone else tensor for tensor in tensors)
@@ -125,9 +108,32 @@ class SamPredictor:
         self.is_image_set = False
         self.original_size = self.input_size = None
 
-    def _pixels(self, coords: Tensor) -> Tensor:
-        """Points of the frame of `transform` in pixels of the picture."""
-        if self.original_size is None or self.input_size is None:
-            raise CallRefused("no picture was set; call set_image first")
-        (height, width), (frame_height, frame_width) = self.original_size, self.input_size
-        return coords * coords.new_tensor([width / frame_width, height / frame_height])
+    def _see(self, levels: Levels, size: Sequence[int]) -> None:
+        """Keep features of a picture of the size as those of its square, a cell of logits for each pixel."""
+        config = self.model.engine.config
+        square = np.zeros((config.mask_size, config.mask_size, 3), np.uint8)
+        self._predictor._pictures = [EncodedImage(square, levels, config)]
+        self.original_size = height, width = size[0], size[1]
+        self.input_size = self.transform.get_preprocess_shape(height, width, self.transform.target_length)
+        self.is_image_set = True
+
+    def _shares(self, coords: Any, frame: Sequence[int] | None) -> NDArray[np.float64] | None:
+        """Points (..., 2), or corners of boxes, in a frame of (height, width) that the picture fills: in shares of the
+        square."""
+        if coords is None or frame is None or self.original_size is None:
+            return None
+        part = np.divide(self.model.engine.config.placed(self.original_size), frame) / self.model.image_size
+        return (numbers(coords, (-1, 2)) * part[::-1]).reshape(np.shape(coords))
+
+    def _answer(
+        self, points: Any, labels: Any, boxes: Any, masks: Any, several: bool, as_logits: bool
+    ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
+        """Masks of the picture for prompts in shares of the square."""
+        low, scores, _ = self._predictor.predict(points, labels, boxes, masks, several, True, normalize_coords=False)
+        seen, size = self.input_size, self.original_size
+        assert seen is not None, "a picture was set, as there is an answer"
+        assert size is not None, "the two are set together"
+        each = torch.from_numpy(low).reshape(-1, 1, 1, *low.shape[-2:])
+        full = [self.model.postprocess_masks(one, seen, size)[0, 0].numpy() for one in each]
+        found = np.stack([one if as_logits else one > self.model.mask_threshold for one in full])
+        return found.reshape(*low.shape[:-2], *size), scores, low

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from masklet.compat.failures import SettingRefused, as_reference
 from masklet.compat.sam2.build_sam import build_sam2_hf
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.compat.sam2.utils.amg import mask_to_runs
 from masklet.image import EverythingOptions, MaskSet, segment_everything
 
@@ -83,6 +84,11 @@ class SAM2AutomaticMaskGenerator:
             crop_most_overlap=crop_nms_thresh,
             crop_points_divisor=crop_n_points_downscale_factor,
         )
+
+    @property
+    def predictor(self) -> SAM2ImagePredictor:
+        """A predictor of the same model."""
+        return SAM2ImagePredictor(self.model)
 
     @classmethod
     def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2AutomaticMaskGenerator:

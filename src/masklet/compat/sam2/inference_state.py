@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -163,7 +164,8 @@ def _outputs(state: InferenceState) -> dict[int, dict[str, Outputs]]:
 def _points(state: InferenceState) -> dict[int, dict[int, dict[str, Tensor]]]:
     """Clicks of each object by frame, in pixels of the model's square, as the reference keeps them."""
     found: dict[int, dict[int, dict[str, Tensor]]] = {}
-    scale = torch.tensor([state.tracker.engine.config.image_size / side for side in reversed(state.tracker.size)])
+    size = state.tracker.size
+    scale = torch.tensor(np.divide(state.tracker.engine.config.placed(size), size)[::-1].copy()).float()
     for slot, track in enumerate(state.tracker.tracks.values()):
         found[slot] = {
             frame: {

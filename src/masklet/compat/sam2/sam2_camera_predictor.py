@@ -53,19 +53,7 @@ class SAM2CameraPredictor(SAM2Base):
         clear_old_points: bool = True,
         normalize_coords: bool = True,
     ) -> tuple[int, list[Any], Tensor]:
-        """Click on an object in the newest frame, whatever number is given, or draw a box around it.
-
-        Args:
-            frame_idx: Given back as it is: a stream has its newest frame only.
-            obj_id: Any int or str.
-            points: (P, 2), x and y in pixels, or in 0..1 with `normalize_coords=False`.
-            labels: (P,): 1 include, 0 exclude.
-            bbox: (4,) or (2, 2): x0, y0, x1, y1.
-            clear_old_points: Whether earlier points and boxes of the object on the frame go.
-            normalize_coords: Whether coordinates are pixels.
-
-        Returns:
-            The number, the objects, and their logits (N, 1, H, W).
+        """As `SAM2VideoPredictor.add_new_points_or_box`, in the newest frame, whatever number is given.
 
         Raises:
             PromptError: Prompts that make no sense (a ValueError).

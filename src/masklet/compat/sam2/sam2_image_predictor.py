@@ -168,7 +168,7 @@ class SAM2ImagePredictor:
 
     @property
     def _transforms(self) -> SAM2Transforms:
-        return SAM2Transforms(self.model.image_size, self.mask_threshold)
+        return SAM2Transforms(self.model.image_size, self.mask_threshold, placed=self.model.engine.config.placed)
 
     @property
     def _features(self) -> dict[str, Any] | None:

@@ -17,14 +17,11 @@ from masklet.checkpoints import Model
 from masklet.compat.failures import CallRefused, as_reference
 from masklet.compat.prompts import click_or_box_of, mask_of
 from masklet.compat.sam2.inference_state import InferenceState, keep_folder
-from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from masklet.compat.sam2.settings import Settings, tracking_options
 from masklet.compat.sam2.weights import from_hub, model_and_settings
 from masklet.errors import MediaError
 from masklet.video import FrameResult, VideoTracker
-
-NO_OBJ_SCORE = -1024.0
-"""Logits of an object of which nothing is known in a frame."""
 
 Found = tuple[int, list[Any], Tensor]
 """Number of the frame, the objects, and their logits (N, 1, H, W)."""

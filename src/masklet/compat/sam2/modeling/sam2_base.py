@@ -11,11 +11,15 @@ from torch import Tensor, nn
 from masklet.checkpoints import Model
 from masklet.compat.sam2.modeling.faces import ImageEncoderFace, MaskDecoderFace, PromptEncoderFace
 from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING, Settings
+from masklet.engines.rules import ABSENT_LOGIT
 from masklet.nn.layers import to_tokens
 from masklet.nn.network import ImageEncoder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+NO_OBJ_SCORE = ABSENT_LOGIT
+"""Logits of an object of which nothing is known in a frame."""
 
 INSTEAD = {
     "track_step": "masklet.VideoTracker, and masklet.video.step.step for one frame",

@@ -1,9 +1,14 @@
 """The small functions around automatic masks that clients of the reference import."""
 
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, Sequence
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,6 +19,88 @@ from masklet.masks.shape import mask_box, small_holes, without_islands
 
 Runs = dict[str, Any]
 """Run lengths of a mask down its columns, beginning with the background: `{"size": [H, W], "counts": [...]}`."""
+
+
+class MaskData:
+    """Columns of equal length, each a list, an array or a tensor, under names: an entry for each mask."""
+
+    def __init__(self, **columns: Any) -> None:
+        self._stats = columns
+
+    def __getitem__(self, name: str) -> Any:
+        return self._stats[name]
+
+    def __setitem__(self, name: str, column: Any) -> None:
+        self._stats[name] = column
+
+    def __delitem__(self, name: str) -> None:
+        del self._stats[name]
+
+    def items(self) -> ItemsView[str, Any]:
+        """Names and columns."""
+        return self._stats.items()
+
+    def filter(self, keep: Tensor) -> None:
+        """Keep the entries that a tensor of bool, or of their numbers, names."""
+        rows = (torch.nonzero(keep)[:, 0] if keep.dtype == torch.bool else keep).cpu()
+        for name, column in self.items():
+            if isinstance(column, list):
+                self[name] = [column[row] for row in rows.tolist()]
+            elif column is not None:
+                self[name] = column[rows.to(column.device) if isinstance(column, Tensor) else rows.numpy()]
+
+    def cat(self, new_stats: MaskData) -> None:
+        """Put the entries of another behind."""
+        for name, column in new_stats.items():
+            before = self._stats.get(name)
+            if before is None:
+                self[name] = column
+            elif isinstance(column, Tensor):
+                self[name] = torch.cat([before, column])
+            else:
+                self[name] = before + column if isinstance(column, list) else np.concatenate([before, column])
+
+    def to_numpy(self) -> None:
+        """Tensors become arrays."""
+        for name, column in self.items():
+            if isinstance(column, Tensor):
+                self[name] = column.float().detach().cpu().numpy()
+
+
+def batch_iterator(batch_size: int, *args: Any) -> Iterator[list[Any]]:
+    """Slices of at most so many entries, of each of the columns."""
+    if len({len(column) for column in args}) != 1:
+        raise ValueError(f"columns have {', '.join(str(len(column)) for column in args)} entries; give equal numbers")
+    for batch in range(ceil(len(args[0]) / batch_size)):
+        yield [column[batch * batch_size : (batch + 1) * batch_size] for column in args]
+
+
+def is_box_near_crop_edge(
+    boxes: Tensor, crop_box: Sequence[int], orig_box: Sequence[int], atol: float = 20.0
+) -> Tensor:
+    """(N,): whether boxes (N, 4) of a crop reach its edge within `atol` pixels, where this is not the picture's."""
+
+    def near(edges: Sequence[int]) -> Tensor:
+        distances = uncrop_boxes_xyxy(boxes, crop_box).float() - boxes.new_tensor(edges, dtype=torch.float32)
+        return distances.abs() <= atol
+
+    return (near(crop_box) & ~near(orig_box)).any(dim=1)
+
+
+def uncrop_boxes_xyxy(boxes: Tensor, crop_box: Sequence[int]) -> Tensor:
+    """Boxes (N, 4) of a crop in pixels of the picture."""
+    return boxes + boxes.new_tensor([*crop_box[:2], *crop_box[:2]])
+
+
+def uncrop_points(points: Tensor, crop_box: Sequence[int]) -> Tensor:
+    """Points (..., 2) of a crop in pixels of the picture."""
+    return points + points.new_tensor(crop_box[:2])
+
+
+def uncrop_masks(masks: Tensor, crop_box: Sequence[int], orig_h: int, orig_w: int) -> Tensor:
+    """Masks (..., h, w) of a crop in the picture (..., orig_h, orig_w), with nothing around them."""
+    left, top, right, bottom = crop_box
+    return F.pad(masks, (left, orig_w - right, top, orig_h - bottom))
 
 
 def mask_to_runs(mask: NDArray[np.bool_]) -> Runs:
