@@ -151,7 +151,7 @@ def test_a_model_is_saved_and_loaded_in_both_namings(ours: Model, theirs: SamMod
 
 def test_an_object_is_followed_by_its_mask(ours: Model) -> None:
     """With random weights no mask is right; what is tested is that each frame is asked by the mask before it."""
-    frames = np.random.default_rng(0).integers(0, 255, (4, 60, 80, 3), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(0, 255, (4, 80, 80, 3), dtype=np.uint8)
     asked = []
 
     class Listening(Model):
@@ -160,7 +160,7 @@ def test_an_object_is_followed_by_its_mask(ours: Model) -> None:
             return super().decode_masks(features, levels, prompts)
 
     with VideoTracker(frames, Listening("parity", ours.network)) as tracker:
-        tracker.add_points(frame=0, object=1, points=[(40, 30)])
+        tracker.add_points(frame=0, object=1, points=[(40, 40)])
         results = list(tracker.propagate())
     assert len(results) == 4
     assert results[0].objects[1].mask.any()
