@@ -71,6 +71,7 @@ def test_a_much_surer_answer_outweighs_distance() -> None:
 def test_an_answer_without_a_prompt_behind_it_is_not_trusted() -> None:
     assert trust(prompted_at(5), entry(9, backward=True)) == 0
     assert trust(prompted_at(5), entry(5)) == pytest.approx(0.8, abs=1e-3)
+    assert trust(prompted_at(5), entry(5, presence=-9.0)) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_pass_sees_only_what_was_found_its_own_way() -> None:

@@ -17,9 +17,9 @@ from masklet.errors import ConfigError
 from masklet.nn import Decoded, Levels
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
-from masklet.video.corrections import LocalPropagation, changes_of
+from masklet.video.corrections import LocalPropagation, changeable_frames
 from masklet.video.edits import approved, tracked
-from masklet.video.events import Cleared, Event, Followed, Prompted
+from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Split, Swapped
 from masklet.video.passes import Range
 from masklet.video.policies.base import Choice
 from masklet.video.spans import with_span, within, without_span
@@ -71,12 +71,12 @@ def test_a_prompt_is_followed_away_from_it_and_once() -> None:
     track = prompted_at(0, 10, 20)
     events: list[Event] = [Prompted(0, 1, CLICK), Prompted(20, 1, CLICK), Followed(0, 40, False, None)]
     corrected = [*events, Prompted(10, 1, CLICK)]
-    changes = changes_of(corrected, {1: track})[1]
+    changes = changeable_frames(corrected, {1: track})[1]
     assert [frame for frame in range(41) if within(frame, changes.open[False])] == [*range(10, 20)]
     assert [frame for frame in range(41) if within(frame, changes.open[True])] == [*range(21)]
     assert not within(15, changes.fresh[False])
     assert within(25, changes.fresh[False])
-    after = changes_of([*corrected, Followed(10, 14, False, None), Followed(9, 5, True, 2)], {1: track})[1]
+    after = changeable_frames([*corrected, Followed(10, 14, False, None), Followed(9, 5, True, 2)], {1: track})[1]
     assert [frame for frame in range(41) if within(frame, after.open[False])] == [*range(15, 20)]
     assert within(7, after.open[True])  # the backward pass was of another object
     assert not within(7, after.fresh[False])
@@ -84,8 +84,27 @@ def test_a_prompt_is_followed_away_from_it_and_once() -> None:
 
 def test_what_came_of_a_cleared_prompt_is_taken_anew() -> None:
     track = prompted_at(0, 20)
-    changes = changes_of([Prompted(10, 1, CLICK), Followed(0, 40, False, None), Cleared(10, 1)], {1: track})[1]
+    changes = changeable_frames([Prompted(10, 1, CLICK), Followed(0, 40, False, None), Cleared(10, 1)], {1: track})[1]
     assert [frame for frame in range(41) if within(frame, changes.void)] == [*range(1, 20)]
+
+
+@pytest.mark.parametrize(
+    ("event", "last"),
+    [
+        (Swapped(10, "a", "b"), 29),
+        (Swapped(10, "b", "a"), 29),
+        (Swapped(11, "a", "b"), 39),
+        (Swapped(5, "b", "c"), 39),
+        (Split(10, "a", "b"), 29),
+        (Split(11, "a", "b"), 39),
+        (Merged("a", "b"), 29),
+        (Merged("c", "b"), 39),
+    ],
+)
+def test_a_prompt_speaks_up_to_the_neighbours_in_the_object_that_has_its_frame_now(event: Event, last: int) -> None:
+    tracks = {"a": prompted_at(10, 40), "b": prompted_at(10, 30)}
+    changes = changeable_frames([Prompted(10, "a", CLICK), event], tracks).values()
+    assert [f for f in range(60) if any(within(f, spans.open[False]) for spans in changes)] == [*range(10, last + 1)]
 
 
 def going(track: ObjectTrack, events: list[Event], span: Range) -> LocalPropagation:

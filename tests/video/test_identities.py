@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from masklet.engines.fake import FakeEngine
 from masklet.formats.project import spans_of
 from masklet.formats.project_file import read_project
 from masklet.video import VideoTracker
+from masklet.video.edits import joined_absence, tracked
 from masklet.video.spans import spliced, with_span, within
+from tests.video.test_bidirectional import entry, prompted_at
 from tests.video.test_known_frames import CLIP, SIZE, begin, shown
 from tests.video.test_session import run
 
@@ -101,6 +104,27 @@ def test_swapped_objects_have_what_the_other_had(tracker: VideoTracker) -> None:
     assert set(tracker.tracks["a"].prompted) == {0, 30}
     tracker.swap(20, "a", "b")
     assert_equal(masks(tracker, "a"), a)
+
+
+def test_an_object_that_gives_its_only_prompt_away_is_locked_where_it_is_seen_nearest() -> None:
+    with VideoTracker(CLIP[:30], FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object="a", box=(4, 6, 18, 20))
+        tracker.add_box(frame=25, object="b", box=(32, 28, 46, 42))
+        tracker.swap(12, "a", "b")  # nothing is known there yet
+        assert [list(track.prompts) for track in tracker.tracks.values()] == [[0, 25], []]
+        tracker.undo()
+        run(tracker)
+        run(tracker, direction="backward", stop=8, only="b")
+        tracker.swap(12, "a", "b")
+        assert [list(track.prompted) for track in tracker.tracks.values()] == [[0, 25], [12]]
+
+
+def test_where_one_part_of_a_merged_object_is_absent_and_the_other_not_seen_it_is_absent() -> None:
+    one, two = replace(prompted_at(0), absent=((3, 6),)), prompted_at(0)
+    for known in (entry(3), entry(4, presence=-9.0), entry(8, presence=-9.0)):
+        one, two = tracked(one, known), tracked(two, known)
+    one = tracked(one, entry(5))  # as it was tracked before it was said to be absent
+    assert joined_absence(one, two, {0: None}) == ((4, 6),)
 
 
 def test_a_split_object_goes_on_as_another(tracker: VideoTracker) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from masklet.video.corrections import LocalPropagation
+from masklet.video.edits import tracked
 from masklet.video.events import Event, Followed, Locked
 from masklet.video.passes import PublishedPropagation, Range
+from tests.video.test_corrections import entry, prompted_at
 
 FORWARD, BACKWARD = Range(2, None, backward=False), Range(9, None, backward=True)
 BOTH = [Range(9, None, backward=True, apart=True), Range(2, None, backward=False, apart=True)]
@@ -53,3 +58,42 @@ def test_of_both_passes_the_second_waits_for_the_first() -> None:
     assert remaining(BOTH, stopped) == [Range(6, None, backward=False, apart=True)]
     assert remaining([FORWARD], stopped) == [FORWARD]
     assert back in remaining(BOTH, [ahead(9, 4)])  # of another kind
+
+
+@pytest.mark.parametrize(
+    ("span", "came", "last", "left"),
+    [
+        (Range(2, None, backward=False), 5, None, 5),
+        (Range(2, None, backward=False), 5, 6, 5),
+        (Range(2, None, backward=False), 5, 5, None),
+        (Range(2, 6, backward=False), 5, None, None),
+        (Range(2, 7, backward=False), 5, None, 5),
+        (Range(4, None, backward=False), 3, None, 4),
+        (Range(2, None, backward=True), 1, None, 1),
+        (Range(2, None, backward=True), 0, None, None),
+    ],
+)
+def test_where_corrections_are_local_a_pass_goes_on_before_the_first_frame_that_may_change(
+    span: Range, came: int, last: int | None, left: int | None
+) -> None:
+    track = prompted_at(2)
+    for frame in range(min(2, came), max(2, came) + 1):
+        if frame != 2:
+            track = tracked(track, entry(frame, backward=span.backward))
+    log: list[Event] = [Followed(2, came, span.backward)]
+    found = LocalPropagation.of(log, {1: track}, span, None).remaining({1: track}, last)
+    assert found == (None if left is None else Range(left, span.stop, span.backward))
+
+
+@given(st.integers(0, 20), st.none() | st.integers(0, 20), st.booleans(), st.integers(0, 20), st.integers(1, 20))
+@settings(deadline=None)
+def test_the_part_of_a_pass_inside_some_frames_has_those_of_its_frames(
+    first: int, stop: int | None, backward: bool, low: int, count: int
+) -> None:
+    assume(stop is None or (stop < first if backward else stop > first))
+    span, frames = Range(first, stop, backward), range(low, low + count)
+
+    def of(span: Range) -> list[int]:
+        return [*range(span.first, 50 if span.end is None else span.end, span.ahead)]
+
+    assert of(span.inside(frames)) == [frame for frame in of(span) if frame in frames]

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from masklet.formats.project import Spans
-from masklet.video.edits import tracked
+from masklet.video.edits import followed
 from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Removed, Split, Swapped
 from masklet.video.passes import Range, certainty, seen_by, trust
 from masklet.video.spans import END, spliced, with_span, with_spans, within, without_span
-from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks, known_frames, to_follow
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks, known_frames, to_follow
 
 LEAST_OF_SAME = 0.95
 """Between two prompts a new answer takes the place of one that was found in the same direction if it has at least this
@@ -38,13 +38,13 @@ class LocalPropagation:
 
     span: Range
     only: ObjectId | None
-    changes: Mapping[ObjectId, Changes]
+    changes: Mapping[ObjectId, Changeable]
     halted: set[ObjectId] = field(default_factory=set)
 
     @classmethod
     def of(cls, events: Sequence[Event], tracks: Tracks, span: Range, only: ObjectId | None) -> LocalPropagation:
         """A pass that begins now, after the events."""
-        found = cls(span, only, changes_of(events, tracks))
+        found = cls(span, only, changeable_frames(events, tracks))
         found.halted = {name for name, track in tracks.items() if found._ended(name, track)}
         return found
 
@@ -55,12 +55,8 @@ class LocalPropagation:
         return seen_by(self.span, moving)
 
     def joined(self, tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
-        after = dict(tracks)
-        for name, new in found.items():
-            known = tracks[name].stats(new.frame)
-            if known is None or self._is_better(name, tracks[name], new, known):
-                after[name] = tracked(tracks[name], new)
-        return after
+        better = {name: new for name, new in found.items() if self._is_better(name, tracks[name], new)}
+        return followed(tracks, better)
 
     def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
         first = self._next(tracks, self.span.first, last)
@@ -86,22 +82,18 @@ class LocalPropagation:
         return None if backward or (last is not None and end > last) or end == self.span.end else max(frame, end)
 
     def _moves(self, name: ObjectId, track: ObjectTrack, frame: int, halted: Collection[ObjectId]) -> bool:
-        if track.stats(frame) is None:
-            return True
-        changes = self.changes.get(name)
-        if changes is None:
-            return False
-        if within(frame, changes.void):
+        changes = self.changes[name]
+        if track.stats(frame) is None or within(frame, changes.void):
             return True
         return name not in halted and within(frame, changes.open[self.span.backward])
 
-    def _is_better(self, name: ObjectId, track: ObjectTrack, new: KnownFrame, known: FrameStats) -> bool:
+    def _is_better(self, name: ObjectId, track: ObjectTrack, new: KnownFrame) -> bool:
         """Whether a new answer takes the place of an earlier one. If not, the pass ends for the object, but where both
         answers know the same prompts: there each frame is decided by itself."""
-        changes = self.changes.get(name)
-        if changes is not None and within(new.frame, changes.void):
+        known, changes = track.stats(new.frame), self.changes[name]
+        if known is None or within(new.frame, changes.void):
             return True
-        if known.backward != new.backward and (changes is None or within(new.frame, changes.fresh[known.backward])):
+        if known.backward != new.backward and within(new.frame, changes.fresh[known.backward]):
             return trust(track, new) >= trust(track, known)
         least = 1.0
         if known.backward == new.backward:
@@ -115,17 +107,14 @@ class LocalPropagation:
     def _ended(self, name: ObjectId, track: ObjectTrack) -> bool:
         """Whether a pass that is gone on with had ended for an object before: it came to the frame, and left it."""
         known, first = track.stats(self.span.first), self.span.first
-        return (
-            known is not None
-            and not track.stands(first)
-            and known.backward != self.span.backward
-            and not within(first, self.changes[name].open[self.span.backward])
-            and not within(first, self.changes[name].fresh[known.backward])
-        )
+        if known is None or track.stands(first) or known.backward == self.span.backward:
+            return False
+        changes = self.changes[name]
+        return not within(first, (*changes.open[self.span.backward], *changes.fresh[known.backward]))
 
 
 @dataclass(frozen=True)
-class Changes:
+class Changeable:
     """The frames of an object that a pass may change, by the log.
 
     Attributes:
@@ -139,34 +128,34 @@ class Changes:
     fresh: Mapping[bool, Spans] = field(default_factory=lambda: {False: (), True: ()})
     void: Spans = ()
 
-    def prompted(self, frame: int, first: int, last: int, *, cleared: bool) -> Changes:
+    def prompted(self, frame: int, first: int, last: int, *, cleared: bool) -> Changeable:
         """After a prompt on a frame that speaks from `first` to `last` was changed."""
         opened = {True: with_span(self.open[True], first, frame), False: with_span(self.open[False], frame, last)}
         fresh = {backward: without_span(spans, first, last) for backward, spans in self.fresh.items()}
         if not cleared:
-            return Changes(opened, fresh, self.void)
+            return Changeable(opened, fresh, self.void)
         opened = {backward: with_span(spans, first, last) for backward, spans in opened.items()}
-        return Changes(opened, fresh, with_span(self.void, first, last))
+        return Changeable(opened, fresh, with_span(self.void, first, last))
 
-    def followed(self, first: int, last: int, *, backward: bool, ended: bool = False) -> Changes:
+    def followed(self, first: int, last: int, *, backward: bool, ended: bool = False) -> Changeable:
         """After a pass went from frame `first` to `last`. One that ended by itself left the others be."""
         low, high = sorted((first, last))
         left = without_span(self.open[backward], low, high)
         if ended:
             left = without_span(left, *((0, low) if backward else (high, END)))
         fresh = {**self.fresh, backward: with_span(self.fresh[backward], low, high)}
-        return Changes({**self.open, backward: left}, fresh, without_span(self.void, low, high))
+        return Changeable({**self.open, backward: left}, fresh, without_span(self.void, low, high))
 
-    def combined(self, other: Changes, both: Callable[[Spans, Spans], Spans]) -> Changes:
+    def combined(self, other: Changeable, both: Callable[[Spans, Spans], Spans]) -> Changeable:
         """With those of another object, each by what `both` makes of the frames of two."""
         opened = {backward: both(spans, other.open[backward]) for backward, spans in self.open.items()}
         fresh = {backward: both(spans, other.fresh[backward]) for backward, spans in self.fresh.items()}
-        return Changes(opened, fresh, both(self.void, other.void))
+        return Changeable(opened, fresh, both(self.void, other.void))
 
 
-def changes_of(events: Sequence[Event], tracks: Tracks) -> dict[ObjectId, Changes]:
+def changeable_frames(events: Sequence[Event], tracks: Tracks) -> dict[ObjectId, Changeable]:
     """The frames of each object that a pass may change now, by the log."""
-    found: dict[ObjectId, Changes] = defaultdict(Changes, {name: Changes() for name in tracks})
+    found: dict[ObjectId, Changeable] = defaultdict(Changeable, {name: Changeable() for name in tracks})
     moves = [(place, event) for place, event in enumerate(events) if isinstance(event, Swapped | Split | Merged)]
     for place, event in enumerate(events):
         match event:
@@ -176,7 +165,7 @@ def changes_of(events: Sequence[Event], tracks: Tracks) -> dict[ObjectId, Change
                     first, last = track.reach(frame)
                     found[name] = found[name].prompted(frame, first, last, cleared=isinstance(event, Cleared))
             case Removed(name):
-                found[name] = Changes()
+                found[name] = Changeable()
             case Followed(first, last, backward, only, _, ended):
                 for name in list(found) if only is None else [only]:
                     found[name] = found[name].followed(first, last, backward=backward, ended=ended)
@@ -185,9 +174,9 @@ def changes_of(events: Sequence[Event], tracks: Tracks) -> dict[ObjectId, Change
                 found[name], found[other] = one.combined(two, both), two.combined(one, both)
             case Split(frame, name, new):
                 whole, both = found[name], partial(spliced, frame=frame)
-                found[name], found[new] = whole.combined(Changes(), both), Changes().combined(whole, both)
+                found[name], found[new] = whole.combined(Changeable(), both), Changeable().combined(whole, both)
             case Merged(name, into):
-                found[into] = found[into].combined(found.pop(name, Changes()), with_spans)
+                found[into] = found[into].combined(found.pop(name, Changeable()), with_spans)
     return found
 
 

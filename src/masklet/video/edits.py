@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Scene:
+class EditContext:
     """What events need of a video and its tracker.
 
     Attributes:
@@ -38,7 +38,7 @@ class Scene:
     check: Callable[[int], object]
 
 
-def after(tracks: Tracks, event: Event, scene: Scene) -> Tracks:
+def after(tracks: Tracks, event: Event, context: EditContext) -> Tracks:
     """The state after an event that asks nothing of the network. Raises `SessionError` if it does not fit."""
     match event:
         case Cleared(frame, name):
@@ -46,23 +46,23 @@ def after(tracks: Tracks, event: Event, scene: Scene) -> Tracks:
         case Removed(name):
             return removed(tracks, name)
         case Described(name, said):
-            return described(tracks, name, said, scene.new)
+            return described(tracks, name, said, context.new)
         case Locked(frame, only):
-            return locked(tracks, frame, scene, only)
+            return locked(tracks, frame, context, only)
         case Marked(name, first, last, mark):
             if mark == "absent":
-                scene.check(last)
+                context.check(last)
             return marked(tracks, name, first, last, mark)
         case Swapped(frame, name, other):
-            return locked_nearest(swapped(tracks, frame, name, other), frame, (name, other), scene)
+            return locked_nearest(swapped(tracks, frame, name, other), frame, (name, other), context)
         case Split(frame, name, new):
-            return locked_nearest(split(tracks, frame, name, new), frame, (name, new), scene)
+            return locked_nearest(split(tracks, frame, name, new), frame, (name, new), context)
         case Merged(name, into):
-            return merged(tracks, name, into, scene)
+            return merged(tracks, name, into, context)
     raise AssertionError(f"{event} asks the network")
 
 
-def unsaid(track: ObjectTrack, first: int, last: int) -> ObjectTrack:
+def unmarked(track: ObjectTrack, first: int, last: int) -> ObjectTrack:
     """The object without what was said of a range of frames: that it is absent there, or accepted."""
     absent, accepted = (without_span(spans, first, last) for spans in (track.absent, track.accepted))
     return replace(track, absent=absent, accepted=accepted)
@@ -70,7 +70,7 @@ def unsaid(track: ObjectTrack, first: int, last: int) -> ObjectTrack:
 
 def asked(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
     """The object with a prompt that is not answered yet. What was said of the frame before does not count any more."""
-    return replace(unsaid(track, frame, frame), prompts={**track.prompts, frame: prompt})
+    return replace(unmarked(track, frame, frame), prompts={**track.prompts, frame: prompt})
 
 
 def answered(track: ObjectTrack, prompt: Prompt, answer: KnownFrame) -> ObjectTrack:
@@ -123,7 +123,7 @@ def described(tracks: Tracks, name: ObjectId, description: Description, new: Obj
     return {**tracks, name: replace(track_of(tracks, name, new), description=description)}
 
 
-def locked(tracks: Tracks, frame: int, scene: Scene, only: ObjectId | None = None) -> Tracks:
+def locked(tracks: Tracks, frame: int, context: EditContext, only: ObjectId | None = None) -> Tracks:
     """With every object's mask on a frame, or that of one, as it is shown, standing as if a person had given it.
     Where a person said that an object is absent, that stands already."""
     chosen = tracks if only is None else {only: known_track(tracks, only)}
@@ -131,7 +131,7 @@ def locked(tracks: Tracks, frame: int, scene: Scene, only: ObjectId | None = Non
     if not known:
         what = "" if only is None else f" object {only!r} in"
         raise SessionError(f"nothing is known of{what} frame {frame}; propagate over it before it is locked")
-    shown = scene.shown(tracks, frame)
+    shown = context.shown(tracks, frame)
     stands = {
         name: approved(track, replace(track.whole(frame), exact_mask=shown[name])) for name, track in known.items()
     }
@@ -146,7 +146,7 @@ def marked(tracks: Tracks, name: ObjectId, first: int, last: int, mark: Mark | N
     """
     track = known_track(tracks, name)
     place = f"object {name!r} in the frames {first} to {last}"
-    left = unsaid(track, first, last)
+    left = unmarked(track, first, last)
     if mark == "absent":
         left = replace(
             left,
@@ -203,7 +203,7 @@ def switched(track: ObjectTrack, frame: int, other: ObjectTrack) -> ObjectTrack:
     )
 
 
-def locked_nearest(tracks: Tracks, frame: int, names: tuple[ObjectId, ObjectId], scene: Scene) -> Tracks:
+def locked_nearest(tracks: Tracks, frame: int, names: tuple[ObjectId, ObjectId], context: EditContext) -> Tracks:
     """With a lock on each of two objects for which no person answers any more, where it is seen nearest to a frame, so
     that it can be followed."""
     for name in names:
@@ -211,11 +211,11 @@ def locked_nearest(tracks: Tracks, frame: int, names: tuple[ObjectId, ObjectId],
         seen = [] if track.prompted else [s.frame for s in track.tracked.every() if s.presence > 0]
         seen = [f for f in seen if not track.is_absent(f)]
         if seen:
-            tracks = locked(tracks, min(seen, key=lambda f: (abs(f - frame), f)), scene, name)
+            tracks = locked(tracks, min(seen, key=lambda f: (abs(f - frame), f)), context, name)
     return tracks
 
 
-def merged(tracks: Tracks, name: ObjectId, into: ObjectId, scene: Scene) -> Tracks:
+def merged(tracks: Tracks, name: ObjectId, into: ObjectId, context: EditContext) -> Tracks:
     """With an object as a part of another one. On a frame that both know, the one for which a person answers stays; of
     two of a kind the one that is seen, or the union of both."""
     two, one = pair(tracks, name, into)
@@ -224,7 +224,7 @@ def merged(tracks: Tracks, name: ObjectId, into: ObjectId, scene: Scene) -> Trac
         mine = prompted.get(frame)
         if mine is not None and mine.presence > 0:
             if known.presence > 0:
-                prompted[frame] = scene.encode(union(mine, known, scene.size))
+                prompted[frame] = context.encode(union(mine, known, context.size))
                 prompts.pop(frame, None)
             continue
         prompted[frame] = known
@@ -235,7 +235,7 @@ def merged(tracks: Tracks, name: ObjectId, into: ObjectId, scene: Scene) -> Trac
         one,
         prompts=prompts,
         prompted=prompted,
-        tracked=joined_frames(one, two, scene.size),
+        tracked=joined_frames(one, two, context.size),
         absent=joined_absence(one, two, prompted),
         accepted=with_spans(one.accepted, two.accepted),
     )

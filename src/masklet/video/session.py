@@ -7,7 +7,7 @@ from copy import copy
 
 from masklet.errors import SessionError
 from masklet.formats.description import Description
-from masklet.video.edits import Scene, after, track_of
+from masklet.video.edits import EditContext, after, track_of
 from masklet.video.events import (
     Cleared,
     Described,
@@ -33,9 +33,9 @@ class Session:
         tracks: What is known of each object.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, edit_context: EditContext) -> None:
         self.tracks: Tracks = {}
-        self._scene = scene
+        self._edit_context = edit_context
         self._history = History()
         self._closed = False
 
@@ -102,7 +102,7 @@ class Session:
         Raises:
             SessionError: One of them is something else.
         """
-        track = track_of(self.tracks, checked_object(object), self._scene.new)
+        track = track_of(self.tracks, checked_object(object), self._edit_context.new)
         self._do(Described(object, track.description.updated(title, category, colour, attributes)))
 
     def lock(self, frame: int, object: ObjectId | None = None) -> None:
@@ -206,7 +206,7 @@ class Session:
 
     def _do(self, event: Event) -> None:
         self._check_open()
-        self._record(event, after(self.tracks, event, self._scene))
+        self._record(event, after(self.tracks, event, self._edit_context))
 
     def _mark(self, name: ObjectId, first: int, last: int | None, mark: Mark | None) -> None:
         self._do(Marked(name, first, first if last is None else last, mark))

@@ -216,7 +216,7 @@ class VideoTracker(VideoSession):
         self._check_open()
         picture = self._reader.seek(checked_frame(frame))
         context = self.options.context(picture.index, self.size, self.engine.config)
-        track = asked(self._scene.new, frame, prompt)
+        track = asked(self._edit_context.new, frame, prompt)
         return candidates(self.engine, self._reader.features(), track, context)
 
     def propagate(
@@ -278,7 +278,7 @@ class VideoTracker(VideoSession):
 
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
         picture = self._reader.seek(frame)
-        track = track_of(self.tracks, name, self._scene.new)
+        track = track_of(self.tracks, name, self._edit_context.new)
         answer = self._step(picture, {name: asked(track, frame, prompt)})[name]
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: answered(track, prompt, answer)})
         return self._result(picture)

@@ -20,7 +20,7 @@ from masklet.formats.writer import Writer
 from masklet.masks.finish import Finish
 from masklet.media.source import Frame, FrameSource, open_video
 from masklet.video import journal, project
-from masklet.video.edits import Scene
+from masklet.video.edits import EditContext
 from masklet.video.events import Event, History, checked_frame
 from masklet.video.journal import Journal
 from masklet.video.json_values import event_to_json, options_from_json
@@ -65,7 +65,7 @@ class VideoSession(Session):
         self._shown = ShownMasks(self.size, self.options.non_overlapping, self._time)
         self._journal: Journal | None = None
         new = ObjectTrack(StoredFrames(self._store), absence=absent_frame(self.engine))
-        super().__init__(Scene(self.size, new, self._shown.final, self._encode_again, self._check_there))
+        super().__init__(EditContext(self.size, new, self._shown.final, self._encode_again, self._check_there))
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -185,9 +185,9 @@ class VideoSession(Session):
         try:
             check_video(read, project.fingerprint_of(tracker.source, tracker.path))
             project.check_model(read, tracker.engine, other_weights=other_weights)
-            found = project.from_project(read, tracker._store, tracker._scene.new)
+            found = project.from_project(read, tracker._store, tracker._edit_context.new)
             tracker._shown.remember(found.tracks, read.frames)
-            found, end = journal.reopened(Path(path), read, found, tracker.engine, tracker._scene.new)
+            found, end = journal.reopened(Path(path), read, found, tracker.engine, tracker._edit_context.new)
         except BaseException:
             tracker.close()
             raise
