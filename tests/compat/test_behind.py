@@ -129,6 +129,23 @@ def test_a_decoder_learns_and_the_predictor_answers_by_it(base: SAM2Base) -> Non
     assert not np.allclose(predictor.predict([[30, 30]], [1])[2], plain)
 
 
+@pytest.mark.parametrize("return_logits", [False, True])
+def test_prompts_on_the_square_are_answered_as_those_on_the_picture(base: SAM2Base, return_logits: bool) -> None:
+    predictor = SAM2ImagePredictor(base)
+    predictor.set_image_batch([PICTURE[:, ::-1].copy(), PICTURE])
+    points, labels, boxes = [[[30, 40]], [[60, 10]]], [[1], [0]], [[10, 5, 70, 50], [20, 20, 60, 40]]
+    given = predictor._prep_prompts(points, labels, boxes, None, True)
+    found = predictor._predict(given[1], given[2], given[3], given[0], return_logits=return_logits)
+    alone = predictor._predict(given[1][:1], given[2][:1], given[3][:1], multimask_output=False, img_idx=1)
+    predictor.set_image(PICTURE)
+    expected = predictor.predict(points, labels, boxes, return_logits=return_logits)
+    for part, other in zip(found, expected, strict=True):
+        assert part.shape == other.shape
+        np.testing.assert_allclose(part.numpy(), other, atol=1e-4)
+    assert found[0].dtype == (torch.float32 if return_logits else torch.bool)
+    assert [tuple(part.shape[:2]) for part in alone] == [(1, 1)] * 3
+
+
 def test_parts_can_be_taken_away(base: SAM2Base) -> None:
     trunk = base.image_encoder.trunk
     del base.sam_mask_decoder, base.memory_encoder, base.image_encoder.neck

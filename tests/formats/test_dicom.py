@@ -45,14 +45,19 @@ def write(name: str, source: VolumeSlices, path: Path, affine: np.ndarray) -> No
             sink.write(PlainFrame(frame, 0.0, source.size, objects, {"liver": 5, 2: 2}, descriptions=said))  # type: ignore[arg-type]
 
 
+def written(format: str, folder: Path, affine: np.ndarray, axis: int) -> tuple[VolumeSlices, Path]:
+    """A series that lies so, and a file of its two things."""
+    source, path = VolumeSlices(write_dicom(folder / "scan", lies=affine), axis=axis), folder / "a.dcm"
+    write(format, source, path, affine)
+    return source, path
+
+
 @settings(max_examples=3, deadline=None)
 @given(OBLIQUE, st.sampled_from([0, 2]))
 def test_a_segmentation_lies_where_the_series_lies(
     tmp_path_factory: pytest.TempPathFactory, affine: np.ndarray, axis: int
 ) -> None:
-    place = tmp_path_factory.mktemp("series")
-    source, path = VolumeSlices(write_dicom(place / "scan", lies=affine), axis=axis), place / "a.dcm"
-    write("dicom-seg", source, path, affine)
+    source, path = written("dicom-seg", tmp_path_factory.mktemp("series"), affine, axis)
     found = hd.seg.segread(path)
     labels = {found.get_segment_description(number).segment_label: number for number in (1, 2)}
     assert set(labels) == {"liver", "shell"}
@@ -74,9 +79,7 @@ def test_a_segmentation_lies_where_the_series_lies(
 def test_contours_of_a_structure_set_fill_to_the_masks(
     tmp_path_factory: pytest.TempPathFactory, affine: np.ndarray, axis: int
 ) -> None:
-    place = tmp_path_factory.mktemp("series")
-    source, path = VolumeSlices(write_dicom(place / "scan", lies=affine), axis=axis), place / "a.dcm"
-    write("rtstruct", source, path, affine)
+    source, path = written("rtstruct", tmp_path_factory.mktemp("series"), affine, axis)
     found = pydicom.dcmread(path)
     assert found.SOPClassUID.name == "RT Structure Set Storage"
     assert [(one.ROINumber, one.ROIName) for one in found.StructureSetROISequence] == [(2, "shell"), (5, "liver")]

@@ -208,6 +208,36 @@ class SAM2ImagePredictor:
             logits = tensor(mask_logits, 4)
         return logits, points, labels, corners
 
+    def _predict(
+        self,
+        point_coords: Tensor | None,
+        point_labels: Tensor | None,
+        boxes: Tensor | None = None,
+        mask_input: Tensor | None = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+        img_idx: int = -1,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Masks (N, M, H, W), scores (N, M), logits (N, M, h, w) of prompts as `_prep_prompts` gives them."""
+        pictures, batch = self._pictures, self._is_batch
+        if not pictures:
+            raise CallRefused("an image must be set with set_image(...) before mask prediction")
+        height, width = self.model.engine.config.placed(pictures[img_idx].size)
+        points, corners = (
+            None if places is None else places.cpu().reshape(len(places), -1, 2) / torch.tensor([width, height])
+            for places in (point_coords, boxes)
+        )
+        try:
+            self._pictures, self._is_batch = [pictures[img_idx]], False
+            found = self.predict(points, point_labels, corners, mask_input, multimask_output, return_logits, False)
+        finally:
+            self._pictures, self._is_batch = pictures, batch
+        masks, scores, logits = (
+            torch.from_numpy(part).to(self.device).reshape(-1, found[1].shape[-1], *part.shape[found[1].ndim :])
+            for part in found
+        )
+        return masks if return_logits else masks.bool(), scores, logits
+
     def reset_predictor(self) -> None:
         """Forget the picture."""
         self._pictures, self._is_batch = [], False
