@@ -12,7 +12,7 @@ from masklet.compat.failures import as_reference
 from masklet.compat.prompts import numbers
 from masklet.compat.sam1.modeling import Sam
 from masklet.compat.sam1.utils.transforms import ResizeLongestSide
-from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
+from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor, as_tensors
 from masklet.engines.arrays import in_precision
 from masklet.image.predictor import EncodedImage
 from masklet.nn import Levels
@@ -87,11 +87,7 @@ class SamPredictor:
         """
         size = self.input_size
         places = self._shares(point_coords, size), point_labels, self._shares(boxes, size)
-        answer = self._answer(*places, mask_input, multimask_output, return_logits)
-        tensors = (torch.from_numpy(array).to(self.device) for array in answer)
-        alone = answer[0].ndim == 3
-        masks, scores, logits = (tensor[None] if alone else tensor for tensor in tensors)
-        return masks, scores, logits
+        return as_tensors(self._answer(*places, mask_input, multimask_output, return_logits), self.device)
 
     def get_image_embedding(self) -> Tensor:
         """(1, C, S/16, S/16): the features that masks are decoded from."""

@@ -5,7 +5,8 @@ Letters: N objects, C candidates, P points, S side of the model's square, H x W 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -136,17 +137,14 @@ class SAM2ImagePredictor:
         """As `predict`, an entry for each picture of `set_image_batch`."""
         if not self._is_batch:
             raise CallRefused("no batch of pictures was set; call set_image_batch before predict_batch")
-        pictures, lists = self._pictures, (point_coords_batch, point_labels_batch, box_batch, mask_input_batch)
-        columns = [[None] * len(pictures) if entries is None else list(entries) for entries in lists]
+        lists = point_coords_batch, point_labels_batch, box_batch, mask_input_batch
+        columns = [[None] * len(self._pictures) if entries is None else list(entries) for entries in lists]
         answers = []
-        try:
-            for number, (points, labels, box, mask) in enumerate(zip(*columns, strict=True)):
-                self._pictures, self._is_batch = [pictures[number]], False
+        for number, (points, labels, box, mask) in enumerate(zip(*columns, strict=True)):
+            with self._looking_at(number):
                 answers.append(
                     self.predict(points, labels, box, mask, multimask_output, return_logits, normalize_coords)
                 )
-        finally:
-            self._pictures, self._is_batch = pictures, True
         masks, scores, logits = ([answer[part] for answer in answers] for part in range(3))
         return masks, scores, logits
 
@@ -219,28 +217,29 @@ class SAM2ImagePredictor:
         img_idx: int = -1,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Masks (N, M, H, W), scores (N, M), logits (N, M, h, w) of prompts as `_prep_prompts` gives them."""
-        pictures, batch = self._pictures, self._is_batch
-        if not pictures:
-            raise CallRefused("an image must be set with set_image(...) before mask prediction")
-        height, width = self.model.engine.config.placed(pictures[img_idx].size)
-        points, corners = (
-            None if places is None else places.cpu().reshape(len(places), -1, 2) / torch.tensor([width, height])
-            for places in (point_coords, boxes)
-        )
-        try:
-            self._pictures, self._is_batch = [pictures[img_idx]], False
+        with self._looking_at(img_idx):
+            height, width = self.model.engine.config.placed(self._one_picture().size)
+            points, corners = (
+                None if places is None else places.cpu().reshape(len(places), -1, 2) / torch.tensor([width, height])
+                for places in (point_coords, boxes)
+            )
             found = self.predict(points, point_labels, corners, mask_input, multimask_output, return_logits, False)
-        finally:
-            self._pictures, self._is_batch = pictures, batch
-        masks, scores, logits = (
-            torch.from_numpy(part).to(self.device).reshape(-1, found[1].shape[-1], *part.shape[found[1].ndim :])
-            for part in found
-        )
+        masks, scores, logits = as_tensors(found, self.device)
         return masks if return_logits else masks.bool(), scores, logits
 
     def reset_predictor(self) -> None:
         """Forget the picture."""
         self._pictures, self._is_batch = [], False
+
+    @contextmanager
+    def _looking_at(self, number: int) -> Iterator[None]:
+        """One picture of a batch is the one that was set."""
+        pictures, batch = self._pictures, self._is_batch
+        try:
+            self._pictures, self._is_batch = pictures[number:][:1], False
+            yield
+        finally:
+            self._pictures, self._is_batch = pictures, batch
 
     def _one_picture(self) -> EncodedImage:
         if not self._pictures:
@@ -270,6 +269,14 @@ class SAM2ImagePredictor:
         found[small_holes(mask, int(self.max_hole_area))] = self.mask_threshold + CLEAR
         found[small_holes(~mask, int(self.max_sprinkle_area))] = self.mask_threshold - CLEAR
         return found
+
+
+def as_tensors(answer: Answer, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """An answer with the axis of prompts, which arrays leave out if there is one: masks (N, C, H, W), scores (N, C) and
+    logits (N, C, S/4, S/4)."""
+    alone = answer[1].ndim == 1
+    masks, scores, logits = (torch.from_numpy(array[None] if alone else array).to(device) for array in answer)
+    return masks, scores, logits
 
 
 def _objects(points: Any, labels: Any, boxes: Any, masks: Any, size: tuple[int, int], in_pixels: bool) -> list[Prompt]:
