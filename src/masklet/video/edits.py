@@ -56,7 +56,7 @@ def after(tracks: Tracks, event: Event, context: EditContext) -> Tracks:
         case Swapped(frame, name, other):
             return locked_nearest(swapped(tracks, frame, name, other), frame, (name, other), context)
         case Split(frame, name, new):
-            return locked_nearest(split(tracks, frame, name, new), frame, (name, new), context)
+            return locked_nearest(split(tracks, frame, name, new, context.new), frame, (name, new), context)
         case Merged(name, into):
             return merged(tracks, name, into, context)
     raise AssertionError(f"{event} asks the network")
@@ -172,7 +172,7 @@ def swapped(tracks: Tracks, frame: int, name: ObjectId, other: ObjectId) -> Trac
     return {**tracks, name: switched(one, frame, two), other: switched(two, frame, one)}
 
 
-def split(tracks: Tracks, frame: int, name: ObjectId, new: ObjectId) -> Tracks:
+def split(tracks: Tracks, frame: int, name: ObjectId, new: ObjectId, nothing: ObjectTrack) -> Tracks:
     """With what is known of an object from a frame on as a new object, of the same category and attributes."""
     track = known_track(tracks, name)
     if new in tracks:
@@ -181,8 +181,10 @@ def split(tracks: Tracks, frame: int, name: ObjectId, new: ObjectId) -> Tracks:
         raise SessionError(
             f"frame {frame} does not divide what is known of {name!r}; give one between its known frames"
         )
-    nothing = ObjectTrack(track.tracked.nothing(), number=free_number(tracks, new), absence=track.absence)
-    later = replace(switched(nothing, frame, track), description=replace(track.description, title="", colour=""))
+    later = replace(
+        switched(track_of(tracks, new, nothing), frame, track),
+        description=replace(track.description, title="", colour=""),
+    )
     return {**tracks, name: switched(track, frame, nothing), new: later}
 
 
