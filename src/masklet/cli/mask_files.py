@@ -20,7 +20,7 @@ from masklet.formats.project_file import read_project, video_of
 from masklet.formats.registry import find_format, read_masks, recognise_format
 from masklet.media.image_file import picture_names
 from masklet.media.series import is_series
-from masklet.media.source import Frame, FrameSource, open_video
+from masklet.media.source import Frame, facts_of, open_video
 from masklet.media.volume import is_volume
 
 
@@ -63,7 +63,7 @@ def of_project(
 
     with open_video(lies) as source:
         check_video(held, fingerprint_of(source, str(lies)))
-        facts = with_source(facts, source, lies)
+        facts = replace(facts, **facts_of(source, lies))
     return facts, with_pictures(held.results(), lies) if kind.shows_pictures else held.results()
 
 
@@ -87,17 +87,9 @@ def of_masks(
             raise FormatError(
                 f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
             )
-        facts = with_source(Facts(first.size, source.rate, source.frame_count, video=str(video)), source, video)
+        known = facts_of(source, video)
+        facts = Facts(first.size, source.rate, source.frame_count, video=str(video), **known)
     return facts, with_pictures(results, video) if kind.shows_pictures else results
-
-
-def with_source(facts: Facts, source: FrameSource, video: Path) -> Facts:
-    """With what writers take of a video."""
-    sound = video if video.is_file() and source.geometry is None else None
-    return replace(
-        facts, audio_from=sound, geometry=source.geometry, ground=source.ground, dates=source.dates,
-        names=source.names, footage=source.footage,
-    )  # fmt: skip
 
 
 def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainFrame]:

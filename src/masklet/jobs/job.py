@@ -63,11 +63,6 @@ class Job:
         return MapSeries(self.video, **self.reading) if for_maps else VolumeSlices(self.video, **self.reading)
 
     @property
-    def sound(self) -> Path | None:
-        """The file whose sound films keep."""
-        return self.video if self.video.is_file() else None
-
-    @property
     def within(self) -> range:
         """The frames between in and out point."""
         return range(self.start, sys.maxsize if self.stop is None else self.stop)

@@ -24,6 +24,7 @@ from masklet.formats.writer import Writer, Writers
 from masklet.jobs.job import MASKS, Job, check_film, check_finish, check_prompts, gone_on_with
 from masklet.jobs.prompts import TypedPrompt
 from masklet.masks.rle import rle_area
+from masklet.media.source import facts_of
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.ends import mark_ends
 from masklet.video.passes import Range, passes
@@ -302,15 +303,10 @@ def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
         source.rate,
         source.frame_count,
         video=str(job.video),
-        audio_from=job.sound if source.geometry is None else None,
         model=tracker.engine.config.name,
-        names=source.names,
-        footage=source.footage,
         finish=job.finish,
         steady=times is None or comes_evenly(source.rate, range(len(times)), times),
-        geometry=source.geometry,
-        ground=source.ground,
-        dates=source.dates,
+        **facts_of(source, job.video),
     )
     of_overlay = replace(facts, rate=source.rate or DEFAULT_RATE)
     return [

@@ -54,6 +54,18 @@ def open_video(video: Any) -> FrameSource:
     raise MediaError(f"a {type(video).__name__} is not a video; give one of: {expected}")
 
 
+def facts_of(source: FrameSource, video: Path) -> dict[str, Any]:
+    """What writers take of a video, by the names of `masklet.formats.base.Facts`."""
+    return {
+        "audio_from": video if video.is_file() and source.geometry is None else None,
+        "names": source.names,
+        "geometry": source.geometry,
+        "ground": source.ground,
+        "dates": source.dates,
+        "footage": source.footage,
+    }
+
+
 def _is_path(video: object) -> bool:
     return isinstance(video, str | PathLike)
 

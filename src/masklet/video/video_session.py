@@ -18,7 +18,7 @@ from masklet.formats.project_file import read_project, video_of, write_project
 from masklet.formats.registry import find_format, format_of, with_finish
 from masklet.formats.writer import Writer
 from masklet.masks.finish import Finish
-from masklet.media.source import Frame, FrameSource, open_video
+from masklet.media.source import Frame, FrameSource, facts_of, open_video
 from masklet.video import journal, project
 from masklet.video.edits import EditContext
 from masklet.video.events import Event, History, checked_frame
@@ -241,22 +241,17 @@ class VideoSession(Session):
     def facts(self, frames: Sequence[int] | None = None) -> Facts:
         """The facts of the video, for a writer of some frames; of all that are known if not given."""
         known = self.known_frames() if frames is None else frames
-        file, rate = Path(self.path), self.source.rate
+        rate = self.source.rate
         return Facts(
             size=self.size,
             rate=rate,
             frame_count=self.source.frame_count,
             video=self.path,
-            audio_from=file if file.is_file() and self.source.geometry is None else None,
             model=self.engine.config.name,
             fingerprint=project.fingerprint_of(self.source, self.path),
             events=[event_to_json(event) for event in self.events],
-            names=self.source.names,
             steady=comes_evenly(rate, known, [self._time(frame) for frame in known]),
-            geometry=self.source.geometry,
-            ground=self.source.ground,
-            dates=self.source.dates,
-            footage=self.source.footage,
+            **facts_of(self.source, Path(self.path)),
         )
 
     def _last_frame(self) -> int | None:
