@@ -181,7 +181,7 @@ def test_on_the_page_by_mouse_and_keyboard(shown: Shown, address: str, open_page
     assert "presence" in page.inner_text("#panel .facts")
     viewer.press(" ")
     until(lambda: shown.live.status().held)
-    assert page.inner_text("#camera button").strip() == "Go on"
+    until(lambda: page.inner_text("#camera button").strip() == "Go on")
     viewer.press("a")
     viewer.press("b")
     viewer.press("c")  # the cross, in the middle: a box around the blue square by keyboard

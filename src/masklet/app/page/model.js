@@ -28,7 +28,7 @@ export class Model extends Signals {
     this.job = null; // {kind, frame, rate, ...} while following or exporting
     this.masks = new Map(); // frame -> {head, packed}
     this.wanted = new Map(); // frame -> {promise, done}
-    this.unpacked = new Map();
+    this.unpacked = new Map(); // an entry of `masks` -> promise of its masks
     this.newest = new Map(); // frame -> its masks as they were seen last
     this.before = new Map(); // frame -> its masks as they were before they changed
     this.epoch = -1;
@@ -46,7 +46,7 @@ export class Model extends Signals {
     this.link = new Link(path + "/session", {
       hear: (message) => this.hear(message),
       see: (head, packed) => this.see(head, packed),
-      connected: (is) => { this.online = is; this.wanted.clear(); this.emit("lease"); },
+      connected: (is) => { this.online = is; this.wantNone(); this.emit("lease"); },
     });
   }
 
@@ -90,7 +90,7 @@ export class Model extends Signals {
     const fresh = this.objects.filter((object) => object.fresh && !message.objects.some((o) => o.name === object.name));
     this.objects = [...message.objects.map((object) => ({ ...object, cells: bytes(object.cells), ious: bytes(object.ious) })), ...fresh];
     if (!this.object(this.chosen)) this.chosen = this.objects[0]?.name ?? null;
-    if (message.epoch !== this.epoch) { this.masks.clear(); this.unpacked.clear(); this.wanted.clear(); }
+    if (message.epoch !== this.epoch) { this.masks.clear(); this.wantNone(); }
     this.epoch = message.epoch;
     if (!message.following && this.job?.kind === "follow") this.job = null;
     if (message.sentence) say(message.sentence, true);
@@ -134,7 +134,6 @@ export class Model extends Signals {
     }
     if (this.live) this.masks.clear();
     this.masks.set(frame, { head, packed });
-    this.unpacked.delete(frame);
     const wanted = this.wanted.get(frame);
     this.wanted.delete(frame);
     wanted?.done();
@@ -162,7 +161,6 @@ export class Model extends Signals {
   /** Masks that changed and were not sent: they are fetched when they are wanted. */
   forget(frame) {
     this.masks.delete(frame);
-    this.unpacked.delete(frame);
     this.emit("masks", frame);
   }
 
@@ -181,18 +179,15 @@ export class Model extends Signals {
 
   /** What is known of a frame: [{...head of the object, runs}]. */
   async masksOf(frame) {
-    if (!this.masks.has(frame)) {
+    for (let asked = 0; !this.masks.has(frame); asked++) {
       if (!this.known(frame)) return this.note(frame, []);
+      if (!this.online || asked === 3) return [];
       await this.fetchMasks(frame);
-      if (!this.masks.has(frame)) return [];
     }
-    if (!this.unpacked.has(frame)) {
-      const { head, packed } = this.masks.get(frame);
-      const runs = await unpack(head, packed);
-      this.unpacked.set(frame, head.objects.map((object, place) => ({ ...object, runs: runs[place] })));
-      if (this.unpacked.size > KEPT) this.unpacked.delete(this.unpacked.keys().next().value);
-    }
-    return this.note(frame, this.unpacked.get(frame) ?? []);
+    const entry = this.masks.get(frame), { unpacked } = this;
+    if (!unpacked.has(entry)) unpacked.set(entry, unpackHead(entry));
+    if (unpacked.size > KEPT) unpacked.delete(unpacked.keys().next().value);
+    return this.note(frame, await unpacked.get(entry));
   }
 
   /** Keep what masks were seen on a frame, and before that. */
@@ -204,6 +199,12 @@ export class Model extends Signals {
       for (const kept of [this.newest, this.before]) if (kept.size > KEPT) kept.delete(kept.keys().next().value);
     }
     return masks;
+  }
+
+  /** Nobody waits any longer for masks that were asked for. */
+  wantNone() {
+    for (const { done } of this.wanted.values()) done();
+    this.wanted.clear();
   }
 
   fetchMasks(frame) {
@@ -286,6 +287,12 @@ export class Model extends Signals {
     this.finish();
     this.emit("exported", `${this.path}/exports/${encodeURIComponent(file)}`, file);
   }
+}
+
+/** The masks of a message: [{...head of the object, runs}]. */
+async function unpackHead({ head, packed }) {
+  const runs = await unpack(head, packed);
+  return head.objects.map((object, place) => ({ ...object, runs: runs[place] }));
 }
 
 // Colours of objects of which the server knows nothing yet: those that it will give.

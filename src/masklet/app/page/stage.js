@@ -29,7 +29,7 @@ export class Stage {
     this.shape = null; // (at) => elements, of the polygon tool
     this.rubber = this.cross = this.brush = null; // a box that is being drawn, the keyboard's cross, the brush's ring
     this.preview = null; // {runs, color, edge} while Shift is held, or while one paints
-    this.waiting = null; // {point, label} or {box}: a prompt that has not been answered
+    this.waiting = []; // {point, label} or {box}: prompts that have not been answered
     this.scale = 1;
     this.x = this.y = 0;
     this.fitted = true;
@@ -183,8 +183,8 @@ export class Stage {
       if (prompt.box) made.push(this.rectangle(prompt.box, "box" + pale, object.color));
       prompt.points.forEach((point, place) => made.push(click(at(point), prompt.labels[place], pale)));
     }
-    if (this.waiting?.box) made.push(this.rectangle(this.waiting.box, "rubber", "currentColor"));
-    else if (this.waiting) made.push(click(at(this.waiting.point), this.waiting.label, " pale"));
+    for (const { box, point, label } of this.waiting)
+      made.push(box ? this.rectangle(box, "rubber", "currentColor") : click(at(point), label, " pale"));
     if (this.shape) made.push(...this.shape(at));
     if (this.rubber) made.push(this.rectangle(this.rubber, "rubber", "currentColor"));
     if (this.cross) {

@@ -147,22 +147,23 @@ export class Tools {
 
   /** @param {number[]} at */
   point(at, label) {
-    const [x, y] = at;
     const { model, stage } = this, object = model.target(), prompt = object.prompts?.[stage.shown];
-    const near = prompt?.points.findIndex(([px, py]) => Math.hypot(px - x, py - y) * stage.scale < GRAB) ?? -1;
+    const on = ([x, y]) => Math.hypot(x - at[0], y - at[1]) * stage.scale < GRAB;
+    if (stage.waiting.some(({ point }) => point && on(point))) return undefined; // a double click is one click
+    const near = prompt?.points.findIndex(on) ?? -1;
     if (near >= 0 && !(model.live && prompt.points.length === 1)) return this.takeBack(object, prompt, near);
     const frame = stage.shown, first = label === 1 && !model.live && !(model.cell(object, frame) & STATE);
-    return this.prompt({ point: [x, y], label }, { object: object.name, points: [[x, y]], labels: [label] })
-      .then((done) => { if (done && first) this.candidates.offer(object.name, frame, [x, y]); });
+    return this.prompt({ point: at, label }, { object: object.name, points: [at], labels: [label] })
+      .then((done) => { if (done && first) this.candidates.offer(object.name, frame, at); });
   }
 
   /** Have a prompt answered, which is shown at once. */
   async prompt(shown, said) {
     const { model, stage } = this;
-    stage.waiting = shown;
+    stage.waiting.push(shown);
     stage.drawMarks();
     const done = await model.act("prompt", { frame: stage.shown, ...said });
-    if (stage.waiting === shown) stage.waiting = null;
+    stage.waiting = stage.waiting.filter((one) => one !== shown);
     stage.drawMarks();
     return done;
   }
