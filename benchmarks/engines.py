@@ -8,7 +8,8 @@ before it, if the model wants that) and is remembered. Engines take turns in eve
 the processor with one thread (other work disturbs them little), of the clock with more. `--graphs` keeps the graphs
 there, and takes those that are there already. `--clip` tracks the sample clip besides, one object, video decoded;
 `--ahead` does so with each next frame encoded in a thread, and tells the seconds of the two busiest threads (Linux;
-with `--threads 1` they are the two sides); `--cold` starts a program and clicks once.
+with `--threads 1` they are the two sides) and those of the clock, which want a machine with nothing else to do;
+`--cold` starts a program and clicks once.
 """
 
 from __future__ import annotations
@@ -123,18 +124,19 @@ def tracked(engine: Engine) -> object:
 
 
 def ahead(engine: Engine) -> list[float]:
-    """Seconds of a processor that the two busiest threads take for a frame of the sample clip, one object, while each
-    next frame is encoded in a thread, with as many threads of its own as the engine was opened with."""
+    """Seconds of the clock that a frame of the sample clip takes, one object, while each next frame is encoded in a
+    thread, with as many threads of its own as the engine was opened with; and those of a processor that the two busiest
+    threads take."""
     with patch.object(machine, "threads", return_value=2), masklet.VideoTracker(CLIP, engine) as tracker:
         tracker.add_box(frame=0, object=1, box=(428, 103, 502, 204))
         results = tracker.propagate()
         for _ in range(4):  # nothing is encoded ahead of the first, and graphs are made
             next(results)
-        before = seconds_of_threads()
+        before, began = seconds_of_threads(), time.perf_counter()
         frames = sum(1 for _ in results)
-        after = seconds_of_threads()
-    taken = [(seconds - before.get(thread, 0)) / frames for thread, seconds in after.items()]
-    return sorted(taken, reverse=True)[:2]
+        clock, after = time.perf_counter() - began, seconds_of_threads()
+    taken = sorted((seconds - before.get(thread, 0) for thread, seconds in after.items()), reverse=True)
+    return [seconds / frames for seconds in (clock, *taken[:2])]
 
 
 def seconds_of_threads() -> dict[str, float]:
@@ -207,9 +209,12 @@ def main() -> None:
                 name: seconds / 30 for name, seconds in measure(tracked, engines, 1, clock).items()
             }
         if args.ahead:
-            sides = {name: ahead(engine) for name, engine in engines.items() if isinstance(engine, GraphEngine)}
-            for side, row in enumerate(("tracked clip, a frame: busiest thread", "and the next")):
-                found[row] = {name: both[side] for name, both in sides.items()}
+            rows = ("by the clock", "busiest thread", "and the next")
+            turns = {name: [ahead(engine) for _ in range(args.rounds)] for name, engine in engines.items()}
+            for place, row in enumerate(rows):
+                found[f"tracked clip, a frame: {row}"] = {
+                    name: statistics.median(turn[place] for turn in each) for name, each in turns.items()
+                }
         if args.cold:
             places = {"PyTorch": args.model} | {
                 name: str(engine.exported.folder) for name, engine in engines.items() if isinstance(engine, GraphEngine)
