@@ -17,6 +17,12 @@ export async function unpack(head, packed) {
   });
 }
 
+/** The masks of a message: [{...head of the object, runs}]. */
+export async function masksIn({ head, packed }) {
+  const runs = await unpack(head, packed);
+  return head.objects.map((object, place) => ({ ...object, runs: runs[place] }));
+}
+
 /** Run lengths of a mask of 0 and 1, the background first. */
 export function runsOf(mask) {
   const runs = [];

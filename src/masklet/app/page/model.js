@@ -2,7 +2,7 @@
 
 import { say, Signals } from "./dom.js";
 import { Link } from "./link.js";
-import { same, unpack } from "./masks.js";
+import { masksIn, same } from "./masks.js";
 
 export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LOCKED = 8, DOUBTED = 16, CUT = 32, ACCEPTED = 64;
 export const STATES = ["unknown", "absent", "uncertain", "visible"];
@@ -185,7 +185,7 @@ export class Model extends Signals {
       await this.fetchMasks(frame);
     }
     const entry = this.masks.get(frame), { unpacked } = this;
-    if (!unpacked.has(entry)) unpacked.set(entry, unpackHead(entry));
+    if (!unpacked.has(entry)) unpacked.set(entry, masksIn(entry));
     if (unpacked.size > KEPT) unpacked.delete(unpacked.keys().next().value);
     return this.note(frame, await unpacked.get(entry));
   }
@@ -287,12 +287,6 @@ export class Model extends Signals {
     this.finish();
     this.emit("exported", `${this.path}/exports/${encodeURIComponent(file)}`, file);
   }
-}
-
-/** The masks of a message: [{...head of the object, runs}]. */
-async function unpackHead({ head, packed }) {
-  const runs = await unpack(head, packed);
-  return head.objects.map((object, place) => ({ ...object, runs: runs[place] }));
 }
 
 // Colours of objects of which the server knows nothing yet: those that it will give.
