@@ -28,7 +28,7 @@ class Program:
         place = f"ws{address.removeprefix('http')}/v/{name}/session"
         self._opened = ExitStack()
         self.socket: ClientConnection = self._opened.enter_context(
-            connect(place, origin=Origin(address), additional_headers=headers, max_size=None)
+            connect(place, origin=Origin(address), additional_headers=headers, max_size=None, ping_interval=None)
         )
         self._numbers = count()
         self.state: dict[str, Any] = {}
