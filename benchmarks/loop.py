@@ -42,7 +42,6 @@ from masklet.loop import ahead
 from masklet.loop.collect import collect
 from masklet.loop.learn import judge, learn
 from masklet.loop.project import Loop
-from masklet.loop.queue import make_queue
 from masklet.metrics.region import region_similarity
 from masklet.prompts import Prompt, merge_prompts
 
@@ -153,7 +152,7 @@ def rounds(name: str, folder: Path, args: argparse.Namespace, known: list[dict[s
         engine = masklet.load_model(loop.weights(), device="cpu")
         if len(loop.asked.data) < turn:
             if name == "queue":
-                order = [Path(one.path) for one in make_queue(loop, engine, ahead.annotate(loop, engine, print))]
+                order = [Path(one.path) for one in ahead.make_queue(loop, engine, ahead.annotate(loop, engine, print))]
             else:
                 left = sorted(item.path for item in ahead.unlabelled(loop))
                 order = [left[place] for place in np.random.default_rng(turn).permutation(len(left))]

@@ -9,9 +9,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from masklet.app import imports
-from masklet.app.exports import export
-from masklet.app.imports import places
+from masklet.app import files
+from masklet.app.files import export, places
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
 from masklet.video import VideoTracker
@@ -43,6 +42,6 @@ def test_a_zip_that_is_none_or_too_large_is_refused(tmp_path: Path, monkeypatch:
         pass
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["masks.zip"]
     assert not (tmp_path.parent / "outside.txt").exists()
-    monkeypatch.setattr(imports, "UNPACKED", 99)
+    monkeypatch.setattr(files, "UNPACKED", 99)
     with pytest.raises(FormatError, match="unpacks to 100 bytes in 1 files"), places(path):
         pass

@@ -19,11 +19,10 @@ from masklet.engines.base import Engine
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import FormatError, SessionError
 from masklet.loop import learn as learning
-from masklet.loop.ahead import Estimate, annotate, unlabelled
+from masklet.loop.ahead import Estimate, annotate, make_queue, ordered, read_queue, unlabelled
 from masklet.loop.collect import AHEAD, annotated, collect
 from masklet.loop.learn import judge, learn
 from masklet.loop.project import Loop, Version
-from masklet.loop.queue import make_queue, ordered, read_queue
 from masklet.training.loop import StageRun
 from masklet.video import VideoTracker
 from tests.training.shapes import tiny_network, write_shapes

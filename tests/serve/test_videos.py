@@ -20,7 +20,6 @@ from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MediaError, SessionError
 from masklet.jobs import track
 from masklet.serve import videos
-from masklet.serve.openapi import document
 from masklet.serve.server import Limits, Service, application
 from masklet.serve.videos import VideoDesk, VideoJob, check_allowed
 from masklet.video import VideoTracker
@@ -322,17 +321,10 @@ def test_pages_of_other_places_and_names_that_lead_here_are_refused(begin: Begin
     assert client.get("/v1/videos", headers={"Host": "evil.org"}).status_code == 400
 
 
-def test_every_request_is_described(tmp_path: Path) -> None:
-    service = Service(FakeEngine(), tmp_path / "jobs")
-    routes = {
-        (re.sub(r":\w+}", "}", route.path), method.lower())
-        for route in application(service).routes
-        for method in (getattr(route, "methods", None) or ())
-        if method != "HEAD"
-    }
-    service.close()
-    described = document()
-    told = {(path, method) for path, item in described["paths"].items() for method in item if method != "parameters"}
-    assert told == routes
+def test_every_request_is_described_by_schemas_that_are_there(begin: Begin) -> None:
+    described = begin(tokens=("one",)).get("/openapi.json").json()
+    operations = [one for item in described["paths"].values() for name, one in item.items() if name != "parameters"]
+    assert len({one["operationId"] for one in operations}) == len(operations) == 12
+    assert all(one["summary"].endswith(".") for one in operations)
     for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)):
         assert reference in described["components"]["schemas"]

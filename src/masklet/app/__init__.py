@@ -14,7 +14,7 @@ wire      masks as bytes
 pictures  frames as JPEG, by number
 library   the videos and pictures that were opened, and where their work is kept
 uploads   files that a browser sends
-exports   files of every format, made between other work
+files     files of masks in every format, made and taken over between other work
 
 No algorithm is here: masks, history and files are those of `VideoTracker` and of the writers.
 """

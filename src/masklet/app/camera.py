@@ -36,11 +36,7 @@ PLACE = "/v/0"
 
 
 class CameraSession(SharedSession):
-    """A camera that is followed, as pages see it.
-
-    Args:
-        live: The camera and its tracker. Whoever made it steps it; this only looks, and prompts.
-    """
+    """A camera that is followed, as pages see it. Whoever made the live session steps it; this looks, and prompts."""
 
     def __init__(self, live: LiveSession) -> None:
         super().__init__("camera")

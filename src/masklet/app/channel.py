@@ -45,17 +45,12 @@ async def converse(socket: WebSocket, open: Callable[[], SharedSession]) -> None
 
 
 class Channel:
-    """A page of a session, as the event loop sees it. The first page of a session edits, others watch.
-
-    Args:
-        socket: The accepted WebSocket.
-        session: What it looks at.
-    """
+    """A page of a session, as the event loop sees it; its WebSocket was accepted. The first page of a session edits,
+    others watch."""
 
     def __init__(self, socket: WebSocket, session: SharedSession) -> None:
         self.who = ""
-        self._socket = socket
-        self._session = session
+        self._socket, self._session = socket, session
         self._loop = asyncio.get_running_loop()
         self._out: asyncio.Queue[Said | bytes] = asyncio.Queue()
         self._masks = 0  # that wait in it
@@ -95,10 +90,8 @@ class Channel:
         if kind in session.writes and session.editor is not self:
             raise SessionError("another page edits here; take over to change it")
         if kind == "hello":
-            if said.get("version") != VERSION:
-                raise SessionError(
-                    f"this page speaks version {said.get('version')!r:.20} and the server {VERSION}; load it again"
-                )
+            if (version := said.get("version")) != VERSION:
+                raise SessionError(f"this page speaks version {version!r:.20} and the server {VERSION}; load it again")
             self.who = str(said.get("who", ""))[:LONGEST]
             if session.editor is None:
                 self._edit(self)
@@ -180,9 +173,8 @@ class Channel:
     def tell_lease(self) -> None:
         """Tell the page whether it edits, and who does."""
         editor = self._session.editor
-        self._put(
-            {"type": "lease", "mine": editor is self, "free": editor is None, "who": editor.who if editor else ""}
-        )
+        who = editor.who if editor else ""
+        self._put({"type": "lease", "mine": editor is self, "free": editor is None, "who": who})
 
 
 def frame_number(value: object) -> int:

@@ -20,13 +20,8 @@ UNDER_WAY = {
 
 @dataclass(frozen=True)
 class Job:
-    """Long work.
-
-    Attributes:
-        kind: What it is, as pages know it.
-        steps: Does one step at each `next`, and gives what pages are told of it.
-        end: Called when it is over, with the error that ended it, or None.
-    """
+    """Long work of a kind. `steps` does one step at each `next`, and gives what pages are told of it; `end` is called
+    when it is over, with the error that ended it, or None."""
 
     kind: str
     steps: Steps
@@ -34,11 +29,7 @@ class Job:
 
 
 class Jobs:
-    """What is under way, at most one of each kind; all take turns.
-
-    Args:
-        tell: Gets what pages are told.
-    """
+    """What is under way, at most one of each kind; all take turns. `tell` gets what pages are told."""
 
     def __init__(self, tell: Callable[[Mapping[str, Any]], None]) -> None:
         self._jobs: list[Job] = []

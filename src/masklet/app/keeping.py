@@ -42,7 +42,7 @@ class Kept:
     """The tracker of a video, and what of it is on the disk.
 
     Attributes:
-        tracker: The tracker, opened from the session's file where there is one.
+        tracker: Opened from the session's file where there is one.
         key: Tells this video from others that may come under its name.
         frames: How many frames the video has, as far as that is known.
         seq: How many changes were asked for.

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 from masklet.app.pictures import Pictures, thumbnail
 from masklet.app.session import Session
@@ -30,33 +30,20 @@ MOST_OPEN = 4
 
 @dataclass(frozen=True)
 class Item:
-    """One video or picture.
-
-    Attributes:
-        id: By what requests name it.
-        path: A file, or a folder of frames.
-        name: As people know it.
-        kind: "video" or "picture".
-    """
+    """One video or picture: a file, or a folder of frames. Requests name it by its id, people by its name."""
 
     id: str
     path: Path
     name: str
-    kind: str
+    kind: Literal["video", "picture"]
 
 
 class Library:
     """What can be annotated, and what is open of it. Its methods may be called from any thread.
 
-    Args:
-        paths: Videos, pictures, and folders of these.
-        folder: Of the project; each item has a folder in it.
-        engine: The model, which all share.
-        classes: The classes of objects that pages offer.
-        largest_upload: GiB of a file that a browser may send.
-
-    Raises:
-        MediaError: There is nothing at a path, or nothing that can be annotated.
+    It is what lies at the paths: videos, pictures, and folders of these. Each item has a folder in that of the project;
+    all share a model, and the classes that pages offer for objects. A browser may send files of `largest_upload` GiB.
+    Raises MediaError if there is nothing at a path, or nothing that can be annotated.
     """
 
     def __init__(
@@ -68,9 +55,7 @@ class Library:
         classes: Sequence[str] = (),
         largest_upload: float = LARGEST,
     ) -> None:
-        self.folder = folder
-        self.engine = engine
-        self.classes = list(classes)
+        self.folder, self.engine, self.classes = folder, engine, list(classes)
         self.uploads = Uploads(folder / "uploads", largest_upload)
         self.items = {item.id: item for item in in_order(folder, (item for path in paths for item in items_in(path)))}
         if not self.items:
@@ -248,7 +233,7 @@ def item_of_file(path: Path) -> Item:
     return item_of(path, "picture" if path.suffix.lower() in IMAGE_SUFFIXES else "video")
 
 
-def item_of(path: Path, kind: str) -> Item:
+def item_of(path: Path, kind: Literal["video", "picture"]) -> Item:
     """The item of a file, or of a folder of frames."""
     full = path.resolve()
     return Item(hashlib.sha256(str(full).encode()).hexdigest()[:12], full, full.name, kind)

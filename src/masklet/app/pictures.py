@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
@@ -83,10 +84,7 @@ def encode(image: NDArray[np.uint8], width: int = 0) -> bytes:
 def thumbnail(path: Path) -> tuple[bytes, tuple[int, int], int | None, float | None]:
     """A small JPEG of a video's first frame, its (height, width), its number of frames and its rate, as far as they are
     known without reading it through. Raises MediaError if it cannot be read."""
-    source = open_video(path)
-    try:
+    with closing(open_video(path)) as source:
         height, width = source.size
         reduced = THUMB if width >= height else max(1, round(THUMB * width / height))
         return encode(source.read(0).image, reduced), source.size, source.frame_count, source.rate
-    finally:
-        source.close()

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from masklet.app import exports, imports
+from masklet.app import files
 from masklet.app.channel import converse
 from masklet.app.library import Library
 from masklet.app.pictures import THUMB
@@ -22,12 +22,7 @@ from masklet.errors import MaskletError
 
 
 def application(library: Library, token: str | None = None) -> Starlette:
-    """The annotator of a library.
-
-    Args:
-        library: What can be annotated.
-        token: What a browser must show once, as /enter?token=...; None where only this machine reaches the server.
-    """
+    """The annotator of a library; `token` as of `pages`."""
 
     async def listing(request: Request) -> Response:
         found = await to_thread.run_sync(library.listing)
@@ -66,7 +61,7 @@ def application(library: Library, token: str | None = None) -> Starlette:
 
     async def formats(request: Request) -> Response:
         item = library.item(request.path_params["id"])
-        return plain({"formats": exports.choices(picture=item.kind == "picture")})
+        return plain({"formats": files.choices(picture=item.kind == "picture")})
 
     async def exported(request: Request) -> Response:
         item, name = library.item(request.path_params["id"]), request.path_params["name"]
@@ -78,7 +73,7 @@ def application(library: Library, token: str | None = None) -> Starlette:
     async def send_masks(request: Request) -> Response:
         item = library.item(request.path_params["id"])
         folder = library.place(item) / "imports"
-        return plain({"file": await imports.receive(folder, request.path_params["name"], request.stream())})
+        return plain({"file": await files.receive(folder, request.path_params["name"], request.stream())})
 
     async def session(socket: WebSocket) -> None:
         await converse(socket, partial(library.session, socket.path_params["id"]))

@@ -11,8 +11,7 @@ from typing import Any
 
 from masklet.app import summary, wire
 from masklet.app.acts import ACTS, prompt_of
-from masklet.app.exports import export
-from masklet.app.imports import take_masks
+from masklet.app.files import export, take_masks
 from masklet.app.jobs import Job, Jobs, Steps
 from masklet.app.keeping import Kept
 from masklet.app.pictures import Pictures
@@ -28,17 +27,10 @@ REST = 0.08
 
 
 class Session(SharedSession):
-    """A video that is annotated.
+    """A video, or a single picture, that is annotated. A change is on the disk, in the folder, when its answer comes.
 
-    Args:
-        video: The video or picture.
-        folder: Where its session file is kept, with its journal.
-        engine: The model.
-        picture: Whether it is a single picture.
-        pictures: Gets the frames that are followed: who watches need not wait for them to be decoded again.
-        classes: The classes of objects that pages offer.
-
-    A change is on the disk when its answer comes.
+    `pictures` gets the frames that are followed: who watches need not wait for them to be decoded again. `classes` are
+    those that pages offer for objects.
     """
 
     def __init__(
@@ -52,15 +44,11 @@ class Session(SharedSession):
         classes: Sequence[str] = (),
     ) -> None:
         super().__init__(video.name)
-        self.video = video
-        self.picture = picture
-        self.folder = folder
+        self.video, self.picture, self.folder = video, picture, folder
         self.reads = {"preview": self._preview, "candidates": self._candidates, "export": self._export}
         self.writes = {act: partial(self._do, act) for act in (*ACTS, "redo")}
         self.writes |= {"follow": self._follow, "import": self._import, "stop": self._stop}
-        self._pictures = pictures
-        self._classes = list(classes)
-        self._engine = engine
+        self._pictures, self._classes, self._engine = pictures, list(classes), engine
         self._jobs = Jobs(self._tell)
         self._look: int | None = None
         self._epoch = 0

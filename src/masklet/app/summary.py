@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -38,36 +38,31 @@ GRAVEST = (
 """Reasons of doubt, the gravest first."""
 
 
-def color_of(track: ObjectTrack) -> str:
-    """The colour of an object, as CSS writes it."""
-    return track.description.colour or "#{:02x}{:02x}{:02x}".format(*bright_color(track.number))
-
-
 class Summary:
     """What a page shows of a session. Of objects that did not change it is not made again."""
 
     def __init__(self) -> None:
-        self._listed: dict[ObjectId, tuple[ObjectTrack, int, dict[str, Any]]] = {}
-        self._doubted: dict[ObjectId, tuple[ObjectTrack, list[dict[str, Any]]]] = {}
+        self._made: dict[Callable[..., Any], dict[ObjectId, tuple[ObjectTrack, tuple[int, ...], Any]]] = {}
 
     def objects(self, tracker: VideoTracker, frames: int) -> list[dict[str, Any]]:
         """All objects, each with its prompts and strips: a byte a frame for the state, and one for the predicted IoU
         (0..255), in base64."""
-        before, self._listed = self._listed, {}
-        for name, track in tracker.tracks.items():
-            known = before.get(name)
-            again = known if known is not None and known[0] is track and known[1] == frames else None
-            self._listed[name] = again or (track, frames, object_of(name, track, frames))
-        return [listed for _, _, listed in self._listed.values()]
+        return self._each(object_of, tracker, frames)
 
     def queue(self, tracker: VideoTracker) -> list[dict[str, Any]]:
         """What a person should look at, the gravest first: of frames in a row with the same doubt, the first one."""
-        before, self._doubted = self._doubted, {}
+        found = [doubt for doubts in self._each(doubts_of, tracker) for doubt in doubts]
+        return sorted(found, key=lambda item: (item["grave"], item["frame"]))
+
+    def _each(self, make: Callable[..., Any], tracker: VideoTracker, *given: int) -> list[Any]:
+        """What is made of each object."""
+        before, made = self._made.get(make, {}), {}
         for name, track in tracker.tracks.items():
             known = before.get(name)
-            self._doubted[name] = known if known is not None and known[0] is track else (track, doubts_of(name, track))
-        found = [doubt for _, doubts in self._doubted.values() for doubt in doubts]
-        return sorted(found, key=lambda item: (item["grave"], item["frame"]))
+            same = known is not None and known[0] is track and known[1] == given
+            made[name] = known if known and same else (track, given, make(name, track, *given))
+        self._made[make] = made
+        return [found for _, _, found in made.values()]
 
 
 def object_of(name: ObjectId, track: ObjectTrack, frames: int) -> dict[str, Any]:
@@ -81,7 +76,7 @@ def described(name: ObjectId, track: ObjectTrack, frames: Iterable[int]) -> dict
     return {
         "name": name,
         "number": track.number,
-        "color": color_of(track),
+        "color": track.description.colour or "#{:02x}{:02x}{:02x}".format(*bright_color(track.number)),
         "title": track.description.title,
         "category": track.description.category,
         "prompts": prompts,
@@ -122,12 +117,7 @@ def cell(track: ObjectTrack, stats: FrameStats) -> int:
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     """What a page draws of a prompt."""
-    return {
-        "points": prompt.points,
-        "labels": prompt.labels,
-        "box": prompt.box,
-        "mask": prompt.mask is not None,
-    }
+    return {"points": prompt.points, "labels": prompt.labels, "box": prompt.box, "mask": prompt.mask is not None}
 
 
 def doubts_of(name: ObjectId, track: ObjectTrack) -> list[dict[str, Any]]:
@@ -178,7 +168,7 @@ def frame_message(tracks: Tracks, found: FrameResult | PlainFrame, epoch: int) -
 
 
 def object_head(track: ObjectTrack, frame: int, item: ObjectResult) -> dict[str, Any]:
-    """One object of a frame."""
+    """One object of a frame, without its mask."""
     stats = track.stats(frame)
     assert stats is not None, "the object is known there"
     return {

@@ -35,11 +35,7 @@ FORGOTTEN = 7 * 86400
 
 
 class Behind(MaskletError):
-    """What was sent does not go on from what is there.
-
-    Attributes:
-        at: The bytes that are there.
-    """
+    """What was sent does not go on from the bytes that are there, which `at` counts."""
 
     def __init__(self, at: int) -> None:
         super().__init__(f"the server has {at} bytes of this file; go on from there")
@@ -48,13 +44,8 @@ class Behind(MaskletError):
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that is being sent.
-
-    Attributes:
-        name: As it is kept: `safe_name` of what the browser calls it.
-        size: Its bytes.
-        changed: When it was changed last, as the browser says: of files of one name and size it tells two apart.
-    """
+    """A file that is being sent, with its `safe_name`, its bytes, and when it was changed last, as the browser says: of
+    files of one name and size that tells two apart."""
 
     name: str
     size: int
@@ -68,12 +59,7 @@ class Upload:
 
 
 class Uploads:
-    """The folder of what was sent.
-
-    Args:
-        folder: It is made with the first file.
-        largest: GiB that a file may have.
-    """
+    """The folder of what was sent, made with the first file; a file may have `largest` GiB."""
 
     def __init__(self, folder: Path, largest: float = LARGEST) -> None:
         self.folder = folder

@@ -48,63 +48,59 @@ LARGEST = 16 << 20
 
 
 def pages(routes: Sequence[BaseRoute], token: str | None) -> Starlette:
-    """An application of pages, with the files that they are made of.
+    """An application of pages, with the files that they are made of. `token` is what a browser must show once, as
+    /enter?token=...; None where only this machine reaches the server."""
 
-    Args:
-        routes: What else is answered.
-        token: What a browser must show once, as /enter?token=...; None where only this machine reaches the server.
-    """
+    def knows(shown: str) -> bool:
+        return token is not None and hmac.compare_digest(shown.encode(), token.encode())
+
+    def refusal(connection: HTTPConnection) -> str | None:
+        path = connection.scope["path"]
+        if path not in ("/", "/enter") and not is_ours(connection):
+            return "only the page itself may ask"
+        if token is not None and path != "/enter" and not knows(connection.cookies.get(COOKIE, "")):
+            return "open the address that masklet printed when it started: it has a token in it"
+        return None
 
     async def part(request: Request) -> Response:
         return file_of(request.path_params["name"])
 
     async def enter(request: Request) -> Response:
-        given = request.query_params.get("token", "")
-        if token is None or not hmac.compare_digest(given.encode(), token.encode()):
+        if token is None or not knows(request.query_params.get("token", "")):
             return plain({"error": "this is not the token that masklet printed when it started"}, 403)
         answer = RedirectResponse("/", 303, headers=HEADERS)
         answer.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="strict")
         return answer
 
-    guards = [Middleware(Guard, token=token)]
-    if token is None:
-        guards.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS)))
+    own = [Route("/enter", enter), Route("/page/{name}", part)]
     answered = dict.fromkeys((MaskletError, ValueError, ClientDisconnect), told)
     return Starlette(
-        routes=[Route("/enter", enter), Route("/page/{name}", part), *routes],
-        middleware=guards,
-        exception_handlers=answered,
+        routes=[*own, *routes], middleware=guards(refusal, 403, here=token is None), exception_handlers=answered
     )
 
 
-class Guard:
-    """Refuses what another page sends, and who does not know the token."""
+def guards(refusal: Callable[[HTTPConnection], str | None], status: int, *, here: bool) -> list[Middleware]:
+    """What stands before an application. `refusal` says why a request is not answered, which it is told with the
+    status, or None; `here` is whether only this machine reaches the server."""
+    hosts = [Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))] if here else []
+    return [*hosts, Middleware(Guard, refusal=refusal, status=status)]
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
-        self._app = app
-        self._token = token
+
+class Guard:
+    """Refuses requests and WebSockets."""
+
+    def __init__(self, app: ASGIApp, refusal: Callable[[HTTPConnection], str | None], status: int) -> None:
+        self._app, self._refusal, self._status = app, refusal, status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        connection = HTTPConnection(scope)
-        sentence = None
-        if scope["path"] not in ("/", "/enter") and not is_ours(connection):
-            sentence = "only the page itself may ask"
-        elif self._token is not None and scope["path"] != "/enter" and not self._knows(connection):
-            sentence = "open the address that masklet printed when it started: it has a token in it"
+        sentence = self._refusal(HTTPConnection(scope))
         if sentence is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await plain({"error": sentence}, 403)(scope, receive, send)
+            await plain({"error": sentence}, self._status)(scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": sentence})
-
-    def _knows(self, connection: HTTPConnection) -> bool:
-        assert self._token is not None, "a token is asked for"
-        return hmac.compare_digest(connection.cookies.get(COOKIE, "").encode(), self._token.encode())
 
 
 def is_ours(request: HTTPConnection) -> bool:
@@ -165,13 +161,7 @@ def address_of(listening: socket.socket, host: str = HOSTS[0]) -> str:
 
 
 class Server(uvicorn.Server):
-    """A server that says when it answers.
-
-    Args:
-        application: What answers.
-        ready: Called once it does.
-        patience: Seconds for answers that are under way at the end.
-    """
+    """A server that calls `ready` once it answers, and at the end gives answers under way `patience` seconds."""
 
     def __init__(self, application: ASGIApp, ready: Callable[[], None], patience: int = 2) -> None:
         super().__init__(

@@ -17,8 +17,9 @@ from masklet.checkpoints import load_model
 from masklet.cli.choices import PIPE
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.formats.base import FrameLike, Sink
+from masklet.formats.registry import writer
 from masklet.jobs.prompts import TypedPrompt
-from masklet.live.outputs import file_format, into_file, into_pipe, piped_format
+from masklet.live.outputs import file_format, into_pipe, piped_format
 from masklet.live.session import LiveSession, ObjectStatus, follow
 from masklet.media.camera import Camera, Patience
 from masklet.media.devices import Player
@@ -112,8 +113,8 @@ def sink(job: LiveJob, format: str, size: tuple[int, int], model: str) -> Iterat
         with into_pipe(sys.stdout.buffer, format, size) as write:
             yield write
     else:
-        with into_file(job.out, format, size, job.source, model) as write:
-            yield write
+        with writer(format, job.out, size=size, video=job.source, model=model) as file:
+            yield file.write
 
 
 def going_on(write: Sink, faults: list[str], console: Console) -> Sink:

@@ -154,7 +154,7 @@ def queue(
     Examples:
       masklet loop queue work
     """
-    from masklet.loop.queue import read_queue
+    from masklet.loop.ahead import read_queue
 
     with opened(project, hold=False) as state:
         found = read_queue(state)
@@ -260,8 +260,7 @@ def scored(state: "Loop", device: str | None) -> None:
 def annotated(state: "Loop", device: str | None) -> None:
     """Annotate what is left, and order it."""
     from masklet.checkpoints import load_model
-    from masklet.loop.ahead import annotate
-    from masklet.loop.queue import make_queue
+    from masklet.loop.ahead import annotate, make_queue
 
     engine = load_model(state.weights(), device=device)
     estimates = annotate(state, engine, warn)

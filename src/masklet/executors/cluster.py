@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic
 from typing import Any, Generic
 
@@ -60,15 +61,16 @@ class Ray:
 
         Raises EngineError if Ray is missing, the cluster cannot be reached, no worker can start or none is left.
         """
-        ray = _import_ray()
-        if ray.is_initialized():  # a cluster that the program has joined already is used, and not left
-            yield from _Crew(ray, self, work, jobs).run()
-            return
-        connect(ray, self)
+        with needing("ray", "a cluster", EngineError):
+            import ray
+        joined = ray.is_initialized()  # a cluster that the program has joined already is used, and not left
+        if not joined:
+            connect(ray, self)
         try:
             yield from _Crew(ray, self, work, jobs).run()
         finally:
-            ray.shutdown()
+            if not joined:
+                ray.shutdown()
 
 
 def connect(ray: Any, plan: Ray) -> None:
@@ -104,10 +106,8 @@ def check_reachable(address: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Full:
+class _Full(Failure):
     """What a worker answers that has no room left on its disk."""
-
-    reason: str
 
 
 class _Worker(Generic[Task, Result]):
@@ -119,15 +119,14 @@ class _Worker(Generic[Task, Result]):
         cv2.setNumThreads(cores)
         self._work = work
 
-    def do(self, job: Task) -> Result | Failure | _Full:
+    def do(self, job: Task) -> Result | Failure:
         """The result, or what a user can mend about the job or the machine."""
         alive()
         try:
             return self._work(job)
         except MaskletError as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
-                return _Full(str(error))
-            return Failure(str(error))
+            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
+            return (_Full if full else Failure)(str(error))
 
     def pulse(self) -> float:
         """Seconds since the job said that it gets on."""
@@ -206,11 +205,7 @@ class _Crew(Generic[Task, Result]):
 
     def _take(self, more: Iterator[Task], count: int) -> None:
         """Let so many jobs wait, if there are that many."""
-        while len(self.waiting) < count:
-            job = next(more, None)
-            if job is None:
-                return
-            self.waiting.append((job, 1))
+        self.waiting.extend((job, 1) for job in islice(more, max(0, count - len(self.waiting))))
 
     def _hire(self, wanted: int) -> None:
         """Start workers for jobs that wait."""
@@ -324,9 +319,3 @@ def _told(error: Exception) -> str:
     if isinstance(cause, BaseException):
         return f"{type(cause).__name__}: {cause}"[:300]
     return str(error).strip().splitlines()[-1][:300]
-
-
-def _import_ray() -> Any:
-    with needing("ray", "a cluster", EngineError):
-        import ray
-    return ray

@@ -85,21 +85,9 @@ def track_videos(
     given = [sources] if isinstance(sources, str | PathLike) else sources
     lists = prompts if isinstance(prompts, Mapping) else {EVERY_VIDEO: prompts}
     looking = DiscoveryOptions() if everything is True else everything or None
-    pattern = Job(
-        Path(),
-        Path(),
-        Path("overlay.mp4") if overlay else None,
-        (),
-        direction,
-        tuple(formats),
-        fspath(model),
-        speed,
-        device,
-        policy,
-        looking,
-        start=start,
-        stop=stop,
-    )
+    film = Path("overlay.mp4") if overlay else None
+    settings = (direction, tuple(formats), fspath(model), speed, device, policy, looking)
+    pattern = Job(Path(), Path(), film, (), *settings, start=start, stop=stop)
     said = {name: tuple(prompts_from(records, "prompts", Path())) for name, records in lists.items()}
     work = Work(pattern, fspath(out), said, overwrite)
     return run_all(find_videos([fspath(place) for place in given]), work, executor or Serial())
@@ -124,12 +112,8 @@ def run_all(sources: Sequence[Source], work: Work, executor: Executor) -> Iterat
 class Work:
     """What a worker does with a video.
 
-    Attributes:
-        pattern: The job without its video, prompts and places; `overlay` says whether there is one.
-        out: Folder or URL of the run.
-        said: Prompts by names of videos.
-        overwrite: Whether to begin again where results are there.
-        watch: Shows frames as they come.
+    `pattern` is the job without its video, prompts and places; its `overlay` says whether there is one. `out` is the
+    folder or URL of the run; with `overwrite`, videos are begun again where results are there.
     """
 
     pattern: Job
@@ -161,19 +145,9 @@ class Work:
                 raise FormatError("; ".join(done.faults))
             if done.stopped:
                 raise KeyboardInterrupt
-            record = VideoRecord(
-                source.video,
-                place,
-                "done",
-                "; ".join(notes),
-                done.frames,
-                objects,
-                round(monotonic() - begun, 3),
-                round(done.iou / done.seen, 4) if done.seen else None,
-                done.doubts,
-                engine.digest,
-                options,
-            )
+            seconds, iou = round(monotonic() - begun, 3), round(done.iou / done.seen, 4) if done.seen else None
+            found = (done.frames, objects, seconds, iou, done.doubts, engine.digest, options)
+            record = VideoRecord(source.video, place, "done", "; ".join(notes), *found)
             write_whole(out / RECORD, json.dumps(to_json(record), indent=2))
         return record
 

@@ -108,14 +108,10 @@ def fixed_part(pattern: str) -> str:
 
 @contextmanager
 def local_copy(place: str, *, redirects: bool = True, most: int | None = None) -> Iterator[Path]:
-    """A path of what lies at a place: the place itself, or for a URL a copy that goes with the block.
+    """A path of what lies at a place: the place itself, or for a URL a copy that goes with the block. `redirects` is
+    whether a server may send to another address, `most` the bytes of a copy.
 
-    Args:
-        place: A path or URL.
-        redirects: Whether a server may send to another address.
-        most: Bytes of a copy; a larger file is given up where that shows, whatever the server said of its size.
-
-    Raises MediaError if it cannot be read, TooLarge if it has more bytes.
+    Raises MediaError if it cannot be read, and TooLarge for more bytes where that shows, whatever the server said.
     """
     if not is_url(place):
         yield Path(place)
@@ -192,12 +188,10 @@ def told(place: str, what: str) -> Iterator[None]:
         if isinstance(error, ImportError) and is_url(place):
             package = PACKAGES.get(scheme, "its package")
             raise kind(f"{place} cannot be {what}: {scheme}:// needs {package}; pip install {package}") from error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        reason = (getattr(error, "strerror", None) or reason)[:200]
-        hint = (
-            "check the address and the rights of this user" if is_url(place) else "give one that exists and may be used"
-        )
-        raise kind(f"{place} cannot be {what}: {reason}; {hint}") from error
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (getattr(error, "strerror", None) or first)[:200]
+        of_url, of_path = "check the address and the rights of this user", "give one that exists and may be used"
+        raise kind(f"{place} cannot be {what}: {reason}; {of_url if is_url(place) else of_path}") from error
 
 
 def _files(place: str, **options: Any) -> Any:

@@ -64,17 +64,9 @@ def prompts_of(video: Path, said: PromptsByVideo) -> tuple[TypedPrompt, ...]:
 
 
 def prompts_from(records: Sequence[Any], where: str, folder: Path) -> list[TypedPrompt]:
-    """Prompts of plain values.
-
-    Args:
-        records: Such as `{"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}`, or with "points" (and "labels"), or a
-            "mask".
-        where: They were found there.
-        folder: Masks are named from here.
-
-    Raises:
-        PromptError: One is no prompt.
-    """
+    """Prompts of plain values such as `{"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}`, or with "points" (and
+    "labels"), or a "mask", which is named from the folder. Raises PromptError, which says where they were found, if
+    one is no prompt."""
     return [_from_record(record, where, folder) for record in records]
 
 
@@ -94,7 +86,7 @@ def _from_record(record: Any, where: str, folder: Path) -> TypedPrompt:
             labels=tuple(operator.index(label) for label in values.get("labels", ())),
             box=tuple(float(value) for value in values["box"]) if "box" in values else None,
             mask=folder / values["mask"] if "mask" in values else None,
-            millimetres=_place(values["millimetres"]) if "millimetres" in values else None,
+            millimetres=_three(*values["millimetres"]) if "millimetres" in values else None,
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(
@@ -103,6 +95,5 @@ def _from_record(record: Any, where: str, folder: Path) -> TypedPrompt:
         ) from None
 
 
-def _place(values: Any) -> tuple[float, ...]:
-    x, y, z = values
+def _three(x: Any, y: Any, z: Any) -> tuple[float, ...]:
     return float(x), float(y), float(z)

@@ -206,12 +206,8 @@ def _holder(place: str) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(read(place))
-        return {
-            "host": str(found["host"]),
-            "pid": int(found["pid"]),
-            "time": float(found["time"]),
-            "token": found["token"],
-        }
+        kinds = {"host": str, "pid": int, "time": float, "token": str}
+        return {name: kind(found[name]) for name, kind in kinds.items()}
     except (KeyError, TypeError, ValueError):
         return {}
 

@@ -1,6 +1,7 @@
 """One tracking job: begun or gone on with, followed, written, saved."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -38,7 +39,6 @@ SAVED_EVERY = 10.0
 
 SHARE_OF_SAVING = 0.05
 """At most this part of the time goes into saving the session on the way."""
-
 
 MOST_GREY_INDEX = 32
 """Grey pictures whose values are no higher, 255 ("unknown") left out, hold numbers of objects; others are black and
@@ -152,18 +152,14 @@ def read_mask(path: Path, name: ObjectId) -> NDArray[np.bool_]:
         return values
     there = [int(value) for value in np.unique(values) if value]
     numbers = [value for value in there if value != UNKNOWN] or there
-    if path_is_grey(path) and len(there) > 1 and max(numbers) > MOST_GREY_INDEX:
+    with Image.open(path) as picture:
+        grey = picture.mode == "L"  # without a palette
+    if grey and len(there) > 1 and max(numbers) > MOST_GREY_INDEX:
         return np.asarray(values >= 128)
     if name not in numbers and len(numbers) > 1:
         held = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
         raise FormatError(f"{path.name} holds the objects {held} and none of the name {name!r}; give one of them")
     return np.asarray(values == (name if name in numbers else numbers[0] if numbers else -1))
-
-
-def path_is_grey(path: Path) -> bool:
-    """Whether a picture is grey, and has no palette."""
-    with Image.open(path) as picture:
-        return picture.mode == "L"
 
 
 def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
@@ -180,7 +176,10 @@ def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
         followed = saved_on_the_way(tracker, job, follow(tracker, job))
         results = watch(followed, "tracking", length(tracker, job))
         if job.direction != "forward" or job.find_ends:
-            done.stopped = stopped(results)
+            try:
+                deque(results, maxlen=0)
+            except KeyboardInterrupt:
+                done.stopped = True
             if job.find_ends:
                 mark_ends(tracker)
             frames = known_within(tracker, job)
@@ -206,16 +205,6 @@ def millilitres(tracker: VideoTracker) -> dict[str, float]:
             title = title_of(name, shown.descriptions.get(name))
             voxels[title] = voxels.get(title, 0) + rle_area(rle_of(item))
     return {title: count * tracker.source.geometry.voxel for title, count in voxels.items()}
-
-
-def stopped(results: Iterator[FrameResult]) -> bool:
-    """Follow to the end, and say whether Ctrl-C came first."""
-    try:
-        for _ in results:
-            pass
-    except KeyboardInterrupt:
-        return True
-    return False
 
 
 def follow(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:

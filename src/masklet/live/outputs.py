@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import av
@@ -15,7 +16,7 @@ from masklet.errors import FormatError, nearest
 from masklet.formats.base import FrameLike, Sink, index_map
 from masklet.formats.film import NOMINAL_RATE
 from masklet.formats.matte import cut_out_objects
-from masklet.formats.registry import find_format, format_of, writer
+from masklet.formats.registry import find_format, format_of
 from masklet.video import FrameResult
 
 TICK = Fraction(1, 1_000_000)
@@ -47,13 +48,6 @@ def piped_format(name: str | None) -> str:
 
 
 @contextmanager
-def into_file(path: Path, name: str, size: tuple[int, int], video: str, model: str) -> Iterator[Sink]:
-    """A file or folder of any format; films keep the times at which frames were captured."""
-    with writer(name, path, size=size, video=video, model=model) as sink:
-        yield sink.write
-
-
-@contextmanager
 def into_pipe(pipe: IO[bytes], name: str, size: tuple[int, int]) -> Iterator[Sink]:
     """Raw pictures in FFmpeg's own container, NUT, with the times at which they were captured.
 
@@ -65,8 +59,12 @@ def into_pipe(pipe: IO[bytes], name: str, size: tuple[int, int]) -> Iterator[Sin
     """
     pixels, draw = PIPED[name]
     try:
-        with av.open(_Unseekable(pipe), "w", format="nut") as container:
-            stream = _raw_stream(container, pixels, size)
+        into: Any = SimpleNamespace(write=pipe.write)  # a pipe, in which nobody can seek
+        with av.open(into, "w", format="nut") as container:
+            stream: VideoStream = container.add_stream("rawvideo", rate=NOMINAL_RATE)
+            stream.height, stream.width = size
+            stream.pix_fmt = pixels
+            stream.codec_context.time_base = TICK
 
             def write(result: FrameLike) -> None:
                 assert isinstance(result, FrameResult), "a live session gives results of a tracker"
@@ -78,18 +76,3 @@ def into_pipe(pipe: IO[bytes], name: str, size: tuple[int, int]) -> Iterator[Sin
             yield write
     except BrokenPipeError:
         raise FormatError("the program that read the pipe has ended; start both again") from None
-
-
-class _Unseekable:
-    """A pipe as PyAV wants it: something with `write` and nothing else."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self.write = pipe.write
-
-
-def _raw_stream(container: Any, pixels: str, size: tuple[int, int]) -> VideoStream:
-    stream: VideoStream = container.add_stream("rawvideo", rate=NOMINAL_RATE)
-    stream.height, stream.width = size
-    stream.pix_fmt = pixels
-    stream.codec_context.time_base = TICK
-    return stream

@@ -3,7 +3,6 @@
 project     the folder, what was asked, and the versions of the model
 collect     what people annotated becomes training data, some of it held out
 learn       a version is trained, and kept if it is better on what is held out
-ahead       what nobody annotated yet is annotated by the model, for people to correct
-queue       in which order they should
+ahead       what nobody annotated yet is annotated by the model, for people to correct, and in which order they should
 validation  figures of a model on held-out data, for any training
 """

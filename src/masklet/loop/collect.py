@@ -51,13 +51,8 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True)
 class Collected:
-    """What was collected.
-
-    Attributes:
-        version: Its number; None if nothing is new.
-        learned: Videos and pictures to learn from.
-        held_out: Those to judge on.
-    """
+    """What was collected: the number of the version, None if nothing is new, and how many videos and pictures there are
+    to learn from and to judge on."""
 
     version: int | None
     learned: int
@@ -74,7 +69,10 @@ def collect(loop: Loop, tell: Tell) -> Collected:
     if begun is not None and (loop.place(begun) / "run").exists():
         tell(f"the training of version {begun} has begun; what is new since then comes with the next one")
         return _counted(loop, begun)
-    clips = {str(path_of(clip).resolve()): clip for clip in (*by_people(loop, tell), *_given(loop))}
+    by_people = of_sessions(loop, load_engine(loop.weights()), _clip_of, tell)
+    parts = (part for text in loop.asked.data for part in read_data([text]))
+    given = (clip for part in parts for clip in part.clips if clip.annotations)
+    clips = {str(path_of(clip).resolve()): clip for clip in (*by_people, *given)}
     if len(clips) < 2:
         raise FormatError(
             f"{len(clips)} videos and pictures are annotated in {loop.project}; annotate at least two, one to learn "
@@ -122,11 +120,6 @@ def annotated(loop: Loop) -> list[Clip]:
     return [clip for split in sorted(splits) for part in read_data([wanted], split=split) for clip in part.clips]
 
 
-def by_people(loop: Loop, tell: Tell) -> Iterator[Clip]:
-    """The frames in the annotator's sessions for which a person answers, for all objects that are known there."""
-    return of_sessions(loop, load_engine(loop.weights()), _clip_of, tell)
-
-
 def of_sessions(
     loop: Loop, engine: Engine, look: Callable[[VideoTracker], Iterator[Seen]], tell: Tell
 ) -> Iterator[Seen]:
@@ -141,8 +134,10 @@ def of_sessions(
 
 
 def _clip_of(tracker: VideoTracker) -> Iterator[Clip]:
+    """The frames for which a person answers, for all objects that are known there, by number; numbers that are too high
+    are unknown."""
     locked = {(event.frame, event.object) for event in tracker.events if isinstance(event, Locked)}
-    masks = {frame: index_of(tracker, frame) for frame in answered(tracker, locked)}
+    masks = {frame: _in_bytes(tracker.masks(frame).index_map()) for frame in answered(tracker, locked)}
     if masks:
         video = Path(tracker.path)
         kind: ClipKind = "image" if video.suffix.lower() in IMAGE_SUFFIXES else "video"
@@ -168,17 +163,6 @@ def answered(tracker: VideoTracker, locked: Set[tuple[int, ObjectId | None]]) ->
         if stand and any(by_person(name, track, frame) for name, track in there.items()):
             found.append(frame)
     return found
-
-
-def index_of(tracker: VideoTracker, frame: int) -> NDArray[np.uint8]:
-    """uint8 (H, W): a frame's objects by number; those whose numbers are too high are unknown."""
-    return _in_bytes(tracker.masks(frame).index_map())
-
-
-def _given(loop: Loop) -> Iterator[Clip]:
-    for text in loop.asked.data:
-        for collection in read_data([text]):
-            yield from (clip for clip in collection.clips if clip.annotations)
 
 
 def path_of(clip: Clip) -> Path:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,23 +88,16 @@ class Versions:
 
 
 class Loop:
-    """A loop on disk.
-
-    Args:
-        project: The folder of `masklet annotate`; made if it is not there.
-
-    Raises FormatError if it cannot be made, or its files are damaged.
-    """
+    """A loop on disk, in the folder of `masklet annotate`, which is made if it is not there. Raises FormatError if it
+    cannot be made, or its files are damaged."""
 
     def __init__(self, project: Path) -> None:
         self.project, self.folder = project, project / "loop"
         make_folder(self.folder / "ahead")
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Hold the folder. Raises SessionError if another loop works there."""
-        with leased(str(self.folder)):
-            yield
+        return leased(str(self.folder))
 
     @property
     def asked(self) -> Asked:

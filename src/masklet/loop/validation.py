@@ -29,14 +29,8 @@ mask on all frames after it."""
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much is looked at: quick, to choose by while a training goes on.
-
-    Attributes:
-        pictures: At most so many.
-        videos: At most so many.
-        frames: At most so many labelled frames of each video, evenly apart.
-        objects: At most so many of each picture, and of each video's first frame.
-        pick: Which objects.
+    """How much is looked at: quick, to choose by while a training goes on. At most so many pictures, videos, labelled
+    frames of each video, evenly apart, and objects of each picture, and of each video's first frame; `pick` says which.
     """
 
     pictures: int = 60

@@ -1,4 +1,4 @@
-"""The requests of other programs, as an ASGI application, and serving it."""
+"""The requests of other programs, and their streams of pictures, as an ASGI application; and serving it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ import hmac
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from masklet.app.web import HOSTS, Server, plain
+from masklet.app.web import Server, guards, plain
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
 from masklet.jobs.places import TooLarge, local_copy
-from masklet.serve.openapi import document
-from masklet.serve.pictures import PictureDesk, answer_of, question_of
-from masklet.serve.stream import follow
+from masklet.masks.rle import encode_rle
+from masklet.serve.openapi import Described, document
+from masklet.serve.pictures import PictureDesk, answer_of, picture_of, question_of
 from masklet.serve.videos import ENDED, Missing, VideoDesk, check_allowed
+from masklet.video import FrameResult, StreamTracker
 
 WATCHED_EVERY = 0.25
 """Seconds between two looks at a job whose progress is told."""
@@ -42,12 +41,8 @@ MOST_STREAMS = 4
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask.
-
-    question  bytes of a picture with its prompts
-    upload    bytes of a video
-    waiting   pictures, and videos, that may wait
-    """
+    """What one request may ask: bytes of a picture with its prompts, and of a video; and pictures, and videos, that may
+    wait."""
 
     question: int = 32 << 20
     upload: int = 4 << 30
@@ -65,15 +60,8 @@ STATUS: Mapping[type[MaskletError], int] = {
 
 
 class Service:
-    """All that a server holds.
-
-    Args:
-        engine: The model.
-        folder: Where video jobs lie.
-        tokens: Of which a request must show one; none where only this machine reaches the server.
-        allowed: Beginnings of URLs that may be fetched.
-        limits: What one request may ask.
-    """
+    """All that a server holds: a model, the folder of video jobs, the tokens of which a request must show one (none
+    where only this machine reaches the server), and the beginnings of URLs that may be fetched."""
 
     def __init__(
         self,
@@ -96,14 +84,14 @@ class Service:
     # --- requests -------------------------------------------------------------------------------------
 
     async def health(self, request: Request) -> Response:
-        """Whether it works."""
+        """Whether the server works, and how much waits."""
         jobs = self.videos.jobs()
         states = {state: sum(job.state == state for job in jobs) for state in ("waiting", "running")}
         return plain({"status": "ok", "model": self.engine.config.name, "videos": states})
 
     async def describe(self, request: Request) -> Response:
-        """The OpenAPI document."""
-        return plain(document())
+        """This document."""
+        return plain(document(PATHS))
 
     async def picture(self, request: Request) -> Response:
         """Masks of a picture."""
@@ -113,7 +101,7 @@ class Service:
         return plain(await to_thread.run_sync(answer_of, found, names, shape))
 
     async def upload(self, request: Request) -> Response:
-        """Keep a video."""
+        """Send a video."""
         place, size = self.videos.upload_place(), 0
         partial = place.with_suffix(".partial")
         try:
@@ -131,40 +119,40 @@ class Service:
         return plain({"upload": place.name, "bytes": size}, 201)
 
     async def remove_upload(self, request: Request) -> Response:
-        """Remove a video that was sent."""
+        """Remove an upload."""
         self.videos.remove_upload(request.path_params["id"])
         return Response(status_code=204)
 
     async def create(self, request: Request) -> Response:
-        """A new video job."""
+        """Track a video."""
         said = parse_json(await self._body(request), "the request")
         job = await to_thread.run_sync(self.videos.create, said)
         return plain(job.told, 201)
 
     async def listing(self, request: Request) -> Response:
-        """All video jobs."""
+        """All jobs, the oldest first."""
         return plain({"videos": [job.told for job in self.videos.jobs()]})
 
     async def video(self, request: Request) -> Response:
-        """One job."""
+        """How a job stands."""
         return plain(self.videos.job(request.path_params["id"]).told)
 
     async def cancel(self, request: Request) -> Response:
-        """End a job."""
+        """End a job; what is done stays."""
         return plain(self.videos.cancel(request.path_params["id"]).told)
 
     async def remove(self, request: Request) -> Response:
-        """Remove a job."""
+        """Remove a job that has ended."""
         await to_thread.run_sync(self.videos.remove, request.path_params["id"])
         return Response(status_code=204)
 
     async def result(self, request: Request) -> Response:
-        """A file of a job."""
+        """A file of a job's results."""
         path = self.videos.result(request.path_params["id"], request.path_params["path"])
         return FileResponse(path, filename=path.name, headers={"X-Content-Type-Options": "nosniff"})
 
     async def events(self, request: Request) -> Response:
-        """How a job gets on."""
+        """The job whenever it got on, as server-sent events, until it has ended."""
         job = self.videos.job(request.path_params["id"])
 
         async def told() -> AsyncIterator[str]:
@@ -207,56 +195,90 @@ class Service:
             return path.read_bytes()
 
 
+PATHS: tuple[Described, ...] = (
+    ("get", "/health", "health", Service.health, "200 It does.", None),
+    ("get", "/openapi.json", "describe", Service.describe, "200 OpenAPI 3.1.", None),
+    ("post", "/v1/pictures", "picture", Service.picture, "200 PictureAnswer", "PictureQuestion"),
+    ("post", "/v1/uploads", "upload", Service.upload, "201 Its id, as upload.", "application/octet-stream"),
+    ("delete", "/v1/uploads/{id}", "removeUpload", Service.remove_upload, "204 Gone.", None),
+    ("get", "/v1/videos", "listVideos", Service.listing, "200 Jobs, as videos.", None),
+    ("post", "/v1/videos", "createVideo", Service.create, "201 VideoJob", "VideoQuestion"),
+    ("get", "/v1/videos/{id}", "video", Service.video, "200 VideoJob", None),
+    ("delete", "/v1/videos/{id}", "removeVideo", Service.remove, "204 Gone.", None),
+    ("post", "/v1/videos/{id}/cancel", "cancelVideo", Service.cancel, "200 VideoJob", None),
+    ("get", "/v1/videos/{id}/events", "watchVideo", Service.events, "200 Events.", None),
+    ("get", "/v1/videos/{id}/results/{path}", "result", Service.result, "200 The file.", None),
+)
+"""All requests, as /openapi.json describes them."""
+
+
 def application(service: Service) -> Starlette:
-    """The requests of a service."""
-    routes: list[BaseRoute] = [
-        Route("/health", service.health),
-        Route("/openapi.json", service.describe),
-        Route("/v1/pictures", service.picture, methods=["POST"]),
-        Route("/v1/uploads", service.upload, methods=["POST"]),
-        Route("/v1/uploads/{id}", service.remove_upload, methods=["DELETE"]),
-        Route("/v1/videos", service.listing, methods=["GET"]),
-        Route("/v1/videos", service.create, methods=["POST"]),
-        Route("/v1/videos/{id}", service.video, methods=["GET"]),
-        Route("/v1/videos/{id}", service.remove, methods=["DELETE"]),
-        Route("/v1/videos/{id}/cancel", service.cancel, methods=["POST"]),
-        Route("/v1/videos/{id}/events", service.events),
-        Route("/v1/videos/{id}/results/{path:path}", service.result),
-        WebSocketRoute("/v1/stream", service.stream),
-    ]
-    guards = [Middleware(Guard, tokens=service.tokens)]
-    if not service.tokens:
-        guards.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS)))
-    return Starlette(routes=routes, middleware=guards, exception_handlers={MaskletError: told, ClientDisconnect: told})
+    """The requests of a service. Without tokens pages of other places are refused: programs send no origin."""
+    tokens = [token.encode() for token in service.tokens]
 
-
-class Guard:
-    """Refuses who shows no token, and, where none is asked for, pages of other places."""
-
-    def __init__(self, app: ASGIApp, tokens: tuple[str, ...]) -> None:
-        self._app = app
-        self._tokens = [token.encode() for token in tokens]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN or self._may(HTTPConnection(scope)):
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await plain({"error": "show a token: Authorization: Bearer TOKEN"}, 401)(scope, receive, send)
-        else:
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "show a token"})
-
-    def _may(self, connection: HTTPConnection) -> bool:
-        if not self._tokens:
-            return "origin" not in connection.headers  # programs send none; a browser's page is none of ours
+    def refusal(connection: HTTPConnection) -> str | None:
         kind, _, shown = connection.headers.get("authorization", "").partition(" ")
-        return kind.lower() == "bearer" and any(hmac.compare_digest(shown.encode(), token) for token in self._tokens)
+        known = kind.lower() == "bearer" and any(hmac.compare_digest(shown.encode(), token) for token in tokens)
+        if connection.scope["path"] in OPEN or known or not (tokens or "origin" in connection.headers):
+            return None
+        return "show a token: Authorization: Bearer TOKEN"
+
+    routes = [
+        Route(path.replace("{path}", "{path:path}"), partial(answer, service), methods=[method.upper()])
+        for method, path, _, answer, *_ in PATHS
+    ]
+    return Starlette(
+        routes=[*routes, WebSocketRoute("/v1/stream", service.stream)],
+        middleware=guards(refusal, 401, here=not tokens),
+        exception_handlers={MaskletError: told, ClientDisconnect: told},
+    )
 
 
 async def told(request: Request, error: Exception) -> Response:
     """The answer to a request that cannot be done."""
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
     return plain({"error": str(error)}, status)
+
+
+async def follow(socket: WebSocket, engine: Engine) -> None:
+    """Answer each picture, a binary message, with a text message of its masks; text messages prompt on the newest
+    picture, and are answered with its masks too. What cannot be done is told, and the stream goes on."""
+    tracker = StreamTracker(engine)
+    try:
+        while True:
+            event = await socket.receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            try:
+                found = await to_thread.run_sync(_step, tracker, event)
+            except MaskletError as error:
+                await socket.send_text(json.dumps({"error": str(error)}))
+            else:
+                await socket.send_text(json.dumps(masks_of(found)))
+    except WebSocketDisconnect:
+        return
+
+
+def _step(tracker: StreamTracker, event: Mapping[str, Any]) -> FrameResult:
+    if event.get("bytes") is not None:
+        return tracker.step(picture_of(event["bytes"]))
+    said = parse_json(str(event.get("text") or "").encode(), "the message")
+    name = said.get("object", 1)
+    try:
+        if "box" in said:
+            return tracker.add_box(object=name, box=said["box"])
+        return tracker.add_points(object=name, points=said["points"], labels=said.get("labels"))
+    except (KeyError, TypeError) as error:
+        raise PromptError(f"the message cannot be read ({error!r:.80}); give object, and box or points") from None
+
+
+def masks_of(found: FrameResult) -> dict[str, Any]:
+    """A frame in plain values."""
+    masks = []
+    for name, item in found.objects.items():
+        rle = encode_rle(item.mask).to_json()
+        masks.append({"object": name, "state": item.state, "iou": round(float(item.iou), 4), "rle": rle})
+    return {"frame": found.frame, "masks": masks}
 
 
 def server(service: Service, ready: Callable[[], None]) -> Server:

@@ -78,16 +78,10 @@ class VideoJob:
 
 
 class VideoDesk:
-    """Video jobs in a folder, which it holds alone.
+    """Video jobs in a folder, which it holds alone, with their uploads and results.
 
-    Args:
-        engine: The model.
-        folder: Where jobs, uploads and results lie.
-        allowed: Beginnings of URLs from which videos may be fetched.
-        most_waiting: More jobs than that are refused.
-        largest: Bytes of a video that is fetched.
-
-    Raises SessionError if another server holds the folder.
+    Videos are fetched from URLs that begin with those that are allowed, up to `largest` bytes; more than `most_waiting`
+    jobs are refused. Raises SessionError if another server holds the folder.
     """
 
     def __init__(
@@ -240,18 +234,10 @@ class VideoDesk:
 
     def _task(self, job: VideoJob, path: Path) -> Job:
         asked, out = job.asked, self._place(job) / "results"
-        return Job(
-            path,
-            out,
-            out / "overlay.mp4" if asked["overlay"] else None,
-            tuple(prompts_from(asked["prompts"], "prompts", Path())),
-            asked["direction"],
-            tuple(asked["formats"]),
-            "",
-            None,
-            None,
-            everything=DiscoveryOptions() if asked["everything"] else None,
-        )
+        overlay = out / "overlay.mp4" if asked["overlay"] else None
+        prompts, formats = tuple(prompts_from(asked["prompts"], "prompts", Path())), tuple(asked["formats"])
+        everything = DiscoveryOptions() if asked["everything"] else None
+        return Job(path, out, overlay, prompts, asked["direction"], formats, "", None, None, everything=everything)
 
     def _source(self, job: VideoJob) -> str:
         return str(self._folder / "uploads" / job.asked["upload"]) if "upload" in job.asked else str(job.asked["url"])
@@ -266,11 +252,8 @@ class VideoDesk:
             )
         if ("upload" in said) == ("url" in said):
             raise MediaError("give the video as upload, the id of one, or as url; one of them")
-        prompts, formats, direction = (
-            said.get("prompts", []),
-            said.get("formats", ["coco"]),
-            said.get("direction", "forward"),
-        )
+        prompts, formats = said.get("prompts", []), said.get("formats", ["coco"])
+        direction = said.get("direction", "forward")
         everything = bool(said.get("everything", False))
         if not isinstance(prompts, list) or everything == bool(prompts):
             raise PromptError("give prompts, a list, or everything; one of them")
@@ -290,8 +273,7 @@ class VideoDesk:
             "overlay": bool(said.get("overlay", False)),
         }
         if "upload" in said:
-            self._upload(str(said["upload"]))
-            return {"upload": said["upload"], **checked}
+            return {"upload": self._upload(str(said["upload"])).name, **checked}
         check_allowed(str(said["url"]), self._allowed)
         return {"url": str(said["url"]), **checked}
 

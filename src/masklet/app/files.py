@@ -1,0 +1,190 @@
+"""Files of masks in every format, made and taken over frame by frame between other work."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+import zlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from masklet.app.jobs import Steps
+from masklet.atomic import atomic_write, make_folder
+from masklet.errors import FormatError
+from masklet.formats.base import Format
+from masklet.formats.registry import find_format, formats, read_masks, recognise_format
+from masklet.formats.writer import Writer
+from masklet.media.source import open_video
+from masklet.video import VideoTracker
+from masklet.video.result import frame_result
+from masklet.video.state import ObjectId
+
+LARGEST = 1 << 30
+"""Bytes of a file with masks that a page may send."""
+
+LONGEST = 100
+"""Letters of its name."""
+
+UNPACKED, MEMBERS = 4 << 30, 100_000
+"""Bytes to which a ZIP may unpack, and files in it."""
+
+
+def choices(*, picture: bool) -> list[dict[str, Any]]:
+    """The formats that can be written: name, help and ending."""
+    found = [(entry, ending_of(entry, picture=picture)) for entry in formats().values()]
+    return [{"name": e.name, "help": e.help, "ending": ending} for e, ending in found if ending is not None]
+
+
+def ending_of(entry: Format, *, picture: bool) -> str | None:
+    """The ending of a format's file; empty for a folder, None where it cannot hold this."""
+    return entry.picture if picture and entry.picture is not None else entry.video
+
+
+def export(
+    tracker: VideoTracker,
+    video: Path,
+    folder: Path,
+    name: str,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    objects: Sequence[ObjectId] | None = None,
+    picture: bool = False,
+) -> Steps:
+    """Write what is known of a video, or of a single picture, into a folder, in a format of that name, a step a frame.
+    A folder becomes a ZIP beside it. The session may change on the way: what was known at the beginning is written.
+
+    Yields `frame` and `of` for each frame from the first to the last one, as far as they are given, and at the end
+    `file`, the name of what was written. Raises FormatError: unknown format or objects, nothing to write, a place that
+    cannot be written.
+    """
+    entry, tracks = find_format(name), tracker.tracks
+    ending = ending_of(entry, picture=picture)
+    if ending is None:
+        raise FormatError(f"the format {name} cannot hold this; take another one")
+    unknown = [str(one) for one in objects or () if one not in tracks]
+    if unknown:
+        raise FormatError(f"there is no object {', '.join(unknown)}; choose among {', '.join(map(str, tracks))}")
+    frames = [f for f in tracker.known_frames() if (first is None or f >= first) and (last is None or f <= last)]
+    if not frames:
+        raise FormatError("nothing is known in these frames; follow an object first, or choose others")
+    make_folder(folder)
+    target = folder / f"{video.stem}-{name}{ending}"
+    if target.is_dir():
+        shutil.rmtree(target)
+    if name == "project":
+        tracker.save(target)
+        yield {"frame": len(frames), "of": len(frames), "file": target.name}
+        return
+    wanted, facts = set(frames), tracker.facts(frames)
+    with (
+        closing(open_video(video)) as source,
+        Writer(entry.open, target, replace(facts, audio_from=None) if picture else facts) as sink,
+    ):
+        shown = (frame for frame in source.frames(frames[0], frames[-1] + 1) if frame.index in wanted)
+        for written, frame in enumerate(shown, start=1):
+            result = frame_result(frame, tracks, tracker.options.non_overlapping)
+            if objects is not None:
+                result = replace(result, objects={k: v for k, v in result.objects.items() if k in objects})
+            sink.write(result)
+            yield {"frame": written, "of": len(frames)}
+    if target.is_dir():
+        packed = target.with_name(f"{target.name}.zip")
+        with atomic_write(packed) as temporary:
+            made = shutil.make_archive(str(temporary), "zip", target)
+            Path(made).replace(temporary)
+        target = packed
+    yield {"frame": len(frames), "of": len(frames), "file": target.name}
+
+
+async def receive(folder: Path, name: str, content: AsyncIterator[bytes]) -> str:
+    """Keep a file that a page sends in a folder, and give the name under which it is there. Raises FormatError if it is
+    too large or cannot be written."""
+    plain = re.sub(r"[^\w.()-]+", "-", name).strip(".-")[-LONGEST:] or "masks"
+    make_folder(folder)
+    size = 0
+    with atomic_write(folder / plain) as temporary, temporary.open("wb") as file:
+        async for part in content:
+            size += len(part)
+            if size > LARGEST:
+                raise FormatError(f"{plain} has more than {LARGEST >> 30} GiB, too many for a file with masks")
+            file.write(part)
+    return plain
+
+
+def take_masks(tracker: VideoTracker, path: Path, first: int, last: int | None) -> Steps:
+    """Give a session the masks of a file, a step a frame: each becomes a mask prompt of its object, which has the name
+    that the file gives it. An empty mask says nothing. A ZIP may hold the folder of a format, or one annotation file,
+    with pictures or without. Frames before the first and after the last one are passed over.
+
+    Yields `frame`, and `done`, how many masks were taken so far. Raises MaskletError: the file is of no format that is
+    read, its masks are of another size, or belong to frames that the video does not have. What was taken before stays.
+    """
+    done, described = 0, set()
+    with places(path) as (format, place):
+        for frame in read_masks(format, place):
+            if frame.frame < first or (last is not None and frame.frame > last):
+                continue
+            for name, item in frame.objects.items():
+                if not (mask := item.mask).any():
+                    continue
+                tracker.add_mask(frame=frame.frame, object=name, mask=mask)
+                said = frame.descriptions.get(name)
+                if said is not None and name not in described:
+                    tracker.describe(name, title=said.title, category=said.category, attributes=said.attributes)
+                    described.add(name)
+                done += 1
+            yield {"frame": frame.frame, "done": done}
+
+
+@contextmanager
+def places(path: Path) -> Iterator[tuple[str, Path]]:
+    """The format of a file, and where it is; a ZIP is unpacked beside it for as long as this lasts. Raises FormatError
+    for what is not read."""
+    if path.suffix.lower() != ".zip":
+        yield recognise_format(path).name, path
+        return
+    folder = path.with_name(f"{path.name}.files")
+    try:
+        unpack(path, folder)
+        found = found_in(folder)
+        if found is None:
+            raise FormatError(
+                f"{path.name} holds no masks that are read; put the folder of a format into it, such as numbered "
+                "PNGs, or an annotation file"
+            )
+        yield found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack a ZIP. Raises FormatError if it is damaged or too large."""
+    try:
+        with zipfile.ZipFile(path) as members:
+            infos = members.infolist()
+            size = sum(info.file_size for info in infos)
+            if size > UNPACKED or len(infos) > MEMBERS:
+                raise FormatError(
+                    f"{path.name} unpacks to {size} bytes in {len(infos)} files; give at most {UNPACKED} and {MEMBERS}"
+                )
+            members.extractall(folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise FormatError(f"{path.name} cannot be unpacked ({error}); give another copy") from error
+
+
+def found_in(folder: Path) -> tuple[str, Path] | None:
+    """The format of what was unpacked, and where it is: the folder, the only folder in it, or the first annotation file
+    that is read; None if there is none."""
+    inner = [entry for entry in folder.iterdir() if entry.name != "__MACOSX" and not entry.name.startswith(".")]
+    if len(inner) == 1 and inner[0].is_dir():
+        return found_in(inner[0])
+    suffixes = {entry.video for entry in formats().values() if entry.read and entry.video}
+    for place in (folder, *sorted(file for file in folder.rglob("*") if file.suffix.lower() in suffixes)):
+        with suppress(FormatError):
+            return recognise_format(place).name, place
+    return None
