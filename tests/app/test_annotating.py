@@ -1,7 +1,8 @@
-"""A person cuts an object out of the shipped clip, in Chromium, with the shipped model."""
+"""In Chromium: a person cuts an object out of the shipped clip with the shipped model, and brings their own files."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 
 import masklet
-from masklet.app.library import Library
+from masklet.app.library import Library, read_classes
 from masklet.checkpoints import load_model
+from masklet.engines.fake import FakeEngine
 from masklet.formats.registry import read_masks
 from tests.app.conftest import SAMPLE, serving
 from tests.app.pages import Viewer, until
@@ -67,3 +69,34 @@ def test_click_follow_correct_undo_reload_and_export(open_page: Callable[[str], 
     frames = {frame.frame: frame for frame in read_masks("coco", tmp_path / "out.json")}
     assert sorted(frames) == list(range(len(frames)))
     assert np.array_equal(frames[stopped].objects["object 1"].mask, corrected)
+
+
+DROP = """([name, text]) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+}"""
+
+
+def test_files_that_are_dropped_or_chosen_come_to_the_others(
+    clip: Path, tmp_path: Path, open_page: Callable[[str], Any]
+) -> None:
+    (tmp_path / "classes.txt").write_text("car\n\n person \ncar\n")
+    library = Library([clip], tmp_path / "project", FakeEngine(), classes=read_classes(tmp_path / "classes.txt"))
+    with serving(library) as address:
+        page = open_page(address)
+        page.wait_for_selector(".card")
+        page.evaluate(DROP, ["bad.mp4", base64.b64encode(b"nothing").decode()])
+        page.wait_for_selector("#news .grave")
+        assert "bad.mp4" in page.inner_text("#news")
+        with page.expect_file_chooser() as chosen:
+            page.click("button:has-text('Add files')")
+        chosen.value.set_files({"name": "mine.mp4", "mimeType": "video/mp4", "buffer": clip.read_bytes()})
+        page.locator("a.card", has_text="mine.mp4").click()
+        page.wait_for_selector("#stage[data-frame]")
+        page.wait_for_selector("#notice", state="hidden")
+        page.keyboard.press("a")
+        page.keyboard.press("F2")
+        offered = page.locator("#categories option").evaluate_all("(all) => all.map((one) => one.value)")
+        assert offered == ["car", "person"]

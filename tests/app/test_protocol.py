@@ -40,6 +40,14 @@ OBJECTS = st.sampled_from(["red", "blue"])
 PLACES = {"red": lambda frame: (22 + 2 * frame, 32), "blue": lambda frame: (110 - frame, 70)}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """No pings: they draw random numbers on a thread of their own, and Hypothesis refuses that while it draws."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(web, "HEARTBEAT", 3600.0)
+        yield
+
+
 @pytest.fixture
 def served(library: Library) -> Iterator[tuple[str, str]]:
     with serving(library) as address:
@@ -324,7 +332,7 @@ KINDS = sorted(
     )
 )
 @example([("prompt", {"points": [[22, 32]], "labels": [1]}), ("undo", {"frame": []})])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_said_has_an_answer(program: Program, messages: list[tuple[str, dict[str, Any]]]) -> None:
     """Plausible kinds with any values: refused in a sentence or done, and the server goes on."""
     program.say("take")

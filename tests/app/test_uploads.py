@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import io
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from masklet.app import uploads
-from masklet.app.library import Library, read_classes
+from masklet.app.library import Library
 from masklet.app.server import application
 from masklet.app.uploads import safe_name
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError
-from tests.app.conftest import HERE, serving, write_scene
+from tests.app.conftest import HERE, write_scene
 
 
 @pytest.fixture
@@ -167,36 +165,3 @@ def test_whatever_it_is_called_it_stays_in_its_folder(client: TestClient, name: 
         assert re.fullmatch(r"[^/\\\x00-\x1f]{1,110}", safe)
         assert not safe.startswith(".")
         assert client.get("/api/upload", params={"name": name + suffix, "size": size}).status_code in (200, 422)
-
-
-DROP = """([name, text]) => {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const dataTransfer = new DataTransfer();
-  dataTransfer.items.add(new File([bytes], name));
-  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
-}"""
-
-
-def test_files_that_are_dropped_or_chosen_come_to_the_others(
-    clip: Path, tmp_path: Path, data: bytes, open_page: Callable[[str], Any]
-) -> None:
-    (tmp_path / "classes.txt").write_text("car\n\n person \ncar\n")
-    library = Library([clip], tmp_path / "project", FakeEngine(), classes=read_classes(tmp_path / "classes.txt"))
-    with serving(library) as address:
-        page = open_page(address)
-        page.wait_for_selector(".card")
-        page.evaluate(DROP, ["bad.mp4", base64.b64encode(b"nothing").decode()])
-        page.wait_for_selector("#news .grave")
-        assert "bad.mp4" in page.inner_text("#news")
-        with page.expect_file_chooser() as chosen:
-            page.click("button:has-text('Add files')")
-        chosen.value.set_files({"name": "mine.mp4", "mimeType": "video/mp4", "buffer": data})
-        page.locator("a.card", has_text="mine.mp4").click()
-        page.wait_for_selector("#stage[data-frame]")
-        page.wait_for_selector("#notice", state="hidden")
-        page.keyboard.press("a")
-        page.keyboard.press("F2")
-        assert page.locator("#categories option").evaluate_all("(all) => all.map((one) => one.value)") == [
-            "car",
-            "person",
-        ]

@@ -195,6 +195,14 @@ def test_a_cluster_that_grows_gets_more_workers(monkeypatch: pytest.MonkeyPatch)
     assert len(done_by(FakeRay(forever(True)), Ray(cpus=0), str, range(3), monkeypatch)) == 3
 
 
+def test_a_cluster_that_does_not_start_in_time() -> None:
+    def init(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.\nMore of it")  # as Ray does
+
+    with pytest.raises(EngineError, match=r"there is no Ray cluster at here: The current node timed out.*; start one"):
+        cluster.connect(SimpleNamespace(init=init), Ray())
+
+
 def test_a_cluster_that_is_not_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -47,3 +47,6 @@ def test_a_slip_of_the_finger_makes_no_project(
     assert run("loop", "status", "nowhere") == 1
     assert run("loop", "run", "nowhere", "--held-out", "2") == 2
     assert not list(tmp_path.iterdir())
+    assert run("loop", "new", "--videos", "missing") == 1
+    assert "there is nothing at missing" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("asked.json"))

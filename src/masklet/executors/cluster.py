@@ -83,8 +83,8 @@ def connect(ray: Any, plan: Ray) -> None:
         options = {"address": plan.address}
     try:
         ray.init(logging_level="error", log_to_driver=False, include_dashboard=False, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        told = str(error).strip().splitlines()[0][:200]
+    except Exception as error:  # of a node that does not start in time Ray raises no kind of its own
+        told = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise EngineError(
             f"there is no Ray cluster at {plan.address or 'here'}: {told}; start one with ray start --head, or give "
             "--cluster here for one on this machine"

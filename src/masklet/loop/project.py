@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from masklet.atomic import atomic_write, make_folder
-from masklet.errors import FormatError, SessionError
+from masklet.errors import FormatError, MediaError, SessionError
 from masklet.jobs.record import leased
 from masklet.training.data.mixture import parse_wanted
 from masklet.training.loop import MODEL
@@ -108,8 +108,8 @@ class Loop:
         )
 
     def ask(self, **changes: Any) -> Asked:
-        """Ask for something else; what is None stays as it was. Raises SessionError for another first model where there
-        are versions already."""
+        """Ask for something else; what is None stays as it was. Raises MediaError for a source that is not there, and
+        SessionError for another first model where there are versions already."""
         given = {name: _from_anywhere(name, value) for name, value in changes.items() if value is not None}
         before = self.asked
         asked = replace(before, **given)
@@ -183,6 +183,8 @@ def _from_anywhere(name: str, value: Any) -> Any:
     if name == "model" and Path(value).exists():
         return str(Path(value).absolute())
     if name == "sources":
+        if missing := [source for source in value if not Path(source).exists()]:
+            raise MediaError(f"there is nothing at {missing[0]}; give the path of a video, a picture, or a folder")
         return tuple(str(Path(source).absolute()) for source in value)
     if name == "data":
         return tuple(map(_data_from_anywhere, value))
