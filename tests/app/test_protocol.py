@@ -148,7 +148,7 @@ class Protocol(RuleBasedStateMachine):
     @invariant()
     def masks_are_equal(self) -> None:
         for frame in range(FRAMES):
-            found, wanted = self.program.masks_of(frame), self.plain.result(frame).objects
+            found, wanted = self.program.masks_of(frame), self.plain.masks(frame).objects
             assert list(found) == list(wanted)
             for name, mask in found.items():
                 assert np.array_equal(mask, wanted[name].mask), (frame, name)

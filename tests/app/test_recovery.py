@@ -25,9 +25,11 @@ from masklet.app.wire import read_message
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MaskletError
 from masklet.formats.project_file import read_project
+from masklet.jobs.record import leased
 from masklet.video.journal import Journal
 from tests.app.conftest import serving, write_scene
 from tests.app.program import Program
+from tests.cli.conftest import Run, run  # noqa: F401
 
 FRAMES = 40
 
@@ -122,6 +124,18 @@ def test_ended_in_good_order_everything_is_in_the_file(tmp_path: Path) -> None:
             program.hear()
     (saved,) = project.glob("videos/*/session.masklet")
     assert set(range(13)) <= set(read_project(saved).frames)
+
+
+def test_a_project_is_not_opened_twice(
+    run: Run,  # noqa: F811
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two servers on one project would each write over what the other has acknowledged."""
+    with leased(str(tmp_path / "project")):
+        assert run("annotate", clip, "--project", tmp_path / "project", "--model", "missing") == 1
+    assert "another run works there, process" in capsys.readouterr().err
 
 
 class Watcher:

@@ -4,10 +4,9 @@ web       what every server is made of: who may ask, answers, listening
 server    the pages of a library and their requests
 camera    the page of a camera
 channel   one page's WebSocket: what it says and what it is told
-shared    what several pages look at and one changes: a thread that answers them
+shared    what several pages look at and one changes: a thread that answers them, and long work between
 session   an open video: what pages ask, and following between the questions
 acts      what pages may change
-jobs      long work in steps between what pages ask
 keeping   what is on the disk of a video: the session's file, its journal
 summary   what a page shows of a session: objects, strips of the timeline, doubts
 wire      masks as bytes

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from masklet.app.jobs import Steps
+from masklet.app.shared import Steps
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
 from masklet.formats.base import Format

@@ -12,10 +12,9 @@ from typing import Any
 from masklet.app import summary, wire
 from masklet.app.acts import ACTS, prompt_of
 from masklet.app.files import export, take_masks
-from masklet.app.jobs import Job, Jobs, Steps
 from masklet.app.keeping import Kept
 from masklet.app.pictures import Pictures
-from masklet.app.shared import Said, SharedSession, readable
+from masklet.app.shared import Job, Jobs, Said, SharedSession, Steps, readable
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
 from masklet.formats.base import PlainFrame

@@ -47,9 +47,10 @@ def annotate(
     from masklet.app.server import server
     from masklet.app.web import HOSTS, address_of, listen, run
     from masklet.checkpoints import load_model
+    from masklet.jobs.record import leased
 
     sample = Path(__file__).parent.parent / "samples" / "clip.mp4"
-    with listen(port, host) as listening:
+    with leased(str(project)), listen(port, host) as listening:
         offered = [] if classes is None else read_classes(classes)
         engine = load_model(model or model_of(project), device=device, speed=speed)
         library = Library(paths or [sample], project, engine, classes=offered, largest_upload=largest_upload)
