@@ -56,7 +56,6 @@ def served(make: Callable[[Callable[[], None]], Server], close: Callable[[], Non
     listening = listen(port)
     started = Event()
     running = make(started.set)
-    running.config.ws_ping_interval = None  # pings take Python's random numbers, and hypothesis wants these unchanged
     thread = Thread(target=running.run, args=([listening],), daemon=True)
     thread.start()
     assert started.wait(30)
