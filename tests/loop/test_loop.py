@@ -300,6 +300,7 @@ def test_the_queue_takes_doubt_variety_and_length() -> None:
 def test_what_was_asked_holds_in_any_folder(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.safetensors").touch()
+    (tmp_path / "films").mkdir()
     data = ("index:shapes@2", "masks", "index:index@2", "2@2", "index:./@home")
     asked = Loop(Path("other")).ask(model="tiny.safetensors", sources=("films",), data=data)
     assert asked.model == str(tmp_path / "tiny.safetensors")

@@ -21,22 +21,11 @@ RECENT = 20
 
 @dataclass(frozen=True)
 class ObjectStatus:
-    """One object in the newest frame.
-
-    Attributes:
-        name: The user's name for it.
-        number: Its number in index maps and overlays, from 1.
-        state: visible, uncertain or absent.
-        iou: Predicted intersection over union of its mask, 0..1.
-        presence: Probability that it is in the frame, 0..1.
-        needs_prompt: Why a person should look, or None. It stays until the object is visible again.
-    """
+    """One object in the newest frame: visible, uncertain or absent; and why a person should look, or None. That stays
+    until the object is visible again."""
 
     name: ObjectId
-    number: int
     state: str
-    iou: float
-    presence: float
     needs_prompt: str | None
 
 
@@ -153,6 +142,7 @@ class LiveSession:
     def status(self) -> Status:
         """How it goes now."""
         result, steps = self._result, list(self._steps)
+        found = {} if result is None else result.objects
         seconds = steps[-1] - steps[0] if len(steps) > 1 else 0.0
         return Status(
             frame=None if result is None else result.frame,
@@ -162,13 +152,7 @@ class LiveSession:
             passed_over=self.camera.passed_over,
             held=self._held,
             lost=self.camera.lost,
-            objects=() if result is None else self._objects(result),
-        )
-
-    def _objects(self, result: FrameResult) -> tuple[ObjectStatus, ...]:
-        return tuple(
-            ObjectStatus(name, result.indices[name], o.state, o.iou, o.presence, self._doubts.get(name))
-            for name, o in result.objects.items()
+            objects=tuple(ObjectStatus(name, one.state, self._doubts.get(name)) for name, one in found.items()),
         )
 
     def _show(self, result: FrameResult) -> None:
