@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from masklet.errors import FormatError, MaskletError, MediaError
-from masklet.jobs.places import find, local_copy, read, write
+from masklet.jobs.places import find, local_copy, read, size_of, write
 from masklet.jobs.sources import Source, find_videos, is_many
 
 PROMPTS = [{"frame": 0, "object": "cup", "box": [1, 2, 30, 40]}]
@@ -166,6 +167,14 @@ def test_a_bucket_without_rights() -> None:
             call()
     with pytest.raises(FormatError, match=r"cannot be written: 403 Forbidden"):
         write("closed://bucket/a", b"")
+
+
+def test_an_address_at_which_nobody_answers_says_so() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        place = f"http://127.0.0.1:{taken.getsockname()[1]}/a.mp4"
+        with pytest.raises(MediaError, match="a.mp4 cannot be read: .*Connect call failed"):
+            size_of(place)
 
 
 def test_a_kind_of_url_that_nothing_here_reads(monkeypatch: pytest.MonkeyPatch) -> None:

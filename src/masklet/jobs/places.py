@@ -188,8 +188,11 @@ def told(place: str, what: str) -> Iterator[None]:
         if isinstance(error, ImportError) and is_url(place):
             package = PACKAGES.get(scheme, "its package")
             raise kind(f"{place} cannot be {what}: {scheme}:// needs {package}; pip install {package}") from error
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        reason = (getattr(error, "strerror", None) or first)[:200]
+        root: BaseException = error
+        while str(root) == place and root.__cause__ is not None:  # of an address alone, what is behind it says more
+            root = root.__cause__
+        first = (str(root).strip() or type(root).__name__).splitlines()[0]
+        reason = "nothing is there" if first == place else (getattr(root, "strerror", None) or first)[:200]
         of_url, of_path = "check the address and the rights of this user", "give one that exists and may be used"
         raise kind(f"{place} cannot be {what}: {reason}; {of_url if is_url(place) else of_path}") from error
 
