@@ -173,7 +173,7 @@ def test_an_address_at_which_nobody_answers_says_so() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         place = f"http://127.0.0.1:{taken.getsockname()[1]}/a.mp4"
-        with pytest.raises(MediaError, match="a.mp4 cannot be read: .*Connect call failed"):
+        with pytest.raises(MediaError, match=r"a\.mp4 cannot be read: .*Connect call failed"):
             size_of(place)
 
 
