@@ -43,7 +43,7 @@ def test_what_an_engine_tells(toy_config):
 def test_compiling_waits_for_the_first_call(toy_config, monkeypatch: pytest.MonkeyPatch):
     compiled: list[str] = []
 
-    def fake_compile(function):
+    def fake_compile(function, dynamic):
         compiled.append(function.__name__)
         return function
 
@@ -53,7 +53,7 @@ def test_compiling_waits_for_the_first_call(toy_config, monkeypatch: pytest.Monk
     assert repr(model) == "Model(toy, 0.3 M, 64 px, float32 on cpu, compiled)"
     assert compiled == []
     for ours, plains in zip(run(model), run(plain), strict=True):
-        assert torch.equal(ours, plains)
+        torch.testing.assert_close(ours, plains, atol=1e-5, rtol=1e-5)  # it is filled up, which changes last bits
     assert compiled == ["encode_image", "attend_memory", "decode_masks", "encode_memory"]
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from masklet.engines.base import FUNCTIONS
+from masklet.engines.fixed import FixedShapes
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, Network, PromptTokens
 from masklet.nn.layers import Foldable, fold_norm
 
@@ -29,7 +30,7 @@ class Model:
     Attributes:
         name: The variant's name, or the one that its configuration gives.
         network: In evaluation, without gradients, its tables prepared.
-        compiled: Whether the four functions go through `torch.compile`, each at its first call.
+        compiled: Whether the four functions go through `torch.compile`, each at its first call; see `engines.fixed`.
     """
 
     name: str
@@ -86,8 +87,10 @@ class Model:
     def _functions(self) -> dict[str, Callable[..., Any]]:
         network = folded(self.network)
         functions = {name: getattr(network, name) for name in FUNCTIONS}
-        compiled = {name: torch.compile(each) if self.compiled else each for name, each in functions.items()}
-        return {name: torch.inference_mode()(each) for name, each in compiled.items()}
+        if self.compiled:
+            fixed = FixedShapes(network, {name: torch.compile(each, dynamic=False) for name, each in functions.items()})
+            functions = {name: getattr(fixed, name) for name in FUNCTIONS}
+        return {name: torch.inference_mode()(each) for name, each in functions.items()}
 
     def __repr__(self) -> str:
         millions = sum(parameter.numel() for parameter in self.network.parameters()) / 1e6
