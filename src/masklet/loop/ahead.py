@@ -53,13 +53,9 @@ LEAST_VARIETY = 0.02
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the model makes of a video or picture that nobody annotated.
+    """What the model, by the digest of its weights, makes of a video or picture that nobody annotated.
 
     Attributes:
-        id: As the annotator names it.
-        path: Where it lies.
-        weights: Digest of the model.
-        frames: How many there are.
         things: Objects that were found.
         doubt: 1 less the IoU that the model predicts of its masks, in the mean, 0..1: after a click on the middle of
             each thing, and in the frames into which it was followed. 1 if nothing was found.
@@ -79,15 +75,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Queued:
-    """A video or picture in the queue.
-
-    Attributes:
-        id: As the annotator names it.
-        path: Where it lies.
-        doubt: As of its estimate, 0..1.
-        variety: 1 less the cosine to what is most like it, of what was annotated and what stands before it, 0..1.
-        seconds: That a person will need, roughly.
-    """
+    """A video or picture in the queue, with its doubt, 0..1, its variety (1 less the cosine to what is most like it, of
+    what was annotated and what stands before it, 0..1), and the seconds that a person will need, roughly."""
 
     id: str
     path: str

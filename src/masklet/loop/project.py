@@ -54,18 +54,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Version:
-    """A model that was trained and judged.
+    """A model that was trained and judged, from 1 on. It began with its parent, 0 for the one that the loop began with.
 
-    Attributes:
-        number: From 1 on.
-        parent: The version that it began with; 0 for the model that the loop began with.
-        weights: Digest of its weights.
-        data: Digest of what was annotated.
-        learned: Videos and pictures that it learned from.
-        held_out: Those that it was judged on.
-        before: What its parent scored on them: measure -> value.
-        after: What it scores.
-        kept: Whether that is better.
+    `weights` and `data` are digests, of its weights and of what was annotated; `learned` and `held_out` count videos
+    and pictures. `before` is what its parent scored on those that are held out, measure -> value, `after` what it
+    scores; it is kept if that is better.
     """
 
     number: int

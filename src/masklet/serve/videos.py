@@ -49,17 +49,10 @@ class Missing(MediaError):
 
 @dataclass
 class VideoJob:
-    """One job.
+    """One job: what was asked, in plain values, and how it stands, with the frames done and, if that is known, in all.
 
-    Attributes:
-        id: By what requests name it.
-        asked: What was asked, in plain values.
-        state: How it stands.
-        frames: Frames done.
-        of: Frames in all, if that is known.
-        sentence: Why it failed, or what a person should know.
-        results: Files, by their paths below the job's results.
-        created: Seconds since 1970.
+    The sentence says why it failed, or what a person should know. Results are files, by their paths below the job's
+    results; `created` counts seconds since 1970.
     """
 
     id: str
