@@ -225,9 +225,11 @@ def test_what_is_wrong_for_all_is_said_at_once(tmp_path: Path, clips: Path, weig
 def test_processes_and_metrics_on_the_command_line(
     run: Run, tmp_path: Path, weights: Path, clips: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("track", clips, clips / "nothing.mp4", "--box", "0:1:28,4,74,50", "--model", weights, "--no-overlay")
-    more = ("--out", tmp_path / "out", "--workers", "2", "--metrics", tmp_path / "masklet.prom")
-    assert run(*command, *more) == 1
+    wishes = ("--box", "0:1:28,4,74,50", "--model", weights, "--no-overlay", "--out", tmp_path / "out")
+    assert run("track", clips / "a.mp4", clips / "a.mp4", *wishes, "--workers", "2") == 0  # in a process of its own
+    assert capsys.readouterr().out == f"1 video done: masks in {tmp_path / 'out'}\n"
+    command = ("track", clips, clips / "nothing.mp4", *wishes, "--overwrite")
+    assert run(*command, "--metrics", tmp_path / "masklet.prom") == 1
     shown = capsys.readouterr()
     assert shown.out == f"2 videos done, 1 failed: masks in {tmp_path / 'out'}\n"
     assert "masklet: nothing.mp4: " in shown.err
