@@ -182,8 +182,8 @@ def test_cancel(begin: Begin, clip: Path, monkeypatch: pytest.MonkeyPatch) -> No
     first, second = (client.post("/v1/videos", json={"upload": upload, "prompts": PROMPTS}).json() for _ in range(2))
     assert held.reached.wait(60)
     assert client.get(f"/v1/videos/{first['id']}").json()["frames"] == 5
-    assert client.delete(f"/v1/videos/{first['id']}").status_code == 429
-    assert client.delete(f"/v1/uploads/{upload}").status_code == 429
+    assert client.delete(f"/v1/videos/{first['id']}").status_code == 409
+    assert client.delete(f"/v1/uploads/{upload}").status_code == 409
     assert client.post(f"/v1/videos/{second['id']}/cancel").json()["state"] == "cancelled"
     client.post(f"/v1/videos/{first['id']}/cancel")
     held.go_on.set()

@@ -35,6 +35,10 @@ MOST_PROMPTS = 256
 """Objects in one request."""
 
 
+class TooMany(SessionError):
+    """More pictures or videos wait than may; there will be room."""
+
+
 @dataclass
 class Question:
     """A picture, and what is asked of it.
@@ -64,9 +68,9 @@ class PictureDesk:
         self._thread.start()
 
     def ask(self, question: Question) -> Future[PictureMasks]:
-        """The answer, later. Raises SessionError if too many wait."""
+        """The answer, later. Raises TooMany if too many wait."""
         if self._waiting.qsize() >= self._most:
-            raise SessionError(f"{self._most} pictures wait already; ask again in a moment")
+            raise TooMany(f"{self._most} pictures wait already; ask again in a moment")
         self._waiting.put(question)
         return question.answer
 

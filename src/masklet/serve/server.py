@@ -25,7 +25,7 @@ from masklet.formats.json_file import parse_json
 from masklet.jobs.places import TooLarge, local_copy
 from masklet.masks.rle import encode_rle
 from masklet.serve.openapi import Described, document
-from masklet.serve.pictures import PictureDesk, answer_of, picture_of, question_of
+from masklet.serve.pictures import PictureDesk, TooMany, answer_of, picture_of, question_of
 from masklet.serve.videos import ENDED, Missing, VideoDesk, check_allowed
 from masklet.video import FrameResult, StreamTracker
 
@@ -52,7 +52,8 @@ class Limits:
 STATUS: Mapping[type[MaskletError], int] = {
     TooLarge: 413,
     Missing: 404,
-    SessionError: 429,
+    TooMany: 429,
+    SessionError: 409,
     PromptError: 422,
     FormatError: 422,
 }

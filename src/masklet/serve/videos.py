@@ -25,6 +25,7 @@ from masklet.jobs.places import local_copy
 from masklet.jobs.prompts import prompts_from
 from masklet.jobs.record import leased
 from masklet.jobs.track import begin, run
+from masklet.serve.pictures import TooMany
 from masklet.video import FrameResult
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -117,10 +118,10 @@ class VideoDesk:
         place.unlink(missing_ok=True)
 
     def create(self, said: Mapping[str, Any]) -> VideoJob:
-        """A new job. Raises MaskletError for what makes no sense, and SessionError if too many wait."""
+        """A new job. Raises MaskletError for what makes no sense, and TooMany if too many wait."""
         asked = self._checked(said)
         if self._waiting.qsize() >= self._most:
-            raise SessionError(f"{self._most} videos wait already; ask again later")
+            raise TooMany(f"{self._most} videos wait already; ask again later")
         job = VideoJob(secrets.token_hex(8), asked, created=time.time())
         make_folder(self._place(job))
         self._write(job)
