@@ -55,7 +55,8 @@ Task = Callable[[Engine], object]
 
 
 def opened(model: Model, folder: Path, data: Path | None, threads: int) -> dict[str, Engine]:
-    """All engines, PyTorch first."""
+    """All engines, PyTorch first; their graphs lie in a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
     engines: dict[str, Engine] = {"PyTorch": model}
     kinds = {"float32": folder / "plain"} | ({"int8": folder / "plain8"} if data else {})
     for precision, graphs in kinds.items():
