@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -18,8 +19,12 @@ import pytest
 import masklet
 from masklet.errors import FormatError, MediaError, PromptError, SessionError
 from masklet.jobs import record
+from masklet.jobs.job import Job
+from masklet.jobs.many import Work
 from masklet.jobs.places import read, write
+from masklet.jobs.prompts import TypedPrompt
 from masklet.jobs.record import Manifest, VideoRecord, leased
+from masklet.jobs.sources import Source
 from tests.cli.conftest import Run
 
 BOX = [{"frame": 0, "object": 1, "box": [28, 4, 74, 50]}]
@@ -146,6 +151,27 @@ def test_two_runs_on_one_folder(tmp_path: Path, weights: Path, clips: Path, monk
     with leased(out):
         pass
     assert not lease.exists()
+
+
+@pytest.mark.parametrize("formats", [(), ("coco",)], ids=["all outputs", "one of them"])
+def test_a_disk_that_fills_under_the_masks_is_told_from_a_video_that_fails(
+    tmp_path: Path, weights: Path, clips: Path, monkeypatch: pytest.MonkeyPatch, formats: tuple[str, ...]
+) -> None:
+    """By the cause a cluster gives up the worker, and another one does its video."""
+    real = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target.suffix == ".png":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    job = Job(Path(), Path(), None, (), "forward", formats, str(weights), None, "cpu")
+    work = Work(job, str(tmp_path / "out"), {"": [TypedPrompt(0, 1, box=(28, 4, 74, 50))]})
+    with pytest.raises(FormatError, match="No space left on device") as caught:
+        work(Source(str(clips / "a.mp4"), "a"))
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOSPC
 
 
 def test_of_two_runs_that_begin_at_one_moment_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

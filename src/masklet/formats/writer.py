@@ -73,12 +73,14 @@ class Writers:
     """Several writers inside one `with` block. One that fails is left, and the others go on to their end.
 
     faults  a sentence for each that failed, complete once the block has ended
+    cause   what the system said first, such as that the disk is full; None if it said nothing
 
-    Raises FormatError, with all their sentences, when none is left.
+    Raises FormatError, with all their sentences and that cause, when none is left.
     """
 
     def __init__(self, writers: Sequence[Writer]) -> None:
         self.faults: list[str] = []
+        self.cause: BaseException | None = None
         self._writers = list(writers)
         self._open: list[Writer] = []
 
@@ -122,8 +124,9 @@ class Writers:
     def _failed(self, writer: Writer, error: Exception) -> None:
         told = error if isinstance(error, MaskletError) else f"{type(error).__name__}: {error}"
         name = writer.path.name
+        self.cause = self.cause or error.__cause__
         self.faults.append(str(told) if name in str(told) else f"{name} cannot be written: {told}")
 
     def _check_left(self) -> None:
         if self._writers and not self._open:
-            raise FormatError("; ".join(self.faults))
+            raise FormatError("; ".join(self.faults)) from self.cause

@@ -142,7 +142,7 @@ class Work:
                 notes += [tracker.source.ended_early] if tracker.source.ended_early else []
                 objects = len(tracker.tracks)
             if done.faults:
-                raise FormatError("; ".join(done.faults))
+                raise FormatError("; ".join(done.faults)) from done.cause
             if done.stopped:
                 raise KeyboardInterrupt
             seconds, iou = round(monotonic() - begun, 3), round(done.iou / done.seen, 4) if done.seen else None

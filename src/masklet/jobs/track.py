@@ -50,7 +50,7 @@ UNKNOWN = 255
 
 @dataclass
 class Done:
-    """How far it came, what was found, and a sentence for each output that could not be made.
+    """How far it came, what was found, and a sentence for each output that could not be made, with its cause.
 
     `seen` counts masks in single frames, `iou` is the sum of what the model predicts of them, and `doubts` counts those
     at which a person should look, absent ones too. `millilitres` has the sizes of objects in a volume.
@@ -59,6 +59,7 @@ class Done:
     frames: int = 0
     stopped: bool = False
     faults: list[str] = field(default_factory=list)
+    cause: BaseException | None = None
     seen: int = 0
     iou: float = 0.0
     doubts: int = 0
@@ -280,7 +281,7 @@ def write_all(tracker: VideoTracker, job: Job, results: Iterator[FrameResult], d
                     raise
                 done.stopped = True
     finally:
-        done.faults = outputs.faults
+        done.faults, done.cause = outputs.faults, outputs.cause
 
 
 def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
