@@ -123,6 +123,7 @@ def test_a_manifest(tmp_path: Path, name: str, make: Any) -> None:
             "file,prompts\na.mp4,\n",
             "row 1 of .*m.csv has no path, but file, prompts; give the columns path and prompts",
         ),
+        ('path,name\n"",x\n', "row 1 of .*m.csv has no path, but '' in its place"),
         ("path,prompts\n", "m.csv has no rows"),
         ("path,prompts\na.mp4,[box\n", "the cell prompts in row 1 of .*m.csv is no whole JSON"),
         ('path,prompts\na.mp4,"{""box"": 1}"\n', "row 1 of .*m.csv has prompts of type dict"),

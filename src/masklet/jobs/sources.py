@@ -159,6 +159,7 @@ def _source(row: Any, where: str, folder: str) -> Source:
     path = row.get("path") if isinstance(row, Mapping) else None
     if not isinstance(path, str) or not path.strip():
         has = ", ".join(map(str, row)) if isinstance(row, Mapping) else json.dumps(row)[:80]
+        has = has if path is None else f"{path!r:.40} in its place"
         raise FormatError(
             f"{where} has no path, but {has or 'nothing'}; give the columns path and prompts, or everything"
         )
