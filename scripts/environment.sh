@@ -56,9 +56,10 @@ print(hashlib.sha256("\0".join(parts).encode()).hexdigest())' "$requirement")"
         echo "$python cannot make virtual environments; install its venv module (python3-venv on Debian and Ubuntu)" >&2
         return 1
     fi
-    # torch first and by its exact version: a build that is at hand is taken, whichever else exists.
+    # torch first and by its exact version: a build that is at hand is taken, whichever else exists. Modules are compiled
+    # when they are first imported: most never are.
     torch="$(grep '^torch==' constraints.txt)"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt "$torch"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e "$requirement"
+    "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt "$torch"
+    "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e "$requirement"
     echo "$stamp" > "$folder/.stamp"
 }
