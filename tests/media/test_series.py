@@ -165,6 +165,19 @@ def test_a_tracked_field_has_a_polygon_and_a_raster_for_each_date(run: Run, fold
         assert file.read(1)[40, 60] == 1
 
 
+def test_a_session_of_maps_by_their_paths_lies_where_the_given_folder_lies(
+    run: Run, folder: Path, tmp_path: Path, capsys: Read
+) -> None:
+    with VideoTracker(sorted(folder.iterdir()), FakeEngine()) as tracker:
+        tracker.add_mask(frame=0, object="field", mask=np.ones(tracker.size, bool))
+        tracker.save(tmp_path / "b.masklet")
+    assert run("convert", tmp_path / "b.masklet", "--video", folder, "--out", tmp_path / "b.geojson") == 0
+    assert (tmp_path / "b.geojson").read_text().count('"date": "2026-05-01') == 1
+    (folder / "s_20260611.tif").unlink()
+    assert run("convert", tmp_path / "b.masklet", "--video", folder, "--out", tmp_path / "c.geojson") == 1
+    assert "the number of frames is 3 there and 2 here; give that video" in capsys.readouterr().err
+
+
 def test_commands_of_a_series(run: Run, folder: Path, tmp_path: Path, weights: Path, capsys: Read) -> None:
     command = ["track", folder, "--model", weights, "--no-overlay", "--out", tmp_path / "out"]
     prompts = ["--box", "0:field:10,16,42,40", "--resolution", "10", "--format", "gpkg", "--format", "geotiff"]

@@ -57,14 +57,8 @@ OF_A_VIDEO = ("every", "most", "least_area", "text", "grounder", "least_score")
 
 
 def check_everything(everything: bool, said: Mapping[str, float | str | None], pointed: bool, direction: str) -> None:
-    """Raise a usage error if what was typed does not go together.
-
-    Args:
-        everything: Whether all is to be followed.
-        said: The values of these options, by their names in Python; None if not given.
-        pointed: Whether there is a prompt.
-        direction: Where to follow.
-    """
+    """Raise a usage error if what was typed does not go together; `said` has the values of these options, by their
+    names in Python."""
     given = [f"--{name.replace('_', '-')}" for name, value in said.items() if value is not None]
     if not everything and given:
         raise typer.BadParameter(f"{given[0]} sets how --everything looks for things; give --everything too")

@@ -57,8 +57,8 @@ def live(
     if out == PIPE and sys.stdout.isatty():
         raise typer.BadParameter("--out - would fill the terminal; pipe it into a program, such as | ffplay -")
 
-    from masklet.cli.live_job import LiveJob, run
+    from masklet.cli.live_job import run
 
     page = port if serve else None
-    job = LiveJob(source, out, format, page, prompts, frames, seconds, wait, model, speed, device, policy)
-    typer.echo(run(job), err=out == PIPE)
+    done = run(source, out, format, page, prompts, frames, seconds, wait, model, speed, device, policy)
+    typer.echo(done, err=out == PIPE)

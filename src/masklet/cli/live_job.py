@@ -2,9 +2,9 @@
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -27,46 +27,42 @@ from masklet.video import FrameResult, StreamTracker, TrackingOptions
 from masklet.video.policies import check_policy
 
 
-@dataclass(frozen=True)
-class LiveJob:
-    """What is to be done: the options of `masklet live`. `port` is None for no page, `out` for nothing that is
-    written; the prompts are for the first frame."""
-
-    source: str
-    out: Path | None
-    format: str | None
-    port: int | None
-    prompts: Sequence[TypedPrompt]
-    frames: int | None
-    seconds: float | None
-    wait: float
-    model: str
-    speed: str | None
-    device: str | None
-    policy: str
-
-
-def run(job: LiveJob) -> str:
-    """Do it. Returns a sentence on what was done; raises MediaError if the camera went away, keeping what is written.
+def run(
+    source: str,
+    out: Path | None,
+    format: str | None,
+    port: int | None,
+    prompts: Sequence[TypedPrompt],
+    frames: int | None,
+    seconds: float | None,
+    wait: float,
+    model: str,
+    speed: str | None,
+    device: str | None,
+    policy: str,
+) -> str:
+    """Do what the options of `masklet live` ask. `port` is None for no page, `out` for nothing that is written; the
+    prompts are for the first frame. Returns a sentence on what was done; raises MediaError if the camera went away,
+    keeping what is written.
 
     Errors in the settings are reported before the model is loaded and the camera opened.
     """
-    format = format_of(job)
-    check_policy(job.policy)
+    open_sink = sink_opener(source, out, format)
+    check_policy(policy)
     faults: list[str] = []
     with ExitStack() as opened:
         page = None
-        if job.port is not None:
+        if port is not None:
             check_installed("the page", "live")
             from masklet.app.web import listen
 
-            page = opened.enter_context(listen(job.port))
-        engine = load_model(job.model, device=job.device, speed=job.speed)
-        camera = opened.enter_context(open_camera(job.source, job.wait))
-        session = LiveSession(camera, engine, TrackingOptions(policy=job.policy))
+            page = opened.enter_context(listen(port))
+        engine = load_model(model, device=device, speed=speed)
+        camera = opened.enter_context(open_camera(source, wait))
+        session = LiveSession(camera, engine, TrackingOptions(policy=policy))
         opened.enter_context(ended_by_sigterm())
         console = Console(stderr=True)
-        with sink(job, format, camera.size, engine.config.name) as write:
+        with open_sink(camera.size, engine.config.name) as write:
             if page is not None:
                 from masklet.app.camera import serving
                 from masklet.app.web import address_of
@@ -74,25 +70,38 @@ def run(job: LiveJob) -> str:
                 opened.enter_context(serving(session, page))
                 console.print(f"the page is at {address_of(page)}/")
             opened.enter_context(Live(get_renderable=lambda: line(session), console=console, transient=True))
-            begin = lambda session: prompt_all(session, job.prompts)  # noqa: E731
             if page is not None:
                 write = going_on(write, faults, console)
-            frames = follow(session, write, begin, frames=job.frames, seconds=job.seconds)
+            count = follow(session, write, partial(prompt_all, prompts=prompts), frames=frames, seconds=seconds)
+    followed = "1 frame" if count == 1 else f"{count} frames"
+    where = "followed" if out is None else "in the pipe" if out == PIPE else f"in {out}"
+    done = f"{followed} {where}; {camera.passed_over} passed over"
     if faults:
-        raise FormatError(f"{faults[0]}; {done(job, frames, camera)}")
+        raise FormatError(f"{faults[0]}; {done}")
     if camera.ended_early:
-        raise MediaError(f"{camera.ended_early}; {done(job, frames, camera)}")
-    return done(job, frames, camera)
+        raise MediaError(f"{camera.ended_early}; {done}")
+    return done
 
 
-def format_of(job: LiveJob) -> str:
-    """The format that is written; "" if nothing is. Raises `FormatError` if it makes no sense."""
-    if job.out is None:
-        return ""
-    if job.out == PIPE:
-        return piped_format(job.format)
-    keep_inputs(job.out, Path(job.source))
-    return file_format(job.out, job.format)
+def sink_opener(
+    source: str, out: Path | None, format: str | None
+) -> Callable[[tuple[int, int], str], AbstractContextManager[Sink]]:
+    """What opens the place where results go, for (height, width) and the name of a model. Raises `FormatError` if the
+    format makes no sense."""
+    if out is None:
+        return lambda size, model: nullcontext(lambda result: None)
+    if out == PIPE:
+        piped = piped_format(format)
+        return lambda size, model: into_pipe(sys.stdout.buffer, piped, size)
+    keep_inputs(out, Path(source))
+    filed = file_format(out, format)
+
+    @contextmanager
+    def open_file(size: tuple[int, int], model: str) -> Iterator[Sink]:
+        with writer(filed, out, size=size, video=source, model=model) as file:
+            yield file.write
+
+    return open_file
 
 
 def open_camera(source: str, wait: float) -> Camera:
@@ -102,19 +111,6 @@ def open_camera(source: str, wait: float) -> Camera:
     if "://" in source:
         return Camera(source, patience=Patience(total=wait))
     return Camera(source, patience=Patience(total=0), opener=Player)
-
-
-@contextmanager
-def sink(job: LiveJob, format: str, size: tuple[int, int], model: str) -> Iterator[Sink]:
-    """Where results go."""
-    if job.out is None:
-        yield lambda result: None
-    elif job.out == PIPE:
-        with into_pipe(sys.stdout.buffer, format, size) as write:
-            yield write
-    else:
-        with writer(format, job.out, size=size, video=job.source, model=model) as file:
-            yield file.write
 
 
 def going_on(write: Sink, faults: list[str], console: Console) -> Sink:
@@ -134,13 +130,13 @@ def going_on(write: Sink, faults: list[str], console: Console) -> Sink:
 def prompt_all(session: LiveSession, prompts: Sequence[TypedPrompt]) -> None:
     """Give the typed prompts to a session, for the newest frame."""
 
-    def ask(tracker: StreamTracker, said: TypedPrompt) -> FrameResult:
+    def ask(said: TypedPrompt, tracker: StreamTracker) -> FrameResult:
         if said.box is not None:
             return tracker.add_box(object=said.object, box=said.box)
         return tracker.add_points(object=said.object, points=said.points, labels=said.labels)
 
     for said in prompts:
-        session.prompt(said.object, lambda tracker, said=said: ask(tracker, said))  # type: ignore[misc]
+        session.prompt(said.object, partial(ask, said))
 
 
 @contextmanager
@@ -170,9 +166,3 @@ def line(session: LiveSession) -> Text:
 
 def told(item: ObjectStatus) -> str:
     return f"{item.name} {item.state}" + (f", needs a prompt: {item.needs_prompt}" if item.needs_prompt else "")
-
-
-def done(job: LiveJob, frames: int, camera: Camera) -> str:
-    followed = "1 frame" if frames == 1 else f"{frames} frames"
-    where = "followed" if job.out is None else "in the pipe" if job.out == PIPE else f"in {job.out}"
-    return f"{followed} {where}; {camera.passed_over} passed over"

@@ -50,19 +50,20 @@ def chosen(results: Iterator[PlainFrame], only: Sequence[str], start: int, stop:
 def of_project(
     path: Path, out: Path, _: Format, kind: Format, video: Path | None
 ) -> tuple[Facts, Iterator[PlainFrame]]:
-    """What a project file holds, with the pictures of its video if the format shows them, and where a volume lies."""
+    """What a project file holds, with the pictures of its video if the format shows them, and where a volume lies. A
+    session of pictures in memory takes any video of their size and number."""
     held = read_project(path)
-    lies = video or path.absolute().parent / held.video
-    keep_inputs(out, path, video, lies if held.video else None)
-    facts = replace(held.facts(), names=picture_names(lies) if held.video else ())
-    placed = kind.in_space and bool(held.video) and (is_volume(lies) or is_series(lies) or not lies.exists())
-    if not kind.shows_pictures and not placed:
+    lies = video or (path.absolute().parent / held.video if held.video else None)
+    keep_inputs(out, path, lies)
+    facts = replace(held.facts(), names=() if lies is None else picture_names(lies))
+    somewhere = video is not None or (lies is not None and (is_volume(lies) or is_series(lies) or not lies.exists()))
+    if not kind.shows_pictures and not (kind.in_space and somewhere):
         return facts, held.results()
     lies = video or video_of(held, path)
     from masklet.video.project import fingerprint_of  # imports torch
 
     with open_video(lies) as source:
-        check_video(held, fingerprint_of(source, str(lies)))
+        check_video(held, fingerprint_of(source, str(lies) if held.video else ""))
         facts = replace(facts, **facts_of(source, lies))
     return facts, with_pictures(held.results(), lies) if kind.shows_pictures else held.results()
 

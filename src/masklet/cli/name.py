@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 import typer
 
 from masklet.atomic import keep_inputs
-from masklet.cli.choices import DeviceChoice, ModelChoice
+from masklet.cli.choices import DeviceChoice, ModelChoice, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,31 +56,25 @@ def name(
         Path, typer.Argument(metavar="MASKS", help="A COCO file, a .masklet file, or masks of any format that is read.")
     ],
     *,
-    out: Annotated[Path, typer.Option(help="The file or folder to write.", show_default=False)],
+    out: Annotated[Path, option("The file or folder to write.", show_default=False)],
     like: Annotated[
-        list[Path],
-        typer.Option(help="The same, with names: classes of COCO, categories of sessions. May be given several times."),
+        list[Path], option("The same, with names: classes of COCO, categories of sessions. May be given several times.")
     ] = [],  # noqa: B006
     names: Annotated[
-        str | None, typer.Option(help="Names to choose from, such as 'cat . dog', by a model that knows words.")
+        str | None, option("Names to choose from, such as 'cat . dog', by a model that knows words.")
     ] = None,
-    namer: Annotated[
-        str, typer.Option(help="What compares masks with --names: siglip2, clip, or a folder.")
-    ] = "siglip2",
-    captions: Annotated[bool, typer.Option("--captions", help="Say in a sentence what each object is.")] = False,
-    captioner: Annotated[str, typer.Option(help="What says it: florence2, or a folder.")] = "florence2",
+    namer: Annotated[str, option("What compares masks with --names: siglip2, clip, or a folder.")] = "siglip2",
+    captions: Annotated[bool, option("Say in a sentence what each object is.", name="--captions")] = False,
+    captioner: Annotated[str, option("What says it: florence2, or a folder.")] = "florence2",
     format: Annotated[
-        str | None, typer.Option(help="Name of the format, such as coco; by the ending of OUT if not given.")
+        str | None, option("Name of the format, such as coco; by the ending of OUT if not given.")
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder of the pictures of MASKS, or their video, if it does not name them.")
+        Path | None, option("Folder of the pictures of MASKS, or their video, if it does not name them.")
     ] = None,
-    like_pictures: Annotated[Path | None, typer.Option(help="The same, of LIKE.")] = None,
+    like_pictures: Annotated[Path | None, option("The same, of LIKE.")] = None,
     least: Annotated[
-        float | None,
-        typer.Option(
-            min=-1, max=1, help="Likeness below which a mask gets no name; if not given, 0.35, and 0 with --names."
-        ),
+        float | None, option("Likeness below which a mask gets no name; if not given, 0.35, and 0 with --names.", -1, 1)
     ] = None,
     model: ModelChoice = "nano",
     device: DeviceChoice = None,

@@ -6,7 +6,6 @@ import glob
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 from urllib.parse import urlsplit
@@ -96,13 +95,8 @@ class PicturesChoice:
         return LargePicture(path, resolution=self.resolution, bounds=bounds, zoom=self.zoom, levels=levels)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One picture, or the URL of a map, and where its masks go."""
-
-    picture: Path | str
-    out: Path
-
+Jobs = dict[Path | str, Path]
+"""Pictures, or URLs of maps, and where the masks of each go."""
 
 Make: TypeAlias = "Callable[[Path | str], Masks | MaskSet]"
 """Makes the masks of a picture."""
@@ -128,23 +122,18 @@ def do_pictures(
     """Do every picture whose masks are not there yet, report those that fail, and print a summary. Exit code 1 if one
     failed.
 
-    Args:
-        images: Pictures, folders of pictures, or patterns.
-        choice: What was asked for.
-        begin: Loads what is needed and gives the function that makes the masks of a picture; not called if all is done.
-        format: Name of the format; by the ending of `out` if not given.
-        usual: The format in a folder where none is named.
+    `begin` loads what is needed, and is not called if all is done; `usual` is the format in a folder if none is named.
     """
     tally, out = Tally(), choice.out
     found = find_pictures(images, tally)
     jobs = planned(found, out, format, usual)
-    todo = [job for job in jobs if choice.overwrite or not job.out.exists()]
+    todo = {picture: target for picture, target in jobs.items() if choice.overwrite or not target.exists()}
     tally.skipped = len(jobs) - len(todo)
-    if todo and len(jobs) > 1 and jobs[0].out == out:
+    if todo and len(jobs) > 1 and out in jobs.values():
         names = [f"{place.as_posix()}{Path(picture).suffix}" for picture, place in found.items()]
-        do_together(with_progress(todo), begin(), names, tally)
+        do_together(with_progress(todo), begin(), out, names, tally)
     elif todo:
-        do_all(with_progress(todo), begin(), format, tally, choice.simplify)
+        do_all(with_progress(todo), todo, begin(), format, tally, choice.simplify)
     for failure in tally.failures:
         typer.echo(f"masklet: {failure}", err=True)
     typer.echo(summary(tally, out))
@@ -183,7 +172,7 @@ def fixed_part(pattern: Path) -> Path:
     return fixed[0] if fixed else Path()
 
 
-def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual: str) -> list[Job]:
+def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual: str) -> Jobs:
     """Where each picture's masks go: to OUT itself if it is a file, else below it. No picture is ever replaced."""
     from masklet.formats.registry import find_format, format_of, formats
 
@@ -192,7 +181,7 @@ def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual:
         raise typer.BadParameter(f"the format {format} is for videos; give one of {', '.join(PICTURE_FORMATS)}")
     suffix, endings = out.suffix.lower(), sorted({known.picture for known in formats().values() if known.picture})
     if out.is_dir() or not FILE_ENDING.fullmatch(suffix):
-        jobs = [Job(picture, out / place.with_name(place.name + entry.picture)) for picture, place in found.items()]
+        jobs = {picture: out / place.with_name(place.name + entry.picture) for picture, place in found.items()}
     elif suffix not in endings or (format and suffix != entry.picture):
         right = entry.picture if format else " or ".join(endings)
         raise typer.BadParameter(
@@ -204,59 +193,54 @@ def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual:
             f"{out} is one file for {len(found)} pictures; give a folder as --out, or a .json of coco"
         )
     else:
-        jobs = [Job(picture, out) for picture in found]
-    check_targets(jobs[:1] if jobs and jobs[0].out == out else jobs)
+        jobs = dict.fromkeys(found, out)
+    check_targets(jobs, shared=out)
     return jobs
 
 
-def check_targets(jobs: Sequence[Job]) -> None:
-    """Raises a usage error if two pictures have one target, or a target is one of the pictures."""
-    pictures = {Path(job.picture).resolve() for job in jobs}
-    first: dict[Path, Job] = {}
-    for job in jobs:
-        if job.out.resolve() in pictures:
-            raise typer.BadParameter(f"the masks would take the place of the picture {job.out}; give another --out")
-        if (other := first.setdefault(job.out, job)) is not job:
+def check_targets(jobs: Jobs, shared: Path) -> None:
+    """Raises a usage error if two pictures have one target that is not to be shared, or a target is a picture."""
+    pictures, first = {Path(picture).resolve() for picture in jobs}, dict[Path, Path | str]()
+    for picture, target in jobs.items():
+        if target.resolve() in pictures:
+            raise typer.BadParameter(f"the masks would take the place of the picture {target}; give another --out")
+        if (other := first.setdefault(target, picture)) != picture and target != shared:
             raise typer.BadParameter(
-                f"{other.picture} and {job.picture} would both be written to {job.out}; do them in runs of their own"
+                f"{other} and {picture} would both be written to {target}; do them in runs of their own"
             )
 
 
 def do_all(
-    jobs: Iterator[Job],
-    make: Make,
-    format: str | None,
-    tally: Tally,
-    tolerance: float,
+    pictures: Iterator[Path | str], jobs: Jobs, make: Make, format: str | None, tally: Tally, tolerance: float
 ) -> None:
     from masklet.atomic import make_folder
 
-    for job in jobs:
+    for picture in pictures:
         try:
-            masks = make(job.picture)
-            make_folder(job.out.parent)
-            masks.save(job.out, format, tolerance=tolerance)
+            masks = make(picture)
+            make_folder(jobs[picture].parent)
+            masks.save(jobs[picture], format, tolerance=tolerance)
             tally.written += 1
         except MaskletError as error:
-            tally.failures.append(f"{job.picture}: {error}")
+            tally.failures.append(f"{picture}: {error}")
 
 
-def do_together(jobs: Iterator[Job], make: Make, names: Sequence[str], tally: Tally) -> None:
+def do_together(pictures: Iterator[Path | str], make: Make, out: Path, names: Sequence[str], tally: Tally) -> None:
     """Do all pictures into one COCO file, a data set. A failure is noted; if all fail there is no file."""
     from masklet.formats.base import Facts
     from masklet.formats.registry import find_format
     from masklet.formats.writer import Writer
     from masklet.image.result import PictureFrame
 
-    first, before = next(jobs), 0
+    before = 0
     facts = Facts(size=(0, 0), frame_count=len(names), names=names, own_sizes=True)
     try:
-        with Writer(find_format("coco").open, first.out, facts) as sink:
-            for frame, job in enumerate(chain([first], jobs)):
+        with Writer(find_format("coco").open, out, facts) as sink:
+            for frame, picture in enumerate(pictures):
                 try:
-                    best = make(job.picture).best
+                    best = make(picture).best
                 except MaskletError as error:
-                    tally.failures.append(f"{job.picture}: {error}")
+                    tally.failures.append(f"{picture}: {error}")
                     continue
                 sink.write(PictureFrame(best, frame, before=before))
                 before += len(best)
@@ -265,7 +249,7 @@ def do_together(jobs: Iterator[Job], make: Make, names: Sequence[str], tally: Ta
                 raise MaskletError("no picture could be done")
     except MaskletError as error:
         tally.written = 0
-        tally.failures.append(f"{first.out}: {error}")
+        tally.failures.append(f"{out}: {error}")
 
 
 def summary(tally: Tally, out: Path) -> str:
@@ -277,9 +261,9 @@ def summary(tally: Tally, out: Path) -> str:
     return "; ".join(parts)
 
 
-def with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
-    """The jobs, with a bar if there are several."""
+def with_progress(jobs: Jobs) -> Iterator[Path | str]:
+    """The pictures, with a bar if there are several."""
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(jobs, "segmenting", console=Console(stderr=True), disable=len(jobs) == 1)
+    yield from track(list(jobs), "segmenting", console=Console(stderr=True), disable=len(jobs) == 1)

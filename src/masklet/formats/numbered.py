@@ -20,14 +20,10 @@ from masklet.formats.base import Facts, FrameLike, Sink
 
 @contextmanager
 def frame_files(path: Path, facts: Facts, suffix: str, write: Callable[[Path, FrameLike], None]) -> Iterator[Sink]:
-    """A sink that writes each frame to a file of its own, which is whole as soon as it is there; that of the only frame
-    appears at the end.
+    """A sink that writes each frame to a file of its own, with that ending, which is whole as soon as it is there.
 
-    Args:
-        path: A folder, which is made if need be; or, if it has the ending, the file of the only frame.
-        facts: What is known of the video.
-        suffix: The ending.
-        write: Writes a frame to a file.
+    The path is a folder, which is made if need be; or, if it has the ending, the file of the only frame, which appears
+    at the end.
     """
     if path.suffix.lower() != suffix or os.path.isdir(path):
         make_folder(path)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from masklet.errors import FormatError
 from masklet.formats.base import (
@@ -19,6 +19,8 @@ from masklet.formats.base import (
 )
 from masklet.formats.description import Description
 from masklet.masks.rle import encode_rle
+
+Key, Value = TypeVar("Key"), TypeVar("Value")
 
 Spans = tuple[tuple[int, int], ...]
 """Frames, as disjoint ranges (first, last), both included."""
@@ -38,52 +40,39 @@ class ProjectFrame:
     objects: Mapping[ObjectId, RleMask]
 
 
-class FramesInBlocks(Mapping[int, ProjectFrame]):
-    """Frames of a file, read in blocks when they are asked for. The blocks that were read last stay in memory.
+class Lazy(Mapping[Key, Value]):
+    """Values of which each is made, or read, when it is asked for, and not kept; `make` may raise `FormatError`."""
 
-    Args:
-        frames: Their numbers, in their order.
-        read: Reads a block by its number. May raise `FormatError`.
-    """
+    def __init__(self, keys: Iterable[Key], make: Callable[[Key], Value]) -> None:
+        self._keys, self._make = dict.fromkeys(keys), make
 
-    def __init__(self, frames: Iterable[int], read: Callable[[int], Mapping[int, ProjectFrame]]) -> None:
-        self._frames = dict.fromkeys(frames)
-        self._block = lru_cache(KEPT_BLOCKS)(read)
+    def __getitem__(self, key: Key) -> Value:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._make(key)
 
-    def __getitem__(self, frame: int) -> ProjectFrame:
-        if frame not in self._frames:
-            raise KeyError(frame)
-        if (found := self._block(frame // BLOCK).get(frame)) is None:
-            raise FormatError(f"the project lacks frame {frame}, which it promises; give another copy of the file")
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def frames_in_blocks(
+    frames: Iterable[int], read: Callable[[int], Mapping[int, ProjectFrame]]
+) -> Mapping[int, ProjectFrame]:
+    """Frames of a file, of which blocks are read, by their numbers; those that were read last stay in memory."""
+    block = lru_cache(KEPT_BLOCKS)(read)
+
+    def frame(number: int) -> ProjectFrame:
+        if (found := block(number // BLOCK).get(number)) is None:
+            raise FormatError(f"the project lacks frame {number}, which it promises; give another copy of the file")
         return found
 
-    def __contains__(self, frame: object) -> bool:
-        return frame in self._frames
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._frames)
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-
-class LazyAttachments(Mapping[str, bytes]):
-    """Attachments of which each is made, or read, when it is asked for, and not kept."""
-
-    def __init__(self, make: Mapping[str, Callable[[], bytes]]) -> None:
-        self._make = make
-
-    def __getitem__(self, name: str) -> bytes:
-        return self._make[name]()
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._make
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._make)
-
-    def __len__(self) -> int:
-        return len(self._make)
+    return Lazy(frames, frame)
 
 
 @dataclass(frozen=True)

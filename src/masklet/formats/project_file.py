@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from io import BytesIO
 from itertools import groupby, pairwise
 from os import PathLike
@@ -29,7 +28,7 @@ from masklet.errors import FormatError, PromptError
 from masklet.formats.base import Facts, Fingerprint, Format, ObjectId, PlainFrame, RleMask, Sink
 from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import check_plain, entries, entry, parse_json, size_of
-from masklet.formats.project import BLOCK, FramesInBlocks, LazyAttachments, Project, ProjectFrame, spans_of
+from masklet.formats.project import BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks, spans_of
 from masklet.formats.spool import spooled
 from masklet.masks.rle import Rle, check_size, rle_area
 from masklet.prompts import check_name
@@ -261,13 +260,13 @@ def _content(members: zipfile.ZipFile, member: str, name: str) -> bytes:
     return content
 
 
-def _attachments(members: zipfile.ZipFile, path: Path) -> LazyAttachments:
-    def read(member: str) -> bytes:
+def _attachments(members: zipfile.ZipFile, path: Path) -> Mapping[str, bytes]:
+    def read(name: str) -> bytes:
         with readable(path):
-            return _content(members, member, path.name)
+            return _content(members, f"attachments/{name}", path.name)
 
     found = (re.fullmatch("attachments/(.*)", member) for member in members.namelist())
-    return LazyAttachments({one[1]: partial(read, one[0]) for one in found if one and is_plain(one[1])})
+    return Lazy((one[1] for one in found if one and is_plain(one[1])), read)
 
 
 def _frames(
@@ -290,7 +289,7 @@ def _frames(
     missing = {block for first, last in pairs for block in range(first // BLOCK, last // BLOCK + 1)} - blocks.keys()
     if missing:
         raise FormatError(f"{path.name} lacks the masks of frame {min(missing) * BLOCK} and on; give another copy")
-    return FramesInBlocks((frame for first, last in pairs for frame in range(first, last + 1)), read)
+    return frames_in_blocks((frame for first, last in pairs for frame in range(first, last + 1)), read)
 
 
 def _block(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from masklet.engines.base import Engine
 from masklet.errors import CheckpointError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.description import Description
-from masklet.formats.project import BLOCK, FramesInBlocks, LazyAttachments, Project, ProjectFrame
+from masklet.formats.project import BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
@@ -86,11 +86,20 @@ def to_project(
     def mask(name: ObjectId, frame: int) -> FinalMask | None:
         return beneath(tracks, name, frame, shown) if tracks[name].is_absent(frame) else None
 
+    packed: dict[str, Callable[[], bytes]] = {
+        WHOLE: lambda: pack_items(
+            (whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
+            objects=[[name, facts_of(track)] for name, track in tracks.items()],
+        ),
+        INDEX: lambda: pack_index(tracks, rows, session.times, sizes_of(engine)),
+        **{name_of(n): partial(pack_block, tracks, of, mask) for n, of in in_blocks(rows).items()},
+        UNDO: lambda: pack_changes(tracks, session.steps, shown),
+    }
     return Project(
         size=facts.size,
         indices=numbers(tracks),
         descriptions=descriptions(tracks),
-        frames=FramesInBlocks(known, block),
+        frames=frames_in_blocks(known, block),
         events=facts.events,
         rate=None if facts.rate is None else float(facts.rate),
         frame_count=facts.frame_count,
@@ -99,17 +108,7 @@ def to_project(
         fingerprint=facts.fingerprint,
         options=options_to_json(options),
         notes=session.notes,
-        attachments=LazyAttachments(
-            {
-                WHOLE: lambda: pack_items(
-                    (whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
-                    objects=[[name, facts_of(track)] for name, track in tracks.items()],
-                ),
-                INDEX: lambda: pack_index(tracks, rows, session.times, sizes_of(engine)),
-                **{name_of(n): partial(pack_block, tracks, of, mask) for n, of in in_blocks(rows).items()},
-                UNDO: lambda: pack_changes(tracks, session.steps, shown),
-            }
-        ),
+        attachments=Lazy(packed, lambda name: packed[name]()),
     )
 
 
