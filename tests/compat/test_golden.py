@@ -26,7 +26,6 @@ EARLIER = {"photo_cat": 1, "shapes_small": 2}
 """Which of the masks of the first click was given as a prompt."""
 
 VIDEOS: dict[str, dict[str, Any]] = {
-    "a_one_object_one_click": {},
     "b_two_objects_click_and_box": {},
     "c_mask_prompt": {},
     "d2_correction_frame8_as_cond": {},

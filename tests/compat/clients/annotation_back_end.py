@@ -12,7 +12,7 @@ class Server:
     def __init__(self):
         torch.manual_seed(0)
         self.predictor = build_sam2_video_predictor(
-            "configs/sam2.1/sam2.1_hiera_t.yaml", device="cpu", hydra_overrides_extra=["++model.image_size=256"]
+            "configs/sam2.1/sam2.1_hiera_t.yaml", device="cpu", hydra_overrides_extra=["++model.image_size=128"]
         )
         self.sessions = {}
         self.lock = threading.Lock()

@@ -19,7 +19,7 @@ predictor = build_sam2_video_predictor(
     config_file="configs/sam2.1/sam2.1_hiera_t.yaml",
     ckpt_path=None,
     apply_postprocessing=True,
-    hydra_overrides_extra=["++model.non_overlap_masks=true", "++model.image_size=256"],
+    hydra_overrides_extra=["++model.non_overlap_masks=true", "++model.image_size=128"],
     device="cpu",
 )
 for video in sorted(os.listdir(args.base_video_dir)):

@@ -15,7 +15,7 @@ def detector(image):
 
 
 torch.manual_seed(0)
-config, overrides = "sam2_hiera_s.yaml", ["++model.image_size=256"]
+config, overrides = "sam2_hiera_s.yaml", ["++model.image_size=128"]
 model = build_sam2(config, device="cpu", hydra_overrides_extra=overrides).to("cpu").eval()
 predictor = SAM2ImagePredictor(model)
 found = []

@@ -14,7 +14,7 @@ height, width = image.shape[:2]
 
 torch.manual_seed(3)
 sam2_model = build_sam2(
-    "configs/sam2.1/sam2.1_hiera_t.yaml", None, device=device, hydra_overrides_extra=["++model.image_size=256"]
+    "configs/sam2.1/sam2.1_hiera_t.yaml", None, device=device, hydra_overrides_extra=["++model.image_size=128"]
 )
 predictor = SAM2ImagePredictor(sam2_model)
 predictor.set_image(image)
@@ -25,7 +25,7 @@ sorted_ind = np.argsort(scores)[::-1]
 masks, scores, logits = masks[sorted_ind], scores[sorted_ind], logits[sorted_ind]
 assert masks.shape == (3, height, width), masks.shape
 assert scores.shape == (3,)
-assert logits.shape == (3, 64, 64)
+assert logits.shape == (3, 32, 32)
 
 mask_input = logits[np.argmax(scores), :, :]
 masks, scores, _ = predictor.predict(

@@ -8,7 +8,7 @@ from sam2.build_sam import build_sam2_video_predictor
 
 torch.manual_seed(3)
 predictor = build_sam2_video_predictor(
-    "configs/sam2.1/sam2.1_hiera_t.yaml", None, device="cpu", hydra_overrides_extra=["++model.image_size=256"]
+    "configs/sam2.1/sam2.1_hiera_t.yaml", None, device="cpu", hydra_overrides_extra=["++model.image_size=128"]
 )
 inference_state = predictor.init_state(video_path=sys.argv[1], offload_video_to_cpu=True, async_loading_frames=True)
 predictor.reset_state(inference_state)
@@ -41,7 +41,7 @@ assert all(list(objects) == [1, 4] for objects in video_segments.values())
 assert inference_state["obj_ids"] == [1, 4]
 assert inference_state["obj_id_to_idx"] == {1: 0, 4: 1}
 assert inference_state["num_frames"] == len(inference_state["images"])
-assert inference_state["images"][0].shape == (3, 256, 256)
+assert inference_state["images"][0].shape == (3, 128, 128)
 
 obj_ids, updated = predictor.remove_object(inference_state, 1)
 assert obj_ids == [4]
