@@ -35,8 +35,8 @@ def build(
 ) -> None:
     """Make one data set of many annotated videos and pictures: frames, annotations, classes, splits.
 
-    Pictures of folders keep their names; frames of films are written as JPEG. The class of an object is its category,
-    or its name where that is a text.
+    Pictures of folders keep their names; frames of films become JPEG. An object's class is its category, or its name if
+    that is a text.
 
     \b
     Examples:

@@ -97,22 +97,20 @@ def track(
 ) -> None:
     """Follow objects through a video, from the first prompted frame to the end.
 
-    Writes OUT/masks/00000.png ..., OUT/overlay.mp4, OUT/session.masklet, and further formats into OUT/formats. A run
-    that was stopped goes on where it was when it is started again. Further prompts for a run that is in OUT correct it:
-    only the frames up to the neighbouring prompts are followed again, with --both on either side. Clicks are added to
-    what was said on their frame; a box or a mask takes its place.
+    Writes OUT/masks/00000.png ..., OUT/overlay.mp4, OUT/session.masklet, and further formats into OUT/formats. The same
+    command goes on with a run that was stopped. Further prompts correct what is in OUT: only frames up to the
+    neighbouring prompts are followed again, with --both on either side. Clicks are added to what was said on their
+    frame; a box or a mask takes its place.
 
-    With --everything nothing is pointed at: what is found by itself becomes objects 1, 2, 3..., from the first frame
-    on, and new things are taken up as they come in. Each pixel is given to one object. With --text only what the words
-    name is looked for.
+    With --everything nothing is pointed at: what is found becomes objects 1, 2, 3..., and new things are taken up as
+    they come in. Each pixel is given to one object. With --text only what the words name is looked for.
 
-    Of many videos each gets a folder of its own in OUT, and OUT/manifest.parquet says what came of it. Those that are
-    done are passed over in a later run; a video that fails is reported, and the rest go on. --cluster spreads them over
-    machines. A manifest has the columns path and, where it says more than the options, prompts, everything and name.
+    Of many videos each gets a folder in OUT, and OUT/manifest.parquet says what came of it. Those that are done are
+    passed over; one that fails is reported, and the rest go on. --cluster spreads them over machines. A manifest has
+    the columns path and, where it says more than the options, prompts, everything and name.
 
-    --start and --stop are the in and out points: nothing is followed or written beyond them. Frames keep their numbers.
-
-    Films and cut-outs are named after the video, formats/dog-prores.mov, and keep its colours and timecode.
+    Nothing is followed or written beyond --start and --stop. Films and cut-outs are named after the video,
+    formats/dog-prores.mov, and keep its colours and timecode.
 
     Frames count from 0; an object is any number or name; coordinates are pixels of the video as it is shown.
 

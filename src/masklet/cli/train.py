@@ -40,8 +40,8 @@ def by_recipe(
 ) -> None:
     """Train this model by its recipe.
 
-    Writes OUT/model.safetensors, which every command takes as --model, OUT/log.jsonl and OUT/checkpoint.pt. A run that
-    was stopped goes on where it was when it is started again.
+    Writes OUT/model.safetensors, which every command takes as --model, OUT/log.jsonl and OUT/checkpoint.pt. The same
+    command goes on with a run that was stopped.
 
     \b
     Examples:
@@ -82,9 +82,9 @@ def finetune(
 ) -> None:
     """Train a model further on your own videos and pictures.
 
-    Writes OUT/model.safetensors, which every command takes as --model. A run that was stopped goes on where it was when
-    it is started again. Projects of masklet are data too: what you annotated can be learned at once. The defaults are
-    meant for one card of 24 GB; on a CPU the precision is float32.
+    Writes OUT/model.safetensors, which every command takes as --model. The same command goes on with a run that was
+    stopped. Projects of masklet are data too: what you annotated can be learned at once. The defaults are meant for one
+    card of 24 GB; on a CPU the precision is float32.
 
     \b
     Examples:
