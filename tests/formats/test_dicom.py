@@ -52,7 +52,7 @@ def written(format: str, folder: Path, affine: np.ndarray, axis: int) -> tuple[V
     return source, path
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(OBLIQUE, st.sampled_from([0, 2]))
 def test_a_segmentation_lies_where_the_series_lies(
     tmp_path_factory: pytest.TempPathFactory, affine: np.ndarray, axis: int
@@ -74,7 +74,7 @@ def test_a_segmentation_lies_where_the_series_lies(
     assert {one.ReferencedSOPInstanceUID for one in referred} <= known
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(OBLIQUE, st.sampled_from([1, 2]))
 def test_contours_of_a_structure_set_fill_to_the_masks(
     tmp_path_factory: pytest.TempPathFactory, affine: np.ndarray, axis: int

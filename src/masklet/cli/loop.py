@@ -54,11 +54,6 @@ AheadChoice = Annotated[
 ]
 
 
-@loop.callback()
-def steps() -> None:
-    """Learn from what people annotated, and annotate what comes next."""
-
-
 @loop.command()
 def run(
     project: ProjectChoice,

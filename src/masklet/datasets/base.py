@@ -117,25 +117,18 @@ class Labelled:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A video of a data set, or a picture, which is a video of one frame.
+    """A video of a data set, or a picture, which is a video of one frame."""
 
-    name         unique in the data set; with slashes where the data set has folders
-    video        a video file, or the pictures in order, as files or uint8 (H, W, 3)
-    annotations  frame -> what reads its masks; empty for pictures that nobody annotated
-    kind         a video or a picture
-    source       the part of the data set that it is from; training weighs these against each other
-    licence      such as "open"; None if unknown
-    enters       object -> the frame in which trackers are prompted with it, if the data set has it
-    groups       object -> the group that it is scored in, such as "seen"; empty where the data set has none
-    """
-
-    name: str
+    name: str  # unique in the data set; with slashes where the data set has folders
+    # a video file, or the pictures in order, as files or uint8 (H, W, 3)
     video: Path | tuple[Path, ...] | tuple[NDArray[np.uint8], ...]
-    annotations: Mapping[int, Annotation]
-    kind: ClipKind = "video"
-    source: str = ""
-    licence: str | None = None
+    annotations: Mapping[int, Annotation]  # frame -> what reads its masks; empty for pictures that nobody annotated
+    kind: ClipKind = "video"  # a video or a picture
+    source: str = ""  # the part of the data set that it is from; training weighs these against each other
+    licence: str | None = None  # such as "open"; None if unknown
+    # object -> the frame in which trackers are prompted with it, if the data set has it
     enters: Mapping[int, int] = field(default_factory=dict)
+    # object -> the group that it is scored in, such as "seen"; empty where the data set has none
     groups: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
@@ -200,15 +193,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The clips of one split.
+    """The clips of one split."""
 
-    name    of the data set
-    split   of it
-    clips   in the order of the data set
-    layout  how masks are handed in: an index PNG for each frame, or a folder of PNGs for each object
-    """
-
-    name: str
-    split: str
-    clips: tuple[Clip, ...]
+    name: str  # of the data set
+    split: str  # of it
+    clips: tuple[Clip, ...]  # in the order of the data set
+    # how masks are handed in: an index PNG for each frame, or a folder of PNGs for each object
     layout: Layout = "index"

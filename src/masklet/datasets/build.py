@@ -29,9 +29,6 @@ from masklet.formats.yolo import yolo_lines
 from masklet.masks.draw import PALETTE
 from masklet.masks.rle import Rle, rle_area
 
-LAYOUTS = ("coco", "yolo", "ytvis", "davis", "voc")
-"""Layouts of whole data sets; any other format that is written is laid beside the frames, one for each video."""
-
 JPEG_QUALITY = 95
 
 SPLITS = ("train", "val")
@@ -39,21 +36,13 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True)
 class Part:
-    """One annotated video, or folder of pictures.
+    """One annotated video, or folder of pictures."""
 
-    Attributes:
-        name: Of the folder of its frames; unique in the data set.
-        frames: Gives its annotated frames with their pictures, in their order.
-        facts: Of the video; its `names` are those of the pictures.
-        pictures: The folder of its pictures, which are copied; None if frames come from a film.
-        split: "train" or "val".
-    """
-
-    name: str
-    frames: Callable[[], Iterator[PlainFrame]]
-    facts: Facts
-    pictures: Path | None = None
-    split: str = "train"
+    name: str  # Of the folder of its frames; unique in the data set.
+    frames: Callable[[], Iterator[PlainFrame]]  # Gives its annotated frames with their pictures, in their order.
+    facts: Facts  # Of the video; its `names` are those of the pictures.
+    pictures: Path | None = None  # The folder of its pictures, which are copied; None if frames come from a film.
+    split: str = "train"  # "train" or "val".
 
 
 @dataclass
@@ -71,24 +60,17 @@ def build_dataset(
     classes: Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Built:
-    """Write a data set.
+    """Write a data set into a folder that is new or empty, in one of `LAYOUTS` or a format of that name. `classes` are
+    all, in the order of their numbers; as they come if not given. `progress` is called with the name of each part.
 
-    Args:
-        parts: The videos and pictures.
-        out: A folder that is new or empty.
-        layout: One of `LAYOUTS`, or the name of a format.
-        classes: All classes, in the order of their numbers; as they come if not given.
-        progress: Called with the name of each part before it is written.
-
-    Raises:
-        FormatError: Two parts have one name, a part has no frames, an object is of another class than those that are
-            given, a mask and its picture differ in size, or something cannot be read or written.
+    Raises FormatError if two parts have one name, a part has no frames, an object is of another class than those that
+    are given, a mask and its picture differ in size, or something cannot be read or written.
     """
     if not parts:
         raise FormatError("there is nothing to build a data set of; give sessions, or masks with their videos")
-    for place, part in enumerate(parts):
-        if part.name in [other.name for other in parts[:place]]:
-            raise FormatError(f"two videos are called {part.name}; rename one, as their frames share a folder")
+    names = [part.name for part in parts]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise FormatError(f"two videos are called {twice[0]}; rename one, as their frames share a folder")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(f"{out} holds something already; give a new folder")
     make_folder(out.parent)
@@ -96,7 +78,8 @@ def build_dataset(
     try:
         make_folder(temporary)
         known = Classes(list(classes or []), fixed=classes is not None)
-        built = _write(parts, made_layout(layout, temporary, known), progress)
+        made = LAYOUTS[layout](temporary, known) if layout in LAYOUTS else FormatLayout(temporary, known, layout)
+        built = _write(parts, made, progress)
         built.classes = known.names or ["object"]
         if out.exists():
             out.rmdir()
@@ -108,18 +91,18 @@ def build_dataset(
     return built
 
 
-def made_layout(name: str, out: Path, classes: Classes) -> Layout:
-    """By its name. Raises FormatError if there is none."""
-    layouts = {"coco": CocoLayout, "yolo": YoloLayout, "ytvis": YtvisLayout, "davis": DavisLayout, "voc": VocLayout}
-    return layouts[name](out, classes) if name in layouts else FormatLayout(out, classes, name)
-
-
 def _write(parts: Sequence[Part], layout: Layout, progress: Callable[[str], None]) -> Built:
     built = Built()
 
     def counted(part: Part) -> Iterator[PlainFrame]:
         for frame in part.frames():
-            yield checked(frame, part)
+            assert frame.image is not None, "parts give frames with their pictures"
+            if frame.image.shape[:2] != frame.size:
+                raise FormatError(
+                    f"{part.name}, frame {frame.frame}: the masks have (height, width) = {frame.size}, the picture "
+                    f"{frame.image.shape[:2]}"
+                )
+            yield frame
             built.frames += 1
             built.masks += sum(1 for item in frame.objects.values() if rle_area(rle_of(item)))
 
@@ -132,18 +115,6 @@ def _write(parts: Sequence[Part], layout: Layout, progress: Callable[[str], None
         built.videos += 1
     layout.close()
     return built
-
-
-def checked(frame: PlainFrame, part: Part) -> PlainFrame:
-    """The frame. Raises FormatError if its picture has another size than its masks."""
-    image = frame.image
-    assert image is not None, "parts give frames with their pictures"
-    if image.shape[:2] != frame.size:
-        raise FormatError(
-            f"{part.name}, frame {frame.frame}: the masks have (height, width) = {frame.size}, the picture "
-            f"{image.shape[:2]}"
-        )
-    return frame
 
 
 @dataclass
@@ -361,3 +332,9 @@ class FormatLayout(Layout):
                     self.classes.number(frame, key)
                 self.picture(part, frame, Path("images") / part.name)
                 writer.write(frame)
+
+
+LAYOUTS: dict[str, type[Layout]] = {
+    "coco": CocoLayout, "yolo": YoloLayout, "ytvis": YtvisLayout, "davis": DavisLayout, "voc": VocLayout,
+}  # fmt: skip
+"""Layouts of whole data sets; any other format that is written is laid beside the frames, one for each video."""

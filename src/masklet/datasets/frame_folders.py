@@ -26,19 +26,15 @@ SPLIT_FOLDERS = {"train": ("train", "train_all_frames"), "val": ("valid", "val",
 
 @dataclass(frozen=True)
 class FrameFolders:
-    """One layout; a call reads a split of it. Raises FormatError for folders, lists and files that are missing.
+    """One layout; a call reads a split of it. Raises FormatError for folders, lists and files that are missing."""
 
-    name        of the data set
-    names       the names of a split's videos, from the folder that holds both kinds of files, and the split
-    resolution  the folder between these and the videos; None for the first of RESOLUTIONS that is there, or none
-    read        a mask's file
-    finish      what adds to a clip that is read, made from the folder
-    """
-
-    name: str
+    name: str  # of the data set
+    # the names of a split's videos, from the folder that holds both kinds of files, and the split
     names: Callable[[Path, str], list[str]]
+    # the folder between these and the videos; None for the first of RESOLUTIONS that is there, or none
     resolution: str | None = None
-    read: Callable[[Path], ObjectMasks] = index_png
+    read: Callable[[Path], ObjectMasks] = index_png  # a mask's file
+    # what adds to a clip that is read, made from the folder
     finish: Callable[[Path], Callable[[Clip], Clip]] = lambda folder: lambda clip: clip
 
     def __call__(self, root: Path, split: str) -> Dataset:

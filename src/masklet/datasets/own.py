@@ -185,15 +185,10 @@ Look = Callable[[int], NDArray[np.uint8]]
 
 @contextmanager
 def pictures_of(path: Path, entry: Format, given: Path | None) -> Iterator[Look]:
-    """The pictures of a file or folder of masks.
+    """The pictures of a file or folder of masks of a format. A COCO file names its pictures, and a project file its
+    video; `given` is the folder of COCO's pictures, or the video or pictures of any other format, by number.
 
-    Args:
-        path: The masks.
-        entry: Their format. A COCO file names its pictures, and a project file its video.
-        given: A folder in which COCO's pictures are, or the video or pictures of any other format, by number.
-
-    Raises:
-        FormatError: Nothing says where the pictures are.
+    Raises FormatError if nothing says where the pictures are.
     """
     if entry.name == "coco" and (given is None or given.is_dir()):
         names = picture_files(path)

@@ -30,19 +30,12 @@ AT_ONCE = 32
 
 @dataclass(frozen=True)
 class PackOptions:
-    """How small it becomes.
+    """How small it becomes."""
 
-    Attributes:
-        longest: Longest side of pictures and videos in pixels.
-        quality: Of WebP, 0 to 100.
-        factor: Of H.264, its constant rate factor: more is smaller.
-        split: The rows that are packed.
-    """
-
-    longest: int = 384
-    quality: int = 34
-    split: str = "train"
-    factor: int = 27
+    longest: int = 384  # Longest side of pictures and videos in pixels.
+    quality: int = 34  # Of WebP, 0 to 100.
+    split: str = "train"  # The rows that are packed.
+    factor: int = 27  # Of H.264, its constant rate factor: more is smaller.
 
 
 def write_pack(

@@ -19,15 +19,11 @@ and masks are read later."""
 
 @dataclass(frozen=True)
 class DatasetReader:
-    """The reader of one data set.
+    """The reader of one data set."""
 
-    help   one line
-    read   its clips; readers of data sets without splits read them whole
-    holds  whether a path holds it, for those that are recognised without their name
-    """
-
-    help: str
-    read: OpenSplit
+    help: str  # one line
+    read: OpenSplit  # its clips; readers of data sets without splits read them whole
+    # whether a path holds it, for those that are recognised without their name
     holds: Callable[[Path], bool] | None = None
 
 
@@ -38,9 +34,7 @@ DATASETS: dict[str, DatasetReader] = {
         ".masklet files, or a folder of them", own.open_projects, lambda path: bool(own.find_projects(path))
     ),
     "sav": DatasetReader(
-        "SA-V: folders of PNGs, or videos with _manual.json or _auto.json beside them",
-        sa.open_sav,
-        sa.is_sav,
+        "SA-V: folders of PNGs, or videos with _manual.json or _auto.json beside them", sa.open_sav, sa.is_sav
     ),
     "sa1b": DatasetReader("SA-1B: pictures with a JSON of the same name beside them", sa.open_sa1b, sa.is_sa1b),
     "coco": DatasetReader("COCO: a JSON with images and annotations, and its pictures", coco.open_coco, coco.is_coco),

@@ -41,8 +41,11 @@ def open_sav(root: Path, split: str) -> Dataset:
     videos under ROOT that have a JSON beside them, of whatever split."""
     need_folder(root, "SA-V")
     folder = root / f"sav_{split}" if os.path.isdir(root / f"sav_{split}") else root
-    if os.path.isdir(folder / PICTURES):
-        return Dataset("sav", split, _png_clips(folder, f"sav_{split}.txt"), "objects")
+    if os.path.isdir(frames := folder / PICTURES):
+        masks, listing = need_folder(folder / ANNOTATIONS, "the masks of SA-V"), folder / f"sav_{split}.txt"
+        names, source = read_names(listing) if os.path.isfile(listing) else subfolders(masks), folder.resolve().name
+        clips = tuple(_png_clip(name, frames / name, masks / name, source) for name in names)
+        return Dataset("sav", split, clips, "objects")
     found = [(video, file) for video in sorted(root.rglob("*.mp4")) if (file := json_of(video))]
     if not found:
         raise FormatError(f"{root} holds no {PICTURES} and no videos with {' or '.join(ENDINGS)}; give SA-V's folder")
@@ -53,12 +56,6 @@ def json_of(video: Path) -> Path | None:
     """The better JSON of a video; None if there is none."""
     beside = (video.with_name(video.stem + ending) for ending in ENDINGS)
     return next((file for file in beside if file.is_file()), None)
-
-
-def _png_clips(folder: Path, listing: str) -> tuple[Clip, ...]:
-    frames, masks = folder / PICTURES, need_folder(folder / ANNOTATIONS, "the masks of SA-V")
-    names = read_names(folder / listing) if os.path.isfile(folder / listing) else subfolders(masks)
-    return tuple(_png_clip(name, frames / name, masks / name, folder.resolve().name) for name in names)
 
 
 def _png_clip(name: str, frames: Path, masks: Path, source: str) -> Clip:

@@ -111,10 +111,6 @@ class CarriedSession:
             yield PlainFrame(frame.index, frame.time, self.source.size, objects, numbers, frame.image)
 
 
-def keep_still(image: NDArray[np.uint8], following: NDArray[np.uint8], masks: Mapping[int, Soft]) -> Mapping[int, Soft]:
-    return masks
-
-
 def carry_by_flow(
     image: NDArray[np.uint8], following: NDArray[np.uint8], masks: Mapping[int, Soft]
 ) -> Mapping[int, Soft]:
@@ -130,14 +126,12 @@ def carry_by_flow(
     back = flow.calc(there, here, np.zeros((*image.shape[:2], 2), np.float32))
     rows, columns = np.indices(image.shape[:2], np.float32)
     across, down = columns + back[..., 0], rows + back[..., 1]
-    return {number: _looked_up(soft, across, down) for number, soft in masks.items()}
 
+    def moved(soft: Soft) -> Soft:
+        taken = cv2.remap(soft, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        return np.asarray(taken, np.float32)
 
-def _looked_up(
-    soft: NDArray[np.float32], across: NDArray[np.float32], down: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    moved = cv2.remap(soft, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    return np.asarray(moved, np.float32)
+    return {number: moved(soft) for number, soft in masks.items()}
 
 
 def cut_prompt(image: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
@@ -208,7 +202,7 @@ def _cut(image: NDArray[np.uint8], hints: NDArray[np.uint8]) -> NDArray[np.bool_
 BASELINES = {
     baseline.name: baseline
     for baseline in (
-        Baseline("still", "the first mask kept still", keep_still),
+        Baseline("still", "the first mask kept still", lambda image, following, masks: masks),
         Baseline("flow", "the first mask carried by optical flow (OpenCV DIS, medium)", carry_by_flow),
         Baseline("grabcut", "GrabCut from the box, in each frame from the box of the mask before", recut),
     )

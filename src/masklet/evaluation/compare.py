@@ -37,18 +37,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Compared:
-    """One run beside the first.
-
-    wins, ties, losses  clips that it did better, alike and worse than the first run
-    """
+    """One run beside the first."""
 
     name: str  # of the run
     run: RunResult  # with the clips alone that all runs have
     value: Interval  # of the main measure
     difference: Interval | None  # from the first run; None for the first run itself
-    wins: int = 0
-    ties: int = 0
-    losses: int = 0
+    wins: int = 0  # clips that it did better than the first run
+    ties: int = 0  # alike
+    losses: int = 0  # worse
 
 
 @dataclass(frozen=True)
@@ -123,16 +120,12 @@ def comparison_table(comparison: Comparison) -> list[list[str]]:
     measure = comparison.measure
     rows = [["", measure, "95%", "difference", "95%", "won/lost", "frames/s"]]
     for item in comparison.runs:
-        against = item.difference
-        rows.append([
-            item.name,
-            shown(measure, item.value.mean),
-            _ends(measure, item.value),
-            "" if against is None else f"{'+' if against.mean >= 0 else ''}{shown(measure, against.mean)}",
-            "" if against is None else _ends(measure, against),
-            "" if against is None else f"{item.wins}/{item.losses}",
-            f"{item.run.speed:.1f}",
-        ])  # fmt: skip
+        beside = ["", "", ""]
+        if (against := item.difference) is not None:
+            sign = "+" if against.mean >= 0 else ""
+            beside = [sign + shown(measure, against.mean), _ends(measure, against), f"{item.wins}/{item.losses}"]
+        own = [shown(measure, item.value.mean), _ends(measure, item.value)]
+        rows.append([item.name, *own, *beside, f"{item.run.speed:.1f}"])
     return rows
 
 

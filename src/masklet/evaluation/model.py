@@ -19,14 +19,8 @@ from masklet.video import TrackingOptions, VideoTracker
 
 
 class ModelMethod:
-    """An engine, such as a loaded model.
-
-    Args:
-        engine: What runs the four functions.
-        tracking: Fields of `TrackingOptions` that are not the default, plain JSON.
-
-    Raises ConfigError for options that do not exist.
-    """
+    """An engine, such as a loaded model, with fields of `TrackingOptions` that are not the default, plain JSON. Raises
+    ConfigError for options that do not exist."""
 
     estimates = True
 

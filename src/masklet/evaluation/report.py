@@ -22,7 +22,6 @@ from masklet.masks.draw import draw_overlay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MOST_ROWS = 60
 """Clips that stand in tables for people; of more only the means do, and the CSV has them all."""
@@ -76,18 +75,9 @@ def sequence_rows(run: RunResult) -> list[list[object]]:
     """A heading, then a row for each clip: means over its objects, what it has as a whole, cost."""
     of_clips = list(dict.fromkeys(name for clip in run.clips for name in clip.clip_metrics))
     rows: list[list[object]] = [["sequence", "objects", *run.measures, *of_clips, "frames", "seconds", "memory MiB"]]
-    rows += [
-        [
-            clip.name,
-            len(clip.values),
-            *(clip.mean(measure) for measure in run.measures),
-            *(clip.clip_metrics.get(name) for name in of_clips),
-            clip.frames,
-            clip.seconds,
-            clip.memory,
-        ]
-        for clip in run.clips
-    ]
+    for clip in run.clips:
+        values = [*map(clip.mean, run.measures), *map(clip.clip_metrics.get, of_clips)]
+        rows.append([clip.name, len(clip.values), *values, clip.frames, clip.seconds, clip.memory])
     return rows
 
 
@@ -169,10 +159,14 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
     """
     measure = runs[0].measures[0]
     factor = 1 if is_count(measure) else 100
-    values = np.array([[factor * _by_name(run)[clip] for clip in clips] for run in runs])
+    means = [{clip.name: clip.mean(measure) for clip in run.clips} for run in runs]
+    values = np.array([[factor * of_run[clip] for clip in clips] for of_run in means])
     order = np.argsort(values[0], kind="stable")
     named = len(clips) <= MOST_NAMED
-    figure, axes = _figure(len(clips) if named else 0)
+    with needing("eval", "a plot", EvaluationError):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(8, 1.4 + 0.24 * len(clips) if named and len(clips) else 4.5), layout="constrained")
+    axes = figure.add_subplot()
     for row, (name, run) in enumerate(zip(names, runs, strict=True)):
         mean = factor * run.overall[measure]
         colour = COLOURS[row % len(COLOURS)]
@@ -189,13 +183,6 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
         figure.savefig(temporary, format="png", dpi=110)
 
 
-def _figure(rows: int) -> tuple[Figure, Axes]:
-    with needing("eval", "a plot", EvaluationError):
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=(8, 1.4 + 0.24 * rows if rows else 4.5), layout="constrained")
-    return figure, figure.add_subplot()
-
-
 def _label(axes: Axes, clips: Sequence[str], measure: str, factor: int) -> None:
     if clips:
         axes.set_yticks(range(len(clips)), clips, fontsize=8)
@@ -210,11 +197,7 @@ def _label(axes: Axes, clips: Sequence[str], measure: str, factor: int) -> None:
     axes.figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
 
 
-def _by_name(run: RunResult) -> dict[str, float]:
-    return {clip.name: clip.mean(run.measures[0]) for clip in run.clips}
-
-
-def draw_worst(run: RunResult, dataset: Dataset) -> list[Path]:
+def draw_worst(run: RunResult, dataset: Dataset) -> None:
     """worst/01-NAME.jpg ... in the run's folder: the answer tinted, the truth's outline in white, the value below.
 
     Earlier pictures there are removed. Raises MediaError and FormatError for frames and masks that cannot be read.
@@ -223,23 +206,14 @@ def draw_worst(run: RunResult, dataset: Dataset) -> list[Path]:
     make_folder(folder)
     for earlier in folder.glob("*.jpg"):
         earlier.unlink()
-    submission = Submission(run.folder / "masks", dataset.layout)
+    submission, measure = Submission(run.folder / "masks", dataset.layout), run.measures[0]
     clips = {clip.name: clip for clip in dataset.clips}
-    found = []
-    for place, result in enumerate(worst_clips(run, clips), start=1):
-        path = folder / f"{place:02d}-{result.name.replace('/', '-')}.jpg"
-        sheet = draw_clip(clips[result.name], result, run.measures[0], submission)
-        with atomic_write(path) as temporary:
-            Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
-        found.append(path)
-    return found
-
-
-def worst_clips(run: RunResult, clips: Mapping[str, Clip]) -> list[ClipResult]:
-    """The ten worst by the main measure, the worst first."""
-    measure = run.measures[0]
     known = [clip for clip in run.scored if clip.name in clips and clip.per_frame]
-    return sorted(known, key=lambda clip: clip.mean(measure), reverse=not rises(measure))[:WORST]
+    worst_first = sorted(known, key=lambda clip: clip.mean(measure), reverse=not rises(measure))
+    for place, result in enumerate(worst_first[:WORST], start=1):
+        sheet = draw_clip(clips[result.name], result, measure, submission)
+        with atomic_write(folder / f"{place:02d}-{result.name.replace('/', '-')}.jpg") as temporary:
+            Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
 
 
 def draw_clip(clip: Clip, result: ClipResult, measure: str, submission: Submission) -> NDArray[np.uint8]:

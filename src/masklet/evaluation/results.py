@@ -136,7 +136,13 @@ class RunResult:
         objects are seen and unseen ones, G too; and the expected calibration errors of what a model estimates."""
         rows = [row for clip in self.clips for row in clip.values.values()]
         found = {measure: mean([row[measure] for row in rows]) for measure in self.measures}
-        return found | self._grouped() | self._of_clips() | self._calibrated()
+        found |= self._grouped()
+        for name in dict.fromkeys(name for clip in self.clips for name in clip.clip_metrics):
+            found[name] = mean([clip.clip_metrics[name] for clip in self.clips if name in clip.clip_metrics])
+        for name in dict.fromkeys(name for clip in self.clips for name in clip.calibration):
+            parts = [clip.calibration[name] for clip in self.clips if name in clip.calibration]
+            found[f"ECE {name}"] = merge(parts).error
+        return found
 
     @property
     def scored(self) -> list[ClipResult]:
@@ -159,17 +165,6 @@ class RunResult:
             return {}
         found = seen_and_unseen([(row["J"], row["F"]) for row, _ in rows], [group == "unseen" for _, group in rows])
         return found.named()
-
-    def _of_clips(self) -> dict[str, float]:
-        names = dict.fromkeys(name for clip in self.clips for name in clip.clip_metrics)
-        return {
-            name: mean([clip.clip_metrics[name] for clip in self.clips if name in clip.clip_metrics]) for name in names
-        }
-
-    def _calibrated(self) -> dict[str, float]:
-        names = dict.fromkeys(name for clip in self.clips for name in clip.calibration)
-        parts = {name: [clip.calibration[name] for clip in self.clips if name in clip.calibration] for name in names}
-        return {f"ECE {name}": merge(found).error for name, found in parts.items()}
 
 
 def read_run(folder: Path) -> RunResult:

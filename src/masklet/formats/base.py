@@ -92,17 +92,12 @@ class FrameLike(Protocol):
 
 @dataclass(frozen=True)
 class RleMask:
-    """An object of which the mask and the scores are kept; the mask and logits are made when they are asked for.
+    """An object of which the mask and the scores are kept; the mask and logits are made when they are asked for."""
 
-    rle       the mask
-    iou       predicted intersection over union of the mask, 0..1
-    presence  probability that the object is in the frame, 0..1
-    lost      pixels of the mask that other objects have wherever masks may not overlap; None if there are none
-    """
-
-    rle: Rle
-    iou: float = 1.0
-    presence: float = 1.0
+    rle: Rle  # the mask
+    iou: float = 1.0  # predicted intersection over union of the mask, 0..1
+    presence: float = 1.0  # probability that the object is in the frame, 0..1
+    # pixels of the mask that other objects have wherever masks may not overlap; None if there are none
     lost: Rle | None = None
 
     @property
@@ -208,63 +203,35 @@ def picture_of(result: FrameLike) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Identifies a video.
+    """Identifies a video."""
 
-    size         (height, width)
-    frame_count  number of pictures that are in memory; None for a file, whose count may become known while it is read
-    digest       a hash that the caller makes, of some frames or of the file's head and tail
-    """
-
-    size: tuple[int, int]
+    size: tuple[int, int]  # (height, width)
+    # number of pictures that are in memory; None for a file, whose count may become known while it is read
     frame_count: int | None
-    digest: str
+    digest: str  # a hash that the caller makes, of some frames or of the file's head and tail
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The picture or video that a writer gets, and the settings of the file; each format takes those it needs.
+    """The picture or video that a writer gets, and the settings of the file; each format takes those it needs."""
 
-    size         (height, width) of every frame
-    rate         frames a second; None: films keep the frames' own times
-    steady       False if frames don't come evenly at that rate: films keep their own times too
-    frame_count  number of frames of the video, or None where nothing says
-    video        the video's name or path
-    own_sizes    whether each frame is a picture of its own size
-    geometry     where the voxels lie, if the frames are slices of a volume
-    ground       where the picture, or every frame, lies on the ground, if anything says
-    dates        when each frame was taken; empty where nothing says
-    tolerance    of polygons on maps: corners that lie no farther from the line, in pixels, are left out
-    names        the file names of the frames' pictures, by frame; empty where frames are no files
-    audio_from   a file whose sound films keep, shifted to their first frame
-    footage      what films and cut-outs keep of the video's file; None for pictures of 8 bits
-    finish       how objects are cut out
-    model        the name of the model
-    fingerprint  by what the video is known again
-    events       the log of prompts, plain JSON
-    """
-
-    size: tuple[int, int]
-    rate: float | Fraction | None = None
-    frame_count: int | None = None
-    video: str = ""
-    audio_from: Path | None = None
-    footage: Footage | None = None
-    finish: Finish = USUAL
-    model: str = ""
-    fingerprint: Fingerprint | None = None
-    events: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-    steady: bool = True
-    names: Sequence[str] = ()
-    own_sizes: bool = False
-    geometry: Geometry | None = None
-    ground: Ground | None = None
-    dates: Sequence[datetime] = ()
-    tolerance: float = 0.0
-
-    @property
-    def film_rate(self) -> float | Fraction | None:
-        """Frames a second of a film; None if it keeps the frames' own times."""
-        return self.rate if self.steady else None
+    size: tuple[int, int]  # (height, width) of every frame
+    rate: float | Fraction | None = None  # frames a second; None: films keep the frames' own times
+    frame_count: int | None = None  # number of frames of the video, or None where nothing says
+    video: str = ""  # the video's name or path
+    audio_from: Path | None = None  # a file whose sound films keep, shifted to their first frame
+    footage: Footage | None = None  # what films and cut-outs keep of the video's file; None for pictures of 8 bits
+    finish: Finish = USUAL  # how objects are cut out
+    model: str = ""  # the name of the model
+    fingerprint: Fingerprint | None = None  # by what the video is known again
+    events: Sequence[Mapping[str, Any]] = field(default_factory=tuple)  # the log of prompts, plain JSON
+    steady: bool = True  # False if frames don't come evenly at that rate: films keep their own times too
+    names: Sequence[str] = ()  # the file names of the frames' pictures, by frame; empty where frames are no files
+    own_sizes: bool = False  # whether each frame is a picture of its own size
+    geometry: Geometry | None = None  # where the voxels lie, if the frames are slices of a volume
+    ground: Ground | None = None  # where the picture, or every frame, lies on the ground, if anything says
+    dates: Sequence[datetime] = ()  # when each frame was taken; empty where nothing says
+    tolerance: float = 0.0  # of polygons on maps: corners that lie no farther from the line, in pixels, are left out
 
     def picture_name(self, frame: int) -> str:
         """The file name of a frame's picture; 00012.jpg where it has none."""
@@ -290,34 +257,24 @@ Reader = Callable[[Path], Iterator[PlainFrame]]
 
 @dataclass(frozen=True)
 class Format:
-    """One entry of the registry. A module of this package, or of another, holds its formats as values of this class.
+    """One entry of the registry. A module of this package, or of another, holds its formats as values of this class."""
 
-    name            what people type
-    help            one line
-    open            the writer: a context manager that opens a path and gives a function for one frame; code after its
-                    `yield` runs only if all went well
-    read            gives the masks of each frame, in the order of frames; None if the format is not read
-    video           the ending of a video's file, such as ".mp4"; empty if it is a folder, None if it holds no videos
-    picture         the ending of the file of one picture; None if the format holds no single pictures
-    shows_pictures  whether frames must come with their pictures
-    finishes        whether it cuts objects out, as `Facts.finish` says
-    in_space        whether the file says where the voxels of a volume, or the pixels of a map, lie
-    holds_many_pictures  whether one file holds any number of pictures of any sizes, as a data set
-    names           gives the file names of the frames' pictures, as `Facts.names` has them
-    only_read       the ending of what is read but not written, "" for a folder; None for all other formats
-    """
-
-    name: str
-    help: str
+    name: str  # what people type
+    help: str  # one line
+    # the writer: a context manager that opens a path and gives a function for one frame; code after its `yield` runs
+    # only if all went well
     open: Opener
-    read: Reader | None = None
+    read: Reader | None = None  # gives the masks of each frame, in the order of frames; None if the format is not read
+    # the ending of a video's file, such as ".mp4"; empty if it is a folder, None if it holds no videos
     video: str | None = None
-    picture: str | None = None
-    shows_pictures: bool = False
-    finishes: bool = False
-    in_space: bool = False
-    holds_many_pictures: bool = False
+    picture: str | None = None  # the ending of the file of one picture; None if the format holds no single pictures
+    shows_pictures: bool = False  # whether frames must come with their pictures
+    finishes: bool = False  # whether it cuts objects out, as `Facts.finish` says
+    in_space: bool = False  # whether the file says where the voxels of a volume, or the pixels of a map, lie
+    holds_many_pictures: bool = False  # whether one file holds any number of pictures of any sizes, as a data set
+    # gives the file names of the frames' pictures, as `Facts.names` has them
     names: Callable[[Path], Sequence[str]] | None = None
+    # the ending of what is read but not written, "" for a folder; None for all other formats
     only_read: str | None = None
 
 

@@ -4,7 +4,8 @@ for each object, with a black and white one for each frame: masks may overlap, a
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from urllib.parse import unquote
@@ -33,11 +34,6 @@ from masklet.masks.draw import PALETTE
 from masklet.masks.rle import Rle, encode_rle
 
 
-def write_davis(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
-    """PATH/00000.png ..., or one PNG."""
-    return frame_files(path, facts, ".png", _write_frame)
-
-
 def read_davis(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame by number; 255, "unknown", is no object. Raises FormatError for a folder without PNGs."""
     if not os.path.isdir(path) or not (files := mask_pngs(path)):
@@ -63,10 +59,6 @@ def read_index_png(path: str | PathLike[str]) -> NDArray[np.uint8]:
     return open_png(Path(path)).astype(np.uint8)
 
 
-def _write_frame(path: Path, result: FrameLike) -> None:
-    _save(path, index_map(result), colours_of(result))
-
-
 def _save(path: Path, index_map: NDArray[np.uint8], colours: Mapping[int, tuple[int, int, int]] | None = None) -> None:
     picture, palette = Image.fromarray(index_map), PALETTE.copy()
     for number, colour in (colours or {}).items():
@@ -78,7 +70,7 @@ def _save(path: Path, index_map: NDArray[np.uint8], colours: Mapping[int, tuple[
 DAVIS = Format(
     "davis",
     "palette PNGs of the objects' numbers, as in DAVIS; objects 1 to 254, no overlap",
-    write_davis,
+    partial(frame_files, suffix=".png", write=lambda path, frame: _save(path, index_map(frame), colours_of(frame))),
     read_davis,
     video="",
     picture=".png",

@@ -36,26 +36,19 @@ NOMINAL_RATE = 24
 
 @dataclass(frozen=True)
 class FilmKind:
-    """A kind of video file.
+    """A kind of video file."""
 
-    container  FFmpeg's name of it
-    encoders   encoders and their options, the best first; the first that this FFmpeg has is taken
-    pixels     FFmpeg's names of the pixels in the file, the best first; the first that the encoder takes
-    sound      what becomes of the sound
-    steps      height and width must be multiples of these: the last row or column is repeated until they are
-    least      pixels that both sides must have
-    metadata   of the video stream
-    full       whether values may fill the whole range of their bits, where those of the source do
-    """
-
-    container: str
+    container: str  # FFmpeg's name of it
+    # encoders and their options, the best first; the first that this FFmpeg has is taken
     encoders: Mapping[str, Mapping[str, str]]
+    # FFmpeg's names of the pixels in the file, the best first; the first that the encoder takes
     pixels: tuple[str, ...]
-    sound: SoundTrack
+    sound: SoundTrack  # what becomes of the sound
+    # height and width must be multiples of these: the last row or column is repeated until they are
     steps: tuple[int, int] = (2, 2)
-    least: int = 1
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    full: bool = True
+    least: int = 1  # pixels that both sides must have
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of the video stream
+    full: bool = True  # whether values may fill the whole range of their bits, where those of the source do
 
     def encoder(self) -> str:
         """The first encoder that this FFmpeg has. Raises FormatError if there is none."""
@@ -186,7 +179,7 @@ def write_film(
     A frame is shown at the source's rate by its number; where frames don't come at a rate, at its own time. The sink
     raises FormatError for a frame that is not after the last one.
     """
-    rate, footage = facts.film_rate, facts.footage
+    rate, footage = facts.rate if facts.steady else None, facts.footage
     colours = colours or (footage.usual if footage else BT709)
     first: list[FrameLike] = []
     last = -1

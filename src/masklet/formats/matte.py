@@ -63,14 +63,9 @@ def write_matte(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
 
     def write(target: Path, result: FrameLike) -> None:
         image = cutter.image(result) if result.image is not None else np.zeros((*result.size, 3), np.uint8)
-        save_matte(target, cutter.alpha(result, image))
+        save_png(target, np.rint(cutter.alpha(result, image) * 65_535).astype(np.uint16))
 
     return frame_files(path, facts, ".png", write)
-
-
-def save_matte(path: Path, alpha: NDArray[np.float32]) -> None:
-    """Write alpha, (H, W) in 0..1, as a grey PNG of 16 bits."""
-    save_png(path, np.rint(alpha * 65_535).astype(np.uint16))
 
 
 def cut_out_objects(result: FrameLike) -> NDArray[Any]:

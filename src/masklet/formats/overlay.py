@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,11 @@ MP4_ENCODERS: dict[str, dict[str, str]] = {
 """Encoders and their options, the best first. The last is MPEG-4 part 2, which browsers don't play."""
 
 
-def write_overlay(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
-    """A film of the source's rate with every mask tinted, outlined and named, its frames in their order; or one PNG."""
-    return mp4_or_png(path, facts, lambda result: np.asarray(result.overlay()))
-
-
 def mp4_or_png(
     path: Path, facts: Facts, draw: Callable[[FrameLike], NDArray[np.uint8]]
 ) -> AbstractContextManager[Sink]:
-    """A sink that draws frames into an MP4, or by its ending into the PNG of one picture."""
+    """A sink that draws frames, in their order, into an MP4 of the source's rate, or by its ending into the PNG of one
+    picture."""
     if path.suffix.lower() == ".png":
         return frame_files(path, facts, ".png", lambda target, result: save_png(target, draw(result)))
     return write_film(path, facts, mp4(), draw)
@@ -63,7 +60,7 @@ def mp4() -> FilmKind:
 OVERLAY = Format(
     "overlay",
     "the picture with the masks drawn in, PNG or MP4 with sound; any number of objects",
-    write_overlay,
+    partial(mp4_or_png, draw=lambda result: np.asarray(result.overlay())),
     video=".mp4",
     picture=".png",
     shows_pictures=True,

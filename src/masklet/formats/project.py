@@ -20,7 +20,8 @@ from masklet.formats.base import (
 from masklet.formats.description import Description
 from masklet.masks.rle import encode_rle
 
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 Spans = tuple[tuple[int, int], ...]
 """Frames, as disjoint ranges (first, last), both included."""
@@ -77,37 +78,26 @@ def frames_in_blocks(
 
 @dataclass(frozen=True)
 class Project:
-    """The content of a `.masklet` file.
+    """The content of a `.masklet` file."""
 
-    size         (height, width) of the video
-    indices      the number of each object, by the user's names, in the order in which they were added
-    descriptions what is said of objects, of those of which anything is
-    frames       what was found, by frame; those of a file are read when they are asked for, which may raise FormatError
-    events       the log of prompts, plain JSON; it alone rebuilds the session
-    video        the video's name or path, as it was given
-    rate         frames a second, or None
-    frame_count  number of frames of the video, or None
-    model        the name of the model
-    weights      the digest of its weights, or empty
-    fingerprint  identifies the video, or None
-    options      how it was tracked, plain JSON; empty if unknown
-    notes        what the program that wrote the file keeps for itself, plain JSON
-    attachments  further files by name, such as what a tracker remembers; read like the frames, by no other program
-    """
-
-    size: tuple[int, int]
+    size: tuple[int, int]  # (height, width) of the video
+    # the number of each object, by the user's names, in the order in which they were added
     indices: Mapping[ObjectId, int] = field(default_factory=dict)
+    # what is said of objects, of those of which anything is
     descriptions: Mapping[ObjectId, Description] = field(default_factory=dict)
+    # what was found, by frame; those of a file are read when they are asked for, which may raise FormatError
     frames: Mapping[int, ProjectFrame] = field(default_factory=dict)
-    events: Sequence[Mapping[str, Any]] = ()
-    video: str = ""
-    rate: float | None = None
-    frame_count: int | None = None
-    model: str = ""
-    weights: str = ""
-    fingerprint: Fingerprint | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    events: Sequence[Mapping[str, Any]] = ()  # the log of prompts, plain JSON; it alone rebuilds the session
+    video: str = ""  # the video's name or path, as it was given
+    rate: float | None = None  # frames a second, or None
+    frame_count: int | None = None  # number of frames of the video, or None
+    model: str = ""  # the name of the model
+    weights: str = ""  # the digest of its weights, or empty
+    fingerprint: Fingerprint | None = None  # identifies the video, or None
+    options: Mapping[str, Any] = field(default_factory=dict)  # how it was tracked, plain JSON; empty if unknown
+    # what the program that wrote the file keeps for itself, plain JSON
     notes: Mapping[str, Any] = field(default_factory=dict)
+    # further files by name, such as what a tracker remembers; read like the frames, by no other program
     attachments: Mapping[str, bytes] = field(default_factory=dict)
 
     def results(self) -> Iterator[PlainFrame]:

@@ -25,7 +25,7 @@ from typing import Any
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError, PromptError
-from masklet.formats.base import Facts, Fingerprint, Format, ObjectId, PlainFrame, RleMask, Sink
+from masklet.formats.base import Facts, Fingerprint, Format, ObjectId, RleMask, Sink
 from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import check_plain, entries, entry, parse_json, size_of
 from masklet.formats.project import BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks, spans_of
@@ -75,10 +75,6 @@ def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
         write_project(path, project)
 
 
-def read_project_masks(path: Path) -> Iterator[PlainFrame]:
-    yield from read_project(path).results()
-
-
 def _manifest(project: Project) -> dict[str, Any]:
     height, width = project.size
     return {
@@ -126,7 +122,7 @@ PROJECT = Format(
     "project",
     "masklet's own file: prompts, masks, scores; all others come from it",
     write_project_frames,
-    read_project_masks,
+    lambda path: read_project(path).results(),
     video=".masklet",
 )
 

@@ -23,16 +23,12 @@ SAMPLE_RATE = 48_000
 
 @dataclass(frozen=True)
 class SoundTrack:
-    """What a kind of file does with sound.
+    """What a kind of file does with sound."""
 
-    takes    codecs that are copied as they are
-    encoder  for all others
-    lead     seconds of copied sound that may lie before the first frame, as decoders need a packet to settle; files
-             that can say "begin here" hide it, others begin with it
-    """
-
-    takes: frozenset[str]
-    encoder: str
+    takes: frozenset[str]  # codecs that are copied as they are
+    encoder: str  # for all others
+    # seconds of copied sound that may lie before the first frame, as decoders need a packet to settle; files that can
+    # say "begin here" hide it, others begin with it
     lead: float
 
 

@@ -25,13 +25,8 @@ Predict = Callable[[NDArray[np.uint8], Prompt], Masks]
 
 
 def refine_in_crops(first: Masks, prompts: Sequence[Prompt], predict: Predict) -> Masks:
-    """The masks, those of small objects decoded once more in a crop of the picture.
-
-    Args:
-        first: What the whole picture gave.
-        prompts: What was said of each object.
-        predict: Makes one mask of a crop.
-    """
+    """What the whole picture gave, with masks of small objects decoded once more in a crop of it; `prompts` has what
+    was said of each object."""
     details: list[Detail | None] = [None] * len(first)
     iou = first.iou.copy()
     for i in range(len(first)):

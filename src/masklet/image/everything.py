@@ -77,18 +77,8 @@ def find_in_crop(engine: Engine, image: NDArray[np.uint8], crop: Crop, options: 
 def find_encoded(
     engine: Engine, levels: Levels, crop: Crop, size: tuple[int, int], options: EverythingOptions
 ) -> MaskSet:
-    """Everything in a part of a picture, of which the engine's levels are there already.
-
-    Args:
-        engine: What decodes.
-        levels: The part, encoded by this engine.
-        crop: Where it lies in the picture; `Crop((0, 0, width, height), 0)` for all of it.
-        size: (height, width) of the picture.
-        options: How it is looked for.
-
-    Returns:
-        Masks in pixels of the picture, the surest first.
-    """
+    """Everything in a part of a picture of (height, width) = `size`, whose levels the engine has encoded already: masks
+    in pixels of the picture, the surest first. `Crop((0, 0, width, height), 0)` is all of it."""
     options = settled(options, engine.config.name)
     features = engine.attend_memory(levels.stride16, no_memories(engine))
     grid_pass = GridPass(engine, levels, features, crop.size, options)
@@ -103,38 +93,24 @@ def find_encoded(
 
 
 class Candidates(NamedTuple):
-    """K candidate masks of some clicks, before anybody judges them.
+    """K candidate masks of some clicks, before anybody judges them."""
 
-    logits      float (K, S/4, S/4), an array of the engine
-    iou         float32 (K,) predicted
-    presence    float32 (K,) 0..1
-    candidates  int64 (K,) in 0..3, which of the network's masks each is
-    points      float64 (K, 2) each mask's click, in pixels of the picture
-    """
-
-    logits: Array
-    iou: NDArray[np.float32]
-    presence: NDArray[np.float32]
-    candidates: NDArray[np.int64]
-    points: NDArray[np.float64]
+    logits: Array  # float (K, S/4, S/4), an array of the engine
+    iou: NDArray[np.float32]  # float32 (K,) predicted
+    presence: NDArray[np.float32]  # float32 (K,) 0..1
+    candidates: NDArray[np.int64]  # int64 (K,) in 0..3, which of the network's masks each is
+    points: NDArray[np.float64]  # float64 (K, 2) each mask's click, in pixels of the picture
 
 
 @dataclass(frozen=True, eq=False)
 class GridPass:
-    """A picture that is clicked at.
+    """A picture that is clicked at."""
 
-    engine    what decodes
-    levels    the picture, encoded by the engine
-    features  (1, C, h, w), its stride-16 features, conditioned on nothing
-    size      (height, width) of the picture
-    options   which masks are wanted
-    """
-
-    engine: Engine
-    levels: Levels
-    features: Array
-    size: tuple[int, int]
-    options: SettledOptions
+    engine: Engine  # what decodes
+    levels: Levels  # the picture, encoded by the engine
+    features: Array  # (1, C, h, w), its stride-16 features, conditioned on nothing
+    size: tuple[int, int]  # (height, width) of the picture
+    options: SettledOptions  # which masks are wanted
 
     def candidates(self, points: NDArray[np.float64]) -> Candidates:
         """The masks of one click at each of the points, (N, 2), whose predicted IoU is high enough."""
@@ -144,7 +120,9 @@ class GridPass:
         else:
             rows, candidates = np.repeat(np.arange(len(points)), 3), np.tile(np.arange(1, 4), len(points))
             found = self.rows_of(decoded, rows, candidates, points[rows])
-        return filter_iou(self.again(found) if self.options.refine else found, self.options.least_iou)
+        found = self.again(found) if self.options.refine else found
+        sure: list[Any] = [column[found.iou > self.options.least_iou] for column in found]
+        return Candidates(*sure)
 
     def again(self, found: Candidates) -> Candidates:
         """The same clicks once more, each with the mask that it gave."""
@@ -174,18 +152,14 @@ class GridPass:
         return parts[0] if len(parts) == 1 else Decoded(*(concat(each) for each in zip(*parts, strict=True)))
 
 
-def filter_iou(found: Candidates, least: float) -> Candidates:
-    kept = found.iou > least
-    columns: list[Any] = [column[kept] for column in found]
-    return Candidates(*columns)
-
-
 def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options: SettledOptions) -> MaskSet:
     """The stable masks that the crop does not cut through, in pixels of the picture."""
     rows, patches, stability = [], [], []
     for row, logits in enumerate(to_numpy(found.logits)):
         if options.min_cells:
-            fill_small_regions(logits, options.min_cells)
+            mask = logits > 0
+            logits[small_holes(mask, options.min_cells)] = HOLE_LOGIT
+            logits[small_holes(~mask, options.min_cells)] = -HOLE_LOGIT
         traced = traced_if_stable(logits, crop, options)
         if traced and not is_cut_by_crop(traced[0].box, crop.box, size):
             rows.append(row)
@@ -223,13 +197,6 @@ def best_of_overlapping(found: MaskSet, scores: NDArray[np.floating], most: floa
     has no area in that measure, and none is suppressed.
     """
     return found.rows(suppress(found.boxes - (0, 0, 1, 1), scores, most))
-
-
-def fill_small_regions(logits: NDArray[np.float32], most: int) -> None:
-    """Fill holes of at most so many cells, and remove such islands, in place."""
-    mask = logits > 0
-    logits[small_holes(mask, most)] = HOLE_LOGIT
-    logits[small_holes(~mask, most)] = -HOLE_LOGIT
 
 
 def remove_small_regions(found: MaskSet, options: EverythingOptions) -> MaskSet:

@@ -123,14 +123,10 @@ EDGE = 20
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a picture.
+    """A part of a picture."""
 
-    box    in pixels of the picture
-    layer  0 the whole picture, then finer ones
-    """
-
-    box: Box
-    layer: int
+    box: Box  # in pixels of the picture
+    layer: int  # 0 the whole picture, then finer ones
 
     @property
     def size(self) -> tuple[int, int]:
@@ -147,13 +143,8 @@ def point_grid(side: int) -> NDArray[np.float64]:
 
 
 def plan_crops(size: tuple[int, int], layers: int, overlap: float) -> list[Crop]:
-    """The whole picture, and for each layer l = 1, 2, ... 2**l crops along each axis.
-
-    Args:
-        size: (height, width) of the picture.
-        layers: How many layers of crops.
-        overlap: Of neighbours in the first layer, as a share of the picture's shorter side; half of it in the next.
-    """
+    """The whole picture of (height, width) = `size`, and for each layer l = 1, 2, ... 2**l crops along each axis.
+    Neighbours of the first layer overlap by that share of the picture's shorter side, those of the next by half."""
     height, width = size
     crops = [Crop((0, 0, width, height), 0)]
     for layer in range(1, layers + 1):

@@ -83,14 +83,9 @@ def encoded(predictor: ImagePredictor, images: Iterable[Any], name: str) -> Iter
     Raises `PromptError` for one that another model encoded.
     """
     for batch in in_batches(enumerate(images), PICTURES_AT_ONCE):
+        new = [(n, image) for n, image in batch if not isinstance(image, EncodedImage)]
         fresh = iter(
-            predictor.encode_arrays(
-                [
-                    (as_picture(image, f"{name} {number}"), file_name(image))
-                    for number, image in batch
-                    if not isinstance(image, EncodedImage)
-                ]
-            )
+            predictor.encode_arrays([(as_picture(image, f"{name} {n}"), file_name(image)) for n, image in new])
         )
         for _, image in batch:
             if isinstance(image, EncodedImage):

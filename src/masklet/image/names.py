@@ -138,18 +138,13 @@ def name_masks(
         CheckpointError: The model cannot be loaded.
     """
     predictor, image = ready_predictor(model), as_picture(picture)
-    check_kinds(kinds, predictor.engine, least)
-    vectors = appearances(predictor, (crop_of(image, mask, f"mask {n}") for n, mask in enumerate(masks)))
-    return [naming(row, kinds.names, least) for row in likenesses(vectors, kinds)]
-
-
-def check_kinds(kinds: Prototypes, engine: Engine, least: float) -> None:
-    """Raise PromptError if another model learned the names, or `least` is no likeness."""
-    if kinds.config != engine.config:
-        learned, looks = (f"{one.name} at {one.image_size} pixels" for one in (kinds.config, engine.config))
+    if kinds.config != predictor.engine.config:
+        learned, looks = (f"{one.name} at {one.image_size} pixels" for one in (kinds.config, predictor.engine.config))
         raise PromptError(f"{learned} learned the names, and {looks} looks; take one model")
     if not -1 <= least <= 1:
         raise PromptError(f"least is {least!r}; give a number from -1 to 1")
+    vectors = appearances(predictor, (crop_of(image, mask, f"mask {n}") for n, mask in enumerate(masks)))
+    return [naming(row, kinds.names, least) for row in likenesses(vectors, kinds)]
 
 
 def likenesses(vectors: NDArray[np.float32], kinds: Prototypes) -> NDArray[np.float32]:

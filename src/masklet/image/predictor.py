@@ -163,14 +163,8 @@ class ImagePredictor:
         multimask: bool | None = None,
         fall_back: bool = True,
     ) -> Masks:
-        """As `predict`, for prompts that are checked already, one for each object.
-
-        Args:
-            picture: From this predictor's `encode`.
-            prompts: By `masklet.prompts.make_prompt`.
-            multimask: As in `predict`.
-            fall_back: Whether a single mask that is not stable gives way to the best of three, as published.
-        """
+        """As `predict`, for prompts of `masklet.prompts.make_prompt`, one for each object; `fall_back` is whether a
+        single mask that is not stable gives way to the best of three, as published."""
         wanted = [prompt.is_ambiguous if multimask is None else multimask for prompt in prompts]
         features = self.engine.attend_memory(picture.levels.stride16, no_memories(self.engine))
         step = objects_at_once(self.engine)

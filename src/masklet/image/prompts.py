@@ -26,19 +26,10 @@ def prompts_per_object(
     boxes: Any = None,
     masks: Any = None,
 ) -> list[Prompt]:
-    """Check what a user gave for one object, or for each of N.
+    """Check what a user gave for one object, or for each of N, in a picture of (height, width) = `size`, as
+    `ImagePredictor.predict` takes it; `mask_size` is S/4.
 
-    Args:
-        size: (height, width) of the picture.
-        mask_size: S/4, side of the masks.
-        points: (P, 2) for one object; for N objects a list of N of these, of any lengths, or None for an object
-            without points.
-        labels: As `points`: (P,) or N of these; None is all 1.
-        boxes: (4,) or N of these, each may be None.
-        masks: (S/4, S/4) or N of these, each may be None.
-
-    Raises:
-        PromptError: Nothing is given, numbers of objects differ, or something does not fit the picture.
+    Raises PromptError if nothing is given, numbers of objects differ, or something does not fit the picture.
     """
     given = {
         "points": per_object(points, depth=2),

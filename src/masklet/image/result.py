@@ -342,14 +342,10 @@ class LogitMask:
 
 @dataclass(frozen=True, eq=False)
 class Detail:
-    """A part of the picture that was looked at again for one mask.
+    """A part of the picture that was looked at again for one mask."""
 
-    box     x0, y0, x1, y1 in pixels of the picture
-    logits  float32 (S/4, S/4), of the box
-    """
-
-    box: Box
-    logits: NDArray[np.float32]
+    box: Box  # x0, y0, x1, y1 in pixels of the picture
+    logits: NDArray[np.float32]  # float32 (S/4, S/4), of the box
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -37,13 +37,8 @@ LOG = "log.jsonl"
 
 
 class Log:
-    """Writes figures as they come. A run that goes on adds to the same file, see `rewind`.
-
-    Args:
-        folder: Of the run.
-        progress: The bar.
-        board: TensorBoard's writer, or None.
-    """
+    """Writes figures as they come, to a bar, and to TensorBoard if there is a `board`. A run that goes on adds to the
+    same file, see `rewind`."""
 
     def __init__(self, folder: Path, progress: Progress, board: Any) -> None:
         self._path = folder / LOG
@@ -92,18 +87,10 @@ class Log:
     def tell(self, text: str) -> None:
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def close(self) -> None:
-        if self._board is not None:
-            self._board.close()
-
 
 def rewind(folder: Path, done: Mapping[str, int]) -> None:
-    """Drop the lines of steps that will be done again. Raises FormatError if the log cannot be written.
-
-    Args:
-        folder: Of the run.
-        done: For each stage, how many steps count; those that are not named have none.
-    """
+    """Drop the lines of steps that will be done again: `done` says how many of each stage count, none of those that it
+    does not name. Raises FormatError if the log cannot be written."""
     path = folder / LOG
     if not path.is_file():
         return
@@ -127,26 +114,19 @@ def open_log(folder: Path, *, tensorboard: bool, leads: bool) -> Iterator[Log]:
 
     Of many processes only the one that leads shows a bar and writes.
     """
-    board = _open_board(folder) if tensorboard and leads else None
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
+    board = None
+    if tensorboard and leads:
+        with needing("train", "a log for TensorBoard", TrainingError):
+            from torch.utils.tensorboard import SummaryWriter
+        board = SummaryWriter(str(folder / "tensorboard"))
+    name, figures = TextColumn("{task.description}"), TextColumn("{task.fields[figures]}")
+    columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
     with Progress(*columns, console=Console(stderr=True), disable=not leads) as progress:
-        log = Log(folder, progress, board)
         try:
-            yield log
+            yield Log(folder, progress, board)
         finally:
-            log.close()
-
-
-def _open_board(folder: Path) -> Any:
-    with needing("train", "a log for TensorBoard", TrainingError):
-        from torch.utils.tensorboard import SummaryWriter
-    return SummaryWriter(str(folder / "tensorboard"))
+            if board is not None:
+                board.close()
 
 
 @torch.no_grad()
@@ -189,19 +169,12 @@ Points = list[tuple[int, float]]
 
 
 def plot_training(runs: Sequence[Path], out: Path) -> int:
-    """Draw the learning curves of runs, steps of all runs and stages counted on; a dotted line is where a
-    stage begins.
+    """Draw the learning curves of runs in these folders, in the order of time, steps of all runs and stages counted on;
+    a dotted line is where a stage begins. The picture's ending is that of a format of matplotlib, such as .png or .svg.
+    Returns the steps that are drawn.
 
-    Args:
-        runs: Their folders, in the order of time.
-        out: The picture; its ending is that of a format of matplotlib, such as .png or .svg.
-
-    Returns:
-        The steps that are drawn.
-
-    Raises:
-        TrainingError: A log is missing or damaged, none holds a figure, or matplotlib is missing.
-        FormatError: The picture cannot be written.
+    Raises TrainingError if a log is missing or damaged, none holds a figure, or matplotlib is missing, and FormatError
+    if the picture cannot be written.
     """
     curves, begins, steps = read_curves(runs)
     with needing("eval", "a plot", TrainingError):

@@ -75,16 +75,8 @@ def train(
     device: torch.device | None = None,
     validate: Validate | None = None,
 ) -> Network:
-    """Train a network by a recipe; a run that was cut off goes on from its last checkpoint, and one that is finished
-    says so.
-
-    Args:
-        recipe: What is done.
-        network: What it begins with.
-        data: What it learns from.
-        run: Where it is kept.
-        device: What it is computed on; the CPU if not given.
-        validate: Judges the model from time to time.
+    """Train a network by a recipe, on the CPU if no device is given; `validate` judges it from time to time. A run that
+    was cut off goes on from its last checkpoint, and one that is finished says so.
 
     Returns:
         The trained network, in evaluation, at the size of the last stage.

@@ -54,15 +54,11 @@ class LossTerms(NamedTuple):
 def prediction_loss(
     decoded: Decoded, masks: Tensor, known: Tensor, *, ambiguous: bool, count: Tensor | float, options: LossOptions
 ) -> LossTerms:
-    """What one answer for N objects costs.
+    """What one answer for N objects costs; sums are divided by `count`.
 
-    Args:
-        decoded: All four candidates.
-        masks: bool (N, S, S), the truth; empty where the object is absent.
-        known: bool (N, S, S), False where nobody knows the truth.
-        ambiguous: Whether the prompt asked for three candidates.
-        count: By how many objects the sums are divided.
-        options: Which candidates, on which pixels.
+    decoded    all four candidates; of an `ambiguous` prompt three were asked for
+    masks      bool (N, S, S), the truth; empty where the object is absent
+    known      bool (N, S, S), False where nobody knows the truth
     """
     present = masks.flatten(1).any(dim=1)
     logits = decoded.logits.float()
@@ -90,16 +86,11 @@ def candidate_loss(
     options: LossOptions,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Focal, dice and IoU loss of M candidates: focal and dice of the best one only, IoU of all.
+    """Focal, dice and IoU loss of M candidates: focal and dice of the best one only, IoU of all; sums are divided by
+    `count`, and the weights of the options decide which is the best.
 
-    Args:
-        logits: (N, M, H, W).
-        iou: (N, M) predicted.
-        truth: (N, H, W) in 0..1.
-        present: bool (N,); absent objects cost nothing here.
-        count: By how many objects the sums are divided.
-        options: Its weights decide which candidate is the best.
-        weight: (N, H, W) in 0..1, how much a pixel counts; all count if not given.
+    logits (N, M, H, W), predicted IoU (N, M), truth (N, H, W) in 0..1, present bool (N,): absent objects cost nothing
+    here; weight (N, H, W) in 0..1, how much a pixel counts; all count if not given.
     """
     target = truth[:, None].expand_as(logits)
     counted = torch.ones_like(truth[:, None]) if weight is None else weight[:, None]

@@ -84,12 +84,7 @@ def finetune(
                 image_size=image_size,
                 feed=FeedOptions(pictures=1, picture_objects=8, clips=1, clip_objects=3, frames=8, clip_share=0.8),
                 optimizer=OptimizerOptions(
-                    rate=5e-6,
-                    parts={"image_encoder": 0.6},
-                    layer_decay=0.9,
-                    warm_up=0.05,
-                    end=0.1,
-                    average=0.99,
+                    rate=5e-6, parts={"image_encoder": 0.6}, layer_decay=0.9, warm_up=0.05, end=0.1, average=0.99
                 ),
                 freeze=freeze,
                 still_norms=True,

@@ -62,29 +62,18 @@ class Past:
 
 
 class Unroll:
-    """The network at work on one batch.
+    """The network, in training or in evaluation, at work on one batch, which is on its device.
 
-    Args:
-        network: In training, or in evaluation to look at its answers.
-        batch: On the network's device.
-        plan: What is prompted and corrected.
-        keep: What is kept for the way back: `keep_all`, or `recompute`, which costs time in place of memory.
-        still: Whether the image encoder learns nothing, so that nothing of it is kept.
+    keep   what is kept for the way back: `keep_all`, or `recompute`, which costs time in place of memory
+    still  whether the image encoder learns nothing, so that nothing of it is kept
     """
 
     def __init__(
-        self,
-        network: Network,
-        batch: Batch,
-        plan: Plan,
-        keep: Callable[..., Any] | None = None,
-        *,
-        still: bool = False,
+        self, network: Network, batch: Batch, plan: Plan, keep: Callable[..., Any] | None = None, still: bool = False
     ) -> None:
         self.network, self.batch, self.plan = network, batch, plan
+        self.keep, self.still = keep or keep_all, still
         self.device = network.no_obj_ptr.device
-        self.keep = keep or keep_all
-        self.still = still
         self.order = plan.order(batch.frames)
         self.dice = Dice(batch, self.device)
         self.past = Past()
@@ -261,13 +250,10 @@ class Judged(NamedTuple):
 class Step(nn.Module):
     """A network and what its answers cost.
 
-    Args:
-        network: What learns.
-        losses: What predictions cost.
-        recompute: Whether activations are computed again on the way back, which saves memory.
-        still_clips: Whether the image encoder learns from pictures only.
-        touch_all: Whether weights that a batch does not need get a gradient too, of zeros: shards exchange gradients
-            of the same weights in all processes.
+    recompute    whether activations are computed again on the way back, which saves memory
+    still_clips  whether the image encoder learns from pictures only
+    touch_all    whether weights that a batch does not need get a gradient too, of zeros: shards exchange gradients of
+                 the same weights in all processes
     """
 
     def __init__(

@@ -14,8 +14,3 @@ app = typer.Typer(
 )
 for command in (vos, image, everything, interactive, tracking, volumes, score, compare):
     app.command(help=help_of(command))(command)
-
-
-@app.callback()
-def options() -> None:
-    """Measure how good masks are, by the field's protocols."""

@@ -20,6 +20,6 @@ class SamAutomaticMaskGenerator(SAM2AutomaticMaskGenerator):
         super().__init__(model, *arguments, **named)
 
     @property
-    def predictor(self) -> SamPredictor:  # type: ignore[override]  # their predictor
+    def predictor(self) -> SamPredictor:
         """A predictor of the same model."""
         return SamPredictor(self.model)

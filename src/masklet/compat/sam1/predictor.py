@@ -18,7 +18,7 @@ from masklet.image.predictor import EncodedImage
 from masklet.nn import Levels
 
 
-class SamPredictor:
+class SamPredictor(SAM2ImagePredictor):
     """Set a picture, then ask for masks; these come as bool. Low-resolution logits are those of the model's square.
 
     Args:
@@ -30,25 +30,21 @@ class SamPredictor:
         input_size: The same in that frame.
     """
 
+    model: Sam
+
     def __init__(self, sam_model: Sam) -> None:
-        self.model = sam_model
-        self._predictor = SAM2ImagePredictor(sam_model)
+        super().__init__(sam_model)
         self.transform = ResizeLongestSide(sam_model.image_size)
         self.original_size: tuple[int, int] | None = None
         self.input_size: tuple[int, int] | None = None
         self.is_image_set = False
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return self.model.device
-
-    def set_image(self, image: NDArray[np.uint8], image_format: Literal["RGB", "BGR"] = "RGB") -> None:
+    def set_image(self, image: NDArray[np.uint8], image_format: Literal["RGB", "BGR"] = "RGB") -> None:  # type: ignore[override]
         """Look at a picture (H, W, 3) of uint8."""
         if image_format not in ("RGB", "BGR"):
             raise ValueError(f"image_format is {image_format!r}; give 'RGB' or 'BGR'")
         with as_reference():
-            seen = self._predictor._predictor.encode(image if image_format == "RGB" else image[..., ::-1])
+            seen = self._predictor.encode(image if image_format == "RGB" else image[..., ::-1])
         self._see(seen.levels, seen.size)
 
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
@@ -57,7 +53,7 @@ class SamPredictor:
         engine, colors = self.model.engine, self.model.preprocess(transformed_image)
         self._see(engine.encode_image(in_precision(engine, colors)), original_image_size)
 
-    def predict(
+    def predict(  # type: ignore[override]  # masks are bool
         self,
         point_coords: Any = None,
         point_labels: Any = None,
@@ -89,10 +85,6 @@ class SamPredictor:
         places = self._shares(point_coords, size), point_labels, self._shares(boxes, size)
         return as_tensors(self._answer(*places, mask_input, multimask_output, return_logits), self.device)
 
-    def get_image_embedding(self) -> Tensor:
-        """(1, C, S/16, S/16): the features that masks are decoded from."""
-        return self._predictor.get_image_embedding()
-
     @property
     def features(self) -> Tensor:
         """As `get_image_embedding`."""
@@ -100,7 +92,7 @@ class SamPredictor:
 
     def reset_image(self) -> None:
         """Forget the picture."""
-        self._predictor.reset_predictor()
+        self.reset_predictor()
         self.is_image_set = False
         self.original_size = self.input_size = None
 
@@ -108,7 +100,7 @@ class SamPredictor:
         """Keep features of a picture of the size as those of its square, a cell of logits for each pixel."""
         config = self.model.engine.config
         square = np.zeros((config.mask_size, config.mask_size, 3), np.uint8)
-        self._predictor._pictures = [EncodedImage(square, levels, config)]
+        self._pictures = [EncodedImage(square, levels, config)]
         self.original_size = height, width = size[0], size[1]
         self.input_size = self.transform.get_preprocess_shape(height, width, self.transform.target_length)
         self.is_image_set = True
@@ -125,7 +117,7 @@ class SamPredictor:
         self, points: Any, labels: Any, boxes: Any, masks: Any, several: bool, as_logits: bool
     ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
         """Masks of the picture for prompts in shares of the square."""
-        low, scores, _ = self._predictor.predict(points, labels, boxes, masks, several, True, normalize_coords=False)
+        low, scores, _ = super().predict(points, labels, boxes, masks, several, True, normalize_coords=False)
         seen, size = self.input_size, self.original_size
         assert seen is not None, "a picture was set, as there is an answer"
         assert size is not None, "the two are set together"

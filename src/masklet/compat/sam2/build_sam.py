@@ -1,11 +1,8 @@
 """The builders of the reference: names of configurations and files of weights in, models out."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
-
-import torch
 
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_camera_predictor import SAM2CameraPredictor
@@ -23,38 +20,14 @@ __all__ = [
 ]
 
 
-def build_sam2(
-    config_file: str,
-    ckpt_path: str | os.PathLike[str] | None = None,
-    device: str | torch.device | None = None,
-    mode: str = "eval",
-    hydra_overrides_extra: Sequence[str] = (),
-    apply_postprocessing: bool = True,
-    **others: Any,
-) -> SAM2Base:
-    """A model for pictures.
-
-    Args:
-        config_file: Such as "configs/sam2.1/sam2.1_hiera_t.yaml", or a name of masklet, such as "nano".
-        ckpt_path: File of weights; None for random ones.
-        device: Where to run; None for the best there is.
-        mode: "eval"; models are trained by masklet's own trainer.
-        hydra_overrides_extra: Overrides such as "++model.image_size=512".
-        apply_postprocessing: Whether an unstable single mask gives way to the best of three.
-        others: Taken and passed over, as the reference does.
-
-    Raises:
-        SettingRefused: Unknown configuration, override or mode (a ValueError).
-        WeightsMissing: There is no such file (a FileNotFoundError).
-        WeightsRefused: The file holds another model (a RuntimeError).
-    """
-    arguments = (config_file, ckpt_path, device, mode, hydra_overrides_extra, apply_postprocessing)
-    return SAM2Base(*model_and_settings(*arguments, postprocessing=IMAGE_POSTPROCESSING))
+def build_sam2(*arguments: Any, **named: Any) -> SAM2Base:
+    """A model for pictures. Takes the arguments of `model_and_settings`; `apply_postprocessing` means here whether an
+    unstable single mask gives way to the best of three."""
+    return SAM2Base(*model_and_settings(*arguments, **named, postprocessing=IMAGE_POSTPROCESSING))
 
 
 def build_sam2_video_predictor(*arguments: Any, **named: Any) -> SAM2VideoPredictor:
-    """A predictor for videos. Takes the arguments of `build_sam2`, and behind them `vos_optimized`, which compiles the
-    network."""
+    """A predictor for videos. Takes the arguments of `model_and_settings`."""
     return SAM2VideoPredictor(*model_and_settings(*arguments, **named))
 
 

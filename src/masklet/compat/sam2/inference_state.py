@@ -3,7 +3,8 @@
 import os
 import shutil
 import weakref
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections import UserDict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +22,7 @@ LARGEST_COPY = 1 << 30
 """Folders with more bytes than these are not copied."""
 
 
-class InferenceState(MutableMapping[str, Any]):
+class InferenceState(UserDict[str, Any]):
     """What `init_state` returns: the keys that clients read, each as it is now, and what they put in beside.
 
     A key of the reference that is set reads as it was set; what is tracked is the video and what the predictor was
@@ -34,35 +35,20 @@ class InferenceState(MutableMapping[str, Any]):
     """
 
     def __init__(self, owner: object, tracker: VideoTracker, kept: TemporaryDirectory[str] | None = None) -> None:
+        super().__init__(_KEYS)
         self.owner = owner
         self.tracker = tracker
-        self._values: dict[str, Any] = dict(_KEYS)
         weakref.finalize(self, _close, tracker, kept)  # clients have no word for closing: they drop the state
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self._values:
+        if key not in self.data:
             raise KeyError(f"{key}; the state has {', '.join(self)}")
-        value = self._values[key]
+        value = self.data[key]
         return _KEYS[key](self) if value is _KEYS.get(key) else value
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._values[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self._values[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
     def clear(self) -> None:
         """Forget all keys."""
-        self._values.clear()
+        self.data.clear()
 
     def __repr__(self) -> str:
         return f"InferenceState({len(self.tracker.tracks)} objects, {self['num_frames']} frames)"

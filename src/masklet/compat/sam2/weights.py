@@ -37,7 +37,22 @@ def model_and_settings(
     postprocessing: Mapping[str, Any] = VIDEO_POSTPROCESSING,
     **_: Any,
 ) -> tuple[Model, Settings]:
-    """What `build_sam2` and `build_sam2_video_predictor` make; the postprocessing is that of videos if not given."""
+    """What the builders make of their arguments; any others are passed over, as the reference does.
+
+    Args:
+        config_file: Such as "configs/sam2.1/sam2.1_hiera_t.yaml", or a name of masklet, such as "nano".
+        ckpt_path: File of weights; None for random ones.
+        device: Where to run; None for the best there is.
+        mode: "eval"; models are trained by masklet's own trainer.
+        hydra_overrides_extra: Overrides such as "++model.image_size=512".
+        apply_postprocessing: Whether `postprocessing` is set, which is that of videos if not given.
+        vos_optimized: Whether the network is compiled.
+
+    Raises:
+        SettingRefused: Unknown configuration, override or mode (a ValueError).
+        WeightsMissing: There is no such file (a FileNotFoundError).
+        WeightsRefused: The file holds another model (a RuntimeError).
+    """
     if mode != "eval":
         raise SettingRefused(f"mode is {mode!r}; the drop-in is for 'eval', models are trained with masklet's trainer")
     overrides = [*hydra_overrides_extra, *(["++model.compile_image_encoder=true"] if vos_optimized else [])]

@@ -83,11 +83,8 @@ def true_mask(truth: ObjectMasks, number: int, size: tuple[int, int]) -> NDArray
 
 
 class Scores:
-    """The values of one clip, frame after frame.
-
-    Args:
-        rules: Name of the data set by whose rules frames and objects count; see `masklet.metrics.protocols`.
-    """
+    """The values of one clip, frame after frame; `rules` names the data set by whose rules frames and objects count,
+    see `masklet.metrics.protocols`."""
 
     def __init__(self, rules: str) -> None:
         self.rules = find_protocol(rules)

@@ -54,12 +54,9 @@ def parse_wanted(text: str) -> Wanted:
 
 
 def read_data(places: Sequence[str | Wanted], *, licence: str | None = None, split: str = "train") -> list[Collection]:
-    """The collections of several data sets, one for each source. A given weight is that of the whole set beside others.
-
-    Args:
-        places: Where they are, each `[KIND:]PATH[@WEIGHT]`, or that taken apart.
-        licence: Takes only clips that have it, such as "open"; an index has licences, other kinds have none.
-        split: "train" or "val", of data sets with splits; others are taken whole.
+    """The collections of several data sets, each `[KIND:]PATH[@WEIGHT]`, one for each source. A given weight is that of
+    the whole set beside others. A licence such as "open" takes only clips that have it: an index has licences, other
+    kinds have none. Data sets without splits are taken whole.
 
     Raises:
         FormatError: Nothing at a path, nothing that is understood, no masks in it, a path twice, or a weight that is no
@@ -102,12 +99,8 @@ def _clips(one: Wanted, licence: str | None, split: str) -> list[Clip]:
 
 
 class Mixture:
-    """Clips drawn by the weight of their collection, all of one collection alike.
-
-    Args:
-        collections: Where clips come from.
-        balance: Weights are taken to this power: 1 as they are, 0 gives all collections the same.
-    """
+    """Clips drawn by the weight of their collection, all of one collection alike. Weights are taken to the power of
+    `balance`: 1 as they are, 0 gives all collections the same."""
 
     def __init__(self, collections: Sequence[Collection], balance: float = 1.0) -> None:
         self.pictures = _Draw(collections, balance, lambda clip: len(clip.annotations) < 2)

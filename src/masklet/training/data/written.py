@@ -30,16 +30,9 @@ def write_clips(
     feed: Feed, folder: Path, count: int, split: str = "val", tell: Callable[[int], None] | None = None
 ) -> None:
     """Write the first clips of a feed: JPEGImages, Annotations and, last, ImageSets/2017/SPLIT.txt, which names them.
+    `tell` is called with the number of clips that are written.
 
-    Args:
-        feed: Its options set frames, objects and how clips are made.
-        folder: New, or empty.
-        count: How many clips.
-        split: What the list of names is called.
-        tell: Called with the number of clips that are written.
-
-    Raises:
-        FormatError: The folder holds something, or cannot be written.
+    Raises FormatError if the folder holds something, or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FormatError(f"{folder} is not empty; give a new folder for the clips")

@@ -213,10 +213,6 @@ def add_grain(images: Images, rng: np.random.Generator) -> Images:
 
 
 def compress(images: Images, rng: np.random.Generator) -> Images:
-    quality = int(rng.integers(15, 70))
-    return [_through_jpeg(image, quality) for image in images]
-
-
-def _through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    _, content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 70))]
+    coded = (cv2.imencode(".jpg", image, quality)[1] for image in images)
+    return [np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), np.uint8) for content in coded]
