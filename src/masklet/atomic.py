@@ -1,4 +1,5 @@
-"""A file appears under its name only when it is whole; whoever looks earlier finds the old one, or none."""
+"""Files: one appears under its name only when it is whole, and whoever looks earlier finds the old one, or none; the
+order of their names, and their digests."""
 
 import hashlib
 import os
@@ -87,3 +88,9 @@ def digest_of_file(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def natural_order(file: Path) -> list[tuple[bool, int, str]]:
+    """A key that sorts the numbers in names as numbers: 2.jpg before 10.jpg."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +31,6 @@ PRIMARIES = {
 BRIGHTEST = 10000.0  # the end of PQ's scale
 M1, M2 = 2610 / 16384, 128 * 2523 / 4096
 C1, C2, C3 = 3424 / 4096, 32 * 2413 / 4096, 32 * 2392 / 4096
-
-
-def natural_order(file: Path) -> list[tuple[bool, int, str]]:
-    """A key that sorts the numbers in names as numbers: 2.jpg before 10.jpg."""
-    parts = re.split(r"(\d+)", file.name.lower())
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 @dataclass(frozen=True)

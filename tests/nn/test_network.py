@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from masklet.engines.base import FUNCTIONS
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, ModelConfig, Network, PromptTokens
 from masklet.nn.encoders.configs import InvertedResidualConfig, RepViTConfig
 from masklet.nn.mask_decoder import MaskDecoder
@@ -199,9 +200,19 @@ def functions(network: Network) -> dict[str, Callable[[Callable[..., Any]], Any]
     }
 
 
-@pytest.mark.parametrize("name", ["encode_image", "attend_memory", "decode_masks", "encode_memory"])
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [
+        *(("hiera", name) for name in FUNCTIONS),
+        *(("convolutions, refining head", name) for name in ("encode_image", "decode_masks")),
+        ("inverted residuals", "encode_image"),
+        *(("condensed memories", name) for name in ("encode_image", "attend_memory", "encode_memory")),
+    ],
+    indirect=["network"],
+)
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_each_function_compiles_as_one_graph(network: Network, name: str, backend: str) -> None:
+    """The functions of a network whose parts no network before it has."""
     torch._dynamo.reset()
     call = functions(network)[name]
     plain = getattr(network, name)

@@ -18,8 +18,7 @@ from masklet.media.arrays import ArrayFrames
 from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.video import VideoTracker, reader, tracker
-from masklet.video.flow import optical_flow
-from masklet.video.reader import AHEAD, ENCODE_AHEAD, FrameReader, bytes_of
+from masklet.video.reader import AHEAD, ENCODE_AHEAD, FrameReader, bytes_of, optical_flow
 from tests.conftest import GOLDEN, small_network
 
 

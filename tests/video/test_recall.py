@@ -26,7 +26,6 @@ def options_of(scenario: dict[str, Any]) -> RecallOptions:
     return RecallOptions(
         **{"pointers": min(scenario["n"], 16), **named},
         future_pointers=options.get("only_obj_ptrs_in_the_past_for_eval") is False,
-        signed_ages=options.get("use_signed_tpos_enc_to_obj_ptrs") is not False,
     )
 
 

@@ -127,13 +127,13 @@ def test_an_older_mapping_stays_as_it_was() -> None:
     frames = [0, 1, PAGE, PAGE - 1, 5 * PAGE]
     versions: list[PersistentMap[str]] = [PersistentMap()]
     for frame in frames:
-        versions.append(versions[-1].adding(frame, f"frame {frame}"))
+        versions.append(versions[-1].changed({frame: f"frame {frame}"}))
     for count, version in enumerate(versions):
         assert dict(version) == {frame: f"frame {frame}" for frame in frames[:count]}
         assert len(version) == count
         assert version.differing(versions[-1]) == {*frames[count:]}
     newest = versions[-1]
-    changed = newest.adding(PAGE, "another").changed({0: None})
+    changed = newest.changed({PAGE: "another"}).changed({0: None})
     assert (newest[PAGE], changed[PAGE]) == (f"frame {PAGE}", "another")
     assert (newest.find(0), changed.find(0)) == ("frame 0", None)
     assert dict(changed.changed({3 * PAGE: None})) == dict(changed)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -122,6 +123,7 @@ def recognise(state: Mapping[str, Tensor], file: str) -> ModelConfig:
     return min(named, key=lambda config: len(trunk ^ _trunk_of(config)))
 
 
+@cache
 def _trunk_of(config: ModelConfig) -> set[tuple[str, torch.Size]]:
     """Names and shapes of all tensors of a configuration's trunk."""
     with without_numbers():

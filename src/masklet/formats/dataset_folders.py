@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.atomic import natural_order
 from masklet.errors import FormatError
-from masklet.footage import natural_order
 from masklet.formats.base import MOST_NUMBER, Facts, Format, PlainFrame, Sink, read_picture
 from masklet.formats.davis import read_index_png
 from masklet.formats.json_file import entries, entry, load_json, size_of

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from masklet.atomic import natural_order
 from masklet.errors import FormatError
-from masklet.footage import natural_order
 from masklet.formats.base import (
     Facts,
     Format,

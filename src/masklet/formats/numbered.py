@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet import errors
-from masklet.atomic import atomic_write, make_folder
+from masklet.atomic import atomic_write, make_folder, natural_order
 from masklet.errors import FormatError
-from masklet.footage import natural_order
 from masklet.formats.base import Facts, FrameLike, Sink
 
 

@@ -15,9 +15,8 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.atomic import write_whole
+from masklet.atomic import natural_order, write_whole
 from masklet.errors import FormatError
-from masklet.footage import natural_order
 from masklet.formats.base import Facts, Format, FrameLike, PlainFrame, Sink, read_picture
 from masklet.formats.description import label_of
 from masklet.formats.numbered import DAMAGED, frame_files

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from masklet import errors
+from masklet.atomic import natural_order
 from masklet.errors import MediaError
-from masklet.footage import SRGB, Colours, Footage, natural_order
+from masklet.footage import SRGB, Colours, Footage
 from masklet.media.exr_file import SUFFIX, exr_footage, exr_rate, read_exr
 from masklet.media.frames import ListedFrames
 

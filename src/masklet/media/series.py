@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.atomic import natural_order
 from masklet.errors import MediaError
-from masklet.footage import natural_order
 from masklet.geometry import Ground
 from masklet.media.frames import ListedFrames
 from masklet.media.image_file import files_in

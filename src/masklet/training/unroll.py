@@ -23,7 +23,7 @@ from masklet.training.data.augment import GREY
 from masklet.training.losses import LossOptions, LossTerms, actual_iou, on_cells, prediction_loss
 from masklet.training.parts import is_still
 from masklet.training.prompts import Plan, Points, first_points, uniform_click
-from masklet.video.flow import optical_flow
+from masklet.video.reader import optical_flow
 from masklet.video.recall import Recall, RecallOptions, published_recall
 
 MOST_LOGIT = 32.0

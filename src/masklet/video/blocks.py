@@ -116,19 +116,12 @@ def name_of(block: int) -> str:
 
 
 class SavedFrames:
-    """The tracked frames of a project file that has an index.
-
-    Args:
-        project: What was read.
-        engine: Whose sizes the frames must have.
+    """The tracked frames of a project file that has an index. Raises `FormatError` if that is damaged, or blocks are
+    missing, and `CheckpointError` if a model of other sizes made them.
 
     Attributes:
         objects: Whose frames they are.
         times: Of all frames of the file, in seconds.
-
-    Raises:
-        FormatError: The index is damaged, or blocks are missing.
-        CheckpointError: They were made by a model of other sizes.
     """
 
     def __init__(self, project: Project, engine: Engine) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 from masklet.errors import FormatError, SessionError
 from masklet.formats.project import Project, spans_of
 from masklet.video import edits
-from masklet.video.events import Event, Step, checked_object
+from masklet.video.events import Event, LogEntry, checked_object
 from masklet.video.json_values import (
     DAMAGE,
+    KINDS,
     Kind,
     damaged,
     facts_from_json,
@@ -39,13 +40,13 @@ MOST_LOST = 512
 """Of older ones only while they took no more frames than these."""
 
 
-def pack_changes(now: Tracks, steps: Sequence[Step], shown: ShownMasks) -> bytes:
-    """The changes of the newest steps, the newest first: frames to remove from the state after a step, and frames to
-    put back, which gives the state before."""
+def pack_changes(now: Tracks, log: Sequence[LogEntry], shown: ShownMasks) -> bytes:
+    """The changes of the newest entries of a log, the newest first: frames to remove from the state after an event, and
+    frames to put back, which gives the state before."""
     items: list[Item] = []
     changes: list[dict[str, Any]] = []
 
-    for _, before in steps[: -UNDONE_AT_ONCE - 1 : -1]:
+    for _, before in log[: -UNDONE_AT_ONCE - 1 : -1]:
         if before is None:
             break
         lost, change = change_between(now, before)
@@ -70,9 +71,8 @@ def changed(before: Tracks, after: Tracks) -> tuple[list[Key], list[tuple[Object
     as ranges. All frames of a removed object are lost."""
     lost: list[Key] = []
     new: list[tuple[ObjectId, Kind, int, int]] = []
-    kinds: tuple[Kind, ...] = ("prompted", "tracked")
     for name, track in before.items():
-        for kind in kinds:
+        for kind in KINDS:
             old = getattr(track, kind)
             now = getattr(after[name], kind) if name in after else {}
             frames = sorted(differing(old, now))
@@ -109,14 +109,8 @@ def differing(old: Mapping[int, KnownFrame], now: Mapping[int, KnownFrame]) -> s
 def applied(
     change: Mapping[str, Any], items: Iterator[tuple[object, Kind, KnownFrame]], now: Tracks, new: ObjectTrack
 ) -> Tracks:
-    """The state that a change makes of another. Raises `FormatError` if they do not fit.
-
-    Args:
-        change: As `change_between` made it.
-        items: Frames to put in, of which as many are taken as belong to the change.
-        now: The state.
-        new: An object of which nothing is known.
-    """
+    """The state that a change, as `change_between` made it, makes of another. Of the items, frames to put in, as many
+    are taken as belong to it. Raises `FormatError` if they do not fit."""
     now, wanted = dict(now), dict[ObjectId, ObjectTrack]()  # a later state takes its own frames of the items first
     for name, number, _, facts in change["objects"]:
         wanted[name] = replace(now.get(name) or new, number=number, **facts)
@@ -197,16 +191,16 @@ def beneath(tracks: Tracks, name: ObjectId, frame: int, shown: ShownMasks) -> Fi
     return FinalMask.of(shown(tracks, frame).objects[name])
 
 
-def steps_of(
+def log_of(
     events: Sequence[Event], changes: Sequence[Mapping[str, Any]], reader: ItemReader, now: Tracks, new: ObjectTrack
-) -> list[Step]:
+) -> list[LogEntry]:
     """The events, with the states before the newest ones, which are made of their changes when they are asked for."""
-    steps: list[Step] = [(event, None) for event in events]
+    log: list[LogEntry] = [(event, None) for event in events]
     lost = reader.read(UNDO) if changes else iter(())
-    for back, change in enumerate(changes[: len(steps)], start=1):
+    for back, change in enumerate(changes[: len(log)], start=1):
         now = EarlierTracks(partial(applied, change, lost, now, new))
-        steps[-back] = (events[-back], now)
-    return steps
+        log[-back] = (events[-back], now)
+    return log
 
 
 class EarlierTracks(Mapping[ObjectId, ObjectTrack]):

@@ -149,7 +149,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 """What the values of events are, by their names."""
 
 
-Step = tuple[Event, Tracks | None]
+LogEntry = tuple[Event, Tracks | None]
 """An event, and the state on its other side: before it if it was done, after it if it was undone. None if that state is
 not known, because the event was done long before the session was saved."""
 
@@ -161,12 +161,12 @@ class History:
     Attributes:
         done: What was done.
         undone: What was undone since, the last first.
-        under_way: The last step that was done, if it is a pass that goes on.
+        under_way: The last entry that was done, if it is a pass that goes on.
     """
 
-    done: list[Step] = field(default_factory=list)
-    undone: list[Step] = field(default_factory=list)
-    under_way: Step | None = None
+    done: list[LogEntry] = field(default_factory=list)
+    undone: list[LogEntry] = field(default_factory=list)
+    under_way: LogEntry | None = None
 
     @property
     def events(self) -> list[Event]:
@@ -179,12 +179,12 @@ class History:
         self.undone.clear()
         self.under_way = None
 
-    def extend(self, step: Step | None, event: Followed, before: Tracks) -> Step:
-        """A pass came farther: its event so far takes the place of its `step`, or is recorded if it has none yet."""
-        if step is None:
+    def extend(self, entry: LogEntry | None, event: Followed, before: Tracks) -> LogEntry:
+        """A pass came farther: its event so far takes the place of its `entry`, or is recorded if it has none yet."""
+        if entry is None:
             self.record(event, before)
         else:
-            self.done[-1] = event, step[1]
+            self.done[-1] = event, entry[1]
         self.under_way = self.done[-1]
         return self.under_way
 
@@ -195,16 +195,10 @@ class History:
         self.under_way = None
         return event
 
-    def redo(self, now: Tracks) -> Step:
+    def redo(self, now: Tracks) -> LogEntry:
         """The event undone last and the state after it. Raises `SessionError` if nothing was undone."""
         if not self.undone:
             raise SessionError("there is nothing to redo")
         event, after = self.undone.pop()
         self.done.append((event, now))
         return event, after
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.done.clear()
-        self.undone.clear()
-        self.under_way = None

@@ -22,7 +22,7 @@ from masklet.engines.base import Engine
 from masklet.errors import FormatError
 from masklet.formats.project import Project
 from masklet.video.changes import applied, change_between, changes_of, item_of
-from masklet.video.events import Followed, Step
+from masklet.video.events import Followed, LogEntry
 from masklet.video.json_values import DAMAGE, Kind, damaged, event_from_json, event_to_json, finite, whole_number
 from masklet.video.packing import UNDO, ItemReader, metadata_of, pack_items
 from masklet.video.project import Snapshot
@@ -59,19 +59,12 @@ class Journal:
         return self._end
 
     def append(self, session: Snapshot, shown: ShownMasks, window: int, *, durable: bool = True) -> None:
-        """Write what changed since the last record.
-
-        Args:
-            session: What it is now.
-            shown: The masks of its frames.
-            window: Frames of an object that are written with their memories; so are those near the end of a pass.
-            durable: Whether it is on the disk then; if not, it survives a kill of the process.
-
-        Raises:
-            FormatError: That failed; what was there before is kept.
-        """
+        """Write what a session has, of whose frames `shown` gives the masks, beyond the last record. So many frames of
+        an object as the `window` holds are written with their memories, and those near the end of a pass. If it is not
+        `durable`, it survives a kill of the process alone. Raises `FormatError` if that failed; what was there before
+        is kept."""
         tracks, before = session.tracks, self._kept
-        events, earlier = ([event for event, _ in one.steps] for one in (session, before))
+        events, earlier = ([event for event, _ in one.log] for one in (session, before))
         keep = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(events, earlier, strict=False)))
         lost, change = change_between(before.tracks, tracks)
         noted = session.notes != before.notes
@@ -132,12 +125,8 @@ def digest_of(path: Path) -> bytes:
 
 def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new: ObjectTrack) -> tuple[Snapshot, int]:
     """A session with what its journal has beyond its project file, and where the whole records of that end; 0 if there
-    is none of this file.
-
-    Raises:
-        FormatError: The journal is damaged, or cannot be read.
-        CheckpointError: It was made with a model of other sizes.
-    """
+    is none of this file. Raises `FormatError` if the journal is damaged or cannot be read, and `CheckpointError` if it
+    was made with a model of other sizes."""
     end = 0
     for record, place in records_of(path):
         kept = replace(project, attachments={UNDO: record})
@@ -146,16 +135,16 @@ def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new:
             keep, events = whole_number(told["events"][0]), told["events"][1]
             notes = told.get("notes", found.notes)
             times = {whole_number(frame): finite(time) for frame, time in told["times"]}
-            steps: list[Step] = [(event_from_json(event, project.size), None) for event in events]
+            entries: list[LogEntry] = [(event_from_json(event, project.size), None) for event in events]
         except DAMAGE as error:
             raise damaged(error) from error
-        if keep > len(found.steps):
+        if keep > len(found.log):
             raise FormatError(f"{journal_of(path).name} has events that go on from none; give another copy")
-        before = found.steps[keep][1] if keep < len(found.steps) else found.tracks
+        before = found.log[keep][1] if keep < len(found.log) else found.tracks
         tracks = applied(change, ItemReader(kept, engine).read(UNDO), found.tracks, new)
         end = place
-        steps[:1] = [(event, before) for event, _ in steps[:1]]
-        found = Snapshot(tracks, [*found.steps[:keep], *steps], {**found.times, **times}, notes)
+        entries[:1] = [(event, before) for event, _ in entries[:1]]
+        found = Snapshot(tracks, [*found.log[:keep], *entries], {**found.times, **times}, notes)
     return found, end
 
 
@@ -172,10 +161,7 @@ def records_of(path: Path) -> Iterator[tuple[bytes, int]]:
     if data[:end] != MAGIC + digest_of(path):
         return  # of a file that was there before
     while len(data) >= end + HEAD:
-        length, check = (
-            int.from_bytes(data[end : end + 8], "little"),
-            int.from_bytes(data[end + 8 : end + HEAD], "little"),
-        )
+        length, check = (int.from_bytes(part, "little") for part in (data[end : end + 8], data[end + 8 : end + HEAD]))
         record = data[end + HEAD : end + HEAD + length]
         if zlib.crc32(record) != check:
             if len(data) > end + HEAD + length:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from masklet.errors import FormatError, SessionError
 from masklet.formats.description import Description
@@ -45,6 +45,8 @@ MOST_COLOURS = 1 << 10
 Kind = Literal["prompted", "tracked"]
 """Whether a person answers for a frame, or the tracker."""
 
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
 
 def event_to_json(event: Event) -> dict[str, Any]:
     """Plain values that JSON knows."""
@@ -67,12 +69,11 @@ def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
     values = dict(record)
     kind = values.pop("event", None)
     try:
-        checked = {key: _FIELDS[key](value) if key in _FIELDS else value for key, value in values.items()}
         if kind == "prompt":
-            return Prompted(checked.pop("frame"), checked.pop("object"), prompt_from_json(checked, size))
+            return Prompted(whole_number(values.pop("frame")), values.pop("object"), prompt_from_json(values, size))
         if kind == "describe":
-            return Described(checked.pop("object"), Description.from_json(checked))
-        return _EVENTS[str(kind)](**checked)
+            return Described(values.pop("object"), Description.from_json(values))
+        return _EVENTS[str(kind)](**{key: CHECKS.get(key, lambda it: it)(value) for key, value in values.items()})
     except (*DAMAGE, SessionError) as error:  # PromptError is a ValueError
         raise FormatError(
             f"the project's event {kind!r} cannot be read: {str(error)[:200]}; give another copy of the file"
@@ -156,10 +157,9 @@ def span_from_json(value: list[Any]) -> tuple[int, int]:
 
 def kind_of(value: object) -> Kind:
     """One of the two kinds. Raises `ValueError` for anything else."""
-    if value == "prompted":
-        return "prompted"
-    if value == "tracked":
-        return "tracked"
+    for kind in KINDS:
+        if value == kind:
+            return kind
     raise ValueError(f"{value!r} is neither prompted nor tracked")
 
 
@@ -193,10 +193,6 @@ def _box(value: Any) -> tuple[int, ...]:
     return x0, y0, x1, y1
 
 
-def _colours(value: Any) -> bytes:
-    return bytes.fromhex(value[: 2 * MOST_COLOURS])
-
-
 def damaged(error: Exception) -> FormatError:
     return FormatError(f"what the project remembers is damaged: {str(error)[:200]}; give another copy of the file")
 
@@ -212,17 +208,6 @@ _EVENTS: dict[str, type[Cleared | Removed | Locked | Marked | Swapped | Split | 
     "follow": Followed,
 }
 
-_FIELDS: dict[str, Callable[[Any], Any]] = {
-    "frame": whole_number,
-    "first": whole_number,
-    "last": whole_number,
-    "mark": lambda mark: {None: None, "absent": "absent", "accepted": "accepted"}[mark],
-    "backward": truth,
-    "apart": truth,
-    "ended": truth,
-}
-"""Builds values of events; names are checked by the events. Each raises `TypeError` or `ValueError`."""
-
 _OPTIONS = {
     "policy": (str,),
     "corrections": (str,),
@@ -233,16 +218,13 @@ _OPTIONS = {
 """Kinds of options that are no truths."""
 
 CHECKS: dict[str, Callable[[Any], Any]] = {
-    "frame": whole_number,
-    "iou": finite,
-    "presence": finite,
-    "attended": truth,
-    "backward": truth,
-    "area": whole_number,
+    **dict.fromkeys(("frame", "first", "last", "area"), whole_number),
+    **dict.fromkeys(("iou", "presence"), finite),
+    **dict.fromkeys(("attended", "backward", "cut", "apart", "ended"), truth),
     "box": _box,
     "anchors": lambda value: tuple(whole_number(frame) for frame in value),
-    "colours": _colours,
-    "cut": truth,
+    "colours": lambda value: bytes.fromhex(value[: 2 * MOST_COLOURS]),
     "doubt": lambda value: str(ReviewReason(value)) if value else "",
+    "mark": lambda mark: {None: None, "absent": "absent", "accepted": "accepted"}[mark],
 }
-"""Builds the stats of a frame. Each raises `TypeError` or `ValueError`."""
+"""Builds values of events, whose names check themselves, and the stats of frames. Each raises one of `DAMAGE`."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save
 
 from masklet.engines.arrays import Array, as_memory, from_bits, given, to_bits, to_numpy
 from masklet.engines.base import Engine
@@ -34,9 +35,6 @@ WHOLE = "entries.safetensors"
 
 UNDO = "undo.safetensors"
 """The attachment with what the newest events changed."""
-
-DTYPES = {"uint16": "BF16", "float32": "F32", "uint8": "U8"}
-"""The type of an array, and what safetensors calls it; 16 bits are those of a memory."""
 
 
 def whole_item(track: ObjectTrack, name: ObjectId, kind: Kind, frame: int) -> Item:
@@ -78,24 +76,13 @@ def mask_from(facts: Mapping[str, Any], size: tuple[int, int]) -> FinalMask:
 
 
 def pack_items(items: Iterable[Item], **more: Any) -> bytes:
-    """Frames as a safetensors file: arrays by number, the rest in its metadata. It is laid out here, as safetensors
-    takes bfloat16 from no array."""
+    """Frames as a safetensors file: arrays by number, the rest in its metadata."""
     arrays: dict[str, NDArray[Any]] = {}
     facts = []
     for number, (name, kind, known, parts) in enumerate(items):
-        for part, array in parts.items():
-            arrays[f"{number}.{part}"] = array
+        arrays |= {f"{number}.{part}": np.ascontiguousarray(array) for part, array in parts.items()}
         facts.append([name, kind, known])
-    if not arrays and not more:
-        return b""
-    header: dict[str, Any] = {"__metadata__": json_texts(entries=facts, **more)}
-    end = 0
-    for key, array in arrays.items():
-        place = [end, end := end + array.nbytes]
-        header[key] = {"dtype": DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": place}
-    head = json.dumps(header).encode()
-    head += b" " * (-len(head) % 8)
-    return b"".join([len(head).to_bytes(8, "little"), head, *(array.tobytes() for array in arrays.values())])
+    return save(arrays, json_texts(entries=facts, **more)) if arrays or more else b""
 
 
 def json_texts(**values: Any) -> dict[str, str]:
@@ -104,12 +91,7 @@ def json_texts(**values: Any) -> dict[str, str]:
 
 
 class ItemReader:
-    """Frames from the attachments of a project, for a model.
-
-    Args:
-        project: What was read.
-        engine: Whose arrays the frames hold.
-    """
+    """Frames from the attachments of a project, in arrays of an engine."""
 
     def __init__(self, project: Project, engine: Engine) -> None:
         self._project, self._engine, config = project, engine, engine.config
@@ -120,12 +102,8 @@ class ItemReader:
         }
 
     def read(self, attachment: str) -> Iterator[tuple[object, Kind, KnownFrame]]:
-        """The frames of an attachment, each with the name of its object, as the file has it, and its kind.
-
-        Raises:
-            FormatError: They are damaged.
-            CheckpointError: They were made by a model of other sizes.
-        """
+        """The frames of an attachment, each with the name of its object, as the file has it, and its kind. Raises
+        `FormatError` if they are damaged, and `CheckpointError` if a model of other sizes made them."""
         data = self._project.attachments.get(attachment, b"")
         if not data:
             return
@@ -176,11 +154,12 @@ class ItemReader:
 
 
 def floats(part: str, tensor: Mapping[str, Any]) -> NDArray[np.float32]:
-    """The numbers of a tensor of a safetensors file. Raises `ValueError` if it has others."""
-    if tensor["dtype"] not in ("BF16", "F32"):
+    """The numbers of a tensor of a safetensors file: float32, or the bits of bfloat16, which the first files called by
+    that name. Raises `ValueError` for others."""
+    if tensor["dtype"] not in ("U16", "BF16", "F32"):
         raise ValueError(f"a {part} is of type {tensor['dtype']}")
     data = bytearray(tensor["data"])
-    flat = from_bits(np.frombuffer(data, np.uint16)) if tensor["dtype"] == "BF16" else np.frombuffer(data, np.float32)
+    flat = np.frombuffer(data, np.float32) if tensor["dtype"] == "F32" else from_bits(np.frombuffer(data, np.uint16))
     return flat.reshape(tensor["shape"])
 
 

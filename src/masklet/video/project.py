@@ -29,8 +29,8 @@ from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video.blocks import INDEX, SavedFrames, in_blocks, name_of, pack_block, pack_index, sizes_of
-from masklet.video.changes import beneath, changes_of, pack_changes, steps_of, with_frame
-from masklet.video.events import Cleared, Event, Followed, Prompted, Removed, Step
+from masklet.video.changes import beneath, changes_of, log_of, pack_changes, with_frame
+from masklet.video.events import Cleared, Event, Followed, LogEntry, Prompted, Removed
 from masklet.video.json_values import event_from_json, facts_of, options_to_json
 from masklet.video.options import TrackingOptions
 from masklet.video.overlap import FinalMask
@@ -50,13 +50,13 @@ class Snapshot:
 
     Attributes:
         tracks: The state.
-        steps: What was done, with the states before as far as they are known.
+        log: What was done, with the states before as far as they are known.
         times: Of the known frames, in seconds.
         notes: A program's own.
     """
 
     tracks: Tracks
-    steps: Sequence[Step]
+    log: Sequence[LogEntry]
     times: Mapping[int, float]
     notes: Mapping[str, Any]
 
@@ -64,22 +64,14 @@ class Snapshot:
 def to_project(
     session: Snapshot, facts: Facts, options: TrackingOptions, engine: Engine, window: int, shown: ShownMasks
 ) -> Project:
-    """The project that keeps a session, with frames and attachments that are made when they are asked for.
-
-    Args:
-        session: What is kept.
-        facts: Of the video and the model.
-        options: How it was tracked.
-        engine: By which.
-        window: Frames around the ends of passes that are kept whole.
-        shown: Masks that earlier saves encoded.
-    """
+    """The project that keeps a session, with frames and attachments that are made when they are asked for. `window` is
+    how many frames around the ends of passes are kept whole."""
 
     def block(number: int) -> dict[int, ProjectFrame]:
         return {f: shown(tracks, f) for f in known if f // BLOCK == number}
 
     tracks, known = session.tracks, known_frames(session.tracks)
-    whole = frames_to_recall(tracks, [event for event, _ in session.steps], window)
+    whole = frames_to_recall(tracks, [event for event, _ in session.log], window)
     tracked = {(name, frame) for name, kind, frame in whole if kind == "tracked"}
     rows = {name: [f for f in sorted(track.tracked) if (name, f) not in tracked] for name, track in tracks.items()}
 
@@ -93,7 +85,7 @@ def to_project(
         ),
         INDEX: lambda: pack_index(tracks, rows, session.times, sizes_of(engine)),
         **{name_of(n): partial(pack_block, tracks, of, mask) for n, of in in_blocks(rows).items()},
-        UNDO: lambda: pack_changes(tracks, session.steps, shown),
+        UNDO: lambda: pack_changes(tracks, session.log, shown),
     }
     return Project(
         size=facts.size,
@@ -142,17 +134,8 @@ def open_ends(passes: Sequence[Followed]) -> set[int]:
 
 
 def from_project(project: Project, store: FrameStore, new: ObjectTrack) -> Snapshot:
-    """The session of a project. Everything that it shows is known.
-
-    Args:
-        project: What was read.
-        store: Where frames go.
-        new: An object of which nothing is known.
-
-    Raises:
-        FormatError: What the project keeps of a session is damaged.
-        CheckpointError: It was made with a model of other sizes.
-    """
+    """The session of a project, whose frames go into a store. Raises `FormatError` if what the project keeps of it is
+    damaged, and `CheckpointError` if it was made with a model of other sizes."""
     told = project.descriptions
     saved = SavedFrames(project, store.engine) if INDEX in project.attachments else None
     tracks: Tracks = {
@@ -176,7 +159,7 @@ def from_project(project: Project, store: FrameStore, new: ObjectTrack) -> Snaps
                 known = from_mask(mask, frame, store.engine, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
     times = saved.times if saved is not None else {frame: found.time for frame, found in project.frames.items()}
-    return Snapshot(tracks, steps_of(events, changes_of(project), reader, tracks, new), times, project.notes)
+    return Snapshot(tracks, log_of(events, changes_of(project), reader, tracks, new), times, project.notes)
 
 
 def from_mask(mask: RleMask, frame: int, engine: Engine, *, backward: bool) -> KnownFrame:

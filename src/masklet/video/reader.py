@@ -1,11 +1,13 @@
-"""Frames of a video for the network: read once, encoded once, and the next one ahead if it is known to be wanted."""
+"""Frames of a video for the network: read once, encoded once, and the next one ahead if it is known to be wanted; and
+the optical flow between them."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
+from functools import cache, lru_cache
+from threading import get_ident
 from typing import NamedTuple
 
 import cv2
@@ -19,13 +21,15 @@ from masklet.engines.base import Engine, kind_of_device
 from masklet.engines.rules import filled_up, normalise
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame, read_ahead
 from masklet.nn import Levels
-from masklet.video.flow import Grey, grey_square, optical_flow
 
 AHEAD = 2
 """Frames that are read before they are looked at."""
 
 ENCODE_AHEAD = 2
 """The most objects beside which the next frame is encoded: a few leave parts of a processor idle (docs/speed.md)."""
+
+Grey = NDArray[np.uint8]
+"""(S, S), the brightness of a frame at the size of the network's square."""
 
 
 def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Array:
@@ -46,6 +50,30 @@ def normalised_levels() -> NDArray[np.float32]:
     """(1, 256, 3) float32: what each level of each channel becomes for the network, once for all pixels."""
     levels = np.broadcast_to(np.arange(256, dtype=np.float32) / 255, (1, 3, 1, 256))
     return np.ascontiguousarray(normalise(levels).transpose(0, 2, 3, 1)[0])
+
+
+def grey_square(image: NDArray[np.uint8], side: int) -> Grey:
+    """A frame, uint8 (H, W, 3), as optical flow wants it: uint8 (side, side)."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def optical_flow(frame: Grey, before: Grey, cells: int) -> NDArray[np.float32]:
+    """Where each cell of a frame was in the frame before, along which a mask is carried to where the object is now:
+    float32 (cells, cells, 2), x and y from -1 to 1 across the picture, as `masklet.engines.arrays.sample` takes them.
+
+    Dense inverse search (Kroeger et al., 2016; OpenCV's "medium" preset).
+    """
+    flow = _estimator(get_ident()).calc(frame, before, None)  # type: ignore[call-overload]
+    steps = cv2.resize(flow, (cells, cells), interpolation=cv2.INTER_AREA) * (2 / len(frame))
+    centres = (2 * np.arange(cells, dtype=np.float32) + 1) / cells - 1
+    return np.asarray(steps + np.stack(np.meshgrid(centres, centres), axis=-1), np.float32)
+
+
+@lru_cache(16)
+def _estimator(_: int) -> cv2.DISOpticalFlow:
+    """One for each thread: it keeps what it computes with."""
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
 
 def bytes_of(levels: Levels) -> int:

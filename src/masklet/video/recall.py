@@ -19,7 +19,6 @@ class RecallOptions:
         most_prompted: At most this many prompted frames, the nearest; at least 2, None for all.
         pointers: Pointers of this many frames, the frame itself counted.
         future_pointers: Whether pointers of prompted frames still to come are attended.
-        signed_ages: Whether a pointer of the future has a negative age.
     """
 
     slots: int = 7
@@ -27,7 +26,6 @@ class RecallOptions:
     most_prompted: int | None = None
     pointers: int = 16
     future_pointers: bool = False
-    signed_ages: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,8 @@ def published_recall(
     *,
     backward: bool = False,
 ) -> Recall:
-    """The frames that a frame recalls.
-
-    Args:
-        frame: The frame that looks.
-        prompted: Prompted frames in the order in which they were prompted.
-        tracked: Frames that were tracked.
-        options: The rule's numbers.
-        backward: Whether the video is followed towards its beginning.
-    """
+    """The frames that a frame recalls of the prompted ones, in the order in which they were prompted, and of those that
+    were tracked."""
     nearest = nearest_prompted(frame, prompted, options.most_prompted)
     others = {*prompted} - {*nearest}
 
@@ -76,8 +67,6 @@ def published_recall(
     recent = [(f, slot) for f, slot in recent_frames(frame, options, backward) if known(f)]
     ahead = -1 if backward else 1
     steps = [(f, (frame - f) * ahead) for f in nearest if options.future_pointers or (frame - f) * ahead >= 0]
-    if not options.signed_ages:
-        steps = [(f, abs(age)) for f, age in steps]
     steps += [(frame - age * ahead, age) for age in range(1, options.pointers) if known(frame - age * ahead)]
     return Recall(
         memories=(*nearest, *(f for f, _ in recent)),

@@ -63,13 +63,8 @@ def with_doubts(tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> dict[Ob
 def review_reasons(
     tracks: Tracks, frame: int, found: Mapping[ObjectId, KnownFrame] | None = None
 ) -> dict[ObjectId, ReviewReason]:
-    """The objects that need a prompt on a frame, with the gravest reason. A prompted frame is never in doubt.
-
-    Args:
-        tracks: What is known.
-        frame: The frame.
-        found: What was found in it just now, and is in no track yet; of other objects nothing is asked then.
-    """
+    """The objects that need a prompt on a frame, with the gravest reason; with `found`, of the objects alone that were
+    found in it just now, and are in no track yet. A prompted frame is never in doubt."""
     others = {name: entry for name, track in tracks.items() if (entry := track.known(frame)) is not None}
     known = {**others, **(found or {})}
     merging = {name for pair in merged_pairs(known) for name in pair}
@@ -92,9 +87,7 @@ def check_against_previous(
     entry: KnownFrame, previous: KnownFrame | None, mean_iou: float = 1.0
 ) -> ReviewReason | None:
     """Why an entry needs a prompt, compared with the frame before in the direction of following; None if it needs none.
-
-    `mean_iou` is the mean of the predicted IoU over the last frames.
-    """
+    `mean_iou` is the mean of the predicted IoU over the last frames."""
     if entry.presence <= 0:
         return ReviewReason.PRESENCE_LOST if previous is not None and previous.presence > 0 else None
     if entry.cut:

@@ -116,11 +116,6 @@ class KnownFrames(Mapping[int, KnownFrame]):
         """What a strip shows of all frames; those that lie in a file are not made one by one."""
         return columns_of(self.every())
 
-    def doubts(self) -> dict[int, str]:
-        """The frames in doubt, and why."""
-        found = self.columns()
-        return {int(frame): why for frame, why in zip(found["frame"], found["doubt"], strict=True) if why}
-
     def whole(self, frame: int) -> KnownFrame:
         """A frame with its memory, which is encoded again if it is gone. Raises `KeyError` if it is not known."""
         return self[frame]
@@ -264,8 +259,9 @@ def doubts(tracks: Tracks) -> dict[int, dict[ObjectId, str]]:
     """By frame, in their order, the objects at which a person should look, and why."""
     found: dict[int, dict[ObjectId, str]] = {}
     for name, track in tracks.items():
-        for frame, doubt in track.tracked.doubts().items():
-            if not track.stands(frame):
+        strip = track.tracked.columns()
+        for frame, doubt in zip(strip["frame"].tolist(), strip["doubt"], strict=True):
+            if doubt and not track.stands(frame):
                 found.setdefault(frame, {})[name] = doubt
     return dict(sorted(found.items()))
 

@@ -105,18 +105,8 @@ def step(
     at: FrameContext,
     policy: MemoryPolicy,
 ) -> dict[ObjectId, KnownFrame]:
-    """Decode and remember every object in one frame.
-
-    Args:
-        engine: The network.
-        levels: The frame's features, one picture.
-        tracks: What is known of each object; a prompt on this frame is followed, other frames are recalled.
-        at: Which frame, and how it is to be taken.
-        policy: Decides what counts and what is recalled.
-
-    Returns:
-        What is known now of each object in the frame, in the order of `tracks`.
-    """
+    """Decode and remember every object in one frame, of whose picture these are the features: what is known now of each
+    object in it, in the order of `tracks`. A prompt on this frame is followed, other frames are recalled."""
     recalls = {name: recalled(track, at, policy) for name, track in tracks.items()}
     encode_missing(tracks, recalls)
     groups: dict[tuple[bool, int, int], list[ObjectId]] = defaultdict(list)
@@ -300,15 +290,8 @@ def take_masks(
 def finalized(
     known: KnownFrame, track: ObjectTrack, rivals: Array, at: FrameContext, policy: MemoryPolicy
 ) -> KnownFrame:
-    """A new frame with what the frames before it and the policy make of it: scene cut and anchors.
-
-    Args:
-        known: The new frame.
-        track: What is known of the object without it.
-        rivals: (R, S/4, S/4) logits of the candidates that were not chosen.
-        at: The frame.
-        policy: Decides which frames stay known.
-    """
+    """A new frame with what the frames before it, and the policy, make of it: scene cut and anchors. `track` is without
+    it; `rivals`, (R, S/4, S/4), are logits of the candidates that were not chosen."""
     if at.frame not in track.prompts:
         return replace(known, cut=cuts.is_cut(track, known), anchors=policy.keep(track, known, rivals))
     corrected = track.stats(at.frame)
@@ -323,14 +306,8 @@ def by_presence(pointers: Array, absent: Array, presence: Array) -> Array:
 
 
 def encode_again(engine: Engine, levels: Levels, known: KnownFrame) -> KnownFrame:
-    """A tracked frame with its memory, from its mask as it was encoded first; where only a mask is known of it, with
-    the pointer that the network makes of the mask.
-
-    Args:
-        engine: The network.
-        levels: The frame's features.
-        known: The frame, without its memory.
-    """
+    """A tracked frame with its memory, made of the frame's features and its mask as it was encoded first; where only a
+    mask is known of it, with the pointer that the network makes of the mask."""
     presence = in_precision(engine, given(engine, np.array([known.presence])))
     tracked = given(engine, np.zeros(1, np.bool_))
     memory = remember(engine, levels, known.logits[None], tracked, presence)[0]

@@ -289,11 +289,6 @@ class PersistentMap(Mapping[int, T]):
         """All values, without a look-up for each."""
         return (value for page in self._pages.values() for value in page.values())
 
-    def adding(self, frame: int, value: T) -> PersistentMap[T]:
-        """With one more value, which takes the place of an older one on its frame."""
-        page = {**self._pages.get(frame // PAGE, {}), frame: value}
-        return PersistentMap({**self._pages, frame // PAGE: page})
-
     def changed(self, values: Mapping[int, T | None]) -> PersistentMap[T]:
         """With other values on some frames; None takes a frame away."""
         changed: dict[int, dict[int, T | None]] = {}
@@ -357,7 +352,7 @@ class StoredFrames(KnownFrames):
         return self._records.differing(other._records)
 
     def adding(self, known: KnownFrame) -> StoredFrames:
-        return StoredFrames(self._store, self._records.adding(known.frame, self._store.put(known)))
+        return StoredFrames(self._store, self._records.changed({known.frame: self._store.put(known)}))
 
     def taking(self, frames: Iterable[int], other: KnownFrames) -> StoredFrames:
         assert isinstance(other, StoredFrames), "frames of all objects lie in one store"

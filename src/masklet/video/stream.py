@@ -20,9 +20,8 @@ from masklet.nn import Levels
 from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video.edits import answered, asked, described, followed, removed, track_of
 from masklet.video.events import checked_object
-from masklet.video.flow import grey_square, optical_flow
 from masklet.video.options import TrackingOptions
-from masklet.video.reader import frame_tensor
+from masklet.video.reader import frame_tensor, grey_square, optical_flow
 from masklet.video.result import FrameResult, frame_result
 from masklet.video.review import with_doubts
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks, to_follow

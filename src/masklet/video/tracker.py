@@ -348,12 +348,9 @@ class VideoTracker(VideoSession):
         moving = propagation.moving(self.tracks, picture.index)
         if moving:
             self._reader.features()
-            self._encode_next(picture.index, span, len(moving))
+            following = picture.index + span.ahead
+            if following != span.end and len(moving) <= ENCODE_AHEAD:
+                self._reader.encode_ahead(following)  # beside the objects of this one, if they are few
             found = with_doubts(self.tracks, self._step(picture, moving, backward=span.backward))
             self.tracks = propagation.joined(self.tracks, found)
         return bool(moving)
-
-    def _encode_next(self, frame: int, span: Range, objects: int) -> None:
-        """Have the next frame encoded beside the objects of this one, if they are few."""
-        if frame + span.ahead != span.end and objects <= ENCODE_AHEAD:
-            self._reader.encode_ahead(frame + span.ahead)

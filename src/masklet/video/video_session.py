@@ -192,7 +192,7 @@ class VideoSession(Session):
             tracker.close()
             raise
         tracker.tracks, tracker.times, tracker.notes = found.tracks, dict(found.times), found.notes
-        tracker._history = History(done=list(found.steps))
+        tracker._history = History(done=list(found.log))
         tracker._journal = Journal(Path(path), found, end)
         tracker._hold()
         return tracker
@@ -227,7 +227,7 @@ class VideoSession(Session):
         self.tracks = {}
         self.times = {}
         self._closed = True
-        self._history.clear()
+        self._history = History()
         self._keep_journal(None)
         self._store.close()
         self._reader.close()

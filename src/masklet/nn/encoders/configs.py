@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,13 +18,28 @@ if TYPE_CHECKING:
     from masklet.nn.layers import Trunk
 
 
-def trunk(module: str, name: str) -> Callable[..., Trunk]:
-    """A trunk's class, whose module imports torch, and from here its configuration."""
-    return getattr(importlib.import_module(f"masklet.nn.encoders.{module}"), name)
+class Encoder:
+    """A configuration whose trunk, made of it and an image size, is the class `trunk` of the file of its kind."""
+
+    kind: ClassVar[str]
+    trunk: ClassVar[str]
+
+    def build(self, image_size: int) -> Trunk:
+        """The trunk, with random weights."""
+        file: Any = importlib.import_module(f"masklet.nn.encoders.{self.kind}")  # it imports torch
+        return getattr(file, self.trunk)(self, image_size)
+
+
+def check_attention(width: int, heads: int, global_blocks: Sequence[int], blocks: int) -> None:
+    """Raise `ConfigError` for a width that heads do not divide, and for global blocks that there are not."""
+    if width % heads:
+        raise ConfigError(f"width {width} of the trunk is no multiple of its {heads} heads")
+    if outside := [block for block in global_blocks if not 0 <= block < blocks]:
+        raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {blocks - 1}")
 
 
 @dataclass(frozen=True)
-class HieraConfig:
+class HieraConfig(Encoder):
     """A Hiera trunk (Ryali et al., 2023) with windowed attention and a two-part position embedding.
 
     Attributes:
@@ -37,7 +52,8 @@ class HieraConfig:
         background: Side of the coarse position grid that is stretched over the picture.
     """
 
-    kind: ClassVar[str] = "hiera"
+    kind = "hiera"
+    trunk = "Hiera"
     width: int
     heads: int
     depths: tuple[int, int, int, int]
@@ -55,10 +71,7 @@ class HieraConfig:
         check_counts("depths", self.depths)
         check_counts("windows", self.windows)
         check_counts("width and heads", (self.width, self.heads, 1, 1))
-        if self.width % self.heads:
-            raise ConfigError(f"width {self.width} of the trunk is no multiple of its {self.heads} heads")
-        if outside := [block for block in self.global_blocks if not 0 <= block < sum(self.depths)]:
-            raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {sum(self.depths) - 1}")
+        check_attention(self.width, self.heads, self.global_blocks, sum(self.depths))
         unit = FINEST_STRIDE * self.windows[0]
         if image_size % unit:
             whole = math.lcm(unit, COARSEST_STRIDE)
@@ -73,13 +86,9 @@ class HieraConfig:
                 "their queries inside windows and cannot be global; choose other blocks"
             )
 
-    def build(self, image_size: int) -> Trunk:
-        """The trunk, with random weights."""
-        return trunk("hiera", "Hiera")(self, image_size)
-
 
 @dataclass(frozen=True)
-class ConvNetConfig:
+class ConvNetConfig(Encoder):
     """A plain residual convolutional trunk: the quicker choice on a CPU.
 
     Attributes:
@@ -87,22 +96,20 @@ class ConvNetConfig:
         depths: Residual blocks of the four stages.
     """
 
-    kind: ClassVar[str] = "convnet"
+    kind = "convnet"
+    trunk = "ConvNet"
+    least_width: ClassVar[int] = 1
     widths: tuple[int, int, int, int]
     depths: tuple[int, int, int, int]
 
     def check(self, image_size: int) -> None:
         """Raise `ConfigError` for impossible widths or depths; any image size that the levels need will do."""
-        check_counts("widths", self.widths)
+        check_counts("widths", self.widths, self.least_width)
         check_counts("depths", self.depths, least=0)
-
-    def build(self, image_size: int) -> Trunk:
-        """The trunk, with random weights."""
-        return trunk("convnet", "ConvNet")(self)
 
 
 @dataclass(frozen=True)
-class InvertedResidualConfig:
+class InvertedResidualConfig(Encoder):
     """A trunk of inverted residuals (MobileNetV2: Sandler et al., 2018), as in EfficientNet-Lite.
 
     Attributes:
@@ -112,7 +119,8 @@ class InvertedResidualConfig:
         detail: Channels of a second way from the stem to stride 4, for edges and small things; 0 for none.
     """
 
-    kind: ClassVar[str] = "inverted_residual"
+    kind = "inverted_residual"
+    trunk = "InvertedResidualTrunk"
     stem: int
     stages: tuple[tuple[int, int, int, int, int], ...]
     detail: int = 0
@@ -127,7 +135,7 @@ class InvertedResidualConfig:
     def check(self, image_size: int) -> None:
         """Raise `ConfigError` for a table that is no trunk; any image size that the levels need will do."""
         for stage in self.stages:
-            kernel, stride, *counts = numbers = [number if _is_int(number) else 0 for number in stage]
+            kernel, stride, *counts = numbers = [number if type(number) is int else 0 for number in stage]
             if len(counts) != 3 or min(numbers) < 1 or kernel % 2 == 0 or stride > 2:
                 raise ConfigError(
                     f"stage {stage} of the trunk is none; give (odd kernel, stride 1 or 2, expansion, channels, blocks)"
@@ -135,14 +143,10 @@ class InvertedResidualConfig:
         strides = [stage[1] for stage in self.stages]
         if strides.count(2) != 4 or strides[0] == 2:
             raise ConfigError(f"the trunk's stages have strides {strides}; give four 2s, and none at the beginning")
-        if not (_is_int(self.stem) and _is_int(self.detail) and self.stem >= 1 and self.detail >= 0):
+        if not (type(self.stem) is type(self.detail) is int and self.stem >= 1 and self.detail >= 0):
             raise ConfigError(
                 f"stem and detail of the trunk are {self.stem} and {self.detail}; give numbers of channels"
             )
-
-    def build(self, image_size: int) -> Trunk:
-        """The trunk, with random weights."""
-        return trunk("inverted_residual", "InvertedResidualTrunk")(self)
 
 
 LITE0 = InvertedResidualConfig(
@@ -161,31 +165,13 @@ LITE0 = InvertedResidualConfig(
 """EfficientNet-Lite0 (Tan and Le, 2019, as released for small devices) without its classifier, and our `detail`."""
 
 
-def _is_int(value: Any) -> bool:
-    return type(value) is int
-
-
 @dataclass(frozen=True)
-class RepViTConfig:
-    """A RepViT trunk (Wang et al., 2024).
+class RepViTConfig(ConvNetConfig):
+    """A RepViT trunk (Wang et al., 2024), whose blocks are counted beside those that halve the map."""
 
-    Attributes:
-        widths: Channels of the four stages (strides 4, 8, 16, 32).
-        depths: Blocks of the four stages, beside those that halve the map.
-    """
-
-    kind: ClassVar[str] = "repvit"
-    widths: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
-
-    def check(self, image_size: int) -> None:
-        """Raise `ConfigError` for impossible widths or depths; any image size that the levels need will do."""
-        check_counts("widths", self.widths, least=2)
-        check_counts("depths", self.depths, least=0)
-
-    def build(self, image_size: int) -> Trunk:
-        """The trunk, with random weights."""
-        return trunk("repvit", "RepViT")(self)
+    kind = "repvit"
+    trunk = "RepViT"
+    least_width = 2
 
 
 M1 = RepViTConfig(widths=(48, 96, 192, 384), depths=(2, 2, 14, 2))
@@ -193,7 +179,7 @@ M1 = RepViTConfig(widths=(48, 96, 192, 384), depths=(2, 2, 14, 2))
 
 
 @dataclass(frozen=True)
-class ViTConfig:
+class ViTConfig(Encoder):
     """A vision transformer of one stride.
 
     Attributes:
@@ -205,7 +191,8 @@ class ViTConfig:
         grid: Side of the map, in cells, for which codes of places were learned; they are stretched for others.
     """
 
-    kind: ClassVar[str] = "vit"
+    kind = "vit"
+    trunk = "ViT"
     width: int
     heads: int
     depth: int
@@ -223,18 +210,11 @@ class ViTConfig:
         for name in ("width", "heads", "depth", "window", "grid"):
             if type(value := getattr(self, name)) is not int or value < 1:
                 raise ConfigError(f"{name} of the trunk is {value!r}; give a whole number of at least 1")
-        if self.width % self.heads:
-            raise ConfigError(f"width {self.width} of the trunk is no multiple of its {self.heads} heads")
-        if outside := [block for block in self.global_blocks if not 0 <= block < self.depth]:
-            raise ConfigError(f"global_blocks hold {outside}, and the trunk has blocks 0 to {self.depth - 1}")
-
-    def build(self, image_size: int) -> Trunk:
-        """The trunk, with random weights."""
-        return trunk("vit", "ViT")(self, image_size)
+        check_attention(self.width, self.heads, self.global_blocks, self.depth)
 
 
 @dataclass(frozen=True)
-class TinyViTConfig:
+class TinyViTConfig(Encoder):
     """A TinyViT trunk (Wu et al., 2022) of MobileSAM's kind.
 
     Attributes:
@@ -244,7 +224,8 @@ class TinyViTConfig:
         windows: Side of the attention windows of the stages, in cells; the first has none to count.
     """
 
-    kind: ClassVar[str] = "tiny_vit"
+    kind = "tiny_vit"
+    trunk = "TinyViT"
     channels: tuple[int, int, int, int] = (64, 128, 160, 320)
     depths: tuple[int, int, int, int] = (2, 2, 6, 2)
     heads: tuple[int, int, int, int] = (2, 4, 5, 10)
@@ -261,7 +242,3 @@ class TinyViTConfig:
             check_counts(name, getattr(self, name))
         if any(width % heads for width, heads in zip(self.channels, self.heads, strict=True)):
             raise ConfigError(f"channels of the trunk are {self.channels}, no multiples of its heads {self.heads}")
-
-    def build(self, image_size: int) -> Trunk:
-        """The trunk, with random weights."""
-        return trunk("tiny_vit", "TinyViT")(self)

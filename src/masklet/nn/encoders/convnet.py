@@ -37,7 +37,7 @@ class ConvNet(Trunk):
 
     memory_format = torch.channels_last
 
-    def __init__(self, config: ConvNetConfig) -> None:
+    def __init__(self, config: ConvNetConfig, _: int) -> None:
         super().__init__()
         first, *_ = config.widths
         self.stem = halving(3, first // 2)

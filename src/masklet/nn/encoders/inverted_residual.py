@@ -49,7 +49,7 @@ class InvertedResidualTrunk(Trunk):
 
     memory_format = torch.channels_last
 
-    def __init__(self, config: InvertedResidualConfig) -> None:
+    def __init__(self, config: InvertedResidualConfig, _: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(*convolution(3, config.stem, kernel=3, stride=2), activation())
         blocks: list[InvertedResidual] = []

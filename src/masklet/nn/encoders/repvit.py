@@ -121,7 +121,7 @@ class RepViT(Trunk):
 
     memory_format = torch.channels_last
 
-    def __init__(self, config: RepViTConfig) -> None:
+    def __init__(self, config: RepViTConfig, _: int) -> None:
         super().__init__()
         before = (config.widths[0], *config.widths[:3])
         stages = {

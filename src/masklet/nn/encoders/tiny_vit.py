@@ -115,7 +115,7 @@ class Stage(nn.Module):
 class TinyViT(Trunk):
     """The trunk: (B, 3, S, S) -> a map at stride 16, (B, C, S/16, S/16), and maps without channels at 4, 8 and 32."""
 
-    def __init__(self, config: TinyViTConfig) -> None:
+    def __init__(self, config: TinyViTConfig, _: int) -> None:
         super().__init__()
         widths, strides = config.channels, (2, 2, 1)
         finer, fine = convolution(3, widths[0] // 2, 3, 2), convolution(widths[0] // 2, widths[0], 3, 2)
