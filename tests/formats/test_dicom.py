@@ -16,8 +16,9 @@ from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.description import Description
 from masklet.formats.registry import writer
 from masklet.geometry import LPS_TO_RAS
-from masklet.masks.polygons import Polygon, fill_polygons
+from masklet.masks.polygons import Polygon
 from masklet.media.volume import VolumeSlices
+from tests.masks.filling import fill_polygons
 from tests.media.test_volume import OBLIQUE, SHAPE, inside, write_dicom
 
 SHELL = np.zeros(SHAPE, bool)

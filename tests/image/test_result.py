@@ -17,8 +17,8 @@ import masklet
 from masklet.errors import FormatError
 from masklet.formats.davis import read_index_png
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.masks.polygons import fill_polygons
 from masklet.masks.rle import decode_rle, rle_from_json
+from tests.masks.filling import fill_polygons
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from masklet.masks.polygons import fill_polygons, mask_polygons, ring_area
+from masklet.masks.polygons import mask_polygons, ring_area
 from masklet.masks.shape import mask_box
+from tests.masks.filling import fill_polygons
 
 Mask = NDArray[np.bool_]
 masks = arrays.arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))

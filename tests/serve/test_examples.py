@@ -23,8 +23,9 @@ from starlette.testclient import TestClient
 
 from masklet.engines.fake import FakeEngine
 from masklet.image import ImagePredictor
-from masklet.masks.polygons import Polygon, fill_polygons
+from masklet.masks.polygons import Polygon
 from tests.app.conftest import SIZE, scene
+from tests.masks.filling import fill_polygons
 from tests.serve.conftest import RED, Begin
 
 EXAMPLES = Path(__file__).parents[2] / "examples/serving"

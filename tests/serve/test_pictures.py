@@ -17,12 +17,13 @@ from PIL import Image
 from masklet.engines.fake import FakeEngine
 from masklet.errors import SessionError
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
-from masklet.masks.polygons import Polygon, fill_polygons
+from masklet.masks.polygons import Polygon
 from masklet.masks.rle import decode_rle, rle_from_json
 from masklet.prompts import make_prompt
 from masklet.serve import pictures
 from masklet.serve.pictures import PictureDesk, Question
 from tests.app.conftest import SIZE, scene
+from tests.masks.filling import fill_polygons
 from tests.serve.conftest import RED, Begin
 
 

@@ -47,15 +47,22 @@ def begin(tracker: VideoTracker) -> None:
     run(tracker, stop=8)
 
 
-def test_a_reopened_session_goes_on_as_if_nothing_had_happened(model: FakeEngine, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def saved(model: FakeEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a session, which tests only read."""
+    path = tmp_path_factory.mktemp("saved") / "clip.masklet"
+    with VideoTracker(CLIP, model) as tracker:
+        begin(tracker)
+        tracker.save(path)
+    return path
+
+
+def test_a_reopened_session_goes_on_as_if_nothing_had_happened(model: FakeEngine, saved: Path) -> None:
     with VideoTracker(CLIP, model) as straight:
         begin(straight)
         straight.add_box(frame=5, object="a", box=(20, 20, 90, 90))
         expected = run(straight, start=5)
-    with VideoTracker(CLIP, model) as tracker:
-        begin(tracker)
-        tracker.save(tmp_path / "clip.masklet")
-    with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
+    with VideoTracker.open(saved, model=model) as reopened:
         assert [type(event) for event in reopened.events] == [Prompted, Prompted, Followed]
         reopened.add_box(frame=5, object="a", box=(20, 20, 90, 90))
         seen = run(reopened, start=5)
@@ -64,13 +71,10 @@ def test_a_reopened_session_goes_on_as_if_nothing_had_happened(model: FakeEngine
             np.testing.assert_allclose(seen[frame].objects[name].logits, wanted.logits, atol=1e-2, rtol=0)
 
 
-def test_a_model_in_another_mode_is_refused(model: FakeEngine, tmp_path: Path) -> None:
-    with VideoTracker(CLIP, model) as tracker:
-        tracker.add_points(frame=0, object="a", points=[(80, 60)])
-        tracker.save(tmp_path / "clip.masklet")
+def test_a_model_in_another_mode_is_refused(saved: Path) -> None:
     other = FakeEngine(config=dataclasses.replace(FAKE, name="fake:fast"))
     with pytest.raises(CheckpointError, match=r"was made with .*, and this is .*:fast; give the speed and image size"):
-        VideoTracker.open(tmp_path / "clip.masklet", model=other)
+        VideoTracker.open(saved, model=other)
 
 
 def test_a_session_is_tracked_on_as_it_was(model: FakeEngine, tmp_path: Path) -> None:
@@ -108,33 +112,23 @@ def test_a_file_brings_no_policy_but_those_that_are_installed(
 
 
 @pytest.mark.parametrize("options", [{"policy": 3}, {"fill_holes": 0.5}, {"non_overlapping": 1}, {"disk_budget": True}])
-def test_a_damaged_option_is_named(model: FakeEngine, tmp_path: Path, options: dict[str, object]) -> None:
-    path = tmp_path / "clip.masklet"
-    with VideoTracker(CLIP, model) as tracker:
-        begin(tracker)
-        tracker.save(path)
-    write_project(path, dataclasses.replace(read_project(path), options=options))
+def test_a_damaged_option_is_named(saved: Path, tmp_path: Path, options: dict[str, object]) -> None:
+    write_project(tmp_path / "clip.masklet", dataclasses.replace(read_project(saved), options=options))
     with pytest.raises(FormatError, match=f"option {next(iter(options))} is "):
-        VideoTracker.open(path, model=model)
+        VideoTracker.open(tmp_path / "clip.masklet", model=FakeEngine())
 
 
 @pytest.mark.parametrize("place", ["rtsp://camera/1", "gone.mp4"])
-def test_a_video_that_is_not_there_has_to_be_given(model: FakeEngine, tmp_path: Path, place: str) -> None:
-    with VideoTracker(CLIP, model) as tracker:
-        begin(tracker)
-        tracker.save(tmp_path / "clip.masklet")
-    write_project(tmp_path / "other.masklet", dataclasses.replace(read_project(tmp_path / "clip.masklet"), video=place))
+def test_a_video_that_is_not_there_has_to_be_given(saved: Path, tmp_path: Path, place: str) -> None:
+    write_project(tmp_path / "other.masklet", dataclasses.replace(read_project(saved), video=place))
     with pytest.raises(FormatError, match="give the video too"):
-        VideoTracker.open(tmp_path / "other.masklet", model=model)
+        VideoTracker.open(tmp_path / "other.masklet", model=FakeEngine())
 
 
 def test_an_undo_that_is_interrupted_leaves_the_session(
-    model: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: FakeEngine, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with VideoTracker(CLIP, model) as tracker:
-        begin(tracker)
-        tracker.save(tmp_path / "clip.masklet")
-    project = read_project(tmp_path / "clip.masklet")
+    project = read_project(saved)
     older = {name: data for name, data in project.attachments.items() if name != UNDO}  # a file of the first versions
     write_project(tmp_path / "clip.masklet", dataclasses.replace(project, attachments=older))
     with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
@@ -168,12 +162,9 @@ def test_notes_stay_until_others_are_given(model: FakeEngine, tmp_path: Path) ->
         assert read_project(path).notes == {}
 
 
-def test_a_memory_of_an_unknown_object_is_refused(model: FakeEngine, tmp_path: Path) -> None:
+def test_a_memory_of_an_unknown_object_is_refused(model: FakeEngine, saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "clip.masklet"
-    with VideoTracker(CLIP, model) as tracker:
-        begin(tracker)
-        tracker.save(path)
-    project = read_project(path)
+    project = read_project(saved)
     less = dataclasses.replace(project, indices={7: 1}, frames={})
     write_project(path, less)
     with pytest.raises(FormatError, match="remembers 'a', which is none of its objects"):
@@ -198,38 +189,25 @@ def test_the_documented_events_can_be_read() -> None:
     assert followed == Followed(0, 79, False, None)
 
 
-def test_another_video_is_refused(model: FakeEngine, tmp_path: Path) -> None:
-    with VideoTracker(CLIP, model) as tracker:
-        begin(tracker)
-        tracker.save(tmp_path / "clip.masklet")
+def test_another_video_is_refused(model: FakeEngine, saved: Path, tmp_path: Path) -> None:
     shutil.copytree(CLIP, tmp_path / "other")
     Image.new("RGB", (160, 120)).save(tmp_path / "other/00003.png")
     with pytest.raises(FormatError, match="made from another video"):
-        VideoTracker.open(tmp_path / "clip.masklet", tmp_path / "other", model)
+        VideoTracker.open(saved, tmp_path / "other", model)
     shutil.copytree(CLIP, tmp_path / "moved")
     (tmp_path / "moved/Thumbs.db").write_bytes(b"a system's own file")
     (tmp_path / "moved/masks").mkdir()
-    VideoTracker.open(tmp_path / "clip.masklet", tmp_path / "moved", model).close()
+    VideoTracker.open(saved, tmp_path / "moved", model).close()
 
 
-def test_other_weights_are_refused_unless_they_are_meant(model: FakeEngine, tmp_path: Path) -> None:
-    with VideoTracker(CLIP, model) as tracker:
-        begin(tracker)
-        tracker.save(tmp_path / "clip.masklet")
+def test_other_weights_are_refused_unless_they_are_meant_or_the_file_says_nothing(saved: Path, tmp_path: Path) -> None:
     other = FakeEngine(digest="other")
     with pytest.raises(CheckpointError, match="made with other weights of fake"):
-        VideoTracker.open(tmp_path / "clip.masklet", model=other)
-    VideoTracker.open(tmp_path / "clip.masklet", model=other, other_weights=True).close()
-    VideoTracker.open(tmp_path / "clip.masklet", model=FakeEngine()).close()
-
-
-def test_a_file_that_does_not_tell_its_weights_opens(model: FakeEngine, tmp_path: Path) -> None:
-    with VideoTracker(CLIP, model) as tracker:
-        begin(tracker)
-        tracker.save(tmp_path / "clip.masklet")
-    project = read_project(tmp_path / "clip.masklet")
-    write_project(tmp_path / "older.masklet", dataclasses.replace(project, weights=""))
-    VideoTracker.open(tmp_path / "older.masklet", model=FakeEngine(digest="other")).close()
+        VideoTracker.open(saved, model=other)
+    VideoTracker.open(saved, model=other, other_weights=True).close()
+    VideoTracker.open(saved, model=FakeEngine()).close()
+    write_project(tmp_path / "older.masklet", dataclasses.replace(read_project(saved), weights=""))
+    VideoTracker.open(tmp_path / "older.masklet", model=other).close()
 
 
 @given(actions=ACTIONS, reload=st.integers(0, 8))

@@ -65,7 +65,7 @@ def load_torch_model(
 def _unmarked(name: str, speed: str | None, image_size: int | None) -> tuple[str, str | None, int | None]:
     """The name alone, with the mode and image size that are given or that its mark tells. Raises ConfigError if both
     are there and differ."""
-    plain, mark = registry.split_name(name)
+    plain, _, mark = name.partition(":")
     given = speed if image_size is None else str(image_size)
     if mark and given and given != mark:
         raise ConfigError(f"the name {name} asks for {mark}, and the call for {given}; give one of them")

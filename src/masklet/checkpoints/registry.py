@@ -117,7 +117,7 @@ class ModelInfo:
 
 def list_models() -> list[ModelInfo]:
     """Every model with a name: `nano` first, then the published ones."""
-    return [_nano(), *map(_published, RELEASES)]
+    return [find(name) for name in (NANO, *RELEASES)]
 
 
 def find(name: str) -> ModelInfo:
@@ -125,7 +125,18 @@ def find(name: str) -> ModelInfo:
     such model."""
     if name not in _NAMES:
         raise CheckpointError(f"unknown model {name!r}{nearest(name, [NANO, *RELEASES])} (see masklet models)")
-    return _nano() if name == NANO else _published(_NAMES[name])
+    repo: str | None
+    url: str | None
+    if (name := _NAMES[name]) == NANO:
+        parameters, side, licence, repo, url = NANO_PARAMETERS, NANO_IMAGE_SIZE, NANO_LICENCE, None, None
+        file = f"{NANO}.safetensors"
+        shipped = Path(str(resources.files("masklet") / "weights" / file))
+        path = shipped if shipped.is_file() else None
+    else:
+        parameters, repo, url, hub_file = RELEASES[name]
+        side, licence, file = IMAGE_SIZE, LICENCE, url.rpartition("/")[2]
+        path = hub.local_file(repo, file, hub_file)
+    return ModelInfo(name, parameters, side, file, url, repo, licence, path, path.stat().st_size if path else None)
 
 
 def fetch(info: ModelInfo) -> Path:
@@ -173,38 +184,14 @@ def check_speed(speed: str) -> None:
         raise ConfigError(f"speed is {speed!r}; give one of {', '.join(SPEEDS)}{nearest(speed, SPEEDS)}")
 
 
-def split_name(name: str) -> tuple[str, str]:
-    """A model's name without the mark that `with_speed` gave it, and the mark: a mode, an image size, or nothing."""
-    plain, _, mark = name.partition(":")
-    return plain, mark
-
-
-def _nano() -> ModelInfo:
-    file = f"{NANO}.safetensors"
-    path = Path(str(resources.files("masklet") / "weights" / file))
-    return ModelInfo(
-        NANO, NANO_PARAMETERS, NANO_IMAGE_SIZE, file, None, None, NANO_LICENCE, *_here(path if path.is_file() else None)
-    )
-
-
-def _published(name: str) -> ModelInfo:
-    parameters, repo, url, hub_file = RELEASES[name]
-    file = url.rpartition("/")[2]
-    here = _here(hub.local_file(repo, file, hub_file))
-    return ModelInfo(name, parameters, IMAGE_SIZE, file, url, repo, LICENCE, *here)
-
-
-def _here(path: Path | None) -> tuple[Path | None, int | None]:
-    return path, path.stat().st_size if path else None
-
-
 def is_name(name: str) -> bool:
     """Whether a model is known by this name, with or without a speed mode behind it."""
-    return is_known(split_name(name)[0])
+    return is_known(name.partition(":")[0])
 
 
 def exported_folder(name_or_path: str | os.PathLike[str]) -> tuple[Path, str] | None:
-    """The folder, if it is one that `masklet export` wrote, and the mark behind its name as of `split_name`."""
+    """The folder, if it is one that `masklet export` wrote, and the mark behind its name, a mode or an image
+    size, as behind that of a model."""
     if isinstance(name_or_path, str) and is_name(name_or_path):
         return None
     plain, _, mark = str(name_or_path).rpartition(":")

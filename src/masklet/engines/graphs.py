@@ -211,10 +211,7 @@ class GraphEngine:
             return _joined([self.attend_memory(*pair) for pair in zip(own, _unpadded(bank), strict=True)])
         if bank.memories.shape[1] + bank.pointers.shape[1] == 0:
             return np.broadcast_to(features + self._nothing, (count, *features.shape[1:]))
-        remembered = [bank.memories, bank.slots, bank.pointers, bank.ages]
-        if len(features) == 1:
-            return self.run_objects("attend_memory", [features, *remembered])[0]
-        return self._one_by_one("attend_memory", [features, *remembered])
+        return self._by_frames("attend_memory", [features, bank.memories, bank.slots, bank.pointers, bank.ages])
 
     def decode_masks(self, features: Floats, levels: Levels, prompts: PromptTokens) -> Decoded:
         """See `Engine.decode_masks`."""
@@ -233,14 +230,13 @@ class GraphEngine:
 
     def encode_memory(self, features: Floats, masks: Floats, presence: Floats) -> Floats:
         """See `Engine.encode_memory`."""
-        if len(features) == 1:
-            return self.run_objects("encode_memory", [features, masks, presence])[0]
-        return self._one_by_one("encode_memory", [features, masks, presence])
+        return self._by_frames("encode_memory", [features, masks, presence])
 
-    def _one_by_one(self, name: str, inputs: list[Any]) -> Floats:
-        """The answer of a function where each object has a frame of its own."""
-        rows = range(len(inputs[0]))
-        return _joined([self.run_objects(name, [part[n : n + 1] for part in inputs])[0] for n in rows])
+    def _by_frames(self, name: str, inputs: list[Any]) -> Floats:
+        """The answer of a function: for all objects at once, or one by one where each has a frame of its own."""
+        count = len(inputs[0])
+        parts = [inputs] if count == 1 else [[part[n : n + 1] for part in inputs] for n in range(count)]
+        return _joined([self.run_objects(name, part)[0] for part in parts])
 
     def run_objects(self, name: str, inputs: list[Any]) -> list[Any]:
         """Run a function, its inputs in the order of `INPUTS`, in batches of objects."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import rlemasklib  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -62,17 +61,6 @@ def mask_polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Polyg
     return sorted(parts, key=lambda part: ring_area(part.outer), reverse=True)
 
 
-def fill_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """bool (H, W): the pixels whose centre lies in a polygon and in none of its holes."""
-    mask = np.zeros(size, np.bool_)
-    for polygon in polygons:
-        part = filled(polygon.outer, size)
-        for hole in polygon.holes:
-            part &= ~filled(hole, size)
-        mask |= part
-    return mask
-
-
 def ring_area(ring: Ring) -> float:
     """Pixels inside a ring (the shoelace formula)."""
     x, y = ring.T
@@ -94,11 +82,6 @@ def simplified(ring: Ring, tolerance: float) -> Ring:
         return ring
     fewer = cv2.approxPolyDP(ring.astype(np.float32), tolerance, closed=True)[:, 0]
     return ring if len(fewer) < 3 else fewer.astype(np.float64)
-
-
-def filled(ring: Ring, size: tuple[int, int]) -> NDArray[np.bool_]:
-    encoded = rlemasklib.from_polygon(ring.reshape(-1), imshape=size)
-    return np.asarray(rlemasklib.decode(encoded), np.bool_)
 
 
 def drawn_rings(mask: NDArray[np.bool_], least: float = LEAST_AGREEMENT) -> list[Ring]:

@@ -88,7 +88,7 @@ VIDEO_SUFFIXES = (
 
 
 class ImageFiles(ListedFrames):
-    """Pictures in the order in which their paths are given.
+    """Pictures in the order in which their paths are given; a path alone is a video of one frame.
 
     rate  frames a second, where the user knows; without it the frames' times count one second each
 
@@ -96,8 +96,10 @@ class ImageFiles(ListedFrames):
     than the first.
     """
 
-    def __init__(self, files: Sequence[str | PathLike[str]], *, rate: float | None = None) -> None:
-        self.files = tuple(Path(file) for file in files)
+    def __init__(
+        self, files: str | PathLike[str] | Sequence[str | PathLike[str]], *, rate: float | None = None
+    ) -> None:
+        self.files = tuple(Path(file) for file in ([files] if isinstance(files, str | PathLike) else files))
         self.names = tuple(file.name for file in self.files)
         if not self.files:
             raise MediaError("the list of pictures is empty; give one path or more")
@@ -145,13 +147,6 @@ class ImageFolder(ImageFiles):
             known = " ".join(IMAGE_SUFFIXES)
             raise MediaError(f"the folder {self.path} holds no pictures; give one with files of these kinds: {known}")
         super().__init__(files, rate=rate)
-
-
-class ExrPicture(ImageFiles):
-    """One OpenEXR picture as a video of one frame."""
-
-    def __init__(self, path: str | PathLike[str]) -> None:
-        super().__init__([path])
 
 
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:

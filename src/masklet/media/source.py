@@ -121,7 +121,7 @@ READERS: tuple[Reader, ...] = (
     Reader("a volume, such as scan.nii.gz or a folder of a DICOM series", _is_volume, "volume:VolumeSlices"),
     Reader("a folder or list of GeoTIFFs of one place", _is_series, "series:MapSeries"),
     Reader("the path of a folder of pictures", _is_folder, "image_file:ImageFolder"),
-    Reader("of an OpenEXR picture", _is_exr, "image_file:ExrPicture"),
+    Reader("of an OpenEXR picture", _is_exr, "image_file:ImageFiles"),
     Reader("of a GIF, TIFF or another picture", _is_picture, "pages:PagedImage"),
     Reader("or of a video file", _is_file, "video_file:VideoFile"),
     Reader("a list of paths of pictures", _is_list_of_paths, "image_file:ImageFiles"),

@@ -12,19 +12,7 @@ from masklet.formats.description import Description
 from masklet.formats.project import Spans
 from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
 from masklet.prompts import Prompt, make_prompt
-from masklet.video.events import (
-    Cleared,
-    Described,
-    Event,
-    Followed,
-    Locked,
-    Marked,
-    Merged,
-    Prompted,
-    Removed,
-    Split,
-    Swapped,
-)
+from masklet.video import events
 from masklet.video.options import TrackingOptions
 from masklet.video.review import ReviewReason
 from masklet.video.spans import with_span
@@ -48,32 +36,34 @@ Kind = Literal["prompted", "tracked"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-def event_to_json(event: Event) -> dict[str, Any]:
+def event_to_json(event: events.Event) -> dict[str, Any]:
     """Plain values that JSON knows."""
-    if isinstance(event, Prompted):
+    if isinstance(event, events.Prompted):
         return {"event": "prompt", "frame": event.frame, "object": event.object, **prompt_to_json(event.prompt)}
-    if isinstance(event, Described):
+    if isinstance(event, events.Described):
         return {"event": "describe", "object": event.object, **event.description.to_json()}
-    kinds: dict[type[Event], str] = {kind: name for name, kind in _EVENTS.items()}
+    kinds = {kind: name for name, kind in _EVENTS.items()}
     values = asdict(event)
     for key in ("apart", "ended"):
         if not values.get(key, True):
             del values[key]  # as in files of the first versions
-    if isinstance(event, Locked) and event.object is None:
+    if isinstance(event, events.Locked) and event.object is None:
         del values["object"]
     return {"event": kinds[type(event)], **values}
 
 
-def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
+def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> events.Event:
     """The event that `event_to_json` wrote. Raises `FormatError` for anything else."""
     values = dict(record)
     kind = values.pop("event", None)
     try:
         if kind == "prompt":
-            return Prompted(whole_number(values.pop("frame")), values.pop("object"), prompt_from_json(values, size))
+            frame, name = whole_number(values.pop("frame")), values.pop("object")
+            return events.Prompted(frame, name, prompt_from_json(values, size))
         if kind == "describe":
-            return Described(values.pop("object"), Description.from_json(values))
-        return _EVENTS[str(kind)](**{key: CHECKS.get(key, lambda it: it)(value) for key, value in values.items()})
+            return events.Described(values.pop("object"), Description.from_json(values))
+        checked = {key: CHECKS[key](value) if key in CHECKS else value for key, value in values.items()}
+        return _EVENTS[str(kind)](**checked)
     except (*DAMAGE, SessionError) as error:  # PromptError is a ValueError
         raise FormatError(
             f"the project's event {kind!r} cannot be read: {str(error)[:200]}; give another copy of the file"
@@ -197,15 +187,15 @@ def damaged(error: Exception) -> FormatError:
     return FormatError(f"what the project remembers is damaged: {str(error)[:200]}; give another copy of the file")
 
 
-_EVENTS: dict[str, type[Cleared | Removed | Locked | Marked | Swapped | Split | Merged | Followed]] = {
-    "clear": Cleared,
-    "remove": Removed,
-    "lock": Locked,
-    "mark": Marked,
-    "swap": Swapped,
-    "split": Split,
-    "merge": Merged,
-    "follow": Followed,
+_EVENTS: dict[str, Callable[..., events.Event]] = {
+    "clear": events.Cleared,
+    "remove": events.Removed,
+    "lock": events.Locked,
+    "mark": events.Marked,
+    "swap": events.Swapped,
+    "split": events.Split,
+    "merge": events.Merged,
+    "follow": events.Followed,
 }
 
 _OPTIONS = {

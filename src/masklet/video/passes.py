@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 from masklet.errors import SessionError
 from masklet.video.edits import followed
@@ -90,40 +90,27 @@ def passes(
     return chosen
 
 
-class Propagation(Protocol):
-    """One pass over a session, by the rules of `TrackingOptions.corrections`."""
-
-    def moving(self, tracks: Tracks, frame: int) -> Tracks:
-        """The objects that are taken into a frame, each with what it may recall."""
-
-    def joined(self, tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
-        """The session with what was found in a frame."""
-
-    def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
-        """The rest of the pass, from the frame before the first that may change; None if nothing is. `last` is the
-        video's last frame, if that is known."""
-
-    def ends(self, tracks: Tracks, frame: int, last: int | None) -> bool:
-        """Whether nothing may change beyond a frame."""
-
-
 @dataclass
 class PublishedPropagation:
-    """Every pass takes every frame anew, as the reference does; two passes of both directions are joined by trust."""
+    """Every pass takes every frame anew, as the reference does; two passes of both directions are joined by trust.
+    `corrections.LocalPropagation` has the same methods for our rules."""
 
     events: Sequence[Event]
     span: Range
     only: ObjectId | None = None
 
     def moving(self, tracks: Tracks, frame: int) -> Tracks:
+        """The objects that are taken into a frame, each with what it may recall."""
         return seen_by(self.span, to_follow(tracks, frame, backward=self.span.backward, only=self.only))
 
     def joined(self, tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
+        """The session with what was found in a frame."""
         return joined(tracks, found) if self.span.apart else followed(tracks, found)
 
     def remaining(self, tracks: Tracks, last: int | None) -> Range | None:
-        """From its last frame on, without a gap, in one go or in several: only following shows whether the video has a
-        next one."""
+        """The rest of the pass, from the frame before the first that may change; None if nothing is. Here that is its
+        last frame, without a gap, in one go or in several: only following shows whether the video has a next one.
+        `last` is the video's last frame, if that is known."""
         span, steps = self.span, 0
         for event in self.events:
             match event:
@@ -136,6 +123,7 @@ class PublishedPropagation:
         return None if here + span.ahead == span.end else replace(span, first=here)
 
     def ends(self, tracks: Tracks, frame: int, last: int | None) -> bool:
+        """Whether nothing may change beyond a frame."""
         return False
 
 

@@ -19,7 +19,7 @@ from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video.corrections import LocalPropagation
 from masklet.video.edits import answered, asked, track_of
 from masklet.video.events import Event, Followed, History, Prompted, checked_frame, checked_object
-from masklet.video.passes import Direction, Propagation, PublishedPropagation, Range, passes
+from masklet.video.passes import Direction, PublishedPropagation, Range, passes
 from masklet.video.reader import ENCODE_AHEAD
 from masklet.video.result import FrameResult
 from masklet.video.review import with_doubts
@@ -27,6 +27,9 @@ from masklet.video.state import KnownFrame, ObjectId, Tracks, free_numbers
 from masklet.video.step import candidates, step
 from masklet.video.video_session import VideoSession
 from masklet.words import LEAST_SCORE, FoundBox, Grounder, find_boxes
+
+Propagation = PublishedPropagation | LocalPropagation
+"""One pass over a session, by the rules of `TrackingOptions.corrections`."""
 
 
 class VideoTracker(VideoSession):
