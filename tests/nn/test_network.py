@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from masklet.engines.base import FUNCTIONS
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, ModelConfig, Network, PromptTokens
 from masklet.nn.encoders.configs import InvertedResidualConfig, RepViTConfig
 from masklet.nn.mask_decoder import MaskDecoder
@@ -200,19 +199,19 @@ def functions(network: Network) -> dict[str, Callable[[Callable[..., Any]], Any]
     }
 
 
-@pytest.mark.parametrize(
-    ("network", "name"),
-    [
-        *(("hiera", name) for name in FUNCTIONS),
-        *(("convolutions, refining head", name) for name in ("encode_image", "decode_masks")),
-        ("inverted residuals", "encode_image"),
-        *(("condensed memories", name) for name in ("encode_image", "attend_memory", "encode_memory")),
-    ],
-    indirect=["network"],
-)
+def of_new_parts() -> Iterator[tuple[str, str]]:
+    """Each network, and those of its functions that are made of other parts than those of the networks before it."""
+    seen = set()
+    for network, config in CONFIGS.items():
+        memory, head = config.memory_grid, config.head
+        parts = {"encode_image": network, "attend_memory": memory, "encode_memory": memory, "decode_masks": head}
+        yield from ((network, name) for name, part in parts.items() if (name, part) not in seen)
+        seen |= {*parts.items()}
+
+
+@pytest.mark.parametrize(("network", "name"), list(of_new_parts()), indirect=["network"])
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_each_function_compiles_as_one_graph(network: Network, name: str, backend: str) -> None:
-    """The functions of a network whose parts no network before it has."""
     torch._dynamo.reset()
     call = functions(network)[name]
     plain = getattr(network, name)

@@ -59,10 +59,14 @@ class Journal:
         return self._end
 
     def append(self, session: Snapshot, shown: ShownMasks, window: int, *, durable: bool = True) -> None:
-        """Write what a session has, of whose frames `shown` gives the masks, beyond the last record. So many frames of
-        an object as the `window` holds are written with their memories, and those near the end of a pass. If it is not
-        `durable`, it survives a kill of the process alone. Raises `FormatError` if that failed; what was there before
-        is kept."""
+        """Write what changed since the last record. Raises `FormatError` if that failed; what was there before is kept.
+
+        Args:
+            session: What it is now.
+            shown: The masks of its frames.
+            window: Frames of an object that are written with their memories; so are those near the end of a pass.
+            durable: Whether it is on the disk then; if not, it survives a kill of the process.
+        """
         tracks, before = session.tracks, self._kept
         events, earlier = ([event for event, _ in one.log] for one in (session, before))
         keep = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(events, earlier, strict=False)))
