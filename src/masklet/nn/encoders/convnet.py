@@ -39,10 +39,9 @@ class ConvNet(Trunk):
 
     def __init__(self, config: ConvNetConfig, _: int) -> None:
         super().__init__()
-        first, *_ = config.widths
-        self.stem = halving(3, first // 2)
+        before = config.widths[0] // 2
+        self.stem = halving(3, before)
         self.stages = nn.ModuleList()
-        before = first // 2
         for width, depth in zip(config.widths, config.depths, strict=True):
             blocks = (ResidualBlock(width) for _ in range(depth))
             self.stages.append(nn.Sequential(halving(before, width), *blocks))
