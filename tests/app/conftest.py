@@ -109,6 +109,7 @@ def open_page(browser: Any) -> Iterator[Callable[[str], Any]]:
     """Opens pages; an error in their scripts fails the test, and so does a request for what there is not."""
     faults: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
+    context.set_default_timeout(60_000)
 
     def opened(address: str) -> Any:
         page = context.new_page()

@@ -60,7 +60,7 @@ class Viewer:
         self.page.keyboard.press(key)
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait until something holds, and give it."""
     end = monotonic() + seconds
     while not (found := condition()):

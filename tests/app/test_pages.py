@@ -273,6 +273,26 @@ def test_an_answer_that_comes_while_the_one_before_is_unpacked_is_shown(viewer: 
     until(lambda: covers(viewer, RED, BLUE))
 
 
+def test_a_stroke_waits_for_the_answer_to_a_click(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt = ACTS["prompt"]
+
+    def slow(*given: Any) -> None:
+        time.sleep(0.5)
+        prompt(*given)
+
+    monkeypatch.setitem(ACTS, "prompt", slow)
+    viewer.click(*RED)
+    viewer.press("w")
+    viewer.drag((120, 20), (130, 20))
+    until(lambda: "not answered yet" in viewer.page.inner_text("#news"))
+    until(lambda: viewer.page.locator(".marks .include:not(.pale)").count() == 1)
+    until(lambda: viewer.page.locator(".marks .pale").count() == 0)
+    viewer.drag((120, 20), (130, 20))
+    until(lambda: covers(viewer, RED, (125, 20)))
+    until(lambda: viewer.page.get_attribute("button[aria-label='Undo']", "title").startswith("Undo mask"))
+    assert covers(viewer, RED, (125, 20))
+
+
 def test_a_double_click_is_one_click(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
     prompt, asked = ACTS["prompt"], []
 

@@ -47,6 +47,8 @@ export class Tools {
   }
 
   get isBrush() { return this.kind === "brush" || this.kind === "eraser"; }
+  /** Whether the tool changes the mask that one sees, and so needs the newest. */
+  get edits() { return this.isBrush || this.kind === "polygon"; }
 
   /** The ring of the brush, where the mouse is. */
   showBrush() {
@@ -92,6 +94,7 @@ export class Tools {
   /** Press the tool at a place of the picture; `clicks`: and let it go. */
   begin(from, exclude, { on = true, clicks = false } = {}) {
     this.endPreview();
+    if (this.edits && this.stage.waiting.length) return say("One moment: what you said last is not answered yet.");
     this.held = { from, exclude, on };
     if (this.model.live && !this.model.camera.held) { // so that nothing runs away under the hand
       this.freezes = true;
@@ -99,7 +102,7 @@ export class Tools {
     }
     if (this.isBrush) this.beginStroke(exclude);
     else if (this.kind === "polygon") this.polygon.press(from, exclude);
-    if (clicks) this.end();
+    return clicks ? this.end() : undefined;
   }
 
   /** Move it. */
@@ -163,6 +166,7 @@ export class Tools {
     stage.waiting.push(shown);
     stage.drawMarks();
     const done = await model.act("prompt", { frame: stage.shown, ...said });
+    await stage.refresh();
     stage.waiting = stage.waiting.filter((one) => one !== shown);
     stage.drawMarks();
     return done;
