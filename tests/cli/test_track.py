@@ -210,6 +210,15 @@ def test_wrong_usage(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("name", "format"), [("scan.nii.gz", "nifti"), ("masks.json", "coco"), ("a.mp4", "overlay")])
+def test_a_folder_is_not_named_as_a_file(
+    run: Run, tmp_path: Path, video: Path, capsys: Read, name: str, format: str
+) -> None:
+    assert run("track", video, *BOX, "--out", tmp_path / name) == 2
+    assert f"{tmp_path / name.partition('.')[0]} --format {format}" in error_of(capsys)
+    assert not (tmp_path / name).exists()
+
+
 def test_prompts_as_typed() -> None:
     assert parse_box("12:dog:1,2.5,3,4") == TypedPrompt(12, "dog", box=(1.0, 2.5, 3.0, 4.0))
     assert parse_point("0:7:5,6,0") == TypedPrompt(0, 7, points=((5.0, 6.0),), labels=(0,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -32,6 +33,7 @@ from masklet.cli.prompts import (
     parse_point,
     read_prompts,
 )
+from masklet.errors import FormatError
 from masklet.jobs.prompts import EVERY_VIDEO, prompts_of
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ def track(
     for name, more in (read_prompts(prompts) if prompts else {}).items():
         said[name] = [*said.get(name, []), *more]
     check_span(start, stop)
+    check_folder(out)
     looking = vars(choice)
     way = chosen_direction(direction, reverse, both)
     everything = everything or choice.text is not None
@@ -198,6 +201,20 @@ def chosen_direction(direction: Direction | None, reverse: bool, both: bool) -> 
 
 def tell(sentence: str) -> None:
     typer.echo(f"masklet: {sentence}", err=True)
+
+
+def check_folder(out: str) -> None:
+    """Raise `BadParameter` for a new place that has the ending of a format's file: all is written into a folder."""
+    from masklet.formats.registry import format_of
+
+    with suppress(FormatError):
+        entry = format_of(out)
+        if entry.video and not Path(out).is_dir():
+            folder = out[: -len(entry.video)]
+            raise typer.BadParameter(
+                f"--out is a folder for all that is written, and {out} looks like a file; give --out {folder} "
+                f"--format {entry.name}"
+            )
 
 
 def do_one(job: Job, overwrite: bool) -> None:
