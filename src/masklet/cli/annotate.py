@@ -43,13 +43,15 @@ def annotate(
       masklet annotate footage photos --project work --model sam2.1-tiny --classes classes.txt
     """
     check_installed("the annotator", "app")
-    from masklet.app.library import Library, read_classes
+    from masklet.app.library import Library, items_in, read_classes
     from masklet.app.server import server
     from masklet.app.web import HOSTS, address_of, listen, run
     from masklet.checkpoints import load_model
     from masklet.jobs.record import leased
 
     sample = Path(__file__).parent.parent / "samples" / "clip.mp4"
+    for path in paths or ():
+        next(items_in(path), None)  # what is not there is said before the project has a folder
     with leased(str(project)), listen(port, host) as listening:
         offered = [] if classes is None else read_classes(classes)
         engine = load_model(model or model_of(project), device=device, speed=speed)
