@@ -21,17 +21,10 @@ class NothingAsked(PromptError, AssertionError):
 
 
 def prompt_of(points: Any, labels: Any, box: Any, size: tuple[int, int], *, in_pixels: bool = True) -> Prompt:
-    """One object's prompt.
+    """One object's prompt in a picture of (height, width) = `size`: points (P, 2), x and y, with labels (P,), and a box
+    of four numbers in any shape; None for what is not said. Coordinates that are no pixels are shares of the sides.
 
-    Args:
-        points: (P, 2) x and y, or None.
-        labels: (P,), or None.
-        box: Four numbers in any shape, or None.
-        size: (height, width) of the picture.
-        in_pixels: Whether coordinates are pixels; else shares of width and height.
-
-    Raises:
-        PromptError: Points without as many labels, an unknown label, or what is no finite number.
+    Raises PromptError for points without as many labels, an unknown label, or what is no finite number.
     """
     if (points is None) != (labels is None):
         raise PromptError("points and labels must be given together, one label for each point")

@@ -77,12 +77,8 @@ class Sam2ImageSegmentationOutput(NamedTuple):
 
 
 class Sam2Processor:
-    """Pictures and prompts in pixels to what `Sam2Model` takes, and masks back to the picture's size.
-
-    Args:
-        side: S.
-        placed: `ModelConfig.placed` of a model that does not stretch pictures over the square.
-    """
+    """Pictures and prompts in pixels to what `Sam2Model` takes, and masks back to the picture's size; `placed` is
+    `ModelConfig.placed` of a model that does not stretch pictures over the square of side S."""
 
     def __init__(self, side: int, placed: Callable[[Size], Size] | None = None) -> None:
         self._square = SAM2Transforms(side, placed=placed)
@@ -174,11 +170,7 @@ def filled(values: Any, axes: int, name: str) -> Tensor:
 
 
 class Sam2Model:
-    """A model of masklet with the calls of transformers' `Sam2Model`.
-
-    Args:
-        model: Name, path, `Model`, or any engine.
-    """
+    """A model of masklet, by name, path, `Model` or any engine, with the calls of transformers' `Sam2Model`."""
 
     def __init__(self, model: str | PathLike[str] | Engine = "nano") -> None:
         self.engine = load_engine(model)

@@ -42,12 +42,7 @@ class FirstMaskDecoderFace(MaskDecoderFace):
 
 
 class Sam(SAM2Base):
-    """What the builders return: the parts under the names of `segment_anything`, and those of `SAM2Base`.
-
-    Args:
-        model: What `masklet.load_model` returns.
-        settings: How it is used.
-    """
+    """What the builders return: the parts under the names of `segment_anything`, and those of `SAM2Base`."""
 
     mask_threshold = 0.0
     image_format = "RGB"

@@ -21,9 +21,6 @@ from masklet.nn import Levels
 class SamPredictor(SAM2ImagePredictor):
     """Set a picture, then ask for masks; these come as bool. Low-resolution logits are those of the model's square.
 
-    Args:
-        sam_model: What an entry of `sam_model_registry` returns.
-
     Attributes:
         transform: From pixels of the picture to the frame of `predict_torch`'s coordinates.
         original_size: (height, width) of the picture, None before one is set.

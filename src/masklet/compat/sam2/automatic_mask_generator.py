@@ -24,15 +24,12 @@ OUTPUTS: dict[str, Callable[[MaskSet, int], Any]] = {
 
 
 class SAM2AutomaticMaskGenerator:
-    """Masks of everything in a picture.
+    """Masks of everything in a picture, by a model of `build_sam2`.
 
     The arguments are the reference's, by its names and with its defaults; `EverythingOptions` says what each does. The
     first three thresholds are those of the model if not given: 0.8, 0.95 and 1, or lower ones for `nano`.
     `min_mask_region_area` fills holes and removes islands of fewer pixels on every device, as the reference documents.
-
-    Args:
-        model: What `build_sam2` returns.
-        others: Taken and passed over, as the reference does.
+    Others are passed over, as there.
 
     Raises:
         SettingRefused: An unknown `output_mode`, or both or none of `points_per_side` and `point_grids` (a ValueError).

@@ -26,12 +26,7 @@ class InferenceState(UserDict[str, Any]):
     """What `init_state` returns: the keys that clients read, each as it is now, and what they put in beside.
 
     A key of the reference that is set reads as it was set; what is tracked is the video and what the predictor was
-    told.
-
-    Args:
-        owner: The predictor whose state this is; others refuse it.
-        tracker: The session behind it.
-        kept: The folder in which its pictures are kept, by `keep_folder`.
+    told. Predictors other than its `owner` refuse it; `kept` is the folder of `keep_folder`.
     """
 
     def __init__(self, owner: object, tracker: VideoTracker, kept: TemporaryDirectory[str] | None = None) -> None:

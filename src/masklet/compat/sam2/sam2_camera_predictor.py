@@ -24,12 +24,7 @@ Seen = tuple[list[Any], Tensor]
 
 
 class SAM2CameraPredictor(SAM2Base):
-    """Objects through frames as they come: `load_first_frame`, prompts, then `track` for each further frame.
-
-    Args:
-        model: What `masklet.load_model` returns.
-        settings: Settings of the reference.
-    """
+    """Objects through frames as they come: `load_first_frame`, prompts, then `track` for each further frame."""
 
     def __init__(self, model: Model, settings: Settings | None = None) -> None:
         super().__init__(model, Settings() if settings is None else settings)

@@ -14,11 +14,7 @@ Size = tuple[int, int]
 
 
 class ResizeLongestSide:
-    """Scales pictures, points and boxes such that the longer side of the picture has a length.
-
-    Args:
-        target_length: That length, in pixels.
-    """
+    """Scales pictures, points and boxes such that the longer side of the picture has a length in pixels."""
 
     def __init__(self, target_length: int) -> None:
         self.target_length = target_length

@@ -96,14 +96,8 @@ class PromptEncoderFace(Face):
 
 
 class MaskDecoderFace(Face):
-    """Features and prompts to masks.
-
-    Args:
-        behind: The mask decoder.
-        stable: Whether a single mask that is not stable gives way to the best of three.
-        delta: How far its threshold is moved, to see whether it is stable.
-        least: The stability that is asked of it.
-    """
+    """Features and prompts to masks. If `stable`, a single mask gives way to the best of three where its stability,
+    its threshold moved by `delta`, is under `least`."""
 
     behind: MaskDecoder
 

@@ -40,13 +40,9 @@ INSTEAD = {
 
 
 class SAM2Base(nn.Module):
-    """A loaded model with the settings of the reference. Its submodules have the signatures of the reference, and its
-    weights are those of the model: loading others, or training, changes what the predictors answer.
-
-    Args:
-        model: What `masklet.load_model` returns.
-        settings: How it is used; those of `build_sam2` if not given.
-    """
+    """A model of `masklet.load_model` with settings of the reference, those of `build_sam2` if not given. Its
+    submodules have the signatures of the reference, and its weights are those of the model: loading others, or
+    training, changes what the predictors answer."""
 
     def __init__(self, model: Model, settings: Settings | None = None) -> None:
         super().__init__()

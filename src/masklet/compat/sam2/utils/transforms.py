@@ -15,14 +15,8 @@ Size = tuple[int, int]
 
 
 class SAM2Transforms:
-    """Pictures to the network's input, coordinates to its square, masks back.
-
-    Args:
-        resolution: Side S of the square.
-        mask_threshold: Taken for the sake of its callers.
-        others: Taken and passed over.
-        placed: `ModelConfig.placed` of a model that does not stretch pictures over the square.
-    """
+    """Pictures to the network's input, coordinates to its square of side S = `resolution`, masks back. `placed` is
+    `ModelConfig.placed` of a model that does not stretch pictures; other arguments are passed over."""
 
     def __init__(
         self, resolution: int, mask_threshold: float = 0.0, *others: Any, placed: Callable[[Size], Size] | None = None
