@@ -111,8 +111,8 @@ def track(
     passed over; one that fails is reported, and the rest go on. --cluster spreads them over machines. A manifest has
     the columns path and, where it says more than the options, prompts, everything and name.
 
-    Nothing is followed or written beyond --start and --stop. Films and cut-outs are named after the video,
-    formats/dog-prores.mov, and keep its colours and timecode.
+    Nothing is followed or written beyond --start and --stop; frames keep their numbers. Films and cut-outs are named
+    after the video, formats/dog-prores.mov, and keep its colours and timecode.
 
     Frames count from 0; an object is any number or name; coordinates are pixels of the video as it is shown.
 

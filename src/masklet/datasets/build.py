@@ -38,11 +38,11 @@ SPLITS = ("train", "val")
 class Part:
     """One annotated video, or folder of pictures."""
 
-    name: str  # Of the folder of its frames; unique in the data set.
-    frames: Callable[[], Iterator[PlainFrame]]  # Gives its annotated frames with their pictures, in their order.
-    facts: Facts  # Of the video; its `names` are those of the pictures.
-    pictures: Path | None = None  # The folder of its pictures, which are copied; None if frames come from a film.
-    split: str = "train"  # "train" or "val".
+    name: str  # of the folder of its frames; unique in the data set
+    frames: Callable[[], Iterator[PlainFrame]]  # gives its annotated frames with their pictures, in their order
+    facts: Facts  # of the video; its `names` are those of the pictures
+    pictures: Path | None = None  # the folder of its pictures, which are copied; None if frames come from a film
+    split: str = "train"  # or "val"
 
 
 @dataclass
@@ -60,7 +60,7 @@ def build_dataset(
     classes: Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Built:
-    """Write a data set into a folder that is new or empty, in one of `LAYOUTS` or a format of that name. `classes` are
+    """Write a data set into a new or empty folder; `layout` is one of `LAYOUTS`, or a format of videos. `classes` are
     all, in the order of their numbers; as they come if not given. `progress` is called with the name of each part.
 
     Raises FormatError if two parts have one name, a part has no frames, an object is of another class than those that

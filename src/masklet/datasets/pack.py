@@ -32,10 +32,10 @@ AT_ONCE = 32
 class PackOptions:
     """How small it becomes."""
 
-    longest: int = 384  # Longest side of pictures and videos in pixels.
-    quality: int = 34  # Of WebP, 0 to 100.
-    split: str = "train"  # The rows that are packed.
-    factor: int = 27  # Of H.264, its constant rate factor: more is smaller.
+    longest: int = 384  # longest side of pictures and videos in pixels
+    quality: int = 34  # of WebP, 0 to 100
+    split: str = "train"  # the rows that are packed
+    factor: int = 27  # of H.264, its constant rate factor: more is smaller
 
 
 def write_pack(

@@ -69,14 +69,12 @@ def check_plain(value: object, name: str, depth: int = 0) -> None:
     if depth > DEEPEST:
         raise FormatError(f"{name} lies over {DEEPEST} lists or objects deep; give flatter values")
     kind = type(value)
-    if kind is dict:
-        assert isinstance(value, dict), "its type is dict"
+    if isinstance(value, dict) and kind is dict:
         for key, inner in value.items():
             if type(key) is not str:
                 raise FormatError(f"a key of {name} is {key!r:.40}; give a text")
             check_plain(inner, f"{name}[{key!r:.40}]", depth + 1)
-    elif kind is list:
-        assert isinstance(value, list), "its type is list"
+    elif isinstance(value, list) and kind is list:
         for place, inner in enumerate(value):
             check_plain(inner, f"{name}[{place}]", depth + 1)
     elif not (
