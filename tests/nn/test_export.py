@@ -11,17 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, export
 
-from masklet.nn import ConvNetConfig, HieraConfig, Levels, MemoryBank, Network, PromptTokens
+from masklet.nn import ConvNetConfig, Levels, MemoryBank, Network, PromptTokens
 from masklet.nn.encoders.configs import RepViTConfig
 from tests.conftest import SMALL
 
 SIDE = 64
-HIERA = HieraConfig(width=24, heads=1, depths=(1, 1, 2, 1), global_blocks=(3,), windows=(8, 4, 5, 5))
 WIDE = dataclasses.replace(SMALL, width=128, memory_width=16, decoder_heads=2, decoder_mlp=32, head_width=16)
 CONFIGS = {
-    "published head": dataclasses.replace(WIDE, image_size=SIDE * 2, encoder=HIERA),
+    "published head": dataclasses.replace(WIDE, image_size=SIDE * 2, decoder_layers=2),
     "refining head": dataclasses.replace(
-        WIDE, image_size=SIDE, encoder=ConvNetConfig((8, 8, 16, 16), (0, 1, 0, 0)), head="refining", decoder_layers=1
+        WIDE, image_size=SIDE, encoder=ConvNetConfig((8, 8, 16, 16), (0, 1, 0, 0)), head="refining"
     ),
     "condensed memories": dataclasses.replace(
         WIDE, image_size=SIDE * 2, encoder=RepViTConfig((8, 8, 16, 16), (1, 2, 0, 1)), memory_grid=4
