@@ -85,10 +85,9 @@ def connect(ray: Any, plan: Ray) -> None:
         ray.init(logging_level="error", log_to_driver=False, include_dashboard=False, **options)
     except Exception as error:  # of a node that does not start in time Ray raises no kind of its own
         told = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise EngineError(
-            f"there is no Ray cluster at {plan.address or 'here'}: {told}; start one with ray start --head, or give "
-            "--cluster here for one on this machine"
-        ) from error
+        hint = "start one with ray start --head, or give --cluster here for one on this machine"
+        hint = hint if plan.address else "try again when this machine has less to do"
+        raise EngineError(f"there is no Ray cluster at {plan.address or 'here'}: {told}; {hint}") from error
 
 
 def check_reachable(address: str) -> None:
