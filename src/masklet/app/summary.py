@@ -59,8 +59,9 @@ class Summary:
         before, made = self._made.get(make, {}), {}
         for name, track in tracker.tracks.items():
             known = before.get(name)
-            same = known is not None and known[0] is track and known[1] == given
-            made[name] = known if known and same else (track, given, make(name, track, *given))
+            if known is None or known[0] is not track or known[1] != given:
+                known = track, given, make(name, track, *given)
+            made[name] = known
         self._made[make] = made
         return [found for _, _, found in made.values()]
 
