@@ -45,7 +45,7 @@ Stop = Callable[[int, tuple[str | Path, ...]], int]
 """Runs a command until so many frames were followed; returns the exit code."""
 
 
-@pytest.fixture(params=["interrupted", "killed"])
+@pytest.fixture
 def stop(request: pytest.FixtureRequest, run: Run) -> Stop:
     """Ctrl-C in this process, or SIGKILL in another."""
 
@@ -125,7 +125,11 @@ def test_prompts_that_lie_close_ahead_do_not_hide_what_is_missing(
     assert all((found == 1).any() for found in masks(tmp_path / "part").values())
 
 
-@pytest.mark.parametrize(("direction", "frames", "left"), [("backward", 2, [3, 2, 1, 0]), ("both", 7, [2, 3, 4])])
+@pytest.mark.parametrize(
+    ("stop", "direction", "frames", "left"),
+    [("interrupted", "backward", 2, [3, 2, 1, 0]), *((way, "both", 7, [2, 3, 4]) for way in ("interrupted", "killed"))],
+    indirect=["stop"],
+)
 def test_other_directions_go_on_with_the_pass_that_was_under_way(
     run: Run,
     stop: Stop,
