@@ -279,11 +279,8 @@ class Format:
 
 
 def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> bool:
-    """Whether frames come at a rate: each within half a frame of its place, counted from the first of them.
-
-    frames  their numbers
-    times   in seconds
-    """
+    """Whether frames of these numbers come at a rate, by their times in seconds: each within half a frame of its place,
+    counted from the first of them."""
     numbers, seconds = np.asarray(frames), np.asarray(times)
     if not rate or not len(numbers):
         return True

@@ -305,23 +305,19 @@ def segment_text(
 
 def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:
     """A predictor of a model; what a name or a path gave stays loaded. Raises CheckpointError."""
-    if isinstance(model, str | PathLike):
-        return loaded(os.fspath(model), modified_at(model))
-    return ImagePredictor(model)
+    if not isinstance(model, str | PathLike):
+        return ImagePredictor(model)
+    try:
+        written = os.stat(model).st_mtime_ns
+    except OSError:  # a name, or a file that is missing, of which loading tells
+        written = 0
+    return loaded(os.fspath(model), written)
 
 
 @lru_cache(maxsize=LOADED)
 def loaded(model: str, _: int) -> ImagePredictor:
     """The predictor of a name or path; loaded again when the file has changed."""
     return ImagePredictor(model)
-
-
-def modified_at(model: str | PathLike[str]) -> int:
-    """When a file was written, in nanoseconds; 0 for a name."""
-    try:
-        return os.stat(model).st_mtime_ns
-    except OSError:  # a name, or a file that is missing, of which loading tells
-        return 0
 
 
 def objects_at_once(engine: Engine) -> int:

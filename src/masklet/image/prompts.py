@@ -72,15 +72,11 @@ def per_object(entries: Any, depth: int) -> list[Any] | None:
     if entries is None:
         return None
     if isinstance(entries, Sequence) and not isinstance(entries, str):
-        many = any(entry is None or is_whole(entry, depth) for entry in entries)
+        # None, or all that is said of one object, and not a part of it such as one point
+        many = any(one is None or axes(one) >= depth or (axes(one) == 1 and not len(one)) for one in entries)
     else:
         many = axes(entries) > depth
     return list(entries) if many else [entries]
-
-
-def is_whole(entry: Any, depth: int) -> bool:
-    """Whether this is all that is said of one object, and not a part of it such as one point."""
-    return axes(entry) >= depth or (axes(entry) == 1 and len(entry) == 0)
 
 
 def axes(value: Any) -> int:

@@ -94,14 +94,11 @@ class Points(NamedTuple):
 
 
 def uniform_click(truth: Tensor, answer: Tensor | None, noise: Tensor) -> Points:
-    """One click for each object, anywhere in what is wrong; what is wrong says whether it includes or excludes.
+    """One click for each object, anywhere in what is wrong; what is wrong says whether it includes or excludes. Where
+    nothing is, the click excludes some pixel of the background.
 
-    Args:
-        truth: bool (N, H, W).
-        answer: bool (N, H, W), the present answer; None if there is none yet: then all of the truth is missing.
-        noise: (N, H, W, 2) uniform in 0..1: for pixels that are too much, and for pixels that are missing.
-
-    Where nothing is wrong, the click excludes some pixel of the background.
+    truth, answer  bool (N, H, W); without an answer all of the truth is missing
+    noise          (N, H, W, 2) uniform in 0..1: for pixels that are too much, and for pixels that are missing
     """
     found = torch.zeros_like(truth) if answer is None else answer
     extra, missed = found & ~truth, truth & ~found

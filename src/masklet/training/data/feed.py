@@ -42,15 +42,8 @@ class FeedOptions:
 
 
 class Feed:
-    """Batches by the number of their step.
-
-    Args:
-        mixture: Where clips come from.
-        options: What a step learns from.
-        size: Side of the square in pixels.
-        seed: Makes everything repeatable.
-        rank: Which process this is, of `world`, each of which makes a part of each batch.
-    """
+    """Batches by the number of their step, of squares of `size` pixels; the seed makes everything repeatable. Process
+    `rank` of `world` makes its part of each batch."""
 
     def __init__(
         self, mixture: Mixture, options: FeedOptions, size: int, seed: int, *, rank: int = 0, world: int = 1
