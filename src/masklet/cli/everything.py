@@ -46,9 +46,8 @@ def everything(
 ) -> None:
     """Find the masks of everything in a picture, or in many, without pointing at anything.
 
-    Pictures whose masks are there already are passed over. If a picture fails it is reported, and the rest go on.
-    Masks may overlap: coco keeps all of both, and in a PNG the smaller one lies on top. By tiles
-    the format is coco, or one of maps.
+    Pictures whose masks are there are passed over; one that fails is reported, and the rest go on. Masks may overlap:
+    coco keeps all of both, and in a PNG the smaller one lies on top. By tiles the format is coco, or one of maps.
 
     \b
     Examples:

@@ -79,11 +79,11 @@ def name(
     model: ModelChoice = "nano",
     device: DeviceChoice = None,
 ) -> None:
-    """Give names to masks: by examples that have names, for which nothing is downloaded, or by a list of names; or say
-    in a sentence what each shows.
+    """Give names to masks: by examples, for which nothing is downloaded, or by a list; or say in a sentence what each
+    shows.
 
-    A mask gets the name of the examples that it looks most like, or none if it is like none of them. An object of a
-    video gets one name. Names become classes, and each object's likeness, or its caption, an attribute.
+    A mask gets the name of the examples that it looks most like, or none. An object of a video gets one name. Names
+    become classes, and each object's likeness, or its caption, an attribute.
 
     \b
     Examples:

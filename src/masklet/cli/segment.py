@@ -59,8 +59,8 @@ def segment(
 ) -> None:
     """Find the masks of things that you point at, in one picture or in many.
 
-    Coordinates are pixels of the picture as it is shown. Pictures whose masks are there already are passed over. If a
-    picture cannot be done it is reported, and the rest go on.
+    Coordinates are pixels of the picture as it is shown. Pictures whose masks are there are passed over; one that
+    cannot be done is reported, and the rest go on.
 
     \b
     Examples:
@@ -82,7 +82,10 @@ def segment(
         raise typer.BadParameter(
             f"{'--prompts' if prompts else '--text'} does not go with pictures on the ground; give --point or --box"
         )
-    said = {EVERY_VIDEO: in_words(points, boxes)}
+    # Clicks on one thing, perhaps with its box; or a box for each of several things.
+    clicks = (TypedPrompt(0, 1, points=((x, y),), labels=(label,)) for x, y, label in points)
+    around = (TypedPrompt(0, number, box=corners) for number, corners in enumerate(boxes, start=1))
+    said = {EVERY_VIDEO: [*around, *clicks]}
     for name, more in (read_prompts(prompts) if prompts else {}).items():
         check_pictured(more, prompts)
         said[name] = [*said.get(name, []), *more]
@@ -136,12 +139,6 @@ def masks_on_the_ground(
             )
             found.append(replace(masks, objects=masks.objects + number))
     return join_masks(found)
-
-
-def in_words(points: Sequence[tuple[float, float, int]], boxes: Sequence[tuple[float, ...]]) -> list[TypedPrompt]:
-    """As prompts: clicks on one thing, perhaps with its box; or a box for each of several things."""
-    found = [TypedPrompt(0, number, box=corners) for number, corners in enumerate(boxes, start=1)]
-    return [*found, *(TypedPrompt(0, 1, points=((x, y),), labels=(label,)) for x, y, label in points)]
 
 
 def masks_of(predictor: ImagePredictor, prompts: Sequence[TypedPrompt], refine: bool, path: Path) -> Masks:

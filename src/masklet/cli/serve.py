@@ -33,7 +33,7 @@ def serve(
 
     Programs show a token as Authorization: Bearer TOKEN. MASKLET_TOKENS holds those that are taken, with commas
     between; on another address than this machine's own one is made and printed if there is none. Ctrl-C or SIGTERM ends
-    the server; jobs that are not done go on when it is started again.
+    the server; the next one goes on with its jobs.
 
     \b
     Examples:

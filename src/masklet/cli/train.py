@@ -214,8 +214,8 @@ def calibrate(
 ) -> None:
     """Make a model's scores mean what they say: its predicted IoU and its presence.
 
-    The masks stay as they are. Which of three masks a click is given follows from the scores, and so does what is
-    doubted in a video. Give data that the model was not trained on.
+    The masks stay as they are. Which of three a click gets follows from the scores, and so does what is doubted in a
+    video. Give data that the model was not trained on.
 
     \b
     Examples:
