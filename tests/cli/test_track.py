@@ -215,7 +215,8 @@ def test_a_folder_is_not_named_as_a_file(
     run: Run, tmp_path: Path, video: Path, capsys: Read, name: str, format: str
 ) -> None:
     assert run("track", video, *BOX, "--out", tmp_path / name) == 2
-    assert f"{tmp_path / name.partition('.')[0]} --format {format}" in error_of(capsys)
+    plain = error_of(capsys).replace(" ", "")  # a long path is broken over lines
+    assert f"{tmp_path / name.partition('.')[0]}--format{format}" in plain
     assert not (tmp_path / name).exists()
 
 
