@@ -211,6 +211,7 @@ def of_new_parts() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("network", "name"), list(of_new_parts()), indirect=["network"])
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
 def test_each_function_compiles_as_one_graph(network: Network, name: str, backend: str) -> None:
     torch._dynamo.reset()
     call = functions(network)[name]
