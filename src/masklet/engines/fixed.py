@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
+from masklet.nn.layers import or_all
 from masklet.prompts import NOT_A_POINT
 
 OBJECTS = (1, 4, 16)
@@ -99,11 +100,6 @@ def multiple(count: int, of: int) -> int:
 def filled(part: Tensor, length: int, value: int = 0) -> Tensor:
     """A value, False where it is 0 and the tensor boolean, behind the second dimension, up to a length."""
     return torch.cat((part, part.new_full((len(part), length - part.shape[1], *part.shape[2:]), value)), dim=1)
-
-
-def or_all(keep: Tensor | None, like: Tensor) -> Tensor:
-    """What is kept; all, in the shape of another tensor, where nothing is said."""
-    return torch.ones_like(like, dtype=torch.bool) if keep is None else keep
 
 
 def alike(part: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn.config import FINEST_STRIDE, ModelConfig
-from masklet.nn.layers import LayerNorm2d, Trunk, tight_box
+from masklet.nn.layers import LayerNorm2d, Trunk, or_all, tight_box
 from masklet.nn.mask_decoder import CANDIDATES, MaskDecoder
 from masklet.nn.network import Network
 from masklet.nn.prompt_encoder import PromptEncoder
@@ -109,7 +109,7 @@ def as_learned(prompts: PromptTokens) -> tuple[PromptTokens, Tensor]:
     for by the box around it.
     """
     labels = prompts.labels
-    keep = torch.ones_like(labels, dtype=torch.bool) if prompts.keep is None else prompts.keep
+    keep = or_all(prompts.keep, labels)
     said = keep & (labels >= 0)
     clicked = said.any(dim=1) & ~(said & (labels == 2)).any(dim=1)
     keep = said | (keep & clicked[:, None])

@@ -131,6 +131,11 @@ class Attention(nn.Module):
         return weight.unflatten(0, (self.heads, -1))
 
 
+def or_all(keep: Tensor | None, like: Tensor) -> Tensor:
+    """What is no padding, bool; all, in the shape of another tensor, where there is none."""
+    return torch.ones_like(like, dtype=torch.bool) if keep is None else keep
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """Scaled dot-product attention over (N, heads, T, D); a batch of one serves all N.
 

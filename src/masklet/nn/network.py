@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from masklet.errors import ConfigError
 from masklet.nn.config import EncoderConfig, ModelConfig
-from masklet.nn.layers import MLP, Prepared, Trunk, chain
+from masklet.nn.layers import MLP, Prepared, Trunk, chain, or_all
 from masklet.nn.mask_decoder import MaskDecoder, RefiningMaskDecoder
 from masklet.nn.memory_attention import MemoryAttention
 from masklet.nn.memory_encoder import MemoryEncoder
@@ -227,6 +227,5 @@ def _keep_tokens(bank: MemoryBank, cells: int, pieces: int) -> Tensor | None:
     """(N, F * cells + P * pieces) bool: which memory tokens are no padding; None if none is."""
     if bank.keep_memories is None and bank.keep_pointers is None:
         return None
-    memories = torch.ones_like(bank.slots, dtype=torch.bool) if bank.keep_memories is None else bank.keep_memories
-    pointers = torch.ones_like(bank.ages, dtype=torch.bool) if bank.keep_pointers is None else bank.keep_pointers
+    memories, pointers = or_all(bank.keep_memories, bank.slots), or_all(bank.keep_pointers, bank.ages)
     return torch.cat((memories.repeat_interleave(cells, dim=1), pointers.repeat_interleave(pieces, dim=1)), dim=1)
