@@ -131,8 +131,7 @@ export class Polygon {
     this.applying++;
     this.name = this.model.target().name;
     this.paint();
-    if (!await this.model.act("prompt", { frame: this.frame, object: this.name, mask: this.runs, replace: true })) this.runs = null;
-    await this.stage.refresh();
+    if (!await this.stage.prompt({ frame: this.frame, object: this.name, mask: this.runs, replace: true })) this.runs = null;
     if (--this.applying) return;
     this.stage.preview = null;
     this.stage.drawMasks();

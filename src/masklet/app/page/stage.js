@@ -85,6 +85,13 @@ export class Stage {
     await this.show(this.aim);
   }
 
+  /** Have a prompt done. Resolves to whether it was, when the answer is on the screen. */
+  async prompt(said) {
+    const done = await this.model.act("prompt", said);
+    await this.refresh();
+    return done;
+  }
+
   draw(frame, picture, masks) {
     this.hint.textContent = "";
     this.pen.drawImage(picture, 0, 0);

@@ -162,11 +162,10 @@ export class Tools {
 
   /** Have a prompt answered, which is shown at once. */
   async prompt(shown, said) {
-    const { model, stage } = this;
+    const { stage } = this;
     stage.waiting.push(shown);
     stage.drawMarks();
-    const done = await model.act("prompt", { frame: stage.shown, ...said });
-    await stage.refresh();
+    const done = await stage.prompt({ frame: stage.shown, ...said });
     stage.waiting = stage.waiting.filter((one) => one !== shown);
     stage.drawMarks();
     return done;
@@ -223,9 +222,8 @@ export class Tools {
 
   async endStroke(held) {
     const { mask, object, frame } = held;
-    this.painted = held;
-    await this.model.act("prompt", { frame, object: object.name, mask: runsOf(mask), replace: true });
-    await this.stage.refresh(); // until the answer is on the screen, the next stroke goes on from this one
+    this.painted = held; // until the answer is on the screen, the next stroke goes on from this one
+    await this.stage.prompt({ frame, object: object.name, mask: runsOf(mask), replace: true });
     if (this.painted !== held) return;
     this.painted = null;
     if (!this.held?.mask) this.stage.preview = null;
