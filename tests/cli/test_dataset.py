@@ -200,6 +200,52 @@ def test_masks_with_their_video(run: Run, tmp_path: Path, sessions: list[Path]) 
     assert names == [f"shot-{n}.png" for n in (10, 7, 8, 9)]
 
 
+@pytest.mark.parametrize(("format", "at"), [("davis", "shot-{}.png"), ("objects", "cup/shot-{}.png")])
+def test_masks_of_some_pictures_meet_those_of_their_names(
+    run: Run, tmp_path: Path, sessions: list[Path], capsys: Read, format: str, at: str
+) -> None:
+    masks, source = tmp_path / "some", f"{tmp_path / 'some'}@{tmp_path / 'walk'}"
+    assert run("convert", sessions[0], "--out", masks, "--format", format) == 0
+    for file in masks.rglob("shot-8.png"):
+        file.unlink()
+    assert run("dataset", "build", source, "--out", tmp_path / "set", "--format", "davis") == 0
+    written = tmp_path / "set/Annotations/480p/some"
+    assert sorted(file.name for file in written.iterdir()) == [f"shot-{number}.png" for number in (10, 7, 9)]
+    assert ((np.asarray(Image.open(written / "shot-9.png")) == 1) == mask_of(2, "cup")).all()
+    (masks / at.format(9)).rename(masks / at.format("none"))
+    assert run("dataset", "build", source, "--out", tmp_path / "other", "--format", "davis") == 1
+    assert "some has shot-none.png, and walk no picture of that name" in capsys.readouterr().err
+
+
+def test_images_of_coco_meet_the_pictures_of_their_names(
+    run: Run, tmp_path: Path, sessions: list[Path], capsys: Read
+) -> None:
+    file, source = tmp_path / "some.json", f"{tmp_path / 'some.json'}@{tmp_path / 'walk'}"
+    assert run("convert", sessions[0], "--out", file, "--format", "coco") == 0
+    content = json.loads(file.read_text())
+    third, first = content["images"][2], content["images"][0]
+    content["images"] = [{**third, "frame_index": 0}, {**first, "frame_index": 1}]
+    content["annotations"] = [
+        found for found in content["annotations"] if found["image_id"] in (third["id"], first["id"])
+    ]
+    file.write_text(json.dumps(content))
+    assert run("dataset", "build", source, "--out", tmp_path / "set", "--format", "davis") == 0
+    written = tmp_path / "set/Annotations/480p/some"
+    assert sorted(found.name for found in written.iterdir()) == ["shot-7.png", "shot-9.png"]
+    assert ((np.asarray(Image.open(written / "shot-9.png")) == 1) == mask_of(2, "cup")).all()
+    content["images"][0]["file_name"] = "gone.jpg"
+    file.write_text(json.dumps(content))
+    assert run("dataset", "build", source, "--out", tmp_path / "other") == 1
+    assert "some.json has gone.jpg, and walk no picture of that name" in capsys.readouterr().err
+    content["categories"] = [{"id": 1, "name": "cup"}, {"id": 1, "name": "toy"}]
+    file.write_text(json.dumps(content))
+    assert run("dataset", "build", source, "--out", tmp_path / "other") == 1
+    assert "two classes of the number 1, cup and toy" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert run("dataset", "build", f"{tmp_path / 'empty'}@{tmp_path / 'walk'}", "--out", tmp_path / "other") == 1
+    assert "is an empty folder; give one with masks" in capsys.readouterr().err
+
+
 def test_wrong_calls(run: Run, tmp_path: Path, sessions: list[Path], capsys: Read) -> None:
     (tmp_path / "classes.txt").write_text("cup\ncar\n")
     (tmp_path / "double.txt").write_text("cup\ncup\n")

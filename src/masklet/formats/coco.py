@@ -157,8 +157,14 @@ def picture_list(path: Path) -> tuple[str, ...]:
 
 def categories_of(content: dict[str, Any], name: str) -> dict[int, str]:
     """The names of classes by their numbers; empty for files that list none."""
-    listed = entries(content, "categories", dict, name) if "categories" in content else []
-    return {entry(found, "id", int, name): entry(found, "name", str, name) for found in listed}
+    classes: dict[int, str] = {}
+    for found in entries(content, "categories", dict, name) if "categories" in content else []:
+        number, label = entry(found, "id", int, name), entry(found, "name", str, name)
+        if classes.setdefault(number, label) != label:
+            raise FormatError(
+                f"{name} has two classes of the number {number}, {classes[number]} and {label}; give each its own"
+            )
+    return classes
 
 
 def descriptions_of(

@@ -145,6 +145,8 @@ def recognise_format(path: str | PathLike[str]) -> Format:
     """
     place = Path(path)
     suffix = "" if os.path.isdir(place) else place.suffix.lower()
+    if os.path.isdir(place) and not any(place.iterdir()):
+        raise FormatError(f"{place} is an empty folder; give one with masks")
     said = {}
     for entry in sorted(formats().values(), key=lambda entry: entry.only_read is None):
         if entry.read is None or suffix not in (entry.video, entry.picture, entry.only_read):

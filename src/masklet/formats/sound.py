@@ -70,7 +70,7 @@ class Sound:
 
     def _copies(self, start: float) -> Iterator[tuple[float, SoundPacket]]:
         for packet in self._demuxed():
-            if packet.pts is None or packet.dts is None or packet.time_base is None:
+            if packet.pts is None or packet.dts is None or not packet.time_base:
                 continue
             time = float(packet.pts * packet.time_base) - start
             if time >= -self._lead:
@@ -83,7 +83,7 @@ class Sound:
         resampler = av.AudioResampler(format="fltp", layout=self._layout(), rate=SAMPLE_RATE)
         for packet in self._demuxed():
             for frame in packet.decode():
-                if frame.pts is None or frame.time_base is None or frame.pts * frame.time_base < start:
+                if frame.pts is None or not frame.time_base or frame.pts * frame.time_base < start:
                     continue
                 frame.pts -= round(Fraction(start) / frame.time_base)
                 for piece in resampler.resample(frame):

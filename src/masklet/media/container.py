@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -17,6 +18,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from masklet.errors import MediaError
+
+ANY_ENCODING: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""For `av.open`: titles in old files are in any encoding, which PyAV reads by itself from version 19 on."""
 
 TEXT_FORMATS = ("tty",)
 """FFmpeg plays a text file as a film of a terminal; nobody who gives one means that."""
@@ -48,8 +52,8 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if not os.path.isfile(path):
         raise MediaError(f"there is no file at {path}; give the path of a video file")
     try:
-        # Absolute, as FFmpeg takes `a:b.mp4` for a protocol. Titles in old files are in any encoding.
-        container = av.open(str(path.absolute()), "r", metadata_errors="replace")
+        # Absolute, as FFmpeg takes `a:b.mp4` for a protocol.
+        container = av.open(str(path.absolute()), "r", **ANY_ENCODING)
     except av.FFmpegError as error:
         raise _no_video(path, str(error.strerror)) from error
     with container:

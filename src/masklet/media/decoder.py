@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from fractions import Fraction
 from itertools import chain, dropwhile
 from pathlib import Path
 from threading import RLock
@@ -64,7 +65,8 @@ class Decoder:
             self.rate = float(rate) if rate else None
             self.promised = promised_seconds(container, stream)
             self.stated = stream.frames or None
-            self.tick, self.clock = seconds(1, stream), stream.time_base
+            self.tick = seconds(1, stream)
+            self.clock = Fraction(stream.time_base) if stream.time_base else None
             self.timecode = timecode_of(container)
         self.lost: set[int] = set()
         self._faults: list[str] = []

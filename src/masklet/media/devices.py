@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.container import largest_stream
+from masklet.media.container import ANY_ENCODING, largest_stream
 from masklet.media.display import display_of, shown
 from masklet.media.frames import Frame, read_ahead
 from masklet.media.source import open_video
@@ -81,7 +81,7 @@ class Stream:
     def __init__(self, url: str) -> None:
         self.url = url
         try:
-            self._container = av.open(url, "r", timeout=TIMEOUT, metadata_errors="replace")
+            self._container = av.open(url, "r", timeout=TIMEOUT, **ANY_ENCODING)
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{url} cannot be opened: {error.strerror}; is the address right?") from error
         self._stream = largest_stream(self._container)
