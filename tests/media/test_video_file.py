@@ -153,6 +153,13 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         VideoFile(tmp_path / "song.wav")
 
 
+def test_a_codec_that_nothing_decodes_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "odd.mkv", 3)
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_QUUX7/ISO/AVC"))
+    with pytest.raises(MediaError, match=r"odd\.mkv has a codec that this build of FFmpeg cannot decode; convert it"):
+        VideoFile(path)
+
+
 def test_a_video_of_one_frame(tmp_path: Path) -> None:
     with VideoFile(write_video(tmp_path / "one.mp4", 1)) as source:
         assert [(frame.index, frame.time) for frame in source] == [(0, 0.0)]

@@ -61,7 +61,11 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise _no_video(path, "it is text")
         stream = largest_stream(container)
         if stream is None:
-            kinds = ", ".join(sorted({s.type for s in container.streams}))
+            if any(video.codec_context is None for video in container.streams.video):
+                raise MediaError(
+                    f"{path.name} has a codec that this build of FFmpeg cannot decode; convert it to H.264"
+                )
+            kinds = ", ".join(sorted({"cover picture" if s.type == "video" else s.type for s in container.streams}))
             if not kinds:
                 raise MediaError(f"{path.name} holds no streams; was its end, where an index may stand, cut off?")
             raise MediaError(f"{path.name} holds {kinds} streams but no video; give a file with a picture track")
