@@ -90,15 +90,13 @@ def of_masks(
                 f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
             )
         known = facts_of(source, video)
-        results = under_names(results, path, entry, video, source.names)
         facts = Facts(first.size, source.rate, source.frame_count, video=str(video), **known)
+    results = under_names(results, path, entry, facts)
     return facts, with_pictures(results, video) if kind.shows_pictures else results
 
 
-def under_names(
-    results: Iterator[PlainFrame], path: Path, entry: Format, video: Path, pictures: Sequence[str]
-) -> Iterator[PlainFrame]:
-    """Masks that have the names of a folder's pictures, with the numbers of these; all others as they are.
+def under_names(results: Iterator[PlainFrame], path: Path, entry: Format, facts: Facts) -> Iterator[PlainFrame]:
+    """Masks that have the names of the pictures of `facts`, with the numbers of these; all others as they are.
 
     Raises FormatError if some have, and another one does not. PNGs named by numbers may count frames in place of that.
     """
@@ -107,13 +105,13 @@ def under_names(
     if entry.name in ("davis", "objects"):
         folders = [path] if entry.name == "davis" else [folder for folder in path.iterdir() if folder.is_dir()]
         names = {frame: files[0] for frame, files in mask_pngs(*folders).items()}
-    places = {Path(name).stem: place for place, name in enumerate(pictures)}
+    places = {stem: n for n, name in enumerate(facts.names) for stem in (Path(name).stem, facts.stem(n))}
     strangers = [name for name in names.values() if name.stem not in places]
     if not strangers and len({name.stem for name in names.values()}) == len(names) > 0:
         found = (replace(result, frame=places[names[result.frame].stem]) for result in results)
         return iter(sorted(found, key=lambda result: result.frame)) if entry.names else found
     if 0 < len(strangers) < len(names) and (entry.names or not strangers[0].stem.isdecimal()):
-        raise FormatError(f"{path.name} has {strangers[0].name}, and {video.name} no picture of that name")
+        raise FormatError(f"{path.name} has {strangers[0].name}, and {Path(facts.video).name} no picture of that name")
     return results
 
 
