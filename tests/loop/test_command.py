@@ -47,6 +47,14 @@ def test_a_slip_of_the_finger_makes_no_project(
     assert run("loop", "status", "nowhere") == 1
     assert run("loop", "run", "nowhere", "--held-out", "2") == 2
     assert not list(tmp_path.iterdir())
+    (tmp_path / "photos").mkdir()
+    for step in ("status", "queue", "run", "roll-back"):
+        capsys.readouterr()
+        assert run("loop", step, "photos") == 1
+        assert "there is no project at photos" in capsys.readouterr().err
+    (tmp_path / "work/videos").mkdir(parents=True)  # a project in which nothing was learned yet
+    assert run("loop", "status", "work") == 0
+    assert {path.name for path in tmp_path.rglob("*")} == {"photos", "work", "videos"}
     assert run("loop", "new", "--videos", "missing") == 1
     assert "there is nothing at missing" in capsys.readouterr().err
     assert not list(tmp_path.rglob("asked.json"))

@@ -212,7 +212,7 @@ def opened(project: Path, asked: Mapping[str, Any] | None = None, hold: bool = T
     from masklet.loop.project import Loop
 
     given = {name: value for name, value in (asked or {}).items() if value is not None}
-    if not project.is_dir() and not given:
+    if not given and not any((project / folder).is_dir() for folder in ("loop", "videos")):
         raise SessionError(
             f"there is no project at {project}; give the folder of masklet annotate --project, or --videos or --data"
         )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.app.library import Item, items_in, place_of
-from masklet.atomic import write_whole
+from masklet.atomic import make_folder, write_whole
 from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
@@ -193,6 +193,7 @@ def _annotate(loop: Loop, item: Item, engine: Engine, kinds: Prototypes | None) 
             tuple(map(float, sight_of(predictor, [tracker.result(frame).image for frame in some(range(frames))]))),
         )
         place = loop.folder / "ahead" / f"{item.id}.masklet"
+        make_folder(place.parent)
         tracker.save(place)
     write_whole(place.with_suffix(".json"), json.dumps(asdict(estimate)))
     return estimate

@@ -81,15 +81,15 @@ class Versions:
 
 
 class Loop:
-    """A loop on disk, in the folder of `masklet annotate`, which is made if it is not there. Raises FormatError if it
-    cannot be made, or its files are damaged."""
+    """A loop on disk, in the folder of `masklet annotate`. Its own folder is made when something is written. Raises
+    FormatError if that cannot be made, or its files are damaged."""
 
     def __init__(self, project: Path) -> None:
         self.project, self.folder = project, project / "loop"
-        make_folder(self.folder / "ahead")
 
     def held(self) -> AbstractContextManager[None]:
         """Hold the folder. Raises SessionError if another loop works there."""
+        make_folder(self.folder)
         return leased(str(self.folder))
 
     @property
@@ -159,6 +159,7 @@ class Loop:
 
     def write(self, name: str, content: Any) -> None:
         """Write JSON, which a power cut does not undo."""
+        make_folder(self.folder)
         with atomic_write(self.folder / name, durable=True) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
