@@ -49,6 +49,35 @@ run(server(library, None, ready), listening, library.close)
 """
 
 
+SLOW = """
+from masklet.app.session import Session
+from time import sleep
+Session._end = lambda session: (print("closes", flush=True), sleep(600))
+"""
+
+
+def test_a_second_ctrl_c_ends_it_at_once_with_a_sentence(tmp_path: Path) -> None:
+    clip, project = write_scene(tmp_path / "clip.mp4", 4), tmp_path / "project"
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW + SERVER, str(clip), str(project), "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        assert running.stdout is not None
+        assert running.stderr is not None
+        port, name = running.stdout.readline().split()
+        program = Program(f"http://127.0.0.1:{port}", name)
+        program.ask("prompt", frame=0, object=1, points=[(22, 32)], labels=[1])
+        running.send_signal(signal.SIGINT)
+        assert running.stdout.readline() == "closes\n"
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+        (sentence,) = running.stderr.read().splitlines()
+        assert "ended before all was closed" in sentence
+        program.close()
+    with masklet.VideoTracker.open(project / f"videos/clip-{name}/session.masklet", clip, FakeEngine()) as tracker:
+        assert tracker.masks(0).objects[1].mask.any()
+
+
 @contextmanager
 def ended(clip: Path, project: Path, keep_every: float, how: signal.Signals) -> Iterator[Program]:
     """A server in a process of its own, and who speaks to it. At the end it gets a signal; of SIGTERM it ends well."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,9 +31,14 @@ def test_pages_need_nothing_from_elsewhere(client: TestClient, name: str) -> Non
     for path in ("/", f"/v/{name}"):
         page = client.get(path)
         assert "default-src 'none'" in page.headers["content-security-policy"]
+        asked = set(re.findall(r'"(/page/[^"]+)"', page.text))
     folder = Path(web.__file__).parent / "page"
+    place = next(iter(asked)).rpartition("/")[0]
+    assert asked == {f"{place}/{file.name}" for file in folder.iterdir() if file.name != "index.html"}  # all at once
     for file in folder.iterdir():
-        assert client.get(f"/page/{file.name}").status_code == 200
+        answer = client.get(f"{place}/{file.name}")
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
         assert "https://" not in file.read_text()
         assert len(file.read_text().splitlines()) <= 300
 
@@ -54,7 +60,8 @@ def test_frames_are_those_of_the_number_and_may_be_kept(client: TestClient, name
     "/v/{name}/frame/0.jpg?w=x", "/v/{name}/exports/..%2fjournal.jsonl", "/v/{name}/exports/.hidden",
     "/v/{name}/exports/a",
     "/page/..%2fserver.py", "/page/server.py", "/page/%2e%2e/server.py", "/page/", "/v/{name}/formats/x", "/etc/passwd",
-    "/v/..%2f..%2fetc/cover.jpg", "/v/%00/cover.jpg", "/page/%00.js",
+    "/v/..%2f..%2fetc/cover.jpg", "/v/%00/cover.jpg", "/page/%00.js", "/page/before/app.js",
+    f"/page/{web.parts()[0]}/server.py", f"/page/{web.parts()[0]}/..%2fserver.py",
 ])  # fmt: skip
 def test_what_is_not_there(client: TestClient, name: str, path: str) -> None:
     answer = client.get(path.format(name=name))

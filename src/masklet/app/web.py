@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
+from hashlib import sha256
 from importlib import resources
 from typing import Any
 
@@ -63,7 +67,11 @@ def pages(routes: Sequence[BaseRoute], token: str | None) -> Starlette:
         return None
 
     async def part(request: Request) -> Response:
-        return file_of(request.path_params["name"])
+        (now, files), name = parts(), request.path_params["name"]
+        if request.path_params["version"] != now or name not in files:
+            return plain({"error": "there is no such file"}, 404)
+        kind = KINDS[name[name.rfind(".") :]]
+        return Response(files[name], media_type=kind, headers={**HEADERS, "Cache-Control": FOR_EVER})
 
     async def enter(request: Request) -> Response:
         if token is None or not knows(request.query_params.get("token", "")):
@@ -72,7 +80,7 @@ def pages(routes: Sequence[BaseRoute], token: str | None) -> Starlette:
         answer.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="strict")
         return answer
 
-    own = [Route("/enter", enter), Route("/page/{name}", part)]
+    own = [Route("/enter", enter), Route("/page/{version}/{name}", part)]
     answered = dict.fromkeys((MaskletError, ValueError, ClientDisconnect), told)
     return Starlette(
         routes=[*own, *routes], middleware=guards(refusal, 403, here=token is None), exception_handlers=answered
@@ -116,18 +124,22 @@ async def told(request: Request, error: Exception) -> Response:
     return plain({"error": str(error)}, 404)
 
 
-def file_of(name: str) -> Response:
-    """A file of the page."""
-    path = resources.files("masklet.app") / "page" / name
-    kind = KINDS.get(name[name.rfind(".") :])
-    if kind is None or "/" in name or not path.is_file():
-        return plain({"error": "there is no such file"}, 404)
-    return Response(path.read_bytes(), media_type=kind, headers={**HEADERS, "Cache-Control": "no-cache"})
+@cache
+def parts() -> tuple[str, dict[str, bytes]]:
+    """The files of the page by name. Before them their version, which is a part of their addresses, so that browsers
+    may keep them."""
+    folder = resources.files("masklet.app") / "page"
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir(), key=lambda path: path.name)}
+    return sha256(b"".join(files.values())).hexdigest()[:12], files
 
 
 async def page(request: Request) -> Response:
-    """The page; its scripts see by the address what they show."""
-    return file_of("index.html")
+    """The page; its scripts see by the address what they show. All of them are asked for at once."""
+    version, files = parts()
+    modules = (f'<link rel="modulepreload" href="/page/{name}">' for name in files if name.endswith(".js"))
+    text = files["index.html"].decode().replace("<!-- modules -->", "\n".join(modules))
+    text = text.replace('"/page/', f'"/page/{version}/')
+    return Response(text, media_type="text/html", headers={**HEADERS, "Cache-Control": "no-cache"})
 
 
 def picture(data: bytes, kept: str = FRESH) -> Response:
@@ -179,12 +191,17 @@ class Server(uvicorn.Server):
 
 
 def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> None:
-    """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way."""
+    """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way. A second one ends the process at
+    once: threads that still save would fail one after another while Python takes itself apart."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         with suppress(KeyboardInterrupt):
             server.run([listening])
     finally:
-        close()
+        try:
+            close()
+        except KeyboardInterrupt:
+            print("masklet: ended before all was closed; what is on the disk is whole", file=sys.stderr, flush=True)
+            os._exit(130)
         listening.close()
         signal.signal(signal.SIGTERM, before)
