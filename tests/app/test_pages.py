@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import cv2
@@ -157,7 +158,9 @@ def test_each_tool_once(viewer: Viewer) -> None:
 
 
 RINGS = """async ([mask, width, height, tolerance]) => {
-  const { runsOf, maskOf } = await import("/page/masks.js"), { ringsOf, runsOfRings } = await import("/page/rings.js");
+  const place = document.querySelector("script").src.replace("app.js", "");
+  const { runsOf, maskOf } = await import(place + "masks.js");
+  const { ringsOf, runsOfRings } = await import(place + "rings.js");
   const rings = ringsOf(runsOf(mask), width, height, tolerance);
   return [[...maskOf(runsOfRings(rings, width, height), mask.length)], rings.flat().length];
 }"""
@@ -273,24 +276,61 @@ def test_an_answer_that_comes_while_the_one_before_is_unpacked_is_shown(viewer: 
     until(lambda: covers(viewer, RED, BLUE))
 
 
+NOTE = """() => {
+  window.said = [];
+  const note = () => window.said.push(document.getElementById("news")?.textContent ?? "");
+  new MutationObserver(note).observe(document.body, { childList: true, subtree: true });
+}"""
+"""Notes sentences that go away by themselves."""
+
+
+def held(monkeypatch: pytest.MonkeyPatch, act: str) -> Event:
+    """Have an act wait until this is set."""
+    plain, answer = ACTS[act], Event()
+
+    def waits(*given: Any) -> None:
+        answer.wait(60)
+        plain(*given)
+
+    monkeypatch.setitem(ACTS, act, waits)
+    return answer
+
+
 def test_a_stroke_waits_for_the_answer_to_a_click(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompt = ACTS["prompt"]
-
-    def slow(*given: Any) -> None:
-        time.sleep(0.5)
-        prompt(*given)
-
-    monkeypatch.setitem(ACTS, "prompt", slow)
+    answer = held(monkeypatch, "prompt")
+    viewer.page.evaluate(NOTE)
     viewer.click(*RED)
     viewer.press("w")
     viewer.drag((120, 20), (130, 20))
-    until(lambda: "not answered yet" in viewer.page.inner_text("#news"))
+    until(lambda: any("not answered yet" in sentence for sentence in viewer.page.evaluate("window.said")))
+    answer.set()
     until(lambda: viewer.page.locator(".marks .include:not(.pale)").count() == 1)
     until(lambda: viewer.page.locator(".marks .pale").count() == 0)
     viewer.drag((120, 20), (130, 20))
     until(lambda: covers(viewer, RED, (125, 20)))
     until(lambda: viewer.page.get_attribute("button[aria-label='Undo']", "title").startswith("Undo mask"))
     assert covers(viewer, RED, (125, 20))
+
+
+@pytest.mark.parametrize("change", ["undo", "another candidate"])
+def test_a_stroke_waits_for_the_answer_to_any_change(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    viewer.click(*RED)
+    until(lambda: viewer.page.locator(".candidates button").count() > 1)
+    viewer.page.evaluate(NOTE)
+    first, answer = viewer.mask(), held(monkeypatch, "undo" if change == "undo" else "prompt")
+    viewer.press("w")
+    viewer.press("Control+z" if change == "undo" else "v")
+    viewer.drag((120, 20), (130, 20))
+    until(lambda: any("not answered yet" in sentence for sentence in viewer.page.evaluate("window.said")))
+    answer.set()
+    until(lambda: not np.array_equal(viewer.mask(), first))
+    changed = viewer.mask()
+    viewer.drag((120, 20), (130, 20))
+    until(lambda: covers(viewer, (125, 20)))
+    until(lambda: viewer.page.get_attribute("button[aria-label='Undo']", "title").startswith("Undo mask"))
+    assert np.array_equal(viewer.mask()[:, :100], changed[:, :100])
 
 
 def test_a_double_click_is_one_click(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:

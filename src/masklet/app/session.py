@@ -119,20 +119,23 @@ class Session(SharedSession):
         return {"seq": kept.seq}
 
     def _show(self, said: Said, *, whole: bool) -> None:
-        """Tell pages what a change made of the session: the whole state, or of a prompt what belongs to it."""
-        if whole:
-            self._show_all()
+        """Tell pages what a change made of the session: the whole state, or of a prompt what belongs to it; and the
+        masks of the frame that it was about."""
         frame = said.get("frame")
-        if type(frame) is int and 0 <= frame < self._kept.frames:
-            self._tell(self.frame(frame))
+        found = self._tracker.masks(frame) if type(frame) is int and 0 <= frame < self._kept.frames else None
+        if whole:
+            self._show_all(None if found is None or not found.objects else frame)
+        if found is not None and (found.objects or not whole):
+            self._tell(self._message(found))
         if not whole:
             name, frame = said["object"], int(said["frame"])
             prompt = summary.prompt_to_json(self._tracker.tracks[name].prompts[frame])
             self._tell({**self._brief(), "prompted": {"object": name, "frame": frame, "prompt": prompt}})
 
-    def _show_all(self) -> None:
+    def _show_all(self, frame: int | None = None) -> None:
+        """Tell the whole state; the masks of a frame come next."""
         self._epoch += 1
-        self._tell(self.state())
+        self._tell(self.state() if frame is None else {**self.state(), "masks": frame})
 
     # --- jobs ---------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ export function bars({ model, stage, tools, player, deeds, keys }) {
       const doubtful = model.objects.some((object) => model.cell(object, frame) & DOUBTED), locked = model.objects.some((object) => model.cell(object, frame) & LOCKED);
       job.textContent = following ? followed(model) : doubtful ? "in doubt here" : locked ? "locked" : "";
     };
-    model.on("state view job shown objects", fill);
+    model.on("state view frame job cells objects", fill);
     return h("div", { id: "transport", class: "transport" }, button("first", "first", "First frame"), button("back", "back", "One frame back"), play,
       button("next", "next", "One frame on"), button("last", "last", "Last frame"), at, of, time, h("span", { class: "space" }), job,
       h("span", { class: "judge" }, judge), h("span", { class: "gap" }), backward, both, forward, stop);

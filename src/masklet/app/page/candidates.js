@@ -1,7 +1,7 @@
 // What a first click may mean: small pictures of up to three masks, one of which is chosen by key or by a click.
 
 import { h } from "./dom.js";
-import { boxOf, paint, unpack } from "./masks.js";
+import { boxOf, maskOf, paint, runsOf, unpack } from "./masks.js";
 
 const WIDE = 92, HIGH = 64; // of a small picture
 
@@ -101,9 +101,15 @@ function around(boxes, { width, height }) {
 }
 
 function draw(canvas, picture, runs, color, [x, y, wide, high]) {
-  const whole = h("canvas", { width: picture.width, height: picture.height }), ink = whole.getContext("2d"), data = ink.createImageData(whole.width, whole.height);
-  paint(new Uint32Array(data.data.buffer), whole.width, [{ runs, color }], { opacity: 0.5, outline: true });
+  const { width, height } = canvas, layer = h("canvas", { width, height }), ink = layer.getContext("2d"), data = ink.createImageData(width, height);
+  const mask = maskOf(runs, picture.width * picture.height), small = new Uint8Array(width * height);
+  for (let row = 0; row < height; row++) {
+    const line = Math.floor(y + (row + 0.5) * high / height) * picture.width;
+    for (let column = 0; column < width; column++) small[row * width + column] = mask[line + Math.floor(x + (column + 0.5) * wide / width)];
+  }
+  paint(new Uint32Array(data.data.buffer), width, [{ runs: runsOf(small), color }], { opacity: 0.5, outline: true });
   ink.putImageData(data, 0, 0);
   const pen = canvas.getContext("2d");
-  for (const layer of [picture, whole]) pen.drawImage(layer, x, y, wide, high, 0, 0, canvas.width, canvas.height);
+  pen.drawImage(picture, x, y, wide, high, 0, 0, width, height);
+  pen.drawImage(layer, 0, 0);
 }

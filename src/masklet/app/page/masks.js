@@ -1,5 +1,10 @@
 // Masks: run lengths along the rows, unpacked when they are drawn, and drawn into the pixels of a canvas.
 
+// Colours of objects of which the server knows nothing yet: those that it will give.
+const FRESH = ["#cb2828", "#28cb28", "#cbcb28", "#2828cb", "#cb28cb", "#28cbcb", "#cbcbcb", "#a42828", "#e82828", "#a4cb28", "#e8cb28", "#a428cb"];
+
+export const freshColour = (number) => FRESH[(number - 1) % FRESH.length];
+
 /** The runs of each mask of a message: Uint32Array each, the background first. */
 export async function unpack(head, packed) {
   if (!head.runs.length) return [];

@@ -1,13 +1,14 @@
-// What is known of a video, and where one looks. Others listen: "state", "frame", "masks", "objects", "view", "job".
+// What is known of a video, and where one looks. Others listen: to "state", "objects" and "job"; to "frame", the one
+// where one is, "shown", when it is on the screen, and "masks" of one; to "cells", which strips show, and "view".
 
 import { say, Signals } from "./dom.js";
 import { Link } from "./link.js";
-import { masksIn, same } from "./masks.js";
+import { freshColour } from "./masks.js";
+import { Store } from "./store.js";
 
 export const ABSENT = 1, UNCERTAIN = 2, VISIBLE = 3, STATE = 3, PROMPTED = 4, LOCKED = 8, DOUBTED = 16, CUT = 32, ACCEPTED = 64;
 export const STATES = ["unknown", "absent", "uncertain", "visible"];
 
-const KEPT = 64; // frames of which masks are kept unpacked
 // Milliseconds between what is shown of frames that are followed, at least and at most, and how many times the last one took
 // until it was on the screen: what draws on the tracker's processor takes one part in so many of its time.
 const PACE = 250, SLOWEST = 3000, SHARE = 20;
@@ -26,12 +27,10 @@ export class Model extends Signals {
     this.mine = false;
     this.online = false;
     this.job = null; // {kind, frame, rate, ...} while following or exporting
-    this.masks = new Map(); // frame -> {head, packed}
-    this.wanted = new Map(); // frame -> {promise, done}
-    this.unpacked = new Map(); // an entry of `masks` -> promise of its masks
-    this.newest = new Map(); // frame -> its masks as they were seen last
-    this.before = new Map(); // frame -> its masks as they were before they changed
+    this.masks = new Store(this);
     this.epoch = -1;
+    this.unanswered = 0; // changes that are not answered, or not on the screen
+    this.drawn = async () => {}; // the stage's: resolves when what is known is on the screen
     this.pace = PACE;
     this.on("shown", () => {
       const { begun } = this;
@@ -46,7 +45,7 @@ export class Model extends Signals {
     this.link = new Link(path + "/session", {
       hear: (message) => this.hear(message),
       see: (head, packed) => this.see(head, packed),
-      connected: (is) => { this.online = is; this.wantNone(); this.emit("lease"); },
+      connected: (is) => { this.online = is; if (is) this.masks.clear(); else this.masks.release(); this.emit("lease"); },
     });
   }
 
@@ -74,7 +73,7 @@ export class Model extends Signals {
       progress: () => { this.job = { ...message, kind: message.job }; if (message.file) this.exported(message); else this.tellLater(); },
       imported: () => { this.finish(); this.emit("imported", message); },
       warning: () => { if (message.job) this.finish(); say(message.sentence, true); },
-      stale: () => { if (this.live) this.wantNewest(); else for (const frame of message.frames) this.forget(frame); },
+      stale: () => { if (this.live) this.wantNewest(); else for (const frame of message.frames) { this.masks.forget(frame); this.emit("masks", frame); } },
       refused: () => say(message.sentence, true),
       fault: () => { this.fault = message.sentence; this.emit("fault"); },
     }[message.type];
@@ -90,7 +89,8 @@ export class Model extends Signals {
     const fresh = this.objects.filter((object) => object.fresh && !message.objects.some((o) => o.name === object.name));
     this.objects = [...message.objects.map((object) => ({ ...object, cells: bytes(object.cells), ious: bytes(object.ious) })), ...fresh];
     if (!this.object(this.chosen)) this.chosen = this.objects[0]?.name ?? null;
-    if (message.epoch !== this.epoch) { this.masks.clear(); this.wantNone(); }
+    if (message.epoch !== this.epoch) this.masks.clear();
+    if (message.masks !== undefined) this.masks.want(message.masks); // they come next
     this.epoch = message.epoch;
     if (!message.following && this.job?.kind === "follow") this.job = null;
     if (message.sentence) say(message.sentence, true);
@@ -122,23 +122,26 @@ export class Model extends Signals {
 
   see(head, packed) {
     if (head.epoch !== this.epoch) return;
-    const { frame } = head;
-    this.video.frames = Math.max(this.video.frames, frame + 1);
+    const { frame } = head, before = this.video.frames;
+    this.video.frames = Math.max(before, frame + 1);
+    let changed = this.live || this.video.frames !== before;
     for (const found of head.objects) {
       const object = this.object(found.name);
       if (!object) continue;
       if (this.live) Object.assign(object, { cells: {}, ious: {}, presence: found.presence }); // of the newest frame alone
       else if (object.cells.length <= frame) this.lengthen(object, frame);
+      const iou = Math.round(255 * found.iou);
+      changed ||= object.cells[frame] !== found.cell || object.ious[frame] !== iou;
       object.cells[frame] = found.cell;
-      object.ious[frame] = Math.round(255 * found.iou);
+      object.ious[frame] = iou;
     }
     if (this.live) this.masks.clear();
-    this.masks.set(frame, { head, packed });
-    const wanted = this.wanted.get(frame);
-    this.wanted.delete(frame);
-    wanted?.done();
+    this.masks.put(frame, { head, packed });
     if (this.job?.kind === "follow" && frame !== this.frame) this.tellLater(frame);
-    else this.emit("masks", frame);
+    else {
+      this.emit("masks", frame);
+      if (changed) this.emit("cells");
+    }
   }
 
   /** Have listeners hear of what was followed, a few times a second. */
@@ -154,14 +157,9 @@ export class Model extends Signals {
     if (latest !== null) {
       this.begun = performance.now();
       this.emit("masks", latest);
+      this.emit("cells");
     }
     this.emit("job");
-  }
-
-  /** Masks that changed and were not sent: they are fetched when they are wanted. */
-  forget(frame) {
-    this.masks.delete(frame);
-    this.emit("masks", frame);
   }
 
   lengthen(object, frame) {
@@ -172,54 +170,8 @@ export class Model extends Signals {
     }
   }
 
-  // --- masks ---------------------------------------------------------------------------------------
-
   /** Whether anything is known of a frame. */
   known(frame) { return this.objects.some((object) => this.cell(object, frame) & STATE); }
-
-  /** What is known of a frame: [{...head of the object, runs}]. */
-  async masksOf(frame) {
-    for (let asked = 0; !this.masks.has(frame); asked++) {
-      if (!this.known(frame)) return this.note(frame, []);
-      if (!this.online || asked === 3) return [];
-      await this.fetchMasks(frame);
-    }
-    const entry = this.masks.get(frame), { unpacked } = this;
-    if (!unpacked.has(entry)) unpacked.set(entry, masksIn(entry));
-    if (unpacked.size > KEPT) unpacked.delete(unpacked.keys().next().value);
-    return this.note(frame, await unpacked.get(entry));
-  }
-
-  /** Keep what masks were seen on a frame, and before that. */
-  note(frame, masks) {
-    const last = this.newest.get(frame);
-    if (last !== masks) {
-      if (last && !same(last, masks)) this.before.set(frame, last);
-      this.newest.set(frame, masks);
-      for (const kept of [this.newest, this.before]) if (kept.size > KEPT) kept.delete(kept.keys().next().value);
-    }
-    return masks;
-  }
-
-  /** Nobody waits any longer for masks that were asked for. */
-  wantNone() {
-    for (const { done } of this.wanted.values()) done();
-    this.wanted.clear();
-  }
-
-  fetchMasks(frame) {
-    if (!this.wanted.has(frame)) {
-      const entry = {};
-      entry.promise = new Promise((done) => { entry.done = done; });
-      setTimeout(entry.done, 5000);
-      this.wanted.set(frame, entry);
-      const near = [frame];
-      for (let next = frame - 2; next <= frame + 8; next++)
-        if (next >= 0 && next <= this.last && !this.masks.has(next) && !this.wanted.has(next) && this.known(next)) near.push(next);
-      this.link.send({ type: "want", frames: near });
-    }
-    return this.wanted.get(frame).promise;
-  }
 
   // --- what is done --------------------------------------------------------------------------------
 
@@ -229,8 +181,26 @@ export class Model extends Signals {
     return this.canEdit;
   }
 
-  /** Have something done; what the server refuses is said. Resolves to whether it was done. */
+  /**
+   * Whether one may draw on the mask that is on the screen: it has all changes in it, but for some of one's own.
+   * @param {number} own how many
+   */
+  mayDraw(own) {
+    if (this.mayEdit() && this.unanswered > own) say("One moment: what you did last is not answered yet.");
+    return this.canEdit && this.unanswered <= own;
+  }
+
+  /** Have something changed. Resolves to whether it was, when that is on the screen. */
   async act(type, values = {}) {
+    this.unanswered++;
+    const done = await this.ask(type, { frame: this.frame, ...values }); // of which masks come at once
+    await this.drawn();
+    this.unanswered--;
+    return done;
+  }
+
+  /** Have something done; what the server refuses is said. Resolves to whether it was done. */
+  async ask(type, values = {}) {
     if (!this.mayEdit()) return false;
     try {
       await this.link.ask({ type, ...values });
@@ -248,7 +218,7 @@ export class Model extends Signals {
   }
 
   /** Hold a camera's picture still, or go on. */
-  hold(held) { return this.act("hold", { held }); }
+  hold(held) { return this.ask("hold", { held }); }
 
   look(frame) {
     this.frame = frame;
@@ -288,8 +258,3 @@ export class Model extends Signals {
     this.emit("exported", `${this.path}/exports/${encodeURIComponent(file)}`, file);
   }
 }
-
-// Colours of objects of which the server knows nothing yet: those that it will give.
-const FRESH = ["#cb2828", "#28cb28", "#cbcb28", "#2828cb", "#cb28cb", "#28cbcb", "#cbcbcb", "#a42828", "#e82828", "#a4cb28", "#e8cb28", "#a428cb"];
-
-export const freshColour = (number) => FRESH[(number - 1) % FRESH.length];

@@ -24,7 +24,7 @@ export class Panel {
         h("header", {}, h("h2", {}, "To review ", this.count), iconButton("next", "Next doubt", () => this.next(), { key: "N" })),
         this.doubts));
     this.rows = new Map();
-    model.on("state objects shown masks camera", () => this.plan());
+    model.on("state objects shown cells camera", () => this.plan());
   }
 
   plan() {

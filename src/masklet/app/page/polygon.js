@@ -53,7 +53,7 @@ export class Polygon {
   // --- what is done --------------------------------------------------------------------------------
 
   press(point, away) {
-    if (!this.model.mayEdit()) return undefined;
+    if (!this.model.mayDraw(this.applying)) return undefined;
     const corner = this.cornerAt(point), edge = corner ? null : this.edgeAt(point);
     if (away) return corner ? this.take(corner) : undefined;
     if (this.open) return this.draw(point);
@@ -96,6 +96,7 @@ export class Polygon {
   close() {
     if (!this.open) return false;
     if (this.open.length < 3) { say("A polygon has at least three corners."); return true; }
+    if (!this.model.mayDraw(this.applying)) return true;
     this.rings.push(this.open);
     this.open = null;
     this.apply();
@@ -113,6 +114,7 @@ export class Polygon {
   /** Take a corner away, by default the one under the pointer. Returns whether there was one. */
   take(corner = this.on ? this.over : null) {
     if (!corner) return false;
+    if (!this.model.mayDraw(this.applying)) return true;
     this.over = null;
     corner.ring.splice(corner.place, 1);
     if (corner.ring.length < 3) this.rings.splice(this.rings.indexOf(corner.ring), 1);
@@ -131,7 +133,7 @@ export class Polygon {
     this.applying++;
     this.name = this.model.target().name;
     this.paint();
-    if (!await this.stage.prompt({ frame: this.frame, object: this.name, mask: this.runs, replace: true })) this.runs = null;
+    if (!await this.model.act("prompt", { frame: this.frame, object: this.name, mask: this.runs, replace: true })) this.runs = null;
     if (--this.applying) return;
     this.stage.preview = null;
     this.stage.drawMasks();

@@ -33,6 +33,7 @@ export class Stage {
     this.scale = 1;
     this.x = this.y = 0;
     this.fitted = true;
+    model.drawn = () => this.showing;
     model.on("state", () => this.begin());
     model.on("masks", (frame) => { if (frame === this.aim || frame === this.shown) this.refresh(); });
     model.on("objects", () => this.drawMarks());
@@ -54,11 +55,10 @@ export class Stage {
 
   // --- which frame ---------------------------------------------------------------------------------
 
-  /** Show a frame as soon as its picture and its masks are there. The newest wish counts; resolves when it is on the screen. */
+  /** Show a frame as soon as its picture and its masks are there. The newest wish counts. */
   show(frame) {
     this.aim = frame;
     if (!this.busy) this.showing = this.present();
-    return this.showing;
   }
 
   async present() {
@@ -68,7 +68,7 @@ export class Stage {
         const frame = this.aim;
         this.stale = false;
         try {
-          const [picture, masks] = await Promise.all([this.frames.get(frame), this.model.masksOf(frame)]);
+          const [picture, masks] = await Promise.all([this.frames.get(frame), this.model.masks.of(frame)]);
           this.draw(frame, picture, masks);
         } catch (error) {
           if (!this.model.live) this.hint.textContent = error.message; // a camera's newest frame comes soon
@@ -78,18 +78,11 @@ export class Stage {
     } finally { this.busy = false; }
   }
 
-  /** Show again what is known; resolves when it is on the screen. */
-  async refresh() {
+  /** Show again what is known. */
+  refresh() {
     if (!this.frames) return;
     this.stale = true;
-    await this.show(this.aim);
-  }
-
-  /** Have a prompt done. Resolves to whether it was, when the answer is on the screen. */
-  async prompt(said) {
-    const done = await this.model.act("prompt", said);
-    await this.refresh();
-    return done;
+    this.show(this.aim);
   }
 
   draw(frame, picture, masks) {
@@ -108,7 +101,7 @@ export class Stage {
   drawMasks() {
     if (!this.pixels) return;
     const drawn = [];
-    const masks = this.held === "before" ? this.model.before.get(this.shown) : this.masks;
+    const masks = this.held === "before" ? this.model.masks.before.get(this.shown) : this.masks;
     if (this.visible && this.held !== "bare")
       for (const mask of masks ?? []) {
         const object = this.model.object(mask.name);

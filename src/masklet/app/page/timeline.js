@@ -23,13 +23,17 @@ export class Timeline {
     this.body = h("canvas", { class: "strips", "aria-hidden": "true" });
     this.labels = h("div", { class: "labels" });
     this.rows = h("div", { class: "rows" }, this.labels, this.body);
-    this.root = h("div", { id: "timeline" }, h("div", { class: "head" }, this.head), this.rows);
+    this.chip = h("span", {});
+    this.line = h("div", { class: "playhead", "aria-hidden": "true" }, this.chip); // the frame that one is at
+    this.root = h("div", { id: "timeline" }, h("div", { class: "head" }, this.head), this.rows, this.line);
+    this.wide = 60; // of the strips, in pixels
     for (const canvas of [this.head, this.body]) {
       canvas.onpointerdown = (event) => { canvas.setPointerCapture(event.pointerId); this.drag = true; this.seek(event); };
       canvas.onpointermove = (event) => { if (this.drag) this.seek(event); this.tip(event); };
       canvas.onpointerup = canvas.onpointercancel = () => { this.drag = false; };
     }
-    model.on("state objects masks shown view", () => this.plan());
+    model.on("state objects cells view", () => this.plan());
+    model.on("frame", () => this.move());
     new ResizeObserver(() => this.plan()).observe(this.root);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plan());
   }
@@ -48,7 +52,6 @@ export class Timeline {
 
   // --- where frames are ----------------------------------------------------------------------------
 
-  get wide() { return Math.max(60, this.rows.clientWidth - LABEL); }
   get tall() { return RULER + this.above; }
   get above() { return this.filmShown ? FILM : 0; } // the ruler
   get cell() { return (this.wide - 2 * PAD) / (this.model.last + 1); } // how wide a frame is
@@ -84,18 +87,27 @@ export class Timeline {
   draw() {
     const { model } = this;
     if (model.video?.kind !== "video") return;
+    this.wide = Math.max(60, this.rows.clientWidth - LABEL);
     const theme = getComputedStyle(document.documentElement), color = (name) => theme.getPropertyValue("--" + name).trim();
     this.drawHead(color);
     const high = Math.max(ROW * model.objects.length, this.rows.clientHeight);
     const pen = penOf(this.body, this.wide, high);
     model.objects.forEach((object, row) => drawStrip(pen, this, object, row * ROW, object.name === model.chosen, color));
     this.marks(pen, ROW * model.objects.length, color);
-    pen.fillStyle = color("accent");
-    pen.fillRect(Math.round(this.x(model.frame)) - 0.5, 0, 1, high);
     this.fillLabels();
     this.head.setAttribute("aria-valuemax", model.last);
-    this.head.setAttribute("aria-valuenow", model.frame);
-    this.head.setAttribute("aria-valuetext", `frame ${model.frame} of ${model.last}`);
+    this.chip.style.top = `${this.above + 2}px`;
+    this.move();
+  }
+
+  /** Show which frame one is at: nothing else of the timeline is drawn again. */
+  move() {
+    const { frame, last } = this.model, x = Math.round(this.x(frame)), wide = 12 + 7 * String(frame).length;
+    this.line.style.transform = `translateX(${LABEL + x}px)`;
+    this.chip.textContent = String(frame);
+    Object.assign(this.chip.style, { width: `${wide}px`, left: `${Math.max(-x, Math.min(this.wide - wide - x, -wide / 2))}px` });
+    this.head.setAttribute("aria-valuenow", frame);
+    this.head.setAttribute("aria-valuetext", `frame ${frame} of ${last}`);
   }
 
   drawHead(color) {
@@ -108,7 +120,6 @@ export class Timeline {
     this.ruler(pen, color);
     this.marks(pen, this.above, color);
     this.cuts(pen, color);
-    this.chip(pen, color);
   }
 
   ruler(pen, color) {
@@ -147,19 +158,6 @@ export class Timeline {
       pen.fillRect(x - (way < 0 ? 2 : 0), 0, 2, tall);
       if (pen.canvas === this.head) for (const y of [0, tall - 2]) pen.fillRect(way < 0 ? x - 7 : x, y, 7, 2);
     }
-  }
-
-  /** The number of the frame that one is at, on its line. */
-  chip(pen, color) {
-    const text = String(this.model.frame), x = Math.round(this.x(this.model.frame)), top = this.above + 2, wide = pen.measureText(text).width + 12;
-    const left = Math.max(0, Math.min(this.wide - wide, x - wide / 2));
-    pen.fillStyle = color("accent");
-    pen.fillRect(x - 0.5, 0, 1, this.tall);
-    pen.beginPath();
-    pen.roundRect(left, top, wide, 17, 4);
-    pen.fill();
-    pen.fillStyle = color("on-accent");
-    pen.fillText(text, left + wide / 2, top + 12.5);
   }
 
   fillLabels() {

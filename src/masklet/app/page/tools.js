@@ -1,8 +1,8 @@
 // What the mouse, or the keyboard's cross, does on the picture: points, boxes, brush and eraser, polygons, previews.
 
 import { kept, say } from "./dom.js";
-import { maskOf, runsOf, unpack } from "./masks.js";
-import { freshColour, STATE } from "./model.js";
+import { freshColour, maskOf, runsOf, unpack } from "./masks.js";
+import { STATE } from "./model.js";
 import { Polygon } from "./polygon.js";
 
 const NEAR = 4; // pixels of the screen: a shorter drag is a click
@@ -24,7 +24,7 @@ export class Tools {
     this.size = kept.get("brush", 12); // radius of the brush, in pixels of the picture
     this.held = null; // a press that has not ended: {from, exclude, on}, then to or mask; or {pans}
     this.freezes = false; // whether a camera is held for it
-    this.painted = null; // a stroke whose answer is not on the screen: the next one goes on from it
+    this.strokes = []; // those whose answers are not on the screen: the next one goes on from the last of them
     this.asking = false; // a preview that is under way
     const { root } = stage;
     root.addEventListener("pointerdown", (event) => this.press(event));
@@ -47,8 +47,6 @@ export class Tools {
   }
 
   get isBrush() { return this.kind === "brush" || this.kind === "eraser"; }
-  /** Whether the tool changes the mask that one sees, and so needs the newest. */
-  get edits() { return this.isBrush || this.kind === "polygon"; }
 
   /** The ring of the brush, where the mouse is. */
   showBrush() {
@@ -94,7 +92,6 @@ export class Tools {
   /** Press the tool at a place of the picture; `clicks`: and let it go. */
   begin(from, exclude, { on = true, clicks = false } = {}) {
     this.endPreview();
-    if (this.edits && this.stage.waiting.length) return say("One moment: what you said last is not answered yet.");
     this.held = { from, exclude, on };
     if (this.model.live && !this.model.camera.held) { // so that nothing runs away under the hand
       this.freezes = true;
@@ -165,7 +162,7 @@ export class Tools {
     const { stage } = this;
     stage.waiting.push(shown);
     stage.drawMarks();
-    const done = await stage.prompt({ frame: stage.shown, ...said });
+    const done = await this.model.act("prompt", { frame: stage.shown, ...said });
     stage.waiting = stage.waiting.filter((one) => one !== shown);
     stage.drawMarks();
     return done;
@@ -188,16 +185,13 @@ export class Tools {
 
   beginStroke(other) {
     const { stage, model, held } = this, { width, height } = stage.picture;
-    if (!model.mayEdit()) return undefined;
-    const object = model.target();
-    const known = stage.masks?.find((mask) => mask.name === object.name);
-    const before = this.painted?.object.name === object.name && this.painted.frame === stage.shown ? this.painted.mask : null;
+    const own = this.strokes.filter(({ name, frame }) => name === model.chosen && frame === stage.shown);
+    if (!model.mayDraw(own.length)) return undefined;
+    const object = model.target(), before = own.at(-1)?.mask, known = stage.masks?.find((mask) => mask.name === object.name);
     if (!known && !before && (this.kind === "eraser") !== other) return say("There is nothing to erase of this object here.");
     held.mask = before?.slice() ?? (known ? maskOf(known.runs, width * height) : new Uint8Array(width * height));
     held.value = (this.kind === "brush") !== other ? 1 : 0;
-    held.object = object;
-    held.frame = stage.shown;
-    held.last = held.from;
+    Object.assign(held, { name: object.name, color: object.color, frame: stage.shown, last: held.from });
     return this.stroke(held.from);
   }
 
@@ -206,7 +200,7 @@ export class Tools {
     const steps = Math.max(1, Math.ceil(Math.hypot(x1 - x0, y1 - y0) / Math.max(1, this.size / 3)));
     for (let n = 0; n <= steps; n++) this.dab(held, x0 + (x1 - x0) * n / steps, y0 + (y1 - y0) * n / steps);
     held.last = to;
-    stage.preview = { runs: runsOf(held.mask), color: held.object.color };
+    stage.preview = { runs: runsOf(held.mask), color: held.color };
     stage.drawMasks();
     this.showBrush();
   }
@@ -221,11 +215,11 @@ export class Tools {
   }
 
   async endStroke(held) {
-    const { mask, object, frame } = held;
-    this.painted = held; // until the answer is on the screen, the next stroke goes on from this one
-    await this.stage.prompt({ frame, object: object.name, mask: runsOf(mask), replace: true });
-    if (this.painted !== held) return;
-    this.painted = null;
+    const { mask, name, frame } = held;
+    this.strokes.push(held);
+    await this.model.act("prompt", { frame, object: name, mask: runsOf(mask), replace: true });
+    this.strokes = this.strokes.filter((stroke) => stroke !== held);
+    if (this.strokes.length) return;
     if (!this.held?.mask) this.stage.preview = null;
     this.stage.drawMasks();
   }

@@ -22,7 +22,7 @@ export function viewer(id) {
     const wanted = Math.max(0, Math.min(model.last, frame));
     model.look(wanted);
     stage.show(wanted);
-    model.emit("view");
+    model.emit("frame");
   };
   const walk = (frame) => {
     if (model.live) return; // there is but the newest frame
@@ -135,7 +135,7 @@ export function viewer(id) {
     if (!(model.live || (model.job?.kind === "follow" && model.along)) || frame === model.frame) return;
     model.frame = frame;
     stage.show(frame);
-    model.emit("view");
+    model.emit("frame");
   });
 
   document.title = "masklet";
