@@ -36,3 +36,9 @@ def test_the_unit_is_one_for_systemd(tmp_path: Path) -> None:
     unit.write_text(text.replace("/opt/masklet/bin/masklet", "/bin/true"))  # it must be there
     told = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True)
     assert (told.returncode, told.stderr) == (0, "")
+    told = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=40", str(unit)],
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stdout.splitlines()[-1]  # its exposure, of 10.0, is lower
