@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import masklet
 from masklet.checkpoints import Model
 from masklet.discovery import DiscoveryOptions, track_everything
+from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError, SessionError
 from masklet.image import EverythingOptions
 from masklet.video import FrameResult, VideoTracker
@@ -123,3 +125,53 @@ def test_wrong_calls(nano: Model) -> None:
         DiscoveryOptions(every=0)
     with pytest.raises(SessionError, match="most_known is 2"):
         DiscoveryOptions(most_known=2)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """A picture with the disk of `clip`, and its mask beside it."""
+    picture = clip(4, enters=3)[3]
+    Image.fromarray(picture).save(tmp_path / "disk.jpg", quality=95)
+    Image.fromarray((picture[..., 0] > 128).astype(np.uint8) * 255).save(tmp_path / "disk.png")
+    return tmp_path / "disk.jpg"
+
+
+def followed(like: Path, video: NDArray[np.uint8], least: float = 0.9) -> list[dict[str, list[int]]]:
+    """The frames of each object that is found, with what it is called."""
+    options = DiscoveryOptions(every=4, like=str(like), least_likeness=least)
+    with VideoTracker(video, FakeEngine()) as tracker:
+        results = list(track_everything(tracker, options=options))
+        names = {name: track.description.category for name, track in tracker.tracks.items()}
+    return [{names[name]: [result.frame for result in results if result.objects.get(name)]} for name in names]
+
+
+def test_what_is_like_an_example_is_followed_from_where_it_is_found_on(disk: Path) -> None:
+    found = followed(disk, clip(10, enters=3))
+    assert found == [{"disk": list(range(4, 10))}], "found once, though later key frames have it too"
+
+
+def test_where_nothing_is_like_it_enough_nothing_is_followed(disk: Path) -> None:
+    assert followed(disk, clip(6, enters=6)) == []
+    other = clip(6, enters=0)
+    other[other[..., 0] == 240] = (255, 190, 200)  # near enough for the engine, and of another colour
+    (found,) = followed(disk, other, least=0)
+    assert found["disk"] == list(range(6))
+    assert followed(disk, other, least=0.999) == []
+    assert followed(disk, clip(6, enters=0), least=0.999) != []
+
+
+def test_examples_come_from_a_session_and_from_coco_too(disk: Path, tmp_path: Path) -> None:
+    Image.fromarray(clip(1, enters=0)[0]).save(tmp_path / "one.jpg", quality=95)
+    video = clip(4, enters=0)
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, picture in enumerate(video):
+        Image.fromarray(picture).save(folder / f"{number:05d}.png")
+    with VideoTracker(folder, FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object="disk", box=(16, 16, 64, 64))
+        list(tracker.propagate())
+        tracker.save(tmp_path / "session.masklet")
+    masks = masklet.segment(tmp_path / "one.jpg", box=(16, 16, 64, 64), model=FakeEngine())
+    masks.save(tmp_path / "one.json")
+    for like, name in (("session.masklet", "disk"), ("one.json", "object")):
+        assert [list(found) for found in followed(tmp_path / like, clip(6, enters=0))] == [[name]]

@@ -5,13 +5,18 @@ Above pictures and videos, because it needs both.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.datasets.own import examples_in
+from masklet.engines.base import Engine
 from masklet.errors import SessionError
-from masklet.image import EverythingOptions, segment_everything
+from masklet.image import EverythingOptions, ImagePredictor, segment_everything
+from masklet.image.like import LEAST_LIKENESS, Example, find_like, learn_example
 from masklet.masks.shape import LEAST_AREA, MOST_KNOWN
 from masklet.video import FrameResult, VideoTracker
 from masklet.words import LEAST_SCORE, Grounder, find_boxes, phrases_of
@@ -31,6 +36,9 @@ class DiscoveryOptions:
             as their category.
         grounder: What finds boxes for a text: a name of `masklet.words.GROUNDERS`, a folder, or any `Grounder`.
         least_score: The lowest score of a box for a text, 0..1.
+        like: What is looked for in place of everything: a file in which it is marked (`datasets.own.examples_in`). Each
+            thing that is marked there is looked for until it is found once, and its name there becomes its category.
+        least_likeness: The lowest likeness to an example, 0..1 (`masklet.image.like.find_like`).
     """
 
     every: int = 15
@@ -41,6 +49,8 @@ class DiscoveryOptions:
     text: str = ""
     grounder: str | Grounder = "grounding-dino-tiny"
     least_score: float = LEAST_SCORE
+    like: str = ""
+    least_likeness: float = LEAST_LIKENESS
 
     def __post_init__(self) -> None:
         for name in ("every", "most"):
@@ -48,7 +58,9 @@ class DiscoveryOptions:
                 raise SessionError(f"{name} is {getattr(self, name)!r}; give a whole number of at least 1")
         if self.text:
             phrases_of(self.text)
-        for name in ("least_area", "most_known", "least_score"):
+        if self.text and self.like:
+            raise SessionError(f"text is {self.text!r} and like {self.like!r}; give one of them")
+        for name in ("least_area", "most_known", "least_score", "least_likeness"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SessionError(f"{name} is {getattr(self, name)!r}; give a number from 0 to 1")
 
@@ -142,10 +154,23 @@ def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOption
 def candidates(
     tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions
 ) -> tuple[Iterable[NDArray[np.bool_]], Sequence[str]]:
-    """What is found in a frame, the surest first, and what it is called: masks of everything, or of what the text
-    names."""
+    """What is found in a frame, the surest first, and what it is called: masks of everything, of what the text names,
+    or of what is like the examples and was not found before."""
+    if options.like:
+        known = {track.description.category for track in tracker.tracks.values()}
+        sought = {name: it for name, it in examples_of(options.like, tracker.engine).items() if name not in known}
+        pictures = [ImagePredictor(tracker.engine).encode(result.image)] if sought else []
+        found = [(name, *find_like(tracker.engine, seen, it)) for name, it in sought.items() for seen in pictures]
+        alike = sorted((one for one in found if one[2] >= options.least_likeness), key=lambda one: -one[2])
+        return [mask for _, mask, _ in alike], [name for name, _, _ in alike]
     if options.text:
         boxes = find_boxes(result.image, options.text, options.grounder, options.least_score)
         return tracker.masks_in(result.frame, boxes), [one.phrase for one in boxes]
     found = segment_everything(result.image, tracker.engine, options.masks)
     return found.rows(np.argsort(-found.iou, kind="stable")), ()
+
+
+@lru_cache(maxsize=1)
+def examples_of(path: str, engine: Engine) -> dict[str, Example]:
+    """The things that are marked in a file, by name."""
+    return {name: learn_example(engine, marked) for name, marked in examples_in(Path(path)).items()}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from masklet import discovery
 from masklet.formats.project_file import read_project
@@ -120,16 +122,50 @@ def test_where_nothing_is_found_masks_are_empty(run: Run, tmp_path: Path, weight
         (["--everything", "--direction", "both"], "--everything goes forward, as things are found when they come in"),
         (
             ["--every", "3", "--box", "0:1:2,4,7,5"],
-            "--every sets how --everything looks for things; give --everything",
+            "--every sets how things are looked for; give --everything, --text or --like too",
         ),
-        (["--least-iou", "0.5"], "--least-iou sets how --everything looks for things"),
+        (["--least-iou", "0.5"], "--least-iou sets how things are looked for"),
+        (["--everything", "--like", "a.jpg"], "--everything and --like are ways to find things; give one"),
+        (["--text", "cat", "--like", "a.jpg"], "--text and --like are ways to find things; give one"),
+        (["--like", "a.jpg", "--box", "0:1:2,4,7,5"], "--like finds the objects itself"),
+        (["--like", "a.jpg", "--least-likeness", "2"], "--least-likeness"),
+        (["--like", ""], "--like is empty"),
         (["--everything", "--every", "0"], "--every"),
         (["--everything", "--most", "255"], "--most"),
         (["--everything", "--least-area", "2"], "--least-area"),
-        ([], "or --everything"),
+        ([], "--everything or --like"),
     ],
 )
 def test_wrong_usage(run: Run, tmp_path: Path, video: Path, capsys: Read, options: list[str], said: str) -> None:
     assert run("track", video, *options, "--out", tmp_path / "out") == 2
     assert said in error_of(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (None, "a.jpg has no mask beside it; give one in a.png, white on the thing"),
+        (np.zeros((120, 160), np.uint8), "a.jpg holds no mask; mark the thing that is to be found"),
+        (np.full((10, 20), 255, np.uint8), "a.png is 20 x 10 pixels, and a.jpg 160 x 120"),
+        ("text", "a.png cannot be read as a PNG"),
+    ],
+)
+def test_an_example_without_a_mask(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read, mask: Any, said: str
+) -> None:
+    like = ("--like", tmp_path / "a.jpg", "--model", weights, "--out", tmp_path / "out")
+    assert run("track", video, *like) == 1
+    assert f"there is no file at {tmp_path / 'a.jpg'}; give a picture with its mask" in error_of(capsys)
+    Image.new("RGB", (160, 120)).save(tmp_path / "a.jpg")
+    if isinstance(mask, str):
+        (tmp_path / "a.png").write_text(mask)
+    elif mask is not None:
+        Image.fromarray(mask).save(tmp_path / "a.png")
+    assert run("track", video, *like) == 1
+    assert said in error_of(capsys)
+    if isinstance(mask, np.ndarray):
+        like = ("--like", tmp_path / "a.png", *like[2:])
+        assert run("track", video, *like) == 1
+        assert "a.png holds masks without a picture; give the picture (.jpg)" in error_of(capsys)
     assert not (tmp_path / "out").exists()

@@ -13,12 +13,16 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 import masklet
+from masklet.discovery import DiscoveryOptions
+from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MediaError, PromptError, SessionError
-from masklet.jobs import record
+from masklet.jobs import many, record
 from masklet.jobs.job import Job
 from masklet.jobs.many import Work
 from masklet.jobs.places import read, write
@@ -112,6 +116,37 @@ def test_a_row_may_ask_for_everything(tmp_path: Path, weights: Path, clips: Path
     first, second = masklet.track_videos(tmp_path / "m.csv", tmp_path / "out", model=weights, overlay=False)
     assert (first.status, json.loads(first.options)["everything"]) == ("done", True)
     assert second.sentence == "its row has prompts and everything; give one or the other"
+
+
+def test_a_row_may_have_an_example_of_what_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clip in which nothing is like it is done, with no objects and a sentence."""
+    monkeypatch.setattr(many, "engine_of", lambda *_: FakeEngine())
+    picture = np.full((60, 80, 3), (40, 70, 40), np.uint8)
+    picture[10:40, 10:40] = (240, 230, 200)
+    Image.fromarray(picture).save(tmp_path / "cup.jpg", quality=95)
+    Image.fromarray((picture[..., 0] > 99).astype(np.uint8) * 255).save(tmp_path / "cup.png")
+    for name, shown in (("with", picture), ("without", np.full_like(picture, 90)), ("third", picture), ("4", picture)):
+        (tmp_path / name).mkdir()
+        for frame in range(3):
+            Image.fromarray(shown).save(tmp_path / name / f"{frame:05d}.png")
+    lines: list[dict[str, Any]] = [
+        {"path": "with", "like": "cup.jpg"},
+        {"path": "without", "like": "cup.jpg"},
+        {"path": "third", "like": "mug.jpg"},
+        {"path": "4", "like": "cup.jpg", "everything": True},
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = list(masklet.track_videos(tmp_path / "m.jsonl", tmp_path / "out", overlay=False))
+    assert [(r.status, r.objects, r.frames) for r in found[:2]] == [("done", 1, 3), ("done", 0, 3)]
+    assert found[0].sentence == ""
+    assert found[1].sentence == "nothing in it is like cup.jpg; a --least-likeness below 0.88 finds more"
+    assert found[2].sentence.startswith(f"there is no file at {tmp_path / 'mug.jpg'}; give a picture with its mask")
+    assert found[3].sentence == "its row has everything and like; give one or the other"
+    again = masklet.track_videos(tmp_path / "m.jsonl", tmp_path / "out", overlay=False)
+    assert [r.before for r in again] == [True, True, False, False]
+    sharper = DiscoveryOptions(least_likeness=1.0)
+    (first, *_) = masklet.track_videos(tmp_path / "m.jsonl", tmp_path / "new", overlay=False, looking=sharper)
+    assert (first.status, first.objects) == ("done", 0)
 
 
 def test_results_by_url(tmp_path: Path, weights: Path, clips: Path) -> None:

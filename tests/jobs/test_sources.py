@@ -103,7 +103,11 @@ def as_json_lines(rows: list[dict[str, Any]]) -> bytes:
 
 @pytest.mark.parametrize(("name", "make"), [("m.csv", as_csv), ("m.jsonl", as_json_lines), ("m.parquet", as_parquet)])
 def test_a_manifest(tmp_path: Path, name: str, make: Any) -> None:
-    rows = [{**{"prompts": None, "everything": None, "name": None}, **row} for row in ROWS] if "parq" in name else ROWS
+    rows = (
+        [{**{"prompts": None, "everything": None, "like": None, "name": None}, **row} for row in ROWS]
+        if "parq" in name
+        else ROWS
+    )
     (tmp_path / name).write_bytes(make(rows))
     found = find_videos([str(tmp_path / name)])
     assert found == [
@@ -127,6 +131,7 @@ def test_a_manifest(tmp_path: Path, name: str, make: Any) -> None:
         ("path,prompts\n", "m.csv has no rows"),
         ("path,prompts\na.mp4,[box\n", "the cell prompts in row 1 of .*m.csv is no whole JSON"),
         ('path,prompts\na.mp4,"{""box"": 1}"\n', "row 1 of .*m.csv has prompts of type dict"),
+        ("path,like\na.mp4,s3://b/cup.jpg\n", "row 1 of .*m.csv has like = s3://b/cup.jpg, a URL; give the path"),
         ("path,everything\na.mp4,perhaps\n", "row 1 of .*m.csv has everything = 'perhaps'; give true or false"),
         ("path,name\na.mp4,../../etc\n", "row 1 of .*m.csv has the name '../../etc'; give a path below"),
         ("path,name\na.mp4,x\nb.mp4,x\n", "would both be in"),

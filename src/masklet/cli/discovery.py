@@ -25,6 +25,7 @@ option = partial(choices.option, panel=PANEL)
 
 GROUNDER_HELP = "What finds boxes for words: grounding-dino-tiny if not given, grounding-dino-base, owlv2, or a folder."
 SCORE_HELP = "The lowest score of a box for words; 0.3 if not given."
+LIKENESS_HELP = "The lowest likeness to what --like shows; 0.88 if not given."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,28 +51,39 @@ class DiscoveryChoice:
     text: Annotated[str | None, option("Look for what these words name, such as 'red car . dog'.")] = None
     grounder: Annotated[str | None, option(GROUNDER_HELP)] = None
     least_score: Annotated[float | None, option(SCORE_HELP, 0, 1)] = None
+    like: Annotated[
+        str | None, option("Look for what is marked here: dog.jpg beside its mask dog.png, a session, or COCO.")
+    ] = None
+    least_likeness: Annotated[float | None, option(LIKENESS_HELP, 0, 1)] = None
 
 
-OF_A_VIDEO = ("every", "most", "least_area", "text", "grounder", "least_score")
+OF_A_VIDEO = ("every", "most", "least_area", "text", "grounder", "least_score", "like", "least_likeness")
 """Which of these are fields of `DiscoveryOptions`; the others set how masks of one picture are found."""
 
 
-def check_everything(everything: bool, said: Mapping[str, float | str | None], pointed: bool, direction: str) -> None:
-    """Raise a usage error if what was typed does not go together; `said` has the values of these options, by their
-    names in Python."""
+def check_everything(
+    everything: bool, said: Mapping[str, float | str | None], pointed: bool, direction: str, in_rows: bool
+) -> bool:
+    """Whether things are looked for in place of being pointed at. Raises a usage error if what was typed does not go
+    together; `said` has the values of these options, by their names in Python, and `in_rows` is whether rows of a
+    manifest may ask for it too."""
     given = [f"--{name.replace('_', '-')}" for name, value in said.items() if value is not None]
-    if not everything and given:
-        raise typer.BadParameter(f"{given[0]} sets how --everything looks for things; give --everything too")
-    if everything and pointed:
+    ways = [*["--everything"] * everything, *(way for way in ("--text", "--like") if way in given)]
+    if "--like" in ways and len(ways) > 1:
+        raise typer.BadParameter(f"{' and '.join(ways)} are ways to find things; give one")
+    if not ways and given and not in_rows:
+        raise typer.BadParameter(f"{given[0]} sets how things are looked for; give --everything, --text or --like too")
+    if ways and pointed:
         raise typer.BadParameter(
-            "--everything finds the objects itself, and --box, --point, --mask and --prompts point at them; give one "
-            "or the other"
+            f"{ways[0]} finds the objects itself, and --box, --point, --mask and --prompts point at them; give one or "
+            "the other"
         )
-    if everything and direction != "forward":
+    if ways and direction != "forward":
         raise typer.BadParameter(
-            f"--everything goes forward, as things are found when they come in, and --direction {direction} came; "
-            "leave it out"
+            f"{ways[0]} goes forward, as things are found when they come in, and --direction {direction} came; leave "
+            "it out"
         )
+    return bool(ways)
 
 
 def discovery_options(said: Mapping[str, float | str | None]) -> DiscoveryOptions:
@@ -80,6 +92,8 @@ def discovery_options(said: Mapping[str, float | str | None]) -> DiscoveryOption
     from masklet.words import phrases_of
 
     given = {name: value for name, value in said.items() if value is not None}
+    if given.get("like") == "":
+        raise typer.BadParameter("--like is empty; give the file with the example")
     if "text" in given:
         phrases_of(str(given["text"]))  # says what is wrong with it, an empty one too
     usual, of_video = DiscoveryOptions(), {name: given.pop(name) for name in OF_A_VIDEO if name in given}

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from masklet.formats.base import Format, ObjectId, PlainFrame
+    from masklet.datasets.own import Chosen
+    from masklet.formats.base import Format, ObjectId
     from masklet.formats.description import Description
     from masklet.image.names import Prototypes
     from masklet.image.naming import Crop
@@ -31,19 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Chosen: TypeAlias = Callable[[Mapping[int, int]], Sequence[int]]
-"""Picks of the places of frames, with the areas of a mask there."""
-
-FRAMES_AT_MOST = 5
-"""So many masks of an object are looked at, evenly apart."""
-
 EXAMPLES_AT_MOST = 100
 """So many examples of a name are learned from."""
-
-
-def evenly(areas: Mapping[int, int]) -> Sequence[int]:
-    """Places evenly apart."""
-    return list(areas)[:: -(-len(areas) // FRAMES_AT_MOST)]
 
 
 def largest(areas: Mapping[int, int]) -> Sequence[int]:
@@ -199,18 +189,18 @@ def named(
 
 
 def crops_of(
-    path: Path, entry: Format, pictures: Path | None, *, only_named: bool, chosen: Chosen = evenly
+    path: Path, entry: Format, pictures: Path | None, *, only_named: bool, chosen: Chosen | None = None
 ) -> Iterator[tuple[Any, Crop]]:
     """Objects of a file of masks with crops of them, frame by frame: the names of those that have one, or the objects
     themselves."""
-    from masklet.datasets.own import pictures_of
+    from masklet.datasets.own import evenly, looked_at, pictures_of
     from masklet.formats.description import NO_LABEL, label_of
     from masklet.formats.registry import read_masks
     from masklet.image.naming import crop_of
 
     frames = list(read_masks(entry.name, path))
     with pictures_of(path, entry, pictures) as look:
-        for frame, objects in looked_at(frames, chosen):
+        for frame, objects in looked_at(frames, chosen or evenly):
             labels = {known: label_of(known, frame.descriptions.get(known)) for known in objects}
             wanted = [known for known in objects if not only_named or labels[known] != NO_LABEL]
             if not wanted:
@@ -219,23 +209,6 @@ def crops_of(
             for known in wanted:
                 crop = crop_of(image, frame.objects[known].mask, f"object {known!r} in frame {frame.frame}")
                 yield labels[known] if only_named else known, crop
-
-
-def looked_at(frames: Sequence[PlainFrame], pick: Chosen) -> Iterator[tuple[PlainFrame, list[ObjectId]]]:
-    """Frames, and the objects that are looked at there: each on those frames that are picked of where it is seen."""
-    from masklet.formats.base import rle_of
-    from masklet.masks.rle import rle_area
-
-    seen: dict[ObjectId, dict[int, int]] = defaultdict(dict)
-    for place, frame in enumerate(frames):
-        for known, item in frame.objects.items():
-            if area := rle_area(rle_of(item)):
-                seen[known][place] = area
-    chosen: dict[int, list[ObjectId]] = defaultdict(list)
-    for known, areas in seen.items():
-        for place in pick(areas):
-            chosen[place].append(known)
-    return ((frames[place], chosen[place]) for place in sorted(chosen))
 
 
 def told(said: Description | None, name: str, attributes: Mapping[str, str | float]) -> Description:

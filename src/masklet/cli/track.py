@@ -105,11 +105,12 @@ def track(
     frame; a box or a mask takes its place.
 
     With --everything nothing is pointed at: what is found becomes objects 1, 2, 3..., and new things are taken up as
-    they come in. Each pixel is given to one object. With --text only what the words name is looked for.
+    they come in. Each pixel is given to one object. With --text only what the words name is looked for,
+    with --like only what is like an example.
 
     Of many videos each gets a folder in OUT, and OUT/manifest.parquet says what came of it. Those that are done are
     passed over; one that fails is reported, and the rest go on. --cluster spreads them over machines. A manifest has
-    the columns path and, where it says more than the options, prompts, everything and name.
+    the columns path and, where it says more than the options, prompts, everything, like and name.
 
     Nothing is followed or written beyond --start and --stop; frames keep their numbers. Films and cut-outs are named
     after the video, formats/dog-prores.mov, and keep its colours and timecode.
@@ -128,6 +129,7 @@ def track(
       masklet track scan.nii.gz --box 40:liver:60,80,190,200 --both --find-ends --window liver --format nifti --out e
       masklet track street.mp4 --everything --every 30 --most 50 --out street
       masklet track street.mp4 --text "red car . dog" --out cars
+      masklet track clips --like dog.jpg --out dogs
       masklet track s3://bucket/clips.parquet --cluster auto --gpus 0.5 --no-overlay --out s3://bucket/masks
     """
     said = {
@@ -143,14 +145,14 @@ def track(
     check_folder(out)
     looking = vars(choice)
     way = chosen_direction(direction, reverse, both)
-    everything = everything or choice.text is not None
-    discovery.check_everything(everything, looking, any(said.values()), way)
     from masklet.jobs.sources import is_manifest, is_many
 
+    in_rows = any(map(is_manifest, videos))
+    everything = discovery.check_everything(everything, looking, any(said.values()), way, in_rows)
     several = len(videos) > 1 or is_many(videos[0]) or many.cluster is not None or many.engine is not None
-    if not everything and not any(said.values()) and not any(map(is_manifest, videos)):
+    if not everything and not any(said.values()) and not in_rows:
         raise typer.BadParameter(
-            "nothing to follow; give --box FRAME:OBJECT:x0,y0,x1,y1, --point FRAME:OBJECT:x,y, or --everything"
+            "nothing to follow; give --box FRAME:OBJECT:x0,y0,x1,y1, --point FRAME:OBJECT:x,y, --everything or --like"
         )
     if overlay and no_overlay:
         raise typer.BadParameter("--overlay and --no-overlay are two wishes; give one")
@@ -163,6 +165,7 @@ def track(
     from masklet.jobs.job import Job
     from masklet.jobs.many import Work
 
+    options = discovery.discovery_options(looking)
     job = Job(
         video,
         Path(out),
@@ -174,7 +177,7 @@ def track(
         speed,
         device,
         policy,
-        discovery.discovery_options(looking) if everything else None,
+        options if everything else None,
         films.finish(),
         reading.given,
         find_ends,
@@ -182,7 +185,7 @@ def track(
         stop,
     )
     if several:
-        do_many(videos, Work(job, out, said, overwrite), many)
+        do_many(videos, Work(job, out, said, overwrite, options), many)
     else:
         do_one(job, overwrite)
 
@@ -220,15 +223,15 @@ def check_folder(out: str) -> None:
 def do_one(job: Job, overwrite: bool) -> None:
     """Track one video, and say what came of it."""
     from masklet.cli.terminal import bars, counted
-    from masklet.jobs.track import begin, run
+    from masklet.jobs.track import begin, nothing_found, run
 
     with begin(job, None, overwrite, tell) as tracker:
         with bars() as progress:
             done = run(tracker, job, lambda results, what, total: counted(results, progress, what, total))
         if tracker.source.ended_early:
             tell(tracker.source.ended_early)
-        if job.everything is not None and job.everything.text and not tracker.tracks:
-            tell(f"nothing is found for {job.everything.text!r}; give other words, or a lower --least-score")
+        if job.everything is not None and not tracker.tracks:
+            tell(nothing_found(job))
     frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
     overlay = f", overlay in {job.overlay}" if job.overlay and job.overlay.exists() else ""
     typer.echo(f"{frames}: masks in {job.out / 'masks'}{overlay}")

@@ -11,7 +11,8 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -23,11 +24,14 @@ from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
 from masklet.datasets.coco import find_picture
 from masklet.datasets.files import folder_clip, index_png, listed, name_below, need_folder
 from masklet.errors import FormatError
-from masklet.formats.base import Format
+from masklet.formats.base import Format, ObjectId, PlainFrame, rle_of
 from masklet.formats.coco import picture_files
-from masklet.formats.numbered import numbered_files
+from masklet.formats.description import NO_LABEL, label_of
+from masklet.formats.numbered import masks_in_png, numbered_files
 from masklet.formats.project import Project
 from masklet.formats.project_file import read_project, video_of
+from masklet.formats.registry import read_masks, recognise_format
+from masklet.masks.rle import rle_area
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image
 from masklet.media.source import open_video
 
@@ -205,4 +209,72 @@ def _named(path: Path, name: str, folder: Path | None) -> Path:
     if not name or found is None or not found.is_file():
         place = path.parent if folder is None else folder
         raise FormatError(f"{path.name} names the picture {name!r}, which is not in {place}; give their folder")
+    return found
+
+
+Chosen = Callable[[Mapping[int, int]], Sequence[int]]
+"""Picks of the places of frames, with the areas of a mask there."""
+
+FRAMES_AT_MOST = 5
+"""So many masks of an object are looked at, evenly apart."""
+
+
+def evenly(areas: Mapping[int, int]) -> Sequence[int]:
+    """Places evenly apart."""
+    return list(areas)[:: -(-len(areas) // FRAMES_AT_MOST)]
+
+
+def looked_at(frames: Sequence[PlainFrame], pick: Chosen = evenly) -> Iterator[tuple[PlainFrame, list[ObjectId]]]:
+    """Frames, and the objects that are looked at there: each on those frames that are picked of where it is seen."""
+    seen: dict[ObjectId, dict[int, int]] = defaultdict(dict)
+    for place, frame in enumerate(frames):
+        for known, item in frame.objects.items():
+            if area := rle_area(rle_of(item)):
+                seen[known][place] = area
+    chosen: dict[int, list[ObjectId]] = defaultdict(list)
+    for known, areas in seen.items():
+        for place in pick(areas):
+            chosen[place].append(known)
+    return ((frames[place], chosen[place]) for place in sorted(chosen))
+
+
+def examples_in(path: Path) -> dict[str, list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]]:
+    """The things that are marked in a file, by name, each in some pictures: the picture and the mask.
+
+    The file is a picture with a PNG of masks beside it (dog.jpg, dog.png), which gives the name; a project file with
+    its video; or a COCO file with its pictures, where all masks of a class are of one thing.
+
+    Raises FormatError if there is no such file, or no mask in it, MediaError for a picture that cannot be read.
+    """
+    found: dict[str, list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]] = defaultdict(list)
+    if not path.is_file():
+        raise FormatError(
+            f"there is no file at {path}; give a picture with its mask beside it (dog.jpg, dog.png), or a file with "
+            "masks (dog.json of COCO, session.masklet)"
+        )
+    if path.suffix.lower() in PICTURES:
+        beside = path.with_suffix(".png")
+        if not beside.is_file():
+            raise FormatError(f"{path} has no mask beside it; give one in {beside.name}, white on the thing")
+        image = read_image(path)
+        masks = masks_in_png(beside)
+        for number, mask in masks.items():
+            if mask.shape != image.shape[:2]:
+                (rows, columns), (height, width) = mask.shape, image.shape[:2]
+                raise FormatError(f"{beside} is {columns} x {rows} pixels, and {path.name} {width} x {height}; mend it")
+            if mask.any():
+                found[path.stem if len(masks) == 1 else f"{path.stem} {number}"].append((image, mask))
+    else:
+        entry = recognise_format(path)
+        if entry.name not in ("coco", "project"):
+            raise FormatError(f"{path} holds masks without a picture; give the picture (.jpg), with its mask beside it")
+        with pictures_of(path, entry, None) as look:
+            for frame, objects in looked_at(list(read_masks(entry.name, path))):
+                image = look(frame.frame)
+                for known in objects:
+                    label = label_of(known, frame.descriptions.get(known))
+                    name = str(known) if label == NO_LABEL and entry.name != "coco" else label
+                    found[name].append((image, frame.objects[known].mask))
+    if not found:
+        raise FormatError(f"{path} holds no mask; mark the thing that is to be found")
     return found

@@ -89,3 +89,29 @@ def open_png(path: Path) -> NDArray[Any]:
             "whose pixel values are the objects' indices"
         )
     return pixels
+
+
+MOST_GREY_INDEX = 32
+"""Grey pictures whose values are no higher, 255 ("unknown") left out, hold numbers of objects; others are black and
+white, with edges or noise between."""
+
+UNKNOWN = 255
+"""The value of pixels of which nobody knows, in index PNGs."""
+
+
+def masks_in_png(path: Path) -> dict[int, NDArray[np.bool_]]:
+    """The objects of a PNG that holds masks, by number, bool (H, W) each: one, which may be empty, or several.
+
+    Of a picture with numbers of objects each of them, but not what is unknown (255), unless nothing else is there. Of a
+    black and white picture what is at least half white. Raises FormatError as `open_png`.
+    """
+    values = open_png(path)
+    if values.dtype == np.bool_:
+        return {1: values}
+    there = [int(value) for value in np.unique(values) if value]
+    numbers = [value for value in there if value != UNKNOWN] or there
+    with Image.open(path) as picture:
+        grey = picture.mode == "L"  # without a palette
+    if grey and len(there) > 1 and max(numbers) > MOST_GREY_INDEX:
+        return {1: np.asarray(values >= 128)}
+    return {number: np.asarray(values == number) for number in numbers or [1]}

@@ -4,6 +4,7 @@ for it in the next frame (SAM 2: Ravi et al., 2024, sec. 4)."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -24,6 +25,8 @@ from masklet.engines.rules import (
     remember,
 )
 from masklet.errors import MediaError, PromptError
+from masklet.image.names import appearances
+from masklet.image.naming import Crop, crop_of
 from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, is_batch
 from masklet.image.predictor import (
     PICTURES_AT_ONCE,
@@ -35,6 +38,9 @@ from masklet.image.predictor import (
 from masklet.image.result import Masks
 from masklet.nn import MemoryBank
 from masklet.prompts import make_prompt
+
+LEAST_LIKENESS = 0.88
+"""What is less like an example is not what was looked for; docs/scale.md has what that finds."""
 
 AGE = 1 / 15
 """Age of every example's pointer: as if it were the frame before, of the 15 frames that the published rule attends."""
@@ -147,3 +153,36 @@ def recognised(engine: Engine, picture: EncodedImage, bank: MemoryBank) -> Masks
         image=picture.image,
         name=picture.name,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A thing that is looked for: its memories, and what it looks like, float32 (C,), in each picture."""
+
+    bank: MemoryBank
+    appearances: NDArray[np.float32]
+
+
+def learn_example(engine: Engine, marked_in: Sequence[tuple[NDArray[np.uint8], NDArray[np.bool_]]]) -> Example:
+    """A thing to look for, from pictures, uint8 (H, W, 3), with its mask in each, bool (H, W), not empty."""
+    predictor = ImagePredictor(engine)
+    bank = remembered(predictor, [image for image, _ in marked_in], [mask for _, mask in marked_in])
+    return Example(bank, inside(predictor, [crop_of(image, mask, "the example") for image, mask in marked_in]))
+
+
+def find_like(engine: Engine, picture: EncodedImage, example: Example) -> tuple[NDArray[np.bool_], float]:
+    """The mask, bool (H, W), of what is most like an example in a picture, and its likeness, 0..1.
+
+    It is looked for as a tracker looks for it in the next frame. Likeness is the cosine between the mean features in
+    the mask, of a crop around it, and those of the example that is nearest; 0 if nothing is found.
+    """
+    mask = recognised(engine, picture, example.bank)[0]
+    if not mask.any():
+        return mask, 0.0
+    (look,) = inside(ImagePredictor(engine), [crop_of(picture.image, mask, "what is found")])
+    return mask, float((example.appearances @ look).max().clip(0, 1))
+
+
+def inside(predictor: ImagePredictor, crops: Iterable[Crop]) -> NDArray[np.float32]:
+    """float32 (M, C), of length 1: the mean features in the masks of M crops."""
+    return appearances(predictor, crops)[:, : predictor.engine.config.width]

@@ -87,6 +87,8 @@ class Job:
             return common
         of_video = asdict(self.everything)
         of_masks = of_video.pop("masks")
+        if not self.everything.like:
+            del of_video["like"], of_video["least_likeness"]  # runs of before know none
         if self.start:
             common["start"] = self.start  # key frames are counted from there
         return {**common, **of_video, **of_masks}

@@ -22,7 +22,7 @@ from masklet.jobs.places import exists, is_url, join, local_copy, local_folder, 
 from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, prompts_from, prompts_of
 from masklet.jobs.record import Manifest, VideoRecord, leased, to_json
 from masklet.jobs.sources import Source, find_videos
-from masklet.jobs.track import Watch, begin, run, unwatched
+from masklet.jobs.track import Watch, begin, nothing_found, run, unwatched
 from masklet.video import FrameResult
 
 RECORD = "done.json"
@@ -35,6 +35,7 @@ def track_videos(
     *,
     prompts: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] = (),
     everything: bool | DiscoveryOptions = False,
+    looking: DiscoveryOptions | None = None,
     direction: Literal["forward", "backward", "both"] = "forward",
     formats: Sequence[str] = (),
     overlay: bool = True,
@@ -57,7 +58,8 @@ def track_videos(
         out: Folder or URL of the results.
         prompts: What holds for all videos, such as `[{"frame": 0, "object": 1, "box": [x0, y0, x1, y1]}]`, or a mapping
             from names of videos to such lists; manifests say more.
-        everything: Whether all is followed that is found, and how it is looked for.
+        everything: Whether all is followed that is found, or what is like an example, and how it is looked for.
+        looking: How it is looked for in videos whose row of a manifest asks for it; as in `everything` if not given.
         direction: Where to follow.
         formats: Further formats to write.
         overlay: Whether to write an overlay video of each.
@@ -84,12 +86,12 @@ def track_videos(
     """
     given = [sources] if isinstance(sources, str | PathLike) else sources
     lists = prompts if isinstance(prompts, Mapping) else {EVERY_VIDEO: prompts}
-    looking = DiscoveryOptions() if everything is True else everything or None
+    wished = DiscoveryOptions() if everything is True else everything or None
     film = Path("overlay.mp4") if overlay else None
-    settings = (direction, tuple(formats), fspath(model), speed, device, policy, looking)
+    settings = (direction, tuple(formats), fspath(model), speed, device, policy, wished)
     pattern = Job(Path(), Path(), film, (), *settings, start=start, stop=stop)
     said = {name: tuple(prompts_from(records, "prompts", Path())) for name, records in lists.items()}
-    work = Work(pattern, fspath(out), said, overwrite)
+    work = Work(pattern, fspath(out), said, overwrite, looking or wished or DiscoveryOptions())
     return run_all(find_videos([fspath(place) for place in given]), work, executor or Serial())
 
 
@@ -113,13 +115,15 @@ class Work:
     """What a worker does with a video.
 
     `pattern` is the job without its video, prompts and places; its `overlay` says whether there is one. `out` is the
-    folder or URL of the run; with `overwrite`, videos are begun again where results are there.
+    folder or URL of the run; with `overwrite`, videos are begun again where results are there. `looking` is how things
+    are looked for where a row asks for that.
     """
 
     pattern: Job
     out: str
     said: PromptsByVideo = field(default_factory=dict)
     overwrite: bool = False
+    looking: DiscoveryOptions = field(default_factory=DiscoveryOptions)
     watch: Watch = unwatched
 
     def __call__(self, source: Source) -> VideoRecord:
@@ -140,6 +144,7 @@ class Work:
             with begin(job, engine, self.overwrite, notes.append) as tracker:
                 done = run(tracker, job, self._living)
                 notes += [tracker.source.ended_early] if tracker.source.ended_early else []
+                notes += [nothing_found(job)] if not tracker.tracks and job.everything is not None else []
                 objects = len(tracker.tracks)
             if done.faults:
                 raise FormatError("; ".join(done.faults)) from done.cause
@@ -154,14 +159,15 @@ class Work:
     def job(self, source: Source, video: Path, out: Path) -> Job:
         """The job of a video that lies there; what its row says goes before what holds for all.
 
-        Raises PromptError for prompts that are none, or beside a wish for everything.
+        Raises PromptError for prompts that are none, or beside another wish.
         """
         own = prompts_from(source.prompts or (), "its row", Path(source.video).parent)
-        if own and source.everything:
-            raise PromptError("its row has prompts and everything; give one or the other")
+        wishes = {"prompts": own, "everything": source.everything, "like": source.like}
+        if len(said := [name for name, wish in wishes.items() if wish]) > 1:
+            raise PromptError(f"its row has {' and '.join(said)}; give one or the other")
         looking = None if own or source.everything is False else self.pattern.everything
-        if source.everything:
-            looking = self.pattern.everything or DiscoveryOptions()
+        if source.everything or source.like:
+            looking = replace(self.looking, text="" if source.like else self.looking.text, like=source.like)
         return replace(
             self.pattern,
             video=video,

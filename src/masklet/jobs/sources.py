@@ -21,7 +21,7 @@ from masklet.media.image_file import VIDEO_SUFFIXES, files_in, holds_videos
 MANIFESTS = (".csv", ".jsonl", ".ndjson", ".parquet")
 """Endings of manifests."""
 
-COLUMNS = ("path", "prompts", "everything", "name")
+COLUMNS = ("path", "prompts", "everything", "like", "name")
 """What a manifest may say of a video; further columns are its maker's own."""
 
 
@@ -34,12 +34,14 @@ class Source:
         name: The folder of its results, below that of the run.
         prompts: What a manifest says of its objects, in plain values; None for nothing.
         everything: Whether everything is followed in it; None where the run says so.
+        like: A file with an example of what is looked for in it; empty where the run says so.
     """
 
     video: str
     name: str
     prompts: Any = None
     everything: bool | None = None
+    like: str = ""
 
 
 def find_videos(sources: Iterable[str]) -> list[Source]:
@@ -52,7 +54,7 @@ def find_videos(sources: Iterable[str]) -> list[Source]:
     found: dict[str, Source] = {}
     for source in (source for given in sources for source in _videos_of(given)):
         same = found.setdefault(source.video, source)
-        if (same.prompts, same.everything) != (source.prompts, source.everything):
+        if replace(same, name=source.name) != source:
             raise FormatError(f"{source.video} is given twice, with other prompts; give it in one row with all of them")
     count = Counter(source.name for source in found.values())
     unique: dict[str, Source] = {}
@@ -109,8 +111,8 @@ def _name(place: str) -> str:
 
 
 def read_manifest(place: str) -> Iterator[Source]:
-    """The videos of a manifest: CSV, JSON lines or Parquet with the column `path`, and perhaps `prompts`, `everything`
-    and `name`. A path that is not absolute counts from the manifest's folder.
+    """The videos of a manifest: CSV, JSON lines or Parquet with the column `path`, and perhaps `prompts`, `everything`,
+    `like` and `name`. A path that is not absolute counts from the manifest's folder.
 
     Raises MediaError if it cannot be read, and FormatError, with the row, for what it should not hold.
     """
@@ -161,14 +163,23 @@ def _source(row: Any, where: str, folder: str) -> Source:
         has = ", ".join(map(str, row)) if isinstance(row, Mapping) else json.dumps(row)[:80]
         has = has if path is None else f"{path!r:.40} in its place"
         raise FormatError(
-            f"{where} has no path, but {has or 'nothing'}; give the columns path and prompts, or everything"
+            f"{where} has no path, but {has or 'nothing'}; give the columns path and prompts, everything or like"
         )
     if re.search(r"[\x00-\x1f\ud800-\udfff]", f"{path}{row.get('name', '')}"):
         raise FormatError(f"{where} has a path or a name with letters that no file has, {path[:80]!r}; mend it")
-    absolute = is_url(path) or Path(path).is_absolute()
-    video = path if absolute else f"{folder}/{path}" if is_url(folder) else str(Path(folder) / path)
     name = _checked(str(row["name"]), where) if row.get("name") else _name(path)
-    return Source(video, name, _prompts(row.get("prompts"), where), _truth(row.get("everything"), where))
+    like = str(row.get("like") or "").strip()
+    if like and is_url(like := _below(folder, like)):
+        raise FormatError(f"{where} has like = {like[:200]}, a URL; give the path of a file that every worker sees")
+    prompts, everything = _prompts(row.get("prompts"), where), _truth(row.get("everything"), where)
+    return Source(_below(folder, path), name, prompts, everything, like)
+
+
+def _below(folder: str, path: str) -> str:
+    """A path or URL that counts from a folder if it is not absolute."""
+    if is_url(path) or Path(path).is_absolute():
+        return path
+    return f"{folder}/{path}" if is_url(folder) else str(Path(folder) / path)
 
 
 def _checked(name: str, where: str) -> str:

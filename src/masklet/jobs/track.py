@@ -9,17 +9,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from masklet.atomic import keep_inputs, make_folder, remove_stale
 from masklet.checkpoints import load_model
-from masklet.discovery import track_everything
+from masklet.discovery import examples_of, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MediaError, nearest
 from masklet.formats.background import find_background
 from masklet.formats.base import Facts, comes_evenly, rle_of
 from masklet.formats.description import title_of
-from masklet.formats.numbered import open_png
+from masklet.formats.numbered import masks_in_png
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
 from masklet.jobs.job import MASKS, Job, check_film, check_finish, check_prompts, gone_on_with
@@ -39,13 +38,6 @@ SAVED_EVERY = 10.0
 
 SHARE_OF_SAVING = 0.05
 """At most this part of the time goes into saving the session on the way."""
-
-MOST_GREY_INDEX = 32
-"""Grey pictures whose values are no higher, 255 ("unknown") left out, hold numbers of objects; others are black and
-white, with edges or noise between."""
-
-UNKNOWN = 255
-"""The value of pixels of which nobody knows, in index PNGs."""
 
 
 @dataclass
@@ -95,6 +87,8 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
     for _, target in job.targets():
         keep_inputs(target, job.video)
     loaded = load_model(job.model, device=job.device, speed=job.speed) if engine is None else engine
+    if job.everything is not None and job.everything.like:
+        examples_of(job.everything.like, loaded)  # says what is wrong with them
     fresh = VideoTracker(job.open(), loaded, options=job.tracking)
     try:
         if "background" in job.formats:
@@ -124,6 +118,17 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
     return kept
 
 
+def nothing_found(job: Job) -> str:
+    """The sentence for a video in which nothing was found."""
+    assert job.everything is not None
+    if job.everything.like:
+        least = job.everything.least_likeness
+        return f"nothing in it is like {Path(job.everything.like).name}; a --least-likeness below {least:g} finds more"
+    if job.everything.text:
+        return f"nothing is found for {job.everything.text!r}; give other words, or a lower --least-score"
+    return "nothing is found in it; give --box or --point"
+
+
 def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
     """Give the typed prompts to a tracker, those of earlier frames first."""
     for said in sorted(prompts, key=lambda said: said.frame):
@@ -141,26 +146,16 @@ def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
 
 
 def read_mask(path: Path, name: ObjectId) -> NDArray[np.bool_]:
-    """The mask of an object in a file, bool (H, W).
-
-    Of a picture with numbers of objects the one that is named, or the only one there is, never what is unknown (255).
-    Of a black and white picture what is at least half white.
+    """The mask of an object in a file, bool (H, W): the one that is named, or the only one there is.
 
     Raises `FormatError` if the file is missing or damaged, or holds several objects and none of that number.
     """
-    values = open_png(path)
-    if values.dtype == np.bool_:
-        return values
-    there = [int(value) for value in np.unique(values) if value]
-    numbers = [value for value in there if value != UNKNOWN] or there
-    with Image.open(path) as picture:
-        grey = picture.mode == "L"  # without a palette
-    if grey and len(there) > 1 and max(numbers) > MOST_GREY_INDEX:
-        return np.asarray(values >= 128)
-    if name not in numbers and len(numbers) > 1:
-        held = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+    masks = masks_in_png(path)
+    if name not in masks and len(masks) > 1:
+        held = ", ".join(map(str, [*masks][:8])) + (", ..." if len(masks) > 8 else "")
         raise FormatError(f"{path.name} holds the objects {held} and none of the name {name!r}; give one of them")
-    return np.asarray(values == (name if name in numbers else numbers[0] if numbers else -1))
+    number = name if isinstance(name, int) and name in masks else next(iter(masks))
+    return masks[number]
 
 
 def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
