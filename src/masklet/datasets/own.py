@@ -265,8 +265,8 @@ def examples_in(path: Path) -> dict[str, list[tuple[NDArray[np.uint8], NDArray[n
             if mask.any():
                 found[path.stem if len(masks) == 1 else f"{path.stem} {number}"].append((image, mask))
     else:
-        entry = recognise_format(path)
-        if entry.name not in ("coco", "project"):
+        entry = None if path.suffix.lower() == ".png" else recognise_format(path)
+        if entry is None or entry.name not in ("coco", "project"):
             raise FormatError(f"{path} holds masks without a picture; give the picture (.jpg), with its mask beside it")
         with pictures_of(path, entry, None) as look:
             for frame, objects in looked_at(list(read_masks(entry.name, path))):
