@@ -160,8 +160,8 @@ def candidates(
         known = {track.description.category for track in tracker.tracks.values()}
         sought = {name: it for name, it in examples_of(options.like, tracker.engine).items() if name not in known}
         pictures = [ImagePredictor(tracker.engine).encode(result.image)] if sought else []
-        found = [(name, *find_like(tracker.engine, seen, it)) for name, it in sought.items() for seen in pictures]
-        alike = sorted((one for one in found if one[2] >= options.least_likeness), key=lambda one: -one[2])
+        seen = [(name, *find_like(tracker.engine, picture, it)) for name, it in sought.items() for picture in pictures]
+        alike = sorted((one for one in seen if one[2] >= options.least_likeness), key=lambda one: -one[2])
         return [mask for _, mask, _ in alike], [name for name, _, _ in alike]
     if options.text:
         boxes = find_boxes(result.image, options.text, options.grounder, options.least_score)

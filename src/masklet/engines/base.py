@@ -54,6 +54,9 @@ class Engine(Protocol):
     def decode_masks(self, features: Array, levels: Levels, prompts: PromptTokens) -> Decoded:
         """All four candidate masks of N objects."""
 
+    def __hash__(self) -> int:
+        """By identity: what is learned with an engine is kept with it."""
+
     def encode_memory(self, features: Array, masks: Array, presence: Array) -> Array:
         """The memories of N objects: (N, M, h, w)."""
 
