@@ -128,15 +128,42 @@ def test_coming_from_a_correction_the_pass_ends_where_it_is_less_sure() -> None:
     assert back.ends(tracks, 6, last=20)
 
 
-def test_beyond_a_correction_the_same_way_takes_the_place_of_what_went_through_the_wrong_frame() -> None:
+@pytest.mark.parametrize(("iou", "taken"), [(0.61, True), (0.59, False)])
+def test_beyond_a_correction_the_same_way_takes_the_place_of_what_went_through_the_wrong_frame(
+    iou: float, taken: bool
+) -> None:
+    """But where it is much less sure: an earlier answer of 0.99, of which 0.6 is 0.594."""
     track = prompted_at(0, 10)
     track = tracked(tracked(track, entry(9, iou=0.99)), entry(11, iou=0.99))
     events: list[Event] = [Prompted(0, 1, CLICK), Followed(0, 20, False, None), Prompted(10, 1, CLICK)]
     forward = going(track, events, Range(0, None, backward=False))
     assert not forward.moving({1: track}, 9)
     assert forward.moving({1: track}, 11)
-    new = entry(11, iou=0.2)
-    assert forward.joined({1: track}, {1: new})[1].known(11) is new
+    new = entry(11, iou=iou)
+    assert (forward.joined({1: track}, {1: new})[1].known(11) is new) == taken
+
+
+@pytest.mark.parametrize(
+    ("prompt", "iou", "taken"),
+    [
+        (CLICK, 0.89, True),
+        (CLICK, 0.87, False),
+        (Prompt(mask=np.ones((2, 2), bool)), 0.81, True),
+        (None, 0.81, True),
+        (None, 0.79, False),
+    ],
+)
+def test_clicks_have_to_be_surer_than_the_other_side_and_a_given_or_locked_mask_as_sure(
+    prompt: Prompt | None, iou: float, taken: bool
+) -> None:
+    """An earlier answer of 0.8 from the other side: 1.1 of it is 0.88."""
+    track = tracked(prompted_at(0, 10), entry(9))
+    track = replace(track, prompts={} if prompt is None else {10: prompt})
+    events: list[Event] = [Prompted(0, 1, CLICK), Followed(0, 20, False, None), Prompted(10, 1, prompt or CLICK)]
+    back = going(track, events, Range(10, None, backward=True))
+    assert back.moving({1: track}, 9)
+    new = entry(9, iou=iou, backward=True)
+    assert (back.joined({1: track}, {1: new})[1].known(9) is new) == taken
 
 
 @pytest.mark.parametrize(("iou", "taken"), [(0.77, True), (0.75, False)])

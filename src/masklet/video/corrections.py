@@ -2,7 +2,7 @@
 
 A prompt speaks for the frames up to its neighbouring prompted or locked frames, and for no others. A pass takes an
 object into unknown frames, and into those that a changed prompt speaks for, away from it. A new answer
-has to be as sure as an earlier one that comes from the other side, and so not through the frame that was wrong, and
+has to be surer than an earlier one that comes from the other side, and so not through the frame that was wrong, and
 nearly as sure as one that did; where it is not, the pass ends for the object, up to its next prompt.
 """
 
@@ -16,13 +16,20 @@ from functools import partial
 from masklet.formats.project import Spans
 from masklet.video.edits import followed
 from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Removed, Split, Swapped
-from masklet.video.passes import Range, certainty, seen_by, trust
+from masklet.video.passes import Range, certainty, origin, seen_by, trust
 from masklet.video.spans import END, spliced, with_span, with_spans, within, without_span
-from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks, known_frames, to_follow
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks, known_frames, to_follow
 
 LEAST_OF_SAME = 0.95
 """Between two prompts a new answer takes the place of one that was found in the same direction if it has at least this
-share of its certainty. Beyond the last prompt it always does: nothing speaks for the earlier one."""
+share of its certainty."""
+
+LEAST_BEYOND = 0.6
+"""The same beyond the last prompt, where little speaks for the earlier answer."""
+
+LEAST_OF_OTHER = 1.1
+"""The same of one that was found in the other direction, if the new one was followed from clicks or a box: what they
+give may be wrong itself. Followed from a mask that a person gave or locked, it has to be as sure."""
 
 
 @dataclass
@@ -95,11 +102,7 @@ class LocalPropagation:
             return True
         if known.backward != new.backward and within(new.frame, changes.fresh[known.backward]):
             return trust(track, new) >= trust(track, known)
-        least = 1.0
-        if known.backward == new.backward:
-            ahead = any(f < new.frame if new.backward else f > new.frame for f in track.prompted)
-            least = LEAST_OF_SAME if ahead else 0.0
-        if certainty(new) >= least * certainty(known):
+        if certainty(new) >= least_share(track, known, new) * certainty(known):
             return True
         self.halted.add(name)
         return False
@@ -111,6 +114,16 @@ class LocalPropagation:
             return False
         changes = self.changes[name]
         return not within(first, (*changes.open[self.span.backward], *changes.fresh[known.backward]))
+
+
+def least_share(track: ObjectTrack, known: FrameStats, new: FrameStats) -> float:
+    """The share of the certainty of an earlier answer that a new one needs to take its place."""
+    if known.backward != new.backward:
+        first = origin(track, new)
+        said = None if first is None else track.prompts.get(first)
+        return LEAST_OF_OTHER if said is not None and said.mask is None else 1.0
+    ahead = any(f < new.frame if new.backward else f > new.frame for f in track.prompted)
+    return LEAST_OF_SAME if ahead else LEAST_BEYOND
 
 
 @dataclass(frozen=True)

@@ -147,9 +147,14 @@ def joined(tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> Tracks:
 
 def trust(track: ObjectTrack, entry: FrameStats) -> float:
     """0..1: the model's certainty, divided by one more than the frames since the prompt from which it was followed."""
-    ahead = [f - entry.frame if entry.backward else entry.frame - f for f in track.prompted]
-    behind = [distance for distance in ahead if distance >= 0]
-    return certainty(entry) / (1 + min(behind)) if behind else 0.0
+    first = origin(track, entry)
+    return 0.0 if first is None else certainty(entry) / (1 + abs(entry.frame - first))
+
+
+def origin(track: ObjectTrack, entry: FrameStats) -> int | None:
+    """The prompted or locked frame from which an answer was followed; None if there is none."""
+    before = [f for f in track.prompted if (f >= entry.frame if entry.backward else f <= entry.frame)]
+    return min(before, key=lambda f: abs(entry.frame - f), default=None)
 
 
 def certainty(entry: FrameStats) -> float:

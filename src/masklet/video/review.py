@@ -18,9 +18,9 @@ from masklet.video.state import KnownFrame, ObjectId, Tracks
 DOUBTFUL_IOU = 0.5
 """A mask whose predicted IoU is lower is doubtful."""
 
-DOUBTFUL_MEAN = 0.68
+DOUBTFUL_MEAN = 0.63
 """So are masks whose predicted IoU was lower in the mean of the last frames, a better sign than that of one frame.
-Chosen with `nano` on the videos of benchmarks/corrections.py."""
+Chosen with `nano` on videos that it was trained on (docs/tracking.md)."""
 
 RECENT = 8
 """Frames before, of which that mean is taken with the frame itself."""
