@@ -564,6 +564,7 @@ def test_an_object_is_accepted_away_split_and_merged(viewer: Viewer) -> None:
     viewer.press("F2")
     page.click("dialog button:has-text('Merge')")
     until(lambda: page.locator("#panel .choice").count() == 1)
+    until(lambda: page.locator("dialog").count() == 0)
     viewer.press("Control+z")
     until(lambda: page.locator("#panel .choice").count() == 2)
 

@@ -52,7 +52,7 @@ run(server(library, None, ready), listening, library.close)
 SLOW = """
 from masklet.app.session import Session
 from time import sleep
-Session._end = lambda session: (print("closes", flush=True), sleep(600))
+Session._end = lambda session: (print("closes", flush=True), sleep(90))
 """
 
 

@@ -193,15 +193,19 @@ class Server(uvicorn.Server):
 def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> None:
     """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way. A second one ends the process at
     once: threads that still save would fail one after another while Python takes itself apart."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    ends = (signal.SIGINT, signal.SIGTERM)  # a process in the background may have been begun without the first
+    before = [signal.signal(end, signal.default_int_handler) for end in ends]
     try:
         with suppress(KeyboardInterrupt):
             server.run([listening])
     finally:
         try:
+            if server.force_exit:  # the second one came while the server ended
+                raise KeyboardInterrupt
             close()
         except KeyboardInterrupt:
             print("masklet: ended before all was closed; what is on the disk is whole", file=sys.stderr, flush=True)
             os._exit(130)
         listening.close()
-        signal.signal(signal.SIGTERM, before)
+        for end, handler in zip(ends, before, strict=True):
+            signal.signal(end, handler or signal.SIG_DFL)
