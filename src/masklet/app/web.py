@@ -7,12 +7,11 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from importlib import resources
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -189,23 +188,23 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End, and at a second signal at once: threads that still save would fail one after another while Python takes
+        itself apart."""
+        if self.should_exit:
+            os.write(2, b"masklet: ended before all was closed; what is on the disk is whole\n")
+            os._exit(130)
+        self.should_exit = True
+
 
 def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> None:
-    """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way. A second one ends the process at
-    once: threads that still save would fail one after another while Python takes itself apart."""
-    ends = (signal.SIGINT, signal.SIGTERM)  # a process in the background may have been begun without the first
-    before = [signal.signal(end, signal.default_int_handler) for end in ends]
+    """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way, unless a second one comes."""
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(end, server.handle_exit) for end in ends]
     try:
-        with suppress(KeyboardInterrupt):
-            server.run([listening])
+        server.run([listening])
     finally:
-        try:
-            if server.force_exit:  # the second one came while the server ended
-                raise KeyboardInterrupt
-            close()
-        except KeyboardInterrupt:
-            print("masklet: ended before all was closed; what is on the disk is whole", file=sys.stderr, flush=True)
-            os._exit(130)
+        close()
         listening.close()
         for end, handler in zip(ends, before, strict=True):
             signal.signal(end, handler or signal.SIG_DFL)
