@@ -157,17 +157,26 @@ def candidates(
     """What is found in a frame, the surest first, and what it is called: masks of everything, of what the text names,
     or of what is like the examples and was not found before."""
     if options.like:
-        known = {track.description.category for track in tracker.tracks.values()}
-        sought = {name: it for name, it in examples_of(options.like, tracker.engine).items() if name not in known}
-        pictures = [ImagePredictor(tracker.engine).encode(result.image)] if sought else []
-        seen = [(name, *find_like(tracker.engine, picture, it)) for name, it in sought.items() for picture in pictures]
-        alike = sorted((one for one in seen if one[2] >= options.least_likeness), key=lambda one: -one[2])
-        return [mask for _, mask, _ in alike], [name for name, _, _ in alike]
+        return alike(tracker, result, options)
     if options.text:
         boxes = find_boxes(result.image, options.text, options.grounder, options.least_score)
         return tracker.masks_in(result.frame, boxes), [one.phrase for one in boxes]
     found = segment_everything(result.image, tracker.engine, options.masks)
     return found.rows(np.argsort(-found.iou, kind="stable")), ()
+
+
+def alike(
+    tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions
+) -> tuple[list[NDArray[np.bool_]], list[str]]:
+    """What is like the examples that were not found before, the most alike first, and their names."""
+    known = {track.description.category for track in tracker.tracks.values()}
+    sought = {name: it for name, it in examples_of(options.like, tracker.engine).items() if name not in known}
+    if not sought:
+        return [], []
+    picture = ImagePredictor(tracker.engine).encode(result.image)
+    found = [(name, *find_like(tracker.engine, picture, example)) for name, example in sought.items()]
+    near = sorted((one for one in found if one[2] >= options.least_likeness), key=lambda one: -one[2])
+    return [mask for _, mask, _ in near], [name for name, _, _ in near]
 
 
 @lru_cache(maxsize=1)

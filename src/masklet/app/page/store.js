@@ -86,7 +86,8 @@ export class Store {
         if (next >= 0 && next <= model.last && !this.has(next) && !this.wanted.has(next) && model.known(next)) near.push(next);
       model.link.send({ type: "want", frames: near });
     }
-    setTimeout(() => this.arrived(frame), PATIENCE);
-    await this.want(frame).promise;
+    const wish = this.want(frame);
+    setTimeout(() => { if (this.wanted.get(frame) === wish) this.arrived(frame); }, PATIENCE); // not a later wish
+    await wish.promise;
   }
 }
