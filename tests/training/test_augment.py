@@ -6,6 +6,7 @@ import dataclasses
 
 import torch
 
+from masklet.engines.arrays import sample
 from masklet.training.batch import Batch
 from masklet.training.data.augment import FLIP_ONLY, AugmentOptions, ColorJitter, augment
 
@@ -33,6 +34,22 @@ def test_masks_follow_their_pictures_in_all_frames() -> None:
         assert changed.masks.flatten(1).any(dim=1).all()
         turned += int((changed.masks != batch(seed).masks).any())
     assert turned >= 8
+
+
+def test_a_mask_is_carried_alike_before_and_after_a_clip_is_mirrored() -> None:
+    """By the clip's optical flow; a clip that is turned has another one."""
+    flows = torch.rand(2, 3, 8, 8, 2, generator=torch.manual_seed(0)) * 2 - 1
+    clips = batch()._replace(flows=flows)
+    mirrored = augment(clips, dataclasses.replace(FLIP_ONLY, flip=1.0))
+    cells = torch.rand(2, 1, 8, 8, generator=torch.manual_seed(1))
+    assert mirrored.flows is not None
+    for frame in range(3):
+        plain, other = sample(cells, flows[:, frame]), sample(cells.flip(-1), mirrored.flows[:, frame])
+        torch.testing.assert_close(other.flip(-1), plain)
+    unchanged = augment(clips, dataclasses.replace(FLIP_ONLY, flip=0.0))
+    assert unchanged.flows is not None
+    assert torch.equal(unchanged.flows, flows)
+    assert augment(clips, AugmentOptions()).flows is None
 
 
 def test_the_same_seed_changes_the_same() -> None:

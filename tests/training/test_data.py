@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,7 +21,7 @@ from masklet.datasets.pack import PackOptions, write_pack
 from masklet.datasets.registry import DATASETS
 from masklet.errors import FormatError, MaskletError
 from masklet.masks.rle import encode_rle
-from masklet.training.batch import PickOptions, Use, draws
+from masklet.training.batch import Batch, PickOptions, Use, draws
 from masklet.training.data.feed import Feed, FeedOptions
 from masklet.training.data.mixture import Collection, Mixture, find_duplicates, read_data
 from masklet.training.data.samples import ViewOptions, draw_frames
@@ -386,14 +388,36 @@ def test_frames_are_consecutive_and_reversed_half_of_the_time() -> None:
     assert draw_frames(2, 4, rng, reverse=0.0)[-1] == 1
 
 
+def assert_same(one: Batch, other: Batch) -> None:
+    for mine, theirs in zip(one, other, strict=True):
+        assert mine is theirs if mine is None else torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("total", [3, 12])
+def test_a_step_has_as_many_objects_as_its_recipe_says(shapes: Path, total: int) -> None:
+    """Some are left out, or come twice; each with its own mask and clip."""
+    mixture = Mixture(read_data([str(shapes)]))
+    options = FeedOptions(pictures=4, clip_share=0.0)
+    whole = Feed(mixture, options, 64, seed=5).batch(0)
+    assert 3 < len(whole.owners) < 12
+    batch = Feed(mixture, dataclasses.replace(options, picture_total=total), 64, seed=5).batch(0)
+    assert len(batch.owners) == len(batch.masks) == total
+    assert (batch.owners.diff() >= 0).all()
+    known = {(int(owner), mask.numpy().tobytes()) for owner, mask in zip(whole.owners, whole.masks, strict=True)}
+    found = {(int(owner), mask.numpy().tobytes()) for owner, mask in zip(batch.owners, batch.masks, strict=True)}
+    assert found <= known
+    assert len(found) == min(total, len(known))
+
+
 def test_batches_follow_from_seed_and_step_alone(shapes: Path) -> None:
     mixture = Mixture(read_data([str(shapes)]))
     options = FeedOptions(pictures=4, clips=4, frames=3, clip_share=0.5, made_up=0.5)
-    feed = Feed(mixture, options, 64, seed=5)
-    ahead = list(feed.ahead(0, 4, workers=2))
-    for step, batch in enumerate(ahead):
-        again = feed.batch(step)
-        assert all((one == other).all() for one, other in zip(batch, again, strict=True))
+    feed = Feed(mixture, options, 64, seed=5, flow_cells=16)
+    by_threads = list(feed.ahead(0, 4, workers=2))
+    by_processes = list(feed.ahead(0, 4, workers=2, processes=True))
+    for step, (batch, other) in enumerate(zip(by_threads, by_processes, strict=True)):
+        assert_same(batch, feed.batch(step))
+        assert_same(batch, other)
         halves = [Feed(mixture, options, 64, 5, rank=rank, world=2).batch(step) for rank in (0, 1)]
         assert (halves[0].images == batch.images[::2]).all()
         assert (halves[1].images == batch.images[1::2]).all()

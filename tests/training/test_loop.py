@@ -335,7 +335,11 @@ def test_a_run_that_is_finished_says_so_and_keeps_everything(
             3,
             r"cannot be shared evenly by 3 processes; give a multiple, such as stages\.shapes\.feed\.clips=6",
         ),
-        (nano("nano"), 2, r"give a multiple, such as stages\.clips-256\.feed\.clips=4"),
+        (
+            override(nano("nano"), ["stages.clips-320.feed.clips=3"]),
+            2,
+            r"give a multiple, such as stages\.clips-320\.feed\.clips=4",
+        ),
     ],
     ids=["too many", "not evenly", "in a stage that comes after hours"],
 )

@@ -11,8 +11,8 @@ from masklet.training.synthesis.clip import FIRST_THING, MOST_THINGS, VOID
 
 
 def test_the_rate_of_a_part_within_a_part() -> None:
-    recipe = override(nano("nano"), ["stages.clips-256.optimizer.parts.image_encoder.neck=0.5"])
-    parts = {stage.name: stage.optimizer.parts for stage in recipe.stages}["clips-256"]
+    recipe = override(nano("nano"), ["stages.clips-320.optimizer.parts.image_encoder.neck=0.5"])
+    parts = {stage.name: stage.optimizer.parts for stage in recipe.stages}["clips-320"]
     assert parts == {"image_encoder": 0.4, "image_encoder.trunk": 0.25, "image_encoder.neck": 0.5}
 
 
@@ -21,7 +21,7 @@ def test_values_of_every_kind() -> None:
     settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.schedule=reciprocal"]
     settings += ["stages.*.blend=1", "low_rank=2"]
     recipe = override(nano("nano"), settings)
-    stage = recipe.stages[2]
+    stage = recipe.stages[1]
     assert (stage.freeze, stage.feed.scene.extent, stage.still_clips) == (("image_encoder",), (0.1, 1.0), False)
     assert (stage.optimizer.rate, stage.optimizer.schedule, recipe.low_rank) == (1.0, "reciprocal", 2)
     assert override(recipe, ["stages.*.freeze=()"]).stages[0].freeze == ()
@@ -37,7 +37,7 @@ def test_values_of_every_kind() -> None:
         ("stages.*.freeze=1", "'1' is of another kind"),
         ("stages.*.feed.scene.extent=0.5", "'0.5' has not 2 numbers"),
         ("stages.*.still_clips=1", "'1' is of another kind"),
-        ("stages.*.steps=-1", r"stages\.pictures-128\.steps is -1; give a number from 0 on"),
+        ("stages.*.steps=-1", r"stages\.pictures-256\.steps is -1; give a number from 0 on"),
         ("stages.*.optimizer.rate=-1", r"optimizer\.rate is -1\.0; give a number from 0 on"),
         ("stages.*.optimizer.rate=1e999", r"optimizer\.rate is inf; give 0 to 1000000000"),
         ("stages.*.optimizer.parts.image_encoder=-1", r"parts\.image_encoder is -1\.0; give a number from 0 on"),
@@ -48,7 +48,6 @@ def test_values_of_every_kind() -> None:
         (f"seed={2**64}", f"seed is {2**64}; give 0 to {2**63 - 1}"),
         ("stages.*.image_size=100000", "image_size is 100000; give 1 to 4096"),
         ("stages.*.steps=10000000000", "steps is 10000000000; give 0 to 1000000000"),
-        ("low_rank=2", "blend is of whole weights, not of low-rank changes"),
         ("stages.*.blend=1.5", r"blend is 1\.5; give 0 to 1"),
         ("low_rank=100000", "low_rank is 100000; give 0 to 1024"),
     ],
@@ -56,6 +55,11 @@ def test_values_of_every_kind() -> None:
 def test_what_makes_no_sense_is_refused(setting: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         override(nano("nano"), [setting])
+
+
+def test_low_rank_changes_are_not_blended() -> None:
+    with pytest.raises(ConfigError, match="blend is of whole weights, not of low-rank changes"):
+        override(nano("nano"), ["stages.*.blend=0.5", "low_rank=2"])
 
 
 def test_all_things_have_numbers_that_an_index_map_bears() -> None:

@@ -26,11 +26,17 @@ class Batch(NamedTuple):
     known: Tensor  # bool (B, T, S, S), False where nobody knows what is there
     owners: Tensor  # int64 (N,), which clip an object is of, in rising order
     seeds: Tensor  # int64 (B,), each clip's own, for all that is drawn while it is learned from
+    # float32 (B, T, S/4, S/4, 2), the optical flow to the frame before, as `optical_flow` gives it; frame 0 has none
+    flows: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device; the seeds stay where they are."""
-        images, masks, known, owners = (tensor.to(device, non_blocking=True) for tensor in self[:-1])
-        return Batch(images, masks, known, owners, self.seeds)
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name, value in self._asdict().items()
+            if name != "seeds" and value is not None
+        }
+        return self._replace(**moved)
 
     @property
     def frames(self) -> int:
@@ -69,6 +75,8 @@ class Use(IntEnum):
     """The seed of a sample's augmentation"""
     PLAN = 4
     """How a step is prompted"""
+    TOTAL = 5
+    """Which objects of a step are learned, where their number is given"""
 
 
 def draws(use: Use, seed: int, *numbers: int) -> np.random.Generator:

@@ -62,7 +62,7 @@ class RunOptions:
     log_every: int = 20  # steps between lines of the log
     picture_every: int = 0  # steps between pictures of answers; 0 draws none
     validate_every: int = 0  # steps between validations; 0 validates at the end of a stage only
-    workers: int = 2  # threads that make batches
+    workers: int = 2  # threads that make batches, processes where the network is on a GPU
     tensorboard: bool = False  # whether TensorBoard's files are written too
 
 
@@ -146,8 +146,16 @@ class StageRun:
         self.average = Average(self.parallel.weights(), self.stage.optimizer.average)
         self.began = deepcopy(self.average.state) if self.stage.blend < 1 else {}
         mixture = Mixture(data, self.stage.feed.balance)
-        part = {"rank": processes.rank, "world": processes.world}
-        self.feed = Feed(mixture, self.stage.feed, self.stage.image_size, self.seed, **part)
+        config = self.network.config
+        self.feed = Feed(
+            mixture,
+            self.stage.feed,
+            self.stage.image_size,
+            self.seed,
+            rank=processes.rank,
+            world=processes.world,
+            flow_cells=config.mask_size if config.motion == "flow" else None,
+        )
         self.step, self.best = 0, float("-inf")
 
     def go_on(self, checkpoint: Checkpoint) -> None:
@@ -162,7 +170,8 @@ class StageRun:
         stage, run = self.stage, self.run
         self.log.begin(stage.name, self.step, stage.steps)
         tallies: list[Tensor] = []
-        for batch in self.feed.ahead(self.step, stage.steps, run.workers):
+        processes = self.processes.device.type != "cpu"
+        for batch in self.feed.ahead(self.step, stage.steps, run.workers, processes=processes):
             tallies.append(self.learn(batch))
             self.step += 1
             done = self.step == stage.steps

@@ -164,6 +164,21 @@ LITE0 = InvertedResidualConfig(
 )
 """EfficientNet-Lite0 (Tan and Le, 2019, as released for small devices) without its classifier, and our `detail`."""
 
+LITE2 = InvertedResidualConfig(
+    stem=32,
+    stages=(
+        (3, 1, 1, 16, 1),
+        (3, 2, 6, 24, 3),
+        (5, 2, 6, 48, 3),
+        (3, 2, 6, 88, 4),
+        (5, 1, 6, 120, 4),
+        (5, 2, 6, 208, 5),
+        (3, 1, 6, 352, 1),
+    ),
+    detail=32,
+)
+"""EfficientNet-Lite2, a tenth wider and a fifth deeper, likewise."""
+
 
 @dataclass(frozen=True)
 class RepViTConfig(ConvNetConfig):

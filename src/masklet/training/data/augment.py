@@ -57,15 +57,21 @@ def augment(batch: Batch, options: AugmentOptions) -> Batch:
 def _flip(batch: Batch, flips: Tensor) -> Batch:
     flips = flips.to(batch.images.device)
     owned = flips[batch.owners]
+    flows = batch.flows
+    if flows is not None:
+        mirrored = flows.flip(-2) * flows.new_tensor([-1.0, 1.0])
+        flows = torch.where(flips[:, None, None, None, None], mirrored, flows)
     return batch._replace(
         images=torch.where(flips[:, None, None, None, None], batch.images.flip(-1), batch.images),
         masks=torch.where(owned[:, None, None, None], batch.masks.flip(-1), batch.masks),
         known=torch.where(flips[:, None, None, None], batch.known.flip(-1), batch.known),
+        flows=flows,
     )
 
 
 def _turn(batch: Batch, angles: Tensor) -> Batch:
-    """Turn and slant each clip about its middle, (B, 2) radians; not where an object would vanish."""
+    """Turn and slant each clip about its middle, (B, 2) radians; not where an object would vanish. Its optical flow is
+    another then, and has to be found anew."""
     turn, shear = angles.unbind(1)
     forth = torch.zeros(len(angles), 2, 3)
     forth[:, 0, 0], forth[:, 0, 1] = turn.cos(), -turn.sin() + turn.cos() * shear.tan()
@@ -84,6 +90,7 @@ def _turn(batch: Batch, angles: Tensor) -> Batch:
         images=images.round().clamp(0, 255).to(torch.uint8),
         masks=_warp(batch.masks.float(), forth[batch.owners], "nearest") > 0.5,
         known=_warp((~batch.known).float(), forth, "nearest") < 0.5,
+        flows=None,
     )
 
 

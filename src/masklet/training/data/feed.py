@@ -6,9 +6,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
 
 from masklet.datasets.base import Clip, Labelled
 from masklet.errors import FormatError
@@ -17,6 +21,7 @@ from masklet.training.data.mixture import Mixture
 from masklet.training.data.samples import WHOLE, Sample, ViewOptions, cut_sample, draw_frames, draw_part
 from masklet.training.synthesis.clip import MadeUpOptions, make_clip
 from masklet.training.synthesis.things import find_regions
+from masklet.video.reader import optical_flow
 
 TRIES = 50
 """Clips that are looked at for one with a fitting object, before it is said that there is none."""
@@ -34,6 +39,10 @@ class FeedOptions:
     clip_share: float = 0.85  # share of steps that learn from clips, the others learn from pictures
     made_up: float = 0.0  # share of clips that are made up from pictures; all of them where there are no videos
     stride: int = 1  # frames of a clip are up to so many labelled frames apart
+    # so many objects of all pictures and of all clips of a step, some twice or left out, so that shapes stay, which a
+    # GPU likes; 0 takes as many as come
+    picture_total: int = 0
+    clip_total: int = 0
     reverse: float = 0.5  # share of clips that run backwards
     balance: float = 1.0  # weights of collections are taken to this power
     view: ViewOptions = field(default_factory=ViewOptions)  # which part of pictures is seen
@@ -41,15 +50,24 @@ class FeedOptions:
     scene: MadeUpOptions = field(default_factory=MadeUpOptions)  # how clips are made up
 
 
-class Feed:
+class Feed(Dataset[Batch]):
     """Batches by the number of their step, of squares of `size` pixels; the seed makes everything repeatable. Process
-    `rank` of `world` makes its part of each batch."""
+    `rank` of `world` makes its part of each batch. With `flow_cells`, clips come with the optical flow between their
+    frames, on so many cells a side."""
 
     def __init__(
-        self, mixture: Mixture, options: FeedOptions, size: int, seed: int, *, rank: int = 0, world: int = 1
+        self,
+        mixture: Mixture,
+        options: FeedOptions,
+        size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        flow_cells: int | None = None,
     ) -> None:
         self.mixture, self.options, self.size, self.seed = mixture, options, size, seed
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.flow_cells = rank, world, flow_cells
 
     def is_clips(self, step: int) -> bool:
         """Whether a step learns from clips; the same in all processes."""
@@ -57,10 +75,35 @@ class Feed:
 
     def batch(self, step: int) -> Batch:
         """This process's part of a step's batch."""
-        return collate([(self.sample(step, index), self.sample_seed(step, index)) for index in self._mine(step)])
+        return self._collated([self.sample(step, index) for index in self._mine(step)], step)
 
-    def ahead(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
-        """The batches of steps `start` to before `stop`, made by threads while others are learned from."""
+    def _collated(self, samples: list[Sample], step: int) -> Batch:
+        batch = collate(
+            [(s, self.sample_seed(step, index)) for s, index in zip(samples, self._mine(step), strict=True)]
+        )
+        total = self.options.clip_total if batch.frames > 1 else self.options.picture_total
+        return exactly(batch, total // self.world, draws(Use.TOTAL, self.seed, step)) if total else batch
+
+    __getitem__ = batch
+
+    def ahead(self, start: int, stop: int, workers: int, *, processes: bool = False) -> Iterator[Batch]:
+        """The batches of steps `start` to before `stop`, made while others are learned from: by threads, which share
+        what is in memory, or by processes, which do not wait for each other and keep a GPU at work."""
+        if not processes:
+            yield from self._ahead(start, stop, workers)
+            return
+        steps = range(start, stop)
+        yield from DataLoader(
+            self,
+            batch_size=None,
+            sampler=steps,
+            num_workers=workers,
+            pin_memory=torch.cuda.is_available(),
+            multiprocessing_context="spawn",  # a copy of a process that has threads may wait for ever
+            worker_init_fn=_work_alone,
+        )
+
+    def _ahead(self, start: int, stop: int, workers: int) -> Iterator[Batch]:
         with ThreadPoolExecutor(workers) as pool:
             waiting: deque[list[Future[Sample]]] = deque()
             try:
@@ -68,9 +111,7 @@ class Feed:
                     if step < stop:
                         waiting.append([pool.submit(self.sample, step, index) for index in self._mine(step)])
                     if step >= start + 2 and waiting:
-                        done = step - 2
-                        seeds = (self.sample_seed(done, index) for index in self._mine(done))
-                        yield collate([(f.result(), seed) for f, seed in zip(waiting.popleft(), seeds, strict=True)])
+                        yield self._collated([future.result() for future in waiting.popleft()], step - 2)
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -84,11 +125,18 @@ class Feed:
         draw = self._clip if self.is_clips(step) else self._picture
         for _ in range(TRIES):
             if (sample := draw(rng)) is not None:
-                return sample
+                return sample if self.flow_cells is None else sample._replace(flows=self._flows(sample))
         raise FormatError(
             f"{TRIES} clips in a row had no object of {self.options.pick.least:.1%} to {self.options.pick.most:.0%} "
             "of the picture in their first frame; give other data, or change pick.least"
         )
+
+    def _flows(self, sample: Sample) -> NDArray[np.float32] | None:
+        if self.flow_cells is None or len(sample.images) == 1:
+            return None  # a picture has no frame before
+        greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in sample.images]
+        flows = [optical_flow(here, before, self.flow_cells) for before, here in pairwise(greys)]
+        return np.stack([np.zeros_like(flows[0]), *flows])
 
     def _mine(self, step: int) -> range:
         count = self.options.clips if self.is_clips(step) else self.options.pictures
@@ -114,13 +162,29 @@ class Feed:
 def collate(samples: list[tuple[Sample, int]]) -> Batch:
     clips = [sample for sample, _ in samples]
     counts = torch.tensor([len(clip.masks) for clip in clips])
+    found = [clip.flows for clip in clips if clip.flows is not None]
+    flows = np.stack(found) if found else None  # all clips of a batch have it, or none
     return Batch(
         images=torch.from_numpy(np.stack([clip.images for clip in clips])).permute(0, 1, 4, 2, 3),
         masks=torch.from_numpy(np.concatenate([clip.masks for clip in clips])),
         known=torch.from_numpy(np.stack([clip.known for clip in clips])),
         owners=torch.repeat_interleave(torch.arange(len(clips)), counts),
         seeds=torch.tensor([seed for _, seed in samples]),
+        flows=None if flows is None else torch.from_numpy(flows),
     )
+
+
+def exactly(batch: Batch, count: int, rng: np.random.Generator) -> Batch:
+    """A batch of so many objects: some of its own, or all of them and some again."""
+    found = len(batch.owners)
+    again = rng.choice(found, max(count - found, 0), replace=count > 2 * found)
+    chosen = np.sort(np.concatenate((rng.choice(found, min(count, found), replace=False), again)))
+    return batch._replace(masks=batch.masks[chosen], owners=batch.owners[chosen])
+
+
+def _work_alone(_: int) -> None:
+    """A process of many uses one core."""
+    cv2.setNumThreads(1)
 
 
 def _still(clip: Clip, rng: np.random.Generator) -> Labelled:

@@ -22,6 +22,7 @@ class Sample(NamedTuple):
     images: NDArray[np.uint8]  # (T, S, S, 3)
     masks: NDArray[np.bool_]  # (K, T, S, S)
     known: NDArray[np.bool_]  # (T, S, S)
+    flows: NDArray[np.float32] | None = None  # (T, S/4, S/4, 2), see `Batch`
 
 
 @dataclass(frozen=True)
