@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from masklet.engines.fake import FakeEngine
+from masklet.prompts import ObjectId
 from masklet.video import VideoTracker
 from masklet.video.events import Event, Followed
 from masklet.video.project import logit, went_backward
@@ -32,22 +34,54 @@ def test_the_last_pass_over_a_frame_counts() -> None:
     assert not went_backward([], "a", 5)
 
 
-def test_undo_after_opening_though_the_file_left_frames_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps that lost too many frames are not in the file; they are done again when they are undone."""
-    monkeypatch.setattr("masklet.video.changes.MOST_LOST", 3)
+def two_squares() -> list[NDArray[np.uint8]]:
     images = [np.zeros((48, 64, 3), np.uint8) for _ in range(6)]
     for image in images:
         image[4:20, 4:20], image[24:40, 40:56] = (220, 40, 40), (40, 40, 220)
+    return images
+
+
+def known(tracker: VideoTracker) -> list[list[ObjectId]]:
+    """The objects of each frame."""
+    return [list(tracker.result(frame).objects) for frame in range(6)]
+
+
+def test_undo_after_opening_though_the_file_left_frames_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that lost too many frames are not in the file; they are done again when they are undone."""
+    monkeypatch.setattr("masklet.video.changes.MOST_LOST", 3)
+    images = two_squares()
     states = []
     with VideoTracker(images, FakeEngine()) as tracker:
         tracker.add_box(frame=0, object="a", box=(4, 4, 20, 20))
         tracker.add_box(frame=0, object="b", box=(40, 24, 56, 40))
         list(tracker.propagate())
         for name in ("a", "b"):
-            states.append({frame: list(tracker.result(frame).objects) for frame in range(6)})
+            states.append(known(tracker))
             tracker.remove(name)
         tracker.save(tmp_path / "clip.masklet")
     with VideoTracker.open(tmp_path / "clip.masklet", images, FakeEngine()) as tracker:
         for state in reversed(states):
             tracker.undo()
-            assert {frame: list(tracker.result(frame).objects) for frame in range(6)} == state
+            assert known(tracker) == state
+
+
+def test_each_undo_after_opening_takes_back_one_step_though_one_between_lost_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file holds the newest step, not the one before it, in which all frames went, and nothing older."""
+    monkeypatch.setattr("masklet.video.changes.MOST_LOST", 3)
+    images = two_squares()
+    states = []
+    with VideoTracker(images, FakeEngine()) as tracker:
+        tracker.add_box(frame=0, object="a", box=(4, 4, 20, 20))
+        states.append(known(tracker))
+        list(tracker.propagate())
+        states.append(known(tracker))
+        tracker.remove("a")
+        states.append(known(tracker))
+        tracker.add_box(frame=0, object="b", box=(40, 24, 56, 40))
+        tracker.save(tmp_path / "clip.masklet")
+    with VideoTracker.open(tmp_path / "clip.masklet", images, FakeEngine()) as tracker:
+        for state in reversed(states):
+            tracker.undo()
+            assert known(tracker) == state
