@@ -22,13 +22,13 @@ NANO = "nano"
 LICENCE = "Apache-2.0"
 """The licence of the published weights."""
 
-NANO_LICENCE = "Apache-2.0, trained on data of which a part is for research only (docs/nano.md)"
+NANO_LICENCE = "Apache-2.0, trained on open data (docs/nano.md)"
 """The licence of our own weights."""
 
 IMAGE_SIZE, NANO_IMAGE_SIZE = 1024, 320
 """Sides of the squares of published models and of ours, in pixels."""
 
-NANO_PARAMETERS = 4_783_958
+NANO_PARAMETERS = 6_189_206
 
 
 class Release(NamedTuple):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from masklet.nn.config import EncoderConfig, ModelConfig
-from masklet.nn.encoders.configs import LITE0, M1, HieraConfig, TinyViTConfig, ViTConfig
+from masklet.nn.encoders.configs import LITE2, M1, HieraConfig, TinyViTConfig, ViTConfig
 
 _TRUNKS = {
     "tiny": HieraConfig(width=96, heads=1, depths=(1, 2, 7, 2), global_blocks=(5, 7, 9)),
@@ -14,7 +14,7 @@ _TRUNKS = {
 
 NANO = ModelConfig(
     name="nano",
-    encoder=LITE0,
+    encoder=LITE2,
     image_size=320,
     width=128,
     memory_width=32,
