@@ -27,7 +27,7 @@ share of its certainty."""
 LEAST_BEYOND = 0.6
 """The same beyond the last prompt, where little speaks for the earlier answer."""
 
-LEAST_OF_OTHER = 1.1
+LEAST_OF_OTHER = 1.3
 """The same of one that was found in the other direction, if the new one was followed from clicks or a box: what they
 give may be wrong itself. Followed from a mask that a person gave or locked, it has to be as sure."""
 
