@@ -67,7 +67,7 @@ def test_a_picture_is_clicked_on_and_a_video_is_followed(address: str, browser: 
     with page.expect_download() as waiting:
         page.locator("a[href*='masks.json']").click()
     images = json.loads(Path(waiting.value.path()).read_text())["images"]
-    assert len(images) == 30  # one mask of each frame
+    assert len(images) == 43  # one mask of each frame
 
 
 def click(image: Any) -> None:
