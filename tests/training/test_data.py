@@ -423,6 +423,15 @@ def test_batches_follow_from_seed_and_step_alone(shapes: Path) -> None:
         assert (halves[1].images == batch.images[1::2]).all()
 
 
+def test_data_that_cannot_be_pickled_is_read_by_threads() -> None:
+    """Such as that of a reader of one's own, with functions in its clips."""
+    image, labels = picture(np.random.default_rng(0))
+    clip = Clip("own", (image,), {0: lambda: IndexMasks(labels)})
+    feed = Feed(Mixture([Collection("own", [clip], 1.0)]), FeedOptions(pictures=2, clip_share=0.0), 32, seed=5)
+    (batch,) = feed.ahead(0, 1, workers=2, processes=True)
+    assert_same(batch, feed.batch(0))
+
+
 def test_what_is_drawn_depends_on_nothing_else(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which items a place in the batch gets is the same for both kinds of step, and for every kind of prompt."""
     for draw in ("_picture", "_clip"):

@@ -2,6 +2,7 @@
 cut off goes on as if nothing had happened, and many processes share the work of one.
 """
 
+import pickle
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -88,8 +89,9 @@ class Feed(Dataset[Batch]):
 
     def ahead(self, start: int, stop: int, workers: int, *, processes: bool = False) -> Iterator[Batch]:
         """The batches of steps `start` to before `stop`, made while others are learned from: by threads, which share
-        what is in memory, or by processes, which do not wait for each other and keep a GPU at work."""
-        if not processes:
+        what is in memory, or by processes, which do not wait for each other and keep a GPU at work. Data of one's own
+        that cannot be pickled is left to threads."""
+        if not (processes and _can_travel(self)):
             yield from self._ahead(start, stop, workers)
             return
         steps = range(start, stop)
@@ -180,6 +182,15 @@ def exactly(batch: Batch, count: int, rng: np.random.Generator) -> Batch:
     again = rng.choice(found, max(count - found, 0), replace=count > 2 * found)
     chosen = np.sort(np.concatenate((rng.choice(found, min(count, found), replace=False), again)))
     return batch._replace(masks=batch.masks[chosen], owners=batch.owners[chosen])
+
+
+def _can_travel(feed: Feed) -> bool:
+    """Whether another process can be given it."""
+    try:
+        pickle.dumps(feed)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def _work_alone(_: int) -> None:
