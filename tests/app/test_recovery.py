@@ -56,6 +56,28 @@ Session._end = lambda session: (print("closes", flush=True), sleep(90))
 """
 
 
+def test_a_second_ctrl_c_is_heard_by_whichever_thread_the_system_gives_it_to(tmp_path: Path) -> None:
+    """Here by one of the server's own, while the main thread waits for what is saved."""
+    clip, project = write_scene(tmp_path / "clip.mp4", 4), tmp_path / "project"
+    elsewhere = (
+        "import signal, threading\n"
+        "hear = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
+        "Session._end = lambda session: (threading.Timer(0.5, hear).start(), threading.Event().wait())\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW + elsewhere + SERVER, str(clip), str(project), "1"],
+        stdout=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        assert running.stdout is not None
+        port, name = running.stdout.readline().split()
+        Program(f"http://127.0.0.1:{port}", name).ask("prompt", frame=0, object=1, points=[(22, 32)], labels=[1])
+        running.send_signal(signal.SIGINT)
+        try:
+            assert running.wait(20) == 130
+        finally:
+            running.kill()
+
+
 def test_a_second_ctrl_c_ends_it_at_once_with_a_sentence(tmp_path: Path) -> None:
     clip, project = write_scene(tmp_path / "clip.mp4", 4), tmp_path / "project"
     with subprocess.Popen(

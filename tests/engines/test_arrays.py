@@ -30,7 +30,7 @@ def close(ours: Any, theirs: torch.Tensor, limit: float = 1e-5) -> None:
 @settings(max_examples=40)
 @given(seed=st.integers(0, 99), before=st.tuples(SIDES, SIDES), after=st.tuples(SIDES, SIDES), antialias=st.booleans())
 def test_resizing(seed: int, before: tuple[int, int], after: tuple[int, int], antialias: bool) -> None:
-    assume(not (antialias and 1 in before))  # PyTorch 2.13 enlarges a map of one column by repeating its first row
+    assume(not antialias or after[1] > 1)  # PyTorch 2.13 repeats the first row where one column is wanted
     maps = np.random.default_rng(seed).standard_normal((2, 3, *before), np.float32)
     close(arrays.resize(maps, after, antialias), arrays.resize(torch.from_numpy(maps), after, antialias), 1e-4)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from hashlib import sha256
 from importlib import resources
@@ -197,6 +198,16 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _wait_for(close: Callable[[], None]) -> None:
+    """Call it in a thread, and look up ten times a second: the system may give a signal to any thread, and Python's
+    main thread, which handles it, would not wake from a lock."""
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(close)
+        while not closing.done():
+            wait([closing], timeout=0.1)
+    closing.result()
+
+
 def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> None:
     """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way, unless a second one comes."""
     ends = (signal.SIGINT, signal.SIGTERM)
@@ -204,7 +215,7 @@ def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> 
     try:
         server.run([listening])
     finally:
-        close()
+        _wait_for(close)
         listening.close()
         for end, handler in zip(ends, before, strict=True):
             signal.signal(end, handler or signal.SIG_DFL)
