@@ -15,7 +15,7 @@ from masklet.errors import CheckpointError, ConfigError
 from masklet.loop.validation import held_out
 from masklet.training.data.mixture import Collection, find_duplicates, read_data
 from masklet.training.loop import MODEL, RunOptions, Validate, train
-from masklet.training.trunk import learned_trunk, load_trunk
+from masklet.training.trunk import is_learned, load_trunk
 
 if TYPE_CHECKING:
     from masklet.cli.choices import TrainingChoice
@@ -37,7 +37,7 @@ def initial_network(name: str, start: str | None, seed: int, trunk: str | None =
     model = load_torch_model(start, device="cpu") if start else build_model(name, seed=seed)
     if start and start != name and model.name != name:
         raise CheckpointError(f"{start} holds {model.name}, not {name}; give one of {name}, or use masklet finetune")
-    if not start and (trunk == "imagenet" or (trunk is None and learned_trunk(model.config.encoder))):
+    if not start and (trunk == "imagenet" or (trunk is None and is_learned(model.config.encoder))):
         load_trunk(model.network)
     return model.network.requires_grad_(True)
 

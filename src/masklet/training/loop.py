@@ -147,6 +147,7 @@ class StageRun:
         self.began = deepcopy(self.average.state) if self.stage.blend < 1 else {}
         mixture = Mixture(data, self.stage.feed.balance)
         config = self.network.config
+        carries = config.motion == "flow" and not self.stage.clip_augment.turns  # a turned clip has another flow
         self.feed = Feed(
             mixture,
             self.stage.feed,
@@ -154,7 +155,7 @@ class StageRun:
             self.seed,
             rank=processes.rank,
             world=processes.world,
-            flow_cells=config.mask_size if config.motion == "flow" else None,
+            flow_cells=config.mask_size if carries else None,
         )
         self.step, self.best = 0, float("-inf")
 

