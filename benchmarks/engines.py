@@ -108,8 +108,7 @@ def tasks(model: Model, counts: list[int]) -> dict[str, Task]:
             prompts = no_prompts(engine, count)
             prompts = prompts._replace(masks=given(engine, before)) if config.previous_mask else prompts
             decoded = engine.decode_masks(features, seen, prompts)
-            soft = given(engine, np.zeros(count, np.bool_))
-            return remember(engine, seen, decoded.logits[:, 0], soft, decoded.presence)
+            return remember(engine, seen, decoded.logits[:, 0], [False] * count, decoded.presence)
 
         return frame
 

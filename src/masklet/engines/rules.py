@@ -189,11 +189,13 @@ def given_logits(engine: Engine, squares: Array) -> Array:
     return resize(full, (side, side), antialias=True)[:, 0]
 
 
-def remember(engine: Engine, levels: Levels, logits: Array, binary: Array, presence: Array) -> Array:
-    """Memories (N, M, h, w) as they are kept, in bfloat16 as published: of a binary mask where `binary` (N,), else of a
-    soft one."""
+def remember(engine: Engine, levels: Levels, logits: Array, binary: Sequence[bool], presence: Array) -> Array:
+    """Memories (N, M, h, w) as they are kept, in bfloat16 as published: of a binary mask where `binary` (N) says so,
+    else of a soft one."""
     side = engine.config.image_size
     full = resize(logits[:, None], (side, side))
-    masks = where(binary[:, None, None, None], as_float(full > 0), sigmoid(full))
+    masks = sigmoid(full)
+    if any(binary):
+        masks = where(given(engine, np.array(binary))[:, None, None, None], as_float(full > 0), masks)
     scaled = in_precision(engine, masks * MASK_SCALE + MASK_SHIFT)
     return as_memory(engine.encode_memory(levels.stride16, scaled, presence))

@@ -133,8 +133,7 @@ def example_memory(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_
     """The memory (1, M, h, w) and the pointer (1, C) of a marked thing."""
     squares = as_squares([mask], engine)
     presence = given(engine, np.full(1, GIVEN_LOGIT, np.float32))
-    binary = given(engine, np.ones(1, np.bool_))
-    memory = remember(engine, picture.levels, given_logits(engine, squares), binary, presence)
+    memory = remember(engine, picture.levels, given_logits(engine, squares), [True], presence)
     return memory, point_at(engine, picture.levels, squares).pointers[:, 0]
 
 

@@ -112,6 +112,8 @@ def jumped(entry: KnownFrame, previous: KnownFrame) -> bool:
 def merged_pairs(entries: Mapping[ObjectId, KnownFrame]) -> Iterator[tuple[ObjectId, ObjectId]]:
     """Pairs of objects of which one lies in the other for the most part. Masks are looked at only where boxes do."""
     names = list(entries)
+    if len(names) < 2:
+        return
     areas = np.array([entry.area for entry in entries.values()])
     boxes = np.array([entry.box for entry in entries.values()], np.int64).reshape(-1, 4)
     low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])

@@ -172,11 +172,12 @@ def decode(
     present = decoded.presence > 0
     logits = where(present[:, None, None], as_float(decoded.logits[each, choice.masks]), ABSENT_LOGIT)
     pointers = by_presence(decoded.pointers[each, choice.pointers], engine.absent_pointer, decoded.presence)
-    prompted = given(engine, np.array([prompt is not None for prompt in prompts]))
+    prompted = [prompt is not None for prompt in prompts]
     filled = fill_holes(logits, at.fill_holes)
     # Filled masks are remembered on prompted frames only, as published.
-    shown = where(prompted[:, None, None], filled, logits)
-    memories = remember(engine, levels, shown, prompted & at.binarise_prompted, decoded.presence)
+    shown = where(given(engine, np.array(prompted))[:, None, None], filled, logits)
+    binary = [one and at.binarise_prompted for one in prompted]
+    memories = remember(engine, levels, shown, binary, decoded.presence)
     iou, presence, chosen = decoded.iou[each, choice.masks].tolist(), decoded.presence.tolist(), choice.masks.tolist()
     made = [
         KnownFrame(
@@ -266,8 +267,7 @@ def take_masks(
     presence = where(marked, GIVEN_LOGIT, -GIVEN_LOGIT)
     pointers = where(marked[:, None], decoded.pointers[:, 0], engine.absent_pointer)
     logits = fill_holes(given_logits(engine, masks), at.fill_holes)
-    binary = given(engine, np.full(len(masks), at.binarise_prompted))
-    memories = remember(engine, levels, logits, binary, presence)
+    memories = remember(engine, levels, logits, [at.binarise_prompted] * len(tracks), presence)
     made = [
         KnownFrame(
             at.frame,
@@ -309,8 +309,7 @@ def encode_again(engine: Engine, levels: Levels, known: KnownFrame) -> KnownFram
     """A tracked frame with its memory, made of the frame's features and its mask as it was encoded first; where only a
     mask is known of it, with the pointer that the network makes of the mask."""
     presence = in_precision(engine, given(engine, np.array([known.presence])))
-    tracked = given(engine, np.zeros(1, np.bool_))
-    memory = remember(engine, levels, known.logits[None], tracked, presence)[0]
+    memory = remember(engine, levels, known.logits[None], [False], presence)[0]
     if known.pointer is not None:
         return replace(known, memory=memory)
     logits = resize(known.logits[None, None], (engine.config.image_size,) * 2)

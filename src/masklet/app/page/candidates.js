@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { boxOf, maskOf, paint, runsOf, unpack } from "./masks.js";
 
 const WIDE = 92, HIGH = 64; // of a small picture
+const PATIENCE = 250; // milliseconds after a click: who takes it back at once, or clicks again, does not wait for the network
 
 export class Candidates {
   /**
@@ -36,6 +37,8 @@ export class Candidates {
     this.close();
     this.about = { object, frame };
     const about = this.about;
+    await new Promise((done) => setTimeout(done, PATIENCE));
+    if (about !== this.about || !this.stands()) return;
     try {
       const { head, packed } = await this.model.link.ask({ type: "candidates", frame, points: [point], labels: [1] });
       if (about !== this.about || head.objects.length < 2 || !this.stands()) return;
