@@ -185,12 +185,24 @@ def measure(page: Any, address: str, rounds: int) -> tuple[dict[str, list[float]
 
 SERVER = """
 import sys
+from ctypes import CDLL, Structure, c_size_t
 from pathlib import Path
+from threading import Thread
 from masklet.app.library import Library
 from masklet.app.server import server
 from masklet.app.web import listen, run
 from masklet.engines.fake import FakeEngine
 
+class Heap(Structure):  # struct mallinfo2 of the GNU C library
+    _fields_ = [(f"n{place}", c_size_t) for place in range(10)]
+
+def tell():
+    heap = CDLL(None).mallinfo2
+    heap.restype = Heap
+    for _ in sys.stdin:
+        print(heap().n7, flush=True)
+
+Thread(target=tell, daemon=True).start()
 library, listening = Library([Path(sys.argv[1])], Path(sys.argv[2]), FakeEngine()), listen(0)
 ready = lambda: print(listening.getsockname()[1], *library.items, flush=True)
 run(server(library, None, ready), listening, library.close)
@@ -247,12 +259,14 @@ class Commands:
 
 
 def memory(clip: Path, commands: int) -> None:
-    """Print the server's memory after each tenth of so many commands."""
+    """Print the server's memory after each tenth of so many commands: what the system counts, and what of it is in use,
+    as the C library keeps some of what was given back."""
     frames = open_video(clip).frame_count or 0
     given = [sys.executable, "-c", SERVER, str(clip), str(clip.parent / "project")]
-    server = subprocess.Popen(given, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     tenths = 0
     try:
+        assert server.stdin is not None
         assert server.stdout is not None
         program, number = Commands(*server.stdout.readline().split()), 0
         while program.count < commands:
@@ -261,7 +275,10 @@ def memory(clip: Path, commands: int) -> None:
             if program.count * 10 // commands > tenths:
                 (line,) = (s for s in Path(f"/proc/{server.pid}/status").read_text().splitlines() if "VmRSS" in s)
                 tenths = program.count * 10 // commands
-                print(f"{program.count} commands: {int(line.split()[1]) / 1024:.0f} MiB", flush=True)
+                print("", file=server.stdin, flush=True)
+                used = int(server.stdout.readline()) / 2**20
+                size = int(line.split()[1]) / 1024
+                print(f"{program.count} commands: {size:.0f} MiB, {used:.0f} of them in use", flush=True)
     finally:
         server.terminate()
         server.wait()

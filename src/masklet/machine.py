@@ -1,7 +1,11 @@
 """The memory and the threads of a process. Imports no torch; what is here asks it if it was imported."""
 
+import ctypes
 import os
 import sys
+
+M_ARENA_MAX = -8
+"""The parameter of the GNU C library's `mallopt` that bounds its pools of memory."""
 
 
 def peak_memory() -> float | None:
@@ -34,3 +38,10 @@ def use_threads(count: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.get_num_threads() != count:
         torch.set_num_threads(count)
+
+
+def share_heap() -> None:
+    """Have the GNU C library take the memory of all threads from two pools, not from eight for each core, so that a
+    server's threads use what others gave back. Other C libraries have nothing of the kind."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_ARENA_MAX, 2)

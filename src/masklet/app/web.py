@@ -24,6 +24,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from masklet import machine
 from masklet.errors import MaskletError
 
 HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -210,6 +211,7 @@ def _wait_for(close: Callable[[], None]) -> None:
 
 def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> None:
     """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way, unless a second one comes."""
+    machine.share_heap()
     ends = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(end, server.handle_exit) for end in ends]
     try:
