@@ -466,6 +466,7 @@ def test_everything_by_keyboard_alone(viewer: Viewer) -> None:
     page.keyboard.type("vehicle")
     viewer.press("Enter")
     until(lambda: page.locator("#panel .name").first.inner_text() == "scooter")
+    until(lambda: page.locator("dialog").count() == 0)
     viewer.press("Shift+l")
     until(lambda: page.locator(".job").inner_text() in ("locked", ""))
     viewer.press("?")
@@ -519,6 +520,7 @@ def test_every_tool_by_keyboard_alone(viewer: Viewer) -> None:
     viewer.press("Enter")
     classes = lambda: [name.get_attribute("data-category") for name in page.locator("#panel .name").all()]  # noqa: E731
     until(lambda: classes() == ["", "square"])
+    until(lambda: page.locator("dialog").count() == 0)  # it goes once its act is done, and takes no key before
     viewer.press("1")
     viewer.press("Shift+Digit1")
     until(lambda: classes() == ["square", "square"])

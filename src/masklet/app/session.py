@@ -24,6 +24,9 @@ from masklet.video.events import checked_object
 REST = 0.08
 """Seconds without a question after which the frame that is looked at is encoded."""
 
+PACE = 0.25
+"""Seconds between what is told of how following goes; masks are told at once."""
+
 
 class Session(SharedSession):
     """A video, or a single picture, that is annotated. A change is on the disk, in the folder, when its answer comes.
@@ -159,14 +162,18 @@ class Session(SharedSession):
         self._tell({"type": "following", "first": first, "direction": direction})
 
     def _following(self, passes: Iterator[FrameResult]) -> Steps:
-        begin = monotonic()
+        begin, told = monotonic(), 0.0
         for done, result in enumerate(passes, start=1):
             self._kept.frames = max(self._kept.frames, result.frame + 1)
             self._keep_sometimes()
             if self._pictures is not None and self.pages:
                 self._pictures.offer(result.frame, result.image)
             self._tell(self._message(result))
-            yield {"frame": result.frame, "done": done, "rate": round(done / max(1e-6, monotonic() - begin), 2)}
+            if (now := monotonic()) < told + PACE:
+                yield None
+                continue
+            told = now
+            yield {"frame": result.frame, "done": done, "rate": round(done / max(1e-6, now - begin), 2)}
 
     def _followed(self, error: MaskletError | None) -> None:
         self._kept.following = False

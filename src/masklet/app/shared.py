@@ -18,8 +18,8 @@ from masklet.errors import MaskletError, SessionError
 Said = Mapping[str, Any]
 """A message of a page."""
 
-Steps = Generator[Said, None, None]
-"""Long work: a step at each `next`, which gives what pages are told of it."""
+Steps = Generator[Said | None, None, None]
+"""Long work: a step at each `next`, which gives what pages are told of it, or None."""
 
 
 class Page(Protocol):
@@ -211,7 +211,8 @@ class Jobs:
             self._end(job, error)
         else:
             self._jobs.append(self._jobs.pop(0))
-            self._tell({"type": "progress", "job": job.kind, **step})
+            if step is not None:
+                self._tell({"type": "progress", "job": job.kind, **step})
 
     def stop(self, kind: str | None = None) -> None:
         """End what is under way of a kind, or everything; what it has done stays."""
