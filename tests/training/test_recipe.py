@@ -19,7 +19,7 @@ def test_the_rate_of_a_part_within_a_part() -> None:
 def test_values_of_every_kind() -> None:
     settings = ["stages.*.freeze=image_encoder", "stages.*.feed.scene.extent=(0.1, 1)", "stages.*.still_clips=False"]
     settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.schedule=reciprocal"]
-    settings += ["stages.*.blend=1", "low_rank=2"]
+    settings += ["low_rank=2"]
     recipe = override(nano("nano"), settings)
     stage = recipe.stages[1]
     assert (stage.freeze, stage.feed.scene.extent, stage.still_clips) == (("image_encoder",), (0.1, 1.0), False)
@@ -48,18 +48,12 @@ def test_values_of_every_kind() -> None:
         (f"seed={2**64}", f"seed is {2**64}; give 0 to {2**63 - 1}"),
         ("stages.*.image_size=100000", "image_size is 100000; give 1 to 4096"),
         ("stages.*.steps=10000000000", "steps is 10000000000; give 0 to 1000000000"),
-        ("stages.*.blend=1.5", r"blend is 1\.5; give 0 to 1"),
         ("low_rank=100000", "low_rank is 100000; give 0 to 1024"),
     ],
 )
 def test_what_makes_no_sense_is_refused(setting: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         override(nano("nano"), [setting])
-
-
-def test_low_rank_changes_are_not_blended() -> None:
-    with pytest.raises(ConfigError, match="blend is of whole weights, not of low-rank changes"):
-        override(nano("nano"), ["stages.*.blend=0.5", "low_rank=2"])
 
 
 def test_all_things_have_numbers_that_an_index_map_bears() -> None:

@@ -15,7 +15,7 @@ from masklet.training.resume import CHECKPOINT, FORMAT, Checkpoint, Origin, load
 from tests.training.shapes import recipe, tiny_network
 
 BEGUN = Origin("{}", "films: 2 items", {"a (1,)": 0.5})
-GIVEN = Checkpoint(BEGUN, 1, 20, {"a": torch.ones(1)}, {}, {}, float("-inf"), {})
+GIVEN = Checkpoint(BEGUN, 1, 20, {"a": torch.ones(1)}, {}, {}, float("-inf"))
 
 
 def save(content: object) -> Callable[[Path], None]:

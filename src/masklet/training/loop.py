@@ -6,7 +6,6 @@ In the folder of a run: `checkpoint.pt` to go on from, `model.safetensors` (the 
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +143,6 @@ class StageRun:
         self.parallel = PARALLEL[recipe.parallel](step, processes)
         self.optimizer = build_optimizer(self.network, self.stage.optimizer)
         self.average = Average(self.parallel.weights(), self.stage.optimizer.average)
-        self.began = deepcopy(self.average.state) if self.stage.blend < 1 else {}
         mixture = Mixture(data, self.stage.feed.balance)
         config = self.network.config
         carries = config.motion == "flow" and not self.stage.clip_augment.turns  # a turned clip has another flow
@@ -162,8 +160,6 @@ class StageRun:
     def go_on(self, checkpoint: Checkpoint) -> None:
         self.parallel.load(self.optimizer, checkpoint.network, checkpoint.optimizer)
         self.average.load(checkpoint.average)
-        for key, value in checkpoint.began.items():
-            self.began[key].copy_(value)
         self.step, self.best = checkpoint.step, checkpoint.best
 
     def work(self) -> Network:
@@ -251,15 +247,13 @@ class StageRun:
         save_model(Model(finished.config.name, finished), self.run.folder / MODEL)
         save_checkpoint(
             self.run.folder,
-            Checkpoint(
-                self.origin, self.number, self.step, weights, self.average.state, optimizer, self.best, self.began
-            ),
+            Checkpoint(self.origin, self.number, self.step, weights, self.average.state, optimizer, self.best),
         )
 
     def finished(self) -> Network:
-        """A network with the averaged weights, blended with those before as the stage says, ready to use."""
+        """A network with the averaged weights, ready to use."""
         plain = learning_network(self.recipe, self.stage, Network(self.network.config))
-        return merged(plain.to(self.processes.device), blended(self.began, self.average.state, self.stage.blend))
+        return merged(plain.to(self.processes.device), self.average.state)
 
     def failed(self, what: str, value: Tensor, batch: Batch, plan: Plan, *, kept: bool) -> TrainingError:
         """Keep the batch, if it made the trouble; of many processes each has a file of its own."""
@@ -301,14 +295,6 @@ def steps_done(recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, int]:
 def is_finished(recipe: Recipe, checkpoint: Checkpoint | None) -> bool:
     """Whether all steps of all stages are done."""
     return steps_done(recipe, checkpoint) == {stage.name: stage.steps for stage in recipe.stages}
-
-
-def blended(before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Weights of which `share` is of those after."""
-    return {
-        key: value.lerp(before[key], 1 - share) if share < 1 and value.is_floating_point() else value
-        for key, value in after.items()
-    }
 
 
 def whole(value: Any) -> Tensor:

@@ -26,7 +26,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("frames", "stride", "picture_objects", "clip_objects"), ONE_OR_MORE),
     **dict.fromkeys(("first_frames", "corrected_frames"), ONE_OR_MORE),
     **dict.fromkeys(("clip_share", "made_up", "reverse", "whole", "least_area", "least", "most"), SHARE),
-    **dict.fromkeys(("prompts.mask", "box", "from_truth", "flip", "grey", "drop_path", "dropout", "blend"), SHARE),
+    **dict.fromkeys(("prompts.mask", "box", "from_truth", "flip", "grey", "drop_path", "dropout"), SHARE),
     **dict.fromkeys(("layer_decay", "warm_up", "end", "average"), SHARE),
     **dict.fromkeys(("leave", "look_alike", "pass_by", "cut"), SHARE),
     **dict.fromkeys(("light", "out_of_focus", "motion_blur", "jpeg", "sensor"), SHARE),
@@ -57,9 +57,6 @@ class Stage:
     still_norms: bool = False  # whether batch normalisations keep their statistics; else they learn them from pictures
     drop_path: float = 0.0  # share of the trunk's branches that are left out in its last block; earlier ones lose fewer
     dropout: float = 0.0  # share of the numbers in memory attention that are left out
-    # share of what was learned in the weights that come of it; the rest is what it began with
-    # Source: WiSE-FT (Wortsman et al., 2022)
-    blend: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,6 @@ class Recipe:
         check_numbers(self)
         if not any(stage.steps for stage in self.stages):
             raise ConfigError("all stages have 0 steps, so nothing learns; leave steps to one of them")
-        if self.low_rank and any(stage.blend < 1 for stage in self.stages):
-            raise ConfigError("blend is of whole weights, not of low-rank changes; leave it at 1, or low_rank at 0")
 
 
 def recipe_text(recipe: Recipe) -> str:

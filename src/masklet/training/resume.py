@@ -21,7 +21,7 @@ from masklet.nn import Network
 from masklet.training.data.mixture import Collection
 from masklet.training.recipe import Recipe, recipe_text
 
-FORMAT = 4
+FORMAT = 5
 """Raised when an older masklet could not go on from what this one writes."""
 
 CHECKPOINT = "checkpoint.pt"
@@ -52,7 +52,6 @@ class Checkpoint:
     average: dict[str, Any]  # state of the running average; empty if none is kept
     optimizer: dict[str, Any]  # state of the optimizer
     best: float  # the best figure of a validation so far
-    began: dict[str, Any]  # the weights that the stage began with; empty where they are no part of what comes of it
 
 
 def origin_of(recipe: Recipe, data: Sequence[Collection], network: Network) -> Origin:
