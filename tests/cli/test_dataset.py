@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,10 +15,13 @@ import supervision
 from PIL import Image
 from pycocotools.coco import COCO
 
+from masklet.cli.mask_files import under_names
 from masklet.datasets.registry import find_dataset
 from masklet.engines.fake import FakeEngine
+from masklet.errors import FormatError
+from masklet.formats.base import Facts, PlainFrame
 from masklet.formats.description import label_of
-from masklet.formats.registry import read_masks, recognise_format
+from masklet.formats.registry import find_format, read_masks, recognise_format
 from masklet.video import VideoTracker
 from tests.cli.conftest import Read, Run
 from tests.conftest import GOLDEN
@@ -244,6 +248,14 @@ def test_images_of_coco_meet_the_pictures_of_their_names(
     (tmp_path / "empty").mkdir()
     assert run("dataset", "build", f"{tmp_path / 'empty'}@{tmp_path / 'walk'}", "--out", tmp_path / "other") == 1
     assert "is an empty folder; give one with masks" in capsys.readouterr().err
+
+
+def test_a_format_that_names_some_of_the_pictures_is_told_so(tmp_path: Path) -> None:
+    theirs = replace(find_format("coco"), name="theirs", names=lambda path: ["a.jpg"])
+    frames = (PlainFrame(frame, 0.0, SIZE, {}, {}) for frame in range(2))
+    facts = Facts(SIZE, video="walk", names=("a.jpg", "b.jpg"))
+    with pytest.raises(FormatError, match=r"some\.json names pictures of other frames, and none for frame 1"):
+        list(under_names(frames, tmp_path / "some.json", theirs, facts))
 
 
 def test_wrong_calls(run: Run, tmp_path: Path, sessions: list[Path], capsys: Read) -> None:
