@@ -177,24 +177,28 @@ def rounds(name: str, folder: Path, args: argparse.Namespace, known: list[dict[s
 
 
 def draw(found: Mapping[str, list[dict[str, Any]]], path: Path) -> None:
-    """Clicks and seconds for each object of the test pictures over the rounds."""
+    """Clicks and seconds for each object of the test pictures over the rounds, and for each that was annotated."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.0), layout="constrained")
     styles = {"queue": ("o-", "by the queue"), "random": ("s--", "at random"), "none": (":", "no loop")}
-    for axes, what in zip(figure.subplots(1, 2), ("clicks", "seconds"), strict=True):
+    shown = (("test", "clicks"), ("test", "seconds"), ("spent", "seconds"))
+    titles = {"test": "test pictures", "spent": "pictures that were annotated"}
+    for axes, (part, what) in zip(figure.subplots(1, 3), shown, strict=True):
         start = found["none"][0]["test"][what]
         for name, (style, label) in styles.items():
-            points = [start, *(one["test"][what] for one in found[name])] if name != "none" else []
-            if points:
-                axes.plot(range(len(points)), points, style, markersize=4, label=label)
-            else:
+            rows = [row for row in found[name] if part in row]
+            if name == "none":
                 axes.axhline(start, linestyle=style, color="grey", label=label)
-        axes.set(xlabel="rounds", ylabel=f"{what} an object")
+            elif rows:
+                before = [(0, start)] if part == "test" else []
+                points = [*before, *((row["round"], row[part][what]) for row in rows)]
+                axes.plot(*zip(*points, strict=True), style, markersize=4, label=label)
+        axes.set(xlabel="round", ylabel=f"{what} an object", title=titles[part], ylim=(0, None))
         axes.set_xticks(range(len(found["queue"]) + 1))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
-    figure.axes[0].legend(frameon=False)
+    figure.axes[0].legend(frameon=False, loc="lower left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
