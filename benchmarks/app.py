@@ -4,7 +4,7 @@
 
 The sample clip is enlarged to 1280 x 720 and served by `masklet annotate` in a process of its own. Times run in the
 page, from the event to the frame after the one in which the masks were painted. Following, with a browser that shows
-it, is compared with the same pass by `VideoTracker` alone, in this process, with the same threads, by turns.
+it, is compared with the same pass by `masklet track`, and by `VideoTracker` alone in this process, by turns.
 
 With `--commands 3000` only the server's memory is measured, while a program gives so many commands as a person does in
 30 minutes and longer: clicks, previews, undo, following, exports, pictures. The engine is the fake one, which keeps
@@ -280,6 +280,19 @@ def watched_rate(clip: Path, model: str) -> float:
         return frames / (time.perf_counter() - begin)
 
 
+def command_rate(clip: Path, model: str) -> float:
+    """Frames a second of the same pass by `masklet track`, with all that it writes; without its start."""
+
+    def seconds(*options: str) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            asked = ["track", str(clip), "--point", "0:1:930,300", "--model", model, "--out", folder, *options]
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "masklet", *asked], check=True, capture_output=True)
+            return time.perf_counter() - begin
+
+    return ((open_video(clip).frame_count or 0) - 1) / (seconds() - seconds("--stop", "1"))
+
+
 def plain_rate(clip: Path, model: str) -> float:
     """Frames a second of the same pass by the tracker alone."""
     with masklet.VideoTracker(clip, model) as tracker:
@@ -324,13 +337,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with served(clip, options.model, Path(folder) / "project") as address:
             times, heap = measure(page, address, options.rounds)
         browser.close()
-        turns = [(watched_rate(clip, options.model), plain_rate(clip, options.model)) for _ in range(options.turns)]
-        figures = {
-            "heap of the page, MiB": heap,
-            "frames a second, followed in a page": float(np.median([watched for watched, _ in turns])),
-            "frames a second, the tracker alone": float(np.median([plain for _, plain in turns])),
-            "of its rate, median of the turns": float(np.median([watched / plain for watched, plain in turns])),
-        }
+        rates = {"in a page": watched_rate, "by masklet track": command_rate, "by the tracker alone": plain_rate}
+        turns = np.array([[rate(clip, options.model) for rate in rates.values()] for _ in range(options.turns)])
+        middle = np.median(turns, axis=0)
+        shares = np.median(turns[:, :1] / turns[:, 1:], axis=0)
+        figures = {"heap of the page, MiB": heap}
+        figures |= {f"frames a second {place}": float(rate) for place, rate in zip(rates, middle, strict=True)}
+        figures["in a page, as a share of masklet track"], figures["of the tracker alone"] = map(float, shares)
     results = {
         "machine": describe_machine(),
         "model": options.model,
