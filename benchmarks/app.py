@@ -319,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="How long the annotator lets a person wait.")
     parser.add_argument("--model", default="nano", help="which model answers")
     parser.add_argument("--rounds", type=int, default=10, help="clicks that are measured")
-    parser.add_argument("--turns", type=int, default=5, help="passes in a page and alone, by turns")
+    parser.add_argument("--turns", type=int, default=5, help="passes in a page, by the command and alone, by turns")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "app.json")
     parser.add_argument("--commands", type=int, default=0, help="measure memory alone, over so many commands")
     options = parser.parse_args(arguments)

@@ -55,6 +55,9 @@ class Clock:
     """Seconds that functions took, by what they are a part of."""
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
         self.seconds = dict.fromkeys((NETWORK, *PARTS.values()), 0.0)
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,7 +91,8 @@ def measure(model: Any, objects: int, count: int, clock: Clock) -> dict[str, flo
             tracker.add_box(frame=0, object=number + 1, box=(x, y, x + 60, y + 40))
         results = iter(tracker.propagate(start=1))
         while True:
-            clock.seconds, began = Clock().seconds, time.process_time()
+            clock.restart()
+            began = time.process_time()
             result = next(results, None)
             spent = time.process_time() - began
             if result is None:

@@ -3,6 +3,7 @@
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +39,7 @@ print(Path(sys.argv[2]).read_text().count("<heap nr="))
 @pytest.mark.skipif(
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_info"), reason="of the GNU C library alone"
 )
-def test_threads_share_two_pools_of_memory(tmp_path):
+def test_threads_share_two_pools_of_memory(tmp_path: Path) -> None:
     def pools(kind: str) -> int:
         ran = subprocess.run(
             [sys.executable, "-c", POOLS, kind, str(tmp_path / "pools.xml")], stdout=subprocess.PIPE, check=True

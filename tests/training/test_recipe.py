@@ -18,8 +18,7 @@ def test_the_rate_of_a_part_within_a_part() -> None:
 
 def test_values_of_every_kind() -> None:
     settings = ["stages.*.freeze=image_encoder", "stages.*.feed.scene.extent=(0.1, 1)", "stages.*.still_clips=False"]
-    settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.schedule=reciprocal"]
-    settings += ["low_rank=2"]
+    settings += ["stages.*.optimizer.rate=1", "stages.*.optimizer.schedule=reciprocal", "low_rank=2"]
     recipe = override(nano("nano"), settings)
     stage = recipe.stages[1]
     assert (stage.freeze, stage.feed.scene.extent, stage.still_clips) == (("image_encoder",), (0.1, 1.0), False)
