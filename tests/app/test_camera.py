@@ -17,7 +17,7 @@ from masklet.app.camera import CameraSession, application, serving
 from masklet.app.web import address_of, listen
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
-from masklet.live.session import LiveSession, follow
+from masklet.live import LiveSession, follow
 from masklet.media.camera import Camera
 from tests.app.conftest import HERE, SIZE, scene
 from tests.app.pages import Viewer, until

@@ -12,11 +12,11 @@ import av
 import numpy as np
 import pytest
 
-from masklet.cli import live_job
+from masklet import live
 from masklet.engines.base import Engine
 from masklet.formats.davis import read_index_png
 from masklet.formats.project_file import read_project
-from masklet.live.session import LiveSession
+from masklet.live import LiveSession
 from masklet.media.camera import Camera, Patience
 from masklet.video import TrackingOptions
 from tests.cli.conftest import Patch, Read, Run, error_of
@@ -69,7 +69,7 @@ def test_a_camera_that_goes_away_keeps_what_is_written(
         assert (source, wait) == ("0", 7.0)
         return Camera(int(source), patience=brief, opener=opener)
 
-    monkeypatch.setattr(live_job, "open_camera", open_camera)
+    monkeypatch.setattr(live, "open_camera", open_camera)
     options = ("--box", "1:4,4,40,40", "--model", weights, "--out", tmp_path / "out.mp4")
     assert run("live", "0", *options, "--wait", "7") == 1
     assert len(opener.opened) > 2
@@ -87,7 +87,7 @@ def test_speed_and_policy(run: Run, tmp_path: Path, video: Path, monkeypatch: Pa
         policies.append(options.policy)
         return LiveSession(camera, model, options)
 
-    monkeypatch.setattr(live_job, "LiveSession", noted)
+    monkeypatch.setattr(live, "LiveSession", noted)
     options = (*BOX, "--out", tmp_path / "out.masklet", "--frames", "1", "--speed", "fast", "--policy", QUALITY)
     assert run("live", video, *options) == 0
     assert read_project(tmp_path / "out.masklet").model == "nano:fast"
@@ -97,7 +97,7 @@ def test_speed_and_policy(run: Run, tmp_path: Path, video: Path, monkeypatch: Pa
 def test_an_unknown_policy_is_told_before_the_camera_is_opened(
     run: Run, tmp_path: Path, monkeypatch: Patch, capsys: Read
 ) -> None:
-    monkeypatch.setattr(live_job, "open_camera", None)
+    monkeypatch.setattr(live, "open_camera", None)
     assert run("live", "0", *BOX, "--out", tmp_path / "out.mp4", "--policy", "publishd") == 1
     assert "there is no 'publishd' among the policies; nearest: published" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -126,6 +126,7 @@ def test_a_box_outside_the_picture_leaves_nothing_behind(
     (["--out", "a.mp4"], 2, "nothing to follow; give --box OBJECT:x0,y0,x1,y1"),
     ([*BOX, "--out", "a.xyz"], 1, "a.xyz does not show its format; give an ending that does"),
     ([*BOX, "--out", "-", "--format", "coco"], 1, "a pipe cannot carry 'coco'"),
+    ([*BOX, "--out", "a.webm", "--format", "webn"], 1, "unknown format 'webn'; nearest: webm"),
     (["--box", "1,2,3,4", "--out", "a.mp4"], 2, "such as --box"),
     (["--frames", "0", *BOX, "--out", "a.mp4"], 2, "--frames"),
 ])  # fmt: skip

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from masklet import executors
 from masklet.errors import EngineError, FormatError
-from masklet.executors import Failure, Ray, cluster
+from masklet.executors import Failure, Ray
 
 Work = Callable[[Any], Any]
 
@@ -89,8 +90,8 @@ def forever(value: Any) -> Iterator[Any]:
 def done_by(ray: FakeRay, plan: Ray, work: Work, jobs: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     """What comes of jobs; each look at the clock is a second later."""
     clock = iter(range(10**6))
-    monkeypatch.setattr(cluster, "monotonic", lambda: float(next(clock)))
-    return list(cluster._Crew(ray, plan, work, jobs).run())
+    monkeypatch.setattr(executors, "monotonic", lambda: float(next(clock)))
+    return list(executors._Crew(ray, plan, work, jobs).run())
 
 
 def test_every_job_is_done_and_taken_when_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,13 +133,13 @@ def test_a_job_whose_worker_dies_is_begun_three_times_and_others_go_on(monkeypat
 
 
 def test_a_job_that_hangs_loses_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "silent_for", lambda: 1000.0)
+    monkeypatch.setattr(executors, "silent_for", lambda: 1000.0)
     done = done_by(FakeRay(forever(True)), Ray(lease=60), str, ["hang", 1, 2], monkeypatch)
     assert dict(done) == {"hang": Failure("it did not get on for 60 s, 3 times"), 1: "1", 2: "2"}
 
 
 def test_a_job_that_gets_on_is_left_alone_until_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "silent_for", lambda: 0.0)
+    monkeypatch.setattr(executors, "silent_for", lambda: 0.0)
     ray = FakeRay(forever(True))
     done = done_by(ray, Ray(lease=60, limit=5000), str, ["hang", 1], monkeypatch)
     assert dict(done) == {"hang": Failure("it took longer than 5000 s"), 1: "1"}
@@ -200,7 +201,7 @@ def test_a_cluster_that_does_not_start_in_time() -> None:
         raise Exception("The current node timed out during startup.\nMore of it")  # as Ray does
 
     with pytest.raises(EngineError, match=r"there is no Ray cluster at here: The current .*; try again when"):
-        cluster.connect(SimpleNamespace(init=init), Ray())
+        executors.connect(SimpleNamespace(init=init), Ray())
 
 
 def test_a_cluster_that_is_not_there() -> None:
@@ -209,4 +210,4 @@ def test_a_cluster_that_is_not_there() -> None:
         port = taken.getsockname()[1]
         for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
             with pytest.raises(EngineError, match=f"there is no Ray cluster at {address}: .*refused"):
-                cluster.check_reachable(address)
+                executors.check_reachable(address)

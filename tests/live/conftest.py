@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.checkpoints import Model
-from masklet.live.session import LiveSession
+from masklet.live import LiveSession
 from masklet.media.camera import Camera
 from masklet.media.devices import Finished
 from tests.conftest import small_network

@@ -1,18 +1,17 @@
-"""Where live results go: the format that a path means, and the pipe, as another program reads it."""
+"""The pipe into which live results go, as another program reads it."""
 
 from __future__ import annotations
 
 import io
 import os
 import threading
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
 from masklet.errors import FormatError
-from masklet.live.outputs import file_format, into_pipe, piped_format
+from masklet.live import into_pipe, piped_format
 from masklet.video import FrameResult
 from masklet.video.overlap import FramePixels
 from masklet.video.result import ObjectResult
@@ -67,20 +66,7 @@ def write_some(pipe: io.FileIO) -> None:
             sink(result(number, number / 10))
 
 
-@pytest.mark.parametrize(
-    ("path", "name", "meant"),
-    [
-        ("a.mp4", None, "overlay"), ("a.webm", None, "webm"), ("a.masklet", None, "project"), ("masks", None, "davis"),
-        ("a.mp4", "background", "background"), ("a.json", "coco", "coco"),
-    ],
-)  # fmt: skip
-def test_the_format_that_a_path_means(path: str, name: str | None, meant: str) -> None:
-    assert file_format(Path(path), name) == meant
-
-
-def test_formats_that_are_not_there() -> None:
-    with pytest.raises(FormatError, match="unknown format 'webn'; nearest: webm"):
-        file_format(Path("a.webm"), "webn")
+def test_formats_that_a_pipe_cannot_carry() -> None:
     with pytest.raises(FormatError, match=r"a pipe cannot carry 'coco'.*; give one of overlay, davis, rgba"):
         piped_format("coco")
     assert piped_format(None) == "overlay"

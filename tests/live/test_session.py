@@ -8,7 +8,7 @@ import time
 import pytest
 
 from masklet.errors import MediaError, PromptError, SessionError
-from masklet.live.session import LiveSession, follow
+from masklet.live import LiveSession, follow
 from masklet.video import FrameResult
 from tests.live.conftest import Open
 

@@ -24,7 +24,7 @@ from masklet.app.pictures import Pictures
 from masklet.app.shared import Said, SharedSession, readable
 from masklet.app.web import HEADERS, Server, page, pages, picture
 from masklet.errors import SessionError
-from masklet.live.session import LiveSession
+from masklet.live import LiveSession
 from masklet.video import FrameResult
 from masklet.video.state import Tracks
 

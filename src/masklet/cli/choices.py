@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
@@ -65,9 +64,6 @@ Levels = Annotated[str | None, option("BLACK,WHITE, the values that are shown so
 
 CUT_OUTS = "Of films and pictures that cut objects out"
 """Where the help shows options of cut-outs."""
-
-PIPE = Path("-")
-"""The path that means standard output."""
 
 MOST_STEPS = 10**9
 """The most steps of a training, and the most between two events."""

@@ -1,13 +1,29 @@
 """`masklet live`: follow objects through a camera, a stream, or a file played at its own rate."""
 
+from __future__ import annotations
+
 import sys
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from signal import SIGTERM, default_int_handler, signal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import PIPE, DeviceChoice, ModelChoice, PolicyChoice, PortChoice, SpeedChoice, option
+from masklet.app import check_installed
+from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, PortChoice, SpeedChoice, option
 from masklet.cli.prompts import parse_box, parse_point
+from masklet.errors import FormatError, MaskletError, MediaError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from masklet.formats.base import FrameLike, Sink
+    from masklet.live import LiveSession
+
+PIPE = Path("-")
+"""The path that means standard output."""
 
 
 def live(
@@ -57,8 +73,94 @@ def live(
     if out == PIPE and sys.stdout.isatty():
         raise typer.BadParameter("--out - would fill the terminal; pipe it into a program, such as | ffplay -")
 
-    from masklet.cli.live_job import run
+    from rich.console import Console
+    from rich.live import Live
 
-    page = port if serve else None
-    done = run(source, out, format, page, prompts, frames, seconds, wait, model, speed, device, policy)
+    from masklet.atomic import keep_inputs
+    from masklet.checkpoints import load_model
+    from masklet.formats.registry import find_format, format_of, writer
+    from masklet.live import LiveSession, follow, into_pipe, open_camera, piped_format
+    from masklet.video import StreamTracker, TrackingOptions
+    from masklet.video.policies import check_policy
+
+    # What is wrong with the settings is told before the model is loaded and the camera opened.
+    kind = ""
+    if out == PIPE:
+        kind = piped_format(format)
+    elif out is not None:
+        keep_inputs(out, Path(source))
+        kind = (find_format(format) if format else format_of(out)).name
+    check_policy(policy)
+    faults: list[MaskletError] = []
+    console = Console(stderr=True)
+
+    def write(result: FrameLike) -> None:
+        """Write a frame. With a page, which is still looked at, it goes on without a file that cannot be written."""
+        try:
+            if not faults:
+                sink(result)
+        except MaskletError as error:
+            if not serve:
+                raise
+            faults.append(error)
+            console.print(f"masklet: {error}; going on without it")
+
+    def begin(session: LiveSession) -> None:
+        for said in prompts:
+            if said.box is not None:
+                ask = partial(StreamTracker.add_box, object=said.object, box=said.box)
+            else:
+                ask = partial(StreamTracker.add_points, object=said.object, points=said.points, labels=said.labels)
+            session.prompt(said.object, ask)
+
+    with ExitStack() as opened:
+        if serve:
+            check_installed("the page", "live")
+            from masklet.app.web import address_of, listen
+
+            page = opened.enter_context(listen(port))
+        engine = load_model(model, device=device, speed=speed)
+        camera = opened.enter_context(open_camera(source, wait))
+        session = LiveSession(camera, engine, TrackingOptions(policy=policy))
+        # Service managers send SIGTERM to end a program: it is like Ctrl-C.
+        opened.callback(signal, SIGTERM, signal(SIGTERM, default_int_handler))
+        sink: Sink = lambda result: None  # noqa: E731
+        if out == PIPE:
+            sink = opened.enter_context(into_pipe(sys.stdout.buffer, kind, camera.size))
+        elif out is not None:
+            file = writer(kind, out, size=camera.size, video=source, model=engine.config.name)
+            sink = opened.enter_context(file).write
+        if serve:
+            from masklet.app.camera import serving
+
+            opened.enter_context(serving(session, page))
+            console.print(f"the page is at {address_of(page)}/")
+        opened.enter_context(Live(get_renderable=lambda: line(session), console=console, transient=True))
+        count = follow(session, write, begin, frames=frames, seconds=seconds)
+    followed = "1 frame" if count == 1 else f"{count} frames"
+    where = "followed" if out is None else "in the pipe" if out == PIPE else f"in {out}"
+    done = f"{followed} {where}; {camera.passed_over} passed over"
+    if faults:
+        raise FormatError(f"{faults[0]}; {done}")
+    if camera.ended_early:
+        raise MediaError(f"{camera.ended_early}; {done}")
     typer.echo(done, err=out == PIPE)
+
+
+def line(session: LiveSession) -> Text:
+    """How it goes, on one line."""
+    from rich.text import Text
+
+    status = session.status()
+    if status.lost:
+        return Text(f"waiting for {session.camera.name}: {status.lost}", style="yellow")
+    parts = [
+        "waiting for the first frame" if status.frame is None else f"frame {status.frame}",
+        f"{status.rate:.1f} frames/s",
+        f"{1000 * status.latency:.0f} ms behind",
+        f"{status.passed_over} passed over",
+    ]
+    for item in status.objects:
+        doubt = f", needs a prompt: {item.needs_prompt}" if item.needs_prompt else ""
+        parts.append(f"{item.name} {item.state}{doubt}")
+    return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")

@@ -1,19 +1,29 @@
-"""Jobs on a Ray cluster, each whole on one worker. Leases, tries and the end are ours: no job waits for ever."""
+"""The same work on many jobs: in this process, in several, or on a Ray cluster. Results come as they are ready."""
 
 from __future__ import annotations
 
 import errno
+import multiprocessing
+import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from time import monotonic
-from typing import Any, Generic
+from typing import Any, Generic, Protocol, TypeVar
 
 from masklet.errors import EngineError, MaskletError, needing
-from masklet.executors.base import ATTEMPTS, Failure, Result, Task, alive, killed, silent_for
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+ATTEMPTS = 3
+"""Times that a job is begun whose process is killed, for instance by a lack of memory."""
+
 
 TICK = 1.0
 """Seconds after which leases are looked at, if no job is ready before."""
@@ -29,6 +39,135 @@ REACH = 5.0
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What the system says of a disk to which nothing more can be written."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that gave no result. The reason is one sentence."""
+
+    reason: str
+
+
+KILLED = Failure(f"its process was killed {ATTEMPTS} times; is there enough memory?")
+"""Of a job whose process was killed each time."""
+
+
+@dataclass(frozen=True)
+class _Full(Failure):
+    """The job's machine has no room left on its disk: another one may do it."""
+
+
+class Executor(Protocol):
+    """A way to do many jobs."""
+
+    def run(self, work: Callable[[Task], Result], jobs: Iterable[Task]) -> Iterator[tuple[Task, Result | Failure]]:
+        """Every job with its result, in the order in which they are ready. A MaskletError is a failure of its job. Jobs
+        are taken when there is a place for them."""
+
+
+@dataclass(frozen=True)
+class Serial:
+    """One job after another, in this process."""
+
+    def run(self, work: Callable[[Task], Result], jobs: Iterable[Task]) -> Iterator[tuple[Task, Result | Failure]]:
+        """In the order of the jobs."""
+        for job in jobs:
+            yield job, attempt(work, job)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Several processes on this machine. Where there are GPUs, they are dealt to the processes in turn.
+
+    count  processes, at least 1
+    gpus   of this machine
+
+    If a process is killed, those that worked beside it are begun again too, and their jobs with them, each alone: a job
+    that is killed again and again takes no other with it.
+    """
+
+    count: int
+    gpus: int = 0
+
+    def run(self, work: Callable[[Task], Result], jobs: Iterable[Task]) -> Iterator[tuple[Task, Result | Failure]]:
+        """At most `count` jobs are under way."""
+        waiting: Iterator[tuple[Task, int]] = ((job, 1) for job in jobs)
+        while (first := next(waiting, None)) is not None:
+            alone = first[1] > 1
+            queue = iter([first]) if alone else chain([first], waiting)
+            broken: list[tuple[Task, int]] = []
+            with self._pool() as pool:
+                under_way: dict[Future[Result | Failure], tuple[Task, int]] = {}
+                while True:
+                    while not broken and len(under_way) < self.count and (begun := next(queue, None)) is not None:
+                        try:
+                            under_way[pool.submit(attempt, work, begun[0])] = begun
+                        except BrokenProcessPool:  # a process was killed since the last look
+                            broken.append(begun)
+                    if not under_way:
+                        break
+                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                        job, tries = under_way.pop(future)
+                        if isinstance(future.exception(), BrokenProcessPool):
+                            broken.append((job, tries + 1))
+                        else:
+                            yield job, future.result()
+            for job, tries in broken:
+                if tries > ATTEMPTS:
+                    yield job, KILLED
+                else:
+                    waiting = chain([(job, tries)], waiting)
+
+    def _pool(self) -> ProcessPoolExecutor:
+        """New processes; spawned, as CUDA and OpenCV do not survive a fork."""
+        context = multiprocessing.get_context("spawn")
+        places = context.Queue()
+        for place in range(self.count):
+            places.put(place)
+        threads = max(1, (os.cpu_count() or 1) // self.count)
+        return ProcessPoolExecutor(self.count, context, _settle, (places, threads, self.gpus))
+
+
+def gpu_count() -> int:
+    """CUDA devices of this machine."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _settle(places: Any, threads: int, gpus: int) -> None:
+    """What a new process does first, before torch is imported: take its share of cores and GPUs."""
+    place = places.get()
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[place % len(visible)]
+    import cv2
+
+    cv2.setNumThreads(threads)
+
+
+def attempt(work: Callable[[Task], Result], job: Task) -> Result | Failure:
+    """The result, or what a user can mend about the job."""
+    try:
+        return work(job)
+    except MaskletError as error:
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
+        return (_Full if full else Failure)(str(error))
+
+
+_alive = monotonic()
+
+
+def alive() -> None:
+    """Say that the job that this process does gets on, such as after each frame; see `Ray.lease`."""
+    global _alive
+    _alive = monotonic()
+
+
+def silent_for() -> float:
+    """Seconds since the last `alive()` of this process."""
+    return monotonic() - _alive
 
 
 @dataclass(frozen=True)
@@ -104,11 +243,6 @@ def check_reachable(address: str) -> None:
         ) from error
 
 
-@dataclass(frozen=True)
-class _Full(Failure):
-    """What a worker answers that has no room left on its disk."""
-
-
 class _Worker(Generic[Task, Result]):
     """The actor: one thread does jobs, another answers whether that gets on."""
 
@@ -121,11 +255,7 @@ class _Worker(Generic[Task, Result]):
     def do(self, job: Task) -> Result | Failure:
         """The result, or what a user can mend about the job or the machine."""
         alive()
-        try:
-            return self._work(job)
-        except MaskletError as error:
-            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
-            return (_Full if full else Failure)(str(error))
+        return attempt(self._work, job)
 
     def pulse(self) -> float:
         """Seconds since the job said that it gets on."""
@@ -134,17 +264,16 @@ class _Worker(Generic[Task, Result]):
 
 @dataclass
 class _Hand(Generic[Task]):
-    """A worker as the driver sees it. It is new until `waits_for`, its first pulse, has come."""
+    """A worker as the driver sees it: with its job and how often that was begun, or without one, new or idle. It is
+    waited for until `waits_for` has come, of a new one its first pulse."""
 
     actor: Any
     waits_for: Any
-    job: Task | None = None
-    tries: int = 0
+    job: tuple[Task, int] | None = None
     begun: float = 0.0
     sign: float = 0.0
     asked: float = 0.0
     pulse: Any = None
-    is_new: bool = True
 
 
 @dataclass
@@ -167,25 +296,23 @@ class _Crew(Generic[Task, Result]):
         wanted, counted = self._wanted(), monotonic()
         try:
             while True:
-                self._take(more, wanted)
+                self.waiting.extend((job, 1) for job in islice(more, max(0, wanted - len(self.waiting))))
                 self._hire(wanted)
                 self._assign()
-                if not self.waiting and all(hand.is_new for hand in self.hands.values()):
+                at_work = any(hand.job for hand in self.hands.values())
+                if not self.waiting and not at_work:
                     return
-                if any(not hand.is_new for hand in self.hands.values()):
-                    seen = monotonic()
+                seen = monotonic() if at_work else seen
                 self._check_hope(wanted, seen)
                 ready, _ = self.ray.wait(list(self.hands), num_returns=1, timeout=TICK) if self.hands else ((), ())
                 for reference in ready:
-                    yield from self._ended(reference)
+                    yield from self._ended(self.hands.pop(reference), reference)
                 yield from self._overdue()
                 if monotonic() - counted > COUNT_EVERY:
                     wanted, counted = self._wanted(), monotonic()
         finally:
             for hand in [*self.hands.values(), *self.idle]:
                 self._kill(hand)
-
-    # --- workers ------------------------------------------------------------------------------------
 
     def _wanted(self) -> int:
         """How many workers there should be."""
@@ -202,13 +329,9 @@ class _Crew(Generic[Task, Result]):
             return self.plan.gpus
         return 1 if self.ray.cluster_resources().get("GPU", 0) else 0
 
-    def _take(self, more: Iterator[Task], count: int) -> None:
-        """Let so many jobs wait, if there are that many."""
-        self.waiting.extend((job, 1) for job in islice(more, max(0, count - len(self.waiting))))
-
     def _hire(self, wanted: int) -> None:
         """Start workers for jobs that wait."""
-        new = sum(hand.is_new for hand in self.hands.values())
+        new = sum(hand.job is None for hand in self.hands.values())
         here = len(self.hands) + len(self.idle)
         for _ in range(min(wanted - self.given_up - here, len(self.waiting) - new - len(self.idle))):
             kind = self.ray.remote(num_cpus=self.plan.cpus, num_gpus=self._gpus(), concurrency_groups={"pulse": 1})
@@ -222,9 +345,9 @@ class _Crew(Generic[Task, Result]):
     def _assign(self) -> None:
         while self.idle and self.waiting:
             hand = self.idle.pop()
-            hand.job, hand.tries = self.waiting.popleft()
+            hand.job = self.waiting.popleft()
             hand.begun = hand.sign = hand.asked = monotonic()
-            hand.waits_for, hand.pulse = hand.actor.do.remote(hand.job), None
+            hand.waits_for, hand.pulse = hand.actor.do.remote(hand.job[0]), None
             self.hands[hand.waits_for] = hand
 
     def _check_hope(self, wanted: int, seen: float) -> None:
@@ -242,69 +365,57 @@ class _Crew(Generic[Task, Result]):
         with suppress(Exception):  # whatever it is, the worker is given up
             self.ray.kill(hand.actor)
 
-    # --- what comes of a job ------------------------------------------------------------------------
-
-    def _ended(self, reference: Any) -> Iterator[tuple[Task, Result | Failure]]:
-        hand = self.hands.pop(reference)
+    def _ended(self, hand: _Hand[Task], reference: Any) -> Iterator[tuple[Task, Result | Failure]]:
+        """What comes of a worker that has started or done its job, or that died, or whose job ended in an error that
+        nobody foresaw."""
+        job, hand.job = hand.job, None
         try:
             answer = self.ray.get(reference)
         except Exception as error:
-            yield from self._lost(hand, error)
-            return
-        if hand.is_new:
-            hand.is_new = False
-            self.idle.append(hand)
-            return
-        job, hand.job = hand.job, None
-        assert job is not None, "a worker that is not new had a job"
-        if isinstance(answer, _Full):
-            self.given_up, self.reason = self.given_up + 1, answer.reason
-            self.waiting.appendleft((job, hand.tries))
             self._kill(hand)
-            return
-        self.idle.append(hand)
-        yield job, answer
-
-    def _lost(self, hand: _Hand[Task], error: Exception) -> Iterator[tuple[Task, Result | Failure]]:
-        """What comes of a worker that died, or did not start, or whose job ended in an error that nobody foresaw."""
-        self._kill(hand)
-        told, died = _told(error), isinstance(error, self.ray.exceptions.RayActorError)
-        if hand.is_new:
+            told, died = _told(error), isinstance(error, self.ray.exceptions.RayActorError)
+            if job is not None:
+                yield from self._again(
+                    job, KILLED if died else Failure(f"it ended {ATTEMPTS} times in an error: {told}")
+                )
+                return
             self.reason = f"a worker could not start: {told}"
             self.given_up += "creation task" in str(error)  # it would fail again; one whose machine went would not
             return
-        yield from self._again(hand, killed() if died else Failure(f"it ended {ATTEMPTS} times in an error: {told}"))
+        if job is not None and isinstance(answer, _Full):
+            self.given_up, self.reason = self.given_up + 1, answer.reason
+            self.waiting.appendleft(job)
+            self._kill(hand)
+            return
+        self.idle.append(hand)
+        if job is not None:
+            yield job[0], answer
 
-    def _again(self, hand: _Hand[Task], failure: Failure) -> Iterator[tuple[Task, Failure]]:
-        assert hand.job is not None, "a worker that is not new had a job"
-        if hand.tries < ATTEMPTS:
-            self.waiting.append((hand.job, hand.tries + 1))
+    def _again(self, job: tuple[Task, int], failure: Failure) -> Iterator[tuple[Task, Failure]]:
+        if job[1] < ATTEMPTS:
+            self.waiting.append((job[0], job[1] + 1))
         else:
-            yield hand.job, failure
+            yield job[0], failure
 
     def _overdue(self) -> Iterator[tuple[Task, Failure]]:
         """End jobs that take too long, or whose worker gives no sign of life."""
-        now = monotonic()
-        for hand in [hand for hand in self.hands.values() if not hand.is_new]:
-            self._feel(hand, now)
-            late = self.plan.limit is not None and now - hand.begun > self.plan.limit
-            silent = self.plan.lease is not None and now - hand.sign > self.plan.lease
-            if not late and not silent:
+        now, lease, limit = monotonic(), self.plan.lease, self.plan.limit
+        for hand in list(self.hands.values()):
+            if hand.job is None:
                 continue
-            del self.hands[hand.waits_for]
-            self._kill(hand)
-            assert hand.job is not None, "a worker that is not new had a job"
-            if late:
-                yield hand.job, Failure(f"it took longer than {self.plan.limit:g} s")
-            else:
-                yield from self._again(hand, Failure(f"it did not get on for {self.plan.lease:g} s, {ATTEMPTS} times"))
+            if lease is not None:
+                self._feel(hand, now, lease)
+            if limit is not None and now - hand.begun > limit:
+                self._kill(self.hands.pop(hand.waits_for))
+                yield hand.job[0], Failure(f"it took longer than {limit:g} s")
+            elif lease is not None and now - hand.sign > lease:
+                self._kill(self.hands.pop(hand.waits_for))
+                yield from self._again(hand.job, Failure(f"it did not get on for {lease:g} s, {ATTEMPTS} times"))
 
-    def _feel(self, hand: _Hand[Task], now: float) -> None:
+    def _feel(self, hand: _Hand[Task], now: float, lease: float) -> None:
         """Ask a worker now and then when its job last got on."""
-        if self.plan.lease is None:
-            return
         if hand.pulse is None:
-            if now - hand.asked > min(PULSE_EVERY, self.plan.lease / 4):
+            if now - hand.asked > min(PULSE_EVERY, lease / 4):
                 hand.pulse, hand.asked = self._pulse(hand.actor), now
         elif self.ray.wait([hand.pulse], timeout=0)[0]:
             with suppress(self.ray.exceptions.RayError):  # it died: its job says so

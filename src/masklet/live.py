@@ -1,22 +1,54 @@
-"""A stream tracker that one thread steps while others prompt it and look at it; and frames in, results out."""
+"""A camera, a stream or a file played at its own rate, tracked as it comes: a stream tracker that one thread steps
+while others prompt it and look at it, and a pipe in which other programs read the results."""
 
 from collections import deque
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from threading import Condition, Timer
 from time import monotonic
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from masklet.engines.base import Engine
-from masklet.errors import SessionError
-from masklet.media.camera import Camera
+from masklet.errors import FormatError, SessionError, nearest
+from masklet.formats.base import FrameLike, Sink, index_map
+from masklet.formats.film import NOMINAL_RATE
+from masklet.formats.matte import cut_out_objects
+from masklet.media.camera import Camera, Patience
+from masklet.media.devices import Player
 from masklet.media.source import Frame
 from masklet.video import FrameResult, StreamTracker, TrackingOptions
 from masklet.video.state import ObjectId, Tracks
 
 RECENT = 20
 """Frames over which the rate is measured."""
+
+TICK = Fraction(1, 1_000_000)
+"""Seconds of a tick in the pipe."""
+
+PIPED: dict[str, tuple[str, Callable[[FrameResult], NDArray[np.uint8]]]] = {
+    "overlay": ("rgb24", lambda result: np.asarray(result.overlay())),
+    "davis": ("gray", index_map),
+    "rgba": ("rgba", cut_out_objects),
+}
+"""The pictures that a pipe can carry: FFmpeg's name of the pixels, and how they are made."""
+
+
+def open_camera(source: str, wait: float) -> Camera:
+    """A camera by its number, a stream by its URL, or a file in a camera's place; `wait` is for so many seconds if it
+    goes away. Raises `MediaError`."""
+    if source.isascii() and source.isdecimal():
+        return Camera(int(source), patience=Patience(total=wait))
+    if "://" in source:
+        return Camera(source, patience=Patience(total=wait))
+    return Camera(source, patience=Patience(total=0), opener=Player)
 
 
 @dataclass(frozen=True)
@@ -215,3 +247,43 @@ def follow(
             clock.cancel()
             session.end()
     return written
+
+
+def piped_format(name: str | None) -> str:
+    """The format that a pipe carries. Raises FormatError for one that it cannot."""
+    if name is None:
+        return "overlay"
+    if name not in PIPED:
+        raise FormatError(f"a pipe cannot carry {name!r}{nearest(name, PIPED)}; give one of {', '.join(PIPED)}")
+    return name
+
+
+@contextmanager
+def into_pipe(pipe: IO[bytes], name: str, size: tuple[int, int]) -> Iterator[Sink]:
+    """Raw pictures in FFmpeg's own container, NUT, with the times at which they were captured.
+
+    pipe  is written to as frames come, and left open
+    name  one of PIPED
+    size  (height, width)
+
+    Raises FormatError when nobody reads any more.
+    """
+    pixels, draw = PIPED[name]
+    try:
+        into: Any = SimpleNamespace(write=pipe.write)  # a pipe, in which nobody can seek
+        with av.open(into, "w", format="nut") as container:
+            stream: VideoStream = container.add_stream("rawvideo", rate=NOMINAL_RATE)
+            stream.height, stream.width = size
+            stream.pix_fmt = pixels
+            stream.codec_context.time_base = TICK
+
+            def write(result: FrameLike) -> None:
+                assert isinstance(result, FrameResult), "a live session gives results of a tracker"
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(draw(result)), format=pixels)
+                picture.pts, picture.time_base = round(result.time / TICK), TICK
+                container.mux(stream.encode(picture))
+                pipe.flush()
+
+            yield write
+    except BrokenPipeError:
+        raise FormatError("the program that read the pipe has ended; start both again") from None
