@@ -17,7 +17,7 @@ from PIL import Image
 from masklet.checkpoints import Model, save_model
 from masklet.checkpoints.registry import config_of
 from masklet.compat import sam1 as segment_anything
-from masklet.compat.prompts import prompt_of
+from masklet.compat.border import prompt_of
 from masklet.compat.sam1 import sam_model_registry
 from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from masklet.compat.sam2.build_sam import (

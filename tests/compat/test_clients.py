@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import masklet.compat
-from masklet.compat.aliases import ALIASES
+from masklet.compat import ALIASES
 from masklet.errors import SessionError
 from tests.conftest import GOLDEN
 
@@ -123,7 +123,7 @@ def test_processes_that_a_script_starts(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "masklet.compat.sam2.modeling" in done.stdout
     assert "masklet.compat.sam2.utils <module 'masklet.compat.sam2'" in done.stdout
-    assert "tool masklet.compat.sam1.utils" in done.stdout
+    assert "tool masklet.compat.sam1" in done.stdout
     assert "after masklet.compat.sam2 1.1.0 ['one']" in done.stdout
 
 

@@ -12,8 +12,7 @@ from PIL import Image
 
 import masklet
 from masklet.checkpoints import names
-from masklet.compat.sam1 import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
-from masklet.compat.sam1.modeling import Sam
+from masklet.compat.sam1 import Sam, SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
 from masklet.compat.transformers import Sam2Processor

@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from masklet.checkpoints import Model
-from masklet.compat.sam1 import SamAutomaticMaskGenerator
-from masklet.compat.sam1.modeling import Sam
+from masklet.compat.sam1 import Sam, SamAutomaticMaskGenerator
 from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.utils import amg

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from masklet.compat.failures import SettingRefused
+from masklet.compat.border import SettingRefused
 from masklet.compat.sam2.utils.amg import rle_to_mask
 from masklet.compat.transformers import PADDING, Sam2Model, Sam2Processor, pipeline
 from masklet.engines.fake import FakeEngine

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.compat.failures import SettingRefused
+from masklet.compat.border import SettingRefused
 from masklet.compat.ultralytics import SAM, Results
 from masklet.engines.fake import FakeEngine
 from masklet.errors import CheckpointError, PromptError

@@ -7,7 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from masklet.compat.aliases import install
+from masklet.compat import install
 from masklet.errors import MaskletError
 
 USAGE = """usage: python -m masklet.compat SCRIPT.py [ARGUMENTS...]

@@ -6,20 +6,18 @@ Letters: B pictures, N objects, P points, C candidates, S side of the model's sq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from masklet.checkpoints import Model, load_engine
 from masklet.checkpoints.registry import config_of, is_known
-from masklet.compat.failures import SettingRefused
-from masklet.compat.prompts import prompt_of
+from masklet.compat.border import SettingRefused, prompt_of
 from masklet.compat.sam2.utils.amg import mask_to_runs
 from masklet.compat.sam2.utils.transforms import SAM2Transforms, Size
 from masklet.engines.arrays import Array, concat, is_numpy, to_numpy
@@ -152,21 +150,23 @@ class Sam2Processor:
 def filled(values: Any, axes: int, name: str) -> Tensor:
     """Nested lists of unequal lengths as one float32 tensor, filled up. Raises PromptError for other nesting."""
 
-    def nested(part: Any, depth: int) -> Tensor:
-        if depth == 1:
-            return torch.tensor([float(number) for number in part])
-        rows = [nested(one, depth - 1) for one in part]
-        longest = [max(lengths) for lengths in zip(*(row.shape for row in rows), strict=True)]
-        missing = [[most - length for most, length in zip(longest, row.shape, strict=True)] for row in rows]
-        sides = [[side for length in reversed(each) for side in (0, length)] for each in missing]
-        return torch.stack([F.pad(row, each, value=PADDING) for row, each in zip(rows, sides, strict=True)])
+    def numbers(part: Any, place: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], float]]:
+        if len(place) == axes:
+            yield place, float(part)
+        else:
+            for number, one in enumerate(part):
+                yield from numbers(one, (*place, number))
 
     try:
-        return nested(values, axes)
-    except (TypeError, ValueError, RuntimeError):  # numbers too early, lists too late, nothing at all
+        found = dict(numbers(values, ()))
+        tensor = torch.full((np.max([*found], axis=0) + 1).tolist(), float(PADDING))
+    except (TypeError, ValueError):  # numbers too early, lists too late, nothing at all
         raise PromptError(
             f"{name} is not nested {axes} deep; give lists of pictures, of their objects, of numbers"
         ) from None
+    for place, number in found.items():
+        tensor[place] = number
+    return tensor
 
 
 class Sam2Model:

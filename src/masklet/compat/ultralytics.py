@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.checkpoints import Model
-from masklet.compat.failures import SettingRefused
+from masklet.compat.border import SettingRefused
 from masklet.compat.sam2.settings import CONFIGS
 from masklet.engines.arrays import beside, to_numpy
 from masklet.engines.base import Engine

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.compat.failures import SettingRefused, as_reference
+from masklet.compat.border import SettingRefused, as_reference
 from masklet.compat.sam2.build_sam import build_sam2_hf
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor

@@ -7,8 +7,12 @@ from typing import Any
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_camera_predictor import SAM2CameraPredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
-from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING
-from masklet.compat.sam2.weights import HF_MODEL_ID_TO_FILENAMES, from_hub, model_and_settings
+from masklet.compat.sam2.settings import (
+    HF_MODEL_ID_TO_FILENAMES,
+    IMAGE_POSTPROCESSING,
+    from_hub,
+    model_and_settings,
+)
 
 __all__ = [
     "HF_MODEL_ID_TO_FILENAMES",

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.checkpoints import Model
-from masklet.compat.failures import CallRefused, as_reference
-from masklet.compat.prompts import click_or_box_of, mask_of
+from masklet.compat.border import CallRefused, as_reference, click_or_box_of, mask_of
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_video_predictor import logits_of
 from masklet.compat.sam2.settings import Settings, tracking_options

@@ -5,8 +5,7 @@ Letters: N objects, C candidates, P points, S side of the model's square, H x W 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.compat.failures import CallRefused, as_reference
-from masklet.compat.prompts import NothingAsked, numbers, prompt_of
+from masklet.compat.border import CallRefused, NothingAsked, array_of, as_reference, numbers, prompt_of
 from masklet.compat.sam2.build_sam import build_sam2_hf
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.utils.transforms import SAM2Transforms
+from masklet.engines.arrays import to_numpy
 from masklet.errors import PromptError
 from masklet.image.picture import PictureLike
 from masklet.image.predictor import EncodedImage, ImagePredictor, no_memories
 from masklet.image.prompts import check_logits
-from masklet.image.result import Masks
 from masklet.masks.shape import small_holes
 from masklet.prompts import Prompt
 
@@ -113,16 +111,8 @@ class SAM2ImagePredictor:
             CallRefused: No picture was set (a RuntimeError).
             PromptError: Prompts that make no sense (a ValueError), or none (an AssertionError too).
         """
-        picture = self._one_picture()
-        prompts = _objects(point_coords, point_labels, box, mask_input, picture.size, normalize_coords)
-        side = self._predictor.engine.config.mask_size
-        checked = [
-            prompt if prompt.logits is None else replace(prompt, logits=check_logits(prompt.logits, side))
-            for prompt in prompts
-        ]
-        fall_back = self.model.settings.dynamic_multimask_via_stability
-        answer = self._predictor.predict_prompts(picture, checked, multimask=multimask_output, fall_back=fall_back)
-        return self._as_arrays(answer, len(prompts), return_logits)
+        asked = point_coords, point_labels, box, mask_input
+        return self._ask(self._picture(), asked, multimask_output, return_logits, normalize_coords)
 
     def predict_batch(
         self,
@@ -138,13 +128,11 @@ class SAM2ImagePredictor:
         if not self._is_batch:
             raise CallRefused("no batch of pictures was set; call set_image_batch before predict_batch")
         lists = point_coords_batch, point_labels_batch, box_batch, mask_input_batch
-        columns = [[None] * len(self._pictures) if entries is None else list(entries) for entries in lists]
-        answers = []
-        for number, (points, labels, box, mask) in enumerate(zip(*columns, strict=True)):
-            with self._looking_at(number):
-                answers.append(
-                    self.predict(points, labels, box, mask, multimask_output, return_logits, normalize_coords)
-                )
+        columns = [[None] * len(self._pictures) if entries is None else entries for entries in lists]
+        answers = [
+            self._ask(picture, asked, multimask_output, return_logits, normalize_coords)
+            for picture, *asked in zip(self._pictures, *columns, strict=True)
+        ]
         masks, scores, logits = ([answer[part] for answer in answers] for part in range(3))
         return masks, scores, logits
 
@@ -152,7 +140,7 @@ class SAM2ImagePredictor:
     def get_image_embedding(self) -> Tensor:
         """(1, C, S/16, S/16): the features that masks are decoded from."""
         engine = self._predictor.engine
-        return engine.attend_memory(self._one_picture().levels.stride16, no_memories(engine))
+        return engine.attend_memory(self._picture().levels.stride16, no_memories(engine))
 
     # What clients of the reference read of its insides, as it is now.
 
@@ -217,13 +205,13 @@ class SAM2ImagePredictor:
         img_idx: int = -1,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Masks (N, M, H, W), scores (N, M), logits (N, M, h, w) of prompts as `_prep_prompts` gives them."""
-        with self._looking_at(img_idx):
-            height, width = self.model.engine.config.placed(self._one_picture().size)
-            points, corners = (
-                None if places is None else places.cpu().reshape(len(places), -1, 2) / torch.tensor([width, height])
-                for places in (point_coords, boxes)
-            )
-            found = self.predict(points, point_labels, corners, mask_input, multimask_output, return_logits, False)
+        picture = self._picture(img_idx)
+        height, width = picture.config.placed(picture.size)
+        points, corners = (
+            None if places is None else places.cpu().reshape(len(places), -1, 2) / torch.tensor([width, height])
+            for places in (point_coords, boxes)
+        )
+        found = self._ask(picture, (points, point_labels, corners, mask_input), multimask_output, return_logits, False)
         masks, scores, logits = as_tensors(found, self.device)
         return masks if return_logits else masks.bool(), scores, logits
 
@@ -231,37 +219,35 @@ class SAM2ImagePredictor:
         """Forget the picture."""
         self._pictures, self._is_batch = [], False
 
-    @contextmanager
-    def _looking_at(self, number: int) -> Iterator[None]:
-        """One picture of a batch is the one that was set."""
-        pictures, batch = self._pictures, self._is_batch
-        try:
-            self._pictures, self._is_batch = pictures[number:][:1], False
-            yield
-        finally:
-            self._pictures, self._is_batch = pictures, batch
-
-    def _one_picture(self) -> EncodedImage:
+    def _picture(self, number: int | None = None) -> EncodedImage:
+        """The picture that was set, or one of a batch."""
         if not self._pictures:
             raise CallRefused("an image must be set with set_image(...) before mask prediction")
-        if self._is_batch:
+        if number is None and self._is_batch:
             raise CallRefused("a batch of pictures was set; call predict_batch, or set one with set_image")
-        return self._pictures[0]
+        return self._pictures[number or 0]
 
-    def _as_arrays(self, answer: Masks, count: int, return_logits: bool) -> Answer:
-        """Candidates in the network's order, as the reference gives them; without the axis N if it is 1."""
+    def _ask(
+        self, picture: EncodedImage, asked: Sequence[Any], several: bool, as_logits: bool, in_pixels: bool
+    ) -> Answer:
+        """Masks for points, labels, boxes and earlier logits: candidates in the network's order, as the reference gives
+        them; without the axis N if it is 1."""
+        points, labels, boxes, masks = asked
+        prompts = _objects(points, labels, boxes, masks, picture, in_pixels)
+        fall_back = self.model.settings.dynamic_multimask_via_stability
+        answer = self._predictor.predict_prompts(picture, prompts, multimask=several, fall_back=fall_back)
         order = np.lexsort((answer.candidates, answer.objects))
         shown = answer
         if self.max_hole_area > 0 or self.max_sprinkle_area > 0:
             shown = replace(answer, logits=np.stack([self._cleaned(logits) for logits in answer.logits]))
-        masks = np.empty((len(order), *answer.size), np.float32)
-        for mask, i in zip(masks, order, strict=True):
+        found = np.empty((len(order), *answer.size), np.float32)
+        for mask, i in zip(found, order, strict=True):
             logits = shown.full_logits(i)
-            np.copyto(mask, logits) if return_logits else np.greater(logits, self.mask_threshold, out=mask)
-        arrays: list[NDArray[np.float32]] = [masks, answer.iou[order], answer.logits[order].clip(-32, 32)]
-        shaped = [array.reshape(count, -1, *array.shape[1:]) for array in arrays]
-        masks, scores, logits = (array[0] if count == 1 else array for array in shaped)
-        return masks, scores, logits
+            np.copyto(mask, logits) if as_logits else np.greater(logits, self.mask_threshold, out=mask)
+        arrays = found, answer.iou[order], answer.logits[order].clip(-32, 32)
+        shaped = (array.reshape(len(prompts), -1, *array.shape[1:]) for array in arrays)
+        full, scores, low = (array[0] if len(prompts) == 1 else array for array in shaped)
+        return full, scores, low
 
     def _cleaned(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (h, w) without small holes and islands."""
@@ -279,15 +265,15 @@ def as_tensors(answer: Answer, device: torch.device) -> tuple[Tensor, Tensor, Te
     return masks, scores, logits
 
 
-def _objects(points: Any, labels: Any, boxes: Any, masks: Any, size: tuple[int, int], in_pixels: bool) -> list[Prompt]:
-    """The prompts of N objects, with the logits of earlier answers as they came."""
+def _objects(points: Any, labels: Any, boxes: Any, masks: Any, picture: EncodedImage, in_pixels: bool) -> list[Prompt]:
+    """The prompts of N objects in a picture."""
     if (points is None) != (labels is None):
         raise PromptError("point_coords and point_labels must be given together, one label for each point")
     columns: dict[str, list[Any]] = {
         "points": _rows(points, 2),
         "labels": _rows(labels, 1),
         "boxes": [] if boxes is None else list(numbers(boxes, (-1, 4))),
-        "mask_input": [] if masks is None else _earlier(masks),
+        "mask_input": [] if masks is None else _earlier(masks, picture.config.mask_size),
     }
     counts = {name: len(column) for name, column in columns.items() if column}
     count = max(counts.values(), default=0)
@@ -298,7 +284,7 @@ def _objects(points: Any, labels: Any, boxes: Any, masks: Any, size: tuple[int, 
         raise PromptError(f"the prompts are of different numbers of objects: {told}; give an entry for each object")
     filled = (column * count if len(column) == 1 else column or [None] * count for column in columns.values())
     return [
-        replace(prompt_of(clicks, kinds, box, size, in_pixels=in_pixels), logits=mask)
+        replace(prompt_of(clicks, kinds, box, picture.size, in_pixels=in_pixels), logits=mask)
         for clicks, kinds, box, mask in zip(*filled, strict=True)
     ]
 
@@ -307,13 +293,13 @@ def _rows(values: Any, axes: int) -> list[Any]:
     """One entry for each object: an array of `axes` axes is of one object."""
     if values is None:
         return []
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = array_of(values)
     return [array] if array.ndim <= axes else list(array)
 
 
-def _earlier(masks: Any) -> list[Any]:
+def _earlier(masks: Any, side: int) -> list[NDArray[np.float32]]:
     """The logits of earlier answers, (h, w) each."""
-    array = masks.detach().float().cpu().numpy() if isinstance(masks, Tensor) else np.asarray(masks, np.float32)
+    array = np.asarray(to_numpy(masks) if isinstance(masks, Tensor) else masks, np.float32)
     if array.ndim < 2:
         raise PromptError(f"mask_input has the shape {array.shape}; give the logits of an earlier answer")
-    return list(array.reshape(-1, *array.shape[-2:]))
+    return [check_logits(each, side) for each in array.reshape(-1, *array.shape[-2:])]

@@ -1,4 +1,5 @@
-"""The reference's predictor for videos, on `masklet.VideoTracker`.
+"""The reference's predictor for videos, on `masklet.VideoTracker`, and the state of one video in the keys of the
+reference.
 
 Letters: N objects, S side of the model's square, H x W the video.
 """
@@ -6,25 +7,33 @@ Letters: N objects, S side of the model's square, H x W the video.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+import shutil
+import weakref
+from collections import UserDict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from masklet.checkpoints import Model
-from masklet.compat.failures import CallRefused, as_reference
-from masklet.compat.prompts import click_or_box_of, mask_of
-from masklet.compat.sam2.inference_state import InferenceState, keep_folder
+from masklet.compat.border import CallRefused, as_reference, click_or_box_of, mask_of
 from masklet.compat.sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
-from masklet.compat.sam2.settings import Settings, tracking_options
-from masklet.compat.sam2.weights import from_hub, model_and_settings
+from masklet.compat.sam2.settings import Settings, from_hub, model_and_settings, tracking_options
 from masklet.errors import MediaError
 from masklet.video import FrameResult, VideoTracker
+from masklet.video.reader import frame_tensor
 
 Found = tuple[int, list[Any], Tensor]
 """Number of the frame, the objects, and their logits (N, 1, H, W)."""
+
+LARGEST_COPY = 1 << 30
+"""Folders with more bytes than these are not copied."""
 
 
 class SAM2VideoPredictor(SAM2Base):
@@ -149,8 +158,7 @@ class SAM2VideoPredictor(SAM2Base):
             return iter(())
         stop = None
         if max_frame_num_to_track is not None:
-            last = start - max_frame_num_to_track if reverse else start + max_frame_num_to_track
-            stop = last - 1 if reverse else last + 1
+            stop = start + (max_frame_num_to_track + 1) * (-1 if reverse else 1)
         if stop is not None and stop < 0:
             stop = None
         with as_reference():
@@ -188,7 +196,7 @@ class SAM2VideoPredictor(SAM2Base):
         frames = sorted(tracker.tracks[obj_id].prompts)
         tracker.remove(obj_id)
         wanted = frames if need_output and tracker.tracks else []
-        return list(tracker.tracks), [(frame, self._logits(tracker, tracker.result(frame))) for frame in wanted]
+        return list(tracker.tracks), [(frame, self._found(tracker, tracker.result(frame))[2]) for frame in wanted]
 
     def reset_state(self, inference_state: InferenceState) -> None:
         """Forget all objects; the video stays open."""
@@ -209,10 +217,7 @@ class SAM2VideoPredictor(SAM2Base):
                 yield self._found(tracker, result)
 
     def _found(self, tracker: VideoTracker, result: FrameResult) -> Found:
-        return result.frame, list(tracker.tracks), self._logits(tracker, result)
-
-    def _logits(self, tracker: VideoTracker, result: FrameResult) -> Tensor:
-        return logits_of(tracker.tracks, result, tracker.size).to(self.device)
+        return result.frame, list(tracker.tracks), logits_of(tracker.tracks, result, tracker.size).to(self.device)
 
 
 def logits_of(names: Collection[Any], result: FrameResult, size: tuple[int, int]) -> Tensor:
@@ -232,3 +237,166 @@ def has_frame(tracker: VideoTracker, frame: int) -> bool:
     except MediaError:
         return False
     return True
+
+
+class InferenceState(UserDict[str, Any]):
+    """What `init_state` returns: the keys that clients read, each as it is now, and what they put in beside.
+
+    A key of the reference that is set reads as it was set; what is tracked is the video and what the predictor was
+    told. Predictors other than its `owner` refuse it; `kept` is the folder of `keep_folder`.
+    """
+
+    def __init__(self, owner: object, tracker: VideoTracker, kept: TemporaryDirectory[str] | None = None) -> None:
+        super().__init__(_KEYS)
+        self.owner = owner
+        self.tracker = tracker
+        closing = ExitStack()
+        if kept is not None:
+            closing.enter_context(kept)
+        closing.callback(tracker.close)
+        weakref.finalize(self, closing.close)  # clients have no word for closing: they drop the state
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self.data:
+            raise KeyError(f"{key}; the state has {', '.join(self)}")
+        value = self.data[key]
+        return _KEYS[key](self.tracker) if value is _KEYS.get(key) else value
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self.data.clear()
+
+    def __repr__(self) -> str:
+        return f"InferenceState({len(self.tracker.tracks)} objects, {self['num_frames']} frames)"
+
+
+def keep_folder(video: str | os.PathLike[str]) -> TemporaryDirectory[str] | None:
+    """A folder of links to the pictures of a folder, so that clients may delete theirs, as with the reference, which
+    reads all at once. Where the system cannot link, small folders are copied, and large ones read where they are: None,
+    as for all that is no folder.
+    """
+    if not os.path.isdir(video):
+        return None
+    files = [Path(entry.path) for entry in os.scandir(video) if entry.is_file()]
+    kept = TemporaryDirectory(prefix="masklet-")
+    try:
+        for file in files:
+            os.link(file, Path(kept.name, file.name))
+    except OSError:  # another disk, or a file system without links
+        if sum(file.stat().st_size for file in files) > LARGEST_COPY:
+            kept.cleanup()
+            return None
+        for file in files:
+            shutil.copyfile(file, Path(kept.name, file.name))
+    return kept
+
+
+class Frames:
+    """Frames as the network sees them, (3, S, S) each, read when they are asked for."""
+
+    def __init__(self, tracker: VideoTracker) -> None:
+        self._tracker = tracker
+
+    def __len__(self) -> int:
+        """Counted by reading the video through if the number is not exact."""
+        source = self._tracker.source
+        return sum(1 for _ in source.frames()) if source.timestamps is None else len(source.timestamps)
+
+    def __getitem__(self, frame: int | slice) -> Tensor:
+        """One frame, or (T, 3, S, S) for a slice."""
+        if isinstance(frame, slice):
+            return torch.stack([self[f] for f in range(*frame.indices(len(self)))])
+        number = frame + len(self) if frame < 0 else frame
+        return frame_tensor(self._tracker.source.read(number).image, self._tracker.engine)[0]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(T, 3, S, S)"""
+        side = self._tracker.engine.config.image_size
+        return len(self), 3, side, side
+
+
+class Outputs(Mapping[int, dict[str, Any]]):
+    """What is known of an object, frame by frame, in the words of the reference; each is made when it is asked for."""
+
+    def __init__(self, tracker: VideoTracker, name: Any, prompted: bool) -> None:
+        self._tracker, self._name, self._prompted = tracker, name, prompted
+
+    def __getitem__(self, frame: int) -> dict[str, Any]:
+        known = self._tracker.tracks[self._name].known(frame) if frame in list(self) else None
+        if known is None:
+            raise KeyError(frame)
+        device = self._tracker.engine.device
+        return {
+            "maskmem_features": None if known.memory is None else known.memory[None].to(device),
+            "pred_masks": known.logits[None, None].to(device),
+            "obj_ptr": None if known.pointer is None else known.pointer[None].to(device),
+            "object_score_logits": torch.tensor([[known.presence]], device=device),
+        }
+
+    def __iter__(self) -> Iterator[int]:
+        track = self._tracker.tracks[self._name]
+        return iter(sorted(track.prompted if self._prompted else {*track.tracked} - {*track.prompted}))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _outputs(tracker: VideoTracker) -> dict[int, dict[str, Outputs]]:
+    kinds = {"cond_frame_outputs": True, "non_cond_frame_outputs": False}
+    return {
+        slot: {kind: Outputs(tracker, name, prompted) for kind, prompted in kinds.items()}
+        for slot, name in enumerate(tracker.tracks)
+    }
+
+
+def _points(tracker: VideoTracker) -> dict[int, dict[int, dict[str, Tensor]]]:
+    """Clicks of each object by frame, in pixels of the model's square, as the reference keeps them."""
+    scale = torch.tensor(np.divide(tracker.engine.config.placed(tracker.size), tracker.size)[::-1].copy()).float()
+    return {
+        slot: {
+            frame: {
+                "point_coords": torch.tensor(prompt.points, dtype=torch.float32)[None] * scale,
+                "point_labels": torch.tensor([prompt.labels], dtype=torch.int32),
+            }
+            for frame, prompt in track.prompts.items()
+            if prompt.points
+        }
+        for slot, track in enumerate(tracker.tracks.values())
+    }
+
+
+def _masks(tracker: VideoTracker) -> dict[int, dict[int, Tensor]]:
+    """Given masks of each object by frame, bool (1, 1, H, W)."""
+    return {
+        slot: {
+            frame: torch.tensor(prompt.mask)[None, None]
+            for frame, prompt in track.prompts.items()
+            if prompt.mask is not None
+        }
+        for slot, track in enumerate(tracker.tracks.values())
+    }
+
+
+_KEYS: dict[str, Callable[[VideoTracker], Any]] = {
+    "images": Frames,
+    "num_frames": lambda tracker: len(Frames(tracker)),
+    "video_height": lambda tracker: tracker.size[0],
+    "video_width": lambda tracker: tracker.size[1],
+    "device": lambda tracker: tracker.engine.device,
+    "storage_device": lambda tracker: tracker.engine.device,
+    "obj_ids": lambda tracker: list(tracker.tracks),
+    "obj_id_to_idx": lambda tracker: {name: slot for slot, name in enumerate(tracker.tracks)},
+    "obj_idx_to_id": lambda tracker: dict(enumerate(tracker.tracks)),
+    "point_inputs_per_obj": _points,
+    "mask_inputs_per_obj": _masks,
+    "output_dict_per_obj": _outputs,
+    "temp_output_dict_per_obj": lambda tracker: {
+        slot: {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}} for slot in range(len(tracker.tracks))
+    },
+    "frames_tracked_per_obj": lambda tracker: {
+        slot: {frame: {"reverse": False} for frame in outputs["non_cond_frame_outputs"]}
+        for slot, outputs in _outputs(tracker).items()
+    },
+    "cached_features": lambda tracker: {},
+}

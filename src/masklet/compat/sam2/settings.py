@@ -1,13 +1,20 @@
-"""Names of the reference's configuration files, and the Hydra overrides in common use."""
+"""What builders of the reference take, names of configuration files, Hydra overrides and files of weights, and what they
+make of it: a model and its settings.
+"""
 
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, get_type_hints
 
-from masklet.checkpoints.registry import find, is_known
-from masklet.compat.failures import SettingRefused
+import torch
+
+from masklet.checkpoints import Model, build_model
+from masklet.checkpoints.load import choose_device, load_torch_model
+from masklet.checkpoints.registry import find, is_known, list_models
+from masklet.compat.border import SettingRefused, WeightsMissing, WeightsRefused, as_reference
 from masklet.errors import nearest
 from masklet.nn.config import ModelConfig
 from masklet.video import TrackingOptions
@@ -21,6 +28,14 @@ CONFIGS = {
 } | {"edgetam": "edgetam"}
 """Stem of a configuration file -> the model. EdgeTAM's is that of its own copy of the reference."""
 
+_STEMS = {model: stem for stem, model in CONFIGS.items()}
+
+HF_MODEL_ID_TO_FILENAMES = {
+    info.repo: (f"configs/{info.name.split('-')[0]}/{_STEMS[info.name]}.yaml", info.file)
+    for info in list_models()
+    if info.repo is not None and info.name.startswith("sam2")
+}
+"""Repository on the hub -> configuration file and file of weights."""
 
 FOLDERS = ("", "configs", "sam2", "sam2.1", "sam2_configs", "sam2.1_configs")
 """Folders in which the reference's files have lain, in one version or another; clients copy them under these names."""
@@ -105,23 +120,23 @@ def with_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
     Raises:
         SettingRefused: An override of something else, or to a value that cannot be had.
     """
-    kinds = get_type_hints(Settings)
+    kinds = {**get_type_hints(Settings), **dict.fromkeys(ALWAYS, bool)}
     changes: dict[str, Any] = {}
     for override in overrides:
         key, equals, text = override.lstrip("+").partition("=")
         name = key.removeprefix("model.").removeprefix("sam_mask_decoder_extra_args.")
         if name == "_target_":
             continue  # the class of the model is the one that was asked for by its builder
-        if not equals or (name not in kinds and name not in ALWAYS):
+        if not equals or name not in kinds:
             raise SettingRefused(
-                f"the override {override!r} has no counterpart in masklet{nearest(name, [*kinds, *ALWAYS])}; "
-                f"understood are: {', '.join([*kinds, *ALWAYS])}"
+                f"the override {override!r} has no counterpart in masklet{nearest(name, kinds)}; "
+                f"understood are: {', '.join(kinds)}"
             )
-        value = _value(override, text, bool if name in ALWAYS else kinds[name])
-        if name in ALWAYS and value != ALWAYS[name]:
-            raise SettingRefused(f"the override {override!r} cannot be had: masklet always has {name}={ALWAYS[name]}")
-        if name in kinds:
+        value = _value(override, text, kinds[name])
+        if name not in ALWAYS:
             changes[name] = value
+        elif value != ALWAYS[name]:
+            raise SettingRefused(f"the override {override!r} cannot be had: masklet always has {name}={ALWAYS[name]}")
     return dataclasses.replace(settings, **changes)
 
 
@@ -163,3 +178,73 @@ def tracking_options(settings: Settings, config: ModelConfig) -> TrackingOptions
         binarise_prompted=settings.binarize_mask_from_pts_for_mem_enc,
         corrections="published",
     )
+
+
+def model_and_settings(
+    config_file: str,
+    ckpt_path: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+    mode: str = "eval",
+    hydra_overrides_extra: Sequence[str] = (),
+    apply_postprocessing: bool = True,
+    vos_optimized: bool = False,
+    *,
+    postprocessing: Mapping[str, Any] = VIDEO_POSTPROCESSING,
+    **_: Any,
+) -> tuple[Model, Settings]:
+    """What the builders make of their arguments; any others are passed over, as the reference does.
+
+    Args:
+        config_file: Such as "configs/sam2.1/sam2.1_hiera_t.yaml", or a name of masklet, such as "nano".
+        ckpt_path: File of weights; None for random ones.
+        device: Where to run; None for the best there is.
+        mode: "eval"; models are trained by masklet's own trainer.
+        hydra_overrides_extra: Overrides such as "++model.image_size=512".
+        apply_postprocessing: Whether `postprocessing` is set, which is that of videos if not given.
+        vos_optimized: Whether the network is compiled.
+
+    Raises:
+        SettingRefused: Unknown configuration, override or mode (a ValueError).
+        WeightsMissing: There is no such file (a FileNotFoundError).
+        WeightsRefused: The file holds another model (a RuntimeError).
+    """
+    if mode != "eval":
+        raise SettingRefused(f"mode is {mode!r}; the drop-in is for 'eval', models are trained with masklet's trainer")
+    settings = with_overrides(Settings(**(postprocessing if apply_postprocessing else {})), hydra_overrides_extra)
+    if vos_optimized:
+        settings = dataclasses.replace(settings, compile_image_encoder=True)
+    name = variant_of(config_file)
+    if ckpt_path is None and name in CONFIGS.values():
+        changes = {} if settings.image_size is None else {"image_size": settings.image_size}
+        with as_reference():
+            model = build_model(name, **changes)
+            model.move(choose_device(device))
+        return model, settings
+    ckpt_path = name if ckpt_path is None else ckpt_path  # a model of masklet's own brings its weights
+    known = isinstance(ckpt_path, str) and is_known(ckpt_path)
+    if not known and not os.path.exists(ckpt_path):
+        raise WeightsMissing(f"there is no file of weights at {os.fspath(ckpt_path)}")
+    with as_reference():
+        model = load_torch_model(
+            ckpt_path, device=device, compile=settings.compile_image_encoder, image_size=settings.image_size
+        )
+    held = model.config.name.partition(":")[0]  # a model of another side says so in its name
+    if held != name:
+        raise WeightsRefused(
+            f"{os.fspath(ckpt_path)} holds {held} and the configuration {config_file} is that of {name}; "
+            f"give the configuration {_STEMS.get(held, 'of that model')}"
+        )
+    return model, settings
+
+
+def from_hub(model_id: str) -> tuple[str, str]:
+    """What stands for the configuration of a model of the hub, such as "facebook/sam2.1-hiera-tiny", and what its
+    weights load by: its name does for both.
+
+    Raises:
+        SettingRefused: There is no such model (a ValueError).
+    """
+    if not is_known(model_id):
+        known = ", ".join(HF_MODEL_ID_TO_FILENAMES)
+        raise SettingRefused(f"unknown model {model_id!r}{nearest(model_id, HF_MODEL_ID_TO_FILENAMES)}; known: {known}")
+    return model_id, model_id

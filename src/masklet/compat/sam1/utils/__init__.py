@@ -1,1 +1,0 @@
-"""Helpers of the first Segment Anything that clients call."""
