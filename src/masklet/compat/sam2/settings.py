@@ -1,5 +1,5 @@
-"""What builders of the reference take, names of configuration files, Hydra overrides and files of weights, and what they
-make of it: a model and its settings.
+"""What builders of the reference take, names of configuration files, Hydra overrides and files of weights, and what
+they make of it: a model and its settings.
 """
 
 import dataclasses
