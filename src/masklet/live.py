@@ -21,8 +21,7 @@ from masklet.errors import FormatError, SessionError, nearest
 from masklet.formats.base import FrameLike, Sink, index_map
 from masklet.formats.film import NOMINAL_RATE
 from masklet.formats.matte import cut_out_objects
-from masklet.media.camera import Camera, Patience
-from masklet.media.devices import Player
+from masklet.media.camera import Camera, Patience, Player
 from masklet.media.source import Frame
 from masklet.video import FrameResult, StreamTracker, TrackingOptions
 from masklet.video.state import ObjectId, Tracks

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from masklet.checkpoints import Model
 from masklet.live import LiveSession
-from masklet.media.camera import Camera
-from masklet.media.devices import Finished
+from masklet.media.camera import Camera, Finished
 from tests.conftest import small_network
 
 SIZE = (60, 80)

@@ -16,7 +16,8 @@ def stack(count: int = 5) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("make", [lambda: stack(), lambda: list(stack()), lambda: tuple(stack())])
 def test_frames_in_memory(make: object) -> None:
-    with ArrayFrames(make(), rate=10) as source:  # type: ignore[operator]
+    with ArrayFrames(make()) as source:  # type: ignore[operator]
+        source.rate = 10  # whoever knows it says so
         assert (source.size, source.rate, source.frame_count, len(source)) == ((4, 6), 10, 5, 5)
         assert source.seekable
         assert [(frame.index, frame.time) for frame in source] == [(i, i / 10) for i in range(5)]

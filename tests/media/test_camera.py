@@ -12,8 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.camera import Camera, Patience
-from masklet.media.devices import Stream, open_device
+from masklet.media.camera import Camera, Patience, Stream, open_device
 from tests.media.clips import Clip, moving, write_clip
 
 BRIEF = Patience(first=0.001, longest=0.002, total=0.05)

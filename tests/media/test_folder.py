@@ -19,7 +19,8 @@ def test_pictures_come_in_natural_order(tmp_path: Path) -> None:
         save(tmp_path / f"shot{number}.png", number)
     (tmp_path / "notes.txt").write_text("not a picture")
     (tmp_path / "._shot1.png").write_bytes(b"what macOS leaves behind")
-    with ImageFolder(tmp_path, rate=2.0) as source:
+    with ImageFolder(tmp_path) as source:
+        source.rate = 2.0  # whoever knows it says so
         frames = list(source)
         assert (source.size, source.rate, source.frame_count, source.frame_count_exact) == ((4, 6), 2.0, 3, True)
         assert len(source) == 3
@@ -65,7 +66,8 @@ def test_picture_of_another_size_is_named(tmp_path: Path) -> None:
 def test_pictures_are_read_in_any_order(tmp_path: Path) -> None:
     for number in range(12):
         save(tmp_path / f"{number}.png", number)
-    with ImageFolder(tmp_path, rate=4) as source:
+    with ImageFolder(tmp_path) as source:
+        source.rate = 4
         assert source.seekable
         assert [source.read(frame).image[0, 0, 0] for frame in (11, 2, 10, 0)] == [11, 2, 10, 0]
         assert source.read(3).time == 0.75

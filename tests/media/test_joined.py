@@ -94,7 +94,7 @@ def test_a_pass_that_disagrees_with_an_index_is_believed(tmp_path: Path, monkeyp
         images = decoded(found, stream, faults)
         return itertools.chain(itertools.islice(images, 40), itertools.islice(images, 1, None))
 
-    monkeypatch.setattr("masklet.media.decoder.decoded", dropping)
+    monkeypatch.setattr("masklet.media.video_file.decoded", dropping)
     with VideoFile(path) as source:
         expected = list(source)
         assert len(expected) == 79

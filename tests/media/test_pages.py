@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.media.pages import PagedImage
+from masklet.media.image_file import PagedImage
 from masklet.media.source import open_video
 
 TIMED: dict[str, Any] = {"duration": [40, 80, 120, 0, 50]}
@@ -46,8 +46,6 @@ def test_durations_give_the_times(tmp_path: Path) -> None:
         assert source.rate == 25
         np.testing.assert_allclose(source.timestamps, [0, 0.04, 0.12, 0.24, 0.34])  # 0 ms are shown for 100
         np.testing.assert_allclose([frame.time for frame in source], source.timestamps)
-    with PagedImage(save(tmp_path / "b.gif", **TIMED), rate=4) as source:
-        np.testing.assert_allclose(source.timestamps, np.arange(5) / 4)
 
 
 def test_an_animated_avif_gives_all_frames_with_their_times(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from time import monotonic
 import pytest
 
 from masklet.errors import MediaError
-from masklet.media.camera import Camera, Patience
-from masklet.media.devices import Finished, Player
+from masklet.media.camera import Camera, Finished, Patience, Player
 from tests.media.clips import Clip, write_clip
 
 AT_ONCE = Patience(total=0)

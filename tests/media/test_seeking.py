@@ -125,7 +125,7 @@ def test_ranges_end_where_the_video_ends(folder: Path) -> None:
 
 def test_a_pass_needs_no_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, expected = clip("h264 in mp4", folder)
-    monkeypatch.setattr("masklet.media.decoder.build_index", None)
+    monkeypatch.setattr("masklet.media.video_file.build_index", None)
     with VideoFile(path) as source:
         assert all(same(source.read(frame.index), frame) for frame in expected[:31])
         assert len(list(source)) == 80

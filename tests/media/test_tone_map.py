@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from masklet.footage import HLG, PQ, WHITE, light_to_pq, pq_to_light
-from masklet.media.tone_map import PEAK, compressed, tone_map
+from masklet.media.display import PEAK, compressed, tone_map
 from masklet.media.video_file import VideoFile
 from tests.media.clips import write_grey
 

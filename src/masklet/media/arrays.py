@@ -20,20 +20,18 @@ END = object()
 class ArrayFrames(ListedFrames):
     """A list of arrays (H, W, 3), or one array (T, H, W, 3): RGB, of uint8, uint16, or floats in 0..1.
 
-    rate  frames a second, where the user knows; without it the frames' times count one second each
-
     Grey pictures, (H, W) or (H, W, 1), become RGB; of RGBA the transparency is dropped. The list is read as it
     is asked for, so anything with a length and an index will do. Raises MediaError if it is empty, and, on the
     way, for an array that is no such picture, or of another size than the first.
     """
 
-    def __init__(self, arrays: Sequence[Any] | NDArray[Any], *, rate: float | None = None) -> None:
+    def __init__(self, arrays: Sequence[Any] | NDArray[Any]) -> None:
         if isinstance(arrays, np.ndarray):
             _check_stack(arrays)
         if len(arrays) == 0:
             raise MediaError("the list of frames is empty; give one array or more")
         self._arrays = arrays
-        super().__init__(len(arrays), rate)
+        super().__init__(len(arrays), None)
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
         return rgb_array(np.asarray(self._arrays[frame]), self._name(frame))
@@ -51,15 +49,14 @@ class IteratorFrames(FrameSource):
 
     seekable = False
 
-    def __init__(self, arrays: Iterable[Any], *, rate: float | None = None) -> None:
+    def __init__(self, arrays: Iterable[Any]) -> None:
         rest = iter(arrays)
         if (first := next(rest, END)) is END:
             raise MediaError("the iterable of frames is empty; give one array or more")
         image = rgb_array(np.asarray(first), "frame 0")
         self._arrays: Iterator[Any] = chain([image], rest)
         self._next = 0
-        height, width, _ = image.shape
-        self.size, self.rate = (height, width), rate
+        self.size = (image.shape[0], image.shape[1])
 
     def read(self, frame: int) -> Frame:
         check_frame(frame, None)
@@ -79,7 +76,7 @@ class IteratorFrames(FrameSource):
                 return
             name = f"frame {self._next}"
             image = check_size(rgb_array(np.asarray(array), name), self.size, name, "frame 0")
-            frame = Frame(self._next, self._next / (self.rate or 1.0), image)
+            frame = Frame(self._next, float(self._next), image)
             self._next += 1
             if frame.index >= start:
                 yield frame

@@ -1,20 +1,146 @@
-"""A camera or a live stream: only the newest frame is kept, and a device that goes away is opened again."""
+"""Cameras, live streams, and files in a camera's place: only the newest frame is kept, and a device that goes away is
+opened again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import PurePosixPath
 from threading import Condition, Event, Thread
 from time import monotonic
+from typing import Protocol
+from urllib.parse import urlsplit
 
+import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.devices import Device, Finished, open_device
-from masklet.media.frames import Frame, FrameSource, check_frame, check_range
+from masklet.media.container import ANY_ENCODING, largest_stream
+from masklet.media.display import display_of, shown
+from masklet.media.frames import Frame, FrameSource, check_frame, check_range, read_ahead
+from masklet.media.source import open_video
 
 CLOSING = 10.0
 """Seconds that closing waits for a device that is in the middle of a read."""
+
+RECORDED = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+"""Endings of URLs that lead to files. Read live, most of its frames would be passed over."""
+
+TIMEOUT = (10.0, 5.0)
+"""Seconds that opening a stream and reading from it may take."""
+
+
+class Finished(Exception):
+    """A device has come to its proper end, as a file does: it is not opened again."""
+
+
+class Device(Protocol):
+    """Something that gives pictures as they come."""
+
+    def read(self) -> NDArray[np.uint8] | None:
+        """The next picture, uint8 (H, W, 3), RGB, as soon as it is there; None if there are no more for now.
+
+        Raises Finished where no more are meant to come.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the device go."""
+        ...
+
+
+class LocalCamera:
+    """A camera of this computer. Raises MediaError if it cannot be opened."""
+
+    def __init__(self, number: int) -> None:
+        if number < 0:
+            raise MediaError(f"camera is {number}; cameras are counted from 0")
+        self._capture = cv2.VideoCapture(number)
+        if not self._capture.isOpened():
+            raise MediaError(f"camera {number} cannot be opened; is it plugged in, and free of other programs?")
+
+    def read(self) -> NDArray[np.uint8] | None:
+        came, image = self._capture.read()
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False) if came else None
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class Stream:
+    """A live stream, such as rtsp://, rtmp://, srt:// or the playlist of HLS. Raises MediaError if it cannot be opened.
+
+    url  may be the path of a video file, for tests: it is played as fast as it is read
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self._container = av.open(url, "r", timeout=TIMEOUT, **ANY_ENCODING)
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"{url} cannot be opened: {error.strerror}; is the address right?") from error
+        stream = largest_stream(self._container)
+        if stream is None:
+            self._container.close()
+            raise MediaError(f"{url} holds no video; give a stream with a picture")
+        self._pictures = self._decode(stream)
+
+    def read(self) -> NDArray[np.uint8] | None:
+        return next(self._pictures, None)
+
+    def close(self) -> None:
+        self._pictures.close()
+        self._container.close()
+
+    def _decode(self, stream: VideoStream) -> Generator[NDArray[np.uint8], None, None]:
+        display = None
+        try:
+            for picture in self._container.decode(stream):
+                display = display or display_of(stream, picture)
+                yield shown(picture, display)
+        except av.FFmpegError as error:
+            raise MediaError(f"{self.url} broke off: {error.strerror}") from error
+
+
+class Player:
+    """A video played at its own rate, by its own timestamps: a `Device`, for `Camera(path, opener=Player)`.
+
+    path  whatever `open_video` takes and has an end
+
+    Reading raises Finished after the last picture, and MediaError, which names the frame, if the video breaks off.
+    """
+
+    def __init__(self, path: str | PathLike[str] | int) -> None:
+        self._source = open_video(path)
+        self._frames: Iterator[Frame] = read_ahead(self._source.frames())
+        self._began: float | None = None
+        self._closing = Event()
+
+    def read(self) -> NDArray[np.uint8] | None:
+        frame = next(self._frames, None)
+        if frame is None:
+            if self._source.ended_early:
+                raise MediaError(self._source.ended_early)
+            raise Finished
+        self._began = monotonic() - frame.time if self._began is None else self._began
+        self._closing.wait(max(0.0, self._began + frame.time - monotonic()))
+        return frame.image
+
+    def close(self) -> None:
+        self._closing.set()
+        self._frames = iter(())  # lets go of the thread that decodes ahead
+        self._source.close()
+
+
+def open_device(place: int | str) -> Device:
+    """Open a camera by its number, or a stream by its URL. Raises MediaError if that fails."""
+    if not isinstance(place, str):
+        return LocalCamera(int(place))
+    if PurePosixPath(urlsplit(place).path).suffix.lower() in RECORDED:
+        raise MediaError(f"{place} is a file, not a live stream; download it, then give its path")
+    return Stream(place)
 
 
 @dataclass(frozen=True)
@@ -61,7 +187,7 @@ class Camera(FrameSource):
         self._opener = opener
         self._newest: Frame | None = None
         self._given = self._seen = 0  # frames given out; the number of the capture that was given last
-        self._ended, self._finished, self._why = False, False, "it gives no more pictures"
+        self._ended, self._why = False, ""  # whether no frame will come any more, and why, if that is no proper end
         self._failure: Exception | None = None
         self._changed = Condition()
         self._closing = Event()
@@ -116,10 +242,9 @@ class Camera(FrameSource):
                 if self.captured == self._seen:
                     if self._failure is not None:
                         raise self._failure
-                    if self._finished:
-                        return
-                    waited = f" (waited {self._patience.total:g} s)" if self._patience.total else ""
-                    self.ended_early = f"{self.name} went away after frame {self._given - 1}: {self._why}{waited}"
+                    if self._why:
+                        waited = f" (waited {self._patience.total:g} s)" if self._patience.total else ""
+                        self.ended_early = f"{self.name} went away after frame {self._given - 1}: {self._why}{waited}"
                     return
                 assert self._newest is not None, "the first frame is there before the thread begins"
                 frame = Frame(self._given, self._newest.time, self._newest.image)
@@ -130,15 +255,15 @@ class Camera(FrameSource):
     def _run(self, device: Device) -> None:
         """The thread. However it ends, waiting threads are notified."""
         try:
-            self._capture(device)
+            self._why = self._capture(device)
         except Exception as error:  # handed over to the iteration: nobody would see it here
             self._failure = error
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
-    def _capture(self, device: Device | None) -> None:
-        """Read as fast as frames come, so that nothing old waits in the device.
+    def _capture(self, device: Device | None) -> str:
+        """Read as fast as frames come, so that nothing old waits in the device. Returns why it stays away, if it does.
 
         A device may take long to tell that it gives nothing, so its time begins when it has told: it is opened again at
         least once.
@@ -147,12 +272,11 @@ class Camera(FrameSource):
         while not self._closing.is_set():
             try:
                 device = device or self._opener(self.place)
-                image = device.read()
+                image, why = device.read(), "it gives no more pictures"
             except Finished:
-                self._finished = True
                 break
             except MediaError as error:
-                image, self._why = None, str(error)
+                image, why = None, str(error)
             if image is not None:
                 self.lost = None
                 self._keep(image)
@@ -161,16 +285,17 @@ class Camera(FrameSource):
             if device is not None:
                 device.close()
                 device = None
-            self.lost = self._why
+            self.lost = why
             now = monotonic()
             gone = now if gone is None else gone
             left = gone + self._patience.total - now
             if left <= 0:
-                return
+                return why
             self._closing.wait(min(pause, left))
             pause = min(2 * pause, self._patience.longest)
         if device is not None:
             device.close()
+        return ""
 
     def _keep(self, image: NDArray[np.uint8]) -> None:
         height, width = self.size

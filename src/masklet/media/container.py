@@ -1,17 +1,20 @@
-"""A video file's container: opened, its packets, and the frames that are decoded from them."""
+"""A video file's container: opened, its packets, the frames decoded from them, and whole pictures from fields."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
+from av.filter import Graph
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -130,15 +133,10 @@ def decoded(found: Iterable[Packet[VideoStream]], stream: VideoStream, faults: l
         raise BrokenOff(fault)
 
 
-def seconds(ticks: int | None, stream: VideoStream) -> float:
-    """Ticks of the stream's clock as seconds; 0 where there are none."""
-    return float(ticks * stream.time_base) if ticks and stream.time_base else 0.0
-
-
-def promised_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """The video's length by its header. That of the whole container is taken only if no sound may outlast it."""
-    if stream.duration:
-        return seconds(stream.duration, stream)
+def promised(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds of the video by its header. Those of the whole container are taken only if no sound may outlast it."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
     if container.duration and len(container.streams) == 1:
         return container.duration / av.time_base
     return None
@@ -157,3 +155,57 @@ def _no_video(path: Path, why: str) -> MediaError:
     return MediaError(
         f"{path.name} is not a video that can be decoded: {why}; give a file such as .mp4, .mov, .mkv or .webm"
     )
+
+
+def deinterlaced(pictures: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
+    """As many pictures as come, the interlaced ones made whole by FFmpeg's yadif; progressive ones are not touched.
+
+    A result depends on its own picture and its two neighbours, so reading from the middle needs one picture more.
+    """
+    for _, alike in groupby(pictures, lambda one: (one.image.width, one.image.height, one.image.format.name)):
+        yield from _deinterlaced(alike)
+
+
+def _deinterlaced(pictures: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
+    """The same of pictures of one size and kind. From the first interlaced one on they come one picture later."""
+    graph: Graph | None = None
+    before: DecodedFrame | None = None  # the last one that was given out as it is
+    waiting: deque[DecodedFrame] = deque()
+
+    def made() -> Iterator[DecodedFrame]:
+        with suppress(BlockingIOError, EOFError):
+            while graph is not None:
+                image, picture = graph.vpull(), waiting.popleft()
+                if picture is not before:
+                    yield replace(picture, image=image)
+
+    fault: BrokenOff | None = None
+    try:
+        for picture in pictures:
+            if graph is None and not picture.image.interlaced_frame:
+                before = picture
+                yield picture
+                continue
+            coming = [picture]
+            if graph is None:
+                graph = _yadif(picture.image)
+                coming = [picture] if before is None else [before, picture]
+            for one in coming:
+                waiting.append(one)
+                graph.vpush(one.image)
+            yield from made()
+    except BrokenOff as broken:
+        fault = broken
+    if graph is not None:
+        graph.vpush(None)
+        yield from made()
+    if fault is not None:
+        raise fault
+
+
+def _yadif(like: VideoFrame) -> Graph:
+    graph = Graph()
+    source = graph.add_buffer(width=like.width, height=like.height, format=like.format, time_base=like.time_base)
+    graph.link_nodes(source, graph.add("yadif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+    graph.configure()
+    return graph

@@ -1,16 +1,39 @@
-"""How a decoded picture is to be shown: its size in square pixels, its turn, its colours."""
+"""How a decoded picture is to be shown: its size in square pixels, its turn, its colours.
+
+High dynamic range becomes 8 bits, as PQ and HLG video looks like on an ordinary screen:
+
+1. Light: the signal becomes light in cd/m², by the EOTF of PQ (SMPTE ST 2084) or the inverse OETF and OOTF of
+   HLG on a screen of 1000 cd/m² (both in ITU-R BT.2100, tables 4 and 5).
+2. Range: the brightest of a pixel's three values is compressed by the EETF of ITU-R BT.2390 (section 5.4.1), from
+   1000 cd/m² to the white of graphics in HDR, 203 cd/m² (ITU-R BT.2408); the pixel is scaled by the same ratio, so
+   its hue stays. Nothing changes below about 90 cd/m²; what is brighter than 1000 becomes white.
+3. Colours: from the primaries of BT.2020 to those of BT.709 (ITU-R BT.2087); what lies outside is clipped.
+4. Signal: 203 cd/m² is 255, through the curve of sRGB (IEC 61966-2-1).
+"""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from masklet.footage import UNSPECIFIED, Colours
-from masklet.media.tone_map import tone_map
+from masklet.footage import (
+    BRIGHTEST,
+    HLG,
+    PQ,
+    UNSPECIFIED,
+    WHITE,
+    Colours,
+    hlg_to_light,
+    light_to_pq,
+    pq_to_light,
+    srgb_of,
+)
 
 Matrix = tuple[tuple[int, int], tuple[int, int]]
 """((a, b), (c, d)), by which a pixel at (x, y) is shown at (a x + c y, b x + d y), up to a shift (ISO 14496-12)."""
@@ -106,3 +129,59 @@ def _turned(image: NDArray[Any], matrix: Matrix) -> NDArray[Any]:
     image = image[:, ::-1] if across < 0 else image
     image = image[::-1] if down < 0 else image
     return np.ascontiguousarray(image)
+
+
+PEAK = 1000.0
+"""cd/m² that HDR video is mastered for as a rule, and the nominal peak of HLG. Constant, so that no frame differs."""
+
+STEPS = 4096
+"""Entries of the tables by brightness; finer where it is dark, as the eye is."""
+
+TO_BT709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
+)  # ITU-R BT.2087, from linear BT.2020
+
+LUMINANCE = np.array([[0.2627, 0.6780, 0.0593]], np.float32)  # of BT.2020
+
+
+def tone_map(signal: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
+    """PQ or HLG of BT.2020, uint16 (H, W, 3) over the full range, as uint8 (H, W, 3) for an ordinary screen."""
+    light = np.take(_light_table(transfer), signal)
+    if transfer == HLG:  # the OOTF: contrast grows with the luminance of the scene, gamma 1.2
+        light *= PEAK * np.maximum(cv2.transform(light, LUMINANCE), 1e-6)[..., None] ** np.float32(0.2)
+    brightest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])  # ten times as fast as max(axis=2)
+    steps = (np.sqrt(np.sqrt(brightest / BRIGHTEST)) * (STEPS - 1)).astype(np.uint16)
+    light *= np.take(_ratio_table(), steps)[..., None]
+    light = np.clip(cv2.transform(light, TO_BT709), 0.0, 1.0)
+    return np.take(_signal_table(), (np.sqrt(light) * (STEPS - 1) + 0.5).astype(np.uint16))
+
+
+@cache
+def _light_table(transfer: int) -> NDArray[np.float32]:
+    """For each of 65536 values of a channel: light in cd/m² for PQ, of the scene in 0..1 for HLG."""
+    signal = np.arange(65536) / 65535
+    return (pq_to_light(signal) if transfer == PQ else hlg_to_light(signal)).astype(np.float32)
+
+
+@cache
+def _ratio_table() -> NDArray[np.float32]:
+    """The factor for a pixel, so that WHITE becomes 1, by the fourth root of its brightest value."""
+    light = BRIGHTEST * ((np.arange(STEPS) + 0.5) / (STEPS - 1)) ** 4
+    return (compressed(light) / light / WHITE).astype(np.float32)
+
+
+@cache
+def _signal_table() -> NDArray[np.uint8]:
+    """The value in sRGB, by the square root of light in 0..1."""
+    return np.rint(255 * srgb_of((np.arange(STEPS) / (STEPS - 1)) ** 2)).astype(np.uint8)
+
+
+def compressed(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Light in cd/m², up to PEAK, brought below WHITE: the EETF of BT.2390, with black at 0."""
+    peak = light_to_pq(np.array(PEAK))
+    source = np.minimum(light_to_pq(light) / peak, 1.0)
+    top = light_to_pq(np.array(WHITE)) / peak
+    knee = 1.5 * top - 0.5
+    t = np.maximum(source - knee, 0.0) / (1.0 - knee)
+    spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1.0 - knee) + (3 * t**2 - 2 * t**3) * top
+    return pq_to_light(np.where(source < knee, source, spline) * peak)

@@ -112,9 +112,8 @@ class FrameSource(Protocol):
 
 class ListedFrames(FrameSource):
     """Frames of which each lies apart and is read when it is asked for. Readers inherit from this class, call its
-    `__init__` last, and write `_image` and `_name`.
-
-    rate  frames a second, where the user knows; without it the frames' times count one second each
+    `__init__` last, and write `_image` and `_name`. Without a rate, which whoever
+    knows it may set, the frames' times count one second each.
 
     Raises MediaError, on the way, for a frame of another size than the first.
     """
@@ -132,13 +131,16 @@ class ListedFrames(FrameSource):
 
     def read(self, frame: int) -> Frame:
         check_frame(frame, len(self))
-        image = check_size(self._image(frame), self.size, self._name(frame), self._name(0))
-        times = self.timestamps
-        return Frame(frame, frame / (self.rate or 1.0) if times is None else float(times[frame]), image)
+        return self._frame(frame, self._image(frame))
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         check_range(start, stop)
         return map(self.read, range(len(self))[start:stop])
+
+    def _frame(self, frame: int, image: NDArray[np.uint8]) -> Frame:
+        times = self.timestamps
+        assert times is not None, "frames of which each lies apart are counted"
+        return Frame(frame, float(times[frame]), check_size(image, self.size, self._name(frame), self._name(0)))
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
         """uint8 (H, W, 3), RGB."""

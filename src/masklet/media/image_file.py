@@ -1,4 +1,4 @@
-"""Pictures in files: one alone, or those of a folder or of a list as a video."""
+"""Pictures in files: one alone, or those of a folder, of a list, or of one file of several pages as a video."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from masklet.atomic import natural_order
 from masklet.errors import MediaError
 from masklet.footage import SRGB, Colours, Footage
 from masklet.media.exr_file import SUFFIX, exr_footage, exr_rate, read_exr
-from masklet.media.frames import ListedFrames
+from masklet.media.frames import Frame, ListedFrames, check_range
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", SUFFIX)
 """Files that count as pictures where a folder is searched; `read_image` itself goes by the content."""
@@ -86,29 +87,25 @@ VIDEO_SUFFIXES = (
 )  # fmt: skip
 """Files that count as videos where a folder is searched; `open_video` itself goes by the content."""
 
+BRIEF, SHOWN = 0.01, 0.1
+"""Browsers show a page that asks for 10 ms or less for 100 ms (the HTML standard is silent, WebKit and Gecko agree)."""
+
 
 class ImageFiles(ListedFrames):
     """Pictures in the order in which their paths are given; a path alone is a video of one frame.
-
-    rate  frames a second, where the user knows; without it the frames' times count one second each
 
     Raises MediaError if there is none, and, on the way, if a picture cannot be read or is of another size
     than the first.
     """
 
-    def __init__(
-        self, files: str | PathLike[str] | Sequence[str | PathLike[str]], *, rate: float | None = None
-    ) -> None:
+    def __init__(self, files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> None:
         self.files = tuple(Path(file) for file in ([files] if isinstance(files, str | PathLike) else files))
         self.names = tuple(file.name for file in self.files)
         if not self.files:
             raise MediaError("the list of pictures is empty; give one path or more")
-        told = exr_rate(self.files[0]) if self._exr and rate is None else None
-        super().__init__(len(self.files), float(told) if told else rate)
-
-    @property
-    def _exr(self) -> bool:
-        return all(file.suffix.lower() == SUFFIX for file in self.files)
+        self._exr = all(file.suffix.lower() == SUFFIX for file in self.files)
+        rate = exr_rate(self.files[0]) if self._exr else None
+        super().__init__(len(self.files), float(rate) if rate else None)
 
     @cached_property
     def footage(self) -> Footage | None:  # type: ignore[override]  # looked for when a film is made
@@ -132,13 +129,11 @@ class ImageFiles(ListedFrames):
 class ImageFolder(ImageFiles):
     """The pictures of a folder in natural order: 2.jpg comes before 10.jpg.
 
-    rate  frames a second, where the user knows; without it the frames' times count one second each
-
     Files of other kinds, hidden files, and masks beside their pictures are passed over. Raises MediaError if no picture
     is there, and, on the way, if a picture cannot be read or is of another size than the first.
     """
 
-    def __init__(self, path: str | PathLike[str], *, rate: float | None = None) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         if not os.path.isdir(path):
             raise MediaError(f"{self.path} is not a folder; give a folder of pictures")
@@ -146,7 +141,96 @@ class ImageFolder(ImageFiles):
         if not files:
             known = " ".join(IMAGE_SUFFIXES)
             raise MediaError(f"the folder {self.path} holds no pictures; give one with files of these kinds: {known}")
-        super().__init__(files, rate=rate)
+        super().__init__(files)
+
+
+class PagedImage(ListedFrames):
+    """The pages of a picture file as frames: GIF, TIFF, and animated WebP, PNG and AVIF; one page is a video of one
+    frame.
+
+    GIF and its like hold the duration of each page, which gives the frames' times; `rate` is that of the first
+    page. A file that says nothing counts one second a frame. Raises MediaError if the file is no picture, and, on the
+    way, if a page is damaged or of another size than the first.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self._lock = Lock()  # Pillow's file stands at one page at a time
+        self._closed = False
+        self._file = open_image(self.path)
+        try:
+            with reading(self.path.name):
+                pages = int(getattr(self._file, "n_frames", 1))  # formats of one page lack the attribute
+            # A first page that is a still, for programs that play no PNG, is no part of the film.
+            self._still = int(getattr(self._file, "default_image", False) and pages > 1)
+            super().__init__(pages - self._still, None)
+        except BaseException:
+            self._file.close()
+            raise
+        if "duration" in self._file.info:
+            self.rate = 1 / _duration(self._file)
+
+    @cached_property
+    def timestamps(self) -> NDArray[np.float64]:
+        """Seconds since the first frame, (T,). For a GIF, all pages are gone through at the first call."""
+        if self.rate is None:
+            return np.arange(len(self), dtype=np.float64)
+        shown = [0.0]
+        with open_image(self.path) as file:
+            for frame in range(len(self) - 1):
+                if file.format in ("WEBP", "AVIF"):  # tells a page's duration only once it is decoded
+                    self._page(file, frame)
+                else:
+                    self._turn(file, frame)
+                shown.append(_duration(file))
+        return np.cumsum(shown)
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        check_range(start, stop)
+        self._check_open()
+        return self._from(start, stop)
+
+    def close(self) -> None:
+        """Iterations that are under way end at their next frame; later ones raise MediaError."""
+        self._closed = True
+        with self._lock:
+            self._file.close()
+
+    def _from(self, start: int, stop: int | None) -> Iterator[Frame]:
+        with open_image(self.path) as file:
+            for frame in range(len(self))[start:stop]:
+                if self._closed:
+                    return
+                yield self._frame(frame, self._page(file, frame))
+
+    def _image(self, frame: int) -> NDArray[np.uint8]:
+        """Pages of a GIF build upon each other, so that reading backward starts at the first again."""
+        with self._lock:
+            self._check_open()
+            if frame + self._still < self._file.tell():  # anew: Pillow turns no PNG back to its first page
+                self._file.close()
+                self._file = open_image(self.path)
+            return self._page(self._file, frame)
+
+    def _name(self, frame: int) -> str:
+        return f"page {frame} of {self.path.name}" if frame else self.path.name
+
+    def _page(self, file: Image.Image, frame: int) -> NDArray[np.uint8]:
+        self._turn(file, frame)
+        return upright_rgb(file, self._name(frame))
+
+    def _turn(self, file: Image.Image, frame: int) -> None:
+        with reading(self._name(frame)):
+            file.seek(frame + self._still)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise MediaError(f"{self.path.name} was closed; open it again to read its frames")
+
+
+def _duration(page: Image.Image) -> float:
+    seconds = float(page.info.get("duration", 0)) / 1000
+    return seconds if seconds > BRIEF else SHOWN
 
 
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:

@@ -1,9 +1,7 @@
-"""Whatever holds frames is opened here: `open_video`, and the table of readers that it asks from the top."""
+"""Whatever holds frames is opened here."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,30 +10,24 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from masklet.errors import MediaError
+from masklet.media.arrays import ArrayFrames, IteratorFrames
 from masklet.media.frames import Frame, FrameSource
-from masklet.media.image_file import IMAGE_SUFFIXES
-from masklet.media.series import is_series
-from masklet.media.volume import is_volume
+from masklet.media.image_file import IMAGE_SUFFIXES, ImageFiles, ImageFolder, PagedImage
+from masklet.media.series import MapSeries, is_series
+from masklet.media.volume import VolumeSlices, is_volume
 
-__all__ = ["READERS", "Frame", "FrameSource", "Reader", "open_video"]
+__all__ = ["Frame", "FrameSource", "open_video"]
 
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader of one kind of video.
-
-    what     what the user gives, for messages
-    accepts  whether this is of the kind
-    source   the class that reads it, as "module:Name" within this package; imported when first used
-    """
-
-    what: str
-    accepts: Callable[[Any], bool]
-    source: str
+EXPECTED = (
+    "the number of a camera; the URL of a live stream; a volume, such as scan.nii.gz or a folder of a DICOM series; "
+    "a folder or list of GeoTIFFs of one place; the path of a folder of pictures; of an OpenEXR picture; of a GIF, "
+    "TIFF or another picture; or of a video file; a list of paths of pictures; an array (T, H, W, 3), or a list of "
+    "arrays (H, W, 3); an iterable of arrays"
+)
 
 
 def open_video(video: Any) -> FrameSource:
-    """Open whatever holds frames, by the first of READERS that accepts it.
+    """Open whatever holds frames.
 
     video  the path of a video file, of a GIF, TIFF or other picture, of a folder of pictures, or of a volume;
            a list of paths of pictures; an array (T, H, W, 3), or a list or an iterable of arrays (H, W, 3);
@@ -43,89 +35,47 @@ def open_video(video: Any) -> FrameSource:
 
     Raises MediaError if there is nothing at the path, or nothing that can be read as a video.
     """
-    for reader in READERS:
-        if reader.accepts(video):
-            module, name = reader.source.split(":")
-            source: FrameSource = getattr(import_module(f"masklet.media.{module}"), name)(video)
-            return source
-    if _is_path(video):
-        raise MediaError(f"there is nothing at {video}; give the path of a video file or of a folder of pictures")
-    expected = "; ".join(reader.what for reader in READERS)
-    raise MediaError(f"a {type(video).__name__} is not a video; give one of: {expected}")
+    if isinstance(video, str | PathLike):
+        return _at(video)
+    if isinstance(video, int | np.integer) and not isinstance(video, bool):
+        return _camera(int(video))
+    if isinstance(video, np.ndarray | Sequence) and not isinstance(video, bytes | bytearray):
+        if isinstance(video, np.ndarray) or not video or not all(isinstance(one, str | PathLike) for one in video):
+            return ArrayFrames(video)
+        return MapSeries(video) if is_series(video) else ImageFiles(video)
+    if isinstance(video, Iterable) and not isinstance(video, bytes | bytearray | dict | set):
+        return IteratorFrames(video)
+    raise MediaError(f"a {type(video).__name__} is not a video; give one of: {EXPECTED}")
+
+
+def _at(place: str | PathLike[str]) -> FrameSource:
+    """What a path or a URL holds."""
+    if isinstance(place, str) and "://" in place and len(urlsplit(place).scheme) > 1:  # a drive, as C:, is no scheme
+        return _camera(place)
+    if not os.path.exists(place):
+        raise MediaError(f"there is nothing at {place}; give the path of a video file or of a folder of pictures")
+    path = Path(place)
+    if is_volume(path):
+        return VolumeSlices(path)
+    if path.is_dir():
+        return MapSeries(path) if is_series(path) else ImageFolder(path)
+    suffix = path.suffix.lower()
+    if suffix == ".exr":
+        return ImageFiles(path)
+    if suffix in (*IMAGE_SUFFIXES, ".gif", ".apng", ".avif", ".avifs"):
+        return PagedImage(path)
+    from masklet.media.video_file import VideoFile  # here, as others need no PyAV
+
+    return VideoFile(path)
+
+
+def _camera(place: int | str) -> FrameSource:
+    from masklet.media.camera import Camera  # here, as it opens videos itself
+
+    return Camera(place)
 
 
 def facts_of(source: FrameSource, video: Path) -> dict[str, Any]:
     """What writers take of a video, by the names of `masklet.formats.base.Facts`."""
-    return {
-        "audio_from": video if video.is_file() and source.geometry is None else None,
-        "names": source.names,
-        "geometry": source.geometry,
-        "ground": source.ground,
-        "dates": source.dates,
-        "footage": source.footage,
-    }
-
-
-def _is_path(video: object) -> bool:
-    return isinstance(video, str | PathLike)
-
-
-def _is_url(video: object) -> bool:
-    """A drive of Windows, as in C:/clip.mp4, is no scheme."""
-    return isinstance(video, str) and "://" in video and len(urlsplit(video).scheme) > 1
-
-
-def _is_camera(video: object) -> bool:
-    return isinstance(video, int | np.integer) and not isinstance(video, bool)
-
-
-def _is_folder(video: object) -> bool:
-    return _is_path(video) and os.path.isdir(video)  # type: ignore[arg-type]
-
-
-def _is_picture(video: object) -> bool:
-    return _is_file(video) and Path(video).suffix.lower() in (*IMAGE_SUFFIXES, ".gif", ".apng", ".avif", ".avifs")  # type: ignore[arg-type]
-
-
-def _is_exr(video: object) -> bool:
-    return _is_picture(video) and str(video).lower().endswith(".exr")
-
-
-def _is_file(video: object) -> bool:
-    return _is_path(video) and os.path.exists(video)  # type: ignore[arg-type]
-
-
-def _is_list_of_paths(video: object) -> bool:
-    return isinstance(video, Sequence) and not _is_path(video) and len(video) > 0 and all(map(_is_path, video))
-
-
-def _is_array_or_list(video: object) -> bool:
-    return isinstance(video, np.ndarray | Sequence) and not isinstance(video, str | bytes | bytearray)
-
-
-def _is_iterable(video: object) -> bool:
-    return isinstance(video, Iterable) and not isinstance(video, str | bytes | bytearray | dict | set)
-
-
-def _is_series(video: object) -> bool:
-    return (_is_folder(video) or _is_list_of_paths(video)) and is_series(video)  # type: ignore[arg-type]
-
-
-def _is_volume(video: object) -> bool:
-    return _is_file(video) and is_volume(Path(video))  # type: ignore[arg-type]
-
-
-READERS: tuple[Reader, ...] = (
-    Reader("the number of a camera", _is_camera, "camera:Camera"),
-    Reader("the URL of a live stream", _is_url, "camera:Camera"),
-    Reader("a volume, such as scan.nii.gz or a folder of a DICOM series", _is_volume, "volume:VolumeSlices"),
-    Reader("a folder or list of GeoTIFFs of one place", _is_series, "series:MapSeries"),
-    Reader("the path of a folder of pictures", _is_folder, "image_file:ImageFolder"),
-    Reader("of an OpenEXR picture", _is_exr, "image_file:ImageFiles"),
-    Reader("of a GIF, TIFF or another picture", _is_picture, "pages:PagedImage"),
-    Reader("or of a video file", _is_file, "video_file:VideoFile"),
-    Reader("a list of paths of pictures", _is_list_of_paths, "image_file:ImageFiles"),
-    Reader("an array (T, H, W, 3), or a list of arrays (H, W, 3)", _is_array_or_list, "arrays:ArrayFrames"),
-    Reader("an iterable of arrays", _is_iterable, "arrays:IteratorFrames"),
-)
-"""To add a reader, write its file, with a class that opens from one argument, and add a line."""
+    facts = {name: getattr(source, name) for name in ("names", "geometry", "ground", "dates", "footage")}
+    return {**facts, "audio_from": video if video.is_file() and source.geometry is None else None}

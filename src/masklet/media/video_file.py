@@ -1,20 +1,43 @@
-"""A video file, read through PyAV as it is decoded: memory does not grow with the video's length."""
+"""A video file, read through PyAV as it is decoded: memory does not grow with the video's length. Frames are found by
+their number, by jumps where the file allows them."""
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from itertools import chain, dropwhile
 from os import PathLike
 from pathlib import Path
-from threading import Event
+from threading import Event, RLock
 
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
 from masklet.footage import Footage
-from masklet.media.container import BrokenOff, DecodedFrame
-from masklet.media.decoder import NEAR, Decoder
-from masklet.media.display import shown, shown_deep
+from masklet.media.container import (
+    BrokenOff,
+    DecodedFrame,
+    decoded,
+    deinterlaced,
+    opened,
+    packets,
+    promised,
+    timecode_of,
+)
+from masklet.media.display import display_of, shown, shown_deep
 from masklet.media.frames import Frame, FrameSource, check_frame, check_range, no_such_frame
+from masklet.media.index import FrameIndex, IndexMismatch, Numbered, build_index, frames_from, placed
+
+NEAR = 32
+"""So many frames are decoded and dropped rather than jumped over: a jump costs about as much."""
+
+KEPT_BYTES = 64 * 2**20
+"""Most bytes of decoded pictures that are kept, so that going backward does not decode all again at each step."""
+
+ANEW = 0.1
+"""Seconds by which times go back where a stream begins anew: those of its frames then follow on the last one's."""
 
 
 class VideoFile(FrameSource):
@@ -29,21 +52,40 @@ class VideoFile(FrameSource):
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
-        self._decoder = Decoder(self.path)
+        with opened(self.path) as (container, stream):
+            try:
+                first = next(decoded(packets(container, stream), stream, []))
+            except (StopIteration, BrokenOff):
+                raise MediaError(
+                    f"{self.path.name} holds no frame that can be decoded; is the file complete? Give another copy"
+                ) from None
+            self._display = display = display_of(stream, first)
+            rate, clock = stream.average_rate or stream.guessed_rate, stream.time_base
+            self._promised = promised(container, stream)
+            timecode = timecode_of(container)
+            self.frame_count = stream.frames or None  # not exact: it includes frames that never come
+        self.size, self.rate = display.size, float(rate) if rate else None
+        if self.frame_count is None and self._promised and self.rate:
+            self.frame_count = max(1, round(self._promised * self.rate))
+        deep = self._deep if display.bits > 8 else None
+        self.footage = Footage(display.colours, display.bits, timecode, clock, deep)
+        self._tick = float(clock or 0)  # seconds of a tick of the stream's clock
+        self._first_pts = first.pts
+        self._interlaced = bool(first.interlaced_frame)
+        self._faults: list[str] = []
+        self._lost: set[int] = set()
+        self._index: FrameIndex | None = None
+        self._index_sought = False
+        self._pass: list[int | None] = []  # the times of the frames of a pass, as far as one came without a fault
         self._closed = Event()
-        self.size = self._decoder.display.size
-        self.rate = self._decoder.rate
-        self.frame_count = self._decoder.stated  # not exact: it includes frames that never come
-        if self.frame_count is None and self._decoder.promised and self.rate:
-            self.frame_count = max(1, round(self._decoder.promised * self.rate))
-        display = self._decoder.display
-        self.footage = Footage(
-            display.colours,
-            display.bits,
-            self._decoder.timecode,
-            self._decoder.clock,
-            self._deep if display.bits > 8 else None,
-        )
+        # Single pictures: the container that is kept open, the run that is under way, and pictures that are kept.
+        self._lock = RLock()
+        self._file = ExitStack()
+        self._jumping: tuple[InputContainer, VideoStream] | None = None
+        self._run: Iterator[DecodedFrame] | None = None
+        self._next = 0  # the frame that the run gives next
+        self._kept: dict[int, DecodedFrame] = {}
+        self._most_kept = 2
 
     def __len__(self) -> int:
         """The number of frames. Raises TypeError if it takes decoding all of them."""
@@ -59,14 +101,14 @@ class VideoFile(FrameSource):
     @property
     def lost(self) -> list[int]:
         """The frames, of those read so far, that are damaged beyond decoding; they show the picture before them."""
-        return sorted(self._decoder.lost)
+        return sorted(self._lost)
 
     @property
     def timestamps(self) -> NDArray[np.float64] | None:
         """Seconds since the first frame, (T,), of a variable rate too; None if the file has no times."""
         self._check_open()
-        index = self._decoder.index
-        return None if index is None else (index.pts - index.pts[0]) * self._decoder.tick
+        index = self._sought_index()
+        return None if index is None else (index.pts - index.pts[0]) * self._tick
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         check_range(start, stop)
@@ -79,20 +121,28 @@ class VideoFile(FrameSource):
         self._check_open()
         if frame >= NEAR and self._count():
             check_frame(frame, self.frame_count)
+        why = None
         try:
-            picture = self._decoder.picture(frame)
+            with self._lock:
+                picture = self._single(frame)
         except BrokenOff as broken:
-            self._count()
-            raise no_such_frame(frame, self.frame_count, f"{self.path.name} breaks off: {broken}") from None
+            picture, why = None, f"{self.path.name} breaks off: {broken}"
         if picture is None:
             self._count()
-            raise no_such_frame(frame, self.frame_count)
+            raise no_such_frame(frame, self.frame_count, why)
         return self._frame(picture)
 
     def close(self) -> None:
         """Iterations that are under way end at their next frame; later ones raise MediaError."""
         self._closed.set()
-        self._decoder.close()
+        with self._lock:
+            self._run = self._jumping = None
+            self._kept.clear()
+            self._file.close()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise MediaError(f"{self.path.name} was closed; open it again to read its frames")
 
     def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         before, self.ended_early = self.ended_early, None
@@ -100,7 +150,7 @@ class VideoFile(FrameSource):
             return
         last, end, fault = start - 1, 0.0, ""
         try:
-            for picture in self._decoder.pictures(start):
+            for picture in self._pictures(start):
                 if self._closed.is_set():
                     return
                 last, end = picture.frame, picture.end
@@ -115,32 +165,155 @@ class VideoFile(FrameSource):
         elif fault:
             self.ended_early = before or f"{self.path.name} breaks off before frame {start}: {fault}"
 
-    def _deep(self, start: int) -> Iterator[tuple[int, NDArray[np.uint16]]]:
-        """Pictures in the file's own depth and colours, for films; also once this is closed."""
-        with suppress(BrokenOff):
-            for picture in self._decoder.pictures(start):
-                yield picture.frame, shown_deep(picture.image, self._decoder.display)
-
-    def _frame(self, picture: DecodedFrame) -> Frame:
-        return Frame(picture.frame, picture.time, shown(picture.image, self._decoder.display))
-
-    def _count(self) -> bool:
-        """Take the number of frames from the index; False if there is none."""
-        index = self._decoder.index
-        if index is not None:
-            self.frame_count, self.frame_count_exact = len(index.pts), True
-        return index is not None
-
     def _ended_early(self, last: int, end: float, fault: str) -> str | None:
         """A sentence if decoding failed on the way, or the frames end two or more before the promised end."""
-        promised, tolerance = self._decoder.promised, 2 / self.rate if self.rate else 0.1
-        if not fault and promised is not None and end and end < promised - tolerance:
+        promised, tolerance = self._promised, 2 / self.rate if self.rate else 0.1
+        if not fault and promised is not None and end < promised - tolerance:
             fault = "the file has no more"
         if not fault:
             return None
         of = f" of {promised:.2f} s" if promised else ""
         return f"{self.path.name} breaks off after frame {last} ({end:.2f} s{of}): {fault}"
 
-    def _check_open(self) -> None:
-        if self._closed.is_set():
-            raise MediaError(f"{self.path.name} was closed; open it again to read its frames")
+    def _deep(self, start: int) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+        """Pictures in the file's own depth and colours, for films; also once this is closed."""
+        with suppress(BrokenOff):
+            for picture in self._pictures(start):
+                yield picture.frame, shown_deep(picture.image, self._display)
+
+    def _frame(self, picture: DecodedFrame) -> Frame:
+        return Frame(picture.frame, picture.time, shown(picture.image, self._display))
+
+    def _count(self) -> bool:
+        """Take the number of frames from the index; False if there is none."""
+        index = self._sought_index()
+        if index is not None:
+            self.frame_count, self.frame_count_exact = len(index.pts), True
+        return index is not None
+
+    def _sought_index(self) -> FrameIndex | None:
+        """Where each frame is: made when first asked for. None if the packets' times don't tell."""
+        with self._lock:
+            if not self._index_sought:
+                with opened(self.path) as (container, stream):
+                    index = build_index(container, stream, self._first_pts)
+                agrees = index is not None and index.pts[: len(self._pass)].tolist() == self._pass
+                self._index, self._index_sought = index if agrees else None, True
+            return self._index
+
+    def _distrust_index(self) -> None:
+        """From now on, frames are found by counting: they came otherwise than the index says."""
+        with self._lock:
+            self._index, self._index_sought = None, True
+            self._run = None
+            self._kept.clear()
+
+    def _single(self, frame: int) -> DecodedFrame | None:
+        """A frame's picture, None past the end. Raises BrokenOff if the video breaks off before it."""
+        if frame in self._kept:
+            return self._kept[frame]
+        run, ahead = self._run, frame - self._next
+        if run is None or ahead < 0 or (ahead >= NEAR and self._key_frame(frame) > self._next):  # a jump is shorter
+            self._kept.clear()
+            run = self._pictures(frame if ahead >= 0 else max(0, frame - self._most_kept + 1), single=True)
+        self._run = None
+        for picture in run:
+            if not self._kept:
+                size = sum(plane.buffer_size for plane in picture.image.planes)
+                self._most_kept = min(NEAR, max(2, KEPT_BYTES // size))
+            self._kept[picture.frame] = picture
+            self._next = picture.frame + 1
+            if len(self._kept) > self._most_kept:
+                del self._kept[next(iter(self._kept))]
+            if picture.frame == frame:
+                self._run = run
+                return picture
+        return None
+
+    def _key_frame(self, frame: int) -> int:
+        """The frame with which decoding must begin to arrive at a frame."""
+        index = self._sought_index()
+        return 0 if index is None else int(index.key_frames[index.key_before(frame)])
+
+    def _pictures(self, start: int, single: bool = False) -> Iterator[DecodedFrame]:
+        """All pictures from a frame on: by a container of their own, or by that for `single` ones where they jump.
+        Raises BrokenOff."""
+        due = start
+        index = self._sought_index() if start >= NEAR else self._index if single else None
+        if index is not None:
+            try:
+                with self._opened(single) as (container, stream):
+                    whole = self._whole(start, lambda at: frames_from(container, stream, index, at, self._faults))
+                    for picture in whole:
+                        yield picture
+                        due = picture.frame + 1
+                return
+            except IndexMismatch:
+                self._distrust_index()
+        with opened(self.path) as (container, stream):
+            yield from self._whole(due, lambda _: self._counting(container, stream))
+
+    def _opened(self, single: bool) -> AbstractContextManager[tuple[InputContainer, VideoStream]]:
+        if not single:
+            return opened(self.path)
+        self._jumping = self._jumping or self._file.enter_context(opened(self.path))
+        return nullcontext(self._jumping)
+
+    def _counting(self, container: InputContainer, stream: VideoStream) -> Iterator[Numbered]:
+        """All frames from the first on: counted, and placed by the index once some are lost."""
+        due, last, shift = 0, None, 0
+        for image in decoded(packets(container, stream), stream, self._faults):
+            index = self._sought_index() if self._faults else self._index
+            if index is not None:
+                try:
+                    due = placed(index, due, image, skips=bool(self._faults))
+                except IndexMismatch:
+                    self._distrust_index()
+            elif due == len(self._pass) and not self._faults:
+                self._pass.append(image.pts)
+            if image.pts is not None:
+                image.pts += shift
+                if last is not None and image.pts < last:
+                    step = 0 if (last - image.pts) * self._tick < ANEW else image.duration or self._period()
+                    shift += step and last + step - image.pts
+                    image.pts = last + step
+                last = image.pts
+            yield due, image
+            due += 1
+        if self._index is not None and not self._faults and due != len(self._index.pts):
+            self._distrust_index()
+
+    def _period(self) -> int:
+        return max(1, round(1 / (self.rate * self._tick))) if self.rate and self._tick else 1
+
+    def _whole(self, start: int, run_from: Callable[[int], Iterator[Numbered]]) -> Iterator[DecodedFrame]:
+        """Pictures from a frame on, the interlaced ones made whole, for which the one before is decoded too."""
+        while True:
+            run = self._filled(run_from(max(0, start - int(self._interlaced))))
+            run = dropwhile(lambda numbered: numbered[0] < start - 1, run)
+            first = next(run, None)
+            if first is None:
+                return
+            frame, image = first
+            if self._interlaced or not image.interlaced_frame or frame == 0 or frame < start:
+                break
+            self._interlaced = True
+        for picture in deinterlaced(self._picture(*numbered) for numbered in chain([first], run)):
+            if picture.frame >= start:
+                yield picture
+
+    def _filled(self, run: Iterator[Numbered]) -> Iterator[Numbered]:
+        """All numbers: where one is left out, the picture before it is shown once more, as players do."""
+        last: Numbered | None = None
+        for frame, image in run:
+            if last is not None:
+                for lost in range(last[0] + 1, frame):
+                    self._lost.add(lost)
+                    yield lost, last[1]
+            last = frame, image
+            yield last
+
+    def _picture(self, frame: int, image: VideoFrame) -> DecodedFrame:
+        period = 1 / self.rate if self.rate else 0.0
+        time = frame * period if image.pts is None else (image.pts - (self._first_pts or 0)) * self._tick
+        return DecodedFrame(frame, time, time + ((image.duration or 0) * self._tick or period), image)
