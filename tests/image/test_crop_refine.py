@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.image.crop_refine import crop_around, in_crop, refine_in_crops
+from masklet.image.predictor import crop_around, in_crop, refine_in_crops
 from masklet.prompts import Prompt
 
 

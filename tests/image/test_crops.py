@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from masklet.image.grid import is_cut_by_crop, plan_crops, point_grid
+from masklet.image.everything import is_cut_by_crop, plan_crops, point_grid
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 3), st.floats(0, 0.9))

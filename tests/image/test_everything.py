@@ -13,7 +13,7 @@ from PIL import Image
 
 from masklet.errors import PromptError
 from masklet.image import EverythingOptions, ImagePredictor, MaskSet, segment_everything
-from masklet.image.grid import settled
+from masklet.image.everything import settled
 from masklet.masks.rle import decode_rle
 from masklet.masks.shape import without_small_regions
 

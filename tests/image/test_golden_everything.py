@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
-from masklet.image.grid import plan_crops, point_grid
+from masklet.image.everything import plan_crops, point_grid
 from masklet.masks.rle import decode_rle, rle_from_json
 from masklet.masks.shape import small_holes, without_islands, without_small_regions
 from tests.conftest import GOLDEN

@@ -16,8 +16,8 @@ from masklet.engines.rules import pad_prompts
 from masklet.errors import PromptError
 from masklet.image import EncodedImage, ImagePredictor, Masks
 from masklet.image.predictor import DECODED_AT_ONCE, no_memories
-from masklet.image.prompts import prompts_per_object
 from masklet.nn import NANO
+from masklet.prompts import prompts_per_object
 from tests.conftest import small_network
 
 HEIGHT, WIDTH = 150, 226

@@ -30,7 +30,7 @@ from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING, Settings
 from masklet.engines.arrays import in_precision
 from masklet.engines.rules import MEAN, STD
 from masklet.errors import CheckpointError
-from masklet.image.grid import MODEL_THRESHOLDS
+from masklet.image.everything import MODEL_THRESHOLDS
 from masklet.image.picture import scaled
 from masklet.image.predictor import EncodedImage
 from masklet.nn import Levels

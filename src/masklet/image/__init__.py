@@ -1,7 +1,6 @@
 """Images: points, boxes and earlier answers in, masks out. It talks to an engine only."""
 
-from masklet.image.everything import segment_everything
-from masklet.image.grid import EverythingOptions
+from masklet.image.everything import EverythingOptions, segment_everything
 from masklet.image.like import segment_like
 from masklet.image.names import Prototypes, learn_names, name_masks
 from masklet.image.naming import Naming

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os import PathLike
 from typing import TYPE_CHECKING, overload
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.checkpoints import load_engine
-from masklet.engines.arrays import Array, as_float, concat, copied, given, sigmoid, to_numpy
+from masklet.engines.arrays import as_float, concat, copied, given, sigmoid, to_numpy
 from masklet.engines.base import Engine, kind_of_device
 from masklet.engines.rules import LEAST_STABILITY, decode_in_picture, pad_prompts, single
 from masklet.errors import PromptError
-from masklet.image.crop_refine import refine_in_crops
 from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, is_batch, picture_tensor
-from masklet.image.prompts import prompts_per_object
-from masklet.image.result import Masks, join_masks
+from masklet.image.result import Detail, Masks, join_masks
+from masklet.masks.shape import Box, mask_box, square_around
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
-from masklet.prompts import Prompt
+from masklet.prompts import Prompt, prompts_per_object
 from masklet.words import LEAST_SCORE, Grounder, find_boxes
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ taking some 30 MB at 1024 pixels."""
 
 OTHERWISE = 64
 """On any other device."""
+
+CROP_SCALE = 3
+"""A crop's side, as a multiple of the longer side of the object's box."""
+
+LEAST_SIDE = 32
+"""The least side of a crop, in pixels."""
+
+LEAST_GAIN = 1.5
+"""A crop that shows the object less than so many times larger is not worth a look."""
 
 LOADED = 2
 """Models that stay loaded from one call to the next."""
@@ -167,11 +176,22 @@ class ImagePredictor:
         single mask that is not stable gives way to the best of three, as published."""
         wanted = [prompt.is_ambiguous if multimask is None else multimask for prompt in prompts]
         features = self.engine.attend_memory(picture.levels.stride16, no_memories(self.engine))
-        step = objects_at_once(self.engine)
-        parts = [
-            self._decode(picture, features, prompts[first : first + step], wanted[first:], first, fall_back)
-            for first in range(0, len(prompts), step)
-        ]
+        parts = []
+        for first in range(0, len(prompts), step := objects_at_once(self.engine)):
+            tokens = pad_prompts(self.engine, prompts[first : first + step], picture.size)
+            decoded = decode_in_picture(self.engine, features, picture.levels, tokens, picture.size)
+            rows = chosen(decoded, wanted[first:], fall_back)
+            objects, candidates = (list(column) for column in zip(*rows, strict=True))
+            masks = Masks(
+                logits=to_numpy(decoded.logits[objects, candidates]),
+                iou=to_numpy(decoded.iou[objects, candidates]),
+                presence=to_numpy(sigmoid(as_float(decoded.presence[objects]))),
+                objects=np.array(objects) + first,
+                candidates=np.array(candidates),
+                image=picture.image,
+                name=picture.name,
+            )
+            parts.append(masks)
         return join_masks(parts) if parts else no_masks(picture, self.engine.config.mask_size)
 
     def _of_crop(self, crop: NDArray[np.uint8], prompt: Prompt) -> Masks:
@@ -189,30 +209,6 @@ class ImagePredictor:
             EncodedImage(image, seen, self.engine.config, name)
             for (image, name), seen in zip(pictures, alone, strict=True)
         ]
-
-    def _decode(
-        self,
-        picture: EncodedImage,
-        features: Array,
-        prompts: Sequence[Prompt],
-        wanted: Sequence[bool],
-        first: int,
-        fall_back: bool,
-    ) -> Masks:
-        """The masks of some of the objects, which count from `first`."""
-        tokens = pad_prompts(self.engine, prompts, picture.size)
-        decoded = decode_in_picture(self.engine, features, picture.levels, tokens, picture.size)
-        rows = chosen(decoded, wanted, fall_back)
-        objects, candidates = (list(column) for column in zip(*rows, strict=True))
-        return Masks(
-            logits=to_numpy(decoded.logits[objects, candidates]),
-            iou=to_numpy(decoded.iou[objects, candidates]),
-            presence=to_numpy(sigmoid(as_float(decoded.presence[objects]))),
-            objects=np.array(objects) + first,
-            candidates=np.array(candidates),
-            image=picture.image,
-            name=picture.name,
-        )
 
 
 def check_encoded(picture: EncodedImage, engine: Engine) -> None:
@@ -333,3 +329,50 @@ def no_memories(engine: Engine) -> MemoryBank:
         pointers=given(engine, np.zeros((1, 0, config.width), np.float32)),
         ages=given(engine, np.zeros((1, 0), np.float32)),
     )
+
+
+def refine_in_crops(
+    first: Masks, prompts: Sequence[Prompt], predict: Callable[[NDArray[np.uint8], Prompt], Masks]
+) -> Masks:
+    """What the whole picture gave, with masks of small objects decoded once more in a crop, which the network sees at a
+    higher resolution. `prompts` has what was said of each object; `predict` gives one mask in a crop."""
+    details: list[Detail | None] = [None] * len(first)
+    iou = first.iou.copy()
+    for i in range(len(first)):
+        logits = first.full_logits(i)
+        prompt = prompts[first.objects[i]]
+        if crop := crop_around(logits > 0, prompt):
+            x0, y0, x1, y1 = crop
+            side = first.logits.shape[1]
+            earlier = cv2.resize(logits[y0:y1, x0:x1], (side, side), interpolation=cv2.INTER_AREA)
+            inside = replace(in_crop(prompt, crop, mask_box(logits > 0)), logits=np.asarray(earlier, np.float32))
+            again = predict(first.image[y0:y1, x0:x1], inside)
+            details[i], iou[i] = Detail(crop, again.logits[0]), again.iou[0]
+    return replace(first, iou=iou, details=tuple(details)) if any(details) else first
+
+
+def crop_around(mask: NDArray[np.bool_], prompt: Prompt) -> Box | None:
+    """A square around a mask and what was said of it, inside the picture; None where looking at it gains nothing."""
+    x0, y0, x1, y1 = mask_box(mask).tolist()
+    if x0 == x1:
+        return None
+    clicks = [point for point, label in zip(prompt.points, prompt.labels, strict=True) if label]
+    (height, width), places = mask.shape, np.array([(x0, y0), (x1, y1), *clicks])
+    side = max(LEAST_SIDE, int(CROP_SCALE * np.ptp(places, axis=0).max()))
+    if max(min(side, width) / width, min(side, height) / height) * LEAST_GAIN > 1:
+        return None
+    return square_around(places, side, (height, width))
+
+
+def in_crop(prompt: Prompt, crop: Box, box: NDArray[np.int64]) -> Prompt:
+    """The prompt in pixels of the crop, without clicks beyond it. Without a box it gets that of the first answer."""
+    x0, y0, x1, y1 = crop
+    inside = [
+        ((x - x0, y - y0), label)
+        for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
+        if x0 <= x <= x1 and y0 <= y <= y1
+    ]
+    left, top, right, bottom = prompt.box or box.tolist()
+    edges = (max(left, x0) - x0, max(top, y0) - y0, min(right, x1) - x0, min(bottom, y1) - y0)
+    points, labels = tuple(point for point, _ in inside), tuple(label for _, label in inside)
+    return Prompt(points, labels, edges if edges[0] < edges[2] and edges[1] < edges[3] else None)

@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
-from masklet.image.everything import find_everything
-from masklet.image.grid import EverythingOptions
+from masklet.image.everything import EverythingOptions, find_everything
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
 from masklet.masks.patch import agreement, cut_patch, part_of, union, within

@@ -22,9 +22,8 @@ from masklet.engines.arrays import to_numpy
 from masklet.errors import PromptError
 from masklet.image.picture import PictureLike
 from masklet.image.predictor import EncodedImage, ImagePredictor, no_memories
-from masklet.image.prompts import check_logits
 from masklet.masks.shape import small_holes
-from masklet.prompts import Prompt
+from masklet.prompts import Prompt, check_logits
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """Masks (C, H, W) or (N, C, H, W), float32 of 0 and 1 or logits; predicted IoU (C,) or (N, C); low-resolution logits

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from masklet.engines.rules import stability
-from masklet.image.grid import plan_crops, point_grid
+from masklet.image.everything import plan_crops, point_grid
 from masklet.masks.rle import rle_from_json
 from masklet.masks.shape import mask_box, small_holes, without_islands
 
