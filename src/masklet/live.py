@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, SessionError, nearest
 from masklet.formats.base import FrameLike, Sink, index_map
+from masklet.formats.cutouts import cut_out_objects
 from masklet.formats.film import NOMINAL_RATE
-from masklet.formats.matte import cut_out_objects
 from masklet.media.camera import Camera, Patience, Player
 from masklet.media.source import Frame
 from masklet.video import FrameResult, StreamTracker, TrackingOptions

@@ -20,7 +20,7 @@ from PIL import Image
 from masklet.errors import FormatError
 from masklet.footage import later, linear_light
 from masklet.formats.base import PlainFrame, mask_only
-from masklet.formats.cutter import Cutter
+from masklet.formats.cutouts import Cutter
 from masklet.formats.film import FilmKind
 from masklet.formats.registry import writer
 from masklet.masks.finish import Finish

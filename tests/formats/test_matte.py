@@ -14,8 +14,7 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, PlainFrame, picture_of
-from masklet.formats.cutter import Cutter
-from masklet.formats.matte import cut_out_objects
+from masklet.formats.cutouts import Cutter, cut_out_objects
 from masklet.formats.registry import writer
 from tests.formats.conftest import RATE, SUFFIXES, box_mask, frame_of, write_all
 

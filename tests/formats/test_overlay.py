@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.errors import FormatError
-from masklet.formats import overlay
-from masklet.formats.overlay import write_pictures
+from masklet.formats import film
+from masklet.formats.film import write_pictures
 from masklet.media.video_file import VideoFile
 
 
@@ -65,7 +65,7 @@ def test_a_rate_that_is_none_is_named(tmp_path: Path, rate: float) -> None:
 
 
 def test_without_h264_there_is_a_warning_and_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlay, "MP4_ENCODERS", {"no-such-encoder": {}, "mpeg4": {"qscale": "3"}})
+    monkeypatch.setattr(film, "MP4_ENCODERS", {"no-such-encoder": {}, "mpeg4": {"qscale": "3"}})
     with (
         pytest.warns(UserWarning, match=r"no H\.264 encoder"),
         write_pictures(tmp_path / "a.mp4", (48, 64), 24) as write,
@@ -75,7 +75,7 @@ def test_without_h264_there_is_a_warning_and_a_video(tmp_path: Path, monkeypatch
 
 
 def test_without_any_encoder_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlay, "MP4_ENCODERS", {"no-such-encoder": {}})
+    monkeypatch.setattr(film, "MP4_ENCODERS", {"no-such-encoder": {}})
     with (
         pytest.raises(FormatError, match="none of the encoders no-such-encoder"),
         write_pictures(tmp_path / "a.mp4", (48, 64), 24),

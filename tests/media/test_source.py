@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from masklet.errors import MediaError
-from masklet.formats.overlay import write_pictures
+from masklet.formats.film import write_pictures
 from masklet.media.arrays import ArrayFrames, IteratorFrames
 from masklet.media.image_file import ImageFiles, ImageFolder, PagedImage
 from masklet.media.source import open_video

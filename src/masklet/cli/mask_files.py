@@ -15,7 +15,7 @@ from masklet.atomic import keep_inputs
 from masklet.datasets.build import Part
 from masklet.errors import FormatError, nearest
 from masklet.formats.base import Facts, Format, PlainFrame
-from masklet.formats.numbered import mask_pngs
+from masklet.formats.davis import mask_pngs
 from masklet.formats.project import check_video
 from masklet.formats.project_file import read_project, video_of
 from masklet.formats.registry import find_format, read_masks, recognise_format

@@ -23,9 +23,9 @@ from masklet.formats import coco
 from masklet.formats.base import MOST_NUMBER, Facts, PlainFrame, index_map, rle_of
 from masklet.formats.davis import write_index_png
 from masklet.formats.description import label_of
+from masklet.formats.labels import yolo_lines
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer
-from masklet.formats.yolo import yolo_lines
 from masklet.masks.draw import PALETTE
 from masklet.masks.rle import Rle, rle_area
 

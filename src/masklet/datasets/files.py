@@ -7,8 +7,7 @@ from pathlib import Path
 
 from masklet.datasets.base import Clip, IndexMasks, ObjectMasks, PlainMasks
 from masklet.errors import FormatError
-from masklet.formats.davis import read_index_png
-from masklet.formats.numbered import open_png
+from masklet.formats.davis import open_png, read_index_png
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 
 MOST_LISTED = 10

@@ -26,8 +26,8 @@ from masklet.datasets.files import folder_clip, index_png, listed, name_below, n
 from masklet.errors import FormatError
 from masklet.formats.base import Format, ObjectId, PlainFrame, rle_of
 from masklet.formats.coco import picture_files
+from masklet.formats.davis import masks_in_png, numbered_files
 from masklet.formats.description import NO_LABEL, label_of
-from masklet.formats.numbered import masks_in_png, numbered_files
 from masklet.formats.project import Project
 from masklet.formats.project_file import read_project, video_of
 from masklet.formats.registry import read_masks, recognise_format

@@ -9,8 +9,7 @@ from pathlib import Path
 from masklet.datasets.files import listed
 from masklet.errors import EvaluationError
 from masklet.formats.base import ObjectId
-from masklet.formats.davis import object_name
-from masklet.formats.numbered import numbered_files
+from masklet.formats.davis import numbered_files, object_name
 
 
 @dataclass(frozen=True)

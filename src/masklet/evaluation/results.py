@@ -15,8 +15,7 @@ from PIL import Image
 from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.datasets.base import Clip, Layout
 from masklet.errors import EvaluationError
-from masklet.formats.davis import read_index_png, write_index_png
-from masklet.formats.numbered import open_png
+from masklet.formats.davis import open_png, read_index_png, write_index_png
 from masklet.metrics.calibration import Calibration, merge
 from masklet.metrics.summary import seen_and_unseen
 

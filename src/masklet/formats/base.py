@@ -17,15 +17,12 @@ from PIL import Image
 
 from masklet.errors import FormatError
 from masklet.footage import Footage
-from masklet.formats.description import Description, read_description, title_of
+from masklet.formats.description import Description, title_of
 from masklet.geometry import Geometry, Ground
 from masklet.masks.draw import draw_overlay
 from masklet.masks.finish import USUAL, Finish
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
 from masklet.prompts import ObjectId as ObjectId
-
-UNSAFE = re.compile(r"[/\\\0]")
-"""What leads out of a folder, or ends a name; files that name pictures may be of anybody."""
 
 MOST_NUMBER = 254
 """The highest object number of index maps of 8 bits: 0 is the background, 255 stands for "unknown"."""
@@ -151,36 +148,19 @@ class PlainFrame:
 
 def read_frame(
     frame: int,
-    masks: Mapping[ObjectId, Rle],
+    masks: Mapping[Any, Rle | RleMask],
     size: tuple[int, int],
-    indices: Mapping[ObjectId, int],
+    indices: Mapping[Any, int],
     descriptions: Mapping[ObjectId, Description] | None = None,
 ) -> PlainFrame:
-    """A frame from a file without scores and times: each frame counts one second.
+    """A frame from a file without times, of which each frame counts one second.
 
     Raises FormatError if run lengths do not fill the size.
     """
-    for rle in masks.values():
-        rle_area(rle)
-    objects: dict[ObjectId, ObjectLike] = {name: RleMask(rle) for name, rle in masks.items()}
+    objects = {name: mask if isinstance(mask, RleMask) else RleMask(mask) for name, mask in masks.items()}
+    for item in objects.values():
+        rle_area(item.rle)
     return PlainFrame(frame, float(frame), size, objects, indices, descriptions=descriptions or {})
-
-
-def read_picture(
-    frame: int, found: Iterable[tuple[Rle, str]], size: tuple[int, int], names: Iterator[int], where: str
-) -> PlainFrame:
-    """A picture of a data set, with run lengths and the class of each thing, empty if nothing says. Things are objects
-    of no other picture: they take the next names, and count from 1 in their picture.
-
-    Raises FormatError, which calls the file `where`, if a class is no text that objects can have.
-    """
-    masks: dict[ObjectId, Rle] = {}
-    descriptions: dict[ObjectId, Description] = {}
-    for rle, category in found:
-        name = next(names)
-        masks[name] = rle
-        descriptions[name] = read_description({"category": category}, where)
-    return read_frame(frame, masks, size, {name: place for place, name in enumerate(masks, start=1)}, descriptions)
 
 
 def named_overlay(result: FrameLike) -> Image.Image:
@@ -244,10 +224,16 @@ class Facts:
     @cached_property
     def _stems(self) -> list[str]:
         for part in (lambda name: Path(name).stem, str):  # whole names for a.jpg beside a.png
-            stems = [UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", part(name)) for name in self.names]
+            # Names may be of anybody: what leads out of a folder, or ends a name, is escaped.
+            stems = [escaped(part(name), r"[/\\\0]") for name in self.names]
             if len({*stems} - {""}) == sum(map(bool, self.names)):
                 return stems
         return [f"{frame:05d}" for frame in range(len(self.names))]
+
+
+def escaped(text: str, unsafe: str) -> str:
+    """The text with what a pattern finds written as in web addresses, `a/b` as `a%2Fb`."""
+    return re.sub(unsafe, lambda found: f"%{ord(found[0]):02X}", text)
 
 
 Sink = Callable[[FrameLike], None]

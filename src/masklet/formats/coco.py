@@ -1,49 +1,53 @@
-"""COCO: one JSON with run lengths, each annotation with the `track_id` of its object. YouTube-VIS: an annotation for an
-object, its masks in a list over the frames."""
+"""Run lengths in one file. COCO: a JSON, each annotation with the `track_id` of its object. YouTube-VIS: an annotation
+for an object, its masks in a list over the frames. SA-V: for each frame a list over all objects ("masklets"). MOTS: a
+text of lines `frame id class height width rle`, as the MOTS and KITTI-MOTS challenges take them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from masklet.atomic import atomic_write
 from masklet.errors import FormatError
 from masklet.formats.base import (
     Facts,
     Format,
+    FrameLike,
     ObjectId,
     ObjectLike,
     PlainFrame,
     RleMask,
     Sink,
+    check_object_numbers,
+    mask_only,
     read_frame,
     rle_of,
 )
 from masklet.formats.description import Description, label_of, read_description
-from masklet.formats.json_file import entries, entry, load_json, size_of, write_listed
-from masklet.formats.spool import Spool, spooled
-from masklet.masks.rle import Rle, rle_area, rle_box, rle_from_json
+from masklet.formats.json_file import entries, entry, load_json, read_lines, size_of, write_listed
+from masklet.formats.writer import Spool, when_all_is_known
+from masklet.masks.rle import Rle, encode_rle, rle_area, rle_box, rle_from_json
 
 WIDEST_GAP = 1000
 """Frames of a video from one listed picture to the next, at most, for their names to be kept."""
 
 
-@contextmanager
-def write_coco(path: Path, facts: Facts) -> Iterator[Sink]:
+@when_all_is_known
+def write_coco(path: Path, facts: Facts, spool: Spool) -> None:
     """Images and annotations of all frames; an empty mask has no annotation, its image is listed all the same."""
-    with spooled(path) as spool:
-        yield spool.add
-        head = {
-            "images": [image(frame, facts.picture_name(frame), spool.sizes[frame]) for frame in spool.frames()],
-            "categories": categories(spool.classes),
-            "tracks": [
-                {"id": number, "name": name, **spool.said_of(name).to_json()} for name, number in spool.indices.items()
-            ],
-            "info": {"description": facts.video, "version": "1.0"},
-            "licenses": [],
-        }
-        numbered = ({**found, "id": count} for count, found in enumerate(_annotations(spool), start=1))
-        write_listed(path, head, "annotations", numbered)
+    tracks = [{"id": number, "name": name, **spool.said_of(name).to_json()} for name, number in spool.indices.items()]
+    head = {
+        "images": [image(frame, facts.picture_name(frame), spool.sizes[frame]) for frame in spool.frames()],
+        "categories": categories(spool.classes),
+        "tracks": tracks,
+        "info": {"description": facts.video, "version": "1.0"},
+        "licenses": [],
+    }
+    numbered = ({**found, "id": count} for count, found in enumerate(_annotations(spool), start=1))
+    write_listed(path, head, "annotations", numbered)
 
 
 def image(frame: int, file_name: str, size: tuple[int, int]) -> dict[str, Any]:
@@ -107,18 +111,17 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
         raise FormatError(f"{name} has annotations of the image {min(unknown)}, which is not in its list of images")
     for frame, listed in sorted(zip(frames, images, strict=True), key=lambda pair: pair[0]):
         size = size_of(listed, name)
-        masks: dict[ObjectId, Rle] = {}
-        objects: dict[ObjectId, RleMask] = {}
+        masks: dict[ObjectId, RleMask] = {}
         indices: dict[ObjectId, int] = {}
         descriptions: dict[ObjectId, Description] = {}
         for found in annotations.get(listed["id"], []):
             number = _number_of(found, name)
             track = tracks.get(number, {})
             known = track["name"] if isinstance(track.get("name"), int | str) else number
-            masks[known], indices[known] = rle_from_json(found.get("segmentation"), size), number
-            objects[known] = RleMask(masks[known], _score(found.get("score")), _score(found.get("presence")))
+            rle, indices[known] = rle_from_json(found.get("segmentation"), size), number
+            masks[known] = RleMask(rle, _score(found.get("score")), _score(found.get("presence")))
             descriptions |= descriptions_of(known, track, classes, found.get("category_id"), name)
-        yield replace(read_frame(frame, masks, size, indices, descriptions), objects=objects)
+        yield read_frame(frame, masks, size, indices, descriptions)
 
 
 def _number_of(found: dict[str, Any], name: str) -> int:
@@ -177,34 +180,20 @@ def descriptions_of(
     return {known: said} if said else {}
 
 
-COCO = Format(
-    "coco",
-    "COCO JSON: run lengths, boxes, areas, scores, track_id; any number of objects",
-    write_coco,
-    read_coco,
-    video=".json",
-    picture=".json",
-    holds_many_pictures=True,
-    names=picture_list,
-)
-
-
-@contextmanager
-def write_ytvis(path: Path, facts: Facts) -> Iterator[Sink]:
+@when_all_is_known
+def write_ytvis(path: Path, facts: Facts, spool: Spool) -> None:
     """One video; a frame where an object is not seen holds null."""
-    with spooled(path) as spool:
-        yield spool.add
-        frames, classes, (height, width) = spool.frames(), spool.classes, facts.size
-        common = {"height": height, "width": width, "length": len(frames)}
-        files = {"file_names": [facts.picture_name(frame) for frame in frames], "frame_indices": frames}
-        head = {
-            "info": {"version": "1.0"},
-            "licenses": [],
-            "videos": [{"id": 1, "name": facts.video, **common, **files}],
-            "categories": categories(classes),
-        }
-        objects = (_of_object(spool, name, classes[spool.class_of(name)] + 1) | common for name in spool.indices)
-        write_listed(path, head, "annotations", objects)
+    frames, classes, (height, width) = spool.frames(), spool.classes, facts.size
+    common = {"height": height, "width": width, "length": len(frames)}
+    files = {"file_names": [facts.picture_name(frame) for frame in frames], "frame_indices": frames}
+    head = {
+        "info": {"version": "1.0"},
+        "licenses": [],
+        "videos": [{"id": 1, "name": facts.video, **common, **files}],
+        "categories": categories(classes),
+    }
+    objects = (_of_object(spool, name, classes[spool.class_of(name)] + 1) | common for name in spool.indices)
+    write_listed(path, head, "annotations", objects)
 
 
 def _of_object(spool: Spool, name: ObjectId, category: int) -> dict[str, Any]:
@@ -264,6 +253,154 @@ def read_ytvis(path: Path) -> Iterator[PlainFrame]:
         )
 
 
+SAV_RATE = 24.0
+"""Frames a second of SA-V's own videos, for the duration where nothing says the rate."""
+
+
+@when_all_is_known
+def write_sav(path: Path, facts: Facts, spool: Spool) -> None:
+    """Every frame from 0 to the last is annotated (SA-V's own files: every fourth); frames not written are empty."""
+    nothing = encode_rle(np.zeros(facts.size, np.bool_))
+
+    def row(frame: int) -> list[Any]:
+        masks = spool.masks(frame)
+        return [(masks[name].rle if name in masks else nothing).to_json() for name in spool.indices]
+
+    write_listed(path, _sav_head(spool, facts), "masklet", map(row, range(max(spool.frames(), default=-1) + 1)))
+
+
+def _sav_head(spool: Spool, facts: Facts) -> dict[str, Any]:
+    """All fields but the masks, under SA-V's names; and `masklet_frames`, `masklet_name`, which are ours."""
+    height, width = facts.size
+    frames = spool.frames()
+    count = facts.frame_count or (frames[-1] + 1 if frames else 0)
+    tracks = [_track_facts(spool, name) for name in spool.indices]
+    pixels = height * width
+    return {
+        "video_id": Path(facts.video).stem or "video",
+        "video_duration": count / float(facts.rate or SAV_RATE),
+        "video_frame_count": float(count),
+        "video_height": float(height),
+        "video_width": float(width),
+        "video_resolution": float(pixels),
+        "video_environment": "",
+        "video_split": "",
+        "masklet_id": list(spool.indices.values()),
+        "masklet_size_rel": [track["size"] / pixels for track in tracks],
+        "masklet_size_abs": [track["size"] for track in tracks],
+        "masklet_size_bucket": [_bucket(track["size"]) for track in tracks],
+        "masklet_visibility_changes": [track["changes"] for track in tracks],
+        "masklet_first_appeared_frame": [track["first"] for track in tracks],
+        "masklet_frame_count": [len(frames)] * len(tracks),
+        "masklet_edited_frame_count": [0] * len(tracks),
+        "masklet_type": ["auto"] * len(tracks),
+        "masklet_stability_score": None,
+        "masklet_num": len(tracks),
+        "masklet_frames": frames,
+        "masklet_name": list(spool.indices),
+    }
+
+
+def _track_facts(spool: Spool, name: ObjectId) -> dict[str, Any]:
+    """Mean area where the object is seen, how often that changes after its first frame, and this frame."""
+    areas = {frame: rle_area(item.rle) for frame, item in spool.track(name)}
+    seen = [frame for frame, area in areas.items() if area]
+    visible = [bool(area) for frame, area in areas.items() if seen and frame >= seen[0]]
+    changes = sum(before != after for before, after in pairwise(visible))
+    size = sum(areas.values()) / len(seen) if seen else 0.0
+    return {"size": size, "changes": changes, "first": float(seen[0]) if seen else -1.0}
+
+
+def _bucket(size: float) -> str:
+    return "small" if size < 32**2 else "medium" if size < 96**2 else "large"
+
+
+def read_sav(path: Path) -> Iterator[PlainFrame]:
+    """Masks of each annotated frame by the objects' names where masklet wrote them, else by masklet_id.
+
+    A frame's number is its place in the list: of SA-V's own files, which have every fourth frame, 0, 1, 2 ...
+    """
+    content = load_json(path)
+    name = path.name
+    size = size_of(content, name, prefix="video_")
+    rows = entries(content, "masklet", list, name)
+    ids = entries(content, "masklet_id", int, name)
+    known = content.get("masklet_name", ids)
+    if not isinstance(known, list) or len(known) != len(ids) or not all(isinstance(item, int | str) for item in known):
+        raise FormatError(f"'masklet_name' in {name} is no list of {len(ids)} names")
+    for frame in entries({"masklet_frames": list(range(len(rows))), **content}, "masklet_frames", int, name):
+        if not 0 <= frame < len(rows):
+            raise FormatError(f"{name} has masks of {len(rows)} frames, and names frame {frame}; is it cut short?")
+        row = rows[frame]
+        if len(row) != len(ids):
+            raise FormatError(f"{name} has {len(row)} masks in frame {frame} for {len(ids)} objects")
+        masks = {item: rle_from_json(mask, size) for item, mask in zip(known, row, strict=True)}
+        yield read_frame(frame, masks, size, dict(zip(known, ids, strict=True)))
+
+
+CLASS = 1
+"""The class that is written; the challenges call it "car". An id is 1000 times the class and the object's number."""
+
+
+@contextmanager
+def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
+    """Lines in the order of frames. Where masks overlap, the surer one is kept; empty masks have no line."""
+    with _write_lines(path, facts) as add:
+
+        def apart(result: FrameLike) -> None:
+            check_object_numbers(result, most=999, instead="coco, sav or project")
+            numbers = result.index_map()
+            objects = {name: mask_only(numbers == result.indices[name]) for name in result.objects}
+            add(PlainFrame(result.frame, result.time, result.size, objects, result.indices))
+
+        yield apart
+
+
+@when_all_is_known
+def _write_lines(path: Path, facts: Facts, spool: Spool) -> None:
+    height, width = facts.size
+    with atomic_write(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+        for frame in spool.frames():
+            for name, item in spool.masks(frame).items():
+                if rle_area(item.rle):
+                    number = 1000 * CLASS + spool.indices[name]
+                    file.write(f"{frame} {number} {CLASS} {height} {width} {item.rle.counts}\n")
+
+
+def read_mots(path: Path) -> Iterator[PlainFrame]:
+    """Masks of each frame that has any: ids 1001 to 1999 as 1 to 999, all others as they are; 10000 is passed over."""
+    frames: dict[int, dict[ObjectId, Rle]] = {}
+    for line, place in read_lines(path, "MOTS text"):
+        frame, number, rle = _parsed(line, place)
+        if number != 10_000:  # a region to be left out of scores
+            frames.setdefault(frame, {})[number - 1000 if 1000 < number < 2000 else number] = rle
+    for frame, masks in sorted(frames.items()):
+        sizes = {rle.size for rle in masks.values()}
+        if len(sizes) > 1:
+            raise FormatError(
+                f"the masks of frame {frame} in {path.name} are of the sizes {sorted(sizes)}; give one video"
+            )
+        yield read_frame(frame, masks, next(iter(sizes)), {number: int(number) for number in masks})
+
+
+def _parsed(line: str, place: str) -> tuple[int, int, Rle]:
+    fields = line.split()
+    if len(fields) != 6 or not all(field.isdigit() and len(field) < 10 for field in fields[:5]):
+        raise FormatError(f"{place} is not `frame id class height width rle`; is the file cut short?")
+    frame, number, _, height, width = (int(field) for field in fields[:5])
+    return frame, number, Rle((height, width), fields[5])
+
+
+COCO = Format(
+    "coco",
+    "COCO JSON: run lengths, boxes, areas, scores, track_id; any number of objects",
+    write_coco,
+    read_coco,
+    video=".json",
+    picture=".json",
+    holds_many_pictures=True,
+    names=picture_list,
+)
 YTVIS = Format(
     "ytvis",
     "YouTube-VIS JSON: one annotation per object; any number of objects",
@@ -271,3 +408,7 @@ YTVIS = Format(
     read_ytvis,
     video=".json",
 )
+SAV = Format(
+    "sav", "SA-V JSON: run lengths per frame and object; any number of objects", write_sav, read_sav, video=".json"
+)
+MOTS = Format("mots", "MOTS text: a line per mask; objects 1 to 999, no overlap", write_mots, read_mots, video=".txt")

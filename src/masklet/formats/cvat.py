@@ -5,11 +5,8 @@ Source: CVAT's documentation of its XML, its exporter and its importer: a mask's
 begin with the background; a shape that is "outside" ends a track.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count, groupby
+from itertools import chain, count, groupby
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -19,11 +16,11 @@ from numpy.typing import NDArray
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, Sink, read_frame
+from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, read_frame
 from masklet.formats.davis import folder_name, object_name
 from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import read_bytes
-from masklet.formats.spool import Spool, spooled
+from masklet.formats.writer import Spool, when_all_is_known
 from masklet.masks.polygons import box_ring, drawn_by_opencv, pasted, ring_of
 from masklet.masks.rle import Rle, check_size, decode_rle, encode_rle
 from masklet.masks.shape import mask_box
@@ -35,17 +32,15 @@ MOST_FRAME = 10**9
 """Numbers of frames lie below this."""
 
 
-@contextmanager
-def write_cvat(path: Path, facts: Facts) -> Iterator[Sink]:
+@when_all_is_known
+def write_cvat(path: Path, facts: Facts, spool: Spool) -> None:
     """One file. Attributes of objects that are texts, numbers or truths become CVAT's."""
-    with spooled(path) as spool:
-        yield spool.add
-        with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
-            for node in (_head(spool, facts), *(_image(spool, facts, frame) for frame in spool.frames())):
-                ElementTree.indent(node)
-                file.write(ElementTree.tostring(node, "unicode") + "\n")
-            file.write("</annotations>\n")
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
+        for node in chain([_head(spool, facts)], (_image(spool, facts, frame) for frame in spool.frames())):
+            ElementTree.indent(node)
+            file.write(ElementTree.tostring(node, "unicode") + "\n")
+        file.write("</annotations>\n")
 
 
 def _head(spool: Spool, facts: Facts) -> Element:
@@ -76,9 +71,8 @@ def _image(spool: Spool, facts: Facts, frame: int) -> Element:
         runs = ", ".join(map(str, row_runs(mask[y0:y1, x0:x1])))
         shape = SubElement(image, "mask", {key: str(value) for key, value in {**said, "rle": runs, **box}.items()})
         for key, value in {**spool.said_of(name).attributes, NAME: folder_name(name)}.items():
-            SubElement(shape, "attribute", name=key).text = (
-                str(value).lower() if isinstance(value, bool) else str(value)
-            )
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            SubElement(shape, "attribute", name=key).text = text
     return image
 
 
@@ -136,9 +130,9 @@ def read_cvat(path: Path) -> Iterator[PlainFrame]:
         masks.setdefault(frame, {})
         for shape in picture:
             take(shape, frame, shape.get("label", ""))
-    for frame in sorted(masks):
-        said = {name: descriptions[name] for name in masks[frame] if name in descriptions}
-        yield read_frame(frame, masks[frame], sizes[frame], indices, said)
+    for frame, found in sorted(masks.items()):
+        said = {name: descriptions[name] for name in found if name in descriptions}
+        yield read_frame(frame, found, sizes[frame], indices, said)
 
 
 def _group(node: Element, name: str) -> int:
@@ -208,9 +202,5 @@ def _whole(shape: Element, key: str, name: str) -> int:
 
 
 CVAT = Format(
-    "cvat",
-    "CVAT 1.1: an XML with the masks of each frame, grouped by object",
-    write_cvat,
-    read_cvat,
-    video=".xml",
+    "cvat", "CVAT 1.1: an XML with the masks of each frame, grouped by object", write_cvat, read_cvat, video=".xml"
 )

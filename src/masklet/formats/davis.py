@@ -1,21 +1,23 @@
-"""PNGs. DAVIS: one for each frame, in a palette; a pixel's value is the object's index, 0 the background. And a folder
-for each object, with a black and white one for each frame: masks may overlap, and there is no limit."""
+"""PNGs of masks. DAVIS: one for each frame, in a palette; a pixel's value is the object's index, 0 the background. And
+a folder for each object, with a black and white one for each frame: masks may overlap, and there is no limit."""
 
 import os
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.atomic import atomic_write, make_folder
-from masklet.errors import FormatError
+from masklet.atomic import atomic_write, make_folder, natural_order
+from masklet.errors import DAMAGED, FormatError
 from masklet.formats.base import (
     MOST_NUMBER,
     Facts,
@@ -25,13 +27,83 @@ from masklet.formats.base import (
     PlainFrame,
     Sink,
     colours_of,
+    escaped,
     index_map,
     object_numbers,
     read_frame,
 )
-from masklet.formats.numbered import frame_files, mask_pngs, open_png
+from masklet.formats.writer import frame_files
 from masklet.masks.draw import PALETTE
-from masklet.masks.rle import Rle, encode_rle
+from masklet.masks.rle import encode_rle
+
+MOST_GREY_INDEX = 32
+"""Grey pictures whose values are no higher, 255 ("unknown") left out, hold numbers of objects; others are black and
+white, with edges or noise between."""
+
+UNKNOWN = 255
+"""The value of pixels of which nobody knows, in index PNGs."""
+
+
+def numbered_files(folder: Path) -> dict[int, Path]:
+    """The PNGs of a folder by frame, in the order of frames; other files are passed over."""
+    found = ((re.fullmatch(r"(\d+)\.png", file.name, re.ASCII), file) for file in folder.iterdir())
+    return dict(sorted((int(match[1]), file) for match, file in found if match))
+
+
+def mask_pngs(*folders: Path) -> dict[int, list[Path]]:
+    """The same of all folders; where no PNG is named by a number all count, in the natural order of their names."""
+    numbered = [pair for folder in folders for pair in numbered_files(folder).items()]
+    named = [file for folder in folders for file in folder.glob("*.png") if not file.name.startswith(".")]
+    places = {name: place for place, name in enumerate(sorted({Path(file.name) for file in named}, key=natural_order))}
+    found: dict[int, list[Path]] = {}
+    for frame, file in sorted(numbered or [(places[Path(file.name)], file) for file in named]):
+        found.setdefault(frame, []).append(file)
+    return found
+
+
+@contextmanager
+def undamaged(fault: str) -> Iterator[None]:
+    """What Pillow raises inside for a damaged picture becomes a FormatError that says `fault`."""
+    try:
+        yield
+    except (*DAMAGED, Image.DecompressionBombError, zlib.error) as error:
+        raise FormatError(f"{fault}: {error}; give another copy") from error
+
+
+def open_png(path: Path) -> NDArray[Any]:
+    """The values of a PNG of one channel: bool, uint8 or uint16 (H, W).
+
+    Raises FormatError if the file is missing, damaged, or holds colours in place of values.
+    """
+    if not os.path.isfile(path):
+        raise FormatError(f"there is no file at {path}; give the path of a mask PNG")
+    with undamaged(f"{path.name} cannot be read as a PNG"), Image.open(path) as picture:
+        mode = picture.mode
+        pixels = np.array(picture)
+    if mode not in ("P", "L", "1"):
+        raise FormatError(
+            f"{path.name} is a picture of the kind {mode}; a mask is a palette PNG or a grey one of 8 bits, "
+            "whose pixel values are the objects' indices"
+        )
+    return pixels
+
+
+def masks_in_png(path: Path) -> dict[int, NDArray[np.bool_]]:
+    """The objects of a PNG that holds masks, by number, bool (H, W) each: one, which may be empty, or several.
+
+    Of a picture with numbers of objects each of them, but not what is unknown (255), unless nothing else is there. Of a
+    black and white picture what is at least half white. Raises FormatError as `open_png`.
+    """
+    values = open_png(path)
+    if values.dtype == np.bool_:
+        return {1: values}
+    there = [int(value) for value in np.unique(values) if value]
+    numbers = [value for value in there if value != UNKNOWN] or there
+    with Image.open(path) as picture:
+        grey = picture.mode == "L"  # without a palette
+    if grey and len(there) > 1 and max(numbers) > MOST_GREY_INDEX:
+        return {1: np.asarray(values >= 128)}
+    return {number: np.asarray(values == number) for number in numbers or [1]}
 
 
 def read_davis(path: Path) -> Iterator[PlainFrame]:
@@ -41,7 +113,7 @@ def read_davis(path: Path) -> Iterator[PlainFrame]:
     for frame, (file, *_) in files.items():
         indices = read_index_png(file)
         numbers = [int(number) for number in np.unique(indices) if 1 <= number <= MOST_NUMBER]
-        masks: dict[ObjectId, Rle] = {number: encode_rle(indices == number) for number in numbers}
+        masks = {number: encode_rle(indices == number) for number in numbers}
         yield read_frame(frame, masks, indices.shape, {number: number for number in numbers})
 
 
@@ -118,10 +190,8 @@ def folder_name(name: ObjectId) -> str:
     if isinstance(name, int):
         return str(name)
     if re.fullmatch(r"-?\d+", name, re.ASCII):
-        return _escaped(name[0]) + name[1:]
-    safe = re.sub(r'[%<>:"/\\|?*\x00-\x1f\x7f]', lambda match: _escaped(match[0]), name)
-    safe = re.sub(r"^[. ]|[. ]$", lambda match: _escaped(match[0]), safe)
-    return safe or "%"  # the empty name
+        return escaped(name, "^.")
+    return escaped(name, r'[%<>:"/\\|?*\x00-\x1f\x7f]|^[. ]|[. ]\Z') or "%"  # the empty name
 
 
 def object_name(folder: str) -> ObjectId:
@@ -131,18 +201,13 @@ def object_name(folder: str) -> ObjectId:
     return "" if folder == "%" else unquote(folder)
 
 
-def _escaped(letter: str) -> str:
-    return f"%{ord(letter):02X}"
-
-
 def _read_mask(file: Path) -> NDArray[np.bool_]:
     pixels = open_png(file)
-    if pixels.dtype == np.bool_:
-        return pixels.astype(np.bool_)
-    values = np.unique(pixels)
-    if len(values) > 2 or (len(values) == 2 and values[0] != 0):
-        raise FormatError(f"{file.name} holds the values {values[:4]}; the mask of one object has 0 and one other")
-    return pixels != 0
+    if pixels.dtype != np.bool_:
+        values = np.unique(pixels)
+        if len(values) > 2 or (len(values) == 2 and values[0] != 0):
+            raise FormatError(f"{file.name} holds the values {values[:4]}; the mask of one object has 0 and one other")
+    return np.asarray(pixels != 0)
 
 
 OBJECTS = Format(

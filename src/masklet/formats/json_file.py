@@ -1,7 +1,7 @@
-"""JSON of others, read with care: what is wrong with it is said in one sentence."""
+"""JSON and texts of others, read with care: what is wrong with them is said in one sentence."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,16 @@ def read_bytes(path: Path, kind: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}; give the path of {kind}") from error
+
+
+def read_lines(path: Path, kind: str) -> Iterator[tuple[str, str]]:
+    """The lines of an ASCII text that are not blank, each with words for its place. Raises FormatError, which says what
+    kind of text was expected."""
+    try:
+        lines = read_bytes(path, f"a {kind}").decode("ascii").splitlines()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path.name} is no {kind}: {error}; give another copy") from error
+    return ((line, f"line {number} of {path.name}") for number, line in enumerate(lines, start=1) if line.strip())
 
 
 def parse_json(content: bytes, name: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from masklet.atomic import atomic_write
 from masklet.errors import FormatError, needing
 from masklet.formats.base import Facts, Format, FrameLike, Sink, check_object_numbers, rle_of
 from masklet.formats.description import label_of
-from masklet.formats.numbered import frame_files
 from masklet.formats.volume import MOST_LABEL
+from masklet.formats.writer import frame_files
 from masklet.geometry import Ground
 from masklet.masks.patch import from_rle
 from masklet.masks.polygons import Polygon, mask_polygons

@@ -25,11 +25,11 @@ from typing import Any
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError, PromptError
-from masklet.formats.base import Facts, Fingerprint, Format, ObjectId, RleMask, Sink
+from masklet.formats.base import Facts, Fingerprint, Format, ObjectId, RleMask
 from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import check_plain, entries, entry, parse_json, size_of
 from masklet.formats.project import BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks, spans_of
-from masklet.formats.spool import spooled
+from masklet.formats.writer import Spool, when_all_is_known
 from masklet.masks.rle import Rle, check_size, rle_area
 from masklet.prompts import check_name
 
@@ -55,24 +55,22 @@ def write_project(path: str | PathLike[str], project: Project) -> None:
             members.writestr(f"attachments/{name}", content, zipfile.ZIP_STORED)
 
 
-@contextmanager
-def write_project_frames(path: Path, facts: Facts) -> Iterator[Sink]:
+@when_all_is_known
+def write_project_frames(path: Path, facts: Facts, spool: Spool) -> None:
     """A project of the frames that come, with the prompts of the facts."""
-    with spooled(path) as spool:
-        yield spool.add
-        project = Project(
-            size=facts.size,
-            indices=spool.indices,
-            descriptions=spool.descriptions,
-            frames={frame: ProjectFrame(spool.times[frame], spool.masks(frame)) for frame in spool.frames()},
-            events=facts.events,
-            video=facts.video,
-            rate=None if facts.rate is None else float(facts.rate),
-            frame_count=facts.frame_count,
-            model=facts.model,
-            fingerprint=facts.fingerprint,
-        )
-        write_project(path, project)
+    project = Project(
+        size=facts.size,
+        indices=spool.indices,
+        descriptions=spool.descriptions,
+        frames={frame: ProjectFrame(spool.times[frame], spool.masks(frame)) for frame in spool.frames()},
+        events=facts.events,
+        video=facts.video,
+        rate=None if facts.rate is None else float(facts.rate),
+        frame_count=facts.frame_count,
+        model=facts.model,
+        fingerprint=facts.fingerprint,
+    )
+    write_project(path, project)
 
 
 def _manifest(project: Project) -> dict[str, Any]:

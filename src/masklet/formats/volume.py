@@ -1,12 +1,16 @@
-"""Label maps and surfaces of volumes: the objects' numbers in the grid of the scan that was tracked, 0 the background;
-and STL, in millimetres, for printing and for viewers."""
+"""Volumes. Label maps: the objects' numbers in the grid of the scan that was tracked, 0 the background. STL: surfaces
+in millimetres, for printing and for viewers. For clinical systems: DICOM segmentations and structure sets, which refer
+to the series that was tracked."""
 
 import gzip
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +20,8 @@ from masklet.errors import FormatError, needing
 from masklet.formats.base import Facts, Format, FrameLike, Sink, check_object_numbers
 from masklet.formats.description import title_of
 from masklet.geometry import LPS_TO_RAS, Geometry
+from masklet.masks.draw import color
+from masklet.masks.polygons import mask_polygons
 
 MOST_LABEL = 65_535
 """The highest object number."""
@@ -119,11 +125,212 @@ def _surface(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.void]:
     return triangles
 
 
-NIFTI, NRRD, STL = (
-    Format(name, line, partial(write_labels, save=save), video=ending, in_space=True)
-    for name, line, save, ending in (
-        ("nifti", "A NIfTI label map in the grid of the volume", save_nifti, ".nii.gz"),
-        ("nrrd", "An NRRD label map in the grid of the volume", save_nrrd, ".nrrd"),
-        ("stl", "STL: the surfaces of the objects of a volume", save_stl, ".stl"),
+MAKER, RELEASE = "masklet", str(sys.modules["masklet"].__version__)
+
+UNICODE = "ISO_IR 192"
+"""DICOM's name of UTF-8."""
+
+LONGEST_LABEL = 64
+"""Letters of a segment's label (DICOM's LO)."""
+
+PATIENT_AND_STUDY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime"),
+    *("StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+"""What a structure set has from its series."""
+
+Record = TypeVar("Record")
+
+
+def save_segmentation(path: Path, labels: NDArray[np.uint16], geometry: Geometry, titles: Mapping[int, str]) -> None:
+    """A binary segmentation: a segment for each object, frames without it left out.
+
+    Source: DICOM PS3.3, A.51 and C.8.20.
+    """
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    sources, named = _sources(geometry), _named(labels, titles)
+    segments = [
+        hd.seg.SegmentDescription(
+            segment_number=place,
+            segment_label=title,
+            segmented_property_category=codes.SCT.Tissue,
+            segmented_property_type=codes.SCT.Tissue,
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
+            algorithm_identification=hd.AlgorithmIdentificationSequence(
+                name=MAKER, version=RELEASE, family=codes.DCM.ArtificialIntelligence
+            ),
+            tracking_uid=generate_uid(),
+            tracking_id=title,
+        )
+        for place, title in enumerate(named.values(), start=1)
+    ]
+    for source in sources:
+        source.SliceThickness = source.get("SliceThickness") or geometry.spacing[2]  # asked for, and may be empty
+    places = np.zeros(int(labels.max()) + 1, np.uint16)
+    places[list(named)] = np.arange(1, len(named) + 1)
+    affine = (LPS_TO_RAS @ geometry.affine)[:, [2, 1, 0, 3]]
+    try:
+        volume = hd.Volume(
+            places[labels].transpose(2, 1, 0),
+            affine,
+            coordinate_system="PATIENT",
+            frame_of_reference_uid=sources[0].FrameOfReferenceUID,
+        )
+        found = hd.seg.Segmentation(
+            source_images=sources,
+            pixel_array=volume,
+            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=segments,
+            series_instance_uid=generate_uid(),
+            series_number=100,
+            sop_instance_uid=generate_uid(),
+            instance_number=1,
+            manufacturer=MAKER,
+            manufacturer_model_name=MAKER,
+            software_versions=RELEASE,
+            device_serial_number="0",
+            content_label="MASKLET",
+        )
+    except (AttributeError, KeyError, ValueError) as error:
+        raise FormatError(
+            f"a segmentation cannot refer to {geometry.path.name}: {error}; write nifti instead"
+        ) from error
+    found.SpecificCharacterSet = UNICODE  # whatever the series has: titles may be of any letters
+    found.save_as(path)
+
+
+def save_structures(path: Path, labels: NDArray[np.uint16], geometry: Geometry, titles: Mapping[int, str]) -> None:
+    """A structure set: contours of each object along the edges of its pixels, in millimetres, slice by slice. Holes are
+    contours of their own, inside the others (even and odd).
+
+    Source: DICOM PS3.3, A.19 and C.8.8.5, C.8.8.6.
+    """
+    from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+
+    sources, named = _sources(geometry), _named(labels, titles)
+    if len(sources) != labels.shape[2]:
+        raise FormatError(
+            f"a structure set refers to a file for each slice, and {geometry.path.name} is one; write dicom-seg"
+        )
+    first, now, uid = sources[0], datetime.now(), generate_uid()
+
+    def reference(source: Any) -> Any:
+        identity = {"ReferencedSOPClassUID": source.SOPClassUID, "ReferencedSOPInstanceUID": source.SOPInstanceUID}
+        return _filled(Dataset(), **identity)
+
+    def contour(ring: NDArray[np.float64], place: int) -> Any:
+        """A ring of a slice, in the patient's millimetres."""
+        voxels = np.column_stack((ring - 0.5, np.full(len(ring), place), np.ones(len(ring))))
+        points = voxels @ (LPS_TO_RAS @ geometry.affine)[:3].T
+        return _filled(
+            Dataset(),
+            ContourImageSequence=[reference(sources[place])],
+            ContourGeometricType="CLOSED_PLANAR",
+            NumberOfContourPoints=len(ring),
+            ContourData=[f"{value:.4f}" for value in points.ravel().tolist()],
+        )
+
+    series = _filled(
+        Dataset(),
+        SeriesInstanceUID=first.SeriesInstanceUID,
+        ContourImageSequence=[reference(source) for source in sources],
+    )
+    study = _filled(
+        Dataset(),
+        ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1",  # Detached Study Management, retired and still asked for
+        ReferencedSOPInstanceUID=first.StudyInstanceUID,
+        RTReferencedSeriesSequence=[series],
+    )
+    regions, drawn, observed = [], [], []
+    for number, title in named.items():
+        inside: NDArray[np.bool_] = np.equal(labels, number)
+        region = {"ROINumber": number, "ROIName": title, "ROIGenerationAlgorithm": "SEMIAUTOMATIC"}
+        regions.append(_filled(Dataset(), **region, ReferencedFrameOfReferenceUID=first.FrameOfReferenceUID))
+        contours = [
+            contour(ring, place)
+            for place in np.flatnonzero(inside.any(axis=(0, 1))).tolist()
+            for polygon in mask_polygons(inside[..., place].T)
+            for ring in (polygon.outer, *polygon.holes)
+        ]
+        shown = {"ReferencedROINumber": number, "ROIDisplayColor": list(color(number)), "ContourSequence": contours}
+        drawn.append(_filled(Dataset(), **shown))
+        observation = {"ObservationNumber": number, "ReferencedROINumber": number}
+        observed.append(_filled(Dataset(), **observation, RTROIInterpretedType="", ROIInterpreter=""))
+    meta = _filled(
+        FileMetaDataset(),
+        MediaStorageSOPClassUID=RTStructureSetStorage,
+        MediaStorageSOPInstanceUID=uid,
+        TransferSyntaxUID=ExplicitVRLittleEndian,
+    )
+    _filled(
+        FileDataset(path, {}, file_meta=meta, preamble=b"\0" * 128),
+        **{name: first.get(name, "") for name in PATIENT_AND_STUDY},
+        SpecificCharacterSet=UNICODE,
+        SOPClassUID=RTStructureSetStorage,
+        SOPInstanceUID=uid,
+        Modality="RTSTRUCT",
+        SeriesInstanceUID=generate_uid(),
+        SeriesNumber=100,
+        Manufacturer=MAKER,
+        ManufacturerModelName=MAKER,
+        SoftwareVersions=RELEASE,
+        StructureSetLabel="masklet",
+        StructureSetDate=now.strftime("%Y%m%d"),
+        StructureSetTime=now.strftime("%H%M%S"),
+        ReferencedFrameOfReferenceSequence=[
+            _filled(Dataset(), FrameOfReferenceUID=first.FrameOfReferenceUID, RTReferencedStudySequence=[study])
+        ],
+        StructureSetROISequence=regions,
+        ROIContourSequence=drawn,
+        RTROIObservationsSequence=observed,
+    ).save_as(path, enforce_file_format=True)
+
+
+def _filled(record: Record, **values: Any) -> Record:
+    """A data set of DICOM with these values."""
+    for name, value in values.items():
+        setattr(record, name, value)
+    return record
+
+
+def _sources(geometry: Geometry) -> list[Any]:
+    """The heads of the files that were tracked. Raises FormatError if they lack what is referred to."""
+    import pydicom
+
+    found = [pydicom.dcmread(file, stop_before_pixels=True) for file in geometry.files]
+    needed = ("FrameOfReferenceUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+    if missing := [name for name in needed if name not in found[0]]:
+        raise FormatError(f"{geometry.path.name} lacks {missing[0]}, to which results refer; write nifti instead")
+    return found
+
+
+def _named(labels: NDArray[np.uint16], titles: Mapping[int, str]) -> dict[int, str]:
+    """The titles of the object numbers that there are. Raises FormatError if there are none."""
+    numbers = [int(number) for number in np.unique(labels) if number]
+    if not numbers:
+        raise FormatError("the file would hold no object; mark something first")
+    return {number: titles.get(number, str(number))[:LONGEST_LABEL] for number in numbers}
+
+
+def write_series(path: Path, facts: Facts, save: Save) -> AbstractContextManager[Sink]:
+    """One file about a DICOM series. Raises FormatError at once if it is about anything else."""
+    if facts.geometry is None or not facts.geometry.files:
+        what = Path(facts.video).name or "what was tracked"
+        raise FormatError(f"{path.name} refers to DICOM files, and {what} is none; write nifti or nrrd instead")
+    return write_labels(path, facts, save)
+
+
+NIFTI, NRRD, STL, DICOM_SEG, RTSTRUCT = (
+    Format(name, line, partial(write, save=save), video=ending, in_space=True)
+    for name, line, write, save, ending in (
+        ("nifti", "A NIfTI label map in the grid of the volume", write_labels, save_nifti, ".nii.gz"),
+        ("nrrd", "An NRRD label map in the grid of the volume", write_labels, save_nrrd, ".nrrd"),
+        ("stl", "STL: the surfaces of the objects of a volume", write_labels, save_stl, ".stl"),
+        ("dicom-seg", "A DICOM segmentation of the series that was tracked", write_series, save_segmentation, ".dcm"),
+        ("rtstruct", "A DICOM structure set: contours in millimetres", write_series, save_structures, ".dcm"),
     )
 )

@@ -1,19 +1,21 @@
-"""The checks of every writer, whatever its format; and several writers at once, each of which may fail alone."""
+"""What writers have in common: the checks of every format, a file for each frame, and masks that wait on disk until all
+frames are known; and several writers at once, each of which may fail alone."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import os
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import IO
 
-from masklet.atomic import write_error
+from masklet.atomic import atomic_write, make_folder, write_error
 from masklet.errors import FormatError, MaskletError
-from masklet.formats.base import Facts, FrameLike
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from masklet.formats.base import Facts, FrameLike, ObjectId, Opener, RleMask, Sink, rle_of
+from masklet.formats.description import Description, label_of, numbers_of_labels
+from masklet.masks.rle import Rle
 
 
 class Writer:
@@ -25,16 +27,11 @@ class Writer:
     Raises FormatError for a path that cannot be written, on entering the block, on the way and at its end.
     """
 
-    def __init__(
-        self,
-        opener: Callable[[Path, Facts], AbstractContextManager[Callable[[FrameLike], None]]],
-        path: Path,
-        facts: Facts,
-    ) -> None:
+    def __init__(self, opener: Opener, path: Path, facts: Facts) -> None:
         self.path = path
         self.facts = facts
         self._life = opener(path, facts)
-        self._write: Callable[[FrameLike], None] | None = None
+        self._write: Sink | None = None
 
     def write(self, result: FrameLike) -> None:
         """Write one frame. Raises FormatError if it is of another size, or the format cannot hold it."""
@@ -50,7 +47,7 @@ class Writer:
         except OSError as error:
             raise write_error(self.path, error) from error
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Writer":
         try:
             self._write = self._life.__enter__()
         except OSError as error:
@@ -92,14 +89,10 @@ class Writers:
             except Exception as error:
                 self._open.remove(writer)
                 self._failed(writer, error)
-                try:
-                    writer.__exit__(type(error), error, error.__traceback__)  # it removes its unfinished file
-                except Exception as again:
-                    if again is not error:
-                        self._failed(writer, again)
+                self._close(writer, error)  # it removes its unfinished file
         self._check_left()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Writers":
         for writer in self._writers:
             try:
                 self._open.append(writer.__enter__())
@@ -112,14 +105,17 @@ class Writers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for writer in reversed(self._open):
-            try:
-                writer.__exit__(kind, error, traceback)
-            except Exception as failure:
-                if failure is not error:
-                    self._failed(writer, failure)
+            self._close(writer, error)
         if kind is None and len(self.faults) == len(self._writers):
             self._open.clear()
             self._check_left()
+
+    def _close(self, writer: Writer, error: BaseException | None) -> None:
+        try:
+            writer.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+        except Exception as failure:
+            if failure is not error:
+                self._failed(writer, failure)
 
     def _failed(self, writer: Writer, error: Exception) -> None:
         told = error if isinstance(error, MaskletError) else f"{type(error).__name__}: {error}"
@@ -130,3 +126,122 @@ class Writers:
     def _check_left(self) -> None:
         if self._writers and not self._open:
             raise FormatError("; ".join(self.faults)) from self.cause
+
+
+@contextmanager
+def frame_files(path: Path, facts: Facts, suffix: str, write: Callable[[Path, FrameLike], None]) -> Iterator[Sink]:
+    """A sink that writes each frame to a file of its own, with that ending, which is whole as soon as it is there:
+    00000.png, 00001.png, ... or, where frames are pictures in files, by their names.
+
+    The path is a folder, which is made if need be; or, if it has the ending, the file of the only frame, which appears
+    at the end.
+    """
+    if path.suffix.lower() != suffix or os.path.isdir(path):
+        make_folder(path)
+
+        def each(result: FrameLike) -> None:
+            with atomic_write(path / f"{facts.stem(result.frame)}{suffix}") as temporary:
+                write(temporary, result)
+
+        yield each
+        return
+    written: list[int] = []
+    with atomic_write(path) as temporary:
+
+        def only(result: FrameLike) -> None:
+            if written and result.frame not in written:
+                raise FormatError(
+                    f"{path.name} is the file of one picture, and frame {result.frame} is another; give a folder"
+                )
+            written[:] = [result.frame]
+            write(temporary, result)
+
+        yield only
+        if not written:
+            raise FormatError(f"no frame was written to {path}; it is the file of one picture")
+
+
+class Spool:
+    """Masks that wait on disk, as run lengths. Memory grows by some 100 bytes for each mask. Frames may come in any
+    order, and again: the last word counts.
+
+    times  seconds of each frame, by frame
+    sizes  (height, width) of each frame, by frame
+    descriptions  what was said of objects last
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.times: dict[int, float] = {}
+        self.sizes: dict[int, tuple[int, int]] = {}
+        self.descriptions: dict[ObjectId, Description] = {}
+        self._file = file
+        self._numbers: dict[ObjectId, int] = {}
+        self._rows: dict[int, dict[ObjectId, int]] = {}  # frame -> of each mask its row in the two arrays
+        self._places = array("q", [0])  # where each mask begins in the file; the last is the file's end
+        self._scores = array("d")  # iou and presence of each mask
+
+    def add(self, result: FrameLike) -> None:
+        """Keep a frame; it replaces what was there for the same frame."""
+        rows: dict[ObjectId, int] = {}
+        self._file.seek(0, 2)
+        for name, item in result.objects.items():
+            counts = rle_of(item).counts.encode("ascii")
+            self._file.write(counts)
+            rows[name] = len(self._places) - 1
+            self._places.append(self._places[-1] + len(counts))
+            self._scores.extend((float(item.iou), float(item.presence)))
+            self._numbers[name] = result.indices[name]
+        self.descriptions.update(result.descriptions)
+        self._rows[result.frame] = rows
+        self.times[result.frame], self.sizes[result.frame] = float(result.time), result.size
+
+    @property
+    def indices(self) -> dict[ObjectId, int]:
+        """The number of each object, in the order in which objects appeared; new ones if two had the same."""
+        if len(set(self._numbers.values())) == len(self._numbers):
+            return self._numbers
+        return {name: number for number, name in enumerate(self._numbers, start=1)}
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """The classes of the objects, numbered from 0."""
+        return numbers_of_labels(self.indices, self.descriptions)
+
+    def said_of(self, name: ObjectId) -> Description:
+        """What is said of an object; nothing if nothing is."""
+        return self.descriptions.get(name) or Description()
+
+    def class_of(self, name: ObjectId) -> str:
+        return label_of(name, self.descriptions.get(name))
+
+    def frames(self) -> list[int]:
+        return sorted(self._rows)
+
+    def masks(self, frame: int) -> dict[ObjectId, RleMask]:
+        """The masks of a frame; empty if the frame was not written."""
+        return {name: self._mask(frame, row) for name, row in self._rows.get(frame, {}).items()}
+
+    def track(self, name: ObjectId) -> Iterator[tuple[int, RleMask]]:
+        """The frames of an object with its masks, in their order."""
+        return ((frame, self._mask(frame, rows[name])) for frame, rows in sorted(self._rows.items()) if name in rows)
+
+    def _mask(self, frame: int, row: int) -> RleMask:
+        begin, end = self._places[row], self._places[row + 1]
+        self._file.seek(begin)
+        counts = self._file.read(end - begin).decode("ascii")
+        return RleMask(Rle(self.sizes[frame], counts), self._scores[2 * row], self._scores[2 * row + 1])
+
+
+def when_all_is_known(write: Callable[[Path, Facts, Spool], None]) -> Opener:
+    """The writer of a format that can be written only when all frames are known. Until then masks wait in a file beside
+    `path`, on the disk that they will need anyway; the system removes it, even after a kill."""
+
+    @contextmanager
+    @wraps(write)
+    def opened(path: Path, facts: Facts) -> Iterator[Sink]:
+        with tempfile.TemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file:
+            spool = Spool(file)
+            yield spool.add
+            write(path, facts, spool)
+
+    return opened

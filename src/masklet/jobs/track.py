@@ -15,10 +15,10 @@ from masklet.checkpoints import load_model
 from masklet.discovery import examples_of, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MediaError, nearest
-from masklet.formats.background import find_background
 from masklet.formats.base import Facts, comes_evenly, rle_of
+from masklet.formats.cutouts import find_background
+from masklet.formats.davis import masks_in_png
 from masklet.formats.description import title_of
-from masklet.formats.numbered import masks_in_png
 from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
 from masklet.jobs.job import MASKS, Job, check_film, check_finish, check_prompts, gone_on_with

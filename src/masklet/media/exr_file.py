@@ -50,7 +50,7 @@ def exr_footage(files: Sequence[Path]) -> Footage:
     primaries = next(near, 1)
     timecode: str | None = None
     if code := header.get("timeCode"):
-        frame = code.frame * max(1, -(-round(rate or 24) // 30))  # it counts to 29: see `masklet.formats.exr`
+        frame = code.frame * max(1, -(-round(rate or 24) // 30))  # it counts to 29: see `masklet.formats.cutouts`
         mark = ";" if code.dropFrame else ":"
         timecode = f"{code.hours:02d}:{code.minutes:02d}:{code.seconds:02d}{mark}{frame:02d}"
 

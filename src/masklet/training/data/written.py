@@ -13,7 +13,7 @@ from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.datasets.frame_folders import ANNOTATIONS, PICTURES, RESOLUTIONS
 from masklet.errors import FormatError
 from masklet.formats.davis import write_index_png
-from masklet.formats.overlay import write_pictures
+from masklet.formats.film import write_pictures
 from masklet.masks.draw import draw_overlay
 from masklet.metrics.sequence import VOID
 from masklet.training.data.feed import Feed
