@@ -32,13 +32,7 @@ from masklet.datasets.base import Clip
 from masklet.datasets.registry import recognise_dataset
 from masklet.engines import DESCRIPTION
 from masklet.engines.base import FUNCTIONS, Engine
-from masklet.engines.graphs import (
-    INPUTS,
-    OUTPUTS,
-    SHARED,
-    Exported,
-    GraphEngine,
-)
+from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, GraphEngine
 from masklet.engines.torch import Model, folded
 from masklet.errors import ConfigError, EngineError, FormatError
 from masklet.masks.shape import mask_box
@@ -61,9 +55,6 @@ OPENVINO_OBJECTS = (1, 4, 16)
 
 TRIED = (1, 2, 3, 5)
 """Counts that graphs for any count are tried with."""
-
-CALIBRATED = ("encode_image",)
-"""The functions that int8 pays for."""
 
 EXAMPLES, CALIBRATION_CLIPS, CALIBRATION_FRAMES = 4, 48, 4
 """Inputs of each function that graphs are compared on; clips and frames of each that int8 is calibrated with."""
@@ -200,19 +191,12 @@ _OBJECTS, _MEMORIES, _POINTERS, _POINTS = (
     Dim(name, min=1, max=most)
     for name, most in (("objects", 4096), ("memories", 1024), ("pointers", 1024), ("points", 4096))
 )
-_FREE: dict[str, dict[int, Any]] = {
-    "memories": {0: _OBJECTS, 1: _MEMORIES},
-    "slots": {0: _OBJECTS, 1: _MEMORIES},
-    "pointers": {0: _OBJECTS, 1: _POINTERS},
-    "ages": {0: _OBJECTS, 1: _POINTERS},
-    "points": {0: _OBJECTS, 1: _POINTS},
-    "labels": {0: _OBJECTS, 1: _POINTS},
-    "keep": {0: _OBJECTS, 1: _POINTS},
-    "masks": {0: _OBJECTS},
-    "keep_masks": {0: _OBJECTS},
-    "presence": {0: _OBJECTS},
+_SECOND = {
+    **dict.fromkeys(("memories", "slots"), _MEMORIES),
+    **dict.fromkeys(("pointers", "ages"), _POINTERS),
+    **dict.fromkeys(("points", "labels", "keep"), _POINTS),
 }
-"""Which sizes of an input are free; those of all others are fixed, but for the decoder's features."""
+"""The second size of an input, where it is free, as the first is where it counts objects; all others are fixed."""
 
 
 def write_graphs(model: Model, folder: Path, advance: Callable[[str], None] = lambda _: None) -> None:
@@ -226,20 +210,18 @@ def write_graphs(model: Model, folder: Path, advance: Callable[[str], None] = la
 
 def write_graph(network: Network, name: str, path: Path) -> None:
     """Write one function of a network as ONNX, any count of objects, memories, pointers and points."""
-    given = examples(network, name)
-    free = [_FREE.get(key, {}) for key in INPUTS[name]]
-    if name == "decode_masks":
-        free[0] = {0: _OBJECTS}  # its features are of each object
+    second = {key: {1: _SECOND[key]} if key in _SECOND else {} for key in INPUTS[name]}
+    free = tuple({} if key in SHARED[name] else {0: _OBJECTS, **second[key]} for key in INPUTS[name])
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             Function(network, name).eval(),
-            given,
+            examples(network, name),
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
             input_names=list(INPUTS[name]),
             output_names=list(OUTPUTS[name]),
-            dynamic_shapes=(tuple(free),),
+            dynamic_shapes=(free,),
         )
     assert program is not None, "the exporter returns a program"
     for node in program.model.graph:
@@ -247,30 +229,40 @@ def write_graph(network: Network, name: str, path: Path) -> None:
     program.save(path)
 
 
-def examples(network: Network, name: str, count: int = 3, frames: int = 2, pointers: int = 4) -> tuple[Tensor, ...]:
+def examples(network: Network, name: str, count: int = 3) -> tuple[Tensor, ...]:
     """Made-up inputs of a function's graph, by which its shapes are known."""
     config, generator = network.config, torch.Generator().manual_seed(0)
     cells, side = config.memory_size, config.image_size
-    kinds: dict[str, Callable[[], Tensor]] = {
-        "images": lambda: torch.randn(1, 3, side, side, generator=generator),
-        "features": lambda: torch.randn(
-            count if name == "decode_masks" else 1, config.width, cells, cells, generator=generator
-        ),
-        "memories": lambda: torch.randn(count, frames, *config.memory_shape, generator=generator),
-        "slots": lambda: torch.randint(0, config.memory_frames, (count, frames), generator=generator),
-        "pointers": lambda: torch.randn(count, pointers, config.width, generator=generator),
-        "ages": lambda: torch.rand(count, pointers, generator=generator),
-        "stride4": lambda: torch.randn(1, config.width // 8, 4 * cells, 4 * cells, generator=generator),
-        "stride8": lambda: torch.randn(1, config.width // 4, 2 * cells, 2 * cells, generator=generator),
-        "points": lambda: torch.rand(count, 3, 2, generator=generator) * side,
-        "labels": lambda: torch.randint(-1, 4, (count, 3), generator=generator),
-        "keep": lambda: torch.ones(count, 3, dtype=torch.bool),
-        "presence": lambda: torch.randn(count, generator=generator),
-        "keep_masks": lambda: torch.ones(count, dtype=torch.bool),
-    }
     masks = config.mask_size if name == "decode_masks" else side
-    kinds["masks"] = lambda: torch.randn(count, 1, masks, masks, generator=generator)
-    return tuple(kinds[key]() for key in INPUTS[name])
+    shapes: dict[str, tuple[int, ...]] = {
+        "images": (1, 3, side, side),
+        "features": (count if name == "decode_masks" else 1, config.width, cells, cells),
+        "memories": (count, 2, *config.memory_shape),
+        "slots": (count, 2),
+        "pointers": (count, 4, config.width),
+        "ages": (count, 4),
+        "stride4": (1, config.width // 8, 4 * cells, 4 * cells),
+        "stride8": (1, config.width // 4, 2 * cells, 2 * cells),
+        "points": (count, 3, 2),
+        "labels": (count, 3),
+        "keep": (count, 3),
+        "masks": (count, 1, masks, masks),
+        "keep_masks": (count,),
+        "presence": (count,),
+    }
+    whole = {"slots": (0, config.memory_frames), "labels": (-1, 4)}
+    scale = {"points": side, "ages": 1}
+
+    def made(key: str) -> Tensor:
+        if key in whole:
+            return torch.randint(*whole[key], shapes[key], generator=generator)
+        if key in scale:
+            return torch.rand(shapes[key], generator=generator) * scale[key]
+        if key.startswith("keep"):
+            return torch.ones(shapes[key], dtype=torch.bool)
+        return torch.randn(shapes[key], generator=generator)
+
+    return tuple(map(made, INPUTS[name]))
 
 
 @contextmanager
@@ -370,27 +362,24 @@ def _put(made: Path, folder: Path) -> None:
 # --- parity ----------------------------------------------------------------------------------------------------------
 
 
-class Recording:
-    """Keeps what goes into the graphs of an engine while it is inside a `with` block: some inputs of each function."""
+@contextmanager
+def recording(engine: GraphEngine, most: int, names: Sequence[str] = FUNCTIONS) -> Iterator[dict[str, list[list[Any]]]]:
+    """Keep what goes into the graphs of an engine inside the `with` block: some inputs of each function."""
+    run = engine.run
+    kept: dict[str, list[list[Any]]] = {name: [] for name in names}
 
-    def __init__(self, engine: GraphEngine, most: int, names: Sequence[str] = FUNCTIONS) -> None:
-        self.engine, self.most, self.run = engine, most, engine.run
-        self.kept: dict[str, list[list[NDArray[Any]]]] = {name: [] for name in names}
+    def recorded(name: str, count: int | None, inputs: list[Any]) -> list[Any]:
+        if name in kept:
+            kept[name].append(inputs)
+            if len(kept[name]) > most:  # the last ones are of full banks, the first of prompts
+                del kept[name][most // 2]
+        return run(name, count, inputs)
 
-    def __enter__(self) -> Recording:
-        self.engine.run = self._run  # type: ignore[method-assign]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.run = self.run  # type: ignore[method-assign]
-
-    def _run(self, name: str, count: int | None, inputs: list[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        kept = self.kept.get(name)
-        if kept is not None:
-            kept.append(inputs)
-            if len(kept) > self.most:  # the last ones are of full banks, the first of prompts
-                del kept[self.most // 2]
-        return self.run(name, count, inputs)
+    engine.run = recorded  # type: ignore[method-assign]
+    try:
+        yield kept
+    finally:
+        engine.run = run  # type: ignore[method-assign]
 
 
 def compare(
@@ -403,9 +392,8 @@ def compare(
     lowest = 1.0
     if frames:
         advance("tracking a clip by the graphs")
-        with Recording(engine, EXAMPLES) as recording:
+        with recording(engine, EXAMPLES) as kept:
             ours = track_clip(engine, frames)
-        kept = recording.kept
         advance("tracking it by PyTorch")
         theirs = track_clip(model, frames)
         clip_iou, lowest = _ious(ours, theirs)
@@ -444,10 +432,9 @@ def _difference(
 ) -> Difference:
     """The largest difference of a function with so many objects, which are the recorded ones in turn."""
     function, largest, scale = Function(network, name), 0.0, 0.0
-    shared = SHARED.get(name, ("images",))
     for arrays in inputs:
         parts = [
-            part if key in shared else part[np.arange(count) % len(part)]
+            part if key in SHARED[name] else part[np.arange(count) % len(part)]
             for key, part in zip(INPUTS[name], arrays, strict=True)
         ]
         with torch.inference_mode():
@@ -463,30 +450,29 @@ def _difference(
 
 
 def quantise(model: Model, graphs: Path, data: Path) -> None:
-    """Quantise the ONNX graphs of a folder in place, with what goes into them on the data."""
+    """Quantise the ONNX graph of the image encoder, which int8 pays for, in place, with what goes in on the data."""
     import onnxruntime.quantization as quantization
 
     engine = open_exported(_described(model, graphs, "onnx", (), "float32").folder)
-    with Recording(engine, CALIBRATION_CLIPS * CALIBRATION_FRAMES, CALIBRATED) as recording:
+    with recording(engine, CALIBRATION_CLIPS * CALIBRATION_FRAMES, ("encode_image",)) as kept:
         for clip in _spread(data):
             _follow(engine, clip)
-    for name in CALIBRATED:
-        path = graphs / f"{name}.onnx"
-        reader = iter([dict(zip(INPUTS[name], inputs, strict=True)) for inputs in recording.kept[name]])
+    given = iter([{"images": images} for (images,) in kept["encode_image"]])
 
-        class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-            def get_next(self, reader: Iterator[Any] = reader) -> Any:
-                return next(reader, None)
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> Any:
+            return next(given, None)
 
-        with _quiet():
-            quantization.quantize_static(
-                path,
-                path,
-                Reader(),
-                quant_format=quantization.QuantFormat.QDQ,
-                per_channel=True,
-                op_types_to_quantize=["Conv", "MatMul", "Gemm"],
-            )
+    path = graphs / "encode_image.onnx"
+    with _quiet():
+        quantization.quantize_static(
+            path,
+            path,
+            Reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+        )
 
 
 def _spread(data: Path) -> list[Clip]:

@@ -12,7 +12,7 @@ import torch
 import masklet
 from masklet.checkpoints import Model, build_model
 from masklet.engines.base import FUNCTIONS
-from masklet.engines.fixed import FixedShapes
+from masklet.engines.torch import FixedShapes
 from masklet.media.arrays import ArrayFrames
 from masklet.nn import MemoryBank, PromptTokens
 from tests.app.conftest import scene

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from masklet.checkpoints import registry
 from masklet.engines.base import Engine, as_engine
-from masklet.engines.graphs import GraphEngine, read_exported
+from masklet.engines.graphs import ENGINES, GraphEngine, read_exported
 from masklet.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
@@ -92,13 +92,7 @@ def open_exported(folder: Path, device: str | None = None, threads: int | None =
         EngineError: Its engine is not installed, or does not have the device.
     """
     exported = read_exported(folder)
-    if exported.engine == "onnx":
-        from masklet.engines.onnx import OnnxEngine
-
-        return OnnxEngine(exported, device, threads)
-    from masklet.engines.openvino import OpenVinoEngine
-
-    return OpenVinoEngine(exported, device, threads)
+    return ENGINES[exported.engine](exported, device, threads)
 
 
 def _fixed(engine: GraphEngine, sizes: Iterable[int | None], asked: Iterable[tuple[str, object]]) -> GraphEngine:

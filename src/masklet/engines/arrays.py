@@ -34,6 +34,15 @@ def is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def library_of(array: Array) -> Any:
+    """NumPy or PyTorch, whose array it is."""
+    if is_numpy(array):
+        return np
+    import torch
+
+    return torch
+
+
 def given(engine: Engine, values: NDArray[Any]) -> Array:
     """NumPy's values as an array of an engine, where it computes."""
     return beside(engine.absent_pointer, values)
@@ -41,11 +50,7 @@ def given(engine: Engine, values: NDArray[Any]) -> Array:
 
 def beside(array: Array, values: NDArray[Any]) -> Array:
     """NumPy's values as an array of the kind and on the device of another one."""
-    if is_numpy(array):
-        return values
-    import torch
-
-    return torch.from_numpy(values).to(array.device)
+    return values if is_numpy(array) else library_of(array).from_numpy(values).to(array.device)
 
 
 def in_precision(engine: Engine, array: Array) -> Array:
@@ -74,30 +79,18 @@ def copied(array: Array) -> Array:
 
 def where(condition: Array, one: Array | float, other: Array | float) -> Array:
     """One where a condition holds, else the other; two numbers give float32."""
-    if is_numpy(condition):
-        chosen = np.where(condition, one, other)
-        return chosen.astype(np.float32) if chosen.dtype == np.float64 else chosen
-    import torch
-
-    return torch.where(condition, one, other)
+    chosen = library_of(condition).where(condition, one, other)
+    return chosen.astype(np.float32) if is_numpy(chosen) and chosen.dtype == np.float64 else chosen
 
 
 def stack(arrays: Sequence[Array]) -> Array:
     """Arrays of one shape along a new first dimension."""
-    if is_numpy(arrays[0]):
-        return np.stack(arrays)
-    import torch
-
-    return torch.stack(list(arrays))
+    return library_of(arrays[0]).stack(list(arrays))
 
 
 def concat(arrays: Sequence[Array]) -> Array:
     """Arrays one after another along their first dimension."""
-    if is_numpy(arrays[0]):
-        return np.concatenate(arrays)
-    import torch
-
-    return torch.cat(list(arrays))
+    return library_of(arrays[0]).concatenate(list(arrays))
 
 
 def maximum(one: Array, other: Array) -> Array:

@@ -1,23 +1,26 @@
 """Engines over exported graphs: what `masklet export` wrote into a folder, behind the four functions.
 
 A folder has one graph for each function, and `model.json`: configuration, constants, a digest of every file, versions,
-and how near the graphs come to PyTorch. `engines/onnx.py` and `engines/openvino.py` run graphs; all else is here.
+and how near the graphs come to PyTorch.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet import machine
 from masklet.atomic import digest_of_file
 from masklet.engines import DESCRIPTION
 from masklet.engines.base import FUNCTIONS
-from masklet.errors import CheckpointError
+from masklet.errors import CheckpointError, EngineError, needing
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 
 Floats = NDArray[np.float32]
@@ -40,7 +43,12 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     "encode_memory": ("memory",),
 }
 
+PRECISIONS = ("float32", "float16", "int8")
+
+CONSTANTS = ("absent_pointer", "nothing", "shrink")
+
 SHARED = {
+    "encode_image": ("images",),
     "attend_memory": ("features",),
     "decode_masks": ("stride4", "stride8"),
     "encode_memory": ("features",),
@@ -116,7 +124,7 @@ def read_exported(folder: Path) -> Exported:
                 f"and this masklet runs format {FORMAT}; export the model again"
             )
         files = {name: {str(file): str(digest) for file, digest in values["files"][name].items()} for name in FUNCTIONS}
-        if not all(map(len, files.values())) or {values["engine"], values["precision"]} - _KNOWN:
+        if values["engine"] not in ENGINES or values["precision"] not in PRECISIONS or not all(files.values()):
             raise ValueError("unknown engine or precision, or a function without files")
         exported = Exported(
             folder=folder,
@@ -125,12 +133,16 @@ def read_exported(folder: Path) -> Exported:
             config=ModelConfig.from_dict(values["config"]),
             weights=str(values["weights"]),
             objects=tuple(sorted(int(count) for count in values["objects"])),
-            constants={name: list(map(float, values["constants"][name])) for name in _LENGTHS},
+            constants={name: list(map(float, values["constants"][name])) for name in CONSTANTS},
             files=files,
             versions=dict(values["versions"]),
             parity=dict(values["parity"]),
         )
-        _check_constants(exported)
+        for name, numbers in exported.constants.items():
+            if len(numbers) != (17 if name == "shrink" else exported.config.width):
+                raise ValueError(f"{name} has {len(numbers)} numbers")
+        if any(count < 1 for count in exported.objects):
+            raise ValueError(f"objects are {exported.objects}")
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}; export the model again") from error
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
@@ -138,46 +150,34 @@ def read_exported(folder: Path) -> Exported:
         raise CheckpointError(f"{path} is no description of an exported model ({reason}); export it again") from error
     for name, digests in files.items():
         for file, digest in digests.items():
-            _check_file(folder, name, file, digest)
+            graph = folder / file
+            if Path(file).name != file or not graph.is_file():
+                raise CheckpointError(
+                    f"{folder} lacks {file}, the graph of {name}; copy the whole folder, or export it again"
+                )
+            if digest_of_file(graph) != digest:
+                raise CheckpointError(
+                    f"{graph} is not the file that was exported; copy the folder again, or export it again"
+                )
     return exported
 
 
-_KNOWN = {"onnx", "openvino", "float32", "float16", "int8"}
-
-_LENGTHS = {"absent_pointer": None, "nothing": None, "shrink": 17}
-"""Name of a constant -> how many numbers it has, None for as many as the network is wide."""
-
-
-def _check_constants(exported: Exported) -> None:
-    for name, length in _LENGTHS.items():
-        if len(exported.constants[name]) != (length or exported.config.width):
-            raise ValueError(f"{name} has {len(exported.constants[name])} numbers")
-    if any(count < 1 for count in exported.objects):
-        raise ValueError(f"objects are {exported.objects}")
-
-
-def _check_file(folder: Path, name: str, file: str, digest: str) -> None:
-    path = folder / file
-    if Path(file).name != file or not path.is_file():
-        raise CheckpointError(f"{folder} lacks {file}, the graph of {name}; copy the whole folder, or export it again")
-    if digest_of_file(path) != digest:
-        raise CheckpointError(f"{path} is not the file that was exported; copy the folder again, or export it again")
-
-
 class GraphEngine:
-    """The four functions over the graphs of a folder; NumPy's arrays go in and come out, floats in float32.
+    """The four functions of an `Engine` by the graphs of a folder; NumPy's arrays go in and come out, in float32.
 
     Banks with padding are taken apart, so that no graph needs to know of it. Objects go through a graph in batches of
-    the counts that it was exported for, and through memory attention one by one where that is quicker.
+    the counts that it was exported for, and on a CPU through memory attention one by one, which is quicker.
 
-    Attributes:
+    Args:
         exported: The folder.
-        at_once: At most so many objects go through a function together; those that are not named have no bound.
+        on_cpu: Whether the graphs run on a CPU.
+        threads: For each function; None for as many as `machine.threads` says.
     """
 
-    def __init__(self, exported: Exported, at_once: Mapping[str, int]) -> None:
+    def __init__(self, exported: Exported, on_cpu: bool, threads: int | None) -> None:
         self.exported = exported
-        self.at_once = at_once
+        self._on_cpu, self._threads = on_cpu, threads or machine.threads()
+        self._graph = cache(self._opened)  # by function and count, as it is first needed
         self.config = exported.config
         self.device = "cpu"
         self.dtype = np.dtype(np.float32)
@@ -198,13 +198,15 @@ class GraphEngine:
         """
         raise NotImplementedError
 
+    def _opened(self, name: str, count: int | None) -> Any:
+        """What runs the graph of a function with a count of objects. Raises CheckpointError if it cannot be run."""
+        raise NotImplementedError
+
     def encode_image(self, images: Floats) -> Levels:
-        """See `Engine.encode_image`."""
         each = [self._run("encode_image", None, [images[n : n + 1]]) for n in range(len(images))]
         return Levels(*(_joined(level) for level in zip(*each, strict=True)))
 
     def attend_memory(self, features: Floats, bank: MemoryBank) -> Floats:
-        """See `Engine.attend_memory`."""
         count = len(bank.memories)
         own = [features[n : n + 1] for n in range(count)] if len(features) == count > 1 else [features] * count
         if bank.keep_memories is not None or bank.keep_pointers is not None:
@@ -214,7 +216,6 @@ class GraphEngine:
         return self._by_frames("attend_memory", [features, bank.memories, bank.slots, bank.pointers, bank.ages])
 
     def decode_masks(self, features: Floats, levels: Levels, prompts: PromptTokens) -> Decoded:
-        """See `Engine.decode_masks`."""
         count, side = len(prompts.points), self.config.mask_size
         keep = np.ones(prompts.labels.shape, np.bool_) if prompts.keep is None else prompts.keep
         masks: Any = prompts.masks
@@ -229,7 +230,6 @@ class GraphEngine:
         return Decoded(*self.run_objects("decode_masks", inputs))
 
     def encode_memory(self, features: Floats, masks: Floats, presence: Floats) -> Floats:
-        """See `Engine.encode_memory`."""
         return self._by_frames("encode_memory", [features, masks, presence])
 
     def _by_frames(self, name: str, inputs: list[Any]) -> Floats:
@@ -242,26 +242,19 @@ class GraphEngine:
         """Run a function, its inputs in the order of `INPUTS`, in batches of objects."""
         if name == "encode_image":
             return self._run(name, None, inputs)
-        shared = [position for position, each in enumerate(INPUTS[name]) if each in SHARED[name]]
-        count = next(len(part) for position, part in enumerate(inputs) if position not in shared)
-        parts = []
-        for rows, fixed in self._batches(name, count):
-            batch = [part if position in shared else part[rows] for position, part in enumerate(inputs)]
-            real = len(batch[-1])
-            if fixed is not None and real < fixed:
-                batch = [part if position in shared else _filled(part, fixed) for position, part in enumerate(batch)]
-            parts.append([part[:real] for part in self._run(name, fixed, batch)])
-        return [_joined(part) for part in zip(*parts, strict=True)]
-
-    def _batches(self, name: str, count: int) -> Iterator[tuple[slice, int | None]]:
-        """Which objects go through a function together, and the count that its graph is fixed to."""
-        most, first = self.at_once.get(name, max(count, 1)), 0
+        shared = [place for place, each in enumerate(INPUTS[name]) if each in SHARED[name]]
+        count = next(len(part) for place, part in enumerate(inputs) if place not in shared)
+        most = 1 if self._on_cpu and name == "attend_memory" else max(count, 1)
         counts = [fixed for fixed in self.exported.objects if fixed <= most] or self.exported.objects[:1]
-        while first < count or first == count == 0:
-            rest = count - first
-            fixed = max((size for size in counts if size <= rest), default=counts[0]) if counts else None
-            yield slice(first, first + (fixed or most)), fixed
-            first += fixed or most
+        parts: list[list[Any]] = []
+        first = 0
+        while first < count or not parts:
+            fixed = max((size for size in counts if size <= count - first), default=counts[0]) if counts else None
+            rows = slice(first, first + (fixed or most))
+            batch = [part if place in shared else _filled(part[rows], fixed) for place, part in enumerate(inputs)]
+            parts.append([part[: count - first] for part in self._run(name, fixed, batch)])
+            first = rows.stop
+        return [_joined(part) for part in zip(*parts, strict=True)]
 
     def _run(self, name: str, count: int | None, inputs: list[Any]) -> list[Any]:
         floats = [part.astype(np.float32, copy=False) if part.dtype.kind == "f" else part for part in inputs]
@@ -276,9 +269,10 @@ def _joined(parts: Sequence[Any]) -> Any:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _filled(part: Any, count: int) -> Any:
-    """Rows repeated up to a count: their answers are thrown away."""
-    return np.concatenate((part, *[part[-1:]] * (count - len(part))))
+def _filled(part: Any, count: int | None) -> Any:
+    """The last row repeated up to a count: the answers of those are thrown away."""
+    missing = 0 if count is None else count - len(part)
+    return np.concatenate((part, *[part[-1:]] * missing)) if missing else part
 
 
 def _unpadded(bank: MemoryBank) -> Iterator[MemoryBank]:
@@ -292,3 +286,101 @@ def _unpadded(bank: MemoryBank) -> Iterator[MemoryBank]:
             bank.pointers[n : n + 1, told],
             bank.ages[n : n + 1, told],
         )
+
+
+# --- what runs graphs ------------------------------------------------------------------------------------------------
+
+
+class OnnxEngine(GraphEngine):
+    """A folder of ONNX graphs in ONNX Runtime: on the CPU, or by any execution provider that is installed with it.
+
+    Args:
+        exported: The folder.
+        device: "cpu", or the short name of an execution provider, such as "cuda", "tensorrt", "coreml" or "dml", with
+            a number behind a colon if there are several devices. None takes CUDA if it is there.
+        threads: For each function; None for as many as `machine.threads` says.
+
+    Raises:
+        EngineError: ONNX Runtime is not installed, or lacks the provider.
+    """
+
+    def __init__(self, exported: Exported, device: str | None = None, threads: int | None = None) -> None:
+        with needing("onnx", str(exported.folder), EngineError):
+            import onnxruntime
+        available = onnxruntime.get_available_providers()
+        short = {name.removesuffix("ExecutionProvider").lower(): name for name in available}
+        kind, _, number = ("cuda" if "cuda" in short else "cpu" if device is None else device).lower().partition(":")
+        if kind not in short:
+            raise EngineError(
+                f"device {device!r} is not here: this ONNX Runtime has {', '.join(sorted(short))}; give one of them, "
+                "or install an ONNX Runtime with its execution provider"
+            )
+        self._provider, self._options = short[kind], [{"device_id": number}] if number else None
+        super().__init__(exported, kind == "cpu", threads)
+
+    def run(self, name: str, count: int | None, inputs: list[Floats]) -> list[Floats]:
+        return self._graph(name, count).run(None, dict(zip(INPUTS[name], inputs, strict=True)))
+
+    def _opened(self, name: str, count: int | None) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3  # errors alone; what fails is raised besides
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the next frame is encoded beside it
+        if count is not None:
+            options.add_free_dimension_override_by_name("objects", count)
+        path = self.exported.graph(name)
+        try:
+            return onnxruntime.InferenceSession(path, options, [self._provider], self._options)
+        except Exception as error:  # its errors have no base of their own
+            raise CheckpointError(f"{path} cannot be run by {self._provider}: {error}") from error
+
+
+class OpenVinoEngine(GraphEngine):
+    """A folder of OpenVINO graphs, for processors and graphics of Intel, and processors of ARM.
+
+    Each count of objects is a compiled graph of its own: with a free count OpenVINO 2026.4 answered wrongly.
+
+    Args:
+        exported: The folder.
+        device: "cpu", "gpu", "npu" or "auto", with a number behind a point if there are several; None for the CPU.
+        threads: For each function; None for as many as `machine.threads` says.
+
+    Raises:
+        EngineError: OpenVINO is not installed, or does not find the device.
+    """
+
+    def __init__(self, exported: Exported, device: str | None = None, threads: int | None = None) -> None:
+        with needing("openvino", str(exported.folder), EngineError):
+            import openvino
+        self._core = openvino.Core()
+        self._target = (device or "cpu").replace(":", ".").upper()
+        if self._target not in (here := [*self._core.available_devices, "AUTO"]):
+            found = ", ".join(name.lower() for name in here)
+            raise EngineError(f"device {device!r} is not here: OpenVINO finds {found}; give one of them")
+        super().__init__(exported, self._target == "CPU", threads)
+
+    def run(self, name: str, count: int | None, inputs: list[Floats]) -> list[Floats]:
+        request, lock = self._graph(name, count)
+        with lock:
+            request.infer(inputs, share_inputs=True)
+            return [request.get_output_tensor(place).data.copy() for place in range(len(OUTPUTS[name]))]
+
+    def _opened(self, name: str, count: int | None) -> tuple[Any, Lock]:
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if self._on_cpu:
+            settings["INFERENCE_NUM_THREADS"] = self._threads
+        path = self.exported.graph(name)
+        try:
+            model = self._core.read_model(path)
+            if count is not None:
+                each = [each for each in INPUTS[name] if each not in SHARED[name]]
+                model.reshape({each: [count, *list(model.input(each).partial_shape)[1:]] for each in each})
+            return self._core.compile_model(model, self._target, settings).create_infer_request(), Lock()
+        except RuntimeError as error:
+            raise CheckpointError(f"{path} cannot be run by OpenVINO on {self._target}: {error}") from error
+
+
+ENGINES = {"onnx": OnnxEngine, "openvino": OpenVinoEngine}
+"""What runs the graphs of a folder, by the name that its description says."""

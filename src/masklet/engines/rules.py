@@ -8,18 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.engines.arrays import (
-    Array,
-    as_float,
-    as_memory,
-    beside,
-    given,
-    in_precision,
-    resize,
-    sample,
-    sigmoid,
-    where,
-)
+from masklet.engines import arrays
+from masklet.engines.arrays import Array, as_float, beside, given, in_precision, resize
 from masklet.engines.base import Engine
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT, Prompt
@@ -86,9 +76,9 @@ def zoomed(logits: Array, part: NDArray[np.floating]) -> Array:
     them; what lies beyond them is outside."""
     sides = [(np.arange(cells, dtype=np.float32) + 0.5) / cells for cells in reversed(logits.shape[-2:])]
     places = np.stack(np.meshgrid(*sides), axis=-1) * part
-    found = sample(as_float(logits), beside(logits, np.repeat(2 * places[None] - 1, len(logits), axis=0)))
+    found = arrays.sample(as_float(logits), beside(logits, np.repeat(2 * places[None] - 1, len(logits), axis=0)))
     beyond: NDArray[np.bool_] = np.asarray((places > 1).any(axis=-1))
-    return where(beside(logits, beyond), -GIVEN_LOGIT, found)
+    return arrays.where(beside(logits, beyond), -GIVEN_LOGIT, found)
 
 
 def best_of_three(decoded: Decoded) -> Array:
@@ -99,7 +89,7 @@ def best_of_three(decoded: Decoded) -> Array:
 def single(decoded: Decoded, delta: float = STABILITY_DELTA, least: float = LEAST_STABILITY) -> Array:
     """(N,) int64 in 0..3: the candidate for a clear prompt, or the best of three where it is not stable."""
     unstable = stability(decoded.logits[:, 0], delta) < least
-    return where(unstable, best_of_three(decoded), 0)
+    return arrays.where(unstable, best_of_three(decoded), 0)
 
 
 def stability(logits: Array, delta: float) -> Array:
@@ -108,7 +98,7 @@ def stability(logits: Array, delta: float) -> Array:
     Source: SAM (Kirillov et al., 2023, appendix B), as the released decoder computes it.
     """
     inner, outer = (as_float((logits > threshold).sum((1, 2))) for threshold in (delta, -delta))
-    return where(outer > 0, inner / outer.clip(1), 1.0)
+    return arrays.where(outer > 0, inner / outer.clip(1), 1.0)
 
 
 def as_squares(masks: Sequence[NDArray[np.bool_]], engine: Engine) -> Array:
@@ -194,8 +184,8 @@ def remember(engine: Engine, levels: Levels, logits: Array, binary: Sequence[boo
     else of a soft one."""
     side = engine.config.image_size
     full = resize(logits[:, None], (side, side))
-    masks = sigmoid(full)
+    masks = arrays.sigmoid(full)
     if any(binary):
-        masks = where(given(engine, np.array(binary))[:, None, None, None], as_float(full > 0), masks)
+        masks = arrays.where(given(engine, np.array(binary))[:, None, None, None], as_float(full > 0), masks)
     scaled = in_precision(engine, masks * MASK_SCALE + MASK_SHIFT)
-    return as_memory(engine.encode_memory(levels.stride16, scaled, presence))
+    return arrays.as_memory(engine.encode_memory(levels.stride16, scaled, presence))
