@@ -7,6 +7,7 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from typing import Any
 
 import httpx2
@@ -105,12 +106,23 @@ def test_a_question_that_was_given_up_hinders_nobody() -> None:
 
 
 def test_a_batch_holds_what_waits_and_too_much_is_refused() -> None:
-    desk = PictureDesk(FakeEngine(), 2)
-    desk.close()  # nothing is taken any more
-    for _ in range(2):
-        desk.ask(Question(scene(0), [], None))
+    class Held(FakeEngine):
+        def encode_image(self, images: Any) -> Any:
+            reached.set()
+            assert go_on.wait(60)
+            return super().encode_image(images)
+
+    reached, go_on = Event(), Event()
+    desk = PictureDesk(Held(), 2)
+    asked = [Question(scene(n), [make_prompt(SIZE, box=RED)], False) for n in range(4)]
+    desk.ask(asked[0])
+    assert reached.wait(60)  # it waits no more
+    answers = [desk.ask(question) for question in asked[1:3]]
     with pytest.raises(SessionError, match="2 pictures wait already"):
-        desk.ask(Question(scene(0), [], None))
+        desk.ask(asked[3])
+    go_on.set()
+    desk.close()
+    assert all(answer.done() for answer in answers)
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
@@ -144,9 +156,7 @@ def test_what_makes_no_sense(client: httpx2.Client, said: dict[str, Any], status
 
 
 def test_bodies_that_are_none(begin: Begin) -> None:
-    from masklet.serve.server import Limits
-
-    client = begin(limits=Limits(question=100))
+    client = begin(largest_question=100)
     for body, status in ((b"[1]", 422), (b"{", 422), (b"\xff", 422), (json.dumps({"image": "a" * 200}).encode(), 413)):
         answer = client.post("/v1/pictures", content=body)
         assert answer.status_code == status, answer.text

@@ -20,7 +20,7 @@ from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MediaError, SessionError
 from masklet.jobs import track
 from masklet.serve import videos
-from masklet.serve.server import Limits, Service, application
+from masklet.serve.server import Service, application
 from masklet.serve.videos import VideoDesk, VideoJob, check_allowed
 from masklet.video import VideoTracker
 from tests.serve.conftest import RED, Begin, ended
@@ -97,7 +97,7 @@ def test_a_video_by_url(begin: Begin, host: str) -> None:
 
 
 def test_a_fetched_video_is_no_larger_than_one_that_is_sent(begin: Begin, host: str) -> None:
-    client = begin(allowed=(f"{host}/films/",), limits=Limits(upload=1000))
+    client = begin(allowed=(f"{host}/films/",), largest_video=1000)
     job = client.post("/v1/videos", json={"url": f"{host}/films/squares.mp4", "prompts": PROMPTS}).json()
     found = ended(client, job["id"])
     assert found["state"] == "failed"
@@ -115,7 +115,7 @@ def test_a_cancel_comes_before_the_start_or_after_it(tmp_path: Path, clip: Path)
 
         def __getattribute__(self, name: str) -> Any:
             value = super().__getattribute__(name)
-            looks = name == "state" and value == "waiting" and current_thread().name == "masklet-videos"
+            looks = name == "state" and value == "waiting" and current_thread().name.startswith("masklet-videos")
             if looks and super().__getattribute__("cancels") is None:
                 self.cancels = Thread(target=lambda: told.append(desk.cancel(self.id).state))
                 self.cancels.start()
@@ -278,7 +278,7 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
 
 
 def test_what_makes_no_sense(begin: Begin, clip: Path) -> None:
-    client = begin(limits=Limits(upload=clip.stat().st_size))
+    client = begin(largest_video=clip.stat().st_size)
     upload = sent(client, clip)
     for said, status, sentence in BAD:
         answer = client.post("/v1/videos", json={k: upload if v == "UP" else v for k, v in said.items()})

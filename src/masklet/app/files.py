@@ -6,13 +6,13 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from masklet.app.shared import Steps
+from masklet.app.web import limited
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError
 from masklet.formats.base import Format
@@ -22,6 +22,9 @@ from masklet.media.source import open_video
 from masklet.video import VideoTracker
 from masklet.video.result import frame_result
 from masklet.video.state import ObjectId
+
+Steps = Generator[Mapping[str, Any] | None, None, None]
+"""Long work: a step at each `next`, which gives what pages are told of it, or None."""
 
 LARGEST = 1 << 30
 """Bytes of a file with masks that a page may send."""
@@ -105,13 +108,10 @@ async def receive(folder: Path, name: str, content: AsyncIterator[bytes]) -> str
     """Keep a file that a page sends in a folder, and give the name under which it is there. Raises FormatError if it is
     too large or cannot be written."""
     plain = re.sub(r"[^\w.()-]+", "-", name).strip(".-")[-LONGEST:] or "masks"
+    too_large = FormatError(f"{plain} has more than {LARGEST >> 30} GiB, too many for a file with masks")
     make_folder(folder)
-    size = 0
     with atomic_write(folder / plain) as temporary, temporary.open("wb") as file:
-        async for part in content:
-            size += len(part)
-            if size > LARGEST:
-                raise FormatError(f"{plain} has more than {LARGEST >> 30} GiB, too many for a file with masks")
+        async for part in limited(content, LARGEST, too_large):
             file.write(part)
     return plain
 

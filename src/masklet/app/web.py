@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from hashlib import sha256
@@ -120,6 +120,16 @@ def is_ours(request: HTTPConnection) -> bool:
     return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
 
+async def limited(content: AsyncIterator[bytes], most: int, error: MaskletError) -> AsyncIterator[bytes]:
+    """The parts of what is sent. Raises the error once there are more bytes than `most`."""
+    left = most
+    async for part in content:
+        left -= len(part)
+        if left < 0:
+            raise error
+        yield part
+
+
 async def told(request: Request, error: Exception) -> Response:
     """The answer to a request that makes no sense."""
     return plain({"error": str(error)}, 404)
@@ -199,16 +209,6 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _wait_for(close: Callable[[], None]) -> None:
-    """Call it in a thread, and look up ten times a second: the system may give a signal to any thread, and Python's
-    main thread, which handles it, would not wake from a lock."""
-    with ThreadPoolExecutor(1) as pool:
-        closing = pool.submit(close)
-        while not closing.done():
-            wait([closing], timeout=0.1)
-    closing.result()
-
-
 def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> None:
     """Run a server until Ctrl-C or SIGTERM; then `close` saves what is under way, unless a second one comes."""
     machine.share_heap()
@@ -217,7 +217,11 @@ def run(server: Server, listening: socket.socket, close: Callable[[], None]) -> 
     try:
         server.run([listening])
     finally:
-        _wait_for(close)
+        with ThreadPoolExecutor(1) as pool:
+            closing = pool.submit(close)
+            while not closing.done():  # any thread may get a signal, and the main one, which handles it, must wake then
+                wait([closing], timeout=0.1)
+        closing.result()
         listening.close()
         for end, handler in zip(ends, before, strict=True):
             signal.signal(end, handler or signal.SIG_DFL)

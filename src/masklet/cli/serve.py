@@ -44,7 +44,7 @@ def serve(
     check_installed("the server", "app")
     from masklet.app.web import HOSTS, address_of, listen, run
     from masklet.checkpoints import load_model
-    from masklet.serve.server import Limits, Service, server
+    from masklet.serve.server import Service, server
 
     for place in allow or ():
         if "://" not in place or not place.endswith("/"):
@@ -54,8 +54,7 @@ def serve(
     tokens = (secrets.token_urlsafe(24),) if made else tokens
     with listen(port, host) as listening:
         engine, place = load_model(model, device=device, speed=speed), address_of(listening, host)
-        limits = Limits(upload=largest << 20, waiting=waiting)
-        service = Service(engine, folder, tokens, tuple(allow or ()), limits)
+        service = Service(engine, folder, tokens, tuple(allow or ()), largest_video=largest << 20, most_waiting=waiting)
 
         def ready() -> None:
             typer.echo(f"Serving {engine.config.name} at {place}, described by {place}/openapi.json. Ctrl-C ends it.")

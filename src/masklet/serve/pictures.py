@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from queue import Empty, Queue
-from threading import Thread
 from typing import Any, Literal
 
 import cv2
@@ -62,57 +61,42 @@ class PictureDesk:
 
     def __init__(self, engine: Engine, most_waiting: int) -> None:
         self._predictor = ImagePredictor(engine)
-        self._waiting: Queue[Question | None] = Queue()
+        self._waiting: deque[Question] = deque()
         self._most = most_waiting
-        self._thread = Thread(target=self._run, name="masklet-pictures", daemon=True)
-        self._thread.start()
+        self._thread = ThreadPoolExecutor(1, "masklet-pictures")
 
     def ask(self, question: Question) -> Future[PictureMasks]:
         """The answer, later. Raises TooMany if too many wait."""
-        if self._waiting.qsize() >= self._most:
+        if len(self._waiting) >= self._most:
             raise TooMany(f"{self._most} pictures wait already; ask again in a moment")
-        self._waiting.put(question)
+        self._waiting.append(question)
+        self._thread.submit(self._answer)
         return question.answer
 
     def close(self) -> None:
         """Answer what waits, and end."""
-        self._waiting.put(None)
-        self._thread.join()
+        self._thread.shutdown()
 
-    def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            try:
-                while len(batch) < PICTURES_AT_ONCE:
-                    further = self._waiting.get_nowait()
-                    if further is None:
-                        self._waiting.put(None)
-                        break
-                    batch.append(further)
-            except Empty:
-                pass
-            self._answer(batch)
-
-    def _answer(self, batch: Sequence[Question]) -> None:
-        batch = [question for question in batch if question.answer.set_running_or_notify_cancel()]
-        pointed = [question for question in batch if question.prompts]
+    def _answer(self) -> None:
+        """Answer those that wait longest; none may be left, as each question asks for a turn."""
+        taken = [self._waiting.popleft() for _ in range(min(PICTURES_AT_ONCE, len(self._waiting)))]
+        batch = [question for question in taken if question.answer.set_running_or_notify_cancel()]
         try:
-            encoded = self._predictor.encode_arrays([(question.image, "") for question in pointed])
+            encoded = iter(self._predictor.encode_arrays([(one.image, "") for one in batch if one.prompts]))
         except Exception as error:
             for question in batch:
                 question.answer.set_exception(error)
             return
-        seen = dict(zip(map(id, pointed), encoded, strict=True))
         for question in batch:
             try:
                 if question.prompts:
                     found: PictureMasks = self._predictor.predict_prompts(
-                        seen[id(question)], question.prompts, multimask=question.multimask
+                        next(encoded), question.prompts, multimask=question.multimask
                     )
                 else:
                     found = segment_everything(question.image, self._predictor.engine, EverythingOptions())
                 question.answer.set_result(found)
-            except Exception as error:  # the thread goes on: others wait for it
+            except Exception as error:  # the others wait for theirs
                 question.answer.set_exception(error)
 
 

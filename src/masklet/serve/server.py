@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from masklet.app.web import Server, guards, plain
+from masklet.app.web import Server, guards, limited, plain
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
@@ -39,16 +38,6 @@ MOST_STREAMS = 4
 """WebSockets at a time, each with a tracker of its own."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one request may ask: bytes of a picture with its prompts, and of a video; and pictures, and videos, that may
-    wait."""
-
-    question: int = 32 << 20
-    upload: int = 4 << 30
-    waiting: int = 100
-
-
 STATUS: Mapping[type[MaskletError], int] = {
     TooLarge: 413,
     Missing: 404,
@@ -61,8 +50,17 @@ STATUS: Mapping[type[MaskletError], int] = {
 
 
 class Service:
-    """All that a server holds: a model, the folder of video jobs, the tokens of which a request must show one (none
-    where only this machine reaches the server), and the beginnings of URLs that may be fetched."""
+    """All that a server holds.
+
+    Args:
+        engine: The model.
+        folder: Of video jobs.
+        tokens: Of which a request must show one; none where only this machine reaches the server.
+        allowed: The beginnings of URLs that may be fetched.
+        largest_question: Bytes of a picture with its prompts.
+        largest_video: Bytes of a video.
+        most_waiting: Pictures, and videos, that may wait.
+    """
 
     def __init__(
         self,
@@ -70,11 +68,14 @@ class Service:
         folder: Path,
         tokens: tuple[str, ...] = (),
         allowed: tuple[str, ...] = (),
-        limits: Limits | None = None,
+        largest_question: int = 32 << 20,
+        largest_video: int = 4 << 30,
+        most_waiting: int = 100,
     ) -> None:
-        self.engine, self.tokens, self.allowed, self.limits = engine, tokens, allowed, limits or Limits()
-        self.videos = VideoDesk(engine, folder, allowed, self.limits.waiting, self.limits.upload)
-        self.pictures = PictureDesk(engine, self.limits.waiting)
+        self.engine, self.tokens, self.allowed = engine, tokens, allowed
+        self.largest_question, self.largest_video = largest_question, largest_video
+        self.videos = VideoDesk(engine, folder, allowed, most_waiting, largest_video)
+        self.pictures = PictureDesk(engine, most_waiting)
         self.streams = 0
 
     def close(self) -> None:
@@ -103,21 +104,18 @@ class Service:
 
     async def upload(self, request: Request) -> Response:
         """Send a video."""
-        place, size = self.videos.upload_place(), 0
+        place, too_large = self.videos.upload_place(), TooLarge(f"the video has more than {self.largest_video} bytes")
         partial = place.with_suffix(".partial")
         try:
             with partial.open("wb") as file:
-                async for part in request.stream():
-                    size += len(part)
-                    if size > self.limits.upload:
-                        raise TooLarge(f"the video has more than {self.limits.upload} bytes")
+                async for part in limited(request.stream(), self.largest_video, too_large):
                     file.write(part)
             partial.replace(place)
         except OSError as error:
             raise FormatError(f"the upload cannot be kept: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
-        return plain({"upload": place.name, "bytes": size}, 201)
+        return plain({"upload": place.name, "bytes": place.stat().st_size}, 201)
 
     async def remove_upload(self, request: Request) -> Response:
         """Remove an upload."""
@@ -183,16 +181,12 @@ class Service:
             self.streams -= 1
 
     async def _body(self, request: Request) -> bytes:
-        content = bytearray()
-        async for part in request.stream():
-            content += part
-            if len(content) > self.limits.question:
-                raise TooLarge(f"the request has more than {self.limits.question} bytes")
-        return bytes(content)
+        too_large = TooLarge(f"the request has more than {self.largest_question} bytes")
+        return b"".join([part async for part in limited(request.stream(), self.largest_question, too_large)])
 
     def _fetched(self, url: str) -> bytes:
         check_allowed(url, self.allowed)
-        with local_copy(url, redirects=False, most=self.limits.question) as path:
+        with local_copy(url, redirects=False, most=self.largest_question) as path:
             return path.read_bytes()
 
 

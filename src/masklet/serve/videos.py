@@ -8,11 +8,11 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from queue import Queue
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any, Literal
 
 from masklet.atomic import make_folder, write_whole
@@ -96,15 +96,13 @@ class VideoDesk:
             left.unlink(missing_ok=True)
         self._lock = Lock()
         self._jobs = {job.id: job for job in self._read()}
-        self._waiting: Queue[VideoJob | None] = Queue()
+        self._thread = ThreadPoolExecutor(1, "masklet-videos")
         self._stopped: set[str] = set()
         self._closing = Event()
-        for job in sorted(self._jobs.values(), key=lambda job: job.created):
+        for job in self.jobs():
             if job.state not in ENDED:
                 job.state = "waiting"
-                self._waiting.put(job)
-        self._thread = Thread(target=self._run, name="masklet-videos", daemon=True)
-        self._thread.start()
+                self._thread.submit(self._do, job)
 
     def upload_place(self) -> Path:
         """A new path for an upload."""
@@ -120,14 +118,14 @@ class VideoDesk:
     def create(self, said: Mapping[str, Any]) -> VideoJob:
         """A new job. Raises MaskletError for what makes no sense, and TooMany if too many wait."""
         asked = self._checked(said)
-        if self._waiting.qsize() >= self._most:
+        if sum(job.state == "waiting" for job in self.jobs()) >= self._most:
             raise TooMany(f"{self._most} videos wait already; ask again later")
         job = VideoJob(secrets.token_hex(8), asked, created=time.time())
         make_folder(self._place(job))
         self._write(job)
         with self._lock:
             self._jobs[job.id] = job
-        self._waiting.put(job)
+        self._thread.submit(self._do, job)
         return job
 
     def job(self, name: str) -> VideoJob:
@@ -168,16 +166,10 @@ class VideoDesk:
     def close(self) -> None:
         """Stop after the frame under way; what is not done goes on when the folder is opened again."""
         self._closing.set()
-        self._waiting.put(None)
-        self._thread.join()
+        self._thread.shutdown(cancel_futures=True)
         self._held.close()
 
     # --- one job --------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while (job := self._waiting.get()) is not None and not self._closing.is_set():
-            if self._taken(job, "running"):
-                self._do(job)
 
     def _taken(self, job: VideoJob, state: State) -> bool:
         """Whether a job waited, and has this state now: of its start and a cancel only one comes first."""
@@ -187,6 +179,8 @@ class VideoDesk:
         return waited
 
     def _do(self, job: VideoJob) -> None:
+        if self._closing.is_set() or not self._taken(job, "running"):
+            return
         job.frames = 0
         try:
             with local_copy(self._source(job), redirects=False, most=self._largest) as path:
