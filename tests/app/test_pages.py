@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import masklet
-from masklet.app.acts import ACTS
 from masklet.app.library import Library
+from masklet.app.session import ACTS
 from masklet.engines.fake import FakeEngine
 from masklet.media.video_file import VideoFile
 from tests.app.conftest import scene, serving, write_scene

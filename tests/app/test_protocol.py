@@ -22,8 +22,8 @@ from websockets.uri import parse_uri
 
 import masklet
 from masklet.app import web
-from masklet.app.acts import ACTS
 from masklet.app.library import Library
+from masklet.app.session import ACTS
 from masklet.app.wire import runs_of
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError

@@ -18,10 +18,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from masklet.app import summary
-from masklet.app.acts import description_of, prompt_of
-from masklet.app.channel import converse
 from masklet.app.pictures import Pictures
-from masklet.app.shared import Said, SharedSession, readable
+from masklet.app.shared import Said, SharedSession, converse, description_of, prompt_of
 from masklet.app.web import HEADERS, Server, page, pages, picture
 from masklet.errors import SessionError
 from masklet.live import LiveSession
@@ -42,7 +40,12 @@ class CameraSession(SharedSession):
         super().__init__("camera")
         self.pictures = Pictures(live.camera)
         self.reads = {}
-        self.writes = {"prompt": self._prompt, "describe": self._describe, "remove": self._remove, "hold": self._hold}
+        self.writes = {
+            "prompt": self._prompt,
+            "describe": lambda said: live.describe(said["object"], **description_of(said)),
+            "remove": lambda said: live.remove(said["object"]),
+            "hold": self._hold,
+        }
         self._live = live
         self._key = secrets.token_hex(8)
         self._seen: object = None  # the result that pages have
@@ -54,18 +57,9 @@ class CameraSession(SharedSession):
     # --- changes ------------------------------------------------------------------------------------
 
     def _prompt(self, said: Said) -> None:
-        with readable("prompt"):
-            name, prompt = said["object"], prompt_of(said, self._live.camera.size)
-            replace = bool(said.get("replace", False))
-            self._live.prompt(name, lambda tracker: tracker.add_prompt(object=name, prompt=prompt, replace=replace))
-
-    def _describe(self, said: Said) -> None:
-        with readable("describe"):
-            self._live.describe(said["object"], **description_of(said))
-
-    def _remove(self, said: Said) -> None:
-        with readable("remove"):
-            self._live.remove(said["object"])
+        name, prompt = said["object"], prompt_of(said, self._live.camera.size)
+        replace = bool(said.get("replace", False))
+        self._live.prompt(name, lambda tracker: tracker.add_prompt(object=name, prompt=prompt, replace=replace))
 
     def _hold(self, said: Said) -> None:
         self._live.hold(bool(said.get("held", True)))
@@ -78,17 +72,16 @@ class CameraSession(SharedSession):
 
     def _go_on(self) -> None:
         """Tell pages what is new."""
-        if not self.pages:
-            self._seen = self._live.newest()[0]
-            return
         result, tracks = self._live.newest()
+        is_new, self._seen = result is not self._seen, result
+        if not self.pages:
+            return
         objects = listed(result, tracks)
         if objects != self._objects:
             self._objects = objects
             self._tell(self._state(result, objects))
-        if result is not None and result is not self._seen:
+        if result is not None and is_new:
             self._tell(self._message(result, tracks))
-        self._seen = result
         status = self._told(result)
         if status != self._status:
             self._status = status

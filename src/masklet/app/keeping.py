@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from masklet.app import summary
-from masklet.atomic import atomic_write, make_folder
+from masklet.atomic import make_folder, write_whole
 from masklet.engines.base import Engine
 from masklet.errors import MaskletError
 from masklet.video import TrackingOptions, VideoTracker
@@ -133,8 +133,7 @@ class Kept:
             self._journal_size = 0
         known = len(self.tracker.known_frames())
         done = {"objects": len(self.tracker.tracks), "frames": known, "doubts": doubts}
-        with atomic_write(self._folder / "done.json") as temporary:
-            temporary.write_text(json.dumps(done))
+        write_whole(self._folder / "done.json", json.dumps(done))
 
 
 def size_of(path: Path) -> int:

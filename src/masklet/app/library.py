@@ -63,7 +63,7 @@ class Library:
         make_folder(folder / "videos")
         if self.uploads.folder.is_dir():
             sent = files_in(self.uploads.folder, (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES))
-            self.items |= {item.id: item for item in map(item_of_file, sent)}
+            self.items |= {item.id: item for item in map(item_of, sent)}
         self._lock = Lock()
         self._sessions: dict[str, Session] = {}
         self._pictures: dict[tuple[str, bool], Pictures] = {}
@@ -76,7 +76,7 @@ class Library:
 
     def add(self, path: Path) -> Item:
         """Take a file that was sent into the library."""
-        item = item_of_file(path)
+        item = item_of(path)
         with self._lock:
             self.items = {**self.items, item.id: item}
         return item
@@ -124,8 +124,7 @@ class Library:
         with suppress(OSError, ValueError):
             if facts.stat().st_mtime > item.path.stat().st_mtime:
                 return picture.read_bytes(), json.loads(facts.read_bytes())
-        data, (height, width), frames, rate = thumbnail(item.path)
-        known = {"width": width, "height": height, "frames": frames, "rate": None if rate is None else float(rate)}
+        data, known = thumbnail(item.path)
         make_folder(place)
         for path, content in ((picture, data), (facts, json.dumps(known).encode())):
             with atomic_write(path) as temporary:
@@ -210,30 +209,19 @@ def items_in(path: Path) -> Iterator[Item]:
     if not path.exists():
         raise MediaError(f"there is nothing at {path}; give the path of a video, a picture, or a folder")
     if path.is_file():
-        yield item_of_file(path)
+        yield item_of(path)
         return
-    yield from items_of_folder(path)
-    for folder in sorted(inner for inner in path.iterdir() if inner.is_dir() and not inner.name.startswith(".")):
-        yield from items_of_folder(folder)
+    inner = sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
+    for folder in (path, *inner):
+        yield from map(item_of, files_in(folder, VIDEO_SUFFIXES))
+        pictures = pictures_in(folder)
+        frames = len(pictures) >= FRAMES_AT_LEAST and all(picture.stem.isdecimal() for picture in pictures)
+        yield from map(item_of, [folder] if frames else pictures)
 
 
-def items_of_folder(folder: Path) -> Iterator[Item]:
-    """Its videos and pictures; a folder of frames is one video."""
-    for file in files_in(folder, VIDEO_SUFFIXES):
-        yield item_of(file, "video")
-    pictures = pictures_in(folder)
-    if len(pictures) >= FRAMES_AT_LEAST and all(picture.stem.isdecimal() for picture in pictures):
-        yield item_of(folder, "video")
-    else:
-        yield from (item_of(picture, "picture") for picture in pictures)
-
-
-def item_of_file(path: Path) -> Item:
-    """The item of a file: a picture by its ending, or a video."""
-    return item_of(path, "picture" if path.suffix.lower() in IMAGE_SUFFIXES else "video")
-
-
-def item_of(path: Path, kind: Literal["video", "picture"]) -> Item:
-    """The item of a file, or of a folder of frames."""
+def item_of(path: Path) -> Item:
+    """The item of a file: a picture by its ending, or a video; or of a folder of frames, a video."""
     full = path.resolve()
-    return Item(hashlib.sha256(str(full).encode()).hexdigest()[:12], full, full.name, kind)
+    picture = path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
+    name = hashlib.sha256(str(full).encode()).hexdigest()[:12]
+    return Item(name, full, full.name, "picture" if picture else "video")

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,10 +82,12 @@ def encode(image: NDArray[np.uint8], width: int = 0) -> bytes:
     return data.tobytes()
 
 
-def thumbnail(path: Path) -> tuple[bytes, tuple[int, int], int | None, float | None]:
-    """A small JPEG of a video's first frame, its (height, width), its number of frames and its rate, as far as they are
-    known without reading it through. Raises MediaError if it cannot be read."""
+def thumbnail(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """A small JPEG of a video's first frame; and its width, height, frames and rate, as far as they are known without
+    reading it through. Raises MediaError if it cannot be read."""
     with closing(open_video(path)) as source:
         height, width = source.size
         reduced = THUMB if width >= height else max(1, round(THUMB * width / height))
-        return encode(source.read(0).image, reduced), source.size, source.frame_count, source.rate
+        rate = None if source.rate is None else float(source.rate)
+        facts = {"width": width, "height": height, "frames": source.frame_count, "rate": rate}
+        return encode(source.read(0).image, reduced), facts

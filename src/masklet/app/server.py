@@ -13,9 +13,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from masklet.app import files
-from masklet.app.channel import converse
 from masklet.app.library import Library
 from masklet.app.pictures import THUMB
+from masklet.app.shared import converse
 from masklet.app.uploads import Behind
 from masklet.app.web import FOR_EVER, FRESH, HEADERS, Server, page, pages, picture, plain
 from masklet.errors import MaskletError
@@ -32,14 +32,13 @@ def application(library: Library, token: str | None = None) -> Starlette:
         """How much of a file is there already, or more of it."""
         said = request.query_params
         try:
-            begin = library.uploads.begin
-            sent, at = await to_thread.run_sync(begin, said["name"], int(said["size"]), said.get("changed", ""))
+            about = said["name"], int(said["size"]), said.get("changed", "")
+            sent = await to_thread.run_sync(library.uploads.begin, *about)
             if request.method == "PUT":
                 path = await library.uploads.receive(sent, int(said["at"]), request.stream())
                 if path is not None:
                     return plain({"item": library.add(path).id}, 201)
-                _, at = await to_thread.run_sync(begin, said["name"], int(said["size"]), said.get("changed", ""))
-            return plain({"at": at})
+            return plain({"at": sent.at})
         except Behind as error:
             return plain({"error": str(error), "at": error.at}, 409)
         except MaskletError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -10,15 +10,14 @@ from time import monotonic
 from typing import Any
 
 from masklet.app import summary, wire
-from masklet.app.acts import ACTS, prompt_of
-from masklet.app.files import export, take_masks
+from masklet.app.files import Steps, export, take_masks
 from masklet.app.keeping import Kept
 from masklet.app.pictures import Pictures
-from masklet.app.shared import Job, Jobs, Said, SharedSession, Steps, readable
+from masklet.app.shared import Said, SharedSession, description_of, prompt_of
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
 from masklet.formats.base import PlainFrame
-from masklet.video import FrameResult
+from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import checked_object
 
 REST = 0.08
@@ -26,6 +25,35 @@ REST = 0.08
 
 PACE = 0.25
 """Seconds between what is told of how following goes; masks are told at once."""
+
+
+def _prompt(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
+    prompt, replace = prompt_of(said, tracker.size), bool(said.get("replace", False))
+    tracker.add_prompt(frame=said["frame"], object=said["object"], prompt=prompt, replace=replace)
+
+
+ACTS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {
+    "prompt": _prompt,
+    "describe": lambda tracker, said: tracker.describe(said["object"], **description_of(said)),
+    "clear": lambda tracker, said: tracker.clear(said["frame"], said["object"]),
+    "remove": lambda tracker, said: tracker.remove(said["object"]),
+    "lock": lambda tracker, said: tracker.lock(said["frame"], said.get("object")),
+    "accept": lambda tracker, said: tracker.accept(said["object"], said["first"], said.get("last")),
+    "absent": lambda tracker, said: tracker.mark_absent(said["object"], said["first"], said.get("last")),
+    "unmark": lambda tracker, said: tracker.unmark(said["object"], said["first"], said.get("last")),
+    "swap": lambda tracker, said: tracker.swap(said["frame"], said["object"], said["other"]),
+    "split": lambda tracker, said: tracker.split(said["frame"], said["object"], said["new"]),
+    "merge": lambda tracker, said: tracker.merge(said["object"], said["into"]),
+    "undo": lambda tracker, said: tracker.undo(),
+}
+"""What changes a session, by name; "redo" beside them."""
+
+UNDER_WAY = {
+    "follow": "objects are being followed",
+    "export": "an export is being made",
+    "import": "masks are being taken from a file",
+}
+"""What each kind of long work is."""
 
 
 class Session(SharedSession):
@@ -51,7 +79,7 @@ class Session(SharedSession):
         self.writes = {act: partial(self._do, act) for act in (*ACTS, "redo")}
         self.writes |= {"follow": self._follow, "import": self._import, "stop": self._stop}
         self._pictures, self._classes, self._engine = pictures, list(classes), engine
-        self._jobs = Jobs(self._tell)
+        self._jobs: dict[str, tuple[Steps, Callable[[str], None]]] = {}  # what is under way, and what ends it
         self._look: int | None = None
         self._epoch = 0
         self._summary = summary.Summary()
@@ -74,7 +102,7 @@ class Session(SharedSession):
 
     def _go_on(self) -> None:
         if self._jobs:
-            self._jobs.step()
+            self._step()
         elif self._look is not None:
             frame, self._look = self._look, None
             with suppress(MaskletError):
@@ -89,7 +117,8 @@ class Session(SharedSession):
             self._tell({"type": "warning", "sentence": str(error)})
 
     def _end(self) -> None:
-        self._jobs.stop()
+        for kind in list(self._jobs):
+            self._end_job(kind)
         self._tidy(always=True)
         self._tracker.close()
 
@@ -102,14 +131,13 @@ class Session(SharedSession):
             return {"seq": kept.answered[req]}
         objects, later = list(self._tracker.tracks), list(kept.later)
         if act in ("undo", "redo"):
-            self._jobs.stop("import")
-            self._jobs.stop("follow")  # so that it is taken back as a whole
-        with readable(act):
-            if act == "redo":
-                kept.redo()
-            else:
-                ACTS[act](self._tracker, said)
-                kept.later = later if act == "undo" else []
+            self._end_job("import")
+            self._end_job("follow")  # so that it is taken back as a whole
+        if act == "redo":
+            kept.redo()
+        else:
+            ACTS[act](self._tracker, said)
+            kept.later = later if act == "undo" else []
         known = act == "prompt" and objects == list(self._tracker.tracks)
         self._show(said, whole=not known)  # nobody waits for the disk to see a mask, only to be told that it is kept
         try:
@@ -140,25 +168,49 @@ class Session(SharedSession):
         self._epoch += 1
         self._tell(self.state() if frame is None else {**self.state(), "masks": frame})
 
-    # --- jobs ---------------------------------------------------------------------------------------
+    # --- long work ----------------------------------------------------------------------------------
+
+    def _check_free(self, kind: str) -> None:
+        if kind in self._jobs:
+            raise SessionError(f"{UNDER_WAY[kind]} already; wait for it, or stop it")
+
+    def _step(self) -> None:
+        """One step of the work whose turn it is."""
+        kind, (steps, end) = next(iter(self._jobs.items()))
+        try:
+            step = next(steps)
+        except StopIteration:
+            self._end_job(kind)
+        except MaskletError as error:
+            self._end_job(kind, str(error))
+        else:
+            self._jobs[kind] = self._jobs.pop(kind)
+            if step is not None:
+                self._tell({"type": "progress", "job": kind, **step})
+
+    def _end_job(self, kind: str, sentence: str = "") -> None:
+        """End work of a kind, if it is under way; what it has done stays. The sentence says what hindered it."""
+        if kind in self._jobs:
+            steps, end = self._jobs.pop(kind)
+            steps.close()
+            end(sentence)
 
     def _stop(self, said: Said) -> None:
-        self._jobs.stop(str(said.get("job", "follow")))
+        self._end_job(str(said.get("job", "follow")))
 
     def _follow(self, said: Said) -> None:
-        self._jobs.check_free("follow")
+        self._check_free("follow")
         direction, first, self._kept.interrupted = said.get("direction", "forward"), said.get("first"), None
-        with readable("follow"):
-            passes = self._tracker.propagate(
-                first,
-                said.get("stop"),
-                direction=direction,
-                only=said.get("only"),
-                stop_when_unsure=bool(said.get("stop_when_unsure", False)),
-                resume=bool(said.get("resume", False)),
-            )
+        passes = self._tracker.propagate(
+            first,
+            said.get("stop"),
+            direction=direction,
+            only=said.get("only"),
+            stop_when_unsure=bool(said.get("stop_when_unsure", False)),
+            resume=bool(said.get("resume", False)),
+        )
         self._kept.following = True
-        self._jobs.begin(Job("follow", self._following(passes), self._followed))
+        self._jobs["follow"] = self._following(passes), self._followed
         self._tell({"type": "following", "first": first, "direction": direction})
 
     def _following(self, passes: Iterator[FrameResult]) -> Steps:
@@ -175,40 +227,38 @@ class Session(SharedSession):
             told = now
             yield {"frame": result.frame, "done": done, "rate": round(done / max(1e-6, now - begin), 2)}
 
-    def _followed(self, error: MaskletError | None) -> None:
+    def _followed(self, sentence: str) -> None:
         self._kept.following = False
         self._try_to_keep()
-        self._tell({**self.state(), "sentence": "" if error is None else str(error)})
+        self._tell({**self.state(), "sentence": sentence})
 
     def _export(self, said: Said) -> None:
-        self._jobs.check_free("export")
-        with readable("export"):
-            objects = said.get("objects")
-            steps = export(
-                self._tracker,
-                self.video,
-                self.folder / "exports",
-                str(said["format"]),
-                first=said.get("first"),
-                last=said.get("last"),
-                objects=None if objects is None else [checked_object(name) for name in objects],
-                picture=self.picture,
-            )
-        self._jobs.begin(Job("export", steps, self._exported))
+        self._check_free("export")
+        objects = said.get("objects")
+        steps = export(
+            self._tracker,
+            self.video,
+            self.folder / "exports",
+            str(said["format"]),
+            first=said.get("first"),
+            last=said.get("last"),
+            objects=None if objects is None else [checked_object(name) for name in objects],
+            picture=self.picture,
+        )
+        self._jobs["export"] = steps, self._exported
 
-    def _exported(self, error: MaskletError | None) -> None:
-        if error is not None:
-            self._tell({"type": "warning", "job": "export", "sentence": str(error)})
+    def _exported(self, sentence: str) -> None:
+        if sentence:
+            self._tell({"type": "warning", "job": "export", "sentence": sentence})
 
     def _import(self, said: Said) -> None:
-        self._jobs.check_free("import")
-        with readable("import"):
-            last = None if said.get("last") is None else int(said["last"])
-            path = self.folder / "imports" / Path(str(said["file"])).name
-            if not path.is_file():
-                raise SessionError(f"there is no file {path.name!r:.100}; send it first")
-            steps = take_masks(self._tracker, path, int(said.get("first") or 0), last)
-        self._jobs.begin(Job("import", self._importing(steps, path), self._imported))
+        self._check_free("import")
+        last = None if said.get("last") is None else int(said["last"])
+        path = self.folder / "imports" / Path(str(said["file"])).name
+        if not path.is_file():
+            raise SessionError(f"there is no file {path.name!r:.100}; send it first")
+        steps = take_masks(self._tracker, path, int(said.get("first") or 0), last)
+        self._jobs["import"] = self._importing(steps, path), self._imported
 
     def _importing(self, steps: Steps, path: Path) -> Steps:
         self._kept.later = []
@@ -219,10 +269,10 @@ class Session(SharedSession):
         finally:
             path.unlink(missing_ok=True)
 
-    def _imported(self, error: MaskletError | None) -> None:
+    def _imported(self, sentence: str) -> None:
         self._try_to_keep()
         self._show_all()
-        self._tell({"type": "imported", "sentence": "" if error is None else str(error)})
+        self._tell({"type": "imported", "sentence": sentence})
 
     def _keep_sometimes(self) -> None:
         if monotonic() >= self._kept.keep_next:
@@ -240,17 +290,15 @@ class Session(SharedSession):
 
     def _preview(self, said: Said) -> bytes:
         """What a prompt would be answered with, as a message with one mask."""
-        with readable("preview"):
-            name, prompt = said["object"], prompt_of(said, self._tracker.size)
-            found = self._tracker.preview(frame=said["frame"], object=name, prompt=prompt).objects[name]
+        name, prompt = said["object"], prompt_of(said, self._tracker.size)
+        found = self._tracker.preview(frame=said["frame"], object=name, prompt=prompt).objects[name]
         head = {"name": name, "state": found.state, "iou": round(found.iou, 4)}
         return self._answer("preview", said, [head], [found.mask])
 
     def _candidates(self, said: Said) -> bytes:
         """What a first click may mean, as a message with up to three masks, the surest first."""
-        with readable("candidates"):
-            prompt = prompt_of(said, self._tracker.size)
-            found = self._tracker.candidates(frame=said["frame"], prompt=prompt)
+        prompt = prompt_of(said, self._tracker.size)
+        found = self._tracker.candidates(frame=said["frame"], prompt=prompt)
         heads = [{"name": place, "iou": round(iou, 4)} for place, (_, iou) in enumerate(found)]
         return self._answer("candidates", said, heads, [mask for mask, _ in found])
 
@@ -289,7 +337,7 @@ class Session(SharedSession):
             "redo": summary.told(undone[0]) if undone else None,
             "queue": self._summary.queue(self._tracker),
             "interrupted": self._kept.interrupted,
-            "following": self._jobs.has("follow"),
+            "following": self._kept.following,
         }
 
     def frame(self, frame: int) -> bytes:

@@ -1,38 +1,41 @@
-"""What several pages look at and one of them changes: a thread that answers them one after another, and long work in
-steps between what they ask."""
+"""What several pages look at and one of them changes: a thread that answers them one after another, and the WebSockets
+by which they ask. docs/annotator-protocol.md describes the messages."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any
 
+from anyio import to_thread
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from masklet.app.wire import frame_of, mask_of
 from masklet.errors import MaskletError, SessionError
+from masklet.formats.json_file import parse_json
+from masklet.prompts import Prompt, make_prompt
 
 Said = Mapping[str, Any]
 """A message of a page."""
 
-Steps = Generator[Said | None, None, None]
-"""Long work: a step at each `next`, which gives what pages are told of it, or None."""
+VERSION = 1
+"""Of the protocol."""
 
+MOST_WAITING = 32
+"""Masks that wait to be sent to a slow page; others are left out, and the page asks for those that it needs."""
 
-class Page(Protocol):
-    """Who looks at it."""
+MOST_WANTED = 64
+"""Frames whose masks are asked for at once."""
 
-    who: str
-    """What the user of the page is called; "" if they did not say."""
-
-    def tell(self, message: Said | bytes) -> None:
-        """Called by any thread."""
-
-    def tell_lease(self) -> None:
-        """Tell who edits; called by the thread of the pages."""
+LONGEST = 40
+"""Letters of a user's name."""
 
 
 class SharedSession(ABC):
@@ -50,8 +53,8 @@ class SharedSession(ABC):
     writes: Mapping[str, Callable[[Said], Any]]
 
     def __init__(self, name: str) -> None:
-        self.pages: list[Page] = []
-        self.editor: Page | None = None
+        self.pages: list[Channel] = []
+        self.editor: Channel | None = None
         self._questions: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._opened: Future[None] = Future()
         self._thread = Thread(target=self._run, name=f"masklet-{name}", daemon=True)
@@ -80,7 +83,14 @@ class SharedSession(ABC):
         def done() -> Any:
             if question is None:
                 raise SessionError(f"there is no message of type {kind!r:.40} here")
-            return question(said)
+            try:
+                return question(said)
+            except MaskletError:
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise SessionError(
+                    f"{kind} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md describes"
+                ) from error
 
         return self.ask(done)
 
@@ -147,82 +157,166 @@ class SharedSession(ABC):
         self._end()
 
 
-@contextmanager
-def readable(what: str) -> Iterator[None]:
-    """Raise SessionError where a message lacks something, or has another kind of value."""
+async def converse(socket: WebSocket, open: Callable[[], SharedSession]) -> None:
+    """Speak to a page of a session, until it has gone. `open` raises MaskletError for one that cannot be opened; it may
+    take its time."""
     try:
-        yield
-    except MaskletError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SessionError(
-            f"{what} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md describes"
-        ) from error
+        session = await to_thread.run_sync(open)
+    except MaskletError as error:
+        await socket.accept()
+        await socket.send_text(json.dumps({"type": "fault", "sentence": str(error)}))
+        await socket.close(1011)
+        return
+    await socket.accept()
+    await Channel(socket, session).run()
 
 
-UNDER_WAY = {
-    "follow": "objects are being followed",
-    "export": "an export is being made",
-    "import": "masks are being taken from a file",
-}
-"""What each kind of job is."""
+class Channel:
+    """A page of a session, as the event loop sees it; its WebSocket was accepted. The first page of a session edits,
+    others watch."""
 
+    def __init__(self, socket: WebSocket, session: SharedSession) -> None:
+        self.who = ""
+        self._socket, self._session = socket, session
+        self._loop = asyncio.get_running_loop()
+        self._out: asyncio.Queue[Said | bytes] = asyncio.Queue()
+        self._masks = 0  # that wait in it
+        self._left_out: set[int] = set()
 
-@dataclass(frozen=True)
-class Job:
-    """Long work of a kind. `end` is called when it is over, with the error that ended it, or None."""
-
-    kind: str
-    steps: Steps
-    end: Callable[[MaskletError | None], None]
-
-
-class Jobs:
-    """What is under way, at most one of each kind; all take turns. `tell` gets what pages are told."""
-
-    def __init__(self, tell: Callable[[Said], None]) -> None:
-        self._jobs: list[Job] = []
-        self._tell = tell
-
-    def __bool__(self) -> bool:
-        return bool(self._jobs)
-
-    def has(self, kind: str) -> bool:
-        """Whether one of a kind is under way."""
-        return any(job.kind == kind for job in self._jobs)
-
-    def check_free(self, kind: str) -> None:
-        """Raise SessionError if one of a kind is under way."""
-        if self.has(kind):
-            raise SessionError(f"{UNDER_WAY[kind]} already; wait for it, or stop it")
-
-    def begin(self, job: Job) -> None:
-        """Begin it with the next step."""
-        self._jobs.append(job)
-
-    def step(self) -> None:
-        """Do one step of the one whose turn it is."""
-        job = self._jobs[0]
+    async def run(self) -> None:
+        """Until the page has gone."""
+        self._session.pages.append(self)
+        sending = asyncio.create_task(self._send())
         try:
-            step = next(job.steps)
-        except StopIteration:
-            self._end(job, None)
+            while True:
+                await self._hear(await self._socket.receive())
+        except WebSocketDisconnect:
+            pass
+        finally:
+            sending.cancel()
+            self._session.pages.remove(self)
+            if self._session.editor is self:
+                self._edit(None)
+
+    # --- what it says -------------------------------------------------------------------------------
+
+    async def _hear(self, event: Mapping[str, Any]) -> None:
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(event.get("code", 1000))
+        said: Said = {}
+        try:
+            said = parse_json((event.get("text") or "").encode("utf-8", "replace"), "the message")
+            self._answer(said)
         except MaskletError as error:
-            self._end(job, error)
+            self._refuse(said, str(error))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            self._refuse(said, f"the message cannot be read ({error!r:.100})")
+
+    def _answer(self, said: Said) -> None:
+        kind, session = str(said.get("type")), self._session
+        if kind in session.writes and session.editor is not self:
+            raise SessionError("another page edits here; take over to change it")
+        if kind == "hello":
+            if (version := said.get("version")) != VERSION:
+                raise SessionError(f"this page speaks version {version!r:.20} and the server {VERSION}; load it again")
+            self.who = str(said.get("who", ""))[:LONGEST]
+            if session.editor is None:
+                self._edit(self)
+            else:
+                self.tell_lease()
+            self._when(session.ask(session.state), self._put)
+        elif kind == "look":
+            session.look(frame_number(said["frame"]))
+        elif kind == "want":
+            for frame in list(said["frames"])[:MOST_WANTED]:
+                self._when(session.ask(partial(session.frame, frame_number(frame))), self._put)
+        elif kind == "take":
+            self._edit(self)
         else:
-            self._jobs.append(self._jobs.pop(0))
-            if step is not None:
-                self._tell({"type": "progress", "job": job.kind, **step})
+            self._when(session.do(kind, said), partial(self._done, said), said)
 
-    def stop(self, kind: str | None = None) -> None:
-        """End what is under way of a kind, or everything; what it has done stays."""
-        for job in [job for job in self._jobs if kind in (None, job.kind)]:
-            self._end(job, None)
+    # --- what it is told ----------------------------------------------------------------------------
 
-    def _end(self, job: Job, error: MaskletError | None) -> None:
-        self._jobs.remove(job)
-        job.steps.close()
+    def _done(self, said: Said, answer: Said | bytes | None) -> None:
+        self._put(answer if isinstance(answer, bytes) else {"type": "done", "req": said.get("req"), **(answer or {})})
+
+    def _refuse(self, said: Said, sentence: str) -> None:
+        self._put({"type": "refused", "req": said.get("req"), "sentence": sentence})
+
+    def _when(self, answer: Future[Any], then: Callable[[Any], None], said: Said | None = None) -> None:
+        """Tell of an answer once it is there; it comes in the session's thread."""
+
+        def finish(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is None:
+                self._later(then, done.result())
+            elif isinstance(error, MaskletError):
+                self._later(self._refuse, said or {}, str(error))
+            else:
+                self._later(self._refuse, said or {}, f"the server failed: {error!r:.200}; its terminal says more")
+                self._loop.call_soon_threadsafe(
+                    self._loop.call_exception_handler, {"message": "a question failed", "exception": error}
+                )
+
+        answer.add_done_callback(finish)
+
+    def _later(self, call: Callable[..., None], *values: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *values)
+
+    def tell(self, message: Said | bytes) -> None:
+        """Tell the page something; called by any thread."""
+        self._later(self._put, message)
+
+    def _put(self, message: Said | bytes) -> None:
+        if isinstance(message, bytes):
+            if self._masks >= MOST_WAITING:
+                self._left_out.add(frame_of(message))
+                return
+            self._masks += 1
+        self._out.put_nowait(message)
+
+    async def _send(self) -> None:
         try:
-            job.end(error)
-        except MaskletError as failure:
-            self._tell({"type": "warning", "sentence": str(failure)})
+            while True:
+                message = await self._out.get()
+                if isinstance(message, bytes):
+                    self._masks -= 1
+                    await self._socket.send_bytes(message)
+                    if not self._masks and self._left_out:
+                        self._out.put_nowait({"type": "stale", "frames": sorted(self._left_out)})
+                        self._left_out.clear()
+                else:
+                    await self._socket.send_text(json.dumps(message))
+        except (WebSocketDisconnect, RuntimeError):  # the page has gone; `run` hears of it too
+            return
+
+    def _edit(self, channel: Channel | None) -> None:
+        """Let a page edit, or none, and tell all."""
+        self._session.editor = channel
+        for page in list(self._session.pages):
+            page.tell_lease()
+
+    def tell_lease(self) -> None:
+        """Tell the page whether it edits, and who does."""
+        editor = self._session.editor
+        who = editor.who if editor else ""
+        self._put({"type": "lease", "mine": editor is self, "free": editor is None, "who": who})
+
+
+def frame_number(value: object) -> int:
+    """A frame's number. Raises SessionError for anything else."""
+    if type(value) is not int or not 0 <= value < 1 << 40:
+        raise SessionError(f"{value!r:.40} is no frame; give a whole number, counted from 0")
+    return value
+
+
+def prompt_of(said: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
+    """The prompt that a message has, for a picture of a size (height, width)."""
+    mask = None if said.get("mask") is None else mask_of(said["mask"], size)
+    return make_prompt(size, points=said.get("points"), labels=said.get("labels"), box=said.get("box"), mask=mask)
+
+
+def description_of(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message says of an object, as `describe` of a tracker takes it."""
+    return {part: said.get(part) for part in ("title", "category", "colour", "attributes")}

@@ -44,18 +44,16 @@ class Behind(MaskletError):
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that is being sent, with its `safe_name`, its bytes, and when it was changed last, as the browser says: of
-    files of one name and size that tells two apart."""
+    """A file that is being sent, with its `safe_name`, its bytes, and where they are gathered."""
 
     name: str
     size: int
-    changed: str
+    partial: Path
 
     @property
-    def partial(self) -> str:
-        """The name under which its bytes are gathered."""
-        told = f"{self.name}\n{self.size}\n{self.changed}"
-        return f".{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:24]}.upload"
+    def at(self) -> int:
+        """How many of its bytes are there."""
+        return self.partial.stat().st_size if self.partial.exists() else 0
 
 
 class Uploads:
@@ -64,26 +62,26 @@ class Uploads:
     def __init__(self, folder: Path, largest: float = LARGEST) -> None:
         self.folder = folder
         self._largest = int(largest * (1 << 30))
-        self._busy: set[str] = set()
+        self._busy: set[Path] = set()
         for left in folder.glob(".*"):
             if left.stat().st_mtime < time.time() - FORGOTTEN:
                 left.unlink(missing_ok=True)
 
-    def begin(self, name: str, size: int, changed: str) -> tuple[Upload, int]:
-        """A file that is to be sent, and how many of its bytes are there already. Raises MaskletError for one that is
-        not taken."""
-        upload = Upload(safe_name(name), size, changed[:40])
+    def begin(self, name: str, size: int, changed: str) -> Upload:
+        """A file that is to be sent, or sent on. `changed` is when it was changed last, as the browser says: that tells
+        files of one name and size apart. Raises MaskletError for one that is not taken."""
+        plain = safe_name(name)
+        told = f"{plain}\n{size}\n{changed[:40]}".encode("utf-8", "replace")
+        upload = Upload(plain, size, self.folder / f".{hashlib.sha256(told).hexdigest()[:24]}.upload")
         if not 0 < size <= self._largest:
             raise MediaError(
-                f"{upload.name} has {size} bytes, and 1 to {self._largest} are taken; "
+                f"{plain} has {size} bytes, and 1 to {self._largest} are taken; "
                 "masklet annotate --largest-upload sets the limit, in GiB"
             )
         make_folder(self.folder)
-        place = self.folder / upload.partial
-        at = place.stat().st_size if place.exists() else 0
-        if shutil.disk_usage(self.folder).free < size - at + LEFT:
-            raise FormatError(f"there is no room for {upload.name} on the disk of {self.folder}; make some")
-        return upload, at
+        if shutil.disk_usage(self.folder).free < size - upload.at + LEFT:
+            raise FormatError(f"there is no room for {plain} on the disk of {self.folder}; make some")
+        return upload
 
     async def receive(self, upload: Upload, at: int, content: AsyncIterator[bytes]) -> Path | None:
         """Take bytes of a file, from byte `at` on. What came before a connection breaks is kept.
@@ -98,9 +96,8 @@ class Uploads:
         if upload.partial in self._busy:
             raise MediaError(f"{upload.name} is being sent already; wait for that")
         self._busy.add(upload.partial)
-        place = self.folder / upload.partial
         try:
-            with place.open("ab", buffering=0) as file:
+            with upload.partial.open("ab", buffering=0) as file:
                 there = file.tell()
                 if there != at:
                     raise Behind(there)
@@ -113,16 +110,15 @@ class Uploads:
         except OSError as error:
             raise write_error(self.folder / upload.name, error) from error
         except MediaError:
-            place.unlink(missing_ok=True)
+            upload.partial.unlink(missing_ok=True)
             raise
         finally:
             self._busy.discard(upload.partial)
 
     def _finish(self, upload: Upload) -> Path:
         """Give a whole file its name, if it can be read."""
-        partial = self.folder / upload.partial
-        probed = partial.with_suffix(Path(upload.name).suffix.lower())
-        os.replace(partial, probed)
+        probed = upload.partial.with_suffix(Path(upload.name).suffix.lower())
+        os.replace(upload.partial, probed)
         try:
             thumbnail(probed)
         except MediaError as error:
