@@ -2,8 +2,6 @@
 written, and the folder appears only if its masks are those of PyTorch.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.metadata
 import importlib.util

@@ -1,7 +1,5 @@
 """A camera on the page of the annotator: the newest frame with its masks, prompts on it, and how it goes."""
 
-from __future__ import annotations
-
 import secrets
 import socket
 from collections.abc import Iterator

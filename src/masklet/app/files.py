@@ -1,7 +1,5 @@
 """Files of masks in every format, made and taken over frame by frame between other work."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import zipfile

@@ -1,7 +1,5 @@
 """What is on the disk of a video that is annotated: the session's file, its journal, and what the library shows."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path

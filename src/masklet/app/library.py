@@ -1,7 +1,5 @@
 """The videos and pictures that were opened, and where the work on them is kept."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Frames as JPEG, by their numbers: read by the same decoder as the tracker's, so that frame n is frame n."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from contextlib import closing
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The pages of the annotator and their requests, as an ASGI application."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

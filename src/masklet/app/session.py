@@ -1,7 +1,5 @@
 """An open video: what pages ask of it, and following between their questions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial

@@ -1,8 +1,6 @@
 """What several pages look at and one of them changes: a thread that answers them one after another, and the WebSockets
 by which they ask. docs/annotator-protocol.md describes the messages."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import traceback
@@ -196,7 +194,7 @@ class Channel:
             sending.cancel()
             self._session.pages.remove(self)
             if self._session.editor is self:
-                self._edit(None)
+                self._edit(ends=True)
 
     # --- what it says -------------------------------------------------------------------------------
 
@@ -221,7 +219,7 @@ class Channel:
                 raise SessionError(f"this page speaks version {version!r:.20} and the server {VERSION}; load it again")
             self.who = str(said.get("who", ""))[:LONGEST]
             if session.editor is None:
-                self._edit(self)
+                self._edit()
             else:
                 self.tell_lease()
             self._when(session.ask(session.state), self._put)
@@ -231,7 +229,7 @@ class Channel:
             for frame in list(said["frames"])[:MOST_WANTED]:
                 self._when(session.ask(partial(session.frame, frame_number(frame))), self._put)
         elif kind == "take":
-            self._edit(self)
+            self._edit()
         else:
             self._when(session.do(kind, said), partial(self._done, said), said)
 
@@ -291,9 +289,9 @@ class Channel:
         except (WebSocketDisconnect, RuntimeError):  # the page has gone; `run` hears of it too
             return
 
-    def _edit(self, channel: Channel | None) -> None:
-        """Let a page edit, or none, and tell all."""
-        self._session.editor = channel
+    def _edit(self, *, ends: bool = False) -> None:
+        """Begin to edit, or end it, and tell all."""
+        self._session.editor = None if ends else self
         for page in list(self._session.pages):
             page.tell_lease()
 

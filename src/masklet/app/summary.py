@@ -1,7 +1,5 @@
 """What a page shows of a session: objects with their prompts and strips, doubts, and the masks of a frame."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Iterable
 from typing import Any

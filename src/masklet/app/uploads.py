@@ -1,8 +1,6 @@
 """Videos and pictures that a browser sends: streamed to the disk, gone on with where a connection broke, and read once
 before they are taken."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

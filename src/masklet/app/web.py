@@ -1,7 +1,5 @@
 """What every server of masklet is made of: who may ask, answers, listening, and running until it is ended."""
 
-from __future__ import annotations
-
 import hmac
 import json
 import os

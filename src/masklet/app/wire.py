@@ -6,8 +6,6 @@ background, so that a page fills a row at once. Each is a varint: 7 bits a byte,
 where more follow.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 import zlib

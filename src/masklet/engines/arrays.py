@@ -5,8 +5,6 @@ Both kinds are indexed, compared and added alike, and both have `sum`, `any`, `a
 `nbytes`; what they call by other names is here. NumPy's results equal PyTorch's but for rounding.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from typing import Any

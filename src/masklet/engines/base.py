@@ -5,8 +5,6 @@
 trackers take any engine and do not know which they hold.
 """
 
-from __future__ import annotations
-
 from typing import Any, Protocol, TypeAlias, cast
 
 from masklet.errors import EngineError

@@ -1,7 +1,5 @@
 """The description of the requests in OpenAPI 3.1, from which clients can be made."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence

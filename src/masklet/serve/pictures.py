@@ -1,7 +1,5 @@
 """Masks of pictures that several programs ask for: those that wait at the same time are encoded together."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import io

@@ -1,7 +1,5 @@
 """The requests of other programs, and their streams of pictures, as an ASGI application; and serving it."""
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import json

@@ -1,7 +1,5 @@
 """Video jobs of other programs: kept on disk, done one after another, gone on with after a restart."""
 
-from __future__ import annotations
-
 import json
 import re
 import secrets
