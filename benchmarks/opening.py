@@ -27,7 +27,7 @@ import masklet
 from masklet.app.summary import Summary
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.formats.base import RleMask
-from masklet.formats.project import ProjectFrame
+from masklet.formats.project_file import ProjectFrame
 from masklet.machine import peak_memory
 from masklet.masks.rle import encode_rle
 from masklet.masks.trace import resize_logits

@@ -14,8 +14,7 @@ import pytest
 from masklet.errors import FormatError
 from masklet.formats import project_file
 from masklet.formats.base import Fingerprint
-from masklet.formats.project import Project, check_video, project_frame
-from masklet.formats.project_file import read_project, write_project
+from masklet.formats.project_file import Project, check_video, project_frame, read_project, write_project
 from masklet.formats.registry import formats, read_masks, writer
 from tests.formats.conftest import RATE, SUFFIXES, box_mask, frame_of
 

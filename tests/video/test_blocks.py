@@ -16,8 +16,7 @@ from safetensors.numpy import load, save
 from masklet.app.summary import cell, strips
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError
-from masklet.formats.project import BLOCK
-from masklet.formats.project_file import read_project, write_project
+from masklet.formats.project_file import BLOCK, read_project, write_project
 from masklet.video import VideoTracker, blocks
 from masklet.video.blocks import INDEX, name_of
 from masklet.video.packing import json_texts, metadata_of

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from masklet.engines.fake import FakeEngine
-from masklet.formats.project import spans_of
-from masklet.formats.project_file import read_project
+from masklet.formats.project_file import read_project, spans_of
 from masklet.video import VideoTracker
 from masklet.video.edits import joined_absence, tracked
 from masklet.video.spans import spliced, with_span, within

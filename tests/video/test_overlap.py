@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.formats.base import PlainFrame, RleMask
-from masklet.formats.project import project_frame
+from masklet.formats.project_file import project_frame
 from masklet.masks.rle import encode_rle
 from masklet.masks.trace import resize_logits
 from masklet.video import overlap

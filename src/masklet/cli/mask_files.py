@@ -16,8 +16,7 @@ from masklet.datasets.build import Part
 from masklet.errors import FormatError, nearest
 from masklet.formats.base import Facts, Format, PlainFrame
 from masklet.formats.davis import mask_pngs
-from masklet.formats.project import check_video
-from masklet.formats.project_file import read_project, video_of
+from masklet.formats.project_file import check_video, read_project, video_of
 from masklet.formats.registry import find_format, read_masks, recognise_format
 from masklet.media.image_file import picture_names
 from masklet.media.series import is_series

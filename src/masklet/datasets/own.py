@@ -28,8 +28,7 @@ from masklet.formats.base import Format, ObjectId, PlainFrame, rle_of
 from masklet.formats.coco import picture_files
 from masklet.formats.davis import masks_in_png, numbered_files
 from masklet.formats.description import NO_LABEL, label_of
-from masklet.formats.project import Project
-from masklet.formats.project_file import read_project, video_of
+from masklet.formats.project_file import Project, read_project, video_of
 from masklet.formats.registry import read_masks, recognise_format
 from masklet.masks.rle import rle_area
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image

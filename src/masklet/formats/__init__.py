@@ -10,7 +10,7 @@ davis           palette PNGs, one for each frame; and a folder of black and whit
 coco            run lengths in one file: COCO, YouTube-VIS, SA-V, MOTS
 cvat            XML with run lengths
 labels          a file for each picture: LabelMe, YOLO; Pascal VOC and Supervisely, which are only read
-project         all that was said and found of a video; project_file keeps it in a file
+project_file    all that was said and found of a video
 cutouts         the pictures with the masks drawn in, cut-outs with alpha, and the objects before another background
 film            the common part of all videos
 volume          label maps, surfaces and structures of volumes; maps: polygons and numbers on the ground

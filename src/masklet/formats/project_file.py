@@ -1,4 +1,5 @@
-"""masklet's own file: a zip of JSON; docs/formats.md describes it.
+"""A project: all that was said and found of one video, from which every other format can be written later. It is kept
+in masklet's own file, a zip of JSON; docs/formats.md describes it.
 
 masklet.json        version, video, objects, events
 masks/00000.jsonl   the first block of frames, a line each; masks/00001.jsonl the next, and so on
@@ -7,31 +8,211 @@ attachments/NAME    whatever a session keeps beside, stored as it is
 It is read without trust: nothing is unpacked to disk, sizes are bounded, and all values are checked.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from io import BytesIO
 from itertools import groupby, pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError, PromptError
-from masklet.formats.base import Facts, Fingerprint, Format, ObjectId, RleMask
+from masklet.formats.base import (
+    Facts,
+    Fingerprint,
+    Format,
+    FrameLike,
+    ObjectId,
+    PlainFrame,
+    RleMask,
+    comes_evenly,
+    rle_of,
+)
 from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import check_plain, entries, entry, parse_json, size_of
-from masklet.formats.project import BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks, spans_of
 from masklet.formats.writer import Spool, when_all_is_known
-from masklet.masks.rle import Rle, check_size, rle_area
+from masklet.masks.rle import Rle, check_size, encode_rle, rle_area
 from masklet.prompts import check_name
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+Spans = tuple[tuple[int, int], ...]
+"""Frames, as disjoint ranges (first, last), both included."""
+
+BLOCK = 64
+"""Frames that a project file keeps together; block n begins with frame n * BLOCK."""
+
+KEPT_BLOCKS = 4
+"""Blocks that stay in memory when they were read."""
+
+VERSION = 1
+"""Grows when a reader of the old version would misread the file."""
+
+FRAMES = range(1 << 24)
+"""Numbers of frames: a week at 25 frames a second."""
+
+FASTEST = 1e9
+"""Frames a second."""
+
+MOST_SCORE = 1000
+"""The largest IoU or presence; they lie between 0 and 1 or little outside."""
+
+MOST_MEMBERS = 1 << 20
+
+MOST_LINE = 1 << 25
+"""Bytes of a frame's line: 32 MiB."""
+
+MOST_JSON = 1 << 27
+"""Bytes of a JSON member, unpacked: 128 MiB."""
+
+MOST_BYTES = 1 << 34
+"""Bytes of all members, unpacked: 16 GiB."""
+
+
+@dataclass(frozen=True)
+class ProjectFrame:
+    """All objects in one frame, `time` in seconds since the first."""
+
+    time: float
+    objects: Mapping[ObjectId, RleMask]
+
+
+class Lazy(Mapping[Key, Value]):
+    """Values of which each is made, or read, when it is asked for, and not kept; `make` may raise `FormatError`."""
+
+    def __init__(self, keys: Iterable[Key], make: Callable[[Key], Value]) -> None:
+        self._keys, self._make = dict.fromkeys(keys), make
+
+    def __getitem__(self, key: Key) -> Value:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._make(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def frames_in_blocks(
+    frames: Iterable[int], read: Callable[[int], Mapping[int, ProjectFrame]]
+) -> Mapping[int, ProjectFrame]:
+    """Frames of a file, of which blocks are read, by their numbers; those that were read last stay in memory."""
+    block = lru_cache(KEPT_BLOCKS)(read)
+
+    def frame(number: int) -> ProjectFrame:
+        if (found := block(number // BLOCK).get(number)) is None:
+            raise FormatError(f"the project lacks frame {number}, which it promises; give another copy of the file")
+        return found
+
+    return Lazy(frames, frame)
+
+
+@dataclass(frozen=True)
+class Project:
+    """The content of a `.masklet` file."""
+
+    size: tuple[int, int]  # (height, width) of the video
+    # the number of each object, by the user's names, in the order in which they were added
+    indices: Mapping[ObjectId, int] = field(default_factory=dict)
+    # what is said of objects, of those of which anything is
+    descriptions: Mapping[ObjectId, Description] = field(default_factory=dict)
+    # what was found, by frame; those of a file are read when they are asked for, which may raise FormatError
+    frames: Mapping[int, ProjectFrame] = field(default_factory=dict)
+    events: Sequence[Mapping[str, Any]] = ()  # the log of prompts, plain JSON; it alone rebuilds the session
+    video: str = ""  # the video's name or path, as it was given
+    rate: float | None = None  # frames a second, or None
+    frame_count: int | None = None  # number of frames of the video, or None
+    model: str = ""  # the name of the model
+    weights: str = ""  # the digest of its weights, or empty
+    fingerprint: Fingerprint | None = None  # identifies the video, or None
+    options: Mapping[str, Any] = field(default_factory=dict)  # how it was tracked, plain JSON; empty if unknown
+    # what the program that wrote the file keeps for itself, plain JSON
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    # further files by name, such as what a tracker remembers; read like the frames, by no other program
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
+
+    def results(self) -> Iterator[PlainFrame]:
+        """The frames in their order, for any writer; without pictures: `dataclasses.replace(result, image=...)`."""
+        for frame in sorted(self.frames):
+            found = self.frames[frame]
+            yield PlainFrame(frame, found.time, self.size, found.objects, self.indices, descriptions=self.descriptions)
+
+    def facts(self) -> Facts:
+        """The facts of the video, for a writer."""
+        times = [self.frames[frame].time for frame in sorted(self.frames)]
+        return Facts(
+            self.size,
+            self.rate,
+            self.frame_count,
+            self.video,
+            model=self.model,
+            fingerprint=self.fingerprint,
+            events=self.events,
+            steady=comes_evenly(self.rate, sorted(self.frames), times),
+        )
+
+
+def project_frame(result: FrameLike) -> ProjectFrame:
+    """A tracker's result as a project keeps it."""
+    numbers = result.index_map() if len(result.objects) > 1 else None
+    masks: dict[ObjectId, RleMask] = {}
+    for name, item in result.objects.items():
+        lost = item.mask & (numbers != result.indices[name]) if numbers is not None else None
+        taken = encode_rle(lost) if lost is not None and lost.any() else None
+        masks[name] = RleMask(rle_of(item), float(item.iou), float(item.presence), taken)
+    return ProjectFrame(float(result.time), masks)
+
+
+def spans_of(frames: Iterable[int]) -> Spans:
+    """Frames in their order as ranges."""
+    spans: list[tuple[int, int]] = []
+    for frame in frames:
+        joins = bool(spans) and spans[-1][1] == frame - 1
+        spans[-1:] = [(spans[-1][0], frame)] if joins else [*spans[-1:], (frame, frame)]
+    return tuple(spans)
+
+
+def check_video(project: Project, fingerprint: Fingerprint) -> None:
+    """Raises FormatError, saying in what they differ, if the project was made from another video."""
+    known = project.fingerprint
+    if known is None:
+        return
+    differences = []
+    if known.size != fingerprint.size:
+        differences.append(f"(height, width) is {known.size} there and {fingerprint.size} here")
+    counts = known.frame_count, fingerprint.frame_count
+    if None not in counts and counts[0] != counts[1]:
+        differences.append(f"the number of frames is {counts[0]} there and {counts[1]} here")
+    if not differences and known.digest == fingerprint.digest:
+        return
+    told = ", ".join(differences) or "its pictures differ"
+    name = f" ({project.video})" if project.video else ""
+    raise FormatError(f"the project was made from another video{name}: {told}; give that video")
+
+
+def video_of(project: Project, path: str | PathLike[str]) -> Path:
+    """Where the video of a project file lies. Raises `FormatError` if the file does not name it, or it is not here."""
+    name = Path(path).name
+    if not project.video:
+        raise FormatError(f"{name} does not say where its video is; give the video too")
+    video = Path(path).absolute().parent / project.video
+    if "://" in project.video or not os.path.exists(video):
+        raise FormatError(f"{name} names a video at {project.video}, where there is none; give the video too")
+    return video
 
 
 def write_project(path: str | PathLike[str], project: Project) -> None:
@@ -116,41 +297,6 @@ def _to_json(record: dict[str, Any]) -> bytes:
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-PROJECT = Format(
-    "project",
-    "masklet's own file: prompts, masks, scores; all others come from it",
-    write_project_frames,
-    lambda path: read_project(path).results(),
-    video=".masklet",
-)
-
-
-VERSION = 1
-"""Grows when a reader of the old version would misread the file."""
-
-FRAMES = range(1 << 24)
-"""Numbers of frames: a week at 25 frames a second."""
-
-FASTEST = 1e9
-"""Frames a second."""
-
-MOST_SCORE = 1000
-"""The largest IoU or presence; they lie between 0 and 1 or little outside."""
-
-_MASKS = re.compile(r"masks/(\d{1,9})\.jsonl")
-
-MOST_MEMBERS = 1 << 20
-
-MOST_LINE = 1 << 25
-"""Bytes of a frame's line: 32 MiB."""
-
-MOST_JSON = 1 << 27
-"""Bytes of a JSON member, unpacked: 128 MiB."""
-
-MOST_BYTES = 1 << 34
-"""Bytes of all members, unpacked: 16 GiB."""
-
-
 def read_project(path: str | PathLike[str]) -> Project:
     """Read a project file.
 
@@ -176,23 +322,12 @@ def readable(path: Path) -> Iterator[None]:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def video_of(project: Project, path: str | PathLike[str]) -> Path:
-    """Where the video of a project file lies. Raises `FormatError` if the file does not name it, or it is not here."""
-    name = Path(path).name
-    if not project.video:
-        raise FormatError(f"{name} does not say where its video is; give the video too")
-    video = Path(path).absolute().parent / project.video
-    if "://" in project.video or not os.path.exists(video):
-        raise FormatError(f"{name} names a video at {project.video}, where there is none; give the video too")
-    return video
-
-
 def _read(members: zipfile.ZipFile, path: Path) -> Project:
     name = path.name
     _check_members(members, name)
     if "masklet.json" not in members.namelist():
         raise FormatError(f"{name} holds no masklet.json; it is no project file")
-    manifest = parse_json(_content(members, "masklet.json", name), name)
+    manifest = {"weights": "", "options": {}, "notes": {}, **parse_json(_content(members, "masklet.json"), name)}
     version = entry(manifest, "version", int, name)
     if version > VERSION:
         raise FormatError(f"{name} is of version {version}, and this masklet reads up to {VERSION}; update masklet")
@@ -206,6 +341,12 @@ def _read(members: zipfile.ZipFile, path: Path) -> Project:
     described = [read_description(record, name) for record in objects]
     if not len(objects) == len(indices) == len(set(indices.values())):
         raise FormatError(f"{name} names an object twice, or gives a number to two; give another copy")
+
+    def attachment(attached: str) -> bytes:
+        with readable(path):
+            return _content(members, f"attachments/{attached}")
+
+    attached = (member[len("attachments/") :] for member in members.namelist() if member.startswith("attachments/"))
     return Project(
         size=size,
         indices=indices,
@@ -214,13 +355,13 @@ def _read(members: zipfile.ZipFile, path: Path) -> Project:
         events=tuple(entries(manifest, "events", dict, name)),
         video=entry(video, "name", str, name),
         rate=_rate(video, name),
-        frame_count=None if video.get("frame_count") is None else _in(FRAMES, video, "frame_count", name),
+        frame_count=_frame_count(video, name),
         model=entry(manifest, "model", str, name),
-        weights=entry(manifest, "weights", str, name) if "weights" in manifest else "",
-        fingerprint=_fingerprint(video.get("fingerprint"), name),
-        options=entry(manifest, "options", dict, name) if "options" in manifest else {},
-        notes=entry(manifest, "notes", dict, name) if "notes" in manifest else {},
-        attachments=_attachments(members, path),
+        weights=entry(manifest, "weights", str, name),
+        fingerprint=_fingerprint(video, name),
+        options=entry(manifest, "options", dict, name),
+        notes=entry(manifest, "notes", dict, name),
+        attachments=Lazy(filter(is_plain, attached), attachment),
     )
 
 
@@ -244,30 +385,18 @@ def _check_members(members: zipfile.ZipFile, name: str) -> None:
         raise FormatError(f"{name} holds a member twice; give another copy")
 
 
-def _content(members: zipfile.ZipFile, member: str, name: str) -> bytes:
-    """A member's bytes, never more than its header promised: `_check_members` has seen that."""
-    info = members.getinfo(member)
-    with members.open(info) as file:
-        content = file.read(info.file_size + 1)
-    if len(content) > info.file_size:
-        raise FormatError(f"{name} unpacks {member} to more than it promises; don't trust this file")
-    return content
-
-
-def _attachments(members: zipfile.ZipFile, path: Path) -> Mapping[str, bytes]:
-    def read(name: str) -> bytes:
-        with readable(path):
-            return _content(members, f"attachments/{name}", path.name)
-
-    found = (re.fullmatch("attachments/(.*)", member) for member in members.namelist())
-    return Lazy((one[1] for one in found if one and is_plain(one[1])), read)
+def _content(members: zipfile.ZipFile, member: str) -> bytes:
+    """A member's bytes, never more than its header promises: `_check_members` has seen that."""
+    with members.open(member) as file:
+        return file.read(members.getinfo(member).file_size)
 
 
 def _frames(
     manifest: dict[str, Any], members: zipfile.ZipFile, path: Path, size: tuple[int, int], names: list[ObjectId]
 ) -> Mapping[int, ProjectFrame]:
     """The frames: those of files of the first versions, which do not say which they have, are read at once."""
-    blocks = {int(found[1]): found[0] for found in map(_MASKS.fullmatch, members.namelist()) if found}
+    found = (re.fullmatch(r"masks/(\d{1,9})\.jsonl", member) for member in members.namelist())
+    blocks = {int(match[1]): match[0] for match in found if match}
 
     def read(block: int) -> dict[int, ProjectFrame]:
         with readable(path):
@@ -291,27 +420,23 @@ def _block(
 ) -> Iterator[tuple[int, ProjectFrame]]:
     """The frames of a member, by their numbers."""
     place = f"{member} in {name}"
-    for line in _lines(members, member, name):
-        record = parse_json(line, place)
-        objects: dict[ObjectId, RleMask] = {}
-        for item in entries(record, "objects", list, name):
-            number, mask = _mask(item, size, place)
-            if not 0 <= number < len(names):
-                raise FormatError(f"{place} has a mask of object {number}; there are {len(names)}")
-            objects[names[number]] = mask
-        for number, runs in _lost(record, size, place):
-            if number >= len(names) or names[number] not in objects:
-                raise FormatError(f"{place} says what object {number} lost, which has no mask there")
-            objects[names[number]] = replace(objects[names[number]], lost=runs)
-        yield _in(FRAMES, record, "frame", place), ProjectFrame(entry(record, "time", float, name), objects)
-
-
-def _lines(members: zipfile.ZipFile, member: str, name: str) -> Iterator[bytes]:
     with members.open(member) as file:
         while line := file.readline(MOST_LINE):
             if len(line) == MOST_LINE:
                 raise FormatError(f"{name} has a line of over {MOST_LINE} bytes in {member}; don't trust this file")
-            yield line
+            record = {"lost": [], **parse_json(line, place)}
+            objects: dict[ObjectId, RleMask] = {}
+            for item in entries(record, "objects", list, name):
+                number, mask = _mask(item, size, place)
+                if not 0 <= number < len(names):
+                    raise FormatError(f"{place} has a mask of object {number}; there are {len(names)}")
+                objects[names[number]] = mask
+            for item in entries(record, "lost", list, place):  # the pixels that objects lost to others
+                number, runs = _lost(item, size, place)
+                if number >= len(names) or names[number] not in objects:
+                    raise FormatError(f"{place} says what object {number} lost, which has no mask there")
+                objects[names[number]] = replace(objects[names[number]], lost=runs)
+            yield _in(FRAMES, record, "frame", place), ProjectFrame(entry(record, "time", float, name), objects)
 
 
 def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleMask]:
@@ -325,15 +450,12 @@ def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleM
     raise FormatError(f"{place} has a mask that is not [object, iou, presence, counts]; give another copy")
 
 
-def _lost(record: dict[str, Any], size: tuple[int, int], place: str) -> Iterator[tuple[int, Rle]]:
-    """The pixels that objects lost to others in a frame."""
-    for item in entries(record, "lost", list, place) if "lost" in record else ():
-        match item:
-            case [int(number), str(counts)] if number >= 0:
-                rle_area(Rle(size, counts))  # says so if the run lengths don't fill the picture
-                yield number, Rle(size, counts)
-            case _:
-                raise FormatError(f'{place} has a "lost" that is not [object, counts]; give another copy')
+def _lost(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, Rle]:
+    match item:
+        case [int(number), str(counts)] if number >= 0:
+            rle_area(Rle(size, counts))  # says so if the run lengths don't fill the picture
+            return number, Rle(size, counts)
+    raise FormatError(f'{place} has a "lost" that is not [object, counts]; give another copy')
 
 
 def _object_name(record: dict[str, Any], name: str) -> ObjectId:
@@ -351,6 +473,10 @@ def _in(bounds: range, record: dict[str, Any], key: str, name: str) -> int:
     return value
 
 
+def _frame_count(record: dict[str, Any], name: str) -> int | None:
+    return None if record.get("frame_count") is None else _in(FRAMES, record, "frame_count", name)
+
+
 def _rate(video: dict[str, Any], name: str) -> float | None:
     rate = None if video.get("rate") is None else entry(video, "rate", float, name)
     if rate is not None and not 0 < rate < FASTEST:
@@ -358,18 +484,25 @@ def _rate(video: dict[str, Any], name: str) -> float | None:
     return rate
 
 
-def _fingerprint(value: Any, name: str) -> Fingerprint | None:
-    if value is None:
+def _fingerprint(video: dict[str, Any], name: str) -> Fingerprint | None:
+    if video.get("fingerprint") is None:
         return None
-    record = {"fingerprint": value}
-    record = entry(record, "fingerprint", dict, name)
-    count = None if record.get("frame_count") is None else _in(FRAMES, record, "frame_count", name)
+    record = entry(video, "fingerprint", dict, name)
     size = entries(record, "size", int, name)
     if len(size) != 2:
         raise FormatError(f"the fingerprint in {name} has the size {size}; expected [height, width]")
-    return Fingerprint((size[0], size[1]), count, entry(record, "digest", str, name))
+    return Fingerprint((size[0], size[1]), _frame_count(record, name), entry(record, "digest", str, name))
 
 
 def is_plain(name: str) -> bool:
     """Whether an attachment may have this name: letters, digits, and . _ - inside."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is not None
+
+
+PROJECT = Format(
+    "project",
+    "masklet's own file: prompts, masks, scores; all others come from it",
+    write_project_frames,
+    lambda path: read_project(path).results(),
+    video=".masklet",
+)

@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from masklet.engines.base import Engine
 from masklet.errors import CheckpointError
-from masklet.formats.project import BLOCK, KEPT_BLOCKS, Project
+from masklet.formats.project_file import BLOCK, KEPT_BLOCKS, Project
 from masklet.video.json_values import DAMAGE, MOST_FRAME, damaged
 from masklet.video.overlap import FinalMask
 from masklet.video.packing import json_texts, mask_facts, mask_from, metadata_of

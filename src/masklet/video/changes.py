@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from masklet.errors import FormatError, SessionError
-from masklet.formats.project import Project, spans_of
+from masklet.formats.project_file import Project, spans_of
 from masklet.video import edits
 from masklet.video.events import Event, LogEntry, checked_object
 from masklet.video.json_values import (

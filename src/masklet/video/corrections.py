@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from masklet.formats.project import Spans
+from masklet.formats.project_file import Spans
 from masklet.video.edits import followed
 from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Removed, Split, Swapped
 from masklet.video.passes import Range, certainty, origin, seen_by, trust

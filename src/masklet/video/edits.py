@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from masklet.errors import SessionError
 from masklet.formats.description import Description
-from masklet.formats.project import Spans, spans_of
+from masklet.formats.project_file import Spans, spans_of
 from masklet.prompts import Prompt
 from masklet.video.events import Cleared, Described, Event, Locked, Mark, Marked, Merged, Removed, Split, Swapped
 from masklet.video.overlap import FinalMask

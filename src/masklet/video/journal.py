@@ -20,7 +20,7 @@ from typing import IO
 from masklet.atomic import write_error
 from masklet.engines.base import Engine
 from masklet.errors import FormatError
-from masklet.formats.project import Project
+from masklet.formats.project_file import Project
 from masklet.video.changes import applied, change_between, changes_of, item_of
 from masklet.video.events import Followed, LogEntry
 from masklet.video.json_values import DAMAGE, Kind, damaged, event_from_json, event_to_json, finite, whole_number

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from masklet.errors import FormatError, SessionError
 from masklet.formats.description import Description
-from masklet.formats.project import Spans
+from masklet.formats.project_file import Spans
 from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
 from masklet.prompts import Prompt, make_prompt
 from masklet.video import events

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from masklet.engines.arrays import Array, as_memory, from_bits, given, to_bits, to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, SessionError
-from masklet.formats.project import Project
+from masklet.formats.project_file import Project
 from masklet.masks.rle import Rle, rle_area
 from masklet.video.events import checked_object
 from masklet.video.json_values import CHECKS, DAMAGE, Kind, damaged, facts_from_json, kind_of

@@ -24,7 +24,7 @@ from masklet.engines.base import Engine
 from masklet.errors import CheckpointError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.description import Description
-from masklet.formats.project import BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks
+from masklet.formats.project_file import BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt

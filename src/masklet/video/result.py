@@ -15,7 +15,7 @@ from PIL import Image
 from masklet.engines.arrays import to_numpy
 from masklet.formats.base import PlainFrame, named_overlay
 from masklet.formats.description import Description
-from masklet.formats.project import ProjectFrame, project_frame
+from masklet.formats.project_file import ProjectFrame, project_frame
 from masklet.media.source import Frame
 from masklet.video.overlap import FinalMask, FramePixels
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason

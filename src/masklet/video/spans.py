@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from masklet.formats.project import Spans
+from masklet.formats.project_file import Spans
 
 END = sys.maxsize
 """Stands for the end of a video, of which the last frame is not known."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from masklet.engines.arrays import Array
 from masklet.errors import SessionError
 from masklet.formats.description import Description
-from masklet.formats.project import Spans
+from masklet.formats.project_file import Spans
 from masklet.masks.shape import Box
 from masklet.prompts import ObjectId as ObjectId
 from masklet.prompts import Prompt

@@ -13,8 +13,7 @@ from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.formats.base import Facts, PlainFrame, comes_evenly
 from masklet.formats.json_file import check_plain
-from masklet.formats.project import check_video
-from masklet.formats.project_file import read_project, video_of, write_project
+from masklet.formats.project_file import check_video, read_project, video_of, write_project
 from masklet.formats.registry import find_format, format_of, with_finish
 from masklet.formats.writer import Writer
 from masklet.masks.finish import Finish
