@@ -23,7 +23,7 @@ from torch import nn
 import masklet
 from masklet.engines.torch import Model, folded
 from masklet.nn import NANO
-from masklet.nn.encoders.configs import LITE0
+from masklet.nn.config import LITE0
 
 
 def medians(model: Model, rounds: int) -> tuple[list[float], float]:

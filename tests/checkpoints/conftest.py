@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import constants
 
 from masklet.checkpoints import hub
-from masklet.checkpoints.build import blank_network
+from masklet.checkpoints.load import blank_network
 from masklet.nn import NANO, VARIANTS, HieraConfig, ModelConfig
 
 State = dict[str, torch.Tensor]

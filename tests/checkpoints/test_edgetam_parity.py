@@ -17,13 +17,13 @@ from transformers import EdgeTamConfig, EdgeTamModel, EdgeTamVideoConfig, EdgeTa
 from transformers.models.edgetam import modeling_edgetam
 from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVideoInferenceSession
 
-from masklet.checkpoints.build import blank_network, load_weights
+from masklet.checkpoints.load import blank_network, load_weights
 from masklet.checkpoints.names import from_transformers, to_transformers
 from masklet.engines.torch import Model
 from masklet.image.predictor import no_memories
 from masklet.media.source import open_video
 from masklet.nn import Levels, MemoryBank, ModelConfig
-from masklet.nn.encoders.configs import RepViTConfig
+from masklet.nn.config import RepViTConfig
 from masklet.video.reader import frame_tensor
 from tests.checkpoints.test_transformers_parity import BOXES, LABELS, POINTS, TOLERANCE, prompt_tokens, randomise
 from tests.video.test_transformers_video import CLICKS, CLIP, assert_followed_alike

@@ -12,14 +12,14 @@ import torch
 from transformers import SamConfig, SamModel
 
 from masklet.checkpoints import load_model, names, save_model
-from masklet.checkpoints.build import blank_network, load_weights
+from masklet.checkpoints.load import blank_network, load_weights
 from masklet.compat.sam1 import sam_model_registry
 from masklet.engines.torch import Model
 from masklet.errors import ConfigError
 from masklet.export import export_model
 from masklet.image.predictor import no_memories
 from masklet.nn import VARIANTS, HieraConfig, ModelConfig, Network
-from masklet.nn.encoders.configs import ViTConfig
+from masklet.nn.config import ViTConfig
 from masklet.video import VideoTracker
 from tests.checkpoints.test_transformers_parity import BOXES, LABELS, POINTS, TOLERANCE, prompt_tokens
 from tests.seeded import seeded

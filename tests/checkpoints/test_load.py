@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from masklet.checkpoints import Model, build_model, hub, load_model, names, save_model
-from masklet.checkpoints.metadata import describe
+from masklet.checkpoints.files import describe
 from masklet.errors import CheckpointError, ConfigError, EngineError
 from masklet.nn import VARIANTS, ModelConfig
 

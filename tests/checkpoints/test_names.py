@@ -11,7 +11,7 @@ import torch
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
 from masklet.checkpoints import names
-from masklet.checkpoints.build import blank_network
+from masklet.checkpoints.load import blank_network
 from masklet.errors import CheckpointError
 from masklet.nn import VARIANTS, HieraConfig, ModelConfig
 

@@ -13,7 +13,7 @@ import pytest
 
 from masklet import checkpoints, nn
 from masklet.checkpoints import ModelInfo, build_model, hub, list_models, registry
-from masklet.checkpoints.build import blank_network
+from masklet.checkpoints.load import blank_network
 from masklet.errors import CheckpointError
 from masklet.nn import NANO, VARIANTS
 
@@ -99,7 +99,7 @@ def test_lazy_packages_have_their_names(package: ModuleType):
 
 def test_blank_networks_need_no_sympy():
     program = (
-        "import sys; from masklet.nn import NANO; from masklet.checkpoints.build import blank_network\n"
+        "import sys; from masklet.nn import NANO; from masklet.checkpoints.load import blank_network\n"
         "network = blank_network(NANO); print('sympy' in sys.modules, all(p.is_meta for p in network.parameters()))"
     )
     assert run_python(program) == "False True"

@@ -11,9 +11,8 @@ import torch
 from safetensors import safe_open
 
 import masklet
-from masklet.checkpoints import build_model, load_model, save, save_model
-from masklet.checkpoints.build import blank_network, load_weights
-from masklet.checkpoints.load import FOURIER_MATRIX
+from masklet.checkpoints import build_model, load, load_model, save_model
+from masklet.checkpoints.load import FOURIER_MATRIX, blank_network, load_weights
 from masklet.engines.torch import Model
 from masklet.errors import CheckpointError, EngineError
 from masklet.nn import NANO, ConvNetConfig
@@ -104,7 +103,7 @@ def test_a_write_that_fails_leaves_what_was_there(toy: Model, tmp_path: Path, mo
         path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(save, "save_file", fail)
+    monkeypatch.setattr(load, "save_file", fail)
     with pytest.raises(CheckpointError, match=r"a\.safetensors cannot be written: disk full; give a path"):
         save_model(toy, tmp_path / "a.safetensors")
     assert os.listdir(tmp_path) == ["a.safetensors"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import Sam2Config, Sam2Model, Sam2VideoConfig, Sam2VideoModel
 
-from masklet.checkpoints.build import blank_network, load_weights
+from masklet.checkpoints.load import blank_network, load_weights
 from masklet.checkpoints.names import THEIR_MATRIX, THEIR_MATRIX_TWIN, from_transformers
 from masklet.engines.torch import Model
 from masklet.image.predictor import no_memories

@@ -11,7 +11,7 @@ import torch
 from masklet.checkpoints import Model, build_model, load_model, save_model
 from masklet.engines.torch import folded
 from masklet.nn import ConvNetConfig, MemoryBank, ModelConfig, PromptTokens
-from masklet.nn.encoders.configs import InvertedResidualConfig, RepViTConfig
+from masklet.nn.config import InvertedResidualConfig, RepViTConfig
 
 
 def run(model: Model) -> list[torch.Tensor]:

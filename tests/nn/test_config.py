@@ -11,7 +11,7 @@ import torch
 
 from masklet.errors import ConfigError
 from masklet.nn import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig, Network
-from masklet.nn.encoders.configs import LITE0
+from masklet.nn.config import LITE0
 from tests.conftest import GOLDEN, SMALL
 
 PUBLISHED = {

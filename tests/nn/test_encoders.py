@@ -17,8 +17,7 @@ from masklet import plugins
 from masklet.checkpoints import Model, build_model, load_model, save_model
 from masklet.errors import ConfigError
 from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
-from masklet.nn.config import ENCODERS, EncoderConfig
-from masklet.nn.encoders.configs import InvertedResidualConfig, RepViTConfig, TinyViTConfig, ViTConfig
+from masklet.nn.config import ENCODERS, EncoderConfig, InvertedResidualConfig, RepViTConfig, TinyViTConfig, ViTConfig
 from masklet.nn.layers import Layer, Trunk
 from masklet.training.data.mixture import read_data
 from masklet.training.loop import RunOptions, train

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim, export
 
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, Network, PromptTokens
-from masklet.nn.encoders.configs import RepViTConfig
+from masklet.nn.config import RepViTConfig
 from tests.conftest import SMALL
 
 SIDE = 64

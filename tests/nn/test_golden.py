@@ -51,7 +51,7 @@ def test_levels_and_their_codes(small: Network, golden: Callable[[str], Arrays])
     close(sin, attention["rope_sin"], 1e-6)
     ages = attention["sine_pe_1d_input"] / 15
     close(sine_ages(ages, 64), attention["sine_pe_1d_dim64_of_input_over_15"], 5e-5)
-    close(small.obj_ptr_tpos_proj(ages), attention["obj_ptr_tpos_proj_out"], 5e-5)
+    close(small.code_ages(ages), attention["obj_ptr_tpos_proj_out"], 5e-5)
 
 
 def test_frame_that_remembers_nothing(small: Network, golden: Callable[[str], Arrays]) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, ModelConfig, Network, PromptTokens
-from masklet.nn.encoders.configs import InvertedResidualConfig, RepViTConfig
+from masklet.nn.config import InvertedResidualConfig, RepViTConfig
 from masklet.nn.mask_decoder import MaskDecoder
 from tests.conftest import SMALL
 
@@ -242,7 +242,7 @@ def test_cuda_gives_what_the_cpu_gives(network: Network) -> None:
 def test_a_refining_decoder_begins_as_the_published_one() -> None:
     refining = Network(REFINING).eval()
     published = copy.deepcopy(refining)
-    published.sam_mask_decoder = MaskDecoder(32, REFINING.decoder_heads, 64, REFINING.decoder_layers, 256).eval()
+    published.sam_mask_decoder = MaskDecoder(REFINING).eval()
     missing, _ = published.sam_mask_decoder.load_state_dict(refining.sam_mask_decoder.state_dict(), strict=False)
     assert not missing
     levels = levels_of(refining)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from masklet.nn import ConvNetConfig
 from masklet.nn.prompt_encoder import DrawnPromptEncoder
 from masklet.nn.tensors import PromptTokens
+from tests.conftest import SMALL
 
 SIDE = 8
+
+CONFIG = dataclasses.replace(
+    SMALL, image_size=4 * SIDE, width=32, memory_width=8, encoder=ConvNetConfig((8,) * 4, (0,) * 4)
+)
 
 
 @pytest.fixture(scope="module")
 def encoder() -> DrawnPromptEncoder:
     torch.manual_seed(0)
-    return DrawnPromptEncoder(width=32, image_size=4 * SIDE, height=SIDE // 4).eval().requires_grad_(False)
+    return DrawnPromptEncoder(CONFIG).eval().requires_grad_(False)
 
 
 def test_a_box_is_drawn_inside_and_outside(encoder: DrawnPromptEncoder) -> None:

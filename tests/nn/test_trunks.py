@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from masklet.nn.config import EncoderConfig
-from masklet.nn.encoders.configs import M1, InvertedResidualConfig, TinyViTConfig
+from masklet.nn.config import M1, EncoderConfig, InvertedResidualConfig, TinyViTConfig
 from tests.conftest import GOLDEN
 from tests.seeded import seeded
 

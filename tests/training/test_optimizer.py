@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from masklet.checkpoints.build import blank_network
+from masklet.checkpoints.load import blank_network
 from masklet.errors import ConfigError
 from masklet.nn import VARIANTS
 from masklet.training.optimizer import (

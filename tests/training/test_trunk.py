@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from masklet.engines.rules import normalise
 from masklet.errors import CheckpointError
 from masklet.nn import NANO, Network
-from masklet.nn.encoders.configs import LITE2
+from masklet.nn.config import LITE2
 from masklet.training import trunk
 
 SMALL = dataclasses.replace(NANO, encoder=LITE2, image_size=64)

@@ -9,7 +9,7 @@ import pytest
 
 import masklet
 from masklet.nn import ModelConfig
-from masklet.nn.encoders.configs import RepViTConfig
+from masklet.nn.config import RepViTConfig
 from tests.checkpoints.test_first_parity import CONFIG as FIRST
 from tests.conftest import GOLDEN
 

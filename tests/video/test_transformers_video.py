@@ -9,7 +9,7 @@ from transformers import Sam2VideoModel
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
 from masklet.checkpoints import Model
-from masklet.checkpoints.build import blank_network, load_weights
+from masklet.checkpoints.load import blank_network, load_weights
 from masklet.checkpoints.names import from_transformers
 from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker

@@ -9,18 +9,16 @@ from masklet.checkpoints.registry import ModelInfo, list_models
 from masklet.lazy import resolver
 
 if TYPE_CHECKING:
-    from masklet.checkpoints.build import build_model
+    from masklet.checkpoints.load import build_model, save_model
     from masklet.checkpoints.models import load_engine, load_model
-    from masklet.checkpoints.save import save_model
     from masklet.engines.torch import Model
 
 __all__ = ["Model", "ModelInfo", "build_model", "list_models", "load_engine", "load_model", "save_model"]
 
 _LAZY = {
     "masklet.engines.torch": ("Model",),
-    "masklet.checkpoints.build": ("build_model",),
+    "masklet.checkpoints.load": ("build_model", "save_model"),
     "masklet.checkpoints.models": ("load_engine", "load_model"),
-    "masklet.checkpoints.save": ("save_model",),
 }
 """Module -> its names, resolved on first use."""
 

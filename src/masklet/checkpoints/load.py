@@ -1,20 +1,26 @@
-"""Networks by name or from a file, ready to use."""
+"""Networks: built of a configuration, by name or from a file ready to use, and written to a file."""
 
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
+from masklet.atomic import atomic_write
 from masklet.checkpoints import registry
-from masklet.checkpoints.build import blank_network, load_weights, without_numbers
-from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, read_weights
-from masklet.checkpoints.metadata import read_config
+from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, describe, read_config, read_weights
 from masklet.engines.torch import Model
-from masklet.errors import CheckpointError, ConfigError, EngineError, nearest
+from masklet.errors import CheckpointError, ConfigError, EngineError, FormatError, nearest
 from masklet.nn import NANO, VARIANTS, ModelConfig, Network
+from masklet.nn.first import FirstNetwork
 from masklet.nn.mask_decoder import ScoreCalibration
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -27,6 +33,32 @@ _ONLY_21 = ("no_obj_embed_spatial", "obj_ptr_tpos_proj.weight", "obj_ptr_tpos_pr
 _IN_VIDEO_ONLY = "memory_encoder.out_proj.weight"
 
 _IN_ALL_BUT_SAM1 = "sam_mask_decoder.obj_score_token.weight"
+
+_PERMISSIONS = 0o644
+"""The permissions of written files; the writer itself makes them readable by their owner alone."""
+
+
+def build_model(name_or_config: str | ModelConfig, *, seed: int | None = None, **overrides: Any) -> Model:
+    """A model with random weights, in float32 on the CPU.
+
+    Args:
+        name_or_config: A name of `list_models()`, or a configuration.
+        seed: Makes the weights repeatable and leaves torch's random numbers as they were.
+        **overrides: Fields of `ModelConfig` to change: `build_model("sam2.1-tiny", image_size=512)`.
+
+    Raises CheckpointError for an unknown name, and ConfigError for an unknown field or values that cannot be built.
+    """
+    config = registry.config_of(name_or_config) if isinstance(name_or_config, str) else name_or_config
+    fields = {field.name for field in dataclasses.fields(ModelConfig)}
+    for name in overrides:
+        if name not in fields:
+            raise ConfigError(f"a model has no field {name!r}{nearest(name, fields)}")
+    config = dataclasses.replace(config, **overrides)
+    with torch.random.fork_rng(devices=(), enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed would seed every device
+        network = network_of(config)
+    return Model(config.name, network.eval().requires_grad_(False).prepare())
 
 
 def load_torch_model(
@@ -197,3 +229,79 @@ def precision(key: str, tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
     if not tensor.is_floating_point():
         return tensor.dtype
     return torch.float32 if key == FOURIER_MATRIX else dtype
+
+
+def save_model(model: Model, path: str | os.PathLike[str], *, dtype: str | torch.dtype | None = None) -> None:
+    """Write a model's weights and configuration; a file that is there is replaced at once or not at all.
+
+    Args:
+        model: What to write.
+        path: Ends in `.safetensors`; its folder must exist. Raises CheckpointError if it cannot be written.
+        dtype: Precision in the file; None keeps the model's. "float16" halves a file for shipping. Raises EngineError
+            for an unknown one, and CheckpointError if a weight is too large for it.
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise CheckpointError(f"{target.name} does not end in .safetensors, the format that models are saved in")
+    if not target.parent.is_dir():
+        raise CheckpointError(f"folder {target.parent} does not exist; make it first")
+    state = _portable(model, choose_dtype(dtype) if dtype else model.dtype)
+    try:
+        with atomic_write(target, durable=True) as temporary:
+            save_file(state, temporary, metadata=describe(model.config))
+            temporary.chmod(_PERMISSIONS)
+    except FormatError as error:
+        raise CheckpointError(str(error)) from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{target} cannot be written: {error}") from error
+
+
+def _portable(model: Model, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The state dict on the CPU, each tensor dense and alone in its memory, as safetensors wants them."""
+    state: dict[str, Tensor] = {}
+    owners: set[int] = set()
+    for key, tensor in model.network.state_dict().items():
+        written = tensor.detach().to("cpu", precision(key, tensor, dtype)).contiguous()
+        if written.isinf().any() and not tensor.isinf().any():
+            raise CheckpointError(f"{key} holds numbers too large for {dtype}; save as float32")
+        storage = written.untyped_storage()
+        if storage.nbytes() != written.nbytes or storage.data_ptr() in owners:
+            written = written.clone()
+        owners.add(written.untyped_storage().data_ptr())
+        state[key] = written
+    return state
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves out normal numbers, whose form for tensors without data takes seconds to import."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name == "normal_":
+            return args[0] if args else (kwargs or {})["tensor"]
+        return (torch.empty if name == "randn" else func)(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Modules that are made within have shapes and names, but no numbers: they take no time and no memory."""
+    with torch.device("meta"), _NoRandomNumbers():
+        yield
+
+
+def blank_network(config: ModelConfig) -> Network:
+    with without_numbers():
+        return network_of(config)
+
+
+def network_of(config: ModelConfig) -> Network:
+    return FirstNetwork(config) if config.version == "1" else Network(config)
+
+
+def load_weights(network: Network, state: dict[str, Tensor]) -> Network:
+    """Give a blank network its weights, which become its own and must fit, and make it ready: in evaluation, without
+    gradients, tables prepared."""
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False).prepare()

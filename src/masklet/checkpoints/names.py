@@ -9,7 +9,6 @@ Fourier code twice, and the keys and values of the perceiver apart.
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -224,21 +223,22 @@ THEIR_MATRIX = "shared_image_embedding.positional_embedding"
 THEIR_MATRIX_TWIN = "prompt_encoder.shared_embedding.positional_embedding"
 
 
-class _Direction(NamedTuple):
-    """One column of the table to the other."""
-
-    patterns: tuple[re.Pattern[str], ...]
-    templates: tuple[str, ...]
+_Names = list[tuple[re.Pattern[str], str]]
+"""Patterns of one column of a table, and what the other has in their place."""
 
 
-def _direction(sources: Iterable[str], targets: Iterable[str]) -> _Direction:
-    patterns = (re.escape(source).replace(r"\#", r"(\d+)").replace(r"\*", "(.+)") for source in sources)
-    templates = (target.replace("#", "{}").replace("*", "{}") for target in targets)
-    return _Direction(tuple(map(re.compile, patterns)), tuple(templates))
+def _patterns(rules: Iterable[tuple[str, str]]) -> _Names:
+    return [
+        (
+            re.compile(re.escape(source).replace(r"\#", r"(\d+)").replace(r"\*", "(.+)")),
+            target.replace("#", "{}").replace("*", "{}"),
+        )
+        for source, target in rules
+    ]
 
 
-_TO_OURS = {family: _direction(*reversed([*zip(*rules, strict=True)])) for family, rules in RULES.items()}
-_TO_THEIRS = {family: _direction(*zip(*rules, strict=True)) for family, rules in RULES.items()}
+_TO_THEIRS = {family: _patterns(rules) for family, rules in RULES.items()}
+_TO_OURS = {family: _patterns((theirs, ours) for ours, theirs in rules) for family, rules in RULES.items()}
 
 
 def family_of(state: Mapping[str, Tensor]) -> str:
@@ -309,21 +309,20 @@ def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return theirs
 
 
-def _rename(state: Mapping[str, Tensor], direction: _Direction) -> dict[str, Tensor]:
-    names = {key: _translate(key, direction) for key in state}
-    if unknown := [key for key, name in names.items() if name is None]:
+def _rename(state: Mapping[str, Tensor], patterns: _Names) -> dict[str, Tensor]:
+    renamed, unknown = {}, []
+    for key, tensor in state.items():
+        fitting = ((pattern.fullmatch(key), template) for pattern, template in patterns)
+        if name := next((template.format(*found.groups()) for found, template in fitting if found), None):
+            renamed[name] = tensor
+        else:
+            unknown.append(key)
+    if unknown:
         raise CheckpointError(
             f"the table of names has no place for {len(unknown)} {'key' if len(unknown) == 1 else 'keys'} "
             f"({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''})"
         )
-    return {name: state[key] for key, name in names.items() if name is not None}
-
-
-def _translate(key: str, direction: _Direction) -> str | None:
-    for pattern, template in zip(*direction, strict=True):
-        if found := pattern.fullmatch(key):
-            return template.format(*found.groups())
-    return None
+    return renamed
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from masklet.checkpoints import hub
 from masklet.engines import DESCRIPTION
 from masklet.errors import CheckpointError, ConfigError, nearest
-from masklet.nn.config import COARSEST_STRIDE, ModelConfig
+from masklet.nn.config import COARSEST_STRIDE, VARIANTS, ModelConfig
+from masklet.nn.config import NANO as NANO_CONFIG
 
 NANO = "nano"
 """Our own model, which is in the package."""
@@ -24,9 +25,6 @@ LICENCE = "Apache-2.0"
 
 NANO_LICENCE = "Apache-2.0, trained on open data (docs/nano.md)"
 """The licence of our own weights."""
-
-IMAGE_SIZE, NANO_IMAGE_SIZE = 1024, 320
-"""Sides of the squares of published models and of ours, in pixels."""
 
 NANO_PARAMETERS = 6_189_206
 
@@ -76,7 +74,9 @@ RELEASES = {
 }
 """The published models by name."""
 
-_NAMES = {name: name for name in (NANO, *RELEASES)} | {release.repo: name for name, release in RELEASES.items()}
+_CONFIGS = {NANO: NANO_CONFIG, **VARIANTS}
+
+_NAMES = {name: name for name in _CONFIGS} | {release.repo: name for name, release in RELEASES.items()}
 """Names of models and of their repositories -> names of models."""
 
 SPEEDS = {"exact": 1.0, "balanced": 0.75, "fast": 0.5}
@@ -117,26 +117,27 @@ class ModelInfo:
 
 def list_models() -> list[ModelInfo]:
     """Every model with a name: `nano` first, then the published ones."""
-    return [find(name) for name in (NANO, *RELEASES)]
+    return [find(name) for name in _CONFIGS]
 
 
 def find(name: str) -> ModelInfo:
     """The model of a name, or of a hub repository (`facebook/sam2.1-hiera-tiny`). Raises CheckpointError if there is no
     such model."""
     if name not in _NAMES:
-        raise CheckpointError(f"unknown model {name!r}{nearest(name, [NANO, *RELEASES])} (see masklet models)")
+        raise CheckpointError(f"unknown model {name!r}{nearest(name, _CONFIGS)} (see masklet models)")
     repo: str | None
     url: str | None
     if (name := _NAMES[name]) == NANO:
-        parameters, side, licence, repo, url = NANO_PARAMETERS, NANO_IMAGE_SIZE, NANO_LICENCE, None, None
+        parameters, licence, repo, url = NANO_PARAMETERS, NANO_LICENCE, None, None
         file = f"{NANO}.safetensors"
         shipped = Path(str(resources.files("masklet") / "weights" / file))
         path = shipped if shipped.is_file() else None
     else:
         parameters, repo, url, hub_file = RELEASES[name]
-        side, licence, file = IMAGE_SIZE, LICENCE, url.rpartition("/")[2]
+        licence, file = LICENCE, url.rpartition("/")[2]
         path = hub.local_file(repo, file, hub_file)
-    return ModelInfo(name, parameters, side, file, url, repo, licence, path, path.stat().st_size if path else None)
+    side, size = _CONFIGS[name].image_size, path.stat().st_size if path else None
+    return ModelInfo(name, parameters, side, file, url, repo, licence, path, size)
 
 
 def fetch(info: ModelInfo) -> Path:
@@ -159,10 +160,7 @@ def is_known(name: str) -> bool:
 
 def config_of(name: str) -> ModelConfig:
     """The configuration of a model that `find` finds."""
-    from masklet.nn import variants  # needs torch
-
-    name = find(name).name
-    return variants.NANO if name == NANO else variants.VARIANTS[name]
+    return _CONFIGS[find(name).name]
 
 
 def with_speed(config: ModelConfig, speed: str, image_size: int | None) -> ModelConfig:

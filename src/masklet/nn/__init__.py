@@ -1,19 +1,16 @@
 """The network of SAM 2: tensors in, tensors out. It knows its configuration and nothing else.
 
-Configurations are plain data; the names that need torch are resolved on first use, so that models can be listed
-without importing it.
+All but the network itself needs no torch; it is imported on first use, so that models can be listed without.
 """
 
 from typing import TYPE_CHECKING
 
 from masklet.lazy import resolver
-from masklet.nn.config import ModelConfig
+from masklet.nn.config import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig
+from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
 
 if TYPE_CHECKING:
-    from masklet.nn.encoders.configs import ConvNetConfig, HieraConfig
     from masklet.nn.network import Network
-    from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
-    from masklet.nn.variants import NANO, VARIANTS
 
 __all__ = [
     "NANO",
@@ -28,12 +25,6 @@ __all__ = [
     "PromptTokens",
 ]
 
-_LAZY = {
-    "masklet.nn.encoders.configs": ("ConvNetConfig", "HieraConfig"),
-    "masklet.nn.tensors": ("Decoded", "Levels", "MemoryBank", "PromptTokens"),
-    "masklet.nn.variants": ("NANO", "VARIANTS"),
-    "masklet.nn.network": ("Network",),
-}
-"""Module -> its names, resolved on first use."""
+_LAZY = {"masklet.nn.network": ("Network",)}
 
 __getattr__, __dir__ = resolver(__name__, _LAZY)

@@ -42,8 +42,8 @@ class FirstImageEncoder(nn.Module):
 class FirstMaskDecoder(MaskDecoder):
     """The published mask decoder without presence, fine levels and a bound of its scores."""
 
-    def __init__(self, width: int, heads: int, mlp: int, layers: int, head_width: int) -> None:
-        super().__init__(width, heads, mlp, layers, head_width)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
         del self.obj_score_token, self.pred_obj_score_head, self.conv_s0, self.conv_s1
 
     def answers(self) -> Tensor:
@@ -61,11 +61,9 @@ class FirstNetwork(Network):
         nn.Module.__init__(self)
         self.config = config
         self.image_encoder: nn.Module = FirstImageEncoder(config)  # type: ignore[assignment]
-        self.sam_prompt_encoder = PromptEncoder(config.width, config.image_size, config.memory_size)
-        self.sam_mask_decoder = FirstMaskDecoder(
-            config.width, config.decoder_heads, config.decoder_mlp, config.decoder_layers, config.head_width
-        )
-        self.register_load_state_dict_post_hook(Network._forget_after_loading)  # type: ignore[no-untyped-call]
+        self.sam_prompt_encoder = PromptEncoder(config)
+        self.sam_mask_decoder = FirstMaskDecoder(config)
+        self.register_load_state_dict_post_hook(Network.forget)  # type: ignore[no-untyped-call]
 
     @property
     def absent_pointer(self) -> Tensor:

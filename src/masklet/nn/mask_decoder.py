@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from masklet.nn.config import ModelConfig
 from masklet.nn.layers import MLP, LayerNorm2d, to_map, to_tokens
 from masklet.nn.prompt_encoder import DRAWN
 from masklet.nn.tensors import Levels, PromptCodes
@@ -14,12 +15,12 @@ CANDIDATES = 4
 
 
 class MaskDecoder(nn.Module):
-    """Decodes all candidates always; which of them counts is decided outside. `mlp` is the hidden width of the
-    transformer's feed-forward part, `head_width` that of the head that predicts IoU."""
+    """Decodes all candidates always; which of them counts is decided outside."""
 
-    def __init__(self, width: int, heads: int, mlp: int, layers: int, head_width: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer(width, heads, mlp, layers)
+        width, head_width = config.width, config.head_width
+        self.transformer = TwoWayTransformer(config)
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(CANDIDATES, width)
         self.obj_score_token = nn.Embedding(1, width)
@@ -95,8 +96,9 @@ class RefiningMaskDecoder(MaskDecoder):
     weights it answers as the published one.
     """
 
-    def __init__(self, width: int, heads: int, mlp: int, layers: int, head_width: int) -> None:
-        super().__init__(width, heads, mlp, layers, head_width)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        width = config.width
         self.drawn_s0 = nn.Conv2d(DRAWN, width // 8, kernel_size=1, bias=False)
         self.drawn_s1 = nn.Conv2d(DRAWN, width // 4, kernel_size=1, bias=False)
         self.refine_s0 = Refinement(width // 8)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from masklet.nn.config import ModelConfig
 from masklet.nn.layers import Attention, Prepared, attend, join, to_map, to_tokens
 from masklet.nn.positions import Rotation, rotate, rotation, sine_map
 
@@ -57,12 +58,13 @@ class MemoryLayer(nn.Module):
         dropout: Share of the attentions' weights that training leaves out; whoever trains sets it.
     """
 
-    def __init__(self, width: int, memory_width: int, mlp: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        width = config.width
         self.self_attn = Attention(width, width, heads=1)
-        self.cross_attn_image = Attention(width, width, heads=1, key_width=memory_width)
-        self.linear1 = nn.Linear(width, mlp)
-        self.linear2 = nn.Linear(mlp, width)
+        self.cross_attn_image = Attention(width, width, heads=1, key_width=config.memory_width)
+        self.linear1 = nn.Linear(width, config.attention_mlp)
+        self.linear2 = nn.Linear(config.attention_mlp, width)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
@@ -96,27 +98,26 @@ class MemoryLayer(nn.Module):
 
 
 class MemoryAttention(Prepared):
-    """A stack of memory layers over a map of `height` x `height` cells. Where memories are condensed, a half of their
-    latents form a square of `grid` x `grid`; the others have no place."""
+    """A stack of memory layers. Where memories are condensed, a half of their latents form a square of `memory_grid`
+    cells; the others have no place."""
 
-    def __init__(
-        self, width: int, memory_width: int, mlp: int, layers: int, height: int, grid: int | None = None
-    ) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         places = ("feature_code", "memory_code", "cos", "sin")
-        super().__init__(*places, *(() if grid is None else ("memory_cos", "memory_sin")))
-        self.width, self.memory_width, self.height, self.grid = width, memory_width, height, grid
-        self.layers = nn.ModuleList(MemoryLayer(width, memory_width, mlp) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
+        super().__init__(*places, *(() if config.memory_grid is None else ("memory_cos", "memory_sin")))
+        self.config = config
+        self.layers = nn.ModuleList(MemoryLayer(config) for _ in range(config.attention_layers))
+        self.norm = nn.LayerNorm(config.width)
 
     def compute_tables(self) -> tuple[Tensor, ...]:
         """Position codes of features (C, h, w) and memories (M, h', w'), and the rotations of cells, then of memories'
         cells where these are others."""
-        device = self.norm.weight.device
-        features, turns = sine_map(self.width, self.height, device), rotation(self.width, self.height, device)
-        if self.grid is None:
-            return features, sine_map(self.memory_width, self.height, device), *turns
-        local, local_turns = sine_map(self.memory_width, self.grid, device), rotation(self.width, self.grid, device)
-        cos, sin = local_turns
+        device, width, memory_width = self.norm.weight.device, self.config.width, self.config.memory_width
+        height, grid = self.config.memory_size, self.config.memory_grid
+        features, turns = sine_map(width, height, device), rotation(width, height, device)
+        if grid is None:
+            return features, sine_map(memory_width, height, device), *turns
+        local = sine_map(memory_width, grid, device)
+        cos, sin = rotation(width, grid, device)
         memory_turns = torch.cat((torch.ones_like(cos), cos)), torch.cat((torch.zeros_like(sin), sin))
         return features, torch.cat((torch.zeros_like(local), local), dim=1), *turns, *memory_turns
 
@@ -143,14 +144,13 @@ class MemoryAttention(Prepared):
             Features conditioned on memory, (N, C, h, w).
         """
         feature_code, memory_code, *turns = (table.to(features.dtype) for table in self.tables())
-        by, count = Rotation(*turns[:2]), memories.shape[0]
-        memory_by = Rotation(*turns[-2:])
+        by, memory_by, count = Rotation(*turns[:2]), Rotation(*turns[-2:]), memories.shape[0]
         x = to_tokens(features + CODE_SCALE * feature_code)
         x = self.stack()[0].attend_self(x, by)
         size = OBJECTS_AT_ONCE.get(x.device.type, count)
         if torch.compiler.is_compiling() or count <= size:  # one graph for any number of objects
             bank = tokens(memories, times, pointers, ages, memory_code, keep)
-            return to_map(self.norm(self.follow(x, bank, by, memory_by)), self.height)
+            return to_map(self.norm(self.follow(x, bank, by, memory_by)), self.config.memory_size)
         frames = x.split(size) if x.shape[0] == count else [x] * -(-count // size)
         keeps = [None] * len(frames) if keep is None else keep.split(size)
         parts = (part.split(size) for part in (memories, times, pointers, ages))
@@ -158,7 +158,7 @@ class MemoryAttention(Prepared):
             self.follow(x, tokens(memory, time, pointer, age, memory_code, keep), by, memory_by)
             for x, memory, time, pointer, age, keep in zip(frames, *parts, keeps, strict=True)
         ]
-        return to_map(self.norm(torch.cat(done)), self.height)
+        return to_map(self.norm(torch.cat(done)), self.config.memory_size)
 
     def follow(self, x: Tensor, bank: Tokens, by: Rotation, memory_by: Rotation) -> Tensor:
         """All layers, but for the first one's self-attention: x (N or 1, h * w, C) -> (N, h * w, C)."""

@@ -14,12 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.errors import ConfigError
-from masklet.nn.config import EncoderConfig, ModelConfig
+from masklet.nn.config import ModelConfig
 from masklet.nn.layers import MLP, Prepared, Trunk, chain, or_all
 from masklet.nn.mask_decoder import MaskDecoder, RefiningMaskDecoder
 from masklet.nn.memory_attention import MemoryAttention
-from masklet.nn.memory_encoder import MemoryEncoder
-from masklet.nn.perceiver import Perceiver
+from masklet.nn.memory_encoder import MemoryEncoder, Perceiver
 from masklet.nn.positions import sine_ages
 from masklet.nn.prompt_encoder import DrawnPromptEncoder, PromptEncoder
 from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
@@ -52,31 +51,13 @@ class Neck(nn.Module):
 class ImageEncoder(nn.Module):
     """Trunk and neck: (B, 3, S, S) -> three levels of `width` channels at strides 4, 8 and 16."""
 
-    def __init__(self, config: EncoderConfig, image_size: int, width: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.trunk: Trunk = config.build(image_size)
-        self.neck = Neck(config.widths, width)
+        self.trunk: Trunk = config.encoder.build(config.image_size)
+        self.neck = Neck(config.encoder.widths, config.width)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.neck(self.trunk(images))
-
-
-class AgeCode20(nn.Module):
-    """SAM 2.0: the age of pointers is not encoded. (..., ) -> zeros (..., M)."""
-
-    def __init__(self, memory_width: int) -> None:
-        super().__init__()
-        self.memory_width = memory_width
-
-    def forward(self, ages: Tensor) -> Tensor:
-        return ages.new_zeros(*ages.shape, self.memory_width)
-
-
-class AgeCode21(nn.Linear):
-    """SAM 2.1: a projected sine code of each pointer's age. (...) -> (..., M)."""
-
-    def forward(self, ages: Tensor) -> Tensor:
-        return super().forward(sine_ages(ages, self.in_features).to(self.weight.dtype))
 
 
 class Network(nn.Module):
@@ -92,33 +73,23 @@ class Network(nn.Module):
             raise ConfigError(f"{config.name} has no memory; this needs a model of SAM 2, or one of its kind")
         width, memory_width = config.width, config.memory_width
         self.config = config
-        self.image_encoder = ImageEncoder(config.encoder, config.image_size, width)
-        self.memory_attention = MemoryAttention(
-            width,
-            memory_width,
-            config.attention_mlp,
-            config.attention_layers,
-            config.memory_size,
-            config.memory_grid,
-        )
-        self.memory_encoder = MemoryEncoder(width, memory_width, config.fusion_layers)
-        grid = config.memory_grid
-        self.spatial_perceiver = None if grid is None else Perceiver(memory_width, config.memory_size, grid)
+        self.image_encoder = ImageEncoder(config)
+        self.memory_attention = MemoryAttention(config)
+        self.memory_encoder = MemoryEncoder(config)
+        self.spatial_perceiver = None if config.memory_grid is None else Perceiver(config, config.memory_grid)
         prompt_encoder, mask_decoder = HEADS[config.head]
-        self.sam_prompt_encoder = prompt_encoder(width, config.image_size, config.memory_size)
-        self.sam_mask_decoder = mask_decoder(
-            width, config.decoder_heads, config.decoder_mlp, config.decoder_layers, config.head_width
-        )
+        self.sam_prompt_encoder = prompt_encoder(config)
+        self.sam_mask_decoder = mask_decoder(config)
         self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
         self.obj_ptr_proj = MLP(width, width, width, width)
         newer = config.version == "2.1"
-        self.obj_ptr_tpos_proj = AgeCode21(width, memory_width) if newer else AgeCode20(memory_width)
+        self.obj_ptr_tpos_proj = nn.Linear(width, memory_width) if newer else None
         self.maskmem_tpos_enc = _learned(config.memory_frames, 1, 1, memory_width)
         self.no_mem_embed = _learned(1, 1, width)
         self.no_mem_pos_enc = _learned(1, 1, width)  # in every published file, used by none
         self.no_obj_ptr = _learned(1, width)
         self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory_width)) if newer else None
-        self.register_load_state_dict_post_hook(Network._forget_after_loading)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(Network.forget)  # type: ignore[no-untyped-call]
 
     @property
     def absent_pointer(self) -> Tensor:
@@ -152,13 +123,20 @@ class Network(nn.Module):
             memories=bank.memories.to(features.dtype),
             times=self.maskmem_tpos_enc[:, 0, 0][bank.slots],
             pointers=bank.pointers.to(features.dtype).reshape(count, pointers * pieces, self.config.memory_width),
-            ages=self.obj_ptr_tpos_proj(bank.ages).to(features.dtype).repeat_interleave(pieces, dim=1),
+            ages=self.code_ages(bank.ages).to(features.dtype).repeat_interleave(pieces, dim=1),
             keep=_keep_tokens(bank, rows * columns, pieces),
         )
         if bank.keep_memories is None and bank.keep_pointers is None:
             return attended
         remembers = _keep_tokens(bank, 1, 1).any(dim=1)  # type: ignore[union-attr]
         return torch.where(remembers[:, None, None, None], attended, nothing)
+
+    def code_ages(self, ages: Tensor) -> Tensor:
+        """A projected sine code of each pointer's age, (N, P) -> (N, P, M); zeros in SAM 2.0."""
+        if self.obj_ptr_tpos_proj is None:
+            return ages.new_zeros(*ages.shape, self.config.memory_width)
+        codes = sine_ages(ages, self.config.width).to(self.obj_ptr_tpos_proj.weight.dtype)
+        return self.obj_ptr_tpos_proj(codes)
 
     def decode_masks(self, features: Tensor, levels: Levels, prompts: PromptTokens) -> Decoded:
         """Decode all candidate masks of N objects.
@@ -199,14 +177,11 @@ class Network(nn.Module):
                 module.prepare(self.absent_pointer.dtype)
         return self
 
-    def forget(self) -> None:
+    def forget(self, *_: Any) -> None:
         """Drop what `prepare` computed. Loading weights and training do so by themselves."""
         for module in self.modules():
             if isinstance(module, Prepared):
                 module.forget()
-
-    def _forget_after_loading(self, _: Any) -> None:
-        self.forget()
 
     def train(self, mode: bool = True) -> Network:
         """Training changes the weights that tables were computed from, so they are dropped."""

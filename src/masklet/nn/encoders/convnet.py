@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.nn.encoders.configs import ConvNetConfig
+from masklet.nn.config import ConvNetConfig
 from masklet.nn.layers import Layer, Trunk, after_each, convolution
 
 

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.nn.config import FINEST_STRIDE
-from masklet.nn.encoders.configs import HieraConfig
+from masklet.nn.config import FINEST_STRIDE, HieraConfig
 from masklet.nn.layers import MLP, Layer, Prepared, Trunk
 
 

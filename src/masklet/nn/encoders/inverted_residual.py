@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from masklet.nn import layers
-from masklet.nn.encoders.configs import InvertedResidualConfig
+from masklet.nn.config import InvertedResidualConfig
 from masklet.nn.layers import Layer, Trunk
 
 NORM_EPS = 1e-3

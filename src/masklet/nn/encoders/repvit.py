@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.nn import layers
-from masklet.nn.encoders.configs import RepViTConfig
+from masklet.nn.config import RepViTConfig
 from masklet.nn.layers import Foldable, Layer, Trunk, after_each, chain, fold_norm
 
 EXPANSION = 2

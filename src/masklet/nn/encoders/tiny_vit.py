@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.nn.encoders.configs import TinyViTConfig
+from masklet.nn.config import TinyViTConfig
 from masklet.nn.encoders.hiera import filled_up, join_windows, split_windows
 from masklet.nn.encoders.repvit import convolution
 from masklet.nn.encoders.vit import at_stride_16

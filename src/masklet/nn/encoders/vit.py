@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet.nn.config import MEMORY_STRIDE
-from masklet.nn.encoders.configs import ViTConfig
+from masklet.nn.config import MEMORY_STRIDE, ViTConfig
 from masklet.nn.encoders.hiera import PatchEmbed, filled_up, join_windows, split_windows
 from masklet.nn.layers import Layer, Prepared, Trunk, chain
 
