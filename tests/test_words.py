@@ -213,7 +213,7 @@ def test_boxes_of_sam3_are_those_of_its_class(detectors: Path) -> None:
     found = grounder.find(image, ["red car", "dog"], 0.0)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
     for phrase in ("red car", "dog"):
-        text = grounder.tokenizer(phrase, padding="max_length", max_length=32, return_tensors="pt")
+        text = grounder.processor(phrase, padding="max_length", max_length=32, return_tensors="pt")
         with torch.inference_mode():
             answer = grounder.model(pixel_values=(pixels - 0.5) / 0.5, **text)
         ours = [one for one in found if one.phrase == phrase]

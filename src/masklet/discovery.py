@@ -105,31 +105,18 @@ def track_everything(
             f"reached is {reached}; give a frame from the first, {start}, on and before the stop, {stop}"
         )
     tracker.result(first)  # raises here, not at the first use of what is returned
-    found_there = any(reached in track.prompted for track in tracker.tracks.values())
     known = (tracker.result(frame) for frame in range(start, first))
-    keys = KeyFrames(start, options.every, done=reached if found_there else None)
-    return chain(known, _follow(tracker, first, stop, keys, options))
-
-
-@dataclass(frozen=True)
-class KeyFrames:
-    """Frames on which new things are looked for: every so many from `start` on, without the one that is done."""
-
-    start: int
-    every: int
-    done: int | None
-
-    def __contains__(self, frame: int) -> bool:
-        return frame != self.done and (frame - self.start) % self.every == 0
+    return chain(known, _follow(tracker, first, stop, options, start, reached))
 
 
 def _follow(
-    tracker: VideoTracker, first: int, stop: int | None, keys: KeyFrames, options: DiscoveryOptions
+    tracker: VideoTracker, first: int, stop: int | None, options: DiscoveryOptions, start: int, reached: int | None
 ) -> Iterator[FrameResult]:
-    """Every frame, and on key frames with what was found there."""
+    """Every frame from `first` on, and on key frames with what was found there, but for the one that is done."""
+    done = reached if any(reached in track.prompted for track in tracker.tracks.values()) else None
     for result in _frames(tracker, first, stop):
-        new = result.frame in keys and take_up(tracker, result, options)
-        yield tracker.result(result.frame) if new else result
+        is_key = result.frame != done and (result.frame - start) % options.every == 0
+        yield tracker.result(result.frame) if is_key and take_up(tracker, result, options) else result
 
 
 def _frames(tracker: VideoTracker, first: int, stop: int | None) -> Iterator[FrameResult]:

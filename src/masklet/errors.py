@@ -2,17 +2,6 @@
 
 Every message says what came, what was expected, and what to do. What only masklet
 itself can cause is an `assert` instead.
-
-    MaskletError
-    ├── ConfigError       a model configuration that cannot be built
-    ├── CheckpointError   weights that cannot be found, read or fitted
-    ├── PromptError       points, boxes, masks or labels that make no sense
-    ├── MediaError        pictures, videos and streams that cannot be read
-    ├── FormatError       masks that cannot be written or read
-    ├── EngineError       a way of running the network that is not to be had here
-    ├── SessionError      a call that does not fit the state of a tracker
-    ├── EvaluationError   masks and truth that cannot be scored against each other
-    └── TrainingError     a training that cannot begin or go on
 """
 
 import difflib

@@ -118,15 +118,13 @@ def srgb_of(light: NDArray[np.float64]) -> NDArray[np.float64]:
 def pq_to_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """PQ's signal in 0..1 as cd/m²."""
     root = signal ** (1 / M2)
-    light: NDArray[np.float64] = BRIGHTEST * (np.maximum(root - C1, 0) / (C2 - C3 * root)) ** (1 / M1)
-    return light
+    return BRIGHTEST * (np.maximum(root - C1, 0) / (C2 - C3 * root)) ** (1 / M1)
 
 
 def light_to_pq(light: NDArray[np.float64]) -> NDArray[np.float64]:
     """cd/m² as PQ's signal in 0..1."""
     power = (light / BRIGHTEST) ** M1
-    signal: NDArray[np.float64] = ((C1 + C2 * power) / (1 + C3 * power)) ** M2
-    return signal
+    return ((C1 + C2 * power) / (1 + C3 * power)) ** M2
 
 
 def hlg_to_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:

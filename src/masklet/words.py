@@ -4,15 +4,13 @@ best, or a sentence about it, by models of transformers.
 Letters: Q boxes that a detector proposes, P phrases, T tokens of a text, M crops, K names.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +18,6 @@ from numpy.typing import NDArray
 from masklet.engines.arrays import to_numpy
 from masklet.errors import CheckpointError, PromptError, nearest, needing
 from masklet.masks.shape import suppress
-
-if TYPE_CHECKING:
-    import torch
 
 GROUNDERS = {
     "grounding-dino-tiny": "IDEA-Research/grounding-dino-tiny",
@@ -104,22 +99,18 @@ def find_boxes(
     phrases = phrases_of(text)
     if not 0 <= least <= 1:
         raise PromptError(f"least is {least!r}; give a score from 0 to 1")
-    detector = load_grounder(grounder) if isinstance(grounder, str | PathLike) else grounder
-    found = sorted(detector.find(image, phrases, least), key=lambda one: -one.score)
+    found = sorted(load_grounder(grounder).find(image, phrases, least), key=lambda one: -one.score)
     height, width = image.shape[:2]
+    inside: dict[str, list[FoundBox]] = {phrase: [] for phrase in phrases}
+    for one in found:
+        x0, y0, x1, y1 = (min(max(edge, 0.0), most) for edge, most in zip(one.box, (width, height) * 2, strict=True))
+        if one.score >= least and one.phrase in inside and x1 - x0 >= 1 and y1 - y0 >= 1:
+            inside[one.phrase].append(FoundBox((x0, y0, x1, y1), one.score, one.phrase))
     kept: list[FoundBox] = []
-    for phrase in phrases:
-        cut = (_cut(one, width, height) for one in found if one.phrase == phrase)
-        inside = [one for one in cut if one is not None]
-        rows = suppress([one.box for one in inside], [one.score for one in inside], MOST_OVERLAP)
-        kept += [inside[row] for row in rows.tolist()]
-    return sorted((one for one in kept if one.score >= least), key=lambda one: -one.score)
-
-
-def _cut(found: FoundBox, width: int, height: int) -> FoundBox | None:
-    """The part of a box that lies in the picture; None if it is under a pixel."""
-    x0, y0, x1, y1 = (min(max(edge, 0.0), most) for edge, most in zip(found.box, (width, height) * 2, strict=True))
-    return FoundBox((x0, y0, x1, y1), found.score, found.phrase) if x1 - x0 >= 1 and y1 - y0 >= 1 else None
+    for boxes in inside.values():
+        rows = suppress([one.box for one in boxes], [one.score for one in boxes], MOST_OVERLAP)
+        kept += [boxes[row] for row in rows.tolist()]
+    return sorted(kept, key=lambda one: -one.score)
 
 
 class Namer(Protocol):
@@ -138,34 +129,33 @@ class Captioner(Protocol):
         ...
 
 
-def load_grounder(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Grounder:
-    """A detector of `GROUNDERS`, or of a folder that transformers wrote; what was loaded stays.
+def load_grounder(grounder: str | PathLike[str] | Grounder, device: str | None = None) -> Grounder:
+    """A detector of `GROUNDERS`, or of a folder that transformers wrote; what was loaded stays. Others are given back.
 
     Raises CheckpointError if transformers is not installed, or the model is unknown, of another kind, damaged, or
     neither on this machine nor to be had.
     """
-    found: Grounder = _loaded("grounder", fspath(name_or_path), None if device is None else str(device))
-    return found
+    return _loaded("grounder", fspath(grounder), device) if isinstance(grounder, str | PathLike) else grounder
 
 
-def load_namer(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Namer:
+def load_namer(namer: str | PathLike[str] | Namer, device: str | None = None) -> Namer:
     """As `load_grounder`, of `NAMERS`."""
-    found: Namer = _loaded("namer", fspath(name_or_path), None if device is None else str(device))
-    return found
+    return _loaded("namer", fspath(namer), device) if isinstance(namer, str | PathLike) else namer
 
 
-def load_captioner(name_or_path: str | PathLike[str], device: str | torch.device | None = None) -> Captioner:
+def load_captioner(captioner: str | PathLike[str] | Captioner, device: str | None = None) -> Captioner:
     """As `load_grounder`, of `CAPTIONERS`."""
-    found: Captioner = _loaded("captioner", fspath(name_or_path), None if device is None else str(device))
-    return found
+    return _loaded("captioner", fspath(captioner), device) if isinstance(captioner, str | PathLike) else captioner
 
 
 @lru_cache(maxsize=3)
 def _loaded(what: str, name: str, device: str | None) -> Any:
     """A model of transformers with its processor; SAM 3, whose pictures are made ready here, with its tokenizer."""
-    models: dict[str, tuple[dict[str, str], Sequence[str]]] = {
-        "grounder": (GROUNDERS, KINDS), "namer": (NAMERS, [*NAMER_KINDS]), "captioner": (CAPTIONERS, ["florence2"])
-    }  # fmt: skip
+    models = {
+        "grounder": (GROUNDERS, KINDS),
+        "namer": (NAMERS, tuple(NAMER_KINDS)),
+        "captioner": (CAPTIONERS, ("florence2",)),
+    }
     known, kinds = models[what]
     place = known.get(name, name)
     if name not in known and "/" not in name and not os.path.isdir(name):
@@ -210,11 +200,16 @@ def _loaded(what: str, name: str, device: str | None) -> Any:
     return wrapper(model.to(best).eval().requires_grad_(False), processor)
 
 
-class TransformersGrounder:
-    """A model of transformers of one of `KINDS`, and its processor."""
+@dataclass
+class OfTransformers:
+    """A model of transformers, and what makes its inputs."""
 
-    def __init__(self, model: Any, processor: Any) -> None:
-        self.model, self.processor = model, processor
+    model: Any
+    processor: Any
+
+
+class TransformersGrounder(OfTransformers):
+    """A model of one of `KINDS`."""
 
     def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
         if self.model.config.model_type.startswith("owl"):
@@ -253,12 +248,9 @@ class TransformersGrounder:
         return found
 
 
-class Sam3Grounder:
-    """SAM 3 of transformers, each phrase for itself, and its tokenizer. Pictures are made ready here, as its own class
-    for that needs torchvision: a square, and colours in -1..1."""
-
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self.model, self.tokenizer = model, tokenizer
+class Sam3Grounder(OfTransformers):
+    """SAM 3, each phrase for itself, with its tokenizer. Pictures are made ready here, as its own class for that needs
+    torchvision: a square, and colours in -1..1."""
 
     def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
         import torch
@@ -271,7 +263,7 @@ class Sam3Grounder:
         height, width = image.shape[:2]
         found = []
         for phrase in phrases:
-            text = self.tokenizer(phrase, padding="max_length", max_length=32, truncation=True, return_tensors="pt")
+            text = self.processor(phrase, padding="max_length", max_length=32, truncation=True, return_tensors="pt")
             answer = self.model(vision_embeds=seen, **text.to(device))
             scores = answer.pred_logits[0].sigmoid() * answer.presence_logits[0].sigmoid()
             boxes = answer.pred_boxes[0].float().cpu() * torch.tensor([width, height, width, height])
@@ -283,12 +275,8 @@ class Sam3Grounder:
         return found
 
 
-class TransformersNamer:
-    """A model of transformers of one of `NAMER_KINDS`, and its processor. CLIP shares one out among the names, SigLIP
-    judges each name for itself."""
-
-    def __init__(self, model: Any, processor: Any) -> None:
-        self.model, self.processor = model, processor
+class TransformersNamer(OfTransformers):
+    """A model of one of `NAMER_KINDS`. CLIP shares one out among the names, SigLIP judges each name for itself."""
 
     def compare(self, crops: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> NDArray[np.float32]:
         kind = self.model.config.model_type
@@ -299,11 +287,8 @@ class TransformersNamer:
         return to_numpy(logits.softmax(dim=1) if kind == "clip" else logits.sigmoid())
 
 
-class TransformersCaptioner:
-    """Florence-2 of transformers, and its processor; the best of three beams, as published."""
-
-    def __init__(self, model: Any, processor: Any) -> None:
-        self.model, self.processor = model, processor
+class TransformersCaptioner(OfTransformers):
+    """Florence-2: the best of three beams, as published."""
 
     def caption(self, crops: Sequence[NDArray[np.uint8]]) -> list[str]:
         inputs = self.processor(text=[TASK] * len(crops), images=list(crops), return_tensors="pt")

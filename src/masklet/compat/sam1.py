@@ -27,11 +27,10 @@ from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenera
 from masklet.compat.sam2.modeling.sam2_base import MaskDecoderFace, SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor, as_tensors
 from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING, Settings
-from masklet.engines.arrays import in_precision
+from masklet.engines.arrays import in_precision, resize
 from masklet.engines.rules import MEAN, STD
 from masklet.errors import CheckpointError
 from masklet.image.everything import MODEL_THRESHOLDS
-from masklet.image.picture import scaled
 from masklet.image.predictor import EncodedImage
 from masklet.nn import Levels
 
@@ -96,7 +95,9 @@ class Sam(SAM2Base):
         (height, width), side = x.shape[-2:], self.image_size
         colors = (x - self.pixel_mean) / self.pixel_std
         if not self.engine.config.keeps_ratio:
-            return scaled(colors.reshape(-1, 3, height, width), (side, side)).reshape(*x.shape[:-2], side, side)
+            return resize(colors.reshape(-1, 3, height, width), (side, side), antialias=True).reshape(
+                *x.shape[:-2], side, side
+            )
         return F.pad(colors, (0, side - width, 0, side - height))
 
     def postprocess_masks(self, masks: Tensor, input_size: tuple[int, int], original_size: tuple[int, int]) -> Tensor:

@@ -5,36 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from masklet.engines import rules
 from masklet.engines.arrays import Array, as_float, concat, given, sigmoid, to_numpy, where
 from masklet.engines.base import Engine
-from masklet.engines.rules import (
-    ABSENT_LOGIT,
-    GIVEN_LOGIT,
-    as_squares,
-    best_of_three,
-    decode_in_picture,
-    given_logits,
-    no_prompts,
-    point_at,
-    remember,
-)
 from masklet.errors import MediaError, PromptError
 from masklet.image.names import appearances
 from masklet.image.naming import Crop, crop_of
-from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, is_batch
-from masklet.image.predictor import (
-    PICTURES_AT_ONCE,
-    EncodedImage,
-    ImagePredictor,
-    check_encoded,
-    ready_predictor,
-)
+from masklet.image.picture import PictureLike, as_picture, file_name, is_batch
+from masklet.image.predictor import EncodedImage, ImagePredictor, check_encoded, ready_predictor
 from masklet.image.result import Masks
 from masklet.nn import MemoryBank
 from masklet.prompts import make_prompt
@@ -88,15 +73,13 @@ def encoded(predictor: ImagePredictor, images: Iterable[Any], name: str) -> Iter
 
     Raises `PromptError` for one that another model encoded.
     """
-    for batch in in_batches(enumerate(images), PICTURES_AT_ONCE):
-        new = [(n, image) for n, image in batch if not isinstance(image, EncodedImage)]
-        fresh = iter(
-            predictor.encode_arrays([(as_picture(image, f"{name} {n}"), file_name(image)) for n, image in new])
-        )
-        for _, image in batch:
-            if isinstance(image, EncodedImage):
-                check_encoded(image, predictor.engine)
-            yield image if isinstance(image, EncodedImage) else next(fresh)
+    images, ahead = tee(enumerate(images))
+    new = ((n, image) for n, image in ahead if not isinstance(image, EncodedImage))
+    fresh = predictor.encode_arrays((as_picture(image, f"{name} {n}"), file_name(image)) for n, image in new)
+    for _, image in images:
+        if isinstance(image, EncodedImage):
+            check_encoded(image, predictor.engine)
+        yield image if isinstance(image, EncodedImage) else next(fresh)
 
 
 def remembered(predictor: ImagePredictor, examples: Iterable[Any], marks: Iterable[Any]) -> MemoryBank:
@@ -131,18 +114,18 @@ def marked(size: tuple[int, int], mask: ArrayLike, number: int) -> NDArray[np.bo
 
 def example_memory(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_]) -> tuple[Array, Array]:
     """The memory (1, M, h, w) and the pointer (1, C) of a marked thing."""
-    squares = as_squares([mask], engine)
-    presence = given(engine, np.full(1, GIVEN_LOGIT, np.float32))
-    memory = remember(engine, picture.levels, given_logits(engine, squares), [True], presence)
-    return memory, point_at(engine, picture.levels, squares).pointers[:, 0]
+    squares = rules.as_squares([mask], engine)
+    presence = given(engine, np.full(1, rules.GIVEN_LOGIT, np.float32))
+    memory = rules.remember(engine, picture.levels, rules.given_logits(engine, squares), [True], presence)
+    return memory, rules.point_at(engine, picture.levels, squares).pointers[:, 0]
 
 
 def recognised(engine: Engine, picture: EncodedImage, bank: MemoryBank) -> Masks:
     """The remembered thing in another picture."""
     features = engine.attend_memory(picture.levels.stride16, bank)
-    decoded = decode_in_picture(engine, features, picture.levels, no_prompts(engine, 1), picture.size)
-    best = best_of_three(decoded)
-    logits = where(decoded.presence[:, None, None] > 0, as_float(decoded.logits[0, best]), ABSENT_LOGIT)
+    decoded = rules.decode_in_picture(engine, features, picture.levels, rules.no_prompts(engine, 1), picture.size)
+    best = rules.best_of_three(decoded)
+    logits = where(decoded.presence[:, None, None] > 0, as_float(decoded.logits[0, best]), rules.ABSENT_LOGIT)
     return Masks(
         logits=to_numpy(logits),
         iou=to_numpy(decoded.iou[0, best]),

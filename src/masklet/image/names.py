@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import tee
 from os import PathLike
 
 import numpy as np
@@ -22,8 +23,8 @@ from masklet.engines.arrays import to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
 from masklet.image.naming import Crop, Naming, crop_of, naming
-from masklet.image.picture import PictureLike, as_picture, in_batches
-from masklet.image.predictor import PICTURES_AT_ONCE, ImagePredictor, ready_predictor
+from masklet.image.picture import PictureLike, as_picture
+from masklet.image.predictor import ImagePredictor, ready_predictor
 from masklet.nn import ModelConfig
 from masklet.nn.config import MEMORY_STRIDE
 
@@ -156,12 +157,12 @@ def likenesses(vectors: NDArray[np.float32], kinds: Prototypes) -> NDArray[np.fl
 def appearances(predictor: ImagePredictor, crops: Iterable[Crop]) -> NDArray[np.float32]:
     """float32 (M, C), the vector of each crop: means of its features at stride 16 in the mask, and beside it."""
     found = []
-    for batch in in_batches(crops, PICTURES_AT_ONCE):
-        for crop, seen in zip(batch, predictor.encode_arrays([(crop.image, "") for crop in batch]), strict=True):
-            mask, place = crop.mask.astype(np.float32), seen.config.placed(seen.size)
-            rows, columns = (-(-side // MEMORY_STRIDE) for side in place)
-            features = to_numpy(seen.levels.stride16)[0, :, :rows, :columns]
-            found.append(np.concatenate([averaged(features, mask), averaged(features, 1 - mask)]))
+    crops, ahead = tee(crops)
+    for crop, seen in zip(crops, predictor.encode_arrays((crop.image, "") for crop in ahead), strict=True):
+        mask, place = crop.mask.astype(np.float32), seen.config.placed(seen.size)
+        rows, columns = (-(-side // MEMORY_STRIDE) for side in place)
+        features = to_numpy(seen.levels.stride16)[0, :, :rows, :columns]
+        found.append(np.concatenate([averaged(features, mask), averaged(features, 1 - mask)]))
     return np.stack(found) if found else np.zeros((0, 2 * predictor.engine.config.width), np.float32)
 
 

@@ -57,14 +57,14 @@ def compared(
     """
     if not names or isinstance(names, str) or not all(str(name or "").strip() for name in names):
         raise PromptError(f"the names are {names!r:.80}; give a list of words, such as ['cat', 'dog']")
-    compares = load_namer(namer) if isinstance(namer, str | PathLike) else namer
+    compares = load_namer(namer)
     rows = [compares.compare(alone, names) for alone in in_batches(map(alone_of, crops), COMPARED_AT_ONCE)]
     return np.concatenate([np.zeros((0, len(names)), np.float32), *rows])
 
 
 def captioned(crops: Iterable["Crop"], captioner: str | PathLike[str] | Captioner = "florence2") -> list[str]:
     """A sentence about each crop, without what lies around the thing. Raises CheckpointError as `load_captioner`."""
-    says = load_captioner(captioner) if isinstance(captioner, str | PathLike) else captioner
+    says = load_captioner(captioner)
     return [text for batch in in_batches(map(alone_of, crops), COMPARED_AT_ONCE) for text in says.caption(batch)]
 
 

@@ -42,7 +42,7 @@ def is_batch(images: object) -> TypeGuard[Iterable[Any]]:
     return isinstance(images, Iterable) and not one
 
 
-def as_picture(image: object, name: str = "the picture") -> NDArray[np.uint8]:
+def as_picture(image: Any, name: str = "the picture") -> NDArray[np.uint8]:
     """A picture as uint8 (H, W, 3), RGB, read-only, as it is shown.
 
     Args:
@@ -60,7 +60,12 @@ def as_picture(image: object, name: str = "the picture") -> NDArray[np.uint8]:
         check_sides((image.height, image.width), name)
         picture = upright_rgb(image, name)
     elif is_tensor(image):
-        picture = rgb_array(from_tensor(image, name), name)
+        if image.ndim != 3 or image.shape[0] not in (1, 3, 4):
+            raise MediaError(
+                f"{name} is a tensor of the shape {tuple(image.shape)}; give (3, H, W), colours first, "
+                "and several pictures as a list of these"
+            )
+        picture = rgb_array(to_numpy(image).transpose(1, 2, 0), name)
     elif isinstance(image, np.ndarray):
         picture = rgb_array(image, name)
     else:
@@ -81,24 +86,10 @@ def picture_tensor(image: NDArray[np.uint8], engine: Engine) -> Array:
     """
     height, width = engine.config.placed(image.shape[:2])
     strips = [image[first : first + STRIP].transpose(2, 0, 1)[None] for first in range(0, len(image), STRIP)]
-    narrow = [scaled(given(engine, strip.astype(np.float32) / 255), (strip.shape[2], width)) for strip in strips]
-    whole = scaled(concat([strip[0].swapaxes(0, 1) for strip in narrow]).swapaxes(0, 1)[None], (height, width))
+    colours = (given(engine, strip.astype(np.float32) / 255) for strip in strips)
+    narrow = [resize(strip, (strip.shape[2], width), antialias=True)[0].swapaxes(0, 1) for strip in colours]
+    whole = resize(concat(narrow).swapaxes(0, 1)[None], (height, width), antialias=True)
     return in_precision(engine, filled_up(normalise(whole), engine))
-
-
-def scaled(colors: Array, size: tuple[int, int]) -> Array:
-    """float32 (B, 3, H, W) -> (B, 3, *size), bilinear with antialias."""
-    return resize(colors, size, antialias=True)
-
-
-def from_tensor(image: Array, name: str) -> NDArray[Any]:
-    """(C, H, W) on any device -> (H, W, C)."""
-    if image.ndim != 3 or image.shape[0] not in (1, 3, 4):
-        raise MediaError(
-            f"{name} is a tensor of the shape {tuple(image.shape)}; give (3, H, W), colours first, "
-            "and several pictures as a list of these"
-        )
-    return to_numpy(image).transpose(1, 2, 0)
 
 
 def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os import PathLike
@@ -119,9 +119,9 @@ class ImagePredictor:
             MediaError: A picture cannot be read, is empty, or of another shape, type or range.
         """
         if not is_batch(images):
-            return self.encode_arrays([(as_picture(images), file_name(images))])[0]
+            return next(self.encode_arrays([(as_picture(images), file_name(images))]))
         pictures = ((as_picture(image, f"picture {n}"), file_name(image)) for n, image in enumerate(images))
-        return [picture for batch in in_batches(pictures, PICTURES_AT_ONCE) for picture in self.encode_arrays(batch)]
+        return list(self.encode_arrays(pictures))
 
     def predict(
         self,
@@ -196,19 +196,16 @@ class ImagePredictor:
 
     def _of_crop(self, crop: NDArray[np.uint8], prompt: Prompt) -> Masks:
         """One mask of one object in a part of a picture."""
-        return self.predict_prompts(self.encode_arrays([(crop, "")])[0], [prompt], multimask=False)
+        return self.predict_prompts(next(self.encode_arrays([(crop, "")])), [prompt], multimask=False)
 
-    def encode_arrays(self, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> list[EncodedImage]:
-        """Look at some pictures at once: uint8 (H, W, 3) RGB each, with the names of their files."""
-        if not pictures:
-            return []
-        levels = self.engine.encode_image(concat([picture_tensor(image, self.engine) for image, _ in pictures]))
-        # Copies, so that one picture does not keep the whole batch in memory.
-        alone = [Levels(*(copied(level[i : i + 1]) for level in levels)) for i in range(len(pictures))]
-        return [
-            EncodedImage(image, seen, self.engine.config, name)
-            for (image, name), seen in zip(pictures, alone, strict=True)
-        ]
+    def encode_arrays(self, pictures: Iterable[tuple[NDArray[np.uint8], str]]) -> Iterator[EncodedImage]:
+        """Look at pictures, some at once: uint8 (H, W, 3) RGB each, with the names of their files."""
+        for batch in in_batches(pictures, PICTURES_AT_ONCE):
+            levels = self.engine.encode_image(concat([picture_tensor(image, self.engine) for image, _ in batch]))
+            # Copies, so that one picture does not keep the whole batch in memory.
+            alone = [Levels(*(copied(level[i : i + 1]) for level in levels)) for i in range(len(batch))]
+            for (image, name), seen in zip(batch, alone, strict=True):
+                yield EncodedImage(image, seen, self.engine.config, name)
 
 
 def check_encoded(picture: EncodedImage, engine: Engine) -> None:

@@ -38,8 +38,7 @@ def read_deep_exr(path: Path) -> NDArray[np.uint16]:
 
 def exr_rate(path: Path) -> Fraction | None:
     """Frames a second, as the header says; None if it does not."""
-    rate: Fraction | None = _header(path).get("framesPerSecond")
-    return rate or None
+    return _header(path).get("framesPerSecond") or None
 
 
 def exr_footage(files: Sequence[Path]) -> Footage:
@@ -47,8 +46,7 @@ def exr_footage(files: Sequence[Path]) -> Footage:
     header, rate = _header(files[0]), exr_rate(files[0])
     corners = header.get("chromaticities", PRIMARIES[1])
     near = (code for code, known in PRIMARIES.items() if np.allclose(corners, known, atol=0.002))
-    primaries = next(near, 1)
-    timecode: str | None = None
+    primaries, timecode = next(near, 1), None
     if code := header.get("timeCode"):
         frame = code.frame * max(1, -(-round(rate or 24) // 30))  # it counts to 29: see `masklet.formats.cutouts`
         mark = ";" if code.dropFrame else ":"
@@ -75,8 +73,7 @@ def _reading(path: Path) -> Iterator[Any]:
 
 def _header(path: Path) -> dict[str, Any]:
     with _reading(path) as library:
-        header: dict[str, Any] = library.File(str(path), header_only=True).header()
-    return header
+        return library.File(str(path), header_only=True).header()
 
 
 def _light(path: Path) -> NDArray[Any]:

@@ -80,7 +80,7 @@ class PictureDesk:
         taken = [self._waiting.popleft() for _ in range(min(PICTURES_AT_ONCE, len(self._waiting)))]
         batch = [question for question in taken if question.answer.set_running_or_notify_cancel()]
         try:
-            encoded = iter(self._predictor.encode_arrays([(one.image, "") for one in batch if one.prompts]))
+            encoded = iter([*self._predictor.encode_arrays((one.image, "") for one in batch if one.prompts)])
         except Exception as error:
             for question in batch:
                 question.answer.set_exception(error)

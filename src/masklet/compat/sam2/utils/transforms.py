@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from masklet.engines.arrays import resize
 from masklet.engines.rules import normalise
-from masklet.image.picture import as_picture, scaled
+from masklet.image.picture import as_picture
 
 Size = tuple[int, int]
 """(height, width)"""
@@ -29,7 +30,7 @@ class SAM2Transforms:
         """(3, S, S), normalised: of a picture by Pillow or an array (H, W, 3)."""
         colors = torch.from_numpy(as_picture(x).copy()).permute(2, 0, 1)[None].float() / 255
         height, width = self._placed((colors.shape[2], colors.shape[3]))
-        seen = normalise(scaled(colors, (height, width)))[0]
+        seen = normalise(resize(colors, (height, width), antialias=True))[0]
         return F.pad(seen, (0, self.resolution - width, 0, self.resolution - height))
 
     def forward_batch(self, img_list: Sequence[Any]) -> Tensor:
