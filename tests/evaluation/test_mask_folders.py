@@ -7,13 +7,7 @@ import pytest
 
 from masklet.datasets.files import listed, read_names
 from masklet.errors import EvaluationError, FormatError
-from masklet.evaluation.mask_folders import (
-    IndexFolder,
-    ObjectFolder,
-    find_sequences,
-    frame_ranges,
-    pair_folders,
-)
+from masklet.evaluation.scoring import find_sequences, frame_ranges, pair_folders
 from masklet.formats.davis import write_index_png
 
 
@@ -28,11 +22,11 @@ def test_layouts(tmp_path: Path) -> None:
     write(tmp_path / "sav/dog/000", [0, 4])
     write(tmp_path / "sav/dog/001", [4, 8])
     davis, sav = find_sequences(tmp_path / "davis")["dog"], find_sequences(tmp_path / "sav")["dog"]
-    assert isinstance(davis, IndexFolder)
-    assert isinstance(sav, ObjectFolder)
+    assert davis.is_index
+    assert not sav.is_index
     assert davis.frames == (0, 1, 2)
     assert sav.frames == (0, 4, 8)
-    assert list(sav.objects) == [0, 1]
+    assert list(sav.files) == [0, 1]
     assert list(find_sequences(tmp_path / "davis/dog")) == ["."]
 
 

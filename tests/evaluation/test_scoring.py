@@ -11,18 +11,17 @@ import pytest
 from PIL import Image
 
 from masklet.errors import EvaluationError, FormatError
-from masklet.evaluation.mask_folders import pair_folders
 from masklet.evaluation.scoring import (
     CHUNK,
-    Chunk,
-    measure_chunk,
+    measure_frames,
+    pair_folders,
     score_folders,
     split_scores,
     write_scores_csv,
     write_scores_json,
 )
 from masklet.formats.davis import write_index_png
-from masklet.metrics.protocols import score_sequence
+from masklet.metrics.protocols import find_protocol, score_sequence
 from masklet.metrics.sequence import join
 from tests.conftest import GOLDEN
 
@@ -71,8 +70,9 @@ def test_several_processes_score_as_one_does(folder: Path) -> None:
 
 def test_merged_is_whole(folder: Path) -> None:
     (pair,), _ = pair_folders(folder / "pred", folder / "gt", ["odd_size_20_frames"])
-    whole = measure_chunk(Chunk(0, pair, pair.truth.frames, "davis2017"))
-    parts = [measure_chunk(Chunk(0, pair, pair.truth.frames[cut], "davis2017")) for cut in (np.s_[:7], np.s_[7:])]
+    rules, frames = find_protocol("davis2017"), pair.truth.frames
+    whole = measure_frames(rules, (pair, frames))
+    parts = [measure_frames(rules, (pair, frames[cut])) for cut in (np.s_[:7], np.s_[7:])]
     np.testing.assert_array_equal(join(parts).boundary, whole.boundary)
     assert CHUNK > 1
 

@@ -9,5 +9,5 @@ results       a run's folder: masks as they are handed in, and values
 report        tables and a plot, and the worst clips to look at
 compare       several runs beside each other
 
-scoring       folders of masks that any tool wrote, against mask_folders of the truth
+scoring       folders of masks that any tool wrote, against those of the truth
 """

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import write_whole
+from masklet.datasets.files import listed
 from masklet.datasets.frame_folders import read_meta
 from masklet.errors import EvaluationError, FormatError
-from masklet.evaluation.mask_folders import IndexFolder, MaskFolder, ObjectFolder, Pair, pair_folders
 from masklet.evaluation.report import write_csv
 from masklet.executors import Failure, Pool, Serial
 from masklet.formats.base import ObjectId
-from masklet.formats.davis import read_index_png
+from masklet.formats.davis import numbered_files, object_name, read_index_png
 from masklet.formats.json_file import entry
-from masklet.metrics.protocols import ObjectScores, Protocol, as_they_are, find_protocol, select
+from masklet.metrics.protocols import ObjectScores, Protocol, find_protocol, select
 from masklet.metrics.sequence import VOID, Measured, join, measure, measure_masks
 from masklet.metrics.summary import RegionAndBoundary, SeenAndUnseen, average, seen_and_unseen
 
@@ -29,6 +30,31 @@ SCORE_COLUMNS = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "
 
 CHUNK = 32
 """Frames that a process measures before it takes others: small, so that all are busy to the end."""
+
+
+@dataclass(frozen=True)
+class MaskFolder:
+    """The masks of one sequence: index PNGs, or a folder for each object with a black and white PNG for each frame."""
+
+    folder: Path  # where they lie
+    files: Mapping[ObjectId | None, Mapping[int, Path]]  # by object, None for index PNGs, which hold all; then by frame
+
+    @property
+    def is_index(self) -> bool:
+        return None in self.files
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        return tuple(sorted({frame for files in self.files.values() for frame in files}))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One sequence in both folders."""
+
+    name: str  # its folder's
+    predicted: MaskFolder  # with all frames that the truth has, and perhaps more
+    truth: MaskFolder  # of the same layout
 
 
 @dataclass(frozen=True)
@@ -79,108 +105,169 @@ def score_folders(
     Only frames of the truth are looked at. Raises EvaluationError for whatever does not fit together.
     """
     pairs, extra = pair_folders(predicted, truth, names)
-    chosen = protocol or ("davis2017" if isinstance(pairs[0].truth, IndexFolder) else "sav")
-    _check_protocol(chosen, pairs)
-    chunks = [
-        Chunk(place, pair, pair.truth.frames[start : start + CHUNK], chosen)
-        for place, pair in enumerate(pairs)
-        for start in range(0, len(pair.truth.frames), CHUNK)
+    rules = find_protocol(protocol or ("davis2017" if pairs[0].truth.is_index else "sav"))
+    if rules.one_object and (others := [pair.truth.folder for pair in pairs if not pair.truth.is_index]):
+        raise EvaluationError(
+            f"the protocol {rules.name} takes index PNGs, and {others[0]} has a folder for each object; "
+            "give the protocol sav"
+        )
+    frames = {pair.name: pair.truth.frames for pair in pairs}
+    jobs = [
+        (pair, frames[pair.name][start : start + CHUNK])
+        for pair in pairs
+        for start in range(0, len(frames[pair.name]), CHUNK)
     ]
-    total, done = sum(len(chunk.frames) for chunk in chunks), 0
-    count = min(workers or os.cpu_count() or 1, len(chunks))
-    measured: dict[tuple[int, int], Measured] = {}
-    for chunk, part in (Serial() if count == 1 else Pool(count)).run(measure_chunk, chunks):
+    total, done = sum(len(chunk) for _, chunk in jobs), 0
+    count = min(workers or os.cpu_count() or 1, len(jobs))
+    measured: dict[str, dict[int, Measured]] = {pair.name: {} for pair in pairs}
+    for (pair, chunk), part in (Serial() if count == 1 else Pool(count)).run(partial(measure_frames, rules), jobs):
         if isinstance(part, Failure):
             raise EvaluationError(part.reason)
-        measured[chunk.place, chunk.frames[0]] = part
-        done += len(chunk.frames)
+        measured[pair.name][chunk[0]] = part
+        done += len(chunk)
         progress(done, total)
-    sequences = (
-        _sequence(pairs[place], join([measured[key] for key in keys]), chosen)
-        for place, keys in groupby(sorted(measured), key=lambda key: key[0])
-    )
-    return FolderScores(chosen, tuple(sequences), extra)
+    sequences = []
+    for pair in pairs:
+        parts, numbers = measured[pair.name], np.array(frames[pair.name])
+        try:
+            objects = select(join([parts[first] for first in sorted(parts)]), rules)
+        except EvaluationError as error:
+            raise EvaluationError(f"sequence {pair.name}: {error}") from error
+        sequences.append(
+            SequenceScores(pair.name, tuple(replace(item, frames=numbers[item.frames]) for item in objects))
+        )
+    return FolderScores(rules.name, tuple(sequences), extra)
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Some frames of a sequence, for one process: the place of the sequence, itself, frames, and the protocol."""
+def pair_folders(
+    predicted: Path, truth: Path, names: Sequence[str] | None = None
+) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    """The sequences of two folders, which are checked to fit together, by name; and the names of predicted ones that
+    the truth has not, or that were not asked for.
 
-    place: int
-    pair: Pair
-    frames: tuple[int, ...]
-    protocol: str
+    names  the sequences that are meant; all of the truth's if None
+
+    Raises EvaluationError for folders without masks, sequences or frames that are missing, and unequal layouts.
+    """
+    theirs, ours = find_sequences(truth), find_sequences(predicted)
+    wanted = list(theirs if names is None else names)
+    for folder, known, what in (
+        (truth, theirs, "is in the list, and has no true masks"),
+        (predicted, ours, "is in the truth, and was not predicted"),
+    ):
+        if missing := [name for name in wanted if name not in known]:
+            raise EvaluationError(
+                f"{folder} lacks {len(missing)} of the sequences: {listed(missing)}. Each {what}; "
+                "add them, or name the sequences that are meant in a --sequences file"
+            )
+    pairs = tuple(Pair(name, ours[name], theirs[name]) for name in wanted)
+    for pair in pairs:
+        _check(pair)
+    return pairs, tuple(name for name in ours if name not in wanted)
 
 
-def measure_chunk(chunk: Chunk) -> Measured:
-    protocol = find_protocol(chunk.protocol)
-    return join([measure_frame(chunk.pair, frame, protocol) for frame in chunk.frames])
+def find_sequences(root: Path) -> dict[str, MaskFolder]:
+    """Sequence -> its files, by name. A folder that holds PNGs itself is one sequence, by the name ".".
+
+    Raises EvaluationError if there is no folder, or no mask in it.
+    """
+    if not os.path.isdir(root):
+        raise EvaluationError(f"there is no folder {root}; give one with a folder of masks for each sequence")
+    if files := numbered_files(root):
+        return {".": MaskFolder(root, {None: files})}
+    found = {folder.name: masks for folder in _subfolders(root) if (masks := _masks_in(folder)).files}
+    if not found:
+        raise EvaluationError(
+            f"{root} holds no masks; expected SEQUENCE/00000.png, or SEQUENCE/OBJECT/00000.png as SA-V has it"
+        )
+    return found
 
 
-def _sequence(pair: Pair, measured: Measured, protocol: str) -> SequenceScores:
-    try:
-        objects = select(measured, find_protocol(protocol))
-    except EvaluationError as error:
-        raise EvaluationError(f"sequence {pair.name}: {error}") from error
-    numbers = np.array(pair.truth.frames)
-    return SequenceScores(pair.name, tuple(replace(item, frames=numbers[item.frames]) for item in objects))
+def _masks_in(folder: Path) -> MaskFolder:
+    if files := numbered_files(folder):
+        return MaskFolder(folder, {None: files})
+    inside = ((object_name(inner.name), numbered_files(inner)) for inner in _subfolders(folder))
+    return MaskFolder(folder, {name: files for name, files in inside if files})
 
 
-def _check_protocol(name: str, pairs: Sequence[Pair]) -> None:
-    if find_protocol(name).prepare is not as_they_are:
-        for pair in pairs:
-            if not isinstance(pair.truth, IndexFolder):
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _check(pair: Pair) -> None:
+    if pair.predicted.is_index != pair.truth.is_index:
+        raise EvaluationError(
+            f"{pair.predicted.folder} and {pair.truth.folder} differ in layout: one has a PNG for each frame, "
+            "the other a folder for each object; write both in one layout"
+        )
+    if missing := set(pair.truth.frames) - set(pair.predicted.frames):
+        raise EvaluationError(
+            f"{pair.predicted.folder} lacks {len(missing)} of {len(pair.truth.frames)} frames: "
+            f"{frame_ranges(missing)}; predict them, with empty masks where nothing is seen"
+        )
+    for name, files in pair.predicted.files.items():
+        if missing := set(pair.truth.files.get(name, ())) - set(files):
+            raise EvaluationError(
+                f"object {name} in {pair.predicted.folder} lacks {len(missing)} of its frames: "
+                f"{frame_ranges(missing)}; predict them, with empty masks where it is not seen"
+            )
+
+
+def frame_ranges(frames: Iterable[int]) -> str:
+    """Frame numbers for a message, whole: `3, 7 to 12`."""
+    runs = [list(run) for _, run in groupby(enumerate(sorted(frames)), lambda item: item[1] - item[0])]
+    ends = [(run[0][1], run[-1][1]) for run in runs]
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in ends)
+
+
+def measure_frames(rules: Protocol, job: tuple[Pair, Sequence[int]]) -> Measured:
+    """J and F of all objects in some frames of a sequence.
+
+    Raises EvaluationError, naming the file, for what cannot be read, masks of another size than the truth, and
+    a prediction that says "unknown".
+    """
+    pair, frames = job
+    return join([_measure_frame(pair, frame, rules) for frame in frames])
+
+
+def _measure_frame(pair: Pair, frame: int, rules: Protocol) -> Measured:
+    ours, theirs = _read(pair.predicted, frame), _read(pair.truth, frame)
+    size = next(iter(theirs.values())).shape
+    for folder, masks in ((pair.predicted, ours), (pair.truth, theirs)):
+        for name, mask in masks.items():
+            if mask.shape != size:
                 raise EvaluationError(
-                    f"the protocol {name} takes index PNGs, and {pair.truth.folder} has a folder for each object; "
-                    "give the protocol sav"
+                    f"{folder.files[name][frame]} is {mask.shape[0]} x {mask.shape[1]} pixels (height x width) and the "
+                    f"truth {size[0]} x {size[1]}; write masks of the truth's size"
                 )
+    if not pair.truth.is_index:
+        predicted = {name: mask > 0 for name, mask in ours.items() if name is not None}
+        truth = {name: mask > 0 for name, mask in theirs.items() if name is not None}
+        return measure_masks(predicted, truth, rules.boundary)
+    index_map = rules.prepare(ours[None])
+    if (index_map == VOID).any():
+        raise EvaluationError(
+            f"{pair.predicted.files[None][frame]} holds the value {VOID}, which stands for unknown in the truth; "
+            "number predicted objects from 1 to 254"
+        )
+    return measure(index_map[None], rules.prepare(theirs[None])[None], rules.boundary)
+
+
+def _read(folder: MaskFolder, frame: int) -> dict[ObjectId | None, NDArray[np.uint8]]:
+    """The masks of a frame by object."""
+    found = {}
+    for name, files in folder.files.items():
+        if frame in files:
+            try:
+                found[name] = read_index_png(files[frame])
+            except FormatError as error:
+                raise EvaluationError(f"in {files[frame].parent}: {error}") from error
+    return found
 
 
 def _mean(objects: Sequence[ObjectScores]) -> RegionAndBoundary:
     summaries = [item.summary() for item in objects]
     return RegionAndBoundary(average(item.region for item in summaries), average(item.boundary for item in summaries))
-
-
-def measure_frame(pair: Pair, frame: int, protocol: Protocol) -> Measured:
-    """J and F of all objects in one frame.
-
-    Raises EvaluationError, naming the file, for what cannot be read, masks of another size than the truth, and
-    a prediction that says "unknown".
-    """
-    if isinstance(pair.predicted, IndexFolder) and isinstance(pair.truth, IndexFolder):
-        ours, theirs = (protocol.prepare(_read(folder.files[frame])) for folder in (pair.predicted, pair.truth))
-        _same_size(ours, theirs, pair.predicted.files[frame])
-        if (ours == VOID).any():
-            raise EvaluationError(
-                f"{pair.predicted.files[frame]} holds the value {VOID}, which stands for unknown in the truth; "
-                "number predicted objects from 1 to 254"
-            )
-        return measure(ours[None], theirs[None], protocol.boundary)
-    predicted, truth = _object_masks(pair.predicted, frame), _object_masks(pair.truth, frame)
-    size = next(iter(truth.values()))
-    for name, mask in [*predicted.items(), *truth.items()]:
-        _same_size(mask, size, pair.predicted.folder / f"{name}, frame {frame}")
-    return measure_masks(predicted, truth, protocol.boundary)
-
-
-def _object_masks(folder: MaskFolder, frame: int) -> dict[ObjectId, NDArray[np.bool_]]:
-    assert isinstance(folder, ObjectFolder), "both folders of a pair are of one layout"
-    return {name: _read(files[frame]) > 0 for name, files in folder.objects.items() if frame in files}
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    try:
-        return read_index_png(path)
-    except FormatError as error:
-        raise EvaluationError(f"in {path.parent}: {error}") from error
-
-
-def _same_size(ours: NDArray[np.generic], theirs: NDArray[np.generic], path: Path) -> None:
-    if ours.shape != theirs.shape:
-        raise EvaluationError(
-            f"{path} is {ours.shape[0]} x {ours.shape[1]} pixels (height x width) and the truth "
-            f"{theirs.shape[0]} x {theirs.shape[1]}; write masks of the truth's size"
-        )
 
 
 def read_categories(meta: Path) -> dict[tuple[str, str], str]:

@@ -1,7 +1,7 @@
 """Whether a model's own estimates can be believed: predicted IoU against true, presence against being there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,18 +46,12 @@ def calibration(estimates: Values, outcomes: Values | NDArray[np.bool_], bins: i
         if not ((values >= 0) & (values <= 1)).all():
             raise EvaluationError(f"{name} reach from {values.min()} to {values.max()}; expected 0..1")
     places = np.minimum((guesses * bins).astype(np.int64), bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    sums = (np.bincount(places, weights, minlength=bins).tolist() for weights in (guesses, results))
-    return Calibration(tuple(counts.tolist()), *map(tuple, sums))
+    columns = (np.bincount(places, weights, minlength=bins).tolist() for weights in (None, guesses, results))
+    return Calibration(*map(tuple, columns))
 
 
 def merge(parts: Sequence[Calibration]) -> Calibration:
     """The same as if all had been sorted at once. Raises EvaluationError for different numbers of bins, or none."""
     if len({len(part.counts) for part in parts}) != 1:
         raise EvaluationError("calibrations of different numbers of bins, or none, cannot be merged; give equal ones")
-    columns = (np.sum(rows, axis=0).tolist() for rows in zip(*map(_rows, parts), strict=True))
-    return Calibration(*map(tuple, columns))
-
-
-def _rows(part: Calibration) -> tuple[tuple[float, ...], ...]:
-    return part.counts, part.estimated, part.true
+    return Calibration(*(tuple(np.sum(rows, axis=0).tolist()) for rows in zip(*map(astuple, parts), strict=True)))

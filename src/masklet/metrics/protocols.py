@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from masklet.metrics.region import Mask, Values
 from masklet.metrics.sequence import Boundary, IndexMaps, Measured, ObjectId, measure, with_objects
 from masklet.metrics.summary import RegionAndBoundary, summarise
 
+EVERY, INNER = slice(None), slice(1, -1)
+"""Of the frames of a sequence: all; all but the first and the last."""
+
 
 def every_frame(measured: Measured) -> Mask:
     """All."""
@@ -20,8 +24,8 @@ def every_frame(measured: Measured) -> Mask:
 
 def inner_frames(measured: Measured) -> Mask:
     """All but the first, whose mask is given, and the last (DAVIS)."""
-    counted = every_frame(measured)
-    counted[:, [0, -1]] = False
+    counted = np.zeros(measured.region.shape, np.bool_)
+    counted[:, INNER] = True
     return counted
 
 
@@ -38,10 +42,15 @@ def after_first_seen(measured: Measured) -> Mask:
     return np.pad(seen, ((0, 0), (1, 0)))[:, :-1]
 
 
+def in_truth(measured: Measured, frames: slice = EVERY) -> tuple[ObjectId, ...]:
+    """Those that truth shows in any of these frames; what is only predicted is passed over."""
+    shown = np.count_nonzero(measured.truth_area[:, frames], axis=1)
+    return tuple(name for name, seen in zip(measured.objects, shown, strict=True) if seen)
+
+
 def numbered(measured: Measured) -> tuple[ObjectId, ...]:
     """1 to the highest number of the truth, also numbers that it leaves out (DAVIS)."""
-    shown = [name for name, areas in zip(measured.objects, measured.truth_area, strict=True) if areas.any()]
-    highest = max((name for name in shown if isinstance(name, int)), default=0)
+    highest = max((name for name in in_truth(measured) if isinstance(name, int)), default=0)
     if not highest:
         raise EvaluationError(
             "the truth shows no object, which has a number from 1 to 254; if its masks are 0 and 255, as those of "
@@ -56,28 +65,6 @@ def numbered(measured: Measured) -> tuple[ObjectId, ...]:
     return tuple(range(1, highest + 1))
 
 
-def in_truth(measured: Measured) -> tuple[ObjectId, ...]:
-    """Those that truth shows in any frame; what is only predicted is passed over."""
-    shown = np.count_nonzero(measured.truth_area, axis=1)
-    return tuple(name for name, seen in zip(measured.objects, shown, strict=True) if seen)
-
-
-def in_inner_truth(measured: Measured) -> tuple[ObjectId, ...]:
-    """Those that truth shows in a frame other than the first and the last (SA-V)."""
-    shown = np.count_nonzero(measured.truth_area[:, 1:-1], axis=1)
-    return tuple(name for name, seen in zip(measured.objects, shown, strict=True) if seen)
-
-
-def as_they_are(maps: IndexMaps) -> IndexMaps:
-    """One object for each number."""
-    return maps
-
-
-def as_one_object(maps: IndexMaps) -> IndexMaps:
-    """Everything but the background is object 1, 255 as well (DAVIS-2016 has masks of 0 and 255)."""
-    return (maps != 0).astype(np.uint8)
-
-
 @dataclass(frozen=True)
 class Protocol:
     """How one data set is scored."""
@@ -85,8 +72,13 @@ class Protocol:
     name: str  # what people type
     objects: Callable[[Measured], tuple[ObjectId, ...]]  # which of the measured objects are scored
     counted: Callable[[Measured], Mask]  # which frames count for each object, bool (N, T)
-    prepare: Callable[[IndexMaps], IndexMaps] = as_they_are  # what is made of index maps before they are compared
     boundary: Boundary = boundary_accuracy  # how outlines are compared
+    # whether all but the background of an index map is object 1, 255 as well (DAVIS-2016 has masks of 0 and 255)
+    one_object: bool = False
+
+    def prepare(self, maps: IndexMaps) -> IndexMaps:
+        """Index maps as they are compared."""
+        return (maps != 0).astype(np.uint8) if self.one_object else maps
 
 
 @dataclass(frozen=True)
@@ -146,12 +138,12 @@ def find_protocol(name: str) -> Protocol:
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol("davis2016", numbered, inner_frames, as_one_object),  # Perazzi et al., CVPR 2016
+        Protocol("davis2016", numbered, inner_frames, one_object=True),  # Perazzi et al., CVPR 2016
         Protocol("davis2017", numbered, inner_frames),  # Pont-Tuset et al., 2017, semi-supervised
         Protocol("ytvos", in_truth, after_first_seen),  # Xu et al., 2018; G from seen and unseen categories
-        Protocol("sav", in_inner_truth, since_seen),  # Ravi et al., 2024
+        Protocol("sav", partial(in_truth, frames=INNER), since_seen),  # Ravi et al., 2024
         Protocol("mose", in_truth, inner_frames),  # Ding et al., ICCV 2023
-        Protocol("mosev2", in_truth, inner_frames, boundary=adaptive_boundary_accuracy),  # Ding et al., 2025
+        Protocol("mosev2", in_truth, inner_frames, adaptive_boundary_accuracy),  # Ding et al., 2025
         Protocol("lvos", in_truth, inner_frames),  # Hong et al., ICCV 2023
         Protocol("all", in_truth, every_frame),
     )

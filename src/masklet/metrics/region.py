@@ -45,7 +45,7 @@ def extent(mask: Mask, margin: int = 0) -> tuple[slice, ...]:
     return tuple(found)
 
 
-def checked(predicted: Mask, truth: Mask, void: Mask | None) -> tuple[Mask, Mask]:
+def checked(predicted: Mask, truth: Mask, void: Mask | None = None) -> tuple[Mask, Mask]:
     """Both masks without the void pixels. Raises EvaluationError for another type or shape."""
     if not predicted.dtype == truth.dtype == np.bool_:
         raise EvaluationError(f"masks of the types {predicted.dtype} and {truth.dtype}; give arrays of bool")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from masklet.metrics.region import Mask, Values, area, region_similarity
 from masklet.prompts import ObjectId as ObjectId
 
 IndexMaps = NDArray[np.uint8] | NDArray[np.uint16]
+Name = TypeVar("Name", bound=ObjectId)
 Boundary = Callable[[Mask, Mask, Mask | None], Values]
 
 VOID = 255
@@ -47,20 +48,13 @@ def measure(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary = boundar
     prediction, in a frame or in all, has an empty mask there. Raises EvaluationError for maps of another type and
     of unequal shapes.
     """
-    for name, maps in (("predicted", predicted), ("true", truth)):
-        if maps.dtype not in (np.uint8, np.uint16):
-            raise EvaluationError(f"{name} maps of the type {maps.dtype}; give uint8 or uint16")
-    if predicted.shape != truth.shape or predicted.ndim != 3:
-        raise EvaluationError(
-            f"predicted maps of the shape {predicted.shape} and true ones of {truth.shape}; "
-            "give two of one shape (frames, height, width)"
-        )
+    check_maps(predicted, truth)
     return join([_measure_frame(ours, theirs, boundary) for ours, theirs in zip(predicted, truth, strict=True)])
 
 
 def measure_masks(
-    predicted: Mapping[ObjectId, Mask],
-    truth: Mapping[ObjectId, Mask],
+    predicted: Mapping[Name, Mask],
+    truth: Mapping[Name, Mask],
     boundary: Boundary = boundary_accuracy,
     void: Mask | None = None,
 ) -> Measured:
@@ -71,11 +65,11 @@ def measure_masks(
     void              bool (H, W): unknown pixels
     """
     objects = tuple(dict.fromkeys([*truth, *predicted]))
-    if not objects:
-        return _nothing(frames=1)
-    empty = np.zeros_like(next(iter([*truth.values(), *predicted.values()])))
-    ours = np.stack([predicted.get(name, empty) for name in objects])
-    theirs = np.stack([truth.get(name, empty) for name in objects])
+    empty = np.zeros_like(next(iter([*truth.values(), *predicted.values()]), np.zeros((1, 1), np.bool_)))
+    ours, theirs = (
+        np.array([masks.get(name, empty) for name in objects], np.bool_).reshape(-1, *empty.shape)
+        for masks in (predicted, truth)
+    )
     return Measured(
         objects=objects,
         region=region_similarity(ours, theirs, void)[:, None],
@@ -91,16 +85,44 @@ def join(parts: Sequence[Measured]) -> Measured:
     An object that a part does not know is absent from its frames, in prediction and truth: J and F are 1 there.
     """
     if not parts:
-        return _nothing(frames=0)
-    objects = tuple(_in_order({name for part in parts for name in part.objects}))
-    tables = zip(*(_tables(part, objects) for part in parts), strict=True)
-    return Measured(objects, *(np.concatenate(table, axis=1) for table in tables))
+        values, areas = np.zeros((0, 0)), np.zeros((0, 0), np.int64)
+        return Measured((), values, values, areas, areas)
+    names = {name for part in parts for name in part.objects}
+    objects = sorted(names, key=lambda name: (isinstance(name, str), name))  # numbers by size, then texts
+    tables = zip(*(_tables(with_objects(part, objects)) for part in parts), strict=True)
+    return Measured(tuple(objects), *(np.concatenate(table, axis=1) for table in tables))
 
 
 def with_objects(measured: Measured, objects: Iterable[ObjectId]) -> Measured:
     """The same frames with these objects, in this order; those that were never seen are absent throughout."""
     wanted = tuple(objects)
-    return Measured(wanted, *_tables(measured, wanted))
+    rows = [measured.objects.index(name) if name in measured.objects else -1 for name in wanted]
+    absent = [np.full((1, measured.frame_count), value) for value in (1.0, 1.0, 0, 0)]
+    tables = (np.concatenate(pair)[rows] for pair in zip(_tables(measured), absent, strict=True))
+    return Measured(wanted, *tables)
+
+
+def _tables(measured: Measured) -> tuple[Any, ...]:
+    return measured.region, measured.boundary, measured.truth_area, measured.predicted_area
+
+
+def check_maps(predicted: IndexMaps, truth: IndexMaps) -> None:
+    """Raise EvaluationError for index maps of another type, and of unequal shapes."""
+    for name, maps in (("predicted", predicted), ("true", truth)):
+        if maps.dtype not in (np.uint8, np.uint16):
+            raise EvaluationError(f"{name} maps of the type {maps.dtype}; give uint8 or uint16")
+    if predicted.shape != truth.shape or predicted.ndim != 3:
+        raise EvaluationError(
+            f"predicted maps of the shape {predicted.shape} and true ones of {truth.shape}; "
+            "give two of one shape (frames, height, width)"
+        )
+
+
+def values_in(index_map: IndexMaps) -> set[int]:
+    """The values that occur in an index map. Counting them is quicker than sorting."""
+    most = int(np.iinfo(index_map.dtype).max) + 1
+    counts = cv2.calcHist([np.ascontiguousarray(index_map)], [0], None, [most], [0, most])
+    return set(np.flatnonzero(counts).tolist())
 
 
 def _measure_frame(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary) -> Measured:
@@ -112,34 +134,3 @@ def _measure_frame(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary) -
         boundary,
         truth == VOID if VOID in found else None,
     )
-
-
-def values_in(index_map: IndexMaps) -> set[int]:
-    """The values that occur in an index map. Counting them is quicker than sorting."""
-    most = int(np.iinfo(index_map.dtype).max) + 1
-    counts = cv2.calcHist([np.ascontiguousarray(index_map)], [0], None, [most], [0, most])
-    return set(np.flatnonzero(counts).tolist())
-
-
-def _tables(measured: Measured, wanted: Sequence[ObjectId]) -> list[Any]:
-    """The four tables with a row for each of these objects. One that is absent has J and F of 1, and no pixels."""
-    tables = (measured.region, 1.0), (measured.boundary, 1.0), (measured.truth_area, 0), (measured.predicted_area, 0)
-    return [_rows(table, measured.objects, wanted, absent) for table, absent in tables]
-
-
-def _rows(values: NDArray, have: Sequence[ObjectId], wanted: Sequence[ObjectId], absent: float) -> NDArray:  # type: ignore[type-arg]
-    rows = np.full((len(wanted), values.shape[1]), absent, values.dtype)
-    for row, name in enumerate(wanted):
-        if name in have:
-            rows[row] = values[have.index(name)]
-    return rows
-
-
-def _in_order(names: Iterable[ObjectId]) -> list[ObjectId]:
-    """Numbers by size, then texts by the alphabet."""
-    return sorted(names, key=lambda name: (isinstance(name, str), name))
-
-
-def _nothing(frames: int) -> Measured:
-    values, areas = np.zeros((0, frames)), np.zeros((0, frames), np.int64)
-    return Measured((), values, values, areas, areas)

@@ -3,20 +3,21 @@
 import contextlib
 import io
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from masklet.errors import EvaluationError
 from masklet.metrics.region import Values
-from masklet.metrics.sequence import VOID, IndexMaps
+from masklet.metrics.sequence import VOID, IndexMaps, check_maps
 
 MISSING = (
     "MOTA, IDF1 and HOTA are computed by TrackEval; install it with: "
     'pip install "masklet[eval]" && pip install --no-deps trackeval'
 )
 """Without its dependencies, because it asks for another build of OpenCV, which would replace masklet's."""
-
 
 TRACKING = ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "switches")
 """The measures. All are shares, at most 1, but for the last: times that a true object is followed under another number.
@@ -36,7 +37,7 @@ def tracking_scores(sequences: Mapping[str, tuple[IndexMaps, IndexMaps]]) -> dic
     Masks match at an IoU of 0.5 and more for MOTA and IDF1. Pixels that are 255 in the truth count for nobody.
     Frames without objects, in one or both, are allowed; an object without a pixel does not exist. Without any object
     in truth, or in prediction, every share is 0, as TrackEval has it. Raises EvaluationError if TrackEval is missing,
-    for no sequence, and for maps of unequal shapes.
+    for no sequence, and for maps of other types and of unequal shapes.
 
     Source: Bernardin and Stiefelhagen, 2008 (MOTA); Ristani et al., ECCV workshops 2016 (IDF1); Luiten et al., IJCV
     2021 (HOTA); the IoU of masks in place of boxes: Voigtlaender et al., "MOTS", CVPR 2019.
@@ -78,25 +79,23 @@ def _metrics() -> tuple[Any, Any, Any]:
 
 def _facts(predicted: IndexMaps, truth: IndexMaps) -> dict[str, Any]:
     """One sequence as TrackEval takes it: numbers from 0 without gaps, and IoUs frame by frame."""
-    if predicted.shape != truth.shape or predicted.ndim != 3:
-        raise EvaluationError(
-            f"predicted maps of the shape {predicted.shape} and true ones of {truth.shape}; "
-            "give two of one shape (frames, height, width)"
-        )
+    check_maps(predicted, truth)
     frames = [mask_ious(ours, theirs) for ours, theirs in zip(predicted, truth, strict=True)]
-    true_places = _places(numbers for numbers, _, _ in frames)
-    places = _places(numbers for _, numbers, _ in frames)
+    true_count, true_ids = _ids([numbers for numbers, _, _ in frames])
+    count, ids = _ids([numbers for _, numbers, _ in frames])
     return {
         "num_timesteps": len(frames),
-        "num_gt_ids": len(true_places),
-        "num_tracker_ids": len(places),
-        "num_gt_dets": sum(len(numbers) for numbers, _, _ in frames),
-        "num_tracker_dets": sum(len(numbers) for _, numbers, _ in frames),
-        "gt_ids": [np.array([true_places[number] for number in numbers], np.int64) for numbers, _, _ in frames],
-        "tracker_ids": [np.array([places[number] for number in numbers], np.int64) for _, numbers, _ in frames],
+        "num_gt_ids": true_count,
+        "num_tracker_ids": count,
+        "num_gt_dets": sum(map(len, true_ids)),
+        "num_tracker_dets": sum(map(len, ids)),
+        "gt_ids": true_ids,
+        "tracker_ids": ids,
         "similarity_scores": [ious for _, _, ious in frames],
     }
 
 
-def _places(frames: Any) -> dict[int, int]:
-    return {number: place for place, number in enumerate(sorted({number for numbers in frames for number in numbers}))}
+def _ids(frames: list[list[int]]) -> tuple[int, list[NDArray[np.int64]]]:
+    """How many numbers there are, and those of each frame without gaps."""
+    known = sorted(set(chain(*frames)))
+    return len(known), [np.searchsorted(known, numbers) for numbers in frames]

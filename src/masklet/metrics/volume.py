@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from masklet.errors import EvaluationError, needing
-from masklet.metrics.region import Mask, extent
+from masklet.metrics.region import Mask, checked, extent
 
 TOLERANCE = 2.0
 """Millimetres by which surfaces may lie apart for the normalised surface Dice, if nobody says otherwise."""
@@ -27,7 +27,7 @@ def dice(predicted: Mask, truth: Mask) -> float:
 
     Raises EvaluationError for other types, and shapes that differ.
     """
-    _check(predicted, truth)
+    checked(predicted, truth)
     total = np.count_nonzero(predicted) + np.count_nonzero(truth)
     return 2 * np.count_nonzero(predicted & truth) / total if total else 1.0
 
@@ -50,7 +50,7 @@ def surface_distances(
     """
     with needing("eval", "a distance of surfaces", EvaluationError):
         from scipy.ndimage import binary_erosion, distance_transform_edt
-    _check(predicted, truth)
+    checked(predicted, truth)
     sides = np.asarray(spacing, np.float64)
     if sides.shape != (predicted.ndim,) or not (np.isfinite(sides) & (sides > 0)).all():
         raise EvaluationError(f"spacing is {spacing!r}; give a length over 0 for each of {predicted.ndim} axes")
@@ -67,10 +67,3 @@ def surface_distances(
         float(max(np.percentile(there, 95), np.percentile(back, 95))),
         float(both.mean()),
     )
-
-
-def _check(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
-    if not predicted.dtype == truth.dtype == np.bool_:
-        raise EvaluationError(f"masks of the types {predicted.dtype} and {truth.dtype}; give arrays of bool")
-    if predicted.shape != truth.shape:
-        raise EvaluationError(f"masks of the shapes {predicted.shape} and {truth.shape}; give two of one shape")
