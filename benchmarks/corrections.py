@@ -37,11 +37,10 @@ from masklet.datasets.registry import open_dataset
 from masklet.engines.torch import Model
 from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.model import TrackerSession
-from masklet.evaluation.protocols.base import true_mask
-from masklet.evaluation.protocols.interactive import Workspace, worst_frame
-from masklet.evaluation.protocols.vos import Prompting, objects_of
+from masklet.evaluation.protocols.base import Prompting, Workspace, objects_of, true_mask
+from masklet.evaluation.protocols.interactive import worst_frame
 from masklet.formats.base import FrameLike
-from masklet.prompts import Prompt
+from masklet.prompts import make_prompt
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.options import Corrections
 
@@ -102,7 +101,8 @@ def correct(work: Workspace, frame: int, way: str, clicks: int) -> None:
         if way == "clicks":
             work.correct(frame, number, clicks, Annotator())
         else:
-            work.ask(frame, number, Prompt(mask=true_mask(truth, number, work.size)))
+            mask = true_mask(truth, number, work.size)
+            work.ask(frame, number, make_prompt(work.size, mask=mask))
 
 
 def measure(clip: Clip, model: Model, args: argparse.Namespace, options: TrackingOptions) -> Found:

@@ -16,7 +16,8 @@ from masklet.app.library import Library
 from masklet.datasets.base import Clip, PlainMasks
 from masklet.engines.fake import FakeEngine
 from masklet.evaluation.model import ModelMethod
-from masklet.evaluation.protocols.interactive import Offline, Online, Workspace
+from masklet.evaluation.protocols.base import Workspace
+from masklet.evaluation.protocols.interactive import Offline, Online
 from masklet.formats.base import FrameLike, PlainFrame, mask_only
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
@@ -68,7 +69,7 @@ def test_a_robot_scores_as_with_the_tracker(tmp_path: Path, protocol: Any, monke
     path = write_scene(tmp_path / "clip.mp4", FRAMES)
     clip = Clip("clip", path, {frame: partial(truth, frame) for frame in range(FRAMES)})
     made: list[Workspace] = []
-    monkeypatch.setattr("masklet.evaluation.protocols.interactive.hand_in", lambda work, _: made.append(work))
+    monkeypatch.setattr(Workspace, "hand_in", lambda work, _: made.append(work))
     library = Library([path], tmp_path / "project", FakeEngine())
     with serving(library) as address:
         program = Program(address, next(iter(library.items)))

@@ -23,7 +23,7 @@ def run_of(name: str, values: dict[str, list[float]], **settings: str) -> RunRes
         "measures": ["J&F"],
     }
     clips = [
-        ClipResult({n: {"J&F": value} for n, value in enumerate(row, 1)}, {}, 10, 2.0, name=clip, memory=100.0)
+        ClipResult(clip, {n: {"J&F": value} for n, value in enumerate(row, 1)}, {}, 10, 2.0, memory=100.0)
         for clip, row in values.items()
     ]
     return RunResult(Path(name), record, tuple(clips))

@@ -14,10 +14,10 @@ from masklet.engines.fake import FakeEngine
 from masklet.errors import ConfigError
 from masklet.evaluation.baselines import BASELINES
 from masklet.evaluation.model import ModelMethod
-from masklet.evaluation.protocols.base import Procedure
+from masklet.evaluation.protocols.base import Procedure, Prompting
 from masklet.evaluation.protocols.images import ImageClicks
 from masklet.evaluation.protocols.interactive import Online
-from masklet.evaluation.protocols.vos import Prompting, SemiSupervised
+from masklet.evaluation.protocols.vos import SemiSupervised
 from masklet.evaluation.results import Submission
 from tests.evaluation.conftest import Make, first_clip, index_map, save_mask
 

@@ -13,8 +13,9 @@ from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation import run as running
 from masklet.evaluation.methods import MethodChoice
+from masklet.evaluation.protocols.base import Prompting
 from masklet.evaluation.protocols.images import ImageClicks
-from masklet.evaluation.protocols.vos import Prompting, SemiSupervised
+from masklet.evaluation.protocols.vos import SemiSupervised
 from masklet.evaluation.report import remarks, write_report
 from masklet.evaluation.results import read_run
 from masklet.evaluation.run import Measurement, begin, measure

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from masklet.masks.clicks import Click, central_click, random_click
+from masklet.masks.clicks import central_click, random_click
 from masklet.masks.shape import mask_box
 from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt
@@ -26,7 +26,7 @@ class Annotator:
 
     def click(
         self, predicted: Mask | None, truth: Mask, void: Mask | None = None, *, occasion: str = ""
-    ) -> Click | None:
+    ) -> Prompt | None:
         """A click on an error, or None if there is none; `predicted` is None before the first answer.
 
         Unknown pixels are never clicked. The occasion names clip, object, frame and number of the click.
@@ -35,8 +35,11 @@ class Annotator:
             truth = truth & ~void
             predicted = None if predicted is None else predicted & ~void
         if self.manner == "centre":
-            return central_click(predicted, truth)
-        return random_click(predicted, truth, np.random.default_rng((self.seed, zlib.crc32(occasion.encode()))))
+            click = central_click(predicted, truth)
+        else:
+            chance = np.random.default_rng((self.seed, zlib.crc32(occasion.encode())))
+            click = random_click(predicted, truth, chance)
+        return None if click is None else Prompt(points=((float(click.x), float(click.y)),), labels=(click.label,))
 
     def clicks(
         self,
@@ -57,12 +60,8 @@ class Annotator:
             click = self.click(predicted, truth, void, occasion=f"{occasion}/{made}")
             if click is None:
                 return made, predicted
-            predicted = ask(as_prompt(click))
+            predicted = ask(click)
         return count, predicted
-
-
-def as_prompt(click: Click) -> Prompt:
-    return Prompt(points=((float(click.x), float(click.y)),), labels=(click.label,))
 
 
 def box_prompt(mask: Mask) -> Prompt:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from masklet.errors import EvaluationError
 from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
 from masklet.masks.shape import mask_box
-from masklet.media.source import Frame, FrameSource
+from masklet.media.source import FrameSource
 from masklet.prompts import INCLUDE, Prompt, merge_prompts
 
 Soft = NDArray[np.float32]
@@ -87,7 +87,7 @@ class CarriedSession:
         self.carry = carry
         self.prompts: dict[tuple[int, int], Prompt] = {}
         self.anchors: dict[int, dict[int, Soft]] = {}
-        self.carried: tuple[Frame, Mapping[int, Soft]] | None = None
+        self.carried: tuple[int, Mapping[int, Soft]] = (-1, {})  # the frame that was reached last, and its masks
 
     def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
         """The object's mask on the frame: the given mask, or GrabCut's answer to all prompts there."""
@@ -98,14 +98,13 @@ class CarriedSession:
 
     def follow(self, start: int) -> Iterator[FrameLike]:
         """Forward to the end; if `start` is the frame that was reached last, on from there."""
-        before = self.carried if self.carried is not None and self.carried[0].index == start else None
-        masks: Mapping[int, Soft] = before[1] if before else {}
+        masks = self.carried[1] if self.carried[0] == start else {}
         image = None
         for frame in self.source.frames(start):
             if image is not None:
                 masks = self.carry(image, frame.image, masks)
             masks = {**masks, **self.anchors.get(frame.index, {})}
-            image, self.carried = frame.image, (frame, masks)
+            image, self.carried = frame.image, (frame.index, masks)
             objects: dict[ObjectId, ObjectLike] = {number: SoftMask(soft) for number, soft in masks.items()}
             numbers: dict[ObjectId, int] = {number: number for number in masks}
             yield PlainFrame(frame.index, frame.time, self.source.size, objects, numbers, frame.image)
@@ -138,11 +137,23 @@ def cut_prompt(image: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
     """The object of a box, of clicks, or of both, in a picture, uint8 (H, W, 3): bool (H, W)."""
     height, width = image.shape[:2]
     hints = np.full((height, width), cv2.GC_BGD if prompt.box else cv2.GC_PR_BGD, np.uint8)
+    clicks = [
+        ((round(x), round(y)), label == INCLUDE) for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
+    ]
+    window: tuple[slice, slice] = slice(None), slice(None)
     if prompt.box:
+        x0, y0, x1, y1 = prompt.box
+        across, down = AROUND * (x1 - x0) + 2, AROUND * (y1 - y0) + 2
+        rows = slice(max(0, int(y0 - down)), min(height, int(y1 + down) + 1))
+        window = rows, slice(max(0, int(x0 - across)), min(width, int(x1 + across) + 1))
         x0, y0, x1, y1 = (round(edge) for edge in prompt.box)
         hints[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = cv2.GC_PR_FGD
-    _draw_clicks(hints, prompt)
-    window = _around(prompt.box, (height, width)) if prompt.box else np.s_[:, :]
+    else:
+        for place, inside in clicks:
+            likely = cv2.GC_PR_FGD if inside else cv2.GC_PR_BGD
+            cv2.circle(hints, place, max(2, round(REACH * min(height, width))), likely, -1)
+    for place, inside in clicks:
+        cv2.circle(hints, place, round(SURE * min(height, width)), cv2.GC_FGD if inside else cv2.GC_BGD, -1)
     mask = np.zeros((height, width), np.bool_)
     mask[window] = _cut(image[window], hints[window])
     return mask
@@ -158,27 +169,6 @@ def recut(image: NDArray[np.uint8], following: NDArray[np.uint8], masks: Mapping
         box = max(x0 - across, 0.0), max(y0 - down, 0.0), min(x1 + across, float(width)), min(y1 + down, float(height))
         found[number] = cut_prompt(following, Prompt(box=box)).astype(np.float32) if x0 < x1 else np.zeros_like(soft)
     return found
-
-
-def _draw_clicks(hints: NDArray[np.uint8], prompt: Prompt) -> None:
-    """Around each click a disk of what is likely, if there is no box, then a small one of what is certain."""
-    shorter = min(hints.shape)
-    clicks = [
-        ((round(x), round(y)), label == INCLUDE) for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
-    ]
-    if not prompt.box:
-        for place, inside in clicks:
-            cv2.circle(hints, place, max(2, round(REACH * shorter)), cv2.GC_PR_FGD if inside else cv2.GC_PR_BGD, -1)
-    for place, inside in clicks:
-        cv2.circle(hints, place, round(SURE * shorter), cv2.GC_FGD if inside else cv2.GC_BGD, -1)
-
-
-def _around(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[slice, slice]:
-    """The part of a picture that a box and its surroundings fill."""
-    x0, y0, x1, y1 = box
-    across, down = AROUND * (x1 - x0) + 2, AROUND * (y1 - y0) + 2
-    rows = slice(max(0, int(y0 - down)), min(size[0], int(y1 + down) + 1))
-    return rows, slice(max(0, int(x0 - across)), min(size[1], int(x1 + across) + 1))
 
 
 def _cut(image: NDArray[np.uint8], hints: NDArray[np.uint8]) -> NDArray[np.bool_]:

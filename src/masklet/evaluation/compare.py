@@ -21,7 +21,6 @@ LEVEL = 0.95
 ALIKE = 0.001
 """Values of a clip that lie no farther apart count as a tie: 0.1 percent, or a thousandth of a count."""
 
-
 FEW = 5
 """An interval of fewer clips says little."""
 
@@ -43,9 +42,9 @@ class Compared:
     run: RunResult  # with the clips alone that all runs have
     value: Interval  # of the main measure
     difference: Interval | None  # from the first run; None for the first run itself
-    wins: int = 0  # clips that it did better than the first run
-    ties: int = 0  # alike
-    losses: int = 0  # worse
+    wins: int  # clips that it did better than the first run
+    ties: int  # alike
+    losses: int  # worse
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,15 @@ def compare_runs(runs: Sequence[RunResult], seed: int = 0) -> Comparison:
     draws = np.random.default_rng(seed).integers(0, len(shared), (DRAWS, len(shared)))
     drawn = sums[:, draws].sum(axis=2) / counts[:, draws].sum(axis=2)
     means = sums.sum(axis=1) / counts.sum(axis=1)
-    compared = [Compared(names[0], runs[0], _interval(means[0], drawn[0]), None)]
-    for place in range(1, len(runs)):
-        ours, first = sums[place] / counts[place], sums[0] / counts[0]
-        better = (ours - first) * (1 if rises(measure) else -1)
+    first, compared = sums[0] / counts[0], []
+    for place, run in enumerate(runs):
+        better = (sums[place] / counts[place] - first) * (1 if rises(measure) else -1)
         compared.append(
             Compared(
                 names[place],
-                runs[place],
+                run,
                 _interval(means[place], drawn[place]),
-                _interval(means[place] - means[0], drawn[place] - drawn[0]),
+                _interval(means[place] - means[0], drawn[place] - drawn[0]) if place else None,
                 wins=int((better > ALIKE).sum()),
                 ties=int((abs(better) <= ALIKE).sum()),
                 losses=int((better < -ALIKE).sum()),

@@ -62,13 +62,7 @@ class TrackerSession:
         self.tracker = tracker
 
     def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
-        if prompt.mask is not None:
-            result = self.tracker.add_mask(frame=frame, object=object, mask=prompt.mask)
-        if prompt.box is not None:
-            result = self.tracker.add_box(frame=frame, object=object, box=prompt.box)
-        if prompt.points:
-            result = self.tracker.add_points(frame=frame, object=object, points=prompt.points, labels=prompt.labels)
-        return result.objects[object].mask
+        return self.tracker.add_prompt(frame=frame, object=object, prompt=prompt).objects[object].mask
 
     def follow(self, start: int) -> Iterator[FrameLike]:
         return self.tracker.propagate(start=start)

@@ -1,13 +1,11 @@
 """The files of a run: CSV, JSON and Markdown, a plot, tables for a terminal, and pictures of the worst clips."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,9 +17,6 @@ from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError, needing
 from masklet.evaluation.results import ClipResult, RunResult, Submission, clip_file, is_count, read_run, rises, shown
 from masklet.masks.draw import draw_overlay
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST_ROWS = 60
 """Clips that stand in tables for people; of more only the means do, and the CSV has them all."""
@@ -165,27 +160,18 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
     named = len(clips) <= MOST_NAMED
     with needing("eval", "a plot", EvaluationError):
         from matplotlib.figure import Figure
-    figure = Figure(figsize=(8, 1.4 + 0.24 * len(clips) if named and len(clips) else 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 1.4 + 0.24 * len(clips) if named else 4.5), layout="constrained")
     axes = figure.add_subplot()
     for row, (name, run) in enumerate(zip(names, runs, strict=True)):
-        mean = factor * run.overall[measure]
-        colour = COLOURS[row % len(COLOURS)]
+        mean, colour = factor * run.overall[measure], COLOURS[row % len(COLOURS)]
         axes.axvline(mean, color=colour, linewidth=1, linestyle=":")
-        places = np.arange(len(clips)) if named else np.linspace(0, 1, len(clips))
-        ours = values[row][order] if named else np.sort(values[row])
         label = f"{name}: {mean:.1f}"
         if named:
-            axes.plot(ours, places, "o", color=colour, markersize=6, label=label)
+            axes.plot(values[row][order], range(len(clips)), "o", color=colour, markersize=6, label=label)
         else:
-            axes.plot(ours, places, color=colour, linewidth=2, label=label)
-    _label(axes, [clips[place] for place in order] if named else [], measure, factor)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-
-
-def _label(axes: Axes, clips: Sequence[str], measure: str, factor: int) -> None:
-    if clips:
-        axes.set_yticks(range(len(clips)), clips, fontsize=8)
+            axes.plot(np.sort(values[row]), np.linspace(0, 1, len(clips)), color=colour, linewidth=2, label=label)
+    if named:
+        axes.set_yticks(range(len(clips)), [clips[place] for place in order], fontsize=8)
         axes.grid(axis="y", linewidth=0.3)
     else:
         axes.set_ylabel("share of sequences below")
@@ -194,7 +180,9 @@ def _label(axes: Axes, clips: Sequence[str], measure: str, factor: int) -> None:
         axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(100.0, axes.get_xlim()[1]))
     axes.grid(axis="x", linewidth=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
 
 
 def draw_worst(run: RunResult, dataset: Dataset) -> None:
@@ -218,12 +206,14 @@ def draw_worst(run: RunResult, dataset: Dataset) -> None:
 
 def draw_clip(clip: Clip, result: ClipResult, measure: str, submission: Submission) -> NDArray[np.uint8]:
     """A row of frames, uint8 (H, W, 3)."""
+    tiles = []
     with clip.open() as source:
-        tiles = []
         for frame in frames_to_show(result.per_frame):
-            drawn = _draw_frame(clip, source.read(frame).image, frame, submission)
+            tile = _fitted(_draw_frame(clip, source.read(frame).image, frame, submission))
+            strip = np.full((20, tile.shape[1], 3), 255, np.uint8)
             words = f"{clip.stem(frame)}: {shown(measure, result.per_frame[frame])}"
-            tiles.append(_with_words(_fitted(drawn), words))
+            cv2.putText(strip, words, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+            tiles.append(np.vstack([tile, strip]))
     return np.hstack(tiles)
 
 
@@ -249,9 +239,3 @@ def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = min(1.0, TILE[0] / height, TILE[1] / width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _with_words(image: NDArray[np.uint8], words: str) -> NDArray[np.uint8]:
-    strip = np.full((20, image.shape[1], 3), 255, np.uint8)
-    cv2.putText(strip, words, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.vstack([image, strip])

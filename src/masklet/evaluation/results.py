@@ -25,7 +25,6 @@ RUN = "run.json"
 SEQUENCES = "sequences"
 """The folder of the clips' files."""
 
-
 COUNTS = ("clicks", "alone", "switches", "NoC@", "masks/", "seconds/")
 """How the names of measures begin that are numbers of something, not shares; fewer are better."""
 
@@ -63,9 +62,8 @@ class Submission:
         Frames have the names that they have in the data set.
         """
         if self.layout == "index":
-            path = self.path(clip, frame)
-            make_folder(path.parent)
-            write_index_png(path, numbers)
+            make_folder(self.path(clip, frame).parent)
+            write_index_png(self.path(clip, frame), numbers)
             return
         for number, mask in masks.items():
             path = self.path(clip, frame, number)
@@ -86,9 +84,10 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClipResult:
     """What a method did on one clip."""
 
+    name: str  # of the clip
     # object -> measure -> value; empty if nothing of the clip is known that could be scored
     values: Mapping[int, Mapping[str, float]]
     per_frame: Mapping[int, float]  # frame -> the main measure over all objects, to find the frames worth a look
@@ -98,15 +97,8 @@ class Outcome:
     clip_metrics: Mapping[str, float] = field(default_factory=dict)
     # what the method estimates ("IoU", "presence") -> estimates beside what came of them
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipResult(Outcome):
-    """The same as it is kept."""
-
-    name: str  # of the clip
     memory: float | None = None  # MiB that its process had taken at most; None if the system does not report it
-    groups: Mapping[int, str] = field(default_factory=dict)  # object -> group, such as "seen
+    groups: Mapping[int, str] = field(default_factory=dict)  # object -> group, such as "seen"
 
     def mean(self, measure: str) -> float:
         """Over the clip's objects; NaN if nothing could be scored."""
@@ -133,9 +125,12 @@ class RunResult:
     def overall(self) -> dict[str, float]:
         """Every measure over the whole run: plain mean over objects, or over clips of what they have as a whole. Where
         objects are seen and unseen ones, G too; and the expected calibration errors of what a model estimates."""
-        rows = [row for clip in self.clips for row in clip.values.values()]
-        found = {measure: mean([row[measure] for row in rows]) for measure in self.measures}
-        found |= self._grouped()
+        rows = [(row, clip.groups.get(n)) for clip in self.clips for n, row in clip.values.items()]
+        found = {measure: mean([row[measure] for row, _ in rows]) for measure in self.measures}
+        grouped = [(row, group) for row, group in rows if group is not None]
+        if grouped and "F" in self.measures:
+            means = [(row["J"], row["F"]) for row, _ in grouped]
+            found |= seen_and_unseen(means, [group == "unseen" for _, group in grouped]).named()
         for name in dict.fromkeys(name for clip in self.clips for name in clip.clip_metrics):
             found[name] = mean([clip.clip_metrics[name] for clip in self.clips if name in clip.clip_metrics])
         for name in dict.fromkeys(name for clip in self.clips for name in clip.calibration):
@@ -157,13 +152,6 @@ class RunResult:
     @property
     def memory(self) -> float | None:
         return max((clip.memory for clip in self.clips if clip.memory is not None), default=None)
-
-    def _grouped(self) -> dict[str, float]:
-        rows = [(row, clip.groups[n]) for clip in self.clips for n, row in clip.values.items() if n in clip.groups]
-        if not rows or "F" not in self.measures:
-            return {}
-        found = seen_and_unseen([(row["J"], row["F"]) for row, _ in rows], [group == "unseen" for _, group in rows])
-        return found.named()
 
 
 def read_run(folder: Path) -> RunResult:

@@ -11,7 +11,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -81,8 +81,8 @@ def measure(plan: Measurement, clips: list[Clip], executor: Executor) -> Iterato
 
 
 def measure_clip(procedure: Procedure, choice: MethodChoice, submission: Submission, clip: Clip) -> ClipResult:
-    outcome = procedure.run(clip, find_method(choice), submission)
-    return ClipResult(**vars(outcome), name=clip.name, memory=peak_memory(), groups=dict(clip.groups))
+    result = procedure.run(clip, find_method(choice), submission)
+    return replace(result, memory=peak_memory(), groups=dict(clip.groups))
 
 
 def describe(plan: Measurement) -> dict[str, Any]:

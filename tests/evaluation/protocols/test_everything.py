@@ -115,7 +115,7 @@ def test_the_best_masks_are_handed_in_and_all_beside(clip: Clip, submission: Sub
 def test_means_over_pictures_stand_beside_those_over_objects() -> None:
     record = {"measures": ["IoU"], "settings": dict.fromkeys(("method", "protocol", "dataset", "split", "options"))}
     clips = [
-        ClipResult({n: {"IoU": 0.5} for n in range(1, objects + 1)}, {0: 0.5}, 1, 2.0, {"masks/picture": m}, name=name)
+        ClipResult(name, {n: {"IoU": 0.5} for n in range(1, objects + 1)}, {0: 0.5}, 1, 2.0, {"masks/picture": m})
         for name, objects, m in (("a", 1, 10.0), ("b", 9, 20.0))
     ]
     run = RunResult(Path(), record, tuple(clips))

@@ -16,11 +16,10 @@ from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.baselines import BASELINES
-from masklet.evaluation.protocols.base import Procedure
-from masklet.evaluation.protocols.clicks_saved import ClicksSaved
+from masklet.evaluation.protocols.base import Procedure, Prompting, Workspace
 from masklet.evaluation.protocols.images import ImageClicks
-from masklet.evaluation.protocols.interactive import Offline, Online, Workspace, worst_frame
-from masklet.evaluation.protocols.vos import MultiObject, Prompting, SemiSupervised
+from masklet.evaluation.protocols.interactive import ClicksSaved, Offline, Online, worst_frame
+from masklet.evaluation.protocols.vos import MultiObject, SemiSupervised
 from masklet.evaluation.results import Submission
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.davis import read_index_png

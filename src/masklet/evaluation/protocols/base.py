@@ -1,21 +1,26 @@
-"""What every protocol is, and how answers are made, timed and scored, frame by frame."""
+"""What every protocol is, and how objects are prompted, and answers timed and scored, frame by frame."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
-from masklet.evaluation.methods import Method
-from masklet.evaluation.results import Outcome, Submission
+from masklet.errors import EvaluationError
+from masklet.evaluation.annotator import Annotator, box_prompt
+from masklet.evaluation.methods import Method, Session
+from masklet.evaluation.results import ClipResult, Submission
 from masklet.formats.base import FrameLike, ObjectLike
 from masklet.metrics.calibration import Calibration, calibration
 from masklet.metrics.protocols import find_protocol, select
-from masklet.metrics.region import Mask
-from masklet.metrics.sequence import Measured, ObjectId, join, measure_masks
+from masklet.metrics.region import Mask, region_similarity
+from masklet.metrics.sequence import Measured, join, measure_masks
+from masklet.prompts import Prompt, make_prompt
 
 MEASURES = ("J&F", "J", "J recall", "J decay", "F", "F recall", "F decay")
 """The statistics that DAVIS reports for each object."""
@@ -34,7 +39,7 @@ class Procedure(Protocol):
     @property
     def measures(self) -> tuple[str, ...]: ...
 
-    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """Ask, score, and hand the masks in. Raises MediaError and FormatError for files that are damaged."""
         ...
 
@@ -68,10 +73,9 @@ def answers(results: Iterable[FrameLike], watch: Stopwatch, *, overlapping: bool
     iterator = iter(results)
     while True:
         with watch:
-            result = next(iterator, None)
-            numbers = None if result is None else result.index_map()
-        if result is None or numbers is None:
-            return
+            if (result := next(iterator, None)) is None:
+                return
+            numbers = result.index_map()
         objects = result.objects.items()
         yield MaskedFrame(result, numbers, {int(n): item.mask if overlapping else numbers == n for n, item in objects})
 
@@ -93,12 +97,10 @@ class Scores:
 
     def add(self, frame: int, masks: Mapping[int, Mask], truth: ObjectMasks) -> Measured:
         """The values of one annotated frame, which are noted. Objects without a mask have an empty one."""
-        if self.rules.name == "davis2016":
+        if self.rules.one_object:
             masks = {1: np.logical_or.reduce(list(masks.values()))} if masks else {}
         self.frames.append(frame)
-        ours: dict[ObjectId, Mask] = dict(masks.items())
-        theirs: dict[ObjectId, Mask] = dict(truth.items())
-        self.parts.append(measure_masks(ours, theirs, self.rules.boundary, truth.void))
+        self.parts.append(measure_masks(masks, truth, self.rules.boundary, truth.void))
         return self.parts[-1]
 
     def by_object(self) -> dict[int, dict[str, float]]:
@@ -110,11 +112,101 @@ class Scores:
 
     def per_frame(self) -> dict[int, float]:
         """Frame -> J&F, the mean over the objects that are in the frame's truth or answer."""
-        found = {}
-        for frame, part in zip(self.frames, self.parts, strict=True):
-            if part.objects:
-                found[frame] = float((part.region + part.boundary).mean() / 2)
-        return found
+        parts = zip(self.frames, self.parts, strict=True)
+        return {frame: float((part.region + part.boundary).mean() / 2) for frame, part in parts if part.objects}
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """How an object is prompted."""
+
+    prompt: Literal["mask", "box", "click"] = "mask"  # its true mask, the box around it, or clicks
+    clicks: int = 1  # how many, each on the largest error of the answer so far
+    annotator: Annotator = field(default_factory=Annotator)  # who clicks
+
+
+@dataclass
+class Workspace:
+    """One clip under annotation."""
+
+    clip: Clip
+    session: Session
+    size: tuple[int, int]  # (height, width)
+    watch: Stopwatch = field(default_factory=Stopwatch)  # runs while the method is at work
+    # frame -> object -> the newest mask, of annotated frames
+    masks: dict[int, dict[int, Mask]] = field(default_factory=dict)
+    answered: int = 0  # frames that were answered
+    clicks: int = 0  # that were made
+
+    def begin(self, prompting: Prompting) -> int:
+        """Prompt every object where it enters; the first of these frames."""
+        entering = objects_of(self.clip)
+        for number, frame in entering.items():
+            mask = self.clip.masks(frame)[number]
+            if prompting.prompt == "click":
+                self.correct(frame, number, prompting.clicks, prompting.annotator)
+            else:
+                by_mask = prompting.prompt == "mask"
+                self.ask(frame, number, make_prompt(self.size, mask=mask) if by_mask else box_prompt(mask))
+        return min(entering.values())
+
+    def follow(self, start: int) -> Iterator[int]:
+        """Every frame from there on; the masks of annotated ones are noted."""
+        for answer in answers(self.session.follow(start), self.watch):
+            self.answered += 1
+            if answer.result.frame in self.clip.annotated:
+                self.masks[answer.result.frame] = dict(answer.masks)
+            yield answer.result.frame
+
+    def ious(self, frame: int) -> dict[int, float]:
+        """IoU of every object that has entered, in an annotated frame."""
+        truth, masks = self.clip.masks(frame), self.masks.get(frame, {})
+        nothing = np.zeros(self.size, np.bool_)
+        return {
+            n: float(region_similarity(masks.get(n, nothing), true_mask(truth, n, self.size), truth.void))
+            for n, first in objects_of(self.clip).items()
+            if first <= frame
+        }
+
+    def correct(self, frame: int, number: int, clicks: int, annotator: Annotator, good: float = math.inf) -> int:
+        """Click on an object's errors in a frame, until it has an IoU of `good`; the number of clicks."""
+        truth = self.clip.masks(frame)
+        target = true_mask(truth, number, self.size)
+        occasion = f"{self.clip.name}/{number}/{frame}"
+        ask, known = partial(self.ask, frame, number), self.masks.get(frame, {}).get(number)
+        made, _ = annotator.clicks(clicks, ask, known, target, truth.void, occasion=occasion, good=good)
+        self.clicks += made
+        return made
+
+    def ask(self, frame: int, number: int, prompt: Prompt) -> Mask:
+        """Prompt an object in a frame, and keep the answer."""
+        with self.watch:
+            mask = self.session.prompt(frame, number, prompt)
+        self.masks.setdefault(frame, {})[number] = mask
+        return mask
+
+    def score(self, rules: str) -> Scores:
+        """J and F of the newest masks in all annotated frames."""
+        scores = Scores(rules)
+        for frame in self.clip.annotated:
+            scores.add(frame, self.masks.get(frame, {}), self.clip.masks(frame))
+        return scores
+
+    def hand_in(self, submission: Submission) -> None:
+        """Write the newest masks of all annotated frames."""
+        for frame in self.clip.annotated:
+            masks = self.masks.get(frame, {})
+            numbers = np.zeros(self.size, np.int32)
+            for number, mask in masks.items():
+                numbers[mask] = number
+            submission.write(self.clip, frame, numbers, masks)
+
+
+def objects_of(clip: Clip) -> Mapping[int, int]:
+    """Object -> the frame in which it enters. Raises EvaluationError if there is none."""
+    if not (entering := clip.entering):
+        raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
+    return entering
 
 
 class Estimates:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.annotator import Annotator, as_prompt, box_prompt
-from masklet.evaluation.methods import Method
+from masklet.evaluation.annotator import Annotator, box_prompt
+from masklet.evaluation.methods import Look, Method
 from masklet.evaluation.protocols.base import Estimates, Stopwatch
-from masklet.evaluation.results import Outcome, Submission
+from masklet.evaluation.results import ClipResult, Submission
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.patch import Patch, cut_patch, within
 from masklet.metrics.recall import iou_table, recalled
@@ -23,8 +23,8 @@ from masklet.prompts import Prompt, merge_prompts
 AFTER = (1, 3, 5, 10, 20)
 """Numbers of clicks after which the IoU is reported."""
 
-TARGETS = (0.85, 0.9)
-"""IoUs to which clicks are counted, if there are so many that it says something."""
+TARGETS = (85, 90)
+"""IoUs, in percent, to which clicks are counted, if there are so many that it says something."""
 
 ENOUGH = 10
 """So many."""
@@ -48,67 +48,56 @@ class ImageClicks:
     def measures(self) -> tuple[str, ...]:
         """The IoU after the last answer comes first."""
         shown = [k for k in AFTER if k < self.clicks]
-        targets = [f"NoC@{round(100 * target)}" for target in TARGETS if self.clicks >= ENOUGH]
+        targets = [f"NoC@{target}" for target in TARGETS if self.clicks >= ENOUGH]
         return (f"IoU@{self.clicks}", *(f"IoU@{k}" for k in reversed(shown)), *targets)
 
-    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """The masks after the last answer are handed in, smaller ones over larger ones."""
         watch, estimates, per_frame = Stopwatch(), Estimates(), {}
         rows: list[dict[str, float]] = []
         for frame, image, truth in pictures(clip):
-            ious, masks = self._frame(image, truth, method, watch, estimates, f"{clip.name}/{frame}")
+            with watch:
+                look = method.look(image)
+            ious, masks = self._frame(look, truth, watch, estimates, f"{clip.name}/{frame}")
             submission.write(clip, frame, stacked(masks), masks)
             per_frame[frame] = float(np.mean([row[-1] for row in ious.values()]))
-            rows += map(self._row, ious.values())
+            rows += ({measure: _value(measure, row) for measure in self.measures} for row in ious.values())
         found = estimates.calibration() if method.estimates else {}
         values = dict(enumerate(rows, start=1))
-        return Outcome(values, per_frame, len(per_frame), watch.seconds, calibration=found)
+        return ClipResult(clip.name, values, per_frame, len(per_frame), watch.seconds, calibration=found)
 
     def _frame(
-        self,
-        image: NDArray[np.uint8],
-        truth: ObjectMasks,
-        method: Method,
-        watch: Stopwatch,
-        estimates: Estimates,
-        occasion: str,
+        self, look: Look, truth: ObjectMasks, watch: Stopwatch, estimates: Estimates, occasion: str
     ) -> tuple[dict[int, list[float]], dict[int, Mask]]:
         """IoU after each answer, and the last mask, by object."""
-        wanted = known_objects(truth)
+        wanted, void = known_objects(truth), truth.void
         prompts: dict[int, Prompt] = {}
         masks: dict[int, Mask] = {}
         ious: dict[int, list[float]] = {number: [] for number in wanted}
-        with watch:
-            look = method.look(image)
         for turn in range(self.clicks):
-            wrong = set()
+            new = {}
             for number, mask in wanted.items():
-                new = self._prompt(turn, masks.get(number), mask, truth.void, f"{occasion}/{number}/{turn}")
-                if new is not None:
-                    prompts[number] = merge_prompts(prompts.get(number), new)
-                    wrong.add(number)
+                if turn == 0 and self.first == "box":
+                    new[number] = box_prompt(mask)
+                elif click := self.annotator.click(
+                    masks.get(number), mask, void, occasion=f"{occasion}/{number}/{turn}"
+                ):
+                    new[number] = click
+            prompts |= {number: merge_prompts(prompts.get(number), prompt) for number, prompt in new.items()}
             with watch:
                 answered = dict(zip(wanted, look([prompts[number] for number in wanted]), strict=True))
-            masks |= {number: answered[number].mask for number in wrong}
+            masks |= {number: answered[number].mask for number in new}
             for number, mask in wanted.items():
-                ious[number].append(float(region_similarity(masks[number], mask, truth.void)))
-            for number in wrong:
+                ious[number].append(float(region_similarity(masks[number], mask, void)))
+            for number in new:
                 estimates.add(answered[number], ious[number][-1], True)
         return ious, masks
 
-    def _prompt(
-        self, turn: int, predicted: Mask | None, truth: Mask, void: Mask | None, occasion: str
-    ) -> Prompt | None:
-        if turn == 0 and self.first == "box":
-            return box_prompt(truth)
-        click = self.annotator.click(predicted, truth, void, occasion=occasion)
-        return None if click is None else as_prompt(click)
 
-    def _row(self, ious: list[float]) -> dict[str, float]:
-        row = {measure: ious[int(measure[4:]) - 1] for measure in self.measures if measure.startswith("IoU@")}
-        for target in TARGETS if self.clicks >= ENOUGH else ():
-            row[f"NoC@{round(100 * target)}"] = clicks_to_reach(ious, target)
-        return row
+def _value(measure: str, ious: list[float]) -> float:
+    """Of a measure such as IoU@3 or NoC@85, from the IoUs after 1, 2, ... K answers."""
+    kind, _, number = measure.partition("@")
+    return ious[int(number) - 1] if kind == "IoU" else clicks_to_reach(ious, int(number) / 100)
 
 
 def clicks_to_reach(ious: list[float], target: float) -> float:
@@ -176,7 +165,7 @@ class Everything:
     name: str = "everything"
     measures: tuple[str, ...] = COVERAGE
 
-    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """The best mask of each object is handed in under the object's number, smaller ones over larger ones; beside it
         all that was found, as COCO JSON. Raises EvaluationError for a method that needs prompts."""
         watch, per_frame, count = Stopwatch(), {}, 0
@@ -184,25 +173,24 @@ class Everything:
         for frame, image, truth in pictures(clip):
             with watch:
                 found = method.everything(image, self.options)
-            match = matched(found, known_objects(truth), truth.void, clip.name)
-            hand_in_everything(clip, frame, found, match, submission)
-            per_frame[frame] = float(np.mean([row["IoU"] for row in match.rows.values()]))
-            rows += match.rows.values()
+            rows_of, best = matched(found, known_objects(truth), truth.void, clip.name)
+            masks = {n: found[best[n]] if n in best else np.zeros(found.size, np.bool_) for n in rows_of}
+            submission.write(clip, frame, stacked(masks), masks)
+            found.save(submission.path(clip, frame).with_suffix(".json"), "coco")
+            per_frame[frame] = float(np.mean([row["IoU"] for row in rows_of.values()]))
+            rows += rows_of.values()
             count += len(found)
         metrics = {"masks/picture": count / len(per_frame), "seconds/picture": watch.seconds / len(per_frame)}
-        return Outcome(dict(enumerate(rows, start=1)), per_frame, len(per_frame), watch.seconds, metrics)
+        return ClipResult(clip.name, dict(enumerate(rows, start=1)), per_frame, len(per_frame), watch.seconds, metrics)
 
 
-@dataclass(frozen=True)
-class Match:
-    """What was found of a picture's objects."""
+def matched(
+    found: MaskSet, wanted: Mapping[int, Mask], void: Mask | None, name: str
+) -> tuple[dict[int, dict[str, float]], dict[int, int]]:
+    """Object -> measure -> value; and object -> place of its best mask, without objects that no mask touches.
 
-    rows: dict[int, dict[str, float]]  # object -> measure -> value
-    best: dict[int, int]  # object -> place of its best mask; objects that no mask touches are missing
-
-
-def matched(found: MaskSet, wanted: Mapping[int, Mask], void: Mask | None, name: str) -> Match:
-    """Found masks beside true ones. Raises EvaluationError, which names the picture, if their sizes differ."""
+    Raises EvaluationError, which names the picture, if the sizes of found and true masks differ.
+    """
     size = next(iter(wanted.values())).shape
     if size != found.size:
         raise EvaluationError(f"{name} has {found.size} pixels (height, width) and its masks {size}; give one size")
@@ -216,15 +204,7 @@ def matched(found: MaskSet, wanted: Mapping[int, Mask], void: Mask | None, name:
     rows = {number: dict(zip(COVERAGE, row, strict=True)) for number, row in zip(wanted, values.tolist(), strict=True)}
     touched = np.flatnonzero(overlap).tolist()
     numbers = list(wanted)
-    return Match(rows, {numbers[column]: places[int(ious[:, column].argmax())] for column in touched})
-
-
-def hand_in_everything(clip: Clip, frame: int, found: MaskSet, match: Match, submission: Submission) -> None:
-    """An index PNG of the best masks, and a JSON of the same name with all."""
-    nothing = np.zeros(found.size, np.bool_)
-    masks = {number: found[match.best[number]] if number in match.best else nothing for number in match.rows}
-    submission.write(clip, frame, stacked(masks), masks)
-    found.save(submission.path(clip, frame).with_suffix(".json"), "coco")
+    return rows, {numbers[column]: places[int(ious[:, column].argmax())] for column in touched}
 
 
 def known_part(patch: Patch, void: Mask | None) -> Patch | None:

@@ -2,23 +2,24 @@
 
 Offline, the annotator sees the whole video after each round and corrects the worst frame. Online, there is one pass,
 which pauses where the masks have become bad. In both, J&F after each round is measured over all annotated frames.
+
+And the clicks that a tracker saves: correcting what it gets wrong, against segmenting every frame by itself.
 """
 
-import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from masklet.datasets.base import Clip
+from masklet.datasets.base import Clip, ObjectMasks
 from masklet.evaluation.annotator import Annotator
-from masklet.evaluation.methods import Method, Session
-from masklet.evaluation.protocols.base import Scores, Stopwatch, answers, true_mask
-from masklet.evaluation.protocols.vos import Prompting, objects_of
-from masklet.evaluation.results import Outcome, Submission
+from masklet.evaluation.methods import Method
+from masklet.evaluation.protocols.base import Prompting, Scores, Workspace, objects_of
+from masklet.evaluation.results import ClipResult, Submission
 from masklet.metrics.region import Mask, region_similarity
-from masklet.prompts import Prompt
+from masklet.prompts import Prompt, merge_prompts
 
 ROUNDS = 8
 """Frames that are annotated, the first one included (SAM 2 paper)."""
@@ -28,69 +29,6 @@ CLICKS = 3
 
 TARGET = 0.75
 """Online: a frame in which an object's IoU is below this is corrected (SAM 2 paper, appendix)."""
-
-
-@dataclass
-class Workspace:
-    """One clip under annotation."""
-
-    clip: Clip
-    session: Session
-    size: tuple[int, int]  # (height, width)
-    watch: Stopwatch = field(default_factory=Stopwatch)  # runs while the method is at work
-    # frame -> object -> the newest mask, of annotated frames
-    masks: dict[int, dict[int, Mask]] = field(default_factory=dict)
-    answered: int = 0  # frames that were answered
-    clicks: int = 0  # that were made
-
-    def begin(self, prompting: Prompting) -> int:
-        """Prompt every object where it enters; the first of these frames."""
-        entering = objects_of(self.clip)
-        for number, frame in entering.items():
-            self.clicks += prompting.give(self.session, self.clip, frame, number, self.watch)
-        return min(entering.values())
-
-    def follow(self, start: int) -> Iterator[int]:
-        """Every frame from there on; the masks of annotated ones are noted."""
-        for answer in answers(self.session.follow(start), self.watch):
-            self.answered += 1
-            if answer.result.frame in self.clip.annotated:
-                self.masks[answer.result.frame] = dict(answer.masks)
-            yield answer.result.frame
-
-    def ious(self, frame: int) -> dict[int, float]:
-        """IoU of every object that has entered, in an annotated frame."""
-        truth, masks = self.clip.masks(frame), self.masks.get(frame, {})
-        nothing = np.zeros(self.size, np.bool_)
-        return {
-            n: float(region_similarity(masks.get(n, nothing), true_mask(truth, n, self.size), truth.void))
-            for n, first in objects_of(self.clip).items()
-            if first <= frame
-        }
-
-    def correct(self, frame: int, number: int, clicks: int, annotator: Annotator, good: float = math.inf) -> int:
-        """Click on an object's errors in a frame, until it has an IoU of `good`; the number of clicks."""
-        truth = self.clip.masks(frame)
-        target = true_mask(truth, number, self.size)
-        occasion = f"{self.clip.name}/{number}/{frame}"
-        ask, known = partial(self.ask, frame, number), self.masks.get(frame, {}).get(number)
-        made, _ = annotator.clicks(clicks, ask, known, target, truth.void, occasion=occasion, good=good)
-        self.clicks += made
-        return made
-
-    def ask(self, frame: int, number: int, prompt: Prompt) -> Mask:
-        """Prompt an object in a frame, and keep the answer."""
-        with self.watch:
-            mask = self.session.prompt(frame, number, prompt)
-        self.masks.setdefault(frame, {})[number] = mask
-        return mask
-
-    def score(self, rules: str) -> Scores:
-        """J and F of the newest masks in all annotated frames."""
-        scores = Scores(rules)
-        for frame in self.clip.annotated:
-            scores.add(frame, self.masks.get(frame, {}), self.clip.masks(frame))
-        return scores
 
 
 @dataclass(frozen=True)
@@ -108,13 +46,13 @@ class Interactive:
         """J&F as the mean over all rounds first, as the paper reports, then after each round."""
         return ("J&F", *(f"J&F@{turn}" for turn in range(1, self.rounds + 1)), "clicks")
 
-    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """The masks after the last round are handed in."""
         with clip.open() as source, method.track(source) as session:
             work = Workspace(clip, session, source.size)
             first = work.begin(Prompting("click", self.clicks, self.annotator))
             rounds = [work.score(self.rules) for _ in self.annotate(work, first)]
-            hand_in(work, submission)
+            work.hand_in(submission)
         return outcome(work, rounds + [rounds[-1]] * (self.rounds - len(rounds)))
 
     def annotate(self, work: Workspace, first: int) -> Iterator[None]:
@@ -160,20 +98,14 @@ class Online(Interactive):
     def annotate(self, work: Workspace, first: int) -> Iterator[None]:
         frame = first
         for _ in range(self.rounds):
-            pause = self._follow_to_the_end(work, frame)
+            for _ in work.follow(frame):
+                pass
             yield
-            if pause is None:
+            later = (n for n in work.clip.annotated if n > frame and n in work.masks)
+            if (pause := next((n for n in later if self._bad(work, n)), None)) is None:
                 return
             frame = pause
             self.correct(work, frame, self._bad(work, frame))
-
-    def _follow_to_the_end(self, work: Workspace, start: int) -> int | None:
-        """The first frame after `start` that is bad; the pass goes on to the end, to be scored."""
-        found = None
-        for frame in work.follow(start):
-            if found is None and frame > start and frame in work.clip.annotated and self._bad(work, frame):
-                found = frame
-        return found
 
     def _bad(self, work: Workspace, frame: int) -> list[int]:
         return [number for number, iou in work.ious(frame).items() if iou < self.good]
@@ -190,7 +122,7 @@ def worst_frame(work: Workspace, corrected: set[int]) -> int | None:
     return None if worst is None or means[worst] == 1 else worst
 
 
-def outcome(work: Workspace, rounds: list[Scores]) -> Outcome:
+def outcome(work: Workspace, rounds: list[Scores]) -> ClipResult:
     """Values by object, over all rounds."""
     after = [scores.by_object() for scores in rounds]
     values: dict[int, Mapping[str, float]] = {}
@@ -198,13 +130,86 @@ def outcome(work: Workspace, rounds: list[Scores]) -> Outcome:
         rising = [turn[number]["J&F"] for turn in after]
         each = {f"J&F@{turn}": value for turn, value in enumerate(rising, start=1)}
         values[number] = {"J&F": float(np.mean(rising)), **each, "clicks": work.clicks / len(after[0])}
-    return Outcome(values, rounds[-1].per_frame(), work.answered, work.watch.seconds)
+    return ClipResult(work.clip.name, values, rounds[-1].per_frame(), work.answered, work.watch.seconds)
 
 
-def hand_in(work: Workspace, submission: Submission) -> None:
-    for frame in work.clip.annotated:
-        masks = work.masks.get(frame, {})
-        numbers = np.zeros(work.size, np.int32)
-        for number, mask in masks.items():
-            numbers[mask] = number
-        submission.write(work.clip, frame, numbers, masks)
+@dataclass(frozen=True)
+class ClicksSaved:
+    """Every annotated frame is brought to a target IoU, twice: in one pass of the tracker, and each frame alone.
+
+    "clicks" and "alone" are clicks on an object by annotated frame in which it is seen, "saved" is 1 - clicks / alone.
+    """
+
+    target: float = 0.75  # IoU that is good enough
+    most: int = 5  # clicks at most on an object in a frame; one that never gets there counts with all of them
+    annotator: Annotator = field(default_factory=Annotator)  # who clicks
+    name: str = "clicks-saved"
+    measures: tuple[str, ...] = ("saved", "clicks", "alone", "IoU", "IoU alone")
+
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
+        """The masks of the tracker's pass are handed in."""
+        with clip.open() as source, method.track(source) as session:
+            work = Workspace(clip, session, source.size)
+            clicks = self._with_the_tracker(work)
+            work.hand_in(submission)
+        # by object, for each frame in which it is seen: clicks on it alone, IoU of the pass, and alone
+        seen: dict[int, list[tuple[int, float, float]]] = {number: [] for number in objects_of(clip)}
+        with clip.open() as source:
+            for frame in clip.annotated:
+                image, truth = source.read(frame).image, clip.masks(frame)
+                for number, kept in work.ious(frame).items():
+                    if number in truth and truth[number].any():
+                        occasion = f"{clip.name}/{number}/{frame}"
+                        made, iou = self._alone(work, image, truth, number, method, occasion)
+                        seen[number].append((made, kept, iou))
+        values = {}
+        for number, rows in seen.items():
+            alone, ours, theirs = np.mean(rows, axis=0).tolist()
+            values[number] = {
+                "saved": 1 - clicks[number] / sum(made for made, _, _ in rows),
+                "clicks": clicks[number] / len(rows),
+                "alone": alone,
+                "IoU": ours,
+                "IoU alone": theirs,
+            }
+        per_frame = {frame: float(np.mean(list(ious.values()))) for frame in work.masks if (ious := work.ious(frame))}
+        return ClipResult(clip.name, values, per_frame, work.answered, work.watch.seconds)
+
+    def _with_the_tracker(self, work: Workspace) -> Counter[int]:
+        """One pass, which goes on from every frame that was corrected; clicks by object."""
+        clicks: Counter[int] = Counter()
+        corrected: set[tuple[int, int]] = set()
+        todo = list(objects_of(work.clip).items())
+        while todo:
+            for number, frame in todo:
+                clicks[number] += work.correct(frame, number, self.most, self.annotator, self.target)
+            corrected.update(todo)
+            start = min(frame for _, frame in todo)
+            todo = next((bad for frame in work.follow(start) if (bad := self._bad(work, frame, corrected))), [])
+        return clicks
+
+    def _bad(self, work: Workspace, frame: int, corrected: set[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Objects and the frame, where a frame is not good enough and not corrected yet."""
+        if frame not in work.clip.annotations:
+            return []
+        ious = work.ious(frame)
+        return [(n, frame) for n, iou in ious.items() if iou < self.target and (n, frame) not in corrected]
+
+    def _alone(
+        self, work: Workspace, image: NDArray[np.uint8], truth: ObjectMasks, number: int, method: Method, occasion: str
+    ) -> tuple[int, float]:
+        """An object in a frame by itself: clicks, and the IoU that they lead to."""
+        target, said = truth[number], Prompt()
+        with work.watch:
+            look = method.look(image)
+
+        def ask(prompt: Prompt) -> Mask:
+            nonlocal said
+            said = merge_prompts(said, prompt)
+            with work.watch:
+                return look([said])[0].mask
+
+        good = self.target
+        made, mask = self.annotator.clicks(self.most, ask, None, target, truth.void, occasion=occasion, good=good)
+        mask = np.zeros_like(target) if mask is None else mask
+        return made, float(region_similarity(mask, target, truth.void))

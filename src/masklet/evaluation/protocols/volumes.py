@@ -13,7 +13,7 @@ from masklet.evaluation.annotator import box_prompt
 from masklet.evaluation.methods import Method
 from masklet.evaluation.protocols.base import MaskedFrame, Stopwatch, answers
 from masklet.evaluation.protocols.images import stacked
-from masklet.evaluation.results import Outcome, Submission
+from masklet.evaluation.results import ClipResult, Submission
 from masklet.media.frames import FrameSource, ListedFrames
 from masklet.media.volume import VolumeSlices
 from masklet.metrics.region import Mask
@@ -36,7 +36,7 @@ class Volumes:
     name: str = "volumes"
     measures: tuple[str, ...] = ("Dice", "NSD")
 
-    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """Every slice is answered and handed in. Raises EvaluationError for what is no volume, or has no object."""
         if not isinstance(clip.video, Path):
             raise EvaluationError(f"{clip.name} is no volume; give --dataset volumes")
@@ -73,7 +73,7 @@ class Volumes:
             values[number] = {"Dice": dice(found[number], mask), "NSD": apart.nsd}
         for frame in range(len(source)):
             per_frame[frame] = float(np.mean([dice(found[n][frame], mask[frame]) for n, mask in truth.items()]))
-        return Outcome(values, per_frame, len(source), watch.seconds)
+        return ClipResult(clip.name, values, per_frame, len(source), watch.seconds)
 
 
 def follow(

@@ -1,49 +1,30 @@
 """Video object segmentation: each object is prompted once, in the frame in which it enters, and all are followed
 without further help. Scored by J and F of each object, or by whether each keeps its identity."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.annotator import Annotator, box_prompt
-from masklet.evaluation.methods import Method, Session
-from masklet.evaluation.protocols.base import MEASURES, Estimates, MaskedFrame, Scores, Stopwatch, answers
-from masklet.evaluation.results import Outcome, Submission
+from masklet.evaluation.methods import Method
+from masklet.evaluation.protocols.base import (
+    MEASURES,
+    Estimates,
+    MaskedFrame,
+    Prompting,
+    Scores,
+    Stopwatch,
+    Workspace,
+    answers,
+)
+from masklet.evaluation.results import ClipResult, Submission
 from masklet.formats.base import PlainFrame
-from masklet.metrics.region import Mask
 from masklet.metrics.sequence import VOID
 from masklet.metrics.tracking import TRACKING, tracking_scores
-from masklet.prompts import Prompt, make_prompt
-
-
-@dataclass(frozen=True)
-class Prompting:
-    """How an object is prompted."""
-
-    prompt: Literal["mask", "box", "click"] = "mask"  # its true mask, the box around it, or clicks
-    clicks: int = 1  # how many, each on the largest error of the answer so far
-    annotator: Annotator = field(default_factory=Annotator)  # who clicks
-
-    def give(self, session: Session, clip: Clip, frame: int, number: int, watch: Stopwatch) -> int:
-        """Prompt one object in a frame in which it is seen; the number of clicks."""
-        truth = clip.masks(frame)
-        mask = truth[number]
-
-        def ask(prompt: Prompt) -> Mask:
-            with watch:
-                return session.prompt(frame, number, prompt)
-
-        if self.prompt == "click":
-            occasion = f"{clip.name}/{number}/{frame}"
-            return self.annotator.clicks(self.clicks, ask, None, mask, truth.void, occasion=occasion)[0]
-        ask(box_prompt(mask) if self.prompt == "box" else make_prompt(mask.shape, mask=mask))
-        return 0
 
 
 def follow(
@@ -54,11 +35,8 @@ def follow(
 
     Raises EvaluationError for a clip without any object, and for one with fewer frames than its masks say.
     """
-    entering = objects_of(clip)
     with clip.open() as source, method.track(source) as session:
-        for number, frame in entering.items():
-            prompting.give(session, clip, frame, number, watch)
-        first = min(entering.values())
+        first = Workspace(clip, session, source.size, watch).begin(prompting)
         empty = (PlainFrame(frame, float(frame), source.size, {}, {}) for frame in range(first))
         results = chain(empty, session.follow(first))
         for answer in answers(results, watch, overlapping=submission.layout == "objects"):
@@ -67,13 +45,6 @@ def follow(
             yield answer
     if frame < (last := clip.annotated[-1]):
         raise EvaluationError(f"{clip.name} has {frame + 1} frames, and masks up to frame {last}; complete its frames")
-
-
-def objects_of(clip: Clip) -> Mapping[int, int]:
-    """Object -> the frame in which it enters. Raises EvaluationError if there is none."""
-    if not (entering := clip.entering):
-        raise EvaluationError(f"no object is marked in {clip.name}; give masks with at least one object")
-    return entering
 
 
 @dataclass(frozen=True)
@@ -85,7 +56,7 @@ class SemiSupervised:
     name: str = "semi-supervised"
     measures: tuple[str, ...] = MEASURES
 
-    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """Every frame is answered and handed in; annotated ones are scored, if there are more than those prompted."""
         scores, estimates, watch, count = Scores(self.rules), Estimates(), Stopwatch(), 0
         for answer in follow(clip, method, submission, self.prompting, watch):
@@ -101,7 +72,7 @@ class SemiSupervised:
         beyond = set(clip.annotated) - set(clip.entering.values())
         values = scores.by_object() if beyond else {}
         found = estimates.calibration() if method.estimates else {}
-        return Outcome(values, scores.per_frame(), count, watch.seconds, calibration=found)
+        return ClipResult(clip.name, values, scores.per_frame(), count, watch.seconds, calibration=found)
 
 
 @dataclass(frozen=True)
@@ -113,7 +84,7 @@ class MultiObject:
     name: str = "tracking"
     measures: tuple[str, ...] = TRACKING
 
-    def run(self, clip: Clip, method: Method, submission: Submission) -> Outcome:
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """The values stand under object 0: they are those of the clip. Raises EvaluationError without TrackEval."""
         watch, scores, count = Stopwatch(), Scores("all"), 0
         ours, theirs = [], []
@@ -125,7 +96,7 @@ class MultiObject:
                 ours.append(answer.numbers.astype(np.uint8))
                 theirs.append(_index_map(truth))
         values = tracking_scores({clip.name: (np.stack(ours), np.stack(theirs))})
-        return Outcome({0: values}, scores.per_frame(), count, watch.seconds)
+        return ClipResult(clip.name, {0: values}, scores.per_frame(), count, watch.seconds)
 
 
 def _index_map(truth: ObjectMasks) -> NDArray[np.uint8]:
