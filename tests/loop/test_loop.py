@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +109,11 @@ def test_a_round_is_kept_only_if_it_is_better(loop: Loop, monkeypatch: pytest.Mo
         loop.roll_back(7)
     with pytest.raises(SessionError, match="began with"):
         loop.ask(model="nano")
+
+
+def test_a_machine_that_learns_needs_no_server() -> None:
+    absent = "import sys; sys.modules.update(dict.fromkeys(('starlette', 'uvicorn', 'websockets'), None))"
+    subprocess.run([sys.executable, "-c", f"{absent}; import masklet.loop.ahead"], check=True)
 
 
 def test_what_was_held_out_stays_so(loop: Loop, shapes: Path, tmp_path: Path) -> None:

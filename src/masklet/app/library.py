@@ -1,39 +1,26 @@
 """The videos and pictures that were opened, and where the work on them is kept."""
 
-import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
+from masklet.app.items import Item, item_of, items_in, place_of
 from masklet.app.pictures import Pictures, thumbnail
 from masklet.app.session import Session
 from masklet.app.uploads import LARGEST, Uploads
 from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, MediaError
-from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES, files_in, pictures_in
+from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES, files_in
 from masklet.media.source import open_video
-
-FRAMES_AT_LEAST = 2
-"""A folder of so many pictures whose names are numbers is a video of frames; other pictures stand for themselves."""
 
 MOST_OPEN = 4
 """So many videos stay open though nobody looks at them: coming back to one is quick."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One video or picture: a file, or a folder of frames. Requests name it by its id, people by its name."""
-
-    id: str
-    path: Path
-    name: str
-    kind: Literal["video", "picture"]
 
 
 class Library:
@@ -166,11 +153,6 @@ class Library:
         return found
 
 
-def place_of(project: Path, item: Item) -> Path:
-    """The folder of a project where work on an item is kept."""
-    return project / "videos" / f"{item.path.stem[:60]}-{item.id}"
-
-
 def take_ahead(project: Path, item: Item) -> None:
     """What `masklet loop` annotated ahead of people becomes the session of an item on which nobody began."""
     ahead, place = project / "loop" / "ahead" / f"{item.id}.masklet", place_of(project, item) / "session.masklet"
@@ -199,27 +181,3 @@ def read_classes(path: Path) -> list[str]:
     if not classes:
         raise FormatError(f"{path} has no classes; give one a line")
     return classes
-
-
-def items_in(path: Path) -> Iterator[Item]:
-    """The items at a path: itself, or those in a folder and in the folders directly below. Raises MediaError if there
-    is nothing."""
-    if not path.exists():
-        raise MediaError(f"there is nothing at {path}; give the path of a video, a picture, or a folder")
-    if path.is_file():
-        yield item_of(path)
-        return
-    inner = sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
-    for folder in (path, *inner):
-        yield from map(item_of, files_in(folder, VIDEO_SUFFIXES))
-        pictures = pictures_in(folder)
-        frames = len(pictures) >= FRAMES_AT_LEAST and all(picture.stem.isdecimal() for picture in pictures)
-        yield from map(item_of, [folder] if frames else pictures)
-
-
-def item_of(path: Path) -> Item:
-    """The item of a file: a picture by its ending, or a video; or of a folder of frames, a video."""
-    full = path.resolve()
-    picture = path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
-    name = hashlib.sha256(str(full).encode()).hexdigest()[:12]
-    return Item(name, full, full.name, "picture" if picture else "video")

@@ -43,7 +43,8 @@ def annotate(
       masklet annotate footage photos --project work --model sam2.1-tiny --classes classes.txt
     """
     check_installed("the annotator", "app")
-    from masklet.app.library import Library, items_in, read_classes
+    from masklet.app.items import items_in
+    from masklet.app.library import Library, read_classes
     from masklet.app.server import server
     from masklet.app.web import HOSTS, address_of, listen, run
     from masklet.checkpoints import load_model

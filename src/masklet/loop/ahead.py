@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.app.library import Item, items_in, place_of
+from masklet.app.items import Item, items_in, place_of
 from masklet.atomic import make_folder, write_whole
 from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.engines.base import Engine
