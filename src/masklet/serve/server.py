@@ -1,9 +1,11 @@
-"""The requests of other programs, and their streams of pictures, as an ASGI application; and serving it."""
+"""The requests of other programs, and their streams of pictures: described in OpenAPI, answered, and served."""
 
 import asyncio
 import hmac
+import inspect
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,15 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+import masklet
 from masklet.app.web import Server, guards, limited, plain
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
 from masklet.jobs.places import TooLarge, local_copy
 from masklet.masks.rle import encode_rle
-from masklet.serve.openapi import Described, document
-from masklet.serve.pictures import PictureDesk, TooMany, answer_of, picture_of, question_of
-from masklet.serve.videos import ENDED, Missing, VideoDesk, check_allowed
+from masklet.serve.pictures import MOST_PROMPTS, SHAPES, PictureDesk, TooMany, answer_of, picture_of, question_of
+from masklet.serve.videos import DIRECTIONS, ENDED, Missing, VideoDesk, check_allowed
 from masklet.video import FrameResult, StreamTracker
 
 WATCHED_EVERY = 0.25
@@ -45,6 +47,93 @@ STATUS: Mapping[type[MaskletError], int] = {
     FormatError: 422,
 }
 """The status of an answer to a request that cannot be done; 400 for other errors."""
+
+
+# --- what stands in requests and answers ------------------------------------------------------------------------------
+
+TEXT = {"type": "string"}
+
+
+def record(description: str | None = None, required: Sequence[str] = (), **properties: Any) -> dict[str, Any]:
+    """The schema of an object."""
+    said = {"description": description} if description else {}
+    return {"type": "object", **said, **({"required": list(required)} if required else {}), "properties": properties}
+
+
+def several(items: Any, **more: Any) -> dict[str, Any]:
+    """The schema of a list."""
+    return {"type": "array", "items": items, **more}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """One of SCHEMAS, by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+NUMBERS = several({"type": "number"})
+NAME = {"type": ["integer", "string"]}
+
+SCHEMAS: dict[str, Any] = {
+    "Error": record(None, ["error"], error={**TEXT, "description": "One sentence."}),
+    "Prompt": record(
+        "What is said of one object, in pixels of the picture as it is shown.",
+        object={**NAME, "description": "Its name."},
+        frame={"type": "integer", "minimum": 0, "description": "Of a video; 0 if not given."},
+        points=several({**NUMBERS, "minItems": 2, "maxItems": 2}, description="(x, y)"),
+        labels=several({"enum": [0, 1]}, description="1 include, 0 exclude."),
+        box={**NUMBERS, "minItems": 4, "maxItems": 4, "description": "x0, y0, x1, y1"},
+    ),
+    "PictureQuestion": record(
+        "A picture as image or url, and prompts or everything.",
+        image={**TEXT, "contentEncoding": "base64"},
+        url={**TEXT, "format": "uri", "description": "One that the server allows."},
+        prompts=several(schema("Prompt"), maxItems=MOST_PROMPTS),
+        everything={"type": "boolean"},
+        multimask={"type": ["boolean", "null"], "description": "Three candidates of each object, or one."},
+        shape={"enum": list(SHAPES), "default": "rle"},
+    ),
+    "Rle": record("COCO's compressed run lengths.", size=several({"type": "integer"}), counts=TEXT),
+    "Mask": record(
+        None,
+        ["object", "iou", "box", "area"],
+        object=NAME,
+        iou={"type": "number", "description": "Predicted, 0..1."},
+        box=NUMBERS,
+        area={"type": "integer"},
+        rle=schema("Rle"),
+        png={**TEXT, "contentEncoding": "base64"},
+        polygons=several({"type": "object"}, description="outer, holes: lists of (x, y)"),
+    ),
+    "PictureAnswer": record(width={"type": "integer"}, height={"type": "integer"}, masks=several(schema("Mask"))),
+    "VideoQuestion": {
+        **record(
+            "A video as upload or url, and prompts or everything.",
+            upload=TEXT,
+            url={**TEXT, "format": "uri"},
+            prompts=several(schema("Prompt")),
+            everything={"type": "boolean"},
+            direction={"enum": list(DIRECTIONS), "default": "forward"},
+            formats=several(TEXT, default=["coco"], description="docs/formats.md"),
+            overlay={"type": "boolean", "default": False},
+        ),
+        "additionalProperties": False,
+    },
+    "VideoJob": record(
+        None,
+        ["id", "state", "frames", "results"],
+        id=TEXT,
+        state={"enum": ["waiting", "running", "done", "failed", "cancelled"]},
+        frames={"type": "integer"},
+        of={"type": ["integer", "null"]},
+        sentence=TEXT,
+        results=several(TEXT),
+        created={"type": "number"},
+        asked={"type": "object"},
+    ),
+}
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
 
 
 class Service:
@@ -91,7 +180,7 @@ class Service:
 
     async def describe(self, request: Request) -> Response:
         """This document."""
-        return plain(document(PATHS))
+        return plain(document())
 
     async def picture(self, request: Request) -> Response:
         """Masks of a picture."""
@@ -138,9 +227,9 @@ class Service:
         """End a job; what is done stays."""
         return plain(self.videos.cancel(request.path_params["id"]).told)
 
-    async def remove(self, request: Request) -> Response:
+    def remove(self, request: Request) -> Response:
         """Remove a job that has ended."""
-        await to_thread.run_sync(self.videos.remove, request.path_params["id"])
+        self.videos.remove(request.path_params["id"])
         return Response(status_code=204)
 
     async def result(self, request: Request) -> Response:
@@ -188,7 +277,7 @@ class Service:
             return path.read_bytes()
 
 
-PATHS: tuple[Described, ...] = (
+PATHS: tuple[tuple[str, str, str, Callable[..., Any], str, str | None], ...] = (
     ("get", "/health", "health", Service.health, "200 It does.", None),
     ("get", "/openapi.json", "describe", Service.describe, "200 OpenAPI 3.1.", None),
     ("post", "/v1/pictures", "picture", Service.picture, "200 PictureAnswer", "PictureQuestion"),
@@ -202,7 +291,46 @@ PATHS: tuple[Described, ...] = (
     ("get", "/v1/videos/{id}/events", "watchVideo", Service.events, "200 Events.", None),
     ("get", "/v1/videos/{id}/results/{path}", "result", Service.result, "200 The file.", None),
 )
-"""All requests, as /openapi.json describes them."""
+"""Of each request: method, path, name, what answers, its status with a schema or in words, and what the body is."""
+
+
+def document() -> dict[str, Any]:
+    """All requests in OpenAPI 3.1, from which clients can be made. What one is for is told by the docstring of what
+    answers it."""
+    paths: dict[str, dict[str, Any]] = {}
+    for method, path, name, answered_by, answer, body in PATHS:
+        status, _, said = answer.partition(" ")
+        known = {"description": said, **({"content": _content(said)} if said in SCHEMAS else {})}
+        if said == "Events.":
+            known["content"] = {"text/event-stream": {}}
+        failed = {"description": "What is wrong, in one sentence.", "content": _content("Error")}
+        operation: dict[str, Any] = {
+            "operationId": name,
+            "summary": inspect.getdoc(answered_by),
+            "responses": {status: known, "default": failed},
+        }
+        if body is not None:
+            operation["requestBody"] = {"content": _content(body), "required": True}
+        place = paths.setdefault(path, {})
+        place[method] = operation
+        if named := re.findall(r"{(\w+)}", path):
+            place["parameters"] = [{"name": one, "in": "path", "required": True, "schema": TEXT} for one in named]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "masklet", "version": masklet.__version__, "description": "Masks of what is pointed at."},
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+        "paths": paths,
+    }
+
+
+def _content(body: str) -> dict[str, Any]:
+    if body not in SCHEMAS:
+        return {body: {}}
+    return {"application/json": {"schema": schema(body)}}
 
 
 def application(service: Service) -> Starlette:
