@@ -142,7 +142,8 @@ def export_model(
                 f"the masks of the clip have an IoU of {min(parity.clip_iou):.4f} with PyTorch's, under {least}; "
                 "nothing was written. Give another precision, or a lower --least-iou if that is good enough"
             )
-        _write_description(dataclasses.replace(exported, parity=dataclasses.asdict(parity)))
+        whole = dataclasses.replace(exported, parity=dataclasses.asdict(parity))
+        (made / DESCRIPTION).write_text(whole.to_json(), encoding="utf-8")
         _put(made, folder)
     return parity
 
@@ -339,12 +340,8 @@ def _described(model: Model, folder: Path, engine: str, objects: tuple[int, ...]
         },
         parity={},
     )
-    _write_description(exported)
+    (folder / DESCRIPTION).write_text(exported.to_json(), encoding="utf-8")
     return exported
-
-
-def _write_description(exported: Exported) -> None:
-    (exported.folder / DESCRIPTION).write_text(exported.to_json(), encoding="utf-8")
 
 
 def _put(made: Path, folder: Path) -> None:

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from threading import Thread
 from typing import Any
 
-from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -143,8 +142,8 @@ def application(session: CameraSession) -> Starlette:
     async def begin(request: Request) -> Response:
         return RedirectResponse(PLACE, 303, headers=HEADERS)
 
-    async def frame(request: Request) -> Response:
-        return picture(await to_thread.run_sync(session.pictures.jpeg, request.path_params["frame"]))
+    def frame(request: Request) -> Response:
+        return picture(session.pictures.jpeg(request.path_params["frame"]))
 
     async def speak(socket: WebSocket) -> None:
         await converse(socket, lambda: session)

@@ -22,9 +22,9 @@ from masklet.errors import MaskletError
 def application(library: Library, token: str | None = None) -> Starlette:
     """The annotator of a library; `token` as of `pages`."""
 
-    async def listing(request: Request) -> Response:
-        found = await to_thread.run_sync(library.listing)
-        return plain({"items": found, "model": library.engine.config.name, "folder": str(library.folder)})
+    def listing(request: Request) -> Response:
+        model, folder = library.engine.config.name, str(library.folder)
+        return plain({"items": library.listing(), "model": model, "folder": folder})
 
     async def upload(request: Request) -> Response:
         """How much of a file is there already, or more of it."""
@@ -44,17 +44,13 @@ def application(library: Library, token: str | None = None) -> Starlette:
         except (KeyError, ClientDisconnect):
             return plain({"error": "give name, size, changed and at, as docs/annotator-protocol.md describes"}, 400)
 
-    async def cover(request: Request) -> Response:
-        data, _ = await to_thread.run_sync(library.cover, request.path_params["id"])
-        return picture(data)
+    def cover(request: Request) -> Response:
+        return picture(library.cover(request.path_params["id"])[0])
 
-    async def frame(request: Request) -> Response:
-        name, number = request.path_params["id"], request.path_params["frame"]
+    def frame(request: Request) -> Response:
         width = int(request.query_params.get("w", "0")[:6] or 0)
-        small = 0 < width <= THUMB
-        return picture(
-            await to_thread.run_sync(lambda: library.pictures(name, small=small).jpeg(number, width)), FOR_EVER
-        )
+        frames = library.pictures(request.path_params["id"], small=0 < width <= THUMB)
+        return picture(frames.jpeg(request.path_params["frame"], width), FOR_EVER)
 
     async def formats(request: Request) -> Response:
         item = library.item(request.path_params["id"])

@@ -53,6 +53,9 @@ UNDER_WAY = {
 }
 """What each kind of long work is."""
 
+Job = tuple[Steps, Callable[[str], None]]
+"""Long work, and what is called when it is over, with a sentence on what hindered it, or an empty text."""
+
 
 class Session(SharedSession):
     """A video, or a single picture, that is annotated. A change is on the disk, in the folder, when its answer comes.
@@ -73,11 +76,14 @@ class Session(SharedSession):
     ) -> None:
         super().__init__(video.name)
         self.video, self.picture, self.folder = video, picture, folder
-        self.reads = {"preview": self._preview, "candidates": self._candidates, "export": self._export}
+        self.reads = {"preview": self._preview, "candidates": self._candidates}
+        self.reads["export"] = partial(self._begin, "export", self._export)
         self.writes = {act: partial(self._do, act) for act in (*ACTS, "redo")}
-        self.writes |= {"follow": self._follow, "import": self._import, "stop": self._stop}
+        self.writes["follow"] = partial(self._begin, "follow", self._follow)
+        self.writes["import"] = partial(self._begin, "import", self._import)
+        self.writes["stop"] = lambda said: self._end_job(str(said.get("job", "follow")))
         self._pictures, self._classes, self._engine = pictures, list(classes), engine
-        self._jobs: dict[str, tuple[Steps, Callable[[str], None]]] = {}  # what is under way, and what ends it
+        self._jobs: dict[str, Job] = {}  # what is under way; all take turns
         self._look: int | None = None
         self._epoch = 0
         self._summary = summary.Summary()
@@ -168,9 +174,10 @@ class Session(SharedSession):
 
     # --- long work ----------------------------------------------------------------------------------
 
-    def _check_free(self, kind: str) -> None:
+    def _begin(self, kind: str, begin: Callable[[Said], Job], said: Said) -> None:
         if kind in self._jobs:
             raise SessionError(f"{UNDER_WAY[kind]} already; wait for it, or stop it")
+        self._jobs[kind] = begin(said)
 
     def _step(self) -> None:
         """One step of the work whose turn it is."""
@@ -193,11 +200,7 @@ class Session(SharedSession):
             steps.close()
             end(sentence)
 
-    def _stop(self, said: Said) -> None:
-        self._end_job(str(said.get("job", "follow")))
-
-    def _follow(self, said: Said) -> None:
-        self._check_free("follow")
+    def _follow(self, said: Said) -> Job:
         direction, first, self._kept.interrupted = said.get("direction", "forward"), said.get("first"), None
         passes = self._tracker.propagate(
             first,
@@ -208,8 +211,8 @@ class Session(SharedSession):
             resume=bool(said.get("resume", False)),
         )
         self._kept.following = True
-        self._jobs["follow"] = self._following(passes), self._followed
         self._tell({"type": "following", "first": first, "direction": direction})
+        return self._following(passes), self._followed
 
     def _following(self, passes: Iterator[FrameResult]) -> Steps:
         begin, told = monotonic(), 0.0
@@ -230,8 +233,7 @@ class Session(SharedSession):
         self._try_to_keep()
         self._tell({**self.state(), "sentence": sentence})
 
-    def _export(self, said: Said) -> None:
-        self._check_free("export")
+    def _export(self, said: Said) -> Job:
         objects = said.get("objects")
         steps = export(
             self._tracker,
@@ -243,20 +245,19 @@ class Session(SharedSession):
             objects=None if objects is None else [checked_object(name) for name in objects],
             picture=self.picture,
         )
-        self._jobs["export"] = steps, self._exported
+        return steps, self._exported
 
     def _exported(self, sentence: str) -> None:
         if sentence:
             self._tell({"type": "warning", "job": "export", "sentence": sentence})
 
-    def _import(self, said: Said) -> None:
-        self._check_free("import")
+    def _import(self, said: Said) -> Job:
         last = None if said.get("last") is None else int(said["last"])
         path = self.folder / "imports" / Path(str(said["file"])).name
         if not path.is_file():
             raise SessionError(f"there is no file {path.name!r:.100}; send it first")
         steps = take_masks(self._tracker, path, int(said.get("first") or 0), last)
-        self._jobs["import"] = self._importing(steps, path), self._imported
+        return self._importing(steps, path), self._imported
 
     def _importing(self, steps: Steps, path: Path) -> Steps:
         self._kept.later = []

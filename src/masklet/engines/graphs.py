@@ -7,7 +7,7 @@ and how near the graphs come to PyTorch.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -56,22 +56,20 @@ SHARED = {
 """Inputs of which a frame has one for all objects; the first dimension of all others counts objects."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What `model.json` says.
+    """What `model.json` says, in its order.
 
     Attributes:
         folder: Where it lies.
-        engine: What runs the graphs, "onnx" or "openvino".
-        precision: "float32", "float16" or "int8".
-        config: The configuration of the network.
+        engine: What runs the graphs, one of `ENGINES`.
         weights: The digest of its weights, see `Engine.digest`.
         objects: The counts of objects that graphs run with; empty for any.
-        constants: Numbers that are used beside the graphs: `absent_pointer` and `nothing`, both (C,), and
-            `shrink`, 16 weights and a bias that bring a given mask to stride 4.
         files: The files of each function's graph, and the SHA-256 of each.
         versions: Of what wrote the folder.
         parity: Differences to PyTorch, as they were measured.
+        constants: Numbers that are used beside the graphs: `absent_pointer` and `nothing`, both (C,), and
+            `shrink`, 16 weights and a bias that bring a given mask to stride 4.
     """
 
     folder: Path
@@ -80,10 +78,12 @@ class Exported:
     config: ModelConfig
     weights: str
     objects: tuple[int, ...]
-    constants: Mapping[str, Sequence[float]]
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: INPUTS)
+    outputs: Mapping[str, Sequence[str]] = field(default_factory=lambda: OUTPUTS)
     files: Mapping[str, Mapping[str, str]]
     versions: Mapping[str, str]
     parity: Mapping[str, Any]
+    constants: Mapping[str, Sequence[float]]
 
     def graph(self, function: str) -> Path:
         """The file that holds, or leads to, the graph of a function."""
@@ -91,20 +91,8 @@ class Exported:
 
     def to_json(self) -> str:
         """The text of `model.json`."""
-        values = {
-            "format": FORMAT,
-            "engine": self.engine,
-            "precision": self.precision,
-            "config": self.config.to_dict(),
-            "weights": self.weights,
-            "objects": self.objects,
-            "inputs": INPUTS,
-            "outputs": OUTPUTS,
-            "files": self.files,
-            "versions": self.versions,
-            "parity": self.parity,
-            "constants": self.constants,
-        }
+        values = {"format": FORMAT, **vars(self), "config": self.config.to_dict()}
+        del values["folder"]
         return json.dumps(values, indent=1)
 
 
@@ -166,12 +154,8 @@ class GraphEngine:
     """The four functions of an `Engine` by the graphs of a folder; NumPy's arrays go in and come out, in float32.
 
     Banks with padding are taken apart, so that no graph needs to know of it. Objects go through a graph in batches of
-    the counts that it was exported for, and on a CPU through memory attention one by one, which is quicker.
-
-    Args:
-        exported: The folder.
-        on_cpu: Whether the graphs run on a CPU.
-        threads: For each function; None for as many as `machine.threads` says.
+    the counts that it was exported for, and on a CPU through memory attention one by one, which is quicker. `threads`
+    are those of each function; None for as many as `machine.threads` says.
     """
 
     def __init__(self, exported: Exported, on_cpu: bool, threads: int | None) -> None:
@@ -189,13 +173,8 @@ class GraphEngine:
         self._shrink = np.array(weight, np.float32).reshape(4, 4), np.float32(bias)
 
     def run(self, name: str, count: int | None, inputs: list[Floats]) -> list[Floats]:
-        """Run a graph.
-
-        Args:
-            name: Of the function.
-            count: The number of objects that it is fixed to; None for a graph that takes any, or counts none.
-            inputs: In the order of `INPUTS`.
-        """
+        """Run the graph of a function, its inputs in the order of `INPUTS`. `count` is the number of objects that it is
+        fixed to; None for one that takes any, or counts none."""
         raise NotImplementedError
 
     def _opened(self, name: str, count: int | None) -> Any:
@@ -292,17 +271,9 @@ def _unpadded(bank: MemoryBank) -> Iterator[MemoryBank]:
 
 
 class OnnxEngine(GraphEngine):
-    """A folder of ONNX graphs in ONNX Runtime: on the CPU, or by any execution provider that is installed with it.
-
-    Args:
-        exported: The folder.
-        device: "cpu", or the short name of an execution provider, such as "cuda", "tensorrt", "coreml" or "dml", with
-            a number behind a colon if there are several devices. None takes CUDA if it is there.
-        threads: For each function; None for as many as `machine.threads` says.
-
-    Raises:
-        EngineError: ONNX Runtime is not installed, or lacks the provider.
-    """
+    """A folder of ONNX graphs in ONNX Runtime. `device` is "cpu", or the short name of an execution provider, such as
+    "cuda", "tensorrt", "coreml" or "dml", with a number behind a colon if there are several devices; None takes CUDA if
+    it is there. Raises EngineError if ONNX Runtime is not installed, or lacks the provider."""
 
     def __init__(self, exported: Exported, device: str | None = None, threads: int | None = None) -> None:
         with needing("onnx", str(exported.folder), EngineError):
@@ -338,17 +309,11 @@ class OnnxEngine(GraphEngine):
 
 
 class OpenVinoEngine(GraphEngine):
-    """A folder of OpenVINO graphs, for processors and graphics of Intel, and processors of ARM.
+    """A folder of OpenVINO graphs, for processors and graphics of Intel, and processors of ARM. `device` is "cpu",
+    "gpu", "npu" or "auto", with a number behind a point if there are several; None takes the CPU. Raises EngineError if
+    OpenVINO is not installed, or does not find the device.
 
     Each count of objects is a compiled graph of its own: with a free count OpenVINO 2026.4 answered wrongly.
-
-    Args:
-        exported: The folder.
-        device: "cpu", "gpu", "npu" or "auto", with a number behind a point if there are several; None for the CPU.
-        threads: For each function; None for as many as `machine.threads` says.
-
-    Raises:
-        EngineError: OpenVINO is not installed, or does not find the device.
     """
 
     def __init__(self, exported: Exported, device: str | None = None, threads: int | None = None) -> None:
