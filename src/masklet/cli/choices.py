@@ -167,6 +167,12 @@ def pair(text: str, name: str, expected: str) -> list[float]:
     return found
 
 
+def stopped() -> typer.Exit:
+    """The end of a run that was stopped, which is told."""
+    typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
+    return typer.Exit(130)
+
+
 def check_span(start: int, stop: int | None) -> None:
     """Raise `typer.BadParameter` if the out point does not lie after the in point."""
     if stop is not None and stop <= start:

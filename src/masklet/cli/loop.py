@@ -1,6 +1,6 @@
 """`masklet loop`: learn from what people annotated, and annotate what comes next."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from masklet.cli.choices import MOST_STEPS, DeviceChoice, help_of
+from masklet.cli.choices import MOST_STEPS, DeviceChoice, help_of, option
 
 warn = partial(typer.echo, err=True)
 
@@ -37,33 +37,25 @@ loop = typer.Typer(
 ProjectChoice = Annotated[
     Path, typer.Argument(metavar="PROJECT", help="Folder of masklet annotate --project.", show_default=False)
 ]
-SourcesChoice = Annotated[
-    list[str], typer.Option("--videos", help="A video, picture or folder to annotate; may be given several times.")
-]
 FurtherChoice = Annotated[
-    list[str], typer.Option("--data", help="Further annotations, as of masklet train; may be given several times.")
-]
-FirstModel = Annotated[str | None, typer.Option(help="Name or file of the model to begin with; nano.")]
-StepsChoice = Annotated[int | None, typer.Option(min=1, max=MOST_STEPS, help="Steps of each training; 200.")]
-SettingsChoice = Annotated[
-    list[str], typer.Option("--set", help="FIELD=VALUE of the recipe, such as low_rank=8; as often as needed.")
-]
-HeldOut = Annotated[float | None, typer.Option(min=0, max=0.9, help="Share to judge on; 0.2.")]
-AheadChoice = Annotated[
-    int | None, typer.Option(min=0, max=10**6, help="Videos and pictures annotated ahead, at most; 100.")
+    list[str], option("Further annotations, as of masklet train; may be given several times.", name="--data")
 ]
 
 
 @loop.command()
 def run(
     project: ProjectChoice,
-    videos: SourcesChoice = [],  # noqa: B006
+    sources: Annotated[
+        list[str], option("A video, picture or folder to annotate; may be given several times.", name="--videos")
+    ] = [],  # noqa: B006
     data: FurtherChoice = [],  # noqa: B006
-    model: FirstModel = None,
-    steps: StepsChoice = None,
-    settings: SettingsChoice = [],  # noqa: B006
-    held_out: HeldOut = None,
-    ahead: AheadChoice = None,
+    model: Annotated[str | None, option("Name or file of the model to begin with; nano.")] = None,
+    steps: Annotated[int | None, option("Steps of each training; 200.", 1, MOST_STEPS)] = None,
+    settings: Annotated[
+        list[str], option("FIELD=VALUE of the recipe, such as low_rank=8; as often as needed.", name="--set")
+    ] = [],  # noqa: B006
+    held_out: Annotated[float | None, option("Share to judge on; 0.2.", 0, 0.9)] = None,
+    ahead: Annotated[int | None, option("Videos and pictures annotated ahead, at most; 100.", 0, 10**6)] = None,
     device: DeviceChoice = None,
 ) -> None:
     """All steps, one after another: collect, train, score, annotate, queue.
@@ -78,13 +70,13 @@ def run(
       masklet loop work
       masklet annotate footage --project work
     """
-    asked = {"sources": videos, "data": data, "settings": settings}
-    given = {"model": model, "steps": steps, "held_out": held_out, "ahead": ahead}
-    with opened(project, given | {name: tuple(value) or None for name, value in asked.items()}) as state:
+    several = {"sources": sources, "data": data, "settings": settings}
+    asked = {name: tuple(value) or None for name, value in several.items()}
+    with opened(project, model=model, steps=steps, held_out=held_out, ahead=ahead, **asked) as state:
         if collected(state):
-            trained(state, device)
-            scored(state, device)
-        annotated(state, device)
+            train(state, device)
+            score(state, device)
+        annotate(state, device)
 
 
 @loop.command()
@@ -98,50 +90,85 @@ def collect(project: ProjectChoice, data: FurtherChoice = []) -> None:  # noqa: 
       masklet loop collect work
       masklet loop collect work --data earlier/DAVIS
     """
-    with opened(project, {"data": tuple(data) or None}) as state:
+    with opened(project, data=tuple(data) or None) as state:
         collected(state)
 
 
-@loop.command()
-def train(project: ProjectChoice, device: DeviceChoice = None) -> None:
+def collected(state: "Loop") -> bool:
+    """Collect, and say what; whether there is something to train on."""
+    from masklet.loop.collect import collect
+
+    found = collect(state, warn)
+    what = f"{found.learned} videos and pictures to learn from, {found.held_out} to judge on"
+    if found.version is None:
+        typer.echo(f"nothing new is annotated; there are {what}")
+        return False
+    typer.echo(f"collected for version {found.version}: {what}")
+    return True
+
+
+def step(work: Callable[["Loop", str | None], None]) -> Callable[["Loop", str | None], None]:
+    """Make what is done with a project that is held a command of the same name and help."""
+
+    def command(project: ProjectChoice, device: DeviceChoice = None) -> None:
+        with opened(project) as state:
+            work(state, device)
+
+    command.__doc__ = work.__doc__
+    loop.command(work.__name__)(command)
+    return work
+
+
+@step
+def train(state: "Loop", device: str | None) -> None:
     """Train a version on what was collected, from the model in use on.
 
     \b
     Examples:
       masklet loop train work
     """
-    with opened(project) as state:
-        trained(state, device)
+    from masklet.loop.learn import learn
+
+    number = learn(state, device)
+    typer.echo(f"trained version {number} in {state.place(number) / 'run'}")
 
 
-@loop.command()
-def score(project: ProjectChoice, device: DeviceChoice = None) -> None:
+@step
+def score(state: "Loop", device: str | None) -> None:
     """Score the version that was trained, and the one before it, on what is held out; use the better one.
 
     \b
     Examples:
       masklet loop score work
     """
-    with opened(project) as state:
-        scored(state, device)
+    from masklet.loop.learn import judge
+
+    version = judge(state, device)
+    typer.echo(f"version {version.number}: {told(version)}")
 
 
-@loop.command()
-def annotate(project: ProjectChoice, device: DeviceChoice = None) -> None:
+@step
+def annotate(state: "Loop", device: str | None) -> None:
     """Annotate what nobody began on, and order it: what teaches most for an hour of clicking comes first.
 
     \b
     Examples:
       masklet loop annotate work
     """
-    with opened(project) as state:
-        annotated(state, device)
+    from masklet.checkpoints import load_model
+    from masklet.loop import ahead
+
+    engine = load_model(state.weights(), device=device)
+    estimates = ahead.annotate(state, engine, warn)
+    queue = ahead.make_queue(state, engine, estimates)
+    first = f"; the first is {queue[0].path}" if queue else ""
+    typer.echo(f"annotated ahead: {len(estimates)} of {len(queue)} that nobody began on{first}")
 
 
 @loop.command()
 def queue(
     project: ProjectChoice,
-    count: Annotated[int, typer.Option(min=1, max=10**6, help="So many lines.")] = 20,
+    count: Annotated[int, option("So many lines.", 1, 10**6)] = 20,
 ) -> None:
     """Show what should be annotated next, and why.
 
@@ -203,7 +230,7 @@ for _command in loop.registered_commands:
 
 
 @contextmanager
-def opened(project: Path, asked: Mapping[str, Any] | None = None, hold: bool = True) -> "Iterator[Loop]":
+def opened(project: Path, hold: bool = True, **asked: Any) -> "Iterator[Loop]":
     """The loop of a project, with what was asked; to change it, it is held as long as the block runs.
 
     Raises SessionError if there is no project, and nothing to begin one with.
@@ -211,7 +238,7 @@ def opened(project: Path, asked: Mapping[str, Any] | None = None, hold: bool = T
     from masklet.errors import SessionError
     from masklet.loop.project import Loop
 
-    given = {name: value for name, value in (asked or {}).items() if value is not None}
+    given = {name: value for name, value in asked.items() if value is not None}
     if not given and not any((project / folder).is_dir() for folder in ("loop", "videos")):
         raise SessionError(
             f"there is no project at {project}; give the folder of masklet annotate --project, or --videos or --data"
@@ -221,47 +248,6 @@ def opened(project: Path, asked: Mapping[str, Any] | None = None, hold: bool = T
         if given:
             state.ask(**given)
         yield state
-
-
-def collected(state: "Loop") -> bool:
-    """Collect, and say what; whether there is something to train on."""
-    from masklet.loop.collect import collect
-
-    found = collect(state, warn)
-    what = f"{found.learned} videos and pictures to learn from, {found.held_out} to judge on"
-    if found.version is None:
-        typer.echo(f"nothing new is annotated; there are {what}")
-        return False
-    typer.echo(f"collected for version {found.version}: {what}")
-    return True
-
-
-def trained(state: "Loop", device: str | None) -> None:
-    """Train, and say so."""
-    from masklet.loop.learn import learn
-
-    number = learn(state, device)
-    typer.echo(f"trained version {number} in {state.place(number) / 'run'}")
-
-
-def scored(state: "Loop", device: str | None) -> None:
-    """Score, and say which version is used."""
-    from masklet.loop.learn import judge
-
-    version = judge(state, device)
-    typer.echo(f"version {version.number}: {told(version)}")
-
-
-def annotated(state: "Loop", device: str | None) -> None:
-    """Annotate what is left, and order it."""
-    from masklet.checkpoints import load_model
-    from masklet.loop.ahead import annotate, make_queue
-
-    engine = load_model(state.weights(), device=device)
-    estimates = annotate(state, engine, warn)
-    queue = make_queue(state, engine, estimates)
-    first = f"; the first is {queue[0].path}" if queue else ""
-    typer.echo(f"annotated ahead: {len(estimates)} of {len(queue)} that nobody began on{first}")
 
 
 def told(version: "Version") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from masklet.cli.choices import (
     check_span,
     option,
     spread_options,
+    stopped,
 )
 from masklet.cli.prompts import (
     check_names,
@@ -240,7 +241,7 @@ def do_one(job: Job, overwrite: bool) -> None:
     for fault in done.faults:
         tell(fault)
     if done.stopped:
-        end_stopped()
+        raise stopped()
     if done.faults:
         raise typer.Exit(1)
 
@@ -254,11 +255,6 @@ def do_many(videos: Sequence[str], work: Work, many: ManyChoice) -> None:
     tally = do_videos(sources, work, many, tell)
     typer.echo(f"{tally}: masks{' and overlays' if work.pattern.overlay else ''} in {work.out}")
     if tally.stopped:
-        end_stopped()
+        raise stopped()
     if tally.failed:
         raise typer.Exit(1)
-
-
-def end_stopped() -> NoReturn:
-    typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
-    raise typer.Exit(130)
