@@ -24,13 +24,13 @@ import typer
 from PIL import Image
 
 from masklet.checkpoints import build_model, load_model, save_model
-from masklet.cli.prompts import read_prompts
 from masklet.datasets.own import open_folder
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.description import Description
 from masklet.formats.registry import read_masks, writer
+from masklet.jobs.prompts import read_prompts
 from masklet.media.source import open_video
 from masklet.video import VideoTracker
 from tests.fuzz.mutations import Mutation, mutate_bytes, mutate_json, mutate_safetensors, mutate_text, mutate_zip

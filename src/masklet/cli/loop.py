@@ -71,7 +71,7 @@ def run(
       masklet annotate footage --project work
     """
     several = {"sources": sources, "data": data, "settings": settings}
-    asked = {name: tuple(value) or None for name, value in several.items()}
+    asked: dict[str, Any] = {name: tuple(value) or None for name, value in several.items()}
     with opened(project, model=model, steps=steps, held_out=held_out, ahead=ahead, **asked) as state:
         if collected(state):
             train(state, device)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ import typer
 
 from masklet.cli.choices import MAPS, DeviceChoice, Levels, ModelChoice, Resolution, numbers, option, pair
 from masklet.errors import MaskletError
-from masklet.jobs.places import is_url
+from masklet.jobs.places import find, fixed_part, is_url
 
 if TYPE_CHECKING:
     from masklet.image import Masks, MaskSet
@@ -95,85 +96,79 @@ class PicturesChoice:
         return LargePicture(path, resolution=self.resolution, bounds=bounds, zoom=self.zoom, levels=levels)
 
 
-Jobs = dict[Path | str, Path]
-"""Pictures, or URLs of maps, and where the masks of each go."""
-
 Make: TypeAlias = "Callable[[Path | str], Masks | MaskSet]"
-"""Makes the masks of a picture."""
-
-
-@dataclass
-class Tally:
-    """How it went."""
-
-    written: int = 0
-    skipped: int = 0
-    failures: list[str] = field(default_factory=list)
+"""Makes the masks of a picture, or of a map by its URL."""
 
 
 def do_pictures(
-    images: Sequence[str],
-    choice: PicturesChoice,
-    begin: Callable[[], Make],
-    *,
-    format: str | None,
-    usual: str,
+    images: Sequence[str], choice: PicturesChoice, begin: Callable[[], Make], *, format: str | None, usual: str
 ) -> None:
     """Do every picture whose masks are not there yet, report those that fail, and print a summary. Exit code 1 if one
     failed.
 
     `begin` loads what is needed, and is not called if all is done; `usual` is the format in a folder if none is named.
     """
-    tally, out = Tally(), choice.out
-    found = find_pictures(images, tally)
+    from rich.console import Console
+    from rich.progress import track
+
+    out, written, failures = choice.out, 0, list[str]()
+    found = find_pictures(images, failures)
     jobs = planned(found, out, format, usual)
-    todo = {picture: target for picture, target in jobs.items() if choice.overwrite or not target.exists()}
-    tally.skipped = len(jobs) - len(todo)
+    todo = [picture for picture, target in jobs.items() if choice.overwrite or not target.exists()]
+    shown = track(todo, "segmenting", console=Console(stderr=True), disable=len(todo) == 1)
     if todo and len(jobs) > 1 and out in jobs.values():
         names = [f"{place.as_posix()}{Path(picture).suffix}" for picture, place in found.items()]
-        do_together(with_progress(todo), begin(), out, names, tally)
+        written = do_together(shown, begin(), out, names, failures)
     elif todo:
-        do_all(with_progress(todo), todo, begin(), format, tally, choice.simplify)
-    for failure in tally.failures:
+        from masklet.atomic import make_folder
+
+        make = begin()
+        for picture in shown:
+            with noted(picture, failures):
+                masks = make(picture)
+                make_folder(jobs[picture].parent)
+                masks.save(jobs[picture], format, tolerance=choice.simplify)
+                written += 1
+    for failure in failures:
         typer.echo(f"masklet: {failure}", err=True)
-    typer.echo(summary(tally, out))
-    if tally.failures:
+    parts = [f"{written} {'picture' if written == 1 else 'pictures'} done: masks in {out}"]
+    if skipped := len(jobs) - len(todo):
+        parts.append(f"{skipped} passed over, whose masks are there (--overwrite does them again)")
+    if failures:
+        parts.append(f"{len(failures)} failed")
+    typer.echo("; ".join(parts))
+    if failures:
         raise typer.Exit(1)
 
 
-def find_pictures(arguments: Sequence[str], tally: Tally) -> dict[Path | str, Path]:
+def find_pictures(arguments: Sequence[str], failures: list[str]) -> dict[Path | str, Path]:
     """Every picture, and its place below OUT, without an ending. What holds no picture is a failure."""
     from masklet.media.image_file import IMAGE_SUFFIXES, pictures_in
 
     found: dict[Path | str, Path] = {}
     for argument in arguments:
+        path = Path(argument)
         if is_url(argument):
             found[argument] = Path(urlsplit(argument).hostname or "map")
             continue
-        path = Path(argument)
         if path.is_dir():
             base, pictures = path, pictures_in(path)
         elif glob.has_magic(argument) and not path.exists():
-            base, pictures = fixed_part(path), sorted(map(Path, glob.glob(argument, recursive=True)))
+            base, pictures = Path(fixed_part(argument)), [Path(place) for place in find(argument)]
         else:
             found[path] = Path(path.stem)
             continue
         shown = [p for p in pictures if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
         if not shown:
             kinds = " ".join(IMAGE_SUFFIXES)
-            tally.failures.append(f"there is no picture in {argument}; give files of these kinds: {kinds}")
+            failures.append(f"there is no picture in {argument}; give files of these kinds: {kinds}")
         found.update({picture: picture.relative_to(base).with_suffix("") for picture in shown})
     return found
 
 
-def fixed_part(pattern: Path) -> Path:
-    """The folder in which all that fits a pattern lies."""
-    fixed = [part for part in pattern.parents if not glob.has_magic(str(part))]
-    return fixed[0] if fixed else Path()
-
-
-def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual: str) -> Jobs:
-    """Where each picture's masks go: to OUT itself if it is a file, else below it. No picture is ever replaced."""
+def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual: str) -> dict[Path | str, Path]:
+    """Where each picture's masks go: to OUT itself if it is a file, else below it. Raises a usage error if a picture
+    would be replaced, or two pictures have one target that they cannot share."""
     from masklet.formats.registry import find_format, format_of, formats
 
     entry = find_format(format or usual)
@@ -194,76 +189,51 @@ def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual:
         )
     else:
         jobs = dict.fromkeys(found, out)
-    check_targets(jobs, shared=out)
-    return jobs
-
-
-def check_targets(jobs: Jobs, shared: Path) -> None:
-    """Raises a usage error if two pictures have one target that is not to be shared, or a target is a picture."""
     pictures, first = {Path(picture).resolve() for picture in jobs}, dict[Path, Path | str]()
     for picture, target in jobs.items():
         if target.resolve() in pictures:
             raise typer.BadParameter(f"the masks would take the place of the picture {target}; give another --out")
-        if (other := first.setdefault(target, picture)) != picture and target != shared:
+        if (other := first.setdefault(target, picture)) != picture and target != out:
             raise typer.BadParameter(
                 f"{other} and {picture} would both be written to {target}; do them in runs of their own"
             )
+    return jobs
 
 
-def do_all(
-    pictures: Iterator[Path | str], jobs: Jobs, make: Make, format: str | None, tally: Tally, tolerance: float
-) -> None:
-    from masklet.atomic import make_folder
-
-    for picture in pictures:
-        try:
-            masks = make(picture)
-            make_folder(jobs[picture].parent)
-            masks.save(jobs[picture], format, tolerance=tolerance)
-            tally.written += 1
-        except MaskletError as error:
-            tally.failures.append(f"{picture}: {error}")
+@contextmanager
+def noted(place: Path | str, failures: list[str]) -> Iterator[None]:
+    """A MaskletError in the block is one of the failures, and ends nothing else."""
+    try:
+        yield
+    except MaskletError as error:
+        failures.append(f"{place}: {error}")
 
 
-def do_together(pictures: Iterator[Path | str], make: Make, out: Path, names: Sequence[str], tally: Tally) -> None:
-    """Do all pictures into one COCO file, a data set. A failure is noted; if all fail there is no file."""
+def do_together(
+    pictures: Iterable[Path | str], make: Make, out: Path, names: Sequence[str], failures: list[str]
+) -> int:
+    """Do all pictures into one COCO file, a data set, and count them. If all fail, or it cannot be written, there is no
+    file."""
     from masklet.formats.base import Facts
     from masklet.formats.registry import find_format
     from masklet.formats.writer import Writer
     from masklet.image.result import PictureFrame
 
-    before = 0
+    written = before = 0
     facts = Facts(size=(0, 0), frame_count=len(names), names=names, own_sizes=True)
     try:
         with Writer(find_format("coco").open, out, facts) as sink:
             for frame, picture in enumerate(pictures):
-                try:
+                best = None
+                with noted(picture, failures):
                     best = make(picture).best
-                except MaskletError as error:
-                    tally.failures.append(f"{picture}: {error}")
-                    continue
-                sink.write(PictureFrame(best, frame, before=before))
-                before += len(best)
-                tally.written += 1
-            if not tally.written:
+                if best is not None:
+                    sink.write(PictureFrame(best, frame, before=before))
+                    before += len(best)
+                    written += 1
+            if not written:
                 raise MaskletError("no picture could be done")
     except MaskletError as error:
-        tally.written = 0
-        tally.failures.append(f"{out}: {error}")
-
-
-def summary(tally: Tally, out: Path) -> str:
-    parts = [f"{tally.written} {'picture' if tally.written == 1 else 'pictures'} done: masks in {out}"]
-    if tally.skipped:
-        parts.append(f"{tally.skipped} passed over, whose masks are there (--overwrite does them again)")
-    if tally.failures:
-        parts.append(f"{len(tally.failures)} failed")
-    return "; ".join(parts)
-
-
-def with_progress(jobs: Jobs) -> Iterator[Path | str]:
-    """The pictures, with a bar if there are several."""
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(list(jobs), "segmenting", console=Console(stderr=True), disable=len(jobs) == 1)
+        failures.append(f"{out}: {error}")
+        return 0
+    return written

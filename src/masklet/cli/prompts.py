@@ -7,8 +7,7 @@ import typer
 
 from masklet.cli.choices import numbers
 from masklet.errors import PromptError, nearest
-from masklet.jobs import prompts
-from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, TypedPrompt
+from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, TypedPrompt, read_prompts
 
 
 def parse_point(text: str) -> TypedPrompt:
@@ -57,12 +56,16 @@ def read_numbers(values: str, counts: tuple[int, ...], text: str, expected: str)
     return found
 
 
-def read_prompts(path: Path) -> dict[str, list[TypedPrompt]]:
-    """What `masklet.jobs.prompts.read_prompts` reads; what it refuses is wrong usage."""
+def with_file(typed: Sequence[TypedPrompt], path: Path | None) -> PromptsByVideo:
+    """The prompts that were typed, which hold for every video, and those of a JSON file, if there is one. What
+    `masklet.jobs.prompts.read_prompts` refuses is wrong usage."""
+    said = {EVERY_VIDEO: [*typed]}
     try:
-        return prompts.read_prompts(path)
+        for name, more in (read_prompts(path) if path else {}).items():
+            said[name] = [*said.get(name, []), *more]
     except PromptError as error:
         raise typer.BadParameter(str(error)) from None
+    return said
 
 
 def check_names(videos: Sequence[Path], said: PromptsByVideo, what: str = "video") -> None:

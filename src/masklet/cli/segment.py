@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,14 +12,13 @@ import typer
 
 from masklet.cli.choices import MAPS, option, spread_options
 from masklet.cli.discovery import GROUNDER_HELP
-from masklet.cli.pictures import Images, Make, PicturesChoice, Tally, do_pictures, find_pictures
-from masklet.cli.prompts import check_names, read_numbers, read_point, read_prompts
+from masklet.cli.pictures import Images, Make, PicturesChoice, do_pictures, find_pictures
+from masklet.cli.prompts import check_names, read_numbers, read_point, with_file
+from masklet.errors import PromptError
 from masklet.jobs.places import is_url
-from masklet.jobs.prompts import EVERY_VIDEO, TypedPrompt, prompts_of
+from masklet.jobs.prompts import TypedPrompt, prompts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -74,7 +73,16 @@ def segment(
     if soft_edges and pictures.format != "cutout":
         raise typer.BadParameter("--soft-edges is for cut-outs; give --format cutout too")
     kind = "soft-cutout" if soft_edges else pictures.format
-    check_pointed(point, box, text, prompts)
+    if text is not None and (point or box or prompts):
+        raise typer.BadParameter(
+            "--text finds things itself, and --point, --box and --prompts point at them; give either"
+        )
+    if text is None and not point and not box and prompts is None:
+        raise typer.BadParameter("nothing is pointed at; give --point x,y, --box x0,y0,x1,y1, --prompts or --text")
+    if point and len(box) > 1:
+        raise typer.BadParameter(
+            f"--point came with {len(box)} boxes, which are as many things; give points with one box at most"
+        )
     points = [read_point(text, text, "give --point x,y[,0]") for text in point]
     boxes = [read_numbers(text, (4,), text, "give --box x0,y0,x1,y1") for text in box]
     on_ground = map_coordinates or pictures.by_windows or any(map(is_url, images))
@@ -85,78 +93,77 @@ def segment(
     # Clicks on one thing, perhaps with its box; or a box for each of several things.
     clicks = (TypedPrompt(0, 1, points=((x, y),), labels=(label,)) for x, y, label in points)
     around = (TypedPrompt(0, number, box=corners) for number, corners in enumerate(boxes, start=1))
-    said = {EVERY_VIDEO: [*around, *clicks]}
-    for name, more in (read_prompts(prompts) if prompts else {}).items():
-        check_pictured(more, prompts)
-        said[name] = [*said.get(name, []), *more]
-    check_names(list(map(Path, find_pictures(images, Tally()))), said, "picture")
+    said = with_file([*around, *clicks], prompts)
+    for prompt in chain.from_iterable(said.values()):
+        if prompt.frame:
+            raise typer.BadParameter(f"{prompts} has a prompt on frame {prompt.frame}; a picture has no frame but 0")
+        if prompt.mask or prompt.millimetres:
+            what = f"the mask {prompt.mask.name}" if prompt.mask else "a place in millimetres"
+            raise typer.BadParameter(f"{prompts} has {what}; pictures take boxes and points")
+    check_names(list(map(Path, find_pictures(images, []))), said, "picture")
 
     def begin() -> Make:
         from masklet.image import ImagePredictor
 
         predictor = ImagePredictor(pictures.model, device=pictures.device)
         if text is not None:
-            return partial(masks_of_words, predictor, text, grounder, least_score, refine)
-        if on_ground:
-            return partial(masks_on_the_ground, predictor, points, boxes, map_coordinates, pictures.large)
-        return lambda path: masks_of(predictor, prompts_of(Path(path), said), refine, Path(path))
+            return lambda path: masks_of_words(predictor, path, text, grounder, least_score, refine)
+        if not on_ground:
+            return lambda path: masks_of(predictor, path, prompts_of(Path(path), said), refine)
+
+        def on_the_ground(path: Path | str) -> MaskSet:
+            with pictures.large(path) as picture:
+                return masks_near(predictor, picture, points, boxes, map_coordinates)
+
+        return on_the_ground
 
     do_pictures(images, pictures, begin, format=kind, usual="davis")
 
 
-def masks_on_the_ground(
+def masks_near(
     predictor: ImagePredictor,
+    picture: LargePicture,
     points: Sequence[tuple[float, float, int]],
     boxes: Sequence[tuple[float, ...]],
     map_coordinates: bool,
-    large: Callable[[Path | str], LargePicture],
-    path: Path | str,
 ) -> MaskSet:
-    """The same of a picture that lies on the ground, of which only what is around each thing is looked at."""
+    """The masks of a picture that lies on the ground, of which only what is around each thing is looked at."""
     import numpy as np
 
     from masklet.image import segment_near
     from masklet.image.result import join_masks
 
-    with large(path) as picture:
+    def pixels(places: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
+        return picture.pixels(places) if map_coordinates else np.array(places, np.float64)
 
-        def pixels(places: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
-            return picture.pixels(places) if map_coordinates else np.array(places, np.float64)
-
-        found = []
-        for number, box in enumerate(boxes or [None]):
-            corners = None
-            if box is not None:
-                x0, y0, x1, y1 = box
-                ends = pixels([(x0, y0), (x1, y0), (x0, y1), (x1, y1)]) + (0.5 if map_coordinates else 0.0)
-                corners = np.concatenate((ends.min(axis=0), ends.max(axis=0)))
-            masks = segment_near(
-                picture,
-                points=pixels([(x, y) for x, y, _ in points]) if points else None,
-                labels=[label for *_, label in points] or None,
-                box=corners,
-                model=predictor.engine,
-            )
-            found.append(replace(masks, objects=masks.objects + number))
+    found = []
+    for number, box in enumerate(boxes or [None]):
+        corners = None
+        if box is not None:
+            x0, y0, x1, y1 = box
+            ends = pixels([(x0, y0), (x1, y0), (x0, y1), (x1, y1)]) + (0.5 if map_coordinates else 0.0)
+            corners = np.concatenate((ends.min(axis=0), ends.max(axis=0)))
+        clicks = pixels([(x, y) for x, y, _ in points]) if points else None
+        labels = [label for *_, label in points] or None
+        masks = segment_near(picture, points=clicks, labels=labels, box=corners, model=predictor.engine)
+        found.append(replace(masks, objects=masks.objects + number))
     return join_masks(found)
 
 
-def masks_of(predictor: ImagePredictor, prompts: Sequence[TypedPrompt], refine: bool, path: Path) -> Masks:
+def masks_of(predictor: ImagePredictor, path: Path | str, prompts: Sequence[TypedPrompt], refine: bool) -> Masks:
     """The masks of one picture, of every object that prompts name. Raises PromptError if there is none."""
-    from masklet.errors import PromptError
-
     if not prompts:
         raise PromptError("nothing is said of it; give a prompt under its name, or one for all pictures")
     by_object: dict[int | str, list[TypedPrompt]] = {}
     for prompt in prompts:
         by_object.setdefault(prompt.object, []).append(prompt)
-    points = [[xy for prompt in of for xy in prompt.points] for of in by_object.values()]
-    labels = [[n for p in of for n in p.labels or (1,) * len(p.points)] for of in by_object.values()]
+    points = [[xy for prompt in of for xy in prompt.points] or None for of in by_object.values()]
+    labels = [[n for p in of for n in p.labels or (1,) * len(p.points)] or None for of in by_object.values()]
     boxes = [next((prompt.box for prompt in reversed(of) if prompt.box), None) for of in by_object.values()]
     masks = predictor.predict(
         predictor.encode(path),
-        points=[clicks or None for clicks in points] if any(points) else None,
-        labels=[clicks or None for clicks in labels] if any(points) else None,
+        points=points if any(points) else None,
+        labels=labels if any(points) else None,
         boxes=boxes if any(boxes) else None,
         refine=refine,
     )
@@ -165,39 +172,12 @@ def masks_of(predictor: ImagePredictor, prompts: Sequence[TypedPrompt], refine: 
 
 
 def masks_of_words(
-    predictor: ImagePredictor, text: str, grounder: str, least: float, refine: bool, path: Path
+    predictor: ImagePredictor, path: Path | str, text: str, grounder: str, least: float, refine: bool
 ) -> Masks:
     """One mask of each thing that the text names in a picture. Raises PromptError if there is none."""
-    from masklet.errors import PromptError
     from masklet.image.predictor import segment_text
 
     masks = segment_text(predictor, predictor.encode(path), text, grounder, least, refine)
     if not len(masks):
         raise PromptError(f"nothing is found for {text!r}; give other words, or a lower --least-score than {least:g}")
     return masks
-
-
-def check_pictured(prompts: Sequence[TypedPrompt], path: Path | None) -> None:
-    """Raise a usage error for prompts that pictures cannot have."""
-    for prompt in prompts:
-        if prompt.frame:
-            raise typer.BadParameter(f"{path} has a prompt on frame {prompt.frame}; a picture has no frame but 0")
-        if prompt.mask or prompt.millimetres:
-            what = f"the mask {prompt.mask.name}" if prompt.mask else "a place in millimetres"
-            raise typer.BadParameter(f"{path} has {what}; pictures take boxes and points")
-
-
-def check_pointed(points: Sequence[str], boxes: Sequence[str], text: str | None, prompts: Path | None) -> None:
-    """Raise a usage error unless something is pointed at, in a way that is clear."""
-    if text is not None:
-        if points or boxes or prompts:
-            raise typer.BadParameter(
-                "--text finds things itself, and --point, --box and --prompts point at them; give either"
-            )
-        return
-    if not points and not boxes and prompts is None:
-        raise typer.BadParameter("nothing is pointed at; give --point x,y, --box x0,y0,x1,y1, --prompts or --text")
-    if points and len(boxes) > 1:
-        raise typer.BadParameter(
-            f"--point came with {len(boxes)} boxes, which are as many things; give points with one box at most"
-        )

@@ -27,15 +27,9 @@ from masklet.cli.choices import (
     spread_options,
     stopped,
 )
-from masklet.cli.prompts import (
-    check_names,
-    parse_box,
-    parse_mask,
-    parse_point,
-    read_prompts,
-)
+from masklet.cli.prompts import check_names, parse_box, parse_mask, parse_point, with_file
 from masklet.errors import FormatError
-from masklet.jobs.prompts import EVERY_VIDEO, prompts_of
+from masklet.jobs.prompts import prompts_of
 
 if TYPE_CHECKING:
     from masklet.jobs.job import Job
@@ -133,15 +127,7 @@ def track(
       masklet track clips --like dog.jpg --out dogs
       masklet track s3://bucket/clips.parquet --cluster auto --gpus 0.5 --no-overlay --out s3://bucket/masks
     """
-    said = {
-        EVERY_VIDEO: [
-            *(parse_box(text) for text in box),
-            *(parse_point(text) for text in point),
-            *(parse_mask(text) for text in mask),
-        ]
-    }
-    for name, more in (read_prompts(prompts) if prompts else {}).items():
-        said[name] = [*said.get(name, []), *more]
+    said = with_file([*map(parse_box, box), *map(parse_point, point), *map(parse_mask, mask)], prompts)
     check_span(start, stop)
     check_folder(out)
     looking = vars(choice)
