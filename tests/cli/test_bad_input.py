@@ -147,8 +147,8 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, weights: Path, 
 
 def test_bars_count_what_is_followed(run: Run) -> None:
     with bars() as progress:
-        assert list(counted("abc", progress, "tracking", 9)) == ["a", "b", "c"]
-        assert list(counted("ab", progress, "writing", None)) == ["a", "b"]
+        assert list(counted(progress, "abc", "tracking", 9)) == ["a", "b", "c"]
+        assert list(counted(progress, "ab", "writing", None)) == ["a", "b"]
         assert [(task.description, task.completed, task.total) for task in progress.tasks] == [
             ("tracking", 3, 3),
             ("writing", 2, 2),
@@ -161,7 +161,7 @@ def test_totals_fit_what_comes(
 ) -> None:
     totals = []
 
-    def noted(items: object, progress: object, what: str, total: int) -> object:
+    def noted(progress: object, items: object, what: str, total: int) -> object:
         totals.append(total)
         came = list(items)  # type: ignore[call-overload]
         assert len(came) == total or direction == "both"

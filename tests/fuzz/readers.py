@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 import OpenEXR
 import torch
-import typer
 from PIL import Image
 
 from masklet.checkpoints import build_model, load_model, save_model
@@ -75,7 +74,7 @@ def attempt(target: Target, seed: Path, number: int, path: Path) -> None:
         with bounded(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             target.read(path)
-    except (MaskletError, typer.BadParameter) as error:
+    except MaskletError as error:
         sentence = str(error)
         if "\n" in sentence.strip() or not sentence or len(sentence) > LONGEST_SENTENCE:
             raise Bad(f"case {number} of {seed.name}: not one sentence: {sentence[:200]!r}") from error

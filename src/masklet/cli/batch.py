@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from masklet.cli import choices
+from masklet.cli.choices import stopped, tell
+from masklet.cli.prompts import check_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from masklet.executors import Executor
     from masklet.jobs.many import Work
     from masklet.jobs.record import VideoRecord
-    from masklet.jobs.sources import Source
 
 PANEL = "Of many videos"
 """Where the help shows these options."""
@@ -78,12 +76,11 @@ class ManyChoice:
 class Tally:
     """How it went."""
 
-    total: int = 0
+    total: int
     done: int = 0
     skipped: int = 0
     failed: int = 0
     frames: int = 0
-    stopped: bool = False
 
     def add(self, record: VideoRecord) -> None:
         if record.status == "failed":
@@ -107,51 +104,30 @@ class Tally:
         return ", ".join(parts)
 
     def metrics(self) -> str:
-        states = {"done": self.done + self.skipped, "failed": self.failed, "left": self.left}
-        lines = [f'masklet_videos{{state="{state}"}} {count}' for state, count in states.items()]
-        return "\n".join(
-            [
-                "# HELP masklet_videos Videos of the run, by what came of them.",
-                "# TYPE masklet_videos gauge",
-                *lines,
-                "# HELP masklet_frames_total Frames that this run has tracked.",
-                "# TYPE masklet_frames_total counter",
-                f"masklet_frames_total {self.frames}",
-                "",
-            ]
-        )
+        return f"""\
+# HELP masklet_videos Videos of the run, by what came of them.
+# TYPE masklet_videos gauge
+masklet_videos{{state="done"}} {self.done + self.skipped}
+masklet_videos{{state="failed"}} {self.failed}
+masklet_videos{{state="left"}} {self.left}
+# HELP masklet_frames_total Frames that this run has tracked.
+# TYPE masklet_frames_total counter
+masklet_frames_total {self.frames}
+"""
 
 
-def do_videos(sources: Sequence[Source], work: Work, choice: ManyChoice, tell: Callable[[str], None]) -> Tally:
-    """Track every video, and tell those that fail. Ctrl-C ends all; what is finished stays."""
-    from masklet.executors import Serial
-    from masklet.jobs.many import run_all
-
-    tally, executor = Tally(len(sources)), choice.executor()
-    with showing(tally, choice.metrics, tell) as (show, watch):
-        if isinstance(executor, Serial):
-            work = replace(work, watch=watch)
-        show()  # a file of metrics that cannot be written is met before the work
-        try:
-            for record in run_all(sources, work, executor):
-                tally.add(record)
-                if record.sentence and not record.before:
-                    tell(f"{Path(record.video).name}: {record.sentence}")
-                show()
-        except KeyboardInterrupt:
-            tally.stopped = True
-    return tally
-
-
-@contextmanager
-def showing(
-    tally: Tally, metrics: Path | None, tell: Callable[[str], None]
-) -> Iterator[tuple[Callable[[], None], Any]]:
-    """A bar over all videos, with how many a minute and how many failed, or a line each minute where there is no
-    terminal; what brings it up to date, and what shows the frames of one video."""
+def do_many(videos: Sequence[str], work: Work, choice: ManyChoice) -> None:
+    """Track every video, with a bar over all, or a line each minute where there is no terminal, and tell those that
+    fail. Ctrl-C ends all; what is finished stays. Exit code 1 if one failed."""
     from masklet.atomic import write_whole
     from masklet.cli.terminal import bars, counted
+    from masklet.executors import Serial
+    from masklet.jobs.many import run_all
+    from masklet.jobs.sources import find_videos
 
+    sources = find_videos(videos)
+    check_names([Path(source.video) for source in sources], work.said)
+    tally, executor, is_stopped = Tally(len(sources)), choice.executor(), False
     begun = told = monotonic()
     with bars() as progress:
         task = progress.add_task("videos", total=tally.total)
@@ -168,7 +144,22 @@ def showing(
             if not progress.console.is_terminal and now - told > SHOWN_EVERY:
                 told = now
                 tell(f"{tally}, {tally.left} left, {rate}, {tally.frames / (now - begun):.1f} frames/s")
-            if metrics is not None:
-                write_whole(metrics, tally.metrics())
+            if choice.metrics is not None:
+                write_whole(choice.metrics, tally.metrics())
 
-        yield show, lambda results, what, total: counted(results, progress, what, total)
+        if isinstance(executor, Serial):
+            work = replace(work, watch=partial(counted, progress))
+        show()  # a file of metrics that cannot be written is met before the work
+        try:
+            for record in run_all(sources, work, executor):
+                tally.add(record)
+                if record.sentence and not record.before:
+                    tell(f"{Path(record.video).name}: {record.sentence}")
+                show()
+        except KeyboardInterrupt:
+            is_stopped = True
+    typer.echo(f"{tally}: masks{' and overlays' if work.pattern.overlay else ''} in {work.out}")
+    if is_stopped:
+        raise stopped()
+    if tally.failed:
+        raise typer.Exit(1)

@@ -167,6 +167,11 @@ def pair(text: str, name: str, expected: str) -> list[float]:
     return found
 
 
+def tell(sentence: object) -> None:
+    """Say what went wrong, or what a person should know, on standard error."""
+    typer.echo(f"masklet: {sentence}", err=True)
+
+
 def stopped() -> typer.Exit:
     """The end of a run that was stopped, which is told."""
     typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 
 import typer
 
-from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, SpeedChoice, help_of, option, spread_options
+from masklet.cli.choices import (
+    DeviceChoice,
+    ModelChoice,
+    PolicyChoice,
+    ReadingChoice,
+    SpeedChoice,
+    help_of,
+    option,
+    spread_options,
+    stopped,
+    tell,
+)
 from masklet.cli.everything import EverythingChoice
 from masklet.errors import ConfigError, nearest
 
@@ -158,10 +169,9 @@ def run(
                 if isinstance(done, Failure):
                     failures.append(f"{clip.name}: {done.reason}")
     except KeyboardInterrupt:
-        typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+        raise stopped() from None
     for failure in failures:
-        typer.echo(f"masklet: {failure}", err=True)
+        tell(failure)
     if len(failures) == total:
         raise typer.Exit(1)
     result, missing = write_report(plan.out, dataset)
@@ -174,7 +184,7 @@ def run(
         typer.echo(sentence)
     typer.echo(f"masks, tables, plot and the worst sequences are in {plan.out}")
     if missing:
-        typer.echo(f"masklet: {missing}", err=True)
+        tell(missing)
     if failures:
         raise typer.Exit(1)
 
@@ -188,7 +198,7 @@ def executor_for(common: Common, baseline: str | None) -> Executor:
             raise typer.BadParameter("--ray-address came without --engine ray; give --cluster ADDRESS in their place")
         cluster = (common.ray_address or "here") if common.engine == "ray" else cluster
         now = f"is now --cluster {cluster}" if cluster else "can be left out"
-        typer.echo(f"masklet: --engine {now}; the next version will not know it any more", err=True)
+        tell(f"--engine {now}; the next version will not know it any more")
     if cluster is not None:
         return Ray(None if cluster == "here" else cluster, common.workers)
     gpus = 0 if baseline else gpu_count()
@@ -356,7 +366,6 @@ def volumes(
       masklet eval volumes --dataset volumes --root Task09_Spleen --split train --window soft-tissue --limit 5
       masklet eval volumes --dataset volumes --root scans --find-ends --tolerance 1
     """
-    from masklet.cli.choices import ReadingChoice
     from masklet.evaluation.protocols.volumes import Volumes
 
     shown = ReadingChoice(window=window).given.get("window")
@@ -429,7 +438,7 @@ def score(
     if split:
         typer.echo(", ".join(f"{name} {shown(name, value)}" for name, value in split.named().items()))
     if scores.extra:
-        typer.echo(f"masklet: passed over {listed(scores.extra)}: predicted, and not among what is scored", err=True)
+        tell(f"passed over {listed(scores.extra)}: predicted, and not among what is scored")
 
 
 def compare(

@@ -7,7 +7,7 @@ import typer
 
 import masklet
 from masklet.cli.annotate import annotate
-from masklet.cli.choices import help_of, option
+from masklet.cli.choices import help_of, option, tell
 from masklet.cli.convert import convert
 from masklet.cli.dataset import dataset
 from masklet.cli.eval import app as eval_app
@@ -68,7 +68,7 @@ def main() -> None:
     try:
         app()
     except MaskletError as error:
-        typer.echo(f"masklet: {error}", err=True)
+        tell(error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from masklet.cli.choices import MAPS, DeviceChoice, Levels, ModelChoice, Resolution, numbers, option, pair
+from masklet.cli.choices import MAPS, DeviceChoice, Levels, ModelChoice, Resolution, numbers, option, pair, tell
 from masklet.errors import MaskletError
 from masklet.jobs.places import find, fixed_part, is_url
 
@@ -130,7 +130,7 @@ def do_pictures(
                 masks.save(jobs[picture], format, tolerance=choice.simplify)
                 written += 1
     for failure in failures:
-        typer.echo(f"masklet: {failure}", err=True)
+        tell(failure)
     parts = [f"{written} {'picture' if written == 1 else 'pictures'} done: masks in {out}"]
     if skipped := len(jobs) - len(todo):
         parts.append(f"{skipped} passed over, whose masks are there (--overwrite does them again)")

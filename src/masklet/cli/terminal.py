@@ -39,7 +39,7 @@ def bar(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
         yield lambda done, of=total: progress.update(task, completed=done, total=of)
 
 
-def counted(items: Iterable[T], progress: Progress, what: str, total: int | None) -> Iterator[T]:
+def counted(progress: Progress, items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
     """The same items, each a frame, with a bar of their own. Where the total was an estimate, the end corrects it."""
     task = progress.add_task(what, total=total, unit="frames")
     came = 0

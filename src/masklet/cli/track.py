@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from masklet.cli import discovery
-from masklet.cli.batch import ManyChoice, do_videos
+from masklet.cli.batch import ManyChoice, do_many
 from masklet.cli.choices import (
     SCANS,
     VIDEO_FORMATS,
@@ -26,14 +26,14 @@ from masklet.cli.choices import (
     option,
     spread_options,
     stopped,
+    tell,
 )
-from masklet.cli.prompts import check_names, parse_box, parse_mask, parse_point, with_file
+from masklet.cli.prompts import parse_box, parse_mask, parse_point, with_file
 from masklet.errors import FormatError
 from masklet.jobs.prompts import prompts_of
 
 if TYPE_CHECKING:
     from masklet.jobs.job import Job
-    from masklet.jobs.many import Work
 
 
 Direction = Literal["forward", "backward", "both"]
@@ -189,10 +189,6 @@ def chosen_direction(direction: Direction | None, reverse: bool, both: bool) -> 
     return next(iter(asked.values()), "forward")
 
 
-def tell(sentence: str) -> None:
-    typer.echo(f"masklet: {sentence}", err=True)
-
-
 def check_folder(out: str) -> None:
     """Raise `BadParameter` for a new place that has the ending of a format's file: all is written into a folder."""
     from masklet.formats.registry import format_of
@@ -214,7 +210,7 @@ def do_one(job: Job, overwrite: bool) -> None:
 
     with begin(job, None, overwrite, tell) as tracker:
         with bars() as progress:
-            done = run(tracker, job, lambda results, what, total: counted(results, progress, what, total))
+            done = run(tracker, job, partial(counted, progress))
         if tracker.source.ended_early:
             tell(tracker.source.ended_early)
         if job.everything is not None and not tracker.tracks:
@@ -229,18 +225,4 @@ def do_one(job: Job, overwrite: bool) -> None:
     if done.stopped:
         raise stopped()
     if done.faults:
-        raise typer.Exit(1)
-
-
-def do_many(videos: Sequence[str], work: Work, many: ManyChoice) -> None:
-    """Track every video, and say what came of them."""
-    from masklet.jobs.sources import find_videos
-
-    sources = find_videos(videos)
-    check_names([Path(source.video) for source in sources], work.said)
-    tally = do_videos(sources, work, many, tell)
-    typer.echo(f"{tally}: masks{' and overlays' if work.pattern.overlay else ''} in {work.out}")
-    if tally.stopped:
-        raise stopped()
-    if tally.failed:
         raise typer.Exit(1)
