@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from masklet.checkpoints import Model, load_model, save_model
-from masklet.cli import training
+from masklet.cli import train
 from masklet.cli.train import RECIPE_NAMES
 from masklet.training.recipe import Recipe, override
 from masklet.training.recipes import RECIPES
@@ -61,7 +61,7 @@ def test_finetune_on_a_cpu_is_float32_unless_asked(
     monkeypatch: Patch, run: Run, tmp_path: Path, shapes: Path, checkpoint: Path
 ) -> None:
     recipes: list[Recipe] = []
-    monkeypatch.setattr(training, "run_training", lambda recipe, *_: recipes.append(recipe))
+    monkeypatch.setattr(train, "run_training", lambda recipe, *_: recipes.append(recipe))
     for device, settings in (("cpu", ()), ("cpu", ("--set", "precision=bfloat16")), ("meta", ())):
         arguments = ("--data", shapes, "--out", tmp_path / "run", "--device", device, *settings)
         assert run("finetune", checkpoint, *arguments) == 0

@@ -1,15 +1,22 @@
 """`masklet train`: a model from random weights, or from those of another; and what goes with it. `masklet finetune`: on
 from a checkpoint, on one's own data."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from masklet.cli.choices import MOST_STEPS, DeviceChoice, ModelFile, TrainingChoice, help_of, option, spread_options
+from masklet.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
+    from masklet.nn import Network
     from masklet.training.data.feed import Feed
+    from masklet.training.recipe import Recipe
+
+MOST_NAMED = 5
+"""So many duplicates are named."""
 
 DataChoice = Annotated[
     list[str],
@@ -50,7 +57,6 @@ def by_recipe(
       masklet train sam2.1-tiny --data sa1b@15 --data sav@50 --out runs/tiny
       torchrun --nproc-per-node 8 -m masklet train sam2.1-tiny ...
     """
-    from masklet.cli.training import initial_network, run_training
     from masklet.training.recipe import override
     from masklet.training.recipes import RECIPES
 
@@ -92,7 +98,6 @@ def finetune(
       masklet finetune nano --data DAVIS --out runs/davis --set stages.*.optimizer.rate=5e-5
     """
     from masklet.checkpoints.load import choose_device
-    from masklet.cli.training import initial_network, run_training
     from masklet.training.recipe import override
     from masklet.training.recipes import finetune as recipe_of
 
@@ -107,6 +112,52 @@ def finetune(
         precision="float32" if choose_device(choice.device).type == "cpu" else "bfloat16",
     )
     run_training(override(recipe, choice.settings), network, data, licence, out, choice)
+
+
+def initial_network(name: str, start: str | None, seed: int, trunk: str | None = None) -> "Network":
+    """The weights that a training begins with: those of a model, or random ones with or without a trunk that has
+    learned to see (`load_trunk`), as the trunk allows if that is not said.
+
+    Raises CheckpointError if the model is of another variant, or the trunk's weights are not there.
+    """
+    from masklet.checkpoints import build_model
+    from masklet.checkpoints.load import load_torch_model
+    from masklet.training.trunk import is_learned, load_trunk
+
+    if start and trunk:
+        raise ConfigError(f"--start {start} brings a trunk with it; leave out --trunk")
+    model = load_torch_model(start, device="cpu") if start else build_model(name, seed=seed)
+    if start and start != name and model.name != name:
+        raise CheckpointError(f"{start} holds {model.name}, not {name}; give one of {name}, or use masklet finetune")
+    if not start and (trunk == "imagenet" or (trunk is None and is_learned(model.config.encoder))):
+        load_trunk(model.network)
+    return model.network.requires_grad_(True)
+
+
+def run_training(
+    recipe: "Recipe", network: "Network", data: list[str], licence: str | None, folder: Path, choice: TrainingChoice
+) -> None:
+    """Read the data, train, and say where the model is. Warns of pictures to validate on that are learned from too."""
+    from masklet.checkpoints.load import choose_device
+    from masklet.loop.validation import held_out
+    from masklet.training.data.mixture import find_duplicates, read_data
+    from masklet.training.loop import MODEL, RunOptions, train
+
+    learned, validate = read_data(data, licence=licence), None
+    count = sum(len(collection.clips) for collection in learned)
+    typer.echo(f"pictures and videos: {count}; collections: {len(learned)}", err=True)
+    of_run = {field.name for field in fields(RunOptions)}
+    run = RunOptions(folder, **{name: value for name, value in vars(choice).items() if name in of_run})
+    if choice.validate_on:
+        judged = read_data(choice.validate_on, split="val")
+        if found := find_duplicates(learned, judged):
+            named = "; ".join(f"{one} looks like {known}" for known, one in found[:MOST_NAMED])
+            more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+            why = "pictures to validate on are in the training data, so their figures are too good"
+            typer.echo(f"warning: {why}: {named}{more}", err=True)
+        validate = held_out(judged)
+    train(recipe, network, learned, run, device=choose_device(choice.device), validate=validate)
+    typer.echo(f"the model is {folder / MODEL}")
 
 
 ClipSide = Annotated[int, option("Side of each clip in pixels.", 32, 4096)]
