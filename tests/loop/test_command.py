@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from masklet.checkpoints import Model, load_model, save_model
-from masklet.cli.annotate import model_of
+from masklet.cli.servers import model_of
 from tests.cli.conftest import Run, run  # noqa: F401
 from tests.training.shapes import tiny_network, write_shapes
 

@@ -38,9 +38,6 @@ SpeedChoice = Annotated[
     Speed | None, option("Compute less, at some cost in the masks; as the model's name says, else exact.")
 ]
 PortChoice = Annotated[int, option("To listen on; 0 takes any that is free.", 0, 65535)]
-HostChoice = Annotated[
-    str, option("Address to listen on. Any but this machine's own asks browsers and programs for a token.")
-]
 DeviceChoice = Annotated[str | None, option("cpu, cuda or mps; the best there is if not given.")]
 VIDEO_FORMATS = (
     "background", "cineform", "coco", "cutout", "cvat", "davis", "dicom-seg", "exr", "exr-float", "geojson", "geotiff",

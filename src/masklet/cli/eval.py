@@ -22,7 +22,7 @@ from masklet.cli.choices import (
     stopped,
     tell,
 )
-from masklet.cli.everything import EverythingChoice
+from masklet.cli.segment import EverythingChoice
 from masklet.errors import ConfigError, nearest
 
 if TYPE_CHECKING:

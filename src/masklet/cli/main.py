@@ -1,4 +1,4 @@
-"""`masklet`: one command per file. Nothing heavy is imported until a command runs."""
+"""`masklet` and its commands. Nothing heavy is imported until a command runs."""
 
 import sys
 from typing import Annotated
@@ -6,19 +6,14 @@ from typing import Annotated
 import typer
 
 import masklet
-from masklet.cli.annotate import annotate
 from masklet.cli.choices import help_of, option, tell
-from masklet.cli.convert import convert
-from masklet.cli.dataset import dataset
 from masklet.cli.eval import app as eval_app
-from masklet.cli.everything import everything
-from masklet.cli.export import export
 from masklet.cli.live import live
 from masklet.cli.loop import loop
-from masklet.cli.models import models
-from masklet.cli.name import name
-from masklet.cli.segment import segment
-from masklet.cli.serve import serve
+from masklet.cli.masks import convert, dataset, name
+from masklet.cli.models import export, models
+from masklet.cli.segment import everything, segment
+from masklet.cli.servers import annotate, serve
 from masklet.cli.track import track
 from masklet.cli.train import finetune, train
 from masklet.errors import MaskletError
