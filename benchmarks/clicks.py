@@ -27,8 +27,8 @@ from rich.table import Table
 
 from masklet.formats.davis import read_index_png
 from masklet.image import EncodedImage, ImagePredictor
-from masklet.masks.clicks import central_click
 from masklet.masks.draw import bright_color
+from masklet.masks.shape import central_click
 
 CLICKS = 10
 LEAST_PIXELS = 200

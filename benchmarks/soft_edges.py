@@ -32,9 +32,7 @@ from scipy.ndimage import gaussian_gradient_magnitude
 
 from masklet.formats.base import distance_logits
 from masklet.formats.davis import read_index_png
-from masklet.masks.finish import Finish, Steadied, finished_alpha
-from masklet.masks.guided import mask_alpha
-from masklet.masks.refine import blend, own_colors
+from masklet.masks.finish import Finish, Steadied, blend, finished_alpha, mask_alpha, own_colors
 from masklet.masks.shape import mask_box
 from masklet.media.image_file import read_image
 

@@ -20,7 +20,7 @@ import torch
 
 import masklet
 from masklet.formats.davis import read_index_png
-from masklet.masks.patch import cut_patch
+from masklet.masks.rle import cut_patch
 from masklet.masks.shape import suppress
 from masklet.metrics.recall import iou_table
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         segment_tiles,
     )
     from masklet.jobs.many import track_videos
-    from masklet.masks.guided import SoftEdges
+    from masklet.masks.finish import SoftEdges
     from masklet.media.large import LargePicture
     from masklet.video import DeadlineTracker, FrameResult, ObjectResult, StreamTracker, TrackingOptions, VideoTracker
 
@@ -106,7 +106,7 @@ _LAZY = {
     "masklet.jobs.many": ("track_videos",),
     "masklet.media.large": ("LargePicture",),
     "masklet.engines.torch": ("Model",),
-    "masklet.masks.guided": ("SoftEdges",),
+    "masklet.masks.finish": ("SoftEdges",),
     "masklet.video": (
         "DeadlineTracker",
         "FrameResult",

@@ -19,8 +19,7 @@ import masklet
 from masklet.errors import FormatError, MediaError
 from masklet.geometry import Ground
 from masklet.image import MaskSet
-from masklet.masks.patch import cut_patch, from_rle
-from masklet.masks.rle import encode_rle
+from masklet.masks.rle import cut_patch, encode_rle, from_rle
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
 

@@ -17,8 +17,7 @@ from masklet.errors import PromptError
 from masklet.image import EverythingOptions, ImagePredictor, MaskSet, TileOptions, segment_near, segment_tiles
 from masklet.image.result import join_masks
 from masklet.image.tiles import merge_tiles, plan_tiles
-from masklet.masks.patch import cut_patch, paste
-from masklet.masks.rle import decode_rle
+from masklet.masks.rle import cut_patch, decode_rle, paste
 from masklet.masks.shape import Box, square_around
 from masklet.media.large import LargePicture
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from masklet.masks.clicks import Click, central_click, random_click
+from masklet.masks.shape import Click, central_click, random_click
 
 RECORDED = Path(__file__).parent / "recorded_clicks.npz"
 """Masks, and where the evaluation clicks of the published code fall on them."""

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.guided import SoftEdges, guided, mask_alpha
+from masklet.masks.finish import SoftEdges, guided, mask_alpha
 
 
 def hair() -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masklet.masks.patch import agreement, cut_patch, padded, paste, shared_area, union
-from masklet.masks.rle import encode_rle
+from masklet.masks.rle import agreement, cut_patch, encode_rle, padded, paste, shared_area, union
 from masklet.masks.shape import common_box
 
 SIDES = st.integers(1, 20)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from masklet.masks.refine import blend, blurred_around, own_colors, soft_alpha
+from masklet.masks.finish import blend, blurred_around, own_colors, soft_alpha
 
 LOGITS = npst.arrays(
     np.float32, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.floats(-40, 40, width=32)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import EvaluationError
-from masklet.masks.patch import Patch, cut_patch
-from masklet.masks.rle import encode_rle
+from masklet.masks.rle import Patch, cut_patch, encode_rle
 from masklet.metrics.recall import THRESHOLDS, iou_table, recalled
 from masklet.metrics.region import region_similarity
 

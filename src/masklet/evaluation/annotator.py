@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from masklet.masks.clicks import central_click, random_click
-from masklet.masks.shape import mask_box
+from masklet.masks.shape import central_click, mask_box, random_click
 from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt
 

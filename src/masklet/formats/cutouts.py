@@ -27,9 +27,18 @@ from masklet.formats.base import Facts, Format, FrameLike, ObjectId, Sink, pictu
 from masklet.formats.davis import folder_name, undamaged
 from masklet.formats.film import CINEFORM_KIND, PRORES_KIND, WEBM_KIND, FilmKind, mp4, write_film
 from masklet.formats.writer import frame_files
-from masklet.masks.finish import Steadied, filled, finished_alpha, without_spill
-from masklet.masks.guided import Edges, Floats
-from masklet.masks.refine import blend, blurred_around, cut_out, own_colors
+from masklet.masks.finish import (
+    Edges,
+    Floats,
+    Steadied,
+    blend,
+    blurred_around,
+    cut_out,
+    filled,
+    finished_alpha,
+    own_colors,
+    without_spill,
+)
 
 OPENEXR = "OpenEXR of {} bits in linear light; needs the extra exr"
 

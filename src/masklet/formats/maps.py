@@ -17,8 +17,8 @@ from masklet.formats.description import label_of
 from masklet.formats.volume import MOST_LABEL
 from masklet.formats.writer import frame_files
 from masklet.geometry import Ground
-from masklet.masks.patch import from_rle
 from masklet.masks.polygons import Polygon, mask_polygons
+from masklet.masks.rle import from_rle
 
 FIELDS = ("object", "label", "score", "area")
 """What each polygon says: the object's number, its class, its predicted IoU, its pixels. In a series of dates also its

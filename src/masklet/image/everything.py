@@ -20,9 +20,9 @@ from masklet.errors import PromptError
 from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, picture_tensor
 from masklet.image.predictor import no_memories, objects_at_once, ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.patch import Patch, cut_patch
+from masklet.masks.rle import Patch, cut_patch
 from masklet.masks.shape import Box, small_holes, suppress, without_small_regions
-from masklet.masks.trace import runs_patch, stretch, trace
+from masklet.masks.trace import stretch, trace, traced_patch
 from masklet.nn import Decoded, Levels
 from masklet.prompts import HIGHEST_LOGIT, INCLUDE, Prompt
 
@@ -317,11 +317,11 @@ def traced_if_stable(logits: NDArray[np.float32], crop: Crop, options: SettledOp
     """A mask and its stability; None if it is not stable, or empty."""
     lowest, highest = options.threshold - options.stability_offset, options.threshold + options.stability_offset
     stretched = stretch(logits, crop.size, lowest)
-    outer = trace(stretched, lowest).area
-    stability = trace(stretched, highest).area / outer if outer else 0.0
+    outer = trace(stretched, lowest).area()
+    stability = trace(stretched, highest).area() / outer if outer else 0.0
     if not outer or stability < options.least_stability:
         return None
-    patch = runs_patch(trace(stretched, options.threshold), crop.box[:2])
+    patch = traced_patch(trace(stretched, options.threshold), crop.box[:2])
     return (patch, stability) if patch else None
 
 

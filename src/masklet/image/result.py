@@ -30,11 +30,9 @@ from masklet.formats.writer import Writer
 from masklet.geometry import Ground
 from masklet.image.naming import Crop, captioned, compared, crop_of, naming
 from masklet.masks.draw import draw_overlay, draw_regions
-from masklet.masks.guided import Edges, mask_alpha
-from masklet.masks.patch import Patch, cut_patch, padded, paste, within
+from masklet.masks.finish import Edges, cut_out, mask_alpha
 from masklet.masks.polygons import Polygon, mask_polygons
-from masklet.masks.refine import cut_out
-from masklet.masks.rle import Rle, encode_rle
+from masklet.masks.rle import Patch, Rle, cut_patch, encode_rle, padded, paste, within
 from masklet.masks.shape import Box, mask_box
 from masklet.masks.trace import resize_logits
 from masklet.media.large import LargePicture

@@ -16,7 +16,7 @@ from masklet.errors import PromptError
 from masklet.image.everything import EverythingOptions, find_everything
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.patch import agreement, cut_patch, part_of, union, within
+from masklet.masks.rle import agreement, cut_patch, part_of, union, within
 from masklet.masks.shape import Box, common_box, mutual_matches, square_around
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt

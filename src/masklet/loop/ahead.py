@@ -27,7 +27,7 @@ from masklet.image.names import LEAST_LIKENESS, Prototypes, appearances, likenes
 from masklet.image.naming import Crop, crop_of, naming
 from masklet.loop.collect import AHEAD, Tell, annotated, of_sessions, path_of
 from masklet.loop.project import Loop
-from masklet.masks.clicks import central_click
+from masklet.masks.shape import central_click
 from masklet.video import VideoTracker
 from masklet.video.review import DOUBTFUL_IOU
 

@@ -1,4 +1,10 @@
-"""How objects are cut out for films and pictures: what is shown, the edge, the colours, and steadiness over time."""
+"""How objects are cut out for films and pictures: what is shown, the edge, the colours, and steadiness over time.
+
+Edges are as soft as a model doubts them, or follow what is seen, down to hair and fur, by a guided filter.
+
+Sources: He, Sun and Tang, "Guided Image Filtering", TPAMI 2013: sections 3.1 and 3.4 (colour guides), 4.4 (feathering);
+He and Sun, "Fast Guided Filter", 2015: what a window says is found on a smaller picture, and used at full resolution.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.guided import Edges, Floats, mask_alpha
-from masklet.masks.refine import soft_alpha
+from masklet.masks.shape import mask_box
+
+Floats = NDArray[np.float32]
 
 Show = Literal["cutout", "inverse", "matte", "mattes", "removed"]
 Spill = Literal["green", "blue"]
@@ -26,6 +33,52 @@ FILL_SIDE = 480
 
 MOST_GROWN = 500
 """Most pixels by which an edge is moved or faded."""
+
+RADIUS, REACH = 1 / 20, 1 / 64
+"""Radius of the filter where none is given, as a share of the longer side of the mask's box; at most this share of the
+picture's longer side, as farther from the edge masks of networks are right."""
+
+HAZE = 0.1
+"""An alpha within this of 0 or 1 is taken for 0 or 1: where thing and surroundings share a colour, the filter spreads a
+faint veil."""
+
+FINER = 3
+"""The matte is filtered a second time, with a radius so many times smaller."""
+
+CELLS = 9
+"""Cells of the smaller picture in a radius."""
+
+BAND = 1 / 120
+"""Width of the soft band on each side of the edge, as a share of the picture's shorter side."""
+
+SOLID = 0.98
+"""From this alpha on, a pixel's colour is the object's own."""
+
+
+@dataclass(frozen=True)
+class SoftEdges:
+    """How soft an edge is made.
+
+    Attributes:
+        radius: How far from the mask's edge the matte may follow the picture, in pixels: the length of hair. If not
+            given, a twentieth of the longer side of the mask's box, at most a sixty-fourth of the picture's, and at
+            least 2.
+        epsilon: Differences of colour whose square (colours in 0..1) is far below this are smoothed over; over 0.
+            Smaller values keep finer hair, and more noise.
+    """
+
+    radius: int | None = None
+    epsilon: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.radius is not None and self.radius < 1:
+            raise PromptError(f"radius is {self.radius!r}; give at least 1 pixel, or None")
+        if not self.epsilon > 0:
+            raise PromptError(f"epsilon is {self.epsilon!r}; give a number over 0, such as 1e-4")
+
+
+Edges = Literal["hard", "soft"] | SoftEdges
+"""How a mask ends: at once, or softly with the usual options or with others."""
 
 
 @dataclass(frozen=True)
@@ -161,3 +214,125 @@ def filled(image: NDArray[Any], alpha: Floats) -> NDArray[Any]:
     made = cv2.resize(np.dstack(channels), (width, height), interpolation=cv2.INTER_CUBIC) * np.float32(most / 65535)
     share = cv2.blur(hole.astype(np.float32), (reach, reach))[..., None]
     return np.rint(image + share * (made - image)).clip(0, most).astype(image.dtype)
+
+
+def mask_alpha(image: NDArray[Any], mask: NDArray[np.bool_], edges: Edges = "soft") -> Floats:
+    """float32 (H, W) in 0..1: how much of each pixel of a picture, uint8 or uint16 (H, W, 3), is the thing.
+
+    Raises PromptError for edges that there are not.
+    """
+    if edges == "hard":
+        return mask.astype(np.float32)
+    if edges == "soft":
+        edges = SoftEdges()
+    if not isinstance(edges, SoftEdges):
+        raise PromptError(f"edges is {edges!r}; give 'hard', 'soft' or SoftEdges(radius=..., epsilon=...)")
+    x0, y0, x1, y1 = mask_box(mask).tolist()
+    radius = edges.radius or max(2, round(min(RADIUS * max(x1 - x0, y1 - y0), REACH * max(mask.shape))))
+    # Windows at the edge reach two radii beyond the mask, and those of the second pass a little more.
+    margin = 3 * radius + 1
+    part = slice(max(0, y0 - margin), y1 + margin), slice(max(0, x0 - margin), x1 + margin)
+    alpha = np.zeros(mask.shape, np.float32)
+    if x0 < x1:
+        guide: Floats = np.divide(image[part], np.iinfo(image.dtype).max, dtype=np.float32)
+        matte = guided(guide, mask[part].astype(np.float32), radius, edges.epsilon)
+        matte = guided(guide, np.clip(matte, 0, 1), max(1, radius // FINER), edges.epsilon)
+        alpha[part] = np.clip((matte - HAZE) / (1 - 2 * HAZE), 0, 1)
+    return alpha
+
+
+def guided(guide: Floats, values: Floats, radius: int, epsilon: float) -> Floats:
+    """Values (H, W) that are, in every window, the linear function of the guide's colours (H, W, 3) nearest to those
+    given."""
+    height, width = values.shape
+    step = max(1, radius // CELLS)
+    small = (max(1, width // step), max(1, height // step))
+    side = 2 * (radius // step) + 1
+
+    def shrunk(array: Floats) -> Floats:
+        return np.asarray(cv2.resize(array, small, interpolation=cv2.INTER_AREA), np.float32) if step > 1 else array
+
+    def mean(array: Floats) -> Floats:
+        return np.asarray(cv2.blur(array, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
+
+    colours, given = shrunk(guide), shrunk(values)
+    means, level = mean(colours), mean(given)
+    products = mean((colours[..., :, None] * colours[..., None, :]).reshape(*given.shape, 9))
+    spread = products.reshape(*given.shape, 3, 3) - means[..., :, None] * means[..., None, :]
+    shared = mean(colours * given[..., None]) - means * level[..., None]
+    slopes = np.linalg.solve(spread + np.float32(epsilon) * np.eye(3, dtype=np.float32), shared[..., None])[..., 0]
+    offset = level - (slopes * means).sum(axis=2)
+    line = np.dstack((mean(slopes), mean(offset)))
+    if step > 1:
+        line = np.asarray(cv2.resize(line, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray((line[..., :3] * guide).sum(axis=2) + line[..., 3], np.float32)
+
+
+def soft_alpha(logits: Floats) -> Floats:
+    """float32 (H, W) in 0..1: the logits' probability along the mask's edge, 0 and 1 away from it.
+
+    Probability alone would leave holes that shimmer where a model is only fairly sure; so it counts the less the
+    farther a pixel is from the edge, and nothing beyond the band.
+    """
+    mask = logits > 0
+    if mask.all() or not mask.any():
+        return mask.astype(np.float32)
+    band = max(1.5, BAND * min(logits.shape))
+    inside, outside = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
+    away = inside + outside - 0.5
+    weight = np.clip(1 - (away - 0.5) / band, 0, 1)
+    probability = 1 / (1 + np.exp(-np.clip(logits, -32, 32)))
+    return (weight * probability + (1 - weight) * mask).astype(np.float32)
+
+
+def own_colors(image: NDArray[Any], alpha: Floats) -> NDArray[Any]:
+    """(H, W, 3), uint8 or uint16 as the picture: the object's colours without what shines through at its edge; black
+    where alpha is 0.
+
+    A pixel of the edge is a mixture. The less of it is the object, the more of its colour is taken from the solid
+    pixels nearby. Where there are none, as in hair or in a mask of few pixels, the picture's colour stays.
+    """
+    solid = (alpha >= SOLID).astype(np.float32)
+    edge = (alpha > 0) & (alpha < SOLID)
+    result = np.where(alpha[..., None] > 0, image, 0).astype(image.dtype)
+    if not edge.any():
+        return result
+    radius = max(2, round(2.5 * BAND * min(alpha.shape)))
+    window = (2 * radius + 1, 2 * radius + 1)
+    near = cv2.blur(solid, window)
+    colors = cv2.blur(image.astype(np.float32) * solid[..., None], window)[edge]
+    weight = near[edge][:, None]
+    own = image[edge].astype(np.float32)
+    nearby = np.where(weight > 1e-4, colors / np.maximum(weight, 1e-4), own)
+    share = alpha[edge][:, None]
+    result[edge] = np.rint(share * own + (1 - share) * nearby).clip(0, np.iinfo(image.dtype).max)
+    return result
+
+
+def blurred_around(image: NDArray[np.uint8], alpha: Floats) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3): the picture out of focus, without the object: its colours don't bleed into what is behind."""
+    height, width = alpha.shape
+    scale = max(1, round(min(height, width) / 180))  # a blur of this width loses nothing at a lower resolution
+    small = (max(1, width // scale), max(1, height // scale))
+    grown = cv2.dilate(alpha, np.ones((5, 5), np.uint8))  # edges of the object that the mask just misses count as it
+    behind = np.asarray(1.001 - grown, np.float32)  # a trace, for pictures that are all object
+    seen: Floats = image.astype(np.float32) * behind[..., None]
+    weighted = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(behind, small, interpolation=cv2.INTER_AREA)
+    sigma = min(small) / 30
+    colors = cv2.GaussianBlur(weighted, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
+    full = cv2.resize(np.asarray(colors, np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.rint(full).clip(0, 255).astype(np.uint8)
+
+
+def blend(front: NDArray[np.uint8], alpha: Floats, back: NDArray[np.uint8] | tuple[int, int, int]) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3): the front over the back, a picture of the same size or one colour."""
+    share = alpha[..., None]
+    return np.rint(share * front + (1 - share) * np.asarray(back, np.float32)).astype(np.uint8)
+
+
+def cut_out(image: NDArray[Any], alpha: Floats) -> NDArray[Any]:
+    """The picture, uint8 or uint16 (H, W, 3), as RGBA (H, W, 4): transparent where alpha (H, W) is 0, and black there,
+    so that nothing hides; where alpha is between 0 and 1 the colours are the thing's own."""
+    levels = np.rint(alpha * np.iinfo(image.dtype).max).astype(image.dtype)
+    return np.dstack((own_colors(image, alpha), levels))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import EvaluationError
-from masklet.masks.patch import Patch, shared_area
+from masklet.masks.rle import Patch, shared_area
 from masklet.metrics.region import Mask, Values
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)

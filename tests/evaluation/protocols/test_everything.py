@@ -18,7 +18,7 @@ from masklet.evaluation.report import markdown, sequence_rows
 from masklet.evaluation.results import ClipResult, RunResult, Submission
 from masklet.formats.davis import read_index_png
 from masklet.image import EverythingOptions, MaskSet
-from masklet.masks.patch import cut_patch
+from masklet.masks.rle import cut_patch
 from tests.evaluation.conftest import SIZE, Make, first_clip, index_map, save_mask
 
 OBJECTS = [index_map(3) == number for number in (1, 2)]

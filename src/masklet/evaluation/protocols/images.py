@@ -15,7 +15,7 @@ from masklet.evaluation.methods import Look, Method
 from masklet.evaluation.protocols.base import Estimates, Stopwatch
 from masklet.evaluation.results import ClipResult, Submission
 from masklet.image import EverythingOptions, MaskSet
-from masklet.masks.patch import Patch, cut_patch, within
+from masklet.masks.rle import Patch, cut_patch, within
 from masklet.metrics.recall import iou_table, recalled
 from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt, merge_prompts
