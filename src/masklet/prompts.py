@@ -10,6 +10,7 @@ Letters: H x W the picture, S side of the square that the network sees.
 import operator
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -209,13 +210,11 @@ def check_name(name: object) -> int | str:
         if name.strip():
             return str(name)
     elif not isinstance(name, bool | np.bool_):
-        try:
+        with suppress(TypeError):
             number = operator.index(name)  # type: ignore[arg-type]
-        except TypeError:
-            raise PromptError(f"object is {name!r:.80}; give a whole number or a text that is not blank") from None
-        if abs(number) < LARGEST_NAME:
-            return number
-        raise PromptError("object is a number of over 50 digits; give a smaller one, or a text")
+            if abs(number) < LARGEST_NAME:
+                return number
+            raise PromptError("object is a number of over 50 digits; give a smaller one, or a text")
     raise PromptError(f"object is {name!r:.80}; give a whole number or a text that is not blank")
 
 
@@ -294,9 +293,7 @@ def _check_mask(mask: ArrayLike | None, size: tuple[int, int]) -> NDArray[np.boo
             f"mask holds {len(values)} values besides 0 ({values[0]}, {values[1]}, ...); "
             f"give one object's mask, such as index_map == {values[0]}"
         )
-    checked: NDArray[np.bool_] = pixels.astype(
-        np.bool_
-    )  # a copy, so that the user's later changes don't reach the prompt
+    checked = np.array(pixels, np.bool_)  # a copy, so that the user's later changes don't reach the prompt
     checked.flags.writeable = False
     return checked
 

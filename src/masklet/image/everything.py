@@ -1,8 +1,6 @@
 """Everything in a picture: a grid of clicks in it and in crops of it, and of their many masks one for each thing (SAM:
 Kirillov et al., 2023, appendix B)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.engines import rules
-from masklet.engines.arrays import Array, as_float, concat, given, sigmoid, to_numpy, where
+from masklet.engines.arrays import as_float, concat, given, sigmoid, to_numpy, where
 from masklet.engines.base import Engine
 from masklet.errors import MediaError, PromptError
 from masklet.image.names import appearances
@@ -89,35 +89,23 @@ def remembered(predictor: ImagePredictor, examples: Iterable[Any], marks: Iterab
         raise PromptError(
             f"there are {len(examples)} pictures with an example and {len(masks)} masks; give a mask for each picture"
         )
-    pictures = list(encoded(predictor, examples, "example"))
-    entries = [
-        example_memory(predictor.engine, seen, marked(seen.size, mask, number))
-        for number, (seen, mask) in enumerate(zip(pictures, masks, strict=True))
-    ]
+    engine, entries = predictor.engine, []
+    for number, (seen, mask) in enumerate(zip(encoded(predictor, examples, "example"), masks, strict=True)):
+        pixels = make_prompt(seen.size, mask=mask).mask
+        if pixels is None or not pixels.any():
+            raise PromptError(f"the mask of example {number} is empty; mark the thing that is to be found")
+        squares = rules.as_squares([pixels], engine)
+        presence = given(engine, np.full(1, rules.GIVEN_LOGIT, np.float32))
+        memory = rules.remember(engine, seen.levels, rules.given_logits(engine, squares), [True], presence)
+        entries.append((memory, rules.point_at(engine, seen.levels, squares).pointers[:, 0]))
     memories, pointers = (concat(parts)[None] for parts in zip(*entries, strict=True))
-    engine, count = predictor.engine, len(entries)
+    count = len(entries)
     return MemoryBank(
         memories=memories,
         slots=given(engine, np.full((1, count), engine.config.memory_frames - 1)),
         pointers=pointers,
         ages=given(engine, np.full((1, count), AGE, np.float32)),
     )
-
-
-def marked(size: tuple[int, int], mask: ArrayLike, number: int) -> NDArray[np.bool_]:
-    """The mask of one example, checked."""
-    given = make_prompt(size, mask=mask).mask
-    if given is None or not given.any():
-        raise PromptError(f"the mask of example {number} is empty; mark the thing that is to be found")
-    return given
-
-
-def example_memory(engine: Engine, picture: EncodedImage, mask: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """The memory (1, M, h, w) and the pointer (1, C) of a marked thing."""
-    squares = rules.as_squares([mask], engine)
-    presence = given(engine, np.full(1, rules.GIVEN_LOGIT, np.float32))
-    memory = rules.remember(engine, picture.levels, rules.given_logits(engine, squares), [True], presence)
-    return memory, rules.point_at(engine, picture.levels, squares).pointers[:, 0]
 
 
 def recognised(engine: Engine, picture: EncodedImage, bank: MemoryBank) -> Masks:

@@ -9,8 +9,6 @@ discriminant analysis, Fisher, 1936, with a covariance that is shrunk to a multi
 Letters: K names, M masks, C channels, S side of the model's square.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import tee

@@ -1,7 +1,5 @@
 """Pictures as they come, in a file, from Pillow, as an array or a tensor, and as the network wants them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from os import PathLike

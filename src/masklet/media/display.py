@@ -35,22 +35,21 @@ from masklet.footage import (
     srgb_of,
 )
 
-Matrix = tuple[tuple[int, int], tuple[int, int]]
-"""((a, b), (c, d)), by which a pixel at (x, y) is shown at (a x + c y, b x + d y), up to a shift (ISO 14496-12)."""
-
 
 @dataclass(frozen=True)
 class Display:
     """How all pictures of a video are shown, read from its stream and its first picture.
 
-    square   (height, width) in square pixels, before the turn
-    turn     the display matrix
-    colours  as the file says, or else as players take them: BT.709 for high definition, BT.601 below
-    bits     of each value
+    square    (height, width) in square pixels, before the turn
+    sideways  whether rows and columns change places, and after that
+    mirrored  whether the picture is mirrored: from left to right, from top to bottom
+    colours   as the file says, or else as players take them: BT.709 for high definition, BT.601 below
+    bits      of each value
     """
 
     square: tuple[int, int]
-    turn: Matrix
+    sideways: bool
+    mirrored: tuple[bool, bool]
     colours: Colours
     bits: int
 
@@ -58,7 +57,7 @@ class Display:
     def size(self) -> tuple[int, int]:
         """(height, width) as shown."""
         height, width = self.square
-        return (width, height) if _is_sideways(self.turn) else (height, width)
+        return (width, height) if self.sideways else (height, width)
 
 
 def display_of(stream: VideoStream, first: VideoFrame) -> Display:
@@ -73,10 +72,28 @@ def display_of(stream: VideoStream, first: VideoFrame) -> Display:
             (first.colorspace, context.colorspace),
         )
     )
-    full = ColorRange.JPEG in (first.color_range, context.color_range)
-    bits = first.format.components[0].bits
-    colours = Colours(primaries, transfer, matrix, full)
-    return Display(_square_size(first.height, first.width, stream), _display_matrix(first), colours, bits)
+    colours = Colours(primaries, transfer, matrix, ColorRange.JPEG in (first.color_range, context.color_range))
+    square, bits = _square_size(first.height, first.width, stream), first.format.components[0].bits
+    return Display(square, *_turn(first), colours, bits)
+
+
+def _square_size(height: int, width: int, stream: VideoStream) -> tuple[int, int]:
+    """The size in square pixels: the side that is too short is stretched, so that no pixel is lost."""
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    if not aspect or not 0.1 <= aspect <= 10:  # absent, or a mistake
+        return height, width
+    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
+
+
+def _turn(picture: VideoFrame) -> tuple[bool, tuple[bool, bool]]:
+    """`sideways` and `mirrored` by the display matrix ((a, b), (c, d)): a pixel at (x, y) is shown at (a x + c y,
+    b x + d y), up to a shift (ISO 14496-12). Odd angles go to the nearest quarter turn."""
+    data: Any = picture.side_data.get("DISPLAYMATRIX")  # PyAV's stub knows motion vectors alone
+    if data is None:
+        return False, (False, False)
+    (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3).tolist()
+    sideways = abs(b) > abs(a)
+    return sideways, (c < 0, b < 0) if sideways else (a < 0, d < 0)
 
 
 def shown(picture: VideoFrame, display: Display) -> NDArray[np.uint8]:
@@ -95,40 +112,9 @@ def _upright(picture: VideoFrame, display: Display, layout: str) -> NDArray[Any]
     height, width = display.square
     matrix = display.colours.matrix if picture.colorspace == UNSPECIFIED else None
     image = picture.reformat(width=width, height=height, format=layout, src_colorspace=matrix).to_ndarray()
-    return _turned(image, display.turn)
-
-
-def _square_size(height: int, width: int, stream: VideoStream) -> tuple[int, int]:
-    """The size in square pixels: the side that is too short is stretched, so that no pixel is lost."""
-    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-    if not aspect or not 0.1 <= aspect <= 10:  # absent, or a mistake
-        return height, width
-    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
-
-
-def _display_matrix(picture: VideoFrame) -> Matrix:
-    data: Any = picture.side_data.get("DISPLAYMATRIX")  # PyAV's stub knows motion vectors alone
-    if data is None:
-        return (1, 0), (0, 1)
-    (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3).tolist()
-    return (a, b), (c, d)
-
-
-def _is_sideways(matrix: Matrix) -> bool:
-    (a, b), _ = matrix
-    return abs(b) > abs(a)
-
-
-def _turned(image: NDArray[Any], matrix: Matrix) -> NDArray[Any]:
-    """The image as it is to be shown, by quarter turns and mirrorings; odd angles go to the nearest of these."""
-    (a, b), (c, d) = matrix
-    if _is_sideways(matrix):
-        image, across, down = image.transpose(1, 0, 2), c, b
-    else:
-        across, down = a, d
-    image = image[:, ::-1] if across < 0 else image
-    image = image[::-1] if down < 0 else image
-    return np.ascontiguousarray(image)
+    image = image.transpose(1, 0, 2) if display.sideways else image
+    across, down = (-1 if turned else 1 for turned in display.mirrored)
+    return np.ascontiguousarray(image[::down, ::across])
 
 
 PEAK = 1000.0

@@ -59,34 +59,35 @@ def exr_footage(files: Sequence[Path]) -> Footage:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
-    """The library. Its errors become MediaError, which names the file."""
+def _opened(path: Path, **how: bool) -> Iterator[Any]:
+    """The file by the library, whose errors become MediaError, which names the file."""
     with needing("exr", "OpenEXR pictures", MediaError):
         import OpenEXR
     if not path.is_file():
         raise MediaError(f"there is no file at {path}; give the path of a picture")
     try:
-        yield OpenEXR
+        with OpenEXR.File(str(path), **how) as file:
+            yield file
     except (RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
         raise MediaError(f"{path.name} cannot be read as OpenEXR: {error}; give another copy") from error
 
 
 def _header(path: Path) -> dict[str, Any]:
-    with _reading(path) as library:
-        return library.File(str(path), header_only=True).header()
+    with _opened(path, header_only=True) as file:
+        return {**file.header()}  # which is emptied when the file is closed
 
 
 def _light(path: Path) -> NDArray[Any]:
     """float16 or float32 (H, W, 3): what lies in the display window, black where there are no data."""
     header = _header(path)
-    (left, top), (right, bottom) = (np.asarray(end, np.int64).tolist() for end in header["displayWindow"])
-    x, y = np.asarray(header["dataWindow"][0], np.int64).tolist()
-    width, height = right - left + 1, bottom - top + 1
-    for low, high in (header["displayWindow"], header["dataWindow"]):
-        sides = np.asarray(high, np.int64) - low + 1
+    windows = [[np.asarray(end, np.int64) for end in header[name]] for name in ("displayWindow", "dataWindow")]
+    for low, high in windows:
+        sides = high - low + 1
         if sides.min() < 1 or sides.prod() > MOST_PIXELS:
             raise MediaError(f"{path.name} has a window of {sides[0]} x {sides[1]} pixels; give a smaller picture")
-    with _reading(path) as library, library.File(str(path), separate_channels=True) as file:
+    (left, top), (right, bottom), (x, y) = (end.tolist() for end in (*windows[0], windows[1][0]))
+    width, height = right - left + 1, bottom - top + 1
+    with _opened(path, separate_channels=True) as file:
         channels = {name.upper(): channel.pixels for name, channel in file.channels().items()}
     names = "RGB" if {*"RGB"} <= channels.keys() else "YYY"
     if not {*names} <= channels.keys():

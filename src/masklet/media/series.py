@@ -1,7 +1,5 @@
 """GeoTIFFs of one place over time, read as a video: the frames are dates."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

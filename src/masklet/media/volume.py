@@ -9,7 +9,7 @@ Not a medical device: nothing here is validated for diagnosis or treatment.
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -153,29 +153,37 @@ def _limits(voxels: NDArray[Any], window: str | Sequence[float] | None) -> tuple
 def is_volume(path: Path) -> bool:
     """Whether a file is a volume by its name, or a folder holds a DICOM series."""
     if path.is_dir():
-        return any(_is_dicom(file) for file in sorted(path.iterdir())[:3])
+        return any(file.is_file() and _begins_as_dicom(file) for file in sorted(path.iterdir())[:3])
     return path.name.lower().endswith(VOLUME_SUFFIXES)
 
 
-def _is_dicom(path: Path) -> bool:
-    if not path.is_file():
-        return False
+def _begins_as_dicom(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 
 
+class Unfit(Exception):
+    """What is wrong with a file, to be said after its name."""
+
+
 def read_volume(path: Path, part: int | None = None) -> Volume:
     """The voxels of a file or folder; see `VolumeSlices`."""
-    name = path.name.lower()
-    reader: Callable[[Path, int | None], Volume] = read_dicom
-    if not path.is_dir() and name.endswith(NIFTI):
-        reader = read_nifti
-    elif not path.is_dir() and name.endswith(ITK):
-        reader = read_itk
+    name = "" if path.is_dir() else path.name.lower()
     try:
         with needing("medical", path.name, MediaError), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of values that a header promises otherwise
-            volume = reader(path, part)
+            if name.endswith(NIFTI):
+                volume = read_nifti(path, part)
+            else:
+                volume = read_itk(path, part) if name.endswith(ITK) else read_dicom(path)
+        if volume.voxels.ndim != 3 or not volume.voxels.size:
+            raise Unfit(f"has the shape {volume.voxels.shape}; give a volume of three axes")
+        if volume.voxels.dtype.kind not in "biuf":
+            raise Unfit(f"holds values of type {volume.voxels.dtype}; give a volume of real numbers")
+        if not np.isfinite(volume.affine).all() or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-9:
+            raise Unfit("does not say where its voxels lie: its affine cannot be inverted")
+    except Unfit as unfit:
+        raise MediaError(f"{path.name} {unfit}") from unfit.__cause__
     except MediaError:
         raise
     except MemoryError as error:
@@ -183,12 +191,6 @@ def read_volume(path: Path, part: int | None = None) -> Volume:
     except Exception as error:  # what a damaged header makes of readers is of every kind
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MediaError(f"{path.name} cannot be read: {reason:.200}; is it damaged? Give another copy") from error
-    if volume.voxels.ndim != 3 or not volume.voxels.size:
-        raise MediaError(f"{path.name} has the shape {volume.voxels.shape}; give a volume of three axes")
-    if volume.voxels.dtype.kind not in "biuf":
-        raise MediaError(f"{path.name} holds values of type {volume.voxels.dtype}; give a volume of real numbers")
-    if not np.isfinite(volume.affine).all() or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-9:
-        raise MediaError(f"{path.name} does not say where its voxels lie: its affine cannot be inverted")
     return volume
 
 
@@ -198,15 +200,10 @@ def read_nifti(path: Path, part: int | None) -> Volume:
 
     image: Any = nibabel.load(path)
     if not hasattr(image, "affine"):
-        raise MediaError(f"{path.name} holds {type(image).__name__}, not a grid of voxels; give a volume")
+        raise Unfit(f"holds {type(image).__name__}, not a grid of voxels; give a volume")
     if image.get_data_dtype().names:
-        raise MediaError(f"{path.name} holds colours; give a volume of grey values")
-    data = image.dataobj
-    if len(data.shape) == 4:
-        data = data[..., _chosen(path, part, data.shape[3])]
-    elif part is not None:
-        _chosen(path, part, 1)
-    voxels = np.asanyarray(data)
+        raise Unfit("holds colours; give a volume of grey values")
+    voxels = np.asanyarray(_chosen(image.dataobj, part))
     return Volume(np.squeeze(voxels, tuple(range(3, voxels.ndim))), np.asarray(image.affine, np.float64))
 
 
@@ -219,48 +216,45 @@ def read_itk(path: Path, part: int | None) -> Volume:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
-        raise MediaError(f"{path.name} cannot be read: {lines[-1].strip()}") from error
+        raise Unfit(f"cannot be read: {lines[-1].strip()}") from error
     if image.GetNumberOfComponentsPerPixel() > 1:
-        raise MediaError(f"{path.name} holds several values a voxel; give a volume of grey values")
-    voxels = SimpleITK.GetArrayFromImage(image).T
+        raise Unfit("holds several values a voxel; give a volume of grey values")
     size = image.GetDimension()
-    if size == 4:
-        voxels = voxels[..., _chosen(path, part, voxels.shape[3])]
-    elif size != 3:
-        raise MediaError(f"{path.name} has {size} axes; give a volume of three")
+    if size not in (3, 4):
+        raise Unfit(f"has {size} axes; give a volume of three")
     affine = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(size, size)[:3, :3]
     affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
     affine[:3, 3] = image.GetOrigin()[:3]
-    return Volume(voxels, LPS_TO_RAS @ affine)
+    return Volume(_chosen(SimpleITK.GetArrayFromImage(image).T, part), LPS_TO_RAS @ affine)
 
 
 def _check_meta(path: Path) -> None:
-    """Raise MediaError for a header that names no file for its voxels, as ITK would end the process, and for one that
-    names files outside of its own folder."""
+    """Refuse a header that names no file for its voxels, as ITK would end the process, and one that names files outside
+    of its own folder."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     found = re.search(rb"(?:^|\n)(?:ElementDataFile[ \t]*=|[Dd]ata ?[Ff]ile:)([^\r\n]*)", head)
     named = "LOCAL" if found is None else found[1].decode("utf-8", "replace").strip()
     if not named or not named.isprintable() or "\ufffd" in named:
-        raise MediaError(f"{path.name} names no file for its voxels (ElementDataFile); is it damaged?")
+        raise Unfit("names no file for its voxels (ElementDataFile); is it damaged?")
     listed = head[found.end() :].decode("utf-8", "replace").splitlines() if found and named.startswith("LIST") else []
     for name in (named, *listed):
         if not (path.parent / name.strip()).resolve().is_relative_to(path.parent.resolve()):
-            raise MediaError(f"{path.name} names voxels at {name.strip()[:100]}; they must lie in its own folder")
+            raise Unfit(f"names voxels at {name.strip()[:100]}; they must lie in its own folder")
 
 
-def _chosen(path: Path, part: int | None, count: int) -> int:
-    if part is None and count == 1:
-        return 0
-    if part is None:
-        raise MediaError(f"{path.name} holds {count} volumes; choose one by part, 0 to {count - 1}")
-    if not 0 <= part < count:
-        raise MediaError(f"{path.name} has no part {part}; it holds {count}, counted from 0")
-    return part
+def _chosen(voxels: Any, part: int | None) -> Any:
+    """One of the volumes along a fourth axis."""
+    count = voxels.shape[3] if len(voxels.shape) == 4 else 1
+    if part is None and count > 1:
+        raise Unfit(f"holds {count} volumes; choose one by part, 0 to {count - 1}")
+    if not 0 <= (part or 0) < count:
+        raise Unfit(f"has no part {part}; it holds {count}, counted from 0")
+    return voxels[..., part or 0] if len(voxels.shape) == 4 else voxels
 
 
-def read_dicom(path: Path, part: int | None) -> Volume:
+def read_dicom(path: Path) -> Volume:
     """A series of single slices in a folder, or one file with many frames.
 
     Source of the geometry: DICOM PS3.3, C.7.6.2.1.1.
@@ -271,7 +265,7 @@ def read_dicom(path: Path, part: int | None) -> Volume:
         heads = [_head(file) for file in sorted(path.iterdir()) if file.is_file()]
         slices = [head for head in heads if head is not None and "Rows" in head]
         if not slices:
-            raise MediaError(f"{path} holds no DICOM pictures; give the folder of a series")
+            raise Unfit("holds no DICOM pictures; give the folder of a series")
         series: dict[str, list[Any]] = {}
         for head in slices:
             series.setdefault(str(head.get("SeriesInstanceUID", "")), []).append(head)
@@ -279,17 +273,17 @@ def read_dicom(path: Path, part: int | None) -> Volume:
             told = "; ".join(
                 f"{found[0].get('SeriesDescription', '') or uid} of {len(found)}" for uid, found in series.items()
             )
-            raise MediaError(f"{path.name} holds {len(series)} series ({told}); give a folder with one")
-        return _stacked(path, slices) if len(slices) > 1 else read_dicom(Path(slices[0].filename), part)
+            raise Unfit(f"holds {len(series)} series ({told}); give a folder with one")
+        return _stacked(slices) if len(slices) > 1 else read_dicom(Path(slices[0].filename))
     try:
         whole = pydicom.dcmread(path)
     except pydicom.errors.InvalidDicomError as error:
-        raise MediaError(f"{path.name} lacks the header of a DICOM file; convert it, or give another copy") from error
+        raise Unfit("lacks the header of a DICOM file; convert it, or give another copy") from error
     if "Rows" not in whole:
         kind = getattr(whole.get("SOPClassUID"), "name", "nothing says what")
-        raise MediaError(f"{path.name} holds no pixels ({kind}); give a scan")
+        raise Unfit(f"holds no pixels ({kind}); give a scan")
     alone = "ImagePositionPatient" in whole and int(whole.get("NumberOfFrames") or 1) == 1
-    return _stacked(path, [whole]) if alone else _of_frames(path, whole)
+    return _stacked([whole]) if alone else _of_frames(path, whole)
 
 
 def _head(file: Path) -> Any:
@@ -302,33 +296,33 @@ def _head(file: Path) -> Any:
         return None
 
 
-def _stacked(path: Path, slices: Sequence[Any]) -> Volume:
+def _stacked(slices: Sequence[Any]) -> Volume:
     """Single slices in the order of their places."""
     import pydicom
 
     if any("ImagePositionPatient" not in one or "ImageOrientationPatient" not in one for one in slices):
-        raise MediaError(f"{path.name} has slices that do not say where they lie; give a series of one scan")
-    if any(np.abs(np.subtract(one.ImageOrientationPatient, slices[0].ImageOrientationPatient)).max() > 1e-3
-           for one in slices):  # fmt: skip
-        raise MediaError(f"{path.name} has slices of several directions; give a series of parallel slices")
+        raise Unfit("has slices that do not say where they lie; give a series of one scan")
     first = slices[0]
+    facing = [np.asarray(one.ImageOrientationPatient, np.float64) for one in slices]
+    if any(np.abs(one - facing[0]).max() > 1e-3 for one in facing):
+        raise Unfit("has slices of several directions; give a series of parallel slices")
     origins, thickness = [one.ImagePositionPatient for one in slices], first.get("SliceThickness")
-    order, affine = _placed(path, first.ImageOrientationPatient, origins, first.PixelSpacing, thickness)
-    pictures = [_values(path, pydicom.dcmread(slices[n].filename)) for n in order]
+    order, affine = _placed(first.ImageOrientationPatient, origins, first.PixelSpacing, thickness)
+    pictures = [_values(pydicom.dcmread(slices[n].filename)) for n in order]
     if len({picture.shape for picture in pictures}) > 1:
-        raise MediaError(f"{path.name} has slices of several sizes; give a series of one scan")
+        raise Unfit("has slices of several sizes; give a series of one scan")
     return Volume(np.stack(pictures, axis=2), LPS_TO_RAS @ affine, tuple(Path(slices[n].filename) for n in order))
 
 
 def _placed(
-    path: Path, orientation: Sequence[float], origins: Sequence[Any], spacing: Sequence[float], thickness: Any
+    orientation: Sequence[float], origins: Sequence[Any], spacing: Sequence[float], thickness: Any
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """The order of parallel slices by where they begin, and the affine of their voxels in DICOM's axes."""
     across, down = np.asarray(orientation, np.float64).reshape(2, 3)
     normal = np.cross(across, down)
     places = np.array([np.dot(normal, origin) for origin in origins])
     order = np.argsort(places)
-    step = _even_step(path, places[order]) if len(order) > 1 else float(thickness or 1)
+    step = _even_step(places[order]) if len(order) > 1 else float(thickness or 1)
     rows, columns = map(float, spacing)
     affine = np.eye(4)
     affine[:3, :3] = np.stack((across * columns, down * rows, normal * step), axis=1)
@@ -336,28 +330,26 @@ def _placed(
     return order, affine
 
 
-def _even_step(path: Path, places: NDArray[np.float64]) -> float:
-    """Millimetres between neighbours. Raises MediaError if slices are missing, double or unevenly spaced."""
+def _even_step(places: NDArray[np.float64]) -> float:
+    """Millimetres between neighbours, of which none may be missing, double or unevenly spaced."""
     gaps = np.diff(places)
     step = float(np.median(gaps))
     if step <= 0 or (gaps <= step * UNEVEN).any():
-        raise MediaError(f"{path.name} has several slices at one place; give a series of one scan, at one time")
+        raise Unfit("has several slices at one place; give a series of one scan, at one time")
     wide = [(n, round(gap / step) - 1) for n, gap in enumerate(gaps) if abs(gap - step) > UNEVEN * step]
     missing = [(n, count) for n, count in wide if count and abs(gaps[n] - (count + 1) * step) <= UNEVEN * step]
     if missing and len(missing) == len(wide):
         told = ", ".join(f"{count} between {n} and {n + 1}" for n, count in missing)
-        raise MediaError(f"{path.name} lacks slices: {told}, counted from 0; give the whole series")
+        raise Unfit(f"lacks slices: {told}, counted from 0; give the whole series")
     if wide:
         n = wide[0][0]
-        raise MediaError(
-            f"{path.name} has uneven slices: {gaps[n]:g} mm between {n} and {n + 1}, else {step:g}; resample it first"
-        )
+        raise Unfit(f"has uneven slices: {gaps[n]:g} mm between {n} and {n + 1}, else {step:g}; resample it first")
     return step
 
 
 def _of_frames(path: Path, whole: Any) -> Volume:
     """One file with many frames; without places, as of an ultrasound, a pixel is a millimetre."""
-    pixels = _values(path, whole)
+    pixels = _values(whole)
     frames = pixels if pixels.ndim == 3 else pixels[..., None]
     affine = np.eye(4)
     groups = whole.get("PerFrameFunctionalGroupsSequence")
@@ -366,34 +358,29 @@ def _of_frames(path: Path, whole: Any) -> Volume:
     if any(told) and len(told) == frames.shape[2]:
         frames = np.stack([_rescaled(frames[..., n], head) for n, head in enumerate(told)], axis=2)
     if groups is not None and "PlanePositionSequence" in groups[0] and len(groups) == frames.shape[2]:
-        facing = shared.get("PlaneOrientationSequence") or groups[0].PlaneOrientationSequence
+        facing = (shared.get("PlaneOrientationSequence") or groups[0].PlaneOrientationSequence)[0]
         measures = (shared.get("PixelMeasuresSequence") or groups[0].PixelMeasuresSequence)[0]
         origins = [group.PlanePositionSequence[0].ImagePositionPatient for group in groups]
-        order, affine = _placed(
-            path,
-            facing[0].ImageOrientationPatient,
-            origins,
-            measures.PixelSpacing,
-            measures.get("SliceThickness"),
-        )
+        thickness = measures.get("SliceThickness")
+        order, affine = _placed(facing.ImageOrientationPatient, origins, measures.PixelSpacing, thickness)
         frames = frames[..., order]
     rate = whole.get("RecommendedDisplayFrameRate") or whole.get("CineRate")
     rate = 1000 / whole.FrameTime if whole.get("FrameTime") else rate
     return Volume(frames, LPS_TO_RAS @ affine, (path,), float(rate) if rate else None)
 
 
-def _values(path: Path, head: Any) -> NDArray[Any]:
+def _values(head: Any) -> NDArray[Any]:
     """The values of a file in its own units, such as Hounsfield: (columns, rows), or (columns, rows, frames)."""
     try:
         pixels = head.pixel_array
     except (AttributeError, RuntimeError, ValueError, NotImplementedError, ImportError, OSError) as error:
         syntax = getattr(head.file_meta, "TransferSyntaxUID", None)
         if syntax is not None and syntax.is_compressed:
-            raise MediaError(
-                f"{path.name} is compressed as {syntax.name}, which nothing here decodes, or it is damaged; "
-                "pip install python-gdcm brings a decoder of every kind"
+            raise Unfit(
+                f"is compressed as {syntax.name}, which nothing here decodes, or it is damaged; pip install "
+                "python-gdcm brings a decoder of every kind"
             ) from error
-        raise MediaError(f"the pixels of {path.name} cannot be read: {error}; give another copy") from error
+        raise Unfit(f"has pixels that cannot be read: {error}; give another copy") from error
     if head.get("SamplesPerPixel", 1) > 1:
         pixels = pixels[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
     if head.get("PhotometricInterpretation") == "MONOCHROME1":  # the highest value is black
