@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 KILLED = """
 import os, signal, sys
-from masklet.jobs import track
+from masklet.jobs import record
 from masklet.cli.main import main
 from masklet.video import VideoTracker
 
@@ -37,7 +37,7 @@ def killed(tracker, *arguments, **options):
         if result.frame == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-track.SAVED_EVERY = 0
+record.SAVED_EVERY = 0
 VideoTracker.propagate = killed
 main()
 """

@@ -24,7 +24,7 @@ CUP, SPOON = [28, 4, 74, 50], [120, 15, 150, 60]
 
 KILLED = """
 import os, signal
-from masklet.jobs import track
+from masklet.jobs import record
 from masklet.cli.main import main
 from masklet.video import VideoTracker
 
@@ -36,7 +36,7 @@ def killed(tracker, **options):
         if number == LAST:
             os.kill(os.getpid(), signal.SIGKILL)
 
-track.SAVED_EVERY, track.SHARE_OF_SAVING = 0, float("inf")
+record.SAVED_EVERY, record.SHARE_OF_SAVING = 0, float("inf")
 VideoTracker.propagate = killed
 main()
 """

@@ -206,15 +206,12 @@ def check_folder(out: str) -> None:
 def do_one(job: Job, overwrite: bool) -> None:
     """Track one video, and say what came of it."""
     from masklet.cli.terminal import bars, counted
-    from masklet.jobs.track import begin, nothing_found, run
+    from masklet.jobs.track import begin, run
 
-    with begin(job, None, overwrite, tell) as tracker:
-        with bars() as progress:
-            done = run(tracker, job, partial(counted, progress))
-        if tracker.source.ended_early:
-            tell(tracker.source.ended_early)
-        if job.everything is not None and not tracker.tracks:
-            tell(nothing_found(job))
+    with begin(job, None, overwrite, tell) as tracker, bars() as progress:
+        done = run(tracker, job, partial(counted, progress))
+    for note in done.notes:
+        tell(note)
     frames = "1 frame" if done.frames == 1 else f"{done.frames} frames"
     overlay = f", overlay in {job.overlay}" if job.overlay and job.overlay.exists() else ""
     typer.echo(f"{frames}: masks in {job.out / 'masks'}{overlay}")

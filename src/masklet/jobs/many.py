@@ -22,7 +22,7 @@ from masklet.jobs.places import exists, is_url, join, local_copy, local_folder, 
 from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, prompts_from, prompts_of
 from masklet.jobs.record import Manifest, VideoRecord, leased, to_json
 from masklet.jobs.sources import Source, find_videos
-from masklet.jobs.track import Watch, begin, nothing_found, run, unwatched
+from masklet.jobs.track import Watch, begin, run
 from masklet.video import FrameResult
 
 RECORD = "done.json"
@@ -124,7 +124,7 @@ class Work:
     said: PromptsByVideo = field(default_factory=dict)
     overwrite: bool = False
     looking: DiscoveryOptions = field(default_factory=DiscoveryOptions)
-    watch: Watch = unwatched
+    watch: Watch | None = None
 
     def __call__(self, source: Source) -> VideoRecord:
         """The record of a video that is tracked, or was.
@@ -143,8 +143,6 @@ class Work:
             notes: list[str] = []
             with begin(job, engine, self.overwrite, notes.append) as tracker:
                 done = run(tracker, job, self._living)
-                notes += [tracker.source.ended_early] if tracker.source.ended_early else []
-                notes += [nothing_found(job)] if not tracker.tracks and job.everything is not None else []
                 objects = len(tracker.tracks)
             if done.faults:
                 raise FormatError("; ".join(done.faults)) from done.cause
@@ -152,7 +150,7 @@ class Work:
                 raise KeyboardInterrupt
             seconds, iou = round(monotonic() - begun, 3), round(done.iou / done.seen, 4) if done.seen else None
             found = (done.frames, objects, seconds, iou, done.doubts, engine.digest, options)
-            record = VideoRecord(source.video, place, "done", "; ".join(notes), *found)
+            record = VideoRecord(source.video, place, "done", "; ".join([*notes, *done.notes]), *found)
             write_whole(out / RECORD, json.dumps(to_json(record), indent=2))
         return record
 
@@ -196,7 +194,7 @@ class Work:
         return json.dumps(plain, default=str)
 
     def _living(self, results: Iterator[FrameResult], what: str, total: int | None) -> Iterator[FrameResult]:
-        for result in self.watch(results, what, total):
+        for result in results if self.watch is None else self.watch(results, what, total):
             alive()
             yield result
 

@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from time import monotonic, sleep, time
@@ -34,10 +34,24 @@ _held: set[str] = set()
 """The tokens of the folders that this process holds."""
 
 SHARE_OF_SAVING = 0.05
-"""At most this part of the time goes into writing the manifest on the way."""
+"""At most this part of the time goes into saving what is known on the way."""
 
 SAVED_EVERY = 10.0
-"""Seconds between two such writings, at least."""
+"""Seconds between two savings, at least."""
+
+
+class Saving:
+    """Saves now and then, the first time after a while."""
+
+    def __init__(self, save: Callable[[], None]) -> None:
+        self._save, self._due = save, monotonic() + SAVED_EVERY
+
+    def now_and_then(self) -> None:
+        """Save if it is due."""
+        if (begun := monotonic()) > self._due:
+            self._save()
+            now = monotonic()
+            self._due = now + max(SAVED_EVERY, (now - begun) / SHARE_OF_SAVING)
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,7 @@ class Manifest:
             self._parquet = None
         self.place = join(out, "manifest.jsonl" if self._parquet is None else "manifest.parquet")
         self._records = {record.video: record for record in self._read()}
-        self._due, self._changed = monotonic() + SAVED_EVERY, False
+        self._saving, self._changed = Saving(self.close), False
 
     def add(self, record: VideoRecord) -> None:
         """Take a record in, in place of an earlier one of the same video."""
@@ -97,10 +111,7 @@ class Manifest:
         record = replace(record, video=video, out=out, sentence=sentence)
         self._records[record.video] = record
         self._changed = True
-        if monotonic() > self._due:
-            begun = monotonic()
-            self.close()
-            self._due = monotonic() + max(SAVED_EVERY, (monotonic() - begun) / SHARE_OF_SAVING)
+        self._saving.now_and_then()
 
     def close(self) -> None:
         """Write what is new. Raises FormatError if it cannot be written."""

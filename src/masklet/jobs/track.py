@@ -1,8 +1,8 @@
 """One tracking job: begun or gone on with, followed, written, saved."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from masklet.atomic import keep_inputs, make_folder, remove_stale
 from masklet.checkpoints import load_model
-from masklet.discovery import examples_of, track_everything
+from masklet.discovery import DiscoveryOptions, examples_of, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MediaError, nearest
 from masklet.formats.base import Facts, comes_evenly, rle_of
@@ -23,6 +23,7 @@ from masklet.formats.registry import find_format
 from masklet.formats.writer import Writer, Writers
 from masklet.jobs.job import MASKS, Job, check_film, check_finish, check_prompts, gone_on_with
 from masklet.jobs.prompts import TypedPrompt
+from masklet.jobs.record import Saving
 from masklet.masks.rle import rle_area
 from masklet.media.source import facts_of
 from masklet.video import FrameResult, VideoTracker
@@ -33,24 +34,20 @@ from masklet.video.state import ObjectId
 DEFAULT_RATE = 24.0
 """Frames a second of the overlay, for a video without a rate."""
 
-SAVED_EVERY = 10.0
-"""Seconds after which the session is saved on the way."""
-
-SHARE_OF_SAVING = 0.05
-"""At most this part of the time goes into saving the session on the way."""
-
 
 @dataclass
 class Done:
     """How far it came, what was found, and a sentence for each output that could not be made, with its cause.
 
     `seen` counts masks in single frames, `iou` is the sum of what the model predicts of them, and `doubts` counts those
-    at which a person should look, absent ones too. `millilitres` has the sizes of objects in a volume.
+    at which a person should look, absent ones too. `notes` are what a person should know, and `millilitres` has the
+    sizes of objects in a volume.
     """
 
     frames: int = 0
     stopped: bool = False
     faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     cause: BaseException | None = None
     seen: int = 0
     iou: float = 0.0
@@ -70,12 +67,8 @@ Watch = Callable[[Iterator[FrameResult], str, int | None], Iterator[FrameResult]
 """Passes results on as they come, and may show them: what is done, and of how many frames if that is known."""
 
 
-def unwatched(results: Iterator[FrameResult], what: str, total: int | None) -> Iterator[FrameResult]:
-    """The results, shown to nobody."""
-    return results
-
-
-def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str], None]) -> VideoTracker:
+@contextmanager
+def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str], None]) -> Iterator[VideoTracker]:
     """A tracker with its prompts: the one of an earlier run in the same folder, or else a new one.
 
     Formats and folders are checked first, so that nothing is followed in vain. Without an engine, the job's model is
@@ -89,8 +82,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
     loaded = load_model(job.model, device=job.device, speed=job.speed) if engine is None else engine
     if job.everything is not None and job.everything.like:
         examples_of(job.everything.like, loaded)  # says what is wrong with them
-    fresh = VideoTracker(job.open(), loaded, options=job.tracking)
-    try:
+    with VideoTracker(job.open(), loaded, options=job.tracking) as fresh:
         if "background" in job.formats:
             find_background(job.finish.background, fresh.size)  # says what is wrong with it
         prompt_all(fresh, job.prompts)
@@ -98,35 +90,16 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
         for folder in {job.out, *(path.parent for _, path in job.targets())}:
             make_folder(folder)
             remove_stale(folder)
-    except BaseException:
-        fresh.close()
-        raise
-    if overwrite:
-        for stale in (job.out / MASKS).glob("*.png"):
-            stale.unlink()
-    if overwrite or not job.session.exists():
-        return fresh
-    try:
+        if overwrite:
+            for stale in (job.out / MASKS).glob("*.png"):
+                stale.unlink()
+        if overwrite or not job.session.exists():
+            yield fresh
+            return
         kept = gone_on_with(job, fresh, tell)
-    finally:
-        fresh.close()
-    try:
+    with kept:
         check_prompts(job, kept)
-    except BaseException:
-        kept.close()
-        raise
-    return kept
-
-
-def nothing_found(job: Job) -> str:
-    """The sentence for a video in which nothing was found."""
-    assert job.everything is not None
-    if job.everything.like:
-        least = job.everything.least_likeness
-        return f"nothing in it is like {Path(job.everything.like).name}; a --least-likeness below {least:g} finds more"
-    if job.everything.text:
-        return f"nothing is found for {job.everything.text!r}; give other words, or a lower --least-score"
-    return "nothing is found in it; give --box or --point"
+        yield kept
 
 
 def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
@@ -158,7 +131,7 @@ def read_mask(path: Path, name: ObjectId) -> NDArray[np.bool_]:
     return masks[number]
 
 
-def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
+def run(tracker: VideoTracker, job: Job, watch: Watch) -> Done:
     """Follow and write. Ctrl-C keeps what is finished.
 
     Forward, frames are written as they are followed; in other directions when all are, or Ctrl-C has stopped that.
@@ -187,7 +160,21 @@ def run(tracker: VideoTracker, job: Job, watch: Watch = unwatched) -> Done:
     finally:
         if tracker.known_frames():  # also after a fault: what was found is not lost
             tracker.save(job.session, notes=job.settings)
+    if tracker.source.ended_early:
+        done.notes.append(tracker.source.ended_early)
+    if job.everything is not None and not tracker.tracks:
+        done.notes.append(nothing_found(job.everything))
     return done
+
+
+def nothing_found(wanted: DiscoveryOptions) -> str:
+    """The sentence for a video in which nothing was found."""
+    if wanted.like:
+        least = wanted.least_likeness
+        return f"nothing in it is like {Path(wanted.like).name}; a --least-likeness below {least:g} finds more"
+    if wanted.text:
+        return f"nothing is found for {wanted.text!r}; give other words, or a lower --least-score"
+    return "nothing is found in it; give --box or --point"
 
 
 def millilitres(tracker: VideoTracker) -> dict[str, float]:
@@ -252,13 +239,10 @@ def known_within(tracker: VideoTracker, job: Job) -> list[int]:
 
 def saved_on_the_way(tracker: VideoTracker, job: Job, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
     """The results; now and then the session is saved, so that a killed run can go on."""
-    due = time.monotonic() + SAVED_EVERY
+    save = Saving(lambda: tracker.save(job.session, notes=job.settings))
     for result in results:
         yield result
-        if time.monotonic() > due:
-            begun = time.monotonic()
-            tracker.save(job.session, notes=job.settings)
-            due = time.monotonic() + max(SAVED_EVERY, (time.monotonic() - begun) / SHARE_OF_SAVING)
+        save.now_and_then()
 
 
 def write_all(tracker: VideoTracker, job: Job, results: Iterator[FrameResult], done: Done) -> None:
