@@ -29,7 +29,7 @@ import masklet
 from masklet.formats.davis import read_index_png
 from masklet.loop.validation import Amounts, held_out
 from masklet.media.source import open_video
-from masklet.training.data.mixture import read_data
+from masklet.training.data import read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.recipes import finetune_small
 

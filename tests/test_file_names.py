@@ -11,7 +11,7 @@ import masklet
 from masklet.datasets.registry import open_dataset
 from masklet.formats.registry import read_masks
 from masklet.media.source import open_video
-from masklet.training.data.mixture import read_data
+from masklet.training.data import read_data
 
 LONG = "x" * 300
 

@@ -10,8 +10,7 @@ import pytest
 from masklet.checkpoints import Model, load_model, save_model
 from masklet.cli import train
 from masklet.cli.train import RECIPE_NAMES
-from masklet.training.recipe import Recipe, override
-from masklet.training.recipes import RECIPES
+from masklet.training.recipes import RECIPES, Recipe, override
 from tests.cli.conftest import Patch, Read, Run, error_of
 from tests.training.shapes import tiny_network, write_shapes
 

@@ -13,7 +13,7 @@ import pytest
 from masklet.datasets.base import Clip, Dataset, PlainMasks
 from masklet.datasets.registry import open_dataset
 from masklet.errors import ConfigError, FormatError
-from masklet.training.data.mixture import read_data
+from masklet.training.data import read_data
 from tests.evaluation.conftest import FRAMES, index_map, make_folder, picture, save_mask, save_picture
 
 Make = Callable[[str], Path]

@@ -14,7 +14,7 @@ from masklet.datasets.base import Clip, IndexMasks
 from masklet.errors import FormatError
 from masklet.loop.validation import Amounts, choose, held_out
 from masklet.training.batch import PickOptions
-from masklet.training.data.mixture import Collection, read_data
+from masklet.training.data import Collection, read_data
 from tests.training.shapes import picture, tiny_network, write_shapes
 
 FEW = Amounts(pictures=3, videos=1, frames=3)

@@ -19,7 +19,7 @@ from masklet.errors import ConfigError
 from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
 from masklet.nn.config import ENCODERS, EncoderConfig, InvertedResidualConfig, RepViTConfig, TinyViTConfig, ViTConfig
 from masklet.nn.layers import Layer, Trunk
-from masklet.training.data.mixture import read_data
+from masklet.training.data import read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.parts import add_drop_path
 from tests.training.shapes import SIZE, TINY, recipe, write_shapes

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from masklet.nn import HieraConfig, ModelConfig, Network
-from masklet.training.data.augment import FLIP_ONLY
-from masklet.training.data.feed import FeedOptions
+from masklet.training.batch import FLIP_ONLY
+from masklet.training.data import FeedOptions
 from masklet.training.losses import LossOptions
-from masklet.training.optimizer import OptimizerOptions
+from masklet.training.parts import OptimizerOptions
 from masklet.training.prompts import PromptOptions
-from masklet.training.recipe import Recipe, Stage
+from masklet.training.recipes import Recipe, Stage
 
 SIZE = 64
 

@@ -7,8 +7,7 @@ import dataclasses
 import torch
 
 from masklet.engines.arrays import sample
-from masklet.training.batch import Batch
-from masklet.training.data.augment import FLIP_ONLY, AugmentOptions, ColorJitter, augment
+from masklet.training.batch import FLIP_ONLY, AugmentOptions, Batch, ColorJitter, augment
 
 STILL = ColorJitter()
 

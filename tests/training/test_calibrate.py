@@ -12,8 +12,7 @@ from masklet.errors import ConfigError
 from masklet.nn import Network
 from masklet.training import calibrate
 from masklet.training.batch import Use, draws
-from masklet.training.data.feed import Feed
-from masklet.training.data.mixture import Mixture, read_data
+from masklet.training.data import Feed, Mixture, read_data
 from masklet.training.prompts import PromptOptions, draw_plan
 from tests.training.shapes import TINY
 

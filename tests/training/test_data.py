@@ -22,9 +22,16 @@ from masklet.datasets.registry import DATASETS
 from masklet.errors import FormatError, MaskletError
 from masklet.masks.rle import encode_rle
 from masklet.training.batch import Batch, PickOptions, Use, draws
-from masklet.training.data.feed import Feed, FeedOptions
-from masklet.training.data.mixture import Collection, Mixture, find_duplicates, read_data
-from masklet.training.data.samples import ViewOptions, draw_frames
+from masklet.training.data import (
+    Collection,
+    Feed,
+    FeedOptions,
+    Mixture,
+    ViewOptions,
+    draw_frames,
+    find_duplicates,
+    read_data,
+)
 from masklet.training.prompts import PromptOptions, draw_plan
 from masklet.video import VideoTracker
 from tests.conftest import small_network
@@ -206,9 +213,7 @@ def test_pictures_without_masks_are_enough(bare: str, clip_share: float, frames:
 
 def test_picture_steps_prefer_true_masks(bare: str, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside pictures with masks, or videos, no step guesses what is in the others; clips are made up of them too."""
-    monkeypatch.setattr(
-        "masklet.training.data.feed.find_regions", lambda image, rng: pytest.fail("a region was guessed")
-    )
+    monkeypatch.setattr("masklet.training.data.find_regions", lambda image, rng: pytest.fail("a region was guessed"))
     films = [part for part in read_data([str(shapes)]) if part.name == "films"]
     for labelled in (read_data([f"{shapes}@0.01"]), films):
         mixture = Mixture([*read_data([bare]), *labelled])

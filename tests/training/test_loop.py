@@ -26,10 +26,9 @@ from masklet.errors import ConfigError, FormatError, MaskletError, TrainingError
 from masklet.image import ImagePredictor
 from masklet.nn import ConvNetConfig, Network
 from masklet.training import loop, parallel
-from masklet.training.data.mixture import read_data
+from masklet.training.data import read_data
 from masklet.training.loop import RunOptions, train
-from masklet.training.recipe import Recipe, override
-from masklet.training.recipes import nano
+from masklet.training.recipes import Recipe, nano, override
 from masklet.training.unroll import Judged
 from tests.training.shapes import TINY, picture, recipe, tiny_network, write_shapes
 
@@ -122,9 +121,9 @@ import sys, torch
 from pathlib import Path
 from masklet.training.recipes import nano
 from tests.training.shapes import recipe, tiny_network
-from masklet.training.data.mixture import read_data
+from masklet.training.data import read_data
 from masklet.training.loop import RunOptions, train
-from masklet.training.recipe import override
+from masklet.training.recipes import override
 torch.set_num_threads(1)
 data, folder, steps, *settings = sys.argv[1:]
 what = override(recipe(int(steps)), settings)

@@ -44,7 +44,7 @@ def check(arrays: Any, case: str, totals: dict[str, float], options: LossOptions
         logits, iou, presence = inputs[step] = [tensor.requires_grad_() for tensor in read]
         truth = targets[int(step.split("/")[1].removeprefix("frame"))]
         present, count = truth.flatten(1).any(dim=1), len(truth)
-        masks = candidate_loss(logits, iou, truth, present, count, options)
+        masks = candidate_loss(logits, iou, truth, torch.ones_like(truth), present, count, options)
         terms = terms.plus(LossTerms(*masks, presence_loss(presence[:, 0], present, count)))
     for name, part in WEIGHTS.items():
         assert getattr(terms, part).item() == pytest.approx(totals[name], rel=1e-6, abs=1e-6)

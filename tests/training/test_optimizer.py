@@ -8,7 +8,7 @@ import torch
 from masklet.checkpoints.load import blank_network
 from masklet.errors import ConfigError
 from masklet.nn import VARIANTS
-from masklet.training.optimizer import (
+from masklet.training.parts import (
     Average,
     OptimizerOptions,
     build_optimizer,

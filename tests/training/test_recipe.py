@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from masklet.errors import ConfigError
-from masklet.training.recipe import override
-from masklet.training.recipes import nano
-from masklet.training.synthesis.clip import FIRST_THING, MOST_THINGS, VOID
+from masklet.training.recipes import nano, override
+from masklet.training.synthesis import FIRST_THING, MOST_THINGS, VOID
 
 
 def test_the_rate_of_a_part_within_a_part() -> None:

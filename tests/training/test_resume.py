@@ -9,9 +9,17 @@ import pytest
 import torch
 
 from masklet.errors import TrainingError
-from masklet.training.data.mixture import read_data
-from masklet.training.loop import RunOptions, train
-from masklet.training.resume import CHECKPOINT, FORMAT, Checkpoint, Origin, load_checkpoint, save_checkpoint
+from masklet.training.data import read_data
+from masklet.training.loop import (
+    CHECKPOINT,
+    FORMAT,
+    Checkpoint,
+    Origin,
+    RunOptions,
+    load_checkpoint,
+    save_checkpoint,
+    train,
+)
 from tests.training.shapes import recipe, tiny_network
 
 BEGUN = Origin("{}", "films: 2 items", {"a (1,)": 0.5})

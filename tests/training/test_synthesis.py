@@ -11,12 +11,22 @@ import pytest
 from masklet.datasets.base import IndexMasks, Labelled
 from masklet.datasets.registry import open_dataset
 from masklet.errors import FormatError
-from masklet.training.data.feed import Feed, FeedOptions
-from masklet.training.data.mixture import Mixture, read_data
-from masklet.training.data.written import write_clips, write_preview
-from masklet.training.synthesis.clip import FIRST_THING, LookOptions, MadeUpOptions, make_clip
-from masklet.training.synthesis.motion import MotionOptions, draw_bends, draw_path
-from masklet.training.synthesis.things import find_regions, leave, place, seen, stay
+from masklet.training.data import Feed, FeedOptions, Mixture, read_data
+from masklet.training.synthesis import (
+    FIRST_THING,
+    LookOptions,
+    MadeUpOptions,
+    MotionOptions,
+    draw_bends,
+    draw_path,
+    find_regions,
+    leave,
+    make_clip,
+    place,
+    seen,
+    stay,
+)
+from masklet.training.written import write_clips, write_preview
 from tests.training.shapes import picture
 
 CLEAN = LookOptions(light=0, out_of_focus=0, motion_blur=0, jpeg=0, sensor=0)
@@ -66,7 +76,7 @@ def test_a_thing_leaves_and_comes_back() -> None:
     thing = np.full((20, 20, 4), 255, np.uint8)
     here = stay(place(thing, 64, rng, (0.2, 0.3)), 8, 64, rng, MotionOptions().scaled(0.1))
     away = leave(here, 64, rng)
-    visible = [(found := seen(thing, away, frame, 64)) is not None and found.pixels[..., 3].any() for frame in range(8)]
+    visible = [(found := seen(thing, away, frame, 64)) is not None and found[1][..., 3].any() for frame in range(8)]
     assert visible[0]
     assert not all(visible)
 

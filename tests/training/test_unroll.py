@@ -16,7 +16,7 @@ from masklet.checkpoints import build_model
 from masklet.engines.rules import best_of_three
 from masklet.training import unroll
 from masklet.training.batch import Batch
-from masklet.training.data.mixture import read_data
+from masklet.training.data import read_data
 from masklet.training.loop import RunOptions, train
 from masklet.training.prompts import Plan, Points
 from masklet.video import TrackingOptions, VideoTracker
@@ -69,21 +69,22 @@ def test_training_answers_as_a_tracker_does(head: str, kind: str, there: bool, m
         else:
             tracker.add_points(frame=0, object=1, points=[(24, 28)], labels=[1])
         found = [result.objects[1] for result in tracker.propagate()]
-        pointers = [known.pointer for frame in range(FRAMES) if (known := tracker.tracks[1].known(frame)) is not None]
+        pointers = [kept.pointer for frame in range(FRAMES) if (kept := tracker.tracks[1].known(frame)) is not None]
     plan = Plan(kind, (0,), (), ())  # type: ignore[arg-type]
     course = unroll.Unroll(model.network, batch_of(images, masks), plan)
     with torch.no_grad():
         answers = list(course.predictions())
+    known = {**course.prompted, **course.tracked}
     assert [answer.frame for answer in answers] == list(range(1 if kind == "mask" else 0, FRAMES))
     if kind == "mask" and there:  # where the network doubts a given mask, training gives its pointer away, as published
-        np.testing.assert_allclose(pointers[0], course.past.at(0).pointer[0], atol=5e-3, rtol=0)
+        np.testing.assert_allclose(pointers[0], course.prompted[0].pointer[0], atol=5e-3, rtol=0)
     for answer in answers:
         decoded, tracked = answer.decoded, found[answer.frame]
         choice = int(best_of_three(decoded)[0]) if answer.ambiguous else 0
         if answer.frame < FRAMES - 1:  # of the last one training remembers nothing
             pointer = pointers[answer.frame]
             assert pointer is not None
-            np.testing.assert_allclose(pointer, course.past.at(answer.frame).pointer[0], atol=5e-3, rtol=0)
+            np.testing.assert_allclose(pointer, known[answer.frame].pointer[0], atol=5e-3, rtol=0)
         assert (tracked.presence > 0.5) == there
         assert tracked.presence == pytest.approx(float(decoded.presence[0].sigmoid()), abs=5e-4)
         if there:
@@ -118,8 +119,8 @@ def test_prompted_and_corrected_frames_are_remembered_as_such() -> None:
     with torch.no_grad():
         answers = [(answer.frame, answer.corrections) for answer in course.predictions()]
     assert answers == [(0, 0), (0, 1), (FRAMES - 1, 0), (1, 0), (2, 0), (3, 0), (3, 1), *((n, 0) for n in range(4, 8))]
-    assert set(course.past.prompted) == {0, 3, FRAMES - 1}
-    assert set(course.past.tracked) == {1, 2, 4, 5, 6}
+    assert set(course.prompted) == {0, 3, FRAMES - 1}
+    assert set(course.tracked) == {1, 2, 4, 5, 6}
 
 
 @pytest.mark.parametrize(("still", "asked"), [(False, True), (True, True), (False, False)])

@@ -193,7 +193,7 @@ def one_square(frames: int, objects: int = 1) -> Batch:
 def test_training_leaves_masks_before_out_and_turns_others(model: Watched, missing: float, wrong: float) -> None:
     objects = 300
     unroll = Unroll(model.network, one_square(2, objects), Plan("mask", (0,), (), (), (missing, wrong)))
-    unroll.past.masks[0] = torch.where(unroll.batch.masks[:, 0, None, ::4, ::4], 10.0, -10.0), torch.ones(objects) > 0
+    unroll.masks[0] = torch.where(unroll.batch.masks[:, 0, None, ::4, ::4], 10.0, -10.0), torch.ones(objects) > 0
     masks, present = unroll.previous(1)
     assert masks is not None and present is not None  # noqa: PT018
     middle = masks.shape[-1] // 2
@@ -217,7 +217,7 @@ def test_training_carries_it_too(carrying: Watched) -> None:
     )
     unroll = Unroll(carrying.network, batch, Plan("mask", (0,), (), ()))
     list(unroll.predictions())
-    before, _ = unroll.past.masks[0]
+    before, _ = unroll.masks[0]
     carried, _ = unroll.previous(1)
     assert carried is not None
     moved = middle(carried[0, 0].numpy() > 0) - middle(before[0, 0].numpy() > 0)

@@ -12,8 +12,8 @@ from masklet.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from masklet.nn import Network
-    from masklet.training.data.feed import Feed
-    from masklet.training.recipe import Recipe
+    from masklet.training.data import Feed
+    from masklet.training.recipes import Recipe
 
 MOST_NAMED = 5
 """So many duplicates are named."""
@@ -57,8 +57,7 @@ def by_recipe(
       masklet train sam2.1-tiny --data sa1b@15 --data sav@50 --out runs/tiny
       torchrun --nproc-per-node 8 -m masklet train sam2.1-tiny ...
     """
-    from masklet.training.recipe import override
-    from masklet.training.recipes import RECIPES
+    from masklet.training.recipes import RECIPES, override
 
     name = str(context.info_name)
     recipe = override(RECIPES[name](name), choice.settings)
@@ -98,8 +97,8 @@ def finetune(
       masklet finetune nano --data DAVIS --out runs/davis --set stages.*.optimizer.rate=5e-5
     """
     from masklet.checkpoints.load import choose_device
-    from masklet.training.recipe import override
     from masklet.training.recipes import finetune as recipe_of
+    from masklet.training.recipes import override
 
     network = initial_network(checkpoint, checkpoint, seed=0)
     config = network.config
@@ -140,7 +139,7 @@ def run_training(
     """Read the data, train, and say where the model is. Warns of pictures to validate on that are learned from too."""
     from masklet.checkpoints.load import choose_device
     from masklet.loop.validation import held_out
-    from masklet.training.data.mixture import find_duplicates, read_data
+    from masklet.training.data import find_duplicates, read_data
     from masklet.training.loop import MODEL, RunOptions, train
 
     learned, validate = read_data(data, licence=licence), None
@@ -183,7 +182,7 @@ def preview(
       masklet train preview regions.mp4 --data pictures:holiday
     """
     from masklet.jobs.job import check_film
-    from masklet.training.data.written import write_preview
+    from masklet.training.written import write_preview
 
     check_film(out)
     write_preview(feed_of(data, licence, "train", image_size, seed, frames=frames, made_up=made_up), out)
@@ -212,7 +211,7 @@ def clips(
       masklet eval vos --dataset davis2017 --root made-up --model nano
     """
     from masklet.cli.terminal import bar
-    from masklet.training.data.written import write_clips
+    from masklet.training.written import write_clips
 
     feed = feed_of(data, licence, split, image_size, seed, frames=frames, clip_objects=objects, made_up=1.0)
     with bar("clips", count) as report:
@@ -222,8 +221,7 @@ def clips(
 
 def feed_of(data: list[str], licence: str | None, split: str, size: int, seed: int, **options: float) -> "Feed":
     """A feed of clips alone; the options are fields of `FeedOptions`."""
-    from masklet.training.data.feed import Feed, FeedOptions
-    from masklet.training.data.mixture import Mixture, read_data
+    from masklet.training.data import Feed, FeedOptions, Mixture, read_data
 
     mixture = Mixture(read_data(data, licence=licence, split=split))
     return Feed(mixture, FeedOptions(clip_share=1.0, **options), size, seed)  # type: ignore[arg-type]
@@ -276,7 +274,7 @@ def calibrate(
     from masklet.checkpoints.load import load_torch_model
     from masklet.cli.terminal import bar
     from masklet.training.calibrate import calibrate_on
-    from masklet.training.data.mixture import Mixture, read_data
+    from masklet.training.data import Mixture, read_data
 
     loaded = load_torch_model(model, device=device)
     mixture = Mixture(read_data(data, licence=licence, split=split))

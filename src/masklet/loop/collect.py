@@ -29,7 +29,7 @@ from masklet.formats.davis import write_index_png
 from masklet.loop.project import Loop
 from masklet.media.image_file import IMAGE_SUFFIXES
 from masklet.metrics.sequence import VOID
-from masklet.training.data.mixture import Wanted, read_data
+from masklet.training.data import Wanted, read_data
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Locked
 from masklet.video.spans import within

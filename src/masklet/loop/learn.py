@@ -13,11 +13,9 @@ from masklet.loop.collect import DIGEST
 from masklet.loop.project import Asked, Loop, Version
 from masklet.loop.validation import held_out
 from masklet.nn import ModelConfig
-from masklet.training.data.mixture import Collection, Wanted, read_data
-from masklet.training.loop import MODEL, RunOptions, is_finished, train
-from masklet.training.recipe import Precision, Recipe, override
-from masklet.training.recipes import finetune, finetune_small
-from masklet.training.resume import CHECKPOINT, load_checkpoint
+from masklet.training.data import Collection, Wanted, read_data
+from masklet.training.loop import CHECKPOINT, MODEL, RunOptions, is_finished, load_checkpoint, train
+from masklet.training.recipes import Precision, Recipe, finetune, finetune_small, override
 
 SAVED_EVERY = 25
 """Steps between checkpoints."""

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError, MediaError, SessionError
 from masklet.jobs.record import leased
-from masklet.training.data.mixture import parse_wanted
+from masklet.training.data import parse_wanted
 from masklet.training.loop import MODEL
 
 Made = TypeVar("Made")

@@ -19,7 +19,7 @@ from masklet.evaluation.protocols.images import ImageClicks
 from masklet.evaluation.protocols.vos import SemiSupervised
 from masklet.evaluation.results import Submission
 from masklet.training.batch import PickOptions, draw_objects
-from masklet.training.data.mixture import Collection
+from masklet.training.data import Collection
 
 IN_PICTURES: dict[str, Procedure] = {"box": ImageClicks("box", clicks=1), "click": ImageClicks("click", clicks=1)}
 IN_VIDEOS: dict[str, Procedure] = {"video": SemiSupervised(rules="ytvos")}

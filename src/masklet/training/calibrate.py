@@ -16,8 +16,7 @@ from masklet.errors import ConfigError
 from masklet.nn import Network
 from masklet.nn.mask_decoder import ScoreCalibration, iou_features
 from masklet.training.batch import Batch, PickOptions, Use, draws
-from masklet.training.data.feed import Feed, FeedOptions
-from masklet.training.data.mixture import Mixture
+from masklet.training.data import Feed, FeedOptions, Mixture
 from masklet.training.losses import actual_iou, on_cells
 from masklet.training.prompts import Plan, PromptOptions, draw_plan
 from masklet.training.unroll import Unroll
@@ -43,7 +42,7 @@ FEED = FeedOptions(
 
 
 def calibrate_on(
-    network: Network, mixture: Mixture, steps: int, report: Callable[[int], None] = lambda done: None, seed: int = 0
+    network: Network, mixture: Mixture, steps: int, report: Callable[[int], None] = lambda done: None
 ) -> str:
     """Fit the calibration of a network of our own, in evaluation, in place; its present one is left out of account.
 
@@ -54,11 +53,11 @@ def calibrate_on(
     if not isinstance(scores, ScoreCalibration):
         raise ConfigError(f"{network.config.name} has scores as published; only models of our own kind are calibrated")
     scores.load_state_dict(ScoreCalibration().state_dict())
-    feed, device = Feed(mixture, FEED, network.config.image_size, seed), network.no_obj_ptr.device
+    feed, device = Feed(mixture, FEED, network.config.image_size, seed=0), network.no_obj_ptr.device
     answers: list[Answers] = []
     for step in range(steps):
         batch = feed.batch(step).to(device)
-        plan = draw_plan(batch.frames, PromptOptions(corrections=2), draws(Use.PLAN, seed, step))
+        plan = draw_plan(batch.frames, PromptOptions(corrections=2), draws(Use.PLAN, 0, step))
         answers += _answers(network, batch, plan)
         report(step + 1)
     told = []

@@ -1,7 +1,5 @@
-"""The log of a run: JSON lines, a line of progress, TensorBoard if it is installed, pictures of answers; and learning
-curves of runs, drawn from their logs."""
-
-from __future__ import annotations
+"""The log of a run: JSON lines, a line of progress, TensorBoard if it is installed; and learning curves of runs, drawn
+from their logs."""
 
 import json
 import time
@@ -12,25 +10,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
-from masklet.atomic import atomic_write, make_folder, write_error, write_whole
+from masklet.atomic import atomic_write, write_error, write_whole
 from masklet.errors import TrainingError, needing
 from masklet.machine import peak_memory
-from masklet.masks.draw import draw_overlay
-from masklet.nn import Network
-from masklet.training.batch import Batch
-from masklet.training.prompts import Plan
-from masklet.training.unroll import Unroll, enlarge
-
-MOST_CLIPS, MOST_FRAMES = 4, 8
-"""What is drawn of a batch."""
 
 LOG = "log.jsonl"
 """The file's name in the folder of a run."""
@@ -95,17 +80,18 @@ def rewind(folder: Path, done: Mapping[str, int]) -> None:
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = [line for line in lines if _counts(line, done)]
+    kept = [line for line in lines if (found := _record(line)) and found["step"] <= done.get(found["stage"], 0)]
     if kept != lines:
         write_whole(path, "".join(kept))
 
 
-def _counts(line: str, done: Mapping[str, int]) -> bool:
+def _record(line: str) -> dict[str, Any] | None:
+    """The figures of a line; None if it is none, such as one that was cut off when the run was killed."""
     try:
-        figures = json.loads(line)
-        return bool(figures["step"] <= done.get(figures["stage"], 0))
-    except (ValueError, LookupError, TypeError):  # cut off when the run was killed
-        return False
+        record: dict[str, Any] = json.loads(line)
+        return record if isinstance(record["stage"], str) and isinstance(record["step"], int) else None
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 @contextmanager
@@ -129,35 +115,11 @@ def open_log(folder: Path, *, tensorboard: bool, leads: bool) -> Iterator[Log]:
                 board.close()
 
 
-@torch.no_grad()
-def save_pictures(network: Network, batch: Batch, plan: Plan, path: Path) -> None:
-    """Write a picture: for each clip a row of frames with the true masks, and one with the network's last answers.
-
-    Raises FormatError if it cannot be written.
-    """
-    answers = {p.frame: p.decoded for p in Unroll(network, batch, plan).predictions()}
-    rows = []
-    for clip in range(min(len(batch.seeds), MOST_CLIPS)):
-        owned = (batch.owners == clip).nonzero()[:, 0]
-        frames = range(min(batch.frames, MOST_FRAMES))
-        found = batch.masks.clone()
-        for frame, decoded in answers.items():
-            best = decoded.logits[torch.arange(len(found)), decoded.iou.argmax(dim=1)][:, None]
-            found[:, frame] = enlarge(best, found.shape[-1])[:, 0] > 0
-        for masks in (batch.masks, found):
-            rows.append(np.hstack([_drawn(batch.images[clip, frame], masks[owned, frame]) for frame in frames]))
-    make_folder(path.parent)
-    with atomic_write(path) as temporary:
-        Image.fromarray(np.vstack(rows)).save(temporary, format="JPEG", quality=85)
-
-
-def _drawn(image: Tensor, masks: Tensor) -> NDArray[np.uint8]:
-    pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
-    return draw_overlay(pixels, dict(enumerate(masks.cpu().numpy(), start=1)))
-
-
 SHORT = 10
 """Stages of fewer steps are left out where there are longer ones: they only pass by."""
+
+SMOOTHING = 0.25
+"""Share of a new figure in the average that is drawn."""
 
 LEARNED = "iou"
 """Mean IoU of the answers while learning, of all prompts and corrections."""
@@ -205,10 +167,8 @@ def read_curves(runs: Sequence[Path]) -> tuple[dict[str, Points], dict[int, str]
     """-> (figure -> (step, value); first step -> stage; steps). Raises TrainingError as `plot_training`."""
     curves: dict[str, Points] = defaultdict(list)
     begins: dict[int, str] = {}
-    done = 0
-    found = stages(runs)
-    longer = [records for records in found if records[-1]["step"] >= SHORT] or found
-    for records in longer:
+    done, found = 0, stages(runs)
+    for records in [records for records in found if records[-1]["step"] >= SHORT] or found:
         begins[done] = records[0]["stage"]
         for record in records:
             for name in CURVES:
@@ -232,30 +192,21 @@ def stages(runs: Sequence[Path]) -> list[list[dict[str, Any]]]:
 
 
 def _records(run: Path) -> list[dict[str, Any]]:
+    path = run / LOG
     try:
-        lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{run} holds no log.jsonl of a training that can be read: {error}") from error
-    records = []
-    for count, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            if not isinstance(record["stage"], str) or not isinstance(record["step"], int):
-                raise TypeError(line)
-        except (ValueError, TypeError, LookupError) as error:
-            if count == len(lines):
-                break  # a line that a killed training did not finish
-            raise TrainingError(
-                f"line {count} of {run / 'log.jsonl'} is no record of a step; is it damaged?"
-            ) from error
-        records.append(record)
-    return records
+        raise TrainingError(f"{run} holds no {LOG} of a training that can be read: {error}") from error
+    found = [_record(line) for line in lines]
+    if None in found[:-1]:
+        raise TrainingError(f"line {found.index(None) + 1} of {path} is no record of a step; is it damaged?")
+    return [record for record in found if record is not None]
 
 
-def smooth(points: Points, share: float = 0.25) -> Points:
+def smooth(points: Points) -> Points:
     """A running average: batches differ more than the model changes."""
     found, value = [], points[0][1]
     for step, new in points:
-        value += share * (new - value)
+        value += SMOOTHING * (new - value)
         found.append((step, value))
     return found

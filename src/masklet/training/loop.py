@@ -1,43 +1,49 @@
-"""The loop: a recipe's stages, one after another, from the last checkpoint on.
+"""The loop: a recipe's stages, one after another, from the last checkpoint on. A run goes on as if it had not stopped,
+and only with the recipe, the data and the first weights that it was begun with; batches and random numbers follow from
+the seed and the step, so that a step's number stands for both.
 
 In the folder of a run: `checkpoint.pt` to go on from, `model.safetensors` (the running average, ready to use),
 `best.safetensors` by validation, `log.jsonl`, `pictures/`, and `failed.pt` if a loss was no number.
 """
 
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from masklet.atomic import make_folder, remove_stale
+from masklet.atomic import atomic_write, make_folder, remove_stale
 from masklet.checkpoints import Model, save_model
 from masklet.errors import TrainingError
 from masklet.nn import Network
-from masklet.training.batch import Batch, Use, draws
-from masklet.training.data.augment import augment
-from masklet.training.data.feed import Feed
-from masklet.training.data.mixture import Collection, Mixture
-from masklet.training.log import Log, open_log, rewind, save_pictures
-from masklet.training.optimizer import Average, build_optimizer, parameter_groups, set_rate
+from masklet.training.batch import Batch, Use, augment, draws
+from masklet.training.data import Collection, Feed, Mixture
+from masklet.training.log import Log, open_log, rewind
 from masklet.training.parallel import PARALLEL, Processes, joined
-from masklet.training.parts import add_drop_path, add_dropout, learning_network, merged, set_learning
-from masklet.training.prompts import Plan, draw_plan
-from masklet.training.recipe import Recipe
-from masklet.training.resume import (
-    Checkpoint,
-    Origin,
-    check_same,
-    load_checkpoint,
-    origin_of,
-    save_checkpoint,
-    save_tensors,
+from masklet.training.parts import (
+    Average,
+    add_drop_path,
+    add_dropout,
+    add_low_rank,
+    build_optimizer,
+    freeze,
+    merged,
+    parameter_groups,
+    set_learning,
+    set_rate,
 )
+from masklet.training.prompts import Plan, draw_plan
+from masklet.training.recipes import Recipe, Stage, recipe_text
 from masklet.training.unroll import Judged, Step
+from masklet.training.written import save_pictures
 
 Validate = Callable[[Model], Mapping[str, float]]
 """Figures of a model, of which more is better."""
@@ -47,6 +53,14 @@ MODEL = "model.safetensors"
 
 FAILED = "failed.pt"
 """The batch of a loss that was no number; of many processes each writes `failed-RANK.pt`."""
+
+CHECKPOINT = "checkpoint.pt"
+
+FORMAT = 5
+"""Of checkpoints; raised when an older masklet could not go on from what this one writes."""
+
+ROUNDING = 1e-5
+"""Random weights of one seed may differ by about a hundredth of this share on another processor."""
 
 FIGURES = ("loss", "iou", "mask", "dice", "iou_error", "presence", "gradient", "rate")
 """The logged numbers of a step: the loss, mean IoU, the loss's four parts, the gradient's norm, the rate."""
@@ -63,6 +77,28 @@ class RunOptions:
     validate_every: int = 0  # steps between validations; 0 validates at the end of a stage only
     workers: int = 2  # threads that make batches, processes where the network is on a GPU
     tensorboard: bool = False  # whether TensorBoard's files are written too
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What distinguishes a run from others."""
+
+    recipe: str  # all of the recipe, as text
+    data: str  # A line for each collection: name, number of items, weight and licence, but not where it lies
+    weights: Mapping[str, float]  # the mean size of each of the first weights, by name and shape
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run is."""
+
+    origin: Origin  # what the run was begun with
+    stage: int  # number of the stage
+    step: int  # steps of it that are done
+    network: dict[str, Any]  # state of the network
+    average: dict[str, Any]  # state of the running average; empty if none is kept
+    optimizer: dict[str, Any]  # state of the optimizer
+    best: float  # the best figure of a validation so far
 
 
 def train(
@@ -143,11 +179,10 @@ class StageRun:
         self.parallel = PARALLEL[recipe.parallel](step, processes)
         self.optimizer = build_optimizer(self.network, self.stage.optimizer)
         self.average = Average(self.parallel.weights(), self.stage.optimizer.average)
-        mixture = Mixture(data, self.stage.feed.balance)
         config = self.network.config
         carries = config.motion == "flow" and not self.stage.clip_augment.turns  # a turned clip has another flow
         self.feed = Feed(
-            mixture,
+            Mixture(data, self.stage.feed.balance),
             self.stage.feed,
             self.stage.image_size,
             self.seed,
@@ -174,7 +209,9 @@ class StageRun:
             done = self.step == stage.steps
             self.log.advance(len(batch.seeds) * self.processes.world)
             if self.step % run.log_every == 0 or done:
-                self.write(tallies)
+                if self.processes.leads:
+                    figures = zip(FIGURES, torch.stack(tallies).mean(dim=0).tolist(), strict=True)
+                    self.log.write(stage.name, self.step, {**dict(figures), **self.log.pace()})
                 tallies = []
             if done or (run.validate_every and self.step % run.validate_every == 0):
                 self.judge()
@@ -184,7 +221,7 @@ class StageRun:
 
     def learn(self, batch: Batch) -> Tensor:
         """One step; its `FIGURES`, (8,)."""
-        stage = self.stage
+        stage, run = self.stage, self.run
         batch = batch.to(self.processes.device)
         clips = batch.frames > 1
         batch = augment(batch, stage.clip_augment if clips else stage.picture_augment)
@@ -198,33 +235,29 @@ class StageRun:
             raise self.failed("loss", loss, batch, plan, kept=not torch.isfinite(judged.loss))
         self.optimizer.zero_grad(set_to_none=True)
         judged.loss.backward()
-        norm = whole(nn.utils.clip_grad_norm_(self.network.parameters(), stage.optimizer.clip))
+        norm: Any = nn.utils.clip_grad_norm_(self.network.parameters(), stage.optimizer.clip)
+        if hasattr(norm, "full_tensor"):  # every process has a part of it
+            norm = norm.full_tensor()
         if not torch.isfinite(norm):
             raise self.failed("norm of the gradient", norm, batch, plan, kept=True)
         self.optimizer.step()
         self.average.update(self.parallel.weights(), self.step)
-        if self.processes.leads and self.run.picture_every and self.step % self.run.picture_every == 0:
-            self.draw(batch, plan)
+        if self.processes.leads and run.picture_every and self.step % run.picture_every == 0:
+            with self.autocast():
+                path = run.folder / "pictures" / f"{stage.name}-{self.step:06d}.jpg"
+                save_pictures(self.finished(), batch, plan, path)
         figures = self.processes.mean(torch.stack((judged.loss.detach(), judged.iou, *judged.terms)))
         return torch.cat((figures, norm[None], norm.new_tensor([rate])))
 
     def judged(self, batch: Batch, plan: Plan) -> Judged:
         """The loss of a batch; sums are divided by the mean number of objects of a process, as published."""
         count = self.processes.mean(torch.tensor(float(len(batch.owners)), device=batch.images.device)).clamp(min=1)
-        low = self.recipe.precision == "bfloat16"
-        with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=low):
+        with self.autocast():
             return Judged(*self.parallel.module(batch, plan, count))
 
-    def write(self, tallies: list[Tensor]) -> None:
-        if self.processes.leads:
-            figures = zip(FIGURES, torch.stack(tallies).mean(dim=0).tolist(), strict=True)
-            self.log.write(self.stage.name, self.step, {**dict(figures), **self.log.pace()})
-
-    def draw(self, batch: Batch, plan: Plan) -> None:
-        """Pictures of what the averaged network answers, with nothing left out."""
-        path = self.run.folder / "pictures" / f"{self.stage.name}-{self.step:06d}.jpg"
-        with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
-            save_pictures(self.finished(), batch, plan, path)
+    def autocast(self) -> torch.autocast:
+        low = self.recipe.precision == "bfloat16"
+        return torch.autocast(self.processes.device.type, torch.bfloat16, enabled=low)
 
     def judge(self) -> None:
         """Validate the average, and keep the model if it is the best so far."""
@@ -271,14 +304,25 @@ class StageRun:
         )
 
 
+def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
+    """A network of the stage's size with the same weights, of which the stage's parts learn."""
+    grown = Network(replace(network.config, image_size=stage.image_size))
+    grown.load_state_dict(network.state_dict())
+    grown = grown.to(memory_format=grown.image_encoder.trunk.memory_format)  # type: ignore[call-overload]
+    if recipe.low_rank:
+        add_low_rank(grown, recipe.low_rank)
+    freeze(grown, stage.freeze)
+    return grown
+
+
 def check_recipe(recipe: Recipe, network: Network, processes: Processes) -> None:
     """Go through all stages, without weights. Raises ConfigError if a stage's size, parts or optimizer do not fit the
     network, and TrainingError if a batch cannot be shared by the processes."""
     for stage in recipe.stages:
         if stage.feed.clip_share > 0:
-            processes.check_batch(stage.feed.clips, "clips", f"stages.{stage.name}.feed.clips")
+            processes.check_batch(stage.feed.clips, f"stages.{stage.name}.feed.clips")
         if stage.feed.clip_share < 1:
-            processes.check_batch(stage.feed.pictures, "pictures", f"stages.{stage.name}.feed.pictures")
+            processes.check_batch(stage.feed.pictures, f"stages.{stage.name}.feed.pictures")
         with torch.device("meta"):
             learning = learning_network(recipe, stage, Network(network.config))
         parameter_groups(learning, stage.optimizer)
@@ -297,6 +341,80 @@ def is_finished(recipe: Recipe, checkpoint: Checkpoint | None) -> bool:
     return steps_done(recipe, checkpoint) == {stage.name: stage.steps for stage in recipe.stages}
 
 
-def whole(value: Any) -> Tensor:
-    """A number of which every process may have a part."""
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
+def origin_of(recipe: Recipe, data: Sequence[Collection], network: Network) -> Origin:
+    lines = [
+        f"{part.name}: {len(part.clips)} items, weight {part.weight:g}"
+        + (f", licence {part.licence}" if part.licence else "")
+        for part in data
+    ]
+    sizes = {
+        f"{name} {tuple(weight.shape)}": float(weight.detach().abs().double().mean())
+        for name, weight in network.named_parameters()
+    }
+    return Origin(recipe_text(recipe), "\n".join(lines), sizes)
+
+
+def check_same(folder: Path, model: str, there: Origin, here: Origin) -> None:
+    """Raises TrainingError, which names the first difference, if the run in a folder was begun with anything else."""
+    if there.recipe != here.recipe:
+        raise TrainingError(
+            f"{folder} holds a run of another recipe ({_difference(there.recipe, here.recipe)}); "
+            "give the same options to go on, or another folder"
+        )
+    if there.data != here.data:
+        raise TrainingError(
+            f"{folder} holds a run with other data ({_difference(there.data, here.data)}); "
+            "give the same data and licence to go on, or another folder"
+        )
+    if there.weights.keys() != here.weights.keys():
+        raise TrainingError(
+            f"{folder} holds a run of another network that is called {model} too; "
+            "give the same model to go on, or another folder"
+        )
+    if any(not math.isclose(there.weights[name], size, rel_tol=ROUNDING) for name, size in here.weights.items()):
+        raise TrainingError(
+            f"{folder} holds a run that began with other weights; begin with the same to go on, or give another folder"
+        )
+
+
+def _difference(there: str, here: str) -> str:
+    pairs = zip_longest(there.splitlines(), here.splitlines(), fillvalue="nothing")
+    old, new = next((old, new) for old, new in pairs if old != new)
+    return f"{old.strip().rstrip(',')} there, {new.strip().rstrip(',')} here"
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the last one stays until this one is whole. Raises FormatError if it cannot be written."""
+    content = {**vars(checkpoint), "format": FORMAT, "origin": vars(checkpoint.origin)}
+    save_tensors(content, folder / CHECKPOINT)
+
+
+def save_tensors(content: Mapping[str, Any], path: Path) -> None:
+    """Write what torch can pickle, in a file that appears when it is whole. Raises FormatError if it cannot be written.
+
+    On a full disk torch may raise a RuntimeError of its writer, which knows the system's error as its context only.
+    """
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint of a run; None if it has none yet. Raises TrainingError if it cannot be read."""
+    path = folder / CHECKPOINT
+    if not os.path.isfile(path):
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version = content.pop("format")
+        if version == FORMAT:
+            return Checkpoint(Origin(**content.pop("origin")), **content)
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise TrainingError(f"{path} is no whole checkpoint; remove it to begin again") from error
+    raise TrainingError(f"{path} has format {version}, this masklet reads {FORMAT}; begin again in another folder")

@@ -67,11 +67,11 @@ def prediction_loss(
         logits = F.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False)
     else:
         truth, weight = (on_cells(pixels, logits)[:, 0] for pixels in (masks, known))
-    asked = {"asked": [slice(1, None) if ambiguous else slice(0, 1)], "all": [slice(0, 1), slice(1, None)]}
-    chosen = asked[options.candidates]
+    single, three = slice(0, 1), slice(1, None)
+    asked = [single, three] if options.candidates == "all" else [three if ambiguous else single]
     parts = [
-        candidate_loss(logits[:, part], decoded.iou[:, part].float(), truth, present, count, options, weight)
-        for part in chosen
+        candidate_loss(logits[:, part], decoded.iou[:, part].float(), truth, weight, present, count, options)
+        for part in asked
     ]
     mask, dice, iou = (torch.stack(terms).mean() for terms in zip(*parts, strict=True))
     return LossTerms(mask, dice, iou, presence_loss(decoded.presence.float(), present, count))
@@ -81,19 +81,18 @@ def candidate_loss(
     logits: Tensor,
     iou: Tensor,
     truth: Tensor,
+    weight: Tensor,
     present: Tensor,
     count: Tensor | float,
     options: LossOptions,
-    weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Focal, dice and IoU loss of M candidates: focal and dice of the best one only, IoU of all; sums are divided by
     `count`, and the weights of the options decide which is the best.
 
-    logits (N, M, H, W), predicted IoU (N, M), truth (N, H, W) in 0..1, present bool (N,): absent objects cost nothing
-    here; weight (N, H, W) in 0..1, how much a pixel counts; all count if not given.
+    logits (N, M, H, W), predicted IoU (N, M), truth (N, H, W) in 0..1, weight (N, H, W) in 0..1, how much a pixel
+    counts; present bool (N,): absent objects cost nothing here.
     """
-    target = truth[:, None].expand_as(logits)
-    counted = torch.ones_like(truth[:, None]) if weight is None else weight[:, None]
+    target, counted = truth[:, None].expand_as(logits), weight[:, None]
     focal, dice = focal_loss(logits, target, counted), dice_loss(logits, target, counted)
     error = (iou - actual_iou(logits, target, counted)).abs()
     best = (options.mask * focal + options.dice * dice).argmin(dim=1, keepdim=True)

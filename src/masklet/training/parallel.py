@@ -44,18 +44,14 @@ class Processes:
         if self.world > 1:
             dist.barrier()
 
-    def check_batch(self, count: int, what: str, field: str) -> None:
+    def check_batch(self, count: int, field: str) -> None:
         """Raises TrainingError, which names the recipe's field, if a batch of so many samples cannot be shared."""
+        told = f"{field} is {count}: a batch of {count} {field.rpartition('.')[2]} cannot be shared"
         if count < self.world:
-            raise TrainingError(
-                f"{field} is {count}: a batch of {count} {what} cannot be shared by {self.world} processes; "
-                f"start at most {count}, or make the batch larger"
-            )
+            raise TrainingError(f"{told} by {self.world} processes; start at most {count}, or make the batch larger")
         if count % self.world:
-            raise TrainingError(
-                f"{field} is {count}: a batch of {count} {what} cannot be shared evenly by {self.world} processes; "
-                f"give a multiple, such as {field}={count + self.world - count % self.world}"
-            )
+            multiple = count + self.world - count % self.world
+            raise TrainingError(f"{told} evenly by {self.world} processes; give a multiple, such as {field}={multiple}")
 
 
 @contextmanager

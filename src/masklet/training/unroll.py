@@ -6,7 +6,6 @@ Logits are trained as they are decoded, also where presence is denied: blanked o
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -18,8 +17,7 @@ from masklet.engines.arrays import sample
 from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT, best_of_three, normalise
 from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
 from masklet.prompts import NOT_A_POINT
-from masklet.training.batch import Batch, Dice
-from masklet.training.data.augment import GREY
+from masklet.training.batch import Batch, Dice, brightness_of
 from masklet.training.losses import LossOptions, LossTerms, actual_iou, on_cells, prediction_loss
 from masklet.training.parts import is_still
 from masklet.training.prompts import Plan, Points, first_points, uniform_click
@@ -38,6 +36,12 @@ class Prediction(NamedTuple):
     ambiguous: bool  # whether three candidates were asked for
     corrections: int  # how many corrections came before
 
+    @property
+    def choice(self) -> Tensor:
+        """(N,): the candidates that a predictor would take."""
+        best = best_of_three(self.decoded)
+        return best if self.ambiguous else torch.zeros_like(best)
+
 
 class Remembered(NamedTuple):
     """Memory and pointer of N objects in one frame."""
@@ -46,38 +50,35 @@ class Remembered(NamedTuple):
     pointer: Tensor  # (N, C)
 
 
-@dataclass
-class Past:
-    """Memories of earlier frames, by frame; `prompted` is in the order of the work. `masks` has logits (N, 1, S/4, S/4)
-    and whether each object is present, (N,), without gradients, and only for networks that get the mask of the frame
-    before."""
-
-    prompted: dict[int, Remembered] = field(default_factory=dict)
-    tracked: dict[int, Remembered] = field(default_factory=dict)
-
-    masks: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-
-    def at(self, frame: int) -> Remembered:
-        return self.prompted.get(frame) or self.tracked[frame]
-
-
 class Unroll:
     """The network, in training or in evaluation, at work on one batch, which is on its device.
 
-    keep   what is kept for the way back: `keep_all`, or `recompute`, which costs time in place of memory
-    still  whether the image encoder learns nothing, so that nothing of it is kept
+    recompute  whether activations are computed again on the way back (activation checkpointing: Chen et al., 2016),
+               which costs time in place of memory
+    still      whether the image encoder learns nothing, so that nothing of it is kept
+
+    prompted, tracked  what is remembered of earlier frames, in the order of the work
+    masks              logits (N, 1, S/4, S/4) of earlier frames and whether each object is present, (N,), without
+                       gradients, and only for networks that get the mask of the frame before
     """
 
     def __init__(
-        self, network: Network, batch: Batch, plan: Plan, keep: Callable[..., Any] | None = None, still: bool = False
+        self, network: Network, batch: Batch, plan: Plan, *, recompute: bool = False, still: bool = False
     ) -> None:
         self.network, self.batch, self.plan = network, batch, plan
-        self.keep, self.still = keep or keep_all, still
+        self.recompute, self.still = recompute, still
         self.device = network.no_obj_ptr.device
+        self.each = torch.arange(len(batch.owners), device=self.device)
         self.order = plan.order(batch.frames)
         self.dice = Dice(batch, self.device)
-        self.past = Past()
+        self.prompted: dict[int, Remembered] = {}
+        self.tracked: dict[int, Remembered] = {}
+        self.masks: dict[int, tuple[Tensor, Tensor]] = {}
         self.recall_options = RecallOptions(slots=network.config.memory_frames, future_pointers=True)
+
+    def keep(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function; what the way back needs is kept, or computed again."""
+        return checkpoint(function, *arguments, use_reentrant=False) if self.recompute else function(*arguments)
 
     def predictions(self) -> Iterator[Prediction]:
         """Every answer of every frame, in the order in which they are given."""
@@ -85,7 +86,7 @@ class Unroll:
         for frame in self.order:
             here = self.levels_of(levels, frame)
             if self.plan.kind == "mask" and frame in self.plan.prompted:
-                self.past.prompted[frame] = self.take_mask(here, frame)
+                self.prompted[frame] = self.take_mask(here, frame)
             else:
                 yield from self.decode(here, frame)
 
@@ -102,45 +103,62 @@ class Unroll:
 
     def decode(self, here: Levels, frame: int) -> Iterator[Prediction]:
         """A frame without a given mask: its first prompt, if there is one, then its corrections."""
-        truth = self.batch.masks[:, frame]
-        first = frame in self.plan.prompted
-        past = self.past
-        recall = published_recall(frame, list(past.prompted), past.tracked, self.recall_options)
-        features = self.keep(self.attend, here.stride16, Recall() if first else recall)
-        points = Points.none(len(truth), self.device)
+        truth, plan, first = self.batch.masks[:, frame], self.plan, frame in self.plan.prompted
+        recall = Recall() if first else published_recall(frame, list(self.prompted), self.tracked, self.recall_options)
+        features = self.keep(self.attend, here.stride16, recall)
+        points, earlier, present = Points.none(len(truth), self.device), None, None
         if first:
             clicks, corners = self.dice.roll(*truth.shape[1:], 2), self.dice.roll(4)
-            points = first_points(self.plan.kind, truth, clicks, corners)
-        earlier, present = (None, None) if first else self.previous(frame)
-        truths = self.truths(frame)
+            points = first_points(plan.kind, truth, clicks, corners)
+        else:
+            earlier, present = self.previous(frame)
+        # for each correction, whether it is drawn from the true mask
+        truths = plan.from_truth[plan.corrected.index(frame)] if frame in plan.corrected else ()
         for correction in range(len(truths) + 1):
             given = tokens(points, earlier)._replace(keep_masks=None if correction else present)
             decoded = Decoded(*self.keep(self.network.decode_masks, features, here, given))
-            ambiguous = points.labels.shape[1] <= 1
-            yield Prediction(frame, decoded, ambiguous, correction)
-            choice = best_of_three(decoded) if ambiguous else torch.zeros_like(self.batch.owners)
+            answer = Prediction(frame, decoded, points.labels.shape[1] <= 1, correction)
+            yield answer
+            choice = answer.choice
             earlier = decoded.logits[self.each, choice][:, None]
             if correction < len(truths):
-                answer = None if truths[correction] else enlarge(earlier.detach(), truth.shape[-1])[:, 0] > 0
-                points = points.plus(uniform_click(truth, answer, self.dice.roll(*truth.shape[1:], 2)))
+                found = None if truths[correction] else enlarge(earlier.detach(), truth.shape[-1])[:, 0] > 0
+                points = points.plus(uniform_click(truth, found, self.dice.roll(*truth.shape[1:], 2)))
         if frame == self.order[-1]:
             return  # nothing comes after it that could remember it
         assert earlier is not None, "a frame is decoded at least once"
+        present = decoded.presence > 0
         if self.network.config.previous_mask:
-            self.past.masks[frame] = earlier.detach(), decoded.presence.detach() > 0
-        known = self.past.prompted if first or truths else self.past.tracked
-        known[frame] = self.remember(here, earlier, decoded.pointers[self.each, choice], decoded.presence)
+            self.masks[frame] = earlier.detach(), present
+        shown = torch.where(present[:, None, None, None], earlier.float(), ABSENT_LOGIT)
+        masks = enlarge(shown, truth.shape[-1]).sigmoid()  # it stays soft
+        known = self.prompted if first or truths else self.tracked
+        known[frame] = self.remember(here, masks, decoded.presence, decoded.pointers[self.each, choice], present)
+
+    def take_mask(self, here: Levels, frame: int) -> Remembered:
+        """A frame whose mask a person gave: it is remembered as it is, and decoded only for its pointer."""
+        masks = self.batch.masks[:, frame, None].float()
+        prompt = tokens(Points.none(len(masks), self.device), masks)
+        decoded = Decoded(*self.keep(self.network.decode_masks, here.stride16, here, prompt))
+        given = masks.flatten(1).any(dim=1)
+        if self.network.config.previous_mask:
+            logits = (2 * masks - 1) * GIVEN_LOGIT
+            self.masks[frame] = F.interpolate(logits, scale_factor=0.25, mode="bilinear", antialias=True), given
+        presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
+        return self.remember(here, masks, presence, decoded.pointers[:, 0], given & (decoded.presence > 0))
+
+    def remember(self, here: Levels, masks: Tensor, presence: Tensor, pointers: Tensor, present: Tensor) -> Remembered:
+        """Memory and pointer of masks in 0..1, (N, 1, S, S), with the logits of their presence; objects that are not
+        `present`, bool (N,), get the pointer of absent ones."""
+        memory = self.keep(self.network.encode_memory, here.stride16, masks * MASK_SCALE + MASK_SHIFT, presence)
+        return Remembered(memory, torch.where(present[:, None], pointers, self.network.no_obj_ptr))
 
     def previous(self, frame: int) -> tuple[Tensor | None, Tensor | None]:
         """Logits of the frame before, (N, 1, S/4, S/4), carried to the frame if the network wants that, and where they
-        count, (N,)."""
-        logits, present = self.past.masks.get(frame - 1, (None, None))
+        count, (N,). The plan leaves some out and turns some by half a turn."""
+        logits, present = self.masks.get(frame - 1, (None, None))
         if logits is not None and self.network.config.motion == "flow":
             logits = sample(logits, self.flow(frame))
-        return self.spoiled(logits, present)
-
-    def spoiled(self, logits: Tensor | None, present: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Masks of the frame before, of which the plan leaves some out and turns some by half a turn."""
         missing, wrong = self.plan.previous
         if logits is None or present is None or not missing + wrong:
             return logits, present
@@ -152,30 +170,19 @@ class Unroll:
         """For each object the optical flow from a frame to the one before, (N, S/4, S/4, 2); see `optical_flow`."""
         if self.batch.flows is not None:
             return self.batch.flows[self.batch.owners, frame]
-        weights = torch.tensor(GREY, device=self.device)[:, None, None]
-        pairs = self.batch.images[:, frame - 1 : frame + 1].float()
-        greys = (pairs * weights).sum(dim=2).round().to(torch.uint8).cpu().numpy()
-        cells = self.network.config.mask_size
+        pairs = brightness_of(self.batch.images[:, frame - 1 : frame + 1].float())[:, :, 0]
+        greys, cells = pairs.round().to(torch.uint8).cpu().numpy(), self.network.config.mask_size
         flows = torch.stack([torch.from_numpy(optical_flow(here, before, cells)) for before, here in greys])
         return flows.to(self.device)[self.batch.owners]
-
-    @property
-    def each(self) -> Tensor:
-        return torch.arange(len(self.batch.owners), device=self.device)
-
-    def truths(self, frame: int) -> tuple[bool, ...]:
-        """For each correction of a frame, whether it is drawn from the true mask; none where there is no correction."""
-        plan = self.plan
-        return plan.from_truth[plan.corrected.index(frame)] if frame in plan.corrected else ()
 
     def attend(self, features: Tensor, recall: Recall) -> Tensor:
         return self.network.attend_memory(features, self.bank(recall, features))
 
     def bank(self, recall: Recall, features: Tensor) -> MemoryBank:
         """The recalled memories, stacked; the same frames for all N objects."""
-        config, count = self.network.config, len(self.batch.owners)
-        memories = [self.past.at(frame).memory for frame in recall.memories]
-        pointers = [self.past.at(frame).pointer for frame in recall.pointers]
+        config, count, past = self.network.config, len(self.each), {**self.tracked, **self.prompted}
+        memories = [past[frame].memory for frame in recall.memories]
+        pointers = [past[frame].pointer for frame in recall.pointers]
         none = features.new_zeros(count, 0, *config.memory_shape)
         slots = torch.tensor(recall.slots, dtype=torch.int64, device=self.device)
         ages = torch.tensor([age / recall.longest for age in recall.ages], device=self.device)
@@ -185,31 +192,6 @@ class Unroll:
             pointers=torch.stack(pointers, dim=1) if pointers else features.new_zeros(count, 0, config.width),
             ages=ages.expand(count, -1),
         )
-
-    def remember(self, here: Levels, logits: Tensor, pointers: Tensor, presence: Tensor) -> Remembered:
-        """Memory and pointer of an answer, (N, 1, S/4, S/4) logits; its mask stays soft."""
-        present = presence > 0
-        shown = torch.where(present[:, None, None, None], logits.float(), ABSENT_LOGIT)
-        masks = enlarge(shown, self.batch.masks.shape[-1]).sigmoid()
-        memory = self.keep(self.network.encode_memory, here.stride16, masks * MASK_SCALE + MASK_SHIFT, presence)
-        return Remembered(memory, torch.where(present[:, None], pointers, self.network.no_obj_ptr))
-
-    def take_mask(self, here: Levels, frame: int) -> Remembered:
-        """A frame whose mask a person gave: it is remembered as it is, and decoded only for its pointer."""
-        masks = self.batch.masks[:, frame, None].float()
-        count = len(masks)
-        decoded = Decoded(
-            *self.keep(self.network.decode_masks, here.stride16, here, tokens(Points.none(count, self.device), masks))
-        )
-        given = masks.flatten(1).any(dim=1)
-        if self.network.config.previous_mask:
-            self.past.masks[frame] = shrink((2 * masks - 1) * GIVEN_LOGIT), given
-        pointer = torch.where(
-            (given & (decoded.presence > 0))[:, None], decoded.pointers[:, 0], self.network.no_obj_ptr
-        )
-        presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
-        memory = self.keep(self.network.encode_memory, here.stride16, masks * MASK_SCALE + MASK_SHIFT, presence)
-        return Remembered(memory, pointer)
 
 
 def tokens(points: Points, masks: Tensor | None) -> PromptTokens:
@@ -224,21 +206,6 @@ def tokens(points: Points, masks: Tensor | None) -> PromptTokens:
 def enlarge(logits: Tensor, side: int) -> Tensor:
     """(N, 1, S/4, S/4) -> (N, 1, S, S), bilinear."""
     return F.interpolate(logits.float(), size=(side, side), mode="bilinear", align_corners=False)
-
-
-def shrink(squares: Tensor) -> Tensor:
-    """(N, 1, S, S) -> (N, 1, S/4, S/4), bilinear and smoothed."""
-    return F.interpolate(squares, scale_factor=0.25, mode="bilinear", antialias=True)
-
-
-def keep_all(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function; all that the way back needs is kept."""
-    return function(*arguments)
-
-
-def recompute(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function; on the way back it is called again (activation checkpointing: Chen et al., 2016)."""
-    return checkpoint(function, *arguments, use_reentrant=False)
 
 
 class Judged(NamedTuple):
@@ -268,34 +235,28 @@ class Step(nn.Module):
     def forward(self, batch: Batch, plan: Plan, count: Tensor) -> Judged:
         """Work through a batch by a plan; sums over objects are divided by `count`."""
         still = is_still(self.network.image_encoder) or (self.still_clips and batch.frames > 1)
-        unroll = Unroll(self.network, batch, plan, recompute if self.recompute else keep_all, still=still)
         zero = torch.zeros((), device=batch.images.device)
         terms, ious = LossTerms(zero, zero, zero, zero), []
-        for prediction in unroll.predictions():
-            masks, known = batch.masks[:, prediction.frame], batch.known[batch.owners, prediction.frame]
-            asked = prediction.ambiguous
-            cost = prediction_loss(prediction.decoded, masks, known, ambiguous=asked, count=count, options=self.losses)
-            terms = terms.plus(cost)
-            ious.append(mean_iou(prediction, masks, known))
-        iou = torch.stack(ious).mean() if ious else zero
+        for answer in Unroll(self.network, batch, plan, recompute=self.recompute, still=still).predictions():
+            masks, known = batch.masks[:, answer.frame], batch.known[batch.owners, answer.frame]
+            terms = terms.plus(
+                prediction_loss(
+                    answer.decoded, masks, known, ambiguous=answer.ambiguous, count=count, options=self.losses
+                )
+            )
+            ious.append(mean_iou(answer, masks, known))
         loss = terms.total(self.losses)
-        if self.touch_all:
-            loss = loss + 0 * torch.stack([weight.sum() for weight in self._at_hand()]).sum()
-        return Judged(loss, torch.stack(terms).detach(), iou)
-
-    def _at_hand(self) -> Iterator[Tensor]:
-        """All weights that learn, but for those of blocks that are shared out, which every batch needs anyway."""
-        for weight in self.network.parameters():
-            if weight.requires_grad and not hasattr(weight, "full_tensor"):
-                yield weight
+        if self.touch_all:  # but weights of blocks that are shared out, which every batch needs anyway
+            learning = (weight for weight in self.network.parameters() if weight.requires_grad)
+            at_hand = [weight.sum() for weight in learning if not hasattr(weight, "full_tensor")]
+            loss = loss + 0 * torch.stack(at_hand).sum()
+        return Judged(loss, torch.stack(terms).detach(), torch.stack(ious).mean() if ious else zero)
 
 
 @torch.no_grad()
-def mean_iou(prediction: Prediction, masks: Tensor, known: Tensor) -> Tensor:
+def mean_iou(answer: Prediction, masks: Tensor, known: Tensor) -> Tensor:
     """The mean over present objects of the IoU of the mask that a predictor would take, on the cells of the logits."""
-    decoded = prediction.decoded
-    iou = actual_iou(decoded.logits, *(on_cells(pixels, decoded.logits) for pixels in (masks, known)))
-    index = torch.arange(len(iou), device=iou.device)
-    choice = decoded.iou[:, 1:].argmax(dim=1) + 1 if prediction.ambiguous else torch.zeros_like(index)
+    logits, choice = answer.decoded.logits, answer.choice[:, None]
+    iou = actual_iou(logits, *(on_cells(pixels, logits) for pixels in (masks, known))).gather(1, choice)[:, 0]
     present = masks.flatten(1).any(dim=1).float()
-    return (iou[index, choice] * present).sum() / present.sum().clamp(min=1)
+    return (iou * present).sum() / present.sum().clamp(min=1)

@@ -1,1 +1,0 @@
-"""Training data: which clips of the data sets, and how they become batches."""
