@@ -33,7 +33,7 @@ class Device:
         self.go = threading.Semaphore(1)
         self.left = iter(range(count))
 
-    def read(self) -> NDArray[np.uint8]:
+    def __next__(self) -> NDArray[np.uint8]:
         self.go.acquire()
         number = next(self.left, None)
         if number is None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.camera import Camera, Patience, Stream, open_device
+from masklet.media.camera import Camera, Patience, live_stream, open_device
 from tests.media.clips import Clip, moving, write_clip
 
 BRIEF = Patience(first=0.001, longest=0.002, total=0.05)
@@ -25,12 +25,15 @@ class MadeUp:
         self.script = list(script)
         self.closed = False
 
-    def read(self) -> NDArray[np.uint8] | None:
+    def __next__(self) -> NDArray[np.uint8]:
         assert not self.closed, "a closed device was read"
         item = self.script.pop(0) if self.script else None
+        item = item() if callable(item) else item
         if isinstance(item, Exception):
             raise item
-        return item() if callable(item) else item  # type: ignore[return-value]
+        if item is None:
+            raise StopIteration
+        return item  # type: ignore[return-value]
 
     def close(self) -> None:
         self.closed = True
@@ -212,14 +215,11 @@ def test_a_live_frame_cannot_be_read_by_number() -> None:
 ])  # fmt: skip
 def test_place_that_cannot_be_opened_is_named(place: int | str, message: str) -> None:
     with pytest.raises(MediaError, match=message):
-        open_device(place)
+        next(open_device(place))
 
 
 def test_a_stream_gives_pictures_to_its_end(tmp_path: Path) -> None:
-    stream = Stream(str(write_clip(tmp_path / "clip.mkv", Clip(".mkv", count=5))))
-    for frame in range(5):
-        image = stream.read()
-        assert image is not None
+    images = list(live_stream(str(write_clip(tmp_path / "clip.mkv", Clip(".mkv", count=5)))))
+    assert len(images) == 5
+    for frame, image in enumerate(images):
         assert np.abs(image.astype(int) - moving(frame)).mean() < 30
-    assert stream.read() is None
-    stream.close()

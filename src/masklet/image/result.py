@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from io import BytesIO
@@ -85,19 +85,19 @@ class PictureMasks(ABC):
     @abstractmethod
     def __getitem__(self, i: int) -> NDArray[np.bool_]: ...
 
-    @abstractmethod
     def rle(self, i: int = 0) -> Rle:
         """The run lengths of mask `i`, as COCO writes them: `rle.to_json()`."""
+        return encode_rle(self[i])
 
-    @property
-    @abstractmethod
+    @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """(M, 4): x0, y0, x1, y1 around each mask in pixels, x1 and y1 one past the last; all 0 for an empty mask."""
+        return np.array([mask_box(mask) for mask in self], np.int64).reshape(-1, 4)
 
-    @property
-    @abstractmethod
+    @cached_property
     def areas(self) -> NDArray[np.int64]:
         """(M,): pixels in each mask."""
+        return np.array([np.count_nonzero(mask) for mask in self], np.int64)
 
     @abstractmethod
     def overlay(self) -> Image.Image:
@@ -387,17 +387,6 @@ class Masks(PictureMasks):
             logits[within(detail.box, (0, 0, width, height))] = resize_logits(detail.logits, (y1 - y0, x1 - x0))
         return logits
 
-    def rle(self, i: int = 0) -> Rle:
-        return encode_rle(self[i])
-
-    @cached_property
-    def boxes(self) -> NDArray[np.int64]:
-        return self._each(mask_box, (0, 4))
-
-    @cached_property
-    def areas(self) -> NDArray[np.int64]:
-        return self._each(np.count_nonzero, (0,))
-
     def item(self, i: int) -> ObjectLike:
         return LogitMask(self, i, float(self.iou[i]), float(self.presence[i]))
 
@@ -414,9 +403,6 @@ class Masks(PictureMasks):
         best = self.best
         numbers = argmax_object_map(PictureFrame(best))
         return numbers.astype(np.uint8) if len(best) <= 255 else numbers.astype(np.uint16)
-
-    def _each(self, measure: Callable[[NDArray[np.bool_]], Any], empty: tuple[int, ...]) -> NDArray[np.int64]:
-        return np.array([measure(mask) for mask in self], np.int64) if len(self) else np.zeros(empty, np.int64)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

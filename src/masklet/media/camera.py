@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import PurePosixPath
 from threading import Condition, Event, Thread
-from time import monotonic
-from typing import Protocol
+from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import av
 import cv2
 import numpy as np
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
@@ -32,115 +30,68 @@ TIMEOUT = (10.0, 5.0)
 """Seconds that opening a stream and reading from it may take."""
 
 
+Device = Generator[NDArray[np.uint8], None, None]
+"""Pictures as they come, (H, W, 3), RGB. Its end says that no more come for now, `Finished` that none will."""
+
+
 class Finished(Exception):
     """A device has come to its proper end, as a file does: it is not opened again."""
 
 
-class Device(Protocol):
-    """Something that gives pictures as they come."""
-
-    def read(self) -> NDArray[np.uint8] | None:
-        """The next picture, uint8 (H, W, 3), RGB, as soon as it is there; None if there are no more for now.
-
-        Raises Finished where no more are meant to come.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let the device go."""
-        ...
-
-
-class LocalCamera:
+def local_camera(number: int) -> Device:
     """A camera of this computer. Raises MediaError if it cannot be opened."""
-
-    def __init__(self, number: int) -> None:
-        if number < 0:
-            raise MediaError(f"camera is {number}; cameras are counted from 0")
-        self._capture = cv2.VideoCapture(number)
-        if not self._capture.isOpened():
+    if number < 0:
+        raise MediaError(f"camera is {number}; cameras are counted from 0")
+    capture = cv2.VideoCapture(number)
+    try:
+        if not capture.isOpened():
             raise MediaError(f"camera {number} cannot be opened; is it plugged in, and free of other programs?")
-
-    def read(self) -> NDArray[np.uint8] | None:
-        came, image = self._capture.read()
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False) if came else None
-
-    def close(self) -> None:
-        self._capture.release()
+        while (read := capture.read())[0]:
+            yield cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    finally:
+        capture.release()
 
 
-class Stream:
-    """A live stream, such as rtsp://, rtmp://, srt:// or the playlist of HLS. Raises MediaError if it cannot be opened.
-
-    url  may be the path of a video file, for tests: it is played as fast as it is read
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        try:
-            self._container = av.open(url, "r", timeout=TIMEOUT, **ANY_ENCODING)
-        except (av.FFmpegError, OSError) as error:
-            raise MediaError(f"{url} cannot be opened: {error.strerror}; is the address right?") from error
-        stream = largest_stream(self._container)
+def live_stream(url: str) -> Device:
+    """A live stream, such as rtsp://, rtmp://, srt:// or the playlist of HLS; the path of a video file, for tests, is
+    played as fast as it is read. Raises MediaError if it cannot be opened, or breaks off."""
+    try:
+        container = av.open(url, "r", timeout=TIMEOUT, **ANY_ENCODING)
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"{url} cannot be opened: {error.strerror}; is the address right?") from error
+    with container:
+        stream, display = largest_stream(container), None
         if stream is None:
-            self._container.close()
             raise MediaError(f"{url} holds no video; give a stream with a picture")
-        self._pictures = self._decode(stream)
-
-    def read(self) -> NDArray[np.uint8] | None:
-        return next(self._pictures, None)
-
-    def close(self) -> None:
-        self._pictures.close()
-        self._container.close()
-
-    def _decode(self, stream: VideoStream) -> Generator[NDArray[np.uint8], None, None]:
-        display = None
         try:
-            for picture in self._container.decode(stream):
+            for picture in container.decode(stream):
                 display = display or display_of(stream, picture)
                 yield shown(picture, display)
         except av.FFmpegError as error:
-            raise MediaError(f"{self.url} broke off: {error.strerror}") from error
+            raise MediaError(f"{url} broke off: {error.strerror}") from error
 
 
-class Player:
-    """A video played at its own rate, by its own timestamps: a `Device`, for `Camera(path, opener=Player)`.
-
-    path  whatever `open_video` takes and has an end
-
-    Reading raises Finished after the last picture, and MediaError, which names the frame, if the video breaks off.
-    """
-
-    def __init__(self, path: str | PathLike[str] | int) -> None:
-        self._source = open_video(path)
-        self._frames: Iterator[Frame] = read_ahead(self._source.frames())
-        self._began: float | None = None
-        self._closing = Event()
-
-    def read(self) -> NDArray[np.uint8] | None:
-        frame = next(self._frames, None)
-        if frame is None:
-            if self._source.ended_early:
-                raise MediaError(self._source.ended_early)
-            raise Finished
-        self._began = monotonic() - frame.time if self._began is None else self._began
-        self._closing.wait(max(0.0, self._began + frame.time - monotonic()))
-        return frame.image
-
-    def close(self) -> None:
-        self._closing.set()
-        self._frames = iter(())  # lets go of the thread that decodes ahead
-        self._source.close()
+def played(path: str | PathLike[str] | int) -> Device:
+    """A video at its own rate, by its own times, for `Camera(path, opener=played)`: whatever `open_video` takes and
+    has an end. Raises Finished after it, and MediaError, which names the frame, if the video breaks off."""
+    with open_video(path) as source:
+        began: float | None = None
+        for frame in read_ahead(source.frames()):
+            began = monotonic() - frame.time if began is None else began
+            sleep(max(0.0, began + frame.time - monotonic()))
+            yield frame.image
+        if source.ended_early:
+            raise MediaError(source.ended_early)
+    raise Finished
 
 
 def open_device(place: int | str) -> Device:
-    """Open a camera by its number, or a stream by its URL. Raises MediaError if that fails."""
+    """A camera by its number, or a stream by its URL."""
     if not isinstance(place, str):
-        return LocalCamera(int(place))
+        return local_camera(int(place))
     if PurePosixPath(urlsplit(place).path).suffix.lower() in RECORDED:
         raise MediaError(f"{place} is a file, not a live stream; download it, then give its path")
-    return Stream(place)
+    return live_stream(place)
 
 
 @dataclass(frozen=True)
@@ -162,7 +113,7 @@ class Camera(FrameSource):
 
     place     the number of a camera, or the URL of a stream
     patience  how long a device that went away is waited for
-    opener    opens the place; MediaError if it cannot
+    opener    gives the pictures of the place; MediaError if it cannot be opened
 
     A frame's number says how many were given out before, its time is when it was captured. `captured` counts
     all frames that came, `lost` says why none come at the moment, None while they do. A stream that changes its
@@ -193,7 +144,7 @@ class Camera(FrameSource):
         self._closing = Event()
         device = opener(place)
         try:
-            image = device.read()
+            image = next(device, None)
         except BaseException:
             device.close()
             raise
@@ -272,7 +223,7 @@ class Camera(FrameSource):
         while not self._closing.is_set():
             try:
                 device = device or self._opener(self.place)
-                image, why = device.read(), "it gives no more pictures"
+                image, why = next(device, None), "it gives no more pictures"
             except Finished:
                 break
             except MediaError as error:
