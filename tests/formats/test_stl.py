@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.registry import writer
-from masklet.formats.volume import TRIANGLE
+from masklet.formats.space import TRIANGLE
 from masklet.geometry import LPS_TO_RAS, Geometry
 from tests.media.test_volume import OBLIQUE, SHAPE, inside
 

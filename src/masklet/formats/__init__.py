@@ -13,5 +13,5 @@ labels          a file for each picture: LabelMe, YOLO; Pascal VOC and Supervise
 project_file    all that was said and found of a video
 cutouts         the pictures with the masks drawn in, cut-outs with alpha, and the objects before another background
 film            the common part of all videos
-volume          label maps, surfaces and structures of volumes; maps: polygons and numbers on the ground
+space           label maps, surfaces and structures of volumes; polygons and numbers on the ground
 """

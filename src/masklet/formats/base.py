@@ -289,13 +289,18 @@ def object_numbers(names: Iterable[ObjectId]) -> dict[ObjectId, int]:
     return numbers
 
 
-def index_map(result: FrameLike) -> NDArray[np.uint8]:
-    """uint8 (H, W): the object's number at each pixel, 0 where there is none.
+def index_map(result: FrameLike, *, most: int = MOST_NUMBER, instead: str = "objects, coco or project") -> NDArray[Any]:
+    """(H, W): the object's number at each pixel, 0 where there is none; uint8, or uint16 if `most` is over 255.
 
-    Raises FormatError if a number does not fit.
+    Raises FormatError, naming other formats, if an object's number is over `most`.
     """
-    check_object_numbers(result, most=MOST_NUMBER, instead="objects, coco or project")
-    return result.index_map().astype(np.uint8)
+    highest = max((result.indices[name] for name in result.objects), default=0)
+    if highest > most:
+        raise FormatError(
+            f"object number {highest} in frame {result.frame}: this format holds the numbers 1 to {most}; "
+            f"write {instead} instead"
+        )
+    return result.index_map().astype(np.uint8 if most <= 255 else np.uint16)
 
 
 def argmax_object_map(result: FrameLike) -> NDArray[np.int32]:
@@ -309,21 +314,10 @@ def argmax_object_map(result: FrameLike) -> NDArray[np.int32]:
     return numbers
 
 
-def check_object_numbers(result: FrameLike, *, most: int, instead: str) -> None:
-    """Raises FormatError, naming other formats, if an object's number is over `most`."""
-    highest = max((result.indices[name] for name in result.objects), default=0)
-    if highest > most:
-        raise FormatError(
-            f"object number {highest} in frame {result.frame}: this format holds the numbers 1 to {most}; "
-            f"write {instead} instead"
-        )
-
-
 def distance_logits(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """float32 (H, W): twice the signed distance to the edge of a mask, in pixels: 1 just inside, -1 just outside."""
     if mask.all() or not mask.any():
         return np.where(mask, np.float32(32), np.float32(-32))
-    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    inside, outside = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
     signed = np.where(mask, inside - 0.5, 0.5 - outside)
     return np.clip(2 * signed, -32, 32).astype(np.float32)

@@ -21,7 +21,7 @@ from masklet.formats.base import (
     PlainFrame,
     RleMask,
     Sink,
-    check_object_numbers,
+    index_map,
     mask_only,
     read_frame,
     rle_of,
@@ -46,8 +46,12 @@ def write_coco(path: Path, facts: Facts, spool: Spool) -> None:
         "info": {"description": facts.video, "version": "1.0"},
         "licenses": [],
     }
-    numbered = ({**found, "id": count} for count, found in enumerate(_annotations(spool), start=1))
-    write_listed(path, head, "annotations", numbered)
+    indices, classes = spool.indices, spool.classes
+    found = (
+        annotation(frame, indices[name], classes[spool.class_of(name)], item, spool.said_of(name))
+        for frame, name, item in spool.seen()
+    )
+    write_listed(path, head, "annotations", ({**one, "id": count} for count, one in enumerate(found, start=1)))
 
 
 def image(frame: int, file_name: str, size: tuple[int, int]) -> dict[str, Any]:
@@ -82,15 +86,6 @@ def categories(labels: Iterable[str]) -> list[dict[str, Any]]:
     return [{"id": number, "name": label, "supercategory": "object"} for number, label in enumerate(listed, start=1)]
 
 
-def _annotations(spool: Spool) -> Iterator[dict[str, Any]]:
-    classes = spool.classes
-    for frame in spool.frames():
-        for name, item in spool.masks(frame).items():
-            if rle_area(item.rle):
-                category = classes[spool.class_of(name)] + 1
-                yield annotation(frame, spool.indices[name], category, item, spool.said_of(name))
-
-
 def read_coco(path: Path) -> Iterator[PlainFrame]:
     """Masks of each image in the order of frames, by the names in "tracks", else by track_id, else by annotation.
 
@@ -104,8 +99,7 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
     for found in entries(content, "annotations", dict, name):
         annotations.setdefault(entry(found, "image_id", int, name), []).append(found)
     classes = categories_of(content, name)
-    listed_tracks = entries(content, "tracks", dict, name) if "tracks" in content else []
-    tracks = {entry(track, "id", int, name): track for track in listed_tracks}
+    tracks = {entry(track, "id", int, name): track for track in entries(content, "tracks", dict, name, [])}
     frames = _frames_of(images, name)
     if unknown := annotations.keys() - {entry(listed, "id", int, name) for listed in images}:
         raise FormatError(f"{name} has annotations of the image {min(unknown)}, which is not in its list of images")
@@ -117,11 +111,16 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
         for found in annotations.get(listed["id"], []):
             number = _number_of(found, name)
             track = tracks.get(number, {})
-            known = track["name"] if isinstance(track.get("name"), int | str) else number
+            known = _name_of(track, number)
             rle, indices[known] = rle_from_json(found.get("segmentation"), size), number
             masks[known] = RleMask(rle, _score(found.get("score")), _score(found.get("presence")))
             descriptions |= descriptions_of(known, track, classes, found.get("category_id"), name)
         yield read_frame(frame, masks, size, indices, descriptions)
+
+
+def _name_of(record: dict[str, Any], number: int) -> ObjectId:
+    """Of the object, where masklet wrote it."""
+    return record["name"] if isinstance(record.get("name"), int | str) else number
 
 
 def _number_of(found: dict[str, Any], name: str) -> int:
@@ -161,7 +160,7 @@ def picture_list(path: Path) -> tuple[str, ...]:
 def categories_of(content: dict[str, Any], name: str) -> dict[int, str]:
     """The names of classes by their numbers; empty for files that list none."""
     classes: dict[int, str] = {}
-    for found in entries(content, "categories", dict, name) if "categories" in content else []:
+    for found in entries(content, "categories", dict, name, []):
         number, label = entry(found, "id", int, name), entry(found, "name", str, name)
         if classes.setdefault(number, label) != label:
             raise FormatError(
@@ -192,7 +191,7 @@ def write_ytvis(path: Path, facts: Facts, spool: Spool) -> None:
         "videos": [{"id": 1, "name": facts.video, **common, **files}],
         "categories": categories(classes),
     }
-    objects = (_of_object(spool, name, classes[spool.class_of(name)] + 1) | common for name in spool.indices)
+    objects = (_of_object(spool, name, classes[spool.class_of(name)]) | common for name in spool.indices)
     write_listed(path, head, "annotations", objects)
 
 
@@ -232,25 +231,22 @@ def read_ytvis(path: Path) -> Iterator[PlainFrame]:
     video = videos[0]
     size = size_of(video, name)
     length = len(entries(video, "file_names", str, name))
-    frames = entries({"frame_indices": list(range(length)), **video}, "frame_indices", int, name)
+    frames = entries(video, "frame_indices", int, name, list(range(length)))
     tracks: dict[ObjectId, list[Any]] = {}
     indices: dict[ObjectId, int] = {}
     descriptions: dict[ObjectId, Description] = {}
     classes = categories_of(content, name)
-    for annotation in entries(content, "annotations", dict, name):
-        known = annotation.get("name")
-        number = entry(annotation, "id", int, name)
-        masks = entry(annotation, "segmentations", list, name)
+    for found in entries(content, "annotations", dict, name):
+        number = entry(found, "id", int, name)
+        known, masks = _name_of(found, number), entry(found, "segmentations", list, name)
         if len(masks) != length or len(frames) != length:
             raise FormatError(f"{name} has {len(masks)} masks of the object {number} for {length} frames")
-        key = known if isinstance(known, int | str) else number
-        tracks[key], indices[key] = masks, number
-        descriptions |= descriptions_of(key, annotation, classes, annotation.get("category_id"), name)
+        tracks[known], indices[known] = masks, number
+        descriptions |= descriptions_of(known, found, classes, found.get("category_id"), name)
     for place, frame in sorted(enumerate(frames), key=lambda pair: pair[1]):
-        seen = {known: masks[place] for known, masks in tracks.items() if masks[place] is not None}
-        yield read_frame(
-            frame, {known: rle_from_json(mask, size) for known, mask in seen.items()}, size, indices, descriptions
-        )
+        listed = ((known, masks[place]) for known, masks in tracks.items())
+        rles = {known: rle_from_json(mask, size) for known, mask in listed if mask is not None}
+        yield read_frame(frame, rles, size, indices, descriptions)
 
 
 SAV_RATE = 24.0
@@ -328,7 +324,7 @@ def read_sav(path: Path) -> Iterator[PlainFrame]:
     known = content.get("masklet_name", ids)
     if not isinstance(known, list) or len(known) != len(ids) or not all(isinstance(item, int | str) for item in known):
         raise FormatError(f"'masklet_name' in {name} is no list of {len(ids)} names")
-    for frame in entries({"masklet_frames": list(range(len(rows))), **content}, "masklet_frames", int, name):
+    for frame in entries(content, "masklet_frames", int, name, list(range(len(rows)))):
         if not 0 <= frame < len(rows):
             raise FormatError(f"{name} has masks of {len(rows)} frames, and names frame {frame}; is it cut short?")
         row = rows[frame]
@@ -348,8 +344,7 @@ def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
     with _write_lines(path, facts) as add:
 
         def apart(result: FrameLike) -> None:
-            check_object_numbers(result, most=999, instead="coco, sav or project")
-            numbers = result.index_map()
+            numbers = index_map(result, most=999, instead="coco, sav or project")
             objects = {name: mask_only(numbers == result.indices[name]) for name in result.objects}
             add(PlainFrame(result.frame, result.time, result.size, objects, result.indices))
 
@@ -358,13 +353,11 @@ def write_mots(path: Path, facts: Facts) -> Iterator[Sink]:
 
 @when_all_is_known
 def _write_lines(path: Path, facts: Facts, spool: Spool) -> None:
-    height, width = facts.size
+    (height, width), indices = facts.size, spool.indices
     with atomic_write(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
-        for frame in spool.frames():
-            for name, item in spool.masks(frame).items():
-                if rle_area(item.rle):
-                    number = 1000 * CLASS + spool.indices[name]
-                    file.write(f"{frame} {number} {CLASS} {height} {width} {item.rle.counts}\n")
+        for frame, name, item in spool.seen():
+            number = 1000 * CLASS + indices[name]
+            file.write(f"{frame} {number} {CLASS} {height} {width} {item.rle.counts}\n")
 
 
 def read_mots(path: Path) -> Iterator[PlainFrame]:

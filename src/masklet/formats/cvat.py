@@ -5,6 +5,7 @@ Source: CVAT's documentation of its XML, its exporter and its importer: a mask's
 begin with the background; a shape that is "outside" ends a track.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import chain, count, groupby
 from pathlib import Path
@@ -28,8 +29,7 @@ from masklet.masks.shape import mask_box
 NAME = "masklet_name"
 """The attribute in which the object's name is kept."""
 
-MOST_FRAME = 10**9
-"""Numbers of frames lie below this."""
+_DIGITS = re.compile("[0-9]{1,9}")
 
 
 @when_all_is_known
@@ -96,29 +96,29 @@ def read_cvat(path: Path) -> Iterator[PlainFrame]:
     taken = tracks | {_group(node, file) for node in root.iter()}
     free = (number for number in count(1) if number not in taken)
 
-    def object_of(node: Element, label: str, own: int | None = None) -> ObjectId:
+    def object_of(node: Element, label: str) -> ObjectId:
         given, group = node.findtext(f".//attribute[@name='{NAME}']"), _group(node, file)
         if given:
             return object_name(given)
         if not group:
-            return next(free) if own is None else own
+            return _whole(node, "id", file) if node.tag == "track" else next(free)
         if (group, label) not in groups:
             groups[group, label] = next(free) if group in {*tracks, *groups.values()} else group
         return groups[group, label]
 
-    def take(shape: Element, frame: int, label: str, known: ObjectId | None = None) -> None:
-        mask = _mask(shape, sizes[frame], file)
-        if mask is not None:
-            name, there = object_of(shape, label) if known is None else known, masks.setdefault(frame, {})
-            there[name] = encode_rle(mask | decode_rle(there[name]) if name in there else mask)
-            indices.setdefault(name, len(indices) + 1)
-            if label and label not in (name, "object"):
-                descriptions[name] = read_description({"category": label}, file)
+    def take(shape: Element, frame: int, label: str, name: ObjectId | None = None) -> None:
+        if (mask := _mask(shape, sizes[frame], file)) is None:
+            return
+        name, there = object_of(shape, label) if name is None else name, masks.setdefault(frame, {})
+        there[name] = encode_rle(mask | decode_rle(there[name]) if name in there else mask)
+        indices.setdefault(name, len(indices) + 1)
+        if label and label not in (name, "object"):
+            descriptions[name] = read_description({"category": label}, file)
 
     whole = root.find("meta/task/original_size")
     for track in root.iter("track"):
         label = track.get("label", "")
-        name = object_of(track, label, _whole(track, "id", file))
+        name = object_of(track, label)
         for shape in track:
             frame = _whole(shape, "frame", file)
             sizes[frame] = _size(whole, file)
@@ -157,10 +157,10 @@ def _root(path: Path) -> Element:
 def _size(found: Element | None, name: str) -> tuple[int, int]:
     if found is None:
         raise FormatError(f"{name} does not say how large its frames are; export it from CVAT with its task")
-    sides = {side: found.findtext(side, "").strip() for side in ("height", "width")}
-    if not all(text.isascii() and text.isdecimal() and len(text) < 10 for text in sides.values()):
-        raise FormatError(f"the size in {name} is {sides['height']:.40} x {sides['width']:.40}; expected whole numbers")
-    return int(sides["height"]), int(sides["width"])
+    height, width = (found.findtext(side, "").strip() for side in ("height", "width"))
+    if not (_DIGITS.fullmatch(height) and _DIGITS.fullmatch(width)):
+        raise FormatError(f"the size in {name} is {height:.40} x {width:.40}; expected whole numbers")
+    return int(height), int(width)
 
 
 def _mask(shape: Element, size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
@@ -195,9 +195,9 @@ def _of_runs(shape: Element, size: tuple[int, int], what: str, name: str) -> NDA
 
 def _whole(shape: Element, key: str, name: str) -> int:
     text = shape.get(key, "")
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+    if not _DIGITS.fullmatch(text):
         told = repr(text)[:40] if text else "missing"
-        raise FormatError(f"{key!r} of a <{shape.tag}> in {name} is {told}; expected a whole number below {MOST_FRAME}")
+        raise FormatError(f"{key!r} of a <{shape.tag}> in {name} is {told}; expected a whole number below 10^9")
     return int(text)
 
 

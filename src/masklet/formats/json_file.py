@@ -116,8 +116,12 @@ def entry(record: Mapping[str, Any], key: str, kind: type[Kind], name: str) -> K
     return value
 
 
-def entries(record: Mapping[str, Any], key: str, kind: type[Kind], name: str) -> list[Kind]:
-    """`record[key]`, a list of that type. Raises FormatError, naming file and key."""
+def entries(
+    record: Mapping[str, Any], key: str, kind: type[Kind], name: str, default: list[Kind] | None = None
+) -> list[Kind]:
+    """`record[key]`, a list of that type; the default where it is missing. Raises FormatError, naming file and key."""
+    if default is not None and key not in record:
+        return default
     return [entry({key: value}, key, kind, name) for value in entry(record, key, list, name)]
 
 

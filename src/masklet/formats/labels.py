@@ -91,37 +91,32 @@ def write_labelme(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
     """PATH/00000.json ..., or one file: a shape for each part of each object, the object's number as its `group_id`."""
 
     def write(target: Path, result: FrameLike) -> None:
-        content = labelme_content(result, facts.picture_name(result.frame))
+        png = BytesIO()
+        Image.fromarray(picture_of(result)).save(png, format="PNG")
+        height, width = result.size
+        shapes = [
+            {
+                "label": label_of(name, result.descriptions.get(name)),
+                "points": ring.tolist(),
+                "group_id": result.indices[name],
+                "shape_type": "polygon",
+                **_said(result.descriptions.get(name) or Description()),
+            }
+            for name, item in result.objects.items()
+            for ring in drawn_rings(item.mask)
+        ]
+        content = {
+            "version": LABELME_VERSION,
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": facts.picture_name(result.frame),
+            "imageData": base64.b64encode(png.getvalue()).decode("ascii"),
+            "imageHeight": height,
+            "imageWidth": width,
+        }
         target.write_text(json.dumps(content, allow_nan=False), encoding="ascii")
 
     return frame_files(path, facts, ".json", write)
-
-
-def labelme_content(result: FrameLike, file_name: str) -> dict[str, Any]:
-    """The content of a frame's file; `file_name` is that of its picture."""
-    height, width = result.size
-    png = BytesIO()
-    Image.fromarray(picture_of(result)).save(png, format="PNG")
-    shapes = [
-        {
-            "label": label_of(name, result.descriptions.get(name)),
-            "points": ring.tolist(),
-            "group_id": result.indices[name],
-            "shape_type": "polygon",
-            **_said(result.descriptions.get(name) or Description()),
-        }
-        for name, item in result.objects.items()
-        for ring in drawn_rings(item.mask)
-    ]
-    return {
-        "version": LABELME_VERSION,
-        "flags": {},
-        "shapes": shapes,
-        "imagePath": file_name,
-        "imageData": base64.b64encode(png.getvalue()).decode("ascii"),
-        "imageHeight": height,
-        "imageWidth": width,
-    }
 
 
 def _said(description: Description) -> dict[str, Any]:
@@ -368,7 +363,7 @@ def _supervisely_mask(found: dict[str, Any], size: tuple[int, int], name: str) -
     if kind == "rectangle":
         outer = box_ring(*outer[0], *outer[-1])
     mask = drawn_by_opencv(outer, size)
-    for hole in entries(points, "interior", list, name) if "interior" in points else []:
+    for hole in entries(points, "interior", list, name, []):
         mask &= ~drawn_by_opencv(ring_of(hole, size, what, least=2), size)
     return mask
 

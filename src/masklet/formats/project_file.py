@@ -424,18 +424,22 @@ def _block(
         while line := file.readline(MOST_LINE):
             if len(line) == MOST_LINE:
                 raise FormatError(f"{name} has a line of over {MOST_LINE} bytes in {member}; don't trust this file")
-            record = {"lost": [], **parse_json(line, place)}
+            record = parse_json(line, place)
             objects: dict[ObjectId, RleMask] = {}
             for item in entries(record, "objects", list, name):
                 number, mask = _mask(item, size, place)
                 if not 0 <= number < len(names):
                     raise FormatError(f"{place} has a mask of object {number}; there are {len(names)}")
                 objects[names[number]] = mask
-            for item in entries(record, "lost", list, place):  # the pixels that objects lost to others
-                number, runs = _lost(item, size, place)
+            for item in entries(record, "lost", list, place, []):  # the pixels that objects lost to others
+                match item:
+                    case [int(number), str(counts)] if number >= 0:
+                        rle_area(Rle(size, counts))  # says so if the run lengths don't fill the picture
+                    case _:
+                        raise FormatError(f'{place} has a "lost" that is not [object, counts]; give another copy')
                 if number >= len(names) or names[number] not in objects:
                     raise FormatError(f"{place} says what object {number} lost, which has no mask there")
-                objects[names[number]] = replace(objects[names[number]], lost=runs)
+                objects[names[number]] = replace(objects[names[number]], lost=Rle(size, counts))
             yield _in(FRAMES, record, "frame", place), ProjectFrame(entry(record, "time", float, name), objects)
 
 
@@ -448,14 +452,6 @@ def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleM
             rle_area(rle)  # says so if the run lengths don't fill the picture
             return number, RleMask(rle, float(iou), float(presence))
     raise FormatError(f"{place} has a mask that is not [object, iou, presence, counts]; give another copy")
-
-
-def _lost(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, Rle]:
-    match item:
-        case [int(number), str(counts)] if number >= 0:
-            rle_area(Rle(size, counts))  # says so if the run lengths don't fill the picture
-            return number, Rle(size, counts)
-    raise FormatError(f'{place} has a "lost" that is not [object, counts]; give another copy')
 
 
 def _object_name(record: dict[str, Any], name: str) -> ObjectId:

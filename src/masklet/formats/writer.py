@@ -15,7 +15,7 @@ from masklet.atomic import atomic_write, make_folder, write_error
 from masklet.errors import FormatError, MaskletError
 from masklet.formats.base import Facts, FrameLike, ObjectId, Opener, RleMask, Sink, rle_of
 from masklet.formats.description import Description, label_of, numbers_of_labels
-from masklet.masks.rle import Rle
+from masklet.masks.rle import Rle, rle_area
 
 
 class Writer:
@@ -204,8 +204,8 @@ class Spool:
 
     @property
     def classes(self) -> dict[str, int]:
-        """The classes of the objects, numbered from 0."""
-        return numbers_of_labels(self.indices, self.descriptions)
+        """The classes of the objects, numbered from 1."""
+        return {label: number + 1 for label, number in numbers_of_labels(self.indices, self.descriptions).items()}
 
     def said_of(self, name: ObjectId) -> Description:
         """What is said of an object; nothing if nothing is."""
@@ -220,6 +220,11 @@ class Spool:
     def masks(self, frame: int) -> dict[ObjectId, RleMask]:
         """The masks of a frame; empty if the frame was not written."""
         return {name: self._mask(frame, row) for name, row in self._rows.get(frame, {}).items()}
+
+    def seen(self) -> Iterator[tuple[int, ObjectId, RleMask]]:
+        """All masks that are not empty with their frames, in the order of frames."""
+        masks = ((frame, name, item) for frame in self.frames() for name, item in self.masks(frame).items())
+        return (found for found in masks if rle_area(found[2].rle))
 
     def track(self, name: ObjectId) -> Iterator[tuple[int, RleMask]]:
         """The frames of an object with its masks, in their order."""
