@@ -48,10 +48,7 @@ VIDEO_FORMATS = (
 
 PolicyChoice = Annotated[str, option("What is remembered: published, or module:Class of your own.")]
 
-StartChoice = Annotated[int, option("The in point: the first frame.", 0, 10**9)]
-StopChoice = Annotated[
-    int | None, option("The out point: the first frame that is left out; none if not given.", 1, 10**9)
-]
+GROUNDER_HELP = "What finds boxes for words: grounding-dino-tiny if not given, grounding-dino-base, owlv2, or a folder."
 
 SCANS, MAPS = "Of volumes", "Of maps"
 """Where the help shows options of volumes, and of pictures that lie on the ground."""
@@ -84,6 +81,20 @@ class TrainingChoice:
     ]
     validate_every: Annotated[int, option("Steps between validations; 0 judges at the end only.", 0, MOST_STEPS)] = 0
     tensorboard: Annotated[bool, option("Write TensorBoard's files too.", name="--tensorboard")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanChoice:
+    """The frames of a video with which something is done."""
+
+    start: Annotated[int, option("The in point: the first frame.", 0, 10**9)] = 0
+    stop: Annotated[
+        int | None, option("The out point: the first frame that is left out; none if not given.", 1, 10**9)
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.stop is not None and self.stop <= self.start:
+            raise typer.BadParameter(f"--stop is {self.stop} and --start {self.start}; give a stop after it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,12 +184,6 @@ def stopped() -> typer.Exit:
     """The end of a run that was stopped, which is told."""
     typer.echo("stopped; what is finished stays, and the same command goes on from there", err=True)
     return typer.Exit(130)
-
-
-def check_span(start: int, stop: int | None) -> None:
-    """Raise `typer.BadParameter` if the out point does not lie after the in point."""
-    if stop is not None and stop <= start:
-        raise typer.BadParameter(f"--stop is {stop} and --start {start}; give a stop after it")
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 
 import typer
 
-from masklet.cli.choices import (
-    DeviceChoice,
-    ModelChoice,
-    PolicyChoice,
-    ReadingChoice,
-    SpeedChoice,
-    help_of,
-    option,
-    spread_options,
-    stopped,
-    tell,
-)
+from masklet.cli import choices
+from masklet.cli.choices import help_of, option, spread_options, stopped, tell
 from masklet.cli.segment import EverythingChoice
 from masklet.errors import ConfigError, nearest
 
@@ -59,9 +49,9 @@ class Common:
     limit: Annotated[
         int | None, option("Only the first so many sequences; more can follow later.", 1, 1_000_000_000)
     ] = None
-    model: ModelChoice = "nano"
-    speed: SpeedChoice = None
-    device: DeviceChoice = None
+    model: choices.ModelChoice = "nano"
+    speed: choices.SpeedChoice = None
+    device: choices.DeviceChoice = None
     out: Annotated[Path | None, option("Folder of the run; runs/DATASET-NAME-COMMAND-OPTIONS if not given.")] = None
     overwrite: Annotated[bool, option("Begin again, even if OUT holds a part.", name="--overwrite")] = False
     workers: Annotated[int | None, option("Processes; one for each GPU, or one, if not given.", 1, 1024)] = None
@@ -82,7 +72,7 @@ class Common:
 class TrackerChoice:
     """How videos are tracked."""
 
-    policy: PolicyChoice = "published"
+    policy: choices.PolicyChoice = "published"
     settings: Annotated[
         list[str],
         option("FIELD=VALUE of masklet.TrackingOptions, such as fill_holes=0; as often as needed.", name="--set"),
@@ -368,7 +358,7 @@ def volumes(
     """
     from masklet.evaluation.protocols.volumes import Volumes
 
-    shown = ReadingChoice(window=window).given.get("window")
+    shown = choices.ReadingChoice(window=window).given.get("window")
     procedure = Volumes(tuple(shown) if isinstance(shown, list) else shown, find_ends, tolerance)
     run(common, common.opened("video"), procedure, "volumes", baseline, options)
 

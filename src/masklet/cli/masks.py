@@ -7,16 +7,8 @@ from typing import Annotated
 
 import typer
 
-from masklet.cli.choices import (
-    DeviceChoice,
-    FinishChoice,
-    ModelChoice,
-    StartChoice,
-    StopChoice,
-    check_span,
-    option,
-    spread_options,
-)
+from masklet.cli import choices
+from masklet.cli.choices import option, spread_options
 from masklet.errors import FormatError
 
 
@@ -40,9 +32,8 @@ def convert(
         Path | None,
         option("The video or pictures, for formats that hold pictures; of a .masklet file if it has moved."),
     ] = None,
-    start: StartChoice = 0,
-    stop: StopChoice = None,
-    films: FinishChoice,
+    span: choices.SpanChoice,
+    films: choices.FinishChoice,
 ) -> None:
     """Write masks in another format. Nothing is computed again.
 
@@ -62,7 +53,6 @@ def convert(
     from masklet.formats.registry import find_format, format_of, recognise_format, with_finish
     from masklet.formats.writer import Writer
 
-    check_span(start, stop)
     finish = films.finish()
     kind = find_format(format) if format else format_of(out, background=films.background)
     entry = find_format(source_format) if source_format else recognise_format(source)
@@ -71,7 +61,7 @@ def convert(
     frames = 0
     wishes = finish if kind.finishes else replace(finish, only=())
     with Writer(kind.open, out, with_finish(facts, kind, wishes)) as sink:
-        for result in chosen(results, films.only, start, stop):
+        for result in chosen(results, films.only, span.start, span.stop):
             sink.write(result)
             frames += 1
     typer.echo(f"{frames} frames in {out}")
@@ -102,8 +92,8 @@ def name(
     least: Annotated[
         float | None, option("Likeness below which a mask gets no name; if not given, 0.35, and 0 with --names.", -1, 1)
     ] = None,
-    model: ModelChoice = "nano",
-    device: DeviceChoice = None,
+    model: choices.ModelChoice = "nano",
+    device: choices.DeviceChoice = None,
 ) -> None:
     """Give names to masks: by examples, for which nothing is downloaded, or by a list; or say in a sentence what each
     shows.
@@ -207,10 +197,8 @@ def build(
       masklet dataset build sessions --out cars-yolo --format yolo --classes classes.txt
       masklet dataset build masks@clip.mp4 task.xml@frames --out set --format ytvis
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from masklet.cli.mask_files import in_splits, part_of, spread
+    from masklet.cli.terminal import bars
     from masklet.datasets.build import build_dataset
 
     named = None
@@ -222,7 +210,7 @@ def build(
         if twice := [name for name in named if named.count(name) > 1]:
             raise FormatError(f"{classes} holds the class {twice[0]} twice")
     parts = in_splits([part_of(source) for source in spread(sources)], val, seed)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with bars(passing=True) as progress:
         task = progress.add_task("building", total=len(parts))
         built = build_dataset(
             parts, out, format, named, lambda name: progress.update(task, advance=1, description=name)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from masklet.cli.choices import MAPS, option, spread_options
-from masklet.cli.discovery import GROUNDER_HELP
+from masklet.cli.choices import GROUNDER_HELP, MAPS, option, spread_options
 from masklet.cli.pictures import Images, Make, PicturesChoice, do_pictures, find_pictures
 from masklet.cli.prompts import check_names, read_numbers, read_point, with_file
 from masklet.errors import MediaError, PromptError

@@ -22,19 +22,18 @@ class Rate(ProgressColumn):
         return Text(f"{task.speed:.1f} frames/s" if task.speed and counts_frames else "")
 
 
-def bars() -> Progress:
-    """Bars that are shown inside a `with` block."""
+def bars(*, passing: bool = False) -> Progress:
+    """Bars for a `with` block; `passing` ones are shown on a terminal alone, and go when the block ends."""
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=console, transient=passing, disable=passing and not console.is_terminal)
 
 
 @contextmanager
 def bar(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """One bar, which goes when the block ends. What it gives is called with how many are done and, if the total was not
-    known before, of how many. Shown on a terminal alone."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    """One passing bar. What it gives is called with how many are done and, if the total was not known before, of how
+    many."""
+    with bars(passing=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done, of=total: progress.update(task, completed=done, total=of)
 
