@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.datasets.files import listed, read_names
+from masklet.datasets.frame_folders import listed, read_names
 from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.scoring import find_sequences, frame_ranges, pair_folders
 from masklet.formats.davis import write_index_png

@@ -17,7 +17,7 @@ from PIL import Image
 
 from masklet.checkpoints import Model
 from masklet.datasets.base import Clip, IndexMasks, Labelled
-from masklet.datasets.pack import PackOptions, write_pack
+from masklet.datasets.own import PackOptions, write_pack
 from masklet.datasets.registry import DATASETS
 from masklet.errors import FormatError, MaskletError
 from masklet.masks.rle import encode_rle

@@ -399,7 +399,7 @@ def score(
     from rich.console import Console
 
     from masklet.cli.terminal import as_table, bar
-    from masklet.datasets.files import listed, read_names
+    from masklet.datasets.frame_folders import listed, read_names
     from masklet.evaluation.results import shown
     from masklet.evaluation.scoring import (
         SCORE_COLUMNS,

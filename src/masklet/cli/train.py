@@ -244,7 +244,7 @@ def pack(
       masklet train nano --data small.pack --validate-on val.pack --out runs/nano
     """
     from masklet.cli.terminal import bar
-    from masklet.datasets.pack import PackOptions, write_pack
+    from masklet.datasets.own import PackOptions, write_pack
 
     with bar("packing") as report:
         size = write_pack(folder, out, PackOptions(longest=longest, quality=quality, split=split), report)

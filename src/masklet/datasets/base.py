@@ -39,7 +39,7 @@ class ObjectMasks(Mapping[int, Mask]):
 
     def areas(self) -> dict[int, int]:
         """Pixels of each object that has any."""
-        return self._areas
+        return {number: area for number, area in self._areas.items() if area}
 
     def __getitem__(self, number: int) -> Mask:
         if number not in self._areas:
@@ -94,9 +94,6 @@ class PlainMasks(ObjectMasks):
         self.masks = masks
         height, width = next(iter(masks.values())).shape
         super().__init__((height, width), {n: int(np.count_nonzero(mask)) for n, mask in masks.items()}, void)
-
-    def areas(self) -> dict[int, int]:
-        return {number: area for number, area in self._areas.items() if area}
 
     def _mask(self, number: int) -> Mask:
         return self.masks[number]
@@ -177,18 +174,18 @@ class Clip:
     def read(self, frames: Sequence[int]) -> list[Labelled]:
         """Some annotated frames. Raises FormatError if masks are of another size than their picture, and MediaError or
         FormatError for files that cannot be read."""
-        return [self._labelled(image, frame) for image, frame in zip(self.images(frames), frames, strict=True)]
-
-    def _labelled(self, image: NDArray[np.uint8], frame: int) -> Labelled:
-        masks = self.masks(frame)
-        if masks.size != image.shape[:2]:
-            place = self.video[frame] if isinstance(self.video, tuple) else self.video
-            (height, width), name = masks.size, place if isinstance(place, Path) else self.name
-            raise FormatError(
-                f"the masks of {name}, frame {frame}, are {width} x {height} pixels, but the picture is "
-                f"{image.shape[1]} x {image.shape[0]}; give masks of the picture's size"
-            )
-        return Labelled(image, masks)
+        found = []
+        for image, frame in zip(self.images(frames), frames, strict=True):
+            masks, size = self.masks(frame), image.shape
+            if masks.size != size[:2]:
+                place = self.video[frame] if isinstance(self.video, tuple) else self.video
+                (height, width), name = masks.size, place if isinstance(place, Path) else self.name
+                raise FormatError(
+                    f"the masks of {name}, frame {frame}, are {width} x {height} pixels, but the picture is "
+                    f"{size[1]} x {size[0]}; give masks of the picture's size"
+                )
+            found.append(Labelled(image, masks))
+        return found
 
 
 @dataclass(frozen=True)

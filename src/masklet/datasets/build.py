@@ -3,8 +3,6 @@
 Frames are written under the names that the annotations use; pictures that are files already are copied as they are.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -77,10 +75,8 @@ def build_dataset(
     temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         make_folder(temporary)
-        known = Classes(list(classes or []), fixed=classes is not None)
-        made = LAYOUTS[layout](temporary, known) if layout in LAYOUTS else FormatLayout(temporary, known, layout)
-        built = _write(parts, made, progress)
-        built.classes = known.names or ["object"]
+        made = LAYOUTS[layout](temporary, classes) if layout in LAYOUTS else FormatLayout(temporary, classes, layout)
+        built = made.write(parts, progress)
         if out.exists():
             out.rmdir()
         temporary.replace(out)
@@ -91,81 +87,71 @@ def build_dataset(
     return built
 
 
-def _write(parts: Sequence[Part], layout: Layout, progress: Callable[[str], None]) -> Built:
-    built = Built()
-
-    def counted(part: Part) -> Iterator[PlainFrame]:
-        for frame in part.frames():
-            assert frame.image is not None, "parts give frames with their pictures"
-            if frame.image.shape[:2] != frame.size:
-                raise FormatError(
-                    f"{part.name}, frame {frame.frame}: the masks have (height, width) = {frame.size}, the picture "
-                    f"{frame.image.shape[:2]}"
-                )
-            yield frame
-            built.frames += 1
-            built.masks += sum(1 for item in frame.objects.values() if rle_area(rle_of(item)))
-
-    for part in parts:
-        progress(part.name)
-        before = built.frames
-        layout.add(part, counted(part))
-        if built.frames == before:
-            raise FormatError(f"{part.name} has no annotated frames; leave it out, or track something in it first")
-        built.videos += 1
-    layout.close()
-    return built
-
-
-@dataclass
-class Classes:
-    """The classes of a data set, numbered from 0."""
-
-    names: list[str]
-    fixed: bool
-
-    def number(self, frame: PlainFrame, name: int | str) -> int:
-        """Of an object. Raises FormatError if it is none of those that were given."""
-        label = label_of(name, frame.descriptions.get(name))
-        if label not in self.names:
-            if self.fixed:
-                raise FormatError(f"object {name!r} is of the class {label!r}, and the classes are {self.names}")
-            self.names.append(label)
-        return self.names.index(label)
-
-
 class Layout:
     """Where frames and annotations of a data set lie.
 
-    splits   what each split has in it, for layouts that list it
-    content  the JSON of each split, for layouts that have one
+    list_folder  the folder of the lists SPLIT.txt, for layouts that have them; `lists` is what each split has in it
+    json_path    the path of the JSON of each split, with {} for the split, for layouts that have one, its `content`
+    classes      in the order of their numbers, from 0; with `fixed` there are no others
     """
 
-    def __init__(self, out: Path, classes: Classes) -> None:
-        self.out, self.classes = out, classes
-        self.splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    list_folder = json_path = ""
+
+    def __init__(self, out: Path, classes: Sequence[str] | None) -> None:
+        self.out, self.classes, self.fixed = out, list(classes or ()), classes is not None
+        self.lists: dict[str, list[str]] = {split: [] for split in SPLITS}
         self.content: dict[str, dict[str, list[Any]]] = {}
+
+    def write(self, parts: Sequence[Part], progress: Callable[[str], None]) -> Built:
+        built = Built()
+
+        def counted(part: Part) -> Iterator[PlainFrame]:
+            for frame in part.frames():
+                assert frame.image is not None, "parts give frames with their pictures"
+                if frame.image.shape[:2] != frame.size:
+                    raise FormatError(
+                        f"{part.name}, frame {frame.frame}: the masks have (height, width) = {frame.size}, the picture "
+                        f"{frame.image.shape[:2]}"
+                    )
+                yield frame
+                built.frames += 1
+                built.masks += sum(1 for item in frame.objects.values() if rle_area(rle_of(item)))
+
+        for part in parts:
+            progress(part.name)
+            before = built.frames
+            self.add(part, counted(part))
+            if built.frames == before:
+                raise FormatError(f"{part.name} has no annotated frames; leave it out, or track something in it first")
+            built.videos += 1
+        self.close()
+        built.classes = self.classes or ["object"]
+        return built
 
     def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
         """Write a video."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """The data set is complete."""
-
-    def write_splits(self, folder: Path) -> None:
-        """A list of each split, FOLDER/SPLIT.txt."""
-        make_folder(self.out / folder)
-        for split, names in self.splits.items():
-            write_whole(self.out / folder / f"{split}.txt", "".join(f"{name}\n" for name in names))
-
-    def write_content(self, path: str) -> None:
-        """The JSON of each split, with the classes; {} in the path stands for the split."""
+        """Write what tells of all videos."""
+        if self.list_folder:
+            make_folder(self.out / self.list_folder)
+            for split, names in self.lists.items():
+                write_whole(self.out / self.list_folder / f"{split}.txt", "".join(f"{name}\n" for name in names))
         for split, content in self.content.items():
-            file = self.out / path.format(split)
+            file = self.out / self.json_path.format(split)
             make_folder(file.parent)
-            whole = {**content, "categories": coco.categories(self.classes.names), "info": {"version": "1.0"}}
+            whole = {**content, "categories": coco.categories(self.classes), "info": {"version": "1.0"}}
             write_whole(file, json.dumps(whole, allow_nan=False))
+
+    def number(self, frame: PlainFrame, name: int | str) -> int:
+        """Of an object's class. Raises FormatError if it is none of those that were given."""
+        label = label_of(name, frame.descriptions.get(name))
+        if label not in self.classes:
+            if self.fixed:
+                raise FormatError(f"object {name!r} is of the class {label!r}, and the classes are {self.classes}")
+            self.classes.append(label)
+        return self.classes.index(label)
 
     def picture(self, part: Part, frame: PlainFrame, folder: Path, stem: str | None = None) -> str:
         """Write the picture of a frame into a folder of the data set; its file name."""
@@ -194,7 +180,9 @@ def stored_size(picture: Path) -> tuple[int, int]:
 class CocoLayout(Layout):
     """images/VIDEO/FRAME.jpg, and annotations/instances_SPLIT.json with `track_id`s of the whole data set."""
 
-    def __init__(self, out: Path, classes: Classes) -> None:
+    json_path = "annotations/instances_{}.json"
+
+    def __init__(self, out: Path, classes: Sequence[str] | None) -> None:
         super().__init__(out, classes)
         self.images, self.annotations, self.tracks = count(1), count(1), count(1)
 
@@ -210,7 +198,7 @@ class CocoLayout(Layout):
             for key, item in frame.objects.items():
                 if not rle_area(rle_of(item)):
                     continue
-                category = self.classes.number(frame, key) + 1
+                category = self.number(frame, key) + 1
                 said = frame.descriptions.get(key)
                 if key not in tracks:
                     tracks[key] = next(self.tracks)
@@ -220,9 +208,6 @@ class CocoLayout(Layout):
                 found = coco.annotation(frame.frame, tracks[key], category, item, said)
                 content["annotations"].append({**found, "id": next(self.annotations), "image_id": place["id"]})
 
-    def close(self) -> None:
-        self.write_content("annotations/instances_{}.json")
-
 
 class YoloLayout(Layout):
     """images/SPLIT/VIDEO_FRAME.jpg, labels/SPLIT/VIDEO_FRAME.txt, and data.yaml, as Ultralytics reads it."""
@@ -231,14 +216,14 @@ class YoloLayout(Layout):
         make_folder(self.out / "labels" / part.split)
         for frame in frames:
             for key in frame.objects:
-                self.classes.number(frame, key)
+                self.number(frame, key)
             stem = f"{part.name}_{part.facts.stem(frame.frame)}"
             self.picture(part, frame, Path("images") / part.split, stem)
-            numbers = {name: number for number, name in enumerate(self.classes.names)}
+            numbers = {name: number for number, name in enumerate(self.classes)}
             write_whole(self.out / "labels" / part.split / f"{stem}.txt", yolo_lines(frame, numbers))
 
     def close(self) -> None:
-        names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(self.classes.names))
+        names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(self.classes))
         there = {split: f"images/{split}" for split in SPLITS if (self.out / "images" / split).is_dir()}
         paths = "".join(f"{split}: {there.get(split) or next(iter(there.values()))}\n" for split in SPLITS)
         write_whole(self.out / "data.yaml", f"path: .\n{paths}names:\n{names}")
@@ -246,6 +231,8 @@ class YoloLayout(Layout):
 
 class YtvisLayout(Layout):
     """SPLIT/JPEGImages/VIDEO/FRAME.jpg, and SPLIT/instances.json with all videos, as YouTube-VIS has it."""
+
+    json_path = "{}/instances.json"
 
     def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
         content = self.content.setdefault(part.split, {"videos": [], "annotations": []})
@@ -256,7 +243,7 @@ class YtvisLayout(Layout):
             for key, item in frame.objects.items():
                 if rle_area(rle_of(item)):
                     seen.setdefault(key, {})[len(names)] = rle_of(item)
-                    category.setdefault(key, self.classes.number(frame, key) + 1)
+                    category.setdefault(key, self.number(frame, key) + 1)
             names.append(self.picture(part, frame, Path(part.split) / "JPEGImages" / part.name))
         height, width = part.facts.size
         common = {"height": height, "width": width, "length": len(names)}
@@ -267,27 +254,25 @@ class YtvisLayout(Layout):
             over_time = coco.over_time([masks.get(place) for place in range(len(names))])
             content["annotations"].append({**own, **common, **over_time})
 
-    def close(self) -> None:
-        self.write_content("{}/instances.json")
-
 
 class DavisLayout(Layout):
     """JPEGImages/480p/VIDEO/FRAME.jpg, Annotations/480p/VIDEO/FRAME.png, ImageSets/2017/SPLIT.txt."""
 
+    list_folder = "ImageSets/2017"
+
     def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
-        self.splits[part.split].append(part.name)
+        self.lists[part.split].append(part.name)
         folder = self.out / "Annotations" / "480p" / part.name
         make_folder(folder)
         for frame in frames:
             name = self.picture(part, frame, Path("JPEGImages") / "480p" / part.name)
             write_index_png(folder / f"{Path(name).stem}.png", index_map(frame))
 
-    def close(self) -> None:
-        self.write_splits(Path("ImageSets") / "2017")
-
 
 class VocLayout(Layout):
     """JPEGImages, SegmentationClass, SegmentationObject, all VIDEO_FRAME, ImageSets/Segmentation, and labelmap.txt."""
+
+    list_folder = "ImageSets/Segmentation"
 
     def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
         for frame in frames:
@@ -295,26 +280,26 @@ class VocLayout(Layout):
             self.picture(part, frame, Path("JPEGImages"), stem)
             objects, numbers = index_map(frame), np.zeros(256, np.uint8)
             for key in frame.objects:
-                number = self.classes.number(frame, key) + 1
+                number = self.number(frame, key) + 1
                 if number > MOST_NUMBER:
                     raise FormatError(f"there are over {MOST_NUMBER} classes, more than voc holds; take coco")
                 numbers[frame.indices[key]] = number
             for folder, values in (("SegmentationObject", objects), ("SegmentationClass", numbers[objects])):
                 make_folder(self.out / folder)
                 write_index_png(self.out / folder / f"{stem}.png", values)
-            self.splits[part.split].append(stem)
+            self.lists[part.split].append(stem)
 
     def close(self) -> None:
-        named = zip(["background", *self.classes.names], PALETTE.tolist(), strict=False)
+        named = zip(["background", *self.classes], PALETTE.tolist(), strict=False)
         lines = "".join(f"{name}:{','.join(map(str, colour))}::\n" for name, colour in named)
         write_whole(self.out / "labelmap.txt", f"# label:color_rgb:parts:actions\n{lines}")
-        self.write_splits(Path("ImageSets") / "Segmentation")
+        super().close()
 
 
 class FormatLayout(Layout):
     """images/VIDEO/FRAME.jpg, and in a format of one video each VIDEO.ENDING, or the folder annotations/VIDEO."""
 
-    def __init__(self, out: Path, classes: Classes, name: str) -> None:
+    def __init__(self, out: Path, classes: Sequence[str] | None, name: str) -> None:
         super().__init__(out, classes)
         self.format = find_format(name)
         if self.format.video is None:
@@ -329,7 +314,7 @@ class FormatLayout(Layout):
         with Writer(self.format.open, path, replace(part.facts, video=part.name)) as writer:
             for frame in frames:
                 for key in frame.objects:
-                    self.classes.number(frame, key)
+                    self.number(frame, key)
                 self.picture(part, frame, Path("images") / part.name)
                 writer.write(frame)
 

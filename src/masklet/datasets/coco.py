@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.files import listed
+from masklet.datasets.frame_folders import listed
 from masklet.errors import FormatError
 from masklet.formats.json_file import entries, entry, load_json, size_of
 from masklet.masks.rle import Rle, rle_from_json

@@ -1,19 +1,22 @@
-"""Folders of frames beside folders of index PNGs: DAVIS, YouTube-VOS, MOSE, LVOS, and whatever is laid out like them.
+"""Folders of frames beside folders of index PNGs: DAVIS, YouTube-VOS, MOSE, LVOS, and whatever is laid out like them;
+and what other readers take of it: folders of frames and of masks, and lists of names, read with care.
 
 ROOT/JPEGImages/VIDEO/00000.jpg      a frame; ROOT/SPLIT/JPEGImages where a data set has a folder for each split
 ROOT/Annotations/VIDEO/00000.png     its mask; frames without one are not annotated
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from masklet.datasets.base import Clip, Dataset, ObjectMasks
-from masklet.datasets.files import folder_clip, index_png, need_file, need_folder, read_names, subfolders, whole_png
+from masklet.datasets.base import Clip, Dataset, IndexMasks, ObjectMasks, PlainMasks
 from masklet.errors import FormatError
+from masklet.formats.davis import open_png, read_index_png
 from masklet.formats.json_file import entries, entry, load_json
+from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 
 PICTURES, ANNOTATIONS = "JPEGImages", "Annotations"
 
@@ -22,6 +25,99 @@ RESOLUTIONS = ("480p", "Full-Resolution")
 
 SPLIT_FOLDERS = {"train": ("train", "train_all_frames"), "val": ("valid", "val", "valid_all_frames")}
 """Split -> the names of its folder, in data sets that have one for each."""
+
+MOST_LISTED = 10
+"""At most this many names stand in a message."""
+
+
+def index_png(path: Path) -> ObjectMasks:
+    """A PNG whose values are the objects; 255 is void."""
+    return IndexMasks(read_index_png(path))
+
+
+def whole_png(path: Path) -> ObjectMasks:
+    """A PNG in which whatever is not 0 is the one object, number 1. So DAVIS-2016 is scored."""
+    return object_pngs({1: path})
+
+
+def object_pngs(paths: Mapping[int, Path]) -> ObjectMasks:
+    """A PNG for each object, not 0 on the object; masks may overlap."""
+    return PlainMasks({number: open_png(path) > 0 for number, path in paths.items()})
+
+
+def name_below(file: Path, root: Path) -> str:
+    """The name of a clip: its path below the folder of the data set, without an ending."""
+    return "/".join(file.relative_to(root).with_suffix("").parts)
+
+
+def folder_clip(
+    name: str, frames: Path, masks: Path, read: Callable[[Path], ObjectMasks] = index_png, *, source: str = ""
+) -> Clip:
+    """A clip of a folder of frames and a folder of masks that have the names of their frames.
+
+    Frames without a mask are not annotated. Raises FormatError for a mask without its frame.
+    """
+    pictures = frames_in(frames)
+    annotations = {frame: partial(read, file) for frame, file in masks_of_frames(masks, pictures).items()}
+    return Clip(name, pictures, annotations, source=source)
+
+
+def frames_in(folder: Path) -> tuple[Path, ...]:
+    """The pictures of a folder in natural order. Raises FormatError if there is none."""
+    found = files_in(need_folder(folder, "the frames of a sequence"), IMAGE_SUFFIXES)
+    if not found:
+        raise FormatError(f"{folder} holds no pictures; expected the frames of a sequence, such as 00000.jpg")
+    return tuple(found)
+
+
+def masks_of_frames(folder: Path, frames: Sequence[Path]) -> dict[int, Path]:
+    """Frame -> the PNG of that frame's name. Raises FormatError for PNGs whose frames are missing."""
+    numbers = {frame.stem: number for number, frame in enumerate(frames)}
+    masks = files_in(need_folder(folder, "the masks of a sequence"), (".png",))
+    if lost := [mask.stem for mask in masks if mask.stem not in numbers]:
+        raise FormatError(
+            f"{folder} has masks of {listed(lost)}, of which the frames are missing in {frames[0].parent}; "
+            "complete the frames, or take the masks away"
+        )
+    return {numbers[mask.stem]: mask for mask in masks}
+
+
+def need_folder(path: Path, what: str) -> Path:
+    """The path, if it is a folder. Raises FormatError, which says what was looked for."""
+    if not os.path.isdir(path):
+        raise FormatError(f"there is no folder {path}, which should hold {what}; give the folder of the whole data set")
+    return path
+
+
+def subfolders(path: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, but for hidden ones. Raises FormatError if there is none."""
+    names = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not names:
+        raise FormatError(f"{path} is empty; expected a folder for each sequence")
+    return names
+
+
+def read_names(path: Path) -> list[str]:
+    """The lines of a list of sequences, without empty ones. Raises FormatError if there are none.
+
+    DAVIS-2016 lists paths in place of names, those of a frame and its mask in a line: the names are taken from them.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} cannot be read: {error}; give a text file with a sequence in each line") from error
+    if not lines:
+        raise FormatError(f"{path} is empty; give a text file of sequences, one in each line")
+    if lines[0].startswith("/JPEGImages/"):
+        return list(dict.fromkeys(Path(line.split()[0]).parent.name for line in lines))
+    return lines
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names for a message, the first ten."""
+    texts = [str(name) for name in names]
+    more = f" and {len(texts) - MOST_LISTED} more" if len(texts) > MOST_LISTED else ""
+    return ", ".join(texts[:MOST_LISTED]) + more
 
 
 @dataclass(frozen=True)
@@ -34,16 +130,13 @@ class FrameFolders:
     # the folder between these and the videos; None for the first of RESOLUTIONS that is there, or none
     resolution: str | None = None
     read: Callable[[Path], ObjectMasks] = index_png  # a mask's file
-    # what adds to a clip that is read, made from the folder
-    finish: Callable[[Path], Callable[[Clip], Clip]] = lambda folder: lambda clip: clip
 
     def __call__(self, root: Path, split: str) -> Dataset:
         folder = split_folder(root, split)
         pictures, masks = (with_resolution(folder / part, self.resolution) for part in (PICTURES, ANNOTATIONS))
-        source = folder.resolve().name
-        names = self.names(folder, split)
-        clips = [folder_clip(name, pictures / name, masks / name, self.read, source=source) for name in names]
-        return Dataset(self.name, split, tuple(map(self.finish(folder), clips)))
+        source, names = folder.resolve().name, self.names(folder, split)
+        clips = (folder_clip(name, pictures / name, masks / name, self.read, source=source) for name in names)
+        return Dataset(self.name, split, tuple(clips))
 
 
 def split_folder(root: Path, split: str) -> Path:
@@ -82,7 +175,11 @@ def in_list(*lists: str) -> Callable[[Path, str], list[str]]:
 
     def names(folder: Path, split: str) -> list[str]:
         files = [folder / name.format(split=split) for name in lists]
-        return read_names(need_file(next(filter(os.path.isfile, files), files[0]), "the list of sequences"))
+        if (file := next(filter(os.path.isfile, files), None)) is None:
+            raise FormatError(
+                f"there is no file {files[0]}, the list of sequences; give the folder of the whole data set"
+            )
+        return read_names(file)
 
     return names
 
@@ -98,20 +195,17 @@ def in_newest_list(folder: Path, split: str) -> list[str]:
     return names
 
 
-def in_meta(folder: Path, split: str) -> list[str]:
-    if not (names := sorted(read_meta(folder / "meta.json"))):
-        raise FormatError(f"{folder / 'meta.json'} is empty; give one that names the videos")
-    return names
-
-
-def with_meta(folder: Path) -> Callable[[Clip], Clip]:
-    """Adds when objects enter, from meta.json, and their groups: "seen" are those whose category is in the
-    meta.json of the split train beside it, where that is there."""
-    videos, known = read_meta(folder / "meta.json"), folder.parent / "train/meta.json"
+def open_youtube_vos(root: Path, split: str) -> Dataset:
+    """The videos that meta.json names. It says when objects enter, and their groups: "seen" are those whose category is
+    in the meta.json of the split train beside it, where that is there."""
+    folder = split_folder(root, split)
+    meta, known = folder / "meta.json", folder.parent / "train/meta.json"
+    if not (videos := read_meta(meta)):
+        raise FormatError(f"{meta} is empty; give one that names the videos")
     others = read_meta(known).values() if os.path.isfile(known) else ()
     seen = {item.get("category") for video in others for item in video["objects"].values()} - {None}
 
-    def add(clip: Clip) -> Clip:
+    def with_objects(clip: Clip) -> Clip:
         assert isinstance(clip.video, tuple), "a folder of frames"
         numbers = {clip.stem(frame): frame for frame in range(len(clip.video))}
         enters: dict[int, int] = {}
@@ -126,7 +220,8 @@ def with_meta(folder: Path) -> Callable[[Clip], Clip]:
                 groups[int(key)] = "seen" if item.get("category") in seen else "unseen"
         return replace(clip, enters=enters, groups=groups)
 
-    return add
+    dataset = FrameFolders("ytvos", lambda folder, split: sorted(videos))(root, split)
+    return replace(dataset, clips=tuple(map(with_objects, dataset.clips)))
 
 
 def read_meta(path: Path) -> dict[str, dict[str, Any]]:
@@ -142,7 +237,6 @@ DAVIS_2016 = FrameFolders(
     "davis2016", in_list("ImageSets/2016/{split}.txt", "ImageSets/480p/{split}.txt"), RESOLUTIONS[0], whole_png
 )
 DAVIS_2017 = FrameFolders("davis2017", in_list("ImageSets/2017/{split}.txt"), RESOLUTIONS[0])
-YOUTUBE_VOS = FrameFolders("ytvos", in_meta, finish=with_meta)
 MOSE = FrameFolders("mose", annotated)
 LVOS = FrameFolders("lvos", annotated)
 ANY = FrameFolders("frames", in_newest_list)

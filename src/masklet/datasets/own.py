@@ -1,4 +1,5 @@
-"""Your own data: a folder with index.csv, masks beside pictures and videos, project files, pictures without masks.
+"""Your own data: a folder with index.csv, masks beside pictures and videos, project files, pictures without masks; and
+the first in one small file, a pack, to travel to a machine that has nothing else.
 
 dog.jpg  dog.png                 a picture, and its mask: an index PNG
 run.mp4  run/00000.png ...       a video, and the masks of its frames, which count from 0
@@ -7,6 +8,7 @@ run      run.masks/00000.png     a video that is a folder of pictures, and masks
 
 import atexit
 import csv
+import io
 import os
 import shutil
 import tempfile
@@ -14,15 +16,20 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
+from masklet.atomic import atomic_write
+from masklet.datasets.base import Clip, Dataset, IndexMasks, Labelled, ObjectMasks, RleMasks
 from masklet.datasets.coco import find_picture
-from masklet.datasets.files import folder_clip, index_png, listed, name_below, need_folder
+from masklet.datasets.frame_folders import folder_clip, index_png, listed, name_below, need_folder
 from masklet.errors import FormatError
 from masklet.formats.base import Format, ObjectId, PlainFrame, rle_of
 from masklet.formats.coco import picture_files
@@ -48,7 +55,13 @@ PICTURES = (".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 
 SUFFIX = ".pack"
-"""The ending of a folder with index.csv in one file; see `masklet.datasets.pack`."""
+"""The ending of a pack, a zip with a folder of index.csv inside: WebP, H.264, and index PNGs."""
+
+RATE = 24
+"""Frames a second of videos in a pack; training does not look at it."""
+
+AT_ONCE = 32
+"""Frames of a video that are in memory at once while it is packed."""
 
 Row = dict[str, str]
 
@@ -127,8 +140,7 @@ def clip_of(root: Path, row: Row) -> Clip:
     if row["kind"] == "image":
         return Clip(name, (path,), {0: partial(index_png, masks)}, "image", source, licence)
     if path.is_dir():
-        clip = folder_clip(name, path, masks)
-        return Clip(name, clip.video, clip.annotations, "video", source, licence)
+        return replace(folder_clip(name, path, masks, source=source), licence=licence)
     if not masks.is_dir() or not (files := numbered_files(masks)):
         raise FormatError(f"{masks} holds no masks; expected index PNGs such as 00000.png")
     annotations = {frame: partial(index_png, file) for frame, file in files.items()}
@@ -139,6 +151,107 @@ def _name(path: str) -> str:
     """The path without its ending and without a leading images/ or videos/."""
     parts = Path(path).with_suffix("").parts
     return "/".join(parts[1:] if len(parts) > 1 and parts[0] in ("images", "videos") else parts)
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """How small it becomes."""
+
+    longest: int = 384  # longest side of pictures and videos in pixels
+    quality: int = 34  # of WebP, 0 to 100
+    split: str = "train"  # the rows that are packed
+    factor: int = 27  # of H.264, its constant rate factor: more is smaller
+
+
+def write_pack(
+    root: Path, path: Path, options: PackOptions, report: Callable[[int, int], None] = lambda done, of: None
+) -> int:
+    """Pack a folder of the index-PNG layout; returns the bytes of the pack.
+
+    report  is called with how many rows are done, of how many
+    """
+    if path.suffix != SUFFIX:
+        raise FormatError(f"{path} does not end in {SUFFIX}; give a name that does")
+    if not (rows := read_rows(root, options.split)):
+        raise FormatError(f"{root / INDEX} has no rows of the split {options.split!r}; there is nothing to pack")
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
+        packed = []
+        for number, row in enumerate(rows, start=1):
+            pack = _pack_picture if row["kind"] == "image" else _pack_video
+            packed.append(pack(root, row, members, options))
+            report(number, len(rows))
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, INDEX_COLUMNS + FURTHER_COLUMNS)
+        writer.writeheader()
+        writer.writerows(packed)
+        members.writestr(INDEX, table.getvalue())
+    return path.stat().st_size
+
+
+def _pack_picture(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptions) -> Row:
+    (frame,) = clip_of(root, row).read([0])
+    size = _shrunk(frame.masks.size, options.longest, even=False)
+    name = str(Path(row["path"]).with_suffix(""))
+    content = io.BytesIO()
+    image = Image.fromarray(_resized(frame.image, size, cv2.INTER_AREA))
+    image.save(content, "WEBP", quality=options.quality, method=6)
+    members.writestr(f"{name}.webp", content.getvalue())
+    members.writestr(f"{name}.png", _png(frame, size))
+    return _row(row, f"{name}.webp", f"{name}.png")
+
+
+def _pack_video(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptions) -> Row:
+    """Its annotated frames, which are all that is learned from."""
+    clip = clip_of(root, row)
+    (first,) = clip.read(clip.annotated[:1])
+    size = _shrunk(first.masks.size, options.longest, even=True)
+    name = str(Path(row["path"]).with_suffix(""))
+
+    def images() -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, len(clip.annotated), AT_ONCE):
+            for number, frame in enumerate(clip.read(clip.annotated[start : start + AT_ONCE]), start):
+                members.writestr(f"{name}/{number:05d}.png", _png(frame, size))
+                yield _resized(frame.image, size, cv2.INTER_AREA)
+
+    members.writestr(f"{name}.mp4", _film(images(), size, options.factor))
+    return _row(row, f"{name}.mp4", name)
+
+
+def _row(row: Row, path: str, masks: str) -> Row:
+    return {**{column: row[column] for column in INDEX_COLUMNS + FURTHER_COLUMNS}, "path": path, "masks": masks}
+
+
+def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], factor: int) -> bytes:
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": str(factor), "preset": "slow"})
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return content.getvalue()
+
+
+def _png(frame: Labelled, size: tuple[int, int]) -> bytes:
+    assert isinstance(frame.masks, IndexMasks), "the index-PNG layout has index maps"
+    labels, content = _resized(frame.masks.labels, size, cv2.INTER_NEAREST), io.BytesIO()
+    Image.fromarray(labels).save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
+def _shrunk(size: tuple[int, ...], longest: int, *, even: bool) -> tuple[int, int]:
+    """(height, width), at most so long; H.264 wants even sides."""
+    scale = min(1.0, longest / max(size))
+    unit = 2 if even else 1
+    height, width = (max(unit, round(side * scale / unit) * unit) for side in size)
+    return height, width
+
+
+def _resized(pixels: NDArray[np.uint8], size: tuple[int, int], how: int) -> NDArray[np.uint8]:
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=how), np.uint8)
 
 
 def find_projects(root: Path) -> list[Path]:

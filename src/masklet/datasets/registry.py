@@ -9,7 +9,7 @@ from masklet import plugins
 from masklet.datasets import coco, own, volumes
 from masklet.datasets import segment_anything as sa
 from masklet.datasets.base import ClipKind, Dataset
-from masklet.datasets.frame_folders import ANY, DAVIS_2016, DAVIS_2017, LVOS, MOSE, YOUTUBE_VOS, is_frame_folders
+from masklet.datasets.frame_folders import ANY, DAVIS_2016, DAVIS_2017, LVOS, MOSE, is_frame_folders, open_youtube_vos
 from masklet.errors import FormatError
 
 OpenSplit = Callable[[Path, str], Dataset]
@@ -43,7 +43,7 @@ DATASETS: dict[str, DatasetReader] = {
     ),
     "davis2016": DatasetReader("DAVIS-2016, one object in each sequence", DAVIS_2016),
     "davis2017": DatasetReader("DAVIS-2017, several objects", DAVIS_2017),
-    "ytvos": DatasetReader("YouTube-VOS 2018 and 2019", YOUTUBE_VOS),
+    "ytvos": DatasetReader("YouTube-VOS 2018 and 2019", open_youtube_vos),
     "mose": DatasetReader("MOSE", MOSE),
     "lvos": DatasetReader("LVOS, long videos", LVOS),
     "lvis": DatasetReader("LVIS v1", coco.open_lvis),

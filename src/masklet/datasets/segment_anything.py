@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.files import (
+from masklet.datasets.frame_folders import (
     frames_in,
     masks_of_frames,
     name_below,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.files import need_folder
+from masklet.datasets.frame_folders import need_folder
 from masklet.errors import FormatError, MediaError
 from masklet.masks.rle import encode_rle
 from masklet.media.volume import VOLUME_SUFFIXES, VolumeSlices, read_volume

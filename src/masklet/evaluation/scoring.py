@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import write_whole
-from masklet.datasets.files import listed
-from masklet.datasets.frame_folders import read_meta
+from masklet.datasets.frame_folders import listed, read_meta
 from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.report import write_csv
 from masklet.executors import Failure, Pool, Serial

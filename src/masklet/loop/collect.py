@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from masklet.atomic import make_folder, write_error
 from masklet.checkpoints import load_engine
 from masklet.datasets.base import Clip, ClipKind, IndexMasks, ObjectMasks
-from masklet.datasets.files import frames_in
+from masklet.datasets.frame_folders import frames_in
 from masklet.datasets.own import INDEX, INDEX_COLUMNS
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError
