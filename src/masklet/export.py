@@ -144,7 +144,12 @@ def export_model(
             )
         whole = dataclasses.replace(exported, parity=dataclasses.asdict(parity))
         (made / DESCRIPTION).write_text(whole.to_json(), encoding="utf-8")
-        _put(made, folder)
+        try:
+            if folder.exists():
+                folder.rename(made.parent / "old")  # it goes with the temporary folder
+            made.rename(folder)
+        except OSError as error:
+            raise FormatError(f"{folder} cannot be written: {error.strerror}; give another place") from error
     return parity
 
 
@@ -342,16 +347,6 @@ def _described(model: Model, folder: Path, engine: str, objects: tuple[int, ...]
     )
     (folder / DESCRIPTION).write_text(exported.to_json(), encoding="utf-8")
     return exported
-
-
-def _put(made: Path, folder: Path) -> None:
-    """Give the finished folder its name; an export that was there is moved away first."""
-    try:
-        if folder.exists():
-            folder.rename(made.parent / "old")
-        made.rename(folder)
-    except OSError as error:
-        raise FormatError(f"{folder} cannot be written: {error.strerror}; give another place") from error
 
 
 # --- parity ----------------------------------------------------------------------------------------------------------

@@ -119,11 +119,12 @@ def test_a_disk_that_fills_up_keeps_what_is_there(
     about = {"name": "a.mp4", "size": len(data)}
     sent(client, data[:500], 0, **about)
 
-    def full(file: object, part: bytes) -> None:
-        raise OSError(28, "No space left on device")
+    class Full(io.FileIO):
+        def write(self, part: object) -> int:
+            raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(uploads, "write_all", full)
+        patched.setattr(Path, "open", lambda path, mode: Full(path, mode))
         answer = sent(client, data[500:], 500, **about)
     assert (answer.status_code, "No space left" in answer.json()["error"]) == (422, True)
     assert sent(client, data[500:], 500, **about).status_code == 201

@@ -69,26 +69,30 @@ class SharedSession(ABC):
             try:
                 answer.set_result(question())
             except Exception as error:
+                if not isinstance(error, MaskletError):
+                    traceback.print_exception(error)
                 answer.set_exception(error)
 
         self._questions.put(run)
         return answer
 
     def do(self, kind: str, said: Said) -> Future[Any]:
-        """Have done what a message of a page asks for. Raises, in the future, MaskletError for what makes no sense."""
+        """The answer to a message of a page, once it is done. Raises, in the future, MaskletError for what makes no
+        sense."""
         question = self.writes.get(kind) or self.reads.get(kind)
 
         def done() -> Any:
             if question is None:
                 raise SessionError(f"there is no message of type {kind!r:.40} here")
             try:
-                return question(said)
+                answer = question(said)
             except MaskletError:
                 raise
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise SessionError(
                     f"{kind} cannot be read ({error!r:.100}); give it as docs/annotator-protocol.md describes"
                 ) from error
+            return answer if isinstance(answer, bytes) else {"type": "done", "req": said.get("req"), **(answer or {})}
 
         return self.ask(done)
 
@@ -222,49 +226,40 @@ class Channel:
                 self._edit()
             else:
                 self.tell_lease()
-            self._when(session.ask(session.state), self._put)
+            self._when(session.ask(session.state))
         elif kind == "look":
             session.look(frame_number(said["frame"]))
         elif kind == "want":
             for frame in list(said["frames"])[:MOST_WANTED]:
-                self._when(session.ask(partial(session.frame, frame_number(frame))), self._put)
+                self._when(session.ask(partial(session.frame, frame_number(frame))))
         elif kind == "take":
             self._edit()
         else:
-            self._when(session.do(kind, said), partial(self._done, said), said)
+            self._when(session.do(kind, said), said)
 
     # --- what it is told ----------------------------------------------------------------------------
 
-    def _done(self, said: Said, answer: Said | bytes | None) -> None:
-        self._put(answer if isinstance(answer, bytes) else {"type": "done", "req": said.get("req"), **(answer or {})})
-
-    def _refuse(self, said: Said, sentence: str) -> None:
-        self._put({"type": "refused", "req": said.get("req"), "sentence": sentence})
-
-    def _when(self, answer: Future[Any], then: Callable[[Any], None], said: Said | None = None) -> None:
-        """Tell of an answer once it is there; it comes in the session's thread."""
+    def _when(self, answer: Future[Any], said: Said | None = None) -> None:
+        """Tell of the answer to what was said, once it is there; it comes in the session's thread."""
 
         def finish(done: Future[Any]) -> None:
             error = done.exception()
             if error is None:
-                self._later(then, done.result())
+                self.tell(done.result())
             elif isinstance(error, MaskletError):
-                self._later(self._refuse, said or {}, str(error))
+                self._refuse(said or {}, str(error))
             else:
-                self._later(self._refuse, said or {}, f"the server failed: {error!r:.200}; its terminal says more")
-                self._loop.call_soon_threadsafe(
-                    self._loop.call_exception_handler, {"message": "a question failed", "exception": error}
-                )
+                self._refuse(said or {}, f"the server failed: {error!r:.200}; its terminal says more")
 
         answer.add_done_callback(finish)
 
-    def _later(self, call: Callable[..., None], *values: Any) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call, *values)
+    def _refuse(self, said: Said, sentence: str) -> None:
+        self.tell({"type": "refused", "req": said.get("req"), "sentence": sentence})
 
     def tell(self, message: Said | bytes) -> None:
         """Tell the page something; called by any thread."""
-        self._later(self._put, message)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._put, message)
 
     def _put(self, message: Said | bytes) -> None:
         if isinstance(message, bytes):
@@ -299,7 +294,7 @@ class Channel:
         """Tell the page whether it edits, and who does."""
         editor = self._session.editor
         who = editor.who if editor else ""
-        self._put({"type": "lease", "mine": editor is self, "free": editor is None, "who": who})
+        self.tell({"type": "lease", "mine": editor is self, "free": editor is None, "who": who})
 
 
 def frame_number(value: object) -> int:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from anyio import to_thread
 
@@ -26,7 +25,7 @@ LEFT = 1 << 30
 """Bytes of the disk that stay free: the work on what was sent needs room too."""
 
 LONGEST = 100
-"""Letters of a name."""
+"""Bytes of a name."""
 
 FORGOTTEN = 7 * 86400
 """Seconds after which a file of which no more came is removed."""
@@ -95,7 +94,7 @@ class Uploads:
             raise MediaError(f"{upload.name} is being sent already; wait for that")
         self._busy.add(upload.partial)
         try:
-            with upload.partial.open("ab", buffering=0) as file:
+            with upload.partial.open("ab") as file:
                 there = file.tell()
                 if there != at:
                     raise Behind(there)
@@ -103,7 +102,7 @@ class Uploads:
                     there += len(part)
                     if there > upload.size:
                         raise MediaError(f"more came than the {upload.size} bytes of {upload.name}; send it again")
-                    await to_thread.run_sync(write_all, file, part)
+                    await to_thread.run_sync(file.write, part)
             return await to_thread.run_sync(self._finish, upload) if there == upload.size else None
         except OSError as error:
             raise write_error(self.folder / upload.name, error) from error
@@ -144,16 +143,7 @@ def safe_name(name: str) -> str:
     not too long. Raises MediaError for a kind of file that masklet does not read."""
     plain = re.sub(r'[\x00-\x1f\x7f<>:"|?*]+', "-", re.split(r"[/\\]", name)[-1]).strip(" .-")
     plain = plain.encode("utf-8", "replace").decode()
-    stem, suffix = Path(plain).stem.strip(" ."), Path(plain).suffix
+    stem, suffix = Path(plain).stem.strip(" .").encode()[:LONGEST].decode(errors="ignore"), Path(plain).suffix
     if suffix.lower() not in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES):
         raise MediaError(f"{plain[:LONGEST] or 'a file without a name'} is no video and no picture that masklet reads")
-    while len(stem.encode()) > LONGEST:
-        stem = stem[:-1]
     return f"{stem}{suffix}"
-
-
-def write_all(file: IO[bytes], data: bytes) -> None:
-    """Write all of it; a full disk takes a part before it refuses."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]

@@ -90,24 +90,23 @@ def guards(refusal: Callable[[HTTPConnection], str | None], status: int, *, here
     """What stands before an application. `refusal` says why a request is not answered, which it is told with the
     status, or None; `here` is whether only this machine reaches the server."""
     hosts = [Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))] if here else []
-    return [*hosts, Middleware(Guard, refusal=refusal, status=status)]
+    return [*hosts, Middleware(guarded, refusal=refusal, status=status)]
 
 
-class Guard:
-    """Refuses requests and WebSockets."""
+def guarded(app: ASGIApp, refusal: Callable[[HTTPConnection], str | None], status: int) -> ASGIApp:
+    """An application that refuses requests and WebSockets, as of `guards`."""
 
-    def __init__(self, app: ASGIApp, refusal: Callable[[HTTPConnection], str | None], status: int) -> None:
-        self._app, self._refusal, self._status = app, refusal, status
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sentence = self._refusal(HTTPConnection(scope))
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        sentence = refusal(HTTPConnection(scope))
         if sentence is None:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         elif scope["type"] == "http":
-            await plain({"error": sentence}, self._status)(scope, receive, send)
+            await plain({"error": sentence}, status)(scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": sentence})
+
+    return answer
 
 
 def is_ours(request: HTTPConnection) -> bool:

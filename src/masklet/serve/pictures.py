@@ -38,24 +38,19 @@ class TooMany(SessionError):
 
 @dataclass
 class Question:
-    """A picture, and what is asked of it.
-
-    image: uint8 (H, W, 3). prompts: one for each object, none for everything.
-    """
+    """A picture, uint8 (H, W, 3), with a prompt for each object, or none for everything; the names of the objects, and
+    the shape in which their masks are told."""
 
     image: NDArray[np.uint8]
     prompts: Sequence[Prompt]
     multimask: bool | None
+    names: Sequence[Any] = ()
+    shape: Shape = "rle"
     answer: Future[PictureMasks] = field(default_factory=Future)
 
 
 class PictureDesk:
-    """Answers questions on a thread of its own, several pictures at a time.
-
-    Args:
-        engine: The model.
-        most_waiting: More questions than that are refused.
-    """
+    """Answers questions on a thread of its own, several pictures at a time; more than `most_waiting` are refused."""
 
     def __init__(self, engine: Engine, most_waiting: int) -> None:
         self._predictor = ImagePredictor(engine)
@@ -98,11 +93,8 @@ class PictureDesk:
                 question.answer.set_exception(error)
 
 
-def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> tuple[Question, list[Any], Shape]:
-    """A request's picture and prompts, the names of its objects, and the shape of the answer.
-
-    Raises MediaError or PromptError for what makes no sense.
-    """
+def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> Question:
+    """What a request asks. Raises MediaError or PromptError for what makes no sense."""
     shape = said.get("shape", "rle")
     if shape not in list(SHAPES):
         raise PromptError(f"shape is {shape!r:.40}; give {', '.join(SHAPES)}")
@@ -120,7 +112,7 @@ def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> tu
         prompts.append(make_prompt((image.shape[0], image.shape[1]), **given))
         names.append(check_name(record.get("object", number)))
     multimask = said.get("multimask")
-    return Question(image, prompts, None if multimask is None else bool(multimask)), names, shape
+    return Question(image, prompts, None if multimask is None else bool(multimask), names, shape)
 
 
 def bytes_of(text: object) -> bytes:
@@ -140,17 +132,16 @@ def picture_of(content: bytes) -> NDArray[np.uint8]:
         raise MediaError(f"the picture cannot be read; give one of these kinds: {', '.join(KINDS)}") from None
 
 
-def answer_of(found: PictureMasks, names: Sequence[Any], shape: Shape) -> dict[str, Any]:
+def answer_of(question: Question, found: PictureMasks) -> dict[str, Any]:
     """Masks in plain values, best first within each object."""
     height, width = found.size
-    owners = getattr(found, "objects", None)
     masks = [
         {
-            "object": names[int(owners[i])] if names and owners is not None else i + 1,
+            "object": question.names[int(found.objects[i])] if question.names else i + 1,
             "iou": round(float(found.iou[i]), 4),
             "box": [int(value) for value in found.boxes[i]],
             "area": int(found.areas[i]),
-            shape: SHAPES[shape](found, i),
+            question.shape: SHAPES[question.shape](found, i),
         }
         for i in range(len(found))
     ]

@@ -185,9 +185,9 @@ class Service:
     async def picture(self, request: Request) -> Response:
         """Masks of a picture."""
         said = parse_json(await self._body(request), "the request")
-        question, names, shape = await to_thread.run_sync(question_of, said, self._fetched)
+        question = await to_thread.run_sync(question_of, said, self._fetched)
         found = await asyncio.wrap_future(self.pictures.ask(question))
-        return plain(await to_thread.run_sync(answer_of, found, names, shape))
+        return plain(await to_thread.run_sync(answer_of, question, found))
 
     async def upload(self, request: Request) -> Response:
         """Send a video."""

@@ -181,7 +181,8 @@ class VideoDesk:
             return
         job.frames = 0
         try:
-            with local_copy(self._source(job), redirects=False, most=self._largest) as path:
+            source = self._folder / "uploads" / job.asked["upload"] if "upload" in job.asked else job.asked["url"]
+            with local_copy(str(source), redirects=False, most=self._largest) as path:
                 task = self._task(job, path)
                 with begin(task, self._engine, False, lambda sentence: None) as tracker:
                     done = run(tracker, task, lambda *shown: self._watched(job, *shown))
@@ -224,9 +225,6 @@ class VideoDesk:
         prompts, formats = tuple(prompts_from(asked["prompts"], "prompts", Path())), tuple(asked["formats"])
         everything = DiscoveryOptions() if asked["everything"] else None
         return Job(path, out, overlay, prompts, asked["direction"], formats, "", None, None, everything=everything)
-
-    def _source(self, job: VideoJob) -> str:
-        return str(self._folder / "uploads" / job.asked["upload"]) if "upload" in job.asked else str(job.asked["url"])
 
     # --- what is asked --------------------------------------------------------------------------------
 
