@@ -1,5 +1,4 @@
-"""Files: one appears under its name only when it is whole, and whoever looks earlier finds the old one, or none; the
-order of their names, and their digests."""
+"""Files: one appears under its name only when it is whole; the order of their names, and their digests."""
 
 import hashlib
 import os

@@ -1,7 +1,4 @@
-"""Everything in a video: what automatic masks find on key frames is followed, and new things are taken up as they come.
-
-Above pictures and videos, because it needs both.
-"""
+"""Everything in a video: what is found on key frames is followed, and new things are taken up as they come."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -79,10 +79,8 @@ class Geometry:
 
     def voxel_at(self, frame: int, x: float, y: float) -> tuple[float, float, float]:
         """The voxel (i, j, k) of a pixel."""
-        found = [0.0, 0.0, 0.0]
-        for axis, value in zip((self.axis, *self.shown), (frame, x, y), strict=True):
-            found[axis] = float(value)
-        return found[0], found[1], found[2]
+        found = dict(zip((self.axis, *self.shown), (frame, x, y), strict=True))
+        return float(found[0]), float(found[1]), float(found[2])
 
     def pixel_at(self, place: ArrayLike) -> tuple[int, float, float]:
         """The frame, x and y of a place in millimetres (RAS). Raises MediaError if it lies outside the volume."""
@@ -90,9 +88,6 @@ class Geometry:
         if (voxel < -0.5).any() or (voxel > np.array(self.shape) - 0.5).any():
             shown = ", ".join(f"{number:.1f}" for number in np.asarray(place, np.float64))
             raise MediaError(f"({shown}) mm lies outside the volume {self.path.name}; give a place within it")
+        frame = int(np.clip(round(voxel[self.axis]), 0, self.shape[self.axis] - 1))
         across, down = self.shown
-        return (
-            int(np.clip(round(voxel[self.axis]), 0, self.shape[self.axis] - 1)),
-            float(voxel[across]),
-            float(voxel[down]),
-        )
+        return frame, float(voxel[across]), float(voxel[down])

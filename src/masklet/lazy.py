@@ -7,12 +7,7 @@ from typing import Any
 
 
 def resolver(package: str, table: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of a package whose names live in other modules.
-
-    Args:
-        package: The package's `__name__`.
-        table: Module -> the names that it has.
-    """
+    """`__getattr__` and `__dir__` of a package whose names live in other modules; `table` is module -> its names."""
     homes = {name: module for module, names in table.items() for name in names}
 
     def resolve(name: str) -> Any:

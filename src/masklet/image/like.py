@@ -69,10 +69,7 @@ def segment_like(
 
 
 def encoded(predictor: ImagePredictor, images: Iterable[Any], name: str) -> Iterator[EncodedImage]:
-    """Pictures as the predictor sees them, in their order; `name` is what errors call them.
-
-    Raises `PromptError` for one that another model encoded.
-    """
+    """Pictures as the predictor sees them, in their order; `name` is what errors call them."""
     images, ahead = tee(enumerate(images))
     new = ((n, image) for n, image in ahead if not isinstance(image, EncodedImage))
     fresh = predictor.encode_arrays((as_picture(image, f"{name} {n}"), file_name(image)) for n, image in new)

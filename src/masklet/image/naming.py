@@ -1,7 +1,4 @@
-"""Things cut out of a picture, the name that fits each best of a list, and a sentence about each.
-
-Letters: K names.
-"""
+"""Things cut out of a picture, the name that fits each best of a list, and a sentence about each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -51,10 +48,8 @@ def naming(row: NDArray[np.float32], names: Sequence[str], least: float) -> Nami
 def compared(
     crops: Iterable["Crop"], names: Sequence[str], namer: str | PathLike[str] | Namer = "siglip2"
 ) -> NDArray[np.float32]:
-    """float32 (M, K) in 0..1: how well each name fits each crop, without what lies around the thing.
-
-    Raises PromptError without a name, CheckpointError as `load_namer`.
-    """
+    """float32 (M, K) in 0..1: how well each of K names fits each crop, without what lies around the thing. Raises
+    PromptError without a name, CheckpointError as `load_namer`."""
     if not names or isinstance(names, str) or not all(str(name or "").strip() for name in names):
         raise PromptError(f"the names are {names!r:.80}; give a list of words, such as ['cat', 'dog']")
     compares = load_namer(namer)

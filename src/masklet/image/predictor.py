@@ -70,8 +70,7 @@ class EncodedImage:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)"""
-        height, width = self.image.shape[:2]
-        return height, width
+        return self.image.shape[0], self.image.shape[1]
 
     def __repr__(self) -> str:
         height, width = self.size

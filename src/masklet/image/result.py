@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.errors import FormatError, PromptError
+from masklet.formats import coco
 from masklet.formats.base import Facts, ObjectId, ObjectLike, RleMask, argmax_object_map
-from masklet.formats.coco import annotation, categories
-from masklet.formats.coco import image as coco_image
 from masklet.formats.description import Description
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
@@ -76,6 +75,11 @@ class PictureMasks(ABC):
     @abstractmethod
     def size(self) -> tuple[int, int]:
         """(height, width) of the picture and of every mask."""
+
+    @property
+    def _whole(self) -> Box:
+        """The box of the whole picture."""
+        return 0, 0, self.size[1], self.size[0]
 
     @property
     @abstractmethod
@@ -218,15 +222,15 @@ class PictureMasks(ABC):
         annotations = [
             {
                 "id": i + 1,
-                **annotation(0, objects[i], labels.index(self.labels[i]) + 1 if labels else 1, self.item(i)),
+                **coco.annotation(0, objects[i], labels.index(self.labels[i]) + 1 if labels else 1, self.item(i)),
             }
             for i in np.flatnonzero(self.areas).tolist()
         ]
         name = self.name if file_name is None else file_name
         return {
-            "images": [coco_image(0, name, self.size)],
+            "images": [coco.image(0, name, self.size)],
             "annotations": annotations,
-            "categories": categories(labels),
+            "categories": coco.categories(labels),
         }
 
     def save(self, path: str | PathLike[str], format: str | None = None, *, tolerance: float = 0.0) -> None:
@@ -367,8 +371,7 @@ class Masks(PictureMasks):
 
     @property
     def size(self) -> tuple[int, int]:
-        height, width = self.image.shape[:2]
-        return height, width
+        return self.image.shape[0], self.image.shape[1]
 
     @property
     def picture(self) -> NDArray[np.uint8]:
@@ -382,9 +385,8 @@ class Masks(PictureMasks):
         those of the crop."""
         logits = resize_logits(self.logits[i], self.size)
         if self.details and (detail := self.details[i]):
-            height, width = self.size
             x0, y0, x1, y1 = detail.box
-            logits[within(detail.box, (0, 0, width, height))] = resize_logits(detail.logits, (y1 - y0, x1 - x0))
+            logits[within(detail.box, self._whole)] = resize_logits(detail.logits, (y1 - y0, x1 - x0))
         return logits
 
     def item(self, i: int) -> ObjectLike:
@@ -440,12 +442,10 @@ class MaskSet(PictureMasks):
         return self.image
 
     def __getitem__(self, i: int) -> NDArray[np.bool_]:
-        height, width = self.size
-        return paste(self.patches[i], (0, 0, width, height))
+        return paste(self.patches[i], self._whole)
 
     def rle(self, i: int = 0) -> Rle:
-        height, width = self.size
-        return padded(self.patches[i], (0, 0, width, height))
+        return padded(self.patches[i], self._whole)
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
@@ -480,10 +480,9 @@ class MaskSet(PictureMasks):
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W): the mask's number, from 1, at each pixel, 0 where there is none; where masks overlap, the smaller
         one, which is a part of the larger. uint8, or uint16 if there are more than 255."""
-        height, width = self.size
         numbers = np.zeros(self.size, np.uint8 if len(self) <= 255 else np.uint16)
         for i in np.argsort(-self.areas, kind="stable"):
-            numbers[within(self.patches[i].box, (0, 0, width, height))][self.patches[i].inside] = i + 1
+            numbers[within(self.patches[i].box, self._whole)][self.patches[i].inside] = i + 1
         return numbers
 
     def overlay(self) -> Image.Image:

@@ -27,7 +27,13 @@ class ArrayFrames(ListedFrames):
 
     def __init__(self, arrays: Sequence[Any] | NDArray[Any]) -> None:
         if isinstance(arrays, np.ndarray):
-            _check_stack(arrays)
+            shape = arrays.shape
+            if arrays.ndim == 3 and shape[2] in (3, 4):
+                raise MediaError(
+                    f"an array of shape {shape} is a picture, not a video; give (T, H, W, 3), or a list of pictures"
+                )
+            if arrays.ndim not in (3, 4):
+                raise MediaError(f"an array of shape {shape} is not a video; give (T, H, W, 3), or (T, H, W) for grey")
         if len(arrays) == 0:
             raise MediaError("the list of frames is empty; give one array or more")
         self._arrays = arrays
@@ -120,12 +126,3 @@ def check_sides(size: tuple[int, int], name: str) -> None:
     height, width = size
     if not (height and width):
         raise MediaError(f"{name} is {width} wide and {height} high; give one with at least one pixel")
-
-
-def _check_stack(arrays: NDArray[Any]) -> None:
-    if arrays.ndim == 3 and arrays.shape[2] in (3, 4):
-        raise MediaError(
-            f"an array of shape {arrays.shape} is a picture, not a video; give (T, H, W, 3), or a list of pictures"
-        )
-    if arrays.ndim not in (3, 4):
-        raise MediaError(f"an array of shape {arrays.shape} is not a video; give (T, H, W, 3), or (T, H, W) for grey")

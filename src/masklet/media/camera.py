@@ -1,5 +1,4 @@
-"""Cameras, live streams, and files in a camera's place: only the newest frame is kept, and a device that goes away is
-opened again."""
+"""Cameras, live streams and files in their place: only the newest frame is kept; what goes away is opened again."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass

@@ -1,5 +1,4 @@
-"""The interface of a video: a size, perhaps a rate and a length, and frames that can be asked for by number; and frames
-that are made ahead, in a thread."""
+"""The interface of a video: a size, perhaps a rate and a length, and frames by number; and frames made ahead."""
 
 from __future__ import annotations
 

@@ -94,8 +94,7 @@ BRIEF, SHOWN = 0.01, 0.1
 class ImageFiles(ListedFrames):
     """Pictures in the order in which their paths are given; a path alone is a video of one frame.
 
-    Raises MediaError if there is none, and, on the way, if a picture cannot be read or is of another size
-    than the first.
+    Raises MediaError if there is none, and, on the way, if one cannot be read or is of another size than the first.
     """
 
     def __init__(self, files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> None:
@@ -127,11 +126,8 @@ class ImageFiles(ListedFrames):
 
 
 class ImageFolder(ImageFiles):
-    """The pictures of a folder in natural order: 2.jpg comes before 10.jpg.
-
-    Files of other kinds, hidden files, and masks beside their pictures are passed over. Raises MediaError if no picture
-    is there, and, on the way, if a picture cannot be read or is of another size than the first.
-    """
+    """The pictures of a folder in natural order: 2.jpg comes before 10.jpg. Files of other kinds, hidden files, and
+    masks beside their pictures are passed over. Raises MediaError as `ImageFiles`."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)

@@ -32,7 +32,6 @@ class IndexMismatch(Exception):
 TRIED = 4
 """Keys that are tried, going backward. Some are none: after an intra refresh, pictures build up over many frames."""
 
-
 MOST_LEADING = 32
 """Packets after a key that may be shown before it: twice what any codec's reordering needs."""
 
@@ -95,12 +94,8 @@ def build_index(container: InputContainer, stream: VideoStream, first_pts: int |
 
 
 def _in_order(pts: NDArray[np.int64], places: NDArray[np.int64], key_pts: NDArray[np.int64]) -> bool:
-    """Whether a decoder gives out frames by their times. Where streams were joined, times begin anew; others repeat.
-
-    pts      (T,) of the packets in the order of decoding
-    places   (K,) of the keys among them
-    key_pts  (K,)
-    """
+    """Whether a decoder gives out frames by their times: `pts` (T,) of the packets in the order of decoding, `places`
+    (K,) of the keys among them, and their times (K,). Where streams were joined, times begin anew; others repeat."""
     if np.any(np.diff(key_pts) <= 0):
         return False
     latest = np.maximum.accumulate(pts)
@@ -134,10 +129,7 @@ def frames_from(
 
 
 def placed(index: FrameIndex, due: int, image: VideoFrame, skips: bool) -> int:
-    """The number of a picture by its time: the one that is due or, if it `skips`, a later one.
-
-    Raises IndexMismatch if it has neither time.
-    """
+    """The number of a picture by its time: the one that is due or, if it `skips`, a later one; else IndexMismatch."""
     if image.pts is None:
         raise IndexMismatch
     if skips and due < len(index.pts) and index.pts[due] != image.pts:

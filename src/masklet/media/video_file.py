@@ -261,6 +261,7 @@ class VideoFile(FrameSource):
 
     def _counting(self, container: InputContainer, stream: VideoStream) -> Iterator[Numbered]:
         """All frames from the first on: counted, and placed by the index once some are lost."""
+        period = max(1, round(1 / (self.rate * self._tick))) if self.rate and self._tick else 1
         due, last, shift = 0, None, 0
         for image in decoded(packets(container, stream), stream, self._faults):
             index = self._sought_index() if self._faults else self._index
@@ -274,7 +275,7 @@ class VideoFile(FrameSource):
             if image.pts is not None:
                 image.pts += shift
                 if last is not None and image.pts < last:
-                    step = 0 if (last - image.pts) * self._tick < ANEW else image.duration or self._period()
+                    step = 0 if (last - image.pts) * self._tick < ANEW else image.duration or period
                     shift += step and last + step - image.pts
                     image.pts = last + step
                 last = image.pts
@@ -282,9 +283,6 @@ class VideoFile(FrameSource):
             due += 1
         if self._index is not None and not self._faults and due != len(self._index.pts):
             self._distrust_index()
-
-    def _period(self) -> int:
-        return max(1, round(1 / (self.rate * self._tick))) if self.rate and self._tick else 1
 
     def _whole(self, start: int, run_from: Callable[[int], Iterator[Numbered]]) -> Iterator[DecodedFrame]:
         """Pictures from a frame on, the interlaced ones made whole, for which the one before is decoded too."""
