@@ -27,9 +27,6 @@ from masklet.prompts import ObjectId as ObjectId
 MOST_NUMBER = 254
 """The highest object number of index maps of 8 bits: 0 is the background, 255 stands for "unknown"."""
 
-YIELDED_LOGIT = 2.0**-10
-"""Logit of a pixel that lies in a saved mask and went to another object: inside, and below every other logit."""
-
 
 class ObjectLike(Protocol):
     """One object in one frame; a tracker's ObjectResult is such a one.
@@ -107,7 +104,7 @@ class RleMask:
         another object has the pixel."""
         logits = distance_logits(self.mask)
         if self.lost is not None:
-            logits[decode_rle(self.lost) & (logits > 0)] = YIELDED_LOGIT
+            logits[decode_rle(self.lost) & (logits > 0)] = 2.0**-10  # inside, and below every other logit
         return logits
 
 

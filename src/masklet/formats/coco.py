@@ -31,9 +31,6 @@ from masklet.formats.json_file import entries, entry, load_json, read_lines, siz
 from masklet.formats.writer import Spool, when_all_is_known
 from masklet.masks.rle import Rle, encode_rle, rle_area, rle_box, rle_from_json
 
-WIDEST_GAP = 1000
-"""Frames of a video from one listed picture to the next, at most, for their names to be kept."""
-
 
 @when_all_is_known
 def write_coco(path: Path, facts: Facts, spool: Spool) -> None:
@@ -150,10 +147,11 @@ def _frames_of(images: list[dict[str, Any]], name: str) -> list[int]:
 
 
 def picture_list(path: Path) -> tuple[str, ...]:
-    """The same by place, as `Facts.names` has them; empty where a picture has no name, or numbers leave wide gaps."""
+    """The same by place, as `Facts.names` has them; empty where a picture has no name, or numbers leave gaps of over a
+    thousand frames."""
     files = picture_files(path)
     last = max(files, default=-1)
-    dense = all(files.values()) and min(files, default=0) >= 0 and last < WIDEST_GAP * len(files)
+    dense = all(files.values()) and min(files, default=0) >= 0 and last < 1000 * len(files)
     return tuple(files.get(frame, "") for frame in range(last + 1)) if dense else ()
 
 
@@ -249,10 +247,6 @@ def read_ytvis(path: Path) -> Iterator[PlainFrame]:
         yield read_frame(frame, rles, size, indices, descriptions)
 
 
-SAV_RATE = 24.0
-"""Frames a second of SA-V's own videos, for the duration where nothing says the rate."""
-
-
 @when_all_is_known
 def write_sav(path: Path, facts: Facts, spool: Spool) -> None:
     """Every frame from 0 to the last is annotated (SA-V's own files: every fourth); frames not written are empty."""
@@ -274,7 +268,7 @@ def _sav_head(spool: Spool, facts: Facts) -> dict[str, Any]:
     pixels = height * width
     return {
         "video_id": Path(facts.video).stem or "video",
-        "video_duration": count / float(facts.rate or SAV_RATE),
+        "video_duration": count / float(facts.rate or 24),  # of SA-V's own videos, where nothing says it
         "video_frame_count": float(count),
         "video_height": float(height),
         "video_width": float(width),

@@ -45,9 +45,6 @@ OPENEXR = "OpenEXR of {} bits in linear light; needs the extra exr"
 CHANNELS = 3
 """Most mattes in the colours of one picture."""
 
-AFTER_HEADER = 33
-"""Bytes of a PNG's signature and first chunk."""
-
 
 class Cutter:
     """Cuts objects out of frames, which come in their order.
@@ -143,7 +140,7 @@ def save_png(path: Path, image: NDArray[Any], colours: Colours | None = None) ->
     if colours is not None:
         body = b"cICP" + bytes((colours.primaries, colours.transfer, 0, 1))
         chunk = (4).to_bytes(4, "big") + body + crc32(body).to_bytes(4, "big")
-    path.write_bytes(data[:AFTER_HEADER] + chunk + data[AFTER_HEADER:])
+    path.write_bytes(data[:33] + chunk + data[33:])  # after the signature and the first chunk
 
 
 def write_cut_outs(path: Path, facts: Facts, kind: FilmKind, deep: bool = True) -> AbstractContextManager[Sink]:

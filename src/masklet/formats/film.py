@@ -30,9 +30,6 @@ from masklet.formats.base import Facts, FrameLike, PlainFrame, Sink, picture_of
 SoundPackets: TypeAlias = "Iterator[tuple[float, Packet[AudioStream]]]"
 """With the second of the film in which each is heard."""
 
-FINE_CLOCK = Fraction(1, 90_000)
-"""Seconds of a tick where frames keep their own times."""
-
 SLOWEST, FASTEST = 0.01, 1000
 """Frames a second that a film may have. Of other rates, each frame keeps its own time."""
 
@@ -158,7 +155,7 @@ def write_film(
     if rate is not None and not rate > 0:
         raise FormatError(f"rate is {rate}; give frames a second, such as 24")
     exact = Fraction(rate).limit_denominator(1001) if rate and SLOWEST <= rate <= FASTEST else None  # 30000/1001
-    tick = 1 / exact if exact else (footage and footage.tick) or FINE_CLOCK
+    tick = 1 / exact if exact else (footage and footage.tick) or Fraction(1, 90_000)  # seconds
     shown = colours or (footage.usual if footage else BT709)
     shown = shown if kind.full else replace(shown, full=False)
     first: FrameLike | None = None

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw
 
 from masklet.atomic import natural_order, write_whole
 from masklet.errors import FormatError
@@ -42,12 +42,6 @@ from masklet.formats.json_file import LARGEST_COUNT, entries, entry, load_json, 
 from masklet.formats.writer import frame_files
 from masklet.masks.polygons import box_ring, drawn_by_opencv, drawn_by_pillow, drawn_rings, pasted, ring_of
 from masklet.masks.rle import Rle, check_size, encode_rle
-
-LABELME_VERSION = "5.0.0"
-"""The version of LabelMe whose files these are."""
-
-ORIENTATION = 274
-"""The EXIF tag that says how a picture is turned; from 5 on its sides change places."""
 
 CLASSES = "classes.txt"
 """The names of YOLO's classes, a line each, beside the labels of a video."""
@@ -106,7 +100,7 @@ def write_labelme(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
             for ring in drawn_rings(item.mask)
         ]
         content = {
-            "version": LABELME_VERSION,
+            "version": "5.0.0",  # of the LabelMe whose files these are
             "flags": {},
             "shapes": shapes,
             "imagePath": facts.picture_name(result.frame),
@@ -139,7 +133,6 @@ def read_labelme(path: Path) -> Iterator[PlainFrame]:
     for frame, file in sorted(places.items()):
         content = load_json(file)
         size = size_of({side: content.get(f"image{side.capitalize()}") for side in ("height", "width")}, file.name)
-        check_size(size)
         yield _labelme_frame(frame, entries(content, "shapes", dict, file.name), size, file.name, names)
 
 
@@ -236,7 +229,7 @@ def read_yolo(path: Path) -> Iterator[PlainFrame]:
     def read(file: Path) -> tuple[tuple[int, int], Things]:
         picture = pictures[file]
         with undamaged(f"{picture.name}, the picture of {file.name}, cannot be read"), Image.open(picture) as opened:
-            turned = opened.getexif().get(ORIENTATION, 1) >= 5
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # its sides change places
             size = opened.size if turned else opened.size[::-1]
         check_size(size)
         found = (_yolo_ring(line, size, place) for line, place in read_lines(file, "text of YOLO labels"))
@@ -334,7 +327,6 @@ def read_supervisely(path: Path) -> Iterator[PlainFrame]:
     def read(file: Path) -> tuple[tuple[int, int], Things]:
         content = load_json(file)
         size = size_of(entry(content, "size", dict, file.name), file.name)
-        check_size(size)
         masks = ((one, _supervisely_mask(one, size, file.name)) for one in entries(content, "objects", dict, file.name))
         return size, ((mask, entry(one, "classTitle", str, file.name)) for one, mask in masks if mask is not None)
 

@@ -39,7 +39,7 @@ from masklet.formats.base import (
 from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import check_plain, entries, entry, parse_json, size_of
 from masklet.formats.writer import Spool, when_all_is_known
-from masklet.masks.rle import Rle, check_size, encode_rle, rle_area
+from masklet.masks.rle import Rle, encode_rle, rle_area
 from masklet.prompts import check_name
 
 Key = TypeVar("Key")
@@ -335,7 +335,6 @@ def _read(members: zipfile.ZipFile, path: Path) -> Project:
         raise FormatError(f"{name} is no masklet project; give the path of a .masklet file")
     video = entry(manifest, "video", dict, name)
     size = size_of(video, name)
-    check_size(size)
     objects = entries(manifest, "objects", dict, name)
     indices = {_object_name(record, name): _in(range(1, 1 << 31), record, "number", name) for record in objects}
     described = [read_description(record, name) for record in objects]

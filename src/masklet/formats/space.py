@@ -139,9 +139,6 @@ MAKER, RELEASE = "masklet", str(sys.modules["masklet"].__version__)
 UNICODE = "ISO_IR 192"
 """DICOM's name of UTF-8."""
 
-LONGEST_LABEL = 64
-"""Letters of a segment's label (DICOM's LO)."""
-
 PATIENT_AND_STUDY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime"),
     *("StudyID", "AccessionNumber", "ReferringPhysicianName"),
@@ -318,11 +315,12 @@ def _sources(geometry: Geometry) -> list[Any]:
 
 
 def _named(labels: NDArray[np.uint16], titles: Mapping[int, str]) -> dict[int, str]:
-    """The titles of the object numbers that there are. Raises FormatError if there are none."""
+    """The titles of the object numbers that there are, of at most 64 letters (DICOM's LO). Raises FormatError if there
+    are none."""
     numbers = [int(number) for number in np.unique(labels) if number]
     if not numbers:
         raise FormatError("the file would hold no object; mark something first")
-    return {number: titles.get(number, str(number))[:LONGEST_LABEL] for number in numbers}
+    return {number: titles.get(number, str(number))[:64] for number in numbers}
 
 
 def write_series(path: Path, facts: Facts, save: Save) -> AbstractContextManager[Sink]:

@@ -84,44 +84,43 @@ class Writers:
     def write(self, result: FrameLike) -> None:
         """Write one frame by every writer that is left."""
         for writer in list(self._open):
-            try:
+            with self._left_if_it_fails(writer):
                 writer.write(result)
-            except Exception as error:
-                self._open.remove(writer)
-                self._failed(writer, error)
-                self._close(writer, error)  # it removes its unfinished file
         self._check_left()
 
     def __enter__(self) -> "Writers":
         for writer in self._writers:
-            try:
+            with self._left_if_it_fails(writer):
                 self._open.append(writer.__enter__())
-            except Exception as error:
-                self._failed(writer, error)
         self._check_left()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for writer in reversed(self._open):
-            self._close(writer, error)
+        while self._open:
+            writer = self._open.pop()
+            with self._left_if_it_fails(writer, error):
+                writer.__exit__(kind, error, traceback)
         if kind is None and len(self.faults) == len(self._writers):
-            self._open.clear()
             self._check_left()
 
-    def _close(self, writer: Writer, error: BaseException | None) -> None:
+    @contextmanager
+    def _left_if_it_fails(self, writer: Writer, known: BaseException | None = None) -> Iterator[None]:
+        """Keeps what goes wrong inside, unless it is known already, and has the writer remove its unfinished file."""
         try:
-            writer.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
-        except Exception as failure:
-            if failure is not error:
-                self._failed(writer, failure)
-
-    def _failed(self, writer: Writer, error: Exception) -> None:
-        told = error if isinstance(error, MaskletError) else f"{type(error).__name__}: {error}"
-        name = writer.path.name
-        self.cause = self.cause or error.__cause__
-        self.faults.append(str(told) if name in str(told) else f"{name} cannot be written: {told}")
+            yield
+        except Exception as error:
+            if error is known:
+                return
+            told = error if isinstance(error, MaskletError) else f"{type(error).__name__}: {error}"
+            name = writer.path.name
+            self.cause = self.cause or error.__cause__
+            self.faults.append(str(told) if name in str(told) else f"{name} cannot be written: {told}")
+            if writer in self._open:
+                self._open.remove(writer)
+                with self._left_if_it_fails(writer, error):
+                    writer.__exit__(type(error), error, error.__traceback__)
 
     def _check_left(self) -> None:
         if self._writers and not self._open:

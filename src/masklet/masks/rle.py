@@ -83,9 +83,12 @@ def rle_from_json(value: object, size: tuple[int, int]) -> Rle:
     counts = value["counts"]
     if isinstance(counts, str):
         return Rle(size, counts)
-    if isinstance(counts, list):
-        return _from_runs(counts, size)
-    raise FormatError(f"the counts of a mask are of type {type(counts).__name__}; expected a string or a list of runs")
+    if not isinstance(counts, list):
+        kind = type(counts).__name__
+        raise FormatError(f"the counts of a mask are of type {kind}; expected a string or a list of runs")
+    if not all(isinstance(run, int) and run >= 0 for run in counts) or sum(counts) != size[0] * size[1]:
+        raise FormatError(f"the run lengths of a mask do not add up to its size {size}; give another copy of the file")
+    return from_plain(rlemasklib.RLEMask.from_counts(np.array(counts, np.uint32), size).to_dict())
 
 
 def check_size(size: Sequence[int]) -> None:
@@ -126,12 +129,6 @@ def _checked(rle: Rle) -> Iterator[dict[str, Any]]:
         raise FormatError(
             f"a mask of {rle.size} pixels (height, width) is damaged: {error}; give another copy of the file"
         ) from error
-
-
-def _from_runs(runs: list[object], size: tuple[int, int]) -> Rle:
-    if not all(isinstance(run, int) and run >= 0 for run in runs) or sum(runs) != size[0] * size[1]:  # type: ignore[arg-type]
-        raise FormatError(f"the run lengths of a mask do not add up to its size {size}; give another copy of the file")
-    return from_plain(rlemasklib.RLEMask.from_counts(np.array(runs, np.uint32), size).to_dict())
 
 
 def _from_polygons(polygons: list[object], size: tuple[int, int]) -> Rle:
