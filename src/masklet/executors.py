@@ -264,11 +264,9 @@ class _Worker(Generic[Task, Result]):
 
 @dataclass
 class _Hand(Generic[Task]):
-    """A worker as the driver sees it: with its job and how often that was begun, or without one, new or idle. It is
-    waited for until `waits_for` has come, of a new one its first pulse."""
+    """A worker as the driver sees it: with its job and how often that was begun, or without one, new or idle."""
 
     actor: Any
-    waits_for: Any
     job: tuple[Task, int] | None = None
     begun: float = 0.0
     sign: float = 0.0
@@ -284,7 +282,7 @@ class _Crew(Generic[Task, Result]):
     plan: Ray
     work: Callable[[Task], Result]
     jobs: Iterable[Task]
-    hands: dict[Any, _Hand[Task]] = field(default_factory=dict)
+    hands: dict[Any, _Hand[Task]] = field(default_factory=dict)  # by what is waited for, of a new one its first pulse
     idle: list[_Hand[Task]] = field(default_factory=list)
     waiting: deque[tuple[Task, int]] = field(default_factory=deque)
     given_up: int = 0
@@ -336,8 +334,7 @@ class _Crew(Generic[Task, Result]):
         for _ in range(min(wanted - self.given_up - here, len(self.waiting) - new - len(self.idle))):
             kind = self.ray.remote(num_cpus=self.plan.cpus, num_gpus=self._gpus(), concurrency_groups={"pulse": 1})
             actor = kind(_Worker).remote(self.work, max(1, int(self.plan.cpus)))
-            first = self._pulse(actor)
-            self.hands[first] = _Hand(actor, first)
+            self.hands[self._pulse(actor)] = _Hand(actor)
 
     def _pulse(self, actor: Any) -> Any:
         return actor.pulse.options(concurrency_group="pulse").remote()
@@ -347,8 +344,8 @@ class _Crew(Generic[Task, Result]):
             hand = self.idle.pop()
             hand.job = self.waiting.popleft()
             hand.begun = hand.sign = hand.asked = monotonic()
-            hand.waits_for, hand.pulse = hand.actor.do.remote(hand.job[0]), None
-            self.hands[hand.waits_for] = hand
+            hand.pulse = None
+            self.hands[hand.actor.do.remote(hand.job[0])] = hand
 
     def _check_hope(self, wanted: int, seen: float) -> None:
         """Raise EngineError if no job can be done any more."""
@@ -400,16 +397,16 @@ class _Crew(Generic[Task, Result]):
     def _overdue(self) -> Iterator[tuple[Task, Failure]]:
         """End jobs that take too long, or whose worker gives no sign of life."""
         now, lease, limit = monotonic(), self.plan.lease, self.plan.limit
-        for hand in list(self.hands.values()):
+        for reference, hand in list(self.hands.items()):
             if hand.job is None:
                 continue
             if lease is not None:
                 self._feel(hand, now, lease)
             if limit is not None and now - hand.begun > limit:
-                self._kill(self.hands.pop(hand.waits_for))
+                self._kill(self.hands.pop(reference))
                 yield hand.job[0], Failure(f"it took longer than {limit:g} s")
             elif lease is not None and now - hand.sign > lease:
-                self._kill(self.hands.pop(hand.waits_for))
+                self._kill(self.hands.pop(reference))
                 yield from self._again(hand.job, Failure(f"it did not get on for {lease:g} s, {ATTEMPTS} times"))
 
     def _feel(self, hand: _Hand[Task], now: float, lease: float) -> None:

@@ -114,7 +114,7 @@ class LiveSession:
 
     def step(self, frame: Frame) -> None:
         """Follow all objects into a frame of the camera."""
-        with self._changed:
+        with self._changing():
             self._captured = frame.time
             self._show(self._tracker.step(frame.image))
             self._latency = self.camera.age(frame)
@@ -125,14 +125,14 @@ class LiveSession:
 
         Raises whatever `ask` raises; nothing has changed then.
         """
-        with self._changed:
+        with self._changing():
             result = ask(self._tracker)
             self._doubts.pop(name, None)
             self._show(result)
 
     def remove(self, name: ObjectId) -> None:
         """Remove an object. Raises `SessionError` if there is none of that name."""
-        with self._changed:
+        with self._changing():
             self._tracker.remove(name)
             self._doubts.pop(name, None)
             if self._result is not None:
@@ -141,15 +141,13 @@ class LiveSession:
 
     def describe(self, name: ObjectId, **said: Any) -> None:
         """Say what an object is, as `StreamTracker.describe`. Raises as that does."""
-        with self._changed:
+        with self._changing():
             self._tracker.describe(name, **said)
-            self._notify()
 
     def hold(self, held: bool) -> None:
         """Hold the newest frame still, so that it can be pointed at in peace, or go on with the camera's newest."""
-        with self._changed:
+        with self._changing():
             self._held = held
-            self._notify()
 
     def wait_while_held(self) -> FrameResult:
         """The newest frame as it is when it is not held, or no longer."""
@@ -166,9 +164,8 @@ class LiveSession:
 
     def end(self) -> None:
         """No more frames will come: waiting threads are notified."""
-        with self._changed:
+        with self._changing():
             self.over = True
-            self._notify()
 
     def status(self) -> Status:
         """How it goes now."""
@@ -194,12 +191,14 @@ class LiveSession:
             elif found.state == "visible":
                 self._doubts.pop(name, None)
         self._result = result
-        self._notify()
 
-    def _notify(self) -> None:
-        self._changed.notify_all()
-        for watcher in self.watchers:
-            watcher()
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._changed:
+            yield
+            self._changed.notify_all()
+            for watcher in self.watchers:
+                watcher()
 
 
 def follow(

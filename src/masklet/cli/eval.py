@@ -21,13 +21,7 @@ if TYPE_CHECKING:
     from masklet.evaluation.protocols.base import Procedure
     from masklet.executors import Executor
 
-USUAL = "davis2017"
-"""The scoring protocol of data sets without one of their own."""
-
 Way = Literal["offline", "online", "saved"]
-
-DEFAULT_CLICKS: dict[Way, int] = {"offline": 3, "online": 3, "saved": 5}
-"""Clicks on an object in a frame, at most."""
 
 FirstName = Annotated[
     Literal["mask", "box", "click"],
@@ -227,9 +221,9 @@ def vos(
     from masklet.metrics.protocols import PROTOCOLS
 
     count = clicks if prompt == "click" else 0
-    prompting = Prompting(prompt, count, who.made())
     dataset = common.opened("video")
-    procedure = SemiSupervised(prompting, protocol or (dataset.name if dataset.name in PROTOCOLS else USUAL))
+    rules = protocol or (dataset.name if dataset.name in PROTOCOLS else "davis2017")
+    procedure = SemiSupervised(Prompting(prompt, count, who.made()), rules)
     run(common, dataset, procedure, f"vos-{prompt}{count or ''}", baseline, options)
 
 
@@ -281,7 +275,7 @@ def interactive(
     """
     from masklet.evaluation.protocols.interactive import ClicksSaved, Offline, Online
 
-    count, annotator = clicks or DEFAULT_CLICKS[way], who.made()
+    count, annotator = clicks or (5 if way == "saved" else 3), who.made()
     procedures: dict[Way, Procedure] = {
         "offline": Offline(rounds, count, annotator),
         "online": Online(rounds, count, annotator, good=target),

@@ -67,11 +67,17 @@ def chosen(results: Iterator[PlainFrame], only: Sequence[str], start: int, stop:
             raise FormatError(f"there is no object {name!r}{nearest(name, sorted(names))}")
 
 
-def of_project(
-    path: Path, out: Path, _: Format, kind: Format, video: Path | None
+def masks_in(
+    path: Path, out: Path, entry: Format, kind: Format, video: Path | None
 ) -> tuple[Facts, Iterator[PlainFrame]]:
-    """What a project file holds, with the pictures of its video if the format shows them, and where a volume lies. A
-    session of pictures in memory takes any video of their size and number."""
+    """What a file or folder of masks holds, to be written to `out` in the format `kind`, with the pictures of its video
+    if that shows them."""
+    return of_project(path, out, kind, video) if entry.name == "project" else of_masks(path, out, entry, kind, video)
+
+
+def of_project(path: Path, out: Path, kind: Format, video: Path | None) -> tuple[Facts, Iterator[PlainFrame]]:
+    """The same of a project file, and where a volume lies. A session of pictures in memory takes any video of their
+    size and number."""
     held = read_project(path)
     lies = video or (path.absolute().parent / held.video if held.video else None)
     keep_inputs(out, path, lies)
@@ -91,7 +97,7 @@ def of_project(
 def of_masks(
     path: Path, out: Path, entry: Format, kind: Format, video: Path | None
 ) -> tuple[Facts, Iterator[PlainFrame]]:
-    """What a file or folder of masks holds, with the pictures of the video that was given."""
+    """The same of any other, with the pictures of the video that was given."""
     keep_inputs(out, path, video)
     if kind.shows_pictures and video is None:
         raise FormatError(f"{kind.name} shows pictures, and {path.name} holds masks alone; give --video")
@@ -153,16 +159,6 @@ def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainF
             yield replace(result, image=found.image, time=found.time)
 
 
-def spread(sources: Sequence[str]) -> list[str]:
-    """The sources, with the .masklet files of folders in their order."""
-    found = []
-    for source in sources:
-        folder = Path(source)
-        sessions = sorted(folder.rglob("*.masklet")) if folder.is_dir() else []
-        found += [str(session) for session in sessions] or [source]
-    return found
-
-
 def part_of(source: str) -> Part:
     """The video of a session, or of masks beside it. Raises FormatError if it has no pictures."""
     text, _, place = source.rpartition("@")
@@ -170,15 +166,14 @@ def part_of(source: str) -> Part:
     entry = recognise_format(path)
     if entry.name != "project" and video is None:
         raise FormatError(f"{path} holds masks alone; give them with their video: {path}@VIDEO")
-    held = of_project if entry.name == "project" else of_masks
     shown, nowhere = find_format("overlay"), Path()
-    facts, _ = held(path, nowhere, entry, shown, video)
+    facts, _ = masks_in(path, nowhere, entry, shown, video)
     lies = Path(facts.video) if video is None else video
     lies = lies if os.path.exists(lies) else path.absolute().parent / lies
     name = path.parent.name if path.name == "session.masklet" else lies.stem if video is None else path.stem
     pictures = lies if lies.is_dir() else None
     names = tuple(re.sub(r"\.exr$", ".jpg", name, flags=re.IGNORECASE) for name in facts.names)  # trainers read no EXR
-    return Part(name, lambda: held(path, nowhere, entry, shown, video)[1], replace(facts, names=names), pictures)
+    return Part(name, lambda: masks_in(path, nowhere, entry, shown, video)[1], replace(facts, names=names), pictures)
 
 
 def in_splits(parts: list[Part], val: float, seed: int) -> list[Part]:

@@ -49,15 +49,14 @@ def convert(
       masklet convert task.xml --from cvat --out instances.json --format coco
       masklet convert labels --from labelme --out overlay.mp4 --video frames
     """
-    from masklet.cli.mask_files import chosen, of_masks, of_project
+    from masklet.cli.mask_files import chosen, masks_in
     from masklet.formats.registry import find_format, format_of, recognise_format, with_finish
     from masklet.formats.writer import Writer
 
     finish = films.finish()
     kind = find_format(format) if format else format_of(out, background=films.background)
     entry = find_format(source_format) if source_format else recognise_format(source)
-    held = of_project if entry.name == "project" else of_masks
-    facts, results = held(source, out, entry, kind, video)
+    facts, results = masks_in(source, out, entry, kind, video)
     frames = 0
     wishes = finish if kind.finishes else replace(finish, only=())
     with Writer(kind.open, out, with_finish(facts, kind, wishes)) as sink:
@@ -110,7 +109,7 @@ def name(
       masklet name street/session.masklet --like labelled.json --out street.json --format ytvis --least 0.4
     """
     from masklet.atomic import keep_inputs
-    from masklet.cli.mask_files import Compare, Said, crops_of, largest, learned, named, of_masks, of_project, split
+    from masklet.cli.mask_files import Compare, Said, crops_of, largest, learned, masks_in, named, split
     from masklet.datasets.own import evenly
     from masklet.formats.base import ObjectId
     from masklet.formats.description import LONGEST_VALUE, Description
@@ -146,7 +145,7 @@ def name(
         compare = lambda crops: likenesses(appearances(predictor, crops), examples)  # noqa: E731
         found = named(seen, compare, examples.names, LEAST_LIKENESS if least is None else least, nothing)
     video = None if entry.name == "coco" and not kind.shows_pictures else pictures
-    facts, results = (of_project if entry.name == "project" else of_masks)(source, out, entry, kind, video)
+    facts, results = masks_in(source, out, entry, kind, video)
     with Writer(kind.open, out, facts) as sink:
         for result in results:
             said = dict(result.descriptions)
@@ -197,7 +196,7 @@ def build(
       masklet dataset build sessions --out cars-yolo --format yolo --classes classes.txt
       masklet dataset build masks@clip.mp4 task.xml@frames --out set --format ytvis
     """
-    from masklet.cli.mask_files import in_splits, part_of, spread
+    from masklet.cli.mask_files import in_splits, part_of
     from masklet.cli.terminal import bars
     from masklet.datasets.build import build_dataset
 
@@ -209,7 +208,8 @@ def build(
             raise FormatError(f"{classes} cannot be read: {error}; give a text with a class in each line") from error
         if twice := [name for name in named if named.count(name) > 1]:
             raise FormatError(f"{classes} holds the class {twice[0]} twice")
-    parts = in_splits([part_of(source) for source in spread(sources)], val, seed)
+    each = [str(found) for source in sources for found in sorted(Path(source).rglob("*.masklet")) or [Path(source)]]
+    parts = in_splits([part_of(source) for source in each], val, seed)
     with bars(passing=True) as progress:
         task = progress.add_task("building", total=len(parts))
         built = build_dataset(
