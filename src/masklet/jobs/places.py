@@ -82,10 +82,10 @@ def write(place: str, content: bytes) -> None:
 
 
 def remove(place: str) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file."""
     if not is_url(place):
-        Path(place).unlink(missing_ok=True)
-    elif exists(place):
+        Path(place).unlink()
+    else:
         with told(place, "removed"):
             _files(place).rm_file(place)
 
@@ -124,18 +124,13 @@ def local_copy(place: str, *, redirects: bool = True, most: int | None = None) -
             if most is None:
                 files.get_file(place, str(path))
             else:
-                _copy(files, place, path, most)
+                streamed = {"block_size": 0} if place.startswith("http") else {}
+                with files.open(place, "rb", **streamed) as source, path.open("wb") as copy:
+                    while part := source.read(CHUNK):
+                        if copy.tell() + len(part) > most:
+                            raise TooLarge(f"{place} has more than {most} bytes, the most that is taken")
+                        copy.write(part)
         yield path
-
-
-def _copy(files: Any, place: str, path: Path, most: int) -> None:
-    streamed = {"block_size": 0} if place.startswith("http") else {}
-    left = most
-    with files.open(place, "rb", **streamed) as source, path.open("wb") as copy:
-        while part := source.read(CHUNK):
-            if (left := left - len(part)) < 0:
-                raise TooLarge(f"{place} has more than {most} bytes, the most that is taken")
-            copy.write(part)
 
 
 @contextmanager

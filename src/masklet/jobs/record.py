@@ -107,9 +107,10 @@ class Manifest:
 
     def add(self, record: VideoRecord) -> None:
         """Take a record in, in place of an earlier one of the same video."""
-        video, out, sentence = map(_in_utf8, (record.video, record.out, record.sentence))
-        record = replace(record, video=video, out=out, sentence=sentence)
-        self._records[record.video] = record
+        texts = {name: getattr(record, name) for name in ("video", "out", "sentence")}
+        # Names of files need not be UTF-8, and every file of texts is.
+        texts = {name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()}
+        self._records[texts["video"]] = replace(record, **texts)
         self._changed = True
         self._saving.now_and_then()
 
@@ -147,11 +148,6 @@ class Manifest:
             raise FormatError(
                 f"{self.place} is no manifest of a run ({str(error)[:100]}); move it away, or give another --out"
             ) from error
-
-
-def _in_utf8(text: str) -> str:
-    """A text that every file holds: names of files need not be UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def to_json(record: VideoRecord) -> dict[str, Any]:

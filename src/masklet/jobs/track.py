@@ -192,17 +192,17 @@ def millilitres(tracker: VideoTracker) -> dict[str, float]:
 
 def follow(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
     """The frames of a job as they are followed, those that a stopped run left; forward, the known ones come first."""
+    known = known_within(tracker, job)
     if job.everything is not None:
-        return track_everything(tracker, job.start, job.stop, reached=found_up_to(tracker, job), options=job.everything)
+        frames = set(known)  # without a gap from the first one; enough where no prompt lies ahead
+        reached = next((frame for frame in known if frame + 1 not in frames), None)
+        return track_everything(tracker, job.start, job.stop, reached=reached, options=job.everything)
     following = tracker.propagate(direction=job.direction, within=job.within, resume=True)
-    return chain(known_before(tracker, job), following) if job.direction == "forward" else following
-
-
-def known_before(tracker: VideoTracker, job: Job) -> Iterator[FrameResult]:
-    """Results of the known frames, from the first prompt to the frame where following goes on."""
-    left, known = left_of(tracker, job), known_within(tracker, job)
+    if job.direction != "forward":
+        return following
+    left = left_of(tracker, job)
     end = left[0].first if left else max(known) + 1
-    return (tracker.result(frame) for frame in range(min(known), end))
+    return chain((tracker.result(frame) for frame in range(min(known), end)), following)
 
 
 def left_of(tracker: VideoTracker, job: Job) -> list[Range]:
@@ -222,14 +222,6 @@ def length(tracker: VideoTracker, job: Job) -> int | None:
     if count is None and any(not span.backward for span in left):
         return None
     return sum(span.first + 1 if span.backward else max(0, (count or 0) - span.first) for span in left)
-
-
-def found_up_to(tracker: VideoTracker, job: Job) -> int | None:
-    """The last frame of which something is known without a gap from the first one; None if nothing is. Enough where no
-    prompt lies ahead."""
-    frames = known_within(tracker, job)
-    known = set(frames)
-    return next((frame for frame in frames if frame + 1 not in known), None)
 
 
 def known_within(tracker: VideoTracker, job: Job) -> list[int]:
