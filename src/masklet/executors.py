@@ -1,7 +1,5 @@
 """The same work on many jobs: in this process, in several, or on a Ray cluster. Results come as they are ready."""
 
-from __future__ import annotations
-
 import errno
 import multiprocessing
 import os

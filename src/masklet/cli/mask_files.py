@@ -1,7 +1,5 @@
 """What commands do with files of masks: read them with their pictures, make data sets of them, name their objects."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Many videos: each whole by one worker, those that are done passed over, all that happens recorded."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -95,21 +93,6 @@ def track_videos(
     return run_all(find_videos([fspath(place) for place in given]), work, executor or Serial())
 
 
-def run_all(sources: Sequence[Source], work: Work, executor: Executor) -> Iterator[VideoRecord]:
-    """Do videos, and record them in the manifest."""
-    with leased(work.out):
-        manifest = Manifest(work.out)
-        try:
-            for source, answer in executor.run(work, sources):
-                if isinstance(answer, Failure):
-                    place = join(work.out, source.name)
-                    answer = VideoRecord(source.video, place, "failed", answer.reason)
-                manifest.add(answer)
-                yield answer
-        finally:
-            manifest.close()
-
-
 @dataclass(frozen=True)
 class Work:
     """What a worker does with a video.
@@ -197,6 +180,21 @@ class Work:
         for result in results if self.watch is None else self.watch(results, what, total):
             alive()
             yield result
+
+
+def run_all(sources: Sequence[Source], work: Work, executor: Executor) -> Iterator[VideoRecord]:
+    """Do videos, and record them in the manifest."""
+    with leased(work.out):
+        manifest = Manifest(work.out)
+        try:
+            for source, answer in executor.run(work, sources):
+                if isinstance(answer, Failure):
+                    place = join(work.out, source.name)
+                    answer = VideoRecord(source.video, place, "failed", answer.reason)
+                manifest.add(answer)
+                yield answer
+        finally:
+            manifest.close()
 
 
 def read_record(source: Source, place: str, options: str) -> VideoRecord | None:

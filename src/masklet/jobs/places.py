@@ -1,7 +1,5 @@
 """Files by path, or by URL through fsspec (s3://, gs://, hf://, https://), with a sentence for what goes wrong."""
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """What came of the videos of a run: a record of each, and the manifest that holds them all."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """Which videos there are to track: files, folders, patterns, URLs, and manifests with a row for each video."""
 
-from __future__ import annotations
-
 import csv
 import glob
 import io
