@@ -8,7 +8,6 @@ takes what teaches most a second, one after another.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.app.items import Item, items_in, place_of
-from masklet.atomic import make_folder, write_whole
+from masklet.atomic import make_folder
 from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
@@ -53,36 +52,30 @@ LEAST_VARIETY = 0.02
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the model, by the digest of its weights, makes of a video or picture that nobody annotated.
-
-    Attributes:
-        things: Objects that were found.
-        doubt: 1 less the IoU that the model predicts of its masks, in the mean, 0..1: after a click on the middle of
-            each thing, and in the frames into which it was followed. 1 if nothing was found.
-        doubtful: Masks at which a person should look.
-        sight: What it looks like, a vector of length 1.
-    """
+    """What the model makes of a video or picture that nobody annotated."""
 
     id: str
     path: str
-    weights: str
+    weights: str  # the digest of the model's
     frames: int
-    things: int
+    things: int  # objects that were found
+    # 1 less the IoU that the model predicts of its masks, in the mean, 0..1: after a click on the middle of each thing,
+    # and in the frames into which it was followed; 1 if nothing was found
     doubt: float
-    doubtful: int
-    sight: tuple[float, ...]
+    doubtful: int  # masks at which a person should look
+    sight: tuple[float, ...]  # what it looks like, a vector of length 1
 
 
 @dataclass(frozen=True)
 class Queued:
-    """A video or picture in the queue, with its doubt, 0..1, its variety (1 less the cosine to what is most like it, of
-    what was annotated and what stands before it, 0..1), and the seconds that a person will need, roughly."""
+    """A video or picture in the queue."""
 
     id: str
     path: str
-    doubt: float
+    doubt: float  # 0..1
+    # 1 less the cosine to what is most like it, of what was annotated and what stands before it, 0..1
     variety: float
-    seconds: float
+    seconds: float  # that a person will need, roughly
 
 
 def unlabelled(loop: Loop) -> list[Item]:
@@ -112,13 +105,12 @@ def annotate(loop: Loop, engine: Engine, tell: Tell) -> list[Estimate]:
 
 def estimate_of(loop: Loop, item: Item, weights: str) -> Estimate | None:
     """The estimate of an item by a model; None if it made none."""
-    path = loop.folder / "ahead" / f"{item.id}.json"
+    session = loop.folder / "ahead" / f"{item.id}.masklet"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        estimate = Estimate(**{**told, "sight": tuple(told["sight"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        estimate = loop.read(f"ahead/{item.id}.json", lambda told: Estimate(**{**told, "sight": tuple(told["sight"])}))
+    except FormatError:
         return None  # it is made again
-    return estimate if estimate.weights == weights and path.with_suffix(".masklet").exists() else None
+    return estimate if estimate.weights == weights and session.exists() else None
 
 
 def seconds_of(estimate: Estimate) -> float:
@@ -161,13 +153,10 @@ def make_queue(loop: Loop, engine: Engine, estimates: Sequence[Estimate]) -> lis
 
 
 def read_queue(loop: Loop) -> list[Queued]:
-    """The queue as it was made last. Raises SessionError if it never was."""
-    try:
-        return [Queued(**one) for one in json.loads((loop.folder / QUEUE).read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        raise SessionError(f"there is no queue yet; first run masklet loop annotate {loop.project}") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise FormatError(f"{loop.folder / QUEUE} cannot be read ({error}); run masklet loop annotate") from error
+    """The queue as it was made last. Raises SessionError if it never was, and FormatError if it is damaged."""
+    if not (loop.folder / QUEUE).exists():
+        raise SessionError(f"there is no queue yet; first run masklet loop annotate {loop.project}")
+    return loop.read(QUEUE, lambda told: [Queued(**one) for one in told])
 
 
 def _annotate(loop: Loop, item: Item, engine: Engine, kinds: Prototypes | None) -> Estimate:
@@ -195,7 +184,7 @@ def _annotate(loop: Loop, item: Item, engine: Engine, kinds: Prototypes | None) 
         place = loop.folder / "ahead" / f"{item.id}.masklet"
         make_folder(place.parent)
         tracker.save(place)
-    write_whole(place.with_suffix(".json"), json.dumps(asdict(estimate)))
+    loop.write(f"ahead/{item.id}.json", asdict(estimate))
     return estimate
 
 

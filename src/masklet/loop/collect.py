@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -51,12 +49,11 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True)
 class Collected:
-    """What was collected: the number of the version, None if nothing is new, and how many videos and pictures there are
-    to learn from and to judge on."""
+    """What was collected."""
 
-    version: int | None
-    learned: int
-    held_out: int
+    version: int | None  # its number; None if nothing is new
+    learned: int  # videos and pictures to learn from
+    held_out: int  # those to judge on
 
 
 def collect(loop: Loop, tell: Tell) -> Collected:
@@ -82,9 +79,10 @@ def collect(loop: Loop, tell: Tell) -> Collected:
     number = len(judged) + 1
     before = loop.place(begun or number - 1) / "data"
     held_out = _held_out(list(clips), _splits(before), loop.asked.held_out)
-    place, temporary = loop.place(number) / "data", loop.place(number) / f".data.{os.getpid()}.partial"
-    for left in loop.place(number).glob(".data.*.partial"):
+    place = loop.place(number) / "data"
+    for left in loop.place(number).glob(".data.*partial"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
+    temporary = place.with_name(".data.partial")
     try:
         digest = _write(clips, held_out, temporary)
         if judged and digest == judged[-1].data:
@@ -94,8 +92,6 @@ def collect(loop: Loop, tell: Tell) -> Collected:
         temporary.replace(place)
     except OSError as error:
         raise write_error(place, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return _counted(loop, number)
 
 
@@ -188,9 +184,7 @@ def _held_out(paths: Sequence[str], known: dict[str, str], share: float) -> set[
 
 def _write(clips: dict[str, Clip], held_out: set[str], folder: Path) -> str:
     """Write masks and the index; the digest of both."""
-    digest, table = hashlib.sha256(), io.StringIO()
-    lines = csv.writer(table)
-    lines.writerow(INDEX_COLUMNS)
+    digest, rows = hashlib.sha256(), [INDEX_COLUMNS]
     for number, (path, clip) in enumerate(sorted(clips.items())):
         masks = folder / "masks" / f"{number:05d}"
         make_folder(masks)
@@ -200,9 +194,10 @@ def _write(clips: dict[str, Clip], held_out: set[str], folder: Path) -> str:
             write_index_png(masks / f"{clip.stem(frame)}.png", labels)
         of_picture = Path(path).suffix.lower() in IMAGE_SUFFIXES
         place = masks / f"{clip.stem(0)}.png" if of_picture else masks
-        kind = "image" if of_picture else "video"
-        lines.writerow((kind, path, place.relative_to(folder), "val" if path in held_out else "train"))
-    (folder / INDEX).write_text(table.getvalue(), encoding="utf-8", newline="")
+        kind, split = "image" if of_picture else "video", "val" if path in held_out else "train"
+        rows.append((kind, path, str(place.relative_to(folder)), split))
+    with (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
     (folder / DIGEST).write_text(digest.hexdigest(), encoding="utf-8")
     return digest.hexdigest()
 

@@ -31,44 +31,29 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a loop is asked to do.
+    """What a loop is asked to do."""
 
-    Attributes:
-        model: Name or file of the model to begin with.
-        sources: Videos, pictures and folders of them that are to be annotated.
-        data: Further annotations to learn from, as `masklet train --data` takes them.
-        steps: Of each training.
-        settings: Changes of its recipe, `PATH=VALUE`.
-        held_out: Share of videos and pictures that is judged on and not learned from.
-        ahead: At most so many videos and pictures are annotated ahead of people.
-    """
-
-    model: str = "nano"
-    sources: tuple[str, ...] = ()
-    data: tuple[str, ...] = ()
-    steps: int = 200
-    settings: tuple[str, ...] = ()
-    held_out: float = 0.2
-    ahead: int = 100
+    model: str = "nano"  # name or file of the model to begin with
+    sources: tuple[str, ...] = ()  # videos, pictures and folders of them that are to be annotated
+    data: tuple[str, ...] = ()  # further annotations to learn from, as `masklet train --data` takes them
+    steps: int = 200  # of each training
+    settings: tuple[str, ...] = ()  # changes of its recipe, `PATH=VALUE`
+    held_out: float = 0.2  # share of videos and pictures that is judged on and not learned from
+    ahead: int = 100  # at most so many videos and pictures are annotated ahead of people
 
 
 @dataclass(frozen=True)
 class Version:
-    """A model that was trained and judged, from 1 on. It began with its parent, 0 for the one that the loop began with.
+    """A model that was trained and judged; it is kept if it scores better than its parent."""
 
-    `weights` and `data` are digests, of its weights and of what was annotated; `learned` and `held_out` count videos
-    and pictures. `before` is what its parent scored on those that are held out, measure -> value, `after` what it
-    scores; it is kept if that is better.
-    """
-
-    number: int
-    parent: int
-    weights: str
-    data: str
-    learned: int
-    held_out: int
-    before: Mapping[str, float]
-    after: Mapping[str, float]
+    number: int  # from 1 on
+    parent: int  # the version that it began with; 0 is the model that the loop began with
+    weights: str  # digest of its weights
+    data: str  # digest of what was annotated
+    learned: int  # videos and pictures that it learned from
+    held_out: int  # those that are held out
+    before: Mapping[str, float]  # what its parent scores on them, measure -> value
+    after: Mapping[str, float]  # what it scores
     kept: bool
 
 
@@ -96,7 +81,7 @@ class Loop:
     def asked(self) -> Asked:
         """What was asked last."""
         several = ("sources", "data", "settings")
-        return self._read(
+        return self.read(
             "asked.json", lambda told: Asked(**told | {name: tuple(told[name]) for name in several if name in told})
         )
 
@@ -115,8 +100,7 @@ class Loop:
 
     @property
     def versions(self) -> Versions:
-        """The versions."""
-        return self._read(
+        return self.read(
             "versions.json",
             lambda told: Versions(told.get("current", 0), tuple(Version(**one) for one in told.get("judged", ()))),
         )
@@ -159,16 +143,16 @@ class Loop:
 
     def write(self, name: str, content: Any) -> None:
         """Write JSON, which a power cut does not undo."""
-        make_folder(self.folder)
+        make_folder((self.folder / name).parent)
         with atomic_write(self.folder / name, durable=True) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
-    def _read(self, name: str, make: Callable[[Any], Made]) -> Made:
+    def read(self, name: str, make: Callable[[Any], Made]) -> Made:
         """What is made of a JSON file; of an empty object if there is no file. Raises FormatError."""
         path = self.folder / name
         try:
             return make(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise FormatError(f"{path} is damaged ({str(error)[:100]}); move it away") from error
 
 

@@ -15,7 +15,7 @@ from masklet.datasets.base import Clip, Labelled, PlainMasks
 from masklet.errors import FormatError
 from masklet.evaluation.model import ModelMethod
 from masklet.evaluation.protocols.base import Procedure
-from masklet.evaluation.protocols.images import ImageClicks
+from masklet.evaluation.protocols.images import ImageClicks, known_objects
 from masklet.evaluation.protocols.vos import SemiSupervised
 from masklet.evaluation.results import Submission
 from masklet.training.batch import PickOptions, draw_objects
@@ -101,11 +101,6 @@ def choose(collections: Sequence[Collection], amounts: Amounts) -> list[Chosen]:
 def _with_objects(clips: Iterable[Clip], rng: np.random.Generator, amounts: Amounts) -> Iterable[Chosen]:
     for clip in clips:
         (first,) = clip.read(clip.annotated[:1])
-        numbers = [number for number in draw_objects(first, rng, amounts.pick) if _is_known(first, number)]
-        if numbers:
+        known = known_objects(first.masks)
+        if numbers := [number for number in draw_objects(first, rng, amounts.pick) if number in known]:
             yield Chosen(clip, tuple(numbers[: amounts.objects]))
-
-
-def _is_known(frame: Labelled, number: int) -> bool:
-    void = frame.masks.void
-    return void is None or bool((frame.masks[number] & ~void).any())
