@@ -35,10 +35,9 @@ import masklet
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.engines.torch import Model
-from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.model import TrackerSession
-from masklet.evaluation.protocols.base import Prompting, Workspace, objects_of, true_mask
-from masklet.evaluation.protocols.interactive import worst_frame
+from masklet.evaluation.protocols import Annotator, Prompting, Workspace, objects_of, true_mask
+from masklet.evaluation.videos import worst_frame
 from masklet.formats.base import FrameLike
 from masklet.prompts import make_prompt
 from masklet.video import TrackingOptions, VideoTracker

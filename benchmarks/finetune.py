@@ -27,7 +27,7 @@ from PIL import Image
 
 import masklet
 from masklet.formats.davis import read_index_png
-from masklet.loop.validation import Amounts, held_out
+from masklet.loop.learn import Amounts, held_out
 from masklet.media.source import open_video
 from masklet.training.data import read_data
 from masklet.training.loop import RunOptions, train

@@ -31,9 +31,9 @@ from PIL import Image
 import masklet
 from masklet.datasets.base import IndexMasks
 from masklet.discovery import DiscoveryOptions
-from masklet.evaluation.annotator import Annotator
 from masklet.evaluation.methods import Look
 from masklet.evaluation.model import look_at
+from masklet.evaluation.protocols import Annotator
 from masklet.formats.davis import read_index_png, write_index_png
 from masklet.image import EverythingOptions, ImagePredictor
 from masklet.loop import ahead

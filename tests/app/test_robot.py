@@ -16,8 +16,8 @@ from masklet.app.library import Library
 from masklet.datasets.base import Clip, PlainMasks
 from masklet.engines.fake import FakeEngine
 from masklet.evaluation.model import ModelMethod
-from masklet.evaluation.protocols.base import Workspace
-from masklet.evaluation.protocols.interactive import Offline, Online
+from masklet.evaluation.protocols import Workspace
+from masklet.evaluation.videos import Offline, Online
 from masklet.formats.base import FrameLike, PlainFrame, mask_only
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt

@@ -10,7 +10,7 @@ import pytest
 from masklet.video.policies import PublishedPolicy
 from tests.cli.conftest import Read, Run, error_of
 from tests.evaluation.conftest import make_davis, make_folder
-from tests.evaluation.protocols.test_volumes import make_volumes
+from tests.evaluation.test_volumes import make_volumes
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from masklet.evaluation.annotator import Annotator, box_prompt
+from masklet.evaluation.protocols import Annotator, box_prompt
 
 TRUTH = np.zeros((40, 60), np.bool_)
 TRUTH[10:30, 20:50] = True

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import EvaluationError
-from masklet.evaluation.baselines import BASELINES, carry_by_flow, cut_prompt
-from masklet.evaluation.methods import MethodChoice, find_method
+from masklet.evaluation.methods import BASELINES, MethodChoice, carry_by_flow, cut_prompt, find_method
 from masklet.media.arrays import ArrayFrames
 from masklet.metrics.region import region_similarity
 from masklet.prompts import Prompt

@@ -12,8 +12,7 @@ from rich.console import Console
 
 from masklet.cli.terminal import as_table
 from masklet.errors import EvaluationError
-from masklet.evaluation.compare import cautions, clip_table, compare_runs, comparison_table, full_table
-from masklet.evaluation.report import plot_runs
+from masklet.evaluation.report import cautions, clip_table, compare_runs, comparison_table, full_table, plot_runs
 from masklet.evaluation.results import ClipResult, RunResult
 
 

@@ -12,13 +12,12 @@ from masklet.checkpoints import load_model
 from masklet.datasets.base import Clip
 from masklet.engines.fake import FakeEngine
 from masklet.errors import ConfigError
-from masklet.evaluation.baselines import BASELINES
+from masklet.evaluation.images import ImageClicks
+from masklet.evaluation.methods import BASELINES
 from masklet.evaluation.model import ModelMethod
-from masklet.evaluation.protocols.base import Procedure, Prompting
-from masklet.evaluation.protocols.images import ImageClicks
-from masklet.evaluation.protocols.interactive import Online
-from masklet.evaluation.protocols.vos import SemiSupervised
+from masklet.evaluation.protocols import Procedure, Prompting
 from masklet.evaluation.results import Submission
+from masklet.evaluation.videos import Online, SemiSupervised
 from tests.evaluation.conftest import Make, first_clip, index_map, save_mask
 
 

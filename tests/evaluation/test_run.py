@@ -12,13 +12,13 @@ import pytest
 from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation import run as running
+from masklet.evaluation.images import ImageClicks
 from masklet.evaluation.methods import MethodChoice
-from masklet.evaluation.protocols.base import Prompting
-from masklet.evaluation.protocols.images import ImageClicks
-from masklet.evaluation.protocols.vos import SemiSupervised
+from masklet.evaluation.protocols import Prompting
 from masklet.evaluation.report import remarks, write_report
 from masklet.evaluation.results import read_run
 from masklet.evaluation.run import Measurement, begin, measure
+from masklet.evaluation.videos import SemiSupervised
 from masklet.executors import Failure, Serial
 from masklet.media.image_file import read_image
 from tests.evaluation.conftest import Make

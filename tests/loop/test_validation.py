@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from masklet.checkpoints import Model
 from masklet.datasets.base import Clip, IndexMasks
 from masklet.errors import FormatError
-from masklet.loop.validation import Amounts, choose, held_out
+from masklet.loop.learn import Amounts, choose, held_out
 from masklet.training.batch import PickOptions
 from masklet.training.data import Collection, read_data
 from tests.training.shapes import picture, tiny_network, write_shapes

@@ -17,8 +17,7 @@ from masklet.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from masklet.datasets.base import ClipKind, Dataset
-    from masklet.evaluation.annotator import Annotator
-    from masklet.evaluation.protocols.base import Procedure
+    from masklet.evaluation.protocols import Annotator, Procedure
     from masklet.executors import Executor
 
 Way = Literal["offline", "online", "saved"]
@@ -88,7 +87,7 @@ class AnnotatorChoice:
     seed: Annotated[int, option("Of the random annotator.", 0, 2**63 - 1)] = 0
 
     def made(self) -> Annotator:
-        from masklet.evaluation.annotator import Annotator
+        from masklet.evaluation.protocols import Annotator
 
         return Annotator(self.annotator, self.seed)
 
@@ -216,8 +215,8 @@ def vos(
       masklet eval vos --dataset davis2017 --root DAVIS --prompt click --clicks 3
       masklet eval vos --dataset folder --root my-videos --baseline flow
     """
-    from masklet.evaluation.protocols.base import Prompting
-    from masklet.evaluation.protocols.vos import SemiSupervised
+    from masklet.evaluation.protocols import Prompting
+    from masklet.evaluation.videos import SemiSupervised
     from masklet.metrics.protocols import PROTOCOLS
 
     count = clicks if prompt == "click" else 0
@@ -238,8 +237,8 @@ def tracking(common: Common, options: TrackerChoice, baseline: BaselineName = No
       masklet eval tracking --dataset davis2017 --root DAVIS
       masklet eval tracking --dataset mose --root MOSE --split train --limit 20 --prompt mask
     """
-    from masklet.evaluation.protocols.base import Prompting
-    from masklet.evaluation.protocols.vos import MultiObject
+    from masklet.evaluation.protocols import Prompting
+    from masklet.evaluation.videos import MultiObject
 
     procedure = MultiObject(Prompting(prompt))
     run(common, common.opened("video"), procedure, f"tracking-{prompt}", baseline, options)
@@ -273,7 +272,7 @@ def interactive(
       masklet eval interactive --dataset folder --root my-videos --way online --rounds 3
       masklet eval interactive --dataset folder --root my-videos --way saved --target 0.85
     """
-    from masklet.evaluation.protocols.interactive import ClicksSaved, Offline, Online
+    from masklet.evaluation.videos import ClicksSaved, Offline, Online
 
     count, annotator = clicks or (5 if way == "saved" else 3), who.made()
     procedures: dict[Way, Procedure] = {
@@ -304,7 +303,7 @@ def image(
       masklet eval image --dataset folder --root pictures --prompt box --clicks 1
       masklet eval image --dataset folder --root pictures --clicks 20 --baseline grabcut
     """
-    from masklet.evaluation.protocols.images import ImageClicks
+    from masklet.evaluation.images import ImageClicks
 
     procedure = ImageClicks(prompt, clicks, who.made())
     run(common, common.opened("image"), procedure, f"image-{prompt}{clicks}", baseline)
@@ -324,7 +323,7 @@ def everything(common: Common, choice: EverythingChoice) -> None:
       masklet eval everything --dataset folder --root pictures --points-per-side 16
       masklet eval everything --dataset lvis --root LVIS --model sam2.1-tiny --crop-layers 1 --most-overlap 0.9
     """
-    from masklet.evaluation.protocols.images import Everything
+    from masklet.evaluation.images import Everything
     from masklet.image import EverythingOptions
 
     procedure = Everything(EverythingOptions(**vars(choice)))
@@ -350,7 +349,7 @@ def volumes(
       masklet eval volumes --dataset volumes --root Task09_Spleen --split train --window soft-tissue --limit 5
       masklet eval volumes --dataset volumes --root scans --find-ends --tolerance 1
     """
-    from masklet.evaluation.protocols.volumes import Volumes
+    from masklet.evaluation.volumes import Volumes
 
     shown = choices.ReadingChoice(window=window).given.get("window")
     procedure = Volumes(tuple(shown) if isinstance(shown, list) else shown, find_ends, tolerance)
@@ -443,7 +442,7 @@ def compare(
     from rich.console import Console
 
     from masklet.cli.terminal import as_table
-    from masklet.evaluation.compare import cautions, compare_runs, comparison_table, write_comparison
+    from masklet.evaluation.report import cautions, compare_runs, comparison_table, write_comparison
     from masklet.evaluation.results import read_run
 
     comparison = compare_runs([read_run(folder) for folder in runs], seed)

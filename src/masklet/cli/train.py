@@ -138,7 +138,7 @@ def run_training(
 ) -> None:
     """Read the data, train, and say where the model is. Warns of pictures to validate on that are learned from too."""
     from masklet.checkpoints.load import choose_device
-    from masklet.loop.validation import held_out
+    from masklet.loop.learn import held_out
     from masklet.training.data import find_duplicates, read_data
     from masklet.training.loop import MODEL, RunOptions, train
 

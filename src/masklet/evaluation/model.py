@@ -1,7 +1,5 @@
 """A model as a method: video tracker, image predictor and mask generator."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,6 +14,19 @@ from masklet.image import EncodedImage, EverythingOptions, ImagePredictor, MaskS
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
+
+
+class TrackerSession:
+    """A video under way, by masklet's tracker."""
+
+    def __init__(self, tracker: VideoTracker) -> None:
+        self.tracker = tracker
+
+    def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
+        return self.tracker.add_prompt(frame=frame, object=object, prompt=prompt).objects[object].mask
+
+    def follow(self, start: int) -> Iterator[FrameLike]:
+        return self.tracker.propagate(start=start)
 
 
 class ModelMethod:
@@ -53,19 +64,6 @@ class ModelMethod:
 
     def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
         return segment_everything(image, self.engine, options)
-
-
-class TrackerSession:
-    """A video under way, by masklet's tracker."""
-
-    def __init__(self, tracker: VideoTracker) -> None:
-        self.tracker = tracker
-
-    def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
-        return self.tracker.add_prompt(frame=frame, object=object, prompt=prompt).objects[object].mask
-
-    def follow(self, start: int) -> Iterator[FrameLike]:
-        return self.tracker.propagate(start=start)
 
 
 def look_at(predictor: ImagePredictor, picture: EncodedImage) -> Callable[[Sequence[Prompt]], Sequence[ObjectLike]]:

@@ -11,6 +11,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +22,7 @@ from masklet.atomic import make_folder, write_whole
 from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.methods import MethodChoice, find_method
-from masklet.evaluation.protocols.base import Procedure
+from masklet.evaluation.protocols import Procedure
 from masklet.evaluation.results import RUN, ClipResult, Submission, clip_file, read_json, write_clip
 from masklet.executors import Executor, Failure
 from masklet.machine import peak_memory
@@ -48,13 +49,12 @@ def begin(plan: Measurement) -> list[Clip]:
     """
     path, record = plan.out / RUN, describe(plan)
     if path.exists():
-        earlier = read_json(path)
-        if differing := [key for key, value in record["settings"].items() if earlier["settings"].get(key) != value]:
-            told = ", ".join(
-                f"{key} {earlier['settings'].get(key)!r}, now {record['settings'][key]!r}" for key in differing
-            )
+        before = read_json(path)["settings"]
+        settings = record["settings"].items()
+        if told := [f"{key} {before.get(key)!r}, now {now!r}" for key, now in settings if before.get(key) != now]:
             raise EvaluationError(
-                f"{plan.out} is a run with other settings ({told}); give another --out, or --overwrite to begin again"
+                f"{plan.out} is a run with other settings ({', '.join(told)}); give another --out, or --overwrite to "
+                "begin again"
             )
     else:
         make_folder(plan.out)
@@ -110,8 +110,6 @@ def versions() -> dict[str, str]:
     """Versions of the libraries that results may depend on."""
     found = {}
     for name in LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):  # masklet itself, run from a checkout; another build of OpenCV
             found[name] = version(name)
-        except PackageNotFoundError:  # masklet itself, run from a checkout; another build of OpenCV
-            continue
     return found

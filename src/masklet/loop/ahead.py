@@ -6,8 +6,6 @@ to all that was annotated, and to what stands before it in the queue). What it c
 takes what teaches most a second, one after another.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice

@@ -1,11 +1,9 @@
 """What people annotated becomes training data, some of it held out."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,13 +19,13 @@ from masklet.datasets.frame_folders import frames_in
 from masklet.datasets.own import INDEX, INDEX_COLUMNS
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError
-from masklet.evaluation.protocols.images import stacked
+from masklet.evaluation.images import stacked
 from masklet.formats.base import MOST_NUMBER
 from masklet.formats.davis import write_index_png
 from masklet.loop.project import Loop
 from masklet.media.image_file import IMAGE_SUFFIXES
 from masklet.metrics.sequence import VOID
-from masklet.training.data import Wanted, read_data
+from masklet.training.data import Collection, Wanted, read_data
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Locked
 from masklet.video.spans import within
@@ -111,9 +109,13 @@ def _splits(data: Path) -> dict[str, str]:
 def annotated(loop: Loop) -> list[Clip]:
     """What the newest version learned from, or learns from, and what it is judged on."""
     number = loop.open_version() or len(loop.versions.judged)
-    wanted = Wanted(loop.place(number) / "data", "index")
-    splits = set(_splits(wanted.path).values())
-    return [clip for split in sorted(splits) for part in read_data([wanted], split=split) for clip in part.clips]
+    splits = set(_splits(loop.place(number) / "data").values())
+    return [clip for split in sorted(splits) for part in data_of(loop, number, split) for clip in part.clips]
+
+
+def data_of(loop: Loop, number: int, split: str) -> list[Collection]:
+    """What a version learns from, train, or is judged on, val."""
+    return read_data([Wanted(loop.place(number) / "data", "index")], split=split)
 
 
 def of_sessions(
@@ -132,8 +134,7 @@ def of_sessions(
 def _clip_of(tracker: VideoTracker) -> Iterator[Clip]:
     """The frames for which a person answers, for all objects that are known there, by number; numbers that are too high
     are unknown."""
-    locked = {(event.frame, event.object) for event in tracker.events if isinstance(event, Locked)}
-    masks = {frame: _in_bytes(tracker.masks(frame).index_map()) for frame in answered(tracker, locked)}
+    masks = {frame: _in_bytes(tracker.masks(frame).index_map()) for frame in answered(tracker)}
     if masks:
         video = Path(tracker.path)
         kind: ClipKind = "image" if video.suffix.lower() in IMAGE_SUFFIXES else "video"
@@ -141,9 +142,10 @@ def _clip_of(tracker: VideoTracker) -> Iterator[Clip]:
         yield Clip(video.stem, frames, {f: partial(IndexMasks, found) for f, found in masks.items()}, kind)
 
 
-def answered(tracker: VideoTracker, locked: Set[tuple[int, ObjectId | None]]) -> list[int]:
+def answered(tracker: VideoTracker) -> list[int]:
     """The frames for which a person answers: every object that is known there was prompted, locked, accepted or said to
     be absent, at least one of them by a person and not ahead of people."""
+    locked = {(event.frame, event.object) for event in tracker.events if isinstance(event, Locked)}
 
     def by_person(name: ObjectId, track: ObjectTrack, frame: int) -> bool:
         if AHEAD not in track.description.attributes or within(frame, (*track.accepted, *track.absent)):

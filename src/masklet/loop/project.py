@@ -10,8 +10,6 @@ queue.json       the order of what is left
 All files appear when they are whole, and each step looks at them for what is left to do.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Mapping

@@ -12,8 +12,8 @@ import pytest
 
 from masklet.datasets.base import Clip
 from masklet.errors import EvaluationError
-from masklet.evaluation.baselines import BASELINES
-from masklet.evaluation.protocols.images import COVERAGE, Everything
+from masklet.evaluation.images import COVERAGE, Everything
+from masklet.evaluation.methods import BASELINES
 from masklet.evaluation.report import markdown, sequence_rows
 from masklet.evaluation.results import ClipResult, RunResult, Submission
 from masklet.formats.davis import read_index_png

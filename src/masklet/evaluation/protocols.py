@@ -1,8 +1,9 @@
-"""What every protocol is, and how objects are prompted, and answers timed and scored, frame by frame."""
+"""What every protocol is; how the simulated annotator clicks, objects are prompted, and answers timed and scored."""
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
@@ -12,15 +13,72 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.annotator import Annotator, box_prompt
 from masklet.evaluation.methods import Method, Session
 from masklet.evaluation.results import ClipResult, Submission
 from masklet.formats.base import FrameLike, ObjectLike
+from masklet.masks.shape import central_click, mask_box, random_click
 from masklet.metrics.calibration import Calibration, calibration
 from masklet.metrics.protocols import find_protocol, select
 from masklet.metrics.region import Mask, region_similarity
 from masklet.metrics.sequence import Measured, join, measure_masks
 from masklet.prompts import Prompt, make_prompt
+
+Manner = Literal["centre", "random"]
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Where it clicks is the same for the same seed, clip, object, frame and number of the click."""
+
+    # "centre": the centre of the largest error, with no chance in it; "random": any wrong pixel
+    manner: Manner = "centre"
+    seed: int = 0  # of what is drawn
+
+    def click(
+        self, predicted: Mask | None, truth: Mask, void: Mask | None = None, *, occasion: str = ""
+    ) -> Prompt | None:
+        """A click on an error, or None if there is none; `predicted` is None before the first answer.
+
+        Unknown pixels are never clicked. The occasion names clip, object, frame and number of the click.
+        """
+        if void is not None:
+            truth = truth & ~void
+            predicted = None if predicted is None else predicted & ~void
+        if self.manner == "centre":
+            click = central_click(predicted, truth)
+        else:
+            chance = np.random.default_rng((self.seed, zlib.crc32(occasion.encode())))
+            click = random_click(predicted, truth, chance)
+        return None if click is None else Prompt(points=((float(click.x), float(click.y)),), labels=(click.label,))
+
+    def clicks(
+        self,
+        count: int,
+        ask: Callable[[Prompt], Mask],
+        predicted: Mask | None,
+        truth: Mask,
+        void: Mask | None = None,
+        *,
+        occasion: str = "",
+        good: float = math.inf,
+    ) -> tuple[int, Mask | None]:
+        """Click up to so many times, each time looking at the new answer, until that has an IoU of `good`: clicks made,
+        and the last answer."""
+        for made in range(count):
+            if predicted is not None and math.isfinite(good) and region_similarity(predicted, truth, void) >= good:
+                return made, predicted
+            click = self.click(predicted, truth, void, occasion=f"{occasion}/{made}")
+            if click is None:
+                return made, predicted
+            predicted = ask(click)
+        return count, predicted
+
+
+def box_prompt(mask: Mask) -> Prompt:
+    """The smallest box around a mask that is not empty."""
+    x0, y0, x1, y1 = (float(edge) for edge in mask_box(mask))
+    return Prompt(box=(x0, y0, x1, y1))
+
 
 MEASURES = ("J&F", "J", "J recall", "J decay", "F", "F recall", "F decay")
 """The statistics that DAVIS reports for each object."""
@@ -92,27 +150,25 @@ class Scores:
 
     def __init__(self, rules: str) -> None:
         self.rules = find_protocol(rules)
-        self.frames: list[int] = []
-        self.parts: list[Measured] = []
+        self.parts: dict[int, Measured] = {}  # by frame
 
     def add(self, frame: int, masks: Mapping[int, Mask], truth: ObjectMasks) -> Measured:
         """The values of one annotated frame, which are noted. Objects without a mask have an empty one."""
         if self.rules.one_object:
             masks = {1: np.logical_or.reduce(list(masks.values()))} if masks else {}
-        self.frames.append(frame)
-        self.parts.append(measure_masks(masks, truth, self.rules.boundary, truth.void))
-        return self.parts[-1]
+        self.parts[frame] = measure_masks(masks, truth, self.rules.boundary, truth.void)
+        return self.parts[frame]
 
     def by_object(self) -> dict[int, dict[str, float]]:
         """Object -> measure -> value. Raises EvaluationError if nothing counts."""
         return {
             int(scores.object): dict(zip(MEASURES, scores.summary().values(), strict=True))
-            for scores in select(join(self.parts), self.rules)
+            for scores in select(join([*self.parts.values()]), self.rules)
         }
 
     def per_frame(self) -> dict[int, float]:
         """Frame -> J&F, the mean over the objects that are in the frame's truth or answer."""
-        parts = zip(self.frames, self.parts, strict=True)
+        parts = self.parts.items()
         return {frame: float((part.region + part.boundary).mean() / 2) for frame, part in parts if part.objects}
 
 
@@ -142,12 +198,12 @@ class Workspace:
         """Prompt every object where it enters; the first of these frames."""
         entering = objects_of(self.clip)
         for number, frame in entering.items():
-            mask = self.clip.masks(frame)[number]
             if prompting.prompt == "click":
                 self.correct(frame, number, prompting.clicks, prompting.annotator)
+            elif prompting.prompt == "box":
+                self.ask(frame, number, box_prompt(self.clip.masks(frame)[number]))
             else:
-                by_mask = prompting.prompt == "mask"
-                self.ask(frame, number, make_prompt(self.size, mask=mask) if by_mask else box_prompt(mask))
+                self.ask(frame, number, make_prompt(self.size, mask=self.clip.masks(frame)[number]))
         return min(entering.values())
 
     def follow(self, start: int) -> Iterator[int]:

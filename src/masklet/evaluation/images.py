@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.annotator import Annotator, box_prompt
 from masklet.evaluation.methods import Look, Method
-from masklet.evaluation.protocols.base import Estimates, Stopwatch
+from masklet.evaluation.protocols import Annotator, Estimates, Stopwatch, box_prompt
 from masklet.evaluation.results import ClipResult, Submission
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.rle import Patch, cut_patch, within

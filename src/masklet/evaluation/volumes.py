@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip
 from masklet.errors import EvaluationError
-from masklet.evaluation.annotator import box_prompt
+from masklet.evaluation.images import stacked
 from masklet.evaluation.methods import Method
-from masklet.evaluation.protocols.base import MaskedFrame, Stopwatch, answers
-from masklet.evaluation.protocols.images import stacked
+from masklet.evaluation.protocols import MaskedFrame, Stopwatch, answers, box_prompt, objects_of
 from masklet.evaluation.results import ClipResult, Submission
 from masklet.media.frames import FrameSource, ListedFrames
 from masklet.media.volume import VolumeSlices
@@ -41,21 +40,19 @@ class Volumes:
         if not isinstance(clip.video, Path):
             raise EvaluationError(f"{clip.name} is no volume; give --dataset volumes")
         source, watch = VolumeSlices(clip.video, window=self.window), Stopwatch()
-        truth = {n: np.zeros((len(source), *source.size), np.bool_) for n in clip.entering}
+        truth = {n: np.zeros((len(source), *source.size), np.bool_) for n in objects_of(clip)}
         for frame in clip.annotated:
             for number, mask in clip.masks(frame).items():
                 truth[number][frame] = mask
-        if not truth:
-            raise EvaluationError(f"no object is marked in {clip.name}; give labels with at least one object")
         slices = {number: np.flatnonzero(mask.any(axis=(1, 2))) for number, mask in truth.items()}
         middle = {number: int(there[(len(there) - 1) // 2]) for number, there in slices.items()}
-        prompts = {number: (k, box_prompt(truth[number][k])) for number, k in middle.items()}
+        boxes = {number: box_prompt(truth[number][k]) for number, k in middle.items()}
         found = {number: np.zeros_like(mask) for number, mask in truth.items()}
         iou = {number: np.zeros(len(source)) for number in truth}
         last = len(source) - 1
         for back, way in ((True, Turned(source)), (False, source)):
-            turned = {number: (last - k if back else k, prompt) for number, (k, prompt) in prompts.items()}
-            for answer in follow(way, method, turned, watch):
+            prompts = {number: (last - k if back else k, boxes[number]) for number, k in middle.items()}
+            for answer in follow(way, method, prompts, watch):
                 frame = last - answer.result.frame if back else answer.result.frame
                 for number, mask in answer.masks.items():
                     if (frame <= middle[number]) if back else (frame >= middle[number]):
@@ -67,12 +64,14 @@ class Volumes:
             submission.write(clip, frame, stacked(masks), masks)
         axis, shown = source.geometry.axis, source.geometry.shown
         spacing = [source.geometry.spacing[one] for one in (axis, shown[1], shown[0])]
-        values, per_frame = {}, {}
+        values = {}
         for number, mask in truth.items():
             apart = surface_distances(found[number], mask, spacing, tolerance=self.tolerance)
             values[number] = {"Dice": dice(found[number], mask), "NSD": apart.nsd}
-        for frame in range(len(source)):
-            per_frame[frame] = float(np.mean([dice(found[n][frame], mask[frame]) for n, mask in truth.items()]))
+        per_frame = {
+            frame: float(np.mean([dice(found[n][frame], mask[frame]) for n, mask in truth.items()]))
+            for frame in range(len(source))
+        }
         return ClipResult(clip.name, values, per_frame, len(source), watch.seconds)
 
 

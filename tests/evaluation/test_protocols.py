@@ -15,12 +15,11 @@ import pytest
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
-from masklet.evaluation.baselines import BASELINES
-from masklet.evaluation.protocols.base import Procedure, Prompting, Workspace
-from masklet.evaluation.protocols.images import ImageClicks
-from masklet.evaluation.protocols.interactive import ClicksSaved, Offline, Online, worst_frame
-from masklet.evaluation.protocols.vos import MultiObject, SemiSupervised
+from masklet.evaluation.images import ImageClicks
+from masklet.evaluation.methods import BASELINES
+from masklet.evaluation.protocols import Procedure, Prompting, Workspace
 from masklet.evaluation.results import Submission
+from masklet.evaluation.videos import ClicksSaved, MultiObject, Offline, Online, SemiSupervised, worst_frame
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.davis import read_index_png
 from masklet.media.source import FrameSource
