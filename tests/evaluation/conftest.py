@@ -16,7 +16,7 @@ from PIL import Image
 from masklet.datasets.base import Clip, ClipKind
 from masklet.datasets.registry import open_dataset
 from masklet.evaluation.methods import Look
-from masklet.evaluation.results import Submission
+from masklet.evaluation.run import Submission
 from masklet.formats.base import ObjectLike, PlainFrame, mask_only
 from masklet.masks.draw import PALETTE
 from masklet.masks.rle import encode_rle

@@ -13,7 +13,7 @@ from rich.console import Console
 from masklet.cli.terminal import as_table
 from masklet.errors import EvaluationError
 from masklet.evaluation.report import cautions, clip_table, compare_runs, comparison_table, full_table, plot_runs
-from masklet.evaluation.results import ClipResult, RunResult
+from masklet.evaluation.run import ClipResult, RunResult
 
 
 def run_of(name: str, values: dict[str, list[float]], **settings: str) -> RunResult:

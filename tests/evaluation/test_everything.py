@@ -15,7 +15,7 @@ from masklet.errors import EvaluationError
 from masklet.evaluation.images import COVERAGE, Everything
 from masklet.evaluation.methods import BASELINES
 from masklet.evaluation.report import markdown, sequence_rows
-from masklet.evaluation.results import ClipResult, RunResult, Submission
+from masklet.evaluation.run import ClipResult, RunResult, Submission
 from masklet.formats.davis import read_index_png
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.rle import cut_patch

@@ -15,8 +15,8 @@ from masklet.errors import ConfigError
 from masklet.evaluation.images import ImageClicks
 from masklet.evaluation.methods import BASELINES
 from masklet.evaluation.model import ModelMethod
-from masklet.evaluation.protocols import Procedure, Prompting
-from masklet.evaluation.results import Submission
+from masklet.evaluation.protocols import Prompting
+from masklet.evaluation.run import Procedure, Submission
 from masklet.evaluation.videos import Online, SemiSupervised
 from tests.evaluation.conftest import Make, first_clip, index_map, save_mask
 

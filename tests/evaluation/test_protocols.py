@@ -17,8 +17,8 @@ from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
 from masklet.evaluation.images import ImageClicks
 from masklet.evaluation.methods import BASELINES
-from masklet.evaluation.protocols import Procedure, Prompting, Workspace
-from masklet.evaluation.results import Submission
+from masklet.evaluation.protocols import Prompting, Workspace
+from masklet.evaluation.run import Procedure, Submission
 from masklet.evaluation.videos import ClicksSaved, MultiObject, Offline, Online, SemiSupervised, worst_frame
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.davis import read_index_png

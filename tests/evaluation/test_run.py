@@ -16,8 +16,7 @@ from masklet.evaluation.images import ImageClicks
 from masklet.evaluation.methods import MethodChoice
 from masklet.evaluation.protocols import Prompting
 from masklet.evaluation.report import remarks, write_report
-from masklet.evaluation.results import read_run
-from masklet.evaluation.run import Measurement, begin, measure
+from masklet.evaluation.run import Measurement, begin, measure, read_run
 from masklet.evaluation.videos import SemiSupervised
 from masklet.executors import Failure, Serial
 from masklet.media.image_file import read_image

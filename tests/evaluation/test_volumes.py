@@ -13,7 +13,7 @@ from masklet.datasets.registry import open_dataset, recognise_dataset
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
 from masklet.evaluation.model import ModelMethod
-from masklet.evaluation.results import Submission
+from masklet.evaluation.run import Submission
 from masklet.evaluation.volumes import Turned, Volumes
 from masklet.formats.davis import read_index_png
 from masklet.media.volume import VolumeSlices

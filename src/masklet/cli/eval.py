@@ -17,7 +17,8 @@ from masklet.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from masklet.datasets.base import ClipKind, Dataset
-    from masklet.evaluation.protocols import Annotator, Procedure
+    from masklet.evaluation.protocols import Annotator
+    from masklet.evaluation.run import Procedure
     from masklet.executors import Executor
 
 Way = Literal["offline", "online", "saved"]
@@ -129,8 +130,7 @@ def run(
     from masklet.cli.terminal import as_table, bars
     from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.report import remarks, table, unfinished, write_report
-    from masklet.evaluation.results import shown
-    from masklet.evaluation.run import Measurement, begin, clear, measure
+    from masklet.evaluation.run import Measurement, begin, clear, measure, shown
     from masklet.executors import Failure
 
     fields = tracking.fields() if tracking else {}
@@ -393,7 +393,7 @@ def score(
 
     from masklet.cli.terminal import as_table, bar
     from masklet.datasets.frame_folders import listed, read_names
-    from masklet.evaluation.results import shown
+    from masklet.evaluation.run import shown
     from masklet.evaluation.scoring import (
         SCORE_COLUMNS,
         score_folders,
@@ -443,7 +443,7 @@ def compare(
 
     from masklet.cli.terminal import as_table
     from masklet.evaluation.report import cautions, compare_runs, comparison_table, write_comparison
-    from masklet.evaluation.results import read_run
+    from masklet.evaluation.run import read_run
 
     comparison = compare_runs([read_run(folder) for folder in runs], seed)
     settings = comparison.runs[0].run.record["settings"]

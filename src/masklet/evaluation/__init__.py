@@ -4,8 +4,8 @@ methods    what is measured: models, and baselines such as optical flow, behind 
 model      a model, with its tracker and its image predictor
 protocols  what all protocols share: the annotator who clicks, prompts, answers and their scores
 videos     what a method is asked on a video; images and volumes: on a picture, and on a volume
-run        one measurement: all clips, in a folder; resumed where it was stopped
-results    a run's folder: masks as they are handed in, and values
+run        one measurement: all clips, in a folder, with masks as they are handed in and values; resumed where it was
+           stopped
 report     tables and a plot, and the worst clips to look at; several runs beside each other
 
 scoring    folders of masks that any tool wrote, against those of the truth

@@ -12,7 +12,7 @@ from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
 from masklet.evaluation.methods import Look, Method
 from masklet.evaluation.protocols import Annotator, Estimates, Stopwatch, box_prompt
-from masklet.evaluation.results import ClipResult, Submission
+from masklet.evaluation.run import ClipResult, Submission
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.rle import Patch, cut_patch, within
 from masklet.metrics.recall import iou_table, recalled

@@ -3,13 +3,11 @@
 A baseline carries the mask of a prompted frame on, from each frame to the next, without any learning.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import cv2
 import numpy as np
@@ -17,12 +15,10 @@ from numpy.typing import NDArray
 
 from masklet.errors import EvaluationError, nearest
 from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
+from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.shape import mask_box
 from masklet.media.source import FrameSource
 from masklet.prompts import INCLUDE, Prompt, merge_prompts
-
-if TYPE_CHECKING:
-    from masklet.image import EverythingOptions, MaskSet
 
 
 class Session(Protocol):
@@ -124,32 +120,6 @@ REACH, SURE = 0.25, 0.02
 """Radius around a click, in shares of the shorter side: within one its kind is likely, within the other certain."""
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """A way to carry masks. Where no mask is given but a box or clicks, GrabCut makes the first one."""
-
-    name: str  # what people type
-    help: str  # one line
-    carry: Carry  # from a frame to the next
-    estimates: bool = field(default=False, init=False)
-
-    @property
-    def facts(self) -> dict[str, str]:
-        return {"baseline": self.name, "how": self.help}
-
-    @contextmanager
-    def track(self, source: FrameSource) -> Iterator[CarriedSession]:
-        with source:
-            yield CarriedSession(source, self.carry)
-
-    def look(self, image: NDArray[np.uint8]) -> Callable[[Sequence[Prompt]], Sequence[ObjectLike]]:
-        """GrabCut, which begins anew with all prompts."""
-        return lambda prompts: [mask_only(cut_prompt(image, prompt)) for prompt in prompts]
-
-    def everything(self, image: NDArray[np.uint8], options: object) -> NoReturn:
-        raise EvaluationError(f"{self.name} needs prompts and finds nothing by itself; give a model")
-
-
 @dataclass(frozen=True, eq=False)
 class SoftMask:
     """One object in one frame, as files are written from it."""
@@ -196,6 +166,32 @@ class CarriedSession:
             objects: dict[ObjectId, ObjectLike] = {number: SoftMask(soft) for number, soft in masks.items()}
             numbers: dict[ObjectId, int] = {number: number for number in masks}
             yield PlainFrame(frame.index, frame.time, self.source.size, objects, numbers, frame.image)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A way to carry masks. Where no mask is given but a box or clicks, GrabCut makes the first one."""
+
+    name: str  # what people type
+    help: str  # one line
+    carry: Carry  # from a frame to the next
+    estimates: bool = field(default=False, init=False)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"baseline": self.name, "how": self.help}
+
+    @contextmanager
+    def track(self, source: FrameSource) -> Iterator[CarriedSession]:
+        with source:
+            yield CarriedSession(source, self.carry)
+
+    def look(self, image: NDArray[np.uint8]) -> Callable[[Sequence[Prompt]], Sequence[ObjectLike]]:
+        """GrabCut, which begins anew with all prompts."""
+        return lambda prompts: [mask_only(cut_prompt(image, prompt)) for prompt in prompts]
+
+    def everything(self, image: NDArray[np.uint8], options: object) -> NoReturn:
+        raise EvaluationError(f"{self.name} needs prompts and finds nothing by itself; give a model")
 
 
 def carry_by_flow(

@@ -1,4 +1,4 @@
-"""What every protocol is; how the simulated annotator clicks, objects are prompted, and answers timed and scored."""
+"""What protocols share: how the simulated annotator clicks, objects are prompted, and answers timed and scored."""
 
 import math
 import time
@@ -6,15 +6,15 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.methods import Method, Session
-from masklet.evaluation.results import ClipResult, Submission
+from masklet.evaluation.methods import Session
+from masklet.evaluation.run import Submission
 from masklet.formats.base import FrameLike, ObjectLike
 from masklet.masks.shape import central_click, mask_box, random_click
 from masklet.metrics.calibration import Calibration, calibration
@@ -82,24 +82,6 @@ def box_prompt(mask: Mask) -> Prompt:
 
 MEASURES = ("J&F", "J", "J recall", "J decay", "F", "F recall", "F decay")
 """The statistics that DAVIS reports for each object."""
-
-
-class Procedure(Protocol):
-    """A protocol with its options: a frozen dataclass of plain values, which stand in the record of a run.
-
-    name      of the protocol
-    measures  what it measures, the main measure first
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def measures(self) -> tuple[str, ...]: ...
-
-    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
-        """Ask, score, and hand the masks in. Raises MediaError and FormatError for files that are damaged."""
-        ...
 
 
 @dataclass

@@ -17,7 +17,7 @@ from PIL import Image
 from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError, needing
-from masklet.evaluation.results import ClipResult, RunResult, Submission, clip_file, is_count, read_run, rises, shown
+from masklet.evaluation.run import ClipResult, RunResult, Submission, clip_file, is_count, read_run, rises, shown
 from masklet.masks.draw import draw_overlay
 
 MOST_ROWS = 60

@@ -7,28 +7,137 @@ sequences.csv objects.csv summary.json table.md plot.png worst/...   made of the
 """
 
 import json
+import math
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from masklet.atomic import make_folder, write_whole
-from masklet.datasets.base import Clip, Dataset
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from masklet.atomic import atomic_write, make_folder, write_whole
+from masklet.datasets.base import Clip, Dataset, Layout
 from masklet.errors import EvaluationError
-from masklet.evaluation.methods import MethodChoice, find_method
-from masklet.evaluation.protocols import Procedure
-from masklet.evaluation.results import RUN, ClipResult, Submission, clip_file, read_json, write_clip
+from masklet.evaluation.methods import Method, MethodChoice, find_method
 from masklet.executors import Executor, Failure
+from masklet.formats.davis import open_png, read_index_png, write_index_png
 from masklet.machine import peak_memory
+from masklet.metrics.calibration import Calibration, merge
+from masklet.metrics.summary import seen_and_unseen
 
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
 """Whose versions stand in the record."""
+
+RUN = "run.json"
+"""The file by which a run's folder is known."""
+
+SEQUENCES = "sequences"
+"""The folder of the clips' files."""
+
+COUNTS = ("clicks", "alone", "switches", "NoC@", "masks/", "seconds/")
+"""How the names of measures begin that are numbers of something, not shares; fewer are better."""
+
+
+def is_count(measure: str) -> bool:
+    """Whether a measure counts something; everything else is a share, 0..1."""
+    return measure.startswith(COUNTS)
+
+
+def rises(measure: str) -> bool:
+    """Whether more of a measure is better."""
+    return not is_count(measure) and not measure.startswith("ECE") and not measure.endswith("decay")
+
+
+def shown(measure: str, value: float) -> str:
+    """A value for people: shares in percent with one decimal, counts with two, a dash for what is not known."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if is_count(measure) else f"{100 * value:.1f}"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A folder of masks."""
+
+    folder: Path  # of all clips
+    # "index": CLIP/00000.png, a pixel's value is its object; "objects": CLIP/000/00000.png, not 0 on the object
+    layout: Layout
+
+    def write(
+        self, clip: Clip, frame: int, numbers: NDArray[np.integer], masks: Mapping[int, NDArray[np.bool_]]
+    ) -> None:
+        """One frame: each pixel's object, and the whole masks, which may overlap. Raises FormatError.
+
+        Frames have the names that they have in the data set.
+        """
+        if self.layout == "index":
+            make_folder(self.path(clip, frame).parent)
+            write_index_png(self.path(clip, frame), numbers)
+            return
+        for number, mask in masks.items():
+            path = self.path(clip, frame, number)
+            make_folder(path.parent)
+            with atomic_write(path) as temporary:
+                Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, format="PNG")
+
+    def read(self, clip: Clip, frame: int, objects: tuple[int, ...]) -> dict[int, NDArray[np.bool_]]:
+        """The written masks of some objects in a frame. Raises FormatError if it is missing or damaged."""
+        if self.layout == "index":
+            numbers = read_index_png(self.path(clip, frame))
+            return {number: numbers == number for number in objects}
+        return {number: open_png(self.path(clip, frame, number)) > 0 for number in objects}
+
+    def path(self, clip: Clip, frame: int, number: int = 0) -> Path:
+        folder = self.folder / clip.name
+        return (folder if self.layout == "index" else folder / f"{number:03d}") / f"{clip.stem(frame)}.png"
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """What a method did on one clip."""
+
+    name: str  # of the clip
+    # object -> measure -> value; empty if nothing of the clip is known that could be scored
+    values: Mapping[int, Mapping[str, float]]
+    per_frame: Mapping[int, float]  # frame -> the main measure over all objects, to find the frames worth a look
+    frames: int  # answered frames
+    seconds: float  # that the method took for them, without reading true masks, scoring and writing
+    # measure -> value of the clip as a whole, where it is of no single object, such as masks/picture
+    clip_metrics: Mapping[str, float] = field(default_factory=dict)
+    # what the method estimates ("IoU", "presence") -> estimates beside what came of them
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    memory: float | None = None  # MiB that its process had taken at most; None if the system does not report it
+    groups: Mapping[int, str] = field(default_factory=dict)  # object -> group, such as "seen"
+
+    def mean(self, measure: str) -> float:
+        """Over the clip's objects; NaN if nothing could be scored."""
+        return mean([row[measure] for row in self.values.values()])
+
+
+class Procedure(Protocol):
+    """A protocol with its options: a frozen dataclass of plain values, which stand in the record of a run.
+
+    name      of the protocol
+    measures  what it measures, the main measure first
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def measures(self) -> tuple[str, ...]: ...
+
+    def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
+        """Ask, score, and hand the masks in. Raises MediaError and FormatError for files that are damaged."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -113,3 +222,113 @@ def versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):  # masklet itself, run from a checkout; another build of OpenCV
             found[name] = version(name)
     return found
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run's folder, read."""
+
+    folder: Path
+    record: Mapping[str, Any]  # what run.json holds
+    clips: tuple[ClipResult, ...]  # those that are done, by name
+
+    @property
+    def name(self) -> str:
+        return str(self.record["settings"]["method"])
+
+    @property
+    def measures(self) -> Sequence[str]:
+        return list(self.record["measures"])
+
+    @cached_property
+    def overall(self) -> dict[str, float]:
+        """Every measure over the whole run: plain mean over objects, or over clips of what they have as a whole. Where
+        objects are seen and unseen ones, G too; and the expected calibration errors of what a model estimates."""
+        rows = [(row, clip.groups.get(n)) for clip in self.clips for n, row in clip.values.items()]
+        found = {measure: mean([row[measure] for row, _ in rows]) for measure in self.measures}
+        grouped = [(row, group) for row, group in rows if group is not None]
+        if grouped and "F" in self.measures:
+            means = [(row["J"], row["F"]) for row, _ in grouped]
+            found |= seen_and_unseen(means, [group == "unseen" for _, group in grouped]).named()
+        for name in dict.fromkeys(name for clip in self.clips for name in clip.clip_metrics):
+            found[name] = mean([clip.clip_metrics[name] for clip in self.clips if name in clip.clip_metrics])
+        for name in dict.fromkeys(name for clip in self.clips for name in clip.calibration):
+            parts = [clip.calibration[name] for clip in self.clips if name in clip.calibration]
+            found[f"ECE {name}"] = merge(parts).error
+        return found
+
+    @property
+    def scored(self) -> list[ClipResult]:
+        """The clips of which something could be scored."""
+        return [clip for clip in self.clips if clip.values]
+
+    @property
+    def speed(self) -> float:
+        """Frames a second, over all clips."""
+        seconds = sum(clip.seconds for clip in self.clips)
+        return sum(clip.frames for clip in self.clips) / seconds if seconds else float("nan")
+
+    @property
+    def memory(self) -> float | None:
+        return max((clip.memory for clip in self.clips if clip.memory is not None), default=None)
+
+
+def read_run(folder: Path) -> RunResult:
+    """A run's folder. Raises EvaluationError if the folder holds no run, is damaged, or has no clip that is done."""
+    if not (folder / RUN).is_file():
+        raise EvaluationError(f"{folder} holds no run; give the --out of an earlier masklet eval, which has {RUN}")
+    record = read_json(folder / RUN)
+    if "method" not in record.get("settings", {}) or "measures" not in record:
+        raise EvaluationError(f"the run in {folder} was made by another version of masklet; measure it again")
+    files = sorted((folder / SEQUENCES).rglob("*.json"))
+    if not files:
+        raise EvaluationError(f"the run in {folder} has no finished sequence; run it again to finish it")
+    return RunResult(folder, record, tuple(map(_read_clip, files)))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file that masklet wrote. Raises EvaluationError if it is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path} cannot be read: {error}; remove it, and run again") from error
+    if not isinstance(content, dict):
+        raise EvaluationError(f"{path} was not written by masklet eval; remove it, and run again")
+    return content
+
+
+def clip_file(folder: Path, name: str) -> Path:
+    return folder / SEQUENCES / f"{name}.json"
+
+
+def mean(values: Sequence[float]) -> float:
+    """NaN for none; values that are NaN are left out."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def write_clip(folder: Path, result: ClipResult) -> None:
+    """Keep a clip's values. Raises FormatError if the file cannot be written."""
+    path, content = clip_file(folder, result.name), asdict(result)
+    content["memory_mib"] = content.pop("memory")
+    make_folder(path.parent)
+    write_whole(path, json.dumps(content, indent=1))
+
+
+def _read_clip(path: Path) -> ClipResult:
+    content = read_json(path)
+    try:
+        numbered = {
+            key: {int(number): value for number, value in content.get(key, {}).items()}
+            for key in ("values", "per_frame", "groups")
+        }
+        calibration = {
+            name: Calibration(*(tuple(part[key]) for key in ("counts", "estimated", "true")))
+            for name, part in content.pop("calibration").items()
+        }
+        memory = content.pop("memory_mib")
+        return ClipResult(**{**content, **numbered}, memory=memory, calibration=calibration)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise EvaluationError(
+            f"{path} was not written by this version of masklet eval ({error}); remove it, and run again"
+        ) from error

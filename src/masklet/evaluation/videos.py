@@ -33,7 +33,7 @@ from masklet.evaluation.protocols import (
     answers,
     objects_of,
 )
-from masklet.evaluation.results import ClipResult, Submission
+from masklet.evaluation.run import ClipResult, Submission
 from masklet.formats.base import PlainFrame
 from masklet.metrics.region import Mask, region_similarity
 from masklet.metrics.sequence import VOID

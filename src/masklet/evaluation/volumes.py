@@ -12,7 +12,7 @@ from masklet.errors import EvaluationError
 from masklet.evaluation.images import stacked
 from masklet.evaluation.methods import Method
 from masklet.evaluation.protocols import MaskedFrame, Stopwatch, answers, box_prompt, objects_of
-from masklet.evaluation.results import ClipResult, Submission
+from masklet.evaluation.run import ClipResult, Submission
 from masklet.media.frames import FrameSource, ListedFrames
 from masklet.media.volume import VolumeSlices
 from masklet.metrics.region import Mask

@@ -22,8 +22,7 @@ from masklet.datasets.base import Clip, Labelled, PlainMasks
 from masklet.errors import FormatError, SessionError
 from masklet.evaluation.images import ImageClicks, known_objects
 from masklet.evaluation.model import ModelMethod
-from masklet.evaluation.protocols import Procedure
-from masklet.evaluation.results import Submission
+from masklet.evaluation.run import Procedure, Submission
 from masklet.evaluation.videos import SemiSupervised
 from masklet.loop.collect import DIGEST, data_of
 from masklet.loop.project import Asked, Loop, Version
