@@ -16,7 +16,7 @@ OWN = {"one": 1, "two": 2}
 
 def test_own_names_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint("one", "math:pi", "masklet.things"), EntryPoint("pi", "math:pi", "masklet.things")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == "masklet.things" else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points if group == "masklet.things" else [])
     assert plugins.find("things", "one", OWN) == 1
     assert plugins.find("things", "pi", OWN) == pytest.approx(3.14159, abs=1e-4)
     assert plugins.names("things", OWN) == ["one", "two", "pi"]

@@ -18,7 +18,7 @@ from masklet.errors import (
     SessionError,
     TrainingError,
 )
-from masklet.lazy import resolver
+from masklet.plugins import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints import build_model, list_models, load_model, save_model

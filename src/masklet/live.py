@@ -22,7 +22,7 @@ from masklet.formats.base import FrameLike, Sink, index_map
 from masklet.formats.cutouts import cut_out_objects
 from masklet.formats.film import NOMINAL_RATE
 from masklet.media.camera import Camera, Patience, played
-from masklet.media.source import Frame
+from masklet.media.source import Frame, open_video
 from masklet.video import FrameResult, StreamTracker, TrackingOptions
 from masklet.video.state import ObjectId, Tracks
 
@@ -47,7 +47,7 @@ def open_camera(source: str, wait: float) -> Camera:
         return Camera(int(source), patience=Patience(total=wait))
     if "://" in source:
         return Camera(source, patience=Patience(total=wait))
-    return Camera(source, patience=Patience(total=0), opener=played)
+    return Camera(source, patience=Patience(total=0), opener=lambda path: played(open_video(path)))
 
 
 @dataclass(frozen=True)

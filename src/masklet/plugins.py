@@ -1,4 +1,5 @@
-"""What can be chosen by name: what masklet has, what installed packages offer, and `module:Name` of one's own code.
+"""Names to things: those that a package resolves on first use (PEP 562), so that importing it is quick, and those that
+can be chosen: what masklet has, what installed packages offer, and `module:Name` of one's own code.
 
 A package offers things by entry points, for example in its pyproject.toml
 
@@ -10,8 +11,7 @@ and whoever does not want a package writes `my_module:MyPolicy`, with the module
 
 import importlib
 import sys
-from collections.abc import Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from masklet.errors import ConfigError, nearest
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 def names(kind: str, own: Mapping[str, T]) -> list[str]:
     """All names that can be given without a module: masklet's own, then those of installed packages."""
-    return [*own, *sorted({point.name for point in entry_points(group=f"masklet.{kind}")} - set(own))]
+    return [*own, *sorted({point.name for point in _offered(kind)} - set(own))]
 
 
 def find(kind: str, name: str, own: Mapping[str, T | str]) -> T:
@@ -38,7 +38,7 @@ def find(kind: str, name: str, own: Mapping[str, T | str]) -> T:
     if name in own:
         found = own[name]
         return _imported(kind, name, found) if isinstance(found, str) else found
-    for point in entry_points(group=f"masklet.{kind}"):
+    for point in _offered(kind):
         if point.name == name:
             return _imported(kind, name, point.value)
     if ":" in name:
@@ -52,9 +52,32 @@ def find(kind: str, name: str, own: Mapping[str, T | str]) -> T:
     )
 
 
+def _offered(kind: str) -> Any:
+    from importlib.metadata import entry_points  # here, so that importing masklet is quick
+
+    return entry_points(group=f"masklet.{kind}")
+
+
 def _imported(kind: str, name: str, target: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute.strip())
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{name!r} of the {kind} cannot be imported: {error}") from error
+
+
+def resolver(package: str, table: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package whose names live in other modules; `table` is module -> its names."""
+    homes = {name: module for module, names in table.items() for name in names}
+
+    def resolve(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)
+        value = getattr(importlib.import_module(homes[name]), name)
+        setattr(sys.modules[package], name, value)  # the next look-up does not come here
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *homes})
+
+    return resolve, names

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masklet import plugins
 from masklet.checkpoints import Model, build_model, load_model, save_model
 from masklet.errors import ConfigError
 from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
@@ -65,7 +64,9 @@ def test_an_encoder_of_ones_own(by_entry_point: bool, tmp_path: Path, monkeypatc
     target = f"{__name__}:PatchesConfig"
     if by_entry_point:
         points = [EntryPoint("patches", target, "masklet.encoders")]
-        monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == "masklet.encoders" else [])
+        monkeypatch.setattr(
+            "importlib.metadata.entry_points", lambda group: points if group == "masklet.encoders" else []
+        )
     else:
         monkeypatch.setitem(ENCODERS, "patches", target)
     model = build_model(dataclasses.replace(TINY, encoder=PatchesConfig(8)), seed=0)

@@ -6,7 +6,7 @@ Listing, and loading what `masklet export` wrote, need no torch; names are resol
 from typing import TYPE_CHECKING
 
 from masklet.checkpoints.registry import ModelInfo, list_models
-from masklet.lazy import resolver
+from masklet.plugins import resolver
 
 if TYPE_CHECKING:
     from masklet.checkpoints.load import build_model, save_model

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import PurePosixPath
 from threading import Condition, Event, Thread
 from time import monotonic, sleep
@@ -17,7 +16,6 @@ from masklet.errors import MediaError
 from masklet.media.container import ANY_ENCODING, largest_stream
 from masklet.media.display import display_of, shown
 from masklet.media.frames import Frame, FrameSource, check_frame, check_range, read_ahead
-from masklet.media.source import open_video
 
 CLOSING = 10.0
 """Seconds that closing waits for a device that is in the middle of a read."""
@@ -70,10 +68,10 @@ def live_stream(url: str) -> Device:
             raise MediaError(f"{url} broke off: {error.strerror}") from error
 
 
-def played(path: str | PathLike[str] | int) -> Device:
-    """A video at its own rate, by its own times, for `Camera(path, opener=played)`: whatever `open_video` takes and
-    has an end. Raises Finished after it, and MediaError, which names the frame, if the video breaks off."""
-    with open_video(path) as source:
+def played(source: FrameSource) -> Device:
+    """A video in a camera's place: at its own rate, by its own times, to its end, where it is closed. Raises Finished
+    there, and MediaError, which names the frame, if the video breaks off."""
+    with source:
         began: float | None = None
         for frame in read_ahead(source.frames()):
             began = monotonic() - frame.time if began is None else began

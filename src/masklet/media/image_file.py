@@ -1,12 +1,14 @@
 """Pictures in files: one alone, or those of a folder, of a list, or of one file of several pages as a video."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from fractions import Fraction
+from functools import cache, cached_property
 from os import PathLike
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,12 +17,20 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from masklet import errors
 from masklet.atomic import natural_order
-from masklet.errors import MediaError
-from masklet.footage import SRGB, Colours, Footage
-from masklet.media.exr_file import SUFFIX, exr_footage, exr_rate, read_exr
+from masklet.errors import MediaError, needing
+from masklet.footage import BRIGHTEST, PQ, PRIMARIES, SRGB, WHITE, Colours, Footage, light_to_pq, srgb_of
 from masklet.media.frames import Frame, ListedFrames, check_range
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", SUFFIX)
+EXR = ".exr"
+"""Needs the extra `exr`. Light of 1 is the white of an ordinary picture. Brighter light is white in 8 bits; 16 bits, by
+PQ for films, keep it up to 49 times that white, where PQ ends."""
+
+MOST_PIXELS = 1 << 28
+
+HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+"""Each float of 16 bits."""
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", EXR)
 """Files that count as pictures where a folder is searched; `read_image` itself goes by the content."""
 
 DAMAGED = (*errors.DAMAGED, Image.DecompressionBombError)
@@ -34,7 +44,7 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:
     Raises MediaError if the file is missing, damaged, no picture, or of 32 bits a pixel value but for OpenEXR.
     """
     path = Path(path)
-    if path.suffix.lower() == SUFFIX:
+    if path.suffix.lower() == EXR:
         return read_exr(path)
     with open_image(path) as picture:
         return upright_rgb(picture, path.name)
@@ -102,20 +112,20 @@ class ImageFiles(ListedFrames):
         self.names = tuple(file.name for file in self.files)
         if not self.files:
             raise MediaError("the list of pictures is empty; give one path or more")
-        self._exr = all(file.suffix.lower() == SUFFIX for file in self.files)
+        self._exr = all(file.suffix.lower() == EXR for file in self.files)
         rate = exr_rate(self.files[0]) if self._exr else None
         super().__init__(len(self.files), float(rate) if rate else None)
 
     @cached_property
     def footage(self) -> Footage | None:  # type: ignore[override]  # looked for when a film is made
         if self._exr:
-            return exr_footage(self.files)
+            return exr_footage(self.files[0], self._deep)
         deep = read_deep(self.files[0]) is not None
         return Footage(Colours(transfer=SRGB), 16, pictures=self._deep) if deep else None
 
     def _deep(self, start: int) -> Iterator[tuple[int, NDArray[np.uint16]]]:
         for frame in range(start, len(self)):
-            image = read_deep(self.files[frame])
+            image = (read_deep_exr if self._exr else read_deep)(self.files[frame])
             yield frame, self._image(frame).astype(np.uint16) * 257 if image is None else image
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
@@ -260,3 +270,95 @@ def picture_names(path: Path) -> list[str]:
 def holds_videos(path: Path) -> bool:
     """Whether a path is a folder of videos. One that holds pictures is not: it is a video itself."""
     return os.path.isdir(path) and not files_in(path, IMAGE_SUFFIXES) and bool(files_in(path, VIDEO_SUFFIXES))
+
+
+def read_exr(path: Path) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3), RGB, by the curve of sRGB. Raises MediaError for a missing library, and for a file that is
+    missing, damaged or without colours."""
+    return np.take(_table_of_8_bits(), _exr_light(path).astype(np.float16).view(np.uint16))
+
+
+def read_deep_exr(path: Path) -> NDArray[np.uint16]:
+    """uint16 (H, W, 3), RGB, by the curve of PQ. Raises MediaError as `read_exr`."""
+    light = _exr_light(path)
+    if light.dtype == np.float16:
+        return np.take(_table_of_16_bits(), light.view(np.uint16))
+    return _as_pq(light)
+
+
+def exr_rate(path: Path) -> Fraction | None:
+    """Frames a second, as the header says; None if it does not."""
+    return _exr_header(path).get("framesPerSecond") or None
+
+
+def exr_footage(path: Path, pictures: Callable[[int], Iterator[tuple[int, NDArray[np.uint16]]]]) -> Footage:
+    """What films keep of a sequence: primaries and timecode, as the header of the first picture says, and all light."""
+    header, rate = _exr_header(path), exr_rate(path)
+    corners = header.get("chromaticities", PRIMARIES[1])
+    near = (code for code, known in PRIMARIES.items() if np.allclose(corners, known, atol=0.002))
+    primaries, timecode = next(near, 1), None
+    if code := header.get("timeCode"):
+        frame = code.frame * max(1, -(-round(rate or 24) // 30))  # it counts to 29: see `masklet.formats.cutouts`
+        mark = ";" if code.dropFrame else ":"
+        timecode = f"{code.hours:02d}:{code.minutes:02d}:{code.seconds:02d}{mark}{frame:02d}"
+    return Footage(Colours(primaries, PQ, 9 if primaries == 9 else 1), 16, timecode, pictures=pictures)
+
+
+@contextmanager
+def _exr_file(path: Path, **how: bool) -> Iterator[Any]:
+    """The file by the library, whose errors become MediaError, which names the file."""
+    with needing("exr", "OpenEXR pictures", MediaError):
+        import OpenEXR
+    if not path.is_file():
+        raise MediaError(f"there is no file at {path}; give the path of a picture")
+    try:
+        with OpenEXR.File(str(path), **how) as file:
+            yield file
+    except (RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
+        raise MediaError(f"{path.name} cannot be read as OpenEXR: {error}; give another copy") from error
+
+
+def _exr_header(path: Path) -> dict[str, Any]:
+    with _exr_file(path, header_only=True) as file:
+        return {**file.header()}  # which is emptied when the file is closed
+
+
+def _exr_light(path: Path) -> NDArray[Any]:
+    """float16 or float32 (H, W, 3): what lies in the display window, black where there are no data."""
+    header = _exr_header(path)
+    windows = [[np.asarray(end, np.int64) for end in header[name]] for name in ("displayWindow", "dataWindow")]
+    for low, high in windows:
+        sides = high - low + 1
+        if sides.min() < 1 or sides.prod() > MOST_PIXELS:
+            raise MediaError(f"{path.name} has a window of {sides[0]} x {sides[1]} pixels; give a smaller picture")
+    (left, top), (right, bottom), (x, y) = (end.tolist() for end in (*windows[0], windows[1][0]))
+    width, height = right - left + 1, bottom - top + 1
+    with _exr_file(path, separate_channels=True) as file:
+        channels = {name.upper(): channel.pixels for name, channel in file.channels().items()}
+    names = "RGB" if {*"RGB"} <= channels.keys() else "YYY"
+    if not {*names} <= channels.keys():
+        told = ", ".join(sorted(channels)[:8])
+        raise MediaError(f"{path.name} has the channels {told}; give a picture with R, G and B, or with Y")
+    planes = [channels[name] for name in names]
+    if any(plane.dtype.kind != "f" or plane.shape != planes[0].shape for plane in planes):
+        raise MediaError(f"{path.name} has colours of whole numbers or of several sizes; give floats of one size")
+    light = np.zeros((height, width, 3), planes[0].dtype)
+    across, down = max(0, x - left), max(0, y - top)
+    seen = np.dstack(planes)[max(0, top - y) :, max(0, left - x) :][: max(0, height - down), : max(0, width - across)]
+    light[down : down + seen.shape[0], across : across + seen.shape[1]] = seen
+    return light
+
+
+def _as_pq(light: NDArray[Any]) -> NDArray[np.uint16]:
+    level = np.nan_to_num(np.asarray(light, np.float64), nan=0.0).clip(0, BRIGHTEST / WHITE) * WHITE
+    return np.rint(light_to_pq(level) * 65535).astype(np.uint16)
+
+
+@cache
+def _table_of_8_bits() -> NDArray[np.uint8]:
+    return np.rint(255 * srgb_of(np.nan_to_num(HALVES.astype(np.float64), nan=0.0).clip(0, 1))).astype(np.uint8)
+
+
+@cache
+def _table_of_16_bits() -> NDArray[np.uint16]:
+    return _as_pq(HALVES)

@@ -70,7 +70,7 @@ def _at(place: str | PathLike[str]) -> FrameSource:
 
 
 def _camera(place: int | str) -> FrameSource:
-    from masklet.media.camera import Camera  # here, as it opens videos itself
+    from masklet.media.camera import Camera  # here, as others need no PyAV
 
     return Camera(place)
 

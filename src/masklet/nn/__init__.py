@@ -5,9 +5,9 @@ All but the network itself needs no torch; it is imported on first use, so that 
 
 from typing import TYPE_CHECKING
 
-from masklet.lazy import resolver
 from masklet.nn.config import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig
 from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
+from masklet.plugins import resolver
 
 if TYPE_CHECKING:
     from masklet.nn.network import Network
