@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError
-from masklet.masks.rle import check_size
 
 Kind = TypeVar("Kind")
 
@@ -129,6 +128,8 @@ def entries(
 def size_of(record: Mapping[str, Any], name: str, *, prefix: str = "") -> tuple[int, int]:
     """(height, width) of a record that holds "height" and "width"; SA-V writes them as 848.0. Raises FormatError, also
     for a size that no mask has."""
+    from masklet.masks.rle import check_size  # here, so that help needs no NumPy
+
     height, width = (entry(record, prefix + side, float, name) for side in ("height", "width"))
     if not (height.is_integer() and width.is_integer()):
         raise FormatError(f"the size in {name} is {height} x {width}; expected whole numbers of pixels")
