@@ -1,7 +1,5 @@
 """What a person says of an object beside where it is: a title, its category, a colour, and anything else by name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -62,7 +60,7 @@ class Description:
         category: str | None = None,
         colour: str | None = None,
         attributes: Mapping[str, str | float | bool] | None = None,
-    ) -> Description:
+    ) -> "Description":
         """With what is given; what is None stays. Raises SessionError as the class."""
         given = {"title": title, "category": category, "colour": colour, "attributes": attributes}
         return replace(self, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
@@ -77,7 +75,7 @@ class Description:
         return {part.name: value for part in fields(self) if (value := getattr(self, part.name))}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Description:
+    def from_json(cls, record: Mapping[str, Any]) -> "Description":
         """What `to_json` wrote among other values. Raises SessionError for what is no description."""
         return cls(**{part.name: record[part.name] for part in fields(cls) if part.name in record})
 

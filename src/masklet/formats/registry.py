@@ -4,8 +4,6 @@ A format is a value of the class `Format` in a module of this package. Other pac
 the group `masklet.formats`, and `module:NAME` names any other.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import pkgutil

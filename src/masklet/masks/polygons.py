@@ -49,16 +49,22 @@ def mask_polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Polyg
     doubled = mask[y0:y1, x0:x1].astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     if not doubled.size:
         return []
-    found, tree = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     corner = np.array((x0, y0))
-    rings = [simplified(corners((ring[:, 0] + 1) // 2 + corner), tolerance) for ring in found]
-    parents = tree[0][:, 3]
-    parts = [
-        Polygon(ring, tuple(rings[hole] for hole in np.flatnonzero(parents == index)))
-        for index, ring in enumerate(rings)
-        if parents[index] < 0
-    ]
+
+    def edges(ring: NDArray[Any]) -> Ring:
+        return simplified(corners((ring + 1) // 2 + corner), tolerance)
+
+    parts = [Polygon(edges(outer), tuple(map(edges, holes))) for outer, holes in borders(doubled)]
     return sorted(parts, key=lambda part: ring_area(part.outer), reverse=True)
+
+
+def borders(mask: NDArray[np.uint8]) -> list[tuple[NDArray[Any], list[NDArray[Any]]]]:
+    """The border of each 8-connected part and those of its holes, (P, 2) each: the pixels that OpenCV walks along."""
+    found, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if not found:
+        return []
+    rings, parents = [ring[:, 0] for ring in found], tree[0][:, 3]
+    return [(rings[n], [rings[hole] for hole in np.flatnonzero(parents == n)]) for n in np.flatnonzero(parents < 0)]
 
 
 def ring_area(ring: Ring) -> float:
@@ -97,16 +103,9 @@ def drawn_rings(mask: NDArray[np.bool_], least: float = LEAST_AGREEMENT) -> list
     """
     x0, y0, x1, y1 = mask_box(mask)
     inside = np.pad(mask[y0:y1, x0:x1].astype(np.uint8), 1)
-    found, tree = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    if not found:
-        return []
-    rings = [ring[:, 0].astype(np.int64) for ring in found]
-    parents = tree[0][:, 3]
-    holes: dict[int, list[NDArray[np.int64]]] = {int(n): [] for n in np.flatnonzero(parents < 0)}
-    for hole in np.flatnonzero(parents >= 0):
-        holes[int(parents[hole])].append(rings[hole])
     outside = cv2.connectedComponents(1 - inside, connectivity=4)[1]
-    parts = [with_holes(rings[n], holes[n], outside) for n in sorted(holes, key=lambda n: -len(rings[n]))]
+    found = sorted(borders(inside), key=lambda part: -len(part[0]))
+    parts = [with_holes(outer, holes, outside) for outer, holes in found]
     return [fewest_corners(part, least) + np.array((x0 - 1, y0 - 1)) for part in parts]
 
 
