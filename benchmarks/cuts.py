@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from masklet.media.source import open_video
-from masklet.video.cuts import BEFORE, change, is_cut_of, signature
+from masklet.video.review import BEFORE, change, is_cut_of, signature
 
 PLACES = (0.25, 0.5, 0.75)
 """Where clips are joined: this share of the first one is played, and of the second one left out."""

@@ -22,7 +22,7 @@ from rich.table import Table
 import masklet
 from masklet.engines.fake import FakeEngine
 from masklet.video.review import ReviewReason
-from masklet.video.store import PAGE, PersistentMap, Record, StoredFrames
+from masklet.video.store import PAGE, Record, StoredFrames
 
 
 def session(frames: int, objects: int) -> masklet.VideoTracker:
@@ -32,13 +32,13 @@ def session(frames: int, objects: int) -> masklet.VideoTracker:
         tracker.add_box(frame=0, object=name, box=(4, 6, 18, 20))
     list(tracker.propagate(stop=2))
     for name, track in tracker.tracks.items():
-        record = track.tracked._records[1]  # type: ignore[attr-defined]
+        record = track.tracked._pages[0][1]  # type: ignore[attr-defined]
         pages: dict[int, dict[int, Record]] = {}
         for frame in range(1, frames):
             doubt = str(ReviewReason.LOW_IOU) if (frame + 7 * int(name)) % 100 == 0 else ""
             stats = replace(record.stats, frame=frame, doubt=doubt)
             pages.setdefault(frame // PAGE, {})[frame] = replace(record, stats=stats)
-        tracked = StoredFrames(tracker._store, PersistentMap(pages))
+        tracked = StoredFrames(tracker._store, pages)
         tracker.tracks = {**tracker.tracks, name: replace(track, tracked=tracked)}
     return tracker
 

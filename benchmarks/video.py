@@ -38,7 +38,7 @@ from masklet.video.edits import approved, asked, tracked
 from masklet.video.options import TrackingOptions
 from masklet.video.reader import frame_tensor
 from masklet.video.state import ObjectTrack
-from masklet.video.step import step
+from masklet.video.step import FrameContext, step
 from masklet.video.store import RecentFrames
 
 SIZE = (480, 854)
@@ -80,13 +80,13 @@ class Ours:
     def follow(self, frame: int) -> np.ndarray:
         """Low-resolution masks of all objects."""
         levels = self.model.encode_image(self.frames[frame : frame + 1])
-        context = self.options.context(frame, SIZE, self.model.config)
+        context = FrameContext(self.model, levels, self.policy, self.options, frame, SIZE)
         if frame == 0:
             self.tracks = {
                 name: asked(ObjectTrack(RecentFrames(self.policy.window)), 0, make_prompt(SIZE, points=[click]))
                 for name, click in self.clicks.items()
             }
-        found = step(self.model, levels, self.tracks, context, self.policy)
+        found = step(self.tracks, context)
         keep = approved if frame == 0 else tracked
         self.tracks = {name: keep(self.tracks[name], known) for name, known in found.items()}
         return np.stack([known.logits.float().cpu().numpy() > 0 for known in found.values()])

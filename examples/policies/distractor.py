@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from masklet.engines.arrays import Array, to_numpy
 from masklet.masks.shape import Box, mask_box
-from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.base import anchors_before, recent, recently_tracked
+from masklet.video.policies import PublishedPolicy, anchors_before, recent, recently_tracked
 from masklet.video.recall import Recall, RecallOptions, published_recall
 from masklet.video.state import FrameStats, KnownFrame, ObjectTrack
 

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.engines.arrays import Array, to_numpy
-from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.base import anchors_before, recently_tracked
+from masklet.video.policies import PublishedPolicy, anchors_before, recently_tracked
 from masklet.video.recall import Recall, RecallOptions
 from masklet.video.state import FrameStats, KnownFrame, ObjectTrack
 

@@ -17,8 +17,7 @@ import numpy as np
 
 from masklet.engines.arrays import Array, beside, to_numpy
 from masklet.nn import Decoded
-from masklet.video.policies import Choice, PublishedPolicy
-from masklet.video.policies.base import recent
+from masklet.video.policies import Choice, PublishedPolicy, recent
 from masklet.video.state import FrameStats, ObjectTrack
 from masklet.video.step import areas_and_boxes
 

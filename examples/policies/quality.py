@@ -12,8 +12,7 @@ import statistics
 from dataclasses import dataclass
 
 from masklet.engines.arrays import Array
-from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.base import anchors_before
+from masklet.video.policies import PublishedPolicy, anchors_before
 from masklet.video.recall import Recall, published_recall
 from masklet.video.state import FrameStats, KnownFrame, ObjectTrack
 

@@ -13,8 +13,7 @@ import pytest
 from masklet.errors import FormatError
 from masklet.live import into_pipe, piped_format
 from masklet.video import FrameResult
-from masklet.video.overlap import FramePixels
-from masklet.video.result import ObjectResult
+from masklet.video.result import FramePixels, ObjectResult
 
 SIZE = (24, 40)
 

@@ -21,20 +21,10 @@ from masklet.prompts import Prompt
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.edits import followed
 from masklet.video.events import Cleared, Prompted
-from masklet.video.passes import Range
-from masklet.video.policies import PublishedPolicy
-from masklet.video.policies.base import recently_tracked
+from masklet.video.passes import Range, prompted_frames
+from masklet.video.policies import PublishedPolicy, recently_tracked
 from masklet.video.recall import Recall, published_recall
-from masklet.video.state import (
-    FrameStats,
-    KnownFrame,
-    ObjectId,
-    ObjectTrack,
-    Tracks,
-    free_number,
-    known_track,
-    prompted_frames,
-)
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks, free_number, known_track
 from masklet.video.store import StoredFrames
 
 T = TypeVar("T")

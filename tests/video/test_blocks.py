@@ -17,9 +17,8 @@ from masklet.app.summary import cell, strips
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError
 from masklet.formats.project_file import BLOCK, read_project, write_project
-from masklet.video import VideoTracker, blocks
-from masklet.video.blocks import INDEX, name_of
-from masklet.video.packing import json_texts, metadata_of
+from masklet.video import VideoTracker, packing
+from masklet.video.packing import INDEX, json_texts, metadata_of, name_of
 from masklet.video.state import stats_of
 from masklet.video.store import StoredFrames
 
@@ -81,7 +80,7 @@ def test_strips_of_a_page_are_made_without_making_the_frames(
         expected[name] = [0 if one is None else cell(track, one) for one in stats]
         assert {value & 3 for value in expected[name]} >= {1, 3}
     with opened(path) as again:
-        monkeypatch.setattr(blocks.SavedFrames, "_records", lambda *_: pytest.fail("frames were made"))
+        monkeypatch.setattr(packing.SavedFrames, "_records", lambda *_: pytest.fail("frames were made"))
         for name, track in again.tracks.items():
             for same in (track, tracker.tracks[name]):
                 assert [*base64.b64decode(strips(same, COUNT)["cells"])] == expected[name]
@@ -104,7 +103,7 @@ def test_nothing_is_lost_though_nothing_is_read(
 ) -> None:
     path, tracker = session
     with monkeypatch.context() as patch:
-        patch.setattr(blocks, "read_block", lambda *_: pytest.fail("a block was read"))
+        patch.setattr(packing, "read_block", lambda *_: pytest.fail("a block was read"))
         with opened(path) as reopened:
             assert reopened.known_frames() == tracker.known_frames()
             assert reopened.needs_prompt() == tracker.needs_prompt() != {}

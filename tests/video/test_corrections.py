@@ -17,14 +17,12 @@ from masklet.errors import ConfigError
 from masklet.nn import Decoded, Levels
 from masklet.prompts import Prompt
 from masklet.video import TrackingOptions, VideoTracker
-from masklet.video.corrections import LocalPropagation, changeable_frames
 from masklet.video.edits import approved, tracked
 from masklet.video.events import Cleared, Event, Followed, Merged, Prompted, Split, Swapped
-from masklet.video.passes import Range
-from masklet.video.policies.base import Choice
-from masklet.video.spans import with_span, within, without_span
-from masklet.video.state import KnownFrame, ObjectTrack
-from masklet.video.step import FrameContext, away_from_clicks, steadied
+from masklet.video.passes import LocalPropagation, Range, changeable_frames
+from masklet.video.policies import Choice
+from masklet.video.state import KnownFrame, ObjectTrack, with_span, within, without_span
+from masklet.video.step import away_from_clicks, steadied
 from masklet.video.store import RecentFrames
 from tests.video.test_known_frames import CLIP
 
@@ -108,7 +106,7 @@ def test_a_prompt_speaks_up_to_the_neighbours_in_the_object_that_has_its_frame_n
 
 
 def going(track: ObjectTrack, events: list[Event], span: Range) -> LocalPropagation:
-    return LocalPropagation.of(events, {1: track}, span, None)
+    return LocalPropagation(events, {1: track}, span, None)
 
 
 def test_coming_from_a_correction_the_pass_ends_where_it_is_less_sure() -> None:
@@ -309,9 +307,8 @@ def test_a_click_neither_empties_nor_explodes_a_mask(first: tuple[slice, slice],
     decoded = candidates(first, NOTHING, SQUARE if chosen == 2 else NOTHING, ALL, presence=presence)
     known = replace(entry(0), logits=candidates(SQUARE).logits[0, 0], presence=4.0)
     click = Prompt(points=((22.0, 16.0),), labels=(0,))
-    at = FrameContext(0, (32, 32), steady=True)
     track = replace(tracked(prompted_at(), known), prompts={0: click})
-    after, choice = steadied(decoded, Choice(torch.tensor([0]), torch.tensor([0])), [track], at)
+    after, choice = steadied(decoded, Choice(torch.tensor([0]), torch.tensor([0])), [track], 0, (32, 32))
     assert choice.masks.tolist() == [chosen]
     assert after.presence.tolist() == [4.0 if presence < 0 else presence]
 

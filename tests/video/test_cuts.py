@@ -12,11 +12,11 @@ import pytest
 
 from masklet.engines.fake import FakeEngine
 from masklet.video import StreamTracker, VideoTracker
-from masklet.video.cuts import change, is_cut, signature
-from masklet.video.review import ReviewReason, review_reasons
+from masklet.video.review import ReviewReason, change, is_cut, signature
 from masklet.video.state import ObjectTrack
 from masklet.video.store import RecentFrames
 from tests.video.policies.entries import entry
+from tests.video.test_review import reasons
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 
@@ -98,9 +98,9 @@ def test_the_frame_after_the_cut_is_flagged_in_both_directions() -> None:
 def test_a_person_should_look_at_it() -> None:
     there, guess = entry(3), dataclasses.replace(entry(4), cut=True)
     track = ObjectTrack(RecentFrames(16).adding(there).adding(guess))
-    assert review_reasons({1: track}, 4) == {1: ReviewReason.SCENE_CUT}
+    assert reasons({1: track}, 4) == {1: ReviewReason.SCENE_CUT}
     gone = dataclasses.replace(guess, presence=-1.0)
-    assert review_reasons({1: ObjectTrack(track.tracked.adding(gone))}, 4) == {1: ReviewReason.PRESENCE_LOST}
+    assert reasons({1: ObjectTrack(track.tracked.adding(gone))}, 4) == {1: ReviewReason.PRESENCE_LOST}
 
 
 @pytest.mark.skipif(not (DATA / "index.csv").exists(), reason="the labelled videos are not beside this checkout")

@@ -17,7 +17,7 @@ from masklet.engines.fake import FakeEngine
 from masklet.formats.project_file import read_project, spans_of
 from masklet.video import VideoTracker
 from masklet.video.edits import joined_absence, tracked
-from masklet.video.spans import spliced, with_span, within
+from masklet.video.state import spliced, with_span, within
 from tests.video.test_bidirectional import entry, prompted_at
 from tests.video.test_known_frames import CLIP, SIZE, begin, shown
 from tests.video.test_session import run

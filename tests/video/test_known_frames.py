@@ -20,7 +20,7 @@ from masklet.errors import CheckpointError, SessionError
 from masklet.nn import Levels
 from masklet.video import TrackingOptions, VideoTracker, result
 from masklet.video.events import Cleared, Followed, Locked, Prompted
-from masklet.video.json_values import facts_of
+from masklet.video.packing import facts_of
 from masklet.video.store import StoredFrames, unpack
 from tests.conftest import GOLDEN, small_network
 from tests.video.test_session import TOY, act_all, run

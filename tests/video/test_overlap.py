@@ -10,9 +10,8 @@ from masklet.formats.base import PlainFrame, RleMask
 from masklet.formats.project_file import project_frame
 from masklet.masks.rle import encode_rle
 from masklet.masks.trace import resize_logits
-from masklet.video import overlap
-from masklet.video.overlap import FinalMask, FramePixels
-from masklet.video.result import FrameResult, ObjectResult
+from masklet.video import result as results
+from masklet.video.result import FramePixels, FrameResult, ObjectResult
 from masklet.video.state import ObjectId
 
 SIZE = (64, 64)
@@ -60,7 +59,7 @@ def test_a_lost_pixel_is_not_surer_than_published() -> None:
 def test_a_final_mask_keeps_all_its_pixels(apart: bool) -> None:
     final = np.zeros(SIZE, bool)
     final[20:50, 10:30] = True
-    found = result(FramePixels(LOGITS, {"a": FinalMask(encode_rle(final))}, SIZE, 16, apart))
+    found = result(FramePixels(LOGITS, {"a": RleMask(encode_rle(final))}, SIZE, 16, apart))
     np.testing.assert_array_equal(found.objects["a"].mask, final)
     np.testing.assert_array_equal(found.index_map() == 1, final)
 
@@ -71,7 +70,7 @@ def test_what_is_saved_is_decided_as_before() -> None:
     saved = project_frame(found).objects
     np.testing.assert_array_equal(PlainFrame(0, 0.0, SIZE, saved, NUMBERS).index_map(), found.numbers)
     for whole in (["a", "b", 3], ["b"], ["a", 3]):
-        final = {name: FinalMask(saved[name].rle, saved[name].lost) for name in whole}
+        final = {name: saved[name] for name in whole}
         again = FramePixels({n: own for n, own in LOGITS.items() if n not in whole}, final, SIZE, 16)
         np.testing.assert_array_equal(result(again).numbers, found.numbers)
 
@@ -84,7 +83,7 @@ def test_each_mask_is_stretched_once(monkeypatch: pytest.MonkeyPatch) -> None:
         counted.append(logits)
         return resize_logits(logits, size)
 
-    monkeypatch.setattr(overlap, "resize_logits", counting)
+    monkeypatch.setattr(results, "resize_logits", counting)
     found = result(FramePixels(LOGITS, {}, SIZE, 16))
     found.index_map()
     found.overlay()

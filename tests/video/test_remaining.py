@@ -6,10 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from masklet.video.corrections import LocalPropagation
 from masklet.video.edits import tracked
 from masklet.video.events import Event, Followed, Locked
-from masklet.video.passes import PublishedPropagation, Range
+from masklet.video.passes import LocalPropagation, PublishedPropagation, Range
 from tests.video.test_corrections import entry, prompted_at
 
 FORWARD, BACKWARD = Range(2, None, backward=False), Range(9, None, backward=True)
@@ -81,7 +80,7 @@ def test_where_corrections_are_local_a_pass_goes_on_before_the_first_frame_that_
         if frame != 2:
             track = tracked(track, entry(frame, backward=span.backward))
     log: list[Event] = [Followed(2, came, span.backward)]
-    found = LocalPropagation.of(log, {1: track}, span, None).remaining({1: track}, last)
+    found = LocalPropagation(log, {1: track}, span, None).remaining({1: track}, last)
     assert found == (None if left is None else Range(left, span.stop, span.backward))
 
 

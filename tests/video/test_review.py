@@ -12,8 +12,8 @@ import torch
 from masklet.checkpoints import Model
 from masklet.engines.fake import FakeEngine
 from masklet.video import VideoTracker
-from masklet.video.review import ReviewReason, jumped, merged_pairs, review_reasons
-from masklet.video.state import KnownFrame, ObjectTrack
+from masklet.video.review import ReviewReason, jumped, merged_pairs, with_doubts
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
 from masklet.video.step import areas_and_boxes
 from masklet.video.store import FrameStore, RecentFrames
 from tests.conftest import GOLDEN, small_network
@@ -36,6 +36,11 @@ def track(*entries: KnownFrame) -> ObjectTrack:
     return ObjectTrack(tracked)
 
 
+def reasons(tracks: Tracks, frame: int) -> dict[ObjectId, ReviewReason]:
+    found = {name: known for name, track in tracks.items() if (known := track.known(frame)) is not None}
+    return {name: ReviewReason(known.doubt) for name, known in with_doubts(tracks, found).items() if known.doubt}
+
+
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
@@ -48,36 +53,36 @@ def track(*entries: KnownFrame) -> ObjectTrack:
     ],
 )
 def test_a_frame_beside_the_one_before(now: KnownFrame, reason: ReviewReason | None) -> None:
-    assert review_reasons({1: track(entry(0), now)}, 1).get(1) == reason
+    assert reasons({1: track(entry(0), now)}, 1).get(1) == reason
 
 
 def test_an_object_that_stays_away_is_told_once() -> None:
     away = track(entry(0), entry(1, presence=-2.0), entry(2, presence=-2.0))
-    assert review_reasons({1: away}, 1) == {1: ReviewReason.PRESENCE_LOST}
-    assert review_reasons({1: away}, 2) == {}
+    assert reasons({1: away}, 1) == {1: ReviewReason.PRESENCE_LOST}
+    assert reasons({1: away}, 2) == {}
 
 
 def test_two_objects_with_one_mask() -> None:
     one, other = track(entry(0), entry(1)), track(entry(0, np.s_[20:28, 20:28]), entry(1, np.s_[5:12, 5:12]))
-    assert review_reasons({1: one, 2: other}, 1) == {1: ReviewReason.MERGING, 2: ReviewReason.JUMP}
+    assert reasons({1: one, 2: other}, 1) == {1: ReviewReason.MERGING, 2: ReviewReason.JUMP}
 
 
 def test_going_backward_the_frame_before_is_the_next_one() -> None:
     there, here = entry(5), entry(4, np.s_[20:28, 20:28], backward=True)
-    assert review_reasons({1: track(there, here)}, 4) == {1: ReviewReason.JUMP}
+    assert reasons({1: track(there, here)}, 4) == {1: ReviewReason.JUMP}
 
 
 def test_a_prompted_frame_is_never_in_doubt() -> None:
     said = dataclasses.replace(track(entry(0)), prompted={1: entry(1, iou=0.1)})
-    assert review_reasons({1: said}, 1) == {}
+    assert reasons({1: said}, 1) == {}
 
 
 @pytest.mark.parametrize(("before", "reason"), [(0.62, ReviewReason.LOW_IOU), (0.72, None)])
 def test_doubt_adds_up_over_frames(before: float, reason: ReviewReason | None) -> None:
     """Nine frames, none of which is doubtful alone; far behind, the object was seen well."""
     long = track(*(entry(frame, iou=0.95) for frame in range(5)), *(entry(frame, iou=before) for frame in range(5, 14)))
-    assert review_reasons({1: long}, 13).get(1) == reason
-    assert review_reasons({1: long}, 6) == {}
+    assert reasons({1: long}, 13).get(1) == reason
+    assert reasons({1: long}, 6) == {}
 
 
 def test_empty_masks() -> None:

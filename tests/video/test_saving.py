@@ -23,8 +23,20 @@ from masklet.formats.registry import read_masks
 from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video import tracker as video_tracker
-from masklet.video.events import Cleared, Described, Followed, Locked, Marked, Merged, Prompted, Removed, Split, Swapped
-from masklet.video.json_values import event_from_json, event_to_json
+from masklet.video.events import (
+    Cleared,
+    Described,
+    Followed,
+    Locked,
+    Marked,
+    Merged,
+    Prompted,
+    Removed,
+    Split,
+    Swapped,
+    event_from_json,
+    event_to_json,
+)
 from masklet.video.packing import UNDO
 from masklet.video.policies import PublishedPolicy
 from tests.conftest import GOLDEN

@@ -132,7 +132,7 @@ def test_undo_and_redo(tracker: VideoTracker) -> None:
     tracker.remove(1)
     assert isinstance(tracker.undo(), Removed)
     assert_same(known(tracker), states[1])
-    assert tracker.undo() == Prompted(3, 1, tracker._history.undone[-1][0].prompt)  # type: ignore[union-attr]
+    assert tracker.undo() == Prompted(3, 1, tracker._undone[-1][0].prompt)  # type: ignore[union-attr]
     assert_same(known(tracker), states[0])
     tracker.redo()
     assert_same(known(tracker), states[1])

@@ -24,6 +24,7 @@ from masklet.video.store import RecentFrames
 from tests.conftest import read_arrays, small_network
 
 HEADS = read_arrays("small/sam_heads.npz")
+PUBLISHED = TrackingOptions(fill_holes=0, corrections="published")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def levels(model: Model) -> Levels:
 
 def answer(model: Model, levels: Levels, prompt: Prompt, size: tuple[int, int], **policy: Any) -> KnownFrame:
     track = ObjectTrack(RecentFrames(window=16), prompts={0: prompt})
-    return step(model, levels, {1: track}, FrameContext(0, size), PublishedPolicy(**policy))[1]
+    return step({1: track}, FrameContext(model, levels, PublishedPolicy(**policy), PUBLISHED, 0, size))[1]
 
 
 def assert_recorded(entry: KnownFrame, case: str) -> None:
@@ -85,7 +86,7 @@ def test_a_given_mask_counts_though_the_network_doubts_it(model: Model, levels: 
     track = ObjectTrack(RecentFrames(window=16), prompts={0: make_prompt(mask.shape, mask=mask)})
 
     def pointer(engine: Model) -> torch.Tensor | None:
-        return step(engine, levels, {1: track}, FrameContext(0, mask.shape), PublishedPolicy())[1].pointer
+        return step({1: track}, FrameContext(engine, levels, PublishedPolicy(), PUBLISHED, 0, mask.shape))[1].pointer
 
     torch.testing.assert_close(pointer(doubting), pointer(model))
 
@@ -117,13 +118,19 @@ def known(frame: int, **facts: Any) -> KnownFrame:
     return KnownFrame(frame, nothing, nothing, nothing, **facts)
 
 
+def at_five(policy: PublishedPolicy) -> FrameContext:
+    engine = FakeEngine()
+    levels = engine.encode_image(np.zeros((1, 3, 64, 64), np.float32))
+    return FrameContext(engine, levels, policy, PUBLISHED, 5, (10, 10))
+
+
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_corrected_frame_looks_the_way_it_was_followed_and_not_at_itself(backward: bool) -> None:
     frames = RecentFrames(16).adding(known(4, backward=backward)).adding(known(6, backward=backward))
     prompt = make_prompt((10, 10), points=[(1, 1)])
     track = ObjectTrack(frames, prompts={5: prompt}, prompted={0: known(0), 5: known(5, backward=backward)})
     policy = Watching()
-    recall = recalled(track, FrameContext(5, (10, 10)), policy)
+    recall = recalled(track, at_five(policy))
     assert policy.asked == ([0], backward)  # type: ignore[attr-defined]
     assert 5 not in recall.memories
     assert (6 if backward else 4) in recall.memories
@@ -132,9 +139,9 @@ def test_a_corrected_frame_looks_the_way_it_was_followed_and_not_at_itself(backw
 def test_a_first_prompt_looks_at_nothing() -> None:
     prompt = make_prompt((10, 10), points=[(1, 1)])
     unknown = ObjectTrack(RecentFrames(16).adding(known(4)), prompts={5: prompt}, prompted={0: known(0)})
-    assert recalled(unknown, FrameContext(5, (10, 10)), PublishedPolicy()) == Recall()
+    assert recalled(unknown, at_five(PublishedPolicy())) == Recall()
     again = dataclasses.replace(unknown, prompted={5: known(5, attended=False)})
-    assert recalled(again, FrameContext(5, (10, 10)), PublishedPolicy()) == Recall()
+    assert recalled(again, at_five(PublishedPolicy())) == Recall()
 
 
 @pytest.mark.parametrize("prompted", [False, True])
@@ -156,11 +163,12 @@ def test_filled_holes_are_remembered_on_prompted_frames_alone(prompted: bool) ->
 
     engine = Holed()
     levels, size = engine.encode_image(np.zeros((1, 3, 64, 64), np.float32)), (64, 64)
+    how = engine, levels, PublishedPolicy(), TrackingOptions(fill_holes=4)
     track = ObjectTrack(RecentFrames(16), prompts={0: make_prompt(size, points=[(5, 5)])})
-    first = step(engine, levels, {1: track}, FrameContext(0, size, fill_holes=4), PublishedPolicy())[1]
+    first = step({1: track}, FrameContext(*how, 0, size))[1]
     if not prompted:
         track = dataclasses.replace(track, prompted={0: first})
-        first = step(engine, levels, {1: track}, FrameContext(1, size, fill_holes=4), PublishedPolicy())[1]
+        first = step({1: track}, FrameContext(*how, 1, size))[1]
     assert first.logits[8, 8] > 0
     assert (engine.remembered[0, 0, 34, 34] > 0) == prompted
 

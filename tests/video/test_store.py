@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from masklet.engines.arrays import as_memory, sigmoid
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
 from masklet.video.state import KnownFrame
-from masklet.video.store import PAGE, FrameStore, PersistentMap, ScratchFile, StoredFrames, pack, unpack
+from masklet.video.store import PAGE, FrameStore, StoredFrames, pack, unpack
 from tests.conftest import GOLDEN
 
 CLIP = GOLDEN / "video/frames"
@@ -113,31 +114,35 @@ def test_damaged_masks_are_refused(data: bytes) -> None:
 
 
 def test_room_that_is_given_back_is_used_again() -> None:
-    file = ScratchFile()
-    first, second, other = file.put(b"aa"), file.put(b"bb"), file.put(b"three")
-    file.give_back(first)
-    assert file.put(b"long") not in (first, second, other)
-    assert file.put(b"cc") == first
-    assert file.put(b"dd") not in (first, second, other)
-    assert [file.get(place) for place in (first, second, other)] == [b"cc", b"bb", b"three"]
-    file.close()
+    store = FrameStore(FakeEngine(), budget=12 * ENTRY_BYTES)
+    store.recent = 3
+    frames = filled(store, 12)
+    sizes = []
+    for frame in range(12, 60):
+        frames = frames.adding(entry(frame))
+        sizes.append(os.fstat(store._file.fileno()).st_size)
+    packed = max(len(frames.packed(frame)) for frame in range(12))
+    assert max(np.diff(sizes)) <= 2 * packed < ENTRY_BYTES
+    store.close()
 
 
 def test_an_older_mapping_stays_as_it_was() -> None:
-    frames = [0, 1, PAGE, PAGE - 1, 5 * PAGE]
-    versions: list[PersistentMap[str]] = [PersistentMap()]
-    for frame in frames:
-        versions.append(versions[-1].changed({frame: f"frame {frame}"}))
+    store = FrameStore(FakeEngine())
+    numbers = [0, 1, PAGE, PAGE - 1, 5 * PAGE]
+    versions = [StoredFrames(store)]
+    for frame in numbers:
+        versions.append(versions[-1].adding(entry(frame)))
     for count, version in enumerate(versions):
-        assert dict(version) == {frame: f"frame {frame}" for frame in frames[:count]}
+        assert {*version} == {*numbers[:count]}
         assert len(version) == count
-        assert version.differing(versions[-1]) == {*frames[count:]}
+        assert version.differing(versions[-1]) == {*numbers[count:]}
     newest = versions[-1]
-    changed = newest.changed({PAGE: "another"}).changed({0: None})
-    assert (newest[PAGE], changed[PAGE]) == (f"frame {PAGE}", "another")
-    assert (newest.find(0), changed.find(0)) == ("frame 0", None)
-    assert dict(changed.changed({3 * PAGE: None})) == dict(changed)
+    changed = newest.adding(dataclasses.replace(entry(PAGE), iou=0.9)).taking([0], newest.nothing())
+    assert (newest[PAGE].iou, changed[PAGE].iou) == (0.5, 0.9)
+    assert (0 in newest, 0 in changed) == (True, False)
+    assert not changed.taking([3 * PAGE], newest).differing(changed)
     assert changed.differing(newest) == newest.differing(changed) == {0, PAGE}
+    store.close()
 
 
 FULL = """

@@ -11,9 +11,8 @@ from masklet.atomic import make_folder, write_whole
 from masklet.engines.base import Engine
 from masklet.errors import MaskletError
 from masklet.video import TrackingOptions, VideoTracker
-from masklet.video.events import Event
+from masklet.video.events import Event, event_from_json, event_to_json
 from masklet.video.journal import journal_of
-from masklet.video.json_values import event_from_json, event_to_json
 from masklet.video.project import fingerprint_of
 
 KEEP_EVERY = 1.0

@@ -14,8 +14,7 @@ from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import Cleared, Described, Followed, Locked, Marked, Merged, Prompted, Removed, Split, Swapped
 from masklet.video.result import ObjectResult, probability, state_of
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
-from masklet.video.spans import within
-from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks, doubts
+from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks, doubts, within
 
 STATES = {"unknown": 0, "absent": 1, "uncertain": 2, "visible": 3}
 """The lowest two bits of a cell of a strip."""

@@ -28,8 +28,7 @@ from masklet.metrics.sequence import VOID
 from masklet.training.data import Collection, Wanted, read_data
 from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Locked
-from masklet.video.spans import within
-from masklet.video.state import ObjectId, ObjectTrack, known_frames
+from masklet.video.state import ObjectId, ObjectTrack, known_frames, within
 
 AHEAD = "ahead"
 """Attribute of objects that the loop found; its value says by which weights."""

@@ -1,65 +1,32 @@
 """What an event makes of a session's state: pure functions, so that keeping the old state is undo."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from masklet.errors import SessionError
 from masklet.formats.description import Description
 from masklet.formats.project_file import Spans, spans_of
 from masklet.prompts import Prompt
-from masklet.video.events import Cleared, Described, Event, Locked, Mark, Marked, Merged, Removed, Split, Swapped
-from masklet.video.overlap import FinalMask
-from masklet.video.spans import spliced, with_span, with_spans, within, without_span
-from masklet.video.state import KnownFrame, KnownFrames, ObjectId, ObjectTrack, Tracks, free_number, known_track
+from masklet.video.events import Mark
+from masklet.video.result import ShownMasks
+from masklet.video.state import (
+    KnownFrame,
+    KnownFrames,
+    ObjectId,
+    ObjectTrack,
+    Tracks,
+    free_number,
+    known_track,
+    spliced,
+    with_span,
+    with_spans,
+    within,
+    without_span,
+)
 from masklet.video.step import union
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class EditContext:
-    """What events need of a video and its tracker.
-
-    Attributes:
-        size: (height, width) of the pictures.
-        new: An object of which nothing is known.
-        shown: The masks of a frame, as a state shows them.
-        encode: A known frame with its memory.
-        check: Raises `MediaError` if the video has no such frame.
-    """
-
-    size: tuple[int, int]
-    new: ObjectTrack
-    shown: Callable[[Tracks, int], Mapping[ObjectId, FinalMask]]
-    encode: Callable[[KnownFrame], KnownFrame]
-    check: Callable[[int], object]
-
-
-def after(tracks: Tracks, event: Event, context: EditContext) -> Tracks:
-    """The state after an event that asks nothing of the network. Raises `SessionError` if it does not fit."""
-    match event:
-        case Cleared(frame, name):
-            return cleared(tracks, frame, name)
-        case Removed(name):
-            return removed(tracks, name)
-        case Described(name, said):
-            return described(tracks, name, said, context.new)
-        case Locked(frame, only):
-            return locked(tracks, frame, context, only)
-        case Marked(name, first, last, mark):
-            if mark == "absent":
-                context.check(last)
-            return marked(tracks, name, first, last, mark)
-        case Swapped(frame, name, other):
-            return locked_nearest(swapped(tracks, frame, name, other), frame, (name, other), context)
-        case Split(frame, name, new):
-            return locked_nearest(split(tracks, frame, name, new, context.new), frame, (name, new), context)
-        case Merged(name, into):
-            return merged(tracks, name, into, context)
-    raise AssertionError(f"{event} asks the network")
 
 
 def unmarked(track: ObjectTrack, first: int, last: int) -> ObjectTrack:
@@ -123,7 +90,7 @@ def described(tracks: Tracks, name: ObjectId, description: Description, new: Obj
     return {**tracks, name: replace(track_of(tracks, name, new), description=description)}
 
 
-def locked(tracks: Tracks, frame: int, context: EditContext, only: ObjectId | None = None) -> Tracks:
+def locked(tracks: Tracks, frame: int, shown: ShownMasks, only: ObjectId | None = None) -> Tracks:
     """With every object's mask on a frame, or that of one, as it is shown, standing as if a person had given it.
     Where a person said that an object is absent, that stands already."""
     chosen = tracks if only is None else {only: known_track(tracks, only)}
@@ -131,19 +98,16 @@ def locked(tracks: Tracks, frame: int, context: EditContext, only: ObjectId | No
     if not known:
         what = "" if only is None else f" object {only!r} in"
         raise SessionError(f"nothing is known of{what} frame {frame}; propagate over it before it is locked")
-    shown = context.shown(tracks, frame)
+    masks = shown.final(tracks, frame)
     stands = {
-        name: approved(track, replace(track.whole(frame), exact_mask=shown[name])) for name, track in known.items()
+        name: approved(track, replace(track.whole(frame), exact_mask=masks[name])) for name, track in known.items()
     }
     return {**tracks, **stands}
 
 
 def marked(tracks: Tracks, name: ObjectId, first: int, last: int, mark: Mark | None) -> Tracks:
-    """With a range of frames of an object accepted or without it, or with what was said of them taken back.
-
-    Where it is absent, prompts and locks go. Accepted are the frames that are known, and for which no person answers
-    yet.
-    """
+    """With a range of frames of an object accepted, those that are known and for which no person answers yet; or
+    without it, its prompts and locks there too; or with what was said of them taken back."""
     track = known_track(tracks, name)
     place = f"object {name!r} in the frames {first} to {last}"
     left = unmarked(track, first, last)
@@ -164,15 +128,16 @@ def marked(tracks: Tracks, name: ObjectId, first: int, last: int, mark: Mark | N
     return {**tracks, name: left}
 
 
-def swapped(tracks: Tracks, frame: int, name: ObjectId, other: ObjectId) -> Tracks:
+def swapped(tracks: Tracks, frame: int, name: ObjectId, other: ObjectId, shown: ShownMasks) -> Tracks:
     """With what is known of two objects from a frame on exchanged."""
     one, two = pair(tracks, name, other)
     if not any(f >= frame for track in (one, two) for f in track.frames()):
         raise SessionError(f"nothing is known of {name!r} and {other!r} from frame {frame} on; give an earlier frame")
-    return {**tracks, name: switched(one, frame, two), other: switched(two, frame, one)}
+    after = {**tracks, name: switched(one, frame, two), other: switched(two, frame, one)}
+    return locked_nearest(after, frame, (name, other), shown)
 
 
-def split(tracks: Tracks, frame: int, name: ObjectId, new: ObjectId, nothing: ObjectTrack) -> Tracks:
+def split(tracks: Tracks, frame: int, name: ObjectId, new: ObjectId, nothing: ObjectTrack, shown: ShownMasks) -> Tracks:
     """With what is known of an object from a frame on as a new object, of the same category and attributes."""
     track = known_track(tracks, name)
     if new in tracks:
@@ -181,11 +146,10 @@ def split(tracks: Tracks, frame: int, name: ObjectId, new: ObjectId, nothing: Ob
         raise SessionError(
             f"frame {frame} does not divide what is known of {name!r}; give one between its known frames"
         )
-    later = replace(
-        switched(track_of(tracks, new, nothing), frame, track),
-        description=replace(track.description, title="", colour=""),
-    )
-    return {**tracks, name: switched(track, frame, nothing), new: later}
+    said = replace(track.description, title="", colour="")
+    later = replace(switched(track_of(tracks, new, nothing), frame, track), description=said)
+    after = {**tracks, name: switched(track, frame, nothing), new: later}
+    return locked_nearest(after, frame, (name, new), shown)
 
 
 def switched(track: ObjectTrack, frame: int, other: ObjectTrack) -> ObjectTrack:
@@ -205,19 +169,24 @@ def switched(track: ObjectTrack, frame: int, other: ObjectTrack) -> ObjectTrack:
     )
 
 
-def locked_nearest(tracks: Tracks, frame: int, names: tuple[ObjectId, ObjectId], context: EditContext) -> Tracks:
-    """With a lock on each of two objects for which no person answers any more, where it is seen nearest to a frame, so
-    that it can be followed."""
+def locked_nearest(tracks: Tracks, frame: int, names: tuple[ObjectId, ObjectId], shown: ShownMasks) -> Tracks:
+    """With a lock on each of two objects for which no person answers, where it is seen nearest to a frame."""
     for name in names:
         track = tracks[name]
         seen = [] if track.prompted else [s.frame for s in track.tracked.every() if s.presence > 0]
         seen = [f for f in seen if not track.is_absent(f)]
         if seen:
-            tracks = locked(tracks, min(seen, key=lambda f: (abs(f - frame), f)), context, name)
+            tracks = locked(tracks, min(seen, key=lambda f: (abs(f - frame), f)), shown, name)
     return tracks
 
 
-def merged(tracks: Tracks, name: ObjectId, into: ObjectId, context: EditContext) -> Tracks:
+def merged(
+    tracks: Tracks,
+    name: ObjectId,
+    into: ObjectId,
+    size: tuple[int, int],
+    encode: Callable[[KnownFrame], KnownFrame],
+) -> Tracks:
     """With an object as a part of another one. On a frame that both know, the one for which a person answers stays; of
     two of a kind the one that is seen, or the union of both."""
     two, one = pair(tracks, name, into)
@@ -226,7 +195,7 @@ def merged(tracks: Tracks, name: ObjectId, into: ObjectId, context: EditContext)
         mine = prompted.get(frame)
         if mine is not None and mine.presence > 0:
             if known.presence > 0:
-                prompted[frame] = context.encode(union(mine, known, context.size))
+                prompted[frame] = encode(union(mine, known, size))
                 prompts.pop(frame, None)
             continue
         prompted[frame] = known
@@ -237,7 +206,7 @@ def merged(tracks: Tracks, name: ObjectId, into: ObjectId, context: EditContext)
         one,
         prompts=prompts,
         prompted=prompted,
-        tracked=joined_frames(one, two, context.size),
+        tracked=joined_frames(one, two, size),
         absent=joined_absence(one, two, prompted),
         accepted=with_spans(one.accepted, two.accepted),
     )

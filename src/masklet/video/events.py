@@ -1,20 +1,26 @@
-"""What was done to a session, in order: the log alone rebuilds it. Undo puts an older state back."""
-
-from __future__ import annotations
+"""What can be done to a session: the log of it alone rebuilds the session. In files, plain values that JSON knows, from
+which events are read without trust."""
 
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any, Literal
 
-from masklet.errors import MediaError, PromptError, SessionError
+from masklet.errors import FormatError, MediaError, PromptError, SessionError
 from masklet.formats.description import Description
-from masklet.prompts import Prompt, check_name
+from masklet.masks.rle import decode_rle, encode_rle, rle_from_json
+from masklet.prompts import Prompt, check_name, make_prompt
 from masklet.video.state import ObjectId, Tracks
 
 Mark = Literal["absent", "accepted"]
 """What a person says of a range of frames."""
+
+DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""The errors of values of another type or size than was packed."""
+
+MOST_FRAME = 1 << 40
+"""Frames have smaller numbers."""
 
 
 @dataclass(frozen=True)
@@ -113,17 +119,14 @@ class Merged(Event):
 
 @dataclass(frozen=True)
 class Followed(Event):
-    """Objects were followed from one frame to another, both included; backward if `last` is the earlier.
-
-    `apart` marks one of the two passes of `direction="both"`, `ended` one that ended as nothing farther could change.
-    """
+    """Objects were followed from one frame to another, both included; backward if `last` is the earlier."""
 
     first: int
     last: int
     backward: bool
     only: ObjectId | None = None
-    apart: bool = False
-    ended: bool = False
+    apart: bool = False  # one of the two passes of `direction="both"`
+    ended: bool = False  # it ended as nothing farther could change
 
 
 def checked_frame(frame: int, name: str = "frame") -> int:
@@ -154,51 +157,88 @@ LogEntry = tuple[Event, Tracks | None]
 not known, because the event was done long before the session was saved."""
 
 
-@dataclass
-class History:
-    """Events in order. State is immutable, so the old one is kept, and undoing is putting it back.
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Plain values that JSON knows."""
+    if isinstance(event, Prompted):
+        return {"event": "prompt", "frame": event.frame, "object": event.object, **prompt_to_json(event.prompt)}
+    if isinstance(event, Described):
+        return {"event": "describe", "object": event.object, **event.description.to_json()}
+    kinds = {kind: name for name, kind in _EVENTS.items()}
+    values = asdict(event)
+    for key in ("apart", "ended"):
+        if not values.get(key, True):
+            del values[key]  # as in files of the first versions
+    if isinstance(event, Locked) and event.object is None:
+        del values["object"]
+    return {"event": kinds[type(event)], **values}
 
-    Attributes:
-        done: What was done.
-        undone: What was undone since, the last first.
-        under_way: The last entry that was done, if it is a pass that goes on.
-    """
 
-    done: list[LogEntry] = field(default_factory=list)
-    undone: list[LogEntry] = field(default_factory=list)
-    under_way: LogEntry | None = None
+def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
+    """The event that `event_to_json` wrote. Raises `FormatError` for anything else."""
+    values = dict(record)
+    kind = values.pop("event", None)
+    try:
+        if kind == "prompt":
+            frame, name = whole_number(values.pop("frame")), values.pop("object")
+            return Prompted(frame, name, prompt_from_json(values, size))
+        if kind == "describe":
+            return Described(values.pop("object"), Description.from_json(values))
+        checked = {key: FILED[key](value) if key in FILED else value for key, value in values.items()}
+        return _EVENTS[str(kind)](**checked)
+    except (*DAMAGE, SessionError) as error:  # PromptError is a ValueError
+        raise FormatError(
+            f"the project's event {kind!r} cannot be read: {str(error)[:200]}; give another copy of the file"
+        ) from error
 
-    @property
-    def events(self) -> list[Event]:
-        """The events that were done."""
-        return [event for event, _ in self.done]
 
-    def record(self, event: Event, before: Tracks) -> None:
-        """One more event. What was undone cannot be done again."""
-        self.done.append((event, before))
-        self.undone.clear()
-        self.under_way = None
+def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
+    """Plain values that JSON knows."""
+    if prompt.mask is not None:
+        return {"mask": encode_rle(prompt.mask).to_json()}
+    return {"points": prompt.points, "labels": prompt.labels, "box": prompt.box}
 
-    def extend(self, entry: LogEntry | None, event: Followed, before: Tracks) -> LogEntry:
-        """A pass came farther: its event so far takes the place of its `entry`, or is recorded if it has none yet."""
-        if entry is None:
-            self.record(event, before)
-        else:
-            self.done[-1] = event, entry[1]
-        self.under_way = self.done[-1]
-        return self.under_way
 
-    def undo(self, now: Tracks) -> Event:
-        """Take back the last event."""
-        event, _ = self.done.pop()
-        self.undone.append((event, now))
-        self.under_way = None
-        return event
+def prompt_from_json(values: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
+    """The prompt that `prompt_to_json` wrote. Raises as `make_prompt`, or one of `DAMAGE`."""
+    if "mask" in values:
+        return make_prompt(size, mask=decode_rle(rle_from_json(values["mask"], size)))
+    return make_prompt(size, points=values["points"], labels=values["labels"] or None, box=values["box"])
 
-    def redo(self, now: Tracks) -> LogEntry:
-        """The event undone last and the state after it. Raises `SessionError` if nothing was undone."""
-        if not self.undone:
-            raise SessionError("there is nothing to redo")
-        event, after = self.undone.pop()
-        self.done.append((event, now))
-        return event, after
+
+def whole_number(value: object, most: int = MOST_FRAME) -> int:
+    """A whole number from 0 on. Raises `TypeError` or `ValueError` for anything else."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no whole number")
+    if not 0 <= value < most:
+        raise ValueError(f"{value} is out of range")
+    return value
+
+
+def truth(value: object) -> bool:
+    """True or False. Raises `TypeError` for anything else."""
+    if type(value) is not bool:
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+def damaged(error: Exception) -> FormatError:
+    return FormatError(f"what the project remembers is damaged: {str(error)[:200]}; give another copy of the file")
+
+
+_EVENTS: dict[str, Callable[..., Event]] = {
+    "clear": Cleared,
+    "remove": Removed,
+    "lock": Locked,
+    "mark": Marked,
+    "swap": Swapped,
+    "split": Split,
+    "merge": Merged,
+    "follow": Followed,
+}
+
+FILED: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("frame", "first", "last"), whole_number),
+    **dict.fromkeys(("backward", "apart", "ended"), truth),
+    "mark": lambda mark: {None: None, "absent": "absent", "accepted": "accepted"}[mark],
+}
+"""Builds the values of events in files; names check themselves. Each raises one of `DAMAGE`."""

@@ -1,72 +1,192 @@
-"""What changed since a session was saved, in a file beside it that only grows, so that a kill loses one frame at most.
+"""What makes one state of a session of another: for undo at once after opening a project file, and for its journal.
 
-A record is its length and checksum, 8 and 4 bytes, and a safetensors file like the attachments of a project: the change
-as `changes.change_between` tells it, the frames that it puts in, and the events. The last record may be cut short. A
-journal names the project file that it goes on from, and says nothing of another.
+A journal has what changed since the session was saved, in a file beside it that only grows, so that a kill loses one
+frame at most. A record is its length and checksum, 8 and 4 bytes, and a safetensors file like the attachments of a
+project: the change as `change_between` tells it, the frames that it puts in, and the events. The last record may be cut
+short. A journal names the project file that it goes on from, and says nothing of another.
 """
-
-from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import takewhile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from masklet.atomic import write_error
 from masklet.engines.base import Engine
-from masklet.errors import FormatError
-from masklet.formats.project_file import Project
-from masklet.video.changes import applied, change_between, changes_of, item_of
-from masklet.video.events import Followed, LogEntry
-from masklet.video.json_values import DAMAGE, Kind, damaged, event_from_json, event_to_json, finite, whole_number
-from masklet.video.packing import UNDO, ItemReader, metadata_of, pack_items
-from masklet.video.project import Snapshot
+from masklet.errors import FormatError, SessionError
+from masklet.formats.project_file import Lazy, Project, spans_of
+from masklet.video import edits, packing
+from masklet.video.events import (
+    DAMAGE,
+    Event,
+    Followed,
+    LogEntry,
+    damaged,
+    event_from_json,
+    event_to_json,
+    whole_number,
+)
+from masklet.video.packing import Key, Kind
 from masklet.video.result import ShownMasks
-from masklet.video.state import ObjectTrack
-from masklet.video.store import write
+from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
+from masklet.video.store import StoredFrames, stored, write
+
+UNDONE_AT_ONCE = 8
+"""The most events whose changes a file holds."""
+
+MOST_LOST = 512
+"""Of older ones only while they took no more frames than these."""
 
 MAGIC = b"masklet journal 1\n"
 
-HEAD = 12
-"""Bytes before a record: its length, and its checksum."""
+HEAD = struct.Struct("<QI")
+"""Before a record: its length, and its checksum."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a file keeps of a session."""
+
+    tracks: Tracks
+    log: Sequence[LogEntry]  # with the states before as far as they are known
+    times: Mapping[int, float]  # of the known frames, in seconds
+    notes: Mapping[str, Any]  # a program's own
+
+
+def pack_changes(now: Tracks, log: Sequence[LogEntry], shown: ShownMasks) -> bytes:
+    """The changes of the newest entries of a log, the newest first: frames to remove from the state after an event, and
+    frames to put back, which gives the state before."""
+    items: list[packing.Item] = []
+    changes: list[dict[str, Any]] = []
+
+    for _, before in log[: -UNDONE_AT_ONCE - 1 : -1]:
+        if before is None:
+            break
+        lost, change = change_between(now, before)
+        if changes and len(items) + len(lost) > MOST_LOST:
+            break
+        items += [packing.item_of(before, key, shown) for key in lost]
+        changes.append(change)
+        now = before
+    return packing.pack_items(items, changes=changes) if changes else b""
+
+
+def change_between(now: Tracks, wanted: Tracks) -> tuple[list[Key], dict[str, Any]]:
+    """What makes the state `wanted` of the state `now`: frames to put in, and all else that `applied` needs, such as
+    frames to take out, and tracked frames of an object that another one has now."""
+    lost: list[Key] = []
+    new: list[tuple[ObjectId, Kind, int, int]] = []
+    moved: dict[tuple[ObjectId, ObjectId], list[int]] = {}
+    for name, track in wanted.items():
+        for kind in packing.KINDS:
+            there = getattr(track, kind)
+            frames = sorted(differing(there, getattr(now[name], kind) if name in now else {}))
+            new += [(name, kind, *span) for span in spans_of(f for f in frames if f not in there)]
+            others = {other: its.tracked for other, its in now.items()} if kind == "tracked" else {}
+            for frame in (f for f in frames if f in there):
+                owners = (other for other, its in others.items() if stored(there).has_from(frame, its))
+                if (owner := next(owners, None)) is None:
+                    lost.append((name, kind, frame))
+                else:
+                    moved.setdefault((name, owner), []).append(frame)
+    objects = [[n, t.number, list(t.prompted), packing.facts_of(t, now.get(n))] for n, t in wanted.items()]
+    told = [(name, owner, frames) for (name, owner), frames in moved.items()]
+    return lost, {"lost": len(lost), "new": new, "moved": told, "objects": objects}
+
+
+def differing(old: Mapping[int, KnownFrame], now: Mapping[int, KnownFrame]) -> set[int]:
+    """Frames that only one of two mappings has, or that differ."""
+    if isinstance(old, StoredFrames) and isinstance(now, StoredFrames):
+        return old.differing(now)
+    return {frame for frame in {*old, *now} if old.get(frame) is not now.get(frame)}
+
+
+def applied(
+    change: Mapping[str, Any], items: Iterator[tuple[object, Kind, KnownFrame]], now: Tracks, new: ObjectTrack
+) -> Tracks:
+    """The state that a change, as `change_between` made it, makes of another. Of the items, frames to put in, as many
+    are taken as belong to it. Raises `FormatError` if they do not fit."""
+    now, wanted = dict(now), dict[ObjectId, ObjectTrack]()  # a later state takes its own frames of the items first
+    for name, number, _, facts in change["objects"]:
+        wanted[name] = replace(now.get(name) or new, number=number, **facts)
+    for name, kind, first, last in change["new"]:
+        if kind == "tracked":  # the prompted ones are in no order below
+            tracked = wanted[name].tracked
+            left = tracked.taking(range(first, last + 1), tracked.nothing())
+            wanted[name] = replace(wanted[name], tracked=left)
+    for name, other, frames in change["moved"]:
+        if other not in now:
+            raise FormatError(f"the project moved frames of {other!r}, which was not there; give another copy")
+        taken = wanted[name].tracked.taking(frames, now[other].tracked)
+        wanted[name] = replace(wanted[name], tracked=taken)
+    for name, kind, known in islice(items, change["lost"]):
+        wanted = dict(with_frame(wanted, name, kind, known))
+    for name, _, order, _ in change["objects"]:
+        prompted = wanted[name].prompted
+        wanted[name] = replace(wanted[name], prompted={f: prompted[f] for f in order if f in prompted})
+    return wanted
+
+
+def changes_of(project: Project) -> list[dict[str, Any]]:
+    """The changes of the newest events, the newest first; none of a file of the first versions, which kept them in
+    another form: undo computes them again. Raises `FormatError` if that is damaged."""
+    data = project.attachments.get(packing.UNDO, b"")
+    try:
+        listed = packing.metadata_of(data)["changes"] if data else []
+        if any("moved" not in change for change in listed):
+            return []
+        return [packing.checked_change(change, project.size) for change in listed]
+    except (SessionError, *DAMAGE) as error:
+        raise damaged(error) from error
+
+
+def with_frame(tracks: Tracks, name: object, kind: Kind, known: KnownFrame) -> Tracks:
+    """With one more frame of an object, named as a file has it. Raises `FormatError` if there is none of this name."""
+    if not isinstance(name, int | str) or name not in tracks:
+        raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
+    keep = edits.approved if kind == "prompted" else edits.tracked
+    return {**tracks, name: keep(tracks[name], known)}
+
+
+def log_of(project: Project, events: Sequence[Event], now: Tracks, new: ObjectTrack, engine: Engine) -> list[LogEntry]:
+    """The events, with the states before the newest ones, which are made of their changes when they are asked for: that
+    may raise `FormatError`."""
+    lost = packing.read_items(project, packing.UNDO, engine)
+
+    def before(change: Mapping[str, Any], now: Tracks) -> Tracks:
+        made = cache(partial(applied, change, lost, now, new))
+        return Lazy((name for name, *_ in change["objects"]), lambda name: made()[name])
+
+    log: list[LogEntry] = [(event, None) for event in events]
+    for back, change in enumerate(changes_of(project)[: len(log)], start=1):
+        now = before(change, now)
+        log[-back] = (events[-back], now)
+    return log
 
 
 class Journal:
-    """The changes of a session since its project file was written.
-
-    Args:
-        path: The project file.
-        session: What it, and the records that are there already, keep.
-        end: Where the whole records of the journal end; 0 if it is to begin anew.
-    """
+    """The changes of a session since its project file was written. `session` is what that, and the records that are
+    there already, keep; they end at `end`, which is 0 if the journal is to begin anew."""
 
     def __init__(self, path: Path, session: Snapshot, end: int = 0) -> None:
         self.path = journal_of(path)
         self._project = path
         self._kept = session
-        self._end = end
+        self.size = end  # bytes of the whole records
         self._flushed = True
         self._file: IO[bytes] | None = None
 
-    @property
-    def size(self) -> int:
-        """Bytes of the whole records."""
-        return self._end
-
     def append(self, session: Snapshot, shown: ShownMasks, window: int, *, durable: bool = True) -> None:
-        """Write what changed since the last record. Raises `FormatError` if that failed; what was there before is kept.
-
-        Args:
-            session: What it is now.
-            shown: The masks of its frames.
-            window: Frames of an object that are written with their memories; so are those near the end of a pass.
-            durable: Whether it is on the disk then; if not, it survives a kill of the process.
-        """
+        """Write what changed since the last record, to the disk if `durable`; else it survives a kill of the process.
+        A `window` of frames of each object is written with memories; of more, those near the end of a pass. Raises
+        `FormatError` if that failed; what was there before is kept."""
         tracks, before = session.tracks, self._kept
         events, earlier = ([event for event, _ in one.log] for one in (session, before))
         keep = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(events, earlier, strict=False)))
@@ -77,19 +197,16 @@ class Journal:
                 self._write(b"", durable)
             return
         last = events[-1].last if events and isinstance(events[-1], Followed) else None
+        near = range(0) if last is None else range(last - window, last + window + 1)
         few = len(lost) <= window * max(len(tracks), 1)
-
-        def whole(kind: Kind, frame: int) -> bool:
-            return kind == "prompted" or few or (last is not None and abs(frame - last) <= window)
-
-        record = pack_items(
-            [item_of(tracks, key, shown, whole=whole(*key[1:])) for key in lost],
+        record = packing.pack_items(
+            [packing.item_of(tracks, key, None if few or key[2] in near else shown) for key in lost],
             changes=[change],
             events=[keep, [event_to_json(event) for event in events[keep:]]],
             times=[[frame, session.times.get(frame, 0.0)] for frame in {frame for _, _, frame in lost}],
             **({"notes": session.notes} if noted else {}),
         )
-        self._write(len(record).to_bytes(8, "little") + zlib.crc32(record).to_bytes(4, "little") + record, durable)
+        self._write(HEAD.pack(len(record), zlib.crc32(record)) + record, durable)
         self._kept = session
 
     def close(self) -> None:
@@ -100,20 +217,20 @@ class Journal:
     def _write(self, data: bytes, durable: bool) -> None:
         try:
             if self._file is None:
-                self._file = self.path.open("r+b" if self._end else "w+b", buffering=0)
-                self._file.truncate(self._end)
-            if self._end == 0:
+                self._file = self.path.open("r+b" if self.size else "w+b", buffering=0)
+                self._file.truncate(self.size)
+            if self.size == 0:
                 data = MAGIC + digest_of(self._project) + data
-            write(self._file, self._end, data)
+            write(self._file, self.size, data)
             self._flushed = False
             if durable:
                 os.fsync(self._file.fileno())
                 self._flushed = True
         except OSError as error:
             if self._file is not None:
-                self._file.truncate(self._end)
+                self._file.truncate(self.size)
             raise write_error(self.path, error) from error
-        self._end += len(data)
+        self.size += len(data)
 
 
 def journal_of(path: Path) -> Path:
@@ -133,22 +250,21 @@ def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new:
     was made with a model of other sizes."""
     end = 0
     for record, place in records_of(path):
-        kept = replace(project, attachments={UNDO: record})
+        kept = replace(project, attachments={packing.UNDO: record})
         try:
-            (change,), told = changes_of(kept), metadata_of(record)
+            (change,), told = changes_of(kept), packing.metadata_of(record)
             keep, events = whole_number(told["events"][0]), told["events"][1]
             notes = told.get("notes", found.notes)
-            times = {whole_number(frame): finite(time) for frame, time in told["times"]}
+            times = {whole_number(frame): packing.finite(time) for frame, time in told["times"]}
             entries: list[LogEntry] = [(event_from_json(event, project.size), None) for event in events]
         except DAMAGE as error:
             raise damaged(error) from error
         if keep > len(found.log):
             raise FormatError(f"{journal_of(path).name} has events that go on from none; give another copy")
         before = found.log[keep][1] if keep < len(found.log) else found.tracks
-        tracks = applied(change, ItemReader(kept, engine).read(UNDO), found.tracks, new)
-        end = place
+        tracks = applied(change, packing.read_items(kept, packing.UNDO, engine), found.tracks, new)
         entries[:1] = [(event, before) for event, _ in entries[:1]]
-        found = Snapshot(tracks, [*found.log[:keep], *entries], {**found.times, **times}, notes)
+        found, end = Snapshot(tracks, [*found.log[:keep], *entries], {**found.times, **times}, notes), place
     return found, end
 
 
@@ -164,17 +280,12 @@ def records_of(path: Path) -> Iterator[tuple[bytes, int]]:
     end = len(MAGIC) + 32
     if data[:end] != MAGIC + digest_of(path):
         return  # of a file that was there before
-    while len(data) >= end + HEAD:
-        length, check = (int.from_bytes(part, "little") for part in (data[end : end + 8], data[end + 8 : end + HEAD]))
-        record = data[end + HEAD : end + HEAD + length]
+    while len(data) >= (begin := end + HEAD.size):
+        length, check = HEAD.unpack_from(data, end)
+        record = data[begin : begin + length]
         if zlib.crc32(record) != check:
-            if len(data) > end + HEAD + length:
+            if len(data) > begin + length:
                 raise FormatError(f"{file.name} is damaged at byte {end}; move it away to open {path.name} without it")
             return
-        end += HEAD + length
+        end = begin + length
         yield record, end
-
-
-def forgotten(path: Path) -> None:
-    """The project file has it all: the journal goes."""
-    journal_of(path).unlink(missing_ok=True)

@@ -1,18 +1,12 @@
 """How a video is tracked."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
-from dataclasses import dataclass
-from typing import Literal, get_args
-
-import numpy as np
-from numpy.typing import NDArray
-
-from masklet.errors import ConfigError
+from masklet.errors import ConfigError, FormatError
 from masklet.nn import ModelConfig
-from masklet.video.cuts import signature
 from masklet.video.policies import MemoryPolicy, make_policy
-from masklet.video.step import FrameContext
 
 PUBLISHED_HOLE = 8 / 256**2
 """Largest hole that is filled as published: 8 of the 256 x 256 cells of a low-resolution mask."""
@@ -63,23 +57,40 @@ class TrackingOptions:
         """The policy; a named one gets as many slots as the model has. Raises `ConfigError` for an unknown name."""
         return make_policy(self.policy, config.memory_frames) if isinstance(self.policy, str) else self.policy
 
-    def context(
-        self,
-        frame: int,
-        size: tuple[int, int],
-        config: ModelConfig,
-        *,
-        backward: bool = False,
-        image: NDArray[np.uint8] | None = None,
-    ) -> FrameContext:
-        """How a frame is to be taken. By its image a scene cut is noticed."""
-        largest = int(PUBLISHED_HOLE * config.mask_size**2)
-        return FrameContext(
-            frame,
-            size,
-            backward,
-            fill_holes=largest if self.fill_holes is None else self.fill_holes,
-            binarise_prompted=self.binarise_prompted,
-            colours=b"" if image is None else signature(image),
-            steady=self.corrections == "local",
-        )
+    def largest_hole(self, config: ModelConfig) -> int:
+        """Holes of at most so many cells of a low-resolution mask are filled."""
+        return int(PUBLISHED_HOLE * config.mask_size**2) if self.fill_holes is None else self.fill_holes
+
+
+def options_to_json(options: TrackingOptions) -> dict[str, Any]:
+    """Plain values that JSON knows; a policy that has no name is null."""
+    values = {part.name: getattr(options, part.name) for part in fields(options)}
+    return {**values, "policy": options.policy if isinstance(options.policy, str) else None}
+
+
+def options_from_json(record: Mapping[str, Any]) -> TrackingOptions:
+    """The options that `options_to_json` wrote. Those that are missing, as in files of the first versions, are the
+    usual ones; unknown ones are passed over.
+
+    Raises `FormatError` for values of another kind, for a policy that has no name, and for one of a module: a file
+    cannot have code run.
+    """
+    known = {}
+    for name in (part.name for part in fields(TrackingOptions) if part.name in record):
+        known[name] = value = record[name]
+        if name == "policy" and (value is None or ":" in str(value)):
+            what = "of its own" if value is None else str(value)
+            raise FormatError(f"the session has a policy {what}, which no file can bring; give options with it")
+        if type(value) not in _OPTIONS.get(name, (bool,)):
+            raise FormatError(f"the project's option {name} is {value!r}; give another copy of the file, or options")
+    return TrackingOptions(**known)
+
+
+_OPTIONS = {
+    "policy": (str,),
+    "corrections": (str,),
+    "feature_budget": (int,),
+    "fill_holes": (int, type(None)),
+    "disk_budget": (int, type(None)),
+}
+"""Kinds of options that are no truths."""

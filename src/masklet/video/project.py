@@ -5,16 +5,13 @@ a tracker reads: what the next frames recall, whole; of all other frames what is
 and what the newest events changed, so that they can be undone at once.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,13 +25,11 @@ from masklet.formats.project_file import BLOCK, Lazy, Project, ProjectFrame, fra
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
-from masklet.video.blocks import INDEX, SavedFrames, in_blocks, name_of, pack_block, pack_index, sizes_of
-from masklet.video.changes import beneath, changes_of, log_of, pack_changes, with_frame
-from masklet.video.events import Cleared, Event, Followed, LogEntry, Prompted, Removed
-from masklet.video.json_values import event_from_json, facts_of, options_to_json
-from masklet.video.options import TrackingOptions
-from masklet.video.overlap import FinalMask
-from masklet.video.packing import UNDO, WHOLE, ItemReader, Key, pack_items, whole_item
+from masklet.video import packing
+from masklet.video.events import Cleared, Event, Followed, Prompted, Removed, event_from_json
+from masklet.video.journal import Snapshot, log_of, pack_changes, with_frame
+from masklet.video.options import TrackingOptions, options_to_json
+from masklet.video.packing import facts_of
 from masklet.video.result import ShownMasks, descriptions, numbers
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks, known_frames
 from masklet.video.step import areas_and_boxes
@@ -42,23 +37,6 @@ from masklet.video.store import FrameStore
 
 HEAD = 1 << 20
 """Bytes at the beginning and the end of a video's file by which it is known again."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What a file keeps of a session.
-
-    Attributes:
-        tracks: The state.
-        log: What was done, with the states before as far as they are known.
-        times: Of the known frames, in seconds.
-        notes: A program's own.
-    """
-
-    tracks: Tracks
-    log: Sequence[LogEntry]
-    times: Mapping[int, float]
-    notes: Mapping[str, Any]
 
 
 def to_project(
@@ -74,18 +52,14 @@ def to_project(
     whole = frames_to_recall(tracks, [event for event, _ in session.log], window)
     tracked = {(name, frame) for name, kind, frame in whole if kind == "tracked"}
     rows = {name: [f for f in sorted(track.tracked) if (name, f) not in tracked] for name, track in tracks.items()}
-
-    def mask(name: ObjectId, frame: int) -> FinalMask | None:
-        return beneath(tracks, name, frame, shown) if tracks[name].is_absent(frame) else None
-
     packed: dict[str, Callable[[], bytes]] = {
-        WHOLE: lambda: pack_items(
-            (whole_item(tracks[name], name, kind, frame) for name, kind, frame in whole),
+        packing.WHOLE: lambda: packing.pack_items(
+            (packing.item_of(tracks, key) for key in whole),
             objects=[[name, facts_of(track)] for name, track in tracks.items()],
         ),
-        INDEX: lambda: pack_index(tracks, rows, session.times, sizes_of(engine)),
-        **{name_of(n): partial(pack_block, tracks, of, mask) for n, of in in_blocks(rows).items()},
-        UNDO: lambda: pack_changes(tracks, session.log, shown),
+        packing.INDEX: lambda: packing.pack_index(tracks, rows, session.times, engine),
+        **{name: partial(packing.pack_block, tracks, of, shown) for name, of in packing.in_blocks(rows).items()},
+        packing.UNDO: lambda: pack_changes(tracks, session.log, shown),
     }
     return Project(
         size=facts.size,
@@ -104,11 +78,11 @@ def to_project(
     )
 
 
-def frames_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> list[Key]:
+def frames_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> list[packing.Key]:
     """All that a person answers for, with what was tracked beneath it, a window around the places where passes ended
     and from which none went on yet, and the anchors there."""
     ends = open_ends([event for event in events if isinstance(event, Followed)])
-    keys: list[Key] = []
+    keys: list[packing.Key] = []
     for name, track in tracks.items():
         near = {f for end in ends for f in range(end - window, end + window + 1) if f in track.tracked}
         anchors = {a for f in near if (stats := track.tracked.stats(f)) for a in stats.anchors}
@@ -136,22 +110,20 @@ def open_ends(passes: Sequence[Followed]) -> set[int]:
 def from_project(project: Project, store: FrameStore, new: ObjectTrack) -> Snapshot:
     """The session of a project, whose frames go into a store. Raises `FormatError` if what the project keeps of it is
     damaged, and `CheckpointError` if it was made with a model of other sizes."""
-    told = project.descriptions
-    saved = SavedFrames(project, store.engine) if INDEX in project.attachments else None
+    saved = packing.SavedFrames(project, store.engine) if packing.INDEX in project.attachments else None
     tracks: Tracks = {
         name: replace(
             new,
             tracked=new.tracked if saved is None else saved.tracked(name, store),
             number=number,
-            description=told.get(name, Description()),
+            description=project.descriptions.get(name, Description()),
         )
         for name, number in project.indices.items()
     }
-    reader = ItemReader(project, store.engine)
-    for name, kind, known in reader.read(WHOLE):
+    for name, kind, known in packing.read_items(project, packing.WHOLE, store.engine):
         tracks = with_frame(tracks, name, kind, known)
     events = [event_from_json(record, project.size) for record in project.events]
-    facts = reader.facts() or {name: {"prompts": said} for name, said in prompts_said(events).items()}
+    facts = packing.facts_in(project) or {name: {"prompts": said} for name, said in prompts_said(events).items()}
     tracks = {name: replace(track, **facts.get(name, {})) for name, track in tracks.items()}
     for frame, found in project.frames.items() if saved is None else ():
         for name, mask in found.objects.items():
@@ -159,12 +131,11 @@ def from_project(project: Project, store: FrameStore, new: ObjectTrack) -> Snaps
                 known = from_mask(mask, frame, store.engine, backward=went_backward(events, name, frame))
                 tracks = with_frame(tracks, name, "tracked", known)
     times = saved.times if saved is not None else {frame: found.time for frame, found in project.frames.items()}
-    return Snapshot(tracks, log_of(events, changes_of(project), reader, tracks, new), times, project.notes)
+    return Snapshot(tracks, log_of(project, events, tracks, new, store.engine), times, project.notes)
 
 
 def from_mask(mask: RleMask, frame: int, engine: Engine, *, backward: bool) -> KnownFrame:
-    """A frame of which a file has the mask and the scores alone: its logits are made of the distance to the mask's
-    edge."""
+    """A frame of which a file has mask and scores alone: its logits are made of the distance to the mask's edge."""
     side = engine.config.mask_size
     small = np.asarray(cv2.resize(mask.full_logits(), (side, side), interpolation=cv2.INTER_AREA), np.float32)
     logits = given(engine, small)
@@ -174,7 +145,7 @@ def from_mask(mask: RleMask, frame: int, engine: Engine, *, backward: bool) -> K
         memory=None,
         pointer=None,
         logits=logits,
-        exact_mask=FinalMask.of(mask),
+        exact_mask=mask,
         iou=mask.iou,
         presence=logit(mask.presence),
         attended=True,

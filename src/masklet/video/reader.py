@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache, lru_cache
+from itertools import islice
 from threading import get_ident
 from typing import NamedTuple
 
@@ -82,43 +83,37 @@ def bytes_of(levels: Levels) -> int:
 
 
 class Encoded(NamedTuple):
-    """A frame that was read, or None past the video's end, its features, and its optical flow from another frame."""
+    """A frame that was read, or None past the video's end, its features, and its optical flow to another frame."""
 
     frame: Frame | None
-    levels: Levels | None
-    flow: Flow | None = None
+    levels: Levels | None = None
+    grey: Grey | None = None
+    flow: tuple[int, NDArray[np.float32]] | None = None
 
 
-class Flow(NamedTuple):
-    """The optical flow of a frame to the one with the number `to`, and the frame as that was found from it."""
-
-    to: int
-    grey: Grey
-    cells: NDArray[np.float32]
+def onward(source: FrameSource, frame: int) -> Iterator[Frame]:
+    """The frames from one on. From the second they are read ahead in a thread: who looks at single frames waits for no
+    others. A live source has nothing to read ahead."""
+    frames = source.frames(frame)
+    yield from islice(frames, 1)
+    yield from read_ahead(frames, AHEAD) if source.seekable else frames
 
 
 class FrameReader:
-    """A place in a video. Going forward reads on; any other frame is looked up.
-
-    Args:
-        source: The frames.
-        engine: Encodes them.
-        budget: Bytes of features that are kept of frames that were encoded, the newest; those of one frame aside are
-            kept in any case.
-    """
+    """A place in a video. Going forward reads on; any other frame is looked up. Of frames that were encoded the newest
+    features are kept, within a budget of bytes; those of one frame aside in any case."""
 
     def __init__(self, source: FrameSource, engine: Engine, budget: int = 0) -> None:
         self.source = source
         self._engine = engine
         self._coming: Iterator[Frame] | None = None
         self._at = -1  # the frame that came last of these
-        self._ahead = False  # whether they are read ahead already, or cannot be
         self._frame: Frame | None = None
         self._levels: Levels | None = None
         self._budget = budget
         self._kept: OrderedDict[int, Levels] = OrderedDict()
         self._greys: dict[int, Grey] = {}  # of the two frames that were wanted last
-        self._flow: Flow | None = None  # of the frame, if that was encoded ahead
+        self._flow: tuple[int, NDArray[np.float32]] | None = None  # of the frame, if that was encoded ahead
         self._next: tuple[int, Future[Encoded]] | None = None
         self._worker: ThreadPoolExecutor | None = None
 
@@ -126,10 +121,9 @@ class FrameReader:
         """The frame, or None past the video's end. Raises `MediaError` if it cannot be read."""
         if self._frame is not None and self._frame.index == frame:
             return self._frame
-        ahead = self._taken_ahead(frame)
-        self._frame, self._levels, self._flow = ahead or Encoded(self._read(frame), None)
-        if self._flow is not None:
-            self._keep_grey(frame, self._flow.grey)
+        self._frame, self._levels, grey, self._flow = self._taken_ahead(frame) or Encoded(self._read(frame))
+        if grey is not None:
+            self._keep_grey(frame, grey)
         return self._frame
 
     def seek(self, frame: int) -> Frame:
@@ -170,8 +164,8 @@ class FrameReader:
         """The optical flow from the frame that was found last to another one; see `optical_flow`. Raises `MediaError`
         if that cannot be read."""
         assert self._frame is not None, "no frame was found"
-        if self._flow is not None and self._flow.to == frame:
-            return self._flow.cells
+        if self._flow is not None and self._flow[0] == frame:
+            return self._flow[1]
         there, here = self._grey(frame), self._grey(self._frame.index)
         return optical_flow(here, there, self._engine.config.mask_size)
 
@@ -223,14 +217,11 @@ class FrameReader:
         """In the thread: with as many threads as elsewhere, so that features have the same last bits."""
         machine.use_threads(threads)
         found = self._read(frame)
-        if found is None:
-            return Encoded(None, None)
-        levels = self._encode(found)
-        if before is None:
-            return Encoded(found, levels)
+        if found is None or before is None:
+            return Encoded(found, None if found is None else self._encode(found))
         grey, (there, grey_there) = grey_square(found.image, self._engine.config.image_size), before
-        flow = Flow(there, grey, optical_flow(grey, grey_there, self._engine.config.mask_size))
-        return Encoded(found, levels, flow)
+        flow = optical_flow(grey, grey_there, self._engine.config.mask_size)
+        return Encoded(found, self._encode(found), grey, (there, flow))
 
     def _encode(self, frame: Frame) -> Levels:
         if (kept := self._kept.get(frame.index)) is not None:
@@ -239,22 +230,14 @@ class FrameReader:
 
     def _read(self, frame: int) -> Frame | None:
         before = -1 if self._frame is None else self._frame.index
+        coming = self._coming if before == self._at == frame - 1 else None
+        self._coming = None
         if frame == before - 1:
-            self._coming = None
             return self.source.read(frame)
-        coming, self._coming = self._onward(frame, before), None
+        coming = coming or onward(self.source, frame)
         found = next(coming, None)
         self._coming, self._at = coming, frame  # not if that failed or was interrupted: then they are of no use
         return found
-
-    def _onward(self, frame: int, before: int) -> Iterator[Frame]:
-        """The frames from this one on. From the second in a row they are read ahead in a thread: who looks at single
-        frames waits for no others. A live source has nothing to read ahead."""
-        if self._coming is None or not before == self._at == frame - 1:
-            self._ahead = not self.source.seekable
-            return self.source.frames(frame)
-        coming, reads_ahead, self._ahead = self._coming, self._ahead, True
-        return coming if reads_ahead else read_ahead(coming, AHEAD)
 
     def close(self) -> None:
         """Forget the frame, and close the video."""

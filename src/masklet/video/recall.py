@@ -3,8 +3,6 @@
 Source: SAM 2 (Ravi et al., 2024, sec. 4 and appendix), as released on 2024-12-11.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -30,21 +28,14 @@ class RecallOptions:
 
 @dataclass(frozen=True)
 class Recall:
-    """What a frame attends, in order.
+    """What a frame attends, in order."""
 
-    Attributes:
-        memories: Frames whose memories are attended.
-        slots: Their temporal slots: 0 the newest, the last for prompted frames.
-        pointers: Frames whose pointers are attended.
-        ages: Their distances in frames.
-        longest: The distance that counts as age 1. The reference takes what the length of the video
-            leaves of it, so that the same frames give other masks in a shorter video; ours do not depend on the length.
-    """
-
-    memories: tuple[int, ...] = ()
-    slots: tuple[int, ...] = ()
-    pointers: tuple[int, ...] = ()
-    ages: tuple[int, ...] = ()
+    memories: tuple[int, ...] = ()  # frames whose memories are attended
+    slots: tuple[int, ...] = ()  # their temporal slots: 0 the newest, the last for prompted frames
+    pointers: tuple[int, ...] = ()  # frames whose pointers are attended
+    ages: tuple[int, ...] = ()  # their distances in frames
+    # The distance that counts as age 1. The reference takes what the length of the video leaves of it, so that the same
+    # frames give other masks in a shorter video; ours do not depend on the length.
     longest: int = 1
 
 

@@ -1,28 +1,31 @@
 """The results of trackers: low-resolution logits are kept, a mask is made when it is asked for."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.engines.arrays import to_numpy
-from masklet.formats.base import PlainFrame, named_overlay
+from masklet.formats.base import PlainFrame, RleMask, distance_logits, named_overlay
 from masklet.formats.description import Description
 from masklet.formats.project_file import ProjectFrame, project_frame
+from masklet.masks.rle import decode_rle
+from masklet.masks.trace import resize_logits
 from masklet.media.source import Frame
-from masklet.video.overlap import FinalMask, FramePixels
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
-from masklet.video.spans import END
-from masklet.video.state import ObjectId, ObjectTrack, Tracks
+from masklet.video.state import END, ObjectId, Tracks
 
 State = Literal["visible", "uncertain", "absent"]
+
+LOST_LOGIT = -10.0
+"""Highest logit of a pixel that was given to another object, as published."""
 
 
 def state_of(presence: float, iou: float) -> State:
@@ -30,6 +33,87 @@ def state_of(presence: float, iou: float) -> State:
     if presence <= 0.5:
         return "absent"
     return "visible" if iou >= DOUBTFUL_IOU else "uncertain"
+
+
+FINAL = 1000.0
+"""Added to the logits of a final mask: a pixel that a person gave to an object is not lost to a tracked one."""
+
+LOST = 2.0**-10
+"""Logit of a pixel of a final mask that was decided against it: inside the mask, and less sure than any other."""
+
+
+def claim_of(final: RleMask) -> NDArray[np.float32]:
+    """(H, W) float32: how strongly a final mask claims each pixel; -inf outside."""
+    mask = final.mask
+    sure = np.where(mask, FINAL + distance_logits(mask), -np.inf).astype(np.float32)
+    return sure if final.lost is None else np.where(decode_rle(final.lost), np.float32(LOST), sure)
+
+
+@dataclass(eq=False)
+class FramePixels:
+    """The masks of one frame, at the size of the picture. Each is made once, and kept as bits."""
+
+    logits: Mapping[ObjectId, NDArray[np.float32]]  # (S/4, S/4) each, positive inside; not needed of final masks
+    final: Mapping[ObjectId, RleMask]  # of these the logits say nothing
+    size: tuple[int, int]  # (height, width) of the picture
+    side: int  # S/4
+    apart: bool = False  # whether each pixel is given to one object
+    _bits: dict[ObjectId, NDArray[np.uint8]] = field(init=False, default_factory=dict, repr=False)
+
+    @cached_property
+    def names(self) -> list[ObjectId]:
+        """The objects, in an order in which equally sure ones take precedence."""
+        return [*dict.fromkeys((*self.logits, *self.final))]
+
+    def mask(self, name: ObjectId) -> NDArray[np.bool_]:
+        """bool (H, W) of an object; where `apart`, without the pixels of surer ones."""
+        if name in self.final:
+            return self.final[name].mask
+        if self.apart:
+            return self._has(name) & (self.owners >= 0)
+        if name not in self._bits:
+            self._bits[name] = np.packbits(self.full_logits(name) > 0)
+        height, width = self.size
+        return np.unpackbits(self._bits[name], count=height * width).reshape(self.size).view(np.bool_)
+
+    def full_logits(self, name: ObjectId) -> NDArray[np.float32]:
+        """(H, W) float32, positive inside: stretched, bilinear. Where `apart`, at most -10 where another object is
+        surer. Of a final mask twice the distance to its edge."""
+        if name in self.final:
+            return distance_logits(self.final[name].mask)
+        own = resize_logits(self.logits[name], self.size)
+        return np.where(self._has(name), own, np.minimum(own, LOST_LOGIT)) if self.apart else own
+
+    def small_logits(self, name: ObjectId) -> NDArray[np.float32]:
+        """(S/4, S/4) float32; of a final mask without logits from the distance to its edge."""
+        if name in self.logits:
+            return self.logits[name]
+        small = cv2.resize(self.full_logits(name), (self.side, self.side), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.float32)
+
+    @property
+    def owners(self) -> NDArray[np.int16]:
+        """int16 (H, W): the place of the object to which a pixel goes, in `names`; -1 where there is no mask."""
+        return np.maximum(self._surest, np.int16(-1))
+
+    def _has(self, name: ObjectId) -> NDArray[np.bool_]:
+        """Pixels where no other object is surer, inside of masks and outside."""
+        place = self.names.index(name)
+        return (self._surest == place) | (self._surest == ~place)
+
+    @cached_property
+    def _surest(self) -> NDArray[np.int16]:
+        """The place of the object with the highest logit; ~place where that is not positive. Of equals the first."""
+        surest = np.zeros(self.size, np.int16)
+        best = np.full(self.size, -np.inf, np.float32)
+        for place, name in enumerate(self.names):
+            final = self.final.get(name)
+            claim = resize_logits(self.logits[name], self.size) if final is None else claim_of(final)
+            if final is None and not self.apart:
+                self._bits[name] = np.packbits(claim > 0)
+            surer = claim > best
+            surest[surer], best[surer] = place, claim[surer]
+        return np.where(best > 0, surest, ~surest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,14 +241,9 @@ def frame_result(picture: Frame, tracks: Tracks, non_overlapping: bool) -> Frame
     """The result of a frame, with every object that is known there."""
     height, width = picture.image.shape[:2]
     objects = object_results(tracks, picture.index, (height, width), non_overlapping)
-    cut = scene_cut(tracks, picture.index)
+    known = (track.stats(picture.index) for track in tracks.values())
+    cut = any(stats.cut for stats in known if stats is not None)
     return FrameResult(picture.index, picture.time, picture.image, objects, numbers(tracks), cut, descriptions(tracks))
-
-
-def scene_cut(tracks: Tracks, frame: int) -> bool:
-    """Whether a scene cut was noticed when an object was followed into the frame."""
-    known = (track.stats(frame) for track in tracks.values())
-    return any(stats.cut for stats in known if stats is not None)
 
 
 def object_results(
@@ -176,26 +255,14 @@ def object_results(
     final = {name: found.exact_mask for name, found in known.items() if found.exact_mask is not None}
     side = max((len(own) for own in logits.values()), default=0)
     pixels = FramePixels(logits, final, size, side, apart=non_overlapping)
-    doubts = {name: found.doubt for name, found in known.items() if found.doubt and not tracks[name].stands(frame)}
-    return {
-        name: ObjectResult(
-            name,
-            pixels,
-            found.iou,
-            probability(found.presence),
-            ReviewReason(doubts[name]) if name in doubts else None,
-            reach(tracks[name], frame),
-        )
-        for name, found in known.items()
-    }
-
-
-def reach(track: ObjectTrack, frame: int) -> tuple[int, int | None] | None:
-    """First and last frame for which a prompt on a frame speaks; see `ObjectResult`."""
-    if frame not in track.prompted:
-        return None
-    first, last = track.reach(frame)
-    return first, None if last == END else last
+    results: dict[ObjectId, ObjectResult] = {}
+    for name, found in known.items():
+        track = tracks[name]
+        first, last = track.reach(frame)
+        reach = (first, None if last == END else last) if frame in track.prompted else None
+        doubt = ReviewReason(found.doubt) if found.doubt and not track.stands(frame) else None
+        results[name] = ObjectResult(name, pixels, found.iou, probability(found.presence), doubt, reach)
+    return results
 
 
 def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool) -> PlainFrame:
@@ -205,13 +272,8 @@ def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], 
 
 
 class ShownMasks:
-    """Masks of frames as states show them. What one save encoded, and what a file has, the next save has.
-
-    Args:
-        size: (height, width) of the pictures.
-        non_overlapping: Whether each pixel is given to one object.
-        time: When a frame comes, in seconds.
-    """
+    """Masks of frames, of size (height, width), as states show them. What one save encoded, and what a file has, the
+    next save has. `time` tells when a frame comes, in seconds."""
 
     def __init__(self, size: tuple[int, int], non_overlapping: bool, time: Callable[[int], float]) -> None:
         self._size, self._non_overlapping, self._time = size, non_overlapping, time
@@ -228,9 +290,9 @@ class ShownMasks:
             self._now[made_of] = self._before.get(made_of) or self._encoded(tracks, frame)
         return self._now[made_of]
 
-    def final(self, tracks: Tracks, frame: int) -> dict[ObjectId, FinalMask]:
+    def final(self, tracks: Tracks, frame: int) -> Mapping[ObjectId, RleMask]:
         """The masks of a frame, to stay as they are."""
-        return {name: FinalMask.of(mask) for name, mask in self._encoded(tracks, frame).objects.items()}
+        return self._encoded(tracks, frame).objects
 
     def remember(self, tracks: Tracks, frames: Mapping[int, ProjectFrame]) -> None:
         """A file has these masks of a state: they need not be encoded again."""

@@ -1,19 +1,24 @@
-"""When a person should look: signs that a mask is going wrong."""
+"""When a person should look: signs that a mask is going wrong, and scene cuts.
 
-from __future__ import annotations
+A cut is noticed by the colours of consecutive frames. A signature holds a histogram of each colour channel in each
+quarter of the picture. A cut moves much of it at once: more than any two neighbouring frames of one scene do, and more
+than the frames just before did.
+"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
-from statistics import fmean
+from itertools import pairwise
+from statistics import fmean, median
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from masklet.engines.arrays import to_numpy
 from masklet.masks.shape import Box, common_box
-from masklet.video.policies.base import recent
-from masklet.video.state import KnownFrame, ObjectId, Tracks
+from masklet.video.policies import recent
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks
 
 DOUBTFUL_IOU = 0.5
 """A mask whose predicted IoU is lower is doubtful."""
@@ -33,6 +38,24 @@ GROWTH = 3.0
 
 MERGED = 0.7
 """Two objects share at most this part of the smaller one, or they merge."""
+
+SMALL = (64, 36)
+"""Width and height of the picture that is counted."""
+
+SAMPLED = (256, 144)
+"""Width and height of the pixels that it is made of: all of a frame would take ten times as long to count."""
+
+BINS = 8
+"""Bins of each histogram."""
+
+LEAST_CHANGE = 0.21
+"""Share of the pixels that change their bin at a cut. Frames of one scene stayed under 0.2, see docs/policies.md."""
+
+SUDDEN = 3.0
+"""A cut changes so many times more than the frames before it."""
+
+BEFORE = 8
+"""Frames before, whose median change that is."""
 
 
 class ReviewReason(str, Enum):
@@ -54,49 +77,32 @@ class ReviewReason(str, Enum):
 
 
 def with_doubts(tracks: Tracks, found: Mapping[ObjectId, KnownFrame]) -> dict[ObjectId, KnownFrame]:
-    """What was found of objects in one frame, each with the reason for which a person should look."""
-    frames = {known.frame for known in found.values()}
-    reasons = review_reasons(tracks, frames.pop(), found) if frames else {}
-    return {name: replace(known, doubt=str(reasons.get(name, ""))) for name, known in found.items()}
-
-
-def review_reasons(
-    tracks: Tracks, frame: int, found: Mapping[ObjectId, KnownFrame] | None = None
-) -> dict[ObjectId, ReviewReason]:
-    """The objects that need a prompt on a frame, with the gravest reason; with `found`, of the objects alone that were
-    found in it just now, and are in no track yet. A prompted frame is never in doubt."""
+    """What was found of objects in one frame, each with the gravest reason for which a person should look."""
+    frame = next(iter(found.values())).frame
     others = {name: entry for name, track in tracks.items() if (entry := track.known(frame)) is not None}
-    known = {**others, **(found or {})}
-    merging = {name for pair in merged_pairs(known) for name in pair}
-    reasons: dict[ObjectId, ReviewReason] = {}
-    for name, entry in (found or known).items():
-        track = tracks[name]
-        if track.stands(frame):
-            continue
-        earlier = recent(track, frame, RECENT, backward=entry.backward)
-        previous = track.known(earlier[0].frame) if earlier and abs(earlier[0].frame - frame) == 1 else None
-        reason = check_against_previous(entry, previous, fmean(stats.iou for stats in (entry, *earlier)))
-        if reason is None and name in merging:
-            reason = ReviewReason.MERGING
-        if reason is not None:
-            reasons[name] = reason
-    return reasons
+    merging = {name for pair in merged_pairs({**others, **found}) for name in pair}
+    doubts = {name: doubt_of(tracks[name], entry, name in merging) for name, entry in found.items()}
+    return {name: replace(entry, doubt=str(doubts[name] or "")) for name, entry in found.items()}
 
 
-def check_against_previous(
-    entry: KnownFrame, previous: KnownFrame | None, mean_iou: float = 1.0
-) -> ReviewReason | None:
-    """Why an entry needs a prompt, compared with the frame before in the direction of following; None if it needs none.
-    `mean_iou` is the mean of the predicted IoU over the last frames."""
-    if entry.presence <= 0:
-        return ReviewReason.PRESENCE_LOST if previous is not None and previous.presence > 0 else None
-    if entry.cut:
-        return ReviewReason.SCENE_CUT
-    if entry.iou < DOUBTFUL_IOU or mean_iou < DOUBTFUL_MEAN:
-        return ReviewReason.LOW_IOU
-    if previous is None or previous.presence <= 0:
+def doubt_of(track: ObjectTrack, entry: KnownFrame, merging: bool) -> ReviewReason | None:
+    """Why what was found of an object needs a prompt, compared with the frames before in the direction of following;
+    None if it needs none. A frame for which a person answers is never in doubt."""
+    if track.stands(entry.frame):
         return None
-    return ReviewReason.JUMP if jumped(entry, previous) else None
+    earlier = recent(track, entry.frame, RECENT, backward=entry.backward)
+    previous = track.known(earlier[0].frame) if earlier and abs(earlier[0].frame - entry.frame) == 1 else None
+    was_seen = previous is not None and previous.presence > 0
+    if entry.presence <= 0:
+        if was_seen:
+            return ReviewReason.PRESENCE_LOST
+    elif entry.cut:
+        return ReviewReason.SCENE_CUT
+    elif entry.iou < DOUBTFUL_IOU or fmean(stats.iou for stats in (entry, *earlier)) < DOUBTFUL_MEAN:
+        return ReviewReason.LOW_IOU
+    elif previous is not None and was_seen and jumped(entry, previous):
+        return ReviewReason.JUMP
+    return ReviewReason.MERGING if merging else None
 
 
 def jumped(entry: KnownFrame, previous: KnownFrame) -> bool:
@@ -134,3 +140,39 @@ def inside(entry: KnownFrame, box: Box) -> NDArray[np.bool_]:
     """The part of a mask that is in a box of cells."""
     x0, y0, x1, y1 = box
     return np.asarray(to_numpy(entry.logits[y0:y1, x0:x1]) > 0)
+
+
+def signature(image: NDArray[np.uint8]) -> bytes:
+    """The colours of a frame, uint8 (H, W, 3): 96 numbers, 4 quarters x 3 channels x 8 bins, each a share of 255."""
+    width, height = SMALL
+    sampled = cv2.resize(image, SAMPLED, interpolation=cv2.INTER_NEAREST)
+    small = cv2.resize(sampled, SMALL, interpolation=cv2.INTER_AREA)
+    quarters = small.reshape(2, height // 2, 2, width // 2, 3).transpose(0, 2, 4, 1, 3).reshape(12, -1)
+    bins = (quarters // (256 // BINS)).astype(np.int64) + BINS * np.arange(12)[:, None]
+    shares = np.bincount(bins.ravel(), minlength=12 * BINS) / quarters.shape[1]
+    return np.rint(shares * 255).astype(np.uint8).tobytes()
+
+
+def change(a: bytes, b: bytes) -> float:
+    """0..1: the share of pixels that lie in another bin, mean over quarters and channels; 0 for a missing signature."""
+    if not a or not b:
+        return 0.0
+    one, other = (np.frombuffer(colours, np.uint8).astype(np.float64) for colours in (a, b))
+    return float(np.abs(one - other).sum()) / (2 * 12 * 255)
+
+
+def is_cut(track: ObjectTrack, entry: FrameStats) -> bool:
+    """Whether a scene cut lies between a new frame and the frame from which it was followed."""
+    seen = recent(track, entry.frame, BEFORE + 1, backward=entry.backward)
+    if not seen or abs(seen[0].frame - entry.frame) != 1:
+        return False
+    return is_cut_of(entry.colours, [past.colours for past in seen])
+
+
+def is_cut_of(colours: bytes, earlier: Sequence[bytes]) -> bool:
+    """Whether a scene begins with a frame; `earlier` are the signatures of frames before it, newest first."""
+    now = change(earlier[0], colours)
+    if now < LEAST_CHANGE:
+        return False
+    changes = [change(older, newer) for newer, older in pairwise(earlier)]
+    return not changes or now >= SUDDEN * median(changes)

@@ -4,9 +4,10 @@ the old."""
 from __future__ import annotations
 
 import itertools
+import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,63 +15,77 @@ from numpy.typing import NDArray
 
 from masklet.engines.arrays import Array
 from masklet.errors import SessionError
+from masklet.formats.base import RleMask
 from masklet.formats.description import Description
 from masklet.formats.project_file import Spans
 from masklet.masks.shape import Box
 from masklet.prompts import ObjectId as ObjectId
 from masklet.prompts import Prompt
-from masklet.video.overlap import FinalMask
-from masklet.video.spans import END, within
+
+END = sys.maxsize
+"""Stands for the end of a video, of which the last frame is not known."""
+
+
+def within(frame: int, spans: Spans) -> bool:
+    """Whether a frame is among some."""
+    return any(first <= frame <= last for first, last in spans)
+
+
+def without_span(spans: Spans, first: int, last: int) -> Spans:
+    """Some frames without those from `first` to `last`."""
+    left: list[tuple[int, int]] = []
+    for low, high in spans:
+        apart = high < first or low > last or first > last
+        left += [(low, high)] if apart else [(low, first - 1), (last + 1, high)]
+    return tuple((low, high) for low, high in left if low <= high)
+
+
+def with_span(spans: Spans, first: int, last: int) -> Spans:
+    """Some frames and those from `first` to `last`."""
+    return (*without_span(spans, first, last), (first, last)) if first <= last else spans
+
+
+def with_spans(spans: Spans, others: Spans) -> Spans:
+    """Frames that are in either."""
+    for first, last in others:
+        spans = with_span(spans, first, last)
+    return spans
+
+
+def spliced(spans: Spans, others: Spans, frame: int) -> Spans:
+    """Those of `spans` before a frame, and those of `others` from it on."""
+    before = tuple((low, min(high, frame - 1)) for low, high in spans if low < frame)
+    return before + tuple((max(low, frame), high) for low, high in others if high >= frame)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FrameStats:
-    """A known frame without its arrays: small, and at hand for every frame without reading a file.
-
-    Attributes:
-        frame: Number of the frame.
-        iou: Predicted intersection over union of the mask, 0..1.
-        presence: Logit; positive if the object is in the frame.
-        attended: Whether the frame looked at memories; a first prompt does not.
-        backward: Whether it was followed towards the video's beginning.
-        area: Cells of the low-resolution mask that are inside.
-        box: Around these cells.
-        anchors: Frames that stay known from here on, however far they fall behind; a policy decides.
-        colours: Signature of the frame's colours, see `masklet.video.cuts`.
-        cut: Whether a scene cut lies between the frame before and this one.
-        doubt: Why a person should look, a value of `ReviewReason`, as it was when the frame was found; or empty.
-    """
+    """A known frame without its arrays: small, and at hand for every frame without reading a file."""
 
     frame: int
-    iou: float = field(kw_only=True)
-    presence: float = field(kw_only=True)
-    attended: bool = field(kw_only=True)
-    backward: bool = field(default=False, kw_only=True)
-    area: int = field(default=0, kw_only=True)
-    box: Box = field(default=(0, 0, 0, 0), kw_only=True)
-    anchors: tuple[int, ...] = field(default=(), kw_only=True)
-    colours: bytes = field(default=b"", kw_only=True)
-    cut: bool = field(default=False, kw_only=True)
-    doubt: str = field(default="", kw_only=True)
+    _: KW_ONLY
+    iou: float  # predicted intersection over union of the mask, 0..1
+    presence: float  # logit; positive if the object is in the frame
+    attended: bool  # looked at memories; a first prompt does not
+    backward: bool = False  # followed towards the video's beginning
+    area: int = 0  # cells of the low-resolution mask that are inside
+    box: Box = (0, 0, 0, 0)  # around these cells
+    anchors: tuple[int, ...] = ()  # frames that stay known from here on, however far they fall behind; a policy decides
+    colours: bytes = b""  # signature of the frame's colours, see `masklet.video.review`
+    cut: bool = False  # whether a scene cut lies between the frame before and this one
+    doubt: str = ""  # why a person should look, a `ReviewReason`, as it was when the frame was found; or empty
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class KnownFrame(FrameStats):
-    """One object in one frame: scores and a mask, with or without its memory.
+    """One object in one frame: scores and a mask, with or without its memory."""
 
-    Attributes:
-        memory: (M, h, w), the encoded memory, see `engines.arrays.as_memory`; None if it is gone. Then it can be
-            encoded again.
-        pointer: (C,) the object pointer; None where only a mask is known.
-        logits: (S/4, S/4) float32, the mask before thresholding; -1024 everywhere if the object is absent.
-        exact_mask: The mask of the picture's size where it is final, such as one that a person gave; the logits are
-            then only what the network reads. None where the mask comes from the logits.
-    """
-
-    memory: Array | None
-    pointer: Array | None
-    logits: Array
-    exact_mask: FinalMask | None = field(default=None, kw_only=True)
+    memory: Array | None  # (M, h, w), see `engines.arrays.as_memory`; None if it is gone: it can be encoded again
+    pointer: Array | None  # (C,) the object pointer; None where only a mask is known
+    logits: Array  # (S/4, S/4) float32, the mask before thresholding; -1024 everywhere if the object is absent
+    # the mask of the picture's size where it is final, such as one that a person gave: logits are then only what the
+    # network reads. None where the mask comes from the logits
+    exact_mask: RleMask | None = field(default=None, kw_only=True)
 
 
 Known = TypeVar("Known", bound=FrameStats)
@@ -104,6 +119,9 @@ def columns_of(frames: Iterable[FrameStats]) -> Columns:
 class KnownFrames(Mapping[int, KnownFrame]):
     """The tracked frames of an object, by frame. Immutable: adding a frame gives another mapping."""
 
+    def __contains__(self, frame: object) -> bool:
+        return self.stats(frame) is not None  # type: ignore[arg-type]
+
     @abstractmethod
     def stats(self, frame: int) -> FrameStats | None:
         """The stats of a frame, without reading a file; None if the frame is not known."""
@@ -135,30 +153,18 @@ class KnownFrames(Mapping[int, KnownFrame]):
 
 @dataclass(frozen=True, eq=False)
 class ObjectTrack:
-    """One object: what was said about it, and what came of it.
+    """One object: what was said about it, and what came of it."""
 
-    Attributes:
-        tracked: What the tracker found, by frame.
-        prompts: What was said, by frame.
-        prompted: What a person answers for, by frame: prompted or locked, with its memory. It conditions all other
-            frames.
-        number: Its number in index maps, from 1; given once and kept.
-        description: Its title, category, colour and attributes.
-        absent: Frames on which a person said that it is not there. No frame learns from them.
-        accepted: Tracked frames that a person has looked at and left as they are.
-        absence: What is known of it where it is absent; None as long as it never was.
-        one_way: Whether only what was tracked backward (True) or forward (False) is seen; None if all is.
-    """
-
-    tracked: KnownFrames
-    prompts: Mapping[int, Prompt] = field(default_factory=dict)
+    tracked: KnownFrames  # what the tracker found, by frame
+    prompts: Mapping[int, Prompt] = field(default_factory=dict)  # what was said, by frame
+    # what a person answers for, by frame: prompted or locked, with its memory; it conditions all other frames
     prompted: Mapping[int, KnownFrame] = field(default_factory=dict)
-    number: int = 1
+    number: int = 1  # its number in index maps, from 1; given once and kept
     description: Description = field(default_factory=Description)
-    absent: Spans = ()
-    accepted: Spans = ()
-    absence: KnownFrame | None = None
-    one_way: bool | None = None
+    absent: Spans = ()  # frames on which a person said that it is not there; no frame learns from them
+    accepted: Spans = ()  # tracked frames that a person has looked at and left as they are
+    absence: KnownFrame | None = None  # what is known of it where it is absent; None as long as it never was
+    one_way: bool | None = None  # only what was tracked backward (True) or forward (False) is seen; None if all is
 
     def is_absent(self, frame: int) -> bool:
         """Whether a person said that it is not there."""
@@ -184,8 +190,8 @@ class ObjectTrack:
         person answers. `END` where none comes after it."""
         standing = [*((f, f) for f in self.prompted), *self.absent, *self.accepted]
         before = max((last for _, last in standing if last < frame), default=-1)
-        after = min((first for first, _ in standing if first > frame), default=END)
-        return before + 1, after if after == END else after - 1
+        after = min((first for first, _ in standing if first > frame), default=END + 1)
+        return before + 1, after - 1
 
     def known(self, frame: int) -> KnownFrame | None:
         """The known frame: what a person answers for, or else what was tracked; None if it is not known."""
@@ -239,15 +245,6 @@ def free_number(tracks: Tracks, name: ObjectId) -> int:
 def free_numbers(tracks: Tracks, count: int) -> list[int]:
     """The lowest whole numbers from 1 on that are no object's name."""
     return list(itertools.islice((number for number in itertools.count(1) if number not in tracks), count))
-
-
-def prompted_frames(tracks: Tracks, only: ObjectId | None) -> list[int]:
-    """Frames on which the objects to follow are prompted. Raises `SessionError` if there are none."""
-    chosen = tracks if only is None else {only: known_track(tracks, only)}
-    frames = [frame for track in chosen.values() for frame in track.prompted]
-    if not frames:
-        raise SessionError("no object is prompted; call add_points, add_box or add_mask before propagate")
-    return frames
 
 
 def known_frames(tracks: Tracks) -> list[int]:

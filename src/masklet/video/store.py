@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
-from typing import IO, TypeVar
+from functools import cache
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,9 @@ from masklet.engines.arrays import Array, as_memory, from_bits, given, to_bits, 
 from masklet.engines.base import Engine
 from masklet.engines.rules import ABSENT_LOGIT
 from masklet.errors import FormatError, SessionError
-from masklet.video.overlap import FinalMask
+from masklet.formats.base import RleMask
+from masklet.formats.project_file import Lazy
 from masklet.video.state import STRIP, Columns, FrameStats, KnownFrame, KnownFrames, columns_of, stats_of
-
-T = TypeVar("T")
 
 Floats = NDArray[np.float32]
 
@@ -33,7 +32,7 @@ Place = tuple[int, int]
 """Where a record begins in a file, and its length."""
 
 PAGE = 128
-"""Frames that are kept together in a `PersistentMap`."""
+"""Frames of a page of `StoredFrames`."""
 
 LIMIT = 32.0
 """Packed logits reach up to this one, inside and outside."""
@@ -45,33 +44,21 @@ ABSENT = -2048
 """The step of an object that is absent."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Record:
-    """A frame in the store, and what of it is small enough to stay in memory.
+    """A frame in the store, and what of it is small enough to stay in memory."""
 
-    `number` counts all records that were ever put there. `saved` reads the packed form and the exact mask of a frame
-    that lies in a project file.
-    """
-
-    number: int
     stats: FrameStats
-    exact_mask: FinalMask | None = None
-    saved: Callable[[int], tuple[bytes, FinalMask | None]] | None = None
+    exact_mask: RleMask | None = None
+    # reads the packed form and the exact mask of a frame that lies in a project file
+    saved: Callable[[int], tuple[bytes, RleMask | None]] | None = None
+    whole_at: Place | None = None  # in the store's file, with its memory
+    packed_at: Place | None = None  # without it
 
 
 class FrameStore:
-    """Known frames on disk, the newest also in memory.
-
-    Args:
-        engine: Whose arrays the frames hold.
-        budget: Bytes that may be spent on disk; None for as many as it takes. The frames that stay in memory are kept
-            whole on disk too, whatever that takes.
-        encode: Encodes the memory of a frame again.
-
-    Attributes:
-        engine: Whose arrays the frames hold.
-        recent: How many frames stay in memory.
-    """
+    """Known frames on disk, within a budget of bytes if there is one, in arrays of an engine. The `recent` newest are
+    also in memory, and whole on disk, whatever that takes. `encode` encodes the memory of a frame again."""
 
     def __init__(
         self,
@@ -79,50 +66,60 @@ class FrameStore:
         budget: int | None = None,
         encode: Callable[[KnownFrame], KnownFrame] | None = None,
     ) -> None:
-        self.engine = engine
+        self.engine, self._budget, self._encode = engine, budget, encode
         self.recent = 32
-        self._side = engine.config.mask_size
-        self._budget = budget
-        self._encode = encode
-        self._count = 0
-        self._file = ScratchFile()
-        self._whole_at: dict[int, Place] = {}  # of frames with their memory, the oldest first
-        self._packed_at: dict[int, Place] = {}
+        config = engine.config
+        self._side = config.mask_size
+        self._layout = np.dtype(
+            [
+                ("memory", np.uint16, config.memory_shape),
+                ("pointer", np.float32, (config.width,)),
+                ("logits", np.float32, (self._side, self._side)),
+            ]
+        )
+        self._file = tempfile.TemporaryFile(prefix="masklet-", buffering=0)  # noqa: SIM115, lives as long as this
+        self._end = 0
+        self._free: list[int] = []  # where frames lay that gave up their memory
+        self._whole: deque[Record] = deque()  # frames with their memory, the oldest first
         self._packed_bytes = 0
-        self._memory_shape: tuple[int, ...] = ()
-        self._width = 0
-        self._cache: OrderedDict[int, KnownFrame] = OrderedDict()
+        self._cache: OrderedDict[Record, KnownFrame] = OrderedDict()
 
     def put(self, known: KnownFrame) -> Record:
         """Keep a frame. Raises `SessionError` if the disk is full."""
-        number = self._count
+        record = Record(FrameStats(**stats_of(known)), known.exact_mask)
         if known.memory is None or known.pointer is None:
-            self._pack(number, known.pointer, known.logits)
+            self._pack(record, known.pointer, known.logits)
         else:
-            self._memory_shape, self._width = tuple(known.memory.shape), len(known.pointer)
-            whole = to_bits(known.memory).tobytes() + b"".join(
-                to_numpy(part).tobytes() for part in (known.pointer, known.logits)
-            )
+            parts = to_bits(known.memory), to_numpy(known.pointer), to_numpy(known.logits)
             if self._budget is not None:
-                self._make_room(self._budget, len(whole))
-            self._whole_at[number] = self._file.put(whole)
-            self._remember(number, known)
-        self._count += 1
-        return Record(number, FrameStats(**stats_of(known)), known.exact_mask)
+                self._make_room(self._budget)
+            record.whole_at = self._write(b"".join(part.tobytes() for part in parts), self._free)
+            self._whole.append(record)
+            self._remember(record, known)
+        return record
 
     def get(self, record: Record) -> KnownFrame:
         """The frame of a record, without its memory if that is gone."""
-        if (cached := self._cache.get(record.number)) is not None:
-            self._cache.move_to_end(record.number)
+        if (cached := self._cache.get(record)) is not None:
+            self._cache.move_to_end(record)
             return cached
-        place = self._whole_at.get(record.number)
-        if place is None:
+        pointer: Floats | None
+        if record.whole_at is None:
             packed, mask = self._away(record)
-            return self._known(record, None, *unpack(packed, self._side), mask)
-        bits, pointer, logits = self._read(place)
-        memory = as_memory(given(self.engine, from_bits(bits)))
-        known = self._known(record, memory, pointer, logits, record.exact_mask)
-        self._remember(record.number, known)
+            memory, (pointer, logits) = None, unpack(packed, self._side)
+        else:
+            whole = self._parts(record.whole_at)
+            memory, mask = as_memory(given(self.engine, from_bits(whole["memory"]))), record.exact_mask
+            pointer, logits = whole["pointer"], whole["logits"]
+        known = KnownFrame(
+            memory=memory,
+            pointer=None if pointer is None else given(self.engine, pointer),
+            logits=given(self.engine, logits),
+            exact_mask=mask,
+            **stats_of(record.stats),
+        )
+        if memory is not None:
+            self._remember(record, known)
         return known
 
     def whole(self, record: Record) -> KnownFrame:
@@ -131,68 +128,71 @@ class FrameStore:
         if known.memory is None:
             assert self._encode is not None, "nothing encodes memories again"
             known = self._encode(known)
-            self._remember(record.number, known)
+            self._remember(record, known)
         return known
 
     def packed(self, record: Record) -> bytes:
         """The packed form of a record, which is made once."""
-        if record.saved is None and record.number not in self._packed_at:
+        if record.saved is None and record.packed_at is None:
             known = self.get(record)
-            self._pack(record.number, known.pointer, known.logits)
+            self._pack(record, known.pointer, known.logits)
         return self._away(record)[0]
-
-    def reserve(self, count: int) -> int:
-        """The first of so many numbers, for records of frames that lie elsewhere."""
-        self._count += count
-        return self._count - count
 
     def close(self) -> None:
         """Give back the files and the memory."""
         self._cache.clear()
         self._file.close()
 
-    def _away(self, record: Record) -> tuple[bytes, FinalMask | None]:
+    def _away(self, record: Record) -> tuple[bytes, RleMask | None]:
         """The packed form of a record, and its exact mask."""
         if record.saved is not None:
             return record.saved(record.stats.frame)
-        return self._file.get(self._packed_at[record.number]), record.exact_mask
+        assert record.packed_at is not None, "a frame is kept whole or packed"
+        return self._read(record.packed_at), record.exact_mask
 
-    def _known(
-        self, record: Record, memory: Array | None, pointer: Floats | None, logits: Floats, mask: FinalMask | None
-    ) -> KnownFrame:
-        return KnownFrame(
-            memory=memory,
-            pointer=None if pointer is None else given(self.engine, pointer),
-            logits=given(self.engine, logits),
-            exact_mask=mask,
-            **stats_of(record.stats),
-        )
-
-    def _make_room(self, budget: int, length: int) -> None:
+    def _make_room(self, budget: int) -> None:
         """Take the memories of the oldest frames until one more fits."""
-        while len(self._whole_at) >= max(self.recent, (budget - self._packed_bytes) // length):
-            number, place = next(iter(self._whole_at.items()))
-            if number not in self._packed_at:
-                _, pointer, logits = self._read(place)
-                self._pack(number, pointer, logits)
-            del self._whole_at[number]
-            self._cache.pop(number, None)
-            self._file.give_back(place)
+        while len(self._whole) >= max(self.recent, (budget - self._packed_bytes) // self._layout.itemsize):
+            oldest = self._whole[0]
+            assert oldest.whole_at is not None, "it has its memory"
+            if oldest.packed_at is None:
+                whole = self._parts(oldest.whole_at)
+                self._pack(oldest, whole["pointer"], whole["logits"])
+            self._free.append(oldest.whole_at[0])
+            oldest.whole_at = None
+            self._cache.pop(self._whole.popleft(), None)
 
-    def _pack(self, number: int, pointer: Array | None, logits: Array) -> None:
-        self._packed_at[number] = place = self._file.put(pack(pointer, logits))
-        self._packed_bytes += place[1]
+    def _pack(self, record: Record, pointer: Array | None, logits: Array) -> None:
+        record.packed_at = self._write(pack(pointer, logits), [])
+        self._packed_bytes += record.packed_at[1]
 
-    def _read(self, place: Place) -> tuple[NDArray[np.uint16], Floats, Floats]:
+    def _parts(self, place: Place) -> np.void:
         """The bits of the memory, pointer and logits of a place."""
-        begin = 2 * prod(self._memory_shape)
-        whole = bytearray(self._file.get(place))
-        bits, rest = np.frombuffer(whole[:begin], np.uint16), np.frombuffer(whole[begin:], np.float32)
-        logits = rest[self._width :].reshape(self._side, self._side)
-        return bits.reshape(self._memory_shape), rest[: self._width], logits
+        found: np.void = np.frombuffer(bytearray(self._read(place)), self._layout)[0]
+        return found
 
-    def _remember(self, number: int, known: KnownFrame) -> None:
-        self._cache[number] = known
+    def _write(self, record: bytes, free: list[int]) -> Place:
+        """Keep a record in a free place, or at the end of the file, and say where."""
+        begin = free[-1] if free else self._end
+        try:
+            write(self._file, begin, record)
+        except OSError as error:
+            raise SessionError(
+                f"what is tracked cannot be kept on disk: {error.strerror or error}; make room in "
+                f"{tempfile.gettempdir()}, or track with a smaller TrackingOptions(disk_budget=...); what was found "
+                "before stays"
+            ) from error
+        if free:
+            free.pop()
+        self._end = max(self._end, begin + len(record))
+        return begin, len(record)
+
+    def _read(self, place: Place) -> bytes:
+        self._file.seek(place[0])
+        return self._file.read(place[1])
+
+    def _remember(self, record: Record, known: KnownFrame) -> None:
+        self._cache[record] = known
         while len(self._cache) > self.recent:
             self._cache.popitem(last=False)
 
@@ -236,48 +236,25 @@ def pointer_length(data: bytes) -> int:
     return int.from_bytes(data[:4], "little") // 4
 
 
-class LazyPage(Mapping[int, T]):
-    """Values of some frames, made when one of them is asked for; `columns` gives their stats without making them."""
+class LazyPage(Lazy[int, Record]):
+    """A page of frames that lie in a project file, made when one is asked for; `columns` has their stats before."""
 
-    def __init__(
-        self, frames: Sequence[int], make: Callable[[], Mapping[int, T]], columns: Callable[[], Columns]
-    ) -> None:
+    def __init__(self, columns: Columns, make: Callable[[], Mapping[int, Record]]) -> None:
+        made = cache(make)
+        super().__init__(columns["frame"].tolist(), lambda frame: made()[frame])
         self.columns = columns
-        self._frames = frames
-        self._make: Callable[[], Mapping[int, T]] | None = make
-        self._made: Mapping[int, T] = {}
-
-    def __getitem__(self, frame: int) -> T:
-        if self._make is not None:
-            self._made, self._make = self._make(), None
-        return self._made[frame]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._frames)
-
-    def __len__(self) -> int:
-        return len(self._frames)
 
 
-class PersistentMap(Mapping[int, T]):
-    """Values by frame, in pages of neighbouring frames. It never changes: one with a frame more shares all pages but
-    one with the one before it, so that adding the ten-thousandth frame costs what the tenth did."""
+class StoredFrames(KnownFrames):
+    """Frames that lie in a store, in pages of neighbouring ones. It never changes: one with a frame more shares all
+    pages but one with the one before it, so that adding the ten-thousandth frame costs what the tenth did."""
 
-    def __init__(self, pages: Mapping[int, Mapping[int, T]] | None = None) -> None:
+    def __init__(self, store: FrameStore, pages: Mapping[int, Mapping[int, Record]] | None = None) -> None:
+        self._store = store
         self._pages = pages or {}
 
-    @property
-    def pages(self) -> Iterable[Mapping[int, T]]:
-        """The values in pages."""
-        return self._pages.values()
-
-    def __getitem__(self, frame: int) -> T:
-        return self._pages[frame // PAGE][frame]
-
-    def find(self, frame: int) -> T | None:
-        """The value of a frame, or None: one look-up."""
-        page = self._pages.get(frame // PAGE)
-        return None if page is None else page.get(frame)
+    def __getitem__(self, frame: int) -> KnownFrame:
+        return self._store.get(self._pages[frame // PAGE][frame])
 
     def __iter__(self) -> Iterator[int]:
         return (frame for page in self._pages.values() for frame in page)
@@ -285,86 +262,66 @@ class PersistentMap(Mapping[int, T]):
     def __len__(self) -> int:
         return sum(len(page) for page in self._pages.values())
 
-    def values(self) -> Iterator[T]:  # type: ignore[override]
-        """All values, without a look-up for each."""
-        return (value for page in self._pages.values() for value in page.values())
-
-    def changed(self, values: Mapping[int, T | None]) -> PersistentMap[T]:
-        """With other values on some frames; None takes a frame away."""
-        changed: dict[int, dict[int, T | None]] = {}
-        for frame, value in values.items():
-            changed.setdefault(frame // PAGE, {})[frame] = value
-        pages = dict(self._pages)
-        for number, new in changed.items():
-            kept = self._pages.get(number, {})
-            merged = new if new.keys() >= set(kept) else {**kept, **new}  # so that no page is read to be dropped
-            pages[number] = {frame: value for frame, value in merged.items() if value is not None}
-        return PersistentMap({number: page for number, page in pages.items() if page})
-
-    def differing(self, other: PersistentMap[T]) -> set[int]:
-        """Frames that only one of both has, or whose values are others. Pages that both share cost nothing."""
-        pages = ((self._pages.get(page, {}), other._pages.get(page, {})) for page in {*self._pages, *other._pages})
-        differ = ((a, b) for a, b in pages if a is not b)
-        return {f for a, b in differ for f in {*a, *b} if not a or not b or a.get(f) is not b.get(f)}
-
-
-class StoredFrames(KnownFrames):
-    """Frames that lie in a store."""
-
-    def __init__(self, store: FrameStore, records: PersistentMap[Record] | None = None) -> None:
-        self._store = store
-        self._records: PersistentMap[Record] = PersistentMap() if records is None else records
-
-    def __getitem__(self, frame: int) -> KnownFrame:
-        return self._store.get(self._records[frame])
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __contains__(self, frame: object) -> bool:
-        return self._records.find(frame) is not None  # type: ignore[arg-type]
-
     def stats(self, frame: int) -> FrameStats | None:
-        record = self._records.find(frame)
+        record = self._find(frame)
         return None if record is None else record.stats
 
     def every(self) -> Iterator[FrameStats]:
-        return (record.stats for record in self._records.values())
+        return (record.stats for page in self._pages.values() for record in page.values())
 
     def columns(self) -> Columns:
-        lazy = [page.columns() for page in self._records.pages if isinstance(page, LazyPage)]
-        made = (page.values() for page in self._records.pages if not isinstance(page, LazyPage))
+        lazy = [page.columns for page in self._pages.values() if isinstance(page, LazyPage)]
+        made = (page.values() for page in self._pages.values() if not isinstance(page, LazyPage))
         parts = [*lazy, columns_of(record.stats for page in made for record in page)]
         return {fact: np.concatenate([part[fact] for part in parts]) for fact in STRIP}
 
     def whole(self, frame: int) -> KnownFrame:
-        return self._store.whole(self._records[frame])
+        return self._store.whole(self._pages[frame // PAGE][frame])
 
     def packed(self, frame: int) -> bytes:
         """The packed form of a frame, see `pack`."""
-        return self._store.packed(self._records[frame])
+        return self._store.packed(self._pages[frame // PAGE][frame])
 
     def differing(self, other: StoredFrames) -> set[int]:
-        """Frames that only one of both has, or that differ."""
-        return self._records.differing(other._records)
+        """Frames that only one of both has, or that differ. Pages that both share cost nothing."""
+        pages = ((self._pages.get(page, {}), other._pages.get(page, {})) for page in {*self._pages, *other._pages})
+        differ = ((a, b) for a, b in pages if a is not b)
+        return {f for a, b in differ for f in {*a, *b} if not a or not b or a.get(f) is not b.get(f)}
 
     def adding(self, known: KnownFrame) -> StoredFrames:
-        return StoredFrames(self._store, self._records.changed({known.frame: self._store.put(known)}))
+        return self._changed({known.frame: self._store.put(known)})
 
     def taking(self, frames: Iterable[int], other: KnownFrames) -> StoredFrames:
-        assert isinstance(other, StoredFrames), "frames of all objects lie in one store"
-        return StoredFrames(self._store, self._records.changed({f: other._records.find(f) for f in frames}))
+        return self._changed({f: stored(other)._find(f) for f in frames})
 
     def has_from(self, frame: int, other: KnownFrames) -> bool:
         """Whether a frame is the very one that another object has, or had."""
-        assert isinstance(other, StoredFrames), "frames of all objects lie in one store"
-        return self._records.find(frame) is other._records.find(frame)
+        return self._find(frame) is stored(other)._find(frame)
 
     def nothing(self) -> StoredFrames:
         return StoredFrames(self._store)
+
+    def _find(self, frame: int) -> Record | None:
+        page = self._pages.get(frame // PAGE)
+        return None if page is None else page.get(frame)
+
+    def _changed(self, records: Mapping[int, Record | None]) -> StoredFrames:
+        """With other records of some frames; None takes a frame away."""
+        changed: dict[int, dict[int, Record | None]] = {}
+        for frame, record in records.items():
+            changed.setdefault(frame // PAGE, {})[frame] = record
+        pages = dict(self._pages)
+        for number, new in changed.items():
+            kept = self._pages.get(number, {})
+            merged = new if new.keys() >= set(kept) else {**kept, **new}  # so that no page is read to be dropped
+            pages[number] = {frame: record for frame, record in merged.items() if record is not None}
+        return StoredFrames(self._store, {number: page for number, page in pages.items() if page})
+
+
+def stored(frames: KnownFrames) -> StoredFrames:
+    """The frames of an object of a video tracker: those of all objects lie in one store."""
+    assert isinstance(frames, StoredFrames), "only what lies in a store is packed, and taken by another object"
+    return frames
 
 
 class RecentFrames(KnownFrames):
@@ -398,47 +355,6 @@ class RecentFrames(KnownFrames):
 
     def nothing(self) -> RecentFrames:
         return RecentFrames(self._window)
-
-
-class ScratchFile:
-    """An unnamed file with records of any length. The room of one that is given back goes to another of its length."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="masklet-", buffering=0)  # noqa: SIM115, lives as long as this
-        self._end = 0
-        self._free: dict[int, list[int]] = {}
-
-    def put(self, record: bytes) -> Place:
-        """Keep a record, and say where. Raises `SessionError` if there is no room."""
-        free = self._free.get(len(record), [])
-        begin = free[-1] if free else self._end
-        try:
-            write(self._file, begin, record)
-        except OSError as error:
-            raise SessionError(
-                f"what is tracked cannot be kept on disk: {error.strerror or error}; make room in "
-                f"{tempfile.gettempdir()}, or track with a smaller TrackingOptions(disk_budget=...); what was found "
-                "before stays"
-            ) from error
-        if free:
-            free.pop()
-        else:
-            self._end += len(record)
-        return begin, len(record)
-
-    def get(self, place: Place) -> bytes:
-        """The record of a place."""
-        begin, length = place
-        self._file.seek(begin)
-        return self._file.read(length)
-
-    def give_back(self, place: Place) -> None:
-        """The record is not needed any more."""
-        begin, length = place
-        self._free.setdefault(length, []).append(begin)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def write(file: IO[bytes], place: int, record: bytes) -> None:

@@ -1,7 +1,5 @@
 """The video tracker: prompt objects on any frame, follow them in both directions, correct what is wrong."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import suppress
@@ -16,23 +14,19 @@ from masklet.errors import PromptError
 from masklet.masks.shape import LEAST_AREA, MOST_KNOWN, new_things, same_thing
 from masklet.media.source import Frame
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video.corrections import LocalPropagation
 from masklet.video.edits import answered, asked, track_of
-from masklet.video.events import Event, Followed, History, Prompted, checked_frame, checked_object
-from masklet.video.passes import Direction, PublishedPropagation, Range, passes
+from masklet.video.events import Event, Followed, LogEntry, Prompted, checked_frame, checked_object
+from masklet.video.passes import Direction, LocalPropagation, PublishedPropagation, Range, passes
 from masklet.video.reader import ENCODE_AHEAD
 from masklet.video.result import FrameResult
-from masklet.video.review import with_doubts
+from masklet.video.review import signature, with_doubts
+from masklet.video.session import Session
 from masklet.video.state import KnownFrame, ObjectId, Tracks, free_numbers
-from masklet.video.step import candidates, step
-from masklet.video.video_session import VideoSession
+from masklet.video.step import FrameContext, candidates, step
 from masklet.words import LEAST_SCORE, FoundBox, Grounder, find_boxes
 
-Propagation = PublishedPropagation | LocalPropagation
-"""One pass over a session, by the rules of `TrackingOptions.corrections`."""
 
-
-class VideoTracker(VideoSession):
+class VideoTracker(Session):
     """Prompt objects in a video, follow them, correct them.
 
         with masklet.VideoTracker("clip.mp4") as tracker:
@@ -205,7 +199,7 @@ class VideoTracker(VideoSession):
         """
         self._check_open()
         other = copy(self)
-        other._history = History()
+        other._done, other._undone = [], []
         return other.add_prompt(frame=frame, object=object, prompt=prompt)
 
     def candidates(self, *, frame: int, prompt: Prompt) -> list[tuple[NDArray[np.bool_], float]]:
@@ -218,9 +212,9 @@ class VideoTracker(VideoSession):
         """
         self._check_open()
         picture = self._reader.seek(checked_frame(frame))
-        context = self.options.context(picture.index, self.size, self.engine.config)
-        track = asked(self._edit_context.new, frame, prompt)
-        return candidates(self.engine, self._reader.features(), track, context)
+        levels = self._reader.features()
+        context = FrameContext(self.engine, levels, self.policy, self.options, picture.index, self.size)
+        return candidates(asked(self._new, frame, prompt), context)
 
     def propagate(
         self,
@@ -281,7 +275,7 @@ class VideoTracker(VideoSession):
 
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
         picture = self._reader.seek(frame)
-        track = track_of(self.tracks, name, self._edit_context.new)
+        track = track_of(self.tracks, name, self._new)
         answer = self._step(picture, {name: asked(track, frame, prompt)})[name]
         self._record(Prompted(frame, name, prompt), {**self.tracks, name: answered(track, prompt, answer)})
         return self._result(picture)
@@ -298,19 +292,18 @@ class VideoTracker(VideoSession):
 
     def _step(self, picture: Frame, tracks: Tracks, *, backward: bool = False) -> dict[ObjectId, KnownFrame]:
         """The new known frames of objects in a frame."""
-        config = self.engine.config
-        context = self.options.context(picture.index, self.size, config, backward=backward, image=picture.image)
-        before = picture.index + (1 if backward else -1)
+        before, flow = picture.index + (1 if backward else -1), None
         followed = [track for track in tracks.values() if picture.index not in track.prompts]
-        if config.motion == "flow" and any(track.stats(before) is not None for track in followed):
-            context = replace(context, flow=self._reader.flow_to(before))
-        return step(self.engine, self._reader.features(), tracks, context, self.policy)
+        if self.engine.config.motion == "flow" and any(track.stats(before) is not None for track in followed):
+            flow = self._reader.flow_to(before)
+        colours, how = signature(picture.image), (self.engine, self._reader.features(), self.policy, self.options)
+        return step(tracks, FrameContext(*how, picture.index, self.size, backward, colours, flow))
 
-    def _propagation(self, span: Range, only: ObjectId | None) -> Propagation:
-        """How a pass that begins now is made."""
+    def _propagation(self, span: Range, only: ObjectId | None) -> PublishedPropagation | LocalPropagation:
+        """How a pass that begins now is made, by the rules of `TrackingOptions.corrections`."""
         if self.options.corrections == "published":
             return PublishedPropagation(self.events, span, only)
-        return LocalPropagation.of(self.events, self.tracks, span, only)
+        return LocalPropagation(self.events, self.tracks, span, only)
 
     def _follow_all(
         self, spans: Sequence[Range], only: ObjectId | None, stop_when_unsure: bool, *, short: bool
@@ -329,24 +322,33 @@ class VideoTracker(VideoSession):
         frame, mine = span.first, None
         try:
             while frame != span.end and (picture := self._reader.find(frame)) is not None:
-                if mine is None or self._history.under_way is not mine:
+                if mine is None or self._under_way is not mine:
                     propagation = self._propagation(replace(span, first=frame), only)
                     mine, before, first = None, self.tracks, frame
                 moved = self._follow_into(picture, span, propagation)
                 event = Followed(first, frame, span.backward, only, span.apart)
-                mine = self._history.extend(mine, event, before)
+                mine = self._extended(mine, event, before)
                 yield self._result(picture)
                 self._check_open()  # who takes the results may have closed it
                 if short and not moved and propagation.ends(self.tracks, frame, self._last_frame()):
-                    if self._history.under_way is mine:
-                        self._history.extend(mine, replace(event, ended=True), before)
+                    if self._under_way is mine:
+                        self._extended(mine, replace(event, ended=True), before)
                     return
                 frame += span.ahead
         finally:
-            if self._history.under_way is mine:
-                self._history.under_way = None
+            if self._under_way is mine:
+                self._under_way = None
 
-    def _follow_into(self, picture: Frame, span: Range, propagation: Propagation) -> bool:
+    def _extended(self, entry: LogEntry | None, event: Followed, before: Tracks) -> LogEntry:
+        """A pass came farther: its event so far takes the place of its `entry`, or is recorded if it has none yet."""
+        if entry is None:
+            self._log(event, before)
+        else:
+            self._done[-1] = event, entry[1]
+        self._under_way = self._done[-1]
+        return self._under_way
+
+    def _follow_into(self, picture: Frame, span: Range, propagation: PublishedPropagation | LocalPropagation) -> bool:
         """Whether an object was followed into a frame."""
         moving = propagation.moving(self.tracks, picture.index)
         if moving:

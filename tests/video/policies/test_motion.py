@@ -7,7 +7,7 @@ import torch
 
 from examples.policies.motion import MotionPolicy
 from masklet.nn import Decoded
-from masklet.video.policies.published import PublishedPolicy
+from masklet.video.policies import PublishedPolicy
 from masklet.video.state import KnownFrame, ObjectTrack
 from tests.video.policies.entries import drawn, entry, follow
 
