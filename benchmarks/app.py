@@ -167,8 +167,8 @@ from ctypes import CDLL, Structure, c_size_t
 from pathlib import Path
 from threading import Thread
 from masklet.app.library import Library
-from masklet.app.server import server
-from masklet.app.web import listen, run
+from masklet.app.server import application
+from masklet.app.web import Server, listen, run
 from masklet.engines.fake import FakeEngine
 
 class Heap(Structure):  # struct mallinfo2 of the GNU C library
@@ -183,7 +183,7 @@ def tell():
 Thread(target=tell, daemon=True).start()
 library, listening = Library([Path(sys.argv[1])], Path(sys.argv[2]), FakeEngine()), listen(0)
 ready = lambda: print(listening.getsockname()[1], *library.items, flush=True)
-run(server(library, None, ready), listening, library.close)
+run(Server(application(library), ready), listening, library.close)
 """
 
 

@@ -26,7 +26,6 @@ from torch.export import Dim
 
 from masklet.atomic import digest_of_file, make_folder
 from masklet.checkpoints.models import open_exported
-from masklet.datasets.base import Clip
 from masklet.datasets.registry import recognise_dataset
 from masklet.engines import DESCRIPTION
 from masklet.engines.base import FUNCTIONS, Engine
@@ -62,14 +61,8 @@ _EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a function's graph is from PyTorch.
-
-    Attributes:
-        function: Its name.
-        objects: How many went through together.
-        largest: The largest absolute difference of any number.
-        scale: The largest absolute number.
-    """
+    """How far a function's graph is from PyTorch with so many objects: the largest absolute difference of any number,
+    and the largest absolute number."""
 
     function: str
     objects: int
@@ -79,14 +72,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Parity:
-    """How near an exported folder comes to PyTorch.
-
-    Attributes:
-        differences: By function and count of objects.
-        clip_iou: IoU of each object's masks with PyTorch's, over all frames of the clip together.
-        lowest_iou: Of one object in one frame.
-        frames: Of the clip.
-    """
+    """How near an exported folder comes to PyTorch: by function and count of objects; in the IoU of each object's masks
+    over all frames of the clip together; and in that of one object in one frame, the lowest."""
 
     differences: tuple[Difference, ...]
     clip_iou: tuple[float, ...]
@@ -204,33 +191,29 @@ _SECOND = {
 
 
 def write_graphs(model: Model, folder: Path, advance: Callable[[str], None] = lambda _: None) -> None:
-    """Write all functions of a model as ONNX in float32 into a new folder, `FUNCTION.onnx`."""
+    """Write all functions of a model as ONNX in float32 into a new folder, `FUNCTION.onnx`, each for any count of
+    objects, memories, pointers and points."""
     folder.mkdir()
     network = folded(model.network)
     for name in FUNCTIONS:
         advance(f"exporting {name}")
-        write_graph(network, name, folder / f"{name}.onnx")
-
-
-def write_graph(network: Network, name: str, path: Path) -> None:
-    """Write one function of a network as ONNX, any count of objects, memories, pointers and points."""
-    second = {key: {1: _SECOND[key]} if key in _SECOND else {} for key in INPUTS[name]}
-    free = tuple({} if key in SHARED[name] else {0: _OBJECTS, **second[key]} for key in INPUTS[name])
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            Function(network, name).eval(),
-            examples(network, name),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=list(INPUTS[name]),
-            output_names=list(OUTPUTS[name]),
-            dynamic_shapes=(free,),
-        )
-    assert program is not None, "the exporter returns a program"
-    for node in program.model.graph:
-        node.metadata_props.clear()  # where in our source it comes from
-    program.save(path)
+        second = {key: {1: _SECOND[key]} if key in _SECOND else {} for key in INPUTS[name]}
+        free = tuple({} if key in SHARED[name] else {0: _OBJECTS, **second[key]} for key in INPUTS[name])
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                Function(network, name).eval(),
+                examples(network, name),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=list(INPUTS[name]),
+                output_names=list(OUTPUTS[name]),
+                dynamic_shapes=(free,),
+            )
+        assert program is not None, "the exporter returns a program"
+        for node in program.model.graph:
+            node.metadata_props.clear()  # where in our source it comes from
+        program.save(folder / f"{name}.onnx")
 
 
 def examples(network: Network, name: str, count: int = 3) -> tuple[Tensor, ...]:
@@ -440,13 +423,22 @@ def _difference(
 
 
 def quantise(model: Model, graphs: Path, data: Path) -> None:
-    """Quantise the ONNX graph of the image encoder, which int8 pays for, in place, with what goes in on the data."""
+    """Quantise the ONNX graph of the image encoder, which int8 pays for, in place, with what goes in while two objects
+    of some clips are followed."""
     import onnxruntime.quantization as quantization
 
+    clips = recognise_dataset(data).read(data, "train").clips
+    if not clips:
+        raise FormatError(f"{data} has no pictures or videos of the split 'train' to calibrate with")
     engine = open_exported(_described(model, graphs, "onnx", (), "float32").folder)
     with recording(engine, CALIBRATION_CLIPS * CALIBRATION_FRAMES, ("encode_image",)) as kept:
-        for clip in _spread(data):
-            _follow(engine, clip)
+        for clip in clips[:: -(-len(clips) // CALIBRATION_CLIPS)]:
+            with clip.open() as source, VideoTracker(source, engine) as tracker:
+                first = clip.annotated[0]
+                for number, mask in islice(clip.masks(first).items(), 2):
+                    tracker.add_box(frame=first, object=number, box=mask_box(mask))
+                for _ in islice(tracker.propagate(first), CALIBRATION_FRAMES):
+                    pass
     given = iter([{"images": images} for (images,) in kept["encode_image"]])
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
@@ -463,21 +455,3 @@ def quantise(model: Model, graphs: Path, data: Path) -> None:
             per_channel=True,
             op_types_to_quantize=["Conv", "MatMul", "Gemm"],
         )
-
-
-def _spread(data: Path) -> list[Clip]:
-    """Clips of a data set, evenly apart."""
-    clips = recognise_dataset(data).read(data, "train").clips
-    if not clips:
-        raise FormatError(f"{data} has no pictures or videos of the split 'train' to calibrate with")
-    return list(clips[:: -(-len(clips) // CALIBRATION_CLIPS)])
-
-
-def _follow(engine: Engine, clip: Clip) -> None:
-    """Prompt two objects of a clip's first annotated frame by their boxes, and follow them for some frames."""
-    with clip.open() as source, VideoTracker(source, engine) as tracker:
-        first = clip.annotated[0]
-        for number, mask in islice(clip.masks(first).items(), 2):
-            tracker.add_box(frame=first, object=number, box=mask_box(mask))
-        for _ in islice(tracker.propagate(first), CALIBRATION_FRAMES):
-            pass

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from masklet.app.library import Library
-from masklet.app.server import application, server
+from masklet.app.server import application
 from masklet.app.web import Server, listen
 from masklet.engines.fake import FakeEngine
 
@@ -70,7 +70,7 @@ def served(make: Callable[[Callable[[], None]], Server], close: Callable[[], Non
 
 def serving(library: Library, token: str | None = None, port: int = 0) -> AbstractContextManager[str]:
     """Serve a library, and give its address; all is closed at the end."""
-    return served(lambda ready: server(library, token, ready), library.close, port)
+    return served(lambda ready: Server(application(library, token), ready), library.close, port)
 
 
 @pytest.fixture

@@ -38,14 +38,14 @@ import sys
 from pathlib import Path
 from masklet.app import keeping
 from masklet.app.library import Library
-from masklet.app.server import server
-from masklet.app.web import listen, run
+from masklet.app.server import application
+from masklet.app.web import Server, listen, run
 from masklet.engines.fake import FakeEngine
 
 keeping.KEEP_EVERY, keeping.KEEP_SHARE, keeping.TIDY_AFTER, keeping.LONGEST = float(sys.argv[3]), 0, 0.01, 10_000
 library, listening = Library([Path(sys.argv[1])], Path(sys.argv[2]), FakeEngine()), listen(0)
 ready = lambda: print(listening.getsockname()[1], *library.items, flush=True)
-run(server(library, None, ready), listening, library.close)
+run(Server(application(library), ready), listening, library.close)
 """
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from masklet.app.web import Server
 from masklet.engines.fake import FakeEngine
-from masklet.serve.server import Service, server
+from masklet.serve.server import Service, application
 from tests.app.conftest import clip, served, write_scene  # noqa: F401
 
 RED = [10, 20, 34, 44]
@@ -21,7 +22,7 @@ RED = [10, 20, 34, 44]
 
 def serving(service: Service) -> AbstractContextManager[str]:
     """Serve, and give the address; all is closed at the end."""
-    return served(partial(server, service), service.close)
+    return served(partial(Server, application(service)), service.close)
 
 
 Begin = Callable[..., httpx2.Client]

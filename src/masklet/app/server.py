@@ -1,6 +1,5 @@
 """The pages of the annotator and their requests, as an ASGI application."""
 
-from collections.abc import Callable
 from functools import partial
 
 from anyio import to_thread
@@ -15,7 +14,7 @@ from masklet.app.library import Library
 from masklet.app.pictures import THUMB
 from masklet.app.shared import converse
 from masklet.app.uploads import Behind
-from masklet.app.web import FOR_EVER, FRESH, HEADERS, Server, page, pages, picture, plain
+from masklet.app.web import FOR_EVER, FRESH, HEADERS, page, pages, picture, plain
 from masklet.errors import MaskletError
 
 
@@ -84,8 +83,3 @@ def application(library: Library, token: str | None = None) -> Starlette:
         WebSocketRoute("/v/{id}/session", session),
     ]
     return pages(routes, token)
-
-
-def server(library: Library, token: str | None, ready: Callable[[], None]) -> Server:
-    """The server of a library; its `run` takes the listening sockets."""
-    return Server(application(library, token), ready)

@@ -50,8 +50,8 @@ def annotate(
     check_installed("the annotator", "app")
     from masklet.app.items import items_in
     from masklet.app.library import Library, read_classes
-    from masklet.app.server import server
-    from masklet.app.web import HOSTS, address_of, listen, run
+    from masklet.app.server import application
+    from masklet.app.web import HOSTS, Server, address_of, listen, run
     from masklet.checkpoints import load_model
     from masklet.jobs.record import leased
 
@@ -71,7 +71,7 @@ def annotate(
             if browse:
                 webbrowser.open(address)
 
-        run(server(library, token, ready), listening, library.close)
+        run(Server(application(library, token), ready), listening, library.close)
 
 
 def model_of(project: Path) -> str:
@@ -114,9 +114,9 @@ def serve(
       MASKLET_TOKENS=one,two masklet serve --host 0.0.0.0
     """
     check_installed("the server", "app")
-    from masklet.app.web import HOSTS, address_of, listen, run
+    from masklet.app.web import HOSTS, Server, address_of, listen, run
     from masklet.checkpoints import load_model
-    from masklet.serve.server import Service, server
+    from masklet.serve.server import Service, application
 
     for place in allow or ():
         if "://" not in place or not place.endswith("/"):
@@ -133,4 +133,4 @@ def serve(
             if made:
                 typer.echo(f"Token: {tokens[0]}")
 
-        run(server(service, ready), listening, service.close)
+        run(Server(application(service), ready, patience=5), listening, service.close)

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import masklet
-from masklet.app.web import Server, guards, limited, plain
+from masklet.app.web import guards, limited, plain
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
@@ -400,8 +400,3 @@ def masks_of(found: FrameResult) -> dict[str, Any]:
         rle = encode_rle(item.mask).to_json()
         masks.append({"object": name, "state": item.state, "iou": round(float(item.iou), 4), "rle": rle})
     return {"frame": found.frame, "masks": masks}
-
-
-def server(service: Service, ready: Callable[[], None]) -> Server:
-    """The server of a service; `ready` is called when requests are answered, its `run` takes the listening sockets."""
-    return Server(application(service), ready, patience=5)
