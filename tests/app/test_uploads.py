@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
-from masklet.app import uploads
+from masklet.app import files
+from masklet.app.files import safe_name
 from masklet.app.library import Library
 from masklet.app.server import application
-from masklet.app.uploads import safe_name
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError
 from tests.app.conftest import HERE, write_scene
@@ -107,7 +107,7 @@ def test_size_and_room_are_asked_for_before_a_byte_is_sent(
     for size, sentence in ((0, "0 bytes"), ((1 << 30) + 1, "--largest-upload")):
         answer = client.get("/api/upload", params={"name": "a.mp4", "size": size})
         assert (answer.status_code, sentence in answer.json()["error"]) == (422, True)
-    monkeypatch.setattr(uploads, "LEFT", 1 << 60)
+    monkeypatch.setattr(files, "LEFT", 1 << 60)
     answer = client.get("/api/upload", params={"name": "a.mp4", "size": 1 << 30})
     assert "no room" in answer.json()["error"]
     library.close()

@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from masklet.app.files import LARGEST, Uploads
 from masklet.app.items import Item, item_of, items_in, place_of
 from masklet.app.pictures import Pictures, thumbnail
 from masklet.app.session import Session
-from masklet.app.uploads import LARGEST, Uploads
 from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, MediaError

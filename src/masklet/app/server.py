@@ -13,7 +13,6 @@ from masklet.app import files
 from masklet.app.library import Library
 from masklet.app.pictures import THUMB
 from masklet.app.shared import converse
-from masklet.app.uploads import Behind
 from masklet.app.web import FOR_EVER, FRESH, HEADERS, page, pages, picture, plain
 from masklet.errors import MaskletError
 
@@ -36,7 +35,7 @@ def application(library: Library, token: str | None = None) -> Starlette:
                 if path is not None:
                     return plain({"item": library.add(path).id}, 201)
             return plain({"at": sent.at})
-        except Behind as error:
+        except files.Behind as error:
             return plain({"error": str(error), "at": error.at}, 409)
         except MaskletError as error:
             return plain({"error": str(error)}, 422)
