@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.frames import Frame, FrameSource, ListedFrames, check_frame, check_range, check_size
+from masklet.media.frames import Frame, FrameSource, ListedFrames, check_range, check_size
 
 ROUNDING = 1e-3
 """A float picture may leave 0..1 by this much, as interpolation leaves it."""
@@ -65,7 +65,6 @@ class IteratorFrames(FrameSource):
         self.size = (image.shape[0], image.shape[1])
 
     def read(self, frame: int) -> Frame:
-        check_frame(frame, None)
         raise MediaError("the frames of an iterable come once, in order; give a list to read them by number")
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:

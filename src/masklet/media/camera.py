@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from masklet.errors import MediaError
 from masklet.media.container import ANY_ENCODING, largest_stream
 from masklet.media.display import display_of, shown
-from masklet.media.frames import Frame, FrameSource, check_frame, check_range, read_ahead
+from masklet.media.frames import Frame, FrameSource, check_range, read_ahead
 
 CLOSING = 10.0
 """Seconds that closing waits for a device that is in the middle of a read."""
@@ -164,7 +164,6 @@ class Camera(FrameSource):
         return monotonic() - self._begin - frame.time
 
     def read(self, frame: int) -> Frame:
-        check_frame(frame, None)
         raise MediaError(f"{self.name} is live; its frames come once, in order, and cannot be read by number")
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:

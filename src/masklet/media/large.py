@@ -190,16 +190,14 @@ class LargePicture:
             url=escape(url.replace("{", "${")), zoom=zoom, crs=WEB, side=TILE, cache=escape(f"{folder}/cache"),
             west=-HALF, north=HALF, east=HALF, south=-HALF,
         )  # fmt: skip
-        place = Path(folder, "tiles.xml")
-        place.write_text(told)
-        file = self._opened(closing, place)
+        file = self._opened(closing, told)
         self._places = self._rasterio.CRS.from_user_input(DEGREES)
         native = step if resolution is None else metres / (1 << zoom)
         return closing.enter_context(self._warped(file, self._rasterio.CRS.from_user_input(crs), extent, step, native))
 
     def _opened(self, closing: ExitStack, path: str | PathLike[str]) -> Any:
         try:
-            with self._settings(), warnings.catch_warnings():
+            with self._rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
                 warnings.simplefilter("ignore", self._rasterio.errors.NotGeoreferencedWarning)
                 return closing.enter_context(self._rasterio.open(path))
         except self._rasterio.errors.RasterioIOError as error:
@@ -272,7 +270,7 @@ class LargePicture:
             raise MediaError(f"the window {box} does not lie in {self.name}, {width} wide and {height} high")
         bands = [1, 2, 3] if self._shown.count >= 3 else [1]
         try:
-            with self._settings():
+            with self._rasterio.Env(GDAL_CACHEMAX=CACHE):
                 values = self._shown.read(bands, window=((y0, y1), (x0, x1)))
         except self._rasterio.errors.RasterioIOError as error:
             raise MediaError(f"{self.name} cannot be read at {box}: {_reason(error)}") from error
@@ -292,9 +290,6 @@ class LargePicture:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _settings(self) -> Any:
-        return self._rasterio.Env(GDAL_CACHEMAX=CACHE)
 
 
 def _checked_bounds(name: str, bounds: Sequence[float] | None) -> tuple[float, float, float, float]:
