@@ -23,12 +23,12 @@ from masklet.discovery import DiscoveryOptions
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MediaError, PromptError, SessionError
 from masklet.jobs import many, record
-from masklet.jobs.job import Job
 from masklet.jobs.many import Work
 from masklet.jobs.places import read, write
 from masklet.jobs.prompts import TypedPrompt
 from masklet.jobs.record import Manifest, VideoRecord, leased
 from masklet.jobs.sources import Source
+from masklet.jobs.track import Job
 from tests.cli.conftest import Run
 
 BOX = [{"frame": 0, "object": 1, "box": [28, 4, 74, 50]}]

@@ -19,11 +19,11 @@ import pytest
 import masklet
 from masklet.errors import EngineError
 from masklet.executors import Ray, Serial
-from masklet.jobs.job import Job
 from masklet.jobs.many import Work, run_all
 from masklet.jobs.prompts import TypedPrompt
 from masklet.jobs.record import VideoRecord
 from masklet.jobs.sources import Source, find_videos
+from masklet.jobs.track import Job
 from tests.cli.conftest import GOLDEN
 
 pytestmark = [

@@ -12,7 +12,7 @@ import typer
 
 from masklet.cli import choices
 from masklet.cli.choices import help_of, option, spread_options, stopped, tell
-from masklet.cli.segment import EverythingChoice
+from masklet.cli.pictures import EverythingChoice
 from masklet.errors import ConfigError, nearest
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from masklet.cli.live import live
 from masklet.cli.loop import loop
 from masklet.cli.masks import convert, dataset, name
 from masklet.cli.models import export, models
-from masklet.cli.segment import everything, segment
+from masklet.cli.pictures import everything, segment
 from masklet.cli.servers import annotate, serve
 from masklet.cli.track import track
 from masklet.cli.train import finetune, train

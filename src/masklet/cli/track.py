@@ -21,9 +21,9 @@ from masklet.jobs.prompts import prompts_of
 if TYPE_CHECKING:
     from masklet.discovery import DiscoveryOptions
     from masklet.executors import Executor
-    from masklet.jobs.job import Job
     from masklet.jobs.many import Work
     from masklet.jobs.record import VideoRecord
+    from masklet.jobs.track import Job
 
 Direction = Literal["forward", "backward", "both"]
 
@@ -212,8 +212,8 @@ def track(
     if not several and not everything and not prompts_of(video, said):
         raise typer.BadParameter(f"nothing is said of {video.name}; give --box, --point, or a prompt under its name")
 
-    from masklet.jobs.job import Job
     from masklet.jobs.many import Work
+    from masklet.jobs.track import Job
 
     options = discovery_options(wished)
     job = Job(

@@ -181,7 +181,7 @@ def preview(
       masklet train preview clips.mp4 --data shapes
       masklet train preview regions.mp4 --data pictures:holiday
     """
-    from masklet.jobs.job import check_film
+    from masklet.jobs.track import check_film
     from masklet.training.written import write_preview
 
     check_film(out)

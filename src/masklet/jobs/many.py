@@ -15,12 +15,11 @@ from masklet.discovery import DiscoveryOptions
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, PromptError
 from masklet.executors import Executor, Failure, Serial, alive
-from masklet.jobs.job import Job
 from masklet.jobs.places import exists, is_url, join, local_copy, local_folder, once_here, read, size_of
 from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, prompts_from, prompts_of
 from masklet.jobs.record import Manifest, VideoRecord, leased, to_json
 from masklet.jobs.sources import Source, find_videos
-from masklet.jobs.track import Watch, begin, run
+from masklet.jobs.track import Job, Watch, begin, run
 from masklet.video import FrameResult
 
 RECORD = "done.json"

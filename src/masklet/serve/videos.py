@@ -18,11 +18,10 @@ from masklet.discovery import DiscoveryOptions
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, MediaError, PromptError, SessionError
 from masklet.formats.registry import find_format
-from masklet.jobs.job import Job
 from masklet.jobs.places import local_copy
 from masklet.jobs.prompts import prompts_from
 from masklet.jobs.record import leased
-from masklet.jobs.track import begin, run
+from masklet.jobs.track import Job, begin, run
 from masklet.serve.pictures import TooMany
 from masklet.video import FrameResult
 
