@@ -3,7 +3,6 @@
 Letters: H x W the picture.
 """
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,14 +27,18 @@ Layout = Literal["index", "objects"]
 class ObjectMasks(Mapping[int, Mask]):
     """The masks of one frame by object, bool (H, W), each made when it is asked for.
 
-    size  (height, width)
-    void  bool (H, W): the pixels of which nobody knows what they are; None if all are known
+    size   (height, width)
+    areas  pixels of each object
+    void   bool (H, W): the pixels of which nobody knows what they are; None if all are known
+    make   makes the mask of an object that has an area
 
     An object that is out of view may be missing, or have an empty mask.
     """
 
-    def __init__(self, size: tuple[int, int], areas: dict[int, int], void: Mask | None) -> None:
-        self.size, self.void, self._areas = size, void, areas
+    def __init__(
+        self, size: tuple[int, int], areas: dict[int, int], void: Mask | None, make: Callable[[int], Mask]
+    ) -> None:
+        self.size, self.void, self._areas, self._make = size, void, areas, make
 
     def areas(self) -> dict[int, int]:
         """Pixels of each object that has any."""
@@ -44,11 +47,7 @@ class ObjectMasks(Mapping[int, Mask]):
     def __getitem__(self, number: int) -> Mask:
         if number not in self._areas:
             raise KeyError(number)
-        return self._mask(number)
-
-    @abstractmethod
-    def _mask(self, number: int) -> Mask:
-        """Of an object that has one."""
+        return self._make(number)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._areas)
@@ -64,10 +63,8 @@ class IndexMasks(ObjectMasks):
         self.labels = labels
         counts, (height, width) = np.bincount(labels.ravel(), minlength=256), labels.shape
         areas = {number: int(counts[number]) for number in range(1, MOST_NUMBER + 1) if counts[number]}
-        super().__init__((height, width), areas, labels == VOID if counts[VOID] else None)
-
-    def _mask(self, number: int) -> Mask:
-        return self.labels == number
+        void = labels == VOID if counts[VOID] else None
+        super().__init__((height, width), areas, void, lambda number: labels == number)
 
 
 class RleMasks(ObjectMasks):
@@ -79,24 +76,18 @@ class RleMasks(ObjectMasks):
     """
 
     def __init__(self, rles: Mapping[int, Rle], size: tuple[int, int], void: Sequence[Rle] = ()) -> None:
-        self._rles = rles
         areas = {number: area for number, rle in rles.items() if (area := rle_area(rle))}
-        super().__init__(size, areas, np.any([decode_rle(rle) for rle in void], axis=0) if void else None)
-
-    def _mask(self, number: int) -> Mask:
-        return decode_rle(self._rles[number])
+        unknown = np.any([decode_rle(rle) for rle in void], axis=0) if void else None
+        super().__init__(size, areas, unknown, lambda number: decode_rle(rles[number]))
 
 
 class PlainMasks(ObjectMasks):
     """Masks at hand, at least one; they may be empty, and may overlap."""
 
     def __init__(self, masks: Mapping[int, Mask], void: Mask | None = None) -> None:
-        self.masks = masks
         height, width = next(iter(masks.values())).shape
-        super().__init__((height, width), {n: int(np.count_nonzero(mask)) for n, mask in masks.items()}, void)
-
-    def _mask(self, number: int) -> Mask:
-        return self.masks[number]
+        areas = {number: int(np.count_nonzero(mask)) for number, mask in masks.items()}
+        super().__init__((height, width), areas, void, masks.__getitem__)
 
 
 Annotation = Callable[[], ObjectMasks]

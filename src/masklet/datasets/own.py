@@ -177,35 +177,28 @@ def write_pack(
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
         packed = []
         for number, row in enumerate(rows, start=1):
-            pack = _pack_picture if row["kind"] == "image" else _pack_video
-            packed.append(pack(root, row, members, options))
+            packed.append(_pack_row(root, row, members, options))
             report(number, len(rows))
         table = io.StringIO(newline="")
-        writer = csv.DictWriter(table, INDEX_COLUMNS + FURTHER_COLUMNS)
+        writer = csv.DictWriter(table, INDEX_COLUMNS + FURTHER_COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(packed)
         members.writestr(INDEX, table.getvalue())
     return path.stat().st_size
 
 
-def _pack_picture(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptions) -> Row:
-    (frame,) = clip_of(root, row).read([0])
-    size = _shrunk(frame.masks.size, options.longest, even=False)
-    name = str(Path(row["path"]).with_suffix(""))
-    content = io.BytesIO()
-    image = Image.fromarray(_resized(frame.image, size, cv2.INTER_AREA))
-    image.save(content, "WEBP", quality=options.quality, method=6)
-    members.writestr(f"{name}.webp", content.getvalue())
-    members.writestr(f"{name}.png", _png(frame, size))
-    return _row(row, f"{name}.webp", f"{name}.png")
-
-
-def _pack_video(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptions) -> Row:
-    """Its annotated frames, which are all that is learned from."""
-    clip = clip_of(root, row)
+def _pack_row(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptions) -> Row:
+    """Pack the picture or the video of a row, of which only the annotated frames are learned from; its row there."""
+    clip, name = clip_of(root, row), str(Path(row["path"]).with_suffix(""))
     (first,) = clip.read(clip.annotated[:1])
-    size = _shrunk(first.masks.size, options.longest, even=True)
-    name = str(Path(row["path"]).with_suffix(""))
+    size = _shrunk(first.masks.size, options.longest, even=clip.kind == "video")
+    if clip.kind == "image":
+        content = io.BytesIO()
+        image = Image.fromarray(_resized(first.image, size, cv2.INTER_AREA))
+        image.save(content, "WEBP", quality=options.quality, method=6)
+        members.writestr(f"{name}.webp", content.getvalue())
+        members.writestr(f"{name}.png", _png(first, size))
+        return {**row, "path": f"{name}.webp", "masks": f"{name}.png"}
 
     def images() -> Iterator[NDArray[np.uint8]]:
         for start in range(0, len(clip.annotated), AT_ONCE):
@@ -214,11 +207,7 @@ def _pack_video(root: Path, row: Row, members: zipfile.ZipFile, options: PackOpt
                 yield _resized(frame.image, size, cv2.INTER_AREA)
 
     members.writestr(f"{name}.mp4", _film(images(), size, options.factor))
-    return _row(row, f"{name}.mp4", name)
-
-
-def _row(row: Row, path: str, masks: str) -> Row:
-    return {**{column: row[column] for column in INDEX_COLUMNS + FURTHER_COLUMNS}, "path": path, "masks": masks}
+    return {**row, "path": f"{name}.mp4", "masks": name}
 
 
 def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], factor: int) -> bytes:

@@ -71,16 +71,11 @@ class Dice:
 class Use(IntEnum):
     """The uses of random numbers."""
 
-    KIND = 1
-    """Whether a step learns from clips"""
-    SAMPLE = 2
-    """A picture or clip of a step"""
-    SEED = 3
-    """The seed of a sample's augmentation"""
-    PLAN = 4
-    """How a step is prompted"""
-    TOTAL = 5
-    """Which objects of a step are learned, where their number is given"""
+    KIND = 1  # whether a step learns from clips
+    SAMPLE = 2  # a picture or clip of a step
+    SEED = 3  # the seed of a sample's augmentation
+    PLAN = 4  # how a step is prompted
+    TOTAL = 5  # which objects of a step are learned, where their number is given
 
 
 def draws(use: Use, seed: int, *numbers: int) -> np.random.Generator:

@@ -147,42 +147,34 @@ def train(
     return network
 
 
+@dataclass
 class StageRun:
-    """One stage at work in one process."""
+    """One stage at work in one process; `network` comes with the weights of the stage before."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        number: int,
-        origin: Origin,
-        network: Network,
-        data: Sequence[Collection],
-        run: RunOptions,
-        processes: Processes,
-        log: Log,
-        validate: Validate | None,
-    ) -> None:
-        self.recipe, self.number, self.stage, self.origin = recipe, number, recipe.stages[number], origin
-        self.run, self.processes, self.log, self.validate = run, processes, log, validate
-        self.seed = recipe.seed + 1_000_003 * number
+    recipe: Recipe
+    number: int
+    origin: Origin
+    network: Network
+    data: Sequence[Collection]
+    run: RunOptions
+    processes: Processes
+    log: Log
+    validate: Validate | None
+
+    def __post_init__(self) -> None:
+        recipe, processes, self.stage = self.recipe, self.processes, self.recipe.stages[self.number]
+        self.seed = recipe.seed + 1_000_003 * self.number
         torch.manual_seed(self.seed)
-        self.network = learning_network(recipe, self.stage, network).to(processes.device)
+        self.network = learning_network(recipe, self.stage, self.network).to(processes.device)
         add_drop_path(self.network, self.stage.drop_path)
         add_dropout(self.network, self.stage.dropout)
-        step = Step(
-            self.network,
-            self.stage.losses,
-            recompute=recipe.recompute,
-            still_clips=self.stage.still_clips,
-            touch_all=recipe.parallel == "shards",
-        )
-        self.parallel = PARALLEL[recipe.parallel](step, processes)
+        self.parallel = PARALLEL[recipe.parallel](Step(self.network, recipe, self.stage), processes)
         self.optimizer = build_optimizer(self.network, self.stage.optimizer)
         self.average = Average(self.parallel.weights(), self.stage.optimizer.average)
         config = self.network.config
         carries = config.motion == "flow" and not self.stage.clip_augment.turns  # a turned clip has another flow
         self.feed = Feed(
-            Mixture(data, self.stage.feed.balance),
+            Mixture(self.data, self.stage.feed.balance),
             self.stage.feed,
             self.stage.image_size,
             self.seed,
@@ -357,24 +349,16 @@ def origin_of(recipe: Recipe, data: Sequence[Collection], network: Network) -> O
 def check_same(folder: Path, model: str, there: Origin, here: Origin) -> None:
     """Raises TrainingError, which names the first difference, if the run in a folder was begun with anything else."""
     if there.recipe != here.recipe:
-        raise TrainingError(
-            f"{folder} holds a run of another recipe ({_difference(there.recipe, here.recipe)}); "
-            "give the same options to go on, or another folder"
-        )
-    if there.data != here.data:
-        raise TrainingError(
-            f"{folder} holds a run with other data ({_difference(there.data, here.data)}); "
-            "give the same data and licence to go on, or another folder"
-        )
-    if there.weights.keys() != here.weights.keys():
-        raise TrainingError(
-            f"{folder} holds a run of another network that is called {model} too; "
-            "give the same model to go on, or another folder"
-        )
-    if any(not math.isclose(there.weights[name], size, rel_tol=ROUNDING) for name, size in here.weights.items()):
-        raise TrainingError(
-            f"{folder} holds a run that began with other weights; begin with the same to go on, or give another folder"
-        )
+        told = f"of another recipe ({_difference(there.recipe, here.recipe)}); give the same options"
+    elif there.data != here.data:
+        told = f"with other data ({_difference(there.data, here.data)}); give the same data and licence"
+    elif there.weights.keys() != here.weights.keys():
+        told = f"of another network that is called {model} too; give the same model"
+    elif any(not math.isclose(there.weights[name], size, rel_tol=ROUNDING) for name, size in here.weights.items()):
+        told = "that began with other weights; begin with the same"
+    else:
+        return
+    raise TrainingError(f"{folder} holds a run {told} to go on, or give another folder")
 
 
 def _difference(there: str, here: str) -> str:

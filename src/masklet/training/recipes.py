@@ -155,7 +155,7 @@ def _first_field(value: Any) -> str:
 
 def check_numbers(recipe: Any) -> None:
     """Raises ConfigError, with the path, for a number of a recipe that makes no sense, such as inf and nan."""
-    for path, value in _numbers(recipe, ()):
+    for path, value in _numbers(dataclasses.asdict(recipe), ()):
         least, most = BOUNDS.get(".".join(path[-2:])) or BOUNDS.get(path[-1]) or (0, MOST)
         if not least <= value <= most:
             wanted = f"a number from {least} on" if value < least and most >= MOST else f"{least} to {most}"
@@ -163,18 +163,15 @@ def check_numbers(recipe: Any) -> None:
 
 
 def _numbers(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Every number in dataclasses, mappings and tuples, with its path; stages go by their names."""
+    """Every number in dicts and tuples, with its path; stages go by their names."""
     if isinstance(value, int | float):
         yield path, value
-    elif dataclasses.is_dataclass(value):
-        for part in dataclasses.fields(value):
-            yield from _numbers(getattr(value, part.name), (*path, part.name))
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for name, part in value.items():
             yield from _numbers(part, (*path, name))
     elif isinstance(value, tuple):
         for part in value:
-            yield from _numbers(part, (*path, part.name) if hasattr(part, "name") else path)
+            yield from _numbers(part, (*path, part["name"]) if isinstance(part, dict) else path)
 
 
 def published(model: str) -> Recipe:

@@ -5,7 +5,6 @@ only, and only if its digest is the known one. It wants pixels as (x - 127) / 12
 so that difference goes into the first convolution and its normalisation.
 """
 
-import hashlib
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from masklet.atomic import digest_of_file
 from masklet.checkpoints.files import read_weights
 from masklet.engines.rules import MEAN, STD
 from masklet.errors import CheckpointError
@@ -27,8 +27,9 @@ DIGEST = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 
 INSTALL = "pip install 'masklet[train]'"
 
-_PARTS = {"_expand_conv": "expand.0", "_depthwise_conv": "depth.0", "_project_conv": "project.0"}
-"""Their convolutions and ours; their normalisations are numbered in the order in which they are passed."""
+_THEIRS = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+_OURS = ("expand.0", "expand.1", "depth.0", "depth.1", "project.0", "project.1")
+"""The layers of a block, in the order in which they are passed."""
 
 _HEAD = ("_conv_head.", "_bn1.", "_fc.")
 """The parts that classify, which a trunk does not use."""
@@ -73,14 +74,13 @@ def trunk_state(file: Path) -> dict[str, Tensor]:
 
     Raises CheckpointError if it is another file than the known one.
     """
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    if digest != DIGEST:
+    if (digest := digest_of_file(file)) != DIGEST:
         raise CheckpointError(
             f"{file.name} is damaged or another file: its SHA-256 is {digest[:12]}..., and {DIGEST[:12]}... was "
             f"expected; install {PACKAGE} again"
         )
     theirs = read_weights(file).state
-    ours = {_our_name(key, theirs): value for key, value in theirs.items() if not key.startswith(_HEAD)}
+    ours = {_our_name(key): value for key, value in theirs.items() if not key.startswith(_HEAD)}
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
     weights = ours["stem.0.weight"]
     shift = (weights * (255 * mean - 127) / 128).sum(dim=(1, 2, 3))
@@ -91,14 +91,10 @@ def trunk_state(file: Path) -> dict[str, Tensor]:
     }
 
 
-def _our_name(key: str, theirs: dict[str, Tensor]) -> str:
+def _our_name(key: str) -> str:
     """Such as `_blocks.1._bn0.bias` -> `blocks.1.expand.1.bias`."""
     part, *rest = key.split(".")
     if part != "_blocks":
-        return {"_conv_stem": "stem.0", "_bn0": "stem.1"}[part] + "." + ".".join(rest)
+        return ".".join(({"_conv_stem": "stem.0", "_bn0": "stem.1"}[part], *rest))
     block, layer, leaf = rest
-    if layer in _PARTS:
-        return f"blocks.{block}.{_PARTS[layer]}.{leaf}"
-    norms = ["_bn0", "_bn1", "_bn2"]
-    convolution = list(_PARTS.values())[norms.index(layer)]
-    return f"blocks.{block}.{convolution[:-1]}1.{leaf}"
+    return f"blocks.{block}.{_OURS[_THEIRS.index(layer)]}.{leaf}"

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from masklet.engines.arrays import sample
+from masklet.engines.arrays import resize, sample
 from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT, best_of_three, normalise
 from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
 from masklet.prompts import NOT_A_POINT
 from masklet.training.batch import Batch, Dice, brightness_of
-from masklet.training.losses import LossOptions, LossTerms, actual_iou, on_cells, prediction_loss
+from masklet.training.losses import LossTerms, actual_iou, on_cells, prediction_loss
 from masklet.training.parts import is_still
 from masklet.training.prompts import Plan, Points, first_points, uniform_click
+from masklet.training.recipes import Recipe, Stage
 from masklet.video.reader import optical_flow
 from masklet.video.recall import Recall, RecallOptions, published_recall
 
@@ -69,6 +69,7 @@ class Unroll:
         self.recompute, self.still = recompute, still
         self.device = network.no_obj_ptr.device
         self.each = torch.arange(len(batch.owners), device=self.device)
+        self.square = batch.images.shape[-1], batch.images.shape[-1]
         self.order = plan.order(batch.frames)
         self.dice = Dice(batch, self.device)
         self.prompted: dict[int, Remembered] = {}
@@ -122,7 +123,7 @@ class Unroll:
             choice = answer.choice
             earlier = decoded.logits[self.each, choice][:, None]
             if correction < len(truths):
-                found = None if truths[correction] else enlarge(earlier.detach(), truth.shape[-1])[:, 0] > 0
+                found = None if truths[correction] else resize(earlier.detach().float(), self.square)[:, 0] > 0
                 points = points.plus(uniform_click(truth, found, self.dice.roll(*truth.shape[1:], 2)))
         if frame == self.order[-1]:
             return  # nothing comes after it that could remember it
@@ -131,7 +132,7 @@ class Unroll:
         if self.network.config.previous_mask:
             self.masks[frame] = earlier.detach(), present
         shown = torch.where(present[:, None, None, None], earlier.float(), ABSENT_LOGIT)
-        masks = enlarge(shown, truth.shape[-1]).sigmoid()  # it stays soft
+        masks = resize(shown, self.square).sigmoid()  # it stays soft
         known = self.prompted if first or truths else self.tracked
         known[frame] = self.remember(here, masks, decoded.presence, decoded.pointers[self.each, choice], present)
 
@@ -142,8 +143,8 @@ class Unroll:
         decoded = Decoded(*self.keep(self.network.decode_masks, here.stride16, here, prompt))
         given = masks.flatten(1).any(dim=1)
         if self.network.config.previous_mask:
-            logits = (2 * masks - 1) * GIVEN_LOGIT
-            self.masks[frame] = F.interpolate(logits, scale_factor=0.25, mode="bilinear", antialias=True), given
+            side = self.network.config.mask_size
+            self.masks[frame] = resize((2 * masks - 1) * GIVEN_LOGIT, (side, side), antialias=True), given
         presence = torch.where(given, GIVEN_LOGIT, -GIVEN_LOGIT)
         return self.remember(here, masks, presence, decoded.pointers[:, 0], given & (decoded.presence > 0))
 
@@ -203,11 +204,6 @@ def tokens(points: Points, masks: Tensor | None) -> PromptTokens:
     return PromptTokens(places, labels, masks=None if masks is None else masks.clamp(-MOST_LOGIT, MOST_LOGIT))
 
 
-def enlarge(logits: Tensor, side: int) -> Tensor:
-    """(N, 1, S/4, S/4) -> (N, 1, S, S), bilinear."""
-    return F.interpolate(logits.float(), size=(side, side), mode="bilinear", align_corners=False)
-
-
 class Judged(NamedTuple):
     """The loss of a step, and its parts."""
 
@@ -217,36 +213,30 @@ class Judged(NamedTuple):
 
 
 class Step(nn.Module):
-    """A network and what its answers cost.
+    """A network and what its answers cost in a stage of a recipe."""
 
-    recompute    whether activations are computed again on the way back, which saves memory
-    still_clips  whether the image encoder learns from pictures only
-    touch_all    whether weights that a batch does not need get a gradient too, of zeros: shards exchange gradients of
-                 the same weights in all processes
-    """
-
-    def __init__(
-        self, network: Network, losses: LossOptions, *, recompute: bool, still_clips: bool, touch_all: bool
-    ) -> None:
+    def __init__(self, network: Network, recipe: Recipe, stage: Stage) -> None:
         super().__init__()
-        self.network, self.losses = network, losses
-        self.recompute, self.still_clips, self.touch_all = recompute, still_clips, touch_all
+        self.network, self.recipe, self.stage = network, recipe, stage
 
     def forward(self, batch: Batch, plan: Plan, count: Tensor) -> Judged:
         """Work through a batch by a plan; sums over objects are divided by `count`."""
-        still = is_still(self.network.image_encoder) or (self.still_clips and batch.frames > 1)
+        still = is_still(self.network.image_encoder) or (self.stage.still_clips and batch.frames > 1)
+        unroll = Unroll(self.network, batch, plan, recompute=self.recipe.recompute, still=still)
         zero = torch.zeros((), device=batch.images.device)
         terms, ious = LossTerms(zero, zero, zero, zero), []
-        for answer in Unroll(self.network, batch, plan, recompute=self.recompute, still=still).predictions():
+        for answer in unroll.predictions():
             masks, known = batch.masks[:, answer.frame], batch.known[batch.owners, answer.frame]
             terms = terms.plus(
                 prediction_loss(
-                    answer.decoded, masks, known, ambiguous=answer.ambiguous, count=count, options=self.losses
+                    answer.decoded, masks, known, ambiguous=answer.ambiguous, count=count, options=self.stage.losses
                 )
             )
             ious.append(mean_iou(answer, masks, known))
-        loss = terms.total(self.losses)
-        if self.touch_all:  # but weights of blocks that are shared out, which every batch needs anyway
+        loss = terms.total(self.stage.losses)
+        if self.recipe.parallel == "shards":
+            # They exchange gradients of the same weights in all processes, also of those that a batch does not need:
+            # these are zeros. Weights of blocks that are shared out are needed by every batch.
             learning = (weight for weight in self.network.parameters() if weight.requires_grad)
             at_hand = [weight.sum() for weight in learning if not hasattr(weight, "full_tensor")]
             loss = loss + 0 * torch.stack(at_hand).sum()

@@ -11,6 +11,7 @@ from PIL import Image
 
 from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.datasets.frame_folders import ANNOTATIONS, PICTURES, RESOLUTIONS
+from masklet.engines.arrays import resize
 from masklet.errors import FormatError
 from masklet.formats.davis import write_index_png
 from masklet.formats.film import write_pictures
@@ -20,7 +21,7 @@ from masklet.nn import Network
 from masklet.training.batch import Batch
 from masklet.training.data import Feed, Sample
 from masklet.training.prompts import Plan
-from masklet.training.unroll import Unroll, enlarge
+from masklet.training.unroll import Unroll
 
 QUALITY = 95
 """The quality of the JPEGs of a data set."""
@@ -93,11 +94,11 @@ def save_pictures(network: Network, batch: Batch, plan: Plan, path: Path) -> Non
 
     Raises FormatError if it cannot be written.
     """
-    found = batch.masks.clone()
+    found, side = batch.masks.clone(), batch.masks.shape[-1]
     answers = {answer.frame: answer.decoded for answer in Unroll(network, batch, plan).predictions()}
     for frame, decoded in answers.items():
         best = decoded.logits[torch.arange(len(found)), decoded.iou.argmax(dim=1)][:, None]
-        found[:, frame] = enlarge(best, found.shape[-1])[:, 0] > 0
+        found[:, frame] = resize(best.float(), (side, side))[:, 0] > 0
     images, rows = batch.images.permute(0, 1, 3, 4, 2).cpu().numpy(), []
     for clip in range(min(len(images), MOST_CLIPS)):
         for masks in (batch.masks, found):
