@@ -6,8 +6,6 @@ Source of the changes: SAM 2 (Ravi et al., 2024, appendix), as released; the def
 Letters: B clips, T frames (1 for pictures), N objects of all clips together, S side of the model's square.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -37,7 +35,7 @@ class Batch(NamedTuple):
     # float32 (B, T, S/4, S/4, 2), the optical flow to the frame before, as `optical_flow` gives it; frame 0 has none
     flows: Tensor | None = None
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> "Batch":
         """The same on a device; the seeds stay where they are."""
         there = {name: value for name, value in self._asdict().items() if name != "seeds" and value is not None}
         return self._replace(**{name: value.to(device, non_blocking=True) for name, value in there.items()})

@@ -5,7 +5,8 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -100,19 +101,16 @@ def open_log(folder: Path, *, tensorboard: bool, leads: bool) -> Iterator[Log]:
 
     Of many processes only the one that leads shows a bar and writes.
     """
-    board = None
-    if tensorboard and leads:
-        with needing("train", "a log for TensorBoard", TrainingError):
-            from torch.utils.tensorboard import SummaryWriter
-        board = SummaryWriter(str(folder / "tensorboard"))
     name, figures = TextColumn("{task.description}"), TextColumn("{task.fields[figures]}")
     columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
-    with Progress(*columns, console=Console(stderr=True), disable=not leads) as progress:
-        try:
-            yield Log(folder, progress, board)
-        finally:
-            if board is not None:
-                board.close()
+    with ExitStack() as stack:
+        board = None
+        if tensorboard and leads:
+            with needing("train", "a log for TensorBoard", TrainingError):
+                from torch.utils.tensorboard import SummaryWriter
+            board = stack.enter_context(SummaryWriter(str(folder / "tensorboard")))
+        progress = stack.enter_context(Progress(*columns, console=Console(stderr=True), disable=not leads))
+        yield Log(folder, progress, board)
 
 
 SHORT = 10
@@ -147,10 +145,14 @@ def plot_training(runs: Sequence[Path], out: Path) -> int:
         raise TrainingError(f"{out.name} is no picture that is drawn; give one of .{', .'.join(sorted(kinds))}")
     axes = figure.add_subplot()
     for name, title in CURVES.items():
-        if name == LEARNED and name in curves:
-            axes.plot(*zip(*smooth(curves[name]), strict=True), color="0.6", linewidth=1, label=title)
-        elif name in curves:
-            axes.plot(*zip(*curves[name], strict=True), marker="o", markersize=3.5, label=title)
+        if name not in curves:
+            continue
+        at, values = zip(*curves[name], strict=True)
+        if name == LEARNED:  # a running average: batches differ more than the model changes
+            means = list(accumulate(values, lambda mean, new: mean + SMOOTHING * (new - mean)))
+            axes.plot(at, means, color="0.6", linewidth=1, label=title)
+        else:
+            axes.plot(at, values, marker="o", markersize=3.5, label=title)
     for step, stage in begins.items():
         axes.axvline(step, color="0.8", linewidth=0.8, linestyle=":")
         axes.annotate(stage, (step, 1.01), xycoords=("data", "axes fraction"), fontsize=7, color="0.4")
@@ -201,12 +203,3 @@ def _records(run: Path) -> list[dict[str, Any]]:
     if None in found[:-1]:
         raise TrainingError(f"line {found.index(None) + 1} of {path} is no record of a step; is it damaged?")
     return [record for record in found if record is not None]
-
-
-def smooth(points: Points) -> Points:
-    """A running average: batches differ more than the model changes."""
-    found, value = [], points[0][1]
-    for step, new in points:
-        value += SMOOTHING * (new - value)
-        found.append((step, value))
-    return found

@@ -138,11 +138,9 @@ def train(
         if processes.leads and is_finished(recipe, checkpoint):
             log.tell(f"{run.folder} holds a finished run; to train on, give another folder and begin with its {MODEL}")
         for number in range(checkpoint.stage if checkpoint else 0, len(recipe.stages)):
-            stage = StageRun(recipe, number, origin, network, data, run, processes, log, validate)
-            if checkpoint is not None:
+            stage = StageRun(recipe, number, origin, network, data, run, processes, log, validate, best)
+            if checkpoint is not None and number == checkpoint.stage:
                 stage.go_on(checkpoint)
-                checkpoint = None
-            stage.best = max(stage.best, best)
             network, best = stage.work(), stage.best
     return network
 
@@ -160,6 +158,7 @@ class StageRun:
     processes: Processes
     log: Log
     validate: Validate | None
+    best: float  # the best figure of a validation so far
 
     def __post_init__(self) -> None:
         recipe, processes, self.stage = self.recipe, self.processes, self.recipe.stages[self.number]
@@ -182,7 +181,7 @@ class StageRun:
             world=processes.world,
             flow_cells=config.mask_size if carries else None,
         )
-        self.step, self.best = 0, float("-inf")
+        self.step = 0
 
     def go_on(self, checkpoint: Checkpoint) -> None:
         self.parallel.load(self.optimizer, checkpoint.network, checkpoint.optimizer)

@@ -4,8 +4,6 @@ Source: SAM 2 (Ravi et al., 2024, appendix), as released: of several candidate m
 Letters: N objects, M candidate masks, H x W pixels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -43,7 +41,7 @@ class LossTerms(NamedTuple):
     iou: Tensor
     presence: Tensor
 
-    def plus(self, other: LossTerms) -> LossTerms:
+    def plus(self, other: "LossTerms") -> "LossTerms":
         return LossTerms(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def total(self, options: LossOptions) -> Tensor:

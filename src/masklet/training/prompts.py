@@ -4,8 +4,6 @@ Source: SAM 2 (Ravi et al., 2024, appendix), as released. Random numbers come in
 repeated. Letters: N objects, K points, H x W the picture.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -85,11 +83,11 @@ class Points(NamedTuple):
     places: Tensor  # float (N, K, 2): x, y
     labels: Tensor  # int64 (N, K): 1 include, 0 exclude, 2 and 3 a box's corners, -1 none
 
-    def plus(self, other: Points) -> Points:
+    def plus(self, other: "Points") -> "Points":
         return Points(torch.cat((self.places, other.places), dim=1), torch.cat((self.labels, other.labels), dim=1))
 
     @staticmethod
-    def none(count: int, device: torch.device) -> Points:
+    def none(count: int, device: torch.device) -> "Points":
         return Points(torch.zeros(count, 0, 2, device=device), torch.zeros(count, 0, dtype=torch.int64, device=device))
 
 

@@ -65,8 +65,8 @@ class MotionOptions:
 
     def scaled(self, strength: float) -> "MotionOptions":
         """So many times as much of everything but shake."""
-        moving = ("shift", "turn", "zoom", "shear", "tilt", "bend")
-        return replace(self, **{name: getattr(self, name) * strength for name in moving})
+        moving = {name: value * strength for name, value in vars(self).items() if name != "shake"}
+        return replace(self, **moving)
 
 
 @dataclass(frozen=True)
