@@ -14,7 +14,7 @@ from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
 from masklet.evaluation.model import ModelMethod
 from masklet.evaluation.run import Submission
-from masklet.evaluation.volumes import Turned, Volumes
+from masklet.evaluation.videos import Turned, Volumes
 from masklet.formats.davis import read_index_png
 from masklet.media.volume import VolumeSlices
 from masklet.video.ends import outside
@@ -112,7 +112,7 @@ def test_where_masks_of_both_ways_overlap_one_object_has_the_pixel(
     masks = {number: np.ones(SHAPE[1::-1], bool) for number in (1, 2)}
     objects = {number: SimpleNamespace(iou=1.0) for number in (1, 2)}
     found = [SimpleNamespace(masks=masks, result=SimpleNamespace(frame=n, objects=objects)) for n in range(SHAPE[2])]
-    monkeypatch.setattr("masklet.evaluation.volumes.follow", lambda *_: found)
+    monkeypatch.setattr("masklet.evaluation.videos.follow_slices", lambda *_: found)
     Volumes().run(clip, ModelMethod(FakeEngine()), Submission(tmp_path / "out", "index"))
     assert set(np.unique(read_index_png(tmp_path / "out/a/00007.png"))) <= {1, 2}
 

@@ -349,7 +349,7 @@ def volumes(
       masklet eval volumes --dataset volumes --root Task09_Spleen --split train --window soft-tissue --limit 5
       masklet eval volumes --dataset volumes --root scans --find-ends --tolerance 1
     """
-    from masklet.evaluation.volumes import Volumes
+    from masklet.evaluation.videos import Volumes
 
     shown = choices.ReadingChoice(window=window).given.get("window")
     procedure = Volumes(tuple(shown) if isinstance(shown, list) else shown, find_ends, tolerance)

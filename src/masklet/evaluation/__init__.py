@@ -3,7 +3,7 @@
 methods    what is measured: models, and baselines such as optical flow, behind one interface
 model      a model, with its tracker and its image predictor
 protocols  what all protocols share: the annotator who clicks, prompts, answers and their scores
-videos     what a method is asked on a video; images and volumes: on a picture, and on a volume
+videos     what a method is asked on a video or a volume; images: on a picture
 run        one measurement: all clips, in a folder, with masks as they are handed in and values; resumed where it was
            stopped
 report     tables and a plot, and the worst clips to look at; several runs beside each other

@@ -140,9 +140,6 @@ def stacked(masks: Mapping[int, Mask]) -> NDArray[np.int32]:
 FEW, MANY = 100, 1000
 """Masks that count in a picture: COCO's usual number, and that of the SAM paper on LVIS."""
 
-HALF, THREE_QUARTERS = 0, 5
-"""Places of the IoUs 0.5 and 0.75 among COCO's."""
-
 COVERAGE = ("IoU", "R@50", "R@75", f"AR@{FEW}", f"AR@{MANY}")
 """The measures of each object."""
 
@@ -199,7 +196,8 @@ def matched(
     ious = iou_table([part for part in parts if part], [patch for patch in theirs if patch])
     few, many = (recalled(ious, found.iou[places], most) for most in (FEW, MANY))
     overlap = ious.max(axis=0, initial=0)
-    values = np.stack([overlap, many[HALF], many[THREE_QUARTERS], few.mean(axis=0), many.mean(axis=0)], axis=1)
+    # the first and the sixth of COCO's IoUs are 0.5 and 0.75
+    values = np.stack([overlap, many[0], many[5], few.mean(axis=0), many.mean(axis=0)], axis=1)
     rows = {number: dict(zip(COVERAGE, row, strict=True)) for number, row in zip(wanted, values.tolist(), strict=True)}
     touched = np.flatnonzero(overlap).tolist()
     numbers = list(wanted)

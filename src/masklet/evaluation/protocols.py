@@ -23,15 +23,13 @@ from masklet.metrics.region import Mask, region_similarity
 from masklet.metrics.sequence import Measured, join, measure_masks
 from masklet.prompts import Prompt, make_prompt
 
-Manner = Literal["centre", "random"]
-
 
 @dataclass(frozen=True)
 class Annotator:
     """Where it clicks is the same for the same seed, clip, object, frame and number of the click."""
 
     # "centre": the centre of the largest error, with no chance in it; "random": any wrong pixel
-    manner: Manner = "centre"
+    manner: Literal["centre", "random"] = "centre"
     seed: int = 0  # of what is drawn
 
     def click(

@@ -54,13 +54,13 @@ def write_report(folder: Path, dataset: Dataset) -> tuple[RunResult, str]:
     write_whole(folder / "summary.json", json.dumps(summary(run, left), indent=1))
     write_whole(folder / "table.md", markdown(run, left))
     draw_worst(run, dataset)
-    if not run.scored:
-        return run, ""
-    try:
-        plot_runs([run], [run.name], [clip.name for clip in run.scored], folder / "plot.png")
-    except EvaluationError as error:
-        return run, str(error)
-    return run, ""
+    missing = ""
+    if run.scored:
+        try:
+            plot_runs([run], [run.name], [clip.name for clip in run.scored], folder / "plot.png")
+        except EvaluationError as error:
+            missing = str(error)
+    return run, missing
 
 
 def unfinished(folder: Path, dataset: Dataset) -> int:
@@ -211,7 +211,16 @@ def draw_clip(clip: Clip, result: ClipResult, measure: str, submission: Submissi
     tiles = []
     with clip.open() as source:
         for frame in frames_to_show(result.per_frame):
-            tile = _fitted(_draw_frame(clip, source.read(frame).image, frame, submission))
+            truth = clip.masks(frame)
+            canvas = draw_overlay(source.read(frame).image, submission.read(clip, frame, tuple(truth)))
+            for mask in truth.values():
+                contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+                thick = max(1, round(min(mask.shape) / 300))
+                cv2.drawContours(canvas, contours, -1, (255, 255, 255), thick, cv2.LINE_AA)
+            height, width = canvas.shape[:2]
+            scale = min(1.0, TILE[0] / height, TILE[1] / width)
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            tile = np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
             strip = np.full((20, tile.shape[1], 3), 255, np.uint8)
             words = f"{clip.stem(frame)}: {shown(measure, result.per_frame[frame])}"
             cv2.putText(strip, words, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
@@ -224,23 +233,6 @@ def frames_to_show(per_frame: Mapping[int, float]) -> list[int]:
     frames = sorted(per_frame)
     along = {frames[round(place)] for place in np.linspace(0, len(frames) - 1, SHOWN_FRAMES - 1)}
     return sorted(along | {min(frames, key=lambda frame: per_frame[frame])})
-
-
-def _draw_frame(clip: Clip, image: NDArray[np.uint8], frame: int, submission: Submission) -> NDArray[np.uint8]:
-    truth = clip.masks(frame)
-    ours = submission.read(clip, frame, tuple(truth))
-    canvas = draw_overlay(image, ours)
-    for mask in truth.values():
-        contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(canvas, contours, -1, (255, 255, 255), max(1, round(min(mask.shape) / 300)), cv2.LINE_AA)
-    return canvas
-
-
-def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    scale = min(1.0, TILE[0] / height, TILE[1] / width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 DRAWS = 10_000
