@@ -161,7 +161,7 @@ def frame_files(path: Path, facts: Facts, suffix: str, write: Callable[[Path, Fr
 
 
 class Spool:
-    """Masks that wait on disk, as run lengths. Memory grows by some 100 bytes for each mask. Frames may come in any
+    """Masks that wait on disk, as run lengths. Memory grows by some 60 bytes for each mask. Frames may come in any
     order, and again: the last word counts.
 
     times  seconds of each frame, by frame
@@ -175,23 +175,24 @@ class Spool:
         self.descriptions: dict[ObjectId, Description] = {}
         self._file = file
         self._numbers: dict[ObjectId, int] = {}
-        self._rows: dict[int, dict[ObjectId, int]] = {}  # frame -> of each mask its row in the two arrays
+        # frame -> the row of its first mask in the two arrays, and the objects whose masks lie in this row and the next
+        self._rows: dict[int, tuple[int, tuple[ObjectId, ...]]] = {}
+        self._same: dict[tuple[ObjectId, ...], tuple[ObjectId, ...]] = {}  # frames of the same objects share one tuple
         self._places = array("q", [0])  # where each mask begins in the file; the last is the file's end
         self._scores = array("d")  # iou and presence of each mask
 
     def add(self, result: FrameLike) -> None:
         """Keep a frame; it replaces what was there for the same frame."""
-        rows: dict[ObjectId, int] = {}
+        first, names = len(self._places) - 1, tuple(result.objects)
         self._file.seek(0, 2)
         for name, item in result.objects.items():
             counts = rle_of(item).counts.encode("ascii")
             self._file.write(counts)
-            rows[name] = len(self._places) - 1
             self._places.append(self._places[-1] + len(counts))
             self._scores.extend((float(item.iou), float(item.presence)))
             self._numbers[name] = result.indices[name]
         self.descriptions.update(result.descriptions)
-        self._rows[result.frame] = rows
+        self._rows[result.frame] = first, self._same.setdefault(names, names)
         self.times[result.frame], self.sizes[result.frame] = float(result.time), result.size
 
     @property
@@ -218,7 +219,8 @@ class Spool:
 
     def masks(self, frame: int) -> dict[ObjectId, RleMask]:
         """The masks of a frame; empty if the frame was not written."""
-        return {name: self._mask(frame, row) for name, row in self._rows.get(frame, {}).items()}
+        first, names = self._rows.get(frame, (0, ()))
+        return {name: self._mask(frame, row) for row, name in enumerate(names, start=first)}
 
     def seen(self) -> Iterator[tuple[int, ObjectId, RleMask]]:
         """All masks that are not empty with their frames, in the order of frames."""
@@ -227,7 +229,9 @@ class Spool:
 
     def track(self, name: ObjectId) -> Iterator[tuple[int, RleMask]]:
         """The frames of an object with its masks, in their order."""
-        return ((frame, self._mask(frame, rows[name])) for frame, rows in sorted(self._rows.items()) if name in rows)
+        for frame, (first, names) in sorted(self._rows.items()):
+            if name in names:
+                yield frame, self._mask(frame, first + names.index(name))
 
     def _mask(self, frame: int, row: int) -> RleMask:
         begin, end = self._places[row], self._places[row + 1]
