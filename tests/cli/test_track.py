@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from masklet.checkpoints import Model, build_model, save_model
-from masklet.cli.prompts import parse_box, parse_mask, parse_point
+from masklet.cli.choices import parse_box, parse_mask, parse_point
 from masklet.formats.davis import read_index_png
 from masklet.formats.registry import read_masks
 from masklet.jobs.prompts import TypedPrompt

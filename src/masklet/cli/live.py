@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from masklet.app import check_installed
-from masklet.cli.choices import DeviceChoice, ModelChoice, PolicyChoice, PortChoice, SpeedChoice, option
-from masklet.cli.prompts import parse_box, parse_point
+from masklet.cli import choices
+from masklet.cli.choices import option, parse_box, parse_point
 from masklet.errors import FormatError, MaskletError, MediaError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def live(
         str | None, option("Of OUT, such as davis; by its ending if not given. In a pipe: overlay, davis or rgba.")
     ] = None,
     serve: Annotated[bool, option("Show a page in the browser, to see and to point.", name="--serve")] = False,
-    port: PortChoice = 8765,
+    port: choices.PortChoice = 8765,
     box: Annotated[list[str], option("OBJECT:x0,y0,x1,y1, a box in the first frame; may be given several times.")] = [],  # noqa: B006
     point: Annotated[
         list[str], option("OBJECT:x,y, a click in the first frame; x,y,0 excludes. May be given several times.")
@@ -48,10 +48,10 @@ def live(
     frames: Annotated[int | None, option("End after so many frames.", 1, 10**9)] = None,
     seconds: Annotated[float | None, option("End after so many seconds.", 0.0, 1e7)] = None,
     wait: Annotated[float, option("Seconds to wait for a camera that goes away.", 0.0, 1e7)] = 60.0,
-    model: ModelChoice = "nano",
-    speed: SpeedChoice = None,
-    device: DeviceChoice = None,
-    policy: PolicyChoice = "published",
+    model: choices.ModelChoice = "nano",
+    speed: choices.SpeedChoice = None,
+    device: choices.DeviceChoice = None,
+    policy: choices.PolicyChoice = "published",
 ) -> None:
     """Follow objects through a camera or a stream as it comes.
 

@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from masklet.cli import choices
-from masklet.cli.choices import MAPS, numbers, option, pair, spread_options, tell
-from masklet.cli.prompts import check_names, read_numbers, read_point, with_file
+from masklet.cli.choices import MAPS, numbers, option, pair, read_numbers, read_point, spread_options, tell
 from masklet.errors import MaskletError, MediaError, PromptError
 from masklet.jobs.places import find, fixed_part, is_url
 from masklet.jobs.prompts import TypedPrompt, prompts_of
@@ -174,14 +173,14 @@ def segment(
     # Clicks on one thing, perhaps with its box; or a box for each of several things.
     clicks = (TypedPrompt(0, 1, points=((x, y),), labels=(label,)) for x, y, label in points)
     around = (TypedPrompt(0, number, box=corners) for number, corners in enumerate(boxes, start=1))
-    said = with_file([*around, *clicks], prompts)
+    said = choices.with_file([*around, *clicks], prompts)
     for prompt in chain.from_iterable(said.values()):
         if prompt.frame:
             raise typer.BadParameter(f"{prompts} has a prompt on frame {prompt.frame}; a picture has no frame but 0")
         if prompt.mask or prompt.millimetres:
             what = f"the mask {prompt.mask.name}" if prompt.mask else "a place in millimetres"
             raise typer.BadParameter(f"{prompts} has {what}; pictures take boxes and points")
-    check_names(list(map(Path, find_pictures(images, []))), said, "picture")
+    choices.check_names(list(map(Path, find_pictures(images, []))), said, "picture")
 
     def begin() -> Make:
         from masklet.image import ImagePredictor

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from masklet.cli import choices
-from masklet.cli.choices import option, spread_options, stopped, tell
-from masklet.cli.prompts import check_names, parse_box, parse_mask, parse_point, with_file
+from masklet.cli.choices import option, parse_box, parse_mask, parse_point, spread_options, stopped, tell
 from masklet.errors import FormatError
 from masklet.jobs.prompts import prompts_of
 
@@ -63,6 +62,47 @@ class DiscoveryChoice:
     least_likeness: Annotated[
         float | None, looking("The lowest likeness to what --like shows; 0.88 if not given.", 0, 1)
     ] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def asked(self, everything: bool, pointed: bool, direction: str, in_rows: bool) -> bool:
+        """Whether things are looked for in place of being pointed at. Raises a usage error if what was typed does not
+        go together; `in_rows` is whether rows of a manifest may ask for it too."""
+        given = [f"--{name.replace('_', '-')}" for name in self.given]
+        ways = [*["--everything"] * everything, *(way for way in ("--text", "--like") if way in given)]
+        if "--like" in ways and len(ways) > 1:
+            raise typer.BadParameter(f"{' and '.join(ways)} are ways to find things; give one")
+        if not ways and given and not in_rows:
+            raise typer.BadParameter(
+                f"{given[0]} sets how things are looked for; give --everything, --text or --like too"
+            )
+        if ways and pointed:
+            raise typer.BadParameter(
+                f"{ways[0]} finds the objects itself, and --box, --point, --mask and --prompts point at them; give one "
+                "or the other"
+            )
+        if ways and direction != "forward":
+            raise typer.BadParameter(
+                f"{ways[0]} goes forward, as things are found when they come in, and --direction {direction} came; "
+                "leave it out"
+            )
+        return bool(ways)
+
+    def options(self) -> DiscoveryOptions:
+        """How everything is looked for; what was not given is as usual."""
+        from masklet.discovery import DiscoveryOptions
+        from masklet.words import phrases_of
+
+        if self.like == "":
+            raise typer.BadParameter("--like is empty; give the file with the example")
+        if self.text is not None:
+            phrases_of(self.text)  # says what is wrong with it, an empty one too
+        usual, given = DiscoveryOptions(), self.given
+        of_video = {name: given.pop(name) for name in self.given if hasattr(usual, name)}
+        return replace(usual, masks=replace(usual.masks, **given), **of_video)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,14 +231,13 @@ def track(
       masklet track clips --like dog.jpg --out dogs
       masklet track s3://bucket/clips.parquet --cluster auto --gpus 0.5 --no-overlay --out s3://bucket/masks
     """
-    said = with_file([*map(parse_box, box), *map(parse_point, point), *map(parse_mask, mask)], prompts)
+    said = choices.with_file([*map(parse_box, box), *map(parse_point, point), *map(parse_mask, mask)], prompts)
     check_folder(out)
-    wished = vars(choice)
     way = chosen_direction(direction, reverse, both)
     from masklet.jobs.sources import is_manifest, is_many
 
     in_rows = any(map(is_manifest, videos))
-    everything = check_everything(everything, wished, any(said.values()), way, in_rows)
+    everything = choice.asked(everything, any(said.values()), way, in_rows)
     several = len(videos) > 1 or is_many(videos[0]) or many.cluster is not None or many.engine is not None
     if not everything and not any(said.values()) and not in_rows:
         raise typer.BadParameter(
@@ -215,7 +254,7 @@ def track(
     from masklet.jobs.many import Work
     from masklet.jobs.track import Job
 
-    options = discovery_options(wished)
+    options = choice.options()
     job = Job(
         video,
         Path(out),
@@ -288,46 +327,6 @@ def do_one(job: Job, overwrite: bool) -> None:
         raise typer.Exit(1)
 
 
-def check_everything(
-    everything: bool, said: Mapping[str, float | str | None], pointed: bool, direction: str, in_rows: bool
-) -> bool:
-    """Whether things are looked for in place of being pointed at. Raises a usage error if what was typed does not go
-    together; `said` has the values of these options, by their names in Python, and `in_rows` is whether rows of a
-    manifest may ask for it too."""
-    given = [f"--{name.replace('_', '-')}" for name, value in said.items() if value is not None]
-    ways = [*["--everything"] * everything, *(way for way in ("--text", "--like") if way in given)]
-    if "--like" in ways and len(ways) > 1:
-        raise typer.BadParameter(f"{' and '.join(ways)} are ways to find things; give one")
-    if not ways and given and not in_rows:
-        raise typer.BadParameter(f"{given[0]} sets how things are looked for; give --everything, --text or --like too")
-    if ways and pointed:
-        raise typer.BadParameter(
-            f"{ways[0]} finds the objects itself, and --box, --point, --mask and --prompts point at them; give one or "
-            "the other"
-        )
-    if ways and direction != "forward":
-        raise typer.BadParameter(
-            f"{ways[0]} goes forward, as things are found when they come in, and --direction {direction} came; leave "
-            "it out"
-        )
-    return bool(ways)
-
-
-def discovery_options(said: Mapping[str, float | str | None]) -> DiscoveryOptions:
-    """How everything is looked for; what was not said is as usual."""
-    from masklet.discovery import DiscoveryOptions
-    from masklet.words import phrases_of
-
-    given = {name: value for name, value in said.items() if value is not None}
-    if given.get("like") == "":
-        raise typer.BadParameter("--like is empty; give the file with the example")
-    if "text" in given:
-        phrases_of(str(given["text"]))  # says what is wrong with it, an empty one too
-    usual = DiscoveryOptions()
-    of_video = {name: given.pop(name) for name in list(given) if hasattr(usual, name)}
-    return replace(usual, masks=replace(usual.masks, **given), **of_video)  # type: ignore[arg-type]
-
-
 @dataclass
 class Tally:
     """How it went."""
@@ -382,7 +381,7 @@ def do_many(videos: Sequence[str], work: Work, choice: ManyChoice) -> None:
     from masklet.jobs.sources import find_videos
 
     sources = find_videos(videos)
-    check_names([Path(source.video) for source in sources], work.said)
+    choices.check_names([Path(source.video) for source in sources], work.said)
     tally, executor, is_stopped = Tally(len(sources)), choice.executor(), False
     begun = told = monotonic()
     with bars() as progress:
