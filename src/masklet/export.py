@@ -29,14 +29,12 @@ from masklet.checkpoints.models import open_exported
 from masklet.datasets.registry import recognise_dataset
 from masklet.engines import DESCRIPTION
 from masklet.engines.base import FUNCTIONS, Engine
-from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, GraphEngine
+from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, GraphEngine, Precision
 from masklet.engines.torch import Model, folded
 from masklet.errors import ConfigError, EngineError, FormatError
 from masklet.masks.shape import mask_box
 from masklet.nn import Levels, MemoryBank, Network, PromptTokens
 from masklet.video import TrackingOptions, VideoTracker
-
-Precision = Literal["float32", "float16", "int8"]
 
 OPSET = 18
 """Of ONNX; what every engine and the browser know."""

@@ -67,9 +67,10 @@ class FakeEngine:
 
     def encode_image(self, images: Floats) -> Levels:
         """Mean colours of cells."""
-        levels: list[Any] = [
-            _widened(_means(images, stride), self.config.width // part) for stride, part in ((4, 8), (8, 4), (16, 1))
-        ]
+        levels: list[Any] = []
+        for stride, part in ((4, 8), (8, 4), (16, 1)):
+            missing = self.config.width // part - images.shape[1]
+            levels.append(np.pad(_means(images, stride), ((0, 0), (0, missing), (0, 0), (0, 0))))
         return Levels(*levels)
 
     def attend_memory(self, features: Floats, bank: MemoryBank) -> Floats:
@@ -173,8 +174,3 @@ def _means(maps: Any, side: int) -> Any:
     """(B, C, H, W) -> (B, C, H/side, W/side): means of squares."""
     count, width, height, across = maps.shape
     return maps.reshape(count, width, height // side, side, across // side, side).mean((3, 5), dtype=np.float32)
-
-
-def _widened(maps: Any, width: int) -> Any:
-    """With channels of zeros behind."""
-    return np.pad(maps, ((0, 0), (0, width - maps.shape[1]), (0, 0), (0, 0)))

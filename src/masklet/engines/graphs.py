@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     "encode_memory": ("memory",),
 }
 
-PRECISIONS = ("float32", "float16", "int8")
+Precision = Literal["float32", "float16", "int8"]
 
 CONSTANTS = ("absent_pointer", "nothing", "shrink")
 
@@ -112,7 +112,7 @@ def read_exported(folder: Path) -> Exported:
                 f"and this masklet runs format {FORMAT}; export the model again"
             )
         files = {name: {str(file): str(digest) for file, digest in values["files"][name].items()} for name in FUNCTIONS}
-        if values["engine"] not in ENGINES or values["precision"] not in PRECISIONS or not all(files.values()):
+        if values["engine"] not in ENGINES or values["precision"] not in get_args(Precision) or not all(files.values()):
             raise ValueError("unknown engine or precision, or a function without files")
         exported = Exported(
             folder=folder,

@@ -137,17 +137,9 @@ SCHEMAS: dict[str, Any] = {
 
 
 class Service:
-    """All that a server holds.
-
-    Args:
-        engine: The model.
-        folder: Of video jobs.
-        tokens: Of which a request must show one; none where only this machine reaches the server.
-        allowed: The beginnings of URLs that may be fetched.
-        largest_question: Bytes of a picture with its prompts.
-        largest_video: Bytes of a video.
-        most_waiting: Pictures, and videos, that may wait.
-    """
+    """All that a server holds: a model, the folder of video jobs, the tokens of which a request must show one (none
+    where only this machine reaches the server), the beginnings of URLs that may be fetched, the bytes that a picture
+    with its prompts, and a video, may have, and how many of each may wait."""
 
     def __init__(
         self,
