@@ -63,7 +63,7 @@ def test_several_processes_score_as_one_does(folder: Path) -> None:
     several = score_folders(
         folder / "pred", folder / "gt", workers=2, progress=lambda done, total: seen.append((done, total))
     )
-    assert several.summary() == score_folders(folder / "pred", folder / "gt", workers=1).summary()
+    assert several.overall.summary() == score_folders(folder / "pred", folder / "gt", workers=1).overall.summary()
     assert seen[-1] == (49, 49)
     assert several.protocol == "davis2017"
 
@@ -112,10 +112,10 @@ def test_files_of_scores(folder: Path, tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()))
     objects = sum(len(sequence.objects) for sequence in scores.sequences)
     assert len(rows) == objects + len(NAMES) + 1
-    assert float(rows[-1]["J&F"]) == scores.summary().mean
+    assert float(rows[-1]["J&F"]) == scores.overall.summary().mean
     content = json.loads((tmp_path / "scores.json").read_text())
     assert content["protocol"] == "davis2017"
-    assert content["overall"]["F recall"] == scores.summary().boundary.recall
+    assert content["overall"]["F recall"] == scores.overall.summary().boundary.recall
     first = content["sequences"]["one_pixel"]["objects"]["1"]
     assert first["frames"] == list(range(1, 9))
     assert np.mean(first["J"]) == first["J mean"]
@@ -190,7 +190,7 @@ def test_davis_2016_masks_are_0_and_255(clip: Path) -> None:
     for side in ("pred", "gt"):
         for file in (clip / side / "clip").iterdir():
             Image.fromarray(np.full((8, 10), 255, np.uint8)).save(file)
-    assert score_folders(clip / "pred", clip / "gt", "davis2016", workers=1).summary().mean == 1
+    assert score_folders(clip / "pred", clip / "gt", "davis2016", workers=1).overall.summary().mean == 1
 
 
 def test_sequences_in_which_nothing_counts(clip: Path) -> None:

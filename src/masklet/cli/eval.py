@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
@@ -410,13 +409,11 @@ def score(
         write_scores_csv(scores, csv)
     if json:
         write_scores_json(scores, json, split)
-
-    def row(name: str, objects: int, values: Iterable[float]) -> list[str]:
-        return [name, str(objects), *(shown("J", value) for value in values)]
-
-    rows = [row(each.name, len(each.objects), each.summary().values()) for each in scores.sequences]
-    overall = row("all", sum(len(each.objects) for each in scores.sequences), scores.summary().values())
-    table = [["sequence", "objects", *SCORE_COLUMNS], *rows, overall]
+    rows = [
+        [each.name, str(len(each.objects)), *(shown("J", value) for value in each.summary().values())]
+        for each in (*scores.sequences, scores.overall)
+    ]
+    table = [["sequence", "objects", *SCORE_COLUMNS], *rows]
     Console().print(as_table(f"{scores.protocol}, in percent", table))
     if split:
         typer.echo(", ".join(f"{name} {shown(name, value)}" for name, value in split.named().items()))

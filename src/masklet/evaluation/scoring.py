@@ -64,7 +64,8 @@ class SequenceScores:
     objects: tuple[ObjectScores, ...]  # their values; `frames` holds frame numbers
 
     def summary(self) -> RegionAndBoundary:
-        return _mean(self.objects)
+        each = [item.summary() for item in self.objects]
+        return RegionAndBoundary(average(item.region for item in each), average(item.boundary for item in each))
 
     @property
     def frames(self) -> int:
@@ -80,8 +81,10 @@ class FolderScores:
     sequences: tuple[SequenceScores, ...]  # in the order of names
     extra: tuple[str, ...] = ()  # predicted sequences that were passed over
 
-    def summary(self) -> RegionAndBoundary:
-        return _mean([item for sequence in self.sequences for item in sequence.objects])
+    @property
+    def overall(self) -> SequenceScores:
+        """All objects, as those of one sequence."""
+        return SequenceScores("all", tuple(item for sequence in self.sequences for item in sequence.objects))
 
 
 def score_folders(
@@ -264,11 +267,6 @@ def _read(folder: MaskFolder, frame: int) -> dict[ObjectId | None, NDArray[np.ui
     return found
 
 
-def _mean(objects: Sequence[ObjectScores]) -> RegionAndBoundary:
-    summaries = [item.summary() for item in objects]
-    return RegionAndBoundary(average(item.region for item in summaries), average(item.boundary for item in summaries))
-
-
 def read_categories(meta: Path) -> dict[tuple[str, str], str]:
     """(sequence, object) -> category, of a meta.json of YouTube-VOS. Raises FormatError for another file."""
     return {
@@ -307,9 +305,8 @@ def write_scores_csv(scores: FolderScores, path: Path) -> None:
     for sequence in scores.sequences:
         for item in sequence.objects:
             rows.append((sequence.name, item.object, len(item.frames), *item.summary().values()))
-    for sequence in scores.sequences:
+    for sequence in (*scores.sequences, scores.overall):
         rows.append((sequence.name, "all", sequence.frames, *sequence.summary().values()))
-    rows.append(("all", "all", sum(each.frames for each in scores.sequences), *scores.summary().values()))
     write_csv(path, rows)
 
 
@@ -317,7 +314,7 @@ def write_scores_json(scores: FolderScores, path: Path, split: SeenAndUnseen | N
     """Everything, with the values of each frame. Raises FormatError if the file cannot be written."""
     content: dict[str, Any] = {
         "protocol": scores.protocol,
-        "overall": _named(scores.summary()),
+        "overall": _named(scores.overall.summary()),
         "sequences": {
             sequence.name: {
                 "overall": _named(sequence.summary()),

@@ -13,12 +13,6 @@ from masklet.errors import EvaluationError
 from masklet.metrics.region import Values
 from masklet.metrics.sequence import VOID, IndexMaps, check_maps
 
-MISSING = (
-    "MOTA, IDF1 and HOTA are computed by TrackEval; install it with: "
-    'pip install "masklet[eval]" && pip install --no-deps trackeval'
-)
-"""Without its dependencies, because it asks for another build of OpenCV, which would replace masklet's."""
-
 TRACKING = ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "switches")
 """The measures. All are shares, at most 1, but for the last: times that a true object is followed under another number.
 
@@ -45,11 +39,19 @@ def tracking_scores(sequences: Mapping[str, tuple[IndexMaps, IndexMaps]]) -> dic
     if not sequences:
         raise EvaluationError("there is no sequence to score; give at least one")
     with contextlib.redirect_stdout(io.StringIO()):  # it says which of its data sets cannot be imported
-        metrics = _metrics()
+        try:
+            from trackeval.metrics import CLEAR, HOTA, Identity
+        except ImportError as error:
+            # without its dependencies, because it asks for another build of OpenCV, which would replace masklet's
+            raise EvaluationError(
+                "MOTA, IDF1 and HOTA are computed by TrackEval; install it with: "
+                'pip install "masklet[eval]" && pip install --no-deps trackeval'
+            ) from error
+        quiet = {"THRESHOLD": 0.5, "PRINT_CONFIG": False}
         scored = [_facts(*maps) for maps in sequences.values()]
         clear, identity, hota = (
             metric.combine_sequences({str(place): metric.eval_sequence(facts) for place, facts in enumerate(scored)})
-            for metric in metrics
+            for metric in (CLEAR(quiet), Identity(quiet), HOTA())
         )
     found = {name: float(np.mean(hota[name])) for name in TRACKING[:3]}
     return {**found, "MOTA": float(clear["MOTA"]), "IDF1": float(identity["IDF1"]), "switches": float(clear["IDSW"])}
@@ -66,15 +68,6 @@ def mask_ious(predicted: IndexMaps, truth: IndexMaps) -> tuple[list[int], list[i
     union = common.sum(axis=1, keepdims=True) + common.sum(axis=0, keepdims=True) - common
     ious = (common / np.maximum(union, 1))[true_numbers > 0][:, numbers > 0]
     return true_numbers[true_numbers > 0].tolist(), numbers[numbers > 0].tolist(), ious
-
-
-def _metrics() -> tuple[Any, Any, Any]:
-    try:
-        from trackeval.metrics import CLEAR, HOTA, Identity
-    except ImportError as error:
-        raise EvaluationError(MISSING) from error
-    quiet = {"THRESHOLD": 0.5, "PRINT_CONFIG": False}
-    return CLEAR(quiet), Identity(quiet), HOTA()
 
 
 def _facts(predicted: IndexMaps, truth: IndexMaps) -> dict[str, Any]:
