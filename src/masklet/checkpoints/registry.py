@@ -20,22 +20,15 @@ from masklet.nn.config import NANO as NANO_CONFIG
 NANO = "nano"
 """Our own model, which is in the package."""
 
-LICENCE = "Apache-2.0"
-"""The licence of the published weights."""
-
-NANO_LICENCE = "Apache-2.0, trained on open data (docs/nano.md)"
-"""The licence of our own weights."""
-
-NANO_PARAMETERS = 6_189_206
-
 
 class Release(NamedTuple):
-    """A published model's facts."""
+    """A model's facts."""
 
     parameters: int  # trained numbers, so that listing builds none
-    repo: str  # on the Hugging Face hub
-    url: str  # where the file was published, too; its last part is the file's name
+    repo: str | None  # on the Hugging Face hub; None for the model that is in the package
+    url: str | None  # where the file was published, too; its last part is the file's name
     hub_file: str | None = None  # the file in the repository, if it has another name there
+    licence: str = "Apache-2.0"  # of the weights
 
 
 def _hiera(family: str, size: str, parameters: int) -> Release:
@@ -50,6 +43,7 @@ def _first(size: str, parameters: int, file: str) -> Release:
 
 
 RELEASES = {
+    NANO: Release(6_189_206, None, None, licence="Apache-2.0, trained on open data (docs/nano.md)"),
     **{
         f"{family}-{size}": _hiera(family, size, parameters + further)
         for family, further in (("sam2", 0), ("sam2.1", 16_512))  # two small parts more
@@ -72,11 +66,11 @@ RELEASES = {
         9_808_452, "dhkim2810/MobileSAM", "https://github.com/ChaoningZhang/MobileSAM/raw/master/weights/mobile_sam.pt"
     ),
 }
-"""The published models by name."""
+"""The models by name: ours, then the published ones."""
 
 _CONFIGS = {NANO: NANO_CONFIG, **VARIANTS}
 
-_NAMES = {name: name for name in _CONFIGS} | {release.repo: name for name, release in RELEASES.items()}
+_NAMES = {name: name for name in RELEASES} | {release.repo: name for name, release in RELEASES.items() if release.repo}
 """Names of models and of their repositories -> names of models."""
 
 SPEEDS = {"exact": 1.0, "balanced": 0.75, "fast": 0.5}
@@ -117,27 +111,30 @@ class ModelInfo:
 
 def list_models() -> list[ModelInfo]:
     """Every model with a name: `nano` first, then the published ones."""
-    return [find(name) for name in _CONFIGS]
+    return [find(name) for name in RELEASES]
 
 
 def find(name: str) -> ModelInfo:
     """The model of a name, or of a hub repository (`facebook/sam2.1-hiera-tiny`). Raises CheckpointError if there is no
     such model."""
     if name not in _NAMES:
-        raise CheckpointError(f"unknown model {name!r}{nearest(name, _CONFIGS)} (see masklet models)")
-    repo: str | None
-    url: str | None
-    if (name := _NAMES[name]) == NANO:
-        parameters, licence, repo, url = NANO_PARAMETERS, NANO_LICENCE, None, None
-        file = f"{NANO}.safetensors"
-        shipped = Path(str(resources.files("masklet") / "weights" / file))
-        path = shipped if shipped.is_file() else None
-    else:
-        parameters, repo, url, hub_file = RELEASES[name]
-        licence, file = LICENCE, url.rpartition("/")[2]
-        path = hub.local_file(repo, file, hub_file)
-    side, size = _CONFIGS[name].image_size, path.stat().st_size if path else None
-    return ModelInfo(name, parameters, side, file, url, repo, licence, path, size)
+        raise CheckpointError(f"unknown model {name!r}{nearest(name, RELEASES)} (see masklet models)")
+    name = _NAMES[name]
+    parameters, repo, url, hub_file, licence = RELEASES[name]
+    file = url.rpartition("/")[2] if url else f"{name}.safetensors"
+    shipped = Path(str(resources.files("masklet") / "weights" / file))
+    path = hub.local_file(repo, file, hub_file) if repo else shipped if shipped.is_file() else None
+    return ModelInfo(
+        name=name,
+        parameters=parameters,
+        image_size=_CONFIGS[name].image_size,
+        file=file,
+        url=url,
+        repo=repo,
+        licence=licence,
+        path=path,
+        size=path.stat().st_size if path else None,
+    )
 
 
 def fetch(info: ModelInfo) -> Path:

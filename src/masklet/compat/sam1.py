@@ -4,8 +4,6 @@ model as its clients take it apart, train it and ask it, the predictor, and the 
 Letters: B prompts of one picture, C channels, K masks of a prompt, S side of the model's square, H x W the picture.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -81,8 +79,7 @@ class Sam(SAM2Base):
     def __init__(self, model: Model, settings: Settings | None = None) -> None:
         super().__init__(model, settings)
         if model.config.version == "1":
-            behind = model.network.sam_mask_decoder
-            self.sam_mask_decoder = FirstMaskDecoderFace(behind, Settings())
+            self.sam_mask_decoder = FirstMaskDecoderFace(model.network.sam_mask_decoder, Settings())
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Other weights, by the names of the published files or of `state_dict`."""

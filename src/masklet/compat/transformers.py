@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,9 +30,6 @@ from masklet.image.predictor import no_memories
 from masklet.nn import Levels
 from masklet.prompts import NOT_A_POINT, Prompt
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 PADDING = -10
 """The label, and the coordinates, of points that only fill a list up to the length of the longest."""
 
@@ -48,7 +45,7 @@ class Inputs(dict[str, Any]):
         except KeyError:
             raise AttributeError(f"{name}; there are {', '.join(self)}") from None
 
-    def to(self, *place: Any, **named: Any) -> Self:
+    def to(self, *place: Any, **named: Any) -> Inputs:
         """With its tensors on a device, those of floats in a precision."""
         for name, value in self.items():
             moved = value.to(*place, **named)
@@ -185,13 +182,13 @@ class Sam2Model:
         """Where the network is."""
         return torch.device(self.engine.device)
 
-    def to(self, device: str | torch.device) -> Self:
+    def to(self, device: str | torch.device) -> Sam2Model:
         """The model itself, on another device."""
         if isinstance(self.engine, Model):
             self.engine.move(device)
         return self
 
-    def eval(self) -> Self:
+    def eval(self) -> Sam2Model:
         """The model itself, which is never trained by this face."""
         return self
 
@@ -253,13 +250,12 @@ class Sam2Model:
         if points is not None and labels is None:
             labels = torch.ones(points.shape[:-1])
         given = [one for one in (points, labels, boxes) if one is not None]
-        counts = {tuple(one.shape[:2]) for one in given} or {(pictures, 1)}
-        if len(counts) > 1 or next(iter(counts))[0] != pictures:
+        objects, side = given[0].shape[1] if given else 1, self.engine.config.image_size
+        if any(one.shape[:2] != (pictures, objects) for one in given):
             shapes = ", ".join(str(tuple(one.shape)) for one in given)
             raise PromptError(f"prompts have the shapes {shapes} for {pictures} pictures; give (picture, object, ...)")
-        objects, side = next(iter(counts))[1], self.engine.config.image_size
-        earlier = None if masks is None else to_numpy(masks.reshape(-1, *masks.shape[-2:]))
-        if earlier is not None and len(earlier) not in (1, objects):
+        earlier = [None] * objects if masks is None else list(to_numpy(masks.reshape(-1, *masks.shape[-2:])))
+        if len(earlier) not in (1, objects):
             raise PromptError(f"there are {len(earlier)} input_masks for {objects} objects; give one for each, or one")
 
         def prompt(place: tuple[int, int]) -> Prompt:
@@ -269,12 +265,10 @@ class Sam2Model:
                 clicks, kinds = points[place][real], labels[place][real]
             if boxes is not None and (boxes[place] != PADDING).any():
                 box = boxes[place]
-            found = prompt_of(clicks, kinds, box, (side, side))
-            if earlier is None:
-                return found
-            if not found.labels and found.box is None:  # as there: no point is a point too
+            found, logits = prompt_of(clicks, kinds, box, (side, side)), earlier[place[1] % len(earlier)]
+            if logits is not None and not found.labels and found.box is None:  # as there: no point is a point too
                 found = Prompt(((0.0, 0.0),), (NOT_A_POINT,))
-            return replace(found, logits=earlier[place[1] if len(earlier) > 1 else 0])
+            return replace(found, logits=logits)
 
         return [[prompt((row, number)) for number in range(objects)] for row in range(pictures)]
 

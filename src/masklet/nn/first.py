@@ -5,8 +5,6 @@ object is in a frame if something is said of it there. A followed frame has the 
 prompt, and this network is asked by the box around it too: it did not learn to answer to a mask alone.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -40,18 +40,9 @@ class MaskDecoder(nn.Module):
     def forward(
         self, features: Tensor, levels: Levels, prompts: PromptCodes, code: Tensor, keep: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decode N objects.
-
-        Args:
-            features: (N or 1, C, h, w), conditioned on memory.
-            levels: The frame's levels; strides 4 and 8 sharpen the masks.
-            prompts: Points and masks of the N objects.
-            code: (h * w, C) position code of the cells.
-            keep: (N, P) bool, False at padding, or None.
-
-        Returns:
-            Logits (N, 4, S/4, S/4), IoU (N, 4), mask tokens (N, 4, C), presence logit (N,).
-        """
+        """Features (N or 1, C, h, w), conditioned on memory, the frame's levels, of which strides 4 and 8 sharpen the
+        masks, prompts of N objects, the cells' position code (h * w, C), and keep (N, P) bool, False at padding ->
+        logits (N, 4, S/4, S/4), IoU (N, 4), mask tokens (N, 4, C), presence logit (N,)."""
         count, answers = prompts.tokens.shape[0], self.answers()
         tokens = torch.cat((answers.expand(count, -1, -1), prompts.tokens), dim=1)
         if keep is not None:
@@ -143,17 +134,8 @@ class ScoreCalibration(nn.Module):
         self.register_buffer("presence", torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
 
     def forward(self, iou: Tensor, logits: Tensor, presence: Tensor, followed: Tensor) -> tuple[Tensor, Tensor]:
-        """Correct the scores of N objects.
-
-        Args:
-            iou: (N, 4), predicted.
-            logits: (N, 4, S/4, S/4), of the masks.
-            presence: (N,), its logit.
-            followed: bool (N,).
-
-        Returns:
-            IoU in 0..1 (N, 4), and the logit of presence (N,).
-        """
+        """Predicted IoU (N, 4), logits of masks (N, 4, S/4, S/4), the logit of presence (N,) and which objects are
+        followed, bool (N,) -> IoU in 0..1 (N, 4), and the logit of presence (N,), both corrected."""
         kind = followed.long()
         fitted = (iou_features(iou, logits) @ self.iou.float()[kind][..., None])[..., 0].clamp(0, 1)
         shift, scale = self.presence[kind].unbind(1)

@@ -18,11 +18,6 @@ from masklet.nn.positions import Rotation, rotate, rotation, sine_map
 CODE_SCALE = 0.1
 """Share of the position code that is added to the features."""
 
-OBJECTS_AT_ONCE = {"cpu": 1}
-"""Objects that go through the layers together, by device; all objects on other devices. A processor gains
-nothing from more: what one object needs fills its cache already."""
-
-
 LAST_FROM = 256
 """On a CPU, heads of at least so many channels are quicker with values projected last, others with values projected
 first; `benchmarks/attention.py` measures both."""
@@ -130,42 +125,28 @@ class MemoryAttention(Prepared):
         ages: Tensor,
         keep: Tensor | None,
     ) -> Tensor:
-        """Attend the memories and pointers of N objects.
-
-        Args:
-            features: (N or 1, C, h, w); one frame serves all objects, and its first self-attention runs once.
-            memories: (N, F, M, h, w), or condensed.
-            times: (N, F, M) code of each memory's temporal slot.
-            pointers: (N, Q, M) pointers, cut into tokens.
-            ages: (N, Q, M) code of each pointer token's age.
-            keep: (N, F * h * w + Q) bool, False at padding, or None.
-
-        Returns:
-            Features conditioned on memory, (N, C, h, w).
-        """
+        """Features (N or 1, C, h, w), of which one frame serves all objects, memories (N, F, M, h, w) or condensed
+        ones, codes (N, F, M) of their temporal slots, pointers (N, Q, M) cut into tokens, codes (N, Q, M) of their
+        ages, and keep (N, F * h * w + Q) bool, False at padding -> features conditioned on memory, (N, C, h, w)."""
         feature_code, memory_code, *turns = (table.to(features.dtype) for table in self.tables())
         by, memory_by, count = Rotation(*turns[:2]), Rotation(*turns[-2:]), memories.shape[0]
         x = to_tokens(features + CODE_SCALE * feature_code)
         x = self.stack()[0].attend_self(x, by)
-        size = OBJECTS_AT_ONCE.get(x.device.type, count)
-        if torch.compiler.is_compiling() or count <= size:  # one graph for any number of objects
-            bank = tokens(memories, times, pointers, ages, memory_code, keep)
-            return to_map(self.norm(self.follow(x, bank, by, memory_by)), self.config.memory_size)
-        frames = x.split(size) if x.shape[0] == count else [x] * -(-count // size)
-        keeps = [None] * len(frames) if keep is None else keep.split(size)
-        parts = (part.split(size) for part in (memories, times, pointers, ages))
-        done = [
-            self.follow(x, tokens(memory, time, pointer, age, memory_code, keep), by, memory_by)
-            for x, memory, time, pointer, age, keep in zip(frames, *parts, keeps, strict=True)
-        ]
-        return to_map(self.norm(torch.cat(done)), self.config.memory_size)
+        parts = memories, times, pointers, ages
+        if torch.compiler.is_compiling() or x.device.type != "cpu" or count < 2:  # one graph for any number of objects
+            seen = self.follow(x, tokens(memory_code, keep, *parts), by, memory_by)
+        else:  # a processor gains nothing from more at once: what one object needs fills its cache already
+            frames = x.split(1) if len(x) == count else [x] * count
+            keeps = [None] * count if keep is None else keep.split(1)
+            each = zip(frames, keeps, *(part.split(1) for part in parts), strict=True)
+            seen = torch.cat([self.follow(x, tokens(memory_code, keep, *own), by, memory_by) for x, keep, *own in each])
+        return to_map(self.norm(seen), self.config.memory_size)
 
     def follow(self, x: Tensor, bank: Tokens, by: Rotation, memory_by: Rotation) -> Tensor:
         """All layers, but for the first one's self-attention: x (N or 1, h * w, C) -> (N, h * w, C)."""
-        first, *others = self.stack()
-        x = first.feed_forward(first.attend_memory(x, bank, by, memory_by))
-        for layer in others:
-            x = layer.feed_forward(layer.attend_memory(layer.attend_self(x, by), bank, by, memory_by))
+        for index, layer in enumerate(self.stack()):
+            x = layer.attend_self(x, by) if index else x
+            x = layer.feed_forward(layer.attend_memory(x, bank, by, memory_by))
         return x
 
     def stack(self) -> list[MemoryLayer]:
@@ -174,12 +155,7 @@ class MemoryAttention(Prepared):
 
 
 def tokens(
-    memories: Tensor,
-    times: Tensor,
-    pointers: Tensor,
-    ages: Tensor,
-    memory_code: Tensor,
-    keep: Tensor | None,
+    memory_code: Tensor, keep: Tensor | None, memories: Tensor, times: Tensor, pointers: Tensor, ages: Tensor
 ) -> Tokens:
     """Memories (N, F, M, h, w) and pointers (N, Q, M) with their codes -> F * h * w + Q tokens."""
     values = memories.flatten(3).transpose(2, 3)  # (N, F, h * w, M)
@@ -216,16 +192,9 @@ def attend_values(
 ) -> Tensor:
     """Attention of one head to memories, their values projected first or last, whichever is quicker for the shapes.
 
-    Args:
-        q: (N or 1, 1, Tq, D) queries.
-        k: (N, 1, T, D) keys.
-        memory: (N, T, M) what is projected to values (N, T, D).
-        projection: From M to D.
-        keep: (N, T) bool, False at keys that are not seen, or None.
-        dropout: Share of the weights that are left out at random.
-
-    Returns:
-        (N, 1, Tq, D)
+    Queries q (N or 1, 1, Tq, D), keys k (N, 1, T, D), memories (N, T, M), which are projected from M to D, and keep
+    (N, T) bool, False at keys that are not seen -> (N, 1, Tq, D). `dropout` is the share of the weights that are left
+    out at random.
     """
     if torch.compiler.is_exporting():  # other engines multiply matrices one by one, so fewer numbers are quicker
         return project_last(q, k, memory, projection, keep, EXPORTED_ROWS)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from masklet.nn.config import FINEST_STRIDE, ModelConfig
-from masklet.nn.layers import LayerNorm2d, Prepared
+from masklet.nn.layers import LayerNorm2d, Prepared, or_all
 from masklet.nn.positions import FourierCode
 from masklet.nn.tensors import PromptCodes, PromptTokens
 
@@ -81,12 +81,9 @@ class DrawnPromptEncoder(PromptEncoder):
 
     def forward(self, prompts: PromptTokens) -> PromptCodes:
         drawing = self.draw(prompts.points, prompts.labels)
-        if prompts.masks is None:
-            has_logits = drawing.new_zeros(drawing.shape[0], dtype=torch.bool)
-            logits = torch.zeros_like(drawing[:, :1])
-        else:
-            has_logits = drawing.new_ones(drawing.shape[0], dtype=torch.bool)
-            has_logits = has_logits if prompts.keep_masks is None else prompts.keep_masks
+        logits, has_logits = torch.zeros_like(drawing[:, :1]), drawing.new_zeros(drawing.shape[0], dtype=torch.bool)
+        if prompts.masks is not None:
+            has_logits = or_all(prompts.keep_masks, has_logits)
             logits = torch.where(_each(has_logits), prompts.masks, 0)
         drawing = torch.cat((logits.to(drawing.dtype), drawing), dim=1)
         embedded: Tensor = self.mask_downscaling(drawing)

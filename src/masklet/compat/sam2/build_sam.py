@@ -7,21 +7,8 @@ from typing import Any
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
 from masklet.compat.sam2.sam2_camera_predictor import SAM2CameraPredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
-from masklet.compat.sam2.settings import (
-    HF_MODEL_ID_TO_FILENAMES,
-    IMAGE_POSTPROCESSING,
-    from_hub,
-    model_and_settings,
-)
-
-__all__ = [
-    "HF_MODEL_ID_TO_FILENAMES",
-    "build_sam2",
-    "build_sam2_camera_predictor",
-    "build_sam2_hf",
-    "build_sam2_video_predictor",
-    "build_sam2_video_predictor_hf",
-]
+from masklet.compat.sam2.settings import HF_MODEL_ID_TO_FILENAMES as HF_MODEL_ID_TO_FILENAMES
+from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING, from_hub, model_and_settings
 
 
 def build_sam2(*arguments: Any, **named: Any) -> SAM2Base:

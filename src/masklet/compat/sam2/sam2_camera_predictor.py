@@ -3,8 +3,6 @@
 Letters: N objects, P points, H x W the frame.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,7 @@ class SAM2CameraPredictor(SAM2Base):
     """Objects through frames as they come: `load_first_frame`, prompts, then `track` for each further frame."""
 
     def __init__(self, model: Model, settings: Settings | None = None) -> None:
-        super().__init__(model, Settings() if settings is None else settings)
+        super().__init__(model, settings or Settings())
         self._stream: StreamTracker | None = None
         self._size = (0, 0)
 
@@ -53,26 +51,22 @@ class SAM2CameraPredictor(SAM2Base):
             PromptError: Prompts that make no sense (a ValueError).
             CallRefused: No frame came yet (a RuntimeError).
         """
-        stream = self._begun()
         with as_reference():
+            stream = self._begun()
             prompt = click_or_box_of(points, labels, bbox, self._size, in_pixels=normalize_coords)
-            result = stream.add_prompt(object=obj_id, prompt=prompt, replace=clear_old_points)
-        return frame_idx, *self._seen(stream, result)
+            return frame_idx, *self._seen(stream.add_prompt(object=obj_id, prompt=prompt, replace=clear_old_points))
 
     add_new_points = add_new_prompt
 
     def add_new_mask(self, frame_idx: int, obj_id: Any, mask: Any) -> tuple[int, list[Any], Tensor]:
         """Give an object's mask in the newest frame, (H, W), bool or 0 and 1; one of another size is scaled."""
-        stream = self._begun()
         with as_reference():
-            result = stream.add_mask(object=obj_id, mask=mask_of(mask, self._size))
-        return frame_idx, *self._seen(stream, result)
+            return frame_idx, *self._seen(self._begun().add_mask(object=obj_id, mask=mask_of(mask, self._size)))
 
     def track(self, img: NDArray[np.uint8]) -> Seen:
         """Follow all objects into the next frame."""
-        stream = self._begun()
         with as_reference():
-            return self._seen(stream, stream.step(np.asarray(img)))
+            return self._seen(self._begun().step(np.asarray(img)))
 
     def reset_state(self) -> None:
         """Forget all objects and frames."""
@@ -83,5 +77,6 @@ class SAM2CameraPredictor(SAM2Base):
             raise CallRefused("no frame came yet; call load_first_frame")
         return self._stream
 
-    def _seen(self, stream: StreamTracker, result: FrameResult) -> Seen:
-        return list(stream.tracks), logits_of(stream.tracks, result, self._size).to(self.device)
+    def _seen(self, result: FrameResult) -> Seen:
+        tracks = self._begun().tracks
+        return list(tracks), logits_of(tracks, result, self._size).to(self.device)

@@ -41,23 +41,12 @@ class SAM2VideoPredictor(SAM2Base):
 
     Args:
         model: What `masklet.load_model` returns.
-        settings: Settings of the reference; those that follow go before them.
-        fill_hole_area: Holes of at most this many cells of the low-resolution mask are filled, on every device.
-        non_overlap_masks: Whether each pixel is given to the surest object alone.
+        settings: Settings of the reference.
+        changes: Those that go before them by name, such as `fill_hole_area` and `non_overlap_masks`.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        settings: Settings | None = None,
-        *,
-        fill_hole_area: int | None = None,
-        non_overlap_masks: bool | None = None,
-    ) -> None:
-        given = {"fill_hole_area": fill_hole_area, "non_overlap_masks": non_overlap_masks}
-        changes = {name: value for name, value in given.items() if value is not None}
-        base = Settings() if settings is None else settings
-        super().__init__(model, Settings(**{**vars(base), **changes}))
+    def __init__(self, model: Model, settings: Settings | None = None, **changes: Any) -> None:
+        super().__init__(model, replace(settings or Settings(), **changes))
 
     @classmethod
     def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2VideoPredictor:
@@ -119,9 +108,7 @@ class SAM2VideoPredictor(SAM2Base):
             result = tracker.add_prompt(frame=frame_idx, object=obj_id, prompt=prompt, replace=clear_old_points)
         return self._found(tracker, result)
 
-    def add_new_points(self, *arguments: Any, **named: Any) -> Found:
-        """The older name of `add_new_points_or_box`."""
-        return self.add_new_points_or_box(*arguments, **named)
+    add_new_points = add_new_points_or_box  # its older name
 
     def add_new_mask(self, inference_state: InferenceState, frame_idx: int, obj_id: Any, mask: Any) -> Found:
         """Give an object's mask, (H, W), bool or 0 and 1, array or tensor; one of another size is scaled."""

@@ -3,8 +3,6 @@
 Full 3 x 3 convolutions with batch normalisation: what CPU libraries run best, and what a compiler folds away.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

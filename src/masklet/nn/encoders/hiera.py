@@ -3,8 +3,6 @@
 Maps are kept channels last, (B, H, W, C), from the patch embedding to the ends of the stages.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -121,15 +119,9 @@ def _blocks(config: HieraConfig) -> list[Block]:
         width, heads = config.widths[stage], config.heads * 2**stage
         for index in range(depth):
             widens = index == 0 and stage > 0
-            window = config.windows[stage - 1] if widens else config.windows[stage]  # the window lags by one block
-            blocks.append(
-                Block(
-                    width=width // 2 if widens else width,
-                    width_out=width,
-                    heads=heads,
-                    window=0 if len(blocks) in config.global_blocks else window,
-                )
-            )
+            window = config.windows[stage - 1 if widens else stage]  # the window lags by one block
+            window = 0 if len(blocks) in config.global_blocks else window
+            blocks.append(Block(width // 2 if widens else width, width, heads, window))
     return blocks
 
 

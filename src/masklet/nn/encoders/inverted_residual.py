@@ -4,8 +4,6 @@ Few multiplications for many layers: a 1 x 1 convolution widens, a depthwise one
 EfficientNet-Lite0 (Tan and Le, 2019; no squeeze-and-excite, ReLU6) is one table of stages, `LITE0`.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

@@ -5,8 +5,6 @@ while a network learns, a 3 x 3 convolution, a 1 x 1 convolution and the map its
 Attribute names are those of the published weights, which come from timm's `repvit_m1`.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -2,8 +2,6 @@
 at stride 16. Attribute names are those of the published weights.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ most blocks attend in windows, a few to the whole map, and each adds codes of re
 Maps are kept channels last, (B, H, W, C).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

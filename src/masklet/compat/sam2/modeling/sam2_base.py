@@ -5,7 +5,7 @@ what clients call, train and take apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,6 @@ from masklet.nn.network import ImageEncoder
 from masklet.nn.positions import sine_map
 from masklet.nn.prompt_encoder import PromptEncoder
 from masklet.nn.tensors import PromptCodes
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 NO_OBJ_SCORE = ABSENT_LOGIT
 """Logits of an object of which nothing is known in a frame."""
@@ -50,6 +47,8 @@ class SAM2Base(nn.Module):
     submodules have the signatures of the reference, and its weights are those of the model: loading others, or
     training, changes what the predictors answer."""
 
+    _model: Model
+
     def __init__(self, model: Model, settings: Settings | None = None) -> None:
         super().__init__()
         self.settings = settings = settings or Settings(**IMAGE_POSTPROCESSING)
@@ -74,8 +73,7 @@ class SAM2Base(nn.Module):
     @property
     def engine(self) -> Model:
         """The model, with the present weights."""
-        model: Model = self._model
-        return model
+        return self._model
 
     @property
     def device(self) -> torch.device:
@@ -117,7 +115,7 @@ class SAM2Base(nn.Module):
         self._renew()
         return answer
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> SAM2Base:
         """Train or evaluate. While it is trained, weights have gradients; predictors answer by the weights as they are
         when evaluation begins again."""
         self.engine.network.train(mode)
@@ -128,7 +126,7 @@ class SAM2Base(nn.Module):
             self._renew()
         return self
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SAM2Base:
         self.engine.network._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._renew()
         return self

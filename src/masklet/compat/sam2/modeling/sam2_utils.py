@@ -1,7 +1,5 @@
 """Small parts of the reference's network that its clients build their own on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TypeVar
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Sequence
-from math import ceil
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import rlemasklib  # type: ignore[import-untyped]
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -14,31 +14,15 @@ from torch import Tensor
 
 from masklet.engines.rules import stability
 from masklet.image.everything import plan_crops, point_grid
-from masklet.masks.rle import rle_from_json
+from masklet.masks.rle import from_plain
 from masklet.masks.shape import mask_box, small_holes, without_islands
 
 Runs = dict[str, Any]
 """Run lengths of a mask down its columns, beginning with the background: `{"size": [H, W], "counts": [...]}`."""
 
 
-class MaskData:
+class MaskData(dict[str, Any]):
     """Columns of equal length, each a list, an array or a tensor, under names: an entry for each mask."""
-
-    def __init__(self, **columns: Any) -> None:
-        self._stats = columns
-
-    def __getitem__(self, name: str) -> Any:
-        return self._stats[name]
-
-    def __setitem__(self, name: str, column: Any) -> None:
-        self._stats[name] = column
-
-    def __delitem__(self, name: str) -> None:
-        del self._stats[name]
-
-    def items(self) -> ItemsView[str, Any]:
-        """Names and columns."""
-        return self._stats.items()
 
     def filter(self, keep: Tensor) -> None:
         """Keep the entries that a tensor of bool, or of their numbers, names."""
@@ -52,7 +36,7 @@ class MaskData:
     def cat(self, new_stats: MaskData) -> None:
         """Put the entries of another behind."""
         for name, column in new_stats.items():
-            before = self._stats.get(name)
+            before = self.get(name)
             if before is None:
                 self[name] = column
             elif isinstance(column, Tensor):
@@ -71,8 +55,8 @@ def batch_iterator(batch_size: int, *args: Any) -> Iterator[list[Any]]:
     """Slices of at most so many entries, of each of the columns."""
     if len({len(column) for column in args}) != 1:
         raise ValueError(f"columns have {', '.join(str(len(column)) for column in args)} entries; give equal numbers")
-    for batch in range(ceil(len(args[0]) / batch_size)):
-        yield [column[batch * batch_size : (batch + 1) * batch_size] for column in args]
+    for first in range(0, len(args[0]), batch_size):
+        yield [column[first : first + batch_size] for column in args]
 
 
 def is_box_near_crop_edge(
@@ -105,11 +89,7 @@ def uncrop_masks(masks: Tensor, crop_box: Sequence[int], orig_h: int, orig_w: in
 
 def mask_to_runs(mask: NDArray[np.bool_]) -> Runs:
     """The run lengths of a mask, bool (H, W)."""
-    height, width = mask.shape
-    flat = mask.T.ravel()
-    ends = np.flatnonzero(np.diff(flat, prepend=False))  # where the background's first run ends, and so on
-    counts = np.diff(np.concatenate([[0], ends, [flat.size]]))
-    return {"size": [height, width], "counts": counts.tolist()}
+    return {"size": list(mask.shape), "counts": rlemasklib.encode(mask, compressed=False)["ucounts"].tolist()}
 
 
 def mask_to_rle_pytorch(tensor: Tensor) -> list[Runs]:
@@ -119,9 +99,7 @@ def mask_to_rle_pytorch(tensor: Tensor) -> list[Runs]:
 
 def rle_to_mask(rle: Runs) -> NDArray[np.bool_]:
     """The mask, bool (H, W)."""
-    height, width = rle["size"]
-    inside = np.arange(len(rle["counts"])) % 2 == 1
-    return np.repeat(inside, rle["counts"]).reshape(width, height).T
+    return np.asarray(rlemasklib.decode({"size": rle["size"], "ucounts": rle["counts"]}), np.bool_)
 
 
 def area_from_rle(rle: Runs) -> int:
@@ -131,10 +109,8 @@ def area_from_rle(rle: Runs) -> int:
 
 def coco_encode_rle(uncompressed_rle: Runs) -> Runs:
     """The run lengths in the compressed form of COCO."""
-    height, width = uncompressed_rle["size"]
-    return rle_from_json(
-        {"size": [height, width], "counts": list(uncompressed_rle["counts"])}, (height, width)
-    ).to_json()
+    size, runs = uncompressed_rle["size"], uncompressed_rle["counts"]
+    return from_plain(rlemasklib.compress({"size": size, "ucounts": runs})).to_json()
 
 
 def batched_mask_to_box(masks: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """Small helpers of the reference that clients call."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any
