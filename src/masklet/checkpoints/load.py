@@ -211,11 +211,10 @@ def choose_device(device: str | torch.device | None) -> torch.device:
 def choose_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
     """The precision that is asked for; float32 if none is. Raises EngineError if it is not one of the three that a
     model can have."""
-    chosen = torch.float32 if dtype is None else DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if chosen not in DTYPES.values():
+    chosen = DTYPES.get(dtype) if isinstance(dtype, str) else dtype or torch.float32
+    if chosen is None or chosen not in DTYPES.values():
         hint = nearest(dtype, DTYPES) if isinstance(dtype, str) else ""
         raise EngineError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}{hint}")
-    assert chosen is not None, "None is in no table"
     return chosen
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from masklet.engines.base import FUNCTIONS
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, Network, PromptTokens
-from masklet.nn.layers import Foldable, fold_norm, or_all
+from masklet.nn.encoders.repvit import LookAround
+from masklet.nn.layers import fold_norm, or_all
 from masklet.prompts import NOT_A_POINT
 
 SAMPLES = 1024
@@ -124,7 +125,7 @@ def folded(network: Network) -> Network:
 
     for module in list(twin.image_encoder.modules()):
         for name, child in module.named_children():
-            if isinstance(child, Foldable):
+            if isinstance(child, LookAround):
                 setattr(module, name, placed(child.folded()))
         if isinstance(module, nn.Sequential):
             for index, (conv, norm) in enumerate(pairwise(list(module))):

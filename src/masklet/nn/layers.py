@@ -46,14 +46,6 @@ class Prepared(nn.Module):
             setattr(self, name, None)
 
 
-class Foldable(nn.Module):
-    """A module of which a simpler one gives the same answers once nothing is learned any more."""
-
-    def folded(self) -> nn.Module:
-        """The simpler module, in float32, with weights of its own; this one stays as it is."""
-        raise NotImplementedError
-
-
 def fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """A convolution, in float32, that answers as another with a batch normalisation in evaluation behind it."""
     return fuse_conv_bn_eval(copy.deepcopy(conv).float(), copy.deepcopy(norm).float())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from masklet.nn import layers
 from masklet.nn.config import RepViTConfig
-from masklet.nn.layers import Foldable, Layer, Trunk, after_each, chain, fold_norm
+from masklet.nn.layers import Layer, Trunk, after_each, chain, fold_norm
 
 EXPANSION = 2
 """Times as many channels between the two 1 x 1 convolutions of a block."""
@@ -26,7 +26,7 @@ def convolution(width: int, width_out: int, kernel: int = 1, stride: int = 1, gr
     return chain(c=conv, bn=norm)
 
 
-class LookAround(Foldable):
+class LookAround(nn.Module):
     """A depthwise 3 x 3 convolution, one of 1 x 1, and the map itself, added: (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, width: int) -> None:
@@ -38,7 +38,7 @@ class LookAround(Foldable):
         return self.conv(x) + self.conv1(x) + x
 
     def folded(self) -> nn.Module:
-        """One 3 x 3 convolution that answers the same: the others only look at its middle."""
+        """One 3 x 3 convolution, in float32, that answers the same: the others only look at its middle."""
         wide, middle = fold_norm(*self.conv), fold_norm(*self.conv1)
         assert wide.bias is not None, "folding gives a bias"
         assert middle.bias is not None, "folding gives a bias"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.checkpoints import Model
@@ -20,6 +21,7 @@ from masklet.nn.network import ImageEncoder
 from masklet.nn.positions import sine_map
 from masklet.nn.prompt_encoder import PromptEncoder
 from masklet.nn.tensors import PromptCodes
+from masklet.prompts import NOT_A_POINT
 
 NO_OBJ_SCORE = ABSENT_LOGIT
 """Logits of an object of which nothing is known in a frame."""
@@ -201,11 +203,9 @@ class PromptEncoderFace(Face):
         places = [torch.zeros(given, 0, 2, device=device)]
         labels = [torch.zeros(given, 0, dtype=torch.long, device=device)]
         if points is not None:
-            places.append(points[0].to(device).float())
-            labels.append(points[1].to(device).long())
-            if boxes is None:
-                places.append(torch.zeros(given, 1, 2, device=device))
-                labels.append(torch.full((given, 1), -1, device=device))
+            alone = int(boxes is None)
+            places.append(F.pad(points[0].to(device).float(), (0, 0, 0, alone)))
+            labels.append(F.pad(points[1].to(device).long(), (0, alone), value=NOT_A_POINT))
         if boxes is not None:
             places.append(boxes.to(device).float().reshape(-1, 2, 2))
             labels.append(torch.tensor([[2, 3]], device=device).expand(given, -1))

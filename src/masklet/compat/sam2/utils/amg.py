@@ -15,7 +15,8 @@ from torch import Tensor
 from masklet.engines.rules import stability
 from masklet.image.everything import plan_crops, point_grid
 from masklet.masks.rle import from_plain
-from masklet.masks.shape import mask_box, small_holes, without_islands
+from masklet.masks.shape import small_holes, without_islands
+from masklet.nn.layers import tight_box
 
 Runs = dict[str, Any]
 """Run lengths of a mask down its columns, beginning with the background: `{"size": [H, W], "counts": [...]}`."""
@@ -115,9 +116,8 @@ def coco_encode_rle(uncompressed_rle: Runs) -> Runs:
 
 def batched_mask_to_box(masks: Tensor) -> Tensor:
     """Boxes (..., 4) of masks, bool (..., H, W): x0, y0, x1, y1 of the first and the last pixel; 0 for empty masks."""
-    flat = masks.bool().cpu().numpy().reshape(-1, *masks.shape[-2:])
-    boxes = [mask_box(mask) - ((0, 0, 1, 1) if mask.any() else 0) for mask in flat]
-    return torch.as_tensor(np.array(boxes, np.int64).reshape(*masks.shape[:-2], 4), device=masks.device)
+    boxes = tight_box(masks.bool().reshape(-1, *masks.shape[-2:]))
+    return torch.where(boxes[:, 2:3] < 0, 0, boxes).reshape(*masks.shape[:-2], 4)
 
 
 def box_xyxy_to_xywh(box_xyxy: Tensor) -> Tensor:
