@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from masklet.engines.base import FUNCTIONS
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, Network, PromptTokens
-from masklet.nn.encoders.repvit import LookAround
+from masklet.nn.encoders.convolutions import LookAround
 from masklet.nn.layers import fold_norm, or_all
 from masklet.prompts import NOT_A_POINT
 

@@ -56,15 +56,16 @@ class EncoderConfig(Protocol):
 
 
 class Encoder:
-    """A configuration whose trunk, made of it and an image size, is the class `trunk` of the file of its kind."""
+    """A configuration whose trunk is the class `trunk` of a file in `encoders`, made of it and an image size."""
 
     kind: ClassVar[str]
     trunk: ClassVar[str]
 
     def build(self, image_size: int) -> Trunk:
         """The trunk, with random weights."""
-        file: Any = importlib.import_module(f"masklet.nn.encoders.{self.kind}")  # it imports torch
-        return getattr(file, self.trunk)(self, image_size)
+        file, _, name = self.trunk.partition(".")
+        trunk: Any = getattr(importlib.import_module(f"masklet.nn.encoders.{file}"), name)  # it imports torch
+        return trunk(self, image_size)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class HieraConfig(Encoder):
     """
 
     kind = "hiera"
-    trunk = "Hiera"
+    trunk = "attention.Hiera"
     width: int
     heads: int
     depths: tuple[int, int, int, int]
@@ -126,7 +127,7 @@ class ConvNetConfig(Encoder):
     """
 
     kind = "convnet"
-    trunk = "ConvNet"
+    trunk = "convolutions.ConvNet"
     least_width: ClassVar[int] = 1
     widths: tuple[int, int, int, int]
     depths: tuple[int, int, int, int]
@@ -149,7 +150,7 @@ class InvertedResidualConfig(Encoder):
     """
 
     kind = "inverted_residual"
-    trunk = "InvertedResidualTrunk"
+    trunk = "convolutions.InvertedResidualTrunk"
     stem: int
     stages: tuple[tuple[int, int, int, int, int], ...]
     detail: int = 0
@@ -214,7 +215,7 @@ class RepViTConfig(ConvNetConfig):
     """A RepViT trunk (Wang et al., 2024), whose blocks are counted beside those that halve the map."""
 
     kind = "repvit"
-    trunk = "RepViT"
+    trunk = "convolutions.RepViT"
     least_width = 2
 
 
@@ -236,7 +237,7 @@ class ViTConfig(Encoder):
     """
 
     kind = "vit"
-    trunk = "ViT"
+    trunk = "attention.ViT"
     width: int
     heads: int
     depth: int
@@ -268,7 +269,7 @@ class TinyViTConfig(Encoder):
     """
 
     kind = "tiny_vit"
-    trunk = "TinyViT"
+    trunk = "attention.TinyViT"
     channels: tuple[int, int, int, int] = (64, 128, 160, 320)
     depths: tuple[int, int, int, int] = (2, 2, 6, 2)
     heads: tuple[int, int, int, int] = (2, 4, 5, 10)
