@@ -37,7 +37,7 @@ INSTEAD = {
     "sam2.modeling.memory_attention": "masklet.nn.memory_attention",
     "sam2.modeling.memory_encoder": "masklet.nn.memory_encoder",
     "sam2.modeling.position_encoding": "masklet.nn.positions",
-    "sam2.modeling.sam": "masklet.nn.mask_decoder, masklet.nn.prompt_encoder and masklet.nn.two_way",
+    "sam2.modeling.sam": "masklet.nn.mask_decoder and masklet.nn.prompt_encoder",
     "sam2.csrc": "masklet.masks.shape.small_holes",
     "sam2.benchmark": "the scripts in masklet's benchmarks folder",
     "sam2.sam2_video_predictor_legacy": "sam2.sam2_video_predictor",
