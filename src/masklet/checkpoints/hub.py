@@ -32,8 +32,7 @@ def models_folder() -> Path:
 
 
 def local_file(repo: str, file: str, hub_file: str | None = None) -> Path | None:
-    """A published file on this machine: put by hand, or downloaded earlier, there perhaps by another name; None if it
-    is not here."""
+    """A published file on this machine, put by hand or downloaded earlier, there perhaps by another name; else None."""
     by_hand = models_folder() / file
     if by_hand.is_file():
         return by_hand

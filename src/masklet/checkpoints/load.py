@@ -95,8 +95,7 @@ def load_torch_model(
 
 
 def _unmarked(name: str, speed: str | None, image_size: int | None) -> tuple[str, str | None, int | None]:
-    """The name alone, with the mode and image size that are given or that its mark tells. Raises ConfigError if both
-    are there and differ."""
+    """The name alone, with the mode and image size that are given or in its mark. Raises ConfigError if they differ."""
     plain, _, mark = name.partition(":")
     given = speed if image_size is None else str(image_size)
     if mark and given and given != mark:
@@ -192,8 +191,7 @@ def _some(keys: Iterable[str]) -> str:
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
-    """The device that is asked for; else cuda, else mps, else cpu, whichever is there. Raises EngineError if there is
-    no such device, or not here."""
+    """The device that is asked for; else cuda, else mps, else cpu. Raises EngineError if it is unknown or not here."""
     if device is None:
         mps = "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device("cuda" if torch.cuda.is_available() else mps)
@@ -209,8 +207,7 @@ def choose_device(device: str | torch.device | None) -> torch.device:
 
 
 def choose_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    """The precision that is asked for; float32 if none is. Raises EngineError if it is not one of the three that a
-    model can have."""
+    """The precision that is asked for, else float32. Raises EngineError if it is none of the three of a model."""
     chosen = DTYPES.get(dtype) if isinstance(dtype, str) else dtype or torch.float32
     if chosen is None or chosen not in DTYPES.values():
         hint = nearest(dtype, DTYPES) if isinstance(dtype, str) else ""
@@ -300,7 +297,6 @@ def network_of(config: ModelConfig) -> Network:
 
 
 def load_weights(network: Network, state: dict[str, Tensor]) -> Network:
-    """Give a blank network its weights, which become its own and must fit, and make it ready: in evaluation, without
-    gradients, tables prepared."""
+    """Give a blank network weights, which must fit, and make it ready: evaluation, no gradients, tables prepared."""
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False).prepare()

@@ -185,8 +185,7 @@ def is_name(name: str) -> bool:
 
 
 def exported_folder(name_or_path: str | os.PathLike[str]) -> tuple[Path, str] | None:
-    """The folder, if it is one that `masklet export` wrote, and the mark behind its name, a mode or an image
-    size, as behind that of a model."""
+    """A folder that `masklet export` wrote, and the mark behind its name, a mode or an image size; else None."""
     if isinstance(name_or_path, str) and is_name(name_or_path):
         return None
     plain, _, mark = str(name_or_path).rpartition(":")

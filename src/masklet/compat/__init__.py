@@ -47,8 +47,7 @@ INSTEAD = {
 
 
 class _Aliases(MetaPathFinder, Loader):
-    """Finds the modules of `ALIASES` before any that is installed, and gives the module of the other name, which stays
-    what it is."""
+    """Finds the modules of `ALIASES` before any that is installed; what it gives are those of the other names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None

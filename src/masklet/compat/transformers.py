@@ -33,8 +33,6 @@ from masklet.prompts import NOT_A_POINT, Prompt
 PADDING = -10
 """The label, and the coordinates, of points that only fill a list up to the length of the longest."""
 
-MaskGenerator = Callable[..., Any]
-
 
 class Inputs(dict[str, Any]):
     """What a processor returns: `model(**inputs)`, `inputs["original_sizes"]`, `inputs.pixel_values`."""
@@ -297,7 +295,7 @@ def pipeline(
     *,
     device: str | torch.device | None = None,
     **_: Any,
-) -> MaskGenerator:
+) -> Callable[..., Any]:
     """`pipeline("mask-generation")`: what finds everything in a picture.
 
     Returns:

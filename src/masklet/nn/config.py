@@ -405,8 +405,7 @@ class ModelConfig:
 
     @property
     def keeps_ratio(self) -> bool:
-        """Whether the network learned from pictures of which no side was stretched, filled up to the square at the
-        right and lower edges."""
+        """Whether pictures are not stretched, as the network learned, but filled up at the right and lower edges."""
         return self.version == "1"
 
     def placed(self, size: tuple[int, int]) -> tuple[int, int]:

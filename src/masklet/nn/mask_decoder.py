@@ -134,8 +134,7 @@ class TwoWayTransformer(nn.Module):
 
 
 def each_head(one: Tensor, other: Tensor) -> Tensor:
-    """Products head by head, (N, heads, A, B) @ (N or 1, heads, B, C) -> (N, heads, A, C). What is the same for all
-    objects is not copied."""
+    """(N, heads, A, B) @ (N or 1, heads, B, C) -> (N, heads, A, C); what is the same for all objects is not copied."""
     if other.shape[0] > 1 or one.shape[0] == 1:
         return one @ other
     rows = one.transpose(0, 1)  # (heads, N, A, B)

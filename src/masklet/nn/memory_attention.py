@@ -93,8 +93,7 @@ class MemoryLayer(nn.Module):
 
 
 class MemoryAttention(Prepared):
-    """A stack of memory layers. Where memories are condensed, a half of their latents form a square of `memory_grid`
-    cells; the others have no place."""
+    """A stack of memory layers. Of condensed memories half of the latents form a square; the others have no place."""
 
     def __init__(self, config: ModelConfig) -> None:
         places = ("feature_code", "memory_code", "cos", "sin")
@@ -214,8 +213,7 @@ def project_first(
 def project_last(
     q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None, most_rows: int | None = None
 ) -> Tensor:
-    """See `attend_values`; at most so many rows of queries at a time, or as many as give `SCORES`, and nothing is left
-    out."""
+    """See `attend_values`; at most so many rows of queries at a time, or as many as give `SCORES`, without dropout."""
     q = q * q.shape[-1] ** -0.5
     k, memory = k.transpose(-2, -1), memory[:, None]
     hide = None if keep is None else ~keep[:, None, None, :]

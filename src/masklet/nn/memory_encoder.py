@@ -66,8 +66,7 @@ class MemoryEncoder(nn.Module):
 
 
 class Look(nn.Module):
-    """Attention of one head, without biases: latents (N, L, M) look at tokens (N, T, M). It also holds the
-    normalisations before it, by their names."""
+    """Attention of one head, without biases, and the norms before it: latents (N, L, M) look at tokens (N, T, M)."""
 
     norm: nn.Module
     norm_x: nn.Module

@@ -257,8 +257,7 @@ class SAM2ImagePredictor:
 
 
 def as_tensors(answer: Answer, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """An answer with the axis of prompts, which arrays leave out if there is one: masks (N, C, H, W), scores (N, C) and
-    logits (N, C, S/4, S/4)."""
+    """An answer with the axis of prompts: masks (N, C, H, W), scores (N, C), logits (N, C, S/4, S/4)."""
     alone = answer[1].ndim == 1
     masks, scores, logits = (torch.from_numpy(array[None] if alone else array).to(device) for array in answer)
     return masks, scores, logits

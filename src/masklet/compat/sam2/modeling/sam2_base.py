@@ -214,8 +214,7 @@ class PromptEncoderFace(Face):
 
 
 class MaskDecoderFace(Face):
-    """Features and prompts to masks. A single mask gives way to the best of three where it is not stable, if the
-    settings ask for that."""
+    """Features and prompts to masks. An unstable single mask gives way to the best of three if the settings say so."""
 
     behind: MaskDecoder
 
