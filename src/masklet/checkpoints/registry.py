@@ -31,12 +31,6 @@ class Release(NamedTuple):
     licence: str = "Apache-2.0"  # of the weights
 
 
-def _hiera(family: str, size: str, parameters: int) -> Release:
-    release = {"sam2": "072824", "sam2.1": "092824"}[family]
-    url = f"https://dl.fbaipublicfiles.com/segment_anything_2/{release}/{family}_hiera_{size.replace('-', '_')}.pt"
-    return Release(parameters, f"facebook/{family}-hiera-{size}", url)
-
-
 def _first(size: str, parameters: int, file: str) -> Release:
     url = f"https://dl.fbaipublicfiles.com/segment_anything/{file}"
     return Release(parameters, f"facebook/sam-vit-{size}", url, "model.safetensors")
@@ -45,8 +39,12 @@ def _first(size: str, parameters: int, file: str) -> Release:
 RELEASES = {
     NANO: Release(6_189_206, None, None, licence="Apache-2.0, trained on open data (docs/nano.md)"),
     **{
-        f"{family}-{size}": _hiera(family, size, parameters + further)
-        for family, further in (("sam2", 0), ("sam2.1", 16_512))  # two small parts more
+        f"{family}-{size}": Release(
+            parameters + further,
+            f"facebook/{family}-hiera-{size}",
+            f"https://dl.fbaipublicfiles.com/segment_anything_2/{date}/{family}_hiera_{size.replace('-', '_')}.pt",
+        )
+        for family, date, further in (("sam2", "072824", 0), ("sam2.1", "092824", 16_512))  # two small parts more
         for size, parameters in (
             ("tiny", 38_945_986),
             ("small", 46_043_842),

@@ -1,7 +1,5 @@
 """The reference's generator of automatic masks, on `masklet.segment_everything`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -88,7 +86,7 @@ class SAM2AutomaticMaskGenerator:
         return SAM2ImagePredictor(self.model)
 
     @classmethod
-    def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2AutomaticMaskGenerator:
+    def from_pretrained(cls, model_id: str, **arguments: Any) -> "SAM2AutomaticMaskGenerator":
         """A generator with a model from the hub. Takes the arguments of `build_sam2`, and those of the class."""
         return cls(build_sam2_hf(model_id, **arguments), **arguments)
 

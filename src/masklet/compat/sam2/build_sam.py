@@ -1,7 +1,5 @@
 """The builders of the reference: names of configurations and files of weights in, models out."""
 
-from collections.abc import Mapping
-from itertools import chain
 from typing import Any
 
 from masklet.compat.sam2.modeling.sam2_base import SAM2Base
@@ -41,10 +39,6 @@ def build_sam2_video_predictor_hf(model_id: str, **arguments: Any) -> SAM2VideoP
 def instantiated(config_file: str, **changes: Any) -> SAM2Base:
     """What Hydra makes of a file in `configs`: the model with random weights, at the values without post-processing but
     for changes, `compose`'s overrides `++model.NAME=value`."""
-
-    def flat(values: Mapping[str, Any]) -> list[str]:
-        nested = [flat(value) if isinstance(value, Mapping) else [f"{name}={value}"] for name, value in values.items()]
-        return list(chain.from_iterable(nested))
-
-    overrides = [override for override in flat(changes) if not override.startswith("_target_=")]
+    extra = changes.pop("sam_mask_decoder_extra_args", {})
+    overrides = [f"{name}={value}" for name, value in {**changes, **extra}.items()]
     return SAM2Base(*model_and_settings(config_file, hydra_overrides_extra=overrides, apply_postprocessing=False))

@@ -3,8 +3,6 @@
 Letters: N objects, C candidates, P points, S side of the model's square, H x W the picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -59,7 +57,7 @@ class SAM2ImagePredictor:
         self._is_batch = False
 
     @classmethod
-    def from_pretrained(cls, model_id: str, **arguments: Any) -> SAM2ImagePredictor:
+    def from_pretrained(cls, model_id: str, **arguments: Any) -> "SAM2ImagePredictor":
         """A predictor with a model from the hub. Takes the arguments of `build_sam2`, and those of the class."""
         return cls(build_sam2_hf(model_id, **arguments), **arguments)
 

@@ -1,7 +1,5 @@
 """The small functions around automatic masks that clients of the reference import."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -34,7 +32,7 @@ class MaskData(dict[str, Any]):
             elif column is not None:
                 self[name] = column[rows.to(column.device) if isinstance(column, Tensor) else rows.numpy()]
 
-    def cat(self, new_stats: MaskData) -> None:
+    def cat(self, new_stats: "MaskData") -> None:
         """Put the entries of another behind."""
         for name, column in new_stats.items():
             before = self.get(name)
