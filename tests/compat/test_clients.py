@@ -141,6 +141,19 @@ def test_hydra_builds_the_configurations() -> None:
 
 
 @pytest.mark.usefixtures("installed")
+def test_a_builder_has_the_name_of_its_module() -> None:
+    import segment_anything.utils.transforms as transforms
+    from segment_anything.build_sam import sam_model_registry
+    from segment_anything.utils.amg import MaskData  # noqa: F401
+
+    from segment_anything import SamPredictor, build_sam  # isort: skip
+
+    assert build_sam is sam_model_registry["default"]
+    assert transforms.ResizeLongestSide(8).target_length == 8
+    assert SamPredictor is sys.modules["segment_anything.predictor"].SamPredictor
+
+
+@pytest.mark.usefixtures("installed")
 def test_a_module_that_is_not_there_says_so() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"no sam2\.benchmark in masklet's drop-in .* has the scripts in"):
         import sam2.benchmark

@@ -70,7 +70,14 @@ class _Aliases(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, loader_state=found, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return importlib.import_module(spec.loader_state.name)
+        module = importlib.import_module(spec.loader_state.name)
+        for alias, real in ELSEWHERE.items():
+            if (
+                real == module.__name__
+            ):  # before the import system puts modules in the place of functions of their names
+                sys.modules.setdefault(alias, module)
+                vars(module).setdefault(alias.rpartition(".")[2], module)
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
