@@ -265,7 +265,7 @@ def _sav_head(spool: Spool, facts: Facts) -> dict[str, Any]:
     frames = spool.frames()
     count = facts.frame_count or (frames[-1] + 1 if frames else 0)
     tracks = [_track_facts(spool, name) for name in spool.indices]
-    pixels = height * width
+    sizes, pixels = [track["size"] for track in tracks], height * width
     return {
         "video_id": Path(facts.video).stem or "video",
         "video_duration": count / float(facts.rate or 24),  # of SA-V's own videos, where nothing says it
@@ -276,9 +276,9 @@ def _sav_head(spool: Spool, facts: Facts) -> dict[str, Any]:
         "video_environment": "",
         "video_split": "",
         "masklet_id": list(spool.indices.values()),
-        "masklet_size_rel": [track["size"] / pixels for track in tracks],
-        "masklet_size_abs": [track["size"] for track in tracks],
-        "masklet_size_bucket": [_bucket(track["size"]) for track in tracks],
+        "masklet_size_rel": [size / pixels for size in sizes],
+        "masklet_size_abs": sizes,
+        "masklet_size_bucket": ["small" if s < 32**2 else "medium" if s < 96**2 else "large" for s in sizes],
         "masklet_visibility_changes": [track["changes"] for track in tracks],
         "masklet_first_appeared_frame": [track["first"] for track in tracks],
         "masklet_frame_count": [len(frames)] * len(tracks),
@@ -299,10 +299,6 @@ def _track_facts(spool: Spool, name: ObjectId) -> dict[str, Any]:
     changes = sum(before != after for before, after in pairwise(visible))
     size = sum(areas.values()) / len(seen) if seen else 0.0
     return {"size": size, "changes": changes, "first": float(seen[0]) if seen else -1.0}
-
-
-def _bucket(size: float) -> str:
-    return "small" if size < 32**2 else "medium" if size < 96**2 else "large"
 
 
 def read_sav(path: Path) -> Iterator[PlainFrame]:
@@ -358,9 +354,13 @@ def read_mots(path: Path) -> Iterator[PlainFrame]:
     """Masks of each frame that has any: ids 1001 to 1999 as 1 to 999, all others as they are; 10000 is passed over."""
     frames: dict[int, dict[ObjectId, Rle]] = {}
     for line, place in read_lines(path, "MOTS text"):
-        frame, number, rle = _parsed(line, place)
+        fields = line.split()
+        if len(fields) != 6 or not all(field.isdigit() and len(field) < 10 for field in fields[:5]):
+            raise FormatError(f"{place} is not `frame id class height width rle`; is the file cut short?")
+        frame, number, _, height, width = map(int, fields[:5])
         if number != 10_000:  # a region to be left out of scores
-            frames.setdefault(frame, {})[number - 1000 if 1000 < number < 2000 else number] = rle
+            known = number - 1000 if 1000 < number < 2000 else number
+            frames.setdefault(frame, {})[known] = Rle((height, width), fields[5])
     for frame, masks in sorted(frames.items()):
         sizes = {rle.size for rle in masks.values()}
         if len(sizes) > 1:
@@ -368,14 +368,6 @@ def read_mots(path: Path) -> Iterator[PlainFrame]:
                 f"the masks of frame {frame} in {path.name} are of the sizes {sorted(sizes)}; give one video"
             )
         yield read_frame(frame, masks, next(iter(sizes)), {number: int(number) for number in masks})
-
-
-def _parsed(line: str, place: str) -> tuple[int, int, Rle]:
-    fields = line.split()
-    if len(fields) != 6 or not all(field.isdigit() and len(field) < 10 for field in fields[:5]):
-        raise FormatError(f"{place} is not `frame id class height width rle`; is the file cut short?")
-    frame, number, _, height, width = (int(field) for field in fields[:5])
-    return frame, number, Rle((height, width), fields[5])
 
 
 COCO = Format(
