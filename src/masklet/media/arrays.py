@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.frames import Frame, FrameSource, ListedFrames, check_range, check_size
+from masklet.media.frames import Frame, FrameSource, ListedFrames, check_size
 
 ROUNDING = 1e-3
 """A float picture may leave 0..1 by this much, as interpolation leaves it."""
@@ -69,12 +69,11 @@ class IteratorFrames(FrameSource):
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """The frames that have not come yet. Raises MediaError if `start` was given out before."""
-        check_range(start, stop)
-        if start < self._next and start > 0:
+        if 0 < start < self._next:
             raise MediaError(f"frame {start} has been given out, and an iterable does not go back; give a list instead")
-        return self._from(start, stop)
+        return super().frames(start, stop)
 
-    def _from(self, start: int, stop: int | None) -> Iterator[Frame]:
+    def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         while stop is None or self._next < stop:
             if (array := next(self._arrays, END)) is END:
                 self.frame_count, self.frame_count_exact = self._next, True

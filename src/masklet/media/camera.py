@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from masklet.errors import MediaError
 from masklet.media.container import ANY_ENCODING, largest_stream
 from masklet.media.display import display_of, shown
-from masklet.media.frames import Frame, FrameSource, check_range, read_ahead
+from masklet.media.frames import Frame, FrameSource, read_ahead
 
 CLOSING = 10.0
 """Seconds that closing waits for a device that is in the middle of a read."""
@@ -106,7 +106,8 @@ class Patience:
 
 
 class Camera(FrameSource):
-    """Frames as they come: whoever is slow gets the newest one, and those in between are gone.
+    """Frames as they come: whoever is slow gets the newest one, and those in between are gone. For one iteration at a
+    time, which drops those before its `start`.
 
     place     the number of a camera, or the URL of a stream
     patience  how long a device that went away is waited for
@@ -166,15 +167,9 @@ class Camera(FrameSource):
     def read(self, frame: int) -> Frame:
         raise MediaError(f"{self.name} is live; its frames come once, in order, and cannot be read by number")
 
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """The newest frame, again and again, each once; for one iteration at a time. Drops those before `start`."""
-        check_range(start, stop)
-        if self._closing.is_set():
-            raise MediaError(f"{self.name} was closed; open it again")
-        return self._frames(start, stop)
-
     def close(self) -> None:
         """Let the device go. Iterations that are under way end."""
+        self._closed = True
         self._closing.set()
         with self._changed:
             self._changed.notify_all()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +39,14 @@ class Frame:
     image: NDArray[np.uint8]
 
 
-@runtime_checkable
-class FrameSource(Protocol):
+class FrameSource:
     """Frames by their number, and in the order of time from any of them on.
 
     A source holds no more than a few frames in memory, however long the video, and is a context manager
-    that closes itself. Readers inherit from this class and write `frames`; `read` where they can do better. What they
+    that closes itself. Readers inherit from this class and write `_frames`; `read` where they can do better. What they
     leave out of the following is as if nothing says it, but for the size.
 
+    name               what errors call it
     size               (height, width) of every frame, as shown
     rate               frames a second, or None where nothing says
     frame_count        number of frames, or None where nothing says
@@ -60,6 +60,7 @@ class FrameSource(Protocol):
     footage            what films keep of the source; None if it is nothing but pictures of 8 bits
     """
 
+    name: str = "the video"
     size: tuple[int, int]
     rate: float | None = None
     frame_count: int | None = None
@@ -71,14 +72,26 @@ class FrameSource(Protocol):
     dates: Sequence[datetime] = ()
     names: Sequence[str] = ()
     footage: Footage | None = None
+    _closed: bool = False
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """The frames from `start` to before `stop`, or to the end. None if the video ends before `start`.
 
         Iterations of a seekable source do not disturb each other. Raises MediaError for negative numbers,
-        and if a frame cannot be read.
+        if a frame cannot be read, and after the source was closed.
         """
-        ...
+        for end, frame in (("start", start), ("stop", stop)):
+            if frame is not None and frame < 0:
+                raise MediaError(f"{end} is {frame}; frames are counted from 0")
+        self._check_open()
+        return self._frames(start, stop)
+
+    def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
+        raise NotImplementedError
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise MediaError(f"{self.name} was closed; open it again to read its frames")
 
     def read(self, frame: int) -> Frame:
         """One frame. Raises MediaError if the video has no such frame, or the source is not seekable."""
@@ -132,8 +145,7 @@ class ListedFrames(FrameSource):
         check_frame(frame, len(self))
         return self._frame(frame, self._image(frame))
 
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        check_range(start, stop)
+    def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         return map(self.read, range(len(self))[start:stop])
 
     def _frame(self, frame: int, image: NDArray[np.uint8]) -> Frame:
@@ -166,13 +178,6 @@ def check_frame(frame: int, frame_count: int | None) -> None:
         raise MediaError(f"frame is {frame}; frames are counted from 0")
     if frame_count is not None and frame >= frame_count:
         raise no_such_frame(frame, frame_count)
-
-
-def check_range(start: int, stop: int | None) -> None:
-    """Raise MediaError if a range of frames has a negative end."""
-    for name, frame in (("start", start), ("stop", stop)):
-        if frame is not None and frame < 0:
-            raise MediaError(f"{name} is {frame}; frames are counted from 0")
 
 
 def no_such_frame(frame: int, frame_count: int | None, ended_early: str | None = None) -> MediaError:

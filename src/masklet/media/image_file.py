@@ -19,7 +19,7 @@ from masklet import errors
 from masklet.atomic import natural_order
 from masklet.errors import MediaError, needing
 from masklet.footage import BRIGHTEST, PQ, PRIMARIES, SRGB, WHITE, Colours, Footage, light_to_pq, srgb_of
-from masklet.media.frames import Frame, ListedFrames, check_range
+from masklet.media.frames import Frame, ListedFrames
 
 EXR = ".exr"
 """Needs the extra `exr`. Light of 1 is the white of an ordinary picture. Brighter light is white in 8 bits; 16 bits, by
@@ -161,8 +161,8 @@ class PagedImage(ListedFrames):
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
+        self.name = self.path.name
         self._lock = Lock()  # Pillow's file stands at one page at a time
-        self._closed = False
         self._file = open_image(self.path)
         try:
             with reading(self.path.name):
@@ -191,18 +191,13 @@ class PagedImage(ListedFrames):
                 shown.append(_duration(file))
         return np.cumsum(shown)
 
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        check_range(start, stop)
-        self._check_open()
-        return self._from(start, stop)
-
     def close(self) -> None:
         """Iterations that are under way end at their next frame; later ones raise MediaError."""
         self._closed = True
         with self._lock:
             self._file.close()
 
-    def _from(self, start: int, stop: int | None) -> Iterator[Frame]:
+    def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         with open_image(self.path) as file:
             for frame in range(len(self))[start:stop]:
                 if self._closed:
@@ -228,10 +223,6 @@ class PagedImage(ListedFrames):
     def _turn(self, file: Image.Image, frame: int) -> None:
         with reading(self._name(frame)):
             file.seek(frame + self._still)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise MediaError(f"{self.path.name} was closed; open it again to read its frames")
 
 
 def _duration(page: Image.Image) -> float:

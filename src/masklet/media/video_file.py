@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, dropwhile
 from os import PathLike
 from pathlib import Path
-from threading import Event, RLock
+from threading import RLock
 
 import av
 import numpy as np
@@ -32,7 +32,7 @@ from masklet.media.container import (
     timecode_of,
 )
 from masklet.media.display import display_of, shown, shown_deep
-from masklet.media.frames import Frame, FrameSource, check_frame, check_range, no_such_frame
+from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
 
 NEAR = 32
 """So many frames are decoded and dropped rather than jumped over: a jump costs about as much."""
@@ -65,12 +65,13 @@ class VideoFile(FrameSource):
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
+        self.name = self.path.name
         with opened(self.path) as (container, stream):
             try:
                 first = next(decoded(packets(container, stream), stream, []))
             except (StopIteration, BrokenOff):
                 raise MediaError(
-                    f"{self.path.name} holds no frame that can be decoded; is the file complete? Give another copy"
+                    f"{self.name} holds no frame that can be decoded; is the file complete? Give another copy"
                 ) from None
             self._display = display = display_of(stream, first)
             rate, clock = stream.average_rate or stream.guessed_rate, stream.time_base
@@ -90,7 +91,6 @@ class VideoFile(FrameSource):
         self._index: FrameIndex | None = None
         self._index_sought = False
         self._pass: list[int | None] = []  # the times of the frames of a pass, as far as one came without a fault
-        self._closed = Event()
         # Single pictures: the container that is kept open, the run that is under way, and pictures that are kept.
         self._lock = RLock()
         self._file = ExitStack()
@@ -105,7 +105,7 @@ class VideoFile(FrameSource):
         if not self.frame_count_exact:
             self._count()
         if self.frame_count is None or not self.frame_count_exact:
-            raise TypeError(f"the number of frames of {self.path.name} is not known before they are all read")
+            raise TypeError(f"the number of frames of {self.name} is not known before they are all read")
         return self.frame_count
 
     def __bool__(self) -> bool:
@@ -123,11 +123,6 @@ class VideoFile(FrameSource):
         index = self._sought_index()
         return None if index is None else (index.pts - index.pts[0]) * self._tick
 
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        check_range(start, stop)
-        self._check_open()
-        return self._frames(start, stop)
-
     def read(self, frame: int) -> Frame:
         """One frame. One near to the last that was read, before it or after it, costs least."""
         check_frame(frame, None)
@@ -139,7 +134,7 @@ class VideoFile(FrameSource):
             with self._lock:
                 picture = self._single(frame)
         except BrokenOff as broken:
-            picture, why = None, f"{self.path.name} breaks off: {broken}"
+            picture, why = None, f"{self.name} breaks off: {broken}"
         if picture is None:
             self._count()
             raise no_such_frame(frame, self.frame_count, why)
@@ -147,15 +142,11 @@ class VideoFile(FrameSource):
 
     def close(self) -> None:
         """Iterations that are under way end at their next frame; later ones raise MediaError."""
-        self._closed.set()
+        self._closed = True
         with self._lock:
             self._run = self._jumping = None
             self._kept.clear()
             self._file.close()
-
-    def _check_open(self) -> None:
-        if self._closed.is_set():
-            raise MediaError(f"{self.path.name} was closed; open it again to read its frames")
 
     def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         before, self.ended_early = self.ended_early, None
@@ -164,7 +155,7 @@ class VideoFile(FrameSource):
         last, end, fault = start - 1, 0.0, ""
         try:
             for picture in self._pictures(start):
-                if self._closed.is_set():
+                if self._closed:
                     return
                 last, end = picture.frame, picture.end
                 yield self._frame(picture)
@@ -176,7 +167,7 @@ class VideoFile(FrameSource):
             self.frame_count, self.frame_count_exact = last + 1, True
             self.ended_early = self._ended_early(last, end, fault)
         elif fault:
-            self.ended_early = before or f"{self.path.name} breaks off before frame {start}: {fault}"
+            self.ended_early = before or f"{self.name} breaks off before frame {start}: {fault}"
 
     def _ended_early(self, last: int, end: float, fault: str) -> str | None:
         """A sentence if decoding failed on the way, or the frames end two or more before the promised end."""
@@ -186,7 +177,7 @@ class VideoFile(FrameSource):
         if not fault:
             return None
         of = f" of {promised:.2f} s" if promised else ""
-        return f"{self.path.name} breaks off after frame {last} ({end:.2f} s{of}): {fault}"
+        return f"{self.name} breaks off after frame {last} ({end:.2f} s{of}): {fault}"
 
     def _deep(self, start: int) -> Iterator[tuple[int, NDArray[np.uint16]]]:
         """Pictures in the file's own depth and colours, for films; also once this is closed."""
