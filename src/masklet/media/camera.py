@@ -136,8 +136,7 @@ class Camera(FrameSource):
         self._opener = opener
         self._newest: Frame | None = None
         self._given = self._seen = 0  # frames given out; the number of the capture that was given last
-        self._ended, self._why = False, ""  # whether no frame will come any more, and why, if that is no proper end
-        self._failure: Exception | None = None
+        self._end: str | Exception | None = None  # why no frame will come any more; "" after a proper end
         self._changed = Condition()
         self._closing = Event()
         device = opener(place)
@@ -178,15 +177,17 @@ class Camera(FrameSource):
     def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         while stop is None or self._given < stop:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing.is_set() or self._ended or self.captured > self._seen)
+                self._changed.wait_for(
+                    lambda: self._closing.is_set() or self._end is not None or self.captured > self._seen
+                )
                 if self._closing.is_set():
                     return
                 if self.captured == self._seen:
-                    if self._failure is not None:
-                        raise self._failure
-                    if self._why:
+                    if isinstance(self._end, Exception):
+                        raise self._end
+                    if self._end:
                         waited = f" (waited {self._patience.total:g} s)" if self._patience.total else ""
-                        self.ended_early = f"{self.name} went away after frame {self._given - 1}: {self._why}{waited}"
+                        self.ended_early = f"{self.name} went away after frame {self._given - 1}: {self._end}{waited}"
                     return
                 assert self._newest is not None, "the first frame is there before the thread begins"
                 frame = Frame(self._given, self._newest.time, self._newest.image)
@@ -196,12 +197,13 @@ class Camera(FrameSource):
 
     def _run(self, device: Device) -> None:
         """The thread. However it ends, waiting threads are notified."""
+        end: str | Exception
         try:
-            self._why = self._capture(device)
+            end = self._capture(device)
         except Exception as error:  # handed over to the iteration: nobody would see it here
-            self._failure = error
+            end = error
         with self._changed:
-            self._ended = True
+            self._end = end
             self._changed.notify_all()
 
     def _capture(self, device: Device | None) -> str:

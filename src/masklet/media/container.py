@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -131,24 +130,6 @@ def decoded(found: Iterable[Packet[VideoStream]], stream: VideoStream, faults: l
         fault = fault or str(error.strerror)
     if fault:
         raise BrokenOff(fault)
-
-
-def promised(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds of the video by its header. Those of the whole container are taken only if no sound may outlast it."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
-    return None
-
-
-def timecode_of(container: InputContainer) -> str | None:
-    """The timecode at which a file begins, as cameras and editors write it, or None."""
-    for holder in (*container.streams, container):
-        for name, text in holder.metadata.items():
-            if name.lower() == "timecode" and re.fullmatch(r"\d\d:\d\d:\d\d[:;.]\d\d", text):
-                return text.replace(".", ";")
-    return None
 
 
 def _no_video(path: Path, why: str) -> MediaError:

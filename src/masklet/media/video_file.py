@@ -3,6 +3,7 @@ their number, by jumps where the file allows them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
@@ -21,16 +22,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import MediaError
 from masklet.footage import Footage
-from masklet.media.container import (
-    BrokenOff,
-    DecodedFrame,
-    decoded,
-    deinterlaced,
-    opened,
-    packets,
-    promised,
-    timecode_of,
-)
+from masklet.media.container import BrokenOff, DecodedFrame, decoded, deinterlaced, opened, packets
 from masklet.media.display import display_of, shown, shown_deep
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
 
@@ -319,6 +311,24 @@ class VideoFile(FrameSource):
         period = 1 / self.rate if self.rate else 0.0
         time = frame * period if image.pts is None else (image.pts - (self._first_pts or 0)) * self._tick
         return DecodedFrame(frame, time, time + ((image.duration or 0) * self._tick or period), image)
+
+
+def promised(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds of the video by its header. Those of the whole container are taken only if no sound may outlast it."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def timecode_of(container: InputContainer) -> str | None:
+    """The timecode at which a file begins, as cameras and editors write it, or None."""
+    for holder in (*container.streams, container):
+        for name, text in holder.metadata.items():
+            if name.lower() == "timecode" and re.fullmatch(r"\d\d:\d\d:\d\d[:;.]\d\d", text):
+                return text.replace(".", ";")
+    return None
 
 
 class IndexMismatch(Exception):
