@@ -259,8 +259,7 @@ def is_first(state: Mapping[str, Tensor]) -> bool:
 
 
 def from_first(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of such a file under our names, without a classifier that was left in it. Raises CheckpointError for
-    a key that is in no rule."""
+    """A state dict of such a file under our names, without a classifier. Raises CheckpointError for an unknown key."""
     kept = {key: tensor for key, tensor in state.items() if not key.startswith(_CLASSIFIER)}
     return _rename(kept, _TO_OURS["sam1 files"])
 

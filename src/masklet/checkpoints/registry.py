@@ -113,8 +113,7 @@ def list_models() -> list[ModelInfo]:
 
 
 def find(name: str) -> ModelInfo:
-    """The model of a name, or of a hub repository (`facebook/sam2.1-hiera-tiny`). Raises CheckpointError if there is no
-    such model."""
+    """The model of a name or a hub repository (`facebook/sam2.1-hiera-tiny`). Raises CheckpointError for another."""
     if name not in _NAMES:
         raise CheckpointError(f"unknown model {name!r}{nearest(name, RELEASES)} (see masklet models)")
     name = _NAMES[name]

@@ -208,8 +208,7 @@ class SamPredictor(SAM2ImagePredictor):
         self._see(seen.levels, seen.size)
 
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
-        """Look at a picture (1, 3, h, w) of 0..255 in the frame of `transform`, of which masks of the size of the
-        original come."""
+        """Look at a picture (1, 3, h, w) of 0..255 in the frame of `transform`; masks have the original's size."""
         engine, colors = self.model.engine, self.model.preprocess(transformed_image)
         self._see(engine.encode_image(in_precision(engine, colors)), original_image_size)
 
