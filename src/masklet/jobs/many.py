@@ -17,7 +17,7 @@ from masklet.errors import FormatError, PromptError
 from masklet.executors import Executor, Failure, Serial, alive
 from masklet.jobs.places import exists, is_url, join, local_copy, local_folder, once_here, read, size_of
 from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, prompts_from, prompts_of
-from masklet.jobs.record import Manifest, VideoRecord, leased, to_json
+from masklet.jobs.record import Manifest, VideoRecord, leased
 from masklet.jobs.sources import Source, find_videos
 from masklet.jobs.track import Job, Watch, begin, run
 from masklet.video import FrameResult
@@ -133,7 +133,8 @@ class Work:
             seconds, iou = round(monotonic() - begun, 3), round(done.iou / done.seen, 4) if done.seen else None
             found = (done.frames, objects, seconds, iou, done.doubts, engine.digest, options)
             record = VideoRecord(source.video, place, "done", "; ".join([*notes, *done.notes]), *found)
-            write_whole(out / RECORD, json.dumps(to_json(record), indent=2))
+            told = {name: value for name, value in asdict(record).items() if name not in ("video", "out", "before")}
+            write_whole(out / RECORD, json.dumps(told, indent=2))
         return record
 
     def job(self, source: Source, video: Path, out: Path) -> Job:

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from time import monotonic, sleep, time
 from typing import Any, Literal
 
@@ -146,11 +146,6 @@ class Manifest:
             raise FormatError(
                 f"{self.place} is no manifest of a run ({str(error)[:100]}); move it away, or give another --out"
             ) from error
-
-
-def to_json(record: VideoRecord) -> dict[str, Any]:
-    """A record in plain values, without where it lies."""
-    return {name: value for name, value in asdict(record).items() if name not in ("video", "out", "before")}
 
 
 @contextmanager

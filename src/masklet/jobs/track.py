@@ -395,14 +395,13 @@ def length(tracker: VideoTracker, job: Job) -> int | None:
     """How many results `follow` gives; None if the video's length is not known."""
     count = tracker.source.frame_count
     count = min(count, job.within.stop) if count is not None else job.stop
-    if job.everything is not None:
-        return None if count is None else max(0, count - job.start)
-    if job.direction == "forward":
-        return None if count is None else max(0, count - min(known_within(tracker, job)))
-    left = left_of(tracker, job)
-    if count is None and any(not span.backward for span in left):
-        return None
-    return sum(span.first + 1 if span.backward else max(0, (count or 0) - span.first) for span in left)
+    if job.everything is None and job.direction != "forward":
+        left = left_of(tracker, job)
+        if count is None and any(not span.backward for span in left):
+            return None
+        return sum(span.first + 1 if span.backward else max(0, (count or 0) - span.first) for span in left)
+    first = min(known_within(tracker, job)) if job.everything is None else job.start
+    return None if count is None else max(0, count - first)
 
 
 def known_within(tracker: VideoTracker, job: Job) -> list[int]:
