@@ -22,7 +22,7 @@ from rich.table import Table
 
 from masklet.image import ImagePredictor
 from masklet.image.names import LEAST_LIKENESS, appearances, likenesses, prototypes
-from masklet.image.naming import crop_of
+from masklet.image.picture import crop_of
 from masklet.media.image_file import read_image
 
 NAMES = {

@@ -14,8 +14,7 @@ from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPi
 from masklet.engines.torch import Model
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
 from masklet.image.names import appearances
-from masklet.image.naming import crop_of
-from masklet.image.picture import picture_tensor
+from masklet.image.picture import crop_of, picture_tensor
 from masklet.nn import PromptTokens
 from masklet.video import VideoTracker
 from masklet.video.reader import frame_tensor

@@ -13,7 +13,7 @@ import masklet
 from masklet import PromptError
 from masklet.engines.fake import FakeEngine
 from masklet.image.names import evening, unit
-from masklet.image.naming import crop_of
+from masklet.image.picture import crop_of
 
 COLOURS = {"cherry": (200, 30, 40), "lime": (60, 200, 50), "plum": (90, 40, 160)}
 SIZE = (80, 100)

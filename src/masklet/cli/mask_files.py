@@ -22,7 +22,7 @@ from masklet.formats.description import NO_LABEL, label_of
 from masklet.formats.project_file import check_video, read_project, video_of
 from masklet.formats.registry import find_format, read_masks, recognise_format
 from masklet.image.names import Prototypes, appearances, prototypes
-from masklet.image.naming import Crop, crop_of, naming
+from masklet.image.picture import Crop, crop_of, naming
 from masklet.image.predictor import ImagePredictor
 from masklet.media.image_file import picture_names
 from masklet.media.series import is_series

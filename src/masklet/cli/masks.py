@@ -116,7 +116,7 @@ def name(
     from masklet.formats.registry import find_format, format_of, recognise_format
     from masklet.formats.writer import Writer
     from masklet.image.names import LEAST_LIKENESS, appearances, likenesses
-    from masklet.image.naming import captioned, compared
+    from masklet.image.picture import captioned, compared
     from masklet.image.predictor import ImagePredictor
     from masklet.words import load_captioner, load_namer, phrases_of
 

@@ -3,7 +3,7 @@
 from masklet.image.everything import EverythingOptions, segment_everything
 from masklet.image.like import segment_like
 from masklet.image.names import Prototypes, learn_names, name_masks
-from masklet.image.naming import Naming
+from masklet.image.picture import Naming
 from masklet.image.predictor import EncodedImage, ImagePredictor, segment
 from masklet.image.result import Masks, MaskSet
 from masklet.image.tiles import TileOptions, segment_near, segment_tiles

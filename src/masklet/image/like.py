@@ -17,8 +17,7 @@ from masklet.engines.arrays import as_float, concat, given, sigmoid, to_numpy, w
 from masklet.engines.base import Engine
 from masklet.errors import MediaError, PromptError
 from masklet.image.names import appearances
-from masklet.image.naming import Crop, crop_of
-from masklet.image.picture import PictureLike, as_picture, file_name, is_batch
+from masklet.image.picture import Crop, PictureLike, as_picture, crop_of, file_name, is_batch
 from masklet.image.predictor import EncodedImage, ImagePredictor, check_encoded, ready_predictor
 from masklet.image.result import Masks
 from masklet.nn import MemoryBank

@@ -20,8 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.engines.arrays import to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
-from masklet.image.naming import Crop, Naming, crop_of, naming
-from masklet.image.picture import PictureLike, as_picture
+from masklet.image.picture import Crop, Naming, PictureLike, as_picture, crop_of, naming
 from masklet.image.predictor import ImagePredictor, ready_predictor
 from masklet.nn import ModelConfig
 from masklet.nn.config import MEMORY_STRIDE

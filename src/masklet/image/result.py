@@ -27,7 +27,7 @@ from masklet.formats.description import Description
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
 from masklet.geometry import Ground
-from masklet.image.naming import Crop, captioned, compared, crop_of, naming
+from masklet.image.picture import Crop, captioned, compared, crop_of, naming
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.finish import Edges, cut_out, mask_alpha
 from masklet.masks.polygons import Polygon, mask_polygons

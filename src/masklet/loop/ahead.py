@@ -21,7 +21,7 @@ from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
 from masklet.image import EverythingOptions, ImagePredictor
 from masklet.image.names import LEAST_LIKENESS, Prototypes, appearances, likenesses, prototypes, unit
-from masklet.image.naming import Crop, crop_of, naming
+from masklet.image.picture import Crop, crop_of, naming
 from masklet.loop.collect import AHEAD, Tell, annotated, of_sessions, path_of
 from masklet.loop.project import Loop
 from masklet.masks.shape import central_click
