@@ -40,13 +40,9 @@ def asked(track: ObjectTrack, frame: int, prompt: Prompt) -> ObjectTrack:
     return replace(unmarked(track, frame, frame), prompts={**track.prompts, frame: prompt})
 
 
-def answered(track: ObjectTrack, prompt: Prompt, answer: KnownFrame) -> ObjectTrack:
-    """The object with a prompt and its answer, which conditions all other frames: a correction always counts."""
-    return approved(asked(track, answer.frame, prompt), answer)
-
-
 def approved(track: ObjectTrack, known: KnownFrame) -> ObjectTrack:
-    """The object with a frame that a person answers for. What was tracked on it stays beneath."""
+    """The object with a frame that a person answers for, which conditions all other frames: a correction always counts.
+    What was tracked on it stays beneath."""
     others = {f: other for f, other in track.prompted.items() if f != known.frame}
     return replace(track, prompted={**others, known.frame: known})
 

@@ -42,13 +42,6 @@ LOST = 2.0**-10
 """Logit of a pixel of a final mask that was decided against it: inside the mask, and less sure than any other."""
 
 
-def claim_of(final: RleMask) -> NDArray[np.float32]:
-    """(H, W) float32: how strongly a final mask claims each pixel; -inf outside."""
-    mask = final.mask
-    sure = np.where(mask, FINAL + distance_logits(mask), -np.inf).astype(np.float32)
-    return sure if final.lost is None else np.where(decode_rle(final.lost), np.float32(LOST), sure)
-
-
 @dataclass(eq=False)
 class FramePixels:
     """The masks of one frame, at the size of the picture. Each is made once, and kept as bits."""
@@ -107,10 +100,15 @@ class FramePixels:
         surest = np.zeros(self.size, np.int16)
         best = np.full(self.size, -np.inf, np.float32)
         for place, name in enumerate(self.names):
-            final = self.final.get(name)
-            claim = resize_logits(self.logits[name], self.size) if final is None else claim_of(final)
-            if final is None and not self.apart:
-                self._bits[name] = np.packbits(claim > 0)
+            if (final := self.final.get(name)) is not None:
+                mask = final.mask
+                claim = np.where(mask, FINAL + distance_logits(mask), -np.inf).astype(np.float32)
+                if final.lost is not None:
+                    claim[decode_rle(final.lost)] = LOST
+            else:
+                claim = resize_logits(self.logits[name], self.size)
+                if not self.apart:
+                    self._bits[name] = np.packbits(claim > 0)
             surer = claim > best
             surest[surer], best[surer] = place, claim[surer]
         return np.where(best > 0, surest, ~surest)

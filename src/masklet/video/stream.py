@@ -20,7 +20,7 @@ from masklet.formats.description import Description
 from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video.edits import answered, asked, described, followed, removed, track_of
+from masklet.video.edits import approved, asked, described, followed, removed, track_of
 from masklet.video.events import checked_object
 from masklet.video.options import TrackingOptions
 from masklet.video.reader import frame_tensor, grey_square, optical_flow
@@ -171,9 +171,9 @@ class StreamTracker:
     def _prompt(self, name: ObjectId, new: Prompt, alone: bool = False) -> FrameResult:
         frame, name = self._newest().index, checked_object(name)
         track = track_of(self.tracks, name, self._new)
-        prompt = new if alone else merge_prompts(track.prompts.get(frame), new)
-        answer = self._step({name: asked(track, frame, prompt)})[name]
-        self.tracks = {**self.tracks, name: answered(track, prompt, answer)}
+        track = asked(track, frame, new if alone else merge_prompts(track.prompts.get(frame), new))
+        answer = self._step({name: track})[name]
+        self.tracks = {**self.tracks, name: approved(track, answer)}
         return self._result()
 
     def _step(self, tracks: Tracks) -> dict[ObjectId, KnownFrame]:

@@ -14,7 +14,7 @@ from masklet.errors import PromptError
 from masklet.masks.shape import LEAST_AREA, MOST_KNOWN, new_things, same_thing
 from masklet.media.source import Frame
 from masklet.prompts import Prompt, make_prompt, merge_prompts
-from masklet.video.edits import answered, asked, track_of
+from masklet.video.edits import approved, asked, track_of
 from masklet.video.events import Event, Followed, LogEntry, Prompted, checked_frame, checked_object
 from masklet.video.passes import Direction, LocalPropagation, PublishedPropagation, Range, passes
 from masklet.video.reader import ENCODE_AHEAD
@@ -275,9 +275,9 @@ class VideoTracker(Session):
 
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
         picture = self._reader.seek(frame)
-        track = track_of(self.tracks, name, self._new)
-        answer = self._step(picture, {name: asked(track, frame, prompt)})[name]
-        self._record(Prompted(frame, name, prompt), {**self.tracks, name: answered(track, prompt, answer)})
+        track = asked(track_of(self.tracks, name, self._new), frame, prompt)
+        answer = self._step(picture, {name: track})[name]
+        self._record(Prompted(frame, name, prompt), {**self.tracks, name: approved(track, answer)})
         return self._result(picture)
 
     def _do(self, event: Event) -> None:
