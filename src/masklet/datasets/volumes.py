@@ -68,13 +68,10 @@ def _grid(file: Path, scan: Path) -> NDArray[np.int64]:
 
 
 def _volumes(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(f for f in folder.iterdir() if f.name.lower().endswith(VOLUME_SUFFIXES) and f.name[0] != ".")
+    return sorted(file for file in folder.glob("[!.]*") if file.name.lower().endswith(VOLUME_SUFFIXES))
 
 
 def _stem(path: Path) -> str:
     """The name without an ending, and without the channel that nnU-Net writes behind it."""
-    endings = "|".join(map(re.escape, sorted(VOLUME_SUFFIXES, key=len, reverse=True)))
-    name = re.sub(rf"({endings})$", "", path.name, flags=re.IGNORECASE)
-    return re.sub(r"_0000$", "", name)
+    endings = "|".join(map(re.escape, VOLUME_SUFFIXES))
+    return re.sub(rf"(_0000)?({endings})?$", "", path.name, flags=re.IGNORECASE)

@@ -24,22 +24,11 @@ from masklet.atomic import atomic_write, make_folder, remove_stale
 from masklet.checkpoints import Model, save_model
 from masklet.errors import TrainingError
 from masklet.nn import Network
+from masklet.training import parts
 from masklet.training.batch import Batch, Use, augment, draws
 from masklet.training.data import Collection, Feed, Mixture
 from masklet.training.log import Log, open_log, rewind
 from masklet.training.parallel import PARALLEL, Processes, joined
-from masklet.training.parts import (
-    Average,
-    add_drop_path,
-    add_dropout,
-    add_low_rank,
-    build_optimizer,
-    freeze,
-    merged,
-    parameter_groups,
-    set_learning,
-    set_rate,
-)
 from masklet.training.prompts import Plan, draw_plan
 from masklet.training.recipes import Recipe, Stage, recipe_text
 from masklet.training.unroll import Judged, Step
@@ -165,11 +154,11 @@ class StageRun:
         self.seed = recipe.seed + 1_000_003 * self.number
         torch.manual_seed(self.seed)
         self.network = learning_network(recipe, self.stage, self.network).to(processes.device)
-        add_drop_path(self.network, self.stage.drop_path)
-        add_dropout(self.network, self.stage.dropout)
+        parts.add_drop_path(self.network, self.stage.drop_path)
+        parts.add_dropout(self.network, self.stage.dropout)
         self.parallel = PARALLEL[recipe.parallel](Step(self.network, recipe, self.stage), processes)
-        self.optimizer = build_optimizer(self.network, self.stage.optimizer)
-        self.average = Average(self.parallel.weights(), self.stage.optimizer.average)
+        self.optimizer = parts.build_optimizer(self.network, self.stage.optimizer)
+        self.average = parts.Average(self.parallel.weights(), self.stage.optimizer.average)
         config = self.network.config
         carries = config.motion == "flow" and not self.stage.clip_augment.turns  # a turned clip has another flow
         self.feed = Feed(
@@ -217,9 +206,9 @@ class StageRun:
         clips = batch.frames > 1
         batch = augment(batch, stage.clip_augment if clips else stage.picture_augment)
         plan = draw_plan(batch.frames, stage.prompts, draws(Use.PLAN, self.seed, self.step))
-        set_learning(self.network, norms=not clips and not stage.still_norms)
+        parts.set_learning(self.network, norms=not clips and not stage.still_norms)
         torch.manual_seed(hash((self.seed, self.step, self.processes.rank)) % (1 << 62))
-        rate = set_rate(self.optimizer, self.step, stage.steps, stage.optimizer)
+        rate = parts.set_rate(self.optimizer, self.step, stage.steps, stage.optimizer)
         judged = self.judged(batch, plan)
         loss = self.processes.mean(judged.loss.detach())
         if not torch.isfinite(loss):
@@ -277,7 +266,7 @@ class StageRun:
     def finished(self) -> Network:
         """A network with the averaged weights, ready to use."""
         plain = learning_network(self.recipe, self.stage, Network(self.network.config))
-        return merged(plain.to(self.processes.device), self.average.state)
+        return parts.merged(plain.to(self.processes.device), self.average.state)
 
     def failed(self, what: str, value: Tensor, batch: Batch, plan: Plan, *, kept: bool) -> TrainingError:
         """Keep the batch, if it made the trouble; of many processes each has a file of its own."""
@@ -301,8 +290,8 @@ def learning_network(recipe: Recipe, stage: Stage, network: Network) -> Network:
     grown.load_state_dict(network.state_dict())
     grown = grown.to(memory_format=grown.image_encoder.trunk.memory_format)  # type: ignore[call-overload]
     if recipe.low_rank:
-        add_low_rank(grown, recipe.low_rank)
-    freeze(grown, stage.freeze)
+        parts.add_low_rank(grown, recipe.low_rank)
+    parts.freeze(grown, stage.freeze)
     return grown
 
 
@@ -316,7 +305,7 @@ def check_recipe(recipe: Recipe, network: Network, processes: Processes) -> None
             processes.check_batch(stage.feed.pictures, f"stages.{stage.name}.feed.pictures")
         with torch.device("meta"):
             learning = learning_network(recipe, stage, Network(network.config))
-        parameter_groups(learning, stage.optimizer)
+        parts.parameter_groups(learning, stage.optimizer)
 
 
 def steps_done(recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, int]:

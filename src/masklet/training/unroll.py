@@ -177,22 +177,19 @@ class Unroll:
         return flows.to(self.device)[self.batch.owners]
 
     def attend(self, features: Tensor, recall: Recall) -> Tensor:
-        return self.network.attend_memory(features, self.bank(recall, features))
-
-    def bank(self, recall: Recall, features: Tensor) -> MemoryBank:
-        """The recalled memories, stacked; the same frames for all N objects."""
-        config, count, past = self.network.config, len(self.each), {**self.tracked, **self.prompted}
-        memories = [past[frame].memory for frame in recall.memories]
-        pointers = [past[frame].pointer for frame in recall.pointers]
-        none = features.new_zeros(count, 0, *config.memory_shape)
+        """Features that know what is recalled, of the same frames for all N objects."""
+        config, count, known = self.network.config, len(self.each), {**self.tracked, **self.prompted}
+        memories = [known[frame].memory for frame in recall.memories]
+        pointers = [known[frame].pointer for frame in recall.pointers]
         slots = torch.tensor(recall.slots, dtype=torch.int64, device=self.device)
         ages = torch.tensor([age / recall.longest for age in recall.ages], device=self.device)
-        return MemoryBank(
-            memories=torch.stack(memories, dim=1) if memories else none,
+        bank = MemoryBank(
+            memories=torch.stack(memories, 1) if memories else features.new_zeros(count, 0, *config.memory_shape),
             slots=slots.expand(count, -1),
-            pointers=torch.stack(pointers, dim=1) if pointers else features.new_zeros(count, 0, config.width),
+            pointers=torch.stack(pointers, 1) if pointers else features.new_zeros(count, 0, config.width),
             ages=ages.expand(count, -1),
         )
+        return self.network.attend_memory(features, bank)
 
 
 def tokens(points: Points, masks: Tensor | None) -> PromptTokens:
