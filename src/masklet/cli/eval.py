@@ -129,7 +129,7 @@ def run(
     from masklet.cli.terminal import as_table, bars
     from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.report import remarks, table, unfinished, write_report
-    from masklet.evaluation.run import Measurement, begin, clear, measure, shown
+    from masklet.evaluation.run import Measurement, begin, clear, measure
     from masklet.executors import Failure
 
     fields = tracking.fields() if tracking else {}
@@ -160,8 +160,6 @@ def run(
     settings = result.record["settings"]
     title = f"{result.name}, {settings['protocol']} on {settings['dataset']}; shares in percent"
     Console().print(as_table(title, table(result)))
-    if further := [f"{n} {shown(n, value)}" for n, value in result.overall.items() if n not in result.measures]:
-        typer.echo(", ".join(further))
     for sentence in remarks(result, unfinished(plan.out, dataset)):
         typer.echo(sentence)
     typer.echo(f"masks, tables, plot and the worst sequences are in {plan.out}")

@@ -116,15 +116,15 @@ def markdown(run: RunResult, unfinished: int) -> str:
     lines = [f"# {run.name}: {settings['protocol']} on {settings['dataset']}, {settings['split']}", ""]
     lines += [f"Shares in percent. Options: `{json.dumps(settings['options'])}`.", ""]
     lines += [*as_markdown(table(run)), ""]
-    if further := [f"{name} {shown(name, value)}" for name, value in run.overall.items() if name not in run.measures]:
-        lines += [", ".join(further) + ".", ""]
     lines += [f"{sentence}\n" for sentence in remarks(run, unfinished)]
     return "\n".join(lines)
 
 
 def remarks(run: RunResult, unfinished: int) -> list[str]:
-    """Remarks for readers of the numbers."""
+    """What is no measure of an object, and remarks for readers of the numbers."""
     found = []
+    if further := [f"{name} {shown(name, value)}" for name, value in run.overall.items() if name not in run.measures]:
+        found.append(", ".join(further) + ".")
     if hidden := len(run.clips) - len(run.scored):
         found.append(f"Sequences of which only the prompts' masks are known: {hidden}; hand in the folder masks.")
     if unfinished:

@@ -163,7 +163,14 @@ class Interactive:
             first = work.begin(Prompting("click", self.clicks, self.annotator))
             rounds = [work.score(self.rules) for _ in self.annotate(work, first)]
             work.hand_in(submission)
-        return outcome(work, rounds + [rounds[-1]] * (self.rounds - len(rounds)))
+        after = [scores.by_object() for scores in rounds]
+        after += [after[-1]] * (self.rounds - len(after))
+        values: dict[int, Mapping[str, float]] = {}
+        for number in after[0]:
+            rising = [turn[number]["J&F"] for turn in after]
+            each = {f"J&F@{turn}": value for turn, value in enumerate(rising, start=1)}
+            values[number] = {"J&F": float(np.mean(rising)), **each, "clicks": work.clicks / len(after[0])}
+        return ClipResult(clip.name, values, rounds[-1].per_frame(), work.answered, work.watch.seconds)
 
     def annotate(self, work: Workspace, first: int) -> Iterator[None]:
         """Work through the rounds, from the first prompted frame on; pauses where one is done."""
@@ -230,17 +237,6 @@ def worst_frame(work: Workspace, corrected: set[int]) -> int | None:
     }
     worst = min(means, key=lambda frame: means[frame], default=None)
     return None if worst is None or means[worst] == 1 else worst
-
-
-def outcome(work: Workspace, rounds: list[Scores]) -> ClipResult:
-    """Values by object, over all rounds."""
-    after = [scores.by_object() for scores in rounds]
-    values: dict[int, Mapping[str, float]] = {}
-    for number in after[0]:
-        rising = [turn[number]["J&F"] for turn in after]
-        each = {f"J&F@{turn}": value for turn, value in enumerate(rising, start=1)}
-        values[number] = {"J&F": float(np.mean(rising)), **each, "clicks": work.clicks / len(after[0])}
-    return ClipResult(work.clip.name, values, rounds[-1].per_frame(), work.answered, work.watch.seconds)
 
 
 @dataclass(frozen=True)

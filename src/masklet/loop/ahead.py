@@ -80,11 +80,8 @@ def unlabelled(loop: Loop) -> list[Item]:
     """What was asked for, and nobody began on it. Raises MediaError if there is nothing at a path."""
     items = {item.id: item for source in loop.asked.sources for item in items_in(Path(source))}
     known = {path_of(clip).resolve() for clip in annotated(loop)}
-
-    def is_new(item: Item) -> bool:
-        return item.path not in known and not (place_of(loop.project, item) / "session.masklet").exists()
-
-    return list(filter(is_new, items.values()))
+    new = (item for item in items.values() if item.path not in known)
+    return [item for item in new if not (place_of(loop.project, item) / "session.masklet").exists()]
 
 
 def annotate(loop: Loop, engine: Engine, tell: Tell) -> list[Estimate]:
