@@ -198,8 +198,7 @@ def write_exr(path: Path, facts: Facts, kind: type[np.floating[Any]]) -> Abstrac
 
 
 def channels_of(cutter: Cutter, result: FrameLike, kind: type[np.floating[Any]]) -> dict[str, NDArray[Any]]:
-    """What an EXR holds of a frame, by the names of its channels: RGB, RGBA, Y for a matte, and NAME.A for the matte of
-    each object."""
+    """What an EXR holds of a frame, by channel: RGB, RGBA, Y for a matte, and NAME.A for the matte of each object."""
     image, show = cutter.image(result), cutter.finish.show
     if show == "mattes":
         return {f"{folder_name(name)}.A": alpha.astype(kind) for name, alpha in cutter.mattes(result, image).items()}
@@ -216,8 +215,7 @@ def channels_of(cutter: Cutter, result: FrameLike, kind: type[np.floating[Any]])
 def mp4_or_png(
     path: Path, facts: Facts, draw: Callable[[FrameLike], NDArray[np.uint8]]
 ) -> AbstractContextManager[Sink]:
-    """A sink that draws frames, in their order, into an MP4 of the source's rate, with its sound, or by its ending into
-    the PNG of one picture."""
+    """An MP4 of the source's rate, with its sound, frames in their order; or by its ending the PNG of one picture."""
     if path.suffix.lower() == ".png":
         return frame_files(path, facts, ".png", lambda target, result: save_png(target, draw(result)))
     return write_film(path, facts, mp4(), draw)

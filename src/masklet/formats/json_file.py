@@ -38,8 +38,7 @@ def read_bytes(path: Path, kind: str) -> bytes:
 
 
 def read_lines(path: Path, kind: str) -> Iterator[tuple[str, str]]:
-    """The lines of an ASCII text that are not blank, each with words for its place. Raises FormatError, which says what
-    kind of text was expected."""
+    """The lines of an ASCII text that are not blank, each with words for its place. Raises FormatError for others."""
     try:
         lines = read_bytes(path, f"a {kind}").decode("ascii").splitlines()
     except UnicodeDecodeError as error:

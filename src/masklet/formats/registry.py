@@ -34,8 +34,7 @@ RENAMED = {"index": "davis"}
 
 @cache
 def formats() -> Mapping[str, Format]:
-    """masklet's own formats by name, in the order of the alphabet. The first call imports the modules of this
-    package."""
+    """masklet's own formats by name, in the order of the alphabet. The first call imports this package's modules."""
     modules = (
         importlib.import_module(f"masklet.formats.{m.name}") for m in pkgutil.iter_modules(masklet.formats.__path__)
     )

@@ -315,8 +315,7 @@ def _sources(geometry: Geometry) -> list[Any]:
 
 
 def _named(labels: NDArray[np.uint16], titles: Mapping[int, str]) -> dict[int, str]:
-    """The titles of the object numbers that there are, of at most 64 letters (DICOM's LO). Raises FormatError if there
-    are none."""
+    """The titles of the numbers that there are, at most 64 letters (DICOM's LO). Raises FormatError for no number."""
     numbers = [int(number) for number in np.unique(labels) if number]
     if not numbers:
         raise FormatError("the file would hold no object; mark something first")
