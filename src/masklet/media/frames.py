@@ -1,13 +1,11 @@
 """The interface of a video: a size, perhaps a rate and a length, and frames by number; and frames made ahead."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +13,6 @@ from numpy.typing import NDArray
 from masklet.errors import MediaError
 from masklet.footage import Footage
 from masklet.geometry import Geometry, Ground
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -115,7 +110,7 @@ class FrameSource:
         """Give back what the source holds. Iterations that are under way end at their next frame."""
         return None
 
-    def __enter__(self) -> Self:
+    def __enter__(self: T) -> T:
         return self
 
     def __exit__(self, *_: object) -> None:
