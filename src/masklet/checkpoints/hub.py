@@ -36,11 +36,9 @@ def local_file(repo: str, file: str, hub_file: str | None = None) -> Path | None
     by_hand = models_folder() / file
     if by_hand.is_file():
         return by_hand
-    from huggingface_hub import constants
-
-    if not Path(constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}").exists():
+    if not (_hub_cache() / f"models--{repo.replace('/', '--')}").exists():  # spares loading the library, half a second
         return None
-    from huggingface_hub import try_to_load_from_cache  # half a second
+    from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(repo, hub_file or file)
     return Path(cached) if isinstance(cached, str) else None
@@ -58,6 +56,19 @@ def download(name: str, repo: str, file: str, url: str) -> Path:
         ) from error
     _check_digest(path, repo, file)
     return path
+
+
+def _hub_cache() -> Path:
+    """The folder of huggingface_hub's cache, by the rules of its documentation."""
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if folder := os.environ.get(variable):
+            return _expanded(folder)
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _expanded(os.environ.get("HF_HOME") or f"{caches}/huggingface") / "hub"
+
+
+def _expanded(folder: str) -> Path:
+    return Path(os.path.expandvars(folder)).expanduser()
 
 
 def _download(repo: str, file: str) -> Path:
