@@ -2,8 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,10 @@ def load_torch_model(
         raise CheckpointError(f"{path} holds {name}, not {expected_name}; put the right file there, or remove this one")
     config = registry.with_speed(network.config, speed, image_size)
     network = network if config == network.config else blank_network(config)
-    return Model(config.name, load_weights(network, place(weights.state, chosen_device, chosen_dtype)), compile)
+    state = {
+        key: tensor.to(chosen_device, precision(key, tensor, chosen_dtype)) for key, tensor in weights.state.items()
+    }
+    return Model(config.name, load_weights(network, state), compile)
 
 
 def _unmarked(name: str, speed: str | None, image_size: int | None) -> tuple[str, str | None, int | None]:
@@ -157,7 +159,7 @@ def recognise(state: Mapping[str, Tensor], file: str) -> ModelConfig:
 @cache
 def _trunk_of(config: ModelConfig) -> set[tuple[str, torch.Size]]:
     """Names and shapes of all tensors of a configuration's trunk."""
-    with without_numbers():
+    with torch.device("meta"), _NoRandomNumbers():
         trunk = config.encoder.build(config.image_size)
     return {(_TRUNK + key, tensor.shape) for key, tensor in trunk.state_dict().items()}
 
@@ -215,11 +217,6 @@ def choose_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
     return chosen
 
 
-def place(state: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The state dict on a device in a precision; what is there already is not copied."""
-    return {key: tensor.to(device, precision(key, tensor, dtype)) for key, tensor in state.items()}
-
-
 def precision(key: str, tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
     """The precision that a tensor has in a model of a precision: counts stay whole, the Fourier matrix float32."""
     if not tensor.is_floating_point():
@@ -269,7 +266,7 @@ def _portable(model: Model, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """Leaves out normal numbers, whose form for tensors without data takes seconds to import."""
+    """Leaves out normal numbers, whose form on the device "meta" takes seconds to import."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -280,15 +277,9 @@ class _NoRandomNumbers(TorchFunctionMode):
         return (torch.empty if name == "randn" else func)(*args, **(kwargs or {}))
 
 
-@contextmanager
-def without_numbers() -> Iterator[None]:
-    """Modules that are made within have shapes and names, but no numbers: they take no time and no memory."""
-    with torch.device("meta"), _NoRandomNumbers():
-        yield
-
-
 def blank_network(config: ModelConfig) -> Network:
-    with without_numbers():
+    """A network of shapes and names, without numbers: it takes no time and no memory."""
+    with torch.device("meta"), _NoRandomNumbers():
         return network_of(config)
 
 

@@ -71,10 +71,8 @@ class _Aliases(MetaPathFinder, Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(spec.loader_state.name)
-        for alias, real in ELSEWHERE.items():
-            if (
-                real == module.__name__
-            ):  # before the import system puts modules in the place of functions of their names
+        for alias, real in ELSEWHERE.items():  # before modules get into the place of functions of their names
+            if real == module.__name__:
                 sys.modules.setdefault(alias, module)
                 vars(module).setdefault(alias.rpartition(".")[2], module)
         return module
