@@ -19,6 +19,7 @@ from masklet.evaluation.images import ImageClicks
 from masklet.evaluation.methods import BASELINES
 from masklet.evaluation.protocols import Prompting, Workspace
 from masklet.evaluation.run import Procedure, Submission
+from masklet.evaluation.scoring import score_folders
 from masklet.evaluation.videos import ClicksSaved, MultiObject, Offline, Online, SemiSupervised, worst_frame
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.davis import read_index_png
@@ -76,10 +77,17 @@ def test_masks_are_handed_in_as_the_data_set_names_them(make: Make, tmp_path: Pa
     files = {str(path.relative_to(tmp_path / "masks")) for path in (tmp_path / "masks").rglob("*.png")}
     stems = {f"{frame:05d}" for frame in (range(1, 6) if name == "lvos" else range(5))}
     objects = ("000/", "001/") if name == "sav" else ("",)
-    late = {"00000", "00001", "00002", "00003"}  # SA-V's second object enters in frame 4
-    assert files == {
-        f"{clip.name}/{part}{stem}.png" for part in objects for stem in stems if not (part == "001/" and stem in late)
-    }
+    assert files == {f"{clip.name}/{part}{stem}.png" for part in objects for stem in stems}
+
+
+def test_masks_of_an_object_that_enters_late_can_be_scored(make: Make, tmp_path: Path) -> None:
+    """SA-V's second object enters in frame 4, and its true masks begin with frame 0."""
+    root = make("sav")
+    clip = open_dataset("sav", root, limit=1).clips[0]
+    SemiSupervised(rules="sav").run(clip, BASELINES["still"], Submission(tmp_path / "masks", "objects"))
+    truth = root / "sav_val/Annotations_6fps"
+    scores = score_folders(tmp_path / "masks", truth, "all", names=[clip.name], workers=1)
+    assert len(scores.overall.objects) == 2
 
 
 def test_before_an_object_enters_the_masks_are_empty(make: Make, submission: Submission) -> None:
@@ -255,6 +263,14 @@ def test_online_corrects_where_it_is_bad_and_nowhere_else(clip: Clip, submission
     method = Recording()
     Online(rounds=3, clicks=2).run(clip, method, submission)
     assert list(dict.fromkeys(method.prompted)) == [(0, 1), (2, 2), (2, 1), (4, 1), (4, 2)]
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_online_corrects_in_no_more_rounds_than_asked(clip: Clip, submission: Submission, rounds: int) -> None:
+    method = Recording()
+    found = Online(rounds=rounds, clicks=2).run(clip, method, submission)
+    assert list(dict.fromkeys(method.prompted)) == [(0, 1), (2, 2), (2, 1)][: rounds + 1]
+    assert found.values[1]["clicks"] == len(method.prompted) / 2
 
 
 def test_clicks_saved_brings_each_frame_to_the_target_once(clip: Clip, submission: Submission) -> None:

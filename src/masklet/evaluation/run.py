@@ -76,13 +76,15 @@ class Submission:
     ) -> None:
         """One frame: each pixel's object, and the whole masks, which may overlap. Raises FormatError.
 
-        Frames have the names that they have in the data set.
+        Frames have the names that they have in the data set. An object has an empty mask until it enters, as those who
+        score want every frame of it.
         """
         if self.layout == "index":
             make_folder(self.path(clip, frame).parent)
             write_index_png(self.path(clip, frame), numbers)
             return
-        for number, mask in masks.items():
+        nothing = np.zeros(numbers.shape, np.bool_)
+        for number, mask in {**dict.fromkeys(clip.entering, nothing), **masks}.items():
             path = self.path(clip, frame, number)
             make_folder(path.parent)
             with atomic_write(path) as temporary:

@@ -214,15 +214,16 @@ class Online(Interactive):
 
     def annotate(self, work: Workspace, first: int) -> Iterator[None]:
         frame = first
-        for _ in range(self.rounds):
+        for turn in range(self.rounds):
+            if turn:
+                later = (n for n in work.clip.annotated if n > frame and n in work.masks)
+                if (pause := next((n for n in later if self._bad(work, n)), None)) is None:
+                    return
+                frame = pause
+                self.correct(work, frame, self._bad(work, frame))
             for _ in work.follow(frame):
                 pass
             yield
-            later = (n for n in work.clip.annotated if n > frame and n in work.masks)
-            if (pause := next((n for n in later if self._bad(work, n)), None)) is None:
-                return
-            frame = pause
-            self.correct(work, frame, self._bad(work, frame))
 
     def _bad(self, work: Workspace, frame: int) -> list[int]:
         return [number for number, iou in work.ious(frame).items() if iou < self.good]
