@@ -8,7 +8,7 @@ it, is compared with the same pass by `masklet track`, and by `VideoTracker` alo
 
 With `--commands 3000` only the server's memory is measured, while a program gives so many commands as a person does in
 30 minutes and longer: clicks, previews, undo, following, exports, pictures. The engine is the fake one, which keeps
-nothing: what a network keeps of frames has a budget (`masklet.app.keeping.FEATURES`). 200 commands take a minute.
+nothing: what a network keeps of frames has a budget (`masklet.app.keeping.FEATURE_BYTES`). 200 commands take a minute.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from masklet.masks.draw import bright_color
 from masklet.masks.shape import central_click
 
 CLICKS = 10
-LEAST_PIXELS = 200
+MIN_PIXELS = 200
 WORSE = 0.05
 VOID = 255
 
@@ -47,7 +47,7 @@ def drawn_objects(data: Path, count: int, *, largest: float = 1.0) -> list[tuple
             continue
         index = read_index_png(data / row["masks"])
         numbers, areas = np.unique(index, return_counts=True)
-        fitting = (areas >= LEAST_PIXELS) & (areas <= largest * index.size) & (numbers > 0) & (numbers != VOID)
+        fitting = (areas >= MIN_PIXELS) & (areas <= largest * index.size) & (numbers > 0) & (numbers != VOID)
         by_source[row["source"]] += [(row, int(n)) for n in numbers[fitting]]
     dice = random.Random(0)
     turns = [dice.sample(objects, len(objects)) for objects in by_source.values()]

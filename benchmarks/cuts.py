@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from masklet.media.source import open_video
-from masklet.video.review import BEFORE, change, is_cut_of, signature
+from masklet.video.review import FRAMES_BEFORE, change, is_cut_of, signature
 
 PLACES = (0.25, 0.5, 0.75)
 """Where clips are joined: this share of the first one is played, and of the second one left out."""
@@ -26,7 +26,9 @@ PLACES = (0.25, 0.5, 0.75)
 
 def flagged(colours: list[bytes]) -> list[int]:
     """Frames that begin a scene."""
-    return [f for f in range(1, len(colours)) if is_cut_of(colours[f], colours[max(0, f - BEFORE - 1) : f][::-1])]
+    return [
+        f for f in range(1, len(colours)) if is_cut_of(colours[f], colours[max(0, f - FRAMES_BEFORE - 1) : f][::-1])
+    ]
 
 
 def main() -> None:
@@ -66,7 +68,7 @@ def measure(clips: list[list[bytes]]) -> dict[str, float]:
     for (first, second), place in itertools.product(itertools.permutations(clips, 2), PLACES):
         end, start = max(1, int(place * len(first))), int((1 - place) * len(second))
         joints.append(change(first[end - 1], second[start]))
-        found += is_cut_of(second[start], first[max(0, end - BEFORE - 1) : end][::-1])
+        found += is_cut_of(second[start], first[max(0, end - FRAMES_BEFORE - 1) : end][::-1])
     return {
         "frames": sum(len(clip) for clip in clips),
         "within": float(np.max(within)),

@@ -31,7 +31,7 @@ from PIL import Image
 import masklet
 from masklet.datasets.base import IndexMasks
 from masklet.discovery import DiscoveryOptions
-from masklet.evaluation.methods import Look
+from masklet.evaluation.methods import Predict
 from masklet.evaluation.model import look_at
 from masklet.evaluation.protocols import Annotator
 from masklet.formats.davis import read_index_png, write_index_png
@@ -50,7 +50,7 @@ TEST = 40
 MOST = 4
 """Objects of a picture."""
 
-GOOD, MOST_CLICKS = 0.85, 10
+GOOD, MAX_CLICKS = 0.85, 10
 CLICK, OBJECT, DRAWING = 2.0, 3.0, 30.0
 """Seconds of a person."""
 
@@ -96,11 +96,11 @@ def click_all(
     for number in truth:
         look, said = look_at(predictor, picture), list[Prompt]()
 
-        def ask(prompt: Prompt, look: Look = look, said: list[Prompt] = said) -> NDArray[np.bool_]:
+        def ask(prompt: Prompt, look: Predict = look, said: list[Prompt] = said) -> NDArray[np.bool_]:
             said.append(merge_prompts(said[-1] if said else None, prompt))
             return look(said[-1:])[0].mask
 
-        made, mask = annotator.clicks(MOST_CLICKS, ask, None, truth[number], truth.void, good=GOOD)
+        made, mask = annotator.clicks(MAX_CLICKS, ask, None, truth[number], truth.void, good=GOOD)
         iou = float(region_similarity(mask, truth[number], truth.void)) if mask is not None else 0.0
         work.clicks.append(made)
         work.ious.append(iou)
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/loop.json"))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    ahead.LOOKING = DiscoveryOptions(most=8, masks=EverythingOptions(points_per_side=6))  # quick, and coarse
+    ahead.DISCOVERY = DiscoveryOptions(most=8, masks=EverythingOptions(points_per_side=6))  # quick, and coarse
     results = args.work / "results.json"
     found: dict[str, list[dict[str, Any]]] = {"none": [], "queue": [], "random": []}
     if results.exists():

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import masklet
-from masklet.app.summary import Summary
+from masklet.app.summary import SessionSummary
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.formats.base import RleMask
 from masklet.formats.project_file import ProjectFrame
@@ -94,7 +94,7 @@ def make(path: Path, frames: int, objects: int, size: tuple[int, int]) -> None:
 
 def told_page(tracker: masklet.VideoTracker, frames: int) -> bytes:
     """Objects with their strips, and doubts, as the annotator's server tells them to a page that opens a session."""
-    summary = Summary()
+    summary = SessionSummary()
     return json.dumps([summary.objects(tracker, frames), summary.queue(tracker)]).encode()
 
 

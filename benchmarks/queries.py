@@ -22,7 +22,7 @@ from rich.table import Table
 import masklet
 from masklet.engines.fake import FakeEngine
 from masklet.video.review import ReviewReason
-from masklet.video.store import PAGE, Record, StoredFrames
+from masklet.video.store import PAGE_FRAMES, Record, StoredFrames
 
 
 def session(frames: int, objects: int) -> masklet.VideoTracker:
@@ -37,7 +37,7 @@ def session(frames: int, objects: int) -> masklet.VideoTracker:
         for frame in range(1, frames):
             doubt = str(ReviewReason.LOW_IOU) if (frame + 7 * int(name)) % 100 == 0 else ""
             stats = replace(record.stats, frame=frame, doubt=doubt)
-            pages.setdefault(frame // PAGE, {})[frame] = replace(record, stats=stats)
+            pages.setdefault(frame // PAGE_FRAMES, {})[frame] = replace(record, stats=stats)
         tracked = StoredFrames(tracker._store, pages)
         tracker.tracks = {**tracker.tracks, name: replace(track, tracked=tracked)}
     return tracker

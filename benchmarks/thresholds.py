@@ -25,7 +25,7 @@ from masklet.masks.shape import suppress
 from masklet.metrics.recall import iou_table
 
 SOURCES = ("coco", "bsds500", "camvid", "facade", "road_peru")
-LEAST_AREA = 0.001
+MIN_AREA = 0.001
 IOUS, STABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.0, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         masks = masklet.segment_everything(args.data / row["path"], model, options)
         numbers = read_index_png(args.data / row["masks"])
         true = [cut_patch(numbers == n) for n in np.unique(numbers) if 0 < n < 255]
-        truth = [patch for patch in true if patch is not None and patch.area >= LEAST_AREA * numbers.size]
+        truth = [patch for patch in true if patch is not None and patch.area >= MIN_AREA * numbers.size]
         ious = iou_table(masks.patches, truth)
         objects += len(truth)
         for (least_iou, least_stability), counts in found.items():

@@ -13,10 +13,10 @@ from masklet.datasets.own import examples_in
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
-from masklet.image.like import LEAST_LIKENESS, Example, find_like, learn_example
-from masklet.masks.shape import LEAST_AREA, MOST_KNOWN
+from masklet.image.like import MIN_LIKENESS, Example, find_like, learn_example
+from masklet.masks.shape import MAX_KNOWN, MIN_AREA
 from masklet.video import FrameResult, VideoTracker
-from masklet.words import LEAST_SCORE, Grounder, find_boxes, phrases_of
+from masklet.words import MIN_SCORE, Grounder, find_boxes, phrases_of
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class DiscoveryOptions:
 
     every: int = 15
     most: int = 32
-    least_area: float = LEAST_AREA
-    most_known: float = MOST_KNOWN
+    least_area: float = MIN_AREA
+    most_known: float = MAX_KNOWN
     masks: EverythingOptions = field(default_factory=lambda: EverythingOptions(points_per_side=16))
     text: str = ""
     grounder: str | Grounder = "grounding-dino-tiny"
-    least_score: float = LEAST_SCORE
+    least_score: float = MIN_SCORE
     like: str = ""
-    least_likeness: float = LEAST_LIKENESS
+    least_likeness: float = MIN_LIKENESS
 
     def __post_init__(self) -> None:
         for name in ("every", "most"):
@@ -141,7 +141,7 @@ def candidates(
     """What is found in a frame, the surest first, and what it is called: masks of everything, of what the text names,
     or of what is like the examples and was not found before."""
     if options.like:
-        return alike(tracker, result, options)
+        return like_examples(tracker, result, options)
     if options.text:
         boxes = find_boxes(result.image, options.text, options.grounder, options.least_score)
         return tracker.masks_in(result.frame, boxes), [one.phrase for one in boxes]
@@ -149,7 +149,7 @@ def candidates(
     return found.rows(np.argsort(-found.iou, kind="stable")), ()
 
 
-def alike(
+def like_examples(
     tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions
 ) -> tuple[list[NDArray[np.bool_]], list[str]]:
     """What is like the examples that were not found before, the most alike first, and their names."""

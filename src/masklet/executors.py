@@ -19,11 +19,11 @@ from masklet.errors import EngineError, MaskletError, needing
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """Times that a job is begun whose process is killed, for instance by a lack of memory."""
 
 
-TICK = 1.0
+LEASE_CHECK_SECONDS = 1.0
 """Seconds after which leases are looked at, if no job is ready before."""
 
 PULSE_EVERY = 10.0
@@ -32,10 +32,10 @@ PULSE_EVERY = 10.0
 COUNT_EVERY = 30.0
 """Seconds between two looks at how large the cluster is."""
 
-REACH = 5.0
+CONNECT_SECONDS = 5.0
 """Seconds in which a cluster must take a connection."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What the system says of a disk to which nothing more can be written."""
 
 
@@ -46,7 +46,7 @@ class Failure:
     reason: str
 
 
-KILLED = Failure(f"its process was killed {ATTEMPTS} times; is there enough memory?")
+KILLED = Failure(f"its process was killed {MAX_ATTEMPTS} times; is there enough memory?")
 """Of a job whose process was killed each time."""
 
 
@@ -111,7 +111,7 @@ class Pool:
                         else:
                             yield job, future.result()
             for job, tries in broken:
-                if tries > ATTEMPTS:
+                if tries > MAX_ATTEMPTS:
                     yield job, KILLED
                 else:
                     waiting = chain([(job, tries)], waiting)
@@ -150,7 +150,7 @@ def attempt(work: Callable[[Task], Result], job: Task) -> Result | Failure:
     try:
         return work(job)
     except MaskletError as error:
-        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL_ERRORS
         return (_Full if full else Failure)(str(error))
 
 
@@ -233,7 +233,7 @@ def check_reachable(address: str) -> None:
     if not host or not port.isdecimal():
         return  # auto, or a name that Ray knows
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise EngineError(
             f"there is no Ray cluster at {address}: {error}; give the address of its head, such as "
@@ -300,7 +300,11 @@ class _Crew(Generic[Task, Result]):
                     return
                 seen = monotonic() if at_work else seen
                 self._check_hope(wanted, seen)
-                ready, _ = self.ray.wait(list(self.hands), num_returns=1, timeout=TICK) if self.hands else ((), ())
+                ready, _ = (
+                    self.ray.wait(list(self.hands), num_returns=1, timeout=LEASE_CHECK_SECONDS)
+                    if self.hands
+                    else ((), ())
+                )
                 for reference in ready:
                     yield from self._ended(self.hands.pop(reference), reference)
                 yield from self._overdue()
@@ -371,7 +375,7 @@ class _Crew(Generic[Task, Result]):
             told, died = _told(error), isinstance(error, self.ray.exceptions.RayActorError)
             if job is not None:
                 yield from self._again(
-                    job, KILLED if died else Failure(f"it ended {ATTEMPTS} times in an error: {told}")
+                    job, KILLED if died else Failure(f"it ended {MAX_ATTEMPTS} times in an error: {told}")
                 )
                 return
             self.reason = f"a worker could not start: {told}"
@@ -387,7 +391,7 @@ class _Crew(Generic[Task, Result]):
             yield job[0], answer
 
     def _again(self, job: tuple[Task, int], failure: Failure) -> Iterator[tuple[Task, Failure]]:
-        if job[1] < ATTEMPTS:
+        if job[1] < MAX_ATTEMPTS:
             self.waiting.append((job[0], job[1] + 1))
         else:
             yield job[0], failure
@@ -405,7 +409,7 @@ class _Crew(Generic[Task, Result]):
                 yield hand.job[0], Failure(f"it took longer than {limit:g} s")
             elif lease is not None and now - hand.sign > lease:
                 self._kill(self.hands.pop(reference))
-                yield from self._again(hand.job, Failure(f"it did not get on for {lease:g} s, {ATTEMPTS} times"))
+                yield from self._again(hand.job, Failure(f"it did not get on for {lease:g} s, {MAX_ATTEMPTS} times"))
 
     def _feel(self, hand: _Hand[Task], now: float, lease: float) -> None:
         """Ask a worker now and then when its job last got on."""

@@ -27,7 +27,7 @@ from torch.export import Dim
 from masklet.atomic import digest_of_file, make_folder
 from masklet.checkpoints.models import open_exported
 from masklet.datasets.registry import recognise_dataset
-from masklet.engines import DESCRIPTION
+from masklet.engines import DESCRIPTION_FILE
 from masklet.engines.base import FUNCTIONS, Engine
 from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, GraphEngine, Precision
 from masklet.engines.torch import Model, folded
@@ -39,16 +39,16 @@ from masklet.video import TrackingOptions, VideoTracker
 OPSET = 18
 """Of ONNX; what every engine and the browser know."""
 
-LEAST_IOU = {"float32": 0.999, "float16": 0.99, "int8": 0.98}
+MIN_IOU_OF = {"float32": 0.999, "float16": 0.99, "int8": 0.98}
 """A graph whose masks of the clip have less in common with PyTorch's is refused."""
 
-FRAMES = 30
+CLIP_FRAMES = 30
 """Of the clip that is tracked."""
 
 OPENVINO_OBJECTS = (1, 4, 16)
 """Counts that graphs of OpenVINO are fixed to, where none are given."""
 
-TRIED = (1, 2, 3, 5)
+COUNTS_TRIED = (1, 2, 3, 5)
 """Counts that graphs for any count are tried with."""
 
 EXAMPLES, CALIBRATION_CLIPS, CALIBRATION_FRAMES = 4, 48, 4
@@ -88,7 +88,7 @@ def export_model(
     precision: Precision = "float32",
     calibration: Path | None = None,
     least_iou: float | None = None,
-    frames: int = FRAMES,
+    frames: int = CLIP_FRAMES,
     advance: Callable[[str], None] = lambda _: None,
 ) -> Parity:
     """Write the four functions of a model as graphs, and compare them with PyTorch.
@@ -101,7 +101,7 @@ def export_model(
             and for `OPENVINO_OBJECTS` with OpenVINO.
         precision: "int8" quantises the image encoder; "float16" stores all weights in half precision.
         calibration: A folder of pictures or videos with masks, which int8 needs.
-        least_iou: See `LEAST_IOU`.
+        least_iou: See `MIN_IOU_OF`.
         frames: Of the clip that is tracked; 0 leaves that comparison out.
         advance: Told what is done next.
 
@@ -121,14 +121,14 @@ def export_model(
         advance(f"writing graphs for {engine}")
         exported = package(model, plain, made, engine=engine, objects=objects, precision=precision)
         parity = compare(model, open_exported(made), frames, advance)
-        least = LEAST_IOU[precision] if least_iou is None else least_iou
+        least = MIN_IOU_OF[precision] if least_iou is None else least_iou
         if parity.clip_iou and min(parity.clip_iou) < least:
             raise EngineError(
                 f"the masks of the clip have an IoU of {min(parity.clip_iou):.4f} with PyTorch's, under {least}; "
                 "nothing was written. Give another precision, or a lower --least-iou if that is good enough"
             )
         whole = dataclasses.replace(exported, parity=dataclasses.asdict(parity))
-        (made / DESCRIPTION).write_text(whole.to_json(), encoding="utf-8")
+        (made / DESCRIPTION_FILE).write_text(whole.to_json(), encoding="utf-8")
         try:
             if folder.exists():
                 folder.rename(made.parent / "old")  # it goes with the temporary folder
@@ -152,7 +152,7 @@ def _check(
     lacking = [name for name in _EXTRAS[engine] if importlib.util.find_spec(name) is None]
     if lacking:
         raise EngineError(f"exporting for {engine} needs {', '.join(lacking)}: pip install 'masklet[{engine}]'")
-    if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not (folder / DESCRIPTION_FILE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise FormatError(f"{folder} is there already and holds no exported model; give another place")
 
 
@@ -326,7 +326,7 @@ def _described(model: Model, folder: Path, engine: str, objects: tuple[int, ...]
         },
         parity={},
     )
-    (folder / DESCRIPTION).write_text(exported.to_json(), encoding="utf-8")
+    (folder / DESCRIPTION_FILE).write_text(exported.to_json(), encoding="utf-8")
     return exported
 
 
@@ -354,7 +354,7 @@ def recording(engine: GraphEngine, most: int, names: Sequence[str] = FUNCTIONS) 
 
 
 def compare(
-    model: Model, engine: GraphEngine, frames: int = FRAMES, advance: Callable[[str], None] = lambda _: None
+    model: Model, engine: GraphEngine, frames: int = CLIP_FRAMES, advance: Callable[[str], None] = lambda _: None
 ) -> Parity:
     """Compare a folder's graphs with the model, on what goes into them while a clip of so many frames is tracked."""
     network = model.network
@@ -372,12 +372,12 @@ def compare(
     differences = [
         _difference(network, engine, name, count, kept[name])
         for name in FUNCTIONS
-        for count in ((1,) if name == "encode_image" else engine.exported.objects or TRIED)
+        for count in ((1,) if name == "encode_image" else engine.exported.objects or COUNTS_TRIED)
     ]
     return Parity(tuple(differences), clip_iou, lowest, frames)
 
 
-def track_clip(engine: Engine, frames: int = FRAMES) -> NDArray[np.bool_]:
+def track_clip(engine: Engine, frames: int = CLIP_FRAMES) -> NDArray[np.bool_]:
     """The masks of two objects, one of them corrected half-way, in the clip of the package: bool (T, 2, H, W)."""
     path = Path(str(resources.files("masklet") / "samples" / "clip.mp4"))
     with VideoTracker(path, engine, options=TrackingOptions(corrections="published")) as tracker:

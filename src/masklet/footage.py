@@ -15,7 +15,7 @@ UNSPECIFIED = 2
 SRGB, PQ, HLG = 13, 16, 18
 """Code points of transfers."""
 
-WHITE = 203.0
+REFERENCE_WHITE = 203.0
 """The white of graphics in HDR, in cd/m² (ITU-R BT.2408)."""
 
 D65 = (0.3127, 0.3290)
@@ -28,7 +28,7 @@ PRIMARIES = {
 }
 """x and y of red, green, blue and white, by the code points of ISO/IEC 23091-2."""
 
-BRIGHTEST = 10000.0  # the end of PQ's scale
+MAX_LUMINANCE = 10000.0  # the end of PQ's scale
 M1, M2 = 2610 / 16384, 128 * 2523 / 4096
 C1, C2, C3 = 3424 / 4096, 32 * 2413 / 4096, 32 * 2392 / 4096
 
@@ -98,7 +98,7 @@ def linear_light(transfer: int) -> NDArray[np.float32]:
     graphics. By the inverse of the camera's curve (ITU-R BT.709, BT.2100), or of sRGB's (IEC 61966-2-1)."""
     signal = np.arange(65536) / 65535
     if transfer == PQ:
-        light = pq_to_light(signal) / WHITE
+        light = pq_to_light(signal) / REFERENCE_WHITE
     elif transfer == HLG:
         light = hlg_to_light(signal) / hlg_to_light(np.array(0.75))
     elif transfer == SRGB:
@@ -118,12 +118,12 @@ def srgb_of(light: NDArray[np.float64]) -> NDArray[np.float64]:
 def pq_to_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """PQ's signal in 0..1 as cd/m²."""
     root = signal ** (1 / M2)
-    return BRIGHTEST * (np.maximum(root - C1, 0) / (C2 - C3 * root)) ** (1 / M1)
+    return MAX_LUMINANCE * (np.maximum(root - C1, 0) / (C2 - C3 * root)) ** (1 / M1)
 
 
 def light_to_pq(light: NDArray[np.float64]) -> NDArray[np.float64]:
     """cd/m² as PQ's signal in 0..1."""
-    power = (light / BRIGHTEST) ** M1
+    power = (light / MAX_LUMINANCE) ** M1
     return ((C1 + C2 * power) / (1 + C3 * power)) ** M2
 
 

@@ -26,13 +26,13 @@ from masklet.media.source import Frame, open_video
 from masklet.video import FrameResult, StreamTracker, TrackingOptions
 from masklet.video.state import ObjectId, Tracks
 
-RECENT = 20
+RATE_FRAMES = 20
 """Frames over which the rate is measured."""
 
-TICK = Fraction(1, 1_000_000)
+PIPE_TICK = Fraction(1, 1_000_000)
 """Seconds of a tick in the pipe."""
 
-PIPED: dict[str, tuple[str, Callable[[FrameResult], NDArray[np.uint8]]]] = {
+PIPE_FORMATS: dict[str, tuple[str, Callable[[FrameResult], NDArray[np.uint8]]]] = {
     "overlay": ("rgb24", lambda result: np.asarray(result.overlay())),
     "davis": ("gray", index_map),
     "rgba": ("rgba", cut_out_objects),
@@ -109,7 +109,7 @@ class LiveSession:
         self._result: FrameResult | None = None
         self._held = self.over = False
         self._latency = 0.0
-        self._steps: deque[float] = deque(maxlen=RECENT)
+        self._steps: deque[float] = deque(maxlen=RATE_FRAMES)
         self._doubts: dict[ObjectId, str] = {}
 
     def step(self, frame: Frame) -> None:
@@ -251,8 +251,10 @@ def piped_format(name: str | None) -> str:
     """The format that a pipe carries. Raises FormatError for one that it cannot."""
     if name is None:
         return "overlay"
-    if name not in PIPED:
-        raise FormatError(f"a pipe cannot carry {name!r}{nearest(name, PIPED)}; give one of {', '.join(PIPED)}")
+    if name not in PIPE_FORMATS:
+        raise FormatError(
+            f"a pipe cannot carry {name!r}{nearest(name, PIPE_FORMATS)}; give one of {', '.join(PIPE_FORMATS)}"
+        )
     return name
 
 
@@ -266,19 +268,19 @@ def into_pipe(pipe: IO[bytes], name: str, size: tuple[int, int]) -> Iterator[Sin
 
     Raises FormatError when nobody reads any more.
     """
-    pixels, draw = PIPED[name]
+    pixels, draw = PIPE_FORMATS[name]
     try:
         into: Any = SimpleNamespace(write=pipe.write)  # a pipe, in which nobody can seek
         with av.open(into, "w", format="nut") as container:
             stream: VideoStream = container.add_stream("rawvideo", rate=NOMINAL_RATE)
             stream.height, stream.width = size
             stream.pix_fmt = pixels
-            stream.codec_context.time_base = TICK
+            stream.codec_context.time_base = PIPE_TICK
 
             def write(result: FrameLike) -> None:
                 assert isinstance(result, FrameResult), "a live session gives results of a tracker"
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(draw(result)), format=pixels)
-                picture.pts, picture.time_base = round(result.time / TICK), TICK
+                picture.pts, picture.time_base = round(result.time / PIPE_TICK), PIPE_TICK
                 container.mux(stream.encode(picture))
                 pipe.flush()
 

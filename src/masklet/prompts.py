@@ -32,13 +32,13 @@ NOT_A_POINT = -1
 ObjectId = int | str
 """The user's name for an object."""
 
-HIGHEST_LOGIT = 32.0
+MAX_LOGIT = 32.0
 """Logits of an earlier answer are limited to -32..32, as the published predictor limits what it hands out."""
 
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 """Letters of an object's name; its UTF-8 may have twice as many bytes, so that it can be the name of a folder."""
 
-LARGEST_NAME = 10**50
+MAX_OBJECT_NUMBER = 10**50
 """Whole numbers that are names lie below this, which leaves room for UUIDs."""
 
 
@@ -190,7 +190,7 @@ def check_logits(mask: ArrayLike, side: int) -> NDArray[np.float32]:
         raise PromptError(f"masks is of type {logits.dtype}; {expected}, which are floats")
     if not np.isfinite(logits).all():
         raise PromptError(f"masks holds {logits[~np.isfinite(logits)][0]}; {expected}")
-    return np.clip(logits, -HIGHEST_LOGIT, HIGHEST_LOGIT).astype(np.float32)
+    return np.clip(logits, -MAX_LOGIT, MAX_LOGIT).astype(np.float32)
 
 
 def check_name(name: object) -> int | str:
@@ -200,19 +200,19 @@ def check_name(name: object) -> int | str:
     surrogates, which no file can hold.
     """
     if isinstance(name, str):
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name[: LONGEST_NAME + 1]):
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name[: MAX_NAME_LENGTH + 1]):
             raise PromptError(f"object is {name[:40]!r}; give a text without control characters and lone surrogates")
-        if len(name) > LONGEST_NAME or len(name.encode("utf-8")) > 2 * LONGEST_NAME:
+        if len(name) > MAX_NAME_LENGTH or len(name.encode("utf-8")) > 2 * MAX_NAME_LENGTH:
             raise PromptError(
-                f"object is {name[:40]!r}... of {len(name)} letters; give at most {LONGEST_NAME}, and "
-                f"{2 * LONGEST_NAME} bytes of UTF-8"
+                f"object is {name[:40]!r}... of {len(name)} letters; give at most {MAX_NAME_LENGTH}, and "
+                f"{2 * MAX_NAME_LENGTH} bytes of UTF-8"
             )
         if name.strip():
             return str(name)
     elif not isinstance(name, bool | np.bool_):
         with suppress(TypeError):
             number = operator.index(name)  # type: ignore[arg-type]
-            if abs(number) < LARGEST_NAME:
+            if abs(number) < MAX_OBJECT_NUMBER:
                 return number
             raise PromptError("object is a number of over 50 digits; give a smaller one, or a text")
     raise PromptError(f"object is {name!r:.80}; give a whole number or a text that is not blank")

@@ -27,7 +27,7 @@ GROUNDERS = {
 }
 """Detectors by name, and where they are published: under Apache-2.0, but for SAM 3, whose licence is to be accepted."""
 
-KINDS = ("grounding-dino", "mm-grounding-dino", "owlvit", "owlv2", "sam3")
+GROUNDER_KINDS = ("grounding-dino", "mm-grounding-dino", "owlvit", "owlv2", "sam3")
 """Kinds of models of transformers whose answers are understood."""
 
 NAMERS = {"siglip2": "google/siglip2-base-patch16-224", "clip": "openai/clip-vit-base-patch32"}
@@ -39,16 +39,16 @@ NAMER_KINDS = {"siglip": "This is a photo of {}.", "siglip2": "This is a photo o
 CAPTIONERS = {"florence2": "florence-community/Florence-2-base"}
 """What says in a sentence what a picture shows, and where it is published: under MIT."""
 
-TASK, LONGEST_CAPTION = "<CAPTION>", 64
+TASK, MAX_CAPTION_LENGTH = "<CAPTION>", 64
 """What Florence-2 is asked for, as published, and the most tokens of an answer."""
 
-MOST_PHRASES, LONGEST_PHRASE, LONGEST_TEXT = 50, 100, 700
+MAX_PHRASES, MAX_PHRASE_LENGTH, MAX_TEXT_LENGTH = 50, 100, 700
 """The most phrases of a text, and letters of a phrase and of a text: detectors read some 256 tokens."""
 
-LEAST_SCORE = 0.3
+MIN_SCORE = 0.3
 """A box counts from this score on, 0..1, as published for Grounding DINO."""
 
-MOST_OVERLAP = 0.7
+MAX_OVERLAP = 0.7
 """Of boxes of one phrase that overlap by more, the surest stays."""
 
 
@@ -80,16 +80,16 @@ def phrases_of(text: str) -> tuple[str, ...]:
     if not found:
         raise PromptError("the text is empty; give words, such as 'red car . dog'")
     longest = max(map(len, found))
-    if len(found) > MOST_PHRASES or longest > LONGEST_PHRASE or sum(map(len, found)) > LONGEST_TEXT:
+    if len(found) > MAX_PHRASES or longest > MAX_PHRASE_LENGTH or sum(map(len, found)) > MAX_TEXT_LENGTH:
         raise PromptError(
             f"the text has {len(text)} letters in {len(found)} phrases, the longest of {longest}; give at most "
-            f"{LONGEST_TEXT} letters in {MOST_PHRASES} phrases of {LONGEST_PHRASE}, with a dot between them"
+            f"{MAX_TEXT_LENGTH} letters in {MAX_PHRASES} phrases of {MAX_PHRASE_LENGTH}, with a dot between them"
         )
     return found
 
 
 def find_boxes(
-    image: NDArray[np.uint8], text: str, grounder: str | PathLike[str] | Grounder, least: float = LEAST_SCORE
+    image: NDArray[np.uint8], text: str, grounder: str | PathLike[str] | Grounder, least: float = MIN_SCORE
 ) -> list[FoundBox]:
     """What a text names in a picture, uint8 (H, W, 3), the surest first; boxes of one phrase that cover each other are
     one.
@@ -108,7 +108,7 @@ def find_boxes(
             inside[one.phrase].append(FoundBox((x0, y0, x1, y1), one.score, one.phrase))
     kept: list[FoundBox] = []
     for boxes in inside.values():
-        rows = suppress([one.box for one in boxes], [one.score for one in boxes], MOST_OVERLAP)
+        rows = suppress([one.box for one in boxes], [one.score for one in boxes], MAX_OVERLAP)
         kept += [boxes[row] for row in rows.tolist()]
     return sorted(kept, key=lambda one: -one.score)
 
@@ -152,7 +152,7 @@ def load_captioner(captioner: str | PathLike[str] | Captioner, device: str | Non
 def _loaded(what: str, name: str, device: str | None) -> Any:
     """A model of transformers with its processor; SAM 3, whose pictures are made ready here, with its tokenizer."""
     models = {
-        "grounder": (GROUNDERS, KINDS),
+        "grounder": (GROUNDERS, GROUNDER_KINDS),
         "namer": (NAMERS, tuple(NAMER_KINDS)),
         "captioner": (CAPTIONERS, ("florence2",)),
     }
@@ -209,7 +209,7 @@ class OfTransformers:
 
 
 class TransformersGrounder(OfTransformers):
-    """A model of one of `KINDS`."""
+    """A model of one of `GROUNDER_KINDS`."""
 
     def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
         if self.model.config.model_type.startswith("owl"):
@@ -293,6 +293,6 @@ class TransformersCaptioner(OfTransformers):
     def caption(self, crops: Sequence[NDArray[np.uint8]]) -> list[str]:
         inputs = self.processor(text=[TASK] * len(crops), images=list(crops), return_tensors="pt")
         tokens = self.model.generate(
-            **inputs.to(self.model.device), max_new_tokens=LONGEST_CAPTION, num_beams=3, do_sample=False
+            **inputs.to(self.model.device), max_new_tokens=MAX_CAPTION_LENGTH, num_beams=3, do_sample=False
         )
         return [text.strip() for text in self.processor.batch_decode(tokens, skip_special_tokens=True)]

@@ -18,7 +18,7 @@ import pytest
 
 import masklet
 from masklet.app.library import Library
-from masklet.app.session import ACTS
+from masklet.app.session import EDIT_ACTIONS
 from masklet.engines.fake import FakeEngine
 from masklet.media.video_file import VideoFile
 from tests.app.conftest import scene, serving, write_scene
@@ -226,14 +226,14 @@ def test_the_ring_of_the_brush_has_its_size_at_once(viewer: Viewer) -> None:
 
 
 def test_a_stroke_goes_on_from_one_that_is_not_answered(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompt, done = ACTS["prompt"], []
+    prompt, done = EDIT_ACTIONS["prompt"], []
 
     def slow(*given: Any) -> None:
         time.sleep(0.3)
         prompt(*given)
         done.append(given)
 
-    monkeypatch.setitem(ACTS, "prompt", slow)
+    monkeypatch.setitem(EDIT_ACTIONS, "prompt", slow)
     viewer.press("w")
     viewer.drag((30, 20), (40, 20))
     viewer.drag((120, 70), (130, 70))
@@ -286,13 +286,13 @@ NOTE = """() => {
 
 def held(monkeypatch: pytest.MonkeyPatch, act: str) -> Event:
     """Have an act wait until this is set."""
-    plain, answer = ACTS[act], Event()
+    plain, answer = EDIT_ACTIONS[act], Event()
 
     def waits(*given: Any) -> None:
         answer.wait(60)
         plain(*given)
 
-    monkeypatch.setitem(ACTS, act, waits)
+    monkeypatch.setitem(EDIT_ACTIONS, act, waits)
     return answer
 
 
@@ -334,14 +334,14 @@ def test_a_stroke_waits_for_the_answer_to_any_change(
 
 
 def test_a_double_click_is_one_click(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompt, asked = ACTS["prompt"], []
+    prompt, asked = EDIT_ACTIONS["prompt"], []
 
     def slow(*given: Any) -> None:
         time.sleep(0.3)
         asked.append(given)
         prompt(*given)
 
-    monkeypatch.setitem(ACTS, "prompt", slow)
+    monkeypatch.setitem(EDIT_ACTIONS, "prompt", slow)
     viewer.page.mouse.dblclick(*viewer.at(*RED))
     until(lambda: viewer.page.locator(".marks .include:not(.pale)").count() == 1)
     viewer.click(*BLUE, button="right")

@@ -23,7 +23,7 @@ from websockets.uri import parse_uri
 import masklet
 from masklet.app import web
 from masklet.app.library import Library
-from masklet.app.session import ACTS
+from masklet.app.session import EDIT_ACTIONS
 from masklet.app.wire import runs_of
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
@@ -322,7 +322,20 @@ KEYS = (
     "colour", "attributes", "version", "file",
 )  # fmt: skip
 KINDS = sorted(
-    {*ACTS, "redo", "follow", "import", "stop", "hello", "look", "want", "take", "preview", "candidates", "export"}
+    {
+        *EDIT_ACTIONS,
+        "redo",
+        "follow",
+        "import",
+        "stop",
+        "hello",
+        "look",
+        "want",
+        "take",
+        "preview",
+        "candidates",
+        "export",
+    }
 )
 
 

@@ -20,7 +20,7 @@ import pytest
 import masklet
 from masklet.app import keeping
 from masklet.app.library import Library
-from masklet.app.session import Session
+from masklet.app.session import AnnotationSession
 from masklet.app.wire import read_message
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MaskletError
@@ -42,7 +42,8 @@ from masklet.app.server import application
 from masklet.app.web import Server, listen, run
 from masklet.engines.fake import FakeEngine
 
-keeping.KEEP_EVERY, keeping.KEEP_SHARE, keeping.TIDY_AFTER, keeping.LONGEST = float(sys.argv[3]), 0, 0.01, 10_000
+keeping.KEEP_EVERY, keeping.KEEP_SHARE, keeping.TIDY_AFTER = float(sys.argv[3]), 0, 0.01
+keeping.MAX_JOURNAL_BYTES = 10_000
 library, listening = Library([Path(sys.argv[1])], Path(sys.argv[2]), FakeEngine()), listen(0)
 ready = lambda: print(listening.getsockname()[1], *library.items, flush=True)
 run(Server(application(library), ready), listening, library.close)
@@ -50,9 +51,9 @@ run(Server(application(library), ready), listening, library.close)
 
 
 SLOW = """
-from masklet.app.session import Session
+from masklet.app.session import AnnotationSession
 from time import sleep
-Session._end = lambda session: (print("closes", flush=True), sleep(90))
+AnnotationSession._end = lambda session: (print("closes", flush=True), sleep(90))
 """
 
 
@@ -61,9 +62,9 @@ def test_a_second_ctrl_c_is_heard_by_whichever_thread_the_system_gives_it_to(tmp
     clip, project = write_scene(tmp_path / "clip.mp4", 4), tmp_path / "project"
     elsewhere = (
         "import signal, threading\n"
-        "from masklet.app.session import Session\n"
+        "from masklet.app.session import AnnotationSession\n"
         "hear = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
-        "Session._end = lambda session: (threading.Timer(0.5, hear).start(), threading.Event().wait())\n"
+        "AnnotationSession._end = lambda session: (threading.Timer(0.5, hear).start(), threading.Event().wait())\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", elsewhere + SERVER, str(clip), str(project), "1"],
@@ -207,12 +208,12 @@ class Watcher:
 
 
 def test_a_pass_that_was_taken_back_on_its_way_stays_so(clip: Path, tmp_path: Path) -> None:
-    session = Session(clip, tmp_path / "work", FakeEngine())
+    session = AnnotationSession(clip, tmp_path / "work", FakeEngine())
     session.do("prompt", RED).result()
     session.do("follow", {"first": 0}).result()
     session.do("undo", {}).result()
     shutil.copytree(tmp_path / "work", tmp_path / "copy")  # as after a kill
-    again = Session(clip, tmp_path / "copy", FakeEngine())
+    again = AnnotationSession(clip, tmp_path / "copy", FakeEngine())
     states = [one.ask(one.state).result() for one in (session, again)]
     assert states[0]["objects"] == states[1]["objects"]
     assert (states[0]["undo"], states[0]["redo"]) == (states[1]["undo"], states[1]["redo"])
@@ -223,7 +224,7 @@ def test_a_pass_that_was_taken_back_on_its_way_stays_so(clip: Path, tmp_path: Pa
 def test_what_cannot_be_written_is_refused_and_not_done(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Session(clip, tmp_path / "work", FakeEngine())
+    session = AnnotationSession(clip, tmp_path / "work", FakeEngine())
     session.do("prompt", RED).result()
     page = Watcher()
     session.pages.append(page)
@@ -252,7 +253,7 @@ def test_a_disk_that_is_full_while_following_is_said_and_nothing_is_lost(
             pass
         return message
 
-    session = Session(clip, tmp_path / "work", FakeEngine())
+    session = AnnotationSession(clip, tmp_path / "work", FakeEngine())
     session.pages.append(page)
     session.do("prompt", RED).result()
 
@@ -267,7 +268,7 @@ def test_a_disk_that_is_full_while_following_is_said_and_nothing_is_lost(
         found = [session.ask(partial(session.frame, frame)).result() for frame in range(24)]
     session.do("describe", {"object": "red", "category": "square"}).result()  # there is room again
     shutil.copytree(tmp_path / "work", tmp_path / "copy")  # as after a kill
-    again = Session(clip, tmp_path / "copy", FakeEngine())
+    again = AnnotationSession(clip, tmp_path / "copy", FakeEngine())
     for frame, message in enumerate(found):
         assert read_message(again.ask(partial(again.frame, frame)).result())[1] == read_message(message)[1] != []
     session.close()
@@ -285,9 +286,9 @@ def test_a_video_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
 
 
 def test_another_video_under_the_same_name_is_noticed(clip: Path, tmp_path: Path) -> None:
-    session = Session(clip, tmp_path / "work", FakeEngine())
+    session = AnnotationSession(clip, tmp_path / "work", FakeEngine())
     session.do("prompt", RED).result()
     session.close()
     write_scene(clip, 9)
     with pytest.raises(MaskletError, match="another video"):
-        Session(clip, tmp_path / "work", FakeEngine()).wait_open()
+        AnnotationSession(clip, tmp_path / "work", FakeEngine()).wait_open()

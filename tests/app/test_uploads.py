@@ -107,7 +107,7 @@ def test_size_and_room_are_asked_for_before_a_byte_is_sent(
     for size, sentence in ((0, "0 bytes"), ((1 << 30) + 1, "--largest-upload")):
         answer = client.get("/api/upload", params={"name": "a.mp4", "size": size})
         assert (answer.status_code, sentence in answer.json()["error"]) == (422, True)
-    monkeypatch.setattr(files, "LEFT", 1 << 60)
+    monkeypatch.setattr(files, "FREE_DISK_BYTES", 1 << 60)
     answer = client.get("/api/upload", params={"name": "a.mp4", "size": 1 << 30})
     assert "no room" in answer.json()["error"]
     library.close()

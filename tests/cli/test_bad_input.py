@@ -37,7 +37,7 @@ def killed(tracker, *arguments, **options):
         if result.frame == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-record.SAVED_EVERY = 0
+record.SAVING_SECONDS = 0
 VideoTracker.propagate = killed
 main()
 """

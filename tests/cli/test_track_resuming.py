@@ -36,7 +36,7 @@ def killed(tracker, **options):
         if number == LAST:
             os.kill(os.getpid(), signal.SIGKILL)
 
-record.SAVED_EVERY, record.SHARE_OF_SAVING = 0, float("inf")
+record.SAVING_SECONDS, record.SHARE_OF_SAVING = 0, float("inf")
 VideoTracker.propagate = killed
 main()
 """

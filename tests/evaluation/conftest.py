@@ -15,7 +15,7 @@ from PIL import Image
 
 from masklet.datasets.base import Clip, ClipKind
 from masklet.datasets.registry import open_dataset
-from masklet.evaluation.methods import Look
+from masklet.evaluation.methods import Predict
 from masklet.evaluation.run import Submission
 from masklet.formats.base import ObjectLike, PlainFrame, mask_only
 from masklet.masks.draw import PALETTE
@@ -197,7 +197,7 @@ class Truthful:
         with source:
             yield TruthfulSession(source, self.lose_after)
 
-    def look(self, image: np.ndarray) -> Look:
+    def look(self, image: np.ndarray) -> Predict:
         return lambda prompts: [answer_in(image, prompt) for prompt in prompts]
 
 

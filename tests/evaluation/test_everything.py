@@ -12,7 +12,7 @@ import pytest
 
 from masklet.datasets.base import Clip
 from masklet.errors import EvaluationError
-from masklet.evaluation.images import COVERAGE, Everything
+from masklet.evaluation.images import COVERAGE_MEASURES, Everything
 from masklet.evaluation.methods import BASELINES
 from masklet.evaluation.report import markdown, sequence_rows
 from masklet.evaluation.run import ClipResult, RunResult, Submission
@@ -24,8 +24,8 @@ from tests.evaluation.conftest import SIZE, Make, first_clip, index_map, save_ma
 OBJECTS = [index_map(3) == number for number in (1, 2)]
 ELSEWHERE = np.zeros(SIZE, np.bool_)
 ELSEWHERE[40:46, 50:60] = True
-NEVER = {measure: 0.0 for measure in COVERAGE}
-ALWAYS = {measure: 1.0 for measure in COVERAGE}
+NEVER = {measure: 0.0 for measure in COVERAGE_MEASURES}
+ALWAYS = {measure: 1.0 for measure in COVERAGE_MEASURES}
 
 
 class Stand:

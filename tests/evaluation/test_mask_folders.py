@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.datasets.frame_folders import listed, read_names
+from masklet.datasets.frame_folders import first_names, read_names
 from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.scoring import find_sequences, frame_ranges, pair_folders
 from masklet.formats.davis import write_index_png
@@ -83,5 +83,5 @@ def test_lists(tmp_path: Path) -> None:
         read_names(tmp_path / "none.txt")
     with pytest.raises(FormatError, match="cannot be read"):
         read_names(tmp_path / "gone.txt")
-    assert listed(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
+    assert first_names(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     assert frame_ranges([5, 1, 2, 3]) == "1 to 3, 5"

@@ -22,7 +22,7 @@ from masklet.evaluation.scoring import (
 )
 from masklet.formats.davis import write_index_png
 from masklet.metrics.protocols import find_protocol, score_sequence
-from masklet.metrics.sequence import join
+from masklet.metrics.sequence import join_measures
 from tests.conftest import GOLDEN
 
 NAMES = ("one_pixel", "odd_size_20_frames", "third_object_appears_late_clean", "touching_border_full_frame")
@@ -73,7 +73,7 @@ def test_merged_is_whole(folder: Path) -> None:
     rules, frames = find_protocol("davis2017"), pair.truth.frames
     whole = measure_frames(rules, (pair, frames))
     parts = [measure_frames(rules, (pair, frames[cut])) for cut in (np.s_[:7], np.s_[7:])]
-    np.testing.assert_array_equal(join(parts).boundary, whole.boundary)
+    np.testing.assert_array_equal(join_measures(parts).boundary, whole.boundary)
     assert CHUNK > 1
 
 

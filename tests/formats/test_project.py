@@ -144,16 +144,16 @@ def test_a_path_that_leaves_its_folder_is_refused(name: str, tmp_path: Path) -> 
 
 
 def test_sizes_beyond_reason_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = rewritten(tmp_path / "a.masklet", {"masks/00009.jsonl": b"0" * (project_file.MOST_JSON + 1)})
+    bomb = rewritten(tmp_path / "a.masklet", {"masks/00009.jsonl": b"0" * (project_file.MAX_JSON + 1)})
     assert bomb.stat().st_size < 300_000
     with pytest.raises(FormatError, match=r"unpacks masks/00009\.jsonl to \d+ bytes; the limit is"):
         read_whole(bomb)
     with pytest.raises(FormatError, match=r"holds attachments/a compressed"):
         read_whole(rewritten(tmp_path / "a.masklet", {"attachments/a": bytes(10_000)}))
     for limit, sentence in (
-        ("MOST_BYTES", "unpacks to"),
-        ("MOST_MEMBERS", "the limits are"),
-        ("MOST_LINE", "a line of"),
+        ("MAX_BYTES", "unpacks to"),
+        ("MAX_MEMBERS", "the limits are"),
+        ("MAX_LINE", "a line of"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(project_file, limit, 2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.registry import writer
-from masklet.formats.space import TRIANGLE
+from masklet.formats.space import STL_TRIANGLE
 from masklet.geometry import LPS_TO_RAS, Geometry
 from tests.media.test_volume import OBLIQUE, SHAPE, inside
 
@@ -23,7 +23,7 @@ def read_stl(path: Path) -> np.ndarray:
     assert data.startswith(b"masklet SPACE=LPS")
     count = int.from_bytes(data[80:84], "little")
     assert len(data) == 84 + 50 * count
-    return np.frombuffer(data[84:], TRIANGLE)["corners"].astype(np.float64)
+    return np.frombuffer(data[84:], STL_TRIANGLE)["corners"].astype(np.float64)
 
 
 @settings(max_examples=4, deadline=None)

@@ -38,13 +38,13 @@ from tests.media.test_volume import write_dicom
 
 SIZE = (48, 64)
 
-MOST_MEMORY = 2 << 30
+MAX_MEMORY = 2 << 30
 """Bytes that one file may take."""
 
-MOST_SECONDS = 20
+MAX_SECONDS = 20
 """Seconds that one file may take."""
 
-LONGEST_SENTENCE = 700
+MAX_SENTENCE_LENGTH = 700
 """Letters of an error."""
 
 
@@ -76,7 +76,7 @@ def attempt(target: Target, seed: Path, number: int, path: Path) -> None:
             target.read(path)
     except MaskletError as error:
         sentence = str(error)
-        if "\n" in sentence.strip() or not sentence or len(sentence) > LONGEST_SENTENCE:
+        if "\n" in sentence.strip() or not sentence or len(sentence) > MAX_SENTENCE_LENGTH:
             raise Bad(f"case {number} of {seed.name}: not one sentence: {sentence[:200]!r}") from error
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
@@ -97,13 +97,13 @@ def bounded() -> Iterator[None]:
     """Memory and time end here, with MemoryError and TimeoutError."""
 
     def late(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"it took over {MOST_SECONDS} s")
+        raise TimeoutError(f"it took over {MAX_SECONDS} s")
 
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     handler = signal.signal(signal.SIGALRM, late)
-    resource.setrlimit(resource.RLIMIT_AS, (used + MOST_MEMORY, before[1]))
-    signal.alarm(MOST_SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + MAX_MEMORY, before[1]))
+    signal.alarm(MAX_SECONDS)
     try:
         yield
     finally:

@@ -24,7 +24,7 @@ from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError, MediaError, PromptError, SessionError
 from masklet.jobs import many, record
 from masklet.jobs.many import Work
-from masklet.jobs.places import read, write
+from masklet.jobs.places import read, write_file
 from masklet.jobs.prompts import TypedPrompt
 from masklet.jobs.record import Manifest, VideoRecord, leased
 from masklet.jobs.sources import Source
@@ -150,8 +150,8 @@ def test_a_row_may_have_an_example_of_what_is_looked_for(tmp_path: Path, monkeyp
 
 
 def test_results_by_url(tmp_path: Path, weights: Path, clips: Path) -> None:
-    write("memory://in/a.mp4", (clips / "a.mp4").read_bytes())
-    write("memory://in/small.safetensors", weights.read_bytes())
+    write_file("memory://in/a.mp4", (clips / "a.mp4").read_bytes())
+    write_file("memory://in/small.safetensors", weights.read_bytes())
     os.environ["MASKLET_HOME"], home = str(tmp_path / "home"), os.environ.get("MASKLET_HOME")
     try:
         first = track("memory://in/a.mp4", "memory://out", Path("x"), model="memory://in/small.safetensors")["a.mp4"]
@@ -170,7 +170,7 @@ def test_two_runs_on_one_folder(tmp_path: Path, weights: Path, clips: Path, monk
         track(clips, out, weights)
     assert track(clips / "a.mp4", out, weights)["a.mp4"].status == "done"
 
-    lease = Path(out, record.LEASE)
+    lease = Path(out, record.LEASE_FILE)
     holder = {"host": socket.gethostname(), "pid": 2**22 + 1, "token": "x", "time": time.time()}
     lease.write_text(json.dumps(holder))  # its process is gone
     with leased(out):
@@ -232,17 +232,17 @@ def test_of_two_runs_that_begin_at_one_moment_one_goes_on(tmp_path: Path, monkey
 
 
 def test_the_lease_shows_that_the_run_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "BEAT", 0.01)
+    monkeypatch.setattr(record, "HEARTBEAT_SECONDS", 0.01)
     with leased(str(tmp_path)):
-        first = json.loads((tmp_path / record.LEASE).read_text())["time"]
+        first = json.loads((tmp_path / record.LEASE_FILE).read_text())["time"]
         until = time.monotonic() + 30
-        while json.loads((tmp_path / record.LEASE).read_text())["time"] == first and time.monotonic() < until:
+        while json.loads((tmp_path / record.LEASE_FILE).read_text())["time"] == first and time.monotonic() < until:
             time.sleep(0.01)
-        assert json.loads((tmp_path / record.LEASE).read_text())["time"] > first
+        assert json.loads((tmp_path / record.LEASE_FILE).read_text())["time"] > first
 
 
 def test_the_manifest_is_written_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "SAVED_EVERY", -1.0)
+    monkeypatch.setattr(record, "SAVING_SECONDS", -1.0)
     monkeypatch.setattr(record, "SHARE_OF_SAVING", float("inf"))
     manifest = Manifest(str(tmp_path))
     manifest.add(VideoRecord("a.mp4", "a", "failed", "no"))

@@ -14,7 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from masklet.errors import FormatError, MaskletError, MediaError
-from masklet.jobs.places import find, local_copy, read, size_of, write
+from masklet.jobs.places import find, local_copy, read, size_of, write_file
 from masklet.jobs.sources import Source, find_videos, is_many
 
 PROMPTS = [{"frame": 0, "object": "cup", "box": [1, 2, 30, 40]}]
@@ -60,7 +60,7 @@ def test_two_videos_never_share_a_folder(clips: Path) -> None:
 
 def test_a_bucket() -> None:
     for name in ("x.mp4", "y.mp4", "notes.txt", "deep/z.mp4"):
-        write(f"memory://bucket/{name}", b"film")
+        write_file(f"memory://bucket/{name}", b"film")
     assert [(s.video, s.name) for s in find_videos(["memory://bucket/"])] == [
         ("memory://bucket/x.mp4", "x"),
         ("memory://bucket/y.mp4", "y"),
@@ -116,7 +116,7 @@ def test_a_manifest(tmp_path: Path, name: str, make: Any) -> None:
         Source("https://host/films/c.mp4?key=1", "host/films/c", PROMPTS),
         Source(str(tmp_path / "b.mp4"), "b"),
     ]
-    write(f"memory://bucket/{name}", make(rows))
+    write_file(f"memory://bucket/{name}", make(rows))
     assert find_videos([f"memory://bucket/{name}"])[1].video == "memory://bucket/more/a.mp4"
 
 
@@ -172,7 +172,7 @@ def test_a_bucket_without_rights() -> None:
         with pytest.raises(MediaError, match=r"closed://.*: 403 Forbidden; check the address and the rights"):
             call()
     with pytest.raises(FormatError, match=r"cannot be written: 403 Forbidden"):
-        write("closed://bucket/a", b"")
+        write_file("closed://bucket/a", b"")
 
 
 def test_an_address_at_which_nobody_answers_says_so() -> None:

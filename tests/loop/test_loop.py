@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 
 from masklet.app.library import Library
-from masklet.app.session import Session
+from masklet.app.session import AnnotationSession
 from masklet.checkpoints import Model, load_model, save_model
 from masklet.engines.base import Engine
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import FormatError, SessionError
 from masklet.loop import learn as learning
 from masklet.loop.ahead import Estimate, annotate, make_queue, ordered, read_queue, unlabelled
-from masklet.loop.collect import AHEAD, annotated, collect
+from masklet.loop.collect import PRELABELED, annotated, collect
 from masklet.loop.learn import judge, learn
 from masklet.loop.project import Loop, Version
 from masklet.training.loop import StageRun
@@ -137,7 +137,7 @@ def test_what_was_held_out_stays_so(loop: Loop, shapes: Path, tmp_path: Path) ->
 def test_a_training_that_was_killed_goes_on(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weights are those of a training that was not."""
     collect(loop, ignore)
-    monkeypatch.setattr(learning, "SAVED_EVERY", 1)
+    monkeypatch.setattr(learning, "CHECKPOINT_STEPS", 1)
     real, saved = StageRun.save, []
 
     def killed(self: StageRun) -> None:
@@ -192,7 +192,7 @@ def test_what_the_loop_found_itself_is_not_learned_until_a_person_touched_it(
 
     with tracker:
         tracker.add_mask(frame=0, object=1, mask=mask)
-        tracker.describe(1, attributes={AHEAD: "0123"})
+        tracker.describe(1, attributes={PRELABELED: "0123"})
         tracker.save(place)
         assert not names()
         tracker.lock(0)
@@ -237,11 +237,11 @@ def test_ahead_is_a_session_that_the_annotator_opens(loop: Loop, weights: Path, 
     assert [Path(one.path).name for one in queue] == ["clip", "broken.mp4"]
     library = Library([tmp_path / "footage"], loop.project, engine)
     assert [item.id for item in library.items.values()] == [one.id for one in queue]
-    session: Session = library.session(estimates[0].id)
+    session: AnnotationSession = library.session(estimates[0].id)
     tracks = session.ask(lambda: session._tracker.tracks).result()
     library.close()
     assert len(tracks) == estimates[0].things
-    assert all(AHEAD in track.description.attributes for track in tracks.values())
+    assert all(PRELABELED in track.description.attributes for track in tracks.values())
     assert [item.name for item in unlabelled(loop)] == ["broken.mp4"]  # somebody began on the other
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masklet.footage import HLG, PQ, WHITE, light_to_pq, pq_to_light
-from masklet.media.display import PEAK, compressed, tone_map
+from masklet.footage import HLG, PQ, REFERENCE_WHITE, light_to_pq, pq_to_light
+from masklet.media.display import PEAK_LUMINANCE, compressed, tone_map
 from masklet.media.video_file import VideoFile
 from tests.media.clips import write_grey
 
@@ -26,8 +26,8 @@ def test_pq_by_its_published_figures() -> None:
 
 def test_compression_keeps_the_dark_and_brings_the_peak_to_white() -> None:
     np.testing.assert_allclose(compressed(np.array([1.0, 20.0, 80.0])), [1.0, 20.0, 80.0], rtol=1e-6)
-    np.testing.assert_allclose(compressed(np.array([PEAK, 4 * PEAK])), WHITE, rtol=1e-6)
-    light = compressed(np.linspace(0, PEAK, 500))
+    np.testing.assert_allclose(compressed(np.array([PEAK_LUMINANCE, 4 * PEAK_LUMINANCE])), REFERENCE_WHITE, rtol=1e-6)
+    light = compressed(np.linspace(0, PEAK_LUMINANCE, 500))
     assert (np.diff(light) > 0).all()
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from masklet.errors import EvaluationError
-from masklet.metrics.sequence import VOID, Measured, join, measure, measure_masks, with_objects
+from masklet.metrics.sequence import VOID, Measured, join_measures, measure, measure_masks, with_objects
 
 MAPS = npst.arrays(
     np.uint8,
@@ -26,7 +26,7 @@ def assert_equal(one: Measured, other: Measured) -> None:
 @given(MAPS, st.integers(1, 4))
 def test_merged_is_whole(maps: np.ndarray, cut: int) -> None:
     parts = [measure(*maps[:, :cut]), measure(*maps[:, cut:])]
-    assert_equal(join(parts), measure(*maps))
+    assert_equal(join_measures(parts), measure(*maps))
 
 
 def test_an_object_that_is_missing_from_the_prediction_is_empty_there() -> None:
@@ -69,7 +69,7 @@ def test_chosen_objects() -> None:
     assert found.objects == (2, 9)
     assert found.truth_area.tolist() == [[1], [0]]
     assert found.region.tolist() == [[1.0], [1.0]]
-    assert join([]).frame_count == 0
+    assert join_measures([]).frame_count == 0
 
 
 def test_what_does_not_fit_is_named() -> None:

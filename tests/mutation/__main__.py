@@ -43,7 +43,7 @@ TESTS = [
 
 COPIED = ["src", "tests", "examples", "docs", "benchmarks", "scripts", "pyproject.toml", "README.md", "CONTRIBUTING.md"]
 
-MOST_MEMORY = 8 << 30
+MAX_MEMORY = 8 << 30
 """Bytes that a mutant may hold."""
 
 BROKEN = 99
@@ -182,7 +182,7 @@ def in_child(
 
     os.setpgid(0, 0)
     resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 5))
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)

@@ -13,7 +13,7 @@ from masklet.nn.positions import _rotate_complex, _rotate_real, rotation
 @pytest.mark.parametrize("frames", [1, 3])
 @pytest.mark.parametrize("padded", [False, True])
 def test_both_ways_give_the_same(frames: int, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_attention, "SCORES", 1000)  # so that queries go in several blocks
+    monkeypatch.setattr(memory_attention, "SCORES_IN_CACHE", 1000)  # so that queries go in several blocks
     generator = torch.manual_seed(0)
     q = torch.randn(frames, 1, 50, 64, generator=generator)
     k, memory = torch.randn(3, 1, 70, 64, generator=generator), torch.randn(3, 70, 16, generator=generator)

@@ -54,7 +54,7 @@ def test_a_stream_is_followed_as_the_tracker_does(begin: Begin) -> None:
 
 
 def test_more_streams_than_may_be_open(begin: Begin, monkeypatch: Any) -> None:
-    monkeypatch.setattr(server, "MOST_STREAMS", 1)
+    monkeypatch.setattr(server, "MAX_STREAMS", 1)
     place = address(begin())
     with connect(place) as first:
         said(first, png(0))

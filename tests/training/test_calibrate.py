@@ -24,7 +24,7 @@ def own_network() -> Network:
 
 def error(network: Network, mixture: Mixture, seed: int) -> float:
     """Mean distance of predicted and true IoU."""
-    feed, found = Feed(mixture, calibrate.FEED, TINY.image_size, seed), []
+    feed, found = Feed(mixture, calibrate.CALIBRATION_FEED, TINY.image_size, seed), []
     for step in range(4):
         batch = feed.batch(step)
         plan = draw_plan(batch.frames, PromptOptions(corrections=1), draws(Use.PLAN, seed, step))

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from masklet.errors import TrainingError
-from masklet.training.log import LOG, open_log, plot_training, read_curves, rewind
+from masklet.training.log import LOG_FILE, open_log, plot_training, read_curves, rewind
 
 
 def steps(folder: Path) -> list[tuple[str, int]]:
-    read = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    read = [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
     return [(line["stage"], line["step"]) for line in read]
 
 
@@ -51,7 +51,7 @@ def test_steps_that_are_done_again_leave_the_log(
 ) -> None:
     written = [("clips", 1), ("clips", 2), ("clips", 3), ("long", 1), ("long", 2)]
     text = "".join(json.dumps({"stage": stage, "step": step, "loss": 1.0}) + "\n" for stage, step in written)
-    (tmp_path / LOG).write_text(text + '{"stage": "long", "ste')  # killed while it wrote
+    (tmp_path / LOG_FILE).write_text(text + '{"stage": "long", "ste')  # killed while it wrote
     rewind(tmp_path, done)
     assert steps(tmp_path) == kept
 
@@ -63,7 +63,7 @@ def test_a_run_without_a_log(tmp_path: Path) -> None:
 
 def write_log(folder: Path, *records: dict[str, object], more: str = "") -> Path:
     folder.mkdir()
-    (folder / LOG).write_text("".join(json.dumps(record) + "\n" for record in records) + more)
+    (folder / LOG_FILE).write_text("".join(json.dumps(record) + "\n" for record in records) + more)
     return folder
 
 

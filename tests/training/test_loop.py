@@ -335,7 +335,7 @@ def test_batches_that_processes_cannot_share_are_told_at_once(
     tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch, what: Recipe, processes: int, said: str
 ) -> None:
     several = loop.Processes(0, processes, torch.device("cpu"))
-    monkeypatch.setattr(loop, "joined", lambda device: nullcontext(several))
+    monkeypatch.setattr(loop, "join_processes", lambda device: nullcontext(several))
     with pytest.raises(TrainingError, match=said):
         run(tmp_path, shapes, what)
 
@@ -458,6 +458,6 @@ def test_processes_wait_while_the_first_one_validates(monkeypatch: pytest.Monkey
     monkeypatch.setattr(parallel.dist, "init_process_group", lambda backend, **options: given.update(options))
     monkeypatch.setattr(parallel.dist, "get_rank", lambda: 0)
     monkeypatch.setattr(parallel.dist, "destroy_process_group", lambda: None)
-    with parallel.joined(torch.device("cpu")) as processes:
+    with parallel.join_processes(torch.device("cpu")) as processes:
         assert (processes.rank, processes.world) == (0, 2)
     assert given["timeout"] >= timedelta(hours=12)

@@ -6,7 +6,7 @@ import pytest
 
 from masklet.errors import ConfigError
 from masklet.training.recipes import nano, override
-from masklet.training.synthesis import FIRST_THING, MOST_THINGS, VOID
+from masklet.training.synthesis import FIRST_THING, MAX_THINGS, VOID
 
 
 def test_the_rate_of_a_part_within_a_part() -> None:
@@ -56,4 +56,4 @@ def test_what_makes_no_sense_is_refused(setting: str, said: str) -> None:
 
 def test_all_things_have_numbers_that_an_index_map_bears() -> None:
     """Each thing may come with another that looks the same, and something passes by."""
-    assert FIRST_THING + 2 * MOST_THINGS + 1 <= VOID
+    assert FIRST_THING + 2 * MAX_THINGS + 1 <= VOID

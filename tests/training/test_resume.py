@@ -11,8 +11,8 @@ import torch
 from masklet.errors import TrainingError
 from masklet.training.data import read_data
 from masklet.training.loop import (
-    CHECKPOINT,
-    FORMAT,
+    CHECKPOINT_FILE,
+    CHECKPOINT_FORMAT,
     Checkpoint,
     Origin,
     RunOptions,
@@ -48,23 +48,23 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
         lambda path: path.write_bytes(b"no checkpoint"),
         save([1, 2]),
         save({"step": 1}),
-        save({"format": FORMAT, "step": 1}),
-        save({"format": FORMAT, **vars(GIVEN), "origin": {"recipe": ""}}),
-        save({"format": FORMAT, "origin": Path("code")}),
+        save({"format": CHECKPOINT_FORMAT, "step": 1}),
+        save({"format": CHECKPOINT_FORMAT, **vars(GIVEN), "origin": {"recipe": ""}}),
+        save({"format": CHECKPOINT_FORMAT, "origin": Path("code")}),
     ],
     ids=["cut", "empty", "text", "a list", "no format", "too little", "half an origin", "code"],
 )
 def test_a_damaged_checkpoint(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     save_checkpoint(tmp_path, GIVEN)
-    harm(tmp_path / CHECKPOINT)
+    harm(tmp_path / CHECKPOINT_FILE)
     with pytest.raises(TrainingError, match=r"checkpoint\.pt is no whole checkpoint; remove it to begin again"):
         load_checkpoint(tmp_path)
 
 
 def test_a_checkpoint_of_another_format(tmp_path: Path) -> None:
     """Its fields are others too."""
-    torch.save({"format": 1, "weights": {}}, tmp_path / CHECKPOINT)
-    with pytest.raises(TrainingError, match=f"has format 1, this masklet reads {FORMAT}; begin again in"):
+    torch.save({"format": 1, "weights": {}}, tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(TrainingError, match=f"has format 1, this masklet reads {CHECKPOINT_FORMAT}; begin again in"):
         load_checkpoint(tmp_path)
 
 

@@ -22,9 +22,9 @@ from masklet.training.synthesis import (
     find_regions,
     leave,
     make_clip,
-    place,
-    seen,
+    place_thing,
     stay,
+    visible_part,
 )
 from masklet.training.written import write_clips, write_preview
 from tests.training.shapes import picture
@@ -74,9 +74,11 @@ def test_motion_begins_at_rest_and_is_smooth() -> None:
 def test_a_thing_leaves_and_comes_back() -> None:
     rng = np.random.default_rng(1)
     thing = np.full((20, 20, 4), 255, np.uint8)
-    here = stay(place(thing, 64, rng, (0.2, 0.3)), 8, 64, rng, MotionOptions().scaled(0.1))
+    here = stay(place_thing(thing, 64, rng, (0.2, 0.3)), 8, 64, rng, MotionOptions().scaled(0.1))
     away = leave(here, 64, rng)
-    visible = [(found := seen(thing, away, frame, 64)) is not None and found[1][..., 3].any() for frame in range(8)]
+    visible = [
+        (found := visible_part(thing, away, frame, 64)) is not None and found[1][..., 3].any() for frame in range(8)
+    ]
     assert visible[0]
     assert not all(visible)
 

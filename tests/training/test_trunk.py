@@ -50,9 +50,9 @@ def test_another_trunk_is_refused() -> None:
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / trunk.FILE).write_bytes(trunk.find_file().read_bytes()[:-1])
+    (tmp_path / trunk.WEIGHTS_FILE).write_bytes(trunk.find_file().read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"damaged or another file: its SHA-256 is .*9656183eaeaf"):
-        trunk.trunk_state(tmp_path / trunk.FILE)
+        trunk.trunk_state(tmp_path / trunk.WEIGHTS_FILE)
 
 
 class OtherVersion:
@@ -61,7 +61,7 @@ class OtherVersion:
 
 
 class NoFile(OtherVersion):
-    version = trunk.VERSION
+    version = trunk.PACKAGE_VERSION
 
 
 @pytest.mark.parametrize(

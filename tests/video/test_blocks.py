@@ -16,13 +16,13 @@ from safetensors.numpy import load, save
 from masklet.app.summary import cell, strips
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError
-from masklet.formats.project_file import BLOCK, read_project, write_project
+from masklet.formats.project_file import FRAMES_PER_BLOCK, read_project, write_project
 from masklet.video import VideoTracker, packing
-from masklet.video.packing import INDEX, json_texts, metadata_of, name_of
+from masklet.video.packing import STATS_ATTACHMENT, json_texts, metadata_of, name_of
 from masklet.video.state import stats_of
 from masklet.video.store import StoredFrames
 
-COUNT = 2 * BLOCK + 22
+COUNT = 2 * FRAMES_PER_BLOCK + 22
 
 
 def images() -> list[np.ndarray]:
@@ -146,7 +146,7 @@ def test_a_damaged_block_is_told_when_it_is_looked_at(session: tuple[Path, Video
         with opened(changed(session[0], tmp_path, name_of(1), change)) as reopened:
             assert reopened.result(10).objects[7].mask.any()
             with pytest.raises(FormatError, match=r"what the project remembers is damaged: .*; give another copy"):
-                reopened.result(BLOCK)
+                reopened.result(FRAMES_PER_BLOCK)
             assert reopened.result(11).objects[7].mask.any()
             with pytest.raises(FormatError, match="give another copy"):
                 reopened.save(tmp_path / "again.masklet")
@@ -165,7 +165,7 @@ def test_columns_are_checked(column: str, value: float, session: tuple[Path, Vid
         arrays[f"1.{column}"][3] = value if value != 99 else 9
 
     with pytest.raises(FormatError, match=r"what the project remembers is damaged: .*; give another copy"):
-        opened(changed(session[0], tmp_path, INDEX, change))
+        opened(changed(session[0], tmp_path, STATS_ATTACHMENT, change))
 
 
 def test_what_does_not_fit_is_refused(session: tuple[Path, VideoTracker], tmp_path: Path) -> None:
@@ -175,6 +175,6 @@ def test_what_does_not_fit_is_refused(session: tuple[Path, VideoTracker], tmp_pa
     with pytest.raises(FormatError, match=r"it lacks block-00002\.safetensors; give another copy"):
         opened(tmp_path / "b.masklet")
     with pytest.raises(FormatError, match="is damaged"):
-        opened(changed(session[0], tmp_path, INDEX, lambda arrays, texts: arrays.pop("0.iou")))
+        opened(changed(session[0], tmp_path, STATS_ATTACHMENT, lambda arrays, texts: arrays.pop("0.iou")))
     with pytest.raises(CheckpointError, match=r"have the sizes \[32, 16\], and those of this one are \[64, 16\]"):
         VideoTracker.open(session[0], images(), FakeEngine(config=dataclasses.replace(FAKE, width=64)))

@@ -20,7 +20,7 @@ from masklet.errors import CheckpointError, SessionError
 from masklet.nn import Levels
 from masklet.video import TrackingOptions, VideoTracker, result
 from masklet.video.events import Cleared, Followed, Locked, Prompted
-from masklet.video.packing import facts_of
+from masklet.video.packing import facts_to_json
 from masklet.video.store import StoredFrames, unpack
 from tests.conftest import GOLDEN, small_network
 from tests.video.test_session import TOY, act_all, run
@@ -71,7 +71,7 @@ def assert_same(one: VideoTracker, other: VideoTracker) -> None:
     for a, b in zip(one.tracks.items(), other.tracks.items(), strict=True):
         (name, track), (again, copy) = a, b
         assert (name, track.number, list(track.prompted)) == (again, copy.number, list(copy.prompted))
-        assert facts_of(track) == facts_of(copy)
+        assert facts_to_json(track) == facts_to_json(copy)
 
 
 def begin(tracker: VideoTracker) -> None:
@@ -280,7 +280,7 @@ NEWEST: dict[str, Any] = {
 def test_the_newest_event_is_undone_at_once_also_after_opening(tmp_path: Path, newest: str) -> None:
     with VideoTracker(CLIP, Counting()) as tracker:
         begin(tracker)
-        before, facts = shown(tracker), {name: facts_of(track) for name, track in tracker.tracks.items()}
+        before, facts = shown(tracker), {name: facts_to_json(track) for name, track in tracker.tracks.items()}
         numbers = tracker.result(0).indices
         NEWEST[newest](tracker)
         after = shown(tracker)
@@ -290,7 +290,7 @@ def test_the_newest_event_is_undone_at_once_also_after_opening(tmp_path: Path, n
         assert_alike(shown(tracker), after, differing=0.0)
         tracker.undo()
         assert_alike(shown(tracker), before, differing=0.0)
-        assert {name: facts_of(track) for name, track in tracker.tracks.items()} == facts
+        assert {name: facts_to_json(track) for name, track in tracker.tracks.items()} == facts
         assert tracker.result(0).indices == numbers
         tracker.redo()
         assert_alike(shown(tracker), after, differing=0.0)

@@ -48,7 +48,7 @@ def known(tracker: VideoTracker) -> list[list[ObjectId]]:
 
 def test_undo_after_opening_though_the_file_left_frames_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps that lost too many frames are not in the file; they are done again when they are undone."""
-    monkeypatch.setattr("masklet.video.journal.MOST_LOST", 3)
+    monkeypatch.setattr("masklet.video.journal.MAX_LOST", 3)
     images = two_squares()
     states = []
     with VideoTracker(images, FakeEngine()) as tracker:
@@ -69,7 +69,7 @@ def test_each_undo_after_opening_takes_back_one_step_though_one_between_lost_man
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file holds the newest step, not the one before it, in which all frames went, and nothing older."""
-    monkeypatch.setattr("masklet.video.journal.MOST_LOST", 3)
+    monkeypatch.setattr("masklet.video.journal.MAX_LOST", 3)
     images = two_squares()
     states = []
     with VideoTracker(images, FakeEngine()) as tracker:

@@ -18,7 +18,7 @@ from masklet.media.arrays import ArrayFrames
 from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.video import VideoTracker, reader, tracker
-from masklet.video.reader import AHEAD, ENCODE_AHEAD, FrameReader, bytes_of, optical_flow
+from masklet.video.reader import ENCODE_AHEAD, READ_AHEAD, FrameReader, bytes_of, optical_flow
 from tests.conftest import GOLDEN, small_network
 
 
@@ -66,7 +66,7 @@ def test_frames_in_a_row_are_read_ahead_and_come_in_order(source: Counted, head:
     assert readers() == 1
     assert [head.seek(frame).index for frame in (2, 3, 4)] == [2, 3, 4]
     assert source.given == [0, 1, 2, 3, 4]
-    assert AHEAD >= 1
+    assert READ_AHEAD >= 1
     with pytest.raises(MediaError, match="frame 5 cannot be read"):
         head.seek(5)
 

@@ -37,7 +37,7 @@ from masklet.video.events import (
     event_from_json,
     event_to_json,
 )
-from masklet.video.packing import UNDO
+from masklet.video.packing import UNDO_ATTACHMENT
 from masklet.video.policies import PublishedPolicy
 from tests.conftest import GOLDEN
 from tests.formats.sounding import BLIP, begin_of_tone, shown, source_with_sound
@@ -141,7 +141,9 @@ def test_an_undo_that_is_interrupted_leaves_the_session(
     model: FakeEngine, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = read_project(saved)
-    older = {name: data for name, data in project.attachments.items() if name != UNDO}  # a file of the first versions
+    older = {
+        name: data for name, data in project.attachments.items() if name != UNDO_ATTACHMENT
+    }  # a file of the first versions
     write_project(tmp_path / "clip.masklet", dataclasses.replace(project, attachments=older))
     with VideoTracker.open(tmp_path / "clip.masklet", model=model) as reopened:
         events, frames = reopened.events, reopened.known_frames()

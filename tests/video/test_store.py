@@ -14,7 +14,7 @@ from masklet.engines.arrays import as_memory, sigmoid
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
 from masklet.video.state import KnownFrame
-from masklet.video.store import PAGE, FrameStore, StoredFrames, pack, unpack
+from masklet.video.store import PAGE_FRAMES, FrameStore, StoredFrames, pack, unpack
 from tests.conftest import GOLDEN
 
 CLIP = GOLDEN / "video/frames"
@@ -128,7 +128,7 @@ def test_room_that_is_given_back_is_used_again() -> None:
 
 def test_an_older_mapping_stays_as_it_was() -> None:
     store = FrameStore(FakeEngine())
-    numbers = [0, 1, PAGE, PAGE - 1, 5 * PAGE]
+    numbers = [0, 1, PAGE_FRAMES, PAGE_FRAMES - 1, 5 * PAGE_FRAMES]
     versions = [StoredFrames(store)]
     for frame in numbers:
         versions.append(versions[-1].adding(entry(frame)))
@@ -137,11 +137,11 @@ def test_an_older_mapping_stays_as_it_was() -> None:
         assert len(version) == count
         assert version.differing(versions[-1]) == {*numbers[count:]}
     newest = versions[-1]
-    changed = newest.adding(dataclasses.replace(entry(PAGE), iou=0.9)).taking([0], newest.nothing())
-    assert (newest[PAGE].iou, changed[PAGE].iou) == (0.5, 0.9)
+    changed = newest.adding(dataclasses.replace(entry(PAGE_FRAMES), iou=0.9)).taking([0], newest.nothing())
+    assert (newest[PAGE_FRAMES].iou, changed[PAGE_FRAMES].iou) == (0.5, 0.9)
     assert (0 in newest, 0 in changed) == (True, False)
-    assert not changed.taking([3 * PAGE], newest).differing(changed)
-    assert changed.differing(newest) == newest.differing(changed) == {0, PAGE}
+    assert not changed.taking([3 * PAGE_FRAMES], newest).differing(changed)
+    assert changed.differing(newest) == newest.differing(changed) == {0, PAGE_FRAMES}
     store.close()
 
 

@@ -17,16 +17,16 @@ from starlette.websockets import WebSocket
 from masklet.app import summary
 from masklet.app.pictures import Pictures
 from masklet.app.shared import Said, SharedSession, converse, description_of, prompt_of
-from masklet.app.web import HEADERS, Server, page, pages, picture
+from masklet.app.web import SECURITY_HEADERS, Server, page, pages, picture
 from masklet.errors import SessionError
 from masklet.live import LiveSession
 from masklet.video import FrameResult
 from masklet.video.state import Tracks
 
-PATIENCE = 0.25
+STATUS_SECONDS = 0.25
 """Seconds after which pages are told how it goes, though no frame came."""
 
-PLACE = "/v/0"
+PAGE_PATH = "/v/0"
 """Of the page."""
 
 
@@ -65,7 +65,7 @@ class CameraSession(SharedSession):
     # --- what pages are told ------------------------------------------------------------------------
 
     def _patience(self) -> float | None:
-        return PATIENCE if self._live.newest()[0] is self._seen else 0.0
+        return STATUS_SECONDS if self._live.newest()[0] is self._seen else 0.0
 
     def _go_on(self) -> None:
         """Tell pages what is new."""
@@ -73,7 +73,7 @@ class CameraSession(SharedSession):
         is_new, self._seen = result is not self._seen, result
         if not self.pages:
             return
-        objects = listed(result, tracks)
+        objects = list_objects(result, tracks)
         if objects != self._objects:
             self._objects = objects
             self._tell(self._state(result, objects))
@@ -86,7 +86,7 @@ class CameraSession(SharedSession):
 
     def state(self) -> dict[str, Any]:
         result, tracks = self._live.newest()
-        return self._state(result, listed(result, tracks))
+        return self._state(result, list_objects(result, tracks))
 
     def _state(self, result: FrameResult | None, objects: list[dict[str, Any]]) -> dict[str, Any]:
         height, width = self._live.camera.size
@@ -130,7 +130,7 @@ class CameraSession(SharedSession):
         return summary.frame_message(tracks, result, 0)
 
 
-def listed(result: FrameResult | None, tracks: Tracks) -> list[dict[str, Any]]:
+def list_objects(result: FrameResult | None, tracks: Tracks) -> list[dict[str, Any]]:
     """All objects, each with its prompts on the newest frame."""
     frame = -1 if result is None else result.frame
     return [summary.described(name, track, [frame]) | {"cells": "", "ious": ""} for name, track in tracks.items()]
@@ -140,7 +140,7 @@ def application(session: CameraSession) -> Starlette:
     """The page of a camera, for this machine alone."""
 
     async def begin(request: Request) -> Response:
-        return RedirectResponse(PLACE, 303, headers=HEADERS)
+        return RedirectResponse(PAGE_PATH, 303, headers=SECURITY_HEADERS)
 
     def frame(request: Request) -> Response:
         return picture(session.pictures.jpeg(request.path_params["frame"]))
@@ -150,9 +150,9 @@ def application(session: CameraSession) -> Starlette:
 
     routes = [
         Route("/", begin),
-        Route(PLACE, page),
-        Route(PLACE + "/frame/{frame:int}.jpg", frame),
-        WebSocketRoute(PLACE + "/session", speak),
+        Route(PAGE_PATH, page),
+        Route(PAGE_PATH + "/frame/{frame:int}.jpg", frame),
+        WebSocketRoute(PAGE_PATH + "/session", speak),
     ]
     return pages(routes, None)
 

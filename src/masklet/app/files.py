@@ -32,19 +32,19 @@ from masklet.video.state import ObjectId
 Steps = Generator[Mapping[str, Any] | None, None, None]
 """Long work: a step at each `next`, which gives what pages are told of it, or None."""
 
-LARGEST = 16.0
+MAX_UPLOAD_GIB = 16.0
 """GiB of a video or picture, if no other limit is given."""
 
-LARGEST_MASKS = 1 << 30
+MAX_MASKS = 1 << 30
 """Bytes of a file with masks."""
 
-LONGEST = 100
+MAX_FILE_NAME = 100
 """Bytes of a name."""
 
-LEFT = 1 << 30
+FREE_DISK_BYTES = 1 << 30
 """Bytes of the disk that stay free: the work on what was sent needs room too."""
 
-FORGOTTEN = 7 * 86400
+UPLOAD_EXPIRY_SECONDS = 7 * 86400
 """Seconds after which a file of which no more came is removed."""
 
 UNPACKED, MEMBERS = 4 << 30, 100_000
@@ -79,12 +79,12 @@ class Upload:
 class Uploads:
     """The folder of what was sent, made with the first file; a file may have `largest` GiB."""
 
-    def __init__(self, folder: Path, largest: float = LARGEST) -> None:
+    def __init__(self, folder: Path, largest: float = MAX_UPLOAD_GIB) -> None:
         self.folder = folder
         self._largest = int(largest * (1 << 30))
         self._busy: set[Path] = set()
         for left in folder.glob(".*"):
-            if left.stat().st_mtime < time.time() - FORGOTTEN:
+            if left.stat().st_mtime < time.time() - UPLOAD_EXPIRY_SECONDS:
                 left.unlink(missing_ok=True)
 
     def begin(self, name: str, size: int, changed: str) -> Upload:
@@ -99,7 +99,7 @@ class Uploads:
                 "masklet annotate --largest-upload sets the limit, in GiB"
             )
         make_folder(self.folder)
-        if shutil.disk_usage(self.folder).free < size - upload.at + LEFT:
+        if shutil.disk_usage(self.folder).free < size - upload.at + FREE_DISK_BYTES:
             raise FormatError(f"there is no room for {plain} on the disk of {self.folder}; make some")
         return upload
 
@@ -166,9 +166,11 @@ def safe_name(name: str) -> str:
     not too long. Raises MediaError for a kind of file that masklet does not read."""
     plain = re.sub(r'[\x00-\x1f\x7f<>:"|?*]+', "-", re.split(r"[/\\]", name)[-1]).strip(" .-")
     plain = plain.encode("utf-8", "replace").decode()
-    stem, suffix = Path(plain).stem.strip(" .").encode()[:LONGEST].decode(errors="ignore"), Path(plain).suffix
+    stem, suffix = Path(plain).stem.strip(" .").encode()[:MAX_FILE_NAME].decode(errors="ignore"), Path(plain).suffix
     if suffix.lower() not in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES):
-        raise MediaError(f"{plain[:LONGEST] or 'a file without a name'} is no video and no picture that masklet reads")
+        raise MediaError(
+            f"{plain[:MAX_FILE_NAME] or 'a file without a name'} is no video and no picture that masklet reads"
+        )
     return f"{stem}{suffix}"
 
 
@@ -246,16 +248,16 @@ def export(
 async def receive(folder: Path, name: str, content: AsyncIterator[bytes]) -> str:
     """Keep a file that a page sends in a folder, and give the name under which it is there. Raises FormatError if it is
     too large or cannot be written."""
-    plain = re.sub(r"[^\w.()-]+", "-", name).strip(".-")[-LONGEST:] or "masks"
-    too_large = FormatError(f"{plain} has more than {LARGEST_MASKS >> 30} GiB, too many for a file with masks")
+    plain = re.sub(r"[^\w.()-]+", "-", name).strip(".-")[-MAX_FILE_NAME:] or "masks"
+    too_large = FormatError(f"{plain} has more than {MAX_MASKS >> 30} GiB, too many for a file with masks")
     make_folder(folder)
     with atomic_write(folder / plain) as temporary, temporary.open("wb") as file:
-        async for part in limited(content, LARGEST_MASKS, too_large):
+        async for part in limited(content, MAX_MASKS, too_large):
             file.write(part)
     return plain
 
 
-def take_masks(tracker: VideoTracker, path: Path, first: int, last: int | None) -> Steps:
+def import_masks(tracker: VideoTracker, path: Path, first: int, last: int | None) -> Steps:
     """Give a session the masks of a file, a step a frame: each becomes a mask prompt of its object, which has the name
     that the file gives it. An empty mask says nothing. A ZIP may hold the folder of a format, or one annotation file,
     with pictures or without. Frames before the first and after the last one are passed over.
@@ -289,7 +291,7 @@ def places(path: Path) -> Iterator[tuple[str, Path]]:
         return
     folder = path.with_name(f"{path.name}.files")
     try:
-        unpack(path, folder)
+        unpack_zip(path, folder)
         found = found_in(folder)
         if found is None:
             raise FormatError(
@@ -301,7 +303,7 @@ def places(path: Path) -> Iterator[tuple[str, Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def unpack(path: Path, folder: Path) -> None:
+def unpack_zip(path: Path, folder: Path) -> None:
     """Unpack a ZIP. Raises FormatError if it is damaged or too large."""
     try:
         with zipfile.ZipFile(path) as members:

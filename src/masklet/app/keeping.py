@@ -25,13 +25,13 @@ TIDY_AFTER = 2.0
 """Seconds without a change after which what the library shows is written, and a journal that is too long goes into the
 session's file."""
 
-LONGEST = 64 << 20
+MAX_JOURNAL_BYTES = 64 << 20
 """Bytes of a journal that is not too long, and one that is shorter than the session's file is not either."""
 
-FEATURES = 512 << 20
+FEATURE_BYTES = 512 << 20
 """Bytes of encoded frames that are kept: a click on one of them costs no encoding."""
 
-ANSWERED = 64
+ANSWERS_KEPT = 64
 """Requests whose answers are remembered, so that one that is sent again is done once."""
 
 
@@ -52,7 +52,7 @@ class Kept:
     def __init__(self, video: Path, folder: Path, engine: Engine) -> None:
         self._folder, self._file = folder, folder / "session.masklet"
         make_folder(folder)
-        options = TrackingOptions(feature_budget=FEATURES)
+        options = TrackingOptions(feature_budget=FEATURE_BYTES)
         if self._file.exists():
             # Of another version of the model, such as the one before the last `masklet loop`: what was found stays.
             self.tracker = VideoTracker.open(self._file, video, engine, options=options, other_weights=True)
@@ -66,13 +66,13 @@ class Kept:
             self.answered: dict[str, int] = dict(notes.get("answered", ()))
             undone = notes.get("undone", ())
             self.later: list[Event] = [event_from_json(record, self.tracker.size) for record in undone]
-            self.interrupted = summary.told(events[-1]) if notes.get("following") and events else None
+            self.interrupted = summary.event_label(events[-1]) if notes.get("following") and events else None
         except BaseException:
             self.tracker.close()
             raise
         self.following = False
         self.keep_next = 0.0
-        self._journal_size = size_of(journal_of(self._file))
+        self._journal_size = file_size(journal_of(self._file))
         self._changed: float | None = monotonic()  # when something was changed that the library does not show yet
 
     def _count(self) -> int:
@@ -98,7 +98,7 @@ class Kept:
         if req is not None:
             self.seq += 1
         if req:
-            self.answered = dict([*self.answered.items(), (req, self.seq)][-ANSWERED:])
+            self.answered = dict([*self.answered.items(), (req, self.seq)][-ANSWERS_KEPT:])
         try:
             if self._file.exists():
                 self._journal_size = self.tracker.save_changes(notes=self._notes())
@@ -125,7 +125,7 @@ class Kept:
         """Write what the library shows, with the number of doubts, and, where it is too long, or always, the journal
         into the session's file. Raises FormatError if that fails."""
         self._changed = None
-        if self._journal_size > (0 if always else max(LONGEST, size_of(self._file))):
+        if self._journal_size > (0 if always else max(MAX_JOURNAL_BYTES, file_size(self._file))):
             self.tracker.save(self._file, notes=self._notes())
             self._journal_size = 0
         known = len(self.tracker.known_frames())
@@ -133,6 +133,6 @@ class Kept:
         write_whole(self._folder / "done.json", json.dumps(done))
 
 
-def size_of(path: Path) -> int:
+def file_size(path: Path) -> int:
     """Bytes of a file; 0 if there is none."""
     return path.stat().st_size if path.exists() else 0

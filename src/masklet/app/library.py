@@ -9,17 +9,17 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from masklet.app.files import LARGEST, Uploads
+from masklet.app.files import MAX_UPLOAD_GIB, Uploads
 from masklet.app.items import Item, item_of, items_in, place_of
 from masklet.app.pictures import Pictures, thumbnail
-from masklet.app.session import Session
+from masklet.app.session import AnnotationSession
 from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES, files_in
 from masklet.media.source import open_video
 
-MOST_OPEN = 4
+MAX_OPEN = 4
 """So many videos stay open though nobody looks at them: coming back to one is quick."""
 
 
@@ -38,7 +38,7 @@ class Library:
         engine: Engine,
         *,
         classes: Sequence[str] = (),
-        largest_upload: float = LARGEST,
+        largest_upload: float = MAX_UPLOAD_GIB,
     ) -> None:
         self.folder, self.engine, self.classes = folder, engine, list(classes)
         self.uploads = Uploads(folder / "uploads", largest_upload)
@@ -50,7 +50,7 @@ class Library:
             sent = files_in(self.uploads.folder, (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES))
             self.items |= {item.id: item for item in map(item_of, sent)}
         self._lock = Lock()
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, AnnotationSession] = {}
         self._pictures: dict[tuple[str, bool], Pictures] = {}
 
     def item(self, name: str) -> Item:
@@ -70,7 +70,7 @@ class Library:
         """The folder where work on an item is kept."""
         return place_of(self.folder, item)
 
-    def session(self, name: str) -> Session:
+    def session(self, name: str) -> AnnotationSession:
         """The open session of an item; the first call opens it. Raises MaskletError if it cannot be opened."""
         item, pictures = self.item(name), self.pictures(name)
         with self._lock:
@@ -78,7 +78,7 @@ class Library:
             if session is None:
                 self._make_room()
                 take_ahead(self.folder, item)
-                session = Session(
+                session = AnnotationSession(
                     item.path, self.place(item), self.engine,
                     picture=item.kind == "picture", pictures=pictures, classes=self.classes,
                 )  # fmt: skip
@@ -131,7 +131,7 @@ class Library:
     def _make_room(self) -> None:
         """Close videos that nobody looks at, those that were wanted last stay."""
         unseen = [name for name, session in self._sessions.items() if not session.pages]
-        for name in unseen[: max(0, len(self._sessions) - MOST_OPEN + 1)]:
+        for name in unseen[: max(0, len(self._sessions) - MAX_OPEN + 1)]:
             self._sessions.pop(name).close()
             for small in (False, True):
                 pictures = self._pictures.pop((name, small), None)

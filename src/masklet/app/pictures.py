@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from masklet.media.source import FrameSource, open_video
 
-QUALITY = 90
+JPEG_QUALITY = 90
 """Of the JPEGs, 0..100."""
 
-KEPT = 96 << 20
+CACHE_BYTES = 96 << 20
 """Bytes of JPEGs that are kept of a video: a window around where people look."""
 
-FRESH = 48 << 20
+DECODED_BYTES = 48 << 20
 """Bytes of decoded frames of the tracker that are kept: following, it is a little ahead of who watches."""
 
-THUMB = 320
+THUMBNAIL_SIDE = 320
 """The longer side of a thumbnail, in pixels."""
 
 
@@ -39,7 +39,7 @@ class Pictures:
     def offer(self, frame: int, image: NDArray[np.uint8]) -> None:
         """Take a frame that was decoded elsewhere, uint8 (H, W, 3) RGB, so that it need not be decoded again. Only the
         newest are kept."""
-        most = max(1, FRESH // image.nbytes)
+        most = max(1, DECODED_BYTES // image.nbytes)
         others = [(number, other) for number, other in self._fresh.items() if number != frame]
         self._fresh = dict([*others, (frame, image)][-most:])
 
@@ -59,7 +59,7 @@ class Pictures:
         with self._lock:
             self._bytes += len(data) - len(self._kept.pop(key, b""))
             self._kept[key] = data
-            while self._bytes > KEPT and len(self._kept) > 1:
+            while self._bytes > CACHE_BYTES and len(self._kept) > 1:
                 self._bytes -= len(self._kept.popitem(last=False)[1])
         return data
 
@@ -75,7 +75,7 @@ def encode(image: NDArray[np.uint8], width: int = 0) -> bytes:
     if 0 < width < full:
         size = (width, max(1, round(height * width / full)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert done, "OpenCV encodes every uint8 picture as JPEG"
     return data.tobytes()
 
@@ -85,7 +85,7 @@ def thumbnail(path: Path) -> tuple[bytes, dict[str, Any]]:
     reading it through. Raises MediaError if it cannot be read."""
     with closing(open_video(path)) as source:
         height, width = source.size
-        reduced = THUMB if width >= height else max(1, round(THUMB * width / height))
+        reduced = THUMBNAIL_SIDE if width >= height else max(1, round(THUMBNAIL_SIDE * width / height))
         rate = None if source.rate is None else float(source.rate)
         facts = {"width": width, "height": height, "frames": source.frame_count, "rate": rate}
         return encode(source.read(0).image, reduced), facts

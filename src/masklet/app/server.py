@@ -11,9 +11,9 @@ from starlette.websockets import WebSocket
 
 from masklet.app import files
 from masklet.app.library import Library
-from masklet.app.pictures import THUMB
+from masklet.app.pictures import THUMBNAIL_SIDE
 from masklet.app.shared import converse
-from masklet.app.web import FOR_EVER, FRESH, HEADERS, page, pages, picture, plain
+from masklet.app.web import FOR_EVER, FRESH, SECURITY_HEADERS, as_json, page, pages, picture
 from masklet.errors import MaskletError
 
 
@@ -22,7 +22,7 @@ def application(library: Library, token: str | None = None) -> Starlette:
 
     def listing(request: Request) -> Response:
         model, folder = library.engine.config.name, str(library.folder)
-        return plain({"items": library.listing(), "model": model, "folder": folder})
+        return as_json({"items": library.listing(), "model": model, "folder": folder})
 
     async def upload(request: Request) -> Response:
         """How much of a file is there already, or more of it."""
@@ -33,38 +33,38 @@ def application(library: Library, token: str | None = None) -> Starlette:
             if request.method == "PUT":
                 path = await library.uploads.receive(sent, int(said["at"]), request.stream())
                 if path is not None:
-                    return plain({"item": library.add(path).id}, 201)
-            return plain({"at": sent.at})
+                    return as_json({"item": library.add(path).id}, 201)
+            return as_json({"at": sent.at})
         except files.Behind as error:
-            return plain({"error": str(error), "at": error.at}, 409)
+            return as_json({"error": str(error), "at": error.at}, 409)
         except MaskletError as error:
-            return plain({"error": str(error)}, 422)
+            return as_json({"error": str(error)}, 422)
         except (KeyError, ClientDisconnect):
-            return plain({"error": "give name, size, changed and at, as docs/annotator-protocol.md describes"}, 400)
+            return as_json({"error": "give name, size, changed and at, as docs/annotator-protocol.md describes"}, 400)
 
     def cover(request: Request) -> Response:
         return picture(library.cover(request.path_params["id"])[0])
 
     def frame(request: Request) -> Response:
         width = int(request.query_params.get("w", "0")[:6] or 0)
-        frames = library.pictures(request.path_params["id"], small=0 < width <= THUMB)
+        frames = library.pictures(request.path_params["id"], small=0 < width <= THUMBNAIL_SIDE)
         return picture(frames.jpeg(request.path_params["frame"], width), FOR_EVER)
 
     async def formats(request: Request) -> Response:
         item = library.item(request.path_params["id"])
-        return plain({"formats": files.choices(picture=item.kind == "picture")})
+        return as_json({"formats": files.choices(picture=item.kind == "picture")})
 
     async def exported(request: Request) -> Response:
         item, name = library.item(request.path_params["id"]), request.path_params["name"]
         path = library.place(item) / "exports" / name
         if name.startswith(".") or not path.is_file():
-            return plain({"error": f"there is no export {name[:80]!r}; make it again"}, 404)
-        return FileResponse(path, filename=name, headers={**HEADERS, "Cache-Control": FRESH})
+            return as_json({"error": f"there is no export {name[:80]!r}; make it again"}, 404)
+        return FileResponse(path, filename=name, headers={**SECURITY_HEADERS, "Cache-Control": FRESH})
 
     async def send_masks(request: Request) -> Response:
         item = library.item(request.path_params["id"])
         folder = library.place(item) / "imports"
-        return plain({"file": await files.receive(folder, request.path_params["name"], request.stream())})
+        return as_json({"file": await files.receive(folder, request.path_params["name"], request.stream())})
 
     async def session(socket: WebSocket) -> None:
         await converse(socket, partial(library.session, socket.path_params["id"]))

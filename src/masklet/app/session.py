@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from masklet.app import summary, wire
-from masklet.app.files import Steps, export, take_masks
+from masklet.app.files import Steps, export, import_masks
 from masklet.app.keeping import Kept
 from masklet.app.pictures import Pictures
 from masklet.app.shared import Said, SharedSession, description_of, prompt_of
@@ -18,10 +18,10 @@ from masklet.formats.base import PlainFrame
 from masklet.video import FrameResult, VideoTracker
 from masklet.video.events import checked_object
 
-REST = 0.08
+IDLE_SECONDS = 0.08
 """Seconds without a question after which the frame that is looked at is encoded."""
 
-PACE = 0.25
+PROGRESS_SECONDS = 0.25
 """Seconds between what is told of how following goes; masks are told at once."""
 
 
@@ -30,7 +30,7 @@ def _prompt(tracker: VideoTracker, said: Mapping[str, Any]) -> None:
     tracker.add_prompt(frame=said["frame"], object=said["object"], prompt=prompt, replace=replace)
 
 
-ACTS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {
+EDIT_ACTIONS: dict[str, Callable[[VideoTracker, Mapping[str, Any]], Any]] = {
     "prompt": _prompt,
     "describe": lambda tracker, said: tracker.describe(said["object"], **description_of(said)),
     "clear": lambda tracker, said: tracker.clear(said["frame"], said["object"]),
@@ -53,11 +53,11 @@ UNDER_WAY = {
 }
 """What each kind of long work is."""
 
-Job = tuple[Steps, Callable[[str], None]]
+Task = tuple[Steps, Callable[[str], None]]
 """Long work, and what is called when it is over, with a sentence on what hindered it, or an empty text."""
 
 
-class Session(SharedSession):
+class AnnotationSession(SharedSession):
     """A video, or a single picture, that is annotated. A change is on the disk, in the folder, when its answer comes.
 
     `pictures` gets the frames that are followed: who watches need not wait for them to be decoded again. `classes` are
@@ -78,15 +78,15 @@ class Session(SharedSession):
         self.video, self.picture, self.folder = video, picture, folder
         self.reads = {"preview": self._preview, "candidates": self._candidates}
         self.reads["export"] = partial(self._begin, "export", self._export)
-        self.writes = {act: partial(self._do, act) for act in (*ACTS, "redo")}
+        self.writes = {act: partial(self._do, act) for act in (*EDIT_ACTIONS, "redo")}
         self.writes["follow"] = partial(self._begin, "follow", self._follow)
         self.writes["import"] = partial(self._begin, "import", self._import)
         self.writes["stop"] = lambda said: self._end_job(str(said.get("job", "follow")))
         self._pictures, self._classes, self._engine = pictures, list(classes), engine
-        self._jobs: dict[str, Job] = {}  # what is under way; all take turns
+        self._jobs: dict[str, Task] = {}  # what is under way; all take turns
         self._look: int | None = None
         self._epoch = 0
-        self._summary = summary.Summary()
+        self._summary = summary.SessionSummary()
         self._thread.start()
 
     def look(self, frame: int) -> None:
@@ -102,7 +102,7 @@ class Session(SharedSession):
     def _patience(self) -> float | None:
         if self._jobs:
             return 0.0
-        return REST if self._look is not None else self._kept.untidy()
+        return IDLE_SECONDS if self._look is not None else self._kept.untidy()
 
     def _go_on(self) -> None:
         if self._jobs:
@@ -140,7 +140,7 @@ class Session(SharedSession):
         if act == "redo":
             kept.redo()
         else:
-            ACTS[act](self._tracker, said)
+            EDIT_ACTIONS[act](self._tracker, said)
             kept.later = later if act == "undo" else []
         known = act == "prompt" and objects == list(self._tracker.tracks)
         self._show(said, whole=not known)  # nobody waits for the disk to see a mask, only to be told that it is kept
@@ -164,7 +164,7 @@ class Session(SharedSession):
             self._tell(self._message(found))
         if not whole:
             name, frame = said["object"], int(said["frame"])
-            prompt = summary.prompt_to_json(self._tracker.tracks[name].prompts[frame])
+            prompt = summary.drawn_prompt(self._tracker.tracks[name].prompts[frame])
             self._tell({**self._brief(), "prompted": {"object": name, "frame": frame, "prompt": prompt}})
 
     def _show_all(self, frame: int | None = None) -> None:
@@ -174,7 +174,7 @@ class Session(SharedSession):
 
     # --- long work ----------------------------------------------------------------------------------
 
-    def _begin(self, kind: str, begin: Callable[[Said], Job], said: Said) -> None:
+    def _begin(self, kind: str, begin: Callable[[Said], Task], said: Said) -> None:
         if kind in self._jobs:
             raise SessionError(f"{UNDER_WAY[kind]} already; wait for it, or stop it")
         self._jobs[kind] = begin(said)
@@ -200,7 +200,7 @@ class Session(SharedSession):
             steps.close()
             end(sentence)
 
-    def _follow(self, said: Said) -> Job:
+    def _follow(self, said: Said) -> Task:
         direction, first, self._kept.interrupted = said.get("direction", "forward"), said.get("first"), None
         passes = self._tracker.propagate(
             first,
@@ -222,7 +222,7 @@ class Session(SharedSession):
             if self._pictures is not None and self.pages:
                 self._pictures.offer(result.frame, result.image)
             self._tell(self._message(result))
-            if (now := monotonic()) < told + PACE:
+            if (now := monotonic()) < told + PROGRESS_SECONDS:
                 yield None
                 continue
             told = now
@@ -233,7 +233,7 @@ class Session(SharedSession):
         self._try_to_keep()
         self._tell({**self.state(), "sentence": sentence})
 
-    def _export(self, said: Said) -> Job:
+    def _export(self, said: Said) -> Task:
         objects = said.get("objects")
         steps = export(
             self._tracker,
@@ -251,12 +251,12 @@ class Session(SharedSession):
         if sentence:
             self._tell({"type": "warning", "job": "export", "sentence": sentence})
 
-    def _import(self, said: Said) -> Job:
+    def _import(self, said: Said) -> Task:
         last = None if said.get("last") is None else int(said["last"])
         path = self.folder / "imports" / Path(str(said["file"])).name
         if not path.is_file():
             raise SessionError(f"there is no file {path.name!r:.100}; send it first")
-        steps = take_masks(self._tracker, path, int(said.get("first") or 0), last)
+        steps = import_masks(self._tracker, path, int(said.get("first") or 0), last)
         return self._importing(steps, path), self._imported
 
     def _importing(self, steps: Steps, path: Path) -> Steps:
@@ -332,8 +332,8 @@ class Session(SharedSession):
             "type": "brief",
             "seq": self._kept.seq,
             "epoch": self._epoch,
-            "undo": summary.told(events[-1]) if events else None,
-            "redo": summary.told(undone[0]) if undone else None,
+            "undo": summary.event_label(events[-1]) if events else None,
+            "redo": summary.event_label(undone[0]) if undone else None,
             "queue": self._summary.queue(self._tracker),
             "interrupted": self._kept.interrupted,
             "following": self._kept.following,

@@ -23,16 +23,16 @@ from masklet.prompts import Prompt, make_prompt
 Said = Mapping[str, Any]
 """A message of a page."""
 
-VERSION = 1
+PROTOCOL_VERSION = 1
 """Of the protocol."""
 
-MOST_WAITING = 32
+MAX_WAITING = 32
 """Masks that wait to be sent to a slow page; others are left out, and the page asks for those that it needs."""
 
-MOST_WANTED = 64
+MAX_WANTED = 64
 """Frames whose masks are asked for at once."""
 
-LONGEST = 40
+MAX_USER_NAME = 40
 """Letters of a user's name."""
 
 
@@ -219,9 +219,11 @@ class Channel:
         if kind in session.writes and session.editor is not self:
             raise SessionError("another page edits here; take over to change it")
         if kind == "hello":
-            if (version := said.get("version")) != VERSION:
-                raise SessionError(f"this page speaks version {version!r:.20} and the server {VERSION}; load it again")
-            self.who = str(said.get("who", ""))[:LONGEST]
+            if (version := said.get("version")) != PROTOCOL_VERSION:
+                raise SessionError(
+                    f"this page speaks version {version!r:.20} and the server {PROTOCOL_VERSION}; load it again"
+                )
+            self.who = str(said.get("who", ""))[:MAX_USER_NAME]
             if session.editor is None:
                 self._edit()
             else:
@@ -230,7 +232,7 @@ class Channel:
         elif kind == "look":
             session.look(frame_number(said["frame"]))
         elif kind == "want":
-            for frame in list(said["frames"])[:MOST_WANTED]:
+            for frame in list(said["frames"])[:MAX_WANTED]:
                 self._when(session.ask(partial(session.frame, frame_number(frame))))
         elif kind == "take":
             self._edit()
@@ -263,7 +265,7 @@ class Channel:
 
     def _put(self, message: Said | bytes) -> None:
         if isinstance(message, bytes):
-            if self._masks >= MOST_WAITING:
+            if self._masks >= MAX_WAITING:
                 self._left_out.add(frame_of(message))
                 return
             self._masks += 1

@@ -16,16 +16,16 @@ from masklet.video.result import ObjectResult, probability, state_of
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
 from masklet.video.state import FrameStats, ObjectId, ObjectTrack, Tracks, doubts, within
 
-STATES = {"unknown": 0, "absent": 1, "uncertain": 2, "visible": 3}
+STATE_BITS = {"unknown": 0, "absent": 1, "uncertain": 2, "visible": 3}
 """The lowest two bits of a cell of a strip."""
 
 PROMPTED, LOCKED, DOUBTED, CUT, ACCEPTED = 4, 8, 16, 32, 64
 """Its other bits."""
 
-MARKS = {"accepted": "accepting", "absent": "absence of", None: "taking back what was said of"}
+MARKS_IN_WORDS = {"accepted": "accepting", "absent": "absence of", None: "taking back what was said of"}
 """What is done by each mark, in words."""
 
-GRAVEST = (
+GRAVEST_FIRST = (
     ReviewReason.PRESENCE_LOST,
     ReviewReason.SCENE_CUT,
     ReviewReason.MERGING,
@@ -35,7 +35,7 @@ GRAVEST = (
 """Reasons of doubt, the gravest first."""
 
 
-class Summary:
+class SessionSummary:
     """What a page shows of a session. Of objects that did not change it is not made again."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ def object_of(name: ObjectId, track: ObjectTrack, frames: int) -> dict[str, Any]
 
 def described(name: ObjectId, track: ObjectTrack, frames: Iterable[int]) -> dict[str, Any]:
     """What is said of an object, with the prompts on frames."""
-    prompts = {str(frame): prompt_to_json(track.prompts[frame]) for frame in frames if frame in track.prompts}
+    prompts = {str(frame): drawn_prompt(track.prompts[frame]) for frame in frames if frame in track.prompts}
     return {
         "name": name,
         "number": track.number,
@@ -90,8 +90,8 @@ def strips(track: ObjectTrack, frames: int) -> dict[str, str]:
     known = {frame: stats for frame in said if (stats := track.stats(frame)) is not None}
     last = max([*known, int(places.max(initial=-1))])
     cells, ious = (np.zeros(max(frames, 1 + last), np.uint8) for _ in range(2))
-    state = np.where(iou >= DOUBTFUL_IOU, STATES["visible"], STATES["uncertain"])
-    cells[places] = np.where(presence > 0, state, STATES["absent"]) | CUT * found["cut"][seen]
+    state = np.where(iou >= DOUBTFUL_IOU, STATE_BITS["visible"], STATE_BITS["uncertain"])
+    cells[places] = np.where(presence > 0, state, STATE_BITS["absent"]) | CUT * found["cut"][seen]
     ious[places] = np.rint(255 * iou.clip(0, 1))
     for first, end in track.accepted:
         cells[first : end + 1] |= np.where(cells[first : end + 1] & 3, ACCEPTED, 0).astype(np.uint8)
@@ -109,11 +109,11 @@ def cell(track: ObjectTrack, stats: FrameStats) -> int:
     prompted = frame in track.prompts
     locked = (frame in track.prompted and not prompted) or track.is_absent(frame)
     marks = PROMPTED * prompted | LOCKED * locked | ACCEPTED * within(frame, track.accepted)
-    state = STATES[state_of(probability(stats.presence), stats.iou)]
+    state = STATE_BITS[state_of(probability(stats.presence), stats.iou)]
     return state | marks | DOUBTED * (bool(stats.doubt) and not track.stands(frame)) | CUT * stats.cut
 
 
-def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
+def drawn_prompt(prompt: Prompt) -> dict[str, Any]:
     """What a page draws of a prompt."""
     return {"points": prompt.points, "labels": prompt.labels, "box": prompt.box, "mask": prompt.mask is not None}
 
@@ -123,14 +123,14 @@ def doubts_of(name: ObjectId, track: ObjectTrack) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     last: tuple[int, str] | None = None
     for frame, reasons in doubts({name: track}).items():
-        reason, grave = reasons[name], GRAVEST.index(ReviewReason(reasons[name]))
+        reason, grave = reasons[name], GRAVEST_FIRST.index(ReviewReason(reasons[name]))
         if last != (frame - 1, reason):
             found.append({"frame": frame, "object": name, "reason": reason, "grave": grave})
         last = frame, reason
     return found
 
 
-def told(event: object) -> str:
+def event_label(event: object) -> str:
     """What an event was, in a few words, for the buttons that take it back."""
     match event:
         case Prompted(frame, name, prompt):
@@ -145,7 +145,7 @@ def told(event: object) -> str:
         case Locked(frame, only):
             return f"locking frame {frame}" + ("" if only is None else f" of {only}")
         case Marked(name, first, last, mark):
-            return f"{MARKS[mark]} {name}, frames {first} to {last}"
+            return f"{MARKS_IN_WORDS[mark]} {name}, frames {first} to {last}"
         case Swapped(frame, name, other):
             return f"swapping {name} and {other}, from frame {frame}"
         case Split(frame, name, new):

@@ -25,12 +25,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from masklet import machine
 from masklet.errors import MaskletError
 
-HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 """Names of this machine to itself."""
 
-KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+MIME_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data: blob:; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -41,12 +41,12 @@ HEADERS = {
 
 FRESH, FOR_EVER = "no-store", "private, max-age=31536000, immutable"
 
-COOKIE = "masklet"
+COOKIE_NAME = "masklet"
 
 HEARTBEAT, SILENT = 5.0, 20.0
 """Seconds between two questions whether a page is still there, and those after which one that says nothing has gone."""
 
-LARGEST = 16 << 20
+MAX_MESSAGE_BYTES = 16 << 20
 """Bytes of a message: a brushed mask of a large picture."""
 
 
@@ -61,26 +61,26 @@ def pages(routes: Sequence[BaseRoute], token: str | None) -> Starlette:
         path = connection.scope["path"]
         if path not in ("/", "/enter") and not is_ours(connection):
             return "only the page itself may ask"
-        if token is not None and path != "/enter" and not knows(connection.cookies.get(COOKIE, "")):
+        if token is not None and path != "/enter" and not knows(connection.cookies.get(COOKIE_NAME, "")):
             return "open the address that masklet printed when it started: it has a token in it"
         return None
 
     async def part(request: Request) -> Response:
         (now, files), name = parts(), request.path_params["name"]
         if request.path_params["version"] != now or name not in files:
-            return plain({"error": "there is no such file"}, 404)
-        kind = KINDS[name[name.rfind(".") :]]
-        return Response(files[name], media_type=kind, headers={**HEADERS, "Cache-Control": FOR_EVER})
+            return as_json({"error": "there is no such file"}, 404)
+        kind = MIME_TYPES[name[name.rfind(".") :]]
+        return Response(files[name], media_type=kind, headers={**SECURITY_HEADERS, "Cache-Control": FOR_EVER})
 
     async def enter(request: Request) -> Response:
         if token is None or not knows(request.query_params.get("token", "")):
-            return plain({"error": "this is not the token that masklet printed when it started"}, 403)
-        answer = RedirectResponse("/", 303, headers=HEADERS)
-        answer.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="strict")
+            return as_json({"error": "this is not the token that masklet printed when it started"}, 403)
+        answer = RedirectResponse("/", 303, headers=SECURITY_HEADERS)
+        answer.set_cookie(COOKIE_NAME, token, max_age=30 * 86400, httponly=True, samesite="strict")
         return answer
 
     own = [Route("/enter", enter), Route("/page/{version}/{name}", part)]
-    answered = dict.fromkeys((MaskletError, ValueError, ClientDisconnect), told)
+    answered = dict.fromkeys((MaskletError, ValueError, ClientDisconnect), error_response)
     return Starlette(
         routes=[*own, *routes], middleware=guards(refusal, 403, here=token is None), exception_handlers=answered
     )
@@ -89,7 +89,7 @@ def pages(routes: Sequence[BaseRoute], token: str | None) -> Starlette:
 def guards(refusal: Callable[[HTTPConnection], str | None], status: int, *, here: bool) -> list[Middleware]:
     """What stands before an application. `refusal` says why a request is not answered, which it is told with the
     status, or None; `here` is whether only this machine reaches the server."""
-    hosts = [Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))] if here else []
+    hosts = [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL_HOSTS))] if here else []
     return [*hosts, Middleware(guarded, refusal=refusal, status=status)]
 
 
@@ -101,7 +101,7 @@ def guarded(app: ASGIApp, refusal: Callable[[HTTPConnection], str | None], statu
         if sentence is None:
             await app(scope, receive, send)
         elif scope["type"] == "http":
-            await plain({"error": sentence}, status)(scope, receive, send)
+            await as_json({"error": sentence}, status)(scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": sentence})
@@ -127,9 +127,9 @@ async def limited(content: AsyncIterator[bytes], most: int, error: MaskletError)
         yield part
 
 
-async def told(request: Request, error: Exception) -> Response:
+async def error_response(request: Request, error: Exception) -> Response:
     """The answer to a request that makes no sense."""
-    return plain({"error": str(error)}, 404)
+    return as_json({"error": str(error)}, 404)
 
 
 @cache
@@ -147,21 +147,21 @@ async def page(request: Request) -> Response:
     modules = (f'<link rel="modulepreload" href="/page/{name}">' for name in files if name.endswith(".js"))
     text = files["index.html"].decode().replace("<!-- modules -->", "\n".join(modules))
     text = text.replace('"/page/', f'"/page/{version}/')
-    return Response(text, media_type="text/html", headers={**HEADERS, "Cache-Control": "no-cache"})
+    return Response(text, media_type="text/html", headers={**SECURITY_HEADERS, "Cache-Control": "no-cache"})
 
 
 def picture(data: bytes, kept: str = FRESH) -> Response:
     """A JPEG."""
-    return Response(data, media_type="image/jpeg", headers={**HEADERS, "Cache-Control": kept})
+    return Response(data, media_type="image/jpeg", headers={**SECURITY_HEADERS, "Cache-Control": kept})
 
 
-def plain(content: Mapping[str, Any], status: int = 200) -> Response:
+def as_json(content: Mapping[str, Any], status: int = 200) -> Response:
     """JSON in ASCII, which holds every text: the name of a file need not be UTF-8."""
-    headers = {**HEADERS, "Cache-Control": FRESH}
+    headers = {**SECURITY_HEADERS, "Cache-Control": FRESH}
     return Response(json.dumps(content), status, media_type="application/json", headers=headers)
 
 
-def listen(port: int, host: str = HOSTS[0]) -> socket.socket:
+def listen(port: int, host: str = LOCAL_HOSTS[0]) -> socket.socket:
     """A socket, on loopback if no other host is given; port 0 takes any free one. Raises MaskletError if the port is
     taken."""
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -175,7 +175,7 @@ def listen(port: int, host: str = HOSTS[0]) -> socket.socket:
     return listening
 
 
-def address_of(listening: socket.socket, host: str = HOSTS[0]) -> str:
+def address_of(listening: socket.socket, host: str = LOCAL_HOSTS[0]) -> str:
     """The address for a browser."""
     return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
 
@@ -186,7 +186,7 @@ class Server(uvicorn.Server):
     def __init__(self, application: ASGIApp, ready: Callable[[], None], patience: int = 2) -> None:
         super().__init__(
             uvicorn.Config(
-                application, log_level="error", lifespan="off", ws="websockets-sansio", ws_max_size=LARGEST,
+                application, log_level="error", lifespan="off", ws="websockets-sansio", ws_max_size=MAX_MESSAGE_BYTES,
                 ws_ping_interval=HEARTBEAT, ws_ping_timeout=SILENT, timeout_graceful_shutdown=patience,
                 server_header=False,
             )

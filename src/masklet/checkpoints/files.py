@@ -37,10 +37,10 @@ _CALLS = ("REDUCE", "STACK_GLOBAL", "INST", "OBJ")
 
 _ZIP_START = b"PK\x03\x04"
 
-MOST_PICKLE = 1 << 26
+MAX_PICKLE = 1 << 26
 """Bytes of a pickle without its tensors, and of one value in it: 64 MiB."""
 
-MOST_STEPS = 10_000_000
+MAX_STEPS = 10_000_000
 """Instructions of a pickle."""
 
 LEGACY_PICKLES = 5
@@ -52,13 +52,13 @@ _DAMAGED = (
 )
 """The errors of reading a damaged checkpoint."""
 
-FORMAT = 2
+WEIGHTS_FORMAT = 2
 """Raised when an older masklet could not read what this one writes."""
 
 VERSION: str = sys.modules["masklet"].__version__
 """The version of this masklet. Looked up, not imported: the package's own module names what stands above this layer."""
 
-LARGEST_IMAGE, LARGEST_NUMBER = 8192, 1 << 16
+MAX_IMAGE, MAX_NUMBER = 8192, 1 << 16
 """Pixels of a side of the square that a network sees; channels and all else that a configuration counts."""
 
 CONFIG_KEY, FORMAT_KEY, VERSION_KEY = "masklet.config", "masklet.format", "masklet.version"
@@ -139,7 +139,7 @@ def _check_archive(path: Path) -> None:
         for info in members.infolist():
             if info.file_size > info.compress_size:
                 raise CheckpointError(f"{path.name} holds {info.filename} compressed, which torch does not write")
-            if info.filename.endswith(".pkl") and info.file_size > MOST_PICKLE:
+            if info.filename.endswith(".pkl") and info.file_size > MAX_PICKLE:
                 raise CheckpointError(f"{path.name} holds {info.file_size} bytes beside its tensors; {_TOO_LARGE}")
 
 
@@ -151,7 +151,7 @@ def _check_pickles(path: Path) -> None:
         for _ in range(LEGACY_PICKLES):
             for _step in pickletools.genops(_Bounded(file)):  # type: ignore[arg-type]
                 steps += 1
-                if steps > MOST_STEPS or file.tell() > MOST_PICKLE:
+                if steps > MAX_STEPS or file.tell() > MAX_PICKLE:
                     raise CheckpointError(f"{path.name} holds a very long pickle; {_TOO_LARGE}")
 
 
@@ -166,12 +166,12 @@ class _Bounded:
         self.tell = file.tell
 
     def read(self, length: int) -> bytes:
-        if length > MOST_PICKLE:
+        if length > MAX_PICKLE:
             raise CheckpointError(f"{Path(self._file.name).name} holds a value of {length} bytes; {_TOO_LARGE}")
         return self._file.read(length)
 
     def readline(self) -> bytes:
-        return self._file.readline(MOST_PICKLE)
+        return self._file.readline(MAX_PICKLE)
 
 
 def _torch_problem(path: Path, error: Exception) -> str:
@@ -226,7 +226,7 @@ def describe(config: ModelConfig) -> dict[str, str]:
     """The metadata of a file that holds a model of this configuration."""
     return {
         "format": "pt",  # other libraries look for it
-        FORMAT_KEY: str(FORMAT),
+        FORMAT_KEY: str(WEIGHTS_FORMAT),
         VERSION_KEY: VERSION,
         CONFIG_KEY: json.dumps(config.to_dict()),
     }
@@ -241,10 +241,10 @@ def read_config(metadata: Mapping[str, str], file: str, tensors: int) -> ModelCo
     if CONFIG_KEY not in metadata:
         return None
     written = metadata.get(FORMAT_KEY)
-    if written not in ("1", str(FORMAT)):
+    if written not in ("1", str(WEIGHTS_FORMAT)):
         raise CheckpointError(
             f"{file} has format {written} (masklet {metadata.get(VERSION_KEY)}), this masklet {VERSION} reads formats "
-            f"1 to {FORMAT}; upgrade masklet"
+            f"1 to {WEIGHTS_FORMAT}; upgrade masklet"
         )
     try:
         values = json.loads(metadata[CONFIG_KEY])
@@ -283,6 +283,6 @@ def _check_sizes(values: object, tensors: int, key: str = "") -> None:
         for value in values:
             _check_sizes(value, tensors, key)
     elif isinstance(values, int):
-        most = LARGEST_IMAGE if key == "image_size" else tensors if key.endswith("_layers") else LARGEST_NUMBER
+        most = MAX_IMAGE if key == "image_size" else tensors if key.endswith("_layers") else MAX_NUMBER
         if abs(values) > most:
             raise ConfigError(f"{key} is over {most}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from masklet.checkpoints import hub
-from masklet.engines import DESCRIPTION
+from masklet.engines import DESCRIPTION_FILE
 from masklet.errors import CheckpointError, ConfigError, nearest
 from masklet.nn.config import COARSEST_STRIDE, VARIANTS, ModelConfig
 from masklet.nn.config import NANO as NANO_CONFIG
@@ -188,6 +188,6 @@ def exported_folder(name_or_path: str | os.PathLike[str]) -> tuple[Path, str] | 
     plain, _, mark = str(name_or_path).rpartition(":")
     for place, behind in ((os.fspath(name_or_path), ""), (plain, mark)):
         folder = Path(place).expanduser()
-        if place and os.path.isfile(folder / DESCRIPTION):
+        if place and os.path.isfile(folder / DESCRIPTION_FILE):
             return folder, behind
     return None

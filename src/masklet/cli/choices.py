@@ -58,12 +58,12 @@ SCANS, MAPS = "Of volumes", "Of maps"
 """Where the help shows options of volumes, and of pictures that lie on the ground."""
 
 Resolution = Annotated[float | None, option("Metres a pixel, whatever the file has.", 0.001, 100_000, panel=MAPS)]
-Levels = Annotated[str | None, option("BLACK,WHITE, the values that are shown so, such as 0,3000.", panel=MAPS)]
+LevelsChoice = Annotated[str | None, option("BLACK,WHITE, the values that are shown so, such as 0,3000.", panel=MAPS)]
 
 CUT_OUTS = "Of films and pictures that cut objects out"
 """Where the help shows options of cut-outs."""
 
-MOST_STEPS = 10**9
+MAX_STEPS = 10**9
 """The most steps of a training, and the most between two events."""
 
 
@@ -76,14 +76,14 @@ class TrainingChoice:
     ]
     device: DeviceChoice = None
     workers: Annotated[int, option("Threads that make batches.", 1, 256)] = 2
-    save_every: Annotated[int, option("Steps between checkpoints.", 1, MOST_STEPS)] = 500
-    log_every: Annotated[int, option("Steps between lines of the log.", 1, MOST_STEPS)] = 20
-    picture_every: Annotated[int, option("Steps between pictures of answers; 0 draws none.", 0, MOST_STEPS)] = 0
+    save_every: Annotated[int, option("Steps between checkpoints.", 1, MAX_STEPS)] = 500
+    log_every: Annotated[int, option("Steps between lines of the log.", 1, MAX_STEPS)] = 20
+    picture_every: Annotated[int, option("Steps between pictures of answers; 0 draws none.", 0, MAX_STEPS)] = 0
     validate_on: Annotated[
         list[str],
         option("What the model is judged on, as --data, but the split val if there are splits; as often as needed."),
     ]
-    validate_every: Annotated[int, option("Steps between validations; 0 judges at the end only.", 0, MOST_STEPS)] = 0
+    validate_every: Annotated[int, option("Steps between validations; 0 judges at the end only.", 0, MAX_STEPS)] = 0
     tensorboard: Annotated[bool, option("Write TensorBoard's files too.", name="--tensorboard")] = False
 
 
@@ -115,7 +115,7 @@ class ReadingChoice:
         bool, option("Interpolate slices until they lie as close as pixels.", name="--isotropic", panel=SCANS)
     ] = False
     resolution: Resolution = None
-    levels: Levels = None
+    levels: LevelsChoice = None
 
     @property
     def given(self) -> dict[str, Any]:

@@ -389,7 +389,7 @@ def score(
     from rich.console import Console
 
     from masklet.cli.terminal import as_table, bar
-    from masklet.datasets.frame_folders import listed, read_names
+    from masklet.datasets.frame_folders import first_names, read_names
     from masklet.evaluation.run import shown
     from masklet.evaluation.scoring import (
         SCORE_COLUMNS,
@@ -416,7 +416,7 @@ def score(
     if split:
         typer.echo(", ".join(f"{name} {shown(name, value)}" for name, value in split.named().items()))
     if scores.extra:
-        tell(f"passed over {listed(scores.extra)}: predicted, and not among what is scored")
+        tell(f"passed over {first_names(scores.extra)}: predicted, and not among what is scored")
 
 
 def compare(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from masklet.cli.choices import MOST_STEPS, DeviceChoice, help_of, option
+from masklet.cli.choices import MAX_STEPS, DeviceChoice, help_of, option
 
 warn = partial(typer.echo, err=True)
 
@@ -50,7 +50,7 @@ def run(
     ] = [],  # noqa: B006
     data: FurtherChoice = [],  # noqa: B006
     model: Annotated[str | None, option("Name or file of the model to begin with; nano.")] = None,
-    steps: Annotated[int | None, option("Steps of each training; 200.", 1, MOST_STEPS)] = None,
+    steps: Annotated[int | None, option("Steps of each training; 200.", 1, MAX_STEPS)] = None,
     settings: Annotated[
         list[str], option("FIELD=VALUE of the recipe, such as low_rank=8; as often as needed.", name="--set")
     ] = [],  # noqa: B006
@@ -144,7 +144,7 @@ def score(state: "Loop", device: str | None) -> None:
     from masklet.loop.learn import judge
 
     version = judge(state, device)
-    typer.echo(f"version {version.number}: {told(version)}")
+    typer.echo(f"version {version.number}: {score_in_words(version)}")
 
 
 @step
@@ -198,9 +198,8 @@ def status(project: ProjectChoice) -> None:
         typer.echo(f"{'*' if there.current == 0 else ' '} 0  {state.asked.model}")
         for version in there.judged:
             mark = "*" if version.number == there.current else " "
-            typer.echo(
-                f"{mark} {version.number}  from {version.parent}, {told(version)}; digest {version.weights[:12]}"
-            )
+            score = score_in_words(version)
+            typer.echo(f"{mark} {version.number}  from {version.parent}, {score}; digest {version.weights[:12]}")
         if begun is not None:
             typer.echo(f"  {begun}  is not judged yet; masklet loop {project} goes on")
 
@@ -250,7 +249,7 @@ def opened(project: Path, hold: bool = True, **asked: Any) -> "Iterator[Loop]":
         yield state
 
 
-def told(version: "Version") -> str:
+def score_in_words(version: "Version") -> str:
     """How a version scored, in words."""
     scores = ", ".join(f"{name} {version.before[name]:.3f} -> {after:.3f}" for name, after in version.after.items())
     verdict = "kept" if version.kept else "not kept"

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import keep_inputs
-from masklet.datasets.build import Part
-from masklet.datasets.own import Chosen, evenly, looked_at, pictures_of
+from masklet.datasets.build import AnnotatedFrames
+from masklet.datasets.own import ChooseFrames, evenly, looked_at, pictures_of
 from masklet.errors import FormatError, nearest
 from masklet.formats.base import Facts, Format, ObjectId, PlainFrame
 from masklet.formats.davis import mask_pngs
@@ -157,7 +157,7 @@ def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainF
             yield replace(result, image=found.image, time=found.time)
 
 
-def part_of(source: str) -> Part:
+def part_of(source: str) -> AnnotatedFrames:
     """The video of a session, or of masks beside it. Raises FormatError if it has no pictures."""
     text, _, place = source.rpartition("@")
     path, video = (Path(text), Path(place)) if text else (Path(source), None)
@@ -171,10 +171,12 @@ def part_of(source: str) -> Part:
     name = path.parent.name if path.name == "session.masklet" else lies.stem if video is None else path.stem
     pictures = lies if lies.is_dir() else None
     names = tuple(re.sub(r"\.exr$", ".jpg", name, flags=re.IGNORECASE) for name in facts.names)  # trainers read no EXR
-    return Part(name, lambda: masks_in(path, nowhere, entry, shown, video)[1], replace(facts, names=names), pictures)
+    return AnnotatedFrames(
+        name, lambda: masks_in(path, nowhere, entry, shown, video)[1], replace(facts, names=names), pictures
+    )
 
 
-def in_splits(parts: list[Part], val: float, seed: int) -> list[Part]:
+def in_splits(parts: list[AnnotatedFrames], val: float, seed: int) -> list[AnnotatedFrames]:
     """The parts, of which a share is drawn for the split val: at least one of them is if the share is not 0."""
     count = 0 if val == 0 else max(1, round(val * len(parts)))
     if count == len(parts) and 0 < val < 1:
@@ -184,7 +186,7 @@ def in_splits(parts: list[Part], val: float, seed: int) -> list[Part]:
 
 
 def crops_of(
-    path: Path, entry: Format, pictures: Path | None, pick: Chosen = evenly, *, only_named: bool = False
+    path: Path, entry: Format, pictures: Path | None, pick: ChooseFrames = evenly, *, only_named: bool = False
 ) -> Iterator[tuple[Any, Crop]]:
     """Objects of a file of masks with crops of them, frame by frame: the objects themselves, or the names of those that
     have one."""

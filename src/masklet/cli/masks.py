@@ -112,10 +112,10 @@ def name(
     from masklet.cli.mask_files import Compare, Said, crops_of, largest, learned, masks_in, named, split
     from masklet.datasets.own import evenly
     from masklet.formats.base import ObjectId
-    from masklet.formats.description import LONGEST_VALUE, Description
+    from masklet.formats.description import MAX_VALUE_LENGTH, Description
     from masklet.formats.registry import find_format, format_of, recognise_format
     from masklet.formats.writer import Writer
-    from masklet.image.names import LEAST_LIKENESS, appearances, likenesses
+    from masklet.image.names import MIN_LIKENESS, appearances, likenesses
     from masklet.image.picture import captioned, compared
     from masklet.image.predictor import ImagePredictor
     from masklet.words import load_captioner, load_namer, phrases_of
@@ -134,7 +134,9 @@ def name(
     if captions:
         says = load_captioner(captioner, device)
         objects, sentences = split(seen, lambda crops: captioned(crops, says), nothing)
-        found = {known: ("", {"caption": text[:LONGEST_VALUE]}) for known, text in zip(objects, sentences, strict=True)}
+        found = {
+            known: ("", {"caption": text[:MAX_VALUE_LENGTH]}) for known, text in zip(objects, sentences, strict=True)
+        }
     elif names is not None:
         kinds, by_words = phrases_of(names), load_namer(namer, device)
         compare = lambda crops: compared(crops, kinds, by_words)  # noqa: E731
@@ -143,7 +145,7 @@ def name(
         predictor = ImagePredictor(model, device=device)
         examples = learned(predictor, like, like_pictures)
         compare = lambda crops: likenesses(appearances(predictor, crops), examples)  # noqa: E731
-        found = named(seen, compare, examples.names, LEAST_LIKENESS if least is None else least, nothing)
+        found = named(seen, compare, examples.names, MIN_LIKENESS if least is None else least, nothing)
     video = None if entry.name == "coco" and not kind.shows_pictures else pictures
     facts, results = masks_in(source, out, entry, kind, video)
     with Writer(kind.open, out, facts) as sink:

@@ -75,7 +75,7 @@ class PicturesChoice:
     zoom: Annotated[
         int | None, option("Of tiles; the lowest that shows the resolution if not given.", 0, 23, panel=MAPS)
     ] = None
-    levels: choices.Levels = None
+    levels: choices.LevelsChoice = None
     simplify: Annotated[float, option("Leave out corners within so many pixels.", 0, 1000, panel=MAPS)] = 0.0
 
     def __post_init__(self) -> None:

@@ -51,7 +51,7 @@ def annotate(
     from masklet.app.items import items_in
     from masklet.app.library import Library, read_classes
     from masklet.app.server import application
-    from masklet.app.web import HOSTS, Server, address_of, listen, run
+    from masklet.app.web import LOCAL_HOSTS, Server, address_of, listen, run
     from masklet.checkpoints import load_model
     from masklet.jobs.record import leased
 
@@ -62,7 +62,7 @@ def annotate(
         offered = [] if classes is None else read_classes(classes)
         engine = load_model(model or model_of(project), device=device, speed=speed)
         library = Library(paths or [sample], project, engine, classes=offered, largest_upload=largest_upload)
-        token = None if host in HOSTS else secrets.token_urlsafe(24)
+        token = None if host in LOCAL_HOSTS else secrets.token_urlsafe(24)
         only = f"v/{next(iter(library.items))}" if len(library.items) == 1 else ""
         address = f"{address_of(listening, host)}/{only if token is None else f'enter?token={token}'}"
 
@@ -114,7 +114,7 @@ def serve(
       MASKLET_TOKENS=one,two masklet serve --host 0.0.0.0
     """
     check_installed("the server", "app")
-    from masklet.app.web import HOSTS, Server, address_of, listen, run
+    from masklet.app.web import LOCAL_HOSTS, Server, address_of, listen, run
     from masklet.checkpoints import load_model
     from masklet.serve.server import Service, application
 
@@ -122,7 +122,7 @@ def serve(
         if "://" not in place or not place.endswith("/"):
             raise typer.BadParameter(f"--allow {place} is no beginning of URLs; give one like https://host/clips/")
     tokens = tuple(filter(None, map(str.strip, os.environ.get("MASKLET_TOKENS", "").split(","))))
-    made = not tokens and host not in HOSTS
+    made = not tokens and host not in LOCAL_HOSTS
     tokens = (secrets.token_urlsafe(24),) if made else tokens
     with listen(port, host) as listening:
         engine, place = load_model(model, device=device, speed=speed), address_of(listening, host)

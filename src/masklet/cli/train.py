@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from masklet.cli.choices import MOST_STEPS, DeviceChoice, ModelFile, TrainingChoice, help_of, option, spread_options
+from masklet.cli.choices import MAX_STEPS, DeviceChoice, ModelFile, TrainingChoice, help_of, option, spread_options
 from masklet.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from masklet.training.data import Feed
     from masklet.training.recipes import Recipe
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 """So many duplicates are named."""
 
 DataChoice = Annotated[
@@ -75,7 +75,7 @@ def finetune(
     data: DataChoice,
     out: RunFolder,
     licence: LicenceChoice = None,
-    steps: Annotated[int, option("How many steps.", 1, MOST_STEPS)] = 2000,
+    steps: Annotated[int, option("How many steps.", 1, MAX_STEPS)] = 2000,
     image_size: Annotated[
         int | None, option("Side of the model's square; the model's own if not given.", 32, 4096)
     ] = None,
@@ -140,7 +140,7 @@ def run_training(
     from masklet.checkpoints.load import choose_device
     from masklet.loop.learn import held_out
     from masklet.training.data import find_duplicates, read_data
-    from masklet.training.loop import MODEL, RunOptions, train
+    from masklet.training.loop import MODEL_FILE, RunOptions, train
 
     learned, validate = read_data(data, licence=licence), None
     count = sum(len(collection.clips) for collection in learned)
@@ -150,13 +150,13 @@ def run_training(
     if choice.validate_on:
         judged = read_data(choice.validate_on, split="val")
         if found := find_duplicates(learned, judged):
-            named = "; ".join(f"{one} looks like {known}" for known, one in found[:MOST_NAMED])
-            more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+            named = "; ".join(f"{one} looks like {known}" for known, one in found[:MAX_NAMED])
+            more = f"; and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
             why = "pictures to validate on are in the training data, so their figures are too good"
             typer.echo(f"warning: {why}: {named}{more}", err=True)
         validate = held_out(judged)
     train(recipe, network, learned, run, device=choose_device(choice.device), validate=validate)
-    typer.echo(f"the model is {folder / MODEL}")
+    typer.echo(f"the model is {folder / MODEL_FILE}")
 
 
 ClipSide = Annotated[int, option("Side of each clip in pixels.", 32, 4096)]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import FormatError, MediaError
-from masklet.formats.base import MOST_NUMBER
+from masklet.formats.base import MAX_INDEX
 from masklet.masks.rle import Rle, decode_rle, rle_area
 from masklet.media.image_file import read_image
 from masklet.media.source import FrameSource, open_video
@@ -62,7 +62,7 @@ class IndexMasks(ObjectMasks):
     def __init__(self, labels: NDArray[np.uint8]) -> None:
         self.labels = labels
         counts, (height, width) = np.bincount(labels.ravel(), minlength=256), labels.shape
-        areas = {number: int(counts[number]) for number in range(1, MOST_NUMBER + 1) if counts[number]}
+        areas = {number: int(counts[number]) for number in range(1, MAX_INDEX + 1) if counts[number]}
         void = labels == VOID if counts[VOID] else None
         super().__init__((height, width), areas, void, lambda number: labels == number)
 

@@ -18,7 +18,7 @@ from PIL import Image
 from masklet.atomic import atomic_write, make_folder, write_error, write_whole
 from masklet.errors import FormatError
 from masklet.formats import coco
-from masklet.formats.base import MOST_NUMBER, Facts, PlainFrame, index_map, rle_of
+from masklet.formats.base import MAX_INDEX, Facts, PlainFrame, index_map, rle_of
 from masklet.formats.davis import write_index_png
 from masklet.formats.description import label_of
 from masklet.formats.labels import yolo_lines
@@ -33,7 +33,7 @@ SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
-class Part:
+class AnnotatedFrames:
     """One annotated video, or folder of pictures."""
 
     name: str  # of the folder of its frames; unique in the data set
@@ -52,7 +52,7 @@ class Built:
 
 
 def build_dataset(
-    parts: Sequence[Part],
+    parts: Sequence[AnnotatedFrames],
     out: Path,
     layout: str,
     classes: Sequence[str] | None = None,
@@ -102,10 +102,10 @@ class Layout:
         self.lists: dict[str, list[str]] = {split: [] for split in SPLITS}
         self.content: dict[str, dict[str, list[Any]]] = {}
 
-    def write(self, parts: Sequence[Part], progress: Callable[[str], None]) -> Built:
+    def write(self, parts: Sequence[AnnotatedFrames], progress: Callable[[str], None]) -> Built:
         built = Built()
 
-        def counted(part: Part) -> Iterator[PlainFrame]:
+        def counted(part: AnnotatedFrames) -> Iterator[PlainFrame]:
             for frame in part.frames():
                 assert frame.image is not None, "parts give frames with their pictures"
                 if frame.image.shape[:2] != frame.size:
@@ -128,7 +128,7 @@ class Layout:
         built.classes = self.classes or ["object"]
         return built
 
-    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+    def add(self, part: AnnotatedFrames, frames: Iterator[PlainFrame]) -> None:
         """Write a video."""
         raise NotImplementedError
 
@@ -153,7 +153,7 @@ class Layout:
             self.classes.append(label)
         return self.classes.index(label)
 
-    def picture(self, part: Part, frame: PlainFrame, folder: Path, stem: str | None = None) -> str:
+    def picture(self, part: AnnotatedFrames, frame: PlainFrame, folder: Path, stem: str | None = None) -> str:
         """Write the picture of a frame into a folder of the data set; its file name."""
         make_folder(self.out / folder)
         given = part.facts.picture_name(frame.frame)
@@ -186,7 +186,7 @@ class CocoLayout(Layout):
         super().__init__(out, classes)
         self.images, self.annotations, self.tracks = count(1), count(1), count(1)
 
-    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+    def add(self, part: AnnotatedFrames, frames: Iterator[PlainFrame]) -> None:
         content = self.content.setdefault(part.split, {"videos": [], "images": [], "annotations": [], "tracks": []})
         video = len(content["videos"]) + 1
         content["videos"].append({"id": video, "name": part.name})
@@ -212,7 +212,7 @@ class CocoLayout(Layout):
 class YoloLayout(Layout):
     """images/SPLIT/VIDEO_FRAME.jpg, labels/SPLIT/VIDEO_FRAME.txt, and data.yaml, as Ultralytics reads it."""
 
-    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+    def add(self, part: AnnotatedFrames, frames: Iterator[PlainFrame]) -> None:
         make_folder(self.out / "labels" / part.split)
         for frame in frames:
             for key in frame.objects:
@@ -234,7 +234,7 @@ class YtvisLayout(Layout):
 
     json_path = "{}/instances.json"
 
-    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+    def add(self, part: AnnotatedFrames, frames: Iterator[PlainFrame]) -> None:
         content = self.content.setdefault(part.split, {"videos": [], "annotations": []})
         video, names = len(content["videos"]) + 1, list[str]()
         seen: dict[int | str, dict[int, Rle]] = {}
@@ -260,7 +260,7 @@ class DavisLayout(Layout):
 
     list_folder = "ImageSets/2017"
 
-    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+    def add(self, part: AnnotatedFrames, frames: Iterator[PlainFrame]) -> None:
         self.lists[part.split].append(part.name)
         folder = self.out / "Annotations" / "480p" / part.name
         make_folder(folder)
@@ -274,15 +274,15 @@ class VocLayout(Layout):
 
     list_folder = "ImageSets/Segmentation"
 
-    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+    def add(self, part: AnnotatedFrames, frames: Iterator[PlainFrame]) -> None:
         for frame in frames:
             stem = f"{part.name}_{part.facts.stem(frame.frame)}"
             self.picture(part, frame, Path("JPEGImages"), stem)
             objects, numbers = index_map(frame), np.zeros(256, np.uint8)
             for key in frame.objects:
                 number = self.number(frame, key) + 1
-                if number > MOST_NUMBER:
-                    raise FormatError(f"there are over {MOST_NUMBER} classes, more than voc holds; take coco")
+                if number > MAX_INDEX:
+                    raise FormatError(f"there are over {MAX_INDEX} classes, more than voc holds; take coco")
                 numbers[frame.indices[key]] = number
             for folder, values in (("SegmentationObject", objects), ("SegmentationClass", numbers[objects])):
                 make_folder(self.out / folder)
@@ -307,7 +307,7 @@ class FormatLayout(Layout):
                 f"the format {name} holds single pictures; give one of {', '.join(LAYOUTS)}, or of videos"
             )
 
-    def add(self, part: Part, frames: Iterator[PlainFrame]) -> None:
+    def add(self, part: AnnotatedFrames, frames: Iterator[PlainFrame]) -> None:
         place = self.out if self.format.video else self.out / "annotations"
         make_folder(place)
         path = place / f"{part.name}{self.format.video}"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from masklet.datasets.base import Clip, Dataset, ObjectMasks, RleMasks
-from masklet.datasets.frame_folders import listed
+from masklet.datasets.frame_folders import first_names
 from masklet.errors import FormatError
-from masklet.formats.json_file import entries, entry, load_json, size_of
+from masklet.formats.json_file import entries, entry, load_json, record_size
 from masklet.masks.rle import Rle, rle_from_json
 
 SPLITS = ("train", "val", "test")
@@ -61,11 +61,11 @@ def _clips(file: Path) -> list[Clip]:
     if missing := [place for place, path in zip(places, found, strict=True) if path is None]:
         folder = _base(file) / _part(file)
         raise FormatError(
-            f"{len(missing)} of {len(pictures)} pictures are missing: {listed(missing)}; {name} names them, and they "
-            f"are not in {_base(file)}; put them into {folder}"
+            f"{len(missing)} of {len(pictures)} pictures are missing: {first_names(missing)}; {name} names them, and "
+            f"they are not in {_base(file)}; put them into {folder}"
         )
     return [
-        Clip(path.stem, (path,), {0: partial(masks_of, size_of(image, name), of_picture[image["id"]], path.name)},
+        Clip(path.stem, (path,), {0: partial(masks_of, record_size(image, name), of_picture[image["id"]], path.name)},
              "image", file.stem)
         for image, path in zip(pictures, found, strict=True) if path
     ]  # fmt: skip

@@ -26,7 +26,7 @@ RESOLUTIONS = ("480p", "Full-Resolution")
 SPLIT_FOLDERS = {"train": ("train", "train_all_frames"), "val": ("valid", "val", "valid_all_frames")}
 """Split -> the names of its folder, in data sets that have one for each."""
 
-MOST_LISTED = 10
+MAX_LISTED = 10
 """At most this many names stand in a message."""
 
 
@@ -76,7 +76,7 @@ def masks_of_frames(folder: Path, frames: Sequence[Path]) -> dict[int, Path]:
     masks = files_in(need_folder(folder, "the masks of a sequence"), (".png",))
     if lost := [mask.stem for mask in masks if mask.stem not in numbers]:
         raise FormatError(
-            f"{folder} has masks of {listed(lost)}, of which the frames are missing in {frames[0].parent}; "
+            f"{folder} has masks of {first_names(lost)}, of which the frames are missing in {frames[0].parent}; "
             "complete the frames, or take the masks away"
         )
     return {numbers[mask.stem]: mask for mask in masks}
@@ -113,11 +113,11 @@ def read_names(path: Path) -> list[str]:
     return lines
 
 
-def listed(names: Iterable[object]) -> str:
+def first_names(names: Iterable[object]) -> str:
     """Names for a message, the first ten."""
     texts = [str(name) for name in names]
-    more = f" and {len(texts) - MOST_LISTED} more" if len(texts) > MOST_LISTED else ""
-    return ", ".join(texts[:MOST_LISTED]) + more
+    more = f" and {len(texts) - MAX_LISTED} more" if len(texts) > MAX_LISTED else ""
+    return ", ".join(texts[:MAX_LISTED]) + more
 
 
 @dataclass(frozen=True)
@@ -239,4 +239,4 @@ DAVIS_2016 = FrameFolders(
 DAVIS_2017 = FrameFolders("davis2017", in_list("ImageSets/2017/{split}.txt"), RESOLUTIONS[0])
 MOSE = FrameFolders("mose", annotated)
 LVOS = FrameFolders("lvos", annotated)
-ANY = FrameFolders("frames", in_newest_list)
+ANY_FRAMES = FrameFolders("frames", in_newest_list)

@@ -29,7 +29,7 @@ from PIL import Image
 from masklet.atomic import atomic_write
 from masklet.datasets.base import Clip, Dataset, IndexMasks, Labelled, ObjectMasks, RleMasks
 from masklet.datasets.coco import find_picture
-from masklet.datasets.frame_folders import folder_clip, index_png, listed, name_below, need_folder
+from masklet.datasets.frame_folders import first_names, folder_clip, index_png, name_below, need_folder
 from masklet.errors import FormatError
 from masklet.formats.base import Format, ObjectId, PlainFrame, rle_of
 from masklet.formats.coco import picture_files
@@ -41,7 +41,7 @@ from masklet.masks.rle import rle_area
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image
 from masklet.media.source import open_video
 
-INDEX = "index.csv"
+INDEX_FILE = "index.csv"
 
 INDEX_COLUMNS = ("kind", "path", "masks", "split")
 """The columns of index.csv: image or video; the file; a PNG, or a folder of them; train or val."""
@@ -51,16 +51,16 @@ FURTHER_COLUMNS = ("group", "source")
 
 WANTED = f"give a CSV with the columns {', '.join(INDEX_COLUMNS)}, and {' and '.join(FURTHER_COLUMNS)} for training"
 
-PICTURES = (".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 
-SUFFIX = ".pack"
+PACK_SUFFIX = ".pack"
 """The ending of a pack, a zip with a folder of index.csv inside: WebP, H.264, and index PNGs."""
 
-RATE = 24
+PACK_RATE = 24
 """Frames a second of videos in a pack; training does not look at it."""
 
-AT_ONCE = 32
+FRAMES_AT_ONCE = 32
 """Frames of a video that are in memory at once while it is packed."""
 
 Row = dict[str, str]
@@ -68,11 +68,11 @@ Row = dict[str, str]
 
 def has_index(path: Path) -> bool:
     """Whether a path is a folder with index.csv, or a pack of one."""
-    return is_pack(path) or os.path.isfile(path / INDEX)
+    return is_pack(path) or os.path.isfile(path / INDEX_FILE)
 
 
 def is_pack(path: Path) -> bool:
-    return os.path.isfile(path) and path.suffix == SUFFIX
+    return os.path.isfile(path) and path.suffix == PACK_SUFFIX
 
 
 @cache
@@ -101,7 +101,7 @@ def open_folder(root: Path, split: str) -> Dataset:
         return open_index(root, split)
     rows = [
         {"kind": kind, "path": str(file.relative_to(root)), "masks": str(masks.relative_to(root)), "split": split}
-        for kind, suffixes, ending in (("image", PICTURES, ".png"), ("video", VIDEOS, ""))
+        for kind, suffixes, ending in (("image", PICTURE_SUFFIXES, ".png"), ("video", VIDEO_ENDINGS, ""))
         for file in sorted(f for f in root.rglob("*") if f.suffix.lower() in suffixes)
         if (masks := file.with_suffix(ending)).exists()
     ]
@@ -111,9 +111,9 @@ def open_folder(root: Path, split: str) -> Dataset:
 def read_rows(root: Path, split: str) -> list[Row]:
     """The rows of index.csv of a split, with all columns. Raises FormatError if it cannot be read or lacks a value, and
     if files are missing that it names."""
-    path = root / INDEX
+    path = root / INDEX_FILE
     if not os.path.isfile(path):
-        raise FormatError(f"there is no {INDEX} in {root}; {WANTED}")
+        raise FormatError(f"there is no {INDEX_FILE} in {root}; {WANTED}")
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
@@ -129,7 +129,7 @@ def read_rows(root: Path, split: str) -> list[Row]:
             raise FormatError(f"row {number} of {path} has the path {row['path']!r}, which names no file; {WANTED}")
     wanted = [{"group": "", "source": root.resolve().name, **row} for row in rows if row["split"] == split]
     if lost := [root / row[key] for row in wanted for key in ("path", "masks") if not os.path.exists(root / row[key])]:
-        raise FormatError(f"{len(lost)} files of {root} are missing: {listed(lost)}; complete them")
+        raise FormatError(f"{len(lost)} files of {root} are missing: {first_names(lost)}; complete them")
     return wanted
 
 
@@ -170,10 +170,10 @@ def write_pack(
 
     report  is called with how many rows are done, of how many
     """
-    if path.suffix != SUFFIX:
-        raise FormatError(f"{path} does not end in {SUFFIX}; give a name that does")
+    if path.suffix != PACK_SUFFIX:
+        raise FormatError(f"{path} does not end in {PACK_SUFFIX}; give a name that does")
     if not (rows := read_rows(root, options.split)):
-        raise FormatError(f"{root / INDEX} has no rows of the split {options.split!r}; there is nothing to pack")
+        raise FormatError(f"{root / INDEX_FILE} has no rows of the split {options.split!r}; there is nothing to pack")
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
         packed = []
         for number, row in enumerate(rows, start=1):
@@ -183,7 +183,7 @@ def write_pack(
         writer = csv.DictWriter(table, INDEX_COLUMNS + FURTHER_COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(packed)
-        members.writestr(INDEX, table.getvalue())
+        members.writestr(INDEX_FILE, table.getvalue())
     return path.stat().st_size
 
 
@@ -201,8 +201,8 @@ def _pack_row(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptio
         return {**row, "path": f"{name}.webp", "masks": f"{name}.png"}
 
     def images() -> Iterator[NDArray[np.uint8]]:
-        for start in range(0, len(clip.annotated), AT_ONCE):
-            for number, frame in enumerate(clip.read(clip.annotated[start : start + AT_ONCE]), start):
+        for start in range(0, len(clip.annotated), FRAMES_AT_ONCE):
+            for number, frame in enumerate(clip.read(clip.annotated[start : start + FRAMES_AT_ONCE]), start):
                 members.writestr(f"{name}/{number:05d}.png", _png(frame, size))
                 yield _resized(frame.image, size, cv2.INTER_AREA)
 
@@ -213,7 +213,7 @@ def _pack_row(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptio
 def _film(images: Iterator[NDArray[np.uint8]], size: tuple[int, int], factor: int) -> bytes:
     content = io.BytesIO()
     with av.open(content, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"crf": str(factor), "preset": "slow"})
+        stream = container.add_stream("libx264", rate=PACK_RATE, options={"crf": str(factor), "preset": "slow"})
         stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         for image in images:
@@ -284,12 +284,12 @@ def open_pictures(root: Path, split: str) -> Dataset:
     return Dataset("pictures", split, tuple(Clip(_name(file.name), (file,), {}, "image", source) for file in files))
 
 
-Look = Callable[[int], NDArray[np.uint8]]
+ReadPicture = Callable[[int], NDArray[np.uint8]]
 """The picture of a frame, uint8 (H, W, 3). Raises MediaError or FormatError if it cannot be read."""
 
 
 @contextmanager
-def pictures_of(path: Path, entry: Format, given: Path | None) -> Iterator[Look]:
+def pictures_of(path: Path, entry: Format, given: Path | None) -> Iterator[ReadPicture]:
     """The pictures of a file or folder of masks of a format. A COCO file names its pictures, and a project file its
     video; `given` is the folder of COCO's pictures, or the video or pictures of any other format, by number.
 
@@ -313,7 +313,7 @@ def _named(path: Path, name: str, folder: Path | None) -> Path:
     return found
 
 
-Chosen = Callable[[Mapping[int, int]], Sequence[int]]
+ChooseFrames = Callable[[Mapping[int, int]], Sequence[int]]
 """Picks of the places of frames, with the areas of a mask there."""
 
 FRAMES_AT_MOST = 5
@@ -325,7 +325,7 @@ def evenly(areas: Mapping[int, int]) -> Sequence[int]:
     return list(areas)[:: -(-len(areas) // FRAMES_AT_MOST)]
 
 
-def looked_at(frames: Sequence[PlainFrame], pick: Chosen = evenly) -> Iterator[tuple[PlainFrame, list[ObjectId]]]:
+def looked_at(frames: Sequence[PlainFrame], pick: ChooseFrames = evenly) -> Iterator[tuple[PlainFrame, list[ObjectId]]]:
     """Frames, and the objects that are looked at there: each on those frames that are picked of where it is seen."""
     seen: dict[ObjectId, dict[int, int]] = defaultdict(dict)
     for place, frame in enumerate(frames):
@@ -353,7 +353,7 @@ def examples_in(path: Path) -> dict[str, list[tuple[NDArray[np.uint8], NDArray[n
             f"there is no file at {path}; give a picture with its mask beside it (dog.jpg, dog.png), or a file with "
             "masks (dog.json of COCO, session.masklet)"
         )
-    if path.suffix.lower() in PICTURES:
+    if path.suffix.lower() in PICTURE_SUFFIXES:
         beside = path.with_suffix(".png")
         if not beside.is_file():
             raise FormatError(f"{path} has no mask beside it; give one in {beside.name}, white on the thing")

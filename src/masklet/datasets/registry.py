@@ -9,7 +9,15 @@ from masklet import plugins
 from masklet.datasets import coco, own, volumes
 from masklet.datasets import segment_anything as sa
 from masklet.datasets.base import ClipKind, Dataset
-from masklet.datasets.frame_folders import ANY, DAVIS_2016, DAVIS_2017, LVOS, MOSE, is_frame_folders, open_youtube_vos
+from masklet.datasets.frame_folders import (
+    ANY_FRAMES,
+    DAVIS_2016,
+    DAVIS_2017,
+    LVOS,
+    MOSE,
+    is_frame_folders,
+    open_youtube_vos,
+)
 from masklet.errors import FormatError
 
 OpenSplit = Callable[[Path, str], Dataset]
@@ -29,7 +37,7 @@ class DatasetReader:
 
 DATASETS: dict[str, DatasetReader] = {
     "index": DatasetReader("a folder with index.csv and index PNGs, or a pack", own.open_index, own.has_index),
-    "frames": DatasetReader("DAVIS, YouTube-VOS, MOSE: JPEGImages and Annotations", ANY, is_frame_folders),
+    "frames": DatasetReader("DAVIS, YouTube-VOS, MOSE: JPEGImages and Annotations", ANY_FRAMES, is_frame_folders),
     "project": DatasetReader(
         ".masklet files, or a folder of them", own.open_projects, lambda path: bool(own.find_projects(path))
     ),

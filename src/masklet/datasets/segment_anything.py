@@ -18,15 +18,15 @@ from masklet.datasets.frame_folders import (
     subfolders,
 )
 from masklet.errors import FormatError
-from masklet.formats.json_file import entries, entry, load_json, size_of
+from masklet.formats.json_file import entries, entry, load_json, record_size
 from masklet.masks.rle import rle_from_json
 
 PICTURES, ANNOTATIONS = "JPEGImages_24fps", "Annotations_6fps"
 
-STRIDE = 4
+SAV_STRIDE = 4
 """SA-V's masks are those of every fourth frame: 6 a second in videos of 24."""
 
-ENDINGS = ("_manual.json", "_auto.json")
+ANNOTATION_ENDINGS = ("_manual.json", "_auto.json")
 """Objects that people marked, and objects that the model found; manual ones are taken where both are there."""
 
 
@@ -48,13 +48,15 @@ def open_sav(root: Path, split: str) -> Dataset:
         return Dataset("sav", split, clips, "objects")
     found = [(video, file) for video in sorted(root.rglob("*.mp4")) if (file := json_of(video))]
     if not found:
-        raise FormatError(f"{root} holds no {PICTURES} and no videos with {' or '.join(ENDINGS)}; give SA-V's folder")
+        raise FormatError(
+            f"{root} holds no {PICTURES} and no videos with {' or '.join(ANNOTATION_ENDINGS)}; give SA-V's folder"
+        )
     return Dataset("sav", split, tuple(_json_clip(video, file, root) for video, file in found), "objects")
 
 
 def json_of(video: Path) -> Path | None:
     """The better JSON of a video; None if there is none."""
-    beside = (video.with_name(video.stem + ending) for ending in ENDINGS)
+    beside = (video.with_name(video.stem + ending) for ending in ANNOTATION_ENDINGS)
     return next((file for file in beside if file.is_file()), None)
 
 
@@ -72,7 +74,7 @@ def _png_clip(name: str, frames: Path, masks: Path, source: str) -> Clip:
 
 def _json_clip(video: Path, file: Path, root: Path) -> Clip:
     rows = range(len(_sav_rows(file)[1]))
-    annotations = {STRIDE * row: partial(sav_masks, file, row) for row in rows}
+    annotations = {SAV_STRIDE * row: partial(sav_masks, file, row) for row in rows}
     return Clip(name_below(video, root), video, annotations, source=root.resolve().name)
 
 
@@ -88,7 +90,7 @@ def _sav_rows(path: Path) -> tuple[tuple[int, int], list[list[Any]]]:
     rows = entries(content, "masklet", list, name)
     if not rows:
         raise FormatError(f"{name} holds no masks; remove it, or give another copy")
-    return size_of(content, name, prefix="video_"), rows
+    return record_size(content, name, prefix="video_"), rows
 
 
 def is_sa1b(path: Path) -> bool:
@@ -111,7 +113,7 @@ def open_sa1b(root: Path, split: str) -> Dataset:
 
 def sa1b_masks(path: Path) -> ObjectMasks:
     content, name = load_json(path), path.name
-    size = size_of(entry(content, "image", dict, name), name)
+    size = record_size(entry(content, "image", dict, name), name)
     return _masks([record.get("segmentation") for record in entries(content, "annotations", dict, name)], size)
 
 

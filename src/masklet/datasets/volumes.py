@@ -42,11 +42,11 @@ def open_volumes(root: Path, split: str) -> Dataset:
         if (scan := scans.get(_stem(file))) is None:
             raise FormatError(f"{file} has no volume of its name in {images}; add it, or remove the labels")
         count = len(VolumeSlices(scan))
-        clips.append(Clip(_stem(file), scan, {n: partial(labels_of, file, scan, n) for n in range(count)}))
+        clips.append(Clip(_stem(file), scan, {n: partial(masks_of_slice, file, scan, n) for n in range(count)}))
     return Dataset("volumes", split, tuple(clips))
 
 
-def labels_of(file: Path, scan: Path, frame: int) -> ObjectMasks:
+def masks_of_slice(file: Path, scan: Path, frame: int) -> ObjectMasks:
     """The masks of a slice. Raises FormatError if the labels do not lie in the grid of the volume."""
     numbers = _grid(file, scan)[frame]
     height, width = numbers.shape

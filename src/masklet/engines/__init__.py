@@ -1,4 +1,4 @@
 """Engines: ways of running the four functions that everything above the network talks to."""
 
-DESCRIPTION = "model.json"
+DESCRIPTION_FILE = "model.json"
 """The file by which an exported folder is known."""

@@ -17,7 +17,7 @@ from PIL import Image
 from masklet.engines.base import Array as Array
 from masklet.engines.base import Engine
 
-HIGHEST_POWER = 80.0
+MAX_POWER = 80.0
 """float32 has e to this power and its inverse."""
 
 
@@ -99,7 +99,7 @@ def maximum(one: Array, other: Array) -> Array:
 def sigmoid(array: Array) -> Array:
     """1 / (1 + exp(-x))."""
     if is_numpy(array):
-        return 1 / (1 + np.exp(-array.clip(-HIGHEST_POWER, HIGHEST_POWER)))
+        return 1 / (1 + np.exp(-array.clip(-MAX_POWER, MAX_POWER)))
     return array.sigmoid()
 
 

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from masklet import machine
 from masklet.atomic import digest_of_file
-from masklet.engines import DESCRIPTION
+from masklet.engines import DESCRIPTION_FILE
 from masklet.engines.base import FUNCTIONS
 from masklet.errors import CheckpointError, EngineError, needing
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 
 Floats = NDArray[np.float32]
 
-FORMAT = 1
+BUNDLE_FORMAT = 1
 """Raised when an older masklet could not run what this one exports."""
 
 INPUTS: dict[str, tuple[str, ...]] = {
@@ -91,7 +91,7 @@ class Exported:
 
     def to_json(self) -> str:
         """The text of `model.json`."""
-        values = {"format": FORMAT, **vars(self), "config": self.config.to_dict()}
+        values = {"format": BUNDLE_FORMAT, **vars(self), "config": self.config.to_dict()}
         del values["folder"]
         return json.dumps(values, indent=1)
 
@@ -103,13 +103,13 @@ def read_exported(folder: Path) -> Exported:
         CheckpointError: There is no description that can be understood, or a file is missing or has changed.
         ConfigError: Its configuration makes no sense.
     """
-    path = folder / DESCRIPTION
+    path = folder / DESCRIPTION_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
+        if values["format"] != BUNDLE_FORMAT:
             raise CheckpointError(
                 f"{folder} holds graphs of format {values['format']} (masklet {values['versions'].get('masklet')}), "
-                f"and this masklet runs format {FORMAT}; export the model again"
+                f"and this masklet runs format {BUNDLE_FORMAT}; export the model again"
             )
         files = {name: {str(file): str(digest) for file, digest in values["files"][name].items()} for name in FUNCTIONS}
         if values["engine"] not in ENGINES or values["precision"] not in get_args(Precision) or not all(files.values()):

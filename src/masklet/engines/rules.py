@@ -21,7 +21,7 @@ STD = (0.229, 0.224, 0.225)
 STABILITY_DELTA = 0.05
 """A mask is stable if it hardly changes when its threshold moves this far up or down, as published."""
 
-LEAST_STABILITY = 0.98
+MIN_STABILITY = 0.98
 """A single mask that is less stable gives way to the best of three, as published."""
 
 ABSENT_LOGIT = -1024.0
@@ -40,7 +40,7 @@ def normalise(colors: Array) -> Array:
     return (colors - mean) / std
 
 
-def filled_up(colors: Array, engine: Engine) -> Array:
+def padded_square(colors: Array, engine: Engine) -> Array:
     """Normalised pictures (B, 3, H, W) on the network's square, (B, 3, S, S), from its upper left corner on; what is
     left is zeros."""
     side = engine.config.image_size
@@ -86,7 +86,7 @@ def best_of_three(decoded: Decoded) -> Array:
     return decoded.iou[:, 1:].argmax(1) + 1
 
 
-def single(decoded: Decoded, delta: float = STABILITY_DELTA, least: float = LEAST_STABILITY) -> Array:
+def single(decoded: Decoded, delta: float = STABILITY_DELTA, least: float = MIN_STABILITY) -> Array:
     """(N,) int64 in 0..3: the candidate for a clear prompt, or the best of three where it is not stable."""
     unstable = stability(decoded.logits[:, 0], delta) < least
     return arrays.where(unstable, best_of_three(decoded), 0)

@@ -17,10 +17,10 @@ from masklet.nn.encoders.convolutions import LookAround
 from masklet.nn.layers import fold_norm, or_all
 from masklet.prompts import NOT_A_POINT
 
-SAMPLES = 1024
+DIGEST_SAMPLES = 1024
 """Numbers of each tensor that a digest looks at."""
 
-OBJECTS = (1, 4, 16)
+OBJECT_COUNTS = (1, 4, 16)
 """Objects that a compiled graph takes."""
 
 POINTERS, TOKENS = 16, 16
@@ -140,7 +140,7 @@ def digest_of(parameters: Iterable[tuple[str, Tensor]]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(parameters, key=lambda entry: entry[0]):
         flat = tensor.detach().flatten()
-        some = flat[:: max(1, flat.numel() // SAMPLES)][:SAMPLES].to("cpu", torch.bfloat16)
+        some = flat[:: max(1, flat.numel() // DIGEST_SAMPLES)][:DIGEST_SAMPLES].to("cpu", torch.bfloat16)
         digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
         digest.update(some.contiguous().view(torch.int16).numpy().tobytes())
     return digest.hexdigest()
@@ -166,7 +166,7 @@ class FixedShapes:
         self._compiled = compiled
 
     def encode_image(self, images: Tensor) -> Levels:
-        each = [self._compiled["encode_image"](alike(image[None])) for image in images]
+        each = [self._compiled["encode_image"](fresh_copy(image[None])) for image in images]
         return each[0] if len(each) == 1 else Levels(*map(torch.cat, zip(*each, strict=True)))
 
     def attend_memory(self, features: Tensor, bank: MemoryBank) -> Tensor:
@@ -175,9 +175,9 @@ class FixedShapes:
             return self._network.attend_memory(features, bank)
         seen, heard = or_all(bank.keep_memories, bank.slots), or_all(bank.keep_pointers, bank.ages)
         most, longest = multiple(frames, self._network.config.memory_frames), multiple(pointers, POINTERS)
-        remembered = [filled(part, most) for part in (bank.memories, bank.slots)]
-        told = [filled(part, longest) for part in (bank.pointers, bank.ages)]
-        keeps = [filled(seen, most), filled(heard, longest)]
+        remembered = [padded_to(part, most) for part in (bank.memories, bank.slots)]
+        told = [padded_to(part, longest) for part in (bank.pointers, bank.ages)]
+        keeps = [padded_to(seen, most), padded_to(heard, longest)]
         attend = self._compiled["attend_memory"]
         return self._by_frame(
             lambda frame, *parts: attend(frame, MemoryBank(*parts)), features, [*remembered, *told, *keeps]
@@ -193,10 +193,10 @@ class FixedShapes:
             shown = features.new_zeros(count, dtype=torch.bool)
         points, labels, keep = prompts.points, prompts.labels, or_all(prompts.keep, prompts.labels)
         longest = multiple(labels.shape[1], TOKENS)
-        tokens = [filled(points, longest), filled(labels, longest, NOT_A_POINT), filled(keep, longest)]
+        tokens = [padded_to(points, longest), padded_to(labels, longest, NOT_A_POINT), padded_to(keep, longest)]
         parts = [features.expand(count, -1, -1, -1), *tokens, masks, or_all(shown, masks[:, 0, 0, 0])]
         decode = self._compiled["decode_masks"]
-        return Decoded(*in_batches(lambda features, *said: decode(features, levels, PromptTokens(*said)), parts))
+        return Decoded(*call_in_batches(lambda features, *said: decode(features, levels, PromptTokens(*said)), parts))
 
     def encode_memory(self, features: Tensor, masks: Tensor, presence: Tensor) -> Tensor:
         return self._by_frame(self._compiled["encode_memory"], features, [masks, presence])
@@ -204,10 +204,10 @@ class FixedShapes:
     def _by_frame(self, call: Callable[..., Tensor], features: Tensor, parts: Sequence[Tensor]) -> Tensor:
         """All objects of a frame together; where each has a frame of its own, one by one."""
         if len(features) == 1:
-            frame = alike(features)
-            return in_batches(lambda *rows: [call(frame, *rows)], parts)[0]
+            frame = fresh_copy(features)
+            return call_in_batches(lambda *rows: [call(frame, *rows)], parts)[0]
         each = zip(features, *parts, strict=True)
-        return torch.cat([call(*(alike(row[None]) for row in rows)) for rows in each])
+        return torch.cat([call(*(fresh_copy(row[None]) for row in rows)) for rows in each])
 
 
 def multiple(count: int, of: int) -> int:
@@ -215,23 +215,23 @@ def multiple(count: int, of: int) -> int:
     return max(1, -(-count // of)) * of
 
 
-def filled(part: Tensor, length: int, value: int = 0) -> Tensor:
+def padded_to(part: Tensor, length: int, value: int = 0) -> Tensor:
     """A value, False where it is 0 and the tensor boolean, behind the second dimension, up to a length."""
     return torch.cat((part, part.new_full((len(part), length - part.shape[1], *part.shape[2:]), value)), dim=1)
 
 
-def alike(part: Tensor) -> Tensor:
+def fresh_copy(part: Tensor) -> Tensor:
     """A copy: a tensor that lies in memory in another way, or was made in another mode, would be compiled for anew."""
     return part.clone(memory_format=torch.contiguous_format)
 
 
-def in_batches(call: Callable[..., Sequence[Tensor]], parts: Sequence[Tensor]) -> list[Tensor]:
+def call_in_batches(call: Callable[..., Sequence[Tensor]], parts: Sequence[Tensor]) -> list[Tensor]:
     """The answers of a function to any number of objects, given to it by 1, 4 or 16 of them."""
     count, first = len(parts[0]), 0
     done: list[list[Tensor]] = []
     while first < count:
-        size = next((size for size in OBJECTS if size >= count - first), OBJECTS[-1])
+        size = next((size for size in OBJECT_COUNTS if size >= count - first), OBJECT_COUNTS[-1])
         rows = torch.arange(first, first + size, device=parts[0].device).clamp(max=count - 1)
-        done.append([answer[: count - first] for answer in call(*(alike(part[rows]) for part in parts))])
+        done.append([answer[: count - first] for answer in call(*(fresh_copy(part[rows]) for part in parts))])
         first += size
     return [torch.cat(answers) for answers in zip(*done, strict=True)]

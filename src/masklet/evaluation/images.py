@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.methods import Look, Method
+from masklet.evaluation.methods import Method, Predict
 from masklet.evaluation.protocols import Annotator, Estimates, Stopwatch, box_prompt
 from masklet.evaluation.run import ClipResult, Submission
 from masklet.image import EverythingOptions, MaskSet
-from masklet.masks.rle import Patch, cut_patch, within
+from masklet.masks.rle import Patch, cut_patch, slices_within
 from masklet.metrics.recall import iou_table, recalled
 from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt, merge_prompts
 
-AFTER = (1, 3, 5, 10, 20)
+CLICK_COUNTS = (1, 3, 5, 10, 20)
 """Numbers of clicks after which the IoU is reported."""
 
-TARGETS = (85, 90)
+TARGET_IOUS = (85, 90)
 """IoUs, in percent, to which clicks are counted, if there are so many that it says something."""
 
-ENOUGH = 10
+MIN_PICTURES = 10
 """So many."""
 
 
@@ -46,8 +46,8 @@ class ImageClicks:
     @property
     def measures(self) -> tuple[str, ...]:
         """The IoU after the last answer comes first."""
-        shown = [k for k in AFTER if k < self.clicks]
-        targets = [f"NoC@{target}" for target in TARGETS if self.clicks >= ENOUGH]
+        shown = [k for k in CLICK_COUNTS if k < self.clicks]
+        targets = [f"NoC@{target}" for target in TARGET_IOUS if self.clicks >= MIN_PICTURES]
         return (f"IoU@{self.clicks}", *(f"IoU@{k}" for k in reversed(shown)), *targets)
 
     def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
@@ -66,7 +66,7 @@ class ImageClicks:
         return ClipResult(clip.name, values, per_frame, len(per_frame), watch.seconds, calibration=found)
 
     def _frame(
-        self, look: Look, truth: ObjectMasks, watch: Stopwatch, estimates: Estimates, occasion: str
+        self, look: Predict, truth: ObjectMasks, watch: Stopwatch, estimates: Estimates, occasion: str
     ) -> tuple[dict[int, list[float]], dict[int, Mask]]:
         """IoU after each answer, and the last mask, by object."""
         wanted, void = known_objects(truth), truth.void
@@ -140,7 +140,7 @@ def stacked(masks: Mapping[int, Mask]) -> NDArray[np.int32]:
 FEW, MANY = 100, 1000
 """Masks that count in a picture: COCO's usual number, and that of the SAM paper on LVIS."""
 
-COVERAGE = ("IoU", "R@50", "R@75", f"AR@{FEW}", f"AR@{MANY}")
+COVERAGE_MEASURES = ("IoU", "R@50", "R@75", f"AR@{FEW}", f"AR@{MANY}")
 """The measures of each object."""
 
 
@@ -159,7 +159,7 @@ class Everything:
 
     options: EverythingOptions = field(default_factory=EverythingOptions)  # how everything is looked for
     name: str = "everything"
-    measures: tuple[str, ...] = COVERAGE
+    measures: tuple[str, ...] = COVERAGE_MEASURES
 
     def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """The best mask of each object is handed in under the object's number, smaller ones over larger ones; beside it
@@ -198,7 +198,10 @@ def matched(
     overlap = ious.max(axis=0, initial=0)
     # the first and the sixth of COCO's IoUs are 0.5 and 0.75
     values = np.stack([overlap, many[0], many[5], few.mean(axis=0), many.mean(axis=0)], axis=1)
-    rows = {number: dict(zip(COVERAGE, row, strict=True)) for number, row in zip(wanted, values.tolist(), strict=True)}
+    rows = {
+        number: dict(zip(COVERAGE_MEASURES, row, strict=True))
+        for number, row in zip(wanted, values.tolist(), strict=True)
+    }
     touched = np.flatnonzero(overlap).tolist()
     numbers = list(wanted)
     return rows, {numbers[column]: places[int(ious[:, column].argmax())] for column in touched}
@@ -209,4 +212,4 @@ def known_part(patch: Patch, void: Mask | None) -> Patch | None:
     if void is None:
         return patch
     height, width = void.shape
-    return cut_patch(patch.inside & ~void[within(patch.box, (0, 0, width, height))], patch.box[:2])
+    return cut_patch(patch.inside & ~void[slices_within(patch.box, (0, 0, width, height))], patch.box[:2])

@@ -21,7 +21,7 @@ from masklet.media.source import FrameSource
 from masklet.prompts import INCLUDE, Prompt, merge_prompts
 
 
-class Session(Protocol):
+class MethodSession(Protocol):
     """One video under way."""
 
     def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
@@ -33,7 +33,7 @@ class Session(Protocol):
         ...
 
 
-Look = Callable[[Sequence[Prompt]], Sequence[ObjectLike]]
+Predict = Callable[[Sequence[Prompt]], Sequence[ObjectLike]]
 """One picture under way: all prompts so far of N objects -> their masks with their scores. Calls on one picture are
 about the same objects in the same order; each refines the last answers."""
 
@@ -55,11 +55,11 @@ class Method(Protocol):
     @property
     def estimates(self) -> bool: ...
 
-    def track(self, source: FrameSource) -> AbstractContextManager[Session]:
+    def track(self, source: FrameSource) -> AbstractContextManager[MethodSession]:
         """Begin on a video."""
         ...
 
-    def look(self, image: NDArray[np.uint8]) -> Look:
+    def look(self, image: NDArray[np.uint8]) -> Predict:
         """Begin on a picture, uint8 (H, W, 3) RGB."""
         ...
 
@@ -113,7 +113,7 @@ GRABCUT_ROUNDS = 5
 GRABCUT_LONGEST = 192
 """Larger cuttings are made smaller, in pixels of the longer side; GrabCut takes seconds otherwise."""
 
-AROUND = 0.5
+GRABCUT_MARGIN = 0.5
 """Share of a box's sides that is looked at beyond each of them, to learn the background's colours."""
 
 REACH, SURE = 0.25, 0.02
@@ -227,7 +227,7 @@ def cut_prompt(image: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
     window: tuple[slice, slice] = slice(None), slice(None)
     if prompt.box:
         x0, y0, x1, y1 = prompt.box
-        across, down = AROUND * (x1 - x0) + 2, AROUND * (y1 - y0) + 2
+        across, down = GRABCUT_MARGIN * (x1 - x0) + 2, GRABCUT_MARGIN * (y1 - y0) + 2
         rows = slice(max(0, int(y0 - down)), min(height, int(y1 + down) + 1))
         window = rows, slice(max(0, int(x0 - across)), min(width, int(x1 + across) + 1))
         x0, y0, x1, y1 = (round(edge) for edge in prompt.box)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from masklet.datasets.base import Clip, ObjectMasks
 from masklet.errors import EvaluationError
-from masklet.evaluation.methods import Session
+from masklet.evaluation.methods import MethodSession
 from masklet.evaluation.run import Submission
 from masklet.formats.base import FrameLike, ObjectLike
 from masklet.masks.shape import central_click, mask_box, random_click
 from masklet.metrics.calibration import Calibration, calibration
 from masklet.metrics.protocols import find_protocol, select
 from masklet.metrics.region import Mask, region_similarity
-from masklet.metrics.sequence import Measured, join, measure_masks
+from masklet.metrics.sequence import Measured, join_measures, measure_masks
 from masklet.prompts import Prompt, make_prompt
 
 
@@ -143,7 +143,7 @@ class Scores:
         """Object -> measure -> value. Raises EvaluationError if nothing counts."""
         return {
             int(scores.object): dict(zip(MEASURES, scores.summary().values(), strict=True))
-            for scores in select(join([*self.parts.values()]), self.rules)
+            for scores in select(join_measures([*self.parts.values()]), self.rules)
         }
 
     def per_frame(self) -> dict[int, float]:
@@ -166,7 +166,7 @@ class Workspace:
     """One clip under annotation."""
 
     clip: Clip
-    session: Session
+    session: MethodSession
     size: tuple[int, int]  # (height, width)
     watch: Stopwatch = field(default_factory=Stopwatch)  # runs while the method is at work
     # frame -> object -> the newest mask, of annotated frames

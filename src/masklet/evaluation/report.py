@@ -20,25 +20,25 @@ from masklet.errors import EvaluationError, needing
 from masklet.evaluation.run import ClipResult, RunResult, Submission, clip_file, is_count, read_run, rises, shown
 from masklet.masks.draw import draw_overlay
 
-MOST_ROWS = 60
+MAX_ROWS = 60
 """Clips that stand in tables for people; of more only the means do, and the CSV has them all."""
 
-MOST_COLUMNS = 10
+MAX_COLUMNS = 10
 """Measures that stand in tables for people, so that they fit 80 columns."""
 
-MOST_NAMED = 60
+MAX_NAMED = 60
 """Clips that are named along the axis; of more the values are shown in order, without names."""
 
-COLOURS = ("#2563a8", "#d9822b", "#3a9a5b", "#8a4fa3", "#7f7f7f", "#c0392b")
+RUN_COLOURS = ("#2563a8", "#d9822b", "#3a9a5b", "#8a4fa3", "#7f7f7f", "#c0392b")
 """The colours of runs, in order; used again after the sixth."""
 
-WORST = 10
+WORST_CLIPS = 10
 """Clips that are drawn."""
 
 SHOWN_FRAMES = 4
 """Frames of each: three along the clip, and the worst of all."""
 
-TILE = (256, 448)
+SHEET_FRAME_SIZE = (256, 448)
 """Largest height and width of one frame on a sheet, in pixels."""
 
 
@@ -102,9 +102,9 @@ def summary(run: RunResult, unfinished: int) -> dict[str, Any]:
 
 def table(run: RunResult) -> list[list[str]]:
     """For people: a heading, the clips if they are not too many, and the mean over all objects."""
-    measures = run.measures[:MOST_COLUMNS]
+    measures = run.measures[:MAX_COLUMNS]
     rows = [["sequence", *measures, "frames/s"]]
-    for clip in run.clips if len(run.clips) <= MOST_ROWS else ():
+    for clip in run.clips if len(run.clips) <= MAX_ROWS else ():
         values = [shown(measure, clip.mean(measure)) for measure in measures]
         rows.append([clip.name, *values, f"{clip.frames / clip.seconds:.1f}" if clip.seconds else "-"])
     overall = [shown(measure, run.overall[measure]) for measure in measures]
@@ -129,9 +129,9 @@ def remarks(run: RunResult, unfinished: int) -> list[str]:
         found.append(f"Sequences of which only the prompts' masks are known: {hidden}; hand in the folder masks.")
     if unfinished:
         found.append(f"Sequences that are not done: {unfinished}; these are numbers of a part.")
-    if len(run.measures) > MOST_COLUMNS:
+    if len(run.measures) > MAX_COLUMNS:
         found.append(f"The {len(run.measures)} measures stand in sequences.csv.")
-    if len(run.clips) > MOST_ROWS:
+    if len(run.clips) > MAX_ROWS:
         found.append(f"The {len(run.clips)} sequences stand in sequences.csv.")
     return found
 
@@ -159,13 +159,13 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
     means = [{clip.name: clip.mean(measure) for clip in run.clips} for run in runs]
     values = np.array([[factor * of_run[clip] for clip in clips] for of_run in means])
     order = np.argsort(values[0], kind="stable")
-    named = len(clips) <= MOST_NAMED
+    named = len(clips) <= MAX_NAMED
     with needing("eval", "a plot", EvaluationError):
         from matplotlib.figure import Figure
     figure = Figure(figsize=(8, 1.4 + 0.24 * len(clips) if named else 4.5), layout="constrained")
     axes = figure.add_subplot()
     for row, (name, run) in enumerate(zip(names, runs, strict=True)):
-        mean, colour = factor * run.overall[measure], COLOURS[row % len(COLOURS)]
+        mean, colour = factor * run.overall[measure], RUN_COLOURS[row % len(RUN_COLOURS)]
         axes.axvline(mean, color=colour, linewidth=1, linestyle=":")
         label = f"{name}: {mean:.1f}"
         if named:
@@ -200,7 +200,7 @@ def draw_worst(run: RunResult, dataset: Dataset) -> None:
     clips = {clip.name: clip for clip in dataset.clips}
     known = [clip for clip in run.scored if clip.name in clips and clip.per_frame]
     worst_first = sorted(known, key=lambda clip: clip.mean(measure), reverse=not rises(measure))
-    for place, result in enumerate(worst_first[:WORST], start=1):
+    for place, result in enumerate(worst_first[:WORST_CLIPS], start=1):
         sheet = draw_clip(clips[result.name], result, measure, submission)
         with atomic_write(folder / f"{place:02d}-{result.name.replace('/', '-')}.jpg") as temporary:
             Image.fromarray(sheet).save(temporary, format="JPEG", quality=88)
@@ -218,7 +218,7 @@ def draw_clip(clip: Clip, result: ClipResult, measure: str, submission: Submissi
                 thick = max(1, round(min(mask.shape) / 300))
                 cv2.drawContours(canvas, contours, -1, (255, 255, 255), thick, cv2.LINE_AA)
             height, width = canvas.shape[:2]
-            scale = min(1.0, TILE[0] / height, TILE[1] / width)
+            scale = min(1.0, SHEET_FRAME_SIZE[0] / height, SHEET_FRAME_SIZE[1] / width)
             size = max(1, round(width * scale)), max(1, round(height * scale))
             tile = np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
             strip = np.full((20, tile.shape[1], 3), 255, np.uint8)
@@ -235,16 +235,16 @@ def frames_to_show(per_frame: Mapping[int, float]) -> list[int]:
     return sorted(along | {min(frames, key=lambda frame: per_frame[frame])})
 
 
-DRAWS = 10_000
+BOOTSTRAP_DRAWS = 10_000
 """Times that clips are drawn anew."""
 
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 """Share of the draws that an interval holds."""
 
-ALIKE = 0.001
+TIE_TOLERANCE = 0.001
 """Values of a clip that lie no farther apart count as a tie: 0.1 percent, or a thousandth of a count."""
 
-FEW = 5
+MIN_CLIPS = 5
 """An interval of fewer clips says little."""
 
 
@@ -299,7 +299,7 @@ def compare_runs(runs: Sequence[RunResult], seed: int = 0) -> Comparison:
     tables = [{clip.name: [row[measure] for row in clip.values.values()] for clip in run.clips} for run in runs]
     sums = np.array([[sum(table[name]) for name in shared] for table in tables])
     counts = np.array([[len(table[name]) for name in shared] for table in tables], float)
-    draws = np.random.default_rng(seed).integers(0, len(shared), (DRAWS, len(shared)))
+    draws = np.random.default_rng(seed).integers(0, len(shared), (BOOTSTRAP_DRAWS, len(shared)))
     drawn = sums[:, draws].sum(axis=2) / counts[:, draws].sum(axis=2)
     means = sums.sum(axis=1) / counts.sum(axis=1)
     first, compared = sums[0] / counts[0], []
@@ -311,9 +311,9 @@ def compare_runs(runs: Sequence[RunResult], seed: int = 0) -> Comparison:
                 run,
                 _interval(means[place], drawn[place]),
                 _interval(means[place] - means[0], drawn[place] - drawn[0]) if place else None,
-                wins=int((better > ALIKE).sum()),
-                ties=int((abs(better) <= ALIKE).sum()),
-                losses=int((better < -ALIKE).sum()),
+                wins=int((better > TIE_TOLERANCE).sum()),
+                ties=int((abs(better) <= TIE_TOLERANCE).sum()),
+                losses=int((better < -TIE_TOLERANCE).sum()),
             )
         )
     left = {name for names in scored for name in names} - set(shared)
@@ -326,9 +326,9 @@ def cautions(comparison: Comparison) -> list[str]:
     if comparison.left:
         sequences = "1 sequence is" if len(comparison.left) == 1 else f"{len(comparison.left)} sequences are"
         found.append(f"{sequences} left out, which not all runs have.")
-    if (count := len(comparison.clips)) < FEW:
+    if (count := len(comparison.clips)) < MIN_CLIPS:
         sequences = "1 sequence" if count == 1 else f"{count} sequences"
-        found.append(f"The intervals rest on {sequences}: of fewer than {FEW} they say little.")
+        found.append(f"The intervals rest on {sequences}: of fewer than {MIN_CLIPS} they say little.")
     return found
 
 
@@ -385,7 +385,7 @@ def _check_alike(runs: Sequence[RunResult]) -> None:
 
 
 def _interval(mean: float, draws: NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(draws, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
     return Interval(float(mean), float(low), float(high))
 
 

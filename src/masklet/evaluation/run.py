@@ -36,19 +36,19 @@ from masklet.metrics.summary import seen_and_unseen
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
 """Whose versions stand in the record."""
 
-RUN = "run.json"
+RUN_FILE = "run.json"
 """The file by which a run's folder is known."""
 
-SEQUENCES = "sequences"
+SEQUENCES_FOLDER = "sequences"
 """The folder of the clips' files."""
 
-COUNTS = ("clicks", "alone", "switches", "NoC@", "masks/", "seconds/")
+COUNT_MEASURES = ("clicks", "alone", "switches", "NoC@", "masks/", "seconds/")
 """How the names of measures begin that are numbers of something, not shares; fewer are better."""
 
 
 def is_count(measure: str) -> bool:
     """Whether a measure counts something; everything else is a share, 0..1."""
-    return measure.startswith(COUNTS)
+    return measure.startswith(COUNT_MEASURES)
 
 
 def rises(measure: str) -> bool:
@@ -158,7 +158,7 @@ def begin(plan: Measurement) -> list[Clip]:
     Raises EvaluationError if the folder holds a run with other settings, CheckpointError if the model cannot be loaded,
     and FormatError if the folder cannot be written.
     """
-    path, record = plan.out / RUN, describe(plan)
+    path, record = plan.out / RUN_FILE, describe(plan)
     if path.exists():
         before = read_json(path)["settings"]
         settings = record["settings"].items()
@@ -177,7 +177,7 @@ def clear(out: Path) -> None:
     """Remove an earlier run from a folder, and nothing else."""
     for name in ("sequences", "masks", "worst"):
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in (RUN, "sequences.csv", "objects.csv", "summary.json", "table.md", "plot.png"):
+    for name in (RUN_FILE, "sequences.csv", "objects.csv", "summary.json", "table.md", "plot.png"):
         (out / name).unlink(missing_ok=True)
 
 
@@ -277,12 +277,12 @@ class RunResult:
 
 def read_run(folder: Path) -> RunResult:
     """A run's folder. Raises EvaluationError if the folder holds no run, is damaged, or has no clip that is done."""
-    if not (folder / RUN).is_file():
-        raise EvaluationError(f"{folder} holds no run; give the --out of an earlier masklet eval, which has {RUN}")
-    record = read_json(folder / RUN)
+    if not (folder / RUN_FILE).is_file():
+        raise EvaluationError(f"{folder} holds no run; give the --out of an earlier masklet eval, which has {RUN_FILE}")
+    record = read_json(folder / RUN_FILE)
     if "method" not in record.get("settings", {}) or "measures" not in record:
         raise EvaluationError(f"the run in {folder} was made by another version of masklet; measure it again")
-    files = sorted((folder / SEQUENCES).rglob("*.json"))
+    files = sorted((folder / SEQUENCES_FOLDER).rglob("*.json"))
     if not files:
         raise EvaluationError(f"the run in {folder} has no finished sequence; run it again to finish it")
     return RunResult(folder, record, tuple(map(_read_clip, files)))
@@ -300,7 +300,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def clip_file(folder: Path, name: str) -> Path:
-    return folder / SEQUENCES / f"{name}.json"
+    return folder / SEQUENCES_FOLDER / f"{name}.json"
 
 
 def mean(values: Sequence[float]) -> float:

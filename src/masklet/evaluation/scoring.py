@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import write_whole
-from masklet.datasets.frame_folders import listed, read_meta
+from masklet.datasets.frame_folders import first_names, read_meta
 from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.report import write_csv
 from masklet.executors import Failure, Pool, Serial
@@ -21,7 +21,7 @@ from masklet.formats.base import ObjectId
 from masklet.formats.davis import numbered_files, object_name, read_index_png
 from masklet.formats.json_file import entry
 from masklet.metrics.protocols import ObjectScores, Protocol, find_protocol, select
-from masklet.metrics.sequence import VOID, Measured, join, measure, measure_masks
+from masklet.metrics.sequence import VOID, Measured, join_measures, measure, measure_masks
 from masklet.metrics.summary import RegionAndBoundary, SeenAndUnseen, average, seen_and_unseen
 
 SCORE_COLUMNS = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay")
@@ -132,7 +132,7 @@ def score_folders(
     for pair in pairs:
         parts, numbers = measured[pair.name], np.array(frames[pair.name])
         try:
-            objects = select(join([parts[first] for first in sorted(parts)]), rules)
+            objects = select(join_measures([parts[first] for first in sorted(parts)]), rules)
         except EvaluationError as error:
             raise EvaluationError(f"sequence {pair.name}: {error}") from error
         sequences.append(
@@ -159,7 +159,7 @@ def pair_folders(
     ):
         if missing := [name for name in wanted if name not in known]:
             raise EvaluationError(
-                f"{folder} lacks {len(missing)} of the sequences: {listed(missing)}. Each {what}; "
+                f"{folder} lacks {len(missing)} of the sequences: {first_names(missing)}. Each {what}; "
                 "add them, or name the sequences that are meant in a --sequences file"
             )
     pairs = tuple(Pair(name, ours[name], theirs[name]) for name in wanted)
@@ -229,7 +229,7 @@ def measure_frames(rules: Protocol, job: tuple[Pair, Sequence[int]]) -> Measured
     a prediction that says "unknown".
     """
     pair, frames = job
-    return join([_measure_frame(pair, frame, rules) for frame in frames])
+    return join_measures([_measure_frame(pair, frame, rules) for frame in frames])
 
 
 def _measure_frame(pair: Pair, frame: int, rules: Protocol) -> Measured:

@@ -45,7 +45,7 @@ from masklet.media.volume import VolumeSlices
 from masklet.metrics.region import Mask, region_similarity
 from masklet.metrics.sequence import VOID
 from masklet.metrics.tracking import TRACKING, tracking_scores
-from masklet.metrics.volume import TOLERANCE, dice, surface_distances
+from masklet.metrics.volume import SURFACE_TOLERANCE, dice, surface_distances
 from masklet.prompts import Prompt, merge_prompts
 from masklet.video.ends import outside
 
@@ -131,13 +131,13 @@ def _index_map(truth: ObjectMasks) -> NDArray[np.uint8]:
     return indices
 
 
-ROUNDS = 8
+INTERACTIVE_ROUNDS = 8
 """Frames that are annotated, the first one included (SAM 2 paper)."""
 
-CLICKS = 3
+CLICKS_PER_OBJECT = 3
 """Clicks on each object of such a frame (SAM 2 paper)."""
 
-TARGET = 0.75
+TARGET_IOU = 0.75
 """Online: a frame in which an object's IoU is below this is corrected (SAM 2 paper, appendix)."""
 
 
@@ -145,8 +145,8 @@ TARGET = 0.75
 class Interactive:
     """Rounds of annotation, each of which ends with masks of the whole video."""
 
-    rounds: int = ROUNDS  # annotated frames, the first one included
-    clicks: int = CLICKS  # on each object of such a frame
+    rounds: int = INTERACTIVE_ROUNDS  # annotated frames, the first one included
+    clicks: int = CLICKS_PER_OBJECT  # on each object of such a frame
     annotator: Annotator = field(default_factory=Annotator)  # who clicks
     rules: str = "all"  # by whose rules frames and objects count
     name: str = ""
@@ -209,7 +209,7 @@ class Online(Interactive):
     J&F after k rounds is that of a pass that is allowed k rounds: the passes share all that comes before the pause.
     """
 
-    good: float = TARGET  # IoU that needs no correction
+    good: float = TARGET_IOU  # IoU that needs no correction
     name: str = "interactive-online"
 
     def annotate(self, work: Workspace, first: int) -> Iterator[None]:
@@ -332,7 +332,7 @@ class Volumes:
     # how slices are shown: a name, or level and width; None for the percentiles of `VolumeSlices`
     window: str | tuple[float, ...] | None = None
     find_ends: bool = False  # whether slices beyond an object's ends are left out, as `mark_ends` does
-    tolerance: float = TOLERANCE  # of surfaces, in millimetres
+    tolerance: float = SURFACE_TOLERANCE  # of surfaces, in millimetres
     name: str = "volumes"
     measures: tuple[str, ...] = ("Dice", "NSD")
 

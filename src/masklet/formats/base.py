@@ -20,11 +20,11 @@ from masklet.footage import Footage
 from masklet.formats.description import Description, title_of
 from masklet.geometry import Geometry, Ground
 from masklet.masks.draw import draw_overlay
-from masklet.masks.finish import USUAL, Finish
+from masklet.masks.finish import DEFAULT_FINISH, Finish
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
 from masklet.prompts import ObjectId as ObjectId
 
-MOST_NUMBER = 254
+MAX_INDEX = 254
 """The highest object number of index maps of 8 bits: 0 is the background, 255 stands for "unknown"."""
 
 
@@ -198,7 +198,7 @@ class Facts:
     video: str = ""  # the video's name or path
     audio_from: Path | None = None  # a file whose sound films keep, shifted to their first frame
     footage: Footage | None = None  # what films and cut-outs keep of the video's file; None for pictures of 8 bits
-    finish: Finish = USUAL  # how objects are cut out
+    finish: Finish = DEFAULT_FINISH  # how objects are cut out
     model: str = ""  # the name of the model
     fingerprint: Fingerprint | None = None  # by what the video is known again
     events: Sequence[Mapping[str, Any]] = field(default_factory=tuple)  # the log of prompts, plain JSON
@@ -235,7 +235,7 @@ def escaped(text: str, unsafe: str) -> str:
 
 Sink = Callable[[FrameLike], None]
 Opener = Callable[[Path, Facts], AbstractContextManager[Sink]]
-Reader = Callable[[Path], Iterator[PlainFrame]]
+MaskReader = Callable[[Path], Iterator[PlainFrame]]
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,9 @@ class Format:
     # the writer: a context manager that opens a path and gives a function for one frame; code after its `yield` runs
     # only if all went well
     open: Opener
-    read: Reader | None = None  # gives the masks of each frame, in the order of frames; None if the format is not read
+    read: MaskReader | None = (
+        None  # gives the masks of each frame, in the order of frames; None if the format is not read
+    )
     # the ending of a video's file, such as ".mp4"; empty if it is a folder, None if it holds no videos
     video: str | None = None
     picture: str | None = None  # the ending of the file of one picture; None if the format holds no single pictures
@@ -280,13 +282,13 @@ def object_numbers(names: Iterable[ObjectId]) -> dict[ObjectId, int]:
     numbers: dict[ObjectId, int] = {}
     taken: set[int] = set()
     for name in names:
-        own = isinstance(name, int) and 1 <= name <= MOST_NUMBER and name not in taken
+        own = isinstance(name, int) and 1 <= name <= MAX_INDEX and name not in taken
         numbers[name] = int(name) if own else next(n for n in range(1, len(taken) + 2) if n not in taken)
         taken.add(numbers[name])
     return numbers
 
 
-def index_map(result: FrameLike, *, most: int = MOST_NUMBER, instead: str = "objects, coco or project") -> NDArray[Any]:
+def index_map(result: FrameLike, *, most: int = MAX_INDEX, instead: str = "objects, coco or project") -> NDArray[Any]:
     """(H, W): the object's number at each pixel, 0 where there is none; uint8, or uint16 if `most` is over 255.
 
     Raises FormatError, naming other formats, if an object's number is over `most`.

@@ -27,7 +27,7 @@ from masklet.formats.base import (
     rle_of,
 )
 from masklet.formats.description import Description, label_of, read_description
-from masklet.formats.json_file import entries, entry, load_json, read_lines, size_of, write_listed
+from masklet.formats.json_file import entries, entry, load_json, read_lines, record_size, write_listed
 from masklet.formats.writer import Spool, when_all_is_known
 from masklet.masks.rle import Rle, encode_rle, rle_area, rle_box, rle_from_json
 
@@ -101,7 +101,7 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
     if unknown := annotations.keys() - {entry(listed, "id", int, name) for listed in images}:
         raise FormatError(f"{name} has annotations of the image {min(unknown)}, which is not in its list of images")
     for frame, listed in sorted(zip(frames, images, strict=True), key=lambda pair: pair[0]):
-        size = size_of(listed, name)
+        size = record_size(listed, name)
         masks: dict[ObjectId, RleMask] = {}
         indices: dict[ObjectId, int] = {}
         descriptions: dict[ObjectId, Description] = {}
@@ -227,7 +227,7 @@ def read_ytvis(path: Path) -> Iterator[PlainFrame]:
     if len(videos) != 1:
         raise FormatError(f"{name} holds {len(videos)} videos; give a file of one")
     video = videos[0]
-    size = size_of(video, name)
+    size = record_size(video, name)
     length = len(entries(video, "file_names", str, name))
     frames = entries(video, "frame_indices", int, name, list(range(length)))
     tracks: dict[ObjectId, list[Any]] = {}
@@ -308,7 +308,7 @@ def read_sav(path: Path) -> Iterator[PlainFrame]:
     """
     content = load_json(path)
     name = path.name
-    size = size_of(content, name, prefix="video_")
+    size = record_size(content, name, prefix="video_")
     rows = entries(content, "masklet", list, name)
     ids = entries(content, "masklet_id", int, name)
     known = content.get("masklet_name", ids)
@@ -324,7 +324,7 @@ def read_sav(path: Path) -> Iterator[PlainFrame]:
         yield read_frame(frame, masks, size, dict(zip(known, ids, strict=True)))
 
 
-CLASS = 1
+MOTS_CLASS = 1
 """The class that is written; the challenges call it "car". An id is 1000 times the class and the object's number."""
 
 
@@ -346,8 +346,8 @@ def _write_lines(path: Path, facts: Facts, spool: Spool) -> None:
     (height, width), indices = facts.size, spool.indices
     with atomic_write(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
         for frame, name, item in spool.seen():
-            number = 1000 * CLASS + indices[name]
-            file.write(f"{frame} {number} {CLASS} {height} {width} {item.rle.counts}\n")
+            number = 1000 * MOTS_CLASS + indices[name]
+            file.write(f"{frame} {number} {MOTS_CLASS} {height} {width} {item.rle.counts}\n")
 
 
 def read_mots(path: Path) -> Iterator[PlainFrame]:

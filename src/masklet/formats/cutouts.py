@@ -34,15 +34,15 @@ from masklet.masks.finish import (
     blend,
     blurred_around,
     cut_out,
-    filled,
     finished_alpha,
+    inpainted,
     own_colors,
     without_spill,
 )
 
 OPENEXR = "OpenEXR of {} bits in linear light; needs the extra exr"
 
-CHANNELS = 3
+MAX_MATTES = 3
 """Most mattes in the colours of one picture."""
 
 
@@ -104,19 +104,19 @@ class Cutter:
         most = np.iinfo(image.dtype).max
         if show == "mattes":
             mattes = self.mattes(result, image)
-            if len(mattes) > CHANNELS:
+            if len(mattes) > MAX_MATTES:
                 named = ", ".join(map(str, mattes))
                 raise FormatError(
-                    f"red, green and blue hold the mattes of {CHANNELS} objects, and there are {named}; name those "
+                    f"red, green and blue hold the mattes of {MAX_MATTES} objects, and there are {named}; name those "
                     "that are wanted, or write exr, which holds any number"
                 )
-            empty = [np.zeros(result.size, np.float32)] * (CHANNELS - len(mattes))
+            empty = [np.zeros(result.size, np.float32)] * (MAX_MATTES - len(mattes))
             return np.rint(np.dstack([*mattes.values(), *empty]) * most).astype(image.dtype)
         alpha = self.alpha(result, image)
         if show == "matte":
             return np.dstack([np.rint(alpha * most).astype(image.dtype)] * 3)
         if show == "removed":
-            return filled(image, alpha)
+            return inpainted(image, alpha)
         return cut_out(image, 1 - alpha if show == "inverse" else alpha)
 
     def _names(self, result: FrameLike) -> list[ObjectId]:

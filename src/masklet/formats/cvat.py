@@ -26,7 +26,7 @@ from masklet.masks.polygons import box_ring, drawn_by_opencv, pasted, ring_of
 from masklet.masks.rle import Rle, check_size, decode_rle, encode_rle
 from masklet.masks.shape import mask_box
 
-NAME = "masklet_name"
+NAME_ATTRIBUTE = "masklet_name"
 """The attribute in which the object's name is kept."""
 
 _DIGITS = re.compile("[0-9]{1,9}")
@@ -70,7 +70,7 @@ def _image(spool: Spool, facts: Facts, frame: int) -> Element:
         box = {"left": x0, "top": y0, "width": x1 - x0, "height": y1 - y0, "z_order": 0}
         runs = ", ".join(map(str, row_runs(mask[y0:y1, x0:x1])))
         shape = SubElement(image, "mask", {key: str(value) for key, value in {**said, "rle": runs, **box}.items()})
-        for key, value in {**spool.said_of(name).attributes, NAME: folder_name(name)}.items():
+        for key, value in {**spool.said_of(name).attributes, NAME_ATTRIBUTE: folder_name(name)}.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             SubElement(shape, "attribute", name=key).text = text
     return image
@@ -97,7 +97,7 @@ def read_cvat(path: Path) -> Iterator[PlainFrame]:
     free = (number for number in count(1) if number not in taken)
 
     def object_of(node: Element, label: str) -> ObjectId:
-        given, group = node.findtext(f".//attribute[@name='{NAME}']"), _group(node, file)
+        given, group = node.findtext(f".//attribute[@name='{NAME_ATTRIBUTE}']"), _group(node, file)
         if given:
             return object_name(given)
         if not group:

@@ -19,7 +19,7 @@ from PIL import Image
 from masklet.atomic import atomic_write, make_folder, natural_order
 from masklet.errors import DAMAGED, FormatError
 from masklet.formats.base import (
-    MOST_NUMBER,
+    MAX_INDEX,
     Facts,
     Format,
     FrameLike,
@@ -36,7 +36,7 @@ from masklet.formats.writer import frame_files
 from masklet.masks.draw import PALETTE
 from masklet.masks.rle import encode_rle
 
-MOST_GREY_INDEX = 32
+MAX_GREY_INDEX = 32
 """Grey pictures whose values are no higher, 255 ("unknown") left out, hold numbers of objects; others are black and
 white, with edges or noise between."""
 
@@ -101,7 +101,7 @@ def masks_in_png(path: Path) -> dict[int, NDArray[np.bool_]]:
     numbers = [value for value in there if value != UNKNOWN] or there
     with Image.open(path) as picture:
         grey = picture.mode == "L"  # without a palette
-    if grey and len(there) > 1 and max(numbers) > MOST_GREY_INDEX:
+    if grey and len(there) > 1 and max(numbers) > MAX_GREY_INDEX:
         return {1: np.asarray(values >= 128)}
     return {number: np.asarray(values == number) for number in numbers or [1]}
 
@@ -112,7 +112,7 @@ def read_davis(path: Path) -> Iterator[PlainFrame]:
         raise FormatError(f"{path} is no folder with PNGs such as 00000.png; give one with index PNGs")
     for frame, (file, *_) in files.items():
         indices = read_index_png(file)
-        numbers = [int(number) for number in np.unique(indices) if 1 <= number <= MOST_NUMBER]
+        numbers = [int(number) for number in np.unique(indices) if 1 <= number <= MAX_INDEX]
         masks = {number: encode_rle(indices == number) for number in numbers}
         yield read_frame(frame, masks, indices.shape, {number: number for number in numbers})
 

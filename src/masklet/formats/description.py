@@ -8,8 +8,8 @@ from typing import Any, cast
 from masklet.errors import FormatError, PromptError, SessionError
 from masklet.prompts import check_name
 
-MOST_ATTRIBUTES = 100
-LONGEST_VALUE = 1000
+MAX_ATTRIBUTES = 100
+MAX_VALUE_LENGTH = 1000
 """Letters of an attribute's text."""
 
 NO_LABEL = "object"
@@ -40,15 +40,15 @@ class Description:
         colour, attributes = cast(object, self.colour), cast(object, self.attributes)
         if not isinstance(colour, str) or not re.fullmatch(r"(#[0-9A-Fa-f]{6})?", colour):
             raise SessionError(f"colour is {colour!r:.80}; give '#rrggbb', such as '#ff8800', or an empty text")
-        if not isinstance(attributes, Mapping) or len(attributes) > MOST_ATTRIBUTES:
-            raise SessionError(f"attributes is {attributes!r:.80}; give a dict of at most {MOST_ATTRIBUTES} values")
+        if not isinstance(attributes, Mapping) or len(attributes) > MAX_ATTRIBUTES:
+            raise SessionError(f"attributes is {attributes!r:.80}; give a dict of at most {MAX_ATTRIBUTES} values")
         object.__setattr__(self, "attributes", dict(self.attributes))  # the user's own may change
         for key, value in self.attributes.items():
             _check_text(key, "the name of an attribute")
             if not _is_value(value):
                 raise SessionError(
-                    f"the attribute {key!r} is {value!r:.80}; give a text of at most {LONGEST_VALUE} letters, a finite "
-                    "number below 2^63, True or False"
+                    f"the attribute {key!r} is {value!r:.80}; give a text of at most {MAX_VALUE_LENGTH} letters, a "
+                    "finite number below 2^63, True or False"
                 )
 
     def __bool__(self) -> bool:
@@ -118,5 +118,5 @@ def _check_text(value: object, what: str) -> None:
 
 def _is_value(value: object) -> bool:
     if isinstance(value, str):
-        return len(value) <= LONGEST_VALUE and not re.search("[\ud800-\udfff]", value)
+        return len(value) <= MAX_VALUE_LENGTH and not re.search("[\ud800-\udfff]", value)
     return type(value) in (bool, int, float) and abs(value) < 2**63  # type: ignore[arg-type]

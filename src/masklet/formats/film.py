@@ -33,7 +33,7 @@ SoundPackets: TypeAlias = "Iterator[tuple[float, Packet[AudioStream]]]"
 SLOWEST, FASTEST = 0.01, 1000
 """Frames a second that a film may have. Of other rates, each frame keeps its own time."""
 
-LAYOUTS = {("uint8", 3): "rgb24", ("uint8", 4): "rgba", ("uint16", 3): "rgb48le", ("uint16", 4): "rgba64le"}
+PIXEL_FORMATS = {("uint8", 3): "rgb24", ("uint8", 4): "rgba", ("uint16", 3): "rgb48le", ("uint16", 4): "rgba64le"}
 """FFmpeg's names of arrays, by their type and number of channels."""
 
 NOMINAL_RATE = 24
@@ -183,7 +183,7 @@ def write_film(
         more = (stream.height - image.shape[0], stream.width - image.shape[1])
         if any(more):
             image = np.pad(image, ((0, more[0]), (0, more[1]), (0, 0)), mode="edge")
-        layout = LAYOUTS[image.dtype.name, image.shape[2]]
+        layout = PIXEL_FORMATS[image.dtype.name, image.shape[2]]
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=layout).reformat(
             format=stream.pix_fmt, dst_colorspace=shown.matrix, dst_color_range=_range(shown)
         )

@@ -11,16 +11,22 @@ from masklet.errors import FormatError
 
 Kind = TypeVar("Kind")
 
-WORDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text", int: "a whole number", float: "a number"}
+TYPE_NAMES: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+}
 
 
-LARGEST_COUNT = 2**63
+MAX_COUNT = 2**63
 """Counts and numbers lie below this; whole numbers that are names may be larger."""
 
-MOST_DIGITS = 1000
+MAX_DIGITS = 1000
 """The most digits of whole numbers that are read and written."""
 
-DEEPEST = 100
+MAX_DEPTH = 100
 """Lists and objects inside each other that are written."""
 
 
@@ -75,8 +81,8 @@ def write_listed(path: Path, head: Mapping[str, Any], key: str, items: Iterable[
 def check_plain(value: object, name: str, depth: int = 0) -> None:
     """Raise FormatError, naming the place, for a value that JSON would not give back as it is: bytes, tuples, NumPy's
     numbers, those that are not finite, keys that are no text."""
-    if depth > DEEPEST:
-        raise FormatError(f"{name} lies over {DEEPEST} lists or objects deep; give flatter values")
+    if depth > MAX_DEPTH:
+        raise FormatError(f"{name} lies over {MAX_DEPTH} lists or objects deep; give flatter values")
     kind = type(value)
     if isinstance(value, dict) and kind is dict:
         for key, inner in value.items():
@@ -90,7 +96,7 @@ def check_plain(value: object, name: str, depth: int = 0) -> None:
         value is None
         or kind in (bool, str)
         or (isinstance(value, float) and kind is float and isfinite(value))
-        or (isinstance(value, int) and kind is int and abs(value) < 10**MOST_DIGITS)
+        or (isinstance(value, int) and kind is int and abs(value) < 10**MAX_DIGITS)
     ):
         raise FormatError(
             f"{name} is {_shown(value)} of type {kind.__name__}, which no file gives back as it is; give None, True, "
@@ -104,12 +110,12 @@ def entry(record: Mapping[str, Any], key: str, kind: type[Kind], name: str) -> K
     if key not in record:
         raise FormatError(f"{name} lacks {key!r}; it is not of the format that it was opened as")
     value = record[key]
-    if type(value) is int and kind in (int, float) and abs(value) >= LARGEST_COUNT:
+    if type(value) is int and kind in (int, float) and abs(value) >= MAX_COUNT:
         raise FormatError(f"{key!r} in {name} is too large, 2^63 or more")
     if kind is float and type(value) is int:
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise FormatError(f"{key!r} in {name} is {_word(value)} where {WORDS[kind]} was expected")
+        raise FormatError(f"{key!r} in {name} is {_word(value)} where {TYPE_NAMES[kind]} was expected")
     if isinstance(value, float) and not isfinite(value):
         raise FormatError(f"{key!r} in {name} is {value}; expected a finite number")
     return value
@@ -124,7 +130,7 @@ def entries(
     return [entry({key: value}, key, kind, name) for value in entry(record, key, list, name)]
 
 
-def size_of(record: Mapping[str, Any], name: str, *, prefix: str = "") -> tuple[int, int]:
+def record_size(record: Mapping[str, Any], name: str, *, prefix: str = "") -> tuple[int, int]:
     """(height, width) of a record that holds "height" and "width"; SA-V writes them as 848.0. Raises FormatError, also
     for a size that no mask has."""
     from masklet.masks.rle import check_size  # here, so that help needs no NumPy
@@ -138,7 +144,7 @@ def size_of(record: Mapping[str, Any], name: str, *, prefix: str = "") -> tuple[
 
 def _whole(digits: str) -> int:
     """A whole number of any size that is used: those of very many digits are slow to read."""
-    if len(digits) > MOST_DIGITS:
+    if len(digits) > MAX_DIGITS:
         raise ValueError(f"the number {digits[:18]}... is too large")
     return int(digits)
 
@@ -148,7 +154,7 @@ def _no_number(name: str) -> float:
 
 
 def _word(value: object) -> str:
-    return WORDS.get(type(value)) or _shown(value)
+    return TYPE_NAMES.get(type(value)) or _shown(value)
 
 
 def _shown(value: object) -> str:

@@ -25,7 +25,7 @@ from PIL import ExifTags, Image, ImageDraw
 from masklet.atomic import natural_order, write_whole
 from masklet.errors import FormatError
 from masklet.formats.base import (
-    MOST_NUMBER,
+    MAX_INDEX,
     Facts,
     Format,
     FrameLike,
@@ -38,7 +38,7 @@ from masklet.formats.base import (
 )
 from masklet.formats.davis import UNKNOWN, read_index_png, undamaged
 from masklet.formats.description import Description, label_of, read_description
-from masklet.formats.json_file import LARGEST_COUNT, entries, entry, load_json, read_lines, size_of
+from masklet.formats.json_file import MAX_COUNT, entries, entry, load_json, read_lines, record_size
 from masklet.formats.writer import frame_files
 from masklet.masks.polygons import box_ring, drawn_by_opencv, drawn_by_pillow, drawn_rings, pasted, ring_of
 from masklet.masks.rle import Rle, check_size, encode_rle
@@ -52,7 +52,7 @@ VOC_CLASSES = (
 )  # fmt: skip
 """The classes of VOC 2012 by their numbers, where no labelmap.txt gives others."""
 
-LONGEST_MASK = 1 << 28
+MAX_MASK = 1 << 28
 """Bytes that a packed mask may have when it is unpacked."""
 
 Things = Iterable[tuple[NDArray[np.bool_], str]]
@@ -132,7 +132,7 @@ def read_labelme(path: Path) -> Iterator[PlainFrame]:
     names = count(1)
     for frame, file in sorted(places.items()):
         content = load_json(file)
-        size = size_of({side: content.get(f"image{side.capitalize()}") for side in ("height", "width")}, file.name)
+        size = record_size({side: content.get(f"image{side.capitalize()}") for side in ("height", "width")}, file.name)
         yield _labelme_frame(frame, entries(content, "shapes", dict, file.name), size, file.name, names)
 
 
@@ -149,7 +149,7 @@ def _labelme_frame(
         if (mask := _labelme_mask(shape, size, name)) is None:
             continue
         group = shape.get("group_id")
-        own = group if type(group) is int and abs(group) < LARGEST_COUNT else None
+        own = group if type(group) is int and abs(group) < MAX_COUNT else None
         known = next(one for one in names if one not in groups) if own is None else own
         numbers[known] = next(free) if own is None else own
         masks[known] = masks[known] | mask if known in masks else mask
@@ -303,7 +303,7 @@ def read_voc(path: Path) -> Iterator[PlainFrame]:
         if kinds.shape != numbers.shape:
             raise FormatError(f"{file.name} has {numbers.shape} objects and {kinds.shape} classes; give another copy")
         things = []
-        for inside in (numbers == number for number in np.unique(numbers) if 0 < number <= MOST_NUMBER):
+        for inside in (numbers == number for number in np.unique(numbers) if 0 < number <= MAX_INDEX):
             kind = int(np.bincount(kinds[inside & (kinds != UNKNOWN)], minlength=1).argmax())
             things.append((inside, classes[kind] if 0 < kind < len(classes) else ""))
         return numbers.shape, things
@@ -326,7 +326,7 @@ def read_supervisely(path: Path) -> Iterator[PlainFrame]:
 
     def read(file: Path) -> tuple[tuple[int, int], Things]:
         content = load_json(file)
-        size = size_of(entry(content, "size", dict, file.name), file.name)
+        size = record_size(entry(content, "size", dict, file.name), file.name)
         masks = ((one, _supervisely_mask(one, size, file.name)) for one in entries(content, "objects", dict, file.name))
         return size, ((mask, entry(one, "classTitle", str, file.name)) for one, mask in masks if mask is not None)
 
@@ -365,7 +365,7 @@ def _bitmap(record: dict[str, Any], size: tuple[int, int], name: str) -> NDArray
     what = f"a bitmap in {name}"
     with undamaged(f"{what} cannot be read"):
         packed = base64.b64decode(entry(record, "data", str, name), validate=True)
-        with Image.open(BytesIO(zlib.decompressobj().decompress(packed, LONGEST_MASK))) as png:
+        with Image.open(BytesIO(zlib.decompressobj().decompress(packed, MAX_MASK))) as png:
             values = np.atleast_3d(np.array(png.convert("RGBA") if png.mode == "P" else png))
     ((x, y),) = ring_of([entry(record, "origin", list, name)], size, what, least=1).astype(int).tolist()
     return pasted(values[..., -1] > 0, (x, y), size, what)

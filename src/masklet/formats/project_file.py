@@ -22,6 +22,7 @@ from itertools import groupby, pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import finalize
 
 from masklet.atomic import atomic_write
 from masklet.errors import FormatError, PromptError
@@ -37,7 +38,7 @@ from masklet.formats.base import (
     rle_of,
 )
 from masklet.formats.description import Description, read_description
-from masklet.formats.json_file import check_plain, entries, entry, parse_json, size_of
+from masklet.formats.json_file import check_plain, entries, entry, parse_json, record_size
 from masklet.formats.writer import Spool, when_all_is_known
 from masklet.masks.rle import Rle, encode_rle, rle_area
 from masklet.prompts import check_name
@@ -48,33 +49,33 @@ Value = TypeVar("Value")
 Spans = tuple[tuple[int, int], ...]
 """Frames, as disjoint ranges (first, last), both included."""
 
-BLOCK = 64
+FRAMES_PER_BLOCK = 64
 """Frames that a project file keeps together; block n begins with frame n * BLOCK."""
 
 KEPT_BLOCKS = 4
 """Blocks that stay in memory when they were read."""
 
-VERSION = 1
+PROJECT_VERSION = 1
 """Grows when a reader of the old version would misread the file."""
 
-FRAMES = range(1 << 24)
+FRAME_NUMBERS = range(1 << 24)
 """Numbers of frames: a week at 25 frames a second."""
 
-FASTEST = 1e9
+MAX_RATE = 1e9
 """Frames a second."""
 
-MOST_SCORE = 1000
+MAX_SCORE = 1000
 """The largest IoU or presence; they lie between 0 and 1 or little outside."""
 
-MOST_MEMBERS = 1 << 20
+MAX_MEMBERS = 1 << 20
 
-MOST_LINE = 1 << 25
+MAX_LINE = 1 << 25
 """Bytes of a frame's line: 32 MiB."""
 
-MOST_JSON = 1 << 27
+MAX_JSON = 1 << 27
 """Bytes of a JSON member, unpacked: 128 MiB."""
 
-MOST_BYTES = 1 << 34
+MAX_BYTES = 1 << 34
 """Bytes of all members, unpacked: 16 GiB."""
 
 
@@ -114,7 +115,7 @@ def frames_in_blocks(
     block = lru_cache(KEPT_BLOCKS)(read)
 
     def frame(number: int) -> ProjectFrame:
-        if (found := block(number // BLOCK).get(number)) is None:
+        if (found := block(number // FRAMES_PER_BLOCK).get(number)) is None:
             raise FormatError(f"the project lacks frame {number}, which it promises; give another copy of the file")
         return found
 
@@ -228,7 +229,7 @@ def write_project(path: str | PathLike[str], project: Project) -> None:
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as members,
     ):
         members.writestr("masklet.json", _to_json(_manifest(project)))
-        for block, frames in groupby(sorted(project.frames), key=lambda frame: frame // BLOCK):
+        for block, frames in groupby(sorted(project.frames), key=lambda frame: frame // FRAMES_PER_BLOCK):
             with members.open(f"masks/{block:05d}.jsonl", "w") as file:
                 for frame in frames:
                     file.write(_to_json(_frame_record(frame, project)) + b"\n")
@@ -258,7 +259,7 @@ def _manifest(project: Project) -> dict[str, Any]:
     height, width = project.size
     return {
         "format": "masklet project",
-        "version": VERSION,
+        "version": PROJECT_VERSION,
         "video": {
             "name": project.video,
             "height": height,
@@ -306,7 +307,10 @@ def read_project(path: str | PathLike[str]) -> Project:
     path = Path(path)
     with readable(path):
         # A file that is open cannot be replaced on Windows, as a save does.
-        return _read(zipfile.ZipFile(path if os.name == "posix" else BytesIO(path.read_bytes())), path)
+        members = zipfile.ZipFile(path if os.name == "posix" else BytesIO(path.read_bytes()))
+        assert members.fp is not None, "it was just opened"
+        finalize(members, members.fp.close)  # in a circle of garbage the file would go first, with a warning
+        return _read(members, path)
 
 
 @contextmanager
@@ -329,12 +333,14 @@ def _read(members: zipfile.ZipFile, path: Path) -> Project:
         raise FormatError(f"{name} holds no masklet.json; it is no project file")
     manifest = {"weights": "", "options": {}, "notes": {}, **parse_json(_content(members, "masklet.json"), name)}
     version = entry(manifest, "version", int, name)
-    if version > VERSION:
-        raise FormatError(f"{name} is of version {version}, and this masklet reads up to {VERSION}; update masklet")
+    if version > PROJECT_VERSION:
+        raise FormatError(
+            f"{name} is of version {version}, and this masklet reads up to {PROJECT_VERSION}; update masklet"
+        )
     if version < 1 or manifest.get("format") != "masklet project":
         raise FormatError(f"{name} is no masklet project; give the path of a .masklet file")
     video = entry(manifest, "video", dict, name)
-    size = size_of(video, name)
+    size = record_size(video, name)
     objects = entries(manifest, "objects", dict, name)
     indices = {_object_name(record, name): _in(range(1, 1 << 31), record, "number", name) for record in objects}
     described = [read_description(record, name) for record in objects]
@@ -371,14 +377,14 @@ def _check_members(members: zipfile.ZipFile, name: str) -> None:
         parts = info.filename.split("/")
         if info.filename.startswith("/") or ".." in parts or re.search(r"[\\:\x00-\x1f]", info.orig_filename):
             raise FormatError(f"{name} holds {info.filename!r}, a path that leaves its folder; don't trust this file")
-        if info.filename.endswith((".json", ".jsonl")) and info.file_size > MOST_JSON:
-            raise FormatError(f"{name} unpacks {info.filename} to {info.file_size} bytes; the limit is {MOST_JSON}")
+        if info.filename.endswith((".json", ".jsonl")) and info.file_size > MAX_JSON:
+            raise FormatError(f"{name} unpacks {info.filename} to {info.file_size} bytes; the limit is {MAX_JSON}")
         if info.filename.startswith("attachments/") and info.file_size > info.compress_size:
             raise FormatError(f"{name} holds {info.filename} compressed; attachments are stored as they are")
     total = sum(info.file_size for info in infos)
-    if total > MOST_BYTES or len(infos) > MOST_MEMBERS:
+    if total > MAX_BYTES or len(infos) > MAX_MEMBERS:
         raise FormatError(
-            f"{name} unpacks to {total} bytes in {len(infos)} members; the limits are {MOST_BYTES} and {MOST_MEMBERS}"
+            f"{name} unpacks to {total} bytes in {len(infos)} members; the limits are {MAX_BYTES} and {MAX_MEMBERS}"
         )
     if len({info.filename for info in infos}) != len(infos):
         raise FormatError(f"{name} holds a member twice; give another copy")
@@ -404,13 +410,17 @@ def _frames(
     if "frames" not in manifest:
         return {frame: found for block in sorted(blocks) for frame, found in read(block).items()}
     spans = entries(manifest, "frames", list, path.name)
-    match = [span for span in spans if len(span) == 2 and all(type(f) is int and f in FRAMES for f in span)]
+    match = [span for span in spans if len(span) == 2 and all(type(f) is int and f in FRAME_NUMBERS for f in span)]
     pairs = [(first, last) for first, last in match if first <= last]
     if len(pairs) < len(spans) or any(later[0] <= earlier[1] for earlier, later in pairwise(pairs)):
         raise FormatError(f"'frames' in {path.name} is no list of ranges [first, last]; give another copy")
-    missing = {block for first, last in pairs for block in range(first // BLOCK, last // BLOCK + 1)} - blocks.keys()
+    missing = {
+        block for first, last in pairs for block in range(first // FRAMES_PER_BLOCK, last // FRAMES_PER_BLOCK + 1)
+    } - blocks.keys()
     if missing:
-        raise FormatError(f"{path.name} lacks the masks of frame {min(missing) * BLOCK} and on; give another copy")
+        raise FormatError(
+            f"{path.name} lacks the masks of frame {min(missing) * FRAMES_PER_BLOCK} and on; give another copy"
+        )
     return frames_in_blocks((frame for first, last in pairs for frame in range(first, last + 1)), read)
 
 
@@ -420,9 +430,9 @@ def _block(
     """The frames of a member, by their numbers."""
     place = f"{member} in {name}"
     with members.open(member) as file:
-        while line := file.readline(MOST_LINE):
-            if len(line) == MOST_LINE:
-                raise FormatError(f"{name} has a line of over {MOST_LINE} bytes in {member}; don't trust this file")
+        while line := file.readline(MAX_LINE):
+            if len(line) == MAX_LINE:
+                raise FormatError(f"{name} has a line of over {MAX_LINE} bytes in {member}; don't trust this file")
             record = parse_json(line, place)
             objects: dict[ObjectId, RleMask] = {}
             for item in entries(record, "objects", list, name):
@@ -439,13 +449,13 @@ def _block(
                 if number >= len(names) or names[number] not in objects:
                     raise FormatError(f"{place} says what object {number} lost, which has no mask there")
                 objects[names[number]] = replace(objects[names[number]], lost=Rle(size, counts))
-            yield _in(FRAMES, record, "frame", place), ProjectFrame(entry(record, "time", float, name), objects)
+            yield _in(FRAME_NUMBERS, record, "frame", place), ProjectFrame(entry(record, "time", float, name), objects)
 
 
 def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleMask]:
     match item:
         case [int(number), float() | int() as iou, float() | int() as presence, str(counts)] if (
-            abs(iou) <= MOST_SCORE and abs(presence) <= MOST_SCORE  # NaN is no less than anything
+            abs(iou) <= MAX_SCORE and abs(presence) <= MAX_SCORE  # NaN is no less than anything
         ):
             rle = Rle(size, counts)
             rle_area(rle)  # says so if the run lengths don't fill the picture
@@ -469,12 +479,12 @@ def _in(bounds: range, record: dict[str, Any], key: str, name: str) -> int:
 
 
 def _frame_count(record: dict[str, Any], name: str) -> int | None:
-    return None if record.get("frame_count") is None else _in(FRAMES, record, "frame_count", name)
+    return None if record.get("frame_count") is None else _in(FRAME_NUMBERS, record, "frame_count", name)
 
 
 def _rate(video: dict[str, Any], name: str) -> float | None:
     rate = None if video.get("rate") is None else entry(video, "rate", float, name)
-    if rate is not None and not 0 < rate < FASTEST:
+    if rate is not None and not 0 < rate < MAX_RATE:
         raise FormatError(f"'rate' in {name} is {rate}; expected frames a second")
     return rate
 

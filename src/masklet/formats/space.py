@@ -32,7 +32,7 @@ from masklet.masks.draw import color
 from masklet.masks.polygons import Polygon, mask_polygons
 from masklet.masks.rle import from_rle
 
-MOST_LABEL = 65_535
+MAX_LABEL = 65_535
 """The highest object number."""
 
 Save = Callable[[Path, NDArray[np.uint16], Geometry, Mapping[int, str]], None]
@@ -47,7 +47,7 @@ def write_labels(path: Path, facts: Facts, save: Save) -> Iterator[Sink]:
     titles: dict[int, str] = {}
 
     def write(result: FrameLike) -> None:
-        numbers = index_map(result, most=MOST_LABEL, instead="objects or project")
+        numbers = index_map(result, most=MAX_LABEL, instead="objects or project")
         titles.update({result.indices[name]: title_of(name, result.descriptions.get(name)) for name in result.objects})
         slices[result.frame] = zlib.compress(numbers.tobytes(), 1)
 
@@ -94,10 +94,10 @@ def save_nrrd(path: Path, labels: NDArray[np.uint16], geometry: Geometry, _: Map
         raise OSError(str(error).strip().splitlines()[-1].rpartition(": ")[2]) from error
 
 
-TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("more", "<u2")])
+STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("more", "<u2")])
 """Of binary STL."""
 
-HEADER = b"masklet SPACE=LPS"
+STL_HEADER = b"masklet SPACE=LPS"
 """What stands before; viewers look for the name of the axes there."""
 
 
@@ -106,7 +106,7 @@ def save_stl(path: Path, labels: NDArray[np.uint16], geometry: Geometry, _: Mapp
     as much as its voxels. Axes are those of DICOM: left, back, up."""
     triangles = [_surface(labels == number, geometry) for number in np.unique(labels) if number]
     with path.open("wb") as file:
-        file.write(HEADER.ljust(80, b" "))
+        file.write(STL_HEADER.ljust(80, b" "))
         file.write(np.uint32(sum(map(len, triangles))).tobytes())
         for part in triangles:
             file.write(part.tobytes())
@@ -127,7 +127,7 @@ def _surface(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.void]:
                 square.reverse()
             found += [np.stack([square[n] for n in corners], axis=1) for corners in ((0, 1, 2), (0, 2, 3))]
     corners = np.concatenate(found) @ affine[:3, :3].T + affine[:3, 3]
-    triangles = np.zeros(len(corners), TRIANGLE)
+    triangles = np.zeros(len(corners), STL_TRIANGLE)
     triangles["corners"] = corners
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     triangles["normal"] = normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
@@ -136,7 +136,7 @@ def _surface(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.void]:
 
 MAKER, RELEASE = "masklet", str(sys.modules["masklet"].__version__)
 
-UNICODE = "ISO_IR 192"
+DICOM_UTF8 = "ISO_IR 192"
 """DICOM's name of UTF-8."""
 
 PATIENT_AND_STUDY = (
@@ -204,7 +204,7 @@ def save_segmentation(path: Path, labels: NDArray[np.uint16], geometry: Geometry
         raise FormatError(
             f"a segmentation cannot refer to {geometry.path.name}: {error}; write nifti instead"
         ) from error
-    found.SpecificCharacterSet = UNICODE  # whatever the series has: titles may be of any letters
+    found.SpecificCharacterSet = DICOM_UTF8  # whatever the series has: titles may be of any letters
     found.save_as(path)
 
 
@@ -275,7 +275,7 @@ def save_structures(path: Path, labels: NDArray[np.uint16], geometry: Geometry, 
     _filled(
         FileDataset(path, {}, file_meta=meta, preamble=b"\0" * 128),
         **{name: first.get(name, "") for name in PATIENT_AND_STUDY},
-        SpecificCharacterSet=UNICODE,
+        SpecificCharacterSet=DICOM_UTF8,
         SOPClassUID=RTStructureSetStorage,
         SOPInstanceUID=uid,
         Modality="RTSTRUCT",
@@ -330,7 +330,7 @@ def write_series(path: Path, facts: Facts, save: Save) -> AbstractContextManager
     return write_labels(path, facts, save)
 
 
-FIELDS: dict[str, Any] = {
+POLYGON_FIELDS: dict[str, Any] = {
     **{"object": np.int64, "label": object, "score": np.float64, "area": np.int64},
     **{"frame": np.int64, "date": "datetime64[ms]"},
 }
@@ -349,7 +349,7 @@ def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
         import pyogrio.raw
     shapes: list[bytes] = []
     rows: list[tuple[object, ...]] = []
-    fields = list(FIELDS)[: 4 if facts.frame_count == 1 else 6]
+    fields = list(POLYGON_FIELDS)[: 4 if facts.frame_count == 1 else 6]
 
     def write(result: FrameLike) -> None:
         for name, item in result.objects.items():
@@ -361,7 +361,7 @@ def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
                 rows.append((result.indices[name], label, float(item.iou), patch.area, result.frame, date))
 
     yield write
-    columns = [np.array([row[n] for row in rows], FIELDS[field]) for n, field in enumerate(fields)]
+    columns = [np.array([row[n] for row in rows], POLYGON_FIELDS[field]) for n, field in enumerate(fields)]
     with atomic_write(path) as temporary:
         ready = temporary.with_name(f"{temporary.name}{path.suffix}")  # GDAL wants the ending
         try:
@@ -389,7 +389,7 @@ def write_raster(path: Path, facts: Facts) -> AbstractContextManager[Sink]:
         settings |= {"tiled": True, "blockxsize": 256, "blockysize": 256}
 
     def write(place: Path, result: FrameLike) -> None:
-        numbers = index_map(result, most=MOST_LABEL, instead="gpkg")
+        numbers = index_map(result, most=MAX_LABEL, instead="gpkg")
         try:
             with rasterio.open(
                 place, "w", height=height, width=width, crs=ground.crs, transform=rasterio.Affine(*ground.transform),

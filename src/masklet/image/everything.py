@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from masklet.engines.arrays import Array, as_float, concat, in_precision, sigmoid, to_numpy
 from masklet.engines.base import Engine
-from masklet.engines.rules import LEAST_STABILITY, decode_in_picture, pad_prompts, single
+from masklet.engines.rules import MIN_STABILITY, decode_in_picture, pad_prompts, single
 from masklet.errors import PromptError
 from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, picture_tensor
 from masklet.image.predictor import no_memories, objects_at_once, ready_predictor
@@ -22,9 +22,9 @@ from masklet.masks.rle import Patch, cut_patch
 from masklet.masks.shape import Box, small_holes, suppress, without_small_regions
 from masklet.masks.trace import stretch, trace, traced_patch
 from masklet.nn import Decoded, Levels
-from masklet.prompts import HIGHEST_LOGIT, INCLUDE, Prompt
+from masklet.prompts import INCLUDE, MAX_LOGIT, Prompt
 
-RANGES = {
+OPTION_RANGES = {
     "points_per_side": (1, 1024),
     "points_per_batch": (1, 4096),
     "stability_offset": (0, 1e6),
@@ -87,7 +87,7 @@ class EverythingOptions:
     crop_points_divisor: int = 1
 
     def __post_init__(self) -> None:
-        for name, (least, most) in RANGES.items():
+        for name, (least, most) in OPTION_RANGES.items():
             if (value := getattr(self, name)) is not None and not least <= value <= most:
                 raise PromptError(f"{name} is {value!r}; give a number from {least} to {most}")
         if self.grids is not None and len(self.grids) != self.crop_layers + 1:
@@ -129,7 +129,7 @@ def settled(options: EverythingOptions, model: str) -> SettledOptions:
     return SettledOptions(**{**usual, **given})
 
 
-EDGE = 20
+CROP_EDGE_PIXELS = 20
 """A box whose side lies this near, in pixels, to the side of a crop is taken for a thing that the crop cuts through
 (SAM release)."""
 
@@ -177,7 +177,9 @@ def is_cut_by_crop(box: Box, crop: Box, size: tuple[int, int]) -> bool:
     show more of the thing."""
     height, width = size
     sides = zip(box, crop, (0, 0, width, height), strict=True)
-    return any(abs(edge - end) <= EDGE and abs(edge - border) > EDGE for edge, end, border in sides)
+    return any(
+        abs(edge - end) <= CROP_EDGE_PIXELS and abs(edge - border) > CROP_EDGE_PIXELS for edge, end, border in sides
+    )
 
 
 def segment_everything(
@@ -260,7 +262,7 @@ class GridPass:
         """The masks of one click at each of the points, (N, 2), whose predicted IoU is high enough."""
         found = self.decode(points, three=self.options.multimask)
         if self.options.refine:  # the same clicks once more, each with the mask that it gave
-            earlier = in_precision(self.engine, as_float(found.logits).clip(-HIGHEST_LOGIT, HIGHEST_LOGIT)[:, None])
+            earlier = in_precision(self.engine, as_float(found.logits).clip(-MAX_LOGIT, MAX_LOGIT)[:, None])
             found = self.decode(found.points, earlier=earlier)
         sure: list[Any] = [column[found.iou > self.options.least_iou] for column in found]
         return Candidates(*sure)
@@ -279,7 +281,7 @@ class GridPass:
         if three:
             each, candidates = np.repeat(np.arange(len(points)), 3), np.tile(np.arange(1, 4), len(points))
         else:
-            least = LEAST_STABILITY if self.options.fall_back else 0.0
+            least = MIN_STABILITY if self.options.fall_back else 0.0
             each, candidates = np.arange(len(points)), to_numpy(single(decoded, least=least))
         iou, presence = to_numpy(decoded.iou)[each, candidates], to_numpy(sigmoid(as_float(decoded.presence)))[each]
         return Candidates(decoded.logits[each, candidates], iou, presence, candidates, points[each])

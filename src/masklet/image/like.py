@@ -23,10 +23,10 @@ from masklet.image.result import Masks
 from masklet.nn import MemoryBank
 from masklet.prompts import make_prompt
 
-LEAST_LIKENESS = 0.88
+MIN_LIKENESS = 0.88
 """What is less like an example is not what was looked for; docs/scale.md has what that finds."""
 
-AGE = 1 / 15
+EXAMPLE_AGE = 1 / 15
 """Age of every example's pointer: as if it were the frame before, of the 15 frames that the published rule attends."""
 
 
@@ -100,7 +100,7 @@ def remembered(predictor: ImagePredictor, examples: Iterable[Any], marks: Iterab
         memories=memories,
         slots=given(engine, np.full((1, count), engine.config.memory_frames - 1)),
         pointers=pointers,
-        ages=given(engine, np.full((1, count), AGE, np.float32)),
+        ages=given(engine, np.full((1, count), EXAMPLE_AGE, np.float32)),
     )
 
 
@@ -133,7 +133,7 @@ def learn_example(engine: Engine, marked_in: Sequence[tuple[NDArray[np.uint8], N
     """A thing to look for, from pictures, uint8 (H, W, 3), with its mask in each, bool (H, W), not empty."""
     predictor = ImagePredictor(engine)
     bank = remembered(predictor, [image for image, _ in marked_in], [mask for _, mask in marked_in])
-    return Example(bank, inside(predictor, [crop_of(image, mask, "the example") for image, mask in marked_in]))
+    return Example(bank, mean_features(predictor, [crop_of(image, mask, "the example") for image, mask in marked_in]))
 
 
 def find_like(engine: Engine, picture: EncodedImage, example: Example) -> tuple[NDArray[np.bool_], float]:
@@ -145,10 +145,10 @@ def find_like(engine: Engine, picture: EncodedImage, example: Example) -> tuple[
     mask = recognised(engine, picture, example.bank)[0]
     if not mask.any():
         return mask, 0.0
-    (look,) = inside(ImagePredictor(engine), [crop_of(picture.image, mask, "what is found")])
+    (look,) = mean_features(ImagePredictor(engine), [crop_of(picture.image, mask, "what is found")])
     return mask, float((example.appearances @ look).max().clip(0, 1))
 
 
-def inside(predictor: ImagePredictor, crops: Iterable[Crop]) -> NDArray[np.float32]:
+def mean_features(predictor: ImagePredictor, crops: Iterable[Crop]) -> NDArray[np.float32]:
     """float32 (M, C), of length 1: the mean features in the masks of M crops."""
     return appearances(predictor, crops)[:, : predictor.engine.config.width]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from masklet.engines.arrays import Array, concat, given, in_precision, is_tensor, resize, to_numpy
 from masklet.engines.base import Engine
-from masklet.engines.rules import filled_up, normalise
+from masklet.engines.rules import normalise, padded_square
 from masklet.errors import MediaError, PromptError
 from masklet.masks.shape import mask_box, square_around
 from masklet.media.arrays import check_sides, rgb_array
@@ -22,7 +22,7 @@ from masklet.media.image_file import read_image, upright_rgb
 from masklet.prompts import make_prompt
 from masklet.words import Captioner, Namer, load_captioner, load_namer
 
-STRIP = 256
+STRIP_ROWS = 256
 """Rows that are scaled at a time."""
 
 AROUND = 0.2
@@ -97,11 +97,11 @@ def picture_tensor(image: NDArray[np.uint8], engine: Engine) -> Array:
     picture is never in memory as floats.
     """
     height, width = engine.config.placed(image.shape[:2])
-    strips = [image[first : first + STRIP].transpose(2, 0, 1)[None] for first in range(0, len(image), STRIP)]
+    strips = [image[first : first + STRIP_ROWS].transpose(2, 0, 1)[None] for first in range(0, len(image), STRIP_ROWS)]
     colours = (given(engine, strip.astype(np.float32) / 255) for strip in strips)
     narrow = [resize(strip, (strip.shape[2], width), antialias=True)[0].swapaxes(0, 1) for strip in colours]
     whole = resize(concat(narrow).swapaxes(0, 1)[None], (height, width), antialias=True)
-    return in_precision(engine, filled_up(normalise(whole), engine))
+    return in_precision(engine, padded_square(normalise(whole), engine))
 
 
 def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:

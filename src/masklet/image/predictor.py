@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.checkpoints import load_engine
 from masklet.engines.arrays import as_float, concat, copied, given, sigmoid, to_numpy
 from masklet.engines.base import Engine, kind_of_device
-from masklet.engines.rules import LEAST_STABILITY, decode_in_picture, pad_prompts, single
+from masklet.engines.rules import MIN_STABILITY, decode_in_picture, pad_prompts, single
 from masklet.errors import PromptError
 from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, is_batch, picture_tensor
 from masklet.image.result import Detail, Masks, join_masks
 from masklet.masks.shape import Box, mask_box, square_around
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig
 from masklet.prompts import Prompt, prompts_per_object
-from masklet.words import LEAST_SCORE, Grounder, find_boxes
+from masklet.words import MIN_SCORE, Grounder, find_boxes
 
 if TYPE_CHECKING:
     import torch
@@ -41,13 +41,13 @@ OTHERWISE = 64
 CROP_SCALE = 3
 """A crop's side, as a multiple of the longer side of the object's box."""
 
-LEAST_SIDE = 32
+MIN_SIDE = 32
 """The least side of a crop, in pixels."""
 
-LEAST_GAIN = 1.5
+MIN_GAIN = 1.5
 """A crop that shows the object less than so many times larger is not worth a look."""
 
-LOADED = 2
+MODELS_KEPT = 2
 """Models that stay loaded from one call to the next."""
 
 
@@ -219,7 +219,7 @@ def check_encoded(picture: EncodedImage, engine: Engine) -> None:
 def chosen(decoded: Decoded, three: Sequence[bool], fall_back: bool) -> list[tuple[int, int]]:
     """Object and candidate of each mask of the answer: of an object that gets three the best first."""
     best_first = (np.argsort(-to_numpy(decoded.iou[:, 1:]), axis=1, kind="stable") + 1).tolist()
-    alone = single(decoded, least=LEAST_STABILITY if fall_back else 0.0).tolist()
+    alone = single(decoded, least=MIN_STABILITY if fall_back else 0.0).tolist()
     return [(n, candidate) for n, best in enumerate(best_first) for candidate in (best if three[n] else [alone[n]])]
 
 
@@ -240,7 +240,7 @@ def segment(
     model: str | PathLike[str] | Engine = "nano",
     refine: bool = False,
     grounder: str | PathLike[str] | Grounder = "grounding-dino-tiny",
-    least: float = LEAST_SCORE,
+    least: float = MIN_SCORE,
 ) -> Masks:
     """The masks of one thing in a picture, or of all that a text names.
 
@@ -284,7 +284,7 @@ def segment_text(
     picture: EncodedImage,
     text: str,
     grounder: str | PathLike[str] | Grounder,
-    least: float = LEAST_SCORE,
+    least: float = MIN_SCORE,
     refine: bool = False,
 ) -> Masks:
     """One mask of each thing that a text names in a picture; see `segment`."""
@@ -306,7 +306,7 @@ def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:
     return loaded(os.fspath(model), written)
 
 
-@lru_cache(maxsize=LOADED)
+@lru_cache(maxsize=MODELS_KEPT)
 def loaded(model: str, _: int) -> ImagePredictor:
     """The predictor of a name or path; loaded again when the file has changed."""
     return ImagePredictor(model)
@@ -354,8 +354,8 @@ def crop_around(mask: NDArray[np.bool_], prompt: Prompt) -> Box | None:
         return None
     clicks = [point for point, label in zip(prompt.points, prompt.labels, strict=True) if label]
     (height, width), places = mask.shape, np.array([(x0, y0), (x1, y1), *clicks])
-    side = max(LEAST_SIDE, int(CROP_SCALE * np.ptp(places, axis=0).max()))
-    if max(min(side, width) / width, min(side, height) / height) * LEAST_GAIN > 1:
+    side = max(MIN_SIDE, int(CROP_SCALE * np.ptp(places, axis=0).max()))
+    if max(min(side, width) / width, min(side, height) / height) * MIN_GAIN > 1:
         return None
     return square_around(places, side, (height, width))
 

@@ -31,7 +31,7 @@ from masklet.image.picture import Crop, captioned, compared, crop_of, naming
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.finish import Edges, cut_out, mask_alpha
 from masklet.masks.polygons import Polygon, mask_polygons
-from masklet.masks.rle import Patch, Rle, cut_patch, encode_rle, padded, paste, within
+from masklet.masks.rle import Patch, Rle, cut_patch, encode_rle, padded, paste, slices_within
 from masklet.masks.shape import Box, mask_box
 from masklet.masks.trace import resize_logits
 from masklet.media.large import LargePicture
@@ -44,7 +44,7 @@ NOTEBOOK_SIDE = 1024
 """Longer side, in pixels, of the picture that a notebook shows."""
 
 
-WHOLE = ("picture_size", "image", "name", "ground")
+PICTURE_FIELDS = ("picture_size", "image", "name", "ground")
 """The fields of the two classes below that are of the picture; all others have a row for each mask."""
 
 
@@ -386,7 +386,7 @@ class Masks(PictureMasks):
         logits = resize_logits(self.logits[i], self.size)
         if self.details and (detail := self.details[i]):
             x0, y0, x1, y1 = detail.box
-            logits[within(detail.box, self._whole)] = resize_logits(detail.logits, (y1 - y0, x1 - x0))
+            logits[slices_within(detail.box, self._whole)] = resize_logits(detail.logits, (y1 - y0, x1 - x0))
         return logits
 
     def item(self, i: int) -> ObjectLike:
@@ -482,7 +482,7 @@ class MaskSet(PictureMasks):
         one, which is a part of the larger. uint8, or uint16 if there are more than 255."""
         numbers = np.zeros(self.size, np.uint8 if len(self) <= 255 else np.uint16)
         for i in np.argsort(-self.areas, kind="stable"):
-            numbers[within(self.patches[i].box, self._whole)][self.patches[i].inside] = i + 1
+            numbers[slices_within(self.patches[i].box, self._whole)][self.patches[i].inside] = i + 1
         return numbers
 
     def overlay(self) -> Image.Image:
@@ -492,7 +492,7 @@ class MaskSet(PictureMasks):
 
 def rowed_fields(masks: PictureMasks) -> list[str]:
     """The fields that have a row for each mask."""
-    return [field.name for field in fields(masks) if field.name not in WHOLE]
+    return [field.name for field in fields(masks) if field.name not in PICTURE_FIELDS]
 
 
 def join_masks(parts: Sequence[AnyMasks]) -> AnyMasks:

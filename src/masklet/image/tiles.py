@@ -16,7 +16,7 @@ from masklet.errors import PromptError
 from masklet.image.everything import EverythingOptions, find_everything
 from masklet.image.predictor import ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.rle import agreement, cut_patch, part_of, union, within
+from masklet.masks.rle import agreement, cut_patch, part_of, slices_within, union
 from masklet.masks.shape import Box, common_box, mutual_matches, square_around
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
@@ -164,7 +164,7 @@ def find_by_tile(
         view = common_box(tile, (0, 0, width, height))
         assert view is not None, "a tile shows some of the picture"
         image = np.zeros((tile[3] - tile[1], tile[2] - tile[0], 3), np.uint8)
-        image[within(view, tile)] = picture.read(view)
+        image[slices_within(view, tile)] = picture.read(view)
         yield view, seen(moved(find_everything(engine, image, options), tile[:2], picture.size), view)
 
 

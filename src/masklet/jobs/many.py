@@ -15,14 +15,14 @@ from masklet.discovery import DiscoveryOptions
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, PromptError
 from masklet.executors import Executor, Failure, Serial, alive
-from masklet.jobs.places import exists, is_url, join, local_copy, local_folder, once_here, read, size_of
+from masklet.jobs.places import exists, is_url, join_path, local_copy, local_folder, once_here, read, size_of
 from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, prompts_from, prompts_of
 from masklet.jobs.record import Manifest, VideoRecord, leased
 from masklet.jobs.sources import Source, find_videos
 from masklet.jobs.track import Job, Watch, begin, run
 from masklet.video import FrameResult
 
-RECORD = "done.json"
+DONE_FILE = "done.json"
 """File in a video's folder that says what was done when it was done."""
 
 
@@ -113,11 +113,11 @@ class Work:
 
         Raises MaskletError if it cannot be, KeyboardInterrupt if it was stopped.
         """
-        begun, place = monotonic(), join(self.out, source.name)
+        begun, place = monotonic(), join_path(self.out, source.name)
         options = self.options(source)
         if not self.overwrite and (earlier := read_record(source, place, options)):
             return earlier
-        with local_copy(source.video) as video, local_folder(place, RECORD) as out:
+        with local_copy(source.video) as video, local_folder(place, DONE_FILE) as out:
             job = self.job(source, video, out)
             if not job.prompts and job.everything is None:
                 raise PromptError("nothing is said of it; give a prompt under its name, or one for all videos")
@@ -134,7 +134,7 @@ class Work:
             found = (done.frames, objects, seconds, iou, done.doubts, engine.digest, options)
             record = VideoRecord(source.video, place, "done", "; ".join([*notes, *done.notes]), *found)
             told = {name: value for name, value in asdict(record).items() if name not in ("video", "out", "before")}
-            write_whole(out / RECORD, json.dumps(told, indent=2))
+            write_whole(out / DONE_FILE, json.dumps(told, indent=2))
         return record
 
     def job(self, source: Source, video: Path, out: Path) -> Job:
@@ -189,7 +189,7 @@ def run_all(sources: Sequence[Source], work: Work, executor: Executor) -> Iterat
         try:
             for source, answer in executor.run(work, sources):
                 if isinstance(answer, Failure):
-                    place = join(work.out, source.name)
+                    place = join_path(work.out, source.name)
                     answer = VideoRecord(source.video, place, "failed", answer.reason)
                 manifest.add(answer)
                 yield answer
@@ -199,7 +199,7 @@ def run_all(sources: Sequence[Source], work: Work, executor: Executor) -> Iterat
 
 def read_record(source: Source, place: str, options: str) -> VideoRecord | None:
     """The record of an earlier run of the same job, if it is done."""
-    where = join(place, RECORD)
+    where = join_path(place, DONE_FILE)
     if not exists(where):
         return None
     try:

@@ -38,7 +38,7 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
-def join(place: str, name: str) -> str:
+def join_path(place: str, name: str) -> str:
     """A name below a folder."""
     return f"{place.rstrip('/')}/{name}" if is_url(place) else str(Path(place) / name)
 
@@ -47,7 +47,7 @@ def exists(place: str) -> bool:
     """Whether there is a file or folder."""
     if not is_url(place):
         return os.path.exists(place)
-    with told(place, "read"):
+    with storage_errors(place, "read"):
         return bool(_files(place).exists(place))
 
 
@@ -56,7 +56,7 @@ def size_of(place: str) -> int:
     try:
         if not is_url(place):
             return os.stat(place).st_size
-        with told(place, "read"):
+        with storage_errors(place, "read"):
             return int(_files(place).size(place) or 0)
     except OSError as error:
         raise MediaError(f"{place} cannot be read: {error.strerror}; give a video that exists") from error
@@ -64,14 +64,14 @@ def size_of(place: str) -> int:
 
 def read(place: str) -> bytes:
     """A file's content. Raises MediaError if it cannot be read."""
-    with told(place, "read"):
+    with storage_errors(place, "read"):
         return Path(place).read_bytes() if not is_url(place) else bytes(_files(place).cat_file(place))
 
 
-def write(place: str, content: bytes) -> None:
+def write_file(place: str, content: bytes) -> None:
     """Write a file that appears when it is whole. Raises FormatError if it cannot be written."""
     if is_url(place):
-        with told(place, "written"):
+        with storage_errors(place, "written"):
             _files(place).pipe_file(place, content)
         return
     make_folder(Path(place).parent)
@@ -84,7 +84,7 @@ def remove(place: str) -> None:
     if not is_url(place):
         Path(place).unlink()
     else:
-        with told(place, "removed"):
+        with storage_errors(place, "removed"):
             _files(place).rm_file(place)
 
 
@@ -93,7 +93,7 @@ def find(pattern: str) -> list[str]:
     if not is_url(pattern):
         return sorted(glob.glob(pattern, recursive=True))
     base = fixed_part(pattern)
-    with told(pattern, "listed"):
+    with storage_errors(pattern, "listed"):
         files = _files(pattern)
         inside = len(files._strip_protocol(base).rstrip("/"))
         return sorted(base + name[inside:].lstrip("/") for name in files.glob(pattern))
@@ -116,7 +116,7 @@ def local_copy(place: str, *, redirects: bool = True, most: int | None = None) -
         return
     with tempfile.TemporaryDirectory(prefix="masklet-") as folder:
         path = Path(folder) / (place.split("?")[0].rstrip("/").rsplit("/", 1)[-1] or "video")
-        with told(place, "read"):
+        with storage_errors(place, "read"):
             options = {} if redirects or not place.startswith("http") else {"allow_redirects": False}
             files = _files(place, **options)
             if most is None:
@@ -144,8 +144,8 @@ def local_folder(place: str, last: str) -> Iterator[Path]:
         files = _files(place)
         for path in sorted(folder.rglob("*"), key=lambda path: path.name == last):
             if path.is_file():
-                with told(place, "written"):
-                    files.put_file(str(path), join(place, path.relative_to(folder).as_posix()))
+                with storage_errors(place, "written"):
+                    files.put_file(str(path), join_path(place, path.relative_to(folder).as_posix()))
 
 
 def once_here(place: str) -> Path:
@@ -154,7 +154,7 @@ def once_here(place: str) -> Path:
         return Path(place)
     from filelock import FileLock
 
-    with told(place, "read"):
+    with storage_errors(place, "read"):
         files = _files(place)
         mark = hashlib.sha256(f"{place} {files.ukey(place)}".encode()).hexdigest()[:24]
         cache = models_folder() / "by-url" / mark
@@ -169,7 +169,7 @@ def once_here(place: str) -> Path:
 
 
 @contextmanager
-def told(place: str, what: str) -> Iterator[None]:
+def storage_errors(place: str, what: str) -> Iterator[None]:
     """Turn whatever a storage raises into one sentence. Storages raise errors of many libraries of their own."""
     try:
         yield

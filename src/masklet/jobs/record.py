@@ -13,16 +13,16 @@ from time import monotonic, sleep, time
 from typing import Any, Literal
 
 from masklet.errors import FormatError, MaskletError, SessionError
-from masklet.jobs.places import exists, is_url, join, read, remove, write
+from masklet.jobs.places import exists, is_url, join_path, read, remove, write_file
 from masklet.jobs.sources import import_parquet
 
-LEASE = "running.json"
+LEASE_FILE = "running.json"
 """File in the folder of a run that says who works on it."""
 
-BEAT = 10.0
+HEARTBEAT_SECONDS = 10.0
 """Seconds between two signs of life in it."""
 
-EXPIRY = 60.0
+LEASE_SECONDS = 60.0
 """Seconds after the last sign of life when another may take over."""
 
 SETTLE, SETTLE_URL = 0.1, 1.0
@@ -34,7 +34,7 @@ _held: set[str] = set()
 SHARE_OF_SAVING = 0.05
 """At most this part of the time goes into saving what is known on the way."""
 
-SAVED_EVERY = 10.0
+SAVING_SECONDS = 10.0
 """Seconds between two savings, at least."""
 
 
@@ -42,14 +42,14 @@ class Saving:
     """Saves now and then, the first time after a while."""
 
     def __init__(self, save: Callable[[], None]) -> None:
-        self._save, self._due = save, monotonic() + SAVED_EVERY
+        self._save, self._due = save, monotonic() + SAVING_SECONDS
 
     def now_and_then(self) -> None:
         """Save if it is due."""
         if (begun := monotonic()) > self._due:
             self._save()
             now = monotonic()
-            self._due = now + max(SAVED_EVERY, (now - begun) / SHARE_OF_SAVING)
+            self._due = now + max(SAVING_SECONDS, (now - begun) / SHARE_OF_SAVING)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class VideoRecord:
     before: bool = False
 
 
-COLUMNS = tuple(field.name for field in fields(VideoRecord) if field.name != "before")
+MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord) if field.name != "before")
 """Columns of the manifest."""
 
 
@@ -99,7 +99,7 @@ class Manifest:
             self._parquet: Any = import_parquet()
         except FormatError:
             self._parquet = None
-        self.place = join(out, "manifest.jsonl" if self._parquet is None else "manifest.parquet")
+        self.place = join_path(out, "manifest.jsonl" if self._parquet is None else "manifest.parquet")
         self._records = {record.video: record for record in self._read()}
         self._saving, self._changed = Saving(self.close), False
 
@@ -115,19 +115,19 @@ class Manifest:
     def close(self) -> None:
         """Write what is new. Raises FormatError if it cannot be written."""
         if self._changed:
-            write(self.place, self._content())
+            write_file(self.place, self._content())
             self._changed = False
 
     def _content(self) -> bytes:
         records = self._records.values()
         if self._parquet is None:
-            lines = (json.dumps({name: getattr(record, name) for name in COLUMNS}) for record in records)
+            lines = (json.dumps({name: getattr(record, name) for name in MANIFEST_COLUMNS}) for record in records)
             return "".join(f"{line}\n" for line in lines).encode()
         import pyarrow
 
         kinds = {"frames": "int64", "objects": "int64", "seconds": "float64", "iou": "float64", "doubts": "int64"}
-        schema = pyarrow.schema([(name, kinds.get(name, "string")) for name in COLUMNS])
-        columns = {name: [getattr(record, name) for record in records] for name in COLUMNS}
+        schema = pyarrow.schema([(name, kinds.get(name, "string")) for name in MANIFEST_COLUMNS])
+        columns = {name: [getattr(record, name) for record in records] for name in MANIFEST_COLUMNS}
         buffer = io.BytesIO()
         self._parquet.write_table(pyarrow.table(columns, schema=schema), buffer)
         return buffer.getvalue()
@@ -155,12 +155,12 @@ def leased(out: str) -> Iterator[None]:
     Raises SessionError if another run gave one within the last minute and its process, if that was on this machine, is
     there still; FormatError if the folder cannot be written.
     """
-    place, token = join(out, LEASE), secrets.token_hex(8)
+    place, token = join_path(out, LEASE_FILE), secrets.token_hex(8)
     own = {"host": socket.gethostname(), "pid": os.getpid(), "token": token}
     over = threading.Event()
 
     def go_on() -> None:
-        while not over.wait(BEAT):
+        while not over.wait(HEARTBEAT_SECONDS):
             with suppress(MaskletError):  # the run itself meets what is wrong there
                 beat(place, own)
 
@@ -186,13 +186,13 @@ def leased(out: str) -> Iterator[None]:
 
 def beat(place: str, own: dict[str, Any]) -> None:
     """Write that this run lives."""
-    write(place, json.dumps({**own, "time": time()}).encode())
+    write_file(place, json.dumps({**own, "time": time()}).encode())
 
 
 def _check_free(place: str) -> None:
     holder = _holder(place)
     silent = time() - float(holder.get("time", 0))
-    if silent > EXPIRY or (holder["host"] == socket.gethostname() and not _lives(holder)):
+    if silent > LEASE_SECONDS or (holder["host"] == socket.gethostname() and not _lives(holder)):
         return
     who = f"process {holder['pid']} on {holder['host']}, which wrote {place} {max(0, silent):.0f} s ago"
     raise SessionError(

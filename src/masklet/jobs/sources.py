@@ -16,10 +16,10 @@ from masklet.formats.json_file import parse_any
 from masklet.jobs.places import find, fixed_part, is_url, local_copy, read
 from masklet.media.image_file import VIDEO_SUFFIXES, files_in, holds_videos
 
-MANIFESTS = (".csv", ".jsonl", ".ndjson", ".parquet")
+MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 """Endings of manifests."""
 
-COLUMNS = ("path", "prompts", "everything", "like", "name")
+SOURCE_COLUMNS = ("path", "prompts", "everything", "like", "name")
 """What a manifest may say of a video; further columns are its maker's own."""
 
 
@@ -74,7 +74,7 @@ def is_many(source: str) -> bool:
 
 def is_manifest(source: str) -> bool:
     """Whether a source is a manifest, by its ending."""
-    return source.lower().endswith(MANIFESTS)
+    return source.lower().endswith(MANIFEST_SUFFIXES)
 
 
 def is_pattern(source: str) -> bool:
@@ -148,7 +148,7 @@ def _parquet_rows(place: str) -> Iterator[Mapping[str, Any]]:
     with local_copy(place) as path:
         try:
             with parquet.ParquetFile(path) as file:
-                wanted = [name for name in file.schema_arrow.names if name in COLUMNS]
+                wanted = [name for name in file.schema_arrow.names if name in SOURCE_COLUMNS]
                 for batch in file.iter_batches(columns=wanted):
                     yield from batch.to_pylist()
         except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors

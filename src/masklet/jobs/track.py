@@ -26,7 +26,7 @@ from masklet.formats.registry import cut_outs, find_format, wishes_of
 from masklet.formats.writer import Writer, Writers
 from masklet.jobs.prompts import TypedPrompt
 from masklet.jobs.record import Saving
-from masklet.masks.finish import USUAL, Finish
+from masklet.masks.finish import DEFAULT_FINISH, Finish
 from masklet.masks.rle import rle_area
 from masklet.media.frames import FrameSource
 from masklet.media.series import MapSeries, is_series
@@ -41,7 +41,7 @@ from masklet.video.state import ObjectId
 DEFAULT_RATE = 24.0
 """Frames a second of the overlay, for a video without a rate."""
 
-MASKS = "masks"
+MASKS_FOLDER = "masks"
 """Folder of the palette PNGs, in the folder of the job."""
 
 
@@ -66,7 +66,7 @@ class Job:
     device: str | None
     policy: str = "published"
     everything: DiscoveryOptions | None = None
-    finish: Finish = USUAL
+    finish: Finish = DEFAULT_FINISH
     reading: Mapping[str, Any] = field(default_factory=dict)
     find_ends: bool = False
     start: int = 0
@@ -117,7 +117,7 @@ class Job:
 
     def targets(self) -> list[tuple[str, Path]]:
         """Formats and their paths, palette PNGs first, the overlay last. `FormatError` for an unknown format."""
-        found = [("davis", self.out / MASKS)]
+        found = [("davis", self.out / MASKS_FOLDER)]
         for name in self.formats:
             entry = find_format(name)
             clip = f"{self.video.stem}-" if entry.finishes else ""  # they go on to other programs, side by side
@@ -181,7 +181,7 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
             make_folder(folder)
             remove_stale(folder)
         if overwrite:
-            for stale in (job.out / MASKS).glob("*.png"):
+            for stale in (job.out / MASKS_FOLDER).glob("*.png"):
                 stale.unlink()
         if overwrite or not job.session.exists():
             yield fresh
@@ -205,7 +205,7 @@ def gone_on_with(job: Job, fresh: VideoTracker, tell: Callable[[str], None]) -> 
     here = {**model_and_speed(fresh.engine.config.name), **usual, **job.settings}
     other = [name for name, value in here.items() if name in there and there[name] != value]
     if other:
-        before, now = (", ".join(told(name, values[name]) for name in other) for values in (there, here))
+        before, now = (", ".join(as_typed(name, values[name]) for name in other) for values in (there, here))
         raise another_run(job, f"was made with {before}, and {now} is asked for")
     if project.weights and fresh.engine.digest and project.weights != fresh.engine.digest:
         raise another_run(job, f"was made with other weights of {project.model}")
@@ -246,7 +246,7 @@ def model_and_speed(name: str) -> dict[str, Any]:
     return {"model": plain, "speed": mark or "exact"}
 
 
-def told(name: str, value: object) -> str:
+def as_typed(name: str, value: object) -> str:
     """A setting as it is typed: --policy quality, --everything, no --everything."""
     option = f"--{name.replace('_', '-')}"
     if isinstance(value, bool) or value is None:

@@ -20,31 +20,31 @@ from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
 from masklet.image import EverythingOptions, ImagePredictor
-from masklet.image.names import LEAST_LIKENESS, Prototypes, appearances, likenesses, prototypes, unit
+from masklet.image.names import MIN_LIKENESS, Prototypes, appearances, likenesses, prototypes, unit
 from masklet.image.picture import Crop, crop_of, naming
-from masklet.loop.collect import AHEAD, Tell, annotated, of_sessions, path_of
+from masklet.loop.collect import PRELABELED, Tell, annotated, of_sessions, path_of
 from masklet.loop.project import Loop
 from masklet.masks.shape import central_click
 from masklet.video import VideoTracker
 from masklet.video.review import DOUBTFUL_IOU
 
-LOOKING = DiscoveryOptions(most=24, masks=EverythingOptions(points_per_side=12))
+DISCOVERY = DiscoveryOptions(most=24, masks=EverythingOptions(points_per_side=12))
 """How things are looked for."""
 
-SIGHTS = 3
+FRAMES_COMPARED = 3
 """Frames of a video by which it is compared with others."""
 
-MOST_EXAMPLES = 200
+MAX_EXAMPLES = 200
 """Things that have a category by which others are named."""
 
-QUEUE = "queue.json"
+QUEUE_FILE = "queue.json"
 """The file in the folder of a loop."""
 
 LOOK, CHECK, CORRECT, WATCH = 4.0, 1.0, 4.0, 0.1
 """Seconds of a person: to begin on a video or picture; to look at a thing; to correct a doubtful mask; to watch a
 frame. Guesses, of which the ratios matter."""
 
-LEAST_VARIETY = 0.02
+MIN_VARIETY = 0.02
 """Of what looks like something annotated already: doubt counts there too."""
 
 
@@ -127,7 +127,7 @@ def ordered(estimates: Sequence[Estimate], seen: Sequence[NDArray[np.float32]]) 
     rates = np.array([one.doubt / seconds_of(one) for one in estimates])
     left, found = list(range(len(estimates))), []
     while left:
-        values = rates[left] * np.maximum(1 - near[left], LEAST_VARIETY)
+        values = rates[left] * np.maximum(1 - near[left], MIN_VARIETY)
         place = left.pop(int(values.argmax()))
         one = estimates[place]
         variety = float(np.clip(1 - near[place], 0, 1))
@@ -143,25 +143,25 @@ def make_queue(loop: Loop, engine: Engine, estimates: Sequence[Estimate]) -> lis
     queue = ordered(estimates, seen)
     known = {one.id for one in queue}
     rest = [Queued(item.id, str(item.path), 1.0, 1.0, LOOK) for item in unlabelled(loop) if item.id not in known]
-    loop.write(QUEUE, [vars(one) for one in (*queue, *rest)])
+    loop.write(QUEUE_FILE, [vars(one) for one in (*queue, *rest)])
     return [*queue, *rest]
 
 
 def read_queue(loop: Loop) -> list[Queued]:
     """The queue as it was made last. Raises SessionError if it never was, and FormatError if it is damaged."""
-    if not (loop.folder / QUEUE).exists():
+    if not (loop.folder / QUEUE_FILE).exists():
         raise SessionError(f"there is no queue yet; first run masklet loop annotate {loop.project}")
-    return loop.read(QUEUE, lambda told: [Queued(**one) for one in told])
+    return loop.read(QUEUE_FILE, lambda told: [Queued(**one) for one in told])
 
 
 def _annotate(loop: Loop, item: Item, engine: Engine, kinds: Prototypes | None) -> Estimate:
     with VideoTracker(item.path, engine) as tracker:
-        for _ in track_everything(tracker, options=LOOKING):
+        for _ in track_everything(tracker, options=DISCOVERY):
             pass
         predictor = ImagePredictor(engine)
         sure = _name_and_click(tracker, predictor, kinds)
         for name in list(tracker.tracks):
-            tracker.describe(name, attributes={AHEAD: engine.digest[:12]})
+            tracker.describe(name, attributes={PRELABELED: engine.digest[:12]})
         stats = [one for track in tracker.tracks.values() for one in track.tracked.every()]
         ious = [*sure, *(one.iou for one in stats if one.presence > 0)]
         frames = max(tracker.known_frames(), default=0) + 1
@@ -197,7 +197,7 @@ def _name_and_click(tracker: VideoTracker, predictor: ImagePredictor, kinds: Pro
         if kinds is not None and masks:
             seen = appearances(predictor, (crop_of(shown.image, mask, str(name)) for name, mask in masks.items()))
             for name, row in zip(list(masks), likenesses(seen, kinds), strict=True):
-                called = naming(row, kinds.names, LEAST_LIKENESS).name
+                called = naming(row, kinds.names, MIN_LIKENESS).name
                 if called:
                     tracker.describe(name, category=called)
                 else:
@@ -219,7 +219,7 @@ def sight_of(predictor: ImagePredictor, images: Sequence[NDArray[np.uint8]]) -> 
 
 def some(frames: Sequence[int]) -> list[int]:
     """A few frames of a video, the first and the last among them."""
-    return sorted({frames[round(share * (len(frames) - 1))] for share in np.linspace(0, 1, SIGHTS)})
+    return sorted({frames[round(share * (len(frames) - 1))] for share in np.linspace(0, 1, FRAMES_COMPARED)})
 
 
 def _categories(loop: Loop, engine: Engine) -> Prototypes | None:
@@ -227,7 +227,7 @@ def _categories(loop: Loop, engine: Engine) -> Prototypes | None:
     crops: list[Crop] = []
     names: list[str] = []
     examples = of_sessions(loop, engine, _examples, lambda sentence: None)  # collecting says what is left out
-    for crop, name in islice(examples, MOST_EXAMPLES):
+    for crop, name in islice(examples, MAX_EXAMPLES):
         crops.append(crop)
         names.append(name)
     if len(set(names)) < 2:
@@ -239,7 +239,7 @@ def _examples(tracker: VideoTracker) -> Iterator[tuple[Crop, str]]:
     """Things in a session that a person gave a category, each in the first frame that was prompted."""
     for name, track in tracker.tracks.items():
         said = track.description
-        if said.category and AHEAD not in said.attributes and track.prompted:
+        if said.category and PRELABELED not in said.attributes and track.prompted:
             shown = tracker.result(min(track.prompted))
             if (mask := shown.objects[name].mask).any():
                 yield crop_of(shown.image, mask, str(name)), said.category

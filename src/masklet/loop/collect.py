@@ -16,11 +16,11 @@ from masklet.atomic import make_folder, write_error
 from masklet.checkpoints import load_engine
 from masklet.datasets.base import Clip, ClipKind, IndexMasks, ObjectMasks
 from masklet.datasets.frame_folders import frames_in
-from masklet.datasets.own import INDEX, INDEX_COLUMNS
+from masklet.datasets.own import INDEX_COLUMNS, INDEX_FILE
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError
 from masklet.evaluation.images import stacked
-from masklet.formats.base import MOST_NUMBER
+from masklet.formats.base import MAX_INDEX
 from masklet.formats.davis import write_index_png
 from masklet.loop.project import Loop
 from masklet.media.image_file import IMAGE_SUFFIXES
@@ -30,13 +30,13 @@ from masklet.video import TrackingOptions, VideoTracker
 from masklet.video.events import Locked
 from masklet.video.state import ObjectId, ObjectTrack, known_frames, within
 
-AHEAD = "ahead"
+PRELABELED = "ahead"
 """Attribute of objects that the loop found; its value says by which weights."""
 
-DIGEST = "digest"
+DIGEST_FILE = "digest"
 """File in the data of a version with the digest of what was annotated."""
 
-ENOUGH = 8
+MIN_HELD_OUT = 8
 """Videos and pictures to judge on: by two or three, chance tells which version is better."""
 
 Tell = Callable[[str], None]
@@ -99,9 +99,9 @@ def _counted(loop: Loop, number: int) -> Collected:
 
 def _splits(data: Path) -> dict[str, str]:
     """Video or picture -> train or val, of a version's data; nothing if there is none."""
-    if not (data / INDEX).exists():
+    if not (data / INDEX_FILE).exists():
         return {}
-    with (data / INDEX).open(newline="", encoding="utf-8") as file:
+    with (data / INDEX_FILE).open(newline="", encoding="utf-8") as file:
         return {row["path"]: row["split"] for row in csv.DictReader(file)}
 
 
@@ -133,7 +133,7 @@ def of_sessions(
 def _clip_of(tracker: VideoTracker) -> Iterator[Clip]:
     """The frames for which a person answers, for all objects that are known there, by number; numbers that are too high
     are unknown."""
-    masks = {frame: _in_bytes(tracker.masks(frame).index_map()) for frame in answered(tracker)}
+    masks = {frame: _in_bytes(tracker.masks(frame).index_map()) for frame in answered_frames(tracker)}
     if masks:
         video = Path(tracker.path)
         kind: ClipKind = "image" if video.suffix.lower() in IMAGE_SUFFIXES else "video"
@@ -141,13 +141,13 @@ def _clip_of(tracker: VideoTracker) -> Iterator[Clip]:
         yield Clip(video.stem, frames, {f: partial(IndexMasks, found) for f, found in masks.items()}, kind)
 
 
-def answered(tracker: VideoTracker) -> list[int]:
+def answered_frames(tracker: VideoTracker) -> list[int]:
     """The frames for which a person answers: every object that is known there was prompted, locked, accepted or said to
     be absent, at least one of them by a person and not ahead of people."""
     locked = {(event.frame, event.object) for event in tracker.events if isinstance(event, Locked)}
 
     def by_person(name: ObjectId, track: ObjectTrack, frame: int) -> bool:
-        if AHEAD not in track.description.attributes or within(frame, (*track.accepted, *track.absent)):
+        if PRELABELED not in track.description.attributes or within(frame, (*track.accepted, *track.absent)):
             return True
         said = track.prompts.get(frame)
         touched = said is not None and (bool(said.points) or said.box is not None)
@@ -178,7 +178,7 @@ def _held_out(paths: Sequence[str], known: dict[str, str], share: float) -> set[
     """Those that are judged on: the ones that were before, and of new ones, in an order by chance that is always the
     same, as many as the share asks for; while that is fewer than ENOUGH, half of all."""
     held = {path for path in paths if known.get(path) == "val"}
-    wanted = min(max(round(share * len(paths)), min(ENOUGH, len(paths) // 2)), len(paths) - 1)
+    wanted = min(max(round(share * len(paths)), min(MIN_HELD_OUT, len(paths) // 2)), len(paths) - 1)
     new = sorted((path for path in paths if path not in known), key=lambda path: hashlib.sha1(path.encode()).digest())
     return held | set(new[: max(0, wanted - len(held))])
 
@@ -190,20 +190,20 @@ def _write(clips: dict[str, Clip], held_out: set[str], folder: Path) -> str:
         masks = folder / "masks" / f"{number:05d}"
         make_folder(masks)
         for frame in clip.annotated:
-            labels = labels_of(clip.masks(frame))
+            labels = label_map(clip.masks(frame))
             digest.update(path.encode() + frame.to_bytes(8, "little") + labels.tobytes())
             write_index_png(masks / f"{clip.stem(frame)}.png", labels)
         of_picture = Path(path).suffix.lower() in IMAGE_SUFFIXES
         place = masks / f"{clip.stem(0)}.png" if of_picture else masks
         kind, split = "image" if of_picture else "video", "val" if path in held_out else "train"
         rows.append((kind, path, str(place.relative_to(folder)), split))
-    with (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
+    with (folder / INDEX_FILE).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
-    (folder / DIGEST).write_text(digest.hexdigest(), encoding="utf-8")
+    (folder / DIGEST_FILE).write_text(digest.hexdigest(), encoding="utf-8")
     return digest.hexdigest()
 
 
-def labels_of(masks: ObjectMasks) -> NDArray[np.uint8]:
+def label_map(masks: ObjectMasks) -> NDArray[np.uint8]:
     """uint8 (H, W): the objects by number, the smaller ones on top; 255 is unknown."""
     labels = stacked(masks) if len(masks) else np.zeros(masks.size, np.int32)
     if masks.void is not None:
@@ -212,4 +212,4 @@ def labels_of(masks: ObjectMasks) -> NDArray[np.uint8]:
 
 
 def _in_bytes(numbers: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.where(numbers > MOST_NUMBER, VOID, numbers).astype(np.uint8)
+    return np.where(numbers > MAX_INDEX, VOID, numbers).astype(np.uint8)

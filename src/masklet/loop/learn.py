@@ -24,18 +24,18 @@ from masklet.evaluation.images import ImageClicks, known_objects
 from masklet.evaluation.model import ModelMethod
 from masklet.evaluation.run import Procedure, Submission
 from masklet.evaluation.videos import SemiSupervised
-from masklet.loop.collect import DIGEST, data_of
+from masklet.loop.collect import DIGEST_FILE, data_of
 from masklet.loop.project import Asked, Loop, Version
 from masklet.nn import ModelConfig
 from masklet.training.batch import PickOptions, draw_objects
 from masklet.training.data import Collection
-from masklet.training.loop import CHECKPOINT, MODEL, RunOptions, is_finished, load_checkpoint, train
+from masklet.training.loop import CHECKPOINT_FILE, MODEL_FILE, RunOptions, is_finished, load_checkpoint, train
 from masklet.training.recipes import Precision, Recipe, finetune, finetune_small, override
 
-SAVED_EVERY = 25
+CHECKPOINT_STEPS = 25
 """Steps between checkpoints."""
 
-STILL = ("image_encoder",)
+FROZEN_PARTS = ("image_encoder",)
 """The part that learns nothing, if the settings do not say otherwise: few annotations teach the heads best."""
 
 CLIP_SHARE = 0.2
@@ -50,7 +50,7 @@ def learn(loop: Loop, device: str | None = None) -> int:
     number, chosen = _open(loop), choose_device(device)
     model, data = load_torch_model(loop.weights(), device="cpu"), data_of(loop, number, "train")
     recipe = recipe_of(model.network.config, data, loop.asked, chosen)
-    run = RunOptions(loop.place(number) / "run", save_every=SAVED_EVERY)
+    run = RunOptions(loop.place(number) / "run", save_every=CHECKPOINT_STEPS)
     train(recipe, model.network.requires_grad_(True), data, run, device=chosen)
     return number
 
@@ -60,9 +60,9 @@ def recipe_of(config: ModelConfig, data: list[Collection], asked: Asked, device:
     size, name = config.image_size, config.name.partition(":")[0]
     if config.head != "refining":
         precision: Precision = "float32" if device.type == "cpu" else "bfloat16"
-        recipe = finetune(name, steps=asked.steps, image_size=size, freeze=STILL, precision=precision)
+        recipe = finetune(name, steps=asked.steps, image_size=size, freeze=FROZEN_PARTS, precision=precision)
         return override(recipe, asked.settings)
-    recipe = finetune_small(name, steps=asked.steps, image_size=size, freeze=STILL)
+    recipe = finetune_small(name, steps=asked.steps, image_size=size, freeze=FROZEN_PARTS)
     if all(len(clip.annotations) == 1 for part in data for clip in part.clips):
         (stage,) = recipe.stages
         feed = replace(stage.feed, pictures=4, clip_share=CLIP_SHARE)
@@ -81,13 +81,13 @@ def judge(loop: Loop, device: str | None = None) -> Version:
     recipe = recipe_of(old.network.config, data, loop.asked, choose_device(device))
     if not is_finished(recipe, checkpoint):
         raise SessionError(f"version {number} is not trained to its end; first run masklet loop train {loop.project}")
-    new, measured = load_torch_model(run / MODEL, device=device), held_out(judged)
+    new, measured = load_torch_model(run / MODEL_FILE, device=device), held_out(judged)
     before, after = measured(old), measured(new)
     version = Version(
         number,
         parent,
         new.digest,
-        (loop.place(number) / "data" / DIGEST).read_text(encoding="utf-8"),
+        (loop.place(number) / "data" / DIGEST_FILE).read_text(encoding="utf-8"),
         sum(len(part.clips) for part in data),
         sum(len(part.clips) for part in judged),
         before,
@@ -95,7 +95,7 @@ def judge(loop: Loop, device: str | None = None) -> Version:
         kept=fmean(after.values()) > fmean(before.values()),
     )
     loop.record(version)
-    (run / CHECKPOINT).unlink(missing_ok=True)  # nothing goes on from it, and it is thrice as large as the model
+    (run / CHECKPOINT_FILE).unlink(missing_ok=True)  # nothing goes on from it, and it is thrice as large as the model
     return version
 
 
@@ -126,7 +126,7 @@ class Amounts:
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class HeldOut:
     """A picture or video that a model is judged on, and its objects."""
 
     clip: Clip
@@ -154,7 +154,7 @@ def held_out(collections: Sequence[Collection], amounts: Amounts | None = None) 
     return partial(figures, chosen=choose(collections, amounts), frames=amounts.frames)
 
 
-def figures(model: Model, chosen: Sequence[Chosen], frames: int) -> dict[str, float]:
+def figures(model: Model, chosen: Sequence[HeldOut], frames: int) -> dict[str, float]:
     """Figures of a model, 0 to 1: means over all objects. One that nothing was chosen for is left out."""
     method = ModelMethod(model)
     values: dict[str, list[float]] = defaultdict(list)
@@ -167,7 +167,7 @@ def figures(model: Model, chosen: Sequence[Chosen], frames: int) -> dict[str, fl
     return {name: float(np.mean(found)) for name, found in values.items()}
 
 
-def choose(collections: Sequence[Collection], amounts: Amounts) -> list[Chosen]:
+def choose(collections: Sequence[Collection], amounts: Amounts) -> list[HeldOut]:
     """Pictures and videos drawn from all, the same at every time. Raises FormatError if there is none."""
     clips = [clip for part in collections for clip in part.clips if clip.annotations]
     rng = np.random.default_rng(0)
@@ -183,9 +183,9 @@ def choose(collections: Sequence[Collection], amounts: Amounts) -> list[Chosen]:
     return chosen
 
 
-def _with_objects(clips: Iterable[Clip], rng: np.random.Generator, amounts: Amounts) -> Iterable[Chosen]:
+def _with_objects(clips: Iterable[Clip], rng: np.random.Generator, amounts: Amounts) -> Iterable[HeldOut]:
     for clip in clips:
         (first,) = clip.read(clip.annotated[:1])
         known = known_objects(first.masks)
         if numbers := [number for number in draw_objects(first, rng, amounts.pick) if number in known]:
-            yield Chosen(clip, tuple(numbers[: amounts.objects]))
+            yield HeldOut(clip, tuple(numbers[: amounts.objects]))

@@ -22,7 +22,7 @@ from masklet.atomic import atomic_write, make_folder
 from masklet.errors import FormatError, MediaError, SessionError
 from masklet.jobs.record import leased
 from masklet.training.data import parse_wanted
-from masklet.training.loop import MODEL
+from masklet.training.loop import MODEL_FILE
 
 Made = TypeVar("Made")
 
@@ -137,7 +137,7 @@ class Loop:
     def weights(self, number: int | None = None) -> str:
         """Name or file of a version's model; of the one in use if none is named."""
         number = self.versions.current if number is None else number
-        return str(self.place(number) / "run" / MODEL) if number else self.asked.model
+        return str(self.place(number) / "run" / MODEL_FILE) if number else self.asked.model
 
     def write(self, name: str, content: Any) -> None:
         """Write JSON, which a power cut does not undo."""

@@ -25,33 +25,33 @@ Spill = Literal["green", "blue"]
 FLOW_SIDE = 960
 """Longer side of the pictures between which optical flow is found."""
 
-DIFFERENT = 8.0
+CHANGED_GREY = 8.0
 """Levels of grey, of 255, by which a carried picture is another than the one that is seen."""
 
 FILL_SIDE = 480
 """Longer side of the picture that is filled."""
 
-MOST_GROWN = 500
+MAX_GROWN = 500
 """Most pixels by which an edge is moved or faded."""
 
 RADIUS, REACH = 1 / 20, 1 / 64
 """Radius of the filter where none is given, as a share of the longer side of the mask's box; at most this share of the
 picture's longer side, as farther from the edge masks of networks are right."""
 
-HAZE = 0.1
+ALPHA_TOLERANCE = 0.1
 """An alpha within this of 0 or 1 is taken for 0 or 1: where thing and surroundings share a colour, the filter spreads a
 faint veil."""
 
-FINER = 3
+SECOND_RADIUS = 3
 """The matte is filtered a second time, with a radius so many times smaller."""
 
-CELLS = 9
+RADIUS_CELLS = 9
 """Cells of the smaller picture in a radius."""
 
-BAND = 1 / 120
+EDGE_BAND = 1 / 120
 """Width of the soft band on each side of the edge, as a share of the picture's shorter side."""
 
-SOLID = 0.98
+SOLID_ALPHA = 0.98
 """From this alpha on, a pixel's colour is the object's own."""
 
 
@@ -118,16 +118,16 @@ class Finish:
         ):
             if value not in known:
                 raise PromptError(f"{name} is {value!r}; give one of {', '.join(map(str, known))}")
-        if not abs(self.grow) <= MOST_GROWN or not 0 <= self.feather <= MOST_GROWN:
+        if not abs(self.grow) <= MAX_GROWN or not 0 <= self.feather <= MAX_GROWN:
             raise PromptError(
-                f"grow is {self.grow!r} and feather {self.feather!r}; give pixels, at most {MOST_GROWN}, and none "
+                f"grow is {self.grow!r} and feather {self.feather!r}; give pixels, at most {MAX_GROWN}, and none "
                 "below 0 for feather"
             )
         if not 0 <= self.steady <= 0.95:
             raise PromptError(f"steady is {self.steady!r}; give a number from 0 to 0.95")
 
 
-USUAL = Finish()
+DEFAULT_FINISH = Finish()
 """How objects are cut out where nothing is wished."""
 
 
@@ -175,7 +175,7 @@ class Steadied:
             down = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
             carried = cv2.remap(last[1], across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             off = cv2.blur(cv2.absdiff(carried, grey).astype(np.float32), (5, 5))
-            share = self._share * np.exp(-((off / DIFFERENT) ** 2))
+            share = self._share * np.exp(-((off / CHANGED_GREY) ** 2))
             before = (
                 cv2.remap(alpha, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for alpha in last[2]
             )
@@ -195,7 +195,7 @@ def without_spill(image: NDArray[Any], spill: Spill) -> NDArray[Any]:
     return result
 
 
-def filled(image: NDArray[Any], alpha: Floats) -> NDArray[Any]:
+def inpainted(image: NDArray[Any], alpha: Floats) -> NDArray[Any]:
     """The picture, (H, W, 3), with what alpha covers filled from around it: OpenCV's inpainting (Telea, 2004), on at
     most 480 pixels, as what is made up has no detail."""
     if not alpha.any():
@@ -236,8 +236,8 @@ def mask_alpha(image: NDArray[Any], mask: NDArray[np.bool_], edges: Edges = "sof
     if x0 < x1:
         guide: Floats = np.divide(image[part], np.iinfo(image.dtype).max, dtype=np.float32)
         matte = guided(guide, mask[part].astype(np.float32), radius, edges.epsilon)
-        matte = guided(guide, np.clip(matte, 0, 1), max(1, radius // FINER), edges.epsilon)
-        alpha[part] = np.clip((matte - HAZE) / (1 - 2 * HAZE), 0, 1)
+        matte = guided(guide, np.clip(matte, 0, 1), max(1, radius // SECOND_RADIUS), edges.epsilon)
+        alpha[part] = np.clip((matte - ALPHA_TOLERANCE) / (1 - 2 * ALPHA_TOLERANCE), 0, 1)
     return alpha
 
 
@@ -245,7 +245,7 @@ def guided(guide: Floats, values: Floats, radius: int, epsilon: float) -> Floats
     """Values (H, W) that are, in every window, the linear function of the guide's colours (H, W, 3) nearest to those
     given."""
     height, width = values.shape
-    step = max(1, radius // CELLS)
+    step = max(1, radius // RADIUS_CELLS)
     small = (max(1, width // step), max(1, height // step))
     side = 2 * (radius // step) + 1
 
@@ -277,7 +277,7 @@ def soft_alpha(logits: Floats) -> Floats:
     mask = logits > 0
     if mask.all() or not mask.any():
         return mask.astype(np.float32)
-    band = max(1.5, BAND * min(logits.shape))
+    band = max(1.5, EDGE_BAND * min(logits.shape))
     inside, outside = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
     away = inside + outside - 0.5
     weight = np.clip(1 - (away - 0.5) / band, 0, 1)
@@ -292,12 +292,12 @@ def own_colors(image: NDArray[Any], alpha: Floats) -> NDArray[Any]:
     A pixel of the edge is a mixture. The less of it is the object, the more of its colour is taken from the solid
     pixels nearby. Where there are none, as in hair or in a mask of few pixels, the picture's colour stays.
     """
-    solid = (alpha >= SOLID).astype(np.float32)
-    edge = (alpha > 0) & (alpha < SOLID)
+    solid = (alpha >= SOLID_ALPHA).astype(np.float32)
+    edge = (alpha > 0) & (alpha < SOLID_ALPHA)
     result = np.where(alpha[..., None] > 0, image, 0).astype(image.dtype)
     if not edge.any():
         return result
-    radius = max(2, round(2.5 * BAND * min(alpha.shape)))
+    radius = max(2, round(2.5 * EDGE_BAND * min(alpha.shape)))
     window = (2 * radius + 1, 2 * radius + 1)
     near = cv2.blur(solid, window)
     colors = cv2.blur(image.astype(np.float32) * solid[..., None], window)[edge]

@@ -15,11 +15,11 @@ from masklet.errors import FormatError
 from masklet.masks.rle import check_near
 from masklet.masks.shape import mask_box
 
-LEAST_AGREEMENT = 0.99
+MIN_AGREEMENT = 0.99
 """Polygons for other programs have so few corners that, filled again, they agree with the mask by this at least
 (intersection over union)."""
 
-TOLERANCES = (1.5, 1.0, 0.7)
+CORNER_TOLERANCES = (1.5, 1.0, 0.7)
 """How far corners that are left out may lie from the line, in pixels; tried in turn."""
 
 Ring = NDArray[np.float64]
@@ -90,7 +90,7 @@ def simplified(ring: Ring, tolerance: float) -> Ring:
     return ring if len(fewer) < 3 else fewer.astype(np.float64)
 
 
-def drawn_rings(mask: NDArray[np.bool_], least: float = LEAST_AGREEMENT) -> list[Ring]:
+def drawn_rings(mask: NDArray[np.bool_], least: float = MIN_AGREEMENT) -> list[Ring]:
     """One ring for each connected part of a mask, bool (H, W), for programs that fill a polygon and draw its border.
 
     These are most annotation tools: LabelMe by Pillow, Ultralytics by OpenCV, on coordinates without their fractions.
@@ -155,7 +155,7 @@ def fewest_corners(ring: NDArray[np.int64], least: float) -> Ring:
     size = int(local[:, 1].max()) + 1, int(local[:, 0].max()) + 1
     exact = at_least_three(corners(local) + 0.5)
     wanted = drawn_by_opencv(exact, size)
-    for tolerance in TOLERANCES:
+    for tolerance in CORNER_TOLERANCES:
         fewer = at_least_three(cv2.approxPolyDP(local.astype(np.int32), tolerance, closed=True)[:, 0] + 0.5)
         if all(agreed(draw(fewer, size), wanted) >= least for draw in (drawn_by_opencv, drawn_by_pillow)):
             return fewer + origin

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from masklet.errors import FormatError
 from masklet.masks.shape import Box, common_box, mask_box
 
-MOST_PIXELS = 1 << 28
+MAX_PIXELS = 1 << 28
 """Masks of more pixels (16384 x 16384) are refused: a few bytes of a file could otherwise fill the memory."""
 
 
@@ -92,12 +92,12 @@ def rle_from_json(value: object, size: tuple[int, int]) -> Rle:
 
 
 def check_size(size: Sequence[int]) -> None:
-    """Raises FormatError unless both sides are positive and the pixels not more than MOST_PIXELS."""
+    """Raises FormatError unless both sides are positive and the pixels not more than MAX_PIXELS."""
     height, width = size
-    if not (height > 0 and width > 0 and height * width <= MOST_PIXELS):
+    if not (height > 0 and width > 0 and height * width <= MAX_PIXELS):
         raise FormatError(
             f"a mask of {height} x {width} pixels (height, width); "
-            f"expected sides over 0 and at most {MOST_PIXELS} pixels"
+            f"expected sides over 0 and at most {MAX_PIXELS} pixels"
         )
 
 
@@ -190,7 +190,7 @@ def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
     left, top, right, bottom = view
     mask = np.zeros((bottom - top, right - left), np.bool_)
     if shared := common_box(patch.box, view):
-        mask[within(shared, view)] = rlemasklib.decode(cropped(patch, shared))
+        mask[slices_within(shared, view)] = rlemasklib.decode(cropped(patch, shared))
     return mask
 
 
@@ -240,7 +240,7 @@ def cropped(patch: Patch, view: Box) -> dict[str, Any]:
     return cut
 
 
-def within(box: Box, outer: Box) -> tuple[slice, slice]:
+def slices_within(box: Box, outer: Box) -> tuple[slice, slice]:
     """A box's rows and columns in an array of the outer box."""
     x0, y0, x1, y1 = box
     left, top, *_ = outer

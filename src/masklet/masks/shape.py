@@ -18,7 +18,7 @@ Box = tuple[int, int, int, int]
 
 Name = TypeVar("Name")
 
-LEAST_AREA, MOST_KNOWN = 0.002, 0.3
+MIN_AREA, MAX_KNOWN = 0.002, 0.3
 """A new thing covers this share of the picture, outside of what is known, and at most that share of it is known."""
 
 

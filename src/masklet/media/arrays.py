@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from masklet.errors import MediaError
 from masklet.media.frames import Frame, FrameSource, ListedFrames, check_size
 
-ROUNDING = 1e-3
+RANGE_TOLERANCE = 1e-3
 """A float picture may leave 0..1 by this much, as interpolation leaves it."""
 
-END = object()
+EXHAUSTED = object()
 """What comes after the last array."""
 
 
@@ -57,7 +57,7 @@ class IteratorFrames(FrameSource):
 
     def __init__(self, arrays: Iterable[Any]) -> None:
         rest = iter(arrays)
-        if (first := next(rest, END)) is END:
+        if (first := next(rest, EXHAUSTED)) is EXHAUSTED:
             raise MediaError("the iterable of frames is empty; give one array or more")
         image = rgb_array(np.asarray(first), "frame 0")
         self._arrays: Iterator[Any] = chain([image], rest)
@@ -75,7 +75,7 @@ class IteratorFrames(FrameSource):
 
     def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         while stop is None or self._next < stop:
-            if (array := next(self._arrays, END)) is END:
+            if (array := next(self._arrays, EXHAUSTED)) is EXHAUSTED:
                 self.frame_count, self.frame_count_exact = self._next, True
                 return
             name = f"frame {self._next}"
@@ -112,7 +112,7 @@ def as_levels(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if not np.isfinite(image).all():
         raise MediaError(f"{name} holds {image[~np.isfinite(image)][0]}; give finite numbers from 0 to 1")
     lowest, highest = float(image.min()), float(image.max())
-    if lowest < -ROUNDING or highest > 1 + ROUNDING:
+    if lowest < -RANGE_TOLERANCE or highest > 1 + RANGE_TOLERANCE:
         raise MediaError(
             f"{name} holds floats from {lowest:g} to {highest:g}; give floats from 0 to 1, or uint8 from 0 to 255"
         )

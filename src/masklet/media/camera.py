@@ -17,13 +17,13 @@ from masklet.media.container import ANY_ENCODING, largest_stream
 from masklet.media.display import display_of, shown
 from masklet.media.frames import Frame, FrameSource, read_ahead
 
-CLOSING = 10.0
+CLOSE_SECONDS = 10.0
 """Seconds that closing waits for a device that is in the middle of a read."""
 
-RECORDED = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+RECORDED_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 """Endings of URLs that lead to files. Read live, most of its frames would be passed over."""
 
-TIMEOUT = (10.0, 5.0)
+STREAM_TIMEOUTS = (10.0, 5.0)
 """Seconds that opening a stream and reading from it may take."""
 
 
@@ -53,7 +53,7 @@ def live_stream(url: str) -> Device:
     """A live stream, such as rtsp://, rtmp://, srt:// or the playlist of HLS; the path of a video file, for tests, is
     played as fast as it is read. Raises MediaError if it cannot be opened, or breaks off."""
     try:
-        container = av.open(url, "r", timeout=TIMEOUT, **ANY_ENCODING)
+        container = av.open(url, "r", timeout=STREAM_TIMEOUTS, **ANY_ENCODING)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{url} cannot be opened: {error.strerror}; is the address right?") from error
     with container:
@@ -86,7 +86,7 @@ def open_device(place: int | str) -> Device:
     """A camera by its number, or a stream by its URL."""
     if not isinstance(place, str):
         return local_camera(int(place))
-    if PurePosixPath(urlsplit(place).path).suffix.lower() in RECORDED:
+    if PurePosixPath(urlsplit(place).path).suffix.lower() in RECORDED_SUFFIXES:
         raise MediaError(f"{place} is a file, not a live stream; download it, then give its path")
     return live_stream(place)
 
@@ -172,7 +172,7 @@ class Camera(FrameSource):
         self._closing.set()
         with self._changed:
             self._changed.notify_all()
-        self._thread.join(CLOSING)
+        self._thread.join(CLOSE_SECONDS)
 
     def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         while stop is None or self._given < stop:

@@ -23,11 +23,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from masklet.footage import (
-    BRIGHTEST,
     HLG,
+    MAX_LUMINANCE,
     PQ,
+    REFERENCE_WHITE,
     UNSPECIFIED,
-    WHITE,
     Colours,
     hlg_to_light,
     light_to_pq,
@@ -117,10 +117,10 @@ def _upright(picture: VideoFrame, display: Display, layout: str) -> NDArray[Any]
     return np.ascontiguousarray(image[::down, ::across])
 
 
-PEAK = 1000.0
+PEAK_LUMINANCE = 1000.0
 """cd/m² that HDR video is mastered for as a rule, and the nominal peak of HLG. Constant, so that no frame differs."""
 
-STEPS = 4096
+TABLE_ENTRIES = 4096
 """Entries of the tables by brightness; finer where it is dark, as the eye is."""
 
 TO_BT709 = np.array(
@@ -134,12 +134,12 @@ def tone_map(signal: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
     """PQ or HLG of BT.2020, uint16 (H, W, 3) over the full range, as uint8 (H, W, 3) for an ordinary screen."""
     light = np.take(_light_table(transfer), signal)
     if transfer == HLG:  # the OOTF: contrast grows with the luminance of the scene, gamma 1.2
-        light *= PEAK * np.maximum(cv2.transform(light, LUMINANCE), 1e-6)[..., None] ** np.float32(0.2)
+        light *= PEAK_LUMINANCE * np.maximum(cv2.transform(light, LUMINANCE), 1e-6)[..., None] ** np.float32(0.2)
     brightest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])  # ten times as fast as max(axis=2)
-    steps = (np.sqrt(np.sqrt(brightest / BRIGHTEST)) * (STEPS - 1)).astype(np.uint16)
+    steps = (np.sqrt(np.sqrt(brightest / MAX_LUMINANCE)) * (TABLE_ENTRIES - 1)).astype(np.uint16)
     light *= np.take(_ratio_table(), steps)[..., None]
     light = np.clip(cv2.transform(light, TO_BT709), 0.0, 1.0)
-    return np.take(_signal_table(), (np.sqrt(light) * (STEPS - 1) + 0.5).astype(np.uint16))
+    return np.take(_signal_table(), (np.sqrt(light) * (TABLE_ENTRIES - 1) + 0.5).astype(np.uint16))
 
 
 @cache
@@ -152,21 +152,21 @@ def _light_table(transfer: int) -> NDArray[np.float32]:
 @cache
 def _ratio_table() -> NDArray[np.float32]:
     """The factor for a pixel, so that WHITE becomes 1, by the fourth root of its brightest value."""
-    light = BRIGHTEST * ((np.arange(STEPS) + 0.5) / (STEPS - 1)) ** 4
-    return (compressed(light) / light / WHITE).astype(np.float32)
+    light = MAX_LUMINANCE * ((np.arange(TABLE_ENTRIES) + 0.5) / (TABLE_ENTRIES - 1)) ** 4
+    return (compressed(light) / light / REFERENCE_WHITE).astype(np.float32)
 
 
 @cache
 def _signal_table() -> NDArray[np.uint8]:
     """The value in sRGB, by the square root of light in 0..1."""
-    return np.rint(255 * srgb_of((np.arange(STEPS) / (STEPS - 1)) ** 2)).astype(np.uint8)
+    return np.rint(255 * srgb_of((np.arange(TABLE_ENTRIES) / (TABLE_ENTRIES - 1)) ** 2)).astype(np.uint8)
 
 
 def compressed(light: NDArray[np.float64]) -> NDArray[np.float64]:
     """Light in cd/m², up to PEAK, brought below WHITE: the EETF of BT.2390, with black at 0."""
-    peak = light_to_pq(np.array(PEAK))
+    peak = light_to_pq(np.array(PEAK_LUMINANCE))
     source = np.minimum(light_to_pq(light) / peak, 1.0)
-    top = light_to_pq(np.array(WHITE)) / peak
+    top = light_to_pq(np.array(REFERENCE_WHITE)) / peak
     knee = 1.5 * top - 0.5
     t = np.maximum(source - knee, 0.0) / (1.0 - knee)
     spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1.0 - knee) + (3 * t**2 - 2 * t**3) * top

@@ -18,14 +18,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from masklet import errors
 from masklet.atomic import natural_order
 from masklet.errors import MediaError, needing
-from masklet.footage import BRIGHTEST, PQ, PRIMARIES, SRGB, WHITE, Colours, Footage, light_to_pq, srgb_of
+from masklet.footage import MAX_LUMINANCE, PQ, PRIMARIES, REFERENCE_WHITE, SRGB, Colours, Footage, light_to_pq, srgb_of
 from masklet.media.frames import Frame, ListedFrames
 
 EXR = ".exr"
 """Needs the extra `exr`. Light of 1 is the white of an ordinary picture. Brighter light is white in 8 bits; 16 bits, by
 PQ for films, keep it up to 49 times that white, where PQ ends."""
 
-MOST_PIXELS = 1 << 28
+MAX_PIXELS = 1 << 28
 
 HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 """Each float of 16 bits."""
@@ -320,7 +320,7 @@ def _exr_light(path: Path) -> NDArray[Any]:
     windows = [[np.asarray(end, np.int64) for end in header[name]] for name in ("displayWindow", "dataWindow")]
     for low, high in windows:
         sides = high - low + 1
-        if sides.min() < 1 or sides.prod() > MOST_PIXELS:
+        if sides.min() < 1 or sides.prod() > MAX_PIXELS:
             raise MediaError(f"{path.name} has a window of {sides[0]} x {sides[1]} pixels; give a smaller picture")
     (left, top), (right, bottom), (x, y) = (end.tolist() for end in (*windows[0], windows[1][0]))
     width, height = right - left + 1, bottom - top + 1
@@ -341,7 +341,9 @@ def _exr_light(path: Path) -> NDArray[Any]:
 
 
 def _as_pq(light: NDArray[Any]) -> NDArray[np.uint16]:
-    level = np.nan_to_num(np.asarray(light, np.float64), nan=0.0).clip(0, BRIGHTEST / WHITE) * WHITE
+    level = (
+        np.nan_to_num(np.asarray(light, np.float64), nan=0.0).clip(0, MAX_LUMINANCE / REFERENCE_WHITE) * REFERENCE_WHITE
+    )
     return np.rint(light_to_pq(level) * 65535).astype(np.uint16)
 
 

@@ -21,25 +21,25 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.errors import MediaError, needing
 from masklet.geometry import Ground
 
-CACHE = 64 << 20
+CACHE_BYTES = 64 << 20
 """Bytes of decoded blocks that GDAL may keep."""
 
 DEGREES, WEB, HALF = "EPSG:4326", "EPSG:3857", 20_037_508.342789244
 """Longitude and latitude; the map of the web, and half of its side in its own metres."""
 
-TILE, DEEPEST, MOST_TILES = 256, 23, 4_096
+TILE, DEEPEST, MAX_TILES = 256, 23, 4_096
 """Pixels of a tile's side, the highest zoom, and the most tiles of a picture."""
 
-NORTHERNMOST = 85.06
+MAX_LATITUDE = 85.06
 """Degrees of latitude at which the map of the web ends."""
 
-DEGREE = 111_195.0
+METRES_PER_DEGREE = 111_195.0
 """Metres of a degree of latitude, to half a per cent."""
 
-UNTRUE = 0.02
+METRE_TOLERANCE = 0.02
 """Units of a CRS are metres if they cover a metre on the ground to this share."""
 
-TILES = """<GDAL_WMS>
+TILE_SERVICE = """<GDAL_WMS>
 <Service name="TMS"><ServerUrl>{url}</ServerUrl></Service>
 <DataWindow><UpperLeftX>{west}</UpperLeftX><UpperLeftY>{north}</UpperLeftY><LowerRightX>{east}</LowerRightX>
 <LowerRightY>{south}</LowerRightY><TileLevel>{zoom}</TileLevel><YOrigin>top</YOrigin></DataWindow>
@@ -180,13 +180,13 @@ class LargePicture:
         extent = warp.transform_bounds(DEGREES, crs, *edges)
         there = np.array(warp.transform_bounds(crs, WEB, *extent)) / own
         count = int(np.prod(np.floor(there[2:]) - np.floor(there[:2]) + 1))
-        if count > MOST_TILES:
+        if count > MAX_TILES:
             raise MediaError(
-                f"{self.name} would be {count:,} tiles of zoom {zoom}, and {MOST_TILES:,} are the most; give smaller "
+                f"{self.name} would be {count:,} tiles of zoom {zoom}, and {MAX_TILES:,} are the most; give smaller "
                 "bounds, or a lower zoom"
             )
         folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="masklet-tiles-"))
-        told = TILES.format(
+        told = TILE_SERVICE.format(
             url=escape(url.replace("{", "${")), zoom=zoom, crs=WEB, side=TILE, cache=escape(f"{folder}/cache"),
             west=-HALF, north=HALF, east=HALF, south=-HALF,
         )  # fmt: skip
@@ -197,7 +197,7 @@ class LargePicture:
 
     def _opened(self, closing: ExitStack, path: str | PathLike[str]) -> Any:
         try:
-            with self._rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
+            with self._rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), warnings.catch_warnings():
                 warnings.simplefilter("ignore", self._rasterio.errors.NotGeoreferencedWarning)
                 return closing.enter_context(self._rasterio.open(path))
         except self._rasterio.errors.RasterioIOError as error:
@@ -209,8 +209,8 @@ class LargePicture:
         unit = crs.linear_units_factor[1] if crs.is_projected else 1.0
         step = 1000 / unit if crs.is_projected else 0.0
         (longitude, other), (latitude, up) = self._rasterio.warp.transform(crs, DEGREES, [x, x + step], [y, y])
-        length = np.hypot((other - longitude) * np.cos(np.radians(latitude)), up - latitude) * DEGREE
-        if crs.is_projected and abs(length / 1000 - 1) <= UNTRUE:
+        length = np.hypot((other - longitude) * np.cos(np.radians(latitude)), up - latitude) * METRES_PER_DEGREE
+        if crs.is_projected and abs(length / 1000 - 1) <= METRE_TOLERANCE:
             return crs, unit
         if not (np.isfinite(longitude) and np.isfinite(latitude)):
             raise MediaError(f"{self.name} lies outside of its CRS; give a picture that says where it is")
@@ -270,7 +270,7 @@ class LargePicture:
             raise MediaError(f"the window {box} does not lie in {self.name}, {width} wide and {height} high")
         bands = [1, 2, 3] if self._shown.count >= 3 else [1]
         try:
-            with self._rasterio.Env(GDAL_CACHEMAX=CACHE):
+            with self._rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
                 values = self._shown.read(bands, window=((y0, y1), (x0, x1)))
         except self._rasterio.errors.RasterioIOError as error:
             raise MediaError(f"{self.name} cannot be read at {box}: {_reason(error)}") from error
@@ -296,7 +296,7 @@ def _checked_bounds(name: str, bounds: Sequence[float] | None) -> tuple[float, f
     if bounds is None:
         raise MediaError(f"{name} shows the whole world; give bounds: west,south,east,north in degrees")
     west, south, east, north = bounds if len(bounds) == 4 else (np.nan,) * 4
-    if not (-180 <= west < east <= 180 and -NORTHERNMOST < south < north < NORTHERNMOST):
+    if not (-180 <= west < east <= 180 and -MAX_LATITUDE < south < north < MAX_LATITUDE):
         told = ",".join(f"{value:g}" for value in bounds)
         raise MediaError(f"the bounds are {told}; give west,south,east,north in degrees, within 180 and 85")
     return west, south, east, north

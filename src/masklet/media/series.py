@@ -18,13 +18,13 @@ from masklet.media.frames import ListedFrames
 from masklet.media.image_file import files_in
 from masklet.media.large import LargePicture
 
-MAPS = (".tif", ".tiff")
+MAP_SUFFIXES = (".tif", ".tiff")
 """Files of a folder that count."""
 
-MOST_PIXELS = 100_000_000
+MAX_PIXELS = 100_000_000
 """Of a frame, which is in memory as a whole."""
 
-DATED = re.compile(
+DATE_IN_NAME = re.compile(
     r"(?<!\d)((?:19|20)\d\d)([-_:]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"
     r"(?:[T_ -]?([01]\d|2[0-3]):?([0-5]\d):?([0-5]\d))?(?!\d)"
 )
@@ -50,7 +50,7 @@ class MapSeries(ListedFrames):
 
     Raises:
         MediaError: There is no picture, one cannot be read or lies elsewhere than the first, or frames are larger than
-            `MOST_PIXELS`.
+            `MAX_PIXELS`.
     """
 
     ground: Ground
@@ -76,7 +76,7 @@ class MapSeries(ListedFrames):
         height, width = self._first.size
         if self._first.ground is None:
             raise MediaError(f"{self._name(0)} does not say where it lies on the ground; give GeoTIFFs with a CRS")
-        if height * width > MOST_PIXELS:
+        if height * width > MAX_PIXELS:
             raise MediaError(
                 f"{self._name(0)} has {width:,} x {height:,} pixels, too many for a frame; give a coarser resolution, "
                 "or cut out a part (gdal_translate -projwin)"
@@ -108,7 +108,7 @@ class MapSeries(ListedFrames):
 def maps_of(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[Path]:
     """The GeoTIFFs of a folder, or those that are listed."""
     if isinstance(files, str | PathLike):
-        return files_in(Path(files), MAPS) if os.path.isdir(files) else []
+        return files_in(Path(files), MAP_SUFFIXES) if os.path.isdir(files) else []
     return [Path(file) for file in files]
 
 
@@ -116,7 +116,7 @@ def is_series(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> boo
     """Whether a folder or a list holds pictures that say where they lie, by the first. Without rasterio nothing does:
     they are pictures like others then."""
     paths = maps_of(files)
-    if not paths or paths[0].suffix.lower() not in MAPS or find_spec("rasterio") is None:
+    if not paths or paths[0].suffix.lower() not in MAP_SUFFIXES or find_spec("rasterio") is None:
         return False
     try:
         with LargePicture(paths[0], levels=(0, 1)) as first:
@@ -146,7 +146,7 @@ def taken(files: Sequence[Path]) -> list[datetime] | None:
 
 def date_in(text: str) -> datetime | None:
     """The first date that a text holds."""
-    for found in DATED.finditer(text):
+    for found in DATE_IN_NAME.finditer(text):
         year, _, month, day, hour, minute, second = (
             int(part) if (part or "").isdigit() else 0 for part in found.groups()
         )

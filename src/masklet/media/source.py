@@ -18,7 +18,7 @@ from masklet.media.volume import VolumeSlices, is_volume
 
 __all__ = ["Frame", "FrameSource", "open_video"]
 
-EXPECTED = (
+EXPECTED_VIDEOS = (
     "the number of a camera; the URL of a live stream; a volume, such as scan.nii.gz or a folder of a DICOM series; "
     "a folder or list of GeoTIFFs of one place; the path of a folder of pictures; of an OpenEXR picture; of a GIF, "
     "TIFF or another picture; or of a video file; a list of paths of pictures; an array (T, H, W, 3), or a list of "
@@ -45,7 +45,7 @@ def open_video(video: Any) -> FrameSource:
         return MapSeries(video) if is_series(video) else ImageFiles(video)
     if isinstance(video, Iterable) and not isinstance(video, bytes | bytearray | dict | set):
         return IteratorFrames(video)
-    raise MediaError(f"a {type(video).__name__} is not a video; give one of: {EXPECTED}")
+    raise MediaError(f"a {type(video).__name__} is not a video; give one of: {EXPECTED_VIDEOS}")
 
 
 def _at(place: str | PathLike[str]) -> FrameSource:

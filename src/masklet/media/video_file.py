@@ -26,19 +26,19 @@ from masklet.media.container import BrokenOff, DecodedFrame, decoded, deinterlac
 from masklet.media.display import display_of, shown, shown_deep
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
 
-NEAR = 32
+FRAMES_TO_DECODE_THROUGH = 32
 """So many frames are decoded and dropped rather than jumped over: a jump costs about as much."""
 
 KEPT_BYTES = 64 * 2**20
 """Most bytes of decoded pictures that are kept, so that going backward does not decode all again at each step."""
 
-ANEW = 0.1
+RESTART_SECONDS = 0.1
 """Seconds by which times go back where a stream begins anew: those of its frames then follow on the last one's."""
 
-TRIED = 4
+KEYS_TRIED = 4
 """Keys that are tried, going backward. Some are none: after an intra refresh, pictures build up over many frames."""
 
-MOST_LEADING = 32
+MAX_LEADING = 32
 """Packets after a key that may be shown before it: twice what any codec's reordering needs."""
 
 Numbered = tuple[int, VideoFrame]
@@ -119,7 +119,7 @@ class VideoFile(FrameSource):
         """One frame. One near to the last that was read, before it or after it, costs least."""
         check_frame(frame, None)
         self._check_open()
-        if frame >= NEAR and self._count():
+        if frame >= FRAMES_TO_DECODE_THROUGH and self._count():
             check_frame(frame, self.frame_count)
         why = None
         try:
@@ -209,14 +209,16 @@ class VideoFile(FrameSource):
         if frame in self._kept:
             return self._kept[frame]
         run, ahead = self._run, frame - self._next
-        if run is None or ahead < 0 or (ahead >= NEAR and self._key_frame(frame) > self._next):  # a jump is shorter
+        if (
+            run is None or ahead < 0 or (ahead >= FRAMES_TO_DECODE_THROUGH and self._key_frame(frame) > self._next)
+        ):  # a jump is shorter
             self._kept.clear()
             run = self._pictures(frame if ahead >= 0 else max(0, frame - self._most_kept + 1), single=True)
         self._run = None
         for picture in run:
             if not self._kept:
                 size = sum(plane.buffer_size for plane in picture.image.planes)
-                self._most_kept = min(NEAR, max(2, KEPT_BYTES // size))
+                self._most_kept = min(FRAMES_TO_DECODE_THROUGH, max(2, KEPT_BYTES // size))
             self._kept[picture.frame] = picture
             self._next = picture.frame + 1
             if len(self._kept) > self._most_kept:
@@ -235,7 +237,7 @@ class VideoFile(FrameSource):
         """All pictures from a frame on: by a container of their own, or by that for `single` ones where they jump.
         Raises BrokenOff."""
         due = start
-        index = self._sought_index() if start >= NEAR else self._index if single else None
+        index = self._sought_index() if start >= FRAMES_TO_DECODE_THROUGH else self._index if single else None
         if index is not None:
             try:
                 with self._opened(single) as (container, stream):
@@ -271,7 +273,7 @@ class VideoFile(FrameSource):
             if image.pts is not None:
                 image.pts += shift
                 if last is not None and image.pts < last:
-                    step = 0 if (last - image.pts) * self._tick < ANEW else image.duration or period
+                    step = 0 if (last - image.pts) * self._tick < RESTART_SECONDS else image.duration or period
                     shift += step and last + step - image.pts
                     image.pts = last + step
                 last = image.pts
@@ -408,7 +410,7 @@ def _in_order(pts: NDArray[np.int64], places: NDArray[np.int64], key_pts: NDArra
     # What is shown before a key but decoded after it lies near to it, and is shown after the key before.
     packets = np.arange(places[0], len(pts))
     key = np.searchsorted(places, packets, side="right") - 1
-    leading = packets - places[key] <= MOST_LEADING
+    leading = packets - places[key] <= MAX_LEADING
     return bool(np.all(pts[packets] >= key_pts[np.where(leading, np.maximum(key - 1, 0), key)]))
 
 
@@ -421,7 +423,7 @@ def frames_from(
     frames that come are not those of the index, and BrokenOff.
     """
     last = index.key_before(frame)
-    for key in range(last, max(last - TRIED, -1), -1):
+    for key in range(last, max(last - KEYS_TRIED, -1), -1):
         came = _aligned(container, stream, index, key, faults)
         first = next(came, None)
         if first is not None and first[0] <= frame:  # else the decoder needed more before this key: take one earlier

@@ -25,7 +25,7 @@ from masklet.media.frames import ListedFrames
 NIFTI, ITK, DICOM = (".nii", ".nii.gz", ".mgz", ".mgh"), (".mha", ".mhd", ".nrrd", ".nhdr"), (".dcm", ".dicom", ".ima")
 VOLUME_SUFFIXES = (*NIFTI, *ITK, *DICOM)
 
-WINDOWS = {
+CT_WINDOWS = {
     "brain": (40.0, 80.0),
     "soft-tissue": (40.0, 400.0),
     "liver": (60.0, 160.0),
@@ -34,16 +34,16 @@ WINDOWS = {
 }
 """Usual windows of CT in Hounsfield units: level and width."""
 
-SHOWN = (0.5, 99.5)
+SHOWN_PERCENTILES = (0.5, 99.5)
 """Without a window, these percentiles of all voxels are black and white."""
 
-MOST_SAMPLED = 4_000_000
+MAX_SAMPLED = 4_000_000
 """The percentiles are taken from at most so many voxels, evenly apart."""
 
-UNITS = "PixelValueTransformationSequence"
+UNITS_TAG = "PixelValueTransformationSequence"
 """Where a DICOM file of many frames says how stored values become its units."""
 
-UNEVEN = 0.02
+GAP_TOLERANCE = 0.02
 """Slices are uneven if a gap differs from the others by more than this share."""
 
 
@@ -66,8 +66,8 @@ class VolumeSlices(ListedFrames):
     Args:
         path: A file, or a folder with a DICOM series.
         axis: 0, 1 or 2, the axis that slices follow; None for that of the largest spacing, the last of equal ones.
-        window: The name of one of `WINDOWS`, or (level, width) in the volume's units; None shows the percentiles
-            `SHOWN` of all voxels from black to white.
+        window: The name of one of `CT_WINDOWS`, or (level, width) in the volume's units; None shows the percentiles
+            `SHOWN_PERCENTILES` of all voxels from black to white.
         part: Which volume of a file with several, from 0.
         isotropic: Whether slices that lie farther apart than their pixels are interpolated (linear) until they lie as
             close. The geometry, and with it label maps, are those of the new grid; it refers to no DICOM files.
@@ -133,18 +133,18 @@ def interpolated(volume: Volume, axis: int) -> Volume:
 def _limits(voxels: NDArray[Any], window: str | Sequence[float] | None) -> tuple[float, float]:
     """The values that are black and white."""
     if isinstance(window, str):
-        if window not in WINDOWS:
-            known = ", ".join(WINDOWS)
-            raise MediaError(f"there is no window {window!r}{nearest(window, WINDOWS)}; there are {known}")
-        window = WINDOWS[window]
+        if window not in CT_WINDOWS:
+            known = ", ".join(CT_WINDOWS)
+            raise MediaError(f"there is no window {window!r}{nearest(window, CT_WINDOWS)}; there are {known}")
+        window = CT_WINDOWS[window]
     if window is not None:
         level, width = window if len(window) == 2 else (np.nan, np.nan)
         if not (np.isfinite(level) and np.isfinite(width) and width > 0):
             raise MediaError(f"the window is level {level:g}, width {width:g}; give finite numbers, the width over 0")
         return level - width / 2, level + width / 2
-    values = voxels.reshape(-1)[:: -(-voxels.size // MOST_SAMPLED)].astype(np.float32)
+    values = voxels.reshape(-1)[:: -(-voxels.size // MAX_SAMPLED)].astype(np.float32)
     values = values[np.isfinite(values)]
-    low, high = np.percentile(values, SHOWN) if len(values) else (0.0, 1.0)
+    low, high = np.percentile(values, SHOWN_PERCENTILES) if len(values) else (0.0, 1.0)
     if low == high and len(values):  # a few bright voxels on nothing
         low, high = values.min(), values.max()
     return float(low), float(high) if high > low else float(low) + 1
@@ -334,10 +334,10 @@ def _even_step(places: NDArray[np.float64]) -> float:
     """Millimetres between neighbours, of which none may be missing, double or unevenly spaced."""
     gaps = np.diff(places)
     step = float(np.median(gaps))
-    if step <= 0 or (gaps <= step * UNEVEN).any():
+    if step <= 0 or (gaps <= step * GAP_TOLERANCE).any():
         raise Unfit("has several slices at one place; give a series of one scan, at one time")
-    wide = [(n, round(gap / step) - 1) for n, gap in enumerate(gaps) if abs(gap - step) > UNEVEN * step]
-    missing = [(n, count) for n, count in wide if count and abs(gaps[n] - (count + 1) * step) <= UNEVEN * step]
+    wide = [(n, round(gap / step) - 1) for n, gap in enumerate(gaps) if abs(gap - step) > GAP_TOLERANCE * step]
+    missing = [(n, count) for n, count in wide if count and abs(gaps[n] - (count + 1) * step) <= GAP_TOLERANCE * step]
     if missing and len(missing) == len(wide):
         told = ", ".join(f"{count} between {n} and {n + 1}" for n, count in missing)
         raise Unfit(f"lacks slices: {told}, counted from 0; give the whole series")
@@ -354,7 +354,7 @@ def _of_frames(path: Path, whole: Any) -> Volume:
     affine = np.eye(4)
     groups = whole.get("PerFrameFunctionalGroupsSequence")
     shared = (whole.get("SharedFunctionalGroupsSequence") or [{}])[0]
-    told = [(shared.get(UNITS) or group.get(UNITS) or [{}])[0] for group in groups or ()]
+    told = [(shared.get(UNITS_TAG) or group.get(UNITS_TAG) or [{}])[0] for group in groups or ()]
     if any(told) and len(told) == frames.shape[2]:
         frames = np.stack([_rescaled(frames[..., n], head) for n, head in enumerate(told)], axis=2)
     if groups is not None and "PlanePositionSequence" in groups[0] and len(groups) == frames.shape[2]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from masklet.metrics.region import Mask, Values, checked, extent
 
-TOLERANCE = 0.008
+BOUNDARY_TOLERANCE = 0.008
 """Share of the picture's diagonal by which outlines may lie apart (DAVIS)."""
 
 OBJECT_TOLERANCE = 0.1
@@ -17,7 +17,7 @@ OBJECT_TOLERANCE = 0.1
 
 
 def boundary_accuracy(
-    predicted: Mask, truth: Mask, void: Mask | None = None, *, tolerance: float = TOLERANCE
+    predicted: Mask, truth: Mask, void: Mask | None = None, *, tolerance: float = BOUNDARY_TOLERANCE
 ) -> Values:
     """F, the harmonic mean of precision and recall of the outline: float64 (...), in 0..1.
 
@@ -51,7 +51,7 @@ def adaptive_boundary_accuracy(predicted: Mask, truth: Mask, void: Mask | None =
     The numbers of its server have not been compared with these.
     """
     predicted, truth = checked(predicted, truth, void)
-    widest = pixels_within(TOLERANCE, predicted.shape[-2:])
+    widest = pixels_within(BOUNDARY_TOLERANCE, predicted.shape[-2:])
 
     def score(ours: Mask, theirs: Mask) -> float:
         radius = int(OBJECT_TOLERANCE * sqrt(np.count_nonzero(theirs)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from masklet.errors import EvaluationError
 from masklet.metrics.region import Values
 
-BINS = 15
+CALIBRATION_BINS = 15
 """Bins of equal width, as in the source."""
 
 
@@ -30,7 +30,7 @@ class Calibration:
         return float(gaps.sum() / total) if total else float("nan")
 
 
-def calibration(estimates: Values, outcomes: Values | NDArray[np.bool_], bins: int = BINS) -> Calibration:
+def calibration(estimates: Values, outcomes: Values | NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> Calibration:
     """Sort estimates and outcomes into bins.
 
     estimates  0..1, any shape: predicted IoU, or presence as a probability

@@ -49,7 +49,9 @@ def measure(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary = boundar
     of unequal shapes.
     """
     check_maps(predicted, truth)
-    return join([_measure_frame(ours, theirs, boundary) for ours, theirs in zip(predicted, truth, strict=True)])
+    return join_measures(
+        [_measure_frame(ours, theirs, boundary) for ours, theirs in zip(predicted, truth, strict=True)]
+    )
 
 
 def measure_masks(
@@ -79,7 +81,7 @@ def measure_masks(
     )
 
 
-def join(parts: Sequence[Measured]) -> Measured:
+def join_measures(parts: Sequence[Measured]) -> Measured:
     """Frames that were measured apart, one after another: the same as if all had been measured at once.
 
     An object that a part does not know is absent from its frames, in prediction and truth: J and F are 1 there.

@@ -8,7 +8,7 @@ import numpy as np
 from masklet.errors import EvaluationError
 from masklet.metrics.region import Values
 
-GOOD = 0.5
+RECALL_THRESHOLD = 0.5
 """A frame counts for recall if its value is above this."""
 
 
@@ -75,7 +75,7 @@ def summarise(per_frame: Values | Sequence[float]) -> Summary:
     first, last = values[: borders[1] + 1], values[borders[3] :]
     return Summary(
         mean=float(values.mean()),
-        recall=float((values > GOOD).mean()),
+        recall=float((values > RECALL_THRESHOLD).mean()),
         decay=float(first.mean() - last.mean()),
     )
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from masklet.errors import EvaluationError, needing
 from masklet.metrics.region import Mask, checked, extent
 
-TOLERANCE = 2.0
+SURFACE_TOLERANCE = 2.0
 """Millimetres by which surfaces may lie apart for the normalised surface Dice, if nobody says otherwise."""
 
 
@@ -33,7 +33,7 @@ def dice(predicted: Mask, truth: Mask) -> float:
 
 
 def surface_distances(
-    predicted: Mask, truth: Mask, spacing: ArrayLike, *, tolerance: float = TOLERANCE
+    predicted: Mask, truth: Mask, spacing: ArrayLike, *, tolerance: float = SURFACE_TOLERANCE
 ) -> SurfaceDistances:
     """Distances between the surfaces of two masks, bool (I, J, K).
 

@@ -16,7 +16,7 @@ from masklet.nn.network import Network
 from masklet.nn.prompt_encoder import PromptEncoder
 from masklet.nn.tensors import Decoded, Levels, MemoryBank, PromptTokens
 
-CERTAIN = 10.0
+CERTAIN_LOGIT = 10.0
 """Logit of the presence of an object of which something is said, and of a cell inside a mask that a person gave."""
 
 
@@ -49,7 +49,7 @@ class FirstMaskDecoder(MaskDecoder):
 
     def scores(self, answers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         iou, masks = answers.split((1, CANDIDATES), dim=1)
-        return self.iou_prediction_head(iou[:, 0]), masks, masks.new_full(masks.shape[:1], CERTAIN)
+        return self.iou_prediction_head(iou[:, 0]), masks, masks.new_full(masks.shape[:1], CERTAIN_LOGIT)
 
 
 class FirstNetwork(Network):
@@ -86,7 +86,7 @@ class FirstNetwork(Network):
         """See `Network`; pointers are zeros."""
         if prompts.masks is not None and prompts.masks.shape[-1] == self.config.image_size:
             shrunk = F.interpolate(prompts.masks, scale_factor=1 / FINEST_STRIDE, mode="area")
-            prompts = prompts._replace(masks=(2 * shrunk - 1) * CERTAIN)
+            prompts = prompts._replace(masks=(2 * shrunk - 1) * CERTAIN_LOGIT)
         prompts, present = as_learned(prompts)
         codes = self.sam_prompt_encoder(prompts)
         (code,) = self.sam_prompt_encoder.tables()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from masklet.nn.config import ModelConfig
 from masklet.nn.layers import MLP, Attention, LayerNorm2d, join, to_map, to_tokens
-from masklet.nn.prompt_encoder import DRAWN
+from masklet.nn.prompt_encoder import DRAWN_CHANNELS
 from masklet.nn.tensors import Levels, PromptCodes
 
 CANDIDATES = 4
@@ -217,8 +217,8 @@ class RefiningMaskDecoder(MaskDecoder):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         width = config.width
-        self.drawn_s0 = nn.Conv2d(DRAWN, width // 8, kernel_size=1, bias=False)
-        self.drawn_s1 = nn.Conv2d(DRAWN, width // 4, kernel_size=1, bias=False)
+        self.drawn_s0 = nn.Conv2d(DRAWN_CHANNELS, width // 8, kernel_size=1, bias=False)
+        self.drawn_s1 = nn.Conv2d(DRAWN_CHANNELS, width // 4, kernel_size=1, bias=False)
         self.refine_s0 = Refinement(width // 8)
         self.refine_s1 = Refinement(width // 4)
         nn.init.zeros_(self.drawn_s0.weight)

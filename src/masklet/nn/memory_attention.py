@@ -22,7 +22,7 @@ LAST_FROM = 256
 """On a CPU, heads of at least so many channels are quicker with values projected last, others with values projected
 first; `benchmarks/attention.py` measures both."""
 
-SCORES = 4 * 2**20
+SCORES_IN_CACHE = 4 * 2**20
 """So many scores are held at once: with 4 bytes each, about what fits into a processor's cache."""
 
 EXPORTED_ROWS = 512
@@ -213,12 +213,13 @@ def project_first(
 def project_last(
     q: Tensor, k: Tensor, memory: Tensor, projection: nn.Linear, keep: Tensor | None, most_rows: int | None = None
 ) -> Tensor:
-    """See `attend_values`; at most so many rows of queries at a time, or as many as give `SCORES`, without dropout."""
+    """See `attend_values`, without dropout; at most so many rows of queries at a time, or as many as give
+    `SCORES_IN_CACHE`."""
     q = q * q.shape[-1] ** -0.5
     k, memory = k.transpose(-2, -1), memory[:, None]
     hide = None if keep is None else ~keep[:, None, None, :]
     seen = []
-    for rows in q.split(most_rows or max(SCORES // (k.shape[0] * k.shape[-1]), 1), dim=-2):
+    for rows in q.split(most_rows or max(SCORES_IN_CACHE // (k.shape[0] * k.shape[-1]), 1), dim=-2):
         scores = rows @ k
         scores = scores if hide is None else scores.masked_fill(hide, -torch.inf)
         seen.append(scores.softmax(dim=-1) @ memory)

@@ -65,7 +65,7 @@ class MemoryEncoder(nn.Module):
         return self.out_proj(self.fuser(x))
 
 
-class Look(nn.Module):
+class LatentAttention(nn.Module):
     """Attention of one head, without biases, and the norms before it: latents (N, L, M) look at tokens (N, T, M)."""
 
     norm: nn.Module
@@ -103,9 +103,9 @@ class PerceiverLayer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.attn = Look(width, "norm_x", "norm_latents")
+        self.attn = LatentAttention(width, "norm_x", "norm_latents")
         self.ff = feed_forward(width)
-        self.self_attn = Look(width, "norm")
+        self.self_attn = LatentAttention(width, "norm")
         self.self_ff = feed_forward(width)
 
     def forward(self, latents: Tensor, tokens: Tensor, code: Tensor | None) -> Tensor:

@@ -11,7 +11,7 @@ from masklet.nn.tensors import PromptCodes, PromptTokens
 MASK_WIDTH = 16
 """Channels of a mask prompt on its way to the features' width."""
 
-DRAWN = 4
+DRAWN_CHANNELS = 4
 """Channels of a drawn prompt: the earlier logits, the box, included and excluded points."""
 
 
@@ -77,7 +77,7 @@ class DrawnPromptEncoder(PromptEncoder):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.mask_downscaling = shrink_mask(DRAWN, 4 * MASK_WIDTH, config.width)
+        self.mask_downscaling = shrink_mask(DRAWN_CHANNELS, 4 * MASK_WIDTH, config.width)
 
     def forward(self, prompts: PromptTokens) -> PromptCodes:
         drawing = self.draw(prompts.points, prompts.labels)

@@ -25,10 +25,10 @@ from masklet.prompts import Prompt, check_name, make_prompt
 
 Shape = Literal["rle", "png", "polygons"]
 
-KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 """Pictures that are read; others, such as EPS, would start programs."""
 
-MOST_PROMPTS = 256
+MAX_PROMPTS = 256
 """Objects in one request."""
 
 
@@ -102,8 +102,8 @@ def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> Qu
         raise MediaError("give the picture as image, in base64, or as url; one of them")
     image = picture_of(bytes_of(said["image"]) if "image" in said else read_url(str(said["url"])))
     records, everything = said.get("prompts", []), bool(said.get("everything", False))
-    if not isinstance(records, list) or len(records) > MOST_PROMPTS or everything == bool(records):
-        raise PromptError(f"give prompts, a list of at most {MOST_PROMPTS}, or everything; one of them")
+    if not isinstance(records, list) or len(records) > MAX_PROMPTS or everything == bool(records):
+        raise PromptError(f"give prompts, a list of at most {MAX_PROMPTS}, or everything; one of them")
     prompts, names = [], []
     for number, record in enumerate(records, start=1):
         if not isinstance(record, Mapping):
@@ -126,10 +126,10 @@ def bytes_of(text: object) -> bytes:
 def picture_of(content: bytes) -> NDArray[np.uint8]:
     """A picture, uint8 (H, W, 3), of the bytes of a file. Raises MediaError if it is none."""
     try:
-        with Image.open(io.BytesIO(content), formats=KINDS) as image:
+        with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
             return as_picture(image, "the picture")
     except DAMAGED:
-        raise MediaError(f"the picture cannot be read; give one of these kinds: {', '.join(KINDS)}") from None
+        raise MediaError(f"the picture cannot be read; give one of these kinds: {', '.join(IMAGE_FORMATS)}") from None
 
 
 def answer_of(question: Question, found: PictureMasks) -> dict[str, Any]:

@@ -18,27 +18,27 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import masklet
-from masklet.app.web import guards, limited, plain
+from masklet.app.web import as_json, guards, limited
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
 from masklet.jobs.places import TooLarge, local_copy
 from masklet.masks.rle import encode_rle
-from masklet.serve.pictures import MOST_PROMPTS, SHAPES, PictureDesk, TooMany, answer_of, picture_of, question_of
-from masklet.serve.videos import DIRECTIONS, ENDED, Missing, VideoDesk, check_allowed
+from masklet.serve.pictures import MAX_PROMPTS, SHAPES, PictureDesk, TooMany, answer_of, picture_of, question_of
+from masklet.serve.videos import DIRECTIONS, FINAL_STATES, Missing, VideoDesk, check_allowed
 from masklet.video import FrameResult, StreamTracker
 
 WATCHED_EVERY = 0.25
 """Seconds between two looks at a job whose progress is told."""
 
-OPEN = ("/health", "/openapi.json")
+PUBLIC_PATHS = ("/health", "/openapi.json")
 """What is told without a token."""
 
-MOST_STREAMS = 4
+MAX_STREAMS = 4
 """WebSockets at a time, each with a tracker of its own."""
 
 
-STATUS: Mapping[type[MaskletError], int] = {
+ERROR_STATUS: Mapping[type[MaskletError], int] = {
     TooLarge: 413,
     Missing: 404,
     TooMany: 429,
@@ -51,7 +51,7 @@ STATUS: Mapping[type[MaskletError], int] = {
 
 # --- what stands in requests and answers ------------------------------------------------------------------------------
 
-TEXT = {"type": "string"}
+TEXT_SCHEMA = {"type": "string"}
 
 
 def record(description: str | None = None, required: Sequence[str] = (), **properties: Any) -> dict[str, Any]:
@@ -70,50 +70,50 @@ def schema(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-NUMBERS = several({"type": "number"})
-NAME = {"type": ["integer", "string"]}
+NUMBERS_SCHEMA = several({"type": "number"})
+NAME_SCHEMA = {"type": ["integer", "string"]}
 
 SCHEMAS: dict[str, Any] = {
-    "Error": record(None, ["error"], error={**TEXT, "description": "One sentence."}),
+    "Error": record(None, ["error"], error={**TEXT_SCHEMA, "description": "One sentence."}),
     "Prompt": record(
         "What is said of one object, in pixels of the picture as it is shown.",
-        object={**NAME, "description": "Its name."},
+        object={**NAME_SCHEMA, "description": "Its name."},
         frame={"type": "integer", "minimum": 0, "description": "Of a video; 0 if not given."},
-        points=several({**NUMBERS, "minItems": 2, "maxItems": 2}, description="(x, y)"),
+        points=several({**NUMBERS_SCHEMA, "minItems": 2, "maxItems": 2}, description="(x, y)"),
         labels=several({"enum": [0, 1]}, description="1 include, 0 exclude."),
-        box={**NUMBERS, "minItems": 4, "maxItems": 4, "description": "x0, y0, x1, y1"},
+        box={**NUMBERS_SCHEMA, "minItems": 4, "maxItems": 4, "description": "x0, y0, x1, y1"},
     ),
     "PictureQuestion": record(
         "A picture as image or url, and prompts or everything.",
-        image={**TEXT, "contentEncoding": "base64"},
-        url={**TEXT, "format": "uri", "description": "One that the server allows."},
-        prompts=several(schema("Prompt"), maxItems=MOST_PROMPTS),
+        image={**TEXT_SCHEMA, "contentEncoding": "base64"},
+        url={**TEXT_SCHEMA, "format": "uri", "description": "One that the server allows."},
+        prompts=several(schema("Prompt"), maxItems=MAX_PROMPTS),
         everything={"type": "boolean"},
         multimask={"type": ["boolean", "null"], "description": "Three candidates of each object, or one."},
         shape={"enum": list(SHAPES), "default": "rle"},
     ),
-    "Rle": record("COCO's compressed run lengths.", size=several({"type": "integer"}), counts=TEXT),
+    "Rle": record("COCO's compressed run lengths.", size=several({"type": "integer"}), counts=TEXT_SCHEMA),
     "Mask": record(
         None,
         ["object", "iou", "box", "area"],
-        object=NAME,
+        object=NAME_SCHEMA,
         iou={"type": "number", "description": "Predicted, 0..1."},
-        box=NUMBERS,
+        box=NUMBERS_SCHEMA,
         area={"type": "integer"},
         rle=schema("Rle"),
-        png={**TEXT, "contentEncoding": "base64"},
+        png={**TEXT_SCHEMA, "contentEncoding": "base64"},
         polygons=several({"type": "object"}, description="outer, holes: lists of (x, y)"),
     ),
     "PictureAnswer": record(width={"type": "integer"}, height={"type": "integer"}, masks=several(schema("Mask"))),
     "VideoQuestion": {
         **record(
             "A video as upload or url, and prompts or everything.",
-            upload=TEXT,
-            url={**TEXT, "format": "uri"},
+            upload=TEXT_SCHEMA,
+            url={**TEXT_SCHEMA, "format": "uri"},
             prompts=several(schema("Prompt")),
             everything={"type": "boolean"},
             direction={"enum": list(DIRECTIONS), "default": "forward"},
-            formats=several(TEXT, default=["coco"], description="docs/formats.md"),
+            formats=several(TEXT_SCHEMA, default=["coco"], description="docs/formats.md"),
             overlay={"type": "boolean", "default": False},
         ),
         "additionalProperties": False,
@@ -121,12 +121,12 @@ SCHEMAS: dict[str, Any] = {
     "VideoJob": record(
         None,
         ["id", "state", "frames", "results"],
-        id=TEXT,
+        id=TEXT_SCHEMA,
         state={"enum": ["waiting", "running", "done", "failed", "cancelled"]},
         frames={"type": "integer"},
         of={"type": ["integer", "null"]},
-        sentence=TEXT,
-        results=several(TEXT),
+        sentence=TEXT_SCHEMA,
+        results=several(TEXT_SCHEMA),
         created={"type": "number"},
         asked={"type": "object"},
     ),
@@ -168,18 +168,18 @@ class Service:
         """Whether the server works, and how much waits."""
         jobs = self.videos.jobs()
         states = {state: sum(job.state == state for job in jobs) for state in ("waiting", "running")}
-        return plain({"status": "ok", "model": self.engine.config.name, "videos": states})
+        return as_json({"status": "ok", "model": self.engine.config.name, "videos": states})
 
     async def describe(self, request: Request) -> Response:
         """This document."""
-        return plain(document())
+        return as_json(document())
 
     async def picture(self, request: Request) -> Response:
         """Masks of a picture."""
         said = parse_json(await self._body(request), "the request")
         question = await to_thread.run_sync(question_of, said, self._fetched)
         found = await asyncio.wrap_future(self.pictures.ask(question))
-        return plain(await to_thread.run_sync(answer_of, question, found))
+        return as_json(await to_thread.run_sync(answer_of, question, found))
 
     async def upload(self, request: Request) -> Response:
         """Send a video."""
@@ -194,7 +194,7 @@ class Service:
             raise FormatError(f"the upload cannot be kept: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
-        return plain({"upload": place.name, "bytes": place.stat().st_size}, 201)
+        return as_json({"upload": place.name, "bytes": place.stat().st_size}, 201)
 
     async def remove_upload(self, request: Request) -> Response:
         """Remove an upload."""
@@ -205,19 +205,19 @@ class Service:
         """Track a video."""
         said = parse_json(await self._body(request), "the request")
         job = await to_thread.run_sync(self.videos.create, said)
-        return plain(job.told, 201)
+        return as_json(job.told, 201)
 
     async def listing(self, request: Request) -> Response:
         """All jobs, the oldest first."""
-        return plain({"videos": [job.told for job in self.videos.jobs()]})
+        return as_json({"videos": [job.told for job in self.videos.jobs()]})
 
     async def video(self, request: Request) -> Response:
         """How a job stands."""
-        return plain(self.videos.job(request.path_params["id"]).told)
+        return as_json(self.videos.job(request.path_params["id"]).told)
 
     async def cancel(self, request: Request) -> Response:
         """End a job; what is done stays."""
-        return plain(self.videos.cancel(request.path_params["id"]).told)
+        return as_json(self.videos.cancel(request.path_params["id"]).told)
 
     def remove(self, request: Request) -> Response:
         """Remove a job that has ended."""
@@ -233,24 +233,26 @@ class Service:
         """The job whenever it got on, as server-sent events, until it has ended."""
         job = self.videos.job(request.path_params["id"])
 
-        async def told() -> AsyncIterator[str]:
+        async def error_response() -> AsyncIterator[str]:
             before: dict[str, Any] = {}
             while True:
                 now = job.told
                 if now != before:
                     before = now
                     yield f"data: {json.dumps(now)}\n\n"
-                if now["state"] in ENDED:
+                if now["state"] in FINAL_STATES:
                     return
                 await asyncio.sleep(WATCHED_EVERY)
 
-        return StreamingResponse(told(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(
+            error_response(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
 
     async def stream(self, socket: WebSocket) -> None:
         """A stream of pictures."""
         await socket.accept()
-        if self.streams >= MOST_STREAMS:
-            await socket.send_text(json.dumps({"error": f"{MOST_STREAMS} streams are open already; come back later"}))
+        if self.streams >= MAX_STREAMS:
+            await socket.send_text(json.dumps({"error": f"{MAX_STREAMS} streams are open already; come back later"}))
             await socket.close(1013)
             return
         self.streams += 1
@@ -269,7 +271,7 @@ class Service:
             return path.read_bytes()
 
 
-PATHS: tuple[tuple[str, str, str, Callable[..., Any], str, str | None], ...] = (
+ROUTES: tuple[tuple[str, str, str, Callable[..., Any], str, str | None], ...] = (
     ("get", "/health", "health", Service.health, "200 It does.", None),
     ("get", "/openapi.json", "describe", Service.describe, "200 OpenAPI 3.1.", None),
     ("post", "/v1/pictures", "picture", Service.picture, "200 PictureAnswer", "PictureQuestion"),
@@ -290,7 +292,7 @@ def document() -> dict[str, Any]:
     """All requests in OpenAPI 3.1, from which clients can be made. What one is for is told by the docstring of what
     answers it."""
     paths: dict[str, dict[str, Any]] = {}
-    for method, path, name, answered_by, answer, body in PATHS:
+    for method, path, name, answered_by, answer, body in ROUTES:
         status, _, said = answer.partition(" ")
         known = {"description": said, **({"content": _content(said)} if said in SCHEMAS else {})}
         if said == "Events.":
@@ -306,7 +308,9 @@ def document() -> dict[str, Any]:
         place = paths.setdefault(path, {})
         place[method] = operation
         if named := re.findall(r"{(\w+)}", path):
-            place["parameters"] = [{"name": one, "in": "path", "required": True, "schema": TEXT} for one in named]
+            place["parameters"] = [
+                {"name": one, "in": "path", "required": True, "schema": TEXT_SCHEMA} for one in named
+            ]
     return {
         "openapi": "3.1.0",
         "info": {"title": "masklet", "version": masklet.__version__, "description": "Masks of what is pointed at."},
@@ -332,25 +336,25 @@ def application(service: Service) -> Starlette:
     def refusal(connection: HTTPConnection) -> str | None:
         kind, _, shown = connection.headers.get("authorization", "").partition(" ")
         known = kind.lower() == "bearer" and any(hmac.compare_digest(shown.encode(), token) for token in tokens)
-        if connection.scope["path"] in OPEN or known or not (tokens or "origin" in connection.headers):
+        if connection.scope["path"] in PUBLIC_PATHS or known or not (tokens or "origin" in connection.headers):
             return None
         return "show a token: Authorization: Bearer TOKEN"
 
     routes = [
         Route(path.replace("{path}", "{path:path}"), partial(answer, service), methods=[method.upper()])
-        for method, path, _, answer, *_ in PATHS
+        for method, path, _, answer, *_ in ROUTES
     ]
     return Starlette(
         routes=[*routes, WebSocketRoute("/v1/stream", service.stream)],
         middleware=guards(refusal, 401, here=not tokens),
-        exception_handlers={MaskletError: told, ClientDisconnect: told},
+        exception_handlers={MaskletError: error_response, ClientDisconnect: error_response},
     )
 
 
-async def told(request: Request, error: Exception) -> Response:
+async def error_response(request: Request, error: Exception) -> Response:
     """The answer to a request that cannot be done."""
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
-    return plain({"error": str(error)}, status)
+    status = next((code for kind, code in ERROR_STATUS.items() if isinstance(error, kind)), 400)
+    return as_json({"error": str(error)}, status)
 
 
 async def follow(socket: WebSocket, engine: Engine) -> None:
@@ -367,7 +371,7 @@ async def follow(socket: WebSocket, engine: Engine) -> None:
             except MaskletError as error:
                 await socket.send_text(json.dumps({"error": str(error)}))
             else:
-                await socket.send_text(json.dumps(masks_of(found)))
+                await socket.send_text(json.dumps(frame_to_json(found)))
     except WebSocketDisconnect:
         return
 
@@ -385,7 +389,7 @@ def _step(tracker: StreamTracker, event: Mapping[str, Any]) -> FrameResult:
         raise PromptError(f"the message cannot be read ({error!r:.80}); give object, and box or points") from None
 
 
-def masks_of(found: FrameResult) -> dict[str, Any]:
+def frame_to_json(found: FrameResult) -> dict[str, Any]:
     """A frame in plain values."""
     masks = []
     for name, item in found.objects.items():

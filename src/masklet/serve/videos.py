@@ -25,16 +25,16 @@ from masklet.jobs.track import Job, begin, run
 from masklet.serve.pictures import TooMany
 from masklet.video import FrameResult
 
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
+JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
-ENDED = ("done", "failed", "cancelled")
+FINAL_STATES = ("done", "failed", "cancelled")
 
-JOB = "job.json"
+JOB_FILE = "job.json"
 """File in a job's folder that says what is asked and how it stands."""
 
 ID = re.compile(r"[0-9a-f]{16}")
 
-ASTRAY = re.compile(r"(^|/|\\)\.\.?(/|\\|$)|^[^?]*%(2[ef5]|5c)|[\x00-\x20]|@|::", re.IGNORECASE)
+UNSAFE_PATH = re.compile(r"(^|/|\\)\.\.?(/|\\|$)|^[^?]*%(2[ef5]|5c)|[\x00-\x20]|@|::", re.IGNORECASE)
 """What would lead a URL out of the folder that is allowed, to another host, or through another file system. In a path
 encoded dots, slashes and per cent signs are refused too."""
 
@@ -55,7 +55,7 @@ class VideoJob:
 
     id: str
     asked: dict[str, Any]
-    state: State = "waiting"
+    state: JobState = "waiting"
     frames: int = 0
     of: int | None = None
     sentence: str = ""
@@ -97,7 +97,7 @@ class VideoDesk:
         self._stopped: set[str] = set()
         self._closing = Event()
         for job in self.jobs():
-            if job.state not in ENDED:
+            if job.state not in FINAL_STATES:
                 job.state = "waiting"
                 self._thread.submit(self._do, job)
 
@@ -108,7 +108,7 @@ class VideoDesk:
     def remove_upload(self, name: str) -> None:
         """Remove an upload. Raises Missing if there is none, SessionError while a job that has not ended is of it."""
         place = self._upload(name)
-        if any(job.asked.get("upload") == name and job.state not in ENDED for job in self.jobs()):
+        if any(job.asked.get("upload") == name and job.state not in FINAL_STATES for job in self.jobs()):
             raise SessionError("a job that has not ended is of this upload; cancel it first")
         place.unlink(missing_ok=True)
 
@@ -147,7 +147,7 @@ class VideoDesk:
     def remove(self, name: str) -> None:
         """Remove a job that has ended, with its results. Raises SessionError if it has not."""
         job = self.job(name)
-        if job.state not in ENDED:
+        if job.state not in FINAL_STATES:
             raise SessionError(f"the job is {job.state}; cancel it first")
         with self._lock:
             del self._jobs[job.id]
@@ -168,7 +168,7 @@ class VideoDesk:
 
     # --- one job --------------------------------------------------------------------------------------
 
-    def _taken(self, job: VideoJob, state: State) -> bool:
+    def _taken(self, job: VideoJob, state: JobState) -> bool:
         """Whether a job waited, and has this state now: of its start and a cancel only one comes first."""
         with self._lock:
             waited = job.state == "waiting"
@@ -208,7 +208,7 @@ class VideoDesk:
             if self._closing.is_set() or (job.id in self._stopped and what == "tracking"):
                 raise KeyboardInterrupt  # by which a job ends in good order
 
-    def _end(self, job: VideoJob, state: State, sentence: str = "") -> None:
+    def _end(self, job: VideoJob, state: JobState, sentence: str = "") -> None:
         place = self._place(job) / "results"
         hidden = ("session.masklet", "session.masklet.journal")
         found = sorted(path for path in place.rglob("*") if path.is_file() and path.name not in hidden)
@@ -272,10 +272,10 @@ class VideoDesk:
         return self._folder / "jobs" / job.id
 
     def _write(self, job: VideoJob) -> None:
-        write_whole(self._place(job) / JOB, json.dumps(asdict(job)))
+        write_whole(self._place(job) / JOB_FILE, json.dumps(asdict(job)))
 
     def _read(self) -> Iterator[VideoJob]:
-        for path in (self._folder / "jobs").glob(f"*/{JOB}"):
+        for path in (self._folder / "jobs").glob(f"*/{JOB_FILE}"):
             try:
                 yield VideoJob(**json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError) as error:
@@ -284,7 +284,7 @@ class VideoDesk:
 
 def check_allowed(url: str, allowed: tuple[str, ...]) -> None:
     """Raise MediaError unless a URL begins with one that may be fetched, and leads nowhere above it."""
-    if not any(url.startswith(place) for place in allowed) or ASTRAY.search(url):
+    if not any(url.startswith(place) for place in allowed) or UNSAFE_PATH.search(url):
         raise MediaError(
             f"{url[:100]} may not be fetched; the server allows {', '.join(allowed) or 'no URL'} (--allow)"
         )

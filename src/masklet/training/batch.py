@@ -17,10 +17,10 @@ from torch import Tensor
 
 from masklet.datasets.base import Labelled
 
-FILL = (123.0, 116.0, 103.0)
+FILL_COLOUR = (123.0, 116.0, 103.0)
 """The colour of what is turned into the picture from outside, as published."""
 
-GREY = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in brightness (ITU-R BT.601)."""
 
 
@@ -168,7 +168,7 @@ def _turn(batch: Batch, angles: Tensor) -> Batch:
     forth = forth.to(batch.images.device)
     first = _warp(batch.masks[:, :1].float(), forth[batch.owners], "nearest")
     forth[batch.owners[~first.flatten(1).any(dim=1)]] = torch.eye(2, 3, device=forth.device)
-    fill = torch.tensor(FILL, device=forth.device)[None, :, None, None]
+    fill = torch.tensor(FILL_COLOUR, device=forth.device)[None, :, None, None]
     images = (batch.images.float() - fill).flatten(1, 2)
     images = _warp(images, forth, "bilinear").unflatten(1, (-1, 3)) + fill
     return batch._replace(
@@ -214,5 +214,5 @@ def _jitter(colors: Tensor, factors: Tensor) -> Tensor:
 
 def brightness_of(colors: Tensor) -> Tensor:
     """(B, T, 3, S, S) -> (B, T, 1, S, S)."""
-    weights = torch.tensor(GREY, device=colors.device)[:, None, None]
+    weights = torch.tensor(LUMA, device=colors.device)[:, None, None]
     return (colors * weights).sum(dim=2, keepdim=True)

@@ -21,7 +21,7 @@ from masklet.training.losses import actual_iou, on_cells
 from masklet.training.prompts import Plan, PromptOptions, draw_plan
 from masklet.training.unroll import Unroll
 
-PULL = 1e-3
+PRESENCE_REGULARIZATION = 1e-3
 """How strongly the calibration of presence is drawn to changing nothing."""
 
 
@@ -35,7 +35,7 @@ class Answers(NamedTuple):
     followed: bool  # whether nobody pointed at the objects in that frame
 
 
-FEED = FeedOptions(
+CALIBRATION_FEED = FeedOptions(
     pictures=4, picture_objects=6, clips=1, frames=16, clip_share=0.5, made_up=0.7, pick=PickOptions(least=0.001)
 )
 """Half of the batches are clips, long enough for a mask to drift; objects of every size."""
@@ -53,7 +53,7 @@ def calibrate_on(
     if not isinstance(scores, ScoreCalibration):
         raise ConfigError(f"{network.config.name} has scores as published; only models of our own kind are calibrated")
     scores.load_state_dict(ScoreCalibration().state_dict())
-    feed, device = Feed(mixture, FEED, network.config.image_size, seed=0), network.no_obj_ptr.device
+    feed, device = Feed(mixture, CALIBRATION_FEED, network.config.image_size, seed=0), network.no_obj_ptr.device
     answers: list[Answers] = []
     for step in range(steps):
         batch = feed.batch(step).to(device)
@@ -106,7 +106,7 @@ def _logistic(logit: Tensor, truth: Tensor) -> Tensor:
     def cost() -> Tensor:
         optimizer.zero_grad()
         value = F.binary_cross_entropy_with_logits(found[0] + found[1] * logit, truth)
-        value = value + PULL * (found - start).square().sum()
+        value = value + PRESENCE_REGULARIZATION * (found - start).square().sum()
         value.backward()
         return value
 

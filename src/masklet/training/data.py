@@ -169,7 +169,7 @@ class ViewOptions:
     aspect: float = 0.4  # the logarithm of their aspect changes by at most this
 
 
-class Part(NamedTuple):
+class RelativeCrop(NamedTuple):
     """A part of a picture as shares of its sides."""
 
     x0: float = 0.0
@@ -207,17 +207,17 @@ def draw_frames(
     return frames[::-1] if rng.random() < reverse else frames
 
 
-def draw_part(options: ViewOptions, rng: np.random.Generator) -> Part:
+def draw_part(options: ViewOptions, rng: np.random.Generator) -> RelativeCrop:
     if rng.random() < options.whole:
-        return Part()
+        return RelativeCrop()
     area, aspect = rng.uniform(options.least_area, 1), math.exp(rng.uniform(-options.aspect, options.aspect))
     width, height = min(1.0, math.sqrt(area * aspect)), min(1.0, math.sqrt(area / aspect))
     x0, y0 = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-    return Part(x0, y0, x0 + width, y0 + height)
+    return RelativeCrop(x0, y0, x0 + width, y0 + height)
 
 
 def cut_sample(
-    clip: Sequence[Labelled], objects: int, size: int, rng: np.random.Generator, part: Part, pick: PickOptions
+    clip: Sequence[Labelled], objects: int, size: int, rng: np.random.Generator, part: RelativeCrop, pick: PickOptions
 ) -> Sample | None:
     """Take up to so many objects that are seen in the first frame of a clip; None if there is none."""
     chosen: list[NDArray[np.bool_]] = []
@@ -235,7 +235,7 @@ def cut_sample(
     return Sample(images, np.stack(chosen), np.stack([~part.of_mask(frame.masks.void, size) for frame in clip]))
 
 
-TRIES = 50
+CLIPS_TRIED = 50
 """Clips that are looked at for one with a fitting object, before it is said that there is none."""
 
 
@@ -346,12 +346,13 @@ class Feed(Dataset[Batch]):
         """One picture or clip of a step. Raises FormatError if no clip has an object of a fitting size."""
         rng = draws(Use.SAMPLE, self.seed, step, index)
         draw = self._clip if self.is_clips(step) else self._picture
-        for _ in range(TRIES):
+        for _ in range(CLIPS_TRIED):
             if (sample := draw(rng)) is not None:
                 return sample
+        pick = self.options.pick
         raise FormatError(
-            f"{TRIES} clips in a row had no object of {self.options.pick.least:.1%} to {self.options.pick.most:.0%} "
-            "of the picture in their first frame; give other data, or change pick.least"
+            f"{CLIPS_TRIED} clips in a row had no object of {pick.least:.1%} to {pick.most:.0%} of the picture in "
+            "their first frame; give other data, or change pick.least"
         )
 
     def _picture(self, rng: np.random.Generator) -> Sample | None:
@@ -365,7 +366,7 @@ class Feed(Dataset[Batch]):
         options, mixture = self.options, self.mixture
         if not mixture.videos or (mixture.pictures and rng.random() < options.made_up):
             clip = make_clip(lambda: _still(mixture.picture(rng), rng), options.frames, self.size, rng, options.scene)
-            part = Part()
+            part = RelativeCrop()
         else:
             video = mixture.video(rng)
             count = len(video.annotated)
@@ -415,16 +416,16 @@ def _still(clip: Clip, rng: np.random.Generator) -> Labelled:
     return Labelled(image, find_regions(image, rng))
 
 
-CELLS = 16
+HASH_ROWS = 16
 """To find duplicates, a picture is shrunk to so many rows, and to one column more."""
 
-MOST_BITS = 12
+MAX_BITS = 12
 """Pictures are the same if at most so many of the 256 bits differ: other sizes and compression, not other pictures."""
 
-LEAST_CONTRAST = 8.0
+MIN_CONTRAST = 8.0
 """Pictures whose small copy has a lower standard deviation, in grey values, all look alike; they are left out."""
 
-MOST_CLIPS = 20_000
+MAX_CLIPS = 20_000
 """Of more clips than these, so many are looked at, evenly apart."""
 
 
@@ -434,7 +435,7 @@ def find_duplicates(training: Sequence[Collection], validation: Sequence[Collect
     if not learned or not judged:
         return []
     theirs, ours = (np.stack([bits for _, bits in found]) for found in (judged, learned))
-    near = cv2.BFMatcher(cv2.NORM_HAMMING).radiusMatch(theirs, ours, MOST_BITS + 0.5)
+    near = cv2.BFMatcher(cv2.NORM_HAMMING).radiusMatch(theirs, ours, MAX_BITS + 0.5)
     return [(learned[match.trainIdx][0], judged[match.queryIdx][0]) for matches in near for match in matches]
 
 
@@ -443,11 +444,11 @@ def _hashes(collections: Sequence[Collection]) -> list[tuple[str, NDArray[np.uin
     that cannot be read, of which the training says so."""
     clips = [clip for collection in collections for clip in collection.clips if clip.annotations]
     found = []
-    for clip in clips[:: len(clips) // MOST_CLIPS + 1]:
+    for clip in clips[:: len(clips) // MAX_CLIPS + 1]:
         with suppress(MaskletError):
             (image,) = clip.images(clip.annotated[:1])
             grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-            small = cv2.resize(grey, (CELLS + 1, CELLS), interpolation=cv2.INTER_AREA).astype(np.int16)
-            if small.std() >= LEAST_CONTRAST:
+            small = cv2.resize(grey, (HASH_ROWS + 1, HASH_ROWS), interpolation=cv2.INTER_AREA).astype(np.int16)
+            if small.std() >= MIN_CONTRAST:
                 found.append((clip.name, np.packbits(small[:, 1:] < small[:, :-1])))
     return found

@@ -18,7 +18,7 @@ from masklet.atomic import atomic_write, write_error, write_whole
 from masklet.errors import TrainingError, needing
 from masklet.machine import peak_memory
 
-LOG = "log.jsonl"
+LOG_FILE = "log.jsonl"
 """The file's name in the folder of a run."""
 
 
@@ -27,7 +27,7 @@ class Log:
     same file, see `rewind`."""
 
     def __init__(self, folder: Path, progress: Progress, board: Any) -> None:
-        self._path = folder / LOG
+        self._path = folder / LOG_FILE
         self.progress, self._board = progress, board
         self._task = progress.add_task("", total=None, figures="")
         self._since, self._samples = time.monotonic(), 0
@@ -77,7 +77,7 @@ class Log:
 def rewind(folder: Path, done: Mapping[str, int]) -> None:
     """Drop the lines of steps that will be done again: `done` says how many of each stage count, none of those that it
     does not name. Raises FormatError if the log cannot be written."""
-    path = folder / LOG
+    path = folder / LOG_FILE
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -113,7 +113,7 @@ def open_log(folder: Path, *, tensorboard: bool, leads: bool) -> Iterator[Log]:
         yield Log(folder, progress, board)
 
 
-SHORT = 10
+MIN_STAGE_STEPS = 10
 """Stages of fewer steps are left out where there are longer ones: they only pass by."""
 
 SMOOTHING = 0.25
@@ -125,7 +125,7 @@ LEARNED = "iou"
 CURVES = {LEARNED: "while learning, IoU", "box": "a box", "click": "one click", "video": "video, J&F"}
 """Figures of a log that are drawn, and what they are called."""
 
-Points = list[tuple[int, float]]
+Curve = list[tuple[int, float]]
 
 
 def plot_training(runs: Sequence[Path], out: Path) -> int:
@@ -165,12 +165,12 @@ def plot_training(runs: Sequence[Path], out: Path) -> int:
     return steps
 
 
-def read_curves(runs: Sequence[Path]) -> tuple[dict[str, Points], dict[int, str], int]:
+def read_curves(runs: Sequence[Path]) -> tuple[dict[str, Curve], dict[int, str], int]:
     """-> (figure -> (step, value); first step -> stage; steps). Raises TrainingError as `plot_training`."""
-    curves: dict[str, Points] = defaultdict(list)
+    curves: dict[str, Curve] = defaultdict(list)
     begins: dict[int, str] = {}
     done, found = 0, stages(runs)
-    for records in [records for records in found if records[-1]["step"] >= SHORT] or found:
+    for records in [records for records in found if records[-1]["step"] >= MIN_STAGE_STEPS] or found:
         begins[done] = records[0]["stage"]
         for record in records:
             for name in CURVES:
@@ -194,11 +194,11 @@ def stages(runs: Sequence[Path]) -> list[list[dict[str, Any]]]:
 
 
 def _records(run: Path) -> list[dict[str, Any]]:
-    path = run / LOG
+    path = run / LOG_FILE
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{run} holds no {LOG} of a training that can be read: {error}") from error
+        raise TrainingError(f"{run} holds no {LOG_FILE} of a training that can be read: {error}") from error
     found = [_record(line) for line in lines]
     if None in found[:-1]:
         raise TrainingError(f"line {found.index(None) + 1} of {path} is no record of a step; is it damaged?")

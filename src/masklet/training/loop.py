@@ -28,7 +28,7 @@ from masklet.training import parts
 from masklet.training.batch import Batch, Use, augment, draws
 from masklet.training.data import Collection, Feed, Mixture
 from masklet.training.log import Log, open_log, rewind
-from masklet.training.parallel import PARALLEL, Processes, joined
+from masklet.training.parallel import PARALLEL, Processes, join_processes
 from masklet.training.prompts import Plan, draw_plan
 from masklet.training.recipes import Recipe, Stage, recipe_text
 from masklet.training.unroll import Judged, Step
@@ -37,21 +37,21 @@ from masklet.training.written import save_pictures
 Validate = Callable[[Model], Mapping[str, float]]
 """Figures of a model, of which more is better."""
 
-MODEL = "model.safetensors"
+MODEL_FILE = "model.safetensors"
 """The running average, as it was last saved."""
 
-FAILED = "failed.pt"
+FAILED_FILE = "failed.pt"
 """The batch of a loss that was no number; of many processes each writes `failed-RANK.pt`."""
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT_FILE = "checkpoint.pt"
 
-FORMAT = 5
+CHECKPOINT_FORMAT = 5
 """Of checkpoints; raised when an older masklet could not go on from what this one writes."""
 
-ROUNDING = 1e-5
+WEIGHT_CHANGE = 1e-5
 """Random weights of one seed may differ by about a hundredth of this share on another processor."""
 
-FIGURES = ("loss", "iou", "mask", "dice", "iou_error", "presence", "gradient", "rate")
+LOGGED_FIGURES = ("loss", "iou", "mask", "dice", "iou_error", "presence", "gradient", "rate")
 """The logged numbers of a step: the loss, mean IoU, the loss's four parts, the gradient's norm, the rate."""
 
 
@@ -118,14 +118,16 @@ def train(
         check_same(run.folder, recipe.model, checkpoint.origin, origin)
     best = float("-inf")
     with ExitStack() as stack:
-        processes = stack.enter_context(joined(device or torch.device("cpu")))
+        processes = stack.enter_context(join_processes(device or torch.device("cpu")))
         check_recipe(recipe, network, processes)
         if processes.leads:
             remove_stale(run.folder)
             rewind(run.folder, steps_done(recipe, checkpoint))
         log = stack.enter_context(open_log(run.folder, tensorboard=run.tensorboard, leads=processes.leads))
         if processes.leads and is_finished(recipe, checkpoint):
-            log.tell(f"{run.folder} holds a finished run; to train on, give another folder and begin with its {MODEL}")
+            log.tell(
+                f"{run.folder} holds a finished run; to train on, give another folder and begin with its {MODEL_FILE}"
+            )
         for number in range(checkpoint.stage if checkpoint else 0, len(recipe.stages)):
             stage = StageRun(recipe, number, origin, network, data, run, processes, log, validate, best)
             if checkpoint is not None and number == checkpoint.stage:
@@ -190,7 +192,7 @@ class StageRun:
             self.log.advance(len(batch.seeds) * self.processes.world)
             if self.step % run.log_every == 0 or done:
                 if self.processes.leads:
-                    figures = zip(FIGURES, torch.stack(tallies).mean(dim=0).tolist(), strict=True)
+                    figures = zip(LOGGED_FIGURES, torch.stack(tallies).mean(dim=0).tolist(), strict=True)
                     self.log.write(stage.name, self.step, {**dict(figures), **self.log.pace()})
                 tallies = []
             if done or (run.validate_every and self.step % run.validate_every == 0):
@@ -200,7 +202,7 @@ class StageRun:
         return self.finished()
 
     def learn(self, batch: Batch) -> Tensor:
-        """One step; its `FIGURES`, (8,)."""
+        """One step; its `LOGGED_FIGURES`, (8,)."""
         stage, run = self.stage, self.run
         batch = batch.to(self.processes.device)
         clips = batch.frames > 1
@@ -257,7 +259,7 @@ class StageRun:
         if not self.processes.leads:
             return
         finished = self.finished()
-        save_model(Model(finished.config.name, finished), self.run.folder / MODEL)
+        save_model(Model(finished.config.name, finished), self.run.folder / MODEL_FILE)
         save_checkpoint(
             self.run.folder,
             Checkpoint(self.origin, self.number, self.step, weights, self.average.state, optimizer, self.best),
@@ -270,8 +272,8 @@ class StageRun:
 
     def failed(self, what: str, value: Tensor, batch: Batch, plan: Plan, *, kept: bool) -> TrainingError:
         """Keep the batch, if it made the trouble; of many processes each has a file of its own."""
-        name = FAILED if self.processes.world == 1 else f"failed-{self.processes.rank}.pt"
-        path, model = self.run.folder / name, self.run.folder / MODEL
+        name = FAILED_FILE if self.processes.world == 1 else f"failed-{self.processes.rank}.pt"
+        path, model = self.run.folder / name, self.run.folder / MODEL_FILE
         if kept:
             content = {"stage": self.stage.name, "step": self.step, "batch": tuple(batch), "plan": tuple(plan)}
             save_tensors(content, path)
@@ -342,7 +344,7 @@ def check_same(folder: Path, model: str, there: Origin, here: Origin) -> None:
         told = f"with other data ({_difference(there.data, here.data)}); give the same data and licence"
     elif there.weights.keys() != here.weights.keys():
         told = f"of another network that is called {model} too; give the same model"
-    elif any(not math.isclose(there.weights[name], size, rel_tol=ROUNDING) for name, size in here.weights.items()):
+    elif any(not math.isclose(there.weights[name], size, rel_tol=WEIGHT_CHANGE) for name, size in here.weights.items()):
         told = "that began with other weights; begin with the same"
     else:
         return
@@ -357,8 +359,8 @@ def _difference(there: str, here: str) -> str:
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the last one stays until this one is whole. Raises FormatError if it cannot be written."""
-    content = {**vars(checkpoint), "format": FORMAT, "origin": vars(checkpoint.origin)}
-    save_tensors(content, folder / CHECKPOINT)
+    content = {**vars(checkpoint), "format": CHECKPOINT_FORMAT, "origin": vars(checkpoint.origin)}
+    save_tensors(content, folder / CHECKPOINT_FILE)
 
 
 def save_tensors(content: Mapping[str, Any], path: Path) -> None:
@@ -377,16 +379,18 @@ def save_tensors(content: Mapping[str, Any], path: Path) -> None:
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
     """The checkpoint of a run; None if it has none yet. Raises TrainingError if it cannot be read."""
-    path = folder / CHECKPOINT
+    path = folder / CHECKPOINT_FILE
     if not os.path.isfile(path):
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         version = content.pop("format")
-        if version == FORMAT:
+        if version == CHECKPOINT_FORMAT:
             return Checkpoint(Origin(**content.pop("origin")), **content)
     except OSError as error:
         raise TrainingError(f"{path} cannot be read: {error.strerror or error}") from error
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise TrainingError(f"{path} is no whole checkpoint; remove it to begin again") from error
-    raise TrainingError(f"{path} has format {version}, this masklet reads {FORMAT}; begin again in another folder")
+    raise TrainingError(
+        f"{path} has format {version}, this masklet reads {CHECKPOINT_FORMAT}; begin again in another folder"
+    )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from masklet.errors import TrainingError
 from masklet.training.unroll import Step
 
-PATIENCE = timedelta(days=1)
+PROCESS_TIMEOUT = timedelta(days=1)
 """How long processes wait for each other: the first one validates and saves alone."""
 
 
@@ -55,7 +55,7 @@ class Processes:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
+def join_processes(device: torch.device) -> Iterator[Processes]:
     """The processes that `torchrun` started, or this one alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -65,7 +65,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PROCESS_TIMEOUT)
     try:
         yield Processes(dist.get_rank(), world, device)
     finally:

@@ -25,7 +25,7 @@ from masklet.errors import ConfigError, nearest
 from masklet.nn import Network
 from masklet.nn.memory_attention import MemoryLayer
 
-ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj", "qkv")
+ATTENTION_LAYERS = ("q_proj", "k_proj", "v_proj", "out_proj", "qkv")
 """Names of the linear layers of attention; the trunk's `attn.proj` besides."""
 
 TIMESCALE = 1000.0
@@ -80,7 +80,7 @@ def add_low_rank(network: Network, rank: int) -> None:
     """Freeze the network but for low-rank changes of all its attention."""
     network.requires_grad_(False)
     for name, module in list(network.named_modules()):
-        if isinstance(module, nn.Linear) and (name.split(".")[-1] in ATTENTION or name.endswith("attn.proj")):
+        if isinstance(module, nn.Linear) and (name.split(".")[-1] in ATTENTION_LAYERS or name.endswith("attn.proj")):
             parametrize.register_parametrization(module, "weight", LowRank(module.weight, rank))
 
 
@@ -94,7 +94,7 @@ def merged(network: Network, state: Mapping[str, Tensor]) -> Network:
     return twin.eval().requires_grad_(False).prepare()
 
 
-DROPPED = ("self_attn.out_proj", "cross_attn_image.out_proj", "linear1", "linear2")
+DROPOUT_LAYERS = ("self_attn.out_proj", "cross_attn_image.out_proj", "linear1", "linear2")
 """The modules of a memory layer whose answers lose numbers. Before or after the ReLU behind `linear1` is the same."""
 
 
@@ -122,7 +122,7 @@ def add_dropout(network: Network, rate: float) -> None:
     for layer in network.memory_attention.modules():
         if isinstance(layer, MemoryLayer):
             layer.dropout = rate
-            for part in DROPPED:
+            for part in DROPOUT_LAYERS:
                 _drop_from(layer.get_submodule(part), F.dropout, rate)
 
 

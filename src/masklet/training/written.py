@@ -23,16 +23,16 @@ from masklet.training.data import Feed, Sample
 from masklet.training.prompts import Plan
 from masklet.training.unroll import Unroll
 
-QUALITY = 95
+JPEG_QUALITY = 95
 """The quality of the JPEGs of a data set."""
 
 GAP = 4
 """Pixels between clips of a film."""
 
-RATE = 6.0
+FILM_RATE = 6.0
 """Frames a second of a film."""
 
-MOST_CLIPS, MOST_FRAMES = 4, 8
+MAX_CLIPS, MAX_FRAMES = 4, 8
 """What is drawn of a batch."""
 
 
@@ -64,13 +64,13 @@ def _write_clip(sample: Sample, folder: Path, name: str) -> None:
         index_map = (sample.masks[:, frame] * numbers[:, None, None]).max(axis=0)  # masks of a clip never overlap
         write_index_png(annotations / f"{frame:05d}.png", np.where(known, index_map, VOID))
         with atomic_write(pictures / f"{frame:05d}.jpg") as temporary:
-            Image.fromarray(image).save(temporary, format="JPEG", quality=QUALITY)
+            Image.fromarray(image).save(temporary, format="JPEG", quality=JPEG_QUALITY)
 
 
 def write_preview(feed: Feed, path: Path, *, rows: int = 2, columns: int = 4, pages: int = 2) -> None:
     """Write the first samples of a feed as an MP4: a page of clips plays, then the next. A picture stands still."""
     side = feed.size + GAP
-    with write_pictures(path, (rows * side - GAP, columns * side - GAP), RATE) as write:
+    with write_pictures(path, (rows * side - GAP, columns * side - GAP), FILM_RATE) as write:
         for page in range(pages):
             samples = [feed.sample(page, index) for index in range(rows * columns)]
             for frame in range(feed.options.frames):
@@ -100,10 +100,10 @@ def save_pictures(network: Network, batch: Batch, plan: Plan, path: Path) -> Non
         best = decoded.logits[torch.arange(len(found)), decoded.iou.argmax(dim=1)][:, None]
         found[:, frame] = resize(best.float(), (side, side))[:, 0] > 0
     images, rows = batch.images.permute(0, 1, 3, 4, 2).cpu().numpy(), []
-    for clip in range(min(len(images), MOST_CLIPS)):
+    for clip in range(min(len(images), MAX_CLIPS)):
         for masks in (batch.masks, found):
             own = masks[batch.owners == clip].cpu().numpy()
-            frames = range(min(batch.frames, MOST_FRAMES))
+            frames = range(min(batch.frames, MAX_FRAMES))
             rows.append(np.hstack([_drawn(images[clip, frame], own[:, frame]) for frame in frames]))
     make_folder(path.parent)
     with atomic_write(path) as temporary:

@@ -24,7 +24,7 @@ from masklet.video.state import (
     within,
     without_span,
 )
-from masklet.video.step import union
+from masklet.video.step import merge_frames
 
 T = TypeVar("T")
 
@@ -191,7 +191,7 @@ def merged(
         mine = prompted.get(frame)
         if mine is not None and mine.presence > 0:
             if known.presence > 0:
-                prompted[frame] = encode(union(mine, known, size))
+                prompted[frame] = encode(merge_frames(mine, known, size))
                 prompts.pop(frame, None)
             continue
         prompted[frame] = known
@@ -223,7 +223,7 @@ def joined_frames(one: ObjectTrack, two: ObjectTrack, size: tuple[int, int]) -> 
         if mine is None or more > 0 or (more == 0 and seen and mine.presence <= 0):
             taken.append(frame)
         elif more == 0 and seen:
-            unions.append(union(one.tracked[frame], two.tracked[frame], size))
+            unions.append(merge_frames(one.tracked[frame], two.tracked[frame], size))
     tracked = one.tracked.taking(taken, two.tracked)
     for new in unions:
         tracked = tracked.adding(new)

@@ -11,11 +11,11 @@ from masklet.media.volume import VolumeSlices
 from masklet.video.state import ObjectId, ObjectTrack
 from masklet.video.tracker import VideoTracker
 
-MOST_DEVIATION = 1.5
+MAX_DEVIATION = 1.5
 """An object ends where the mean of its values differs from that on the prompted slice by so many standard deviations of
 the values there."""
 
-LEAST_IOU = 0.5
+MIN_IOU = 0.5
 """It ends where the predicted intersection over union is lower, too."""
 
 
@@ -78,10 +78,10 @@ def outside(
         there = inside(start)
         if not len(there):
             return None
-        mean, most = float(there.mean()), MOST_DEVIATION * max(float(there.std()), 1e-6)
+        mean, most = float(there.mean()), MAX_DEVIATION * max(float(there.std()), 1e-6)
         for frame in steps:
             here = inside(frame)
-            if not len(here) or iou(frame) < LEAST_IOU or abs(float(here.mean()) - mean) > most:
+            if not len(here) or iou(frame) < MIN_IOU or abs(float(here.mean()) - mean) > most:
                 return frame
         return None
 

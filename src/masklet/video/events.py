@@ -19,7 +19,7 @@ Mark = Literal["absent", "accepted"]
 DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """The errors of values of another type or size than was packed."""
 
-MOST_FRAME = 1 << 40
+MAX_FRAME = 1 << 40
 """Frames have smaller numbers."""
 
 
@@ -205,7 +205,7 @@ def prompt_from_json(values: Mapping[str, Any], size: tuple[int, int]) -> Prompt
     return make_prompt(size, points=values["points"], labels=values["labels"] or None, box=values["box"])
 
 
-def whole_number(value: object, most: int = MOST_FRAME) -> int:
+def whole_number(value: object, most: int = MAX_FRAME) -> int:
     """A whole number from 0 on. Raises `TypeError` or `ValueError` for anything else."""
     if type(value) is not int:
         raise TypeError(f"{value!r} is no whole number")

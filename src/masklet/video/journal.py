@@ -33,20 +33,20 @@ from masklet.video.events import (
     event_to_json,
     whole_number,
 )
-from masklet.video.packing import Key, Kind
+from masklet.video.packing import EntryKind, FrameKey
 from masklet.video.result import ShownMasks
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
-from masklet.video.store import StoredFrames, stored, write
+from masklet.video.store import StoredFrames, stored, write_record
 
 UNDONE_AT_ONCE = 8
 """The most events whose changes a file holds."""
 
-MOST_LOST = 512
+MAX_LOST = 512
 """Of older ones only while they took no more frames than these."""
 
 MAGIC = b"masklet journal 1\n"
 
-HEAD = struct.Struct("<QI")
+RECORD_HEADER = struct.Struct("<QI")
 """Before a record: its length, and its checksum."""
 
 
@@ -63,29 +63,29 @@ class Snapshot:
 def pack_changes(now: Tracks, log: Sequence[LogEntry], shown: ShownMasks) -> bytes:
     """The changes of the newest entries of a log, the newest first: frames to remove from the state after an event, and
     frames to put back, which gives the state before."""
-    items: list[packing.Item] = []
+    items: list[packing.PackedFrame] = []
     changes: list[dict[str, Any]] = []
 
     for _, before in log[: -UNDONE_AT_ONCE - 1 : -1]:
         if before is None:
             break
         lost, change = change_between(now, before)
-        if changes and len(items) + len(lost) > MOST_LOST:
+        if changes and len(items) + len(lost) > MAX_LOST:
             break
-        items += [packing.item_of(before, key, shown) for key in lost]
+        items += [packing.packed_item(before, key, shown) for key in lost]
         changes.append(change)
         now = before
     return packing.pack_items(items, changes=changes) if changes else b""
 
 
-def change_between(now: Tracks, wanted: Tracks) -> tuple[list[Key], dict[str, Any]]:
+def change_between(now: Tracks, wanted: Tracks) -> tuple[list[FrameKey], dict[str, Any]]:
     """What makes the state `wanted` of the state `now`: frames to put in, and all else that `applied` needs, such as
     frames to take out, and tracked frames of an object that another one has now."""
-    lost: list[Key] = []
-    new: list[tuple[ObjectId, Kind, int, int]] = []
+    lost: list[FrameKey] = []
+    new: list[tuple[ObjectId, EntryKind, int, int]] = []
     moved: dict[tuple[ObjectId, ObjectId], list[int]] = {}
     for name, track in wanted.items():
-        for kind in packing.KINDS:
+        for kind in packing.ENTRY_KINDS:
             there = getattr(track, kind)
             frames = sorted(differing(there, getattr(now[name], kind) if name in now else {}))
             new += [(name, kind, *span) for span in spans_of(f for f in frames if f not in there)]
@@ -96,7 +96,7 @@ def change_between(now: Tracks, wanted: Tracks) -> tuple[list[Key], dict[str, An
                     lost.append((name, kind, frame))
                 else:
                     moved.setdefault((name, owner), []).append(frame)
-    objects = [[n, t.number, list(t.prompted), packing.facts_of(t, now.get(n))] for n, t in wanted.items()]
+    objects = [[n, t.number, list(t.prompted), packing.facts_to_json(t, now.get(n))] for n, t in wanted.items()]
     told = [(name, owner, frames) for (name, owner), frames in moved.items()]
     return lost, {"lost": len(lost), "new": new, "moved": told, "objects": objects}
 
@@ -109,7 +109,7 @@ def differing(old: Mapping[int, KnownFrame], now: Mapping[int, KnownFrame]) -> s
 
 
 def applied(
-    change: Mapping[str, Any], items: Iterator[tuple[object, Kind, KnownFrame]], now: Tracks, new: ObjectTrack
+    change: Mapping[str, Any], items: Iterator[tuple[object, EntryKind, KnownFrame]], now: Tracks, new: ObjectTrack
 ) -> Tracks:
     """The state that a change, as `change_between` made it, makes of another. Of the items, frames to put in, as many
     are taken as belong to it. Raises `FormatError` if they do not fit."""
@@ -137,7 +137,7 @@ def applied(
 def changes_of(project: Project) -> list[dict[str, Any]]:
     """The changes of the newest events, the newest first; none of a file of the first versions, which kept them in
     another form: undo computes them again. Raises `FormatError` if that is damaged."""
-    data = project.attachments.get(packing.UNDO, b"")
+    data = project.attachments.get(packing.UNDO_ATTACHMENT, b"")
     try:
         listed = packing.metadata_of(data)["changes"] if data else []
         if any("moved" not in change for change in listed):
@@ -147,7 +147,7 @@ def changes_of(project: Project) -> list[dict[str, Any]]:
         raise damaged(error) from error
 
 
-def with_frame(tracks: Tracks, name: object, kind: Kind, known: KnownFrame) -> Tracks:
+def with_frame(tracks: Tracks, name: object, kind: EntryKind, known: KnownFrame) -> Tracks:
     """With one more frame of an object, named as a file has it. Raises `FormatError` if there is none of this name."""
     if not isinstance(name, int | str) or name not in tracks:
         raise FormatError(f"the project remembers {name!r}, which is none of its objects; give another copy")
@@ -158,7 +158,7 @@ def with_frame(tracks: Tracks, name: object, kind: Kind, known: KnownFrame) -> T
 def log_of(project: Project, events: Sequence[Event], now: Tracks, new: ObjectTrack, engine: Engine) -> list[LogEntry]:
     """The events, with the states before the newest ones, which are made of their changes when they are asked for: that
     may raise `FormatError`."""
-    lost = packing.read_items(project, packing.UNDO, engine)
+    lost = packing.read_items(project, packing.UNDO_ATTACHMENT, engine)
 
     def before(change: Mapping[str, Any], now: Tracks) -> Tracks:
         made = cache(partial(applied, change, lost, now, new))
@@ -200,13 +200,13 @@ class Journal:
         near = range(0) if last is None else range(last - window, last + window + 1)
         few = len(lost) <= window * max(len(tracks), 1)
         record = packing.pack_items(
-            [packing.item_of(tracks, key, None if few or key[2] in near else shown) for key in lost],
+            [packing.packed_item(tracks, key, None if few or key[2] in near else shown) for key in lost],
             changes=[change],
             events=[keep, [event_to_json(event) for event in events[keep:]]],
             times=[[frame, session.times.get(frame, 0.0)] for frame in {frame for _, _, frame in lost}],
             **({"notes": session.notes} if noted else {}),
         )
-        self._write(HEAD.pack(len(record), zlib.crc32(record)) + record, durable)
+        self._write(RECORD_HEADER.pack(len(record), zlib.crc32(record)) + record, durable)
         self._kept = session
 
     def close(self) -> None:
@@ -221,7 +221,7 @@ class Journal:
                 self._file.truncate(self.size)
             if self.size == 0:
                 data = MAGIC + digest_of(self._project) + data
-            write(self._file, self.size, data)
+            write_record(self._file, self.size, data)
             self._flushed = False
             if durable:
                 os.fsync(self._file.fileno())
@@ -250,7 +250,7 @@ def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new:
     was made with a model of other sizes."""
     end = 0
     for record, place in records_of(path):
-        kept = replace(project, attachments={packing.UNDO: record})
+        kept = replace(project, attachments={packing.UNDO_ATTACHMENT: record})
         try:
             (change,), told = changes_of(kept), packing.metadata_of(record)
             keep, events = whole_number(told["events"][0]), told["events"][1]
@@ -262,7 +262,7 @@ def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new:
         if keep > len(found.log):
             raise FormatError(f"{journal_of(path).name} has events that go on from none; give another copy")
         before = found.log[keep][1] if keep < len(found.log) else found.tracks
-        tracks = applied(change, packing.read_items(kept, packing.UNDO, engine), found.tracks, new)
+        tracks = applied(change, packing.read_items(kept, packing.UNDO_ATTACHMENT, engine), found.tracks, new)
         entries[:1] = [(event, before) for event, _ in entries[:1]]
         found, end = Snapshot(tracks, [*found.log[:keep], *entries], {**found.times, **times}, notes), place
     return found, end
@@ -280,8 +280,8 @@ def records_of(path: Path) -> Iterator[tuple[bytes, int]]:
     end = len(MAGIC) + 32
     if data[:end] != MAGIC + digest_of(path):
         return  # of a file that was there before
-    while len(data) >= (begin := end + HEAD.size):
-        length, check = HEAD.unpack_from(data, end)
+    while len(data) >= (begin := end + RECORD_HEADER.size):
+        length, check = RECORD_HEADER.unpack_from(data, end)
         record = data[begin : begin + length]
         if zlib.crc32(record) != check:
             if len(data) > begin + length:

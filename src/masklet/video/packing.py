@@ -24,45 +24,45 @@ from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, SessionError
 from masklet.formats.base import ObjectId, RleMask
 from masklet.formats.description import Description
-from masklet.formats.project_file import BLOCK, KEPT_BLOCKS, Project, Spans
+from masklet.formats.project_file import FRAMES_PER_BLOCK, KEPT_BLOCKS, Project, Spans
 from masklet.masks.rle import Rle, rle_area
 from masklet.video import events
-from masklet.video.events import DAMAGE, MOST_FRAME, checked_object, damaged, truth, whole_number
+from masklet.video.events import DAMAGE, MAX_FRAME, checked_object, damaged, truth, whole_number
 from masklet.video.result import ShownMasks
 from masklet.video.review import ReviewReason
-from masklet.video.state import STRIP, Columns, FrameStats, KnownFrame, ObjectTrack, Tracks, stats_of, with_spans
-from masklet.video.store import PAGE, FrameStore, LazyPage, Record, StoredFrames, pointer_length, stored, unpack
+from masklet.video.state import STRIP_FACTS, Columns, FrameStats, KnownFrame, ObjectTrack, Tracks, stats_of, with_spans
+from masklet.video.store import PAGE_FRAMES, FrameStore, LazyPage, Record, StoredFrames, pointer_length, stored, unpack
 
-MOST_MARKED = 1 << 24
+MAX_MARKED = 1 << 24
 """Frames that are accepted, or without an object, have smaller numbers."""
 
-MOST_COLOURS = 1 << 10
+MAX_COLOURS = 1 << 10
 """Bytes of a signature of colours, at most."""
 
-Kind = Literal["prompted", "tracked"]
+EntryKind = Literal["prompted", "tracked"]
 """Whether a person answers for a frame, or the tracker."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+ENTRY_KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
 
-Item = tuple[ObjectId, Kind, dict[str, Any], dict[str, NDArray[Any]]]
+PackedFrame = tuple[ObjectId, EntryKind, dict[str, Any], dict[str, NDArray[Any]]]
 """A frame of an object as it is packed: its small facts, and arrays: the bits of its `memory`, `pointer` and `logits`
 if it is whole, else the `packed` bytes of the store."""
 
-Key = tuple[ObjectId, Kind, int]
+FrameKey = tuple[ObjectId, EntryKind, int]
 """An object, and a frame of one of its two kinds."""
 
-WHOLE = "entries.safetensors"
+ENTRIES_ATTACHMENT = "entries.safetensors"
 """The attachment with the frames that are recalled next, with their memories."""
 
-UNDO = "undo.safetensors"
+UNDO_ATTACHMENT = "undo.safetensors"
 """The attachment with what the newest events changed."""
 
-INDEX = "index.safetensors"
+STATS_ATTACHMENT = "index.safetensors"
 """The attachment with the stats."""
 
 REASONS = ("", *map(str, ReviewReason))
 
-COLUMNS: dict[str, type] = {
+STATS_COLUMNS: dict[str, type] = {
     "frame": np.int64,
     "iou": np.float64,
     "presence": np.float64,
@@ -78,14 +78,14 @@ COLUMNS: dict[str, type] = {
 """The facts of a frame. A doubt is a place in `REASONS`, colours are one in the list of signatures, and anchors are how
 many: their frames lie one after another in a column of their own, `held`."""
 
-SIZES = {"box": (4,)}
+FACT_SIZES = {"box": (4,)}
 """Of facts of more than one number."""
 
 Rows = Mapping[ObjectId, Sequence[int]]
 """Frames of objects, in their order."""
 
 
-def item_of(tracks: Tracks, key: Key, shown: ShownMasks | None = None) -> Item:
+def packed_item(tracks: Tracks, key: FrameKey, shown: ShownMasks | None = None) -> PackedFrame:
     """A frame whole, as far as its memory is there; or, if masks are `shown`, a tracked one without its memory and with
     its mask."""
     name, kind, frame = key
@@ -133,7 +133,7 @@ def mask_from(facts: Mapping[str, Any], size: tuple[int, int]) -> RleMask:
     return RleMask(found[0], lost=found[1] if len(found) > 1 else None)
 
 
-def pack_items(items: Iterable[Item], **more: Any) -> bytes:
+def pack_items(items: Iterable[PackedFrame], **more: Any) -> bytes:
     """Frames as a safetensors file: arrays by number, the rest in its metadata."""
     arrays: dict[str, NDArray[Any]] = {}
     facts = []
@@ -148,7 +148,7 @@ def json_texts(**values: Any) -> dict[str, str]:
     return {key: json.dumps(value, default=bytes.hex) for key, value in values.items()}
 
 
-def read_items(project: Project, attachment: str, engine: Engine) -> Iterator[tuple[object, Kind, KnownFrame]]:
+def read_items(project: Project, attachment: str, engine: Engine) -> Iterator[tuple[object, EntryKind, KnownFrame]]:
     """The frames of an attachment, in arrays of an engine, each with the name of its object, as the file has it, and
     its kind. Raises `FormatError` if they are damaged, and `CheckpointError` if a model of other sizes made them."""
     data = project.attachments.get(attachment, b"")
@@ -198,7 +198,7 @@ def item_from(facts: Mapping[str, Any], parts: Mapping[str, Any], size: tuple[in
 def facts_in(project: Project) -> dict[ObjectId, dict[str, Any]] | None:
     """What is said of objects, as fields of their tracks; None in files of the first versions. Raises `FormatError` if
     that is damaged."""
-    data = project.attachments.get(WHOLE, b"")
+    data = project.attachments.get(ENTRIES_ATTACHMENT, b"")
     try:
         listed = metadata_of(data).get("objects") if data else None
         if listed is None:
@@ -234,7 +234,7 @@ def pack_index(tracks: Tracks, rows: Rows, times: Mapping[int, float], engine: E
     }
     for place, (name, frames) in enumerate(rows.items()):
         stats = [known for frame in frames if (known := tracks[name].tracked.stats(frame)) is not None]
-        for column, kind in COLUMNS.items():
+        for column, kind in STATS_COLUMNS.items():
             values = [getattr(known, column) for known in stats]
             match column:
                 case "doubt":
@@ -244,7 +244,7 @@ def pack_index(tracks: Tracks, rows: Rows, times: Mapping[int, float], engine: E
                 case "anchors":
                     columns[f"{place}.held"] = np.array([*chain.from_iterable(values)], np.int64)
                     values = [len(anchors) for anchors in values]
-            columns[f"{place}.{column}"] = np.array(values, kind).reshape(len(stats), *SIZES.get(column, ()))
+            columns[f"{place}.{column}"] = np.array(values, kind).reshape(len(stats), *FACT_SIZES.get(column, ()))
     return save(columns, json_texts(objects=list(rows), colours=list(signatures), sizes=sizes))
 
 
@@ -268,7 +268,7 @@ def in_blocks(rows: Rows) -> dict[str, Rows]:
     found: dict[int, dict[ObjectId, list[int]]] = {}
     for name, frames in rows.items():
         for frame in frames:
-            found.setdefault(frame // BLOCK, {of: [] for of in rows})[name].append(frame)
+            found.setdefault(frame // FRAMES_PER_BLOCK, {of: [] for of in rows})[name].append(frame)
     return {name_of(block): of for block, of in sorted(found.items())}
 
 
@@ -284,7 +284,7 @@ class SavedFrames:
     def __init__(self, project: Project, engine: Engine) -> None:
         self._project = project
         try:
-            data = project.attachments[INDEX]
+            data = project.attachments[STATS_ATTACHMENT]
             arrays, texts = load(data), metadata_of(data)
             self.objects: list[ObjectId] = texts["objects"]
             sizes = [engine.config.width, engine.config.mask_size]
@@ -296,7 +296,7 @@ class SavedFrames:
             self._colours = [bytes.fromhex(text) for text in texts["colours"]]
             self.times = dict(zip(arrays["frames"].tolist(), arrays["times"].tolist(), strict=True))
             self._columns = [checked_columns(arrays, len(self._colours), place) for place in range(len(self.objects))]
-            blocks = {block for of in self._columns for block in np.unique(of["frame"] // BLOCK).tolist()}
+            blocks = {block for of in self._columns for block in np.unique(of["frame"] // FRAMES_PER_BLOCK).tolist()}
         except (SafetensorError, *DAMAGE) as error:
             raise damaged(error) from error
         if missing := sorted(block for block in blocks if name_of(block) not in project.attachments):
@@ -309,17 +309,17 @@ class SavedFrames:
             return StoredFrames(store)
         place = self.objects.index(name)
         columns = self._columns[place]
-        pages, begins = (found.tolist() for found in np.unique(columns["frame"] // PAGE, return_index=True))
+        pages, begins = (found.tolist() for found in np.unique(columns["frame"] // PAGE_FRAMES, return_index=True))
         found: dict[int, LazyPage] = {}
         for page, begin, end in zip(pages, begins, [*begins, len(columns["frame"])][1:], strict=True):
-            strip = {fact: columns[fact][begin:end] for fact in STRIP}
+            strip = {fact: columns[fact][begin:end] for fact in STRIP_FACTS}
             found[page] = LazyPage(strip, partial(self._records, place, begin, end))
         return StoredFrames(store, found)
 
     def _records(self, place: int, begin: int, end: int) -> dict[int, Record]:
         """The records of some rows of an object."""
         columns, read = self._columns[place], partial(self._read, place)
-        values = {column: columns[column][begin:end].tolist() for column in COLUMNS}
+        values = {column: columns[column][begin:end].tolist() for column in STATS_COLUMNS}
         held = iter(columns["held"][columns["anchors"][:begin].sum() :].tolist())
         values["colours"] = [self._colours[number] for number in values["colours"]]
         values["box"] = [tuple(box) for box in values["box"]]
@@ -331,7 +331,7 @@ class SavedFrames:
     def _read(self, place: int, frame: int) -> tuple[bytes, RleMask | None]:
         """The packed form of a frame of an object, and its mask. Raises `FormatError` if its block is damaged."""
         try:
-            packed, mask = self._block(frame // BLOCK)[place, frame]
+            packed, mask = self._block(frame // FRAMES_PER_BLOCK)[place, frame]
         except (SafetensorError, *DAMAGE) as error:
             raise damaged(error) from error
         shown = self._project.frames.get(frame) if mask is None else None
@@ -349,7 +349,7 @@ def read_block(
     masks = {(place, frame): mask_from(facts, project.size) for place, frame, facts in metadata_of(data)["masks"]}
     rows: list[tuple[int, int]] = []
     for place, columns in enumerate(objects):
-        begin, end = np.searchsorted(columns["frame"], [block * BLOCK, (block + 1) * BLOCK])
+        begin, end = np.searchsorted(columns["frame"], [block * FRAMES_PER_BLOCK, (block + 1) * FRAMES_PER_BLOCK])
         rows += [(place, frame) for frame in columns["frame"][begin:end].tolist()]
     begins = [0, *ends[:-1]]
     if len(rows) != len(ends) or ends[-1] != len(packed) or any(b > e for b, e in zip(begins, ends, strict=True)):
@@ -364,15 +364,15 @@ def checked_columns(arrays: Columns, colours: int, place: int) -> Columns:
     """The columns of an object of an index with so many signatures of colours. Raises one of `DAMAGE` for what no
     session has."""
     count = len(arrays[f"{place}.frame"])
-    columns = {column: arrays[f"{place}.{column}"] for column in (*COLUMNS, "held")}
-    for column, kind in COLUMNS.items():
+    columns = {column: arrays[f"{place}.{column}"] for column in (*STATS_COLUMNS, "held")}
+    for column, kind in STATS_COLUMNS.items():
         values = columns[column]
-        if values.dtype != kind or values.shape != (count, *SIZES.get(column, ())):
+        if values.dtype != kind or values.shape != (count, *FACT_SIZES.get(column, ())):
             raise ValueError(f"the column {column} is {values.dtype} {values.shape}")
     most = {"doubt": len(REASONS), "colours": colours, "anchors": len(columns["held"]) + 1}
     for column in ("frame", "area", "box", "doubt", "colours", "anchors", "held"):
         values = columns[column]
-        if len(values) and (int(values.min()) < 0 or int(values.max()) >= most.get(column, MOST_FRAME)):
+        if len(values) and (int(values.min()) < 0 or int(values.max()) >= most.get(column, MAX_FRAME)):
             raise ValueError(f"{column} is out of range")
     if columns["held"].dtype != np.int64 or columns["anchors"].sum() != len(columns["held"]):
         raise ValueError("the anchors of frames are not as many as they should")
@@ -383,7 +383,7 @@ def checked_columns(arrays: Columns, colours: int, place: int) -> Columns:
     return {**columns, "doubt": np.array(REASONS, object)[columns["doubt"]]}
 
 
-def facts_of(track: ObjectTrack, after: ObjectTrack | None = None) -> dict[str, Any]:
+def facts_to_json(track: ObjectTrack, after: ObjectTrack | None = None) -> dict[str, Any]:
     """What is said of an object, as plain values that JSON knows; of that only what a later state has otherwise."""
     written: dict[str, Callable[[], Any]] = {
         "description": track.description.to_json,
@@ -395,7 +395,7 @@ def facts_of(track: ObjectTrack, after: ObjectTrack | None = None) -> dict[str, 
 
 
 def facts_from_json(facts: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """The fields of an `ObjectTrack` that `facts_of` wrote. Raises as `prompt_from_json`, or `SessionError`."""
+    """The fields of an `ObjectTrack` that `facts_to_json` wrote. Raises as `prompt_from_json`, or `SessionError`."""
     read: dict[str, Callable[[Any], Any]] = {
         "description": Description.from_json,
         "prompts": lambda said: {whole_number(frame): events.prompt_from_json(prompt, size) for frame, prompt in said},
@@ -423,21 +423,21 @@ def checked_change(change: Mapping[str, Any], size: tuple[int, int]) -> dict[str
 
 
 def spans_from_json(value: Any) -> Spans:
-    most = MOST_MARKED
+    most = MAX_MARKED
     return with_spans((), tuple((whole_number(first, most), whole_number(last, most)) for first, last in value))
 
 
 def span_from_json(value: list[Any]) -> tuple[int, int]:
     """A range of frames; a single one in files of the first versions."""
-    first, last = whole_number(value[0], MOST_MARKED), whole_number(value[-1], MOST_MARKED)
+    first, last = whole_number(value[0], MAX_MARKED), whole_number(value[-1], MAX_MARKED)
     if len(value) > 2 or first > last:
         raise ValueError(f"{value} is no range of frames")
     return first, last
 
 
-def kind_of(value: object) -> Kind:
+def kind_of(value: object) -> EntryKind:
     """One of the two kinds. Raises `ValueError` for anything else."""
-    for kind in KINDS:
+    for kind in ENTRY_KINDS:
         if value == kind:
             return kind
     raise ValueError(f"{value!r} is neither prompted nor tracked")
@@ -463,7 +463,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("attended", "backward", "cut"), truth),
     "box": _box,
     "anchors": lambda value: tuple(whole_number(frame) for frame in value),
-    "colours": lambda value: bytes.fromhex(value[: 2 * MOST_COLOURS]),
+    "colours": lambda value: bytes.fromhex(value[: 2 * MAX_COLOURS]),
     "doubt": lambda value: str(ReviewReason(value)) if value else "",
 }
 """Builds the stats of frames. Each raises one of `DAMAGE`."""

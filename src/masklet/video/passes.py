@@ -44,14 +44,14 @@ from masklet.video.state import (
 Direction = Literal["forward", "backward", "both"]
 """Which way a video is followed."""
 
-LEAST_OF_SAME = 0.95
+MIN_OF_SAME = 0.95
 """Between two prompts a new answer takes the place of one that was found in the same direction if it has at least this
 share of its certainty."""
 
-LEAST_BEYOND = 0.6
+MIN_BEYOND = 0.6
 """The same beyond the last prompt, where little speaks for the earlier answer."""
 
-LEAST_OF_OTHER = 1.3
+MIN_OF_OTHER = 1.3
 """The same of one that was found in the other direction, if the new one was followed from clicks or a box: what they
 give may be wrong itself. Followed from a mask that a person gave or locked, it has to be as sure."""
 
@@ -272,9 +272,9 @@ def least_share(track: ObjectTrack, known: FrameStats, new: FrameStats) -> float
     if known.backward != new.backward:
         first = origin(track, new)
         said = None if first is None else track.prompts.get(first)
-        return LEAST_OF_OTHER if said is not None and said.mask is None else 1.0
+        return MIN_OF_OTHER if said is not None and said.mask is None else 1.0
     ahead = any(f < new.frame if new.backward else f > new.frame for f in track.prompted)
-    return LEAST_OF_SAME if ahead else LEAST_BEYOND
+    return MIN_OF_SAME if ahead else MIN_BEYOND
 
 
 @dataclass(frozen=True)

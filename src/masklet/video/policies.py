@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from masklet.engines.arrays import Array, where
-from masklet.engines.rules import LEAST_STABILITY, STABILITY_DELTA, best_of_three, single
+from masklet.engines.rules import MIN_STABILITY, STABILITY_DELTA, best_of_three, single
 from masklet.errors import ConfigError
 from masklet.nn import Decoded
 from masklet.plugins import find
@@ -121,7 +121,7 @@ class PublishedPolicy:
     ambiguous: tuple[int, int] = (0, 1)
     best_pointers: bool = True
     stability_delta: float = STABILITY_DELTA
-    least_stability: float = LEAST_STABILITY
+    least_stability: float = MIN_STABILITY
 
     @classmethod
     def for_slots(cls, slots: int) -> Self:

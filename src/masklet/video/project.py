@@ -21,7 +21,7 @@ from masklet.engines.base import Engine
 from masklet.errors import CheckpointError
 from masklet.formats.base import Facts, Fingerprint, RleMask
 from masklet.formats.description import Description
-from masklet.formats.project_file import BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks
+from masklet.formats.project_file import FRAMES_PER_BLOCK, Lazy, Project, ProjectFrame, frames_in_blocks
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 from masklet.media.source import FrameSource
 from masklet.prompts import Prompt
@@ -29,13 +29,13 @@ from masklet.video import packing
 from masklet.video.events import Cleared, Event, Followed, Prompted, Removed, event_from_json
 from masklet.video.journal import Snapshot, log_of, pack_changes, with_frame
 from masklet.video.options import TrackingOptions, options_to_json
-from masklet.video.packing import facts_of
+from masklet.video.packing import facts_to_json
 from masklet.video.result import ShownMasks, descriptions, numbers
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks, known_frames
 from masklet.video.step import areas_and_boxes
 from masklet.video.store import FrameStore
 
-HEAD = 1 << 20
+FINGERPRINT_BYTES = 1 << 20
 """Bytes at the beginning and the end of a video's file by which it is known again."""
 
 
@@ -46,20 +46,20 @@ def to_project(
     how many frames around the ends of passes are kept whole."""
 
     def block(number: int) -> dict[int, ProjectFrame]:
-        return {f: shown(tracks, f) for f in known if f // BLOCK == number}
+        return {f: shown(tracks, f) for f in known if f // FRAMES_PER_BLOCK == number}
 
     tracks, known = session.tracks, known_frames(session.tracks)
     whole = frames_to_recall(tracks, [event for event, _ in session.log], window)
     tracked = {(name, frame) for name, kind, frame in whole if kind == "tracked"}
     rows = {name: [f for f in sorted(track.tracked) if (name, f) not in tracked] for name, track in tracks.items()}
     packed: dict[str, Callable[[], bytes]] = {
-        packing.WHOLE: lambda: packing.pack_items(
-            (packing.item_of(tracks, key) for key in whole),
-            objects=[[name, facts_of(track)] for name, track in tracks.items()],
+        packing.ENTRIES_ATTACHMENT: lambda: packing.pack_items(
+            (packing.packed_item(tracks, key) for key in whole),
+            objects=[[name, facts_to_json(track)] for name, track in tracks.items()],
         ),
-        packing.INDEX: lambda: packing.pack_index(tracks, rows, session.times, engine),
+        packing.STATS_ATTACHMENT: lambda: packing.pack_index(tracks, rows, session.times, engine),
         **{name: partial(packing.pack_block, tracks, of, shown) for name, of in packing.in_blocks(rows).items()},
-        packing.UNDO: lambda: pack_changes(tracks, session.log, shown),
+        packing.UNDO_ATTACHMENT: lambda: pack_changes(tracks, session.log, shown),
     }
     return Project(
         size=facts.size,
@@ -78,11 +78,11 @@ def to_project(
     )
 
 
-def frames_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> list[packing.Key]:
+def frames_to_recall(tracks: Tracks, events: Sequence[Event], window: int) -> list[packing.FrameKey]:
     """All that a person answers for, with what was tracked beneath it, a window around the places where passes ended
     and from which none went on yet, and the anchors there."""
     ends = open_ends([event for event in events if isinstance(event, Followed)])
-    keys: list[packing.Key] = []
+    keys: list[packing.FrameKey] = []
     for name, track in tracks.items():
         near = {f for end in ends for f in range(end - window, end + window + 1) if f in track.tracked}
         anchors = {a for f in near if (stats := track.tracked.stats(f)) for a in stats.anchors}
@@ -110,7 +110,7 @@ def open_ends(passes: Sequence[Followed]) -> set[int]:
 def from_project(project: Project, store: FrameStore, new: ObjectTrack) -> Snapshot:
     """The session of a project, whose frames go into a store. Raises `FormatError` if what the project keeps of it is
     damaged, and `CheckpointError` if it was made with a model of other sizes."""
-    saved = packing.SavedFrames(project, store.engine) if packing.INDEX in project.attachments else None
+    saved = packing.SavedFrames(project, store.engine) if packing.STATS_ATTACHMENT in project.attachments else None
     tracks: Tracks = {
         name: replace(
             new,
@@ -120,7 +120,7 @@ def from_project(project: Project, store: FrameStore, new: ObjectTrack) -> Snaps
         )
         for name, number in project.indices.items()
     }
-    for name, kind, known in packing.read_items(project, packing.WHOLE, store.engine):
+    for name, kind, known in packing.read_items(project, packing.ENTRIES_ATTACHMENT, store.engine):
         tracks = with_frame(tracks, name, kind, known)
     events = [event_from_json(record, project.size) for record in project.events]
     facts = packing.facts_in(project) or {name: {"prompts": said} for name, said in prompts_said(events).items()}
@@ -220,8 +220,8 @@ def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
             digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
     elif file is not None and file.is_file():
         with file.open("rb") as data:
-            digest.update(data.read(HEAD))
-            data.seek(max(0, file.stat().st_size - HEAD))
-            digest.update(data.read(HEAD))
+            digest.update(data.read(FINGERPRINT_BYTES))
+            data.seek(max(0, file.stat().st_size - FINGERPRINT_BYTES))
+            digest.update(data.read(FINGERPRINT_BYTES))
     in_memory = file is None and source.seekable
     return Fingerprint(source.size, source.frame_count if in_memory else None, digest.hexdigest())

@@ -19,11 +19,11 @@ from PIL import Image
 from masklet import machine
 from masklet.engines.arrays import Array, given, in_precision
 from masklet.engines.base import Engine, kind_of_device
-from masklet.engines.rules import filled_up, normalise
+from masklet.engines.rules import normalise, padded_square
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame, read_ahead
 from masklet.nn import Levels
 
-AHEAD = 2
+READ_AHEAD = 2
 """Frames that are read before they are looked at."""
 
 ENCODE_AHEAD = 2
@@ -36,7 +36,7 @@ Grey = NDArray[np.uint8]
 def frame_tensor(image: NDArray[np.uint8], engine: Engine) -> Array:
     """uint8 (H, W, 3) RGB -> (1, 3, S, S) as the engine takes it, see `scaled_frame`."""
     scaled = given(engine, scaled_frame(image, engine.config.placed(image.shape[:2])))
-    return in_precision(engine, filled_up(scaled, engine))
+    return in_precision(engine, padded_square(scaled, engine))
 
 
 def scaled_frame(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -96,7 +96,7 @@ def onward(source: FrameSource, frame: int) -> Iterator[Frame]:
     others. A live source has nothing to read ahead."""
     frames = source.frames(frame)
     yield from islice(frames, 1)
-    yield from read_ahead(frames, AHEAD) if source.seekable else frames
+    yield from read_ahead(frames, READ_AHEAD) if source.seekable else frames
 
 
 class FrameReader:

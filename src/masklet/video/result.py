@@ -22,20 +22,20 @@ from masklet.media.source import Frame
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
 from masklet.video.state import END, ObjectId, Tracks
 
-State = Literal["visible", "uncertain", "absent"]
+ObjectState = Literal["visible", "uncertain", "absent"]
 
 LOST_LOGIT = -10.0
 """Highest logit of a pixel that was given to another object, as published."""
 
 
-def state_of(presence: float, iou: float) -> State:
+def state_of(presence: float, iou: float) -> ObjectState:
     """Whether an object is seen: absent by its presence, uncertain by its predicted IoU, both 0..1."""
     if presence <= 0.5:
         return "absent"
     return "visible" if iou >= DOUBTFUL_IOU else "uncertain"
 
 
-FINAL = 1000.0
+FINAL_LOGIT = 1000.0
 """Added to the logits of a final mask: a pixel that a person gave to an object is not lost to a tracked one."""
 
 LOST = 2.0**-10
@@ -102,7 +102,7 @@ class FramePixels:
         for place, name in enumerate(self.names):
             if (final := self.final.get(name)) is not None:
                 mask = final.mask
-                claim = np.where(mask, FINAL + distance_logits(mask), -np.inf).astype(np.float32)
+                claim = np.where(mask, FINAL_LOGIT + distance_logits(mask), -np.inf).astype(np.float32)
                 if final.lost is not None:
                     claim[decode_rle(final.lost)] = LOST
             else:
@@ -162,7 +162,7 @@ class ObjectResult:
         return (1 - np.abs(2 * probability - 1)).astype(np.float32)
 
     @property
-    def state(self) -> State:
+    def state(self) -> ObjectState:
         """Whether the object is seen: absent by its presence, uncertain by its predicted IoU."""
         return state_of(self.presence, self.iou)
 

@@ -27,34 +27,34 @@ DOUBTFUL_MEAN = 0.63
 """So are masks whose predicted IoU was lower in the mean of the last frames, a better sign than that of one frame.
 Chosen with `nano` on videos that it was trained on (docs/tracking.md)."""
 
-RECENT = 8
+MEAN_FRAMES = 8
 """Frames before, of which that mean is taken with the frame itself."""
 
-LEAST_OVERLAP = 0.1
+MIN_OVERLAP = 0.1
 """Masks of one object in neighbouring frames overlap at least so much, as IoU, or the object has jumped."""
 
-GROWTH = 3.0
+MAX_GROWTH = 3.0
 """Between neighbouring frames the area of an object changes at most by this factor, or it has jumped."""
 
-MERGED = 0.7
+MERGED_SHARE = 0.7
 """Two objects share at most this part of the smaller one, or they merge."""
 
-SMALL = (64, 36)
+HISTOGRAM_SIZE = (64, 36)
 """Width and height of the picture that is counted."""
 
-SAMPLED = (256, 144)
+SAMPLED_SIZE = (256, 144)
 """Width and height of the pixels that it is made of: all of a frame would take ten times as long to count."""
 
-BINS = 8
+HISTOGRAM_BINS = 8
 """Bins of each histogram."""
 
-LEAST_CHANGE = 0.21
+MIN_CHANGE = 0.21
 """Share of the pixels that change their bin at a cut. Frames of one scene stayed under 0.2, see docs/policies.md."""
 
-SUDDEN = 3.0
+CUT_RATIO = 3.0
 """A cut changes so many times more than the frames before it."""
 
-BEFORE = 8
+FRAMES_BEFORE = 8
 """Frames before, whose median change that is."""
 
 
@@ -90,7 +90,7 @@ def doubt_of(track: ObjectTrack, entry: KnownFrame, merging: bool) -> ReviewReas
     None if it needs none. A frame for which a person answers is never in doubt."""
     if track.stands(entry.frame):
         return None
-    earlier = recent(track, entry.frame, RECENT, backward=entry.backward)
+    earlier = recent(track, entry.frame, MEAN_FRAMES, backward=entry.backward)
     previous = track.known(earlier[0].frame) if earlier and abs(earlier[0].frame - entry.frame) == 1 else None
     was_seen = previous is not None and previous.presence > 0
     if entry.presence <= 0:
@@ -109,10 +109,10 @@ def jumped(entry: KnownFrame, previous: KnownFrame) -> bool:
     """Whether area or place changed suddenly between two masks."""
     if not entry.area or not previous.area:
         return entry.area != previous.area
-    if not 1 / GROWTH <= entry.area / previous.area <= GROWTH:
+    if not 1 / MAX_GROWTH <= entry.area / previous.area <= MAX_GROWTH:
         return True
     common = common_cells(entry, previous)
-    return common / (entry.area + previous.area - common) < LEAST_OVERLAP
+    return common / (entry.area + previous.area - common) < MIN_OVERLAP
 
 
 def merged_pairs(entries: Mapping[ObjectId, KnownFrame]) -> Iterator[tuple[ObjectId, ObjectId]]:
@@ -125,18 +125,18 @@ def merged_pairs(entries: Mapping[ObjectId, KnownFrame]) -> Iterator[tuple[Objec
     low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
     most = np.clip(high - low, 0, None).prod(axis=2)  # cells that two of them can have in common
     smaller = np.minimum(areas[:, None], areas)
-    for a, b in np.argwhere(np.triu(most > MERGED * smaller, 1) & (smaller > 0)):
-        if common_cells(entries[names[a]], entries[names[b]]) > MERGED * smaller[a, b]:
+    for a, b in np.argwhere(np.triu(most > MERGED_SHARE * smaller, 1) & (smaller > 0)):
+        if common_cells(entries[names[a]], entries[names[b]]) > MERGED_SHARE * smaller[a, b]:
             yield names[a], names[b]
 
 
 def common_cells(a: KnownFrame, b: KnownFrame) -> int:
     """Cells that are inside of both masks."""
     box = common_box(a.box, b.box)
-    return 0 if box is None else int(np.count_nonzero(inside(a, box) & inside(b, box)))
+    return 0 if box is None else int(np.count_nonzero(mask_in_box(a, box) & mask_in_box(b, box)))
 
 
-def inside(entry: KnownFrame, box: Box) -> NDArray[np.bool_]:
+def mask_in_box(entry: KnownFrame, box: Box) -> NDArray[np.bool_]:
     """The part of a mask that is in a box of cells."""
     x0, y0, x1, y1 = box
     return np.asarray(to_numpy(entry.logits[y0:y1, x0:x1]) > 0)
@@ -144,12 +144,12 @@ def inside(entry: KnownFrame, box: Box) -> NDArray[np.bool_]:
 
 def signature(image: NDArray[np.uint8]) -> bytes:
     """The colours of a frame, uint8 (H, W, 3): 96 numbers, 4 quarters x 3 channels x 8 bins, each a share of 255."""
-    width, height = SMALL
-    sampled = cv2.resize(image, SAMPLED, interpolation=cv2.INTER_NEAREST)
-    small = cv2.resize(sampled, SMALL, interpolation=cv2.INTER_AREA)
+    width, height = HISTOGRAM_SIZE
+    sampled = cv2.resize(image, SAMPLED_SIZE, interpolation=cv2.INTER_NEAREST)
+    small = cv2.resize(sampled, HISTOGRAM_SIZE, interpolation=cv2.INTER_AREA)
     quarters = small.reshape(2, height // 2, 2, width // 2, 3).transpose(0, 2, 4, 1, 3).reshape(12, -1)
-    bins = (quarters // (256 // BINS)).astype(np.int64) + BINS * np.arange(12)[:, None]
-    shares = np.bincount(bins.ravel(), minlength=12 * BINS) / quarters.shape[1]
+    bins = (quarters // (256 // HISTOGRAM_BINS)).astype(np.int64) + HISTOGRAM_BINS * np.arange(12)[:, None]
+    shares = np.bincount(bins.ravel(), minlength=12 * HISTOGRAM_BINS) / quarters.shape[1]
     return np.rint(shares * 255).astype(np.uint8).tobytes()
 
 
@@ -163,7 +163,7 @@ def change(a: bytes, b: bytes) -> float:
 
 def is_cut(track: ObjectTrack, entry: FrameStats) -> bool:
     """Whether a scene cut lies between a new frame and the frame from which it was followed."""
-    seen = recent(track, entry.frame, BEFORE + 1, backward=entry.backward)
+    seen = recent(track, entry.frame, FRAMES_BEFORE + 1, backward=entry.backward)
     if not seen or abs(seen[0].frame - entry.frame) != 1:
         return False
     return is_cut_of(entry.colours, [past.colours for past in seen])
@@ -172,7 +172,7 @@ def is_cut(track: ObjectTrack, entry: FrameStats) -> bool:
 def is_cut_of(colours: bytes, earlier: Sequence[bytes]) -> bool:
     """Whether a scene begins with a frame; `earlier` are the signatures of frames before it, newest first."""
     now = change(earlier[0], colours)
-    if now < LEAST_CHANGE:
+    if now < MIN_CHANGE:
         return False
     changes = [change(older, newer) for newer, older in pairwise(earlier)]
-    return not changes or now >= SUDDEN * median(changes)
+    return not changes or now >= CUT_RATIO * median(changes)

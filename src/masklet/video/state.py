@@ -99,7 +99,7 @@ def stats_of(known: FrameStats) -> dict[str, Any]:
 Columns = Mapping[str, NDArray[Any]]
 """Facts of frames, an array (N,) each, in no order."""
 
-STRIP: dict[str, type] = {
+STRIP_FACTS: dict[str, type] = {
     "frame": np.int64,
     "iou": np.float64,
     "presence": np.float64,
@@ -113,7 +113,7 @@ STRIP: dict[str, type] = {
 def columns_of(frames: Iterable[FrameStats]) -> Columns:
     """What a strip shows of frames."""
     known = list(frames)
-    return {fact: np.array([getattr(stats, fact) for stats in known], kind) for fact, kind in STRIP.items()}
+    return {fact: np.array([getattr(stats, fact) for stats in known], kind) for fact, kind in STRIP_FACTS.items()}
 
 
 class KnownFrames(Mapping[int, KnownFrame]):

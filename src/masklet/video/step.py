@@ -30,20 +30,20 @@ from masklet.video.state import KnownFrame, ObjectId, ObjectTrack
 FILLED_LOGIT = 0.1
 """Logits of a filled hole, as published."""
 
-AMBIGUOUS = (1, 2, 3)
+AMBIGUOUS_MASKS = (1, 2, 3)
 """The candidates for an ambiguous prompt."""
 
-AT_ONCE = 16
+OBJECTS_AT_ONCE = 16
 """At most so many objects go through the network together, so that a hundred need no more memory than these."""
 
 
-MOST_CHANGE = 4.0
+MAX_CHANGE = 4.0
 """A click changes the area of a mask at most by this factor where another candidate changes it less."""
 
-SURROUNDINGS = 0.5
+CLICK_RADIUS = 0.5
 """Radius around a click that may change, as a share of the radius of a disc of the mask's area; at least 2 cells."""
 
-SAME = 0.85
+SAME_MASK_IOU = 0.85
 """Candidates whose masks overlap so much (IoU) say the same."""
 
 
@@ -78,8 +78,8 @@ def step(tracks: Mapping[ObjectId, ObjectTrack], at: FrameContext) -> dict[Objec
         groups[has_mask, len(recall.memories), len(recall.pointers)].append(name)
     found: dict[ObjectId, KnownFrame] = {}
     for (has_mask, _, _), group in groups.items():
-        for first in range(0, len(group), AT_ONCE):
-            names = group[first : first + AT_ONCE]
+        for first in range(0, len(group), OBJECTS_AT_ONCE):
+            names = group[first : first + OBJECTS_AT_ONCE]
             members = [tracks[name] for name in names]
             made = take_masks(members, at) if has_mask else decode(members, [recalls[name] for name in names], at)
             found.update(zip(names, made, strict=True))
@@ -115,7 +115,9 @@ def decode(tracks: Sequence[ObjectTrack], recalls: Sequence[Recall], at: FrameCo
     binary = [one and at.options.binarise_prompted for one in prompted]
     memories = rules.remember(at.engine, at.levels, shown, binary, decoded.presence)
     iou, presence = decoded.iou[each, choice.masks].tolist(), decoded.presence.tolist()
-    rivals = [decoded.logits[n, [m for m in AMBIGUOUS if m != mask]] for n, mask in enumerate(choice.masks.tolist())]
+    rivals = [
+        decoded.logits[n, [m for m in AMBIGUOUS_MASKS if m != mask]] for n, mask in enumerate(choice.masks.tolist())
+    ]
     facts = [
         {"iou": iou[n], "presence": presence[n], "attended": bool(recalls[n].memories), "backward": at.backward}
         for n in each
@@ -172,9 +174,9 @@ def candidates(track: ObjectTrack, at: FrameContext) -> list[tuple[NDArray[np.bo
         return []
     logits = arrays.to_numpy(fill_holes(arrays.as_float(decoded.logits[0]), at))
     found: list[tuple[NDArray[np.bool_], float]] = []
-    for n in sorted(AMBIGUOUS, key=lambda n: float(decoded.iou[0, n]), reverse=True):
+    for n in sorted(AMBIGUOUS_MASKS, key=lambda n: float(decoded.iou[0, n]), reverse=True):
         mask = np.asarray(resize_logits(logits[n], at.size) > 0)
-        if mask.any() and all((mask & other).sum() < SAME * (mask | other).sum() for other, _ in found):
+        if mask.any() and all((mask & other).sum() < SAME_MASK_IOU * (mask | other).sum() for other, _ in found):
             found.append((mask, float(decoded.iou[0, n])))
     return found
 
@@ -192,7 +194,7 @@ def steadied(
         before, candidates = arrays.to_numpy(known.logits) > 0, arrays.to_numpy(decoded.logits[n]) > 0
         area, areas = before.sum(), candidates.sum(axis=(1, 2))
         chosen = areas[masks[n]] * (presence[n] > 0)
-        if area == 0 or area / MOST_CHANGE < chosen < area * MOST_CHANGE:
+        if area == 0 or area / MAX_CHANGE < chosen < area * MAX_CHANGE:
             continue
         away = away_from_clicks(prompt, size, before)
         either = ((candidates | before) & away).sum(axis=(1, 2))
@@ -207,7 +209,7 @@ def away_from_clicks(prompt: Prompt, size: tuple[int, int], mask: NDArray[np.boo
     """bool (S/4, S/4): cells outside of the clicks' surroundings, for a mask of that size."""
     (height, width), side = size, mask.shape[-1]
     cell = np.arange(side) + 0.5
-    radius = max(2.0, SURROUNDINGS * float(mask.sum() / np.pi) ** 0.5)
+    radius = max(2.0, CLICK_RADIUS * float(mask.sum() / np.pi) ** 0.5)
     points = np.array(prompt.points) * (side / width, side / height)
     distance = np.hypot(cell - points[:, :1, None], cell[:, None] - points[:, 1:, None])
     return np.asarray(distance.min(axis=0) > radius)
@@ -250,7 +252,7 @@ def absent_frame(engine: Engine) -> KnownFrame:
     return KnownFrame(0, None, None, nothing, iou=1.0, presence=-rules.GIVEN_LOGIT, attended=False)
 
 
-def union(one: KnownFrame, other: KnownFrame, size: tuple[int, int]) -> KnownFrame:
+def merge_frames(one: KnownFrame, other: KnownFrame, size: tuple[int, int]) -> KnownFrame:
     """Two objects in a frame of a size (height, width) as one, without a memory."""
     logits = arrays.maximum(one.logits, other.logits)
     ((area, box),) = areas_and_boxes(logits[None])

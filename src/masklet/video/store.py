@@ -24,17 +24,17 @@ from masklet.engines.rules import ABSENT_LOGIT
 from masklet.errors import FormatError, SessionError
 from masklet.formats.base import RleMask
 from masklet.formats.project_file import Lazy
-from masklet.video.state import STRIP, Columns, FrameStats, KnownFrame, KnownFrames, columns_of, stats_of
+from masklet.video.state import STRIP_FACTS, Columns, FrameStats, KnownFrame, KnownFrames, columns_of, stats_of
 
 Floats = NDArray[np.float32]
 
 Place = tuple[int, int]
 """Where a record begins in a file, and its length."""
 
-PAGE = 128
+PAGE_FRAMES = 128
 """Frames of a page of `StoredFrames`."""
 
-LIMIT = 32.0
+PACKED_LIMIT = 32.0
 """Packed logits reach up to this one, inside and outside."""
 
 MOST = 2047
@@ -175,7 +175,7 @@ class FrameStore:
         """Keep a record in a free place, or at the end of the file, and say where."""
         begin = free[-1] if free else self._end
         try:
-            write(self._file, begin, record)
+            write_record(self._file, begin, record)
         except OSError as error:
             raise SessionError(
                 f"what is tracked cannot be kept on disk: {error.strerror or error}; make room in "
@@ -205,7 +205,7 @@ def pack(pointer: Array | None, logits: Array) -> bytes:
     """
     exact = b"" if pointer is None else to_numpy(pointer).tobytes()
     cells = to_numpy(logits)
-    size = np.rint(np.sqrt(np.abs(cells) / LIMIT) * MOST).clip(1, MOST)
+    size = np.rint(np.sqrt(np.abs(cells) / PACKED_LIMIT) * MOST).clip(1, MOST)
     steps = np.where(cells <= ABSENT_LOGIT, ABSENT, np.where(cells > 0, size, -size))
     low_and_high = steps.astype("<i2").view(np.uint8).reshape(-1, 2).T  # apart they are shorter
     return len(exact).to_bytes(4, "little") + exact + zlib.compress(low_and_high.tobytes(), 1)
@@ -226,7 +226,7 @@ def unpack(data: bytes, side: int) -> tuple[Floats | None, Floats]:
             "expected; give another copy of the file, or the model that it was made with"
         )
     steps = np.frombuffer(low_and_high, np.uint8).reshape(2, -1).T.copy().view("<i2").ravel()
-    curve = np.sign(steps) * (steps.astype(np.float32) / MOST) ** 2 * np.float32(LIMIT)
+    curve = np.sign(steps) * (steps.astype(np.float32) / MOST) ** 2 * np.float32(PACKED_LIMIT)
     logits = np.where(steps == ABSENT, np.float32(ABSENT_LOGIT), curve).reshape(side, side)
     return (pointer.copy() if len(pointer) else None), logits
 
@@ -254,7 +254,7 @@ class StoredFrames(KnownFrames):
         self._pages = pages or {}
 
     def __getitem__(self, frame: int) -> KnownFrame:
-        return self._store.get(self._pages[frame // PAGE][frame])
+        return self._store.get(self._pages[frame // PAGE_FRAMES][frame])
 
     def __iter__(self) -> Iterator[int]:
         return (frame for page in self._pages.values() for frame in page)
@@ -273,14 +273,14 @@ class StoredFrames(KnownFrames):
         lazy = [page.columns for page in self._pages.values() if isinstance(page, LazyPage)]
         made = (page.values() for page in self._pages.values() if not isinstance(page, LazyPage))
         parts = [*lazy, columns_of(record.stats for page in made for record in page)]
-        return {fact: np.concatenate([part[fact] for part in parts]) for fact in STRIP}
+        return {fact: np.concatenate([part[fact] for part in parts]) for fact in STRIP_FACTS}
 
     def whole(self, frame: int) -> KnownFrame:
-        return self._store.whole(self._pages[frame // PAGE][frame])
+        return self._store.whole(self._pages[frame // PAGE_FRAMES][frame])
 
     def packed(self, frame: int) -> bytes:
         """The packed form of a frame, see `pack`."""
-        return self._store.packed(self._pages[frame // PAGE][frame])
+        return self._store.packed(self._pages[frame // PAGE_FRAMES][frame])
 
     def differing(self, other: StoredFrames) -> set[int]:
         """Frames that only one of both has, or that differ. Pages that both share cost nothing."""
@@ -302,14 +302,14 @@ class StoredFrames(KnownFrames):
         return StoredFrames(self._store)
 
     def _find(self, frame: int) -> Record | None:
-        page = self._pages.get(frame // PAGE)
+        page = self._pages.get(frame // PAGE_FRAMES)
         return None if page is None else page.get(frame)
 
     def _changed(self, records: Mapping[int, Record | None]) -> StoredFrames:
         """With other records of some frames; None takes a frame away."""
         changed: dict[int, dict[int, Record | None]] = {}
         for frame, record in records.items():
-            changed.setdefault(frame // PAGE, {})[frame] = record
+            changed.setdefault(frame // PAGE_FRAMES, {})[frame] = record
         pages = dict(self._pages)
         for number, new in changed.items():
             kept = self._pages.get(number, {})
@@ -357,7 +357,7 @@ class RecentFrames(KnownFrames):
         return RecentFrames(self._window)
 
 
-def write(file: IO[bytes], place: int, record: bytes) -> None:
+def write_record(file: IO[bytes], place: int, record: bytes) -> None:
     """Write all of a record; a full disk takes a part before it refuses."""
     file.seek(place)
     rest = memoryview(record)

@@ -33,13 +33,13 @@ from masklet.video.store import RecentFrames
 if TYPE_CHECKING:
     import torch
 
-STEPS = 30
+WARM_UP_STEPS = 30
 """Steps from which the time of the next one is foreseen."""
 
-SLOW = 0.9
+LATENCY_QUANTILE = 0.9
 """Share of them that were no slower than what is foreseen."""
 
-KEPT = 10_000
+LATENCIES_KEPT = 10_000
 """The newest latencies, of which percentiles are told."""
 
 
@@ -269,9 +269,9 @@ class DeadlineTracker:
         self.stream = StreamTracker(model, device=device, options=options, clock=lambda: self._captured)
         self._clock = clock
         self._captured = 0.0
-        self._steps: deque[float] = deque(maxlen=STEPS)
-        self._captures: deque[float] = deque(maxlen=STEPS)
-        self._latencies: deque[float] = deque(maxlen=KEPT)
+        self._steps: deque[float] = deque(maxlen=WARM_UP_STEPS)
+        self._captures: deque[float] = deque(maxlen=WARM_UP_STEPS)
+        self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._followed = self._dropped = self._late = 0
 
     def __repr__(self) -> str:
@@ -314,5 +314,5 @@ class DeadlineTracker:
         """Whether a frame that waited so long would be late, and is not the newest."""
         if not self._steps or len(self._captures) < 2:
             return False
-        late = waited + float(np.quantile(self._steps, SLOW, method="higher")) > self.deadline
+        late = waited + float(np.quantile(self._steps, LATENCY_QUANTILE, method="higher")) > self.deadline
         return late and waited > float(np.median(np.diff(self._captures)))

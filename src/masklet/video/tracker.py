@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.shape import LEAST_AREA, MOST_KNOWN, new_things, same_thing
+from masklet.masks.shape import MAX_KNOWN, MIN_AREA, new_things, same_thing
 from masklet.media.source import Frame
 from masklet.prompts import Prompt, make_prompt, merge_prompts
 from masklet.video.edits import approved, asked, track_of
@@ -23,7 +23,7 @@ from masklet.video.review import signature, with_doubts
 from masklet.video.session import Session
 from masklet.video.state import KnownFrame, ObjectId, Tracks, free_numbers
 from masklet.video.step import FrameContext, candidates, step
-from masklet.words import LEAST_SCORE, FoundBox, Grounder, find_boxes
+from masklet.words import MIN_SCORE, FoundBox, Grounder, find_boxes
 
 
 class VideoTracker(Session):
@@ -107,7 +107,7 @@ class VideoTracker(Session):
         frame: int,
         text: str,
         grounder: str | PathLike[str] | Grounder = "grounding-dino-tiny",
-        least: float = LEAST_SCORE,
+        least: float = MIN_SCORE,
     ) -> dict[ObjectId, FoundBox]:
         """Look in a frame for what a text names, such as "red car . dog". What is followed there already keeps its
         object; of what is new objects begin, under the lowest free numbers, with the phrase as their category.
@@ -156,8 +156,8 @@ class VideoTracker(Session):
         masks: Iterable[NDArray[np.bool_]],
         labels: Sequence[str] = (),
         *,
-        least_area: float = LEAST_AREA,
-        most_known: float = MOST_KNOWN,
+        least_area: float = MIN_AREA,
+        most_known: float = MAX_KNOWN,
         room: int | None = None,
     ) -> dict[int, ObjectId]:
         """Begin an object with each mask on a frame that is nothing known: with all or, if that is interrupted, with

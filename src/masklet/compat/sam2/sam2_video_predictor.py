@@ -32,7 +32,7 @@ from masklet.video.reader import frame_tensor
 Found = tuple[int, list[Any], Tensor]
 """Number of the frame, the objects, and their logits (N, 1, H, W)."""
 
-LARGEST_COPY = 1 << 30
+MAX_COPY = 1 << 30
 """Folders with more bytes than these are not copied."""
 
 
@@ -270,7 +270,7 @@ def keep_folder(video: str | os.PathLike[str]) -> TemporaryDirectory[str] | None
         for file in files:
             os.link(file, Path(kept.name, file.name))
     except OSError:  # another disk, or a file system without links
-        if sum(file.stat().st_size for file in files) > LARGEST_COPY:
+        if sum(file.stat().st_size for file in files) > MAX_COPY:
             kept.cleanup()
             return None
         for file in files:

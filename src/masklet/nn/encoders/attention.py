@@ -14,7 +14,7 @@ from masklet.nn.config import FINEST_STRIDE, MEMORY_STRIDE, HieraConfig, TinyViT
 from masklet.nn.encoders.convolutions import named_convolution
 from masklet.nn.layers import MLP, Layer, Prepared, Trunk, chain
 
-SCORES = 1 << 24
+SCORES_AT_ONCE = 1 << 24
 """So many attention scores are held at once, 64 MiB: a global block of 1024 pixels has 16 million for each head."""
 
 EXPANSION = 4
@@ -58,7 +58,7 @@ class WindowAttention(nn.Module):
         elif (height, width) == (rows * self.window, columns * self.window):
             qkv = self.qkv(split_windows(x, self.window))
         else:
-            filled = filled_up(self.qkv(x), self.qkv.bias, rows * self.window, columns * self.window)
+            filled = padded(self.qkv(x), self.qkv.bias, rows * self.window, columns * self.window)
             qkv = split_windows(filled, self.window)
         q, k, v = qkv.chunk(3, dim=-1)  # (B * rows * columns, window, window, C')
         if self.pools:
@@ -140,7 +140,7 @@ def pool2x2(x: Tensor) -> Tensor:
     return F.max_pool2d(x.permute(0, 3, 1, 2), kernel_size=2).permute(0, 2, 3, 1)
 
 
-def filled_up(x: Tensor, value: Tensor, height: int, width: int) -> Tensor:
+def padded(x: Tensor, value: Tensor, height: int, width: int) -> Tensor:
     """(B, H, W, C) -> (B, height, width, C) with the `value`, (C,), at the right and lower edges."""
     right = value.expand(x.shape[0], x.shape[1], width - x.shape[2], -1)
     below = value.expand(x.shape[0], height - x.shape[1], width, -1)
@@ -185,7 +185,7 @@ class RelativeAttention(Prepared):
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(3, 0, 4, 1, 2, 5)  # (B, heads, side, side, D) each
         keys, values = k.flatten(2, 3), v.flatten(2, 3)
         cells = self.side**2
-        step = max(1, SCORES // (q.shape[0] * self.heads * cells * self.side))
+        step = max(1, SCORES_AT_ONCE // (q.shape[0] * self.heads * cells * self.side))
         seen = []
         for first in range(0, self.side, step):
             part = q[:, :, first : first + step]
@@ -229,7 +229,7 @@ class ViTBlock(nn.Module):
         if not self.window:
             return self.attn(qkv)
         count = math.ceil(side / self.window)
-        whole = filled_up(qkv, self.attn.qkv.bias, count * self.window, count * self.window)
+        whole = padded(qkv, self.attn.qkv.bias, count * self.window, count * self.window)
         return join_windows(self.attn(split_windows(whole, self.window)), count, count)[:, :side, :side]
 
 
@@ -322,7 +322,7 @@ class BiasedAttention(Prepared):
         height, width = x.shape[1:3]
         rows, columns = math.ceil(height / self.window), math.ceil(width / self.window)
         empty = self.qkv(self.norm.bias)
-        qkv = filled_up(self.qkv(self.norm(x)), empty, rows * self.window, columns * self.window)
+        qkv = padded(self.qkv(self.norm(x)), empty, rows * self.window, columns * self.window)
         tokens = split_windows(qkv, self.window).flatten(1, 2).unflatten(-1, (self.heads, 3, -1))
         q, k, v = tokens.permute(3, 0, 2, 1, 4)  # (B * rows * columns, heads, T, D) each
         (bias,) = self.tables()
