@@ -263,7 +263,7 @@ def into_pipe(pipe: IO[bytes], name: str, size: tuple[int, int]) -> Iterator[Sin
     """Raw pictures in FFmpeg's own container, NUT, with the times at which they were captured.
 
     pipe  is written to as frames come, and left open
-    name  one of PIPED
+    name  one of PIPE_FORMATS
     size  (height, width)
 
     Raises FormatError when nobody reads any more.

@@ -50,7 +50,7 @@ Spans = tuple[tuple[int, int], ...]
 """Frames, as disjoint ranges (first, last), both included."""
 
 FRAMES_PER_BLOCK = 64
-"""Frames that a project file keeps together; block n begins with frame n * BLOCK."""
+"""Frames that a project file keeps together; block n begins with frame n * FRAMES_PER_BLOCK."""
 
 KEPT_BLOCKS = 4
 """Blocks that stay in memory when they were read."""

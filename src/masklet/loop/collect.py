@@ -176,7 +176,7 @@ def path_of(clip: Clip) -> Path:
 
 def _held_out(paths: Sequence[str], known: dict[str, str], share: float) -> set[str]:
     """Those that are judged on: the ones that were before, and of new ones, in an order by chance that is always the
-    same, as many as the share asks for; while that is fewer than ENOUGH, half of all."""
+    same, as many as the share asks for; while that is fewer than MIN_HELD_OUT, half of all."""
     held = {path for path in paths if known.get(path) == "val"}
     wanted = min(max(round(share * len(paths)), min(MIN_HELD_OUT, len(paths) // 2)), len(paths) - 1)
     new = sorted((path for path in paths if path not in known), key=lambda path: hashlib.sha1(path.encode()).digest())

@@ -151,7 +151,7 @@ def _light_table(transfer: int) -> NDArray[np.float32]:
 
 @cache
 def _ratio_table() -> NDArray[np.float32]:
-    """The factor for a pixel, so that WHITE becomes 1, by the fourth root of its brightest value."""
+    """The factor for a pixel, so that REFERENCE_WHITE becomes 1, by the fourth root of its brightest value."""
     light = MAX_LUMINANCE * ((np.arange(TABLE_ENTRIES) + 0.5) / (TABLE_ENTRIES - 1)) ** 4
     return (compressed(light) / light / REFERENCE_WHITE).astype(np.float32)
 
@@ -163,7 +163,7 @@ def _signal_table() -> NDArray[np.uint8]:
 
 
 def compressed(light: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light in cd/m², up to PEAK, brought below WHITE: the EETF of BT.2390, with black at 0."""
+    """Light in cd/m², up to PEAK_LUMINANCE, brought below REFERENCE_WHITE: the EETF of BT.2390, with black at 0."""
     peak = light_to_pq(np.array(PEAK_LUMINANCE))
     source = np.minimum(light_to_pq(light) / peak, 1.0)
     top = light_to_pq(np.array(REFERENCE_WHITE)) / peak

@@ -35,7 +35,7 @@ FIELD_BOUNDS: dict[str, tuple[float, float]] = {
     "low_rank": (0, 1024),
     "seed": (0, 2**63 - 1),
 }
-"""The least and the most of fields, by the end of their path; all others lie from 0 to MOST."""
+"""The least and the most of fields, by the end of their path; all others lie from 0 to MAX_NUMBER."""
 
 
 @dataclass(frozen=True)

@@ -31,16 +31,16 @@ MARGIN = 2
 """Transparent pixels around a cut-out."""
 
 BEND_KNOTS = 4
-"""A bend is given by KNOTS x KNOTS points of the square."""
+"""A bend is given by BEND_KNOTS x BEND_KNOTS points of the square."""
 
 MAX_BEND = 0.08
 """Knots wander at most so far, as a share of the side: beyond that pictures would fold over."""
 
 BEND_GRID = 17
-"""A bend is computed on COARSE x COARSE points, and enlarged."""
+"""A bend is computed on BEND_GRID x BEND_GRID points, and enlarged."""
 
 FLOOD_SEEDS = 12
-"""To find regions, the picture is flooded from about SEEDS x SEEDS places."""
+"""To find regions, the picture is flooded from about FLOOD_SEEDS x FLOOD_SEEDS places."""
 
 SMOOTHING_PIXELS = 7
 """Pixels over which colours are smoothed first."""
@@ -313,7 +313,7 @@ def draw_bends(frames: int, size: int, rng: np.random.Generator, bend: float) ->
 
 @lru_cache(maxsize=1)
 def _thin_plate() -> NDArray[np.float64]:
-    """(COARSE * COARSE, KNOTS * KNOTS): the thin-plate spline through values at the knots (Bookstein, 1989)."""
+    """(BEND_GRID ** 2, BEND_KNOTS ** 2): the thin-plate spline through values at the knots (Bookstein, 1989)."""
     knots, points = _lattice(BEND_KNOTS), _lattice(BEND_GRID)
     count = len(knots)
     system = np.zeros((count + 3, count + 3))
@@ -454,7 +454,7 @@ def find_regions(image: Pixels, rng: np.random.Generator) -> IndexMasks:
 
 
 def _seeds(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int32]:
-    """Markers (H, W), numbered from 1: one somewhere in each of SEEDS x SEEDS cells of the picture."""
+    """Markers (H, W), numbered from 1: one somewhere in each of FLOOD_SEEDS x FLOOD_SEEDS cells of the picture."""
     cells = np.moveaxis(np.indices((FLOOD_SEEDS, FLOOD_SEEDS)), 0, -1)
     places = ((cells + rng.random(cells.shape)) * size / FLOOD_SEEDS).astype(int).reshape(-1, 2)
     markers = np.zeros(size, np.int32)
