@@ -23,7 +23,7 @@ MAX_ATTEMPTS = 3
 """Times that a job is begun whose process is killed, for instance by a lack of memory."""
 
 
-LEASE_CHECK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 """Seconds after which leases are looked at, if no job is ready before."""
 
 PULSE_EVERY = 10.0
@@ -301,9 +301,7 @@ class _Crew(Generic[Task, Result]):
                 seen = monotonic() if at_work else seen
                 self._check_hope(wanted, seen)
                 ready, _ = (
-                    self.ray.wait(list(self.hands), num_returns=1, timeout=LEASE_CHECK_SECONDS)
-                    if self.hands
-                    else ((), ())
+                    self.ray.wait(list(self.hands), num_returns=1, timeout=CHECK_SECONDS) if self.hands else ((), ())
                 )
                 for reference in ready:
                     yield from self._ended(self.hands.pop(reference), reference)

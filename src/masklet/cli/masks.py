@@ -109,7 +109,8 @@ def name(
       masklet name street/session.masklet --like labelled.json --out street.json --format ytvis --least 0.4
     """
     from masklet.atomic import keep_inputs
-    from masklet.cli.mask_files import Compare, Said, crops_of, largest, learned, masks_in, named, split
+    from masklet.cli.mask_files import masks_in
+    from masklet.cli.naming import Compare, Said, crops_of, largest, learned, named, split
     from masklet.datasets.own import evenly
     from masklet.formats.base import ObjectId
     from masklet.formats.description import MAX_VALUE_LENGTH, Description

@@ -235,7 +235,7 @@ class Workspace:
             numbers = np.zeros(self.size, np.int32)
             for number, mask in masks.items():
                 numbers[mask] = number
-            submission.write(self.clip, frame, numbers, masks)
+            submission.write(self.clip, frame, numbers, masks, objects_of(self.clip))
 
 
 def objects_of(clip: Clip) -> Mapping[int, int]:

@@ -11,7 +11,7 @@ import math
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -72,19 +72,24 @@ class Submission:
     layout: Layout
 
     def write(
-        self, clip: Clip, frame: int, numbers: NDArray[np.integer], masks: Mapping[int, NDArray[np.bool_]]
+        self,
+        clip: Clip,
+        frame: int,
+        numbers: NDArray[np.integer],
+        masks: Mapping[int, NDArray[np.bool_]],
+        objects: Iterable[int] = (),
     ) -> None:
         """One frame: each pixel's object, and the whole masks, which may overlap. Raises FormatError.
 
-        Frames have the names that they have in the data set. An object has an empty mask until it enters, as those who
-        score want every frame of it.
+        Frames have the names that they have in the data set. Of the `objects` of a video those without a mask here get
+        an empty one: whoever scores wants every frame of each, also before it enters.
         """
         if self.layout == "index":
             make_folder(self.path(clip, frame).parent)
             write_index_png(self.path(clip, frame), numbers)
             return
         nothing = np.zeros(numbers.shape, np.bool_)
-        for number, mask in {**dict.fromkeys(clip.entering, nothing), **masks}.items():
+        for number, mask in {**dict.fromkeys(objects, nothing), **masks}.items():
             path = self.path(clip, frame, number)
             make_folder(path.parent)
             with atomic_write(path) as temporary:

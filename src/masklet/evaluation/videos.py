@@ -64,7 +64,7 @@ def follow(
         results = chain(empty, session.follow(first))
         for answer in answers(results, watch, overlapping=submission.layout == "objects"):
             frame = answer.result.frame
-            submission.write(clip, frame, answer.numbers, answer.masks)
+            submission.write(clip, frame, answer.numbers, answer.masks, objects_of(clip))
             yield answer
     if frame < (last := clip.annotated[-1]):
         raise EvaluationError(f"{clip.name} has {frame + 1} frames, and masks up to frame {last}; complete its frames")

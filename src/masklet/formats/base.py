@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
@@ -22,6 +21,7 @@ from masklet.geometry import Geometry, Ground
 from masklet.masks.draw import draw_overlay
 from masklet.masks.finish import DEFAULT_FINISH, Finish
 from masklet.masks.rle import Rle, decode_rle, encode_rle, rle_area
+from masklet.masks.shape import signed_distance
 from masklet.prompts import ObjectId as ObjectId
 
 MAX_INDEX = 254
@@ -247,9 +247,8 @@ class Format:
     # the writer: a context manager that opens a path and gives a function for one frame; code after its `yield` runs
     # only if all went well
     open: Opener
-    read: MaskReader | None = (
-        None  # gives the masks of each frame, in the order of frames; None if the format is not read
-    )
+    # gives the masks of each frame, in the order of frames; None if the format is not read
+    read: MaskReader | None = None
     # the ending of a video's file, such as ".mp4"; empty if it is a folder, None if it holds no videos
     video: str | None = None
     picture: str | None = None  # the ending of the file of one picture; None if the format holds no single pictures
@@ -317,6 +316,4 @@ def distance_logits(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """float32 (H, W): twice the signed distance to the edge of a mask, in pixels: 1 just inside, -1 just outside."""
     if mask.all() or not mask.any():
         return np.where(mask, np.float32(32), np.float32(-32))
-    inside, outside = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
-    signed = np.where(mask, inside - 0.5, 0.5 - outside)
-    return np.clip(2 * signed, -32, 32).astype(np.float32)
+    return np.clip(2 * signed_distance(mask), -32, 32)

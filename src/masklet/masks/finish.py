@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.shape import mask_box
+from masklet.masks.shape import mask_box, signed_distance
 
 Floats = NDArray[np.float32]
 
@@ -278,9 +278,7 @@ def soft_alpha(logits: Floats) -> Floats:
     if mask.all() or not mask.any():
         return mask.astype(np.float32)
     band = max(1.5, EDGE_BAND * min(logits.shape))
-    inside, outside = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
-    away = inside + outside - 0.5
-    weight = np.clip(1 - (away - 0.5) / band, 0, 1)
+    weight = np.clip(1 - (np.abs(signed_distance(mask)) - 0.5) / band, 0, 1)
     probability = 1 / (1 + np.exp(-np.clip(logits, -32, 32)))
     return (weight * probability + (1 - weight) * mask).astype(np.float32)
 

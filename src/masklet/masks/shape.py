@@ -204,6 +204,13 @@ def errors(
     return truth & ~predicted, predicted & ~truth
 
 
+def signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """float32 (H, W): the distance to the edge of a mask that is neither empty nor whole, in pixels: 0.5 just inside,
+    -0.5 just outside."""
+    inside, outside = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
+    return np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32, copy=False)
+
+
 def depth(region: NDArray[np.bool_]) -> NDArray[np.float32]:
     """float32 (H, W): pixels from each pixel of a region to the nearest one outside it, beyond the picture included."""
     padded = cv2.copyMakeBorder(region.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)

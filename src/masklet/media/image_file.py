@@ -341,10 +341,8 @@ def _exr_light(path: Path) -> NDArray[Any]:
 
 
 def _as_pq(light: NDArray[Any]) -> NDArray[np.uint16]:
-    level = (
-        np.nan_to_num(np.asarray(light, np.float64), nan=0.0).clip(0, MAX_LUMINANCE / REFERENCE_WHITE) * REFERENCE_WHITE
-    )
-    return np.rint(light_to_pq(level) * 65535).astype(np.uint16)
+    level = np.nan_to_num(np.asarray(light, np.float64), nan=0.0).clip(0, MAX_LUMINANCE / REFERENCE_WHITE)
+    return np.rint(light_to_pq(level * REFERENCE_WHITE) * 65535).astype(np.uint16)
 
 
 @cache

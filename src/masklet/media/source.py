@@ -12,7 +12,7 @@ import numpy as np
 from masklet.errors import MediaError
 from masklet.media.arrays import ArrayFrames, IteratorFrames
 from masklet.media.frames import Frame, FrameSource
-from masklet.media.image_file import IMAGE_SUFFIXES, ImageFiles, ImageFolder, PagedImage
+from masklet.media.image_file import EXR, IMAGE_SUFFIXES, ImageFiles, ImageFolder, PagedImage
 from masklet.media.series import MapSeries, is_series
 from masklet.media.volume import VolumeSlices, is_volume
 
@@ -60,7 +60,7 @@ def _at(place: str | PathLike[str]) -> FrameSource:
     if path.is_dir():
         return MapSeries(path) if is_series(path) else ImageFolder(path)
     suffix = path.suffix.lower()
-    if suffix == ".exr":
+    if suffix == EXR:
         return ImageFiles(path)
     if suffix in (*IMAGE_SUFFIXES, ".gif", ".apng", ".avif", ".avifs"):
         return PagedImage(path)

@@ -26,7 +26,7 @@ from masklet.media.container import BrokenOff, DecodedFrame, decoded, deinterlac
 from masklet.media.display import display_of, shown, shown_deep
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
 
-FRAMES_TO_DECODE_THROUGH = 32
+JUMP_COST = 32
 """So many frames are decoded and dropped rather than jumped over: a jump costs about as much."""
 
 KEPT_BYTES = 64 * 2**20
@@ -119,7 +119,7 @@ class VideoFile(FrameSource):
         """One frame. One near to the last that was read, before it or after it, costs least."""
         check_frame(frame, None)
         self._check_open()
-        if frame >= FRAMES_TO_DECODE_THROUGH and self._count():
+        if frame >= JUMP_COST and self._count():
             check_frame(frame, self.frame_count)
         why = None
         try:
@@ -210,7 +210,7 @@ class VideoFile(FrameSource):
             return self._kept[frame]
         run, ahead = self._run, frame - self._next
         if (
-            run is None or ahead < 0 or (ahead >= FRAMES_TO_DECODE_THROUGH and self._key_frame(frame) > self._next)
+            run is None or ahead < 0 or (ahead >= JUMP_COST and self._key_frame(frame) > self._next)
         ):  # a jump is shorter
             self._kept.clear()
             run = self._pictures(frame if ahead >= 0 else max(0, frame - self._most_kept + 1), single=True)
@@ -218,7 +218,7 @@ class VideoFile(FrameSource):
         for picture in run:
             if not self._kept:
                 size = sum(plane.buffer_size for plane in picture.image.planes)
-                self._most_kept = min(FRAMES_TO_DECODE_THROUGH, max(2, KEPT_BYTES // size))
+                self._most_kept = min(JUMP_COST, max(2, KEPT_BYTES // size))
             self._kept[picture.frame] = picture
             self._next = picture.frame + 1
             if len(self._kept) > self._most_kept:
@@ -237,7 +237,7 @@ class VideoFile(FrameSource):
         """All pictures from a frame on: by a container of their own, or by that for `single` ones where they jump.
         Raises BrokenOff."""
         due = start
-        index = self._sought_index() if start >= FRAMES_TO_DECODE_THROUGH else self._index if single else None
+        index = self._sought_index() if start >= JUMP_COST else self._index if single else None
         if index is not None:
             try:
                 with self._opened(single) as (container, stream):

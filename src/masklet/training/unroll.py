@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from masklet.engines.arrays import resize, sample
 from masklet.engines.rules import ABSENT_LOGIT, GIVEN_LOGIT, MASK_SCALE, MASK_SHIFT, best_of_three, normalise
 from masklet.nn import Decoded, Levels, MemoryBank, Network, PromptTokens
-from masklet.prompts import NOT_A_POINT
+from masklet.prompts import MAX_LOGIT, NOT_A_POINT
 from masklet.training.batch import Batch, Dice, brightness_of
 from masklet.training.losses import LossTerms, actual_iou, on_cells, prediction_loss
 from masklet.training.parts import is_still
@@ -23,9 +23,6 @@ from masklet.training.prompts import Plan, Points, first_points, uniform_click
 from masklet.training.recipes import Recipe, Stage
 from masklet.video.reader import optical_flow
 from masklet.video.recall import Recall, RecallOptions, published_recall
-
-MAX_LOGIT = 32.0
-"""An earlier answer is given back as a mask prompt within these bounds, as predictors do."""
 
 
 class Prediction(NamedTuple):

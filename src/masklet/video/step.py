@@ -20,7 +20,7 @@ from masklet.formats.base import mask_only
 from masklet.masks.shape import Box, small_holes
 from masklet.masks.trace import resize_logits
 from masklet.nn import Decoded, Levels, MemoryBank
-from masklet.prompts import Prompt
+from masklet.prompts import MAX_LOGIT, Prompt
 from masklet.video.options import TrackingOptions
 from masklet.video.policies import Choice, MemoryPolicy, before
 from masklet.video.recall import Recall
@@ -132,7 +132,7 @@ def decoded_in(tracks: Sequence[ObjectTrack], recalls: Sequence[Recall], at: Fra
     earlier = [earlier_logits(track, at) for track in tracks]
     if any(logits is not None for logits in earlier):
         blank = arrays.given(engine, np.zeros((engine.config.mask_size,) * 2, np.float32))
-        masks = arrays.stack([blank if logits is None else logits.clip(-32, 32) for logits in earlier])
+        masks = arrays.stack([blank if logits is None else logits.clip(-MAX_LOGIT, MAX_LOGIT) for logits in earlier])
         has_mask = arrays.given(engine, np.array([logits is not None for logits in earlier]))
         tokens = tokens._replace(masks=arrays.in_precision(engine, masks[:, None]), keep_masks=has_mask)
     features = engine.attend_memory(at.levels.stride16, bank(engine, tracks, recalls))
