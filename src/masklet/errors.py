@@ -11,7 +11,13 @@ from contextlib import contextmanager
 
 
 class MaskletError(Exception):
-    """Base of all errors that a user of masklet can cause and mend."""
+    """Base of all errors that a user of masklet can cause and mend.
+
+    The message is one line: what cannot be printed becomes a space, as it may quote a damaged file or a name.
+    """
+
+    def __str__(self) -> str:
+        return "".join(letter if letter.isprintable() else " " for letter in super().__str__())
 
 
 class ConfigError(MaskletError, ValueError):

@@ -419,3 +419,16 @@ def test_masks_beyond_the_last_slice_are_told(nifti: Path, tmp_path: Path) -> No
         writer("nifti", tmp_path / "a.nii.gz", size=source.size, geometry=source.geometry) as sink,
     ):
         sink.write(PlainFrame(16, 16.0, source.size, {1: item}, {1: 1}))
+
+
+def test_what_a_damaged_header_holds_is_told_in_one_line(tmp_path: Path) -> None:
+    """The kind of an object that has no pixels is quoted, and may be anything."""
+    report = pydicom.dcmread(next(write_dicom(tmp_path / "scan").iterdir()))
+    del report.PixelData, report.Rows
+    report.save_as(tmp_path / "report.dcm")
+    data = (tmp_path / "report.dcm").read_bytes()
+    kind = report.SOPClassUID.encode()
+    (tmp_path / "report.dcm").write_bytes(data.replace(kind, b"1.2\n\x1b[31m\0".ljust(len(kind), b"7")))
+    with pytest.raises(MediaError, match=r"^report\.dcm holds no pixels \(1\.2  \[31m 7") as refused:
+        VolumeSlices(tmp_path / "report.dcm")
+    assert str(refused.value).isprintable()

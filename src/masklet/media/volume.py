@@ -281,7 +281,7 @@ def read_dicom(path: Path) -> Volume:
         raise Unfit("lacks the header of a DICOM file; convert it, or give another copy") from error
     if "Rows" not in whole:
         kind = getattr(whole.get("SOPClassUID"), "name", "nothing says what")
-        raise Unfit(f"holds no pixels ({kind}); give a scan")
+        raise Unfit(f"holds no pixels ({kind:.64}); give a scan")
     alone = "ImagePositionPatient" in whole and int(whole.get("NumberOfFrames") or 1) == 1
     return _stacked([whole]) if alone else _of_frames(path, whole)
 

@@ -286,7 +286,9 @@ class SavedFrames:
         try:
             data = project.attachments[STATS_ATTACHMENT]
             arrays, texts = load(data), metadata_of(data)
-            self.objects: list[ObjectId] = texts["objects"]
+            if not isinstance(texts["objects"], list):
+                raise TypeError(f"its objects are {texts['objects']!r:.40}")
+            self.objects: list[ObjectId] = [checked_object(name) for name in texts["objects"]]
             sizes = [engine.config.width, engine.config.mask_size]
             if texts["sizes"] != sizes:
                 raise CheckpointError(
