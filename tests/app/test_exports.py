@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from masklet.app import files
-from masklet.app.files import export, places
+from masklet.app.files import export, import_masks, places
+from masklet.app.keeping import Kept
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
+from masklet.formats.description import Description
 from masklet.video import VideoTracker
+from tests.app.conftest import SIZE, write_scene
 from tests.media.test_volume import AFFINE, inside, scan
 
 
@@ -45,3 +48,32 @@ def test_a_zip_that_is_none_or_too_large_is_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(files, "UNPACKED", 99)
     with pytest.raises(FormatError, match="unpacks to 100 bytes in 1 files"), places(path):
         pass
+
+
+def test_changes_after_a_project_was_exported_outlive_a_kill(tmp_path: Path) -> None:
+    clip, folder = write_scene(tmp_path / "clip.mp4", 4), tmp_path / "session"
+    kept = Kept(clip, folder, FakeEngine())
+    kept.tracker.add_points(frame=0, object=1, points=[(22, 32)])
+    kept.keep("first")
+    *_, last = export(kept.tracker, clip, folder / "exports", "project")
+    kept.tracker.add_points(frame=1, object=2, points=[(22, 32)])
+    kept.keep("second")
+    with VideoTracker.open(folder / "session.masklet", clip, FakeEngine()) as again:  # as after a kill
+        assert list(again.tracks) == [1, 2]
+    with VideoTracker.open(folder / "exports" / last["file"], clip, FakeEngine()) as exported:
+        assert list(exported.tracks) == [1]
+    kept.tracker.close()
+
+
+def test_what_a_file_says_of_objects_is_taken_over_and_no_more(tmp_path: Path) -> None:
+    clip, mask = write_scene(tmp_path / "clip.mp4", 2), np.zeros(SIZE, np.bool_)
+    mask[3:9, 3:9] = True
+    with VideoTracker(clip, FakeEngine()) as other:
+        for name, said in {1: {"category": "car"}, "dog": {"colour": "#00ff00"}}.items():
+            other.add_mask(frame=0, object=name, mask=mask)
+            other.describe(name, **said)
+        other.save(tmp_path / "other.masklet")
+    with VideoTracker(clip, FakeEngine()) as tracker:
+        tracker.describe(1, title="cup", colour="#ff0000")
+        assert [step and step["done"] for step in import_masks(tracker, tmp_path / "other.masklet", 0, None)] == [2]
+        assert tracker.objects == {1: Description("cup", "car", "#ff0000"), "dog": Description(colour="#00ff00")}

@@ -278,13 +278,21 @@ def test_options_below_nothing_are_refused(option: str) -> None:
         TrackingOptions(**{option: -1})  # type: ignore[arg-type]
 
 
-def test_a_closed_tracker_says_so(model: FakeEngine) -> None:
+def test_a_closed_tracker_says_so(model: FakeEngine, tmp_path: Path) -> None:
     tracker = VideoTracker(CLIP, model)
     tracker.add_points(frame=0, object=1, points=[(80, 60)])
+    tracker.save(tmp_path / "clip.masklet")
+    saved = (tmp_path / "clip.masklet").read_bytes()
     tracker.close()
-    for call in (lambda: tracker.result(0), lambda: tracker.propagate()):
+    for call in (
+        lambda: tracker.result(0),
+        lambda: tracker.propagate(),
+        lambda: tracker.save(tmp_path / "clip.masklet"),
+        lambda: tracker.export(tmp_path / "clip.masklet", format="project"),
+    ):
         with pytest.raises(SessionError, match="this tracker is closed"):
             call()
+    assert (tmp_path / "clip.masklet").read_bytes() == saved
 
 
 def test_numbers_of_objects_stay(tracker: VideoTracker) -> None:

@@ -221,7 +221,7 @@ def export(
     if target.is_dir():
         shutil.rmtree(target)
     if name == "project":
-        tracker.save(target)
+        tracker.save_copy(target)
         yield {"frame": len(frames), "of": len(frames), "file": target.name}
         return
     wanted, facts = set(frames), tracker.facts(frames)
@@ -275,8 +275,8 @@ def import_masks(tracker: VideoTracker, path: Path, first: int, last: int | None
                     continue
                 tracker.add_mask(frame=frame.frame, object=name, mask=mask)
                 said = frame.descriptions.get(name)
-                if said is not None and name not in described:
-                    tracker.describe(name, title=said.title, category=said.category, attributes=said.attributes)
+                if said and name not in described:
+                    tracker.describe(name, **said.to_json())
                     described.add(name)
                 done += 1
             yield {"frame": frame.frame, "done": done}

@@ -295,12 +295,15 @@ class Session:
             FormatError: The file cannot be written, or would not give the notes back as they are.
         """
         self._take_notes(notes)
-        snapshot = self._snapshot({frame: self._time(frame) for frame in self.known_frames()})
-        kept = project.to_project(snapshot, self.facts(), self.options, self.engine, self.policy.window, self._shown)
-        write_project(path, replace(kept, video=project.path_from(self.path, path)))
-        self._shown.forget_others()
-        self._keep_journal(Journal(Path(path), snapshot))
-        journal.journal_of(Path(path)).unlink(missing_ok=True)  # the project file has it all
+        self._keep_journal(Journal(Path(path), self._write(path)))
+
+    def save_copy(self, path: str | PathLike[str]) -> None:
+        """Write a project file as `save` does, to be given away: `save_changes` goes on beside the file of before.
+
+        Raises:
+            FormatError: The file cannot be written.
+        """
+        self._write(path)
 
     def save_changes(self, *, notes: Mapping[str, Any] | None = None) -> int:
         """Write what changed since `save`, `open` or the last call to a journal beside that file, `PATH.journal`, which
@@ -418,6 +421,7 @@ class Session:
 
     def facts(self, frames: Sequence[int] | None = None) -> Facts:
         """The facts of the video, for a writer of some frames; of all that are known if not given."""
+        self._check_open()  # what was written of a session is not written over by nothing
         known = self.known_frames() if frames is None else frames
         rate = self.source.rate
         return Facts(
@@ -443,6 +447,15 @@ class Session:
     def _take_notes(self, notes: Mapping[str, Any] | None) -> None:
         check_plain({} if notes is None else notes, "notes")
         self.notes = self.notes if notes is None else notes
+
+    def _write(self, path: str | PathLike[str]) -> journal.Snapshot:
+        """Write a project file, and give what it keeps."""
+        snapshot = self._snapshot({frame: self._time(frame) for frame in self.known_frames()})
+        kept = project.to_project(snapshot, self.facts(), self.options, self.engine, self.policy.window, self._shown)
+        write_project(path, replace(kept, video=project.path_from(self.path, path)))
+        self._shown.forget_others()
+        journal.journal_of(Path(path)).unlink(missing_ok=True)  # the project file has it all
+        return snapshot
 
     def _snapshot(self, times: Mapping[int, float]) -> journal.Snapshot:
         return journal.Snapshot(self.tracks, list(self._done), times, self.notes)
