@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 UNSPECIFIED = 2
 """The code point of what a file does not say."""
@@ -75,6 +76,15 @@ class Footage:
     def usual(self) -> Colours:
         """The colours of its frames as masklet reads them, of 8 bits: those of an ordinary screen."""
         return BT709 if self.colours.hdr else self.colours
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """A picture turned by its EXIF note, in RGB of 8 bits; of 16 bits the upper ones count. What Pillow raises for
+    damaged files passes through."""
+    turned = ImageOps.exif_transpose(picture)
+    if turned.mode.startswith("I;16"):
+        turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+    return turned.convert("RGB")
 
 
 def later(timecode: str, frames: int, rate: float) -> str:

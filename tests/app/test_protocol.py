@@ -24,9 +24,9 @@ import masklet
 from masklet.app import web
 from masklet.app.library import Library
 from masklet.app.session import EDIT_ACTIONS
-from masklet.app.wire import runs_of
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
+from masklet.masks.rle import row_runs
 from tests.app.conftest import SIZE, serving, write_scene
 from tests.app.program import Program, Refused
 
@@ -99,7 +99,7 @@ class Protocol(RuleBasedStateMachine):
         mask[10:30, 20 + frame : 50] = True
         said = {"frame": frame, "object": name}
         self.both(
-            "prompt", lambda: self.plain.add_mask(**said, mask=mask), **said, mask=runs_of(mask).tolist(), replace=True
+            "prompt", lambda: self.plain.add_mask(**said, mask=mask), **said, mask=row_runs(mask).tolist(), replace=True
         )
 
     @rule(name=OBJECTS, frame=st.integers(0, FRAMES - 1))

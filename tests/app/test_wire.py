@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from masklet.app.wire import frame_of, mask_of, message, read_message, runs_of
+from masklet.app.wire import frame_of, mask_of, message, read_message
 from masklet.errors import PromptError
+from masklet.masks.rle import row_runs
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 MASKS = SHAPES.flatmap(lambda shape: st.lists(arrays.arrays(np.bool_, shape), max_size=4))
@@ -34,7 +35,7 @@ def test_long_runs_take_several_bytes() -> None:
 
 
 def test_runs_begin_with_the_background() -> None:
-    assert runs_of(np.array([[True, True, False]])).tolist() == [0, 2, 1]
+    assert row_runs(np.array([[True, True, False]])).tolist() == [0, 2, 1]
 
 
 @pytest.mark.parametrize("runs", [[1, 2], [5, -1], [10**30], ["a"], [[1], [3]], None, [float("nan")], [4, 1]])

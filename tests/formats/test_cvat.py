@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from masklet.errors import FormatError
 from masklet.formats.base import PlainFrame, mask_only
-from masklet.formats.cvat import row_runs
 from masklet.formats.description import Description
 from masklet.formats.registry import read_masks, recognise_format, writer
+from masklet.masks.rle import row_runs
 
 SIZE = (8, 11)
 
@@ -103,6 +103,16 @@ def test_an_object_that_goes_and_comes_back(tmp_path: Path) -> None:
     assert list(found) == [0, 1, 3, 6]
     np.testing.assert_array_equal(found[6].masks["a & b"], mask)
     assert found[6].descriptions["a & b"].category == "car <1>"
+
+
+def test_letters_that_xml_lacks(tmp_path: Path) -> None:
+    """An attribute may hold any text, and the name of a picture any bytes: the file is an XML all the same."""
+    said = {1: Description(attributes={"note": "a\x01b\uffff"})}
+    with writer("cvat", tmp_path / "a.xml", size=SIZE, names=["caf\udce9.png"]) as sink:
+        sink.write(PlainFrame(0, 0.0, SIZE, {1: mask_only(np.eye(*SIZE, dtype=bool))}, {1: 1}, None, said))
+    (found,) = read_masks("cvat", tmp_path / "a.xml")
+    assert found.masks[1].sum() == min(SIZE)
+    assert ElementTree.parse(tmp_path / "a.xml").findtext(".//attribute[@name='note']") == "a\ufffdb\ufffd"
 
 
 @pytest.mark.parametrize(

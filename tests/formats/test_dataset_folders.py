@@ -96,6 +96,13 @@ def test_yolo_polygons_and_boxes(tmp_path: Path) -> None:
     assert not frame.masks[1][19, 20]
 
 
+def test_other_files_of_that_name_are_no_pictures(tmp_path: Path) -> None:
+    path = yolo(tmp_path / "set", "1 0.25 0.25 0.75 0.25 0.75 0.5\n")
+    (tmp_path / "set/images/train/a.json").write_text("{}")
+    (frame,) = read_masks("yolo", path)
+    assert frame.size == SIZE
+
+
 def test_a_turned_photograph_has_the_size_that_is_shown(tmp_path: Path) -> None:
     path = yolo(tmp_path / "set", "0 0.5 0.5 0.5 0.5\n")
     (tmp_path / "set/images/train/a.png").unlink()

@@ -114,13 +114,15 @@ def test_what_cannot_be_referred_to_is_said(name: str, folder: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["dicom-seg", "rtstruct"])
-def test_titles_of_any_letters(name: str, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("title", "written"), [("肝 Läber", "肝 Läber"), ("left\\right", "left/right")])
+def test_titles_of_any_letters(name: str, title: str, written: str, folder: Path, tmp_path: Path) -> None:
+    """A backslash stands between several values in DICOM."""
     source, path = VolumeSlices(folder), tmp_path / "a.dcm"
     with writer(name, path, size=source.size, geometry=source.geometry) as sink:
         item = mask_only(np.ones(source.size, bool))
-        sink.write(PlainFrame(1, 0.0, source.size, {1: item}, {1: 1}, descriptions={1: Description(title="肝 Läber")}))
+        sink.write(PlainFrame(1, 0.0, source.size, {1: item}, {1: 1}, descriptions={1: Description(title=title)}))
     found = pydicom.dcmread(path)
     titles = [one.ROIName for one in found.get("StructureSetROISequence", [])]
     titles += [one.SegmentLabel for one in found.get("SegmentSequence", [])]
-    assert titles == ["肝 Läber"]
+    assert titles == [written]
     assert found.SpecificCharacterSet == "ISO_IR 192"

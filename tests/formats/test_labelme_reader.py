@@ -63,6 +63,19 @@ def test_every_kind_of_shape(tmp_path: Path) -> None:
     np.testing.assert_array_equal(full.masks[3][2:6, 25:29], part)
 
 
+def test_a_group_is_no_shape_of_an_earlier_picture(tmp_path: Path) -> None:
+    triangle = [[1.0, 1.0], [9.0, 1.0], [9.0, 9.0]]
+    write(tmp_path / "0.json", shape("cat", triangle), shape("dog", triangle, group_id=3))
+    write(tmp_path / "1.json", shape("bird", triangle), shape("cow", triangle, group_id=1))
+    write(tmp_path / "2.json", shape("cow", triangle, group_id=1), shape("dog", triangle, group_id=3))
+    found = [
+        {said.category: name for name, said in frame.descriptions.items()} for frame in read_masks("labelme", tmp_path)
+    ]
+    assert found[0]["dog"] == found[2]["dog"] == 3
+    assert found[1]["cow"] == found[2]["cow"]
+    assert len({found[0]["cat"], found[0]["dog"], found[1]["bird"], found[1]["cow"]}) == 4
+
+
 @given(st.lists(st.tuples(st.integers(0, 29), st.integers(0, 19)), min_size=3, max_size=9))
 def test_polygons_are_those_that_labelme_draws(corners: list[tuple[int, int]]) -> None:
     """Written as masks and read back, they agree with the drawing by 99 %."""

@@ -117,6 +117,13 @@ def test_a_picture_fills_the_frame(tmp_path: Path) -> None:
     assert (changed[5, 20:100] > 250).all(), "the middle of the picture"
 
 
+def test_a_background_of_16_bits(tmp_path: Path) -> None:
+    levels = np.tile(np.linspace(0, 65535, SIZE[1]).astype(np.uint16), (SIZE[0], 1))
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    changed = before(tmp_path / "deep.png", red_before_blue(), tmp_path)
+    assert abs(changed[0, :, 1].astype(int) - (levels[0] >> 8)).max() <= 1
+
+
 @pytest.mark.parametrize("background", ["nonesuch", "text.png", "#12"])
 def test_what_is_no_background_is_named(background: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

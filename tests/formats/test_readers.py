@@ -63,6 +63,16 @@ def test_coco_of_cvat_keeps_its_tracks(tmp_path: Path) -> None:
     assert ([*first.masks], [*second.masks]) == ([3], [3, 7])
 
 
+def test_parts_of_an_object_in_coco_are_one_mask(tmp_path: Path) -> None:
+    found = [
+        {"id": n, "image_id": 8, "track_id": 5, "score": 0.5, "segmentation": {"size": [2, 3], "counts": runs}}
+        for n, runs in enumerate(([1, 1, 4], [4, 2]))
+    ]
+    first, _ = read("coco", json_file(tmp_path, {**COCO, "annotations": found}))
+    assert first.masks[5].tolist() == [[False, False, True], [True, False, True]]
+    assert first.objects[5].iou == 0.5
+
+
 def test_the_example_of_the_mots_challenge_is_read(tmp_path: Path) -> None:
     write_all(
         "mots", tmp_path / "a.txt", [frame_of(52, {k: box_mask((4, 9), 0, k, 4, k + 1) for k in range(1, 6)}, (4, 9))]

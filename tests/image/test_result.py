@@ -166,6 +166,16 @@ def test_coco_has_every_mask(masks: Masks) -> None:
     assert drawn(rectangle(0, 0, 0, 0)).to_coco()["annotations"] == []
 
 
+def test_a_mask_without_a_name_is_an_object_in_coco(masks: Masks, tmp_path: Path) -> None:
+    named = replace(masks, labels=("cat", "cat", "cat", ""))
+    named.save(tmp_path / "a.json")
+    told = [
+        [one["name"] for one in content["categories"]]
+        for content in (named.to_coco(), json.loads((tmp_path / "a.json").read_text()))
+    ]
+    assert told == [["cat", "object"]] * 2
+
+
 def test_files(masks: Masks, tmp_path: Path) -> None:
     best = masks.best
     masks.save(tmp_path / "a.png")

@@ -16,29 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
+from masklet.masks.rle import of_row_runs, row_runs
 
 Mask = NDArray[np.bool_]
-
-
-def runs_of(mask: Mask) -> NDArray[np.int64]:
-    """The run lengths along the rows of a mask, bool (H, W), the background first; they add up to H x W."""
-    flat = np.ascontiguousarray(mask).reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    ends = np.concatenate(([0], edges, [flat.size]))
-    lengths = np.diff(ends)
-    return np.concatenate(([0], lengths)) if flat[0] else lengths
 
 
 def mask_of(runs: Sequence[int], size: tuple[int, int]) -> Mask:
     """The mask, bool (H, W), of run lengths along its rows. Raises PromptError if they don't add up to its size."""
     try:
-        lengths = np.array(runs, np.int64)
-    except (TypeError, ValueError, OverflowError):
-        raise PromptError("the run lengths of a mask are no list of whole numbers") from None
-    height, width = size
-    if lengths.ndim != 1 or (lengths < 0).any() or (lengths > height * width).any() or lengths.sum() != height * width:
-        raise PromptError(f"the run lengths of a mask don't add up to its {height} x {width} pixels")
-    return np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(size)
+        return of_row_runs(runs, size)
+    except ValueError as error:
+        raise PromptError(f"the run lengths of a mask {error}") from None
 
 
 def varints(numbers: NDArray[np.int64]) -> bytes:
@@ -56,7 +44,7 @@ def message(head: Mapping[str, Any], masks: Sequence[Mask]) -> bytes:
 
     The head gets `runs`, how many run lengths each mask has.
     """
-    runs = [runs_of(mask) for mask in masks]
+    runs = [row_runs(mask) for mask in masks]
     text = json.dumps({**head, "runs": [len(lengths) for lengths in runs]}).encode("ascii")
     packed = zlib.compress(varints(np.concatenate(runs)), 1) if runs else b""
     return struct.pack("<I", len(text)) + text + packed

@@ -29,7 +29,7 @@ from masklet.formats.base import (
 from masklet.formats.description import Description, label_of, read_description
 from masklet.formats.json_file import entries, entry, load_json, read_lines, record_size, write_listed
 from masklet.formats.writer import Spool, when_all_is_known
-from masklet.masks.rle import Rle, encode_rle, rle_area, rle_box, rle_from_json
+from masklet.masks.rle import Rle, encode_rle, joined, rle_area, rle_box, rle_from_json
 
 
 @when_all_is_known
@@ -84,7 +84,8 @@ def categories(labels: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def read_coco(path: Path) -> Iterator[PlainFrame]:
-    """Masks of each image in the order of frames, by the names in "tracks", else by track_id, else by annotation.
+    """Masks of each image in the order of frames, by the names in "tracks", else by track_id, else by annotation. Those
+    of one object in an image are its parts.
 
     Images without a `frame_index`, and those of several videos, are numbered in the order in which they are listed.
     Masks may be run lengths, compressed or not, or polygons.
@@ -109,8 +110,10 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
             number = _number_of(found, name)
             track = tracks.get(number, {})
             known = _name_of(track, number)
-            rle, indices[known] = rle_from_json(found.get("segmentation"), size), number
+            rle, part = rle_from_json(found.get("segmentation"), size), masks.get(known)
+            rle = joined(part.rle if part else None, rle)
             masks[known] = RleMask(rle, _score(found.get("score")), _score(found.get("presence")))
+            indices[known] = number
             descriptions |= descriptions_of(known, track, classes, found.get("category_id"), name)
         yield read_frame(frame, masks, size, indices, descriptions)
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from masklet.errors import FormatError, needing
-from masklet.footage import BT709, PRIMARIES, Colours, later, linear_light
+from masklet.footage import BT709, PRIMARIES, Colours, later, linear_light, upright
 from masklet.formats.base import Facts, Format, FrameLike, ObjectId, Sink, picture_of
 from masklet.formats.davis import folder_name, undamaged
 from masklet.formats.film import CINEFORM_KIND, PRORES_KIND, WEBM_KIND, FilmKind, mp4, write_film
@@ -253,8 +253,8 @@ def find_background(background: str | Path, size: tuple[int, int]) -> NDArray[np
             f"{str(path)!r} is no background; give blur, a colour such as white or #00ff00, or the path of a picture"
         )
     with undamaged(f"{path.name} cannot be read as a picture"), Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
-    return np.array(ImageOps.fit(upright, size[::-1], Image.Resampling.LANCZOS))
+        shown = upright(picture)
+    return np.array(ImageOps.fit(shown, size[::-1], Image.Resampling.LANCZOS))
 
 
 OVERLAY = Format(

@@ -7,7 +7,7 @@ begin with the background; a shape that is "outside" ends a track.
 
 import re
 from collections.abc import Iterator
-from itertools import chain, count, groupby
+from itertools import chain, count
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -23,13 +23,16 @@ from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import read_bytes
 from masklet.formats.writer import Spool, when_all_is_known
 from masklet.masks.polygons import box_ring, drawn_by_opencv, pasted, ring_of
-from masklet.masks.rle import Rle, check_size, decode_rle, encode_rle
+from masklet.masks.rle import Rle, check_size, encode_rle, joined, of_row_runs, row_runs
 from masklet.masks.shape import mask_box
 
 NAME_ATTRIBUTE = "masklet_name"
 """The attribute in which the object's name is kept."""
 
 _DIGITS = re.compile("[0-9]{1,9}")
+
+_NOT_IN_XML = re.compile("[^\\t\\n\\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Letters that no XML may hold."""
 
 
 @when_all_is_known
@@ -39,7 +42,7 @@ def write_cvat(path: Path, facts: Facts, spool: Spool) -> None:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
         for node in chain([_head(spool, facts)], (_image(spool, facts, frame) for frame in spool.frames())):
             ElementTree.indent(node)
-            file.write(ElementTree.tostring(node, "unicode") + "\n")
+            file.write(_NOT_IN_XML.sub("\ufffd", ElementTree.tostring(node, "unicode")) + "\n")
         file.write("</annotations>\n")
 
 
@@ -68,18 +71,12 @@ def _image(spool: Spool, facts: Facts, frame: int) -> Element:
         x0, y0, x1, y1 = mask_box(mask).tolist()
         said = {"label": spool.class_of(name), "source": "auto", "occluded": 0, "group_id": spool.indices[name]}
         box = {"left": x0, "top": y0, "width": x1 - x0, "height": y1 - y0, "z_order": 0}
-        runs = ", ".join(map(str, row_runs(mask[y0:y1, x0:x1])))
+        runs = ", ".join(map(str, row_runs(mask[y0:y1, x0:x1]).tolist()))
         shape = SubElement(image, "mask", {key: str(value) for key, value in {**said, "rle": runs, **box}.items()})
         for key, value in {**spool.said_of(name).attributes, NAME_ATTRIBUTE: folder_name(name)}.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             SubElement(shape, "attribute", name=key).text = text
     return image
-
-
-def row_runs(mask: NDArray[np.bool_]) -> list[int]:
-    """The run lengths of a mask along its rows, beginning with the background."""
-    runs = [len(list(found)) for _, found in groupby(mask.ravel().tolist())]
-    return [0, *runs] if mask.flat[0] else runs
 
 
 def read_cvat(path: Path) -> Iterator[PlainFrame]:
@@ -110,7 +107,7 @@ def read_cvat(path: Path) -> Iterator[PlainFrame]:
         if (mask := _mask(shape, sizes[frame], file)) is None:
             return
         name, there = object_of(shape, label) if name is None else name, masks.setdefault(frame, {})
-        there[name] = encode_rle(mask | decode_rle(there[name]) if name in there else mask)
+        there[name] = joined(there.get(name), encode_rle(mask))
         indices.setdefault(name, len(indices) + 1)
         if label and label not in (name, "object"):
             descriptions[name] = read_description({"category": label}, file)
@@ -181,16 +178,13 @@ def _mask(shape: Element, size: tuple[int, int], name: str) -> NDArray[np.bool_]
 
 def _of_runs(shape: Element, size: tuple[int, int], what: str, name: str) -> NDArray[np.bool_]:
     left, top, width, height = (_whole(shape, key, name) for key in ("left", "top", "width", "height"))
-    try:
-        runs = np.array([int(run) for run in shape.get("rle", "").split(",")], np.int64)
-    except (ValueError, OverflowError) as error:
-        raise FormatError(f"the runs of {what} are no whole numbers; give another copy") from error
     if not (0 < height <= size[0] and 0 < width <= size[1]):
         raise FormatError(f"{what} does not lie in its frame of {size[1]} x {size[0]} pixels")
-    if (runs < 0).any() or (runs > width * height).any() or runs.sum() != width * height:
-        raise FormatError(f"the runs of {what} do not fill its box of {width} x {height}; give another copy")
-    filled = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return pasted(filled.reshape(height, width), (left, top), size, what)
+    try:
+        filled = of_row_runs(shape.get("rle", "").split(","), (height, width))
+    except ValueError as error:
+        raise FormatError(f"the runs of {what} {error}; give another copy") from error
+    return pasted(filled, (left, top), size, what)
 
 
 def _whole(shape: Element, key: str, name: str) -> int:

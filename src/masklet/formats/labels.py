@@ -41,7 +41,7 @@ from masklet.formats.description import Description, label_of, read_description
 from masklet.formats.json_file import MAX_COUNT, entries, entry, load_json, read_lines, record_size
 from masklet.formats.writer import frame_files
 from masklet.masks.polygons import box_ring, drawn_by_opencv, drawn_by_pillow, drawn_rings, pasted, ring_of
-from masklet.masks.rle import Rle, check_size, encode_rle
+from masklet.masks.rle import Rle, check_size, encode_rle, joined
 
 CLASSES = "classes.txt"
 """The names of YOLO's classes, a line each, beside the labels of a video."""
@@ -129,36 +129,45 @@ def read_labelme(path: Path) -> Iterator[PlainFrame]:
     files = sorted(path.glob("*.json"), key=natural_order) if path.is_dir() else [path]
     numbered = all(file.stem.isascii() and file.stem.isdecimal() and len(file.stem) < 10 for file in files)
     places = {int(file.stem) if numbered else place: file for place, file in enumerate(files)}
-    names = count(1)
+    names, taken, of_groups = count(1), set[int](), dict[int, int]()
+
+    def name_of(group: int | None) -> int:
+        """A group's own number; the next name for a shape without one, and for a group whose number is such a name."""
+        if group is None or group not in of_groups:
+            name = next(n for n in names if n not in taken) if group is None or group in taken else group
+            taken.add(name)
+            if group is None:
+                return name
+            of_groups[group] = name
+        return of_groups[group]
+
     for frame, file in sorted(places.items()):
         content = load_json(file)
         size = record_size({side: content.get(f"image{side.capitalize()}") for side in ("height", "width")}, file.name)
-        yield _labelme_frame(frame, entries(content, "shapes", dict, file.name), size, file.name, names)
+        yield _labelme_frame(frame, entries(content, "shapes", dict, file.name), size, file.name, name_of)
 
 
 def _labelme_frame(
-    frame: int, shapes: list[dict[str, Any]], size: tuple[int, int], name: str, names: Iterator[int]
+    frame: int, shapes: list[dict[str, Any]], size: tuple[int, int], file: str, name_of: Callable[[int | None], int]
 ) -> PlainFrame:
-    """Shapes without a group take the next names, and the lowest free numbers in index maps."""
-    groups = {shape["group_id"] for shape in shapes if type(shape.get("group_id")) is int}
-    free = (number for number in count(1) if number not in groups)
-    masks: dict[ObjectId, NDArray[np.bool_]] = {}
+    """Shapes without a group have the lowest free numbers in index maps."""
+    listed = (shape.get("group_id") for shape in shapes)
+    groups = [group if type(group) is int and abs(group) < MAX_COUNT else None for group in listed]
+    own = {group: name_of(group) for group in groups if group is not None}  # before shapes without one take names
+    free = (number for number in count(1) if number not in own)
+    masks: dict[ObjectId, Rle] = {}
     numbers: dict[ObjectId, int] = {}
     descriptions: dict[ObjectId, Description] = {}
-    for shape in shapes:
-        if (mask := _labelme_mask(shape, size, name)) is None:
+    for shape, group in zip(shapes, groups, strict=True):
+        if (mask := _labelme_mask(shape, size, file)) is None:
             continue
-        group = shape.get("group_id")
-        own = group if type(group) is int and abs(group) < MAX_COUNT else None
-        known = next(one for one in names if one not in groups) if own is None else own
-        numbers[known] = next(free) if own is None else own
-        masks[known] = masks[known] | mask if known in masks else mask
-        label = entry(shape, "label", str, name)
+        name, number = (name_of(None), next(free)) if group is None else (own[group], group)
+        masks[name], numbers[name] = joined(masks.get(name), encode_rle(mask)), number
+        label = entry(shape, "label", str, file)
         if label and label != "object":
-            descriptions[known] = read_description({"category": label}, name)
+            descriptions[name] = read_description({"category": label}, file)
     indices = object_numbers(numbers.values())
-    rles = {known: encode_rle(mask) for known, mask in masks.items()}
-    return read_frame(frame, rles, size, {known: indices[number] for known, number in numbers.items()}, descriptions)
+    return read_frame(frame, masks, size, {name: indices[number] for name, number in numbers.items()}, descriptions)
 
 
 def _labelme_mask(shape: dict[str, Any], size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
@@ -250,7 +259,7 @@ def _yolo_pictures(files: list[Path]) -> dict[Path, Path]:
     if "labels" in parts:
         parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
     there = sorted(chain(Path(*parts).glob("*"), files[0].parent.glob("*")), reverse=True)
-    pictures = {found.stem: found for found in there if found.suffix != ".txt"}
+    pictures = {found.stem: found for found in there if found.suffix.lower() in Image.registered_extensions()}
     if lone := [file for file in files if file.stem not in pictures]:
         raise FormatError(
             f"{lone[0].name} has no picture, whose size its shares are of; put {lone[0].stem}.jpg beside it, or into "

@@ -315,11 +315,12 @@ def _sources(geometry: Geometry) -> list[Any]:
 
 
 def _named(labels: NDArray[np.uint16], titles: Mapping[int, str]) -> dict[int, str]:
-    """The titles of the numbers that there are, at most 64 letters (DICOM's LO). Raises FormatError for no number."""
+    """The titles of the numbers that there are, as DICOM's LO: at most 64 letters, no backslash, which parts values.
+    Raises FormatError for no number."""
     numbers = [int(number) for number in np.unique(labels) if number]
     if not numbers:
         raise FormatError("the file would hold no object; mark something first")
-    return {number: titles.get(number, str(number))[:64] for number in numbers}
+    return {number: titles.get(number, str(number))[:64].replace("\\", "/") for number in numbers}
 
 
 def write_series(path: Path, facts: Facts, save: Save) -> AbstractContextManager[Sink]:

@@ -23,7 +23,7 @@ from PIL import Image
 from masklet.errors import FormatError, PromptError
 from masklet.formats import coco
 from masklet.formats.base import Facts, ObjectId, ObjectLike, RleMask, argmax_object_map
-from masklet.formats.description import Description
+from masklet.formats.description import NO_LABEL, Description
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
 from masklet.geometry import Ground
@@ -217,20 +217,17 @@ class PictureMasks(ABC):
 
         `file_name` is the picture's; its own if not given.
         """
-        objects = (self.objects + 1).tolist()
-        labels = list(dict.fromkeys(self.labels))
+        labels = [label or NO_LABEL for label in self.labels] or [NO_LABEL] * len(self)
+        classes = {label: number for number, label in enumerate(dict.fromkeys(labels), start=1)}
         annotations = [
-            {
-                "id": i + 1,
-                **coco.annotation(0, objects[i], labels.index(self.labels[i]) + 1 if labels else 1, self.item(i)),
-            }
+            {"id": i + 1, **coco.annotation(0, int(self.objects[i]) + 1, classes[labels[i]], self.item(i))}
             for i in np.flatnonzero(self.areas).tolist()
         ]
         name = self.name if file_name is None else file_name
         return {
             "images": [coco.image(0, name, self.size)],
             "annotations": annotations,
-            "categories": coco.categories(labels),
+            "categories": coco.categories(classes),
         }
 
     def save(self, path: str | PathLike[str], format: str | None = None, *, tolerance: float = 0.0) -> None:

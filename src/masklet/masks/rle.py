@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import rlemasklib  # type: ignore[import-untyped]
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from masklet.errors import FormatError
 from masklet.masks.shape import Box, common_box, mask_box
@@ -89,6 +89,31 @@ def rle_from_json(value: object, size: tuple[int, int]) -> Rle:
     if not all(isinstance(run, int) and run >= 0 for run in counts) or sum(counts) != size[0] * size[1]:
         raise FormatError(f"the run lengths of a mask do not add up to its size {size}; give another copy of the file")
     return from_plain(rlemasklib.RLEMask.from_counts(np.array(counts, np.uint32), size).to_dict())
+
+
+def joined(one: Rle | None, other: Rle) -> Rle:
+    """The union of two masks of one size; None is no mask. Raises FormatError as `decode_rle` does."""
+    return other if one is None else encode_rle(decode_rle(one) | decode_rle(other))
+
+
+def row_runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The run lengths along the rows of a mask, bool (H, W), the background first; they add up to H x W."""
+    flat = np.ascontiguousarray(mask).reshape(-1)
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    lengths = np.diff(np.concatenate(([0], edges, [flat.size])))
+    return np.concatenate(([0], lengths)) if flat[0] else lengths
+
+
+def of_row_runs(runs: ArrayLike, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask, bool (H, W), of run lengths along its rows. Raises ValueError, which says what these are or do."""
+    try:
+        lengths = np.array(runs, np.int64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("are no whole numbers") from None
+    height, width = size
+    if lengths.ndim != 1 or (lengths < 0).any() or (lengths > height * width).any() or lengths.sum() != height * width:
+        raise ValueError(f"do not fill its box of {width} x {height} pixels")
+    return np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(size)
 
 
 def check_size(size: Sequence[int]) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from masklet import errors
+from masklet import errors, footage
 from masklet.atomic import natural_order
 from masklet.errors import MediaError, needing
 from masklet.footage import MAX_LUMINANCE, PQ, PRIMARIES, REFERENCE_WHITE, SRGB, Colours, Footage, light_to_pq, srgb_of
@@ -72,14 +72,10 @@ def open_image(path: Path) -> Image.Image:
 
 def upright_rgb(opened: Image.Image, name: str) -> NDArray[np.uint8]:
     """The picture's present page as uint8 (H, W, 3), RGB. Raises MediaError, which calls it `name`."""
-    with reading(name):
-        picture = ImageOps.exif_transpose(opened)
-        picture.load()
-    if picture.mode in ("I", "F"):
+    if opened.mode in ("I", "F"):
         raise MediaError(f"{name} has 32 bits a pixel value; save it with 8 or 16 bits a channel")
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    return np.array(picture.convert("RGB"))
+    with reading(name):
+        return np.array(footage.upright(opened))
 
 
 @contextmanager
