@@ -9,7 +9,7 @@ import pytest
 
 from masklet.video.policies import PublishedPolicy
 from tests.cli.conftest import Read, Run, error_of
-from tests.evaluation.conftest import make_davis, make_folder
+from tests.evaluation.conftest import index_map, make_davis, make_folder, save_mask, save_picture
 from tests.evaluation.test_volumes import make_volumes
 
 
@@ -165,6 +165,48 @@ def test_a_run_tells_how_it_tracked(run: Run, davis: Path, tmp_path: Path, capsy
 
 class Mine(PublishedPolicy):
     """A policy of somebody's own."""
+
+
+def test_names_of_sequences_stand_as_they_are(run: Run, tmp_path: Path, capsys: Read) -> None:
+    """Also with what Rich takes for its markup."""
+    for frame in range(3):
+        save_picture(tmp_path / f"JPEGImages/dog[a]:cat:/{frame:05d}.jpg", frame)
+        save_mask(tmp_path / f"Annotations/dog[a]:cat:/{frame:05d}.png", index_map(frame))
+    options = ("--baseline", "still", "--out", tmp_path / "a")
+    assert run("eval", "vos", "--dataset", "mose", "--root", tmp_path, *options) == 0
+    captured = capsys.readouterr()
+    assert "dog[a]:cat:" in captured.out
+    assert "dog[a]:cat:" in captured.err
+
+
+def test_runs_of_models_with_dots_have_folders_of_their_own(
+    run: Run, davis: Path, tmp_path: Path, capsys: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/evaluation.md has it: runs/davis2017-sam2.1-tiny-vos-mask."""
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr("masklet.evaluation.run.begin", lambda plan: asked.append(plan.out) or [])
+    command = ("eval", "vos", "--dataset", "davis2017", "--root", davis)
+    for model in ("sam2.1-tiny", "sam2.1-large", tmp_path / "mine.safetensors"):
+        (tmp_path / "mine.safetensors").touch()
+        assert run(*command, "--model", model) == 1  # no run is there to report
+    assert [path.name for path in asked] == [
+        f"davis2017-{name}-vos-mask" for name in ("sam2.1-tiny", "sam2.1-large", "mine")
+    ]
+    capsys.readouterr()
+
+
+def test_a_run_of_other_data_is_another_run(run: Run, davis: Path, tmp_path: Path, capsys: Read) -> None:
+    """Two folders of one's own may well have sequences of the same names."""
+    make_davis(tmp_path / "other")
+    command = ("eval", "vos", "--dataset", "davis2017", "--baseline", "still", "--out", tmp_path / "a")
+    assert run(*command, "--root", davis) == 0
+    assert run(*command, "--root", tmp_path / "other") == 1
+    assert "is a run with other settings (root" in capsys.readouterr().err
+    record = json.loads((tmp_path / "a/run.json").read_text())
+    del record["settings"]["root"]  # as the first runs had it
+    (tmp_path / "a/run.json").write_text(json.dumps(record))
+    assert run(*command, "--root", davis) == 0
 
 
 def test_volumes(run: Run, tmp_path: Path, capsys: Read) -> None:

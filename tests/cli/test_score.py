@@ -55,6 +55,10 @@ def test_youtube_vos(run: Run, masks: Path, capsys: Read) -> None:
     given = ("--meta", meta("a.json", cat="cat", dog="yak"), "--train-meta", meta("b.json", tom="cat"))
     assert run(*command, "--protocol", "ytvos", *given) == 0
     assert "J seen 100.0, J unseen 50.0" in capsys.readouterr().out
+    both = ("--meta", meta("a.json", cat="cat", dog="cat"), *given[2:])
+    assert run(*command, "--protocol", "ytvos", *both, "--json", masks / "scores.json") == 0
+    values = json.loads((masks / "scores.json").read_text(), parse_constant=pytest.fail)["seen and unseen"]
+    assert (values["region_seen"], values["region_unseen"], values["overall"]) == (0.75, None, None)
     assert run(*command, *given[:2]) == 2
     assert "go together" in capsys.readouterr().err
 

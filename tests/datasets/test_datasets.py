@@ -13,8 +13,9 @@ import pytest
 from masklet.datasets.base import Clip, Dataset, PlainMasks
 from masklet.datasets.registry import open_dataset
 from masklet.errors import ConfigError, FormatError
+from masklet.masks.rle import encode_rle
 from masklet.training.data import read_data
-from tests.evaluation.conftest import FRAMES, index_map, make_folder, picture, save_mask, save_picture
+from tests.evaluation.conftest import FRAMES, SIZE, index_map, make_folder, picture, save_mask, save_picture
 
 Make = Callable[[str], Path]
 
@@ -162,6 +163,23 @@ def test_missing_pictures_of_coco_are_listed(make: Make) -> None:
     (root / "val2017/000000000002.jpg").unlink()
     with pytest.raises(FormatError, match=r"1 of 2 pictures are missing: .*000000000002.jpg"):
         open_dataset("coco", root, kind="image")
+
+
+def test_pictures_of_one_name_in_folders_of_coco_keep_their_folders(tmp_path: Path) -> None:
+    """As `masklet dataset build --layout coco` writes frames of several videos."""
+    rle = encode_rle(index_map(3) == 1).to_json()
+    images = [{"id": n, "height": SIZE[0], "width": SIZE[1], "file_name": f"run{n}/00000.jpg"} for n in (1, 2)]
+    for image in images:
+        save_picture(tmp_path / "images" / str(image["file_name"]), 3)
+    content = {"images": images, "annotations": [{"id": n, "image_id": n, "segmentation": rle} for n in (1, 2)]}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_val.json").write_text(json.dumps(content))
+    clips = open_dataset("coco", tmp_path, kind="image").clips
+    assert [clip.name for clip in clips] == ["run1/00000", "run2/00000"]
+    images[0]["id"] = [1]
+    (tmp_path / "annotations/instances_val.json").write_text(json.dumps(content))
+    with pytest.raises(FormatError, match=r"'id' in instances_val.json is a list"):
+        open_dataset("coco", tmp_path, kind="image")
 
 
 def test_an_object_that_enters_nowhere_is_told(make: Make) -> None:

@@ -20,7 +20,7 @@ from masklet.evaluation.run import Measurement, begin, measure, read_run
 from masklet.evaluation.videos import SemiSupervised
 from masklet.executors import Failure, Serial
 from masklet.media.image_file import read_image
-from tests.evaluation.conftest import Make
+from tests.evaluation.conftest import Make, index_map, save_mask
 
 
 def plan_of(
@@ -85,6 +85,19 @@ def test_a_damaged_clip_is_told_and_the_others_go_on(make: Make, tmp_path: Path)
     assert "00003.png cannot be read as a PNG" in done["first"].reason
     assert not isinstance(done["second"], Failure)
     assert "Sequences that are not done: 1" in " ".join(remarks(write_report(plan.out, plan.dataset)[0], 1))
+
+
+@pytest.mark.parametrize("prompt", ["mask", "box", "click"])
+def test_an_object_without_a_mask_where_it_enters_is_told(make: Make, tmp_path: Path, prompt: str) -> None:
+    """Then there is nothing to prompt with."""
+    plan = plan_of(make, tmp_path / "run", name="ytvos", prompt=prompt)
+    mask = index_map(2)
+    mask[mask == 2] = 0
+    save_mask(tmp_path / "ytvos/valid/Annotations/first/00002.png", mask)
+    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Serial())}
+    assert isinstance(done["first"], Failure)
+    assert "object 2 of first enters in frame 2, where it has no mask" in done["first"].reason
+    assert not isinstance(done["second"], Failure)
 
 
 def test_a_damaged_picture_is_told(make: Make, tmp_path: Path) -> None:

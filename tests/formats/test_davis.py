@@ -23,6 +23,12 @@ def test_what_is_read_equals_what_was_written(index_map: np.ndarray) -> None:
         np.testing.assert_array_equal(read_index_png(path), index_map)
 
 
+def test_numbers_that_are_too_high_are_unknown(tmp_path: Path) -> None:
+    """LVIS and SA-1B have pictures of more objects than a byte counts."""
+    write_index_png(tmp_path / "a.png", np.array([[0, 254, 255, 256, 300]], np.int32))
+    np.testing.assert_array_equal(read_index_png(tmp_path / "a.png"), [[0, 254, 255, 255, 255]])
+
+
 def test_other_tools_see_the_palette(tmp_path: Path) -> None:
     index_map = np.array([[0, 1], [2, 255]], np.uint8)
     path = tmp_path / "00000.png"

@@ -310,6 +310,12 @@ def test_weights_that_weigh_nothing(weight: str) -> None:
         read_data([f"films@{weight}"])
 
 
+@pytest.mark.parametrize("text", ["", "pictures:"])
+def test_data_without_a_path_are_not_those_of_the_present_folder(text: str) -> None:
+    with pytest.raises(FormatError, match="names no data; give"):
+        read_data([text])
+
+
 def test_a_path_that_is_given_twice(shapes: Path) -> None:
     again = shapes / ".." / shapes.name
     with pytest.raises(FormatError, match="is given twice; give it once, with a weight"):

@@ -136,7 +136,9 @@ def run(
     choice = MethodChoice(common.model, baseline, common.device, common.speed, fields)
     speed = () if choice.speed in (None, "exact") else (choice.speed,)
     options = (f"{value}" if name == "policy" else f"{name}={value}" for name, value in fields.items())
-    name = "-".join([common.dataset, baseline or Path(common.model).stem, *speed, *options, label])
+    model = Path(common.model)
+    of_model = model.stem if model.is_file() else model.name  # names have dots: sam2.1-tiny
+    name = "-".join([common.dataset, baseline or of_model, *speed, *options, label])
     plan = Measurement(dataset, procedure, choice, common.out or Path("runs") / name.replace(":", "."))
     executor = executor_for(common, baseline)
     if common.overwrite:

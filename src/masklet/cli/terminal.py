@@ -25,7 +25,13 @@ class Rate(ProgressColumn):
 def bars(*, passing: bool = False) -> Progress:
     """Bars for a `with` block; `passing` ones are shown on a terminal alone, and go when the block ends."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=console, transient=passing, disable=passing and not console.is_terminal)
 
 
@@ -53,12 +59,12 @@ def as_table(title: str, rows: Sequence[Sequence[str]]) -> Table:
     """A table; the first row is its heading, the first column names, which are folded if they are long, all others
     numbers. A last row "all" stands apart."""
     heading, *rest = rows
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    table = Table(title=Text(title, "table.title"), title_justify="left", box=SIMPLE_HEAD, padding=0)
     table.add_column(heading[0], overflow="fold", min_width=8)
     for name in heading[1:]:
         table.add_column(name.replace(" ", "\n").replace("/", "\n/"), justify="right", no_wrap=True)
     for place, row in enumerate(rest):
         if place and row[0] == "all":
             table.add_section()
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # as they are: names may have brackets and colons
     return table

@@ -188,3 +188,4 @@ class Dataset:
     clips: tuple[Clip, ...]  # in the order of the data set
     # how masks are handed in: an index PNG for each frame, or a folder of PNGs for each object
     layout: Layout = "index"
+    root: Path | None = None  # where it lies, if it was opened by name

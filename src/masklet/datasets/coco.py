@@ -1,6 +1,7 @@
 """COCO and LVIS: pictures, and one JSON with the masks of all of them. Crowds are void."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,11 @@ def open_coco(root: Path, split: str, *, name: str = "coco", prefix: str = "inst
     chosen = files if os.path.isfile(root) or not named else [file for file in named if split in file.stem]
     if not chosen:
         raise FormatError(f"{root} has no file of the split {split!r}, but {named[0].name}; give the file to take it")
-    return Dataset(name, split, tuple(clip for file in chosen for clip in _clips(file)))
+    clips = [clip for file in chosen for clip in _clips(file)]
+    short = [Path(clip.name).name for clip in clips]
+    if len({*short}) == len(clips):  # else the folders stay, which tell the pictures of several videos apart
+        clips = [replace(clip, name=name) for clip, name in zip(clips, short, strict=True)]
+    return Dataset(name, split, tuple(clips))
 
 
 open_lvis = partial(open_coco, name="lvis", prefix="lvis_v1_")
@@ -53,7 +58,9 @@ def _clips(file: Path) -> list[Clip]:
     of_picture: dict[int, list[dict[str, Any]]] = {}
     for record in entries(content, "annotations", dict, name):
         of_picture.setdefault(entry(record, "image_id", int, name), []).append(record)
-    pictures = [image for image in entries(content, "images", dict, name) if image.get("id") in of_picture]
+    pictures = [
+        image for image in entries(content, "images", dict, name) if entry(image, "id", int, name) in of_picture
+    ]
     if not pictures:
         raise FormatError(f"{name} has no annotated picture; give one with images and annotations")
     places = [_place(image, name) for image in pictures]
@@ -65,9 +72,9 @@ def _clips(file: Path) -> list[Clip]:
             f"they are not in {_base(file)}; put them into {folder}"
         )
     return [
-        Clip(path.stem, (path,), {0: partial(masks_of, record_size(image, name), of_picture[image["id"]], path.name)},
-             "image", file.stem)
-        for image, path in zip(pictures, found, strict=True) if path
+        Clip("/".join(place.with_suffix("").parts), (path,),
+             {0: partial(masks_of, record_size(image, name), of_picture[image["id"]], path.name)}, "image", file.stem)
+        for image, place, path in zip(pictures, places, found, strict=True) if path
     ]  # fmt: skip
 
 

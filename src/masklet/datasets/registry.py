@@ -97,7 +97,7 @@ def open_dataset(
         raise FormatError(f"{root} holds no {kind}s with masks of the split {split!r}, as {name} has them")
     if bare := [clip.name for clip in clips if not clip.annotations]:
         raise FormatError(f"{bare[0]} holds no masks; expected PNGs such as 00000.png")
-    dataset = replace(dataset, clips=clips)
+    dataset = replace(dataset, clips=clips, root=root)
     check_clip_names(dataset)
     return dataset if limit is None else replace(dataset, clips=dataset.clips[:limit])
 

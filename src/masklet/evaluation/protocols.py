@@ -175,15 +175,20 @@ class Workspace:
     clicks: int = 0  # that were made
 
     def begin(self, prompting: Prompting) -> int:
-        """Prompt every object where it enters; the first of these frames."""
+        """Prompt every object where it enters; the first of these frames. Raises EvaluationError for one that is not
+        there, by its masks."""
         entering = objects_of(self.clip)
         for number, frame in entering.items():
+            mask = true_mask(self.clip.masks(frame), number, self.size)
+            if not mask.any():
+                raise EvaluationError(
+                    f"object {number} of {self.clip.name} enters in frame {frame}, where it has no mask; add the mask"
+                )
             if prompting.prompt == "click":
                 self.correct(frame, number, prompting.clicks, prompting.annotator)
-            elif prompting.prompt == "box":
-                self.ask(frame, number, box_prompt(self.clip.masks(frame)[number]))
             else:
-                self.ask(frame, number, make_prompt(self.size, mask=self.clip.masks(frame)[number]))
+                prompt = box_prompt(mask) if prompting.prompt == "box" else make_prompt(self.size, mask=mask)
+                self.ask(frame, number, prompt)
         return min(entering.values())
 
     def follow(self, start: int) -> Iterator[int]:

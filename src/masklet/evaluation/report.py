@@ -3,7 +3,6 @@ runs beside each other, over the clips that all of them have."""
 
 import csv
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,17 @@ from PIL import Image
 from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.datasets.base import Clip, Dataset
 from masklet.errors import EvaluationError, needing
-from masklet.evaluation.run import ClipResult, RunResult, Submission, clip_file, is_count, read_run, rises, shown
+from masklet.evaluation.run import (
+    ClipResult,
+    RunResult,
+    Submission,
+    clip_file,
+    is_count,
+    json_number,
+    read_run,
+    rises,
+    shown,
+)
 from masklet.masks.draw import draw_overlay
 
 MAX_ROWS = 60
@@ -88,13 +97,13 @@ def object_rows(run: RunResult) -> list[list[object]]:
 def summary(run: RunResult, unfinished: int) -> dict[str, Any]:
     """Everything over the whole run, and what was measured."""
     return {
-        "overall": {name: None if math.isnan(value) else value for name, value in run.overall.items()},
+        "overall": {name: json_number(value) for name, value in run.overall.items()},
         "sequences": len(run.clips),
         "sequences_without_truth": len(run.clips) - len(run.scored),
         "sequences_unfinished": unfinished,
         "objects": sum(len(clip.values) for clip in run.clips),
         "frames": sum(clip.frames for clip in run.clips),
-        "frames_per_second": run.speed,
+        "frames_per_second": json_number(run.speed),
         "peak_memory_mib": run.memory,
         **run.record,
     }

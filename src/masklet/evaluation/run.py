@@ -165,9 +165,10 @@ def begin(plan: Measurement) -> list[Clip]:
     """
     path, record = plan.out / RUN_FILE, describe(plan)
     if path.exists():
-        before = read_json(path)["settings"]
-        settings = record["settings"].items()
-        if told := [f"{key} {before.get(key)!r}, now {now!r}" for key, now in settings if before.get(key) != now]:
+        settings = record["settings"]
+        before = {"root": settings["root"], **read_json(path)["settings"]}  # the first runs did not write it
+        told = [f"{key} {before.get(key)!r}, now {now!r}" for key, now in settings.items() if before.get(key) != now]
+        if told:
             raise EvaluationError(
                 f"{plan.out} is a run with other settings ({', '.join(told)}); give another --out, or --overwrite to "
                 "begin again"
@@ -210,6 +211,7 @@ def describe(plan: Measurement) -> dict[str, Any]:
             **{key: value for key, value in measured.facts.items() if key != "device"},
             "dataset": plan.dataset.name,
             "split": plan.dataset.split,
+            "root": plan.dataset.root and str(plan.dataset.root.resolve()),
             "protocol": plan.procedure.name,
             "options": json.loads(json.dumps(asdict(plan.procedure))),  # type: ignore[call-overload]
         },
@@ -306,6 +308,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def clip_file(folder: Path, name: str) -> Path:
     return folder / SEQUENCES_FOLDER / f"{name}.json"
+
+
+def json_number(value: float) -> float | None:
+    """A value for JSON, which has no NaN."""
+    return None if math.isnan(value) else value
 
 
 def mean(values: Sequence[float]) -> float:

@@ -16,6 +16,7 @@ from masklet.atomic import write_whole
 from masklet.datasets.frame_folders import first_names, read_meta
 from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.report import write_csv
+from masklet.evaluation.run import json_number
 from masklet.executors import Failure, Pool, Serial
 from masklet.formats.base import ObjectId
 from masklet.formats.davis import numbered_files, object_name, read_index_png
@@ -333,7 +334,8 @@ def write_scores_json(scores: FolderScores, path: Path, split: SeenAndUnseen | N
         "passed over": list(scores.extra),
     }
     if split is not None:
-        content["seen and unseen"] = {**asdict(split), "overall": split.overall}
+        values = {**asdict(split), "overall": split.overall}
+        content["seen and unseen"] = {name: json_number(value) for name, value in values.items()}
     write_whole(path, json.dumps(content, indent=1) + "\n")
 
 

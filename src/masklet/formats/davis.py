@@ -118,9 +118,10 @@ def read_davis(path: Path) -> Iterator[PlainFrame]:
 
 
 def write_index_png(path: Path, index_map: NDArray[np.integer]) -> None:
-    """Write one index map (H, W), numbers up to 255, as a palette PNG. Raises FormatError if it cannot be written."""
+    """Write one index map (H, W) as a palette PNG. Numbers over 254, which it does not hold, are unknown (255). Raises
+    FormatError if it cannot be written."""
     with atomic_write(path) as temporary:
-        _save(temporary, index_map.astype(np.uint8, copy=False))
+        _save(temporary, np.minimum(index_map, UNKNOWN).astype(np.uint8, copy=False))
 
 
 def read_index_png(path: str | PathLike[str]) -> NDArray[np.uint8]:

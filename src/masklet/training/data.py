@@ -52,10 +52,13 @@ class Collection:
 
 
 def parse_wanted(text: str) -> Wanted:
-    """Read what was typed; KIND is the name of a reader of data sets, or `module:Name`."""
+    """Read what was typed; KIND is the name of a reader of data sets, or `module:Name`. Raises FormatError for a text
+    without a path, and a weight that is no finite number over 0."""
     head, _, tail = text.partition(":")
     own = re.fullmatch(r"([\w.]+:[A-Za-z_]\w*):(.+)", text)
     kind, rest = (head, tail) if head in plugins.names("datasets", DATASETS) else own.groups() if own else (None, text)
+    if not rest:
+        raise FormatError(f"{text!r} names no data; give [KIND:]PATH[@WEIGHT], such as pictures:holiday")
     place, _, share = rest.rpartition("@")
     try:
         weight = float(share) if place else None
