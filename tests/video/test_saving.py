@@ -189,7 +189,7 @@ def test_a_memory_of_an_unknown_object_is_refused(model: FakeEngine, saved: Path
     }
     assert damaged != dict(project.attachments)
     write_project(path, dataclasses.replace(project, attachments=damaged))
-    with pytest.raises(FormatError, match=r"remembers \[0\], which is none of its objects"):
+    with pytest.raises(FormatError, match=r"object is \[0\]; give a whole number or a text"):
         VideoTracker.open(path, model=model)
 
 

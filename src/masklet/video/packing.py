@@ -299,7 +299,7 @@ class SavedFrames:
             self.times = dict(zip(arrays["frames"].tolist(), arrays["times"].tolist(), strict=True))
             self._columns = [checked_columns(arrays, len(self._colours), place) for place in range(len(self.objects))]
             blocks = {block for of in self._columns for block in np.unique(of["frame"] // FRAMES_PER_BLOCK).tolist()}
-        except (SafetensorError, *DAMAGE) as error:
+        except (SafetensorError, SessionError, *DAMAGE) as error:
             raise damaged(error) from error
         if missing := sorted(block for block in blocks if name_of(block) not in project.attachments):
             raise damaged(ValueError(f"it lacks {name_of(missing[0])}"))
