@@ -176,6 +176,28 @@ def test_notes_stay_until_others_are_given(model: FakeEngine, tmp_path: Path) ->
         assert read_project(path).notes == {}
 
 
+def test_notes_that_are_refused_spoil_no_later_save(model: FakeEngine, tmp_path: Path) -> None:
+    path = tmp_path / "clip.masklet"
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=0, object=1, points=[(80, 60)])
+        tracker.save(path, notes={"seq": 1})
+        with pytest.raises(FormatError, match="notes are of type list; give a dict"):
+            tracker.save(path, notes=[("seq", 2)])
+        tracker.save(path)
+    assert read_project(path).notes == {"seq": 1}
+
+
+def test_notes_that_a_program_changes_are_saved_when_they_are_given(model: FakeEngine, tmp_path: Path) -> None:
+    path, notes = tmp_path / "clip.masklet", {"seq": 1}
+    with VideoTracker(CLIP, model) as tracker:
+        tracker.add_points(frame=0, object=1, points=[(80, 60)])
+        tracker.save(path, notes=notes)
+        notes["seq"] = 2
+        tracker.save_changes(notes=notes)
+    with VideoTracker.open(path, model=model) as tracker:
+        assert tracker.notes == {"seq": 2}
+
+
 def test_a_memory_of_an_unknown_object_is_refused(model: FakeEngine, saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "clip.masklet"
     project = read_project(saved)

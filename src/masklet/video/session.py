@@ -4,7 +4,7 @@ it, or kept in files."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
-from masklet.errors import SessionError
+from masklet.errors import FormatError, SessionError
 from masklet.formats.base import Facts, PlainFrame, comes_evenly
 from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
@@ -445,8 +445,12 @@ class Session:
         return self.times.get(frame, frame / (self.source.rate or 1.0))
 
     def _take_notes(self, notes: Mapping[str, Any] | None) -> None:
-        check_plain({} if notes is None else notes, "notes")
-        self.notes = self.notes if notes is None else notes
+        if notes is None:
+            return
+        if not isinstance(notes, dict):
+            raise FormatError(f"notes are of type {type(notes).__name__}; give a dict of values by their names")
+        check_plain(notes, "notes")
+        self.notes = deepcopy(notes)  # what the caller changes later was neither checked nor given
 
     def _write(self, path: str | PathLike[str]) -> journal.Snapshot:
         """Write a project file, and give what it keeps."""
