@@ -187,7 +187,8 @@ def in_child(
     os.dup2(silent, 1)
     os.dup2(silent, 2)
     os.chdir(folder)
-    sys.path[:] = [str(folder / "src"), str(folder), *(place for place in sys.path if not place.startswith(str(ROOT)))]
+    original = {"", str(ROOT), str(ROOT / "src")}
+    sys.path[:] = [str(folder / "src"), str(folder), *(place for place in sys.path if place not in original)]
     os.environ["PYTHONPATH"] = f"{folder / 'src'}:{folder}"
     for name in [name for name in sys.modules if name.partition(".")[0] in ("tests", "masklet", "examples")]:
         del sys.modules[name]

@@ -17,7 +17,7 @@ def measure(root: Path, cache: Path, tests: list[str]) -> None:
     """Run tests once, and keep what they run in the folder `cache`."""
     cache.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "--cov=masklet", "--cov-context=test", "--cov-report="]
-    command += [f"--junitxml={cache / 'seconds.xml'}", *tests]
+    command += ["--cov-fail-under=0", f"--junitxml={cache / 'seconds.xml'}", *tests]
     subprocess.run(command, check=True, cwd=root, env={**os.environ, "COVERAGE_FILE": str(cache / "lines")})
 
 

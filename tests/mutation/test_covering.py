@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mutation.covering import Covering
+from tests.mutation.covering import Covering, measure
 
 SOURCE = """LIMIT = 3
 
@@ -37,3 +37,11 @@ def test_tests_of_a_line(tmp_path: Path) -> None:
     assert covering.of(tmp_path, path, 1) == [small]  # the constant's user
     assert covering.of(tmp_path, path, 5) == [area]  # the field's user
     assert covering.of(tmp_path, path, 17) == [small, area]  # nobody's: those of the package, its own first
+
+
+def test_a_few_tests_are_measured_alone(tmp_path: Path) -> None:
+    """They reach no share of the lines that all tests must."""
+    measure(Path(__file__).parents[2], tmp_path, ["tests/masks/test_rle.py"])
+    covering = Covering.load(tmp_path)
+    assert any(tests for tests in covering.lines["src/masklet/masks/rle.py"].values())
+    assert all(test.startswith("tests/masks/test_rle.py::") for test in covering.seconds)
