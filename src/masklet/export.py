@@ -9,7 +9,7 @@ import logging
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -320,14 +320,17 @@ def _described(model: Model, folder: Path, engine: str, objects: tuple[int, ...]
         files={
             name: {f"{name}.{end}": digest_of_file(folder / f"{name}.{end}") for end in ending} for name in FUNCTIONS
         },
-        versions={
-            "masklet": sys.modules["masklet"].__version__,
-            **{name: importlib.metadata.version(name) for name in packages},
-        },
+        versions={"masklet": sys.modules["masklet"].__version__, **versions_of(packages)},
         parity={},
     )
     (folder / DESCRIPTION_FILE).write_text(exported.to_json(), encoding="utf-8")
     return exported
+
+
+def versions_of(modules: Iterable[str]) -> dict[str, str]:
+    """The versions of modules, whose packages may have other names: `onnxruntime` may come with `onnxruntime-gpu`."""
+    packages = importlib.metadata.packages_distributions()
+    return {name: importlib.metadata.version(packages.get(name, [name])[0]) for name in modules}
 
 
 # --- parity ----------------------------------------------------------------------------------------------------------

@@ -177,6 +177,7 @@ def test_the_state_is_a_mapping_that_clients_may_change() -> None:
     torch.testing.assert_close(click["point_coords"], torch.tensor([[[135 / 160 * side, 27 / 120 * side]]]))
     assert state["mask_inputs_per_obj"][1][1].shape == (1, 1, 120, 160)
     assert state["cached_features"] == {}
+    assert sum(image.shape == (3, side, side) for image in state["images"]) == len(state["images"]) == 20
     state["mine"], state["num_frames"] = "note", 7
     assert (state["mine"], state["num_frames"], state.pop("mine"), "mine" in state) == ("note", 7, "note", False)
     with pytest.raises(KeyError, match="the state has images"):

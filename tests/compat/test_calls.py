@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -390,6 +391,43 @@ def test_a_folder_may_be_deleted_after_it_was_opened(
 
 def refuse_link(*_: object) -> None:
     raise OSError(errno.EXDEV, "another disk")
+
+
+def test_a_folder_of_links_that_lead_on_from_it(predictor: SAM2VideoPredictor, tmp_path: Path) -> None:
+    shutil.copytree(FRAMES, tmp_path / "raw")
+    (tmp_path / "frames").mkdir()
+    for file in (tmp_path / "raw").iterdir():
+        (tmp_path / "frames" / file.name).symlink_to(Path("../raw", file.name))
+    assert predictor.init_state(tmp_path / "frames")["num_frames"] == 20
+
+
+def test_a_folder_with_a_file_that_cannot_be_linked(
+    predictor: SAM2VideoPredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, done = os.link, []
+
+    def only_once(source: Path, target: Path) -> None:
+        if done:
+            raise PermissionError(errno.EPERM, "the file of somebody else")
+        done.append(link(source, target))
+
+    monkeypatch.setattr(os, "link", only_once)
+    shutil.copytree(FRAMES, tmp_path / "frames")
+    assert predictor.init_state(tmp_path / "frames")["num_frames"] == 20
+
+
+@pytest.mark.parametrize("content", [None, "notes.txt"])
+def test_a_folder_that_is_no_video_leaves_nothing_behind(
+    predictor: SAM2VideoPredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    for name in ("temporary", "frames"):
+        (tmp_path / name).mkdir()
+    if content is not None:
+        (tmp_path / "frames" / content).write_text("no picture")
+    with pytest.raises(RuntimeError, match="holds no pictures"):
+        predictor.init_state(tmp_path / "frames")
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_insides_that_clients_read(shown: SAM2ImagePredictor) -> None:

@@ -58,6 +58,9 @@ def test_results_read_as_there(model: SAM, picture: NDArray[np.uint8], tmp_path:
     np.testing.assert_allclose(masks.xyn[0] * (96, 64), masks.xy[0], atol=1e-3)
     arrays = result.cpu().numpy()
     assert isinstance(arrays.boxes.xywhn, np.ndarray)
+    for number in (1, np.int64(1), torch.tensor(1), result.boxes.cls.argmax()):
+        assert result[number].boxes.cls.tolist() == boxes[number].cls.tolist() == [1.0]
+        assert torch.equal(masks[number].data, masks.data[1:])
     assert arrays[1].boxes.cls.tolist() == [1.0]
     assert result.plot().shape == picture.shape
     with Image.open(result.save(tmp_path / "shown.png")) as shown:
@@ -79,6 +82,8 @@ def test_points_and_boxes_in_their_shapes(model: SAM, picture: NDArray[np.uint8]
     assert len(two) == 2
     assert len(found(bboxes=RED, conf=0.999)) == 0
     assert found(bboxes=RED, conf=0.999).masks is None
+    bgra = np.dstack((picture[..., ::-1], np.full(SIZE, 255, np.uint8)))
+    assert np.array_equal(model(bgra, points=[20, 25])[0].orig_img, picture[..., ::-1])
     assert len(model([path, Image.fromarray(picture)], points=[20, 25])) == 2
 
 

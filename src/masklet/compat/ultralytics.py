@@ -58,7 +58,7 @@ class Rows:
         return len(self.data)
 
     def __getitem__(self, rows: Any) -> Self:
-        return type(self)(self.data[[rows] if isinstance(rows, int) else rows], self.orig_shape)
+        return type(self)(self.data[as_rows(rows)], self.orig_shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -154,7 +154,7 @@ class Results:
 
     def __getitem__(self, rows: Any) -> Results:
         """Some of the objects."""
-        chosen = np.arange(len(self))[[rows] if isinstance(rows, int) else rows]
+        chosen = np.arange(len(self))[as_rows(rows)]
         masks = None if self.masks is None else self.masks[chosen]
         return replace(self, boxes=self.boxes[chosen], masks=masks, found=self.found.rows(chosen))
 
@@ -242,7 +242,7 @@ class SAM:
 
     def _of(self, image: PictureLike, number: int, points: Any, labels: Any, bboxes: Any, conf: float) -> Results:
         """What is found in one picture."""
-        shown = as_picture(image[..., ::-1] if isinstance(image, np.ndarray) and image.ndim == 3 else image)
+        shown = as_picture(image[..., 2::-1] if isinstance(image, np.ndarray) and image.ndim == 3 else image)
         if points is None and bboxes is None:
             options = EverythingOptions(least_iou=conf)
             found: PictureMasks = segment_everything(shown, self._predictor.engine, options)
@@ -258,6 +258,11 @@ class SAM:
         masks = Masks(torch.from_numpy(found.masks), size) if count else None
         path = fspath(image) if isinstance(image, str | PathLike) else f"image{number}.jpg"
         return Results(np.ascontiguousarray(shown[..., ::-1]), path, boxes, masks, found)
+
+
+def as_rows(rows: Any) -> Any:
+    """What chooses rows of an array or a tensor; a single number leaves their axis."""
+    return rows if isinstance(rows, slice) or np.ndim(rows) else [int(rows)]
 
 
 def as_clicks(points: Any, labels: Any) -> tuple[NDArray[np.float64] | None, NDArray[np.int64] | None]:

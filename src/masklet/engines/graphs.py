@@ -101,7 +101,6 @@ def read_exported(folder: Path) -> Exported:
 
     Raises:
         CheckpointError: There is no description that can be understood, or a file is missing or has changed.
-        ConfigError: Its configuration makes no sense.
     """
     path = folder / DESCRIPTION_FILE
     try:
@@ -280,7 +279,8 @@ class OnnxEngine(GraphEngine):
             import onnxruntime
         available = onnxruntime.get_available_providers()
         short = {name.removesuffix("ExecutionProvider").lower(): name for name in available}
-        kind, _, number = ("cuda" if "cuda" in short else "cpu" if device is None else device).lower().partition(":")
+        best = "cuda" if "cuda" in short else "cpu"
+        kind, _, number = (best if device is None else device).lower().partition(":")
         if kind not in short:
             raise EngineError(
                 f"device {device!r} is not here: this ONNX Runtime has {', '.join(sorted(short))}; give one of them, "

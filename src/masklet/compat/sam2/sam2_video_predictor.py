@@ -68,11 +68,13 @@ class SAM2VideoPredictor(SAM2Base):
         Raises:
             VideoRefused: It cannot be read (a RuntimeError).
         """
-        with as_reference():
+        with as_reference(), ExitStack() as closing:
             options = tracking_options(self.settings, self.engine.config)
             kept = keep_folder(video_path)
-            video = video_path if kept is None else kept.name
-            return InferenceState(self, VideoTracker(video, self.engine, options=options), kept)
+            video = video_path if kept is None else closing.enter_context(kept)
+            tracker = VideoTracker(video, self.engine, options=options)
+            closing.callback(tracker.close)
+            return InferenceState(self, tracker, closing.pop_all())
 
     def add_new_points_or_box(
         self,
@@ -230,17 +232,13 @@ class InferenceState(UserDict[str, Any]):
     """What `init_state` returns: the keys that clients read, each as it is now, and what they put in beside.
 
     A key of the reference that is set reads as it was set; what is tracked is the video and what the predictor was
-    told. Predictors other than its `owner` refuse it; `kept` is the folder of `keep_folder`.
+    told. Predictors other than its `owner` refuse it; `closing` is done when it is dropped.
     """
 
-    def __init__(self, owner: object, tracker: VideoTracker, kept: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, owner: object, tracker: VideoTracker, closing: ExitStack) -> None:
         super().__init__(_KEYS)
         self.owner = owner
         self.tracker = tracker
-        closing = ExitStack()
-        if kept is not None:
-            closing.enter_context(kept)
-        closing.callback(tracker.close)
         weakref.finalize(self, closing.close)  # clients have no word for closing: they drop the state
 
     def __getitem__(self, key: str) -> Any:
@@ -260,21 +258,23 @@ class InferenceState(UserDict[str, Any]):
 def keep_folder(video: str | os.PathLike[str]) -> TemporaryDirectory[str] | None:
     """A folder of links to the pictures of a folder, so that clients may delete theirs, as with the reference, which
     reads all at once. Where the system cannot link, small folders are copied, and large ones read where they are: None,
-    as for all that is no folder.
+    as for an empty one, and for all that is no folder.
     """
-    if not os.path.isdir(video):
+    files = [Path(entry.path) for entry in os.scandir(video) if entry.is_file()] if os.path.isdir(video) else []
+    if not files:
         return None
-    files = [Path(entry.path) for entry in os.scandir(video) if entry.is_file()]
     kept = TemporaryDirectory(prefix="masklet-")
+    places = {Path(kept.name, file.name): file.resolve() for file in files}  # links may lead from their folder on
     try:
-        for file in files:
-            os.link(file, Path(kept.name, file.name))
-    except OSError:  # another disk, or a file system without links
+        for place, file in places.items():
+            os.link(file, place)
+    except OSError:  # another disk, a file system without links, or files of somebody else
         if sum(file.stat().st_size for file in files) > MAX_COPY:
             kept.cleanup()
             return None
-        for file in files:
-            shutil.copyfile(file, Path(kept.name, file.name))
+        for place, file in places.items():
+            if not place.exists():
+                shutil.copyfile(file, place)
     return kept
 
 
@@ -294,7 +294,13 @@ class Frames:
         if isinstance(frame, slice):
             return torch.stack([self[f] for f in range(*frame.indices(len(self)))])
         number = frame + len(self) if frame < 0 else frame
-        return frame_tensor(self._tracker.source.read(number).image, self._tracker.engine)[0]
+        try:
+            image = self._tracker.source.read(number).image
+        except MediaError as error:
+            if 0 <= number < len(self):
+                raise
+            raise IndexError(str(error)) from error  # by which loops over the frames end
+        return frame_tensor(image, self._tracker.engine)[0]
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
