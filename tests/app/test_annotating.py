@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 import masklet
-from masklet.app.library import Library, read_classes
+from masklet.app.library import Library
 from masklet.checkpoints import load_model
+from masklet.cli.choices import read_classes
 from masklet.engines.fake import FakeEngine
 from masklet.formats.registry import read_masks
 from tests.app.conftest import SAMPLE, serving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 
@@ -77,3 +78,11 @@ def test_what_a_file_says_of_objects_is_taken_over_and_no_more(tmp_path: Path) -
         tracker.describe(1, title="cup", colour="#ff0000")
         assert [step and step["done"] for step in import_masks(tracker, tmp_path / "other.masklet", 0, None)] == [2]
         assert tracker.objects == {1: Description("cup", "car", "#ff0000"), "dog": Description(colour="#00ff00")}
+
+
+def test_no_module_is_imported_for_a_page(tmp_path: Path) -> None:
+    with VideoTracker([np.zeros((8, 9, 3), np.uint8)], FakeEngine()) as tracker:
+        tracker.add_mask(frame=0, object=1, mask=np.ones((8, 9), bool))
+        with pytest.raises(FormatError, match="is no name of a format"):
+            next(export(tracker, tmp_path / "a.mp4", tmp_path, "this:s"))
+    assert "this" not in sys.modules

@@ -46,3 +46,8 @@ def test_classes_that_are_none(run: Run, tmp_path: Path, capsys: Read, content: 
     given = ("--classes", tmp_path / "classes.txt")
     assert run("annotate", "--project", tmp_path / "work", "--port", 0, *given) == 1
     assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_host_that_is_none(run: Run, tmp_path: Path, capsys: Read) -> None:
+    assert run("annotate", "--project", tmp_path / "work", "--host", "\udcff", "--port", 0) == 1
+    assert "cannot be used" in capsys.readouterr().err

@@ -174,3 +174,18 @@ def test_pictures_of_any_names_are_written_into_the_folder(
     assert run("convert", tmp_path / "a.json", "--out", tmp_path / "masks", "--format", "davis") == 0
     assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == written
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "masks"]
+
+
+def test_a_project_names_its_video_wherever_it_is_written(
+    run: Run, weights: Path, video: Path, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    (tmp_path / "clip.mp4").write_bytes(video.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    command = ("track", "clip.mp4", "--box", "0:cup:28,4,74,50", "--model", weights, "--no-overlay", "--out", "out")
+    assert run(*command, "--format", "project") == 0
+    assert run("convert", "out/session.masklet", "--out", tmp_path / "out/formats/later.masklet") == 0
+    for name in ("project.masklet", "later.masklet"):
+        with VideoTracker.open(tmp_path / "out/formats" / name, model=weights) as tracker:
+            assert Path(tracker.path).samefile(tmp_path / "clip.mp4")
+            assert list(tracker.tracks["cup"].prompts) == [0]
+            assert tracker.known_frames() == [0, 1, 2, 3, 4]

@@ -307,3 +307,9 @@ def test_what_is_built_is_read_again_and_converted(
         for name, mask in found.masks.items():
             wanted = true[found.descriptions[name].category]
             assert (mask & wanted).sum() / (mask | wanted).sum() > 0.99
+
+
+def test_a_list_of_classes_may_begin_with_a_byte_order_mark(build: Build, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("cup\ntoy\n", "utf-8-sig")
+    out = build("yolo", "--classes", tmp_path / "classes.txt")
+    assert '0: "cup"\n' in (out / "data.yaml").read_text()

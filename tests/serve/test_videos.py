@@ -14,6 +14,7 @@ from threading import Event, Thread, current_thread
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 
 from masklet.engines.fake import FakeEngine
@@ -23,6 +24,7 @@ from masklet.serve import videos
 from masklet.serve.server import Service, application
 from masklet.serve.videos import VideoDesk, VideoJob, check_allowed
 from masklet.video import VideoTracker
+from tests.app.conftest import write_scene
 from tests.serve.conftest import RED, Begin, ended
 
 PROMPTS = [{"frame": 0, "object": "red", "box": RED}]
@@ -328,3 +330,16 @@ def test_every_request_is_described_by_schemas_that_are_there(begin: Begin) -> N
     assert all(one["summary"].endswith(".") for one in operations)
     for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)):
         assert reference in described["components"]["schemas"]
+
+
+def test_what_a_person_should_know_is_told(tmp_path: Path) -> None:
+    desk = VideoDesk(FakeEngine(), tmp_path / "jobs")
+    place = desk.upload_place()
+    write_scene(place.with_suffix(".mp4"), 2, lambda frame: np.full((96, 160, 3), 90, np.uint8)).rename(place)
+    job = desk.create({"upload": place.name, "everything": True})
+    until = time.monotonic() + 60
+    while job.state not in ("done", "failed") and time.monotonic() < until:
+        time.sleep(0.01)
+    desk.close()
+    assert job.state == "done"
+    assert "nothing is found in it" in job.sentence

@@ -206,6 +206,8 @@ def export(
     `file`, the name of what was written. Raises FormatError: unknown format or objects, nothing to write, a place that
     cannot be written.
     """
+    if ":" in name:
+        raise FormatError(f"{name[:80]!r} is no name of a format; a page has no modules of others imported")
     entry, tracks = find_format(name), tracker.tracks
     ending = ending_of(entry, picture=picture)
     if ending is None:

@@ -49,5 +49,5 @@ def item_of(path: Path) -> Item:
     """The item of a file: a picture by its ending, or a video; or of a folder of frames, a video."""
     full = path.resolve()
     picture = path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
-    name = hashlib.sha256(str(full).encode()).hexdigest()[:12]
+    name = hashlib.sha256(str(full).encode("utf-8", "surrogateescape")).hexdigest()[:12]
     return Item(name, full, full.name, "picture" if picture else "video")

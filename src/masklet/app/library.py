@@ -15,7 +15,7 @@ from masklet.app.pictures import Pictures, thumbnail
 from masklet.app.session import AnnotationSession
 from masklet.atomic import atomic_write, make_folder
 from masklet.engines.base import Engine
-from masklet.errors import FormatError, MaskletError, MediaError
+from masklet.errors import MaskletError, MediaError
 from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES, files_in
 from masklet.media.source import open_video
 
@@ -40,7 +40,7 @@ class Library:
         classes: Sequence[str] = (),
         largest_upload: float = MAX_UPLOAD_GIB,
     ) -> None:
-        self.folder, self.engine, self.classes = folder, engine, list(classes)
+        self.folder, self.engine, self.classes = folder, engine, list(dict.fromkeys(classes))
         self.uploads = Uploads(folder / "uploads", largest_upload)
         self.items = {item.id: item for item in in_order(folder, (item for path in paths for item in items_in(path)))}
         if not self.items:
@@ -169,15 +169,3 @@ def in_order(project: Path, items: Iterable[Item]) -> list[Item]:
         names = [one["id"] for one in json.loads((project / "loop" / "queue.json").read_bytes())]
     places = {name: place for place, name in enumerate(names)}
     return sorted(items, key=lambda item: places.get(item.id, len(places)))
-
-
-def read_classes(path: Path) -> list[str]:
-    """The classes of a text file, one a line. Raises FormatError if there are none, or the file cannot be read."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"the classes in {path} cannot be read ({error}); give a text file in UTF-8") from error
-    classes = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if not classes:
-        raise FormatError(f"{path} has no classes; give one a line")
-    return classes

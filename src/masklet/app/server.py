@@ -39,7 +39,7 @@ def application(library: Library, token: str | None = None) -> Starlette:
             return as_json({"error": str(error), "at": error.at}, 409)
         except MaskletError as error:
             return as_json({"error": str(error)}, 422)
-        except (KeyError, ClientDisconnect):
+        except (KeyError, ValueError, ClientDisconnect):
             return as_json({"error": "give name, size, changed and at, as docs/annotator-protocol.md describes"}, 400)
 
     def cover(request: Request) -> Response:

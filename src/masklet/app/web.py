@@ -169,7 +169,7 @@ def listen(port: int, host: str = LOCAL_HOSTS[0]) -> socket.socket:
     try:
         listening.bind((host, port))
         listening.listen()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError) as error:  # the last for a name that is no UTF-8
         listening.close()
         raise MaskletError(f"port {port} of {host} cannot be used ({error}); give another --port") from None
     return listening

@@ -60,6 +60,8 @@ def of_project(path: Path, out: Path, kind: Format, video: Path | None) -> tuple
     lies = video or (path.absolute().parent / held.video if held.video else None)
     keep_inputs(out, path, lies)
     facts = replace(held.facts(), names=() if lies is None else picture_names(lies))
+    if kind.name == "project" and lies is not None:
+        facts = replace(facts, video=str(lies))
     somewhere = video is not None or (lies is not None and (is_volume(lies) or is_series(lies) or not lies.exists()))
     if not kind.shows_pictures and not (kind.in_space and somewhere):
         return facts, held.results()

@@ -203,14 +203,9 @@ def build(
     from masklet.cli.terminal import bars
     from masklet.datasets.build import build_dataset
 
-    named = None
-    if classes is not None:
-        try:
-            named = [line.strip() for line in classes.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, ValueError) as error:
-            raise FormatError(f"{classes} cannot be read: {error}; give a text with a class in each line") from error
-        if twice := [name for name in named if named.count(name) > 1]:
-            raise FormatError(f"{classes} holds the class {twice[0]} twice")
+    named = None if classes is None else choices.read_classes(classes)
+    if twice := [name for name, count in Counter(named).items() if count > 1]:
+        raise FormatError(f"{classes} holds the class {twice[0]} twice")
     each = [str(found) for source in sources for found in sorted(Path(source).rglob("*.masklet")) or [Path(source)]]
     parts = in_splits([part_of(source) for source in each], val, seed)
     with bars(passing=True) as progress:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from masklet.app import check_installed
-from masklet.cli.choices import DeviceChoice, PortChoice, SpeedChoice, option
+from masklet.cli.choices import DeviceChoice, PortChoice, SpeedChoice, option, read_classes
 
 HostChoice = Annotated[
     str, option("Address to listen on. Any but this machine's own asks browsers and programs for a token.")
@@ -49,7 +49,7 @@ def annotate(
     """
     check_installed("the annotator", "app")
     from masklet.app.items import items_in
-    from masklet.app.library import Library, read_classes
+    from masklet.app.library import Library
     from masklet.app.server import application
     from masklet.app.web import LOCAL_HOSTS, Server, address_of, listen, run
     from masklet.checkpoints import load_model

@@ -216,6 +216,13 @@ def video_of(project: Project, path: str | PathLike[str]) -> Path:
     return video
 
 
+def path_from(video: str, project: str | PathLike[str]) -> str:
+    """The path of the video, relative to the folder of the project file. An empty text stays one."""
+    if not video or "://" in video:
+        return ""
+    return Path(os.path.relpath(Path(video).absolute(), Path(project).absolute().parent)).as_posix()
+
+
 def write_project(path: str | PathLike[str], project: Project) -> None:
     """Write a project file. Raises FormatError if it cannot be written, or has notes that could not be read again; what
     was there before stays then."""
@@ -240,13 +247,14 @@ def write_project(path: str | PathLike[str], project: Project) -> None:
 @when_all_is_known
 def write_project_frames(path: Path, facts: Facts, spool: Spool) -> None:
     """A project of the frames that come, with the prompts of the facts."""
+    lies = os.path.isabs(facts.video) or os.path.exists(facts.video)
     project = Project(
         size=facts.size,
         indices=spool.indices,
         descriptions=spool.descriptions,
         frames={frame: ProjectFrame(spool.times[frame], spool.masks(frame)) for frame in spool.frames()},
         events=facts.events,
-        video=facts.video,
+        video=path_from(facts.video, path) if lies else facts.video,
         rate=None if facts.rate is None else float(facts.rate),
         frame_count=facts.frame_count,
         model=facts.model,

@@ -17,7 +17,7 @@ from masklet.checkpoints import load_model
 from masklet.discovery import DiscoveryOptions, examples_of, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MediaError, PromptError, nearest
-from masklet.formats.base import Facts, comes_evenly, rle_of
+from masklet.formats.base import comes_evenly, rle_of
 from masklet.formats.cutouts import find_background
 from masklet.formats.davis import masks_in_png
 from masklet.formats.description import title_of
@@ -30,7 +30,6 @@ from masklet.masks.finish import DEFAULT_FINISH, Finish
 from masklet.masks.rle import rle_area
 from masklet.media.frames import FrameSource
 from masklet.media.series import MapSeries, is_series
-from masklet.media.source import facts_of
 from masklet.media.volume import VolumeSlices, is_volume
 from masklet.video import FrameResult, TrackingOptions, VideoTracker
 from masklet.video.ends import mark_ends
@@ -437,19 +436,10 @@ def write_all(tracker: VideoTracker, job: Job, results: Iterator[FrameResult], d
 
 def writers(tracker: VideoTracker, job: Job) -> list[Writer]:
     """The palette PNGs, which are always written, the overlay, and the further formats."""
-    source = tracker.source
-    times = source.timestamps
-    facts = Facts(
-        tracker.size,
-        source.rate,
-        source.frame_count,
-        video=str(job.video),
-        model=tracker.engine.config.name,
-        finish=job.finish,
-        steady=times is None or comes_evenly(source.rate, range(len(times)), times),
-        **facts_of(source, job.video),
-    )
-    of_overlay = replace(facts, rate=source.rate or DEFAULT_RATE)
+    rate, times = tracker.source.rate, tracker.source.timestamps
+    steady = times is None or comes_evenly(rate, range(len(times)), times)
+    facts = replace(tracker.facts([]), video=str(job.video), finish=job.finish, steady=steady)
+    of_overlay = replace(facts, rate=rate or DEFAULT_RATE)
     return [
         Writer(find_format(name).open, path, of_overlay if path == job.overlay else facts)
         for name, path in job.targets()

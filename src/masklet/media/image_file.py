@@ -51,10 +51,13 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8]:
 
 
 def read_deep(path: Path) -> NDArray[np.uint16] | None:
-    """A PNG or TIFF of 16 bits as uint16 (H, W, 3), RGB, turned upright; None for all other files."""
+    """A PNG or TIFF of 16 bits as uint16 (H, W, 3), RGB, turned upright; None for all other files. Raises MediaError if
+    the file is missing."""
     if path.suffix.lower() not in (".png", ".tif", ".tiff"):
         return None
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    with reading(path.name):
+        content = np.fromfile(path, np.uint8)  # `imread` ends the process for a name that is no UTF-8
+    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if content.size else None
     return pixels[..., ::-1].astype(np.uint16) if pixels is not None and pixels.dtype == np.uint16 else None
 
 

@@ -185,9 +185,9 @@ class VideoDesk:
                 task = self._task(job, path)
                 with begin(task, self._engine, False, lambda sentence: None) as tracker:
                     done = run(tracker, task, lambda *shown: self._watched(job, *shown))
-                    job.sentence = tracker.source.ended_early or ""
             if done.faults:
                 raise FormatError("; ".join(done.faults))
+            job.sentence = "; ".join(done.notes)
             if done.stopped and self._closing.is_set() and job.id not in self._stopped:
                 job.state = "waiting"  # as it is on the disk
             else:

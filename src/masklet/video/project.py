@@ -7,7 +7,6 @@ and what the newest events changed, so that they can be undone at once.
 
 import hashlib
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -203,13 +202,6 @@ def check_model(project: Project, engine: Engine, *, other_weights: bool) -> Non
     )
 
 
-def path_from(video: str, project: str | os.PathLike[str]) -> str:
-    """The path of the video, relative to the folder of the project file. An empty text stays one."""
-    if not video or "://" in video:
-        return ""
-    return Path(os.path.relpath(Path(video).absolute(), Path(project).absolute().parent)).as_posix()
-
-
 def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
     """What identifies a video: its size, and the head and tail of its file, the names of its pictures, or the number of
     those in memory. Nothing of it may change while the video is read, as the frame count of a file does."""
@@ -217,7 +209,7 @@ def fingerprint_of(source: FrameSource, path: str) -> Fingerprint:
     file = Path(path) if path else None
     if file is not None and file.is_dir():
         for picture in files_in(file, IMAGE_SUFFIXES):
-            digest.update(f"{picture.name} {picture.stat().st_size}\n".encode())
+            digest.update(f"{picture.name} {picture.stat().st_size}\n".encode("utf-8", "surrogateescape"))
     elif file is not None and file.is_file():
         with file.open("rb") as data:
             digest.update(data.read(FINGERPRINT_BYTES))

@@ -16,7 +16,7 @@ from masklet.errors import FormatError, SessionError
 from masklet.formats.base import Facts, PlainFrame, comes_evenly
 from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
-from masklet.formats.project_file import check_video, read_project, video_of, write_project
+from masklet.formats.project_file import check_video, path_from, read_project, video_of, write_project
 from masklet.formats.registry import find_format, format_of, with_finish
 from masklet.formats.writer import Writer
 from masklet.masks.finish import Finish
@@ -456,7 +456,7 @@ class Session:
         """Write a project file, and give what it keeps."""
         snapshot = self._snapshot({frame: self._time(frame) for frame in self.known_frames()})
         kept = project.to_project(snapshot, self.facts(), self.options, self.engine, self.policy.window, self._shown)
-        write_project(path, replace(kept, video=project.path_from(self.path, path)))
+        write_project(path, replace(kept, video=path_from(self.path, path)))
         self._shown.forget_others()
         journal.journal_of(Path(path)).unlink(missing_ok=True)  # the project file has it all
         return snapshot
