@@ -145,6 +145,13 @@ def test_a_pattern_keeps_its_folders(run: Run, tmp_path: Path, weights: Path, ph
     assert (tmp_path / "out/more/a.png").exists()
 
 
+def test_pictures_of_one_name_in_several_folders(run: Run, tmp_path: Path, weights: Path, photos: Path) -> None:
+    out = tmp_path / "all.json"
+    assert run("segment", photos, photos / "more", *BOX, "--model", weights, "--out", out) == 0
+    names = [entry["file_name"] for entry in json.loads(out.read_text())["images"]]
+    assert names == [str(photos / "a.jpg"), str(photos / "b.png"), str(photos / "more/a.jpg")]
+
+
 def test_many_pictures_of_any_size_in_one_coco_file(run: Run, tmp_path: Path, weights: Path, photos: Path) -> None:
     Image.new("RGB", (90, 70)).save(photos / "c.png")
     (photos / "broken.jpg").write_bytes(b"no picture")

@@ -24,7 +24,7 @@ from masklet.formats.cutouts import Cutter
 from masklet.formats.film import FilmKind
 from masklet.formats.registry import writer
 from masklet.masks.finish import Finish
-from masklet.media.source import open_video
+from masklet.media.source import facts_of, open_video
 from tests.formats.conftest import SUFFIXES, box_mask
 from tests.formats.sounding import shown
 
@@ -182,6 +182,18 @@ def test_exr_holds_linear_light(name: str, kind: type, tmp_path: Path) -> None:
     assert header["chromaticities"][:2] == pytest.approx((0.708, 0.292))
     assert str(header["timeCode"]) == str(OpenEXR.TimeCode(10, 0, 0, 1, 0, *[0] * 13))
     assert header["framesPerSecond"] == 25
+
+
+def test_a_deep_film_is_read_through_once(tmp_path: Path) -> None:
+    """Not found anew for each frame, which takes decoding from the last key on."""
+    with open_video(source(tmp_path / "s.mov", HLG)) as video:
+        frames, facts, begun = list(video), facts_of(video, tmp_path / "s.mov"), []
+    pictures = facts["footage"].pictures
+    counted = replace(facts["footage"], pictures=lambda start: begun.append(start) or pictures(start))
+    with writer("exr", tmp_path / "a", size=SIZE, rate=25, footage=counted) as sink:
+        for frame in frames:
+            sink.write(PlainFrame(frame.index, frame.time, SIZE, {1: mask_only(MASK)}, {1: 1}, frame.image))
+    assert begun == [0]
 
 
 def test_light_by_the_figures_of_the_recommendations() -> None:

@@ -108,7 +108,7 @@ def test_crops_lie_in_the_picture_and_hold_object_and_clicks(
     assert x + width <= x1 <= 800
     assert y + height <= y1 <= 600
     assert 800 / (x1 - x0) >= 1.5
-    inside = in_crop(prompt, crop, np.array((x, y, x + width, y + height)))
+    inside = in_crop(prompt, crop, (x, y, x + width, y + height))
     assert len(inside.points) == len(clicks)
     assert all(0 <= a <= x1 - x0 and 0 <= b <= y1 - y0 for a, b in inside.points)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,15 @@ def found_in(mask: NDArray[np.bool_], tile: Box, iou: float) -> MaskSet:
         points=np.zeros((count, 2)),
         crops=np.tile(np.array([0, 0, 1, 1]), (count, 1)),
     )
+
+
+def test_numbers_of_very_many_masks() -> None:
+    dot, count = found_in(np.ones((1, 1), bool), (0, 0, 1, 1), 1.0), 65_537
+    patches = tuple(replace(dot.patches[0], box=(n % 300, n // 300, n % 300 + 1, n // 300 + 1)) for n in range(count))
+    many = replace(dot.rows(np.zeros(count, np.intp)), patches=patches, picture_size=(300, 300))
+    numbers = many.index_map()
+    assert numbers.dtype == np.uint32
+    assert numbers.ravel()[:count].tolist() == list(range(1, count + 1))
 
 
 def test_a_thing_across_seams_becomes_one_mask() -> None:

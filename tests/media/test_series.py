@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -125,6 +126,17 @@ def test_what_is_no_series_of_one_place(folder: Path, tmp_path: Path, monkeypatc
         MapSeries(folder)
     monkeypatch.setattr(series, "find_spec", lambda _: None)
     assert isinstance(open_video(folder), ImageFolder)
+
+
+def test_a_closed_series_and_one_without_rasterio(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_video(folder) as source:
+        pass
+    for frame in range(2):
+        with pytest.raises(MediaError, match="was closed; open it again"):
+            source.read(frame)
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(MediaError, match=r"needs the package rasterio: pip install 'masklet\[geo\]'"):
+        MapSeries(folder)
 
 
 def test_sixteen_bits_by_levels(tmp_path: Path) -> None:

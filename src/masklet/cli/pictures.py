@@ -232,21 +232,16 @@ def masks_near(
 
 def masks_of(predictor: ImagePredictor, path: Path | str, prompts: Sequence[TypedPrompt], refine: bool) -> Masks:
     """The masks of one picture, of every object that prompts name. Raises PromptError if there is none."""
+    from masklet.prompts import Prompt, merge_prompts, object_prompt
+
     if not prompts:
         raise PromptError("nothing is said of it; give a prompt under its name, or one for all pictures")
-    by_object: dict[int | str, list[TypedPrompt]] = {}
-    for prompt in prompts:
-        by_object.setdefault(prompt.object, []).append(prompt)
-    points = [[xy for prompt in of for xy in prompt.points] or None for of in by_object.values()]
-    labels = [[n for p in of for n in p.labels or (1,) * len(p.points)] or None for of in by_object.values()]
-    boxes = [next((prompt.box for prompt in reversed(of) if prompt.box), None) for of in by_object.values()]
-    masks = predictor.predict(
-        predictor.encode(path),
-        points=points if any(points) else None,
-        labels=labels if any(points) else None,
-        boxes=boxes if any(boxes) else None,
-        refine=refine,
-    )
+    picture, by_object = predictor.encode(path), dict[int | str, Prompt]()
+    for said in prompts:
+        name = f"object {said.object}: " if said.object != prompts[0].object else ""
+        new = object_prompt(picture.size, 0, said.points, said.labels or None, said.box, None, name=name)
+        by_object[said.object] = merge_prompts(by_object.get(said.object), new)
+    masks = predictor.predict_prompts(picture, list(by_object.values()), refine=refine)
     names = [name if isinstance(name, str) else "" for name in by_object]
     return replace(masks, labels=tuple(names[number] for number in masks.objects))
 
@@ -350,6 +345,8 @@ def do_pictures(
     shown = track(todo, "segmenting", console=Console(stderr=True), disable=len(todo) == 1)
     if todo and len(jobs) > 1 and out in jobs.values():
         names = [f"{place.as_posix()}{Path(picture).suffix}" for picture, place in found.items()]
+        if len({*names}) < len(names):  # in several folders
+            names = [Path(picture).as_posix() for picture in found]
         written = do_together(shown, begin(), out, names, failures)
     elif todo:
         from masklet.atomic import make_folder

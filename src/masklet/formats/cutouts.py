@@ -199,11 +199,11 @@ def write_exr(path: Path, facts: Facts, kind: type[np.floating[Any]]) -> Abstrac
 
 def channels_of(cutter: Cutter, result: FrameLike, kind: type[np.floating[Any]]) -> dict[str, NDArray[Any]]:
     """What an EXR holds of a frame, by channel: RGB, RGBA, Y for a matte, and NAME.A for the matte of each object."""
-    image, show = cutter.image(result), cutter.finish.show
-    if show == "mattes":
-        return {f"{folder_name(name)}.A": alpha.astype(kind) for name, alpha in cutter.mattes(result, image).items()}
-    if show == "matte":
-        return {"Y": cutter.alpha(result, image).astype(kind)}
+    if cutter.finish.show == "mattes":
+        mattes = cutter.mattes(result, cutter.image(result))
+        return {f"{folder_name(name)}.A": alpha.astype(kind) for name, alpha in mattes.items()}
+    if cutter.finish.show == "matte":
+        return {"Y": cutter.alpha(result, cutter.image(result)).astype(kind)}
     shown = cutter.picture(result)
     light = linear_light(cutter.colours.transfer)[shown[..., :3]]
     if shown.shape[2] == 3:

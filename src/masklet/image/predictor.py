@@ -160,8 +160,7 @@ class ImagePredictor:
         prompts = prompts_per_object(
             picture.size, self.engine.config.mask_size, points=points, labels=labels, boxes=boxes, masks=masks
         )
-        first = self.predict_prompts(picture, prompts, multimask=multimask)
-        return refine_in_crops(first, prompts, self._of_crop) if refine else first
+        return self.predict_prompts(picture, prompts, multimask=multimask, refine=refine)
 
     def predict_prompts(
         self,
@@ -169,6 +168,7 @@ class ImagePredictor:
         prompts: Sequence[Prompt],
         *,
         multimask: bool | None = None,
+        refine: bool = False,
         fall_back: bool = True,
     ) -> Masks:
         """As `predict`, for prompts of `masklet.prompts.make_prompt`, one for each object; `fall_back` is whether a
@@ -191,7 +191,8 @@ class ImagePredictor:
                 name=picture.name,
             )
             parts.append(masks)
-        return join_masks(parts) if parts else no_masks(picture, self.engine.config.mask_size)
+        found = join_masks(parts) if parts else no_masks(picture, self.engine.config.mask_size)
+        return refine_in_crops(found, prompts, self._of_crop) if refine else found
 
     def _of_crop(self, crop: NDArray[np.uint8], prompt: Prompt) -> Masks:
         """One mask of one object in a part of a picture."""
@@ -341,7 +342,8 @@ def refine_in_crops(
             x0, y0, x1, y1 = crop
             side = first.logits.shape[1]
             earlier = cv2.resize(logits[y0:y1, x0:x1], (side, side), interpolation=cv2.INTER_AREA)
-            inside = replace(in_crop(prompt, crop, mask_box(logits > 0)), logits=np.asarray(earlier, np.float32))
+            inside = in_crop(prompt, crop, mask_box(logits > 0).tolist())
+            inside = replace(inside, logits=np.asarray(earlier, np.float32))
             again = predict(first.image[y0:y1, x0:x1], inside)
             details[i], iou[i] = Detail(crop, again.logits[0]), again.iou[0]
     return replace(first, iou=iou, details=tuple(details)) if any(details) else first
@@ -360,15 +362,16 @@ def crop_around(mask: NDArray[np.bool_], prompt: Prompt) -> Box | None:
     return square_around(places, side, (height, width))
 
 
-def in_crop(prompt: Prompt, crop: Box, box: NDArray[np.int64]) -> Prompt:
-    """The prompt in pixels of the crop, without clicks beyond it. Without a box it gets that of the first answer."""
+def in_crop(prompt: Prompt, crop: Box, box: Sequence[float] | None = None) -> Prompt:
+    """The prompt in pixels of the crop, without clicks beyond it; without a box of its own it gets this one."""
     x0, y0, x1, y1 = crop
     inside = [
         ((x - x0, y - y0), label)
         for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
         if x0 <= x <= x1 and y0 <= y <= y1
     ]
-    left, top, right, bottom = prompt.box or box.tolist()
-    edges = (max(left, x0) - x0, max(top, y0) - y0, min(right, x1) - x0, min(bottom, y1) - y0)
-    points, labels = tuple(point for point, _ in inside), tuple(label for _, label in inside)
-    return Prompt(points, labels, edges if edges[0] < edges[2] and edges[1] < edges[3] else None)
+    points, labels, edges = tuple(point for point, _ in inside), tuple(label for _, label in inside), None
+    if told := prompt.box or box:
+        left, top, right, bottom = told
+        edges = (max(left, x0) - x0, max(top, y0) - y0, min(right, x1) - x0, min(bottom, y1) - y0)
+    return Prompt(points, labels, edges if edges and edges[0] < edges[2] and edges[1] < edges[3] else None)

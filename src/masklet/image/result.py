@@ -31,7 +31,7 @@ from masklet.image.picture import Crop, captioned, compared, crop_of, naming
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.finish import Edges, cut_out, mask_alpha
 from masklet.masks.polygons import Polygon, mask_polygons
-from masklet.masks.rle import Patch, Rle, cut_patch, encode_rle, padded, paste, slices_within
+from masklet.masks.rle import Patch, Rle, encode_rle, padded, part_of, paste, slices_within
 from masklet.masks.shape import Box, mask_box
 from masklet.masks.trace import resize_logits
 from masklet.media.large import LargePicture
@@ -108,9 +108,9 @@ class PictureMasks(ABC):
         """The picture with the best mask of each object drawn in."""
 
     @abstractmethod
-    def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def index_map(self) -> NDArray[np.unsignedinteger]:
         """(H, W): the object's number, from 1, at each pixel, 0 where there is none; uint16 if there are more than 255
-        objects."""
+        objects, uint32 if more than 65,535."""
 
     def __len__(self) -> int:
         return len(self.iou)
@@ -315,7 +315,7 @@ class PictureFrame:
         labels = zip(self.indices, self.masks.labels, strict=False)
         return {number: Description(category=label) for number, label in labels if label}
 
-    def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def index_map(self) -> NDArray[np.unsignedinteger]:
         return self.masks.index_map()
 
     def overlay(self) -> Image.Image:
@@ -396,12 +396,12 @@ class Masks(PictureMasks):
         labels = {number: str(number) for number in numbers} if len(best) > 1 else None
         return Image.fromarray(draw_overlay(self.image, list(zip(numbers, best, strict=True)), labels=labels))
 
-    def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def index_map(self) -> NDArray[np.unsignedinteger]:
         """(H, W): the object's number, from 1, at each pixel, 0 where there is none; where the best masks of two
         objects overlap, the surer one. uint8, or uint16 if there are more than 255 objects."""
         best = self.best
         numbers = argmax_object_map(PictureFrame(best))
-        return numbers.astype(np.uint8) if len(best) <= 255 else numbers.astype(np.uint16)
+        return numbers.astype(np.min_scalar_type(len(best)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -459,25 +459,27 @@ class MaskSet(PictureMasks):
         Raises:
             MediaError: The window does not lie in the picture, or cannot be read.
         """
-        image = picture.read(box)
-        cuts = [cut_patch(paste(patch, box)) for patch in self.patches]
-        rows = np.array([row for row, cut in enumerate(cuts) if cut is not None], np.intp)
-        x0, y0, x1, y1 = box
-        return replace(
-            self.rows(rows),
-            picture_size=(y1 - y0, x1 - x0),
-            patches=tuple(cut for cut in cuts if cut is not None),
-            objects=rows.astype(np.int64),
-            points=self.points[rows] - (x0, y0),
-            crops=self.crops[rows] - (x0, y0, x0, y0),
-            image=image,
-            ground=None if self.ground is None else self.ground.moved(x0, y0),
-        )
+        image, ground, (x0, y0, x1, y1) = picture.read(box), self.ground, box
+        here = replace(self, image=image, ground=ground and ground.moved(x0, y0), objects=np.arange(len(self)))
+        return here.kept([part_of(patch, box) for patch in self.patches]).moved((-x0, -y0), (y1 - y0, x1 - x0))
 
-    def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def kept(self, patches: Sequence[Patch | None]) -> MaskSet:
+        """Other masks in the place of these; those that are None are left out."""
+        rows = np.flatnonzero([patch is not None for patch in patches])
+        return replace(self.rows(rows), patches=tuple(filter(None, patches)))
+
+    def moved(self, corner: tuple[int, int], size: tuple[int, int]) -> MaskSet:
+        """The masks in a picture of (height, width) = `size`, in which pixel (0, 0) of this one lies at `corner`."""
+        x, y = corner
+        boxes = ((x0 + x, y0 + y, x1 + x, y1 + y) for x0, y0, x1, y1 in self.boxes.tolist())
+        patches = tuple(replace(patch, box=box) for patch, box in zip(self.patches, boxes, strict=True))
+        points, crops = self.points + corner, self.crops + 2 * corner
+        return replace(self, picture_size=size, patches=patches, points=points, crops=crops)
+
+    def index_map(self) -> NDArray[np.unsignedinteger]:
         """(H, W): the mask's number, from 1, at each pixel, 0 where there is none; where masks overlap, the smaller
-        one, which is a part of the larger. uint8, or uint16 if there are more than 255."""
-        numbers = np.zeros(self.size, np.uint8 if len(self) <= 255 else np.uint16)
+        one, which is a part of the larger. uint8; uint16 if there are more than 255, uint32 if more than 65,535."""
+        numbers = np.zeros(self.size, np.min_scalar_type(len(self)))
         for i in np.argsort(-self.areas, kind="stable"):
             numbers[slices_within(self.patches[i].box, self._whole)][self.patches[i].inside] = i + 1
         return numbers

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.engines.base import Engine
 from masklet.errors import PromptError
 from masklet.image.everything import EverythingOptions, find_everything
-from masklet.image.predictor import ready_predictor
+from masklet.image.predictor import in_crop, ready_predictor
 from masklet.image.result import MaskSet, join_masks
 from masklet.masks.rle import agreement, cut_patch, part_of, slices_within, union
 from masklet.masks.shape import Box, common_box, mutual_matches, square_around
@@ -108,26 +108,19 @@ def segment_near(
     prompt = make_prompt(picture.size, points=points, labels=labels, box=box)
     places = np.array([*prompt.points, *(np.reshape(prompt.box, (2, 2)) if prompt.box else ())])
     view = square_around(places, max(side, int(2 * np.ptp(places, axis=0).max())), picture.size)
-    corner = view[:2]
     predictor = ready_predictor(model)
-    masks = predictor.predict(
-        predictor.encode(picture.read(view)),
-        points=[[(x - corner[0], y - corner[1]) for x, y in prompt.points]] if prompt.points else None,
-        labels=[prompt.labels] if prompt.points else None,
-        boxes=None if prompt.box is None else np.array(prompt.box) - (*corner, *corner),
-    )
-    patches = [cut_patch(mask, corner) for mask in masks]
-    kept = [row for row, patch in enumerate(patches) if patch is not None]
+    masks = predictor.predict_prompts(predictor.encode(picture.read(view)), [in_crop(prompt, view)])
+    masks = masks.rows(np.flatnonzero(masks.areas))
     return MaskSet(
         picture_size=picture.size,
-        patches=tuple(patch for patch in patches if patch is not None),
-        iou=masks.iou[kept],
-        presence=masks.presence[kept],
-        objects=masks.objects[kept],
-        candidates=masks.candidates[kept],
-        stability=np.ones(len(kept), np.float32),
-        points=np.tile(places.mean(axis=0), (len(kept), 1)),
-        crops=np.tile(np.array(view, np.int64), (len(kept), 1)),
+        patches=tuple(filter(None, (cut_patch(mask, view[:2]) for mask in masks))),
+        iou=masks.iou,
+        presence=masks.presence,
+        objects=masks.objects,
+        candidates=masks.candidates,
+        stability=np.ones(len(masks), np.float32),
+        points=np.tile(places.mean(axis=0), (len(masks), 1)),
+        crops=np.tile(np.array(view, np.int64), (len(masks), 1)),
         name=picture.name,
         ground=picture.ground,
     )
@@ -165,31 +158,14 @@ def find_by_tile(
         assert view is not None, "a tile shows some of the picture"
         image = np.zeros((tile[3] - tile[1], tile[2] - tile[0], 3), np.uint8)
         image[slices_within(view, tile)] = picture.read(view)
-        yield view, seen(moved(find_everything(engine, image, options), tile[:2], picture.size), view)
+        yield view, seen(find_everything(engine, image, options).moved(tile[:2], picture.size), view)
 
 
 def seen(found: MaskSet, view: Box) -> MaskSet:
     """What lies in a part of the picture: of masks that were pointed at there, their pixels there."""
-    x0, y0, x1, y1 = view
-    inside = np.all((found.points >= (x0, y0)) & (found.points < (x1, y1)), axis=1).tolist()
-    parts = [part_of(patch, view) if there else None for patch, there in zip(found.patches, inside, strict=True)]
-    kept = found.rows(np.flatnonzero([part is not None for part in parts]))
-    return replace(kept, patches=tuple(part for part in parts if part is not None))
-
-
-def moved(found: MaskSet, corner: tuple[int, int], size: tuple[int, int]) -> MaskSet:
-    """The masks of a tile in pixels of the whole picture, of (height, width) = `size`."""
-    x, y = corner
-    patches = tuple(
-        replace(patch, box=(patch.box[0] + x, patch.box[1] + y, patch.box[2] + x, patch.box[3] + y))
-        for patch in found.patches
-    )
-    return replace(
-        found,
-        picture_size=size,
-        patches=patches,
-        points=found.points + corner,
-        crops=found.crops + np.array((x, y, x, y)),
+    inside = np.all((found.points >= view[:2]) & (found.points < view[2:]), axis=1).tolist()
+    return found.kept(
+        [part_of(patch, view) if in_it else None for patch, in_it in zip(found.patches, inside, strict=True)]
     )
 
 

@@ -81,7 +81,7 @@ def draw_overlay(
     return _with_tags(canvas, tags, np.any([mask for _, mask in pairs], axis=0)) if tags else canvas
 
 
-def draw_regions(image: NDArray[np.uint8], numbers: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+def draw_regions(image: NDArray[np.uint8], numbers: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
     """Tint every numbered region with a colour of its own and draw a pale line where one ends.
 
     image    uint8 (H, W, 3), RGB; left as it is

@@ -137,6 +137,7 @@ class ListedFrames(FrameSource):
         return self.frame_count
 
     def read(self, frame: int) -> Frame:
+        self._check_open()
         check_frame(frame, len(self))
         return self._frame(frame, self._image(frame))
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.atomic import natural_order
-from masklet.errors import MediaError
+from masklet.errors import MediaError, needing
 from masklet.geometry import Ground
 from masklet.media.frames import ListedFrames
 from masklet.media.image_file import files_in
@@ -92,6 +92,7 @@ class MapSeries(ListedFrames):
         return np.array([(date - self.dates[0]).total_seconds() for date in self.dates])
 
     def close(self) -> None:
+        self._closed = True
         self._first.close()
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
@@ -127,8 +128,8 @@ def is_series(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> boo
 
 def taken(files: Sequence[Path]) -> list[datetime] | None:
     """When each picture was taken, by the first source that tells it of all; None if none does."""
-    import rasterio
-
+    with needing("geo", files[0].name, MediaError):
+        import rasterio
     said: list[tuple[str, str, str]] = []
     for file in files:
         try:
