@@ -157,6 +157,15 @@ def test_a_run_tells_how_it_tracked(run: Run, davis: Path, tmp_path: Path, capsy
     captured = capsys.readouterr()
     assert "The intervals rest on 1 sequence" in captured.err
     assert max(map(len, captured.out.splitlines())) <= 80
+    assert run(*command, "--set", "corrections=published", "--baseline", "still") == 1
+    assert "a baseline has no speed and no tracking options" in capsys.readouterr().err
+    assert run(*command, "--set", "corrections=local", "--out", tmp_path / "c") == 0
+    assert json.loads((tmp_path / "c/run.json").read_text())["settings"]["tracking"] == {"corrections": "local"}
+    capsys.readouterr()
+    assert run(*command, "--set", "corrections=mine", "--out", tmp_path / "b") == 1
+    assert "corrections is 'mine'; give 'local' or 'published'" in capsys.readouterr().err
+    assert run(*command, "--set", "corrections=1", "--out", tmp_path / "b") == 1
+    assert "corrections is '1'; give corrections=VALUE, of the kind str" in capsys.readouterr().err
     assert run(*command, "--set", "fill_hole=0", "--out", tmp_path / "b") == 1
     assert "there is no tracking option 'fill_hole'; nearest: fill_holes" in capsys.readouterr().err
     assert run(*command, "--set", "fill_holes=many", "--out", tmp_path / "b") == 1

@@ -37,11 +37,12 @@ def test_a_table_and_files(run: Run, masks: Path, capsys: Read) -> None:
 
 
 def test_only_the_sequences_of_a_list(run: Run, masks: Path, capsys: Read) -> None:
-    (masks / "val.txt").write_text("dog\n")
+    (masks / "val.txt").write_text("dog\ndog\n")
     chosen = ("--sequences", masks / "val.txt", "--protocol", "all")
     assert run("eval", "score", "--pred", masks / "pred", "--gt", masks / "gt", *chosen) == 0
     printed = capsys.readouterr()
     assert "cat" not in printed.out
+    assert printed.out.count("dog") == 1
     assert "masklet: passed over cat: predicted, and not among what is scored" in printed.err
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ import pytest
 from masklet.checkpoints import Model, load_model, save_model
 from masklet.cli import train
 from masklet.cli.train import RECIPE_NAMES
+from masklet.datasets.own import read_rows
+from masklet.errors import FormatError
+from masklet.training.data import read_data
 from masklet.training.recipes import RECIPES, Recipe, override
 from tests.cli.conftest import Patch, Read, Run, error_of
 from tests.training.shapes import tiny_network, write_shapes
@@ -73,6 +78,28 @@ def test_preview_and_pack(run: Run, tmp_path: Path, shapes: Path) -> None:
     assert (tmp_path / "clips.mp4").stat().st_size > 1000
     assert run("train", "pack", shapes, tmp_path / "shapes.pack", "--longest", 64) == 0
     assert run("train", "preview", tmp_path / "again.mp4", "--data", tmp_path / "shapes.pack", *options[2:]) == 0
+
+
+def test_a_pack_holds_what_lies_elsewhere(run: Run, tmp_path: Path, shapes: Path) -> None:
+    """An index may name files by their whole paths, as that of a loop does, and a picture twice, with other masks."""
+    (tmp_path / "index").mkdir()
+    first, *rest = read_rows(shapes, "train")
+    for row in rest:
+        row |= {key: str(shapes / row[key]) for key in ("path", "masks")}
+    near = {key: os.path.relpath(shapes / first[key], tmp_path / "index") for key in ("path", "masks")}
+    with (tmp_path / "index/index.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, first)
+        table.writeheader()
+        table.writerows([first | near, *rest, rest[0]])
+    assert run("train", "pack", tmp_path / "index", tmp_path / "a.pack", "--longest", 64) == 0
+    found = [clip for part in read_data([str(tmp_path / "a.pack")]) for clip in part.clips]
+    assert len(found) == len(rest) + 2
+    assert all(clip.read(clip.annotated[:1])[0].masks.areas() for clip in found)
+    content = bytearray((tmp_path / "a.pack").read_bytes())
+    content[content.rfind(b"PK\x01\x02") + 10] ^= 99  # how the last member is compressed
+    (tmp_path / "damaged.pack").write_bytes(content)
+    with pytest.raises(FormatError, match=r"damaged.pack cannot be unpacked"):
+        read_data([str(tmp_path / "damaged.pack")])
 
 
 def test_a_machine_that_has_packs_only(run: Run, tmp_path: Path, checkpoint: Path) -> None:

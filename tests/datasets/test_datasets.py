@@ -106,6 +106,12 @@ def test_unknown_pixels_are_void(tmp_path: Path) -> None:
     assert (truth.void == (indices == 255)).all()
 
 
+def test_an_index_of_a_spreadsheet_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    (tmp_path / "index.csv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "index.csv").read_bytes())
+    assert len(open_dataset("folder", tmp_path).clips) == 2
+
+
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="there is no 'davis2071' among the datasets; nearest: davis2017"):
         open_dataset("davis2071", Path("anywhere"))

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from masklet.checkpoints import build_model, load_model, save_model
-from masklet.datasets.own import open_folder
+from masklet.datasets.own import PackOptions, open_folder, unpacked, write_pack
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
 from masklet.formats.base import PlainFrame, mask_only
@@ -208,6 +208,12 @@ def look_at(path: Path) -> None:
         _ = source.timestamps
 
 
+def make_packs(folder: Path) -> list[Path]:
+    make_table(folder)
+    write_pack(folder, folder / "a.pack", PackOptions(longest=32))
+    return [folder / "a.pack"]
+
+
 def make_volumes(folder: Path) -> list[Path]:
     """Not those that ITK reads: it ends the process for some headers."""
     import nibabel
@@ -265,6 +271,7 @@ TARGETS: dict[str, Target] = {
     "davis": masks_of("davis", "", mutate_bytes),
     "objects": masks_of("objects", "", mutate_bytes),
     "tables": Target(make_table, mutate_text, lambda path: open_folder(path.parent, "train")),
+    "packs": Target(make_packs, mutate_zip, unpacked.__wrapped__),
     "videos": Target(make_videos, mutate_bytes, look_at),
     "pictures": Target(make_pictures, mutate_bytes, look_at),
     "volumes": Target(make_volumes, mutate_bytes, look_at),

@@ -96,7 +96,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """A field of TrackingOptions and its value. Raises ConfigError for another name, and a value of another kind."""
     from masklet.video import TrackingOptions
 
-    types = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(TrackingOptions).items()}
+    hints = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(TrackingOptions).items()}
+    types = {name: [kind if isinstance(kind, type) else str for kind in kinds] for name, kinds in hints.items()}
     del types["policy"]
     name, _, value = text.partition("=")
     if name not in types:
@@ -107,7 +108,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     except (ValueError, SyntaxError):
         parsed = value
     if type(parsed) not in types[name]:
-        kinds = " or ".join("none" if kind is type(None) else kind.__name__ for kind in types[name])
+        kinds = " or ".join("none" if kind is type(None) else kind.__name__ for kind in dict.fromkeys(types[name]))
         raise ConfigError(f"{name} is {value!r}; give {name}=VALUE, of the kind {kinds}")
     return name, parsed
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from masklet.atomic import atomic_write
 from masklet.datasets.base import Clip, Dataset, IndexMasks, Labelled, ObjectMasks, RleMasks
 from masklet.datasets.coco import find_picture
 from masklet.datasets.frame_folders import first_names, folder_clip, index_png, name_below, need_folder
-from masklet.errors import FormatError
+from masklet.errors import DAMAGED, FormatError
 from masklet.formats.base import Format, ObjectId, PlainFrame, rle_of
 from masklet.formats.coco import picture_files
 from masklet.formats.davis import masks_in_png, numbered_files
@@ -83,7 +84,7 @@ def unpacked(path: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as members:
             members.extractall(folder)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (*DAMAGED, zipfile.BadZipFile, zlib.error) as error:
         raise FormatError(f"{path.name} cannot be unpacked: {error}; give another copy") from error
     return folder
 
@@ -115,7 +116,7 @@ def read_rows(root: Path, split: str) -> list[Row]:
     if not os.path.isfile(path):
         raise FormatError(f"there is no {INDEX_FILE} in {root}; {WANTED}")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a byte-order mark before it
             table = csv.DictReader(file)
             rows, columns = list(table), table.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -175,21 +176,25 @@ def write_pack(
     if not (rows := read_rows(root, options.split)):
         raise FormatError(f"{root / INDEX_FILE} has no rows of the split {options.split!r}; there is nothing to pack")
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members:
-        packed = []
+        packed: dict[tuple[str, str], Row] = {}
         for number, row in enumerate(rows, start=1):
-            packed.append(_pack_row(root, row, members, options))
+            place = Path(row["path"]).with_suffix("")
+            name = "/".join(part for part in place.parts if part not in (place.anchor, ".."))  # it lies in the pack
+            if (row["kind"], name) in packed:
+                name = f"{name}-{number}"
+            packed[row["kind"], name] = _pack_row(root, row, name, members, options)
             report(number, len(rows))
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, INDEX_COLUMNS + FURTHER_COLUMNS, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(packed)
+        writer.writerows(packed.values())
         members.writestr(INDEX_FILE, table.getvalue())
     return path.stat().st_size
 
 
-def _pack_row(root: Path, row: Row, members: zipfile.ZipFile, options: PackOptions) -> Row:
+def _pack_row(root: Path, row: Row, name: str, members: zipfile.ZipFile, options: PackOptions) -> Row:
     """Pack the picture or the video of a row, of which only the annotated frames are learned from; its row there."""
-    clip, name = clip_of(root, row), str(Path(row["path"]).with_suffix(""))
+    clip = clip_of(root, row)
     (first,) = clip.read(clip.annotated[:1])
     size = _shrunk(first.masks.size, options.longest, even=clip.kind == "video")
     if clip.kind == "image":
