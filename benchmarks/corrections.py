@@ -35,7 +35,7 @@ import masklet
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.engines.torch import Model
-from masklet.evaluation.model import TrackerSession
+from masklet.evaluation.methods import TrackerSession
 from masklet.evaluation.protocols import Annotator, Prompting, Workspace, objects_of, true_mask
 from masklet.evaluation.videos import worst_frame
 from masklet.formats.base import FrameLike

@@ -25,7 +25,7 @@ from masklet.formats.davis import read_index_png
 from masklet.image import ImagePredictor
 from masklet.image.like import find_like, learn_example
 from masklet.media.source import open_video
-from masklet.metrics.region import region_similarity
+from masklet.metrics.jf import region_similarity
 
 KINDS = (
     {"car-shadow", "car-turn", "drift-chicane", "drift-straight", "drift-turn"},

@@ -31,8 +31,7 @@ from PIL import Image
 import masklet
 from masklet.datasets.base import IndexMasks
 from masklet.discovery import DiscoveryOptions
-from masklet.evaluation.methods import Predict
-from masklet.evaluation.model import look_at
+from masklet.evaluation.methods import Predict, look_at
 from masklet.evaluation.protocols import Annotator
 from masklet.formats.davis import read_index_png, write_index_png
 from masklet.image import EverythingOptions, ImagePredictor
@@ -40,7 +39,7 @@ from masklet.loop import ahead
 from masklet.loop.collect import collect
 from masklet.loop.learn import judge, learn
 from masklet.loop.project import Loop
-from masklet.metrics.region import region_similarity
+from masklet.metrics.jf import region_similarity
 from masklet.prompts import Prompt, merge_prompts
 
 SOURCE = "clothing_parts"

@@ -22,7 +22,7 @@ from rich.table import Table
 from masklet.formats.davis import read_index_png
 from masklet.image import ImagePredictor
 from masklet.masks.shape import central_click, mask_box
-from masklet.metrics.region import region_similarity
+from masklet.metrics.jf import region_similarity
 
 LARGEST = 0.03
 """Share of the picture."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from masklet.app.library import Library
 from masklet.datasets.base import Clip, PlainMasks
 from masklet.engines.fake import FakeEngine
-from masklet.evaluation.model import ModelMethod
+from masklet.evaluation.methods import ModelMethod
 from masklet.evaluation.protocols import Workspace
 from masklet.evaluation.videos import Offline, Online
 from masklet.formats.base import FrameLike, PlainFrame, mask_only

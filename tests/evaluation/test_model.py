@@ -13,8 +13,7 @@ from masklet.datasets.base import Clip
 from masklet.engines.fake import FakeEngine
 from masklet.errors import ConfigError
 from masklet.evaluation.images import ImageClicks
-from masklet.evaluation.methods import BASELINES
-from masklet.evaluation.model import ModelMethod
+from masklet.evaluation.methods import BASELINES, ModelMethod
 from masklet.evaluation.protocols import Prompting
 from masklet.evaluation.run import Procedure, Submission
 from masklet.evaluation.videos import Online, SemiSupervised

@@ -21,8 +21,7 @@ from masklet.evaluation.scoring import (
     write_scores_json,
 )
 from masklet.formats.davis import write_index_png
-from masklet.metrics.protocols import find_protocol, score_sequence
-from masklet.metrics.sequence import join_measures
+from masklet.metrics.sequence import find_protocol, join_measures, score_sequence
 from tests.conftest import GOLDEN
 
 NAMES = ("one_pixel", "odd_size_20_frames", "third_object_appears_late_clean", "touching_border_full_frame")

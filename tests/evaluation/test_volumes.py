@@ -12,7 +12,7 @@ import pytest
 from masklet.datasets.registry import open_dataset, recognise_dataset
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
-from masklet.evaluation.model import ModelMethod
+from masklet.evaluation.methods import ModelMethod
 from masklet.evaluation.run import Submission
 from masklet.evaluation.videos import Turned, Volumes
 from masklet.formats.davis import read_index_png

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from masklet.metrics.boundary import adaptive_boundary_accuracy, boundary_accuracy
-from masklet.metrics.region import region_similarity
+from masklet.metrics.jf import adaptive_boundary_accuracy, boundary_accuracy, region_similarity
 from tests.metrics.slow import mask_pairs
 
 METRICS = {"J": region_similarity, "F": boundary_accuracy, "F-dot": adaptive_boundary_accuracy}

@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from masklet.errors import EvaluationError
-from masklet.metrics.boundary import adaptive_boundary_accuracy, boundary_accuracy, disk, outline, pixels_within
-from masklet.metrics.region import area, region_similarity
+from masklet.metrics.jf import (
+    adaptive_boundary_accuracy,
+    area,
+    boundary_accuracy,
+    disk,
+    outline,
+    pixels_within,
+    region_similarity,
+)
 from tests.metrics.conftest import SEQUENCES
 from tests.metrics.slow import mask_pairs, slow_boundary, slow_outline, slow_region
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import EvaluationError
-from masklet.metrics.protocols import find_protocol, score_sequence
-from masklet.metrics.summary import RegionAndBoundary, average
+from masklet.metrics.sequence import RegionAndBoundary, average, find_protocol, score_sequence
 from tests.metrics.conftest import SEQUENCES
 
 

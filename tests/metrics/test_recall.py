@@ -8,8 +8,8 @@ import pytest
 
 from masklet.errors import EvaluationError
 from masklet.masks.rle import Patch, cut_patch, encode_rle
+from masklet.metrics.jf import region_similarity
 from masklet.metrics.recall import THRESHOLDS, iou_table, recalled
-from masklet.metrics.region import region_similarity
 
 
 def square(y: int, x: int, side: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from masklet.errors import EvaluationError
-from masklet.metrics.summary import RegionAndBoundary, Summary, average, seen_and_unseen, summarise
+from masklet.metrics.sequence import RegionAndBoundary, Summary, average, seen_and_unseen, summarise
 
 
 @pytest.mark.parametrize("case", ["a", "b", "c", "d", "e"])

@@ -217,7 +217,7 @@ def vos(
     """
     from masklet.evaluation.protocols import Prompting
     from masklet.evaluation.videos import SemiSupervised
-    from masklet.metrics.protocols import PROTOCOLS
+    from masklet.metrics.sequence import PROTOCOLS
 
     count = clicks if prompt == "click" else 0
     dataset = common.opened("video")

@@ -17,7 +17,7 @@ from masklet.formats.base import MAX_INDEX
 from masklet.masks.rle import Rle, decode_rle, rle_area
 from masklet.media.image_file import read_image
 from masklet.media.source import FrameSource, open_video
-from masklet.metrics.region import Mask
+from masklet.metrics.jf import Mask
 from masklet.metrics.sequence import VOID
 
 ClipKind = Literal["video", "image"]

@@ -15,8 +15,8 @@ from masklet.evaluation.protocols import Annotator, Estimates, Stopwatch, box_pr
 from masklet.evaluation.run import ClipResult, Submission
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.rle import Patch, cut_patch, slices_within
+from masklet.metrics.jf import Mask, region_similarity
 from masklet.metrics.recall import iou_table, recalled
-from masklet.metrics.region import Mask, region_similarity
 from masklet.prompts import Prompt, merge_prompts
 
 CLICK_COUNTS = (1, 3, 5, 10, 20)

@@ -6,19 +6,21 @@ A baseline carries the mask of a prompted frame on, from each frame to the next,
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NoReturn, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.engines.base import Engine
 from masklet.errors import EvaluationError, nearest
 from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
-from masklet.image import EverythingOptions, MaskSet
+from masklet.image import EncodedImage, EverythingOptions, ImagePredictor, MaskSet, segment_everything
 from masklet.masks.shape import mask_box
 from masklet.media.source import FrameSource
 from masklet.prompts import INCLUDE, Prompt, merge_prompts
+from masklet.video import TrackingOptions, VideoTracker
 
 
 class MethodSession(Protocol):
@@ -96,9 +98,78 @@ def find_method(choice: MethodChoice) -> Method:
     if choice.baseline is not None:
         return BASELINES[choice.baseline]
     from masklet.checkpoints import load_model  # imports torch, which baselines do without
-    from masklet.evaluation.model import ModelMethod
 
     return ModelMethod(load_model(choice.model, device=choice.device, speed=choice.speed), choice.tracking)
+
+
+class TrackerSession:
+    """A video under way, by masklet's tracker."""
+
+    def __init__(self, tracker: VideoTracker) -> None:
+        self.tracker = tracker
+
+    def prompt(self, frame: int, object: int, prompt: Prompt) -> NDArray[np.bool_]:
+        return self.tracker.add_prompt(frame=frame, object=object, prompt=prompt).objects[object].mask
+
+    def follow(self, start: int) -> Iterator[FrameLike]:
+        return self.tracker.propagate(start=start)
+
+
+class ModelMethod:
+    """An engine, such as a loaded model, with fields of `TrackingOptions` that are not the default, plain JSON. Raises
+    ConfigError for options that do not exist."""
+
+    estimates = True
+
+    def __init__(self, engine: Engine, tracking: Mapping[str, Any] | None = None) -> None:
+        self.engine, self.tracking = engine, dict(tracking or {})
+        self.options = TrackingOptions(**self.tracking)
+        self.options.policy_for(engine.config)  # raises for an unknown policy
+        self.name = ", ".join([engine.config.name, *(f"{name} {value}" for name, value in self.tracking.items())])
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Name, fingerprint of the weights, size, precision, and how it tracks if not by default."""
+        return {
+            "model": self.engine.config.name,
+            "weights": self.engine.digest,
+            "image_size": self.engine.config.image_size,
+            "dtype": str(self.engine.dtype).removeprefix("torch."),
+            "device": str(self.engine.device),
+            **({"tracking": self.tracking} if self.tracking else {}),
+        }
+
+    @contextmanager
+    def track(self, source: FrameSource) -> Iterator[TrackerSession]:
+        with VideoTracker(source, self.engine, options=self.options) as tracker:
+            yield TrackerSession(tracker)
+
+    def look(self, image: NDArray[np.uint8]) -> Predict:
+        predictor = ImagePredictor(self.engine)
+        return look_at(predictor, predictor.encode(image))
+
+    def everything(self, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
+        return segment_everything(image, self.engine, options)
+
+
+def look_at(predictor: ImagePredictor, picture: EncodedImage) -> Predict:
+    """Answers about a picture; after the first its logits go in with the prompts."""
+    logits = None
+
+    def answer(prompts: Sequence[Prompt]) -> Sequence[ObjectLike]:
+        nonlocal logits
+        best = predictor.predict(
+            picture,
+            points=[prompt.points or None for prompt in prompts],
+            labels=[prompt.labels or None for prompt in prompts],
+            boxes=[prompt.box for prompt in prompts],
+            masks=logits,
+        ).best
+        logits = list(best.logits)
+        scores = zip(best, best.iou, best.presence, strict=True)
+        return [mask_only(mask, float(iou), float(presence)) for mask, iou, presence in scores]
+
+    return answer
 
 
 Soft = NDArray[np.float32]
@@ -186,7 +257,7 @@ class Baseline:
         with source:
             yield CarriedSession(source, self.carry)
 
-    def look(self, image: NDArray[np.uint8]) -> Callable[[Sequence[Prompt]], Sequence[ObjectLike]]:
+    def look(self, image: NDArray[np.uint8]) -> Predict:
         """GrabCut, which begins anew with all prompts."""
         return lambda prompts: [mask_only(cut_prompt(image, prompt)) for prompt in prompts]
 

@@ -18,9 +18,8 @@ from masklet.evaluation.run import Submission
 from masklet.formats.base import FrameLike, ObjectLike
 from masklet.masks.shape import central_click, mask_box, random_click
 from masklet.metrics.calibration import Calibration, calibration
-from masklet.metrics.protocols import find_protocol, select
-from masklet.metrics.region import Mask, region_similarity
-from masklet.metrics.sequence import Measured, join_measures, measure_masks
+from masklet.metrics.jf import Mask, region_similarity
+from masklet.metrics.sequence import Measured, find_protocol, join_measures, measure_masks, select
 from masklet.prompts import Prompt, make_prompt
 
 
@@ -126,7 +125,7 @@ def true_mask(truth: ObjectMasks, number: int, size: tuple[int, int]) -> NDArray
 
 class Scores:
     """The values of one clip, frame after frame; `rules` names the data set by whose rules frames and objects count,
-    see `masklet.metrics.protocols`."""
+    see `masklet.metrics.sequence`."""
 
     def __init__(self, rules: str) -> None:
         self.rules = find_protocol(rules)

@@ -31,7 +31,7 @@ from masklet.executors import Executor, Failure
 from masklet.formats.davis import open_png, read_index_png, write_index_png
 from masklet.machine import peak_memory
 from masklet.metrics.calibration import Calibration, merge
-from masklet.metrics.summary import seen_and_unseen
+from masklet.metrics.sequence import seen_and_unseen
 
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
 """Whose versions stand in the record."""

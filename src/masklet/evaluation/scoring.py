@@ -21,9 +21,21 @@ from masklet.executors import Failure, Pool, Serial
 from masklet.formats.base import ObjectId
 from masklet.formats.davis import numbered_files, object_name, read_index_png
 from masklet.formats.json_file import entry
-from masklet.metrics.protocols import ObjectScores, Protocol, find_protocol, select
-from masklet.metrics.sequence import VOID, Measured, join_measures, measure, measure_masks
-from masklet.metrics.summary import RegionAndBoundary, SeenAndUnseen, average, seen_and_unseen
+from masklet.metrics.sequence import (
+    VOID,
+    Measured,
+    ObjectScores,
+    Protocol,
+    RegionAndBoundary,
+    SeenAndUnseen,
+    average,
+    find_protocol,
+    join_measures,
+    measure,
+    measure_masks,
+    seen_and_unseen,
+    select,
+)
 
 SCORE_COLUMNS = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay")
 """The numbers of a row, as DAVIS names them."""
@@ -100,7 +112,7 @@ def score_folders(
     """Score the masks of one folder against those of another.
 
     predicted, truth  SEQUENCE/00000.png ..., index PNGs; or SEQUENCE/OBJECT/00000.png ..., not 0 on the object
-    protocol          a name of `metrics.protocols.PROTOCOLS`; for index PNGs "davis2017", else "sav" if not given
+    protocol          a name of `metrics.sequence.PROTOCOLS`; for index PNGs "davis2017", else "sav" if not given
     names             the sequences that count; all of the truth's if not given
     workers           processes; as many as there are cores if not given
     progress          called every few frames with how many are done, and of how many

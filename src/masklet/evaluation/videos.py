@@ -42,7 +42,7 @@ from masklet.evaluation.run import ClipResult, Submission
 from masklet.formats.base import PlainFrame
 from masklet.media.frames import FrameSource, ListedFrames
 from masklet.media.volume import VolumeSlices
-from masklet.metrics.region import Mask, region_similarity
+from masklet.metrics.jf import Mask, region_similarity
 from masklet.metrics.sequence import VOID
 from masklet.metrics.tracking import TRACKING, tracking_scores
 from masklet.metrics.volume import SURFACE_TOLERANCE, dice, surface_distances
@@ -75,7 +75,7 @@ class SemiSupervised:
     """J and F of every object after the frame in which it is prompted."""
 
     prompting: Prompting = field(default_factory=Prompting)  # by mask, box or clicks
-    rules: str = "davis2017"  # by whose rules frames and objects count; see `masklet.metrics.protocols`
+    rules: str = "davis2017"  # by whose rules frames and objects count; see `masklet.metrics.sequence`
     name: str = "semi-supervised"
     measures: tuple[str, ...] = MEASURES
 

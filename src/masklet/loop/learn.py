@@ -21,7 +21,7 @@ from masklet.checkpoints.load import choose_device, load_torch_model
 from masklet.datasets.base import Clip, Labelled, PlainMasks
 from masklet.errors import FormatError, SessionError
 from masklet.evaluation.images import ImageClicks, known_objects
-from masklet.evaluation.model import ModelMethod
+from masklet.evaluation.methods import ModelMethod
 from masklet.evaluation.run import Procedure, Submission
 from masklet.evaluation.videos import SemiSupervised
 from masklet.loop.collect import DIGEST_FILE, data_of

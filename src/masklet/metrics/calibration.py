@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import EvaluationError
-from masklet.metrics.region import Values
+from masklet.metrics.jf import Values
 
 CALIBRATION_BINS = 15
 """Bins of equal width, as in the source."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import EvaluationError
 from masklet.masks.rle import Patch, shared_area
-from masklet.metrics.region import Mask, Values
+from masklet.metrics.jf import Mask, Values
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """COCO's IoUs: 0.5, 0.55, ... 0.95."""

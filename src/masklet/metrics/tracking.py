@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masklet.errors import EvaluationError
-from masklet.metrics.region import Values
+from masklet.metrics.jf import Values
 from masklet.metrics.sequence import VOID, IndexMaps, check_maps
 
 TRACKING = ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "switches")

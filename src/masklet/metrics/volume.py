@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from masklet.errors import EvaluationError, needing
-from masklet.metrics.region import Mask, checked, extent
+from masklet.metrics.jf import Mask, checked, extent
 
 SURFACE_TOLERANCE = 2.0
 """Millimetres by which surfaces may lie apart for the normalised surface Dice, if nobody says otherwise."""
