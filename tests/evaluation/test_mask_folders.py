@@ -76,7 +76,7 @@ def test_unequal_layouts(tmp_path: Path) -> None:
 
 
 def test_lists(tmp_path: Path) -> None:
-    (tmp_path / "val.txt").write_text("dog\n\n cat \n")
+    (tmp_path / "val.txt").write_bytes(b"\xef\xbb\xbfdog\r\n\r\n cat \r\ndog\r\n")  # as Notepad writes it
     (tmp_path / "none.txt").write_text("\n")
     assert read_names(tmp_path / "val.txt") == ["dog", "cat"]
     with pytest.raises(FormatError, match="is empty; give a text file"):

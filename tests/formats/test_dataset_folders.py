@@ -96,6 +96,18 @@ def test_yolo_polygons_and_boxes(tmp_path: Path) -> None:
     assert not frame.masks[1][19, 20]
 
 
+@pytest.mark.parametrize("name", ["data.yaml", "classes.txt", "labelmap.txt"])
+def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path: Path, name: str) -> None:
+    """Windows' Notepad writes it. The first line of VOC's list had counted as a class, and moved all others."""
+    path = voc(tmp_path / "set") if name == "labelmap.txt" else yolo(tmp_path / "set", "0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "set/data.yaml").unlink(missing_ok=True)
+    fifteen = "".join(f"{n}:{n},0,0::\n" for n in range(15))
+    text = {"data.yaml": "names: [cat]\n", "classes.txt": "cat\n", "labelmap.txt": f"# label:color\n{fifteen}cat:1,1,1::"}
+    (tmp_path / "set" / name).write_text(text[name], "utf-8-sig")
+    (frame,) = read_masks("voc" if name == "labelmap.txt" else "yolo", path)
+    assert frame.descriptions[1].category == "cat"
+
+
 def test_other_files_of_that_name_are_no_pictures(tmp_path: Path) -> None:
     path = yolo(tmp_path / "set", "1 0.25 0.25 0.75 0.25 0.75 0.5\n")
     (tmp_path / "set/images/train/a.json").write_text("{}")

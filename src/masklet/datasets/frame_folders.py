@@ -98,19 +98,19 @@ def subfolders(path: Path) -> list[str]:
 
 
 def read_names(path: Path) -> list[str]:
-    """The lines of a list of sequences, without empty ones. Raises FormatError if there are none.
+    """The lines of a list of sequences, without empty ones, each once. Raises FormatError if there are none.
 
     DAVIS-2016 lists paths in place of names, those of a frame and its mask in a line: the names are taken from them.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} cannot be read: {error}; give a text file with a sequence in each line") from error
     if not lines:
         raise FormatError(f"{path} is empty; give a text file of sequences, one in each line")
     if lines[0].startswith("/JPEGImages/"):
-        return list(dict.fromkeys(Path(line.split()[0]).parent.name for line in lines))
-    return lines
+        lines = [Path(line.split()[0]).parent.name for line in lines]
+    return list(dict.fromkeys(lines))
 
 
 def first_names(names: Iterable[object]) -> str:

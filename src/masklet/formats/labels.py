@@ -272,13 +272,13 @@ def _class_names(file: Path) -> dict[int, str]:
     for folder in list(file.parents)[:3]:
         try:
             if (folder / "data.yaml").is_file():
-                listed: Any = yaml.safe_load((folder / "data.yaml").read_text("utf-8"))["names"]
+                listed: Any = yaml.safe_load((folder / "data.yaml").read_text("utf-8-sig"))["names"]
                 named = dict(listed.items() if isinstance(listed, dict) else enumerate(listed))
                 if not all(isinstance(name, str | int | float) for name in named.values()):
                     raise TypeError(f"{named!r:.100} are no names")
                 return {int(number): str(name) for number, name in named.items()}
             if (folder / CLASSES).is_file():
-                return dict(enumerate((folder / CLASSES).read_text("utf-8").splitlines()))
+                return dict(enumerate((folder / CLASSES).read_text("utf-8-sig").splitlines()))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
             raise FormatError(f"the names of classes in {folder} cannot be read: {error!r:.200}") from error
     return {}
@@ -302,7 +302,7 @@ def _yolo_ring(line: str, size: tuple[int, int], place: str) -> tuple[int, NDArr
 def read_voc(path: Path) -> Iterator[PlainFrame]:
     """The masks of SegmentationObject, in the order of names, each with the class that SegmentationClass has there."""
     try:
-        lines = (path / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+        lines = (path / "labelmap.txt").read_text("utf-8-sig").splitlines()
         classes = [line.split(":")[0] for line in lines if line.strip() and not line.startswith("#")]
     except (OSError, UnicodeDecodeError):
         classes = list(VOC_CLASSES)
