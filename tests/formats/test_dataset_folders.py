@@ -102,7 +102,11 @@ def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path: Path, name: str) -> N
     path = voc(tmp_path / "set") if name == "labelmap.txt" else yolo(tmp_path / "set", "0 0.5 0.5 0.5 0.5\n")
     (tmp_path / "set/data.yaml").unlink(missing_ok=True)
     fifteen = "".join(f"{n}:{n},0,0::\n" for n in range(15))
-    text = {"data.yaml": "names: [cat]\n", "classes.txt": "cat\n", "labelmap.txt": f"# label:color\n{fifteen}cat:1,1,1::"}
+    text = {
+        "data.yaml": "names: [cat]\n",
+        "classes.txt": "cat\n",
+        "labelmap.txt": f"# label:color\n{fifteen}cat:1,1,1::",
+    }
     (tmp_path / "set" / name).write_text(text[name], "utf-8-sig")
     (frame,) = read_masks("voc" if name == "labelmap.txt" else "yolo", path)
     assert frame.descriptions[1].category == "cat"
