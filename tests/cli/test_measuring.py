@@ -153,6 +153,8 @@ def test_a_run_tells_how_it_tracked(run: Run, davis: Path, tmp_path: Path, capsy
     assert settings["model"] == "nano:fast"
     assert run(*command, "--out", tmp_path / "mine") == 1
     assert "is a run with other settings" in capsys.readouterr().err
+    assert run(*command, *mine[:-2], "--out", tmp_path / "mine") == 1
+    assert ", tracking.fill_holes 0, now None)" in capsys.readouterr().err
     assert run("eval", "compare", tmp_path / "plain", tmp_path / "mine") == 0
     captured = capsys.readouterr()
     assert "The intervals rest on 1 sequence" in captured.err

@@ -70,7 +70,8 @@ def test_another_prompt_is_another_run(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
     finish(plan)
     other = Measurement(plan.dataset, SemiSupervised(Prompting("box")), plan.choice, plan.out)
-    with pytest.raises(EvaluationError, match=r"is a run with other settings .*give another --out, or --overwrite"):
+    told = r"is a run with other settings \(options\.prompting\.prompt 'mask', now 'box'\); give another --out, or --ov"
+    with pytest.raises(EvaluationError, match=told):  # what is equal is not told
         begin(other)
     running.clear(plan.out)
     assert len(begin(other)) == 2

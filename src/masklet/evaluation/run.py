@@ -167,8 +167,7 @@ def begin(plan: Measurement) -> list[Clip]:
     if path.exists():
         settings = record["settings"]
         before = {"root": settings["root"], **read_json(path)["settings"]}  # the first runs did not write it
-        told = [f"{key} {before.get(key)!r}, now {now!r}" for key, now in settings.items() if before.get(key) != now]
-        if told:
+        if told := list(differences(before, settings)):
             raise EvaluationError(
                 f"{plan.out} is a run with other settings ({', '.join(told)}); give another --out, or --overwrite to "
                 "begin again"
@@ -177,6 +176,17 @@ def begin(plan: Measurement) -> list[Clip]:
         make_folder(plan.out)
         write_whole(path, json.dumps(record, indent=1))
     return [clip for clip in plan.dataset.clips if not clip_file(plan.out, clip.name).exists()]
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], inside: str = "") -> Iterator[str]:
+    """What another run has other than this one, each value by its name and those of the records around it; settings
+    that only an earlier version wrote are passed over."""
+    for key in {**before, **now} if inside else now:
+        old, value, name = before.get(key), now.get(key), f"{inside}{key}"
+        if isinstance(value, dict) and isinstance(old, dict):
+            yield from differences(old, value, f"{name}.")
+        elif old != value:
+            yield f"{name} {old!r}, now {value!r}"
 
 
 def clear(out: Path) -> None:
