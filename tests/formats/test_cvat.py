@@ -105,6 +105,18 @@ def test_an_object_that_goes_and_comes_back(tmp_path: Path) -> None:
     assert found[6].descriptions["a & b"].category == "car <1>"
 
 
+@pytest.mark.parametrize("turn", [0, 30, 90, -45])
+def test_a_box_that_is_turned(turn: int, tmp_path: Path) -> None:
+    """Clockwise, around its middle."""
+    box = f'<box label="hat" xtl="10" ytl="18" xbr="30" ybr="22" rotation="{turn}.00"/>'
+    image = f'<image id="0" name="a.jpg" width="41" height="41">{box}</image>'
+    (tmp_path / "a.xml").write_text(f"<annotations>{image}</annotations>")
+    (found,) = read_masks("cvat", tmp_path / "a.xml")
+    for degrees in (0, 30, 90, -45):
+        x, y = 20 + 9 * np.cos(np.radians(degrees)), 20 + 9 * np.sin(np.radians(degrees))
+        assert found.masks[1][round(y), round(x)] == (degrees == turn)
+
+
 def test_letters_that_xml_lacks(tmp_path: Path) -> None:
     """An attribute may hold any text, and the name of a picture any bytes: the file is an XML all the same."""
     said = {1: Description(attributes={"note": "a\x01b\uffff"})}
@@ -124,6 +136,7 @@ def test_letters_that_xml_lacks(tmp_path: Path) -> None:
         ("<width>11</width>", "", "the size in a.xml is 8 x ; expected whole numbers"),
         ("<width>11</width>", "<width>999999999</width>", "a mask of 8 x 999999999 pixels"),
         ('frame="2"', 'frame="-2"', "'frame' of a <box> in a.xml is '-2'"),
+        ('xtl="1.2"', 'rotation="steep" xtl="1.2"', "the rotation of a box in a.xml is steep; expected degrees"),
         ('xtl="1.2"', 'xtl="nan"', "a box in a.xml has the corners [[nan, 2.0]"),
         ('points="1,2;5,2;5,6"', 'points="1,2;x"', "a polygon in a.xml has corners that are no pairs of numbers"),
         ("<meta>.*</meta>", "", "does not say how large its frames are"),

@@ -319,6 +319,16 @@ def test_edges_flicker_less_over_time() -> None:
     assert flicker(0.6) < 0.6 * flicker(0.0)
 
 
+@pytest.mark.parametrize("size", [(3, 2500), (1, 79), (2500, 3)])
+def test_a_narrow_strip_is_steadied_too(size: tuple[int, int], tmp_path: Path) -> None:
+    mask = np.ones(size, bool)
+    frames = [PlainFrame(n, n / 25, size, {1: mask_only(mask)}, {1: 1}, np.zeros((*size, 3), np.uint8)) for n in (0, 1)]
+    with writer("rgba", tmp_path, size=size, finish=Finish(steady=0.5)) as sink:
+        for frame in frames:
+            sink.write(frame)
+    assert cv2.imread(str(tmp_path / "00001.png"), cv2.IMREAD_UNCHANGED)[..., 3].min() == 255
+
+
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [

@@ -166,19 +166,18 @@ class Steadied:
         last = self._last
         if last is not None and last[0] == frame - 1 and [a.shape for a in last[2]] == [a.shape for a in alphas]:
             scale = min(1.0, FLOW_SIDE / max(height, width))
-            small = (max(16, round(width * scale)), max(16, round(height * scale)))
+            across = max(16, round(width * scale))
+            small = (across, max(32 if across >= 80 else 16, round(height * scale)))  # OpenCV fails on lower ones
             pair = [cv2.resize(picture, small, interpolation=cv2.INTER_AREA) for picture in (grey, last[1])]
             still = np.zeros((small[1], small[0], 2), np.float32)
             flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(pair[0], pair[1], still)
             flow = cv2.resize(flow, (width, height)) * np.array((width / small[0], height / small[1]), np.float32)
-            across = np.arange(width, dtype=np.float32) + flow[..., 0]
-            down = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-            carried = cv2.remap(last[1], across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            x = np.arange(width, dtype=np.float32) + flow[..., 0]
+            y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
+            carried = cv2.remap(last[1], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             off = cv2.blur(cv2.absdiff(carried, grey).astype(np.float32), (5, 5))
             share = self._share * np.exp(-((off / CHANGED_GREY) ** 2))
-            before = (
-                cv2.remap(alpha, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for alpha in last[2]
-            )
+            before = (cv2.remap(alpha, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for alpha in last[2])
             alphas = [
                 np.asarray(now + share * (old - now), np.float32) for now, old in zip(alphas, before, strict=True)
             ]
