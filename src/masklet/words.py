@@ -151,12 +151,12 @@ def load_captioner(captioner: str | PathLike[str] | Captioner, device: str | Non
 @lru_cache(maxsize=3)
 def _loaded(what: str, name: str, device: str | None) -> Any:
     """A model of transformers with its processor; SAM 3, whose pictures are made ready here, with its tokenizer."""
-    models = {
-        "grounder": (GROUNDERS, GROUNDER_KINDS),
-        "namer": (NAMERS, tuple(NAMER_KINDS)),
-        "captioner": (CAPTIONERS, ("florence2",)),
+    models: dict[str, tuple[dict[str, str], Sequence[str], str, Any]] = {
+        "grounder": (GROUNDERS, GROUNDER_KINDS, "AutoModelForZeroShotObjectDetection", TransformersGrounder),
+        "namer": (NAMERS, list(NAMER_KINDS), "AutoModel", TransformersNamer),
+        "captioner": (CAPTIONERS, ["florence2"], "AutoModelForImageTextToText", TransformersCaptioner),
     }
-    known, kinds = models[what]
+    known, kinds, maker, wrapper = models[what]
     place = known.get(name, name)
     if name not in known and "/" not in name and not os.path.isdir(name):
         raise CheckpointError(
@@ -172,16 +172,11 @@ def _loaded(what: str, name: str, device: str | None) -> Any:
         kind = transformers.AutoConfig.from_pretrained(place).model_type
         if kind not in kinds:
             raise CheckpointError(f"{name} is a {kind}; give a model of the kinds {', '.join(kinds)}")
-        ways: dict[str, tuple[Any, Any]] = {
-            "grounder": (transformers.AutoModelForZeroShotObjectDetection, TransformersGrounder),
-            "namer": (transformers.AutoModel, TransformersNamer),
-            "captioner": (transformers.AutoModelForImageTextToText, TransformersCaptioner),
-            "sam3": (transformers.AutoModel, Sam3Grounder),
-        }
-        maker, wrapper = ways[kind if kind == "sam3" else what]
-        texts = transformers.AutoTokenizer if kind == "sam3" else transformers.AutoProcessor
-        processor = texts.from_pretrained(place)
-        model = maker.from_pretrained(place, use_safetensors=True)
+        texts = "AutoProcessor"
+        if kind == "sam3":
+            texts, maker, wrapper = "AutoTokenizer", "AutoModel", Sam3Grounder
+        processor = getattr(transformers, texts).from_pretrained(place)
+        model = getattr(transformers, maker).from_pretrained(place, use_safetensors=True)
     except CheckpointError:
         raise
     except Exception as error:  # of many kinds: no such folder, no network, a damaged file, a part that is missing

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masklet.masks.rle import cut_patch, paste
-from masklet.masks.trace import stretch, trace, traced_patch
+from masklet.masks.rle import cut_patch, paste, patch_of
+from masklet.masks.trace import stretch, trace
 
 SIDES = st.integers(1, 40)
 
@@ -30,7 +30,7 @@ def test_the_mask_is_that_of_stretched_logits(case: tuple[NDArray[np.float32], t
     logits, (height, width), threshold = case
     full = cv2.resize(logits.astype(np.float64), (width, height), interpolation=cv2.INTER_LINEAR)
     runs = trace(stretch(logits, (height, width), threshold), threshold)
-    patch = traced_patch(runs)
+    patch = patch_of(runs)
     mask = paste(patch, (0, 0, width, height)) if patch else np.zeros((height, width), bool)
     certain = np.abs(full - threshold) > 1e-5  # on the threshold itself rounding decides
     assert (mask == (full > threshold))[certain].all()
@@ -42,7 +42,7 @@ def test_a_patch_lies_where_its_corner_is() -> None:
     logits = np.full((4, 4), -1, np.float32)
     logits[1:3, 1:3] = 1
     runs = trace(stretch(logits, (8, 8), 0), 0)
-    patch = traced_patch(runs, (100, 200))
+    patch = patch_of(runs, (100, 200))
     assert patch is not None
     assert patch.box == (102, 202, 106, 206)
     assert patch.area == runs.area() == 16
@@ -50,7 +50,7 @@ def test_a_patch_lies_where_its_corner_is() -> None:
 
 def test_nothing_above_the_threshold_is_no_patch() -> None:
     runs = trace(stretch(np.zeros((4, 4), np.float32), (8, 8), 0), 0)
-    assert (runs.area(), traced_patch(runs)) == (0, None)
+    assert (runs.area(), patch_of(runs)) == (0, None)
 
 
 def test_a_lower_threshold_sees_the_same_columns() -> None:
@@ -59,4 +59,4 @@ def test_a_lower_threshold_sees_the_same_columns() -> None:
     for threshold in (-1.0, 0.0, 1.0):
         together = trace(stretch(logits, (50, 70), -1.0), threshold)
         alone = trace(stretch(logits, (50, 70), threshold), threshold)
-        assert traced_patch(together) == traced_patch(alone)
+        assert patch_of(together) == patch_of(alone)

@@ -18,9 +18,9 @@ from masklet.errors import PromptError
 from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, picture_tensor
 from masklet.image.predictor import no_memories, objects_at_once, ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.rle import Patch, cut_patch
+from masklet.masks.rle import Patch, cut_patch, patch_of
 from masklet.masks.shape import Box, small_holes, suppress, without_small_regions
-from masklet.masks.trace import stretch, trace, traced_patch
+from masklet.masks.trace import stretch, trace
 from masklet.nn import Decoded, Levels
 from masklet.prompts import INCLUDE, MAX_LOGIT, Prompt
 
@@ -321,7 +321,7 @@ def traced_if_stable(logits: NDArray[np.float32], crop: Crop, options: SettledOp
     stability = trace(stretched, highest).area() / outer if outer else 0.0
     if not outer or stability < options.least_stability:
         return None
-    patch = traced_patch(trace(stretched, options.threshold), crop.box[:2])
+    patch = patch_of(trace(stretched, options.threshold), crop.box[:2])
     return (patch, stability) if patch else None
 
 

@@ -4,7 +4,7 @@ for it in the next frame (SAM 2: Ravi et al., 2024, sec. 4)."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import tee
 from os import PathLike
 from typing import Any
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.engines import rules
-from masklet.engines.arrays import as_float, concat, given, sigmoid, to_numpy, where
+from masklet.engines.arrays import concat, given
 from masklet.engines.base import Engine
 from masklet.errors import MediaError, PromptError
 from masklet.image.names import appearances
 from masklet.image.picture import Crop, PictureLike, as_picture, crop_of, file_name, is_batch
-from masklet.image.predictor import EncodedImage, ImagePredictor, check_encoded, ready_predictor
+from masklet.image.predictor import EncodedImage, ImagePredictor, answered, check_encoded, ready_predictor
 from masklet.image.result import Masks
 from masklet.nn import MemoryBank
 from masklet.prompts import make_prompt
@@ -108,17 +108,8 @@ def recognised(engine: Engine, picture: EncodedImage, bank: MemoryBank) -> Masks
     """The remembered thing in another picture."""
     features = engine.attend_memory(picture.levels.stride16, bank)
     decoded = rules.decode_in_picture(engine, features, picture.levels, rules.no_prompts(engine, 1), picture.size)
-    best = rules.best_of_three(decoded)
-    logits = where(decoded.presence[:, None, None] > 0, as_float(decoded.logits[0, best]), rules.ABSENT_LOGIT)
-    return Masks(
-        logits=to_numpy(logits),
-        iou=to_numpy(decoded.iou[0, best]),
-        presence=to_numpy(sigmoid(as_float(decoded.presence))),
-        objects=np.zeros(1, np.int64),
-        candidates=to_numpy(best),
-        image=picture.image,
-        name=picture.name,
-    )
+    found = answered(picture, decoded, [(0, int(rules.best_of_three(decoded)[0]))])
+    return found if decoded.presence[0] > 0 else replace(found, logits=np.full_like(found.logits, rules.ABSENT_LOGIT))
 
 
 @dataclass(frozen=True, eq=False)

@@ -180,17 +180,7 @@ class ImagePredictor:
             tokens = pad_prompts(self.engine, prompts[first : first + step], picture.size)
             decoded = decode_in_picture(self.engine, features, picture.levels, tokens, picture.size)
             rows = chosen(decoded, wanted[first:], fall_back)
-            objects, candidates = (list(column) for column in zip(*rows, strict=True))
-            masks = Masks(
-                logits=to_numpy(decoded.logits[objects, candidates]),
-                iou=to_numpy(decoded.iou[objects, candidates]),
-                presence=to_numpy(sigmoid(as_float(decoded.presence[objects]))),
-                objects=np.array(objects) + first,
-                candidates=np.array(candidates),
-                image=picture.image,
-                name=picture.name,
-            )
-            parts.append(masks)
+            parts.append(answered(picture, decoded, rows, first))
         found = join_masks(parts) if parts else no_masks(picture, self.engine.config.mask_size)
         return refine_in_crops(found, prompts, self._of_crop) if refine else found
 
@@ -222,6 +212,20 @@ def chosen(decoded: Decoded, three: Sequence[bool], fall_back: bool) -> list[tup
     best_first = (np.argsort(-to_numpy(decoded.iou[:, 1:]), axis=1, kind="stable") + 1).tolist()
     alone = single(decoded, least=MIN_STABILITY if fall_back else 0.0).tolist()
     return [(n, candidate) for n, best in enumerate(best_first) for candidate in (best if three[n] else [alone[n]])]
+
+
+def answered(picture: EncodedImage, decoded: Decoded, rows: Sequence[tuple[int, int]], first: int = 0) -> Masks:
+    """Masks of an answer, of each its object and candidate; `first` is the number of the first object."""
+    objects, candidates = (list(column) for column in zip(*rows, strict=True))
+    return Masks(
+        logits=to_numpy(decoded.logits[objects, candidates]),
+        iou=to_numpy(decoded.iou[objects, candidates]),
+        presence=to_numpy(sigmoid(as_float(decoded.presence[objects]))),
+        objects=np.array(objects) + first,
+        candidates=np.array(candidates),
+        image=picture.image,
+        name=picture.name,
+    )
 
 
 def no_masks(picture: EncodedImage, side: int) -> Masks:

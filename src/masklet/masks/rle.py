@@ -204,10 +204,15 @@ def cut_patch(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> Patc
 def from_rle(rle: Rle) -> Patch | None:
     """The patch of a mask that is kept as run lengths of the whole picture, without its pixels ever being in memory;
     None if it is empty."""
-    x, y, width, height = rle_box(rle)
-    if not width:
-        return None
-    return Patch((x, y, x + width, y + height), from_plain(rlemasklib.crop(plain(rle), (x, y, width, height))))
+    with _checked(rle) as encoded:
+        return patch_of(rlemasklib.RLEMask.from_dict(encoded))
+
+
+def patch_of(mask: Any, corner: tuple[int, int] = (0, 0)) -> Patch | None:
+    """The patch of an RLEMask of rlemasklib, whose pixel (0, 0) lies at `corner` (x, y); None if it is empty."""
+    inner, box = mask.tight_crop()
+    (x, y), (x0, y0, width, height) = corner, box.tolist()
+    return Patch((x0 + x, y0 + y, x0 + x + width, y0 + y + height), from_plain(inner.to_dict())) if width else None
 
 
 def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:

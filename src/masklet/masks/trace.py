@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rlemasklib import RLEMask  # type: ignore[import-untyped]
 
-from masklet.masks.rle import Patch, from_plain
-
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
@@ -80,16 +78,6 @@ def crossed(
     pixel = (cell + 0.5) * (height / columns.shape[1]) - 0.5
     beyond = np.where(b > threshold, np.floor(pixel) + 1, np.ceil(pixel))  # on the threshold is outside
     return np.clip(beyond, 0, height).astype(np.int64)
-
-
-def traced_patch(mask: Any, corner: tuple[int, int] = (0, 0)) -> Patch | None:
-    """What was traced as a patch, when its pixel (0, 0) lies at `corner` (x, y) of the picture; None if it is empty."""
-    inner, box = mask.tight_crop()
-    x0, y0, width, height = box.tolist()
-    if not width:
-        return None
-    x, y = x0 + corner[0], y0 + corner[1]
-    return Patch((x, y, x + width, y + height), from_plain(inner.to_dict()))
 
 
 def resize_logits(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
