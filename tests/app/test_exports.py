@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from masklet.app import files
 from masklet.app.files import export, import_masks, places
@@ -86,3 +87,20 @@ def test_no_module_is_imported_for_a_page(tmp_path: Path) -> None:
         with pytest.raises(FormatError, match="is no name of a format"):
             next(export(tracker, tmp_path / "a.mp4", tmp_path, "this:s"))
     assert "this" not in sys.modules
+
+
+@pytest.mark.parametrize("first", ["shot-{}", "{:05d}"])
+@pytest.mark.parametrize("name", ["davis", "objects", "labelme", "coco"])
+def test_masks_of_some_pictures_come_back_to_these(tmp_path: Path, name: str, first: str) -> None:
+    folder, mask = tmp_path / "walk", np.zeros((24, 32), np.bool_)
+    mask[3:9, 3:9] = True
+    folder.mkdir()
+    for number in range(7, 11):
+        Image.new("RGB", (32, 24)).save(folder / f"{first.format(number)}.jpg")
+    with VideoTracker(folder, FakeEngine()) as tracker:
+        for frame in (1, 2):
+            tracker.add_mask(frame=frame, object=1, mask=mask)
+        *_, last = export(tracker, folder, tmp_path / "exports", name)
+    with VideoTracker(folder, FakeEngine()) as tracker:
+        list(import_masks(tracker, tmp_path / "exports" / last["file"], 0, None))
+        assert [sorted(track.prompts) for track in tracker.tracks.values()][:1] == [[1, 2]]

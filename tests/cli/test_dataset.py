@@ -15,13 +15,12 @@ import supervision
 from PIL import Image
 from pycocotools.coco import COCO
 
-from masklet.cli.mask_files import under_names
 from masklet.datasets.registry import find_dataset
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
 from masklet.formats.base import Facts, PlainFrame
 from masklet.formats.description import label_of
-from masklet.formats.registry import find_format, read_masks, recognise_format
+from masklet.formats.registry import find_format, read_masks, recognise_format, under_names
 from masklet.video import VideoTracker
 from tests.cli.conftest import Read, Run
 from tests.conftest import GOLDEN

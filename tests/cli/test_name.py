@@ -13,6 +13,7 @@ import masklet
 import masklet.words
 from masklet.formats.base import Facts, PlainFrame, mask_only
 from masklet.formats.coco import COCO
+from masklet.formats.davis import DAVIS
 from masklet.formats.description import Description
 from masklet.formats.writer import Writer
 from tests.cli.conftest import Patch, Read, Run, error_of
@@ -133,3 +134,16 @@ def test_what_is_missing_is_said(run: Run, tmp_path: Path, capsys: Read) -> None
     (tmp_path / "index").mkdir()
     Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "index/00000.png")
     assert "index does not say where its pictures are; give them too" in said(tmp_path / "index", "--like", labelled)
+
+
+def test_masks_of_some_pictures_are_compared_with_these(run: Run, tmp_path: Path) -> None:
+    labelled = write_coco(tmp_path / "labelled", [*COLOURS] * 6, known=True, first=0)
+    (tmp_path / "walk").mkdir()
+    for number, name in enumerate(["cherry", "cherry", "plum"]):
+        image, mask = scene(name, 50 + number)
+        Image.fromarray(image).save(tmp_path / f"walk/shot-{number}.png")
+    with Writer(DAVIS.open, tmp_path / "masks", Facts(SIZE, names=["shot-2.jpg"])) as sink:
+        sink.write(PlainFrame(0, 0.0, SIZE, {1: mask_only(mask)}, {1: 1}))
+    options = ("--pictures", tmp_path / "walk", "--like", labelled, "--least", "0.2", "--format", "coco")
+    assert run("name", tmp_path / "masks", *options, "--out", tmp_path / "named.json") == 0
+    assert set(classes(tmp_path / "named.json").values()) == {"plum"}

@@ -21,7 +21,7 @@ from masklet.app.web import limited
 from masklet.atomic import atomic_write, flush, make_folder, write_error
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.formats.base import Format
-from masklet.formats.registry import find_format, formats, read_masks, recognise_format
+from masklet.formats.registry import find_format, formats, read_masks, recognise_format, under_names
 from masklet.formats.writer import Writer
 from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from masklet.media.source import open_video
@@ -262,14 +262,15 @@ async def receive(folder: Path, name: str, content: AsyncIterator[bytes]) -> str
 def import_masks(tracker: VideoTracker, path: Path, first: int, last: int | None) -> Steps:
     """Give a session the masks of a file, a step a frame: each becomes a mask prompt of its object, which has the name
     that the file gives it. An empty mask says nothing. A ZIP may hold the folder of a format, or one annotation file,
-    with pictures or without. Frames before the first and after the last one are passed over.
+    with pictures or without; masks that have the names of pictures go to these (`under_names`). Frames before the first
+    and after the last one are passed over.
 
     Yields `frame`, and `done`, how many masks were taken so far. Raises MaskletError: the file is of no format that is
     read, its masks are of another size, or belong to frames that the video does not have. What was taken before stays.
     """
     done, described = 0, set()
     with places(path) as (format, place):
-        for frame in read_masks(format, place):
+        for frame in under_names(read_masks(format, place), place, find_format(format), tracker.facts([])):
             if frame.frame < first or (last is not None and frame.frame > last):
                 continue
             for name, item in frame.objects.items():

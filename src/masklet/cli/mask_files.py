@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -13,9 +13,8 @@ from masklet.atomic import keep_inputs
 from masklet.datasets.build import AnnotatedFrames
 from masklet.errors import FormatError, nearest
 from masklet.formats.base import Facts, Format, PlainFrame
-from masklet.formats.davis import mask_pngs
 from masklet.formats.project_file import check_video, read_project, video_of
-from masklet.formats.registry import find_format, read_masks, recognise_format
+from masklet.formats.registry import find_format, read_masks, recognise_format, under_names
 from masklet.media.image_file import picture_names
 from masklet.media.series import is_series
 from masklet.media.source import Frame, facts_of, open_video
@@ -98,33 +97,6 @@ def of_masks(
         facts = Facts(first.size, source.rate, source.frame_count, video=str(video), **known)
     results = under_names(results, path, entry, facts)
     return facts, with_pictures(results, video) if kind.shows_pictures else results
-
-
-def under_names(results: Iterator[PlainFrame], path: Path, entry: Format, facts: Facts) -> Iterator[PlainFrame]:
-    """Masks that have the names of the pictures of `facts`, with the numbers of these; all others as they are.
-
-    Raises FormatError if some have, and another one does not. PNGs named by numbers may count frames in place of that.
-    """
-    listed = enumerate(entry.names(path)) if entry.names else ()
-    names = {frame: Path(name) for frame, name in listed if name}
-    if entry.name in ("davis", "objects"):
-        folders = [path] if entry.name == "davis" else [folder for folder in path.iterdir() if folder.is_dir()]
-        names = {frame: files[0] for frame, files in mask_pngs(*folders).items()}
-    places = {stem: n for n, name in enumerate(facts.names) for stem in (Path(name).stem, facts.stem(n))}
-    strangers = [name for name in names.values() if name.stem not in places]
-    if not strangers and len({name.stem for name in names.values()}) == len(names) > 0:
-        found = (replace(result, frame=places[name_of(names, result.frame, path).stem]) for result in results)
-        return iter(sorted(found, key=lambda result: result.frame)) if entry.names else found
-    if 0 < len(strangers) < len(names) and (entry.names or not strangers[0].stem.isdecimal()):
-        raise FormatError(f"{path.name} has {strangers[0].name}, and {Path(facts.video).name} no picture of that name")
-    return results
-
-
-def name_of(names: Mapping[int, Path], frame: int, path: Path) -> Path:
-    """The name of a frame's picture. Raises FormatError if it has none, though others have."""
-    if frame not in names:
-        raise FormatError(f"{path.name} names pictures of other frames, and none for frame {frame}; name all or none")
-    return names[frame]
 
 
 def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainFrame]:

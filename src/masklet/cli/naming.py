@@ -12,7 +12,7 @@ from masklet.datasets.own import ChooseFrames, evenly, looked_at, pictures_of
 from masklet.errors import FormatError
 from masklet.formats.base import Format, ObjectId
 from masklet.formats.description import NO_LABEL, label_of
-from masklet.formats.registry import read_masks, recognise_format
+from masklet.formats.registry import recognise_format
 from masklet.image.names import Prototypes, appearances, prototypes
 from masklet.image.picture import Crop, crop_of, naming
 from masklet.image.predictor import ImagePredictor
@@ -35,8 +35,8 @@ def crops_of(
 ) -> Iterator[tuple[Any, Crop]]:
     """Objects of a file of masks with crops of them, frame by frame: the objects themselves, or the names of those that
     have one."""
-    with pictures_of(path, entry, pictures) as look:
-        for frame, objects in looked_at(list(read_masks(entry.name, path)), pick):
+    with pictures_of(path, entry, pictures) as (frames, look):
+        for frame, objects in looked_at(frames, pick):
             labels = {known: label_of(known, frame.descriptions.get(known)) for known in objects}
             wanted = [known for known in objects if not only_named or labels[known] != NO_LABEL]
             if not wanted:

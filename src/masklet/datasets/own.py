@@ -32,12 +32,12 @@ from masklet.datasets.base import Clip, Dataset, IndexMasks, Labelled, ObjectMas
 from masklet.datasets.coco import find_picture
 from masklet.datasets.frame_folders import first_names, folder_clip, index_png, name_below, need_folder
 from masklet.errors import DAMAGED, FormatError
-from masklet.formats.base import Format, ObjectId, PlainFrame, rle_of
+from masklet.formats.base import Facts, Format, ObjectId, PlainFrame, rle_of
 from masklet.formats.coco import picture_files
 from masklet.formats.davis import masks_in_png, numbered_files
 from masklet.formats.description import NO_LABEL, label_of
 from masklet.formats.project_file import Project, read_project, video_of
-from masklet.formats.registry import read_masks, recognise_format
+from masklet.formats.registry import read_masks, recognise_format, under_names
 from masklet.masks.rle import rle_area
 from masklet.media.image_file import IMAGE_SUFFIXES, read_image
 from masklet.media.source import open_video
@@ -294,20 +294,23 @@ ReadPicture = Callable[[int], NDArray[np.uint8]]
 
 
 @contextmanager
-def pictures_of(path: Path, entry: Format, given: Path | None) -> Iterator[ReadPicture]:
-    """The pictures of a file or folder of masks of a format. A COCO file names its pictures, and a project file its
-    video; `given` is the folder of COCO's pictures, or the video or pictures of any other format, by number.
+def pictures_of(path: Path, entry: Format, given: Path | None) -> Iterator[tuple[list[PlainFrame], ReadPicture]]:
+    """The frames of a file or folder of masks of a format, and their pictures. A COCO file names its pictures, and a
+    project file its video; `given` is the folder of COCO's pictures, or the video or pictures of any other format.
 
     Raises FormatError if nothing says where the pictures are.
     """
+    frames = read_masks(entry.name, path)
     if entry.name == "coco" and (given is None or given.is_dir()):
         names = picture_files(path)
-        yield lambda frame: read_image(_named(path, names[frame], given))
+        yield list(frames), lambda frame: read_image(_named(path, names[frame], given))
         return
     if given is None and entry.name != "project":
         raise FormatError(f"{path.name} does not say where its pictures are; give them too")
-    with open_video(given or video_of(read_project(path), path)) as source:
-        yield lambda frame: source.read(frame).image
+    video = given or video_of(read_project(path), path)
+    with open_video(video) as source:
+        facts = Facts(source.size, names=source.names, video=str(video))
+        yield list(under_names(frames, path, entry, facts)), lambda frame: source.read(frame).image
 
 
 def _named(path: Path, name: str, folder: Path | None) -> Path:
@@ -374,8 +377,8 @@ def examples_in(path: Path) -> dict[str, list[tuple[NDArray[np.uint8], NDArray[n
         entry = None if path.suffix.lower() == ".png" else recognise_format(path)
         if entry is None or entry.name not in ("coco", "project"):
             raise FormatError(f"{path} holds masks without a picture; give the picture (.jpg), with its mask beside it")
-        with pictures_of(path, entry, None) as look:
-            for frame, objects in looked_at(list(read_masks(entry.name, path))):
+        with pictures_of(path, entry, None) as (frames, look):
+            for frame, objects in looked_at(frames):
                 image = look(frame.frame)
                 for known in objects:
                     label = label_of(known, frame.descriptions.get(known))

@@ -124,11 +124,6 @@ def read_labelme(path: Path) -> Iterator[PlainFrame]:
     """Polygons, boxes, circles and masks of each file, in the order of their names, numbered by these where all are
     numbers. Shapes of one `group_id` are one object, those without one each, in every file. Raises FormatError for what
     is damaged."""
-    if not os.path.exists(path):
-        raise FormatError(f"there is nothing at {path}; give a JSON file of LabelMe, or a folder of them")
-    files = sorted(path.glob("*.json"), key=natural_order) if path.is_dir() else [path]
-    numbered = all(file.stem.isascii() and file.stem.isdecimal() and len(file.stem) < 10 for file in files)
-    places = {int(file.stem) if numbered else place: file for place, file in enumerate(files)}
     names, taken, of_groups = count(1), set[int](), dict[int, int]()
 
     def name_of(group: int | None) -> int:
@@ -141,10 +136,19 @@ def read_labelme(path: Path) -> Iterator[PlainFrame]:
             of_groups[group] = name
         return of_groups[group]
 
-    for frame, file in sorted(places.items()):
+    for frame, file in labelme_files(path).items():
         content = load_json(file)
         size = record_size({side: content.get(f"image{side.capitalize()}") for side in ("height", "width")}, file.name)
         yield _labelme_frame(frame, entries(content, "shapes", dict, file.name), size, file.name, name_of)
+
+
+def labelme_files(path: Path) -> dict[int, Path]:
+    """The files of a folder by frame, in the order of frames; or the only one. Raises FormatError if there is none."""
+    if not os.path.exists(path):
+        raise FormatError(f"there is nothing at {path}; give a JSON file of LabelMe, or a folder of them")
+    files = sorted(path.glob("*.json"), key=natural_order) if path.is_dir() else [path]
+    numbered = all(file.stem.isascii() and file.stem.isdecimal() and len(file.stem) < 10 for file in files)
+    return dict(sorted((int(file.stem) if numbered else place, file) for place, file in enumerate(files)))
 
 
 def _labelme_frame(

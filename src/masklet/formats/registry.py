@@ -19,6 +19,8 @@ import masklet.formats
 from masklet import plugins
 from masklet.errors import ConfigError, FormatError, nearest
 from masklet.formats.base import Facts, Format, PlainFrame
+from masklet.formats.davis import mask_pngs
+from masklet.formats.labels import labelme_files
 from masklet.formats.writer import Writer
 from masklet.masks.finish import Finish
 
@@ -173,3 +175,32 @@ def read_masks(name: str, path: str | PathLike[str]) -> Iterator[PlainFrame]:
         readable = ", ".join(entry.name for entry in formats().values() if entry.read)
         raise FormatError(f"the format {name} is written only; formats that are read are {readable}")
     return reader(Path(path))
+
+
+def under_names(results: Iterator[PlainFrame], path: Path, entry: Format, facts: Facts) -> Iterator[PlainFrame]:
+    """Masks that have the names of the pictures of `facts`, with the numbers of these; all others as they are.
+
+    Raises FormatError if some have, and another one does not. Files named by numbers may count frames in place of that.
+    """
+    listed = enumerate(entry.names(path)) if entry.names else ()
+    names = {frame: Path(name) for frame, name in listed if name}
+    if entry.name in ("davis", "objects"):
+        folders = [path] if entry.name == "davis" else [folder for folder in path.iterdir() if folder.is_dir()]
+        names = {frame: files[0] for frame, files in mask_pngs(*folders).items()}
+    if entry.name == "labelme":
+        names = labelme_files(path)
+    places = {stem: n for n, name in enumerate(facts.names) for stem in (Path(name).stem, facts.stem(n))}
+    strangers = [name for name in names.values() if name.stem not in places]
+    if not strangers and len({name.stem for name in names.values()}) == len(names) > 0:
+        found = (replace(result, frame=places[name_of(names, result.frame, path).stem]) for result in results)
+        return iter(sorted(found, key=lambda result: result.frame)) if entry.names else found
+    if 0 < len(strangers) < len(names) and (entry.names or not strangers[0].stem.isdecimal()):
+        raise FormatError(f"{path.name} has {strangers[0].name}, and {Path(facts.video).name} no picture of that name")
+    return results
+
+
+def name_of(names: Mapping[int, Path], frame: int, path: Path) -> Path:
+    """The name of a frame's picture. Raises FormatError if it has none, though others have."""
+    if frame not in names:
+        raise FormatError(f"{path.name} names pictures of other frames, and none for frame {frame}; name all or none")
+    return names[frame]
