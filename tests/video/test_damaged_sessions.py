@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 import zipfile
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError, MediaError, SessionError
 from masklet.formats.project_file import read_project
-from masklet.video import VideoTracker
+from masklet.video import TrackingOptions, VideoTracker
 from tests.fuzz.readers import make_projects, pictures
 
 ENTRIES = "attachments/entries.safetensors"
@@ -146,3 +147,39 @@ def test_frames_to_follow_are_whole_numbers(bounds: dict[str, Any]) -> None:
         with pytest.raises(MediaError, match=f"{name} is {value!r}; give a whole number, counted from 0"):
             list(tracker.propagate(**bounds))
         assert tracker.known_frames() == [0]
+
+
+@pytest.mark.parametrize("frame", range(6))
+def test_a_mask_that_the_file_lacks_is_made_again(frame: int, project: Path, tmp_path: Path) -> None:
+    """Of what is remembered of the frame, which the file has."""
+
+    def emptied(content: bytes) -> bytes:
+        lines = [json.loads(line) for line in content.splitlines()]
+        lines[frame].update(objects=[], lost=[])
+        return b"\n".join(json.dumps(line).encode() for line in lines)
+
+    def masks(tracker: VideoTracker) -> dict[Any, list[Any]]:
+        return {name: item.mask.tolist() for name, item in tracker.masks(frame).objects.items()}
+
+    with VideoTracker.open(project, pictures(), FakeEngine()) as whole:
+        wanted = masks(whole)
+    options = TrackingOptions(corrections="published")  # every frame is found anew
+    path = changed(project, "masks/00000.jsonl", emptied)
+    with VideoTracker.open(path, pictures(), FakeEngine(), options=options) as tracker:
+        deque(tracker.propagate(0), maxlen=0)
+        tracker.save(tmp_path / "again.masklet")
+    with VideoTracker.open(tmp_path / "again.masklet", pictures(), FakeEngine()) as tracker:
+        tracker.undo()
+        assert masks(tracker) == wanted
+
+
+def test_a_frame_that_comes_twice_is_refused(project: Path) -> None:
+    def twice(content: bytes) -> bytes:
+        lines = content.splitlines()
+        return b"\n".join([*lines[:-1], lines[0]])
+
+    with (
+        VideoTracker.open(changed(project, "masks/00000.jsonl", twice), pictures(), FakeEngine()) as tracker,
+        pytest.raises(FormatError, match=r"has the masks of a frame twice, in masks/00000\.jsonl; give another copy"),
+    ):
+        tracker.save(project)

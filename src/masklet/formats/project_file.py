@@ -413,7 +413,10 @@ def _frames(
 
     def read(block: int) -> dict[int, ProjectFrame]:
         with readable(path):
-            return dict(_block(members, blocks[block], path.name, size, names))
+            lines = list(_block(members, blocks[block], path.name, size, names))
+        if len(frames := dict(lines)) < len(lines):
+            raise FormatError(f"{path.name} has the masks of a frame twice, in {blocks[block]}; give another copy")
+        return frames
 
     if "frames" not in manifest:
         return {frame: found for block in sorted(blocks) for frame, found in read(block).items()}

@@ -269,21 +269,27 @@ def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], 
     return PlainFrame(frame, time, size, objects, numbers(tracks), descriptions=descriptions(tracks))
 
 
+MadeOf = tuple[int, tuple[tuple[ObjectId, object], ...]]
+"""A frame, and by object what is known of it there."""
+
+
 class ShownMasks:
     """Masks of frames, of size (height, width), as states show them. What one save encoded, and what a file has, the
     next save has. `time` tells when a frame comes, in seconds."""
 
     def __init__(self, size: tuple[int, int], non_overlapping: bool, time: Callable[[int], float]) -> None:
         self._size, self._non_overlapping, self._time = size, non_overlapping, time
-        self._before: dict[tuple[object, ...], ProjectFrame] = {}
-        self._now: dict[tuple[object, ...], ProjectFrame] = {}
+        self._before: dict[MadeOf, ProjectFrame] = {}
+        self._now: dict[MadeOf, ProjectFrame] = {}
         self._opened: tuple[Tracks, Mapping[int, ProjectFrame]] = ({}, {})
 
     def __call__(self, tracks: Tracks, frame: int) -> ProjectFrame:
         """Masks and scores of all objects in a frame."""
         made_of, (opened, frames) = self._made_of(tracks, frame), self._opened
         if frame in frames and made_of == self._made_of(opened, frame):
-            return frames[frame]
+            there = frames[frame].objects  # a damaged file may lack one whose scores it has
+            if all(name in there for name, known in made_of[1] if known):
+                return frames[frame]
         if made_of not in self._now:
             self._now[made_of] = self._before.get(made_of) or self._encoded(tracks, frame)
         return self._now[made_of]
@@ -304,9 +310,9 @@ class ShownMasks:
         return project_frame(plain_frame(tracks, frame, self._time(frame), self._size, self._non_overlapping))
 
     @staticmethod
-    def _made_of(tracks: Tracks, frame: int) -> tuple[object, ...]:
+    def _made_of(tracks: Tracks, frame: int) -> MadeOf:
         """What decides the masks of a frame."""
-        return frame, *((name, track.is_absent(frame) or track.stats(frame)) for name, track in tracks.items())
+        return frame, tuple((name, track.is_absent(frame) or track.stats(frame)) for name, track in tracks.items())
 
 
 class CallableMasks(np.ndarray[Any, np.dtype[np.bool_]]):
