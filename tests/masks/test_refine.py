@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from masklet.masks.finish import blend, blurred_around, own_colors, soft_alpha
+from masklet.masks.finish import blend, blurred_around, inpainted, own_colors, soft_alpha
 
 LOGITS = npst.arrays(
     np.float32, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.floats(-40, 40, width=32)
@@ -61,3 +61,16 @@ def test_an_edge_gets_the_colour_of_the_solid_part() -> None:
     image[:, :10], image[:, 10], image[:, 11:] = (200, 40, 0), (100, 20, 100), (0, 0, 200)
     alpha[:, :10], alpha[:, 10] = 1.0, 0.5
     assert (own_colors(image, alpha)[:, 10] == (150, 30, 50)).all()
+
+
+def test_what_is_filled_in_resembles_what_is_around_and_all_else_stays() -> None:
+    rows, columns = np.mgrid[:120, :160]
+    image = np.stack((rows, columns, np.full((120, 160), 90)), axis=-1).astype(np.uint8)
+    alpha = np.zeros((120, 160), np.float32)
+    alpha[50:70, 60:90] = 1.0
+    spoilt = np.where(alpha[..., None] > 0, np.uint8(255), image)
+    made = inpainted(spoilt, alpha)
+    near = np.hypot(np.maximum(abs(rows - 59.5) - 9.5, 0), np.maximum(abs(columns - 74.5) - 14.5, 0)) < 3.5
+    assert abs(made.astype(int) - image)[near].max() < 16
+    assert (made == image)[~near].all()
+    assert inpainted(image, np.zeros_like(alpha)) is image

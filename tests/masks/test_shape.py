@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from masklet.masks.shape import box_iou, mutual_matches, new_things, same_thing, suppress
+from masklet.masks.shape import (
+    box_iou,
+    mutual_matches,
+    new_things,
+    same_thing,
+    suppress,
+    without_islands,
+)
 
 
 @st.composite
@@ -75,3 +82,11 @@ def test_the_same_thing_is_the_one_that_agrees_best() -> None:
     assert same_thing(box(0, 0, 30, 40), known) == "large"
     assert same_thing(box(50, 50, 60, 60), known) is None
     assert same_thing(box(0, 0, 10, 10), {}) is None
+
+
+def test_of_many_parts_the_large_ones_stay_and_of_small_ones_the_largest() -> None:
+    mask = np.zeros((12, 12), bool)
+    mask[0:4, 0:4] = mask[6:8, 0:2] = mask[6:7, 6:9] = mask[10, 10] = True  # 16, 4, 3 and 1 pixels
+    for least, areas in ((1, 24), (2, 23), (4, 20), (5, 16), (99, 16)):
+        kept = without_islands(mask, least)
+        assert (kept.sum(), (kept & ~mask).sum(), kept[0, 0]) == (areas, 0, True)

@@ -123,14 +123,16 @@ def test_prompted_and_corrected_frames_are_remembered_as_such() -> None:
     assert set(course.tracked) == {1, 2, 4, 5, 6}
 
 
-@pytest.mark.parametrize(("still", "asked"), [(False, True), (True, True), (False, False)])
-def test_of_an_encoder_that_learns_nothing_nothing_is_kept(still: bool, asked: bool) -> None:
+@pytest.mark.parametrize(
+    ("told", "asked", "learns"), [({}, True, True), ({"still": True}, True, False), ({}, False, False)]
+)
+def test_of_an_encoder_that_learns_nothing_nothing_is_kept(told: dict[str, bool], asked: bool, learns: bool) -> None:
     """Neither of one that stands still, nor where no gradient is asked for."""
     network = build_model(TINY, seed=3).network.requires_grad_(True)
-    course = unroll.Unroll(network, batch_of(*clip()), Plan("click", (0,), (), ()), still=still)
+    course = unroll.Unroll(network, batch_of(*clip()), Plan("click", (0,), (), ()), **told)
     with torch.set_grad_enabled(asked):
         levels = course.encode()
-    assert all(level.requires_grad == (asked and not still) for level in levels)
+    assert all(level.requires_grad == learns for level in levels)
 
 
 def losses(folder: Path, shapes: Path) -> list[float]:
