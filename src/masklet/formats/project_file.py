@@ -40,7 +40,7 @@ from masklet.formats.base import (
 from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import check_plain, entries, entry, parse_json, record_size
 from masklet.formats.writer import Spool, when_all_is_known
-from masklet.masks.rle import Rle, encode_rle, rle_area
+from masklet.masks.rle import checked_rle, encode_rle
 from masklet.prompts import check_name
 
 Key = TypeVar("Key")
@@ -454,12 +454,12 @@ def _block(
             for item in entries(record, "lost", list, place, []):  # the pixels that objects lost to others
                 match item:
                     case [int(number), str(counts)] if number >= 0:
-                        rle_area(Rle(size, counts))  # says so if the run lengths don't fill the picture
+                        lost = checked_rle(size, counts)
                     case _:
                         raise FormatError(f'{place} has a "lost" that is not [object, counts]; give another copy')
                 if number >= len(names) or names[number] not in objects:
                     raise FormatError(f"{place} says what object {number} lost, which has no mask there")
-                objects[names[number]] = replace(objects[names[number]], lost=Rle(size, counts))
+                objects[names[number]] = replace(objects[names[number]], lost=lost)
             yield _in(FRAME_NUMBERS, record, "frame", place), ProjectFrame(entry(record, "time", float, name), objects)
 
 
@@ -468,9 +468,7 @@ def _mask(item: list[Any], size: tuple[int, int], place: str) -> tuple[int, RleM
         case [int(number), float() | int() as iou, float() | int() as presence, str(counts)] if (
             abs(iou) <= MAX_SCORE and abs(presence) <= MAX_SCORE  # NaN is no less than anything
         ):
-            rle = Rle(size, counts)
-            rle_area(rle)  # says so if the run lengths don't fill the picture
-            return number, RleMask(rle, float(iou), float(presence))
+            return number, RleMask(checked_rle(size, counts), float(iou), float(presence))
     raise FormatError(f"{place} has a mask that is not [object, iou, presence, counts]; give another copy")
 
 

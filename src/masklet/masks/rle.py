@@ -116,6 +116,15 @@ def of_row_runs(runs: ArrayLike, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(size)
 
 
+def checked_rle(size: tuple[int, int], counts: object) -> Rle:
+    """A mask of a file. Raises FormatError unless the counts are a text of run lengths that fill the size."""
+    if not isinstance(counts, str):
+        raise FormatError(f"the counts of a mask are {counts!r:.40}; expected a text")
+    rle = Rle(size, counts)
+    rle_area(rle)
+    return rle
+
+
 def check_size(size: Sequence[int]) -> None:
     """Raises FormatError unless both sides are positive and the pixels not more than MAX_PIXELS."""
     height, width = size

@@ -3,7 +3,7 @@ which events are read without trust."""
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal
 
@@ -159,18 +159,16 @@ not known, because the event was done long before the session was saved."""
 
 def event_to_json(event: Event) -> dict[str, Any]:
     """Plain values that JSON knows."""
-    if isinstance(event, Prompted):
-        return {"event": "prompt", "frame": event.frame, "object": event.object, **prompt_to_json(event.prompt)}
-    if isinstance(event, Described):
-        return {"event": "describe", "object": event.object, **event.description.to_json()}
     kinds = {kind: name for name, kind in _EVENTS.items()}
-    values = asdict(event)
-    for key in ("apart", "ended"):
-        if not values.get(key, True):
-            del values[key]  # as in files of the first versions
-    if isinstance(event, Locked) and event.object is None:
-        del values["object"]
-    return {"event": kinds[type(event)], **values}
+    values: dict[str, Any] = {"event": kinds[type(event)]}
+    for key, value in vars(event).items():
+        if isinstance(value, Prompt):
+            values |= prompt_to_json(value)
+        elif isinstance(value, Description):
+            values |= value.to_json()
+        elif key not in ("apart", "ended", "object") or not (value is None or value is False):
+            values[key] = value  # others are left out, as in files of the first versions
+    return values
 
 
 def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
@@ -179,8 +177,7 @@ def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
     kind = values.pop("event", None)
     try:
         if kind == "prompt":
-            frame, name = whole_number(values.pop("frame")), values.pop("object")
-            return Prompted(frame, name, prompt_from_json(values, size))
+            return Prompted(whole_number(values.pop("frame")), values.pop("object"), prompt_from_json(values, size))
         if kind == "describe":
             return Described(values.pop("object"), Description.from_json(values))
         checked = {key: FILED[key](value) if key in FILED else value for key, value in values.items()}
@@ -221,11 +218,9 @@ def truth(value: object) -> bool:
     return value
 
 
-def damaged(error: Exception) -> FormatError:
-    return FormatError(f"what the project remembers is damaged: {str(error)[:200]}; give another copy of the file")
-
-
 _EVENTS: dict[str, Callable[..., Event]] = {
+    "prompt": Prompted,
+    "describe": Described,
     "clear": Cleared,
     "remove": Removed,
     "lock": Locked,

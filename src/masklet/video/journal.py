@@ -20,19 +20,10 @@ from typing import IO, Any
 
 from masklet.atomic import write_error
 from masklet.engines.base import Engine
-from masklet.errors import FormatError, SessionError
+from masklet.errors import FormatError
 from masklet.formats.project_file import Lazy, Project, spans_of
 from masklet.video import edits, packing
-from masklet.video.events import (
-    DAMAGE,
-    Event,
-    Followed,
-    LogEntry,
-    damaged,
-    event_from_json,
-    event_to_json,
-    whole_number,
-)
+from masklet.video.events import Event, Followed, LogEntry, event_from_json, event_to_json, whole_number
 from masklet.video.packing import EntryKind, FrameKey
 from masklet.video.result import ShownMasks
 from masklet.video.state import KnownFrame, ObjectId, ObjectTrack, Tracks
@@ -138,13 +129,11 @@ def changes_of(project: Project) -> list[dict[str, Any]]:
     """The changes of the newest events, the newest first; none of a file of the first versions, which kept them in
     another form: undo computes them again. Raises `FormatError` if that is damaged."""
     data = project.attachments.get(packing.UNDO_ATTACHMENT, b"")
-    try:
+    with packing.undamaged():
         listed = packing.metadata_of(data)["changes"] if data else []
         if any("moved" not in change for change in listed):
             return []
         return [packing.checked_change(change, project.size) for change in listed]
-    except (SessionError, *DAMAGE) as error:
-        raise damaged(error) from error
 
 
 def with_frame(tracks: Tracks, name: object, kind: EntryKind, known: KnownFrame) -> Tracks:
@@ -251,14 +240,12 @@ def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new:
     end = 0
     for record, place in records_of(path):
         kept = replace(project, attachments={packing.UNDO_ATTACHMENT: record})
-        try:
+        with packing.undamaged():
             (change,), told = changes_of(kept), packing.metadata_of(record)
             keep, events = whole_number(told["events"][0]), told["events"][1]
             notes = told.get("notes", found.notes)
             times = {whole_number(frame): packing.finite(time) for frame, time in told["times"]}
             entries: list[LogEntry] = [(event_from_json(event, project.size), None) for event in events]
-        except DAMAGE as error:
-            raise damaged(error) from error
         if keep > len(found.log):
             raise FormatError(f"{journal_of(path).name} has events that go on from none; give another copy")
         before = found.log[keep][1] if keep < len(found.log) else found.tracks

@@ -8,6 +8,7 @@ their masks are those that the file has for every program, but for frames of whi
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -21,13 +22,13 @@ from safetensors.numpy import load, save
 
 from masklet.engines.arrays import Array, as_memory, from_bits, given, to_bits, to_numpy
 from masklet.engines.base import Engine
-from masklet.errors import CheckpointError, SessionError
+from masklet.errors import CheckpointError, FormatError, SessionError
 from masklet.formats.base import ObjectId, RleMask
 from masklet.formats.description import Description
 from masklet.formats.project_file import FRAMES_PER_BLOCK, KEPT_BLOCKS, Project, Spans
-from masklet.masks.rle import Rle, rle_area
+from masklet.masks.rle import checked_rle
 from masklet.video import events
-from masklet.video.events import DAMAGE, MAX_FRAME, checked_object, damaged, truth, whole_number
+from masklet.video.events import DAMAGE, MAX_FRAME, checked_object, truth, whole_number
 from masklet.video.result import ShownMasks
 from masklet.video.review import ReviewReason
 from masklet.video.state import STRIP_FACTS, Columns, FrameStats, KnownFrame, ObjectTrack, Tracks, stats_of, with_spans
@@ -85,6 +86,17 @@ Rows = Mapping[ObjectId, Sequence[int]]
 """Frames of objects, in their order."""
 
 
+@contextmanager
+def undamaged() -> Iterator[None]:
+    """Turn what values of another type or size than was packed raise into a `FormatError`."""
+    try:
+        yield
+    except (SafetensorError, SessionError, *DAMAGE) as error:
+        raise FormatError(
+            f"what the project remembers is damaged: {str(error)[:200]}; give another copy of the file"
+        ) from error
+
+
 def packed_item(tracks: Tracks, key: FrameKey, shown: ShownMasks | None = None) -> PackedFrame:
     """A frame whole, as far as its memory is there; or, if masks are `shown`, a tracked one without its memory and with
     its mask."""
@@ -123,14 +135,9 @@ def mask_facts(mask: RleMask | None) -> dict[str, str]:
 
 
 def mask_from(facts: Mapping[str, Any], size: tuple[int, int]) -> RleMask:
-    """The mask of a picture that `mask_facts` wrote. Raises one of `DAMAGE`, or `FormatError`."""
-    counts = [facts[key] for key in ("mask", "lost") if key == "mask" or key in facts]
-    if not all(isinstance(one, str) for one in counts):
-        raise TypeError(f"a mask is {facts!r:.80}")
-    found = [Rle(size, one) for one in counts]
-    for rle in found:
-        rle_area(rle)  # says so if the run lengths don't fill the picture
-    return RleMask(found[0], lost=found[1] if len(found) > 1 else None)
+    """The mask of a picture that `mask_facts` wrote. Raises `FormatError`, or one of `DAMAGE`."""
+    lost = checked_rle(size, facts["lost"]) if "lost" in facts else None
+    return RleMask(checked_rle(size, facts["mask"]), lost=lost)
 
 
 def pack_items(items: Iterable[PackedFrame], **more: Any) -> bytes:
@@ -154,7 +161,7 @@ def read_items(project: Project, attachment: str, engine: Engine) -> Iterator[tu
     data = project.attachments.get(attachment, b"")
     if not data:
         return
-    try:
+    with undamaged():
         tensors = dict(deserialize(data))
         for number, (name, kind, facts) in enumerate(metadata_of(data)["entries"]):
             parts = {
@@ -165,8 +172,6 @@ def read_items(project: Project, attachment: str, engine: Engine) -> Iterator[tu
             if kind == "prompted" and not {"memory", "pointer", "logits"} <= set(parts):
                 raise ValueError(f"a frame that was prompted for {name!r} lacks a tensor")
             yield name, kind_of(kind), item_from(facts, parts, project.size, engine)
-    except (SafetensorError, *DAMAGE) as error:
-        raise damaged(error) from error
 
 
 def item_from(facts: Mapping[str, Any], parts: Mapping[str, Any], size: tuple[int, int], engine: Engine) -> KnownFrame:
@@ -199,13 +204,11 @@ def facts_in(project: Project) -> dict[ObjectId, dict[str, Any]] | None:
     """What is said of objects, as fields of their tracks; None in files of the first versions. Raises `FormatError` if
     that is damaged."""
     data = project.attachments.get(ENTRIES_ATTACHMENT, b"")
-    try:
+    with undamaged():
         listed = metadata_of(data).get("objects") if data else None
         if listed is None:
             return None
         return {checked_object(name): facts_from_json(facts, project.size) for name, facts in listed}
-    except (SessionError, *DAMAGE) as error:
-        raise damaged(error) from error
 
 
 def floats(part: str, tensor: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -283,7 +286,7 @@ class SavedFrames:
 
     def __init__(self, project: Project, engine: Engine) -> None:
         self._project = project
-        try:
+        with undamaged():
             data = project.attachments[STATS_ATTACHMENT]
             arrays, texts = load(data), metadata_of(data)
             if not isinstance(texts["objects"], list):
@@ -299,10 +302,8 @@ class SavedFrames:
             self.times = dict(zip(arrays["frames"].tolist(), arrays["times"].tolist(), strict=True))
             self._columns = [checked_columns(arrays, len(self._colours), place) for place in range(len(self.objects))]
             blocks = {block for of in self._columns for block in np.unique(of["frame"] // FRAMES_PER_BLOCK).tolist()}
-        except (SafetensorError, SessionError, *DAMAGE) as error:
-            raise damaged(error) from error
-        if missing := sorted(block for block in blocks if name_of(block) not in project.attachments):
-            raise damaged(ValueError(f"it lacks {name_of(missing[0])}"))
+            if missing := sorted(block for block in blocks if name_of(block) not in project.attachments):
+                raise ValueError(f"it lacks {name_of(missing[0])}")
         self._block = lru_cache(KEPT_BLOCKS)(partial(read_block, project, self._columns, sizes[0]))
 
     def tracked(self, name: ObjectId, store: FrameStore) -> StoredFrames:
@@ -332,10 +333,8 @@ class SavedFrames:
 
     def _read(self, place: int, frame: int) -> tuple[bytes, RleMask | None]:
         """The packed form of a frame of an object, and its mask. Raises `FormatError` if its block is damaged."""
-        try:
+        with undamaged():
             packed, mask = self._block(frame // FRAMES_PER_BLOCK)[place, frame]
-        except (SafetensorError, *DAMAGE) as error:
-            raise damaged(error) from error
         shown = self._project.frames.get(frame) if mask is None else None
         return packed, mask if shown is None else shown.objects.get(self.objects[place])
 
@@ -425,8 +424,7 @@ def checked_change(change: Mapping[str, Any], size: tuple[int, int]) -> dict[str
 
 
 def spans_from_json(value: Any) -> Spans:
-    most = MAX_MARKED
-    return with_spans((), tuple((whole_number(first, most), whole_number(last, most)) for first, last in value))
+    return with_spans((), tuple(map(span_from_json, value)))
 
 
 def span_from_json(value: list[Any]) -> tuple[int, int]:
