@@ -22,7 +22,7 @@ def result(number: int, time: float) -> FrameResult:
     """The left half of a grey picture is an object."""
     logits = np.where(np.arange(16) < 8, 8, -8).astype(np.float32) * np.ones((16, 1), np.float32)
     item = ObjectResult("it", FramePixels({"it": logits}, {}, SIZE, 16), iou=0.9, presence=0.9)
-    return FrameResult(number, time, np.full((*SIZE, 3), 40 * number, np.uint8), {"it": item}, {"it": 3})
+    return FrameResult(number, time, SIZE, {"it": item}, {"it": 3}, np.full((*SIZE, 3), 40 * number, np.uint8))
 
 
 @pytest.mark.parametrize(("format", "pixels"), [("overlay", "rgb24"), ("davis", "gray"), ("rgba", "rgba")])

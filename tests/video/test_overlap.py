@@ -29,7 +29,7 @@ ALONE = {name: resize_logits(own, SIZE) for name, own in LOGITS.items()}
 
 def result(pixels: FramePixels) -> FrameResult:
     objects = {name: ObjectResult(name, pixels, 1.0, 1.0) for name in pixels.names}
-    return FrameResult(0, 0.0, np.zeros((*SIZE, 3), np.uint8), objects, NUMBERS)
+    return FrameResult(0, 0.0, SIZE, objects, NUMBERS, np.zeros((*SIZE, 3), np.uint8))
 
 
 def test_the_surest_has_the_pixel() -> None:

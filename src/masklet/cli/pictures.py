@@ -446,7 +446,7 @@ def do_together(
     from masklet.formats.base import Facts
     from masklet.formats.registry import find_format
     from masklet.formats.writer import Writer
-    from masklet.image.result import PictureFrame
+    from masklet.image.result import picture_frame
 
     written = before = 0
     facts = Facts(size=(0, 0), frame_count=len(names), names=names, own_sizes=True)
@@ -457,7 +457,7 @@ def do_together(
                 with noted(picture, failures):
                     best = make(picture).best
                 if best is not None:
-                    sink.write(PictureFrame(best, frame, before=before))
+                    sink.write(picture_frame(best, frame=frame, before=before))
                     before += len(best)
                     written += 1
             if not written:

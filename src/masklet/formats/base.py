@@ -48,42 +48,6 @@ class ObjectLike(Protocol):
         ...
 
 
-class FrameLike(Protocol):
-    """All objects in one frame; a tracker's FrameResult is such a one. A picture is one frame.
-
-    frame    number of the frame, from 0
-    time     seconds since the first frame
-    size     (height, width)
-    image    uint8 (H, W, 3) RGB; None where the picture is not at hand
-    objects  by the user's names
-    indices  the number of each object in index maps, from 1
-    descriptions  what is said of objects, of those of which anything is
-    """
-
-    @property
-    def frame(self) -> int: ...
-    @property
-    def time(self) -> float: ...
-    @property
-    def size(self) -> tuple[int, int]: ...
-    @property
-    def image(self) -> NDArray[np.uint8] | None: ...
-    @property
-    def objects(self) -> Mapping[ObjectId, ObjectLike]: ...
-    @property
-    def indices(self) -> Mapping[ObjectId, int]: ...
-    @property
-    def descriptions(self) -> Mapping[ObjectId, Description]: ...
-
-    def index_map(self) -> NDArray[Any]:
-        """Whole numbers (H, W): the object's number at each pixel, 0 where there is none."""
-        ...
-
-    def overlay(self) -> Image.Image:
-        """The picture with every mask drawn in."""
-        ...
-
-
 @dataclass(frozen=True)
 class RleMask:
     """An object of which the mask and the scores are kept; the mask and logits are made when they are asked for."""
@@ -118,29 +82,37 @@ def rle_of(item: ObjectLike) -> Rle:
 
 
 @dataclass(frozen=True, eq=False)
-class PlainFrame:
-    """All objects in one frame, as a file gives them; `dataclasses.replace(frame, image=...)` adds the picture."""
+class FrameLike:
+    """All objects in one frame, as writers take them; a tracker's FrameResult is such a one. A picture is one frame."""
 
-    frame: int
-    time: float
-    size: tuple[int, int]
-    objects: Mapping[ObjectId, ObjectLike]
-    indices: Mapping[ObjectId, int]
-    image: NDArray[np.uint8] | None = None
+    frame: int  # number of the frame, from 0
+    time: float  # seconds since the first frame
+    size: tuple[int, int]  # (height, width)
+    objects: Mapping[ObjectId, ObjectLike]  # by the user's names
+    indices: Mapping[ObjectId, int]  # the number of each object in index maps, from 1
+    image: NDArray[np.uint8] | None = None  # (H, W, 3) RGB; None where the picture is not at hand
+    # what is said of objects, of those of which anything is
     descriptions: Mapping[ObjectId, Description] = field(default_factory=dict)
+
+    def index_map(self) -> NDArray[Any]:
+        """Whole numbers (H, W): the object's number at each pixel, 0 where there is none; where masks overlap the surer
+        one."""
+        return argmax_object_map(self)
+
+    def overlay(self) -> Image.Image:
+        """The picture with every mask tinted and named. Raises FormatError if it is not at hand."""
+        masks = [(self.indices[name], item.mask) for name, item in self.objects.items()]
+        labels = {self.indices[name]: title_of(name, self.descriptions.get(name)) for name in self.objects}
+        return Image.fromarray(draw_overlay(picture_of(self), masks, labels=labels, colours=colours_of(self)))
+
+
+class PlainFrame(FrameLike):
+    """A frame as a file gives it; `dataclasses.replace(frame, image=...)` adds the picture."""
 
     @property
     def masks(self) -> dict[ObjectId, NDArray[np.bool_]]:
         """bool (H, W) by object."""
         return {name: item.mask for name, item in self.objects.items()}
-
-    def index_map(self) -> NDArray[np.int32]:
-        """int32 (H, W): the object's number at each pixel, 0 where there is none; where masks overlap the surer one."""
-        return argmax_object_map(self)
-
-    def overlay(self) -> Image.Image:
-        """The picture with every mask tinted and named. Raises FormatError if it is not at hand."""
-        return named_overlay(self)
 
 
 def read_frame(
@@ -158,12 +130,6 @@ def read_frame(
     for item in objects.values():
         rle_area(item.rle)
     return PlainFrame(frame, float(frame), size, objects, indices, descriptions=descriptions or {})
-
-
-def named_overlay(result: FrameLike) -> Image.Image:
-    masks = [(result.indices[name], item.mask) for name, item in result.objects.items()]
-    labels = {result.indices[name]: title_of(name, result.descriptions.get(name)) for name in result.objects}
-    return Image.fromarray(draw_overlay(picture_of(result), masks, labels=labels, colours=colours_of(result)))
 
 
 def colours_of(result: FrameLike) -> dict[int, tuple[int, int, int]]:

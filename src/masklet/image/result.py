@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from io import BytesIO
 from itertools import chain
@@ -22,7 +22,7 @@ from PIL import Image
 
 from masklet.errors import FormatError, PromptError
 from masklet.formats import coco
-from masklet.formats.base import Facts, ObjectId, ObjectLike, RleMask, argmax_object_map
+from masklet.formats.base import Facts, FrameLike, ObjectId, ObjectLike, RleMask, argmax_object_map
 from masklet.formats.description import NO_LABEL, Description
 from masklet.formats.registry import find_format, format_of
 from masklet.formats.writer import Writer
@@ -252,11 +252,12 @@ class PictureMasks(ABC):
             wanted = f"is a file that ends in {entry.picture}" if entry.picture else "is not for pictures"
             raise FormatError(f"{path.name} came, and {entry.name} {wanted}; give another path or format")
         best = self.best
+        image = best.picture if entry.shows_pictures or entry.finishes else None
         facts = Facts(
             self.size, frame_count=1, names=(self.name or "picture.png",), ground=self.ground, tolerance=tolerance
         )
         with Writer(entry.open, path, facts) as sink:
-            sink.write(PictureFrame(best))
+            sink.write(picture_frame(best, image))
 
     def item(self, i: int) -> ObjectLike:
         """Mask `i` with its scores, as writers take it."""
@@ -285,41 +286,27 @@ AnyMasks = TypeVar("AnyMasks", bound=PictureMasks)
 
 
 @dataclass(frozen=True, eq=False)
-class PictureFrame:
-    """A picture with one mask of each object, as writers take frames. Objects are named by their numbers, from 1; in a
-    file of many pictures those `before` are counted."""
+class PictureFrame(FrameLike):
+    """A picture with one mask of each object, as writers take frames."""
 
-    masks: PictureMasks
-    frame: int = 0
-    time: float = 0.0
-    before: int = 0
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.masks.size
-
-    @property
-    def image(self) -> NDArray[np.uint8]:
-        return self.masks.picture
-
-    @cached_property
-    def objects(self) -> dict[ObjectId, ObjectLike]:
-        return {number: self.masks.item(i) for i, number in enumerate(self.indices)}
-
-    @property
-    def indices(self) -> dict[ObjectId, int]:
-        return {n: n for n in range(self.before + 1, self.before + len(self.masks) + 1)}
-
-    @property
-    def descriptions(self) -> dict[ObjectId, Description]:
-        labels = zip(self.indices, self.masks.labels, strict=False)
-        return {number: Description(category=label) for number, label in labels if label}
+    masks: PictureMasks = field(kw_only=True)
 
     def index_map(self) -> NDArray[np.unsignedinteger]:
         return self.masks.index_map()
 
     def overlay(self) -> Image.Image:
         return self.masks.overlay()
+
+
+def picture_frame(
+    masks: PictureMasks, image: NDArray[np.uint8] | None = None, *, frame: int = 0, before: int = 0
+) -> PictureFrame:
+    """One mask of each object of a picture. Objects are named by their numbers, from 1; in a file of many pictures
+    those `before` are counted."""
+    names: dict[ObjectId, int] = {n: n for n in range(before + 1, before + len(masks) + 1)}
+    objects = {name: masks.item(i) for i, name in enumerate(names)}
+    said = {name: Description(category=label) for name, label in zip(names, masks.labels, strict=False) if label}
+    return PictureFrame(frame, 0.0, masks.size, objects, names, image, said, masks=masks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -400,7 +387,7 @@ class Masks(PictureMasks):
         """(H, W): the object's number, from 1, at each pixel, 0 where there is none; where the best masks of two
         objects overlap, the surer one. uint8, or uint16 if there are more than 255 objects."""
         best = self.best
-        numbers = argmax_object_map(PictureFrame(best))
+        numbers = argmax_object_map(picture_frame(best))
         return numbers.astype(np.min_scalar_type(len(best)))
 
 

@@ -10,10 +10,9 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from masklet.engines.arrays import to_numpy
-from masklet.formats.base import PlainFrame, RleMask, distance_logits, named_overlay
+from masklet.formats.base import FrameLike, PlainFrame, RleMask, distance_logits
 from masklet.formats.description import Description
 from masklet.formats.project_file import ProjectFrame, project_frame
 from masklet.masks.rle import decode_rle
@@ -173,12 +172,13 @@ class ObjectResult:
 
 
 @dataclass(frozen=True, eq=False)
-class FrameResult:
+class FrameResult(FrameLike):
     """All objects in one frame.
 
     Attributes:
         frame: Number of the frame, from 0.
         time: Seconds since the first frame.
+        size: (height, width).
         image: uint8 (H, W, 3) RGB, the frame itself.
         objects: Results by the user's names, in the order in which the objects were added.
         indices: The number of each object in index maps and overlays, from 1.
@@ -186,13 +186,9 @@ class FrameResult:
         scene_cut: Whether a scene cut lies between this frame and the one from which its objects were followed.
     """
 
-    frame: int
-    time: float
-    image: NDArray[np.uint8]
     objects: Mapping[ObjectId, ObjectResult]
-    indices: Mapping[ObjectId, int]
+    image: NDArray[np.uint8]
     scene_cut: bool = False
-    descriptions: Mapping[ObjectId, Description] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -203,12 +199,6 @@ class FrameResult:
     def needs_prompt(self) -> dict[ObjectId, ReviewReason]:
         """The objects at which a person should look, and why."""
         return {name: result.needs_prompt for name, result in self.objects.items() if result.needs_prompt is not None}
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width)"""
-        height, width = self.image.shape[:2]
-        return height, width
 
     @property
     def masks(self) -> NDArray[np.bool_]:
@@ -230,18 +220,14 @@ class FrameResult:
         many = max(self.indices.values(), default=0) > 255
         return self.numbers.astype(np.uint16) if many else self.numbers.astype(np.uint8)
 
-    def overlay(self) -> Image.Image:
-        """The frame with every mask tinted and named."""
-        return named_overlay(self)
-
 
 def frame_result(picture: Frame, tracks: Tracks, non_overlapping: bool) -> FrameResult:
     """The result of a frame, with every object that is known there."""
-    height, width = picture.image.shape[:2]
-    objects = object_results(tracks, picture.index, (height, width), non_overlapping)
-    known = (track.stats(picture.index) for track in tracks.values())
-    cut = any(stats.cut for stats in known if stats is not None)
-    return FrameResult(picture.index, picture.time, picture.image, objects, numbers(tracks), cut, descriptions(tracks))
+    image, frame = picture.image, picture.index
+    size = image.shape[0], image.shape[1]
+    objects = object_results(tracks, frame, size, non_overlapping)
+    cut = any(stats.cut for track in tracks.values() if (stats := track.stats(frame)) is not None)
+    return FrameResult(frame, picture.time, size, objects, numbers(tracks), image, descriptions(tracks), cut)
 
 
 def object_results(
