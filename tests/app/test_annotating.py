@@ -12,8 +12,8 @@ import numpy as np
 import masklet
 from masklet.app.library import Library
 from masklet.checkpoints import load_model
-from masklet.cli.choices import read_classes
 from masklet.engines.fake import FakeEngine
+from masklet.formats.json_file import listed_in
 from masklet.formats.registry import read_masks
 from tests.app.conftest import SAMPLE, serving
 from tests.app.pages import Viewer, until
@@ -84,7 +84,9 @@ def test_files_that_are_dropped_or_chosen_come_to_the_others(
     clip: Path, tmp_path: Path, open_page: Callable[[str], Any]
 ) -> None:
     (tmp_path / "classes.txt").write_text("car\n\n person \ncar\n")
-    library = Library([clip], tmp_path / "project", FakeEngine(), classes=read_classes(tmp_path / "classes.txt"))
+    library = Library(
+        [clip], tmp_path / "project", FakeEngine(), classes=listed_in(tmp_path / "classes.txt", "classes")
+    )
     with serving(library) as address:
         page = open_page(address)
         page.wait_for_selector(".card")

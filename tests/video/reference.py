@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from masklet.formats.base import free_number
 from masklet.media.source import Frame
 from masklet.prompts import Prompt
 from masklet.video import FrameResult, VideoTracker
@@ -24,7 +25,7 @@ from masklet.video.events import Cleared, Prompted
 from masklet.video.passes import Range, prompted_frames
 from masklet.video.policies import PublishedPolicy, recently_tracked
 from masklet.video.recall import Recall, published_recall
-from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks, free_number, known_track
+from masklet.video.state import FrameStats, KnownFrame, ObjectId, ObjectTrack, Tracks, known_track
 from masklet.video.store import StoredFrames
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class ReferenceTracker(VideoTracker):
 
     @torch.inference_mode()
     def _answer(self, frame: int, name: ObjectId, prompt: Prompt) -> FrameResult:
-        picture, number = self._reader.seek(frame), free_number(self.tracks, name)
+        picture, number = self._reader.seek(frame), free_number(name, {track.number for track in self.tracks.values()})
         track = reference_track(self.tracks.get(name) or ReferenceTrack(StoredFrames(self._store), number=number))
         backward = track.visited.get(frame, False)
         answer = self._step(picture, {name: asked(track, frame, prompt)}, backward=backward)[name]

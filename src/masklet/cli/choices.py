@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 
 import typer
 
-from masklet.errors import FormatError, PromptError, nearest
+from masklet.errors import PromptError, nearest
 from masklet.jobs.prompts import EVERY_VIDEO, PromptsByVideo, TypedPrompt, read_prompts
 
 if TYPE_CHECKING:
@@ -177,17 +177,6 @@ def pair(text: str, name: str, expected: str) -> list[float]:
     if len(found) != 2:
         raise typer.BadParameter(f"{name} is {text!r}; give {expected}")
     return found
-
-
-def read_classes(path: Path) -> list[str]:
-    """The classes of a text file, one a line. Raises FormatError if there are none, or the file cannot be read."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"the classes in {path} cannot be read ({error}); give a text file in UTF-8") from error
-    if not (classes := [line.strip() for line in lines if line.strip()]):
-        raise FormatError(f"{path} has no classes; give one a line")
-    return classes
 
 
 def tell(sentence: object) -> None:

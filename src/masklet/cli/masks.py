@@ -202,8 +202,9 @@ def build(
     from masklet.cli.mask_files import in_splits, part_of
     from masklet.cli.terminal import bars
     from masklet.datasets.build import build_dataset
+    from masklet.formats.json_file import listed_in
 
-    named = None if classes is None else choices.read_classes(classes)
+    named = None if classes is None else listed_in(classes, "classes")
     if twice := [name for name, count in Counter(named).items() if count > 1]:
         raise FormatError(f"{classes} holds the class {twice[0]} twice")
     each = [str(found) for source in sources for found in sorted(Path(source).rglob("*.masklet")) or [Path(source)]]

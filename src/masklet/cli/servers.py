@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from masklet.app import check_installed
-from masklet.cli.choices import DeviceChoice, PortChoice, SpeedChoice, option, read_classes
+from masklet.cli.choices import DeviceChoice, PortChoice, SpeedChoice, option
 
 HostChoice = Annotated[
     str, option("Address to listen on. Any but this machine's own asks browsers and programs for a token.")
@@ -53,13 +53,14 @@ def annotate(
     from masklet.app.server import application
     from masklet.app.web import LOCAL_HOSTS, Server, address_of, listen, run
     from masklet.checkpoints import load_model
+    from masklet.formats.json_file import listed_in
     from masklet.jobs.record import leased
 
     sample = Path(__file__).parent.parent / "samples" / "clip.mp4"
     for path in paths or ():
         next(items_in(path), None)  # what is not there is said before the project has a folder
     with leased(str(project)), listen(port, host) as listening:
-        offered = [] if classes is None else read_classes(classes)
+        offered = [] if classes is None else listed_in(classes, "classes")
         engine = load_model(model or model_of(project), device=device, speed=speed)
         library = Library(paths or [sample], project, engine, classes=offered, largest_upload=largest_upload)
         token = None if host in LOCAL_HOSTS else secrets.token_urlsafe(24)

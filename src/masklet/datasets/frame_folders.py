@@ -15,7 +15,7 @@ from typing import Any
 from masklet.datasets.base import Clip, Dataset, IndexMasks, ObjectMasks, PlainMasks
 from masklet.errors import FormatError
 from masklet.formats.davis import open_png, read_index_png
-from masklet.formats.json_file import entries, entry, load_json
+from masklet.formats.json_file import entries, entry, listed_in, load_json
 from masklet.media.image_file import IMAGE_SUFFIXES, files_in
 
 PICTURES, ANNOTATIONS = "JPEGImages", "Annotations"
@@ -102,12 +102,7 @@ def read_names(path: Path) -> list[str]:
 
     DAVIS-2016 lists paths in place of names, those of a frame and its mask in a line: the names are taken from them.
     """
-    try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} cannot be read: {error}; give a text file with a sequence in each line") from error
-    if not lines:
-        raise FormatError(f"{path} is empty; give a text file of sequences, one in each line")
+    lines = listed_in(path, "sequences")
     if lines[0].startswith("/JPEGImages/"):
         lines = [Path(line.split()[0]).parent.name for line in lines]
     return list(dict.fromkeys(lines))

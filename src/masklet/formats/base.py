@@ -1,7 +1,7 @@
 """What a writer is given, what a reader gives, and what both know of the picture or video."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -239,18 +239,21 @@ def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> boo
 
 
 def object_numbers(names: Iterable[ObjectId]) -> dict[ObjectId, int]:
-    """Numbers for index maps, in the order of adding: a name that is a whole number from 1 to 254 and still free is its
-    own number, any other gets the lowest that is free.
-
-    255 stands for "unknown" in the field's index maps.
-    """
+    """Numbers of objects in index maps, in the order of adding."""
     numbers: dict[ObjectId, int] = {}
     taken: set[int] = set()
     for name in names:
-        own = isinstance(name, int) and 1 <= name <= MAX_INDEX and name not in taken
-        numbers[name] = int(name) if own else next(n for n in range(1, len(taken) + 2) if n not in taken)
+        numbers[name] = free_number(name, taken)
         taken.add(numbers[name])
     return numbers
+
+
+def free_number(name: ObjectId, taken: Set[int]) -> int:
+    """The number of a new object in index maps: its name, if that is a whole number from 1 to 254 and free, or the
+    lowest that is free. 255 stands for "unknown" in the field's index maps."""
+    if isinstance(name, int) and 1 <= name <= MAX_INDEX and name not in taken:
+        return name
+    return next(number for number in range(1, len(taken) + 2) if number not in taken)
 
 
 def index_map(result: FrameLike, *, most: int = MAX_INDEX, instead: str = "objects, coco or project") -> NDArray[Any]:

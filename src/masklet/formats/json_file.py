@@ -52,6 +52,20 @@ def read_lines(path: Path, kind: str) -> Iterator[tuple[str, str]]:
     return ((line, f"line {number} of {path.name}") for number, line in enumerate(lines, start=1) if line.strip())
 
 
+def listed_in(path: Path, what: str) -> list[str]:
+    """The lines of a text in UTF-8, such as classes, without blank ones. Raises FormatError, which says what they are,
+    if there are none."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(
+            f"{path} cannot be read: {error}; give a text in UTF-8 with {what}, one in each line"
+        ) from error
+    if not (found := [line.strip() for line in lines if line.strip()]):
+        raise FormatError(f"{path} has no {what}: it is empty; give a text file with one in each line")
+    return found
+
+
 def parse_json(content: bytes, name: str) -> dict[str, Any]:
     """The object in a JSON text. Raises FormatError, naming the file, if it is no whole object."""
     value = parse_any(content, name)

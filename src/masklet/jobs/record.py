@@ -119,17 +119,15 @@ class Manifest:
             self._changed = False
 
     def _content(self) -> bytes:
-        records = self._records.values()
+        rows = [{name: getattr(record, name) for name in MANIFEST_COLUMNS} for record in self._records.values()]
         if self._parquet is None:
-            lines = (json.dumps({name: getattr(record, name) for name in MANIFEST_COLUMNS}) for record in records)
-            return "".join(f"{line}\n" for line in lines).encode()
+            return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
         import pyarrow
 
         kinds = {"frames": "int64", "objects": "int64", "seconds": "float64", "iou": "float64", "doubts": "int64"}
         schema = pyarrow.schema([(name, kinds.get(name, "string")) for name in MANIFEST_COLUMNS])
-        columns = {name: [getattr(record, name) for record in records] for name in MANIFEST_COLUMNS}
         buffer = io.BytesIO()
-        self._parquet.write_table(pyarrow.table(columns, schema=schema), buffer)
+        self._parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), buffer)
         return buffer.getvalue()
 
     def _read(self) -> Iterator[VideoRecord]:

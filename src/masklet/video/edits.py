@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from masklet.errors import SessionError
+from masklet.formats.base import free_number
 from masklet.formats.description import Description
 from masklet.formats.project_file import Spans, spans_of
 from masklet.prompts import Prompt
@@ -16,7 +17,6 @@ from masklet.video.state import (
     ObjectId,
     ObjectTrack,
     Tracks,
-    free_number,
     known_track,
     spliced,
     with_span,
@@ -78,7 +78,7 @@ def removed(tracks: Tracks, name: ObjectId) -> Tracks:
 
 def track_of(tracks: Tracks, name: ObjectId, new: ObjectTrack) -> ObjectTrack:
     """What is known of an object; of one that is not there yet `new`, with a number of its own."""
-    return tracks.get(name) or replace(new, number=free_number(tracks, name))
+    return tracks.get(name) or replace(new, number=free_number(name, {track.number for track in tracks.values()}))
 
 
 def described(tracks: Tracks, name: ObjectId, description: Description, new: ObjectTrack) -> Tracks:

@@ -7,6 +7,7 @@ and what the newest events changed, so that they can be undone at once.
 
 import hashlib
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -45,7 +46,8 @@ def to_project(
     how many frames around the ends of passes are kept whole."""
 
     def block(number: int) -> dict[int, ProjectFrame]:
-        return {f: shown(tracks, f) for f in known if f // FRAMES_PER_BLOCK == number}
+        begin, end = (bisect_left(known, place * FRAMES_PER_BLOCK) for place in (number, number + 1))
+        return {f: shown(tracks, f) for f in known[begin:end]}
 
     tracks, known = session.tracks, known_frames(session.tracks)
     whole = frames_to_recall(tracks, [event for event, _ in session.log], window)
@@ -110,20 +112,19 @@ def from_project(project: Project, store: FrameStore, new: ObjectTrack) -> Snaps
     """The session of a project, whose frames go into a store. Raises `FormatError` if what the project keeps of it is
     damaged, and `CheckpointError` if it was made with a model of other sizes."""
     saved = packing.SavedFrames(project, store.engine) if packing.STATS_ATTACHMENT in project.attachments else None
+    events = [event_from_json(record, project.size) for record in project.events]
+    facts = packing.facts_in(project) or {name: {"prompts": said} for name, said in prompts_said(events).items()}
     tracks: Tracks = {
         name: replace(
             new,
             tracked=new.tracked if saved is None else saved.tracked(name, store),
             number=number,
-            description=project.descriptions.get(name, Description()),
+            **{"description": project.descriptions.get(name, Description()), **facts.get(name, {})},
         )
         for name, number in project.indices.items()
     }
     for name, kind, known in packing.read_items(project, packing.ENTRIES_ATTACHMENT, store.engine):
         tracks = with_frame(tracks, name, kind, known)
-    events = [event_from_json(record, project.size) for record in project.events]
-    facts = packing.facts_in(project) or {name: {"prompts": said} for name, said in prompts_said(events).items()}
-    tracks = {name: replace(track, **facts.get(name, {})) for name, track in tracks.items()}
     for frame, found in project.frames.items() if saved is None else ():
         for name, mask in found.objects.items():
             if tracks[name].stats(frame) is None:

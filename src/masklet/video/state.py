@@ -233,15 +233,6 @@ def known_track(tracks: Tracks, name: ObjectId) -> ObjectTrack:
     return tracks[name]
 
 
-def free_number(tracks: Tracks, name: ObjectId) -> int:
-    """The number of a new object in index maps: its name, if that is a whole number from 1 to 254 and free, or the
-    lowest that is free. 255 stands for "unknown" in the field's index maps."""
-    taken = {track.number for track in tracks.values()}
-    if isinstance(name, int) and 1 <= name <= 254 and name not in taken:
-        return name
-    return next(number for number in itertools.count(1) if number not in taken)
-
-
 def free_numbers(tracks: Tracks, count: int) -> list[int]:
     """The lowest whole numbers from 1 on that are no object's name."""
     return list(itertools.islice((number for number in itertools.count(1) if number not in tracks), count))
