@@ -16,8 +16,9 @@ from masklet.app.files import export, import_masks, places
 from masklet.app.keeping import Kept
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
+from masklet.formats.davis import read_index_png
 from masklet.formats.description import Description
-from masklet.video import VideoTracker
+from masklet.video import TrackingOptions, VideoTracker
 from tests.app.conftest import SIZE, write_scene
 from tests.media.test_volume import AFFINE, inside, scan
 
@@ -104,3 +105,19 @@ def test_masks_of_some_pictures_come_back_to_these(tmp_path: Path, name: str, fi
     with VideoTracker(folder, FakeEngine()) as tracker:
         list(import_masks(tracker, tmp_path / "exports" / last["file"], 0, None))
         assert [sorted(track.prompts) for track in tracker.tracks.values()][:1] == [[1, 2]]
+
+
+@pytest.mark.parametrize("non_overlapping", [False, True])
+def test_index_maps_of_some_objects_have_no_others(tmp_path: Path, non_overlapping: bool) -> None:
+    clip, options = write_scene(tmp_path / "clip.mp4", 2), TrackingOptions(non_overlapping=non_overlapping)
+    one, two = np.zeros(SIZE, np.bool_), np.zeros(SIZE, np.bool_)
+    one[:20, :20], two[10:30, 10:40] = True, True
+    with VideoTracker(clip, FakeEngine(), options=options) as tracker:
+        tracker.add_mask(frame=0, object=1, mask=one)
+        result = tracker.add_mask(frame=0, object=2, mask=two)
+        assert np.unique(result.index_map()).tolist() == [0, 1, 2]
+        *_, last = export(tracker, clip, tmp_path / "exports", "davis", objects=[1])
+    with zipfile.ZipFile(tmp_path / "exports" / last["file"]) as members:
+        members.extractall(tmp_path / "unpacked")
+    (file,) = (tmp_path / "unpacked").rglob("*.png")
+    np.testing.assert_array_equal(read_index_png(file), result.objects[1].mask.astype(np.uint8))

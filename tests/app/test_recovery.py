@@ -221,6 +221,22 @@ def test_a_pass_that_was_taken_back_on_its_way_stays_so(clip: Path, tmp_path: Pa
     again.close()
 
 
+def test_what_was_taken_back_before_a_restart_is_gone_once_something_is_followed(clip: Path, tmp_path: Path) -> None:
+    session = AnnotationSession(clip, tmp_path / "work", FakeEngine())
+    for ask in (RED, BLUE):
+        session.do("prompt", ask).result()
+    session.do("undo", {}).result()
+    session.close()
+    again, page = AnnotationSession(clip, tmp_path / "work", FakeEngine()), Watcher()
+    assert again.ask(again.state).result()["redo"].startswith("click on blue")
+    again.pages.append(page)
+    again.do("follow", {"first": 0, "stop": 2}).result()
+    while (told := page.told.get(timeout=60)).get("following") is not False:
+        pass
+    assert told["redo"] is None
+    again.close()
+
+
 def test_what_cannot_be_written_is_refused_and_not_done(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

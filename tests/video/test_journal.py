@@ -134,6 +134,21 @@ def test_a_journal_that_is_damaged_in_its_middle_is_refused(tmp_path: Path) -> N
         VideoTracker.open(path, CLIP, FakeEngine())
 
 
+@pytest.mark.parametrize("name", ["b.masklet", "a.masklet"])
+def test_changes_after_a_copy_lie_beside_the_file_of_before(tmp_path: Path, name: str) -> None:
+    with VideoTracker(CLIP, FakeEngine()) as tracker:
+        begin(tracker)
+        tracker.save(tmp_path / "a.masklet")
+        tracker.add_points(frame=1, object="new", points=[(20, 20)])
+        tracker.save_changes()
+        tracker.save_copy(tmp_path / name)
+        tracker.remove("new")
+        tracker.save_changes()
+        with VideoTracker.open(tmp_path / "a.masklet", CLIP, FakeEngine()) as again:
+            assert "new" not in again.tracks
+    assert [file.name for file in tmp_path.glob("*.journal")] == ["a.masklet.journal"]
+
+
 def test_notes_are_those_of_the_last_record(tmp_path: Path) -> None:
     path = tmp_path / "a.masklet"
     with begun() as tracker:

@@ -225,6 +225,8 @@ def test_both_directions_from_several_prompts(tracker: VideoTracker) -> None:
         (lambda t: t.unmark(1, 0, 3), "object 1 in the frames 0 to 3 was neither accepted nor said to be absent"),
         (lambda t: t.swap(0, 1, 2), "there is no object 2"),
         (lambda t: t.swap(0, 1, 1), "object 1 is given twice"),
+        (lambda t: t.swap(-5, 1, 2), "frame is -5; give a frame's number, from 0 on"),
+        (lambda t: t.accept(1, 0, 1 << 40), r"last is 1099511627776; give a frame's number, from 0 on and below 2\^40"),
         (lambda t: t.split(0, 1, "b"), "frame 0 does not divide what is known of 1"),
         (lambda t: t.split(3, 1, 1), "there is an object 1 already"),
         (lambda t: t.split(3, 1, " "), "object is ' '"),

@@ -217,6 +217,7 @@ class AnnotationSession(SharedSession):
     def _following(self, passes: Iterator[FrameResult]) -> Steps:
         begin, told = monotonic(), 0.0
         for done, result in enumerate(passes, start=1):
+            self._kept.later = []
             self._kept.frames = max(self._kept.frames, result.frame + 1)
             self._keep_sometimes()
             if self._pictures is not None and self.pages:

@@ -25,14 +25,17 @@ MAX_FRAME = 1 << 40
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was done. Raises `MediaError` for frames that are no whole numbers, and `SessionError` for names
-    that no object has."""
+    """Something that was done. Raises `MediaError` for frames that are no whole numbers, and `SessionError` for those
+    that no file would give back, and for names that no object has."""
 
     def __post_init__(self) -> None:
         for part in fields(self):
             value = getattr(self, part.name)
             if part.name in CHECKS and not (value is None and part.default is None):
-                object.__setattr__(self, part.name, CHECKS[part.name](value))
+                value = CHECKS[part.name](value)
+                if part.name in FRAMES and not 0 <= value < MAX_FRAME:
+                    raise SessionError(f"{part.name} is {value}; give a frame's number, from 0 on and below 2^40")
+                object.__setattr__(self, part.name, value)
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ class Marked(Event):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.first <= self.last:
-            raise SessionError(f"the frames {self.first} to {self.last} are no range; give first and last, from 0 on")
+        if self.first > self.last:
+            raise SessionError(f"the frames {self.first} to {self.last} are no range; give first and last")
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,11 @@ def checked_object(name: ObjectId) -> ObjectId:
         raise SessionError(str(error)) from None
 
 
+FRAMES = ("frame", "first", "last")
+"""The values of events that are frames."""
+
 CHECKS: dict[str, Callable[[Any], Any]] = {
-    **{name: partial(checked_frame, name=name) for name in ("frame", "first", "last")},
+    **{name: partial(checked_frame, name=name) for name in FRAMES},
     **dict.fromkeys(("object", "other", "new", "into", "only"), checked_object),
 }
 """What the values of events are, by their names."""
@@ -232,7 +238,7 @@ _EVENTS: dict[str, Callable[..., Event]] = {
 }
 
 FILED: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("frame", "first", "last"), whole_number),
+    **dict.fromkeys(FRAMES, whole_number),
     **dict.fromkeys(("backward", "apart", "ended"), truth),
     "mark": lambda mark: {None: None, "absent": "absent", "accepted": "accepted"}[mark],
 }

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -56,6 +56,14 @@ class FramePixels:
     def names(self) -> list[ObjectId]:
         """The objects, in an order in which equally sure ones take precedence."""
         return [*dict.fromkeys((*self.logits, *self.final))]
+
+    def of(self, names: Collection[ObjectId]) -> "FramePixels":
+        """The masks of some of the objects; what others have of their pixels goes to them."""
+        if all(name in names for name in self.names):
+            return self
+        logits = {name: own for name, own in self.logits.items() if name in names}
+        final = {name: mask for name, mask in self.final.items() if name in names}
+        return FramePixels(logits, final, self.size, self.side, self.apart)
 
     def mask(self, name: ObjectId) -> NDArray[np.bool_]:
         """bool (H, W) of an object; where `apart`, without the pixels of surer ones."""
@@ -213,7 +221,9 @@ class FrameResult(FrameLike):
         pixels = next((result.pixels for result in self.objects.values()), None)
         if pixels is None:
             return np.zeros(self.size, np.int32)
-        return np.array([*(self.indices[name] for name in pixels.names), 0], np.int32)[pixels.owners]
+        shown = pixels.of(self.objects)
+        numbers = np.array([*(self.indices[name] for name in shown.names), 0], np.int32)[shown.owners]
+        return numbers if shown is pixels else np.where(self.masks.any(axis=0), numbers, 0)
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """`numbers` as uint8 (H, W), or as uint16 if a number is over 255."""

@@ -303,7 +303,10 @@ class Session:
         Raises:
             FormatError: The file cannot be written.
         """
-        self._write(path)
+        if self._journal is not None and self._journal.path.resolve() == journal.journal_of(Path(path)).resolve():
+            self.save(path)  # it is the file of before
+        else:
+            self._write(path)
 
     def save_changes(self, *, notes: Mapping[str, Any] | None = None) -> int:
         """Write what changed since `save`, `open` or the last call to a journal beside that file, `PATH.journal`, which
