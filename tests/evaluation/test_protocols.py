@@ -80,6 +80,21 @@ def test_masks_are_handed_in_as_the_data_set_names_them(make: Make, tmp_path: Pa
     assert files == {f"{clip.name}/{part}{stem}.png" for part in objects for stem in stems}
 
 
+@pytest.mark.parametrize("name", ["tracking", "offline", "online", "saved"])
+def test_objects_that_count_from_0_score_alike(make: Make, submission: Submission, name: str) -> None:
+    """SA-V's first object is number 0, which is the background of index maps."""
+    if name == "tracking":
+        pytest.importorskip("trackeval", reason="HOTA and its like need TrackEval")
+    root = make("davis2017")
+    for frame in (1, 2, 3):  # those that SA-V has no masks of
+        (root / f"Annotations/480p/first/{frame:05d}.png").unlink()
+    from_1, from_0 = first_clip("davis2017", root), first_clip("sav", make("sav"))
+    method = BASELINES["grabcut"]
+    ours, theirs = (PROCEDURES[name].run(clip, method, submission).values for clip in (from_0, from_1))
+    assert list(ours.values()) == list(theirs.values())
+    assert list(ours) == ([0] if name == "tracking" else [0, 1])
+
+
 def test_masks_of_an_object_that_enters_late_can_be_scored(make: Make, tmp_path: Path) -> None:
     """SA-V's second object enters in frame 4, and its true masks begin with frame 0."""
     root = make("sav")

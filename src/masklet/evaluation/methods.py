@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from masklet.engines.base import Engine
 from masklet.errors import EvaluationError, nearest
-from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
+from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only, object_numbers
 from masklet.image import EncodedImage, EverythingOptions, ImagePredictor, MaskSet, segment_everything
 from masklet.masks.shape import mask_box
 from masklet.media.source import FrameSource
@@ -235,8 +235,7 @@ class CarriedSession:
             masks = {**masks, **self.anchors.get(frame.index, {})}
             image, self.carried = frame.image, (frame.index, masks)
             objects: dict[ObjectId, ObjectLike] = {number: SoftMask(soft) for number, soft in masks.items()}
-            numbers: dict[ObjectId, int] = {number: number for number in masks}
-            yield PlainFrame(frame.index, frame.time, self.source.size, objects, numbers, frame.image)
+            yield PlainFrame(frame.index, frame.time, self.source.size, objects, object_numbers(objects), frame.image)
 
 
 @dataclass(frozen=True)

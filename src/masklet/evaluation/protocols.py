@@ -100,7 +100,7 @@ class MaskedFrame:
     """A frame's masks, made."""
 
     result: FrameLike  # as the method gave it
-    numbers: NDArray[np.int32]  # int32 (H, W): each pixel's object, the surest one, 0 where there is none
+    numbers: NDArray[np.int32]  # int32 (H, W): each pixel's object by its index, the surest one, 0 where there is none
     masks: Mapping[int, Mask]  # bool (H, W) by object
 
 
@@ -113,8 +113,9 @@ def answers(results: Iterable[FrameLike], watch: Stopwatch, *, overlapping: bool
             if (result := next(iterator, None)) is None:
                 return
             numbers = result.index_map()
-        objects = result.objects.items()
-        yield MaskedFrame(result, numbers, {int(n): item.mask if overlapping else numbers == n for n, item in objects})
+        objects, indices = result.objects.items(), result.indices
+        masks = {int(n): item.mask if overlapping else numbers == indices[n] for n, item in objects}
+        yield MaskedFrame(result, numbers, masks)
 
 
 def true_mask(truth: ObjectMasks, number: int, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -39,10 +39,10 @@ from masklet.evaluation.protocols import (
     objects_of,
 )
 from masklet.evaluation.run import ClipResult, Submission
-from masklet.formats.base import PlainFrame
+from masklet.formats.base import FrameLike, ObjectId, PlainFrame, object_numbers
 from masklet.media.frames import FrameSource, ListedFrames
 from masklet.media.volume import VolumeSlices
-from masklet.metrics.jf import Mask, region_similarity
+from masklet.metrics.jf import Mask
 from masklet.metrics.sequence import VOID
 from masklet.metrics.tracking import TRACKING, tracking_scores
 from masklet.metrics.volume import SURFACE_TOLERANCE, dice, surface_distances
@@ -110,25 +110,25 @@ class MultiObject:
     def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:
         """The values stand under object 0: they are those of the clip. Raises EvaluationError without TrackEval."""
         watch, scores, count = Stopwatch(), Scores("all"), 0
-        ours, theirs = [], []
+        ours, theirs, indices = [], [], object_numbers(objects_of(clip))
         for answer in follow(clip, method, submission, self.prompting, watch):
             count += 1
             if answer.result.frame in clip.annotations:
                 truth = clip.masks(answer.result.frame)
                 scores.add(answer.result.frame, answer.masks, truth)
                 ours.append(answer.numbers.astype(np.uint8))
-                theirs.append(_index_map(truth))
+                theirs.append(_index_map(truth, indices))
         values = tracking_scores({clip.name: (np.stack(ours), np.stack(theirs))})
         return ClipResult(clip.name, {0: values}, scores.per_frame(), count, watch.seconds)
 
 
-def _index_map(truth: ObjectMasks) -> NDArray[np.uint8]:
-    indices = np.zeros(truth.size, np.uint8)
+def _index_map(truth: ObjectMasks, indices: Mapping[ObjectId, int]) -> NDArray[np.uint8]:
+    numbers = np.zeros(truth.size, np.uint8)
     for number, mask in truth.items():
-        indices[mask] = number
+        numbers[mask] = indices[number]
     if truth.void is not None:
-        indices[truth.void] = VOID
-    return indices
+        numbers[truth.void] = VOID
+    return numbers
 
 
 INTERACTIVE_ROUNDS = 8
@@ -266,9 +266,11 @@ class ClicksSaved:
                 image, truth = source.read(frame).image, clip.masks(frame)
                 for number, kept in work.ious(frame).items():
                     if number in truth and truth[number].any():
-                        occasion = f"{clip.name}/{number}/{frame}"
-                        made, iou = self._alone(work, image, truth, number, method, occasion)
-                        seen[number].append((made, kept, iou))
+                        with work.watch:
+                            still = Still(method, image)
+                        alone = Workspace(clip, still, source.size, work.watch)
+                        made = alone.correct(frame, number, self.most, self.annotator, self.target)
+                        seen[number].append((made, kept, alone.ious(frame)[number]))
         values = {}
         for number, rows in seen.items():
             alone, ours, theirs = np.mean(rows, axis=0).tolist()
@@ -302,24 +304,20 @@ class ClicksSaved:
         ious = work.ious(frame)
         return [(n, frame) for n, iou in ious.items() if iou < self.target and (n, frame) not in corrected]
 
-    def _alone(
-        self, work: Workspace, image: NDArray[np.uint8], truth: ObjectMasks, number: int, method: Method, occasion: str
-    ) -> tuple[int, float]:
-        """An object in a frame by itself: clicks, and the IoU that they lead to."""
-        target, said = truth[number], Prompt()
-        with work.watch:
-            look = method.look(image)
 
-        def ask(prompt: Prompt) -> Mask:
-            nonlocal said
-            said = merge_prompts(said, prompt)
-            with work.watch:
-                return look([said])[0].mask
+class Still:
+    """A frame by itself, of which one object is asked."""
 
-        good = self.target
-        made, mask = self.annotator.clicks(self.most, ask, None, target, truth.void, occasion=occasion, good=good)
-        mask = np.zeros_like(target) if mask is None else mask
-        return made, float(region_similarity(mask, target, truth.void))
+    def __init__(self, method: Method, image: NDArray[np.uint8]) -> None:
+        self._look, self._said = method.look(image), Prompt()
+
+    def prompt(self, frame: int, object: int, prompt: Prompt) -> Mask:
+        """Its mask by all prompts so far."""
+        self._said = merge_prompts(self._said, prompt)
+        return self._look([self._said])[0].mask
+
+    def follow(self, start: int) -> Iterator[FrameLike]:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
