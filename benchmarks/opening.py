@@ -29,8 +29,7 @@ from masklet.engines.fake import FAKE, FakeEngine
 from masklet.formats.base import RleMask
 from masklet.formats.project_file import ProjectFrame
 from masklet.machine import peak_memory
-from masklet.masks.rle import encode_rle
-from masklet.masks.trace import resize_logits
+from masklet.masks.rle import encode_rle, resize_logits
 from masklet.media.frames import Frame, FrameSource
 from masklet.video.events import Followed
 from masklet.video.state import KnownFrame

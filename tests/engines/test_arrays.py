@@ -81,7 +81,7 @@ def test_everything_above_an_engine_runs_without_torch(tmp_path: Path) -> None:
         import numpy as np
         import masklet
         from masklet.engines.fake import FakeEngine
-        from masklet.media.arrays import ArrayFrames
+        from masklet.media.frames import ArrayFrames
 
         frames = np.full((6, 64, 64, 3), 120, np.uint8)
         for n, frame in enumerate(frames):

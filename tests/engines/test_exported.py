@@ -22,7 +22,7 @@ from masklet.engines.arrays import to_numpy
 from masklet.engines.base import Engine
 from masklet.errors import CheckpointError, ConfigError, EngineError, FormatError, MaskletError
 from masklet.export import export_model
-from masklet.media.arrays import ArrayFrames
+from masklet.media.frames import ArrayFrames
 from masklet.nn import Decoded
 from tests.engines.conftest import Graphs
 from tests.engines.test_contract import clicks, pictures

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 import masklet
 from masklet.engines.fake import FakeEngine
-from masklet.media.arrays import ArrayFrames
+from masklet.media.frames import ArrayFrames
 
 SIDE = 128
 RED, BLUE, GREY = (220, 30, 30), (30, 30, 220), (120, 120, 120)

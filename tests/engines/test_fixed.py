@@ -13,7 +13,7 @@ import masklet
 from masklet.checkpoints import Model, build_model
 from masklet.engines.base import FUNCTIONS
 from masklet.engines.torch import FixedShapes
-from masklet.media.arrays import ArrayFrames
+from masklet.media.frames import ArrayFrames
 from masklet.nn import MemoryBank, PromptTokens
 from tests.app.conftest import scene
 from tests.engines.conftest import SMALLEST

@@ -7,7 +7,7 @@ import pytest
 
 from masklet.errors import EvaluationError
 from masklet.evaluation.methods import BASELINES, MethodChoice, carry_by_flow, cut_prompt, find_method
-from masklet.media.arrays import ArrayFrames
+from masklet.media.frames import ArrayFrames
 from masklet.metrics.jf import region_similarity
 from masklet.prompts import Prompt
 

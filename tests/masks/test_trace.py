@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masklet.masks.rle import cut_patch, paste, patch_of
-from masklet.masks.trace import stretch, trace
+from masklet.masks.rle import cut_patch, paste, patch_of, stretch, trace
 
 SIDES = st.integers(1, 40)
 

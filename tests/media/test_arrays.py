@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.errors import MediaError
-from masklet.media.arrays import ArrayFrames, IteratorFrames
+from masklet.media.frames import ArrayFrames, IteratorFrames
 
 
 def stack(count: int = 5) -> NDArray[np.uint8]:

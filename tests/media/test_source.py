@@ -8,7 +8,7 @@ from PIL import Image
 
 from masklet.errors import MediaError
 from masklet.formats.film import write_pictures
-from masklet.media.arrays import ArrayFrames, IteratorFrames
+from masklet.media.frames import ArrayFrames, IteratorFrames
 from masklet.media.image_file import ImageFiles, ImageFolder, PagedImage
 from masklet.media.source import open_video
 from masklet.media.video_file import VideoFile

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from masklet.formats.base import PlainFrame, RleMask
 from masklet.formats.project_file import project_frame
-from masklet.masks.rle import encode_rle
-from masklet.masks.trace import resize_logits
+from masklet.masks.rle import encode_rle, resize_logits
 from masklet.video import result as results
 from masklet.video.result import FramePixels, FrameResult, ObjectResult
 from masklet.video.state import ObjectId

@@ -14,7 +14,7 @@ import torch
 
 from masklet.checkpoints import Model
 from masklet.errors import MediaError
-from masklet.media.arrays import ArrayFrames
+from masklet.media.frames import ArrayFrames
 from masklet.media.source import Frame
 from masklet.nn import Levels
 from masklet.video import VideoTracker, reader, tracker

@@ -18,9 +18,8 @@ from masklet.errors import PromptError
 from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, picture_tensor
 from masklet.image.predictor import no_memories, objects_at_once, ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.rle import Patch, cut_patch, patch_of
+from masklet.masks.rle import Patch, cut_patch, patch_of, stretch, trace
 from masklet.masks.shape import Box, small_holes, suppress, without_small_regions
-from masklet.masks.trace import stretch, trace
 from masklet.nn import Decoded, Levels
 from masklet.prompts import INCLUDE, MAX_LOGIT, Prompt
 

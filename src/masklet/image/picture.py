@@ -17,7 +17,7 @@ from masklet.engines.base import Engine
 from masklet.engines.rules import normalise, padded_square
 from masklet.errors import MediaError, PromptError
 from masklet.masks.shape import mask_box, square_around
-from masklet.media.arrays import check_sides, rgb_array
+from masklet.media.frames import check_sides, rgb_array
 from masklet.media.image_file import read_image, upright_rgb
 from masklet.prompts import make_prompt
 from masklet.words import Captioner, Namer, load_captioner, load_namer

@@ -31,9 +31,8 @@ from masklet.image.picture import Crop, captioned, compared, crop_of, naming
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.finish import Edges, cut_out, mask_alpha
 from masklet.masks.polygons import Polygon, mask_polygons
-from masklet.masks.rle import Patch, Rle, encode_rle, padded, part_of, paste, slices_within
+from masklet.masks.rle import Patch, Rle, encode_rle, padded, part_of, paste, resize_logits, slices_within
 from masklet.masks.shape import Box, mask_box
-from masklet.masks.trace import resize_logits
 from masklet.media.large import LargePicture
 from masklet.words import Captioner, Namer
 

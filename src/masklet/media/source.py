@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from masklet.errors import MediaError
-from masklet.media.arrays import ArrayFrames, IteratorFrames
-from masklet.media.frames import Frame, FrameSource
+from masklet.media.frames import ArrayFrames, Frame, FrameSource, IteratorFrames
 from masklet.media.image_file import EXR, IMAGE_SUFFIXES, ImageFiles, ImageFolder, PagedImage
 from masklet.media.series import MapSeries, is_series
 from masklet.media.volume import VolumeSlices, is_volume

@@ -15,8 +15,7 @@ from masklet.engines.arrays import to_numpy
 from masklet.formats.base import FrameLike, PlainFrame, RleMask, distance_logits
 from masklet.formats.description import Description
 from masklet.formats.project_file import ProjectFrame, project_frame
-from masklet.masks.rle import decode_rle
-from masklet.masks.trace import resize_logits
+from masklet.masks.rle import decode_rle, resize_logits
 from masklet.media.source import Frame
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
 from masklet.video.state import END, ObjectId, Tracks

@@ -17,8 +17,8 @@ from masklet.engines import arrays, rules
 from masklet.engines.arrays import Array
 from masklet.engines.base import Engine
 from masklet.formats.base import mask_only
+from masklet.masks.rle import resize_logits
 from masklet.masks.shape import Box, small_holes
-from masklet.masks.trace import resize_logits
 from masklet.nn import Decoded, Levels, MemoryBank
 from masklet.prompts import MAX_LOGIT, Prompt
 from masklet.video.options import TrackingOptions
