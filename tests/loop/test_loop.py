@@ -27,6 +27,7 @@ from masklet.loop.learn import judge, learn
 from masklet.loop.project import Loop, Version
 from masklet.training.loop import StageRun
 from masklet.video import VideoTracker
+from tests.evaluation.conftest import index_map, make_sav
 from tests.training.shapes import tiny_network, write_shapes
 
 QUIET = ("stages.*.feed.frames=2", "stages.*.image_size=64")
@@ -198,6 +199,20 @@ def test_what_the_loop_found_itself_is_not_learned_until_a_person_touched_it(
         tracker.lock(0)
         tracker.save(place)
         assert names()
+
+
+def test_objects_that_count_from_0_are_learned(weights: Path, tmp_path: Path) -> None:
+    """As those of SA-V; 0 is the background of index maps."""
+    make_sav(tmp_path / "sav")
+    loop = Loop(tmp_path / "work")
+    loop.ask(model=str(weights), data=(f"sav:{tmp_path / 'sav/sav_val'}",))
+    collect(loop, ignore)
+    for clip in annotated(loop):
+        there = {frame: [mask.tolist() for mask in clip.masks(frame).values()] for frame in clip.annotated}
+        assert there == {
+            frame: [(index_map(frame) == number).tolist() for number in numbers]
+            for frame, numbers in ((0, (1,)), (4, (2, 1)))
+        }
 
 
 def test_too_little_is_a_sentence(tmp_path: Path, weights: Path) -> None:

@@ -204,8 +204,9 @@ def _write(clips: dict[str, Clip], held_out: set[str], folder: Path) -> str:
 
 
 def label_map(masks: ObjectMasks) -> NDArray[np.uint8]:
-    """uint8 (H, W): the objects by number, the smaller ones on top; 255 is unknown."""
-    labels = stacked(masks) if len(masks) else np.zeros(masks.size, np.int32)
+    """uint8 (H, W): the objects by number, 254 for number 0 of SA-V, the smaller ones on top; 255 is unknown."""
+    named = {number or MAX_INDEX: mask for number, mask in masks.items()}
+    labels = stacked(named) if named else np.zeros(masks.size, np.int32)
     if masks.void is not None:
         labels[masks.void] = VOID
     return _in_bytes(labels)
