@@ -74,3 +74,12 @@ def test_what_is_filled_in_resembles_what_is_around_and_all_else_stays() -> None
     assert abs(made.astype(int) - image)[near].max() < 16
     assert (made == image)[~near].all()
     assert inpainted(image, np.zeros_like(alpha)) is image
+
+
+def test_a_blurred_ground_has_nothing_of_the_thing_where_it_is_seen() -> None:
+    image, alpha = np.full((60, 80, 3), (10, 40, 200), np.uint8), np.zeros((60, 80), np.float32)
+    image[20:40, 30:50], alpha[20:40, 30:50] = (250, 0, 0), 1.0
+    ground = blurred_around(image, alpha)
+    assert abs(ground[alpha < 1].astype(int) - (10, 40, 200)).max() <= 2
+    everything = blurred_around(image, np.ones_like(alpha))[25:35, 35:45].astype(int)
+    assert abs(everything - (250, 0, 0)).max() <= 2

@@ -90,3 +90,8 @@ def test_of_many_parts_the_large_ones_stay_and_of_small_ones_the_largest() -> No
     for least, areas in ((1, 24), (2, 23), (4, 20), (5, 16), (99, 16)):
         kept = without_islands(mask, least)
         assert (kept.sum(), (kept & ~mask).sum(), kept[0, 0]) == (areas, 0, True)
+
+
+def test_box_iou_by_hand() -> None:
+    box, others = np.array([0.0, 0, 4, 2]), np.array([[2.0, 1, 6, 5], [0, 0, 4, 2], [4, 0, 8, 2]])
+    assert box_iou(box, others).tolist() == [2 / 22, 1, 0]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from masklet.nn import ConvNetConfig, Levels, MemoryBank, ModelConfig, Network, PromptTokens
 from masklet.nn.config import InvertedResidualConfig, RepViTConfig
-from masklet.nn.mask_decoder import MaskDecoder
+from masklet.nn.mask_decoder import MaskDecoder, ScoreCalibration
 from tests.conftest import SMALL
 
 NARROW = dataclasses.replace(SMALL, width=32, memory_width=8, decoder_mlp=64, image_size=64 * 2)
@@ -275,3 +275,9 @@ def test_what_is_followed_has_scores_of_its_own() -> None:
         decoded = network.decode_masks(levels.stride16, levels, given._replace(points=points, labels=labels))
     assert decoded.iou[:, 0].tolist() == [0.75, 0.25, 0.25]
     assert decoded.presence.tolist() == [2, 1, 1]
+
+
+def test_scores_that_nobody_fitted_stay_as_they_are() -> None:
+    iou, logits, presence = torch.rand(3, 4), torch.randn(3, 4, 8, 8), torch.tensor([-2.0, 0.5, 3.0])
+    found = ScoreCalibration()(iou, logits, presence, torch.tensor([False, True, True]))
+    torch.testing.assert_close(found, (iou, presence), rtol=0, atol=0)

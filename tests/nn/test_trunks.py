@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from masklet.nn.config import M1, EncoderConfig, InvertedResidualConfig, TinyViTConfig
+from masklet.nn.encoders.attention import stretched
 from tests.conftest import GOLDEN
 from tests.seeded import seeded
 
@@ -57,3 +58,12 @@ def test_activations_in_place_learn_as_others() -> None:
         assert all(gradient is not None and gradient.any() for gradient in gradients)
         learned.append([*gradients, *each.buffers()])
     assert all(map(torch.equal, *learned))
+
+
+@pytest.mark.parametrize(("known", "length", "depth"), [(5, 9, 9), (9, 5, 9), (9, 9, 5)])
+def test_codes_of_distances_are_stretched_to_other_windows(known: int, length: int, depth: int) -> None:
+    code = torch.linspace(0, 1, known)[:, None].expand(known, depth)
+    stretched_code = stretched(code, length)
+    assert stretched_code.shape == (length, depth)
+    assert (stretched_code.diff(dim=0) >= 0).all()
+    torch.testing.assert_close(stretched_code.mean(), torch.tensor(0.5))
