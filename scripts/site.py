@@ -49,9 +49,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def api_page() -> str:
     """Every public name, from its docstring."""
-    names = [name for name in masklet.__all__ if not name.startswith("_")]
+    names = sorted(name for name in masklet.__all__ if not name.startswith("_"))
     modules = {name: module for module, listed in masklet._LAZY.items() for name in listed}
-    parts = [f"::: {modules.get(name, 'masklet.errors')}.{getattr(masklet, name).__name__}\n" for name in names]
+    parts = [f"::: {modules[name]}.{getattr(masklet, name).__name__}\n" for name in names]
     return "# Python\n\nEvery name of `import masklet`.\n\n" + "\n".join(parts)
 
 
