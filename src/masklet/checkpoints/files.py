@@ -10,7 +10,6 @@ import os
 import pickle
 import pickletools
 import re
-import struct
 import sys
 import warnings
 import zipfile
@@ -24,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from masklet.checkpoints.names import from_first, from_transformers, is_first, is_transformers
-from masklet.errors import CheckpointError, ConfigError
+from masklet.errors import DAMAGED, CheckpointError, ConfigError
 from masklet.nn.config import ModelConfig
 
 SNAPSHOT_FILE = "model.safetensors"
@@ -45,12 +44,6 @@ MAX_STEPS = 10_000_000
 
 LEGACY_PICKLES = 5
 """How many follow each other in files of torch before 1.6: two marks, the machine, the content, the tensors' keys."""
-
-_DAMAGED = (
-    *(pickle.UnpicklingError, OSError, EOFError, ValueError, TypeError, AttributeError, AssertionError, ImportError),
-    *(LookupError, ArithmeticError, RuntimeError, MemoryError, struct.error, zipfile.BadZipFile),
-)
-"""The errors of reading a damaged checkpoint."""
 
 WEIGHTS_FORMAT = 2
 """Raised when an older masklet could not read what this one writes."""
@@ -128,7 +121,7 @@ def _read_torch(path: Path) -> Weights:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is then refused, in our own words
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except _DAMAGED as error:
+    except (*DAMAGED, pickle.UnpicklingError, AssertionError, ImportError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path.name} {_torch_problem(path, error)}") from error
     return Weights(_tensors_of(content, path), {})
 
@@ -252,7 +245,7 @@ def read_config(metadata: Mapping[str, str], file: str, tensors: int) -> ModelCo
             raise ConfigError(f"expected a JSON object, got {type(values).__name__}")
         _check_sizes(values, tensors)
         return ModelConfig.from_dict(_from_format_1(values) if written == "1" else values)
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:  # ConfigError is a ValueError
+    except DAMAGED as error:  # ConfigError is a ValueError
         raise ConfigError(f"{file} holds a configuration that cannot be read: {str(error)[:400]}") from error
 
 

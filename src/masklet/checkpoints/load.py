@@ -17,7 +17,7 @@ from masklet.atomic import atomic_write
 from masklet.checkpoints import registry
 from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, describe, read_config, read_weights
 from masklet.engines.torch import Model
-from masklet.errors import CheckpointError, ConfigError, EngineError, FormatError, nearest
+from masklet.errors import DAMAGED, CheckpointError, ConfigError, EngineError, FormatError, nearest
 from masklet.nn import NANO, VARIANTS, ModelConfig, Network
 from masklet.nn.first import FirstNetwork
 from masklet.nn.mask_decoder import ScoreCalibration
@@ -139,7 +139,7 @@ def _fitting_network(weights: Weights, file: str) -> Network:
     config = read_config(weights.metadata, file, len(weights.state)) or recognise(weights.state, file)
     try:
         network = blank_network(config)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # the configuration came from outside
+    except DAMAGED as error:  # the configuration came from outside
         raise ConfigError(f"{file} holds a configuration that cannot be built: {error}") from error
     check_fit(weights.state, network.state_dict(), file, config.name)
     return network

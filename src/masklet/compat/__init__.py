@@ -24,7 +24,7 @@ ALIASES = {"sam2": "masklet.compat.sam2", "segment_anything": "masklet.compat.sa
 """Package that others import -> the one that answers."""
 
 ELSEWHERE = {
-    "segment_anything.utils.amg": "masklet.compat.sam2.utils.amg",
+    "segment_anything.utils.amg": "masklet.compat.sam2.utils",
     **{
         f"segment_anything.{part}": "masklet.compat.sam1"
         for part in ("automatic_mask_generator", "build_sam", "modeling", "predictor", "utils", "utils.transforms")
@@ -104,6 +104,13 @@ def install() -> list[str]:
     if not any(isinstance(finder, _Aliases) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Aliases())
     return told
+
+
+def stand_for(module: str, *parts: str) -> None:
+    """From inside a module that is several files of the reference: have it answer when one of them is imported."""
+    for part in parts:
+        sys.modules[f"{module}.{part}"] = sys.modules[module]
+        setattr(sys.modules[module], part, sys.modules[module])
 
 
 def give_way(package: str) -> None:

@@ -22,7 +22,7 @@ from masklet.checkpoints.load import load_torch_model
 from masklet.checkpoints.registry import list_models
 from masklet.compat.border import CallRefused, WeightsMissing, WeightsRefused, as_reference, numbers
 from masklet.compat.sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
-from masklet.compat.sam2.modeling.sam2_base import MaskDecoderFace, SAM2Base
+from masklet.compat.sam2.modeling import MaskDecoderFace, SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor, as_tensors
 from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING, Settings
 from masklet.engines.arrays import in_precision, resize

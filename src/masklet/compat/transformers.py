@@ -18,8 +18,7 @@ from torch import Tensor
 from masklet.checkpoints import Model, load_engine
 from masklet.checkpoints.registry import config_of, is_known
 from masklet.compat.border import SettingRefused, prompt_of
-from masklet.compat.sam2.utils.amg import mask_to_runs
-from masklet.compat.sam2.utils.transforms import SAM2Transforms, Size
+from masklet.compat.sam2.utils import SAM2Transforms, Size, mask_to_runs
 from masklet.engines.arrays import Array, concat, is_numpy, to_numpy
 from masklet.engines.base import Engine
 from masklet.engines.rules import pad_prompts, single

@@ -20,7 +20,7 @@ from masklet import machine
 from masklet.atomic import digest_of_file
 from masklet.engines import DESCRIPTION_FILE
 from masklet.engines.base import FUNCTIONS
-from masklet.errors import CheckpointError, EngineError, needing
+from masklet.errors import DAMAGED, CheckpointError, EngineError, needing
 from masklet.nn import Decoded, Levels, MemoryBank, ModelConfig, PromptTokens
 
 Floats = NDArray[np.float32]
@@ -132,7 +132,7 @@ def read_exported(folder: Path) -> Exported:
             raise ValueError(f"objects are {exported.objects}")
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}; export the model again") from error
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except DAMAGED as error:
         reason = str(error)[:200] or type(error).__name__
         raise CheckpointError(f"{path} is no description of an exported model ({reason}); export it again") from error
     for name, digests in files.items():

@@ -179,35 +179,16 @@ class InvertedResidualConfig(Encoder):
             )
 
 
-LITE0 = InvertedResidualConfig(
-    stem=32,
-    stages=(
-        (3, 1, 1, 16, 1),
-        (3, 2, 6, 24, 2),
-        (5, 2, 6, 40, 2),
-        (3, 2, 6, 80, 3),
-        (5, 1, 6, 112, 3),
-        (5, 2, 6, 192, 4),
-        (3, 1, 6, 320, 1),
-    ),
-    detail=32,
-)
-"""EfficientNet-Lite0 (Tan and Le, 2019, as released for small devices) without its classifier, and our `detail`."""
+def _lite(*sizes: tuple[int, int]) -> InvertedResidualConfig:
+    """An EfficientNet-Lite (Tan and Le, 2019, as released for small devices) without its classifier, and our `detail`;
+    its models differ in the channels and the blocks of stages."""
+    kinds = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
+    return InvertedResidualConfig(32, tuple((*kind, *size) for kind, size in zip(kinds, sizes, strict=True)), detail=32)
 
-LITE2 = InvertedResidualConfig(
-    stem=32,
-    stages=(
-        (3, 1, 1, 16, 1),
-        (3, 2, 6, 24, 3),
-        (5, 2, 6, 48, 3),
-        (3, 2, 6, 88, 4),
-        (5, 1, 6, 120, 4),
-        (5, 2, 6, 208, 5),
-        (3, 1, 6, 352, 1),
-    ),
-    detail=32,
-)
-"""EfficientNet-Lite2, a tenth wider and a fifth deeper, likewise."""
+
+LITE0 = _lite((16, 1), (24, 2), (40, 2), (80, 3), (112, 3), (192, 4), (320, 1))
+LITE2 = _lite((16, 1), (24, 3), (48, 3), (88, 4), (120, 4), (208, 5), (352, 1))
+"""A tenth wider than EfficientNet-Lite0 and a fifth deeper."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from masklet.compat.border import SettingRefused, as_reference
 from masklet.compat.sam2.build_sam import build_sam2_hf
-from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.modeling import SAM2Base
 from masklet.compat.sam2.sam2_image_predictor import SAM2ImagePredictor
-from masklet.compat.sam2.utils.amg import mask_to_runs
+from masklet.compat.sam2.utils import mask_to_runs
 from masklet.image import EverythingOptions, MaskSet, segment_everything
 
 OUTPUTS: dict[str, Callable[[MaskSet, int], Any]] = {

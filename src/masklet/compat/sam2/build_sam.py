@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.modeling import SAM2Base
 from masklet.compat.sam2.sam2_camera_predictor import SAM2CameraPredictor
 from masklet.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
 from masklet.compat.sam2.settings import HF_MODEL_ID_TO_FILENAMES as HF_MODEL_ID_TO_FILENAMES

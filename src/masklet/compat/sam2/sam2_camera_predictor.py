@@ -11,7 +11,7 @@ from torch import Tensor
 
 from masklet.checkpoints import Model
 from masklet.compat.border import CallRefused, as_reference, click_or_box_of, mask_of
-from masklet.compat.sam2.modeling.sam2_base import SAM2Base
+from masklet.compat.sam2.modeling import SAM2Base
 from masklet.compat.sam2.sam2_video_predictor import logits_of
 from masklet.compat.sam2.settings import Settings, tracking_options
 from masklet.video import FrameResult, StreamTracker

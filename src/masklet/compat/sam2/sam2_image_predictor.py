@@ -14,8 +14,8 @@ from torch import Tensor
 
 from masklet.compat.border import CallRefused, NothingAsked, array_of, as_reference, numbers, prompt_of
 from masklet.compat.sam2.build_sam import build_sam2_hf
-from masklet.compat.sam2.modeling.sam2_base import SAM2Base
-from masklet.compat.sam2.utils.transforms import SAM2Transforms
+from masklet.compat.sam2.modeling import SAM2Base
+from masklet.compat.sam2.utils import SAM2Transforms
 from masklet.engines.arrays import to_numpy
 from masklet.errors import PromptError
 from masklet.image.picture import PictureLike

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from masklet.checkpoints import Model
 from masklet.compat.border import CallRefused, as_reference, click_or_box_of, mask_of
-from masklet.compat.sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
+from masklet.compat.sam2.modeling import NO_OBJ_SCORE, SAM2Base
 from masklet.compat.sam2.settings import Settings, from_hub, model_and_settings, tracking_options
 from masklet.errors import MediaError
 from masklet.video import FrameResult, VideoTracker

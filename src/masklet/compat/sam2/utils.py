@@ -1,6 +1,9 @@
-"""The small functions around automatic masks that clients of the reference import."""
+"""What clients of the reference import of its `utils`: the functions around automatic masks (`amg`), small helpers
+(`misc`), and its picture of the way between pictures and the network's square (`transforms`).
+"""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,14 +13,27 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from masklet.engines.rules import stability
+from masklet.compat import stand_for
+from masklet.engines.arrays import resize
+from masklet.engines.rules import normalise, stability
 from masklet.image.everything import plan_crops, point_grid
+from masklet.image.picture import as_picture
 from masklet.masks.rle import from_plain
 from masklet.masks.shape import small_holes, without_islands
+from masklet.media.source import open_video
 from masklet.nn.layers import tight_box
+from masklet.video.reader import scaled_frame
+
+stand_for(__name__, "amg", "misc", "transforms")
 
 Runs = dict[str, Any]
 """Run lengths of a mask down its columns, beginning with the background: `{"size": [H, W], "counts": [...]}`."""
+
+Size = tuple[int, int]
+"""(height, width)"""
+
+BARELY = 0.1
+"""Logits of a hole that is filled: barely inside, as published."""
 
 
 class MaskData(dict[str, Any]):
@@ -158,3 +174,89 @@ def generate_crop_boxes(
     """Boxes x0, y0, x1, y1 of the crops of a picture (height, width), and the layer of each."""
     crops = plan_crops((im_size[0], im_size[1]), n_layers, overlap_ratio)
     return [list(crop.box) for crop in crops], [crop.layer for crop in crops]
+
+
+def concat_points(
+    old_point_inputs: Mapping[str, Tensor] | None, new_points: Tensor, new_labels: Tensor
+) -> dict[str, Tensor]:
+    """Points (B, P, 2) and labels (B, P) behind earlier ones, if there are any."""
+    points, labels = [new_points], [new_labels]
+    if old_point_inputs is not None:
+        points.insert(0, old_point_inputs["point_coords"])
+        labels.insert(0, old_point_inputs["point_labels"])
+    return {"point_coords": torch.cat(points, dim=1), "point_labels": torch.cat(labels, dim=1)}
+
+
+def mask_to_box(masks: Tensor) -> Tensor:
+    """Masks (B, 1, H, W) -> boxes (B, 1, 4) of their first and last columns and rows; zeros for an empty mask."""
+    return batched_mask_to_box(masks).float()
+
+
+def fill_holes_in_mask_scores(mask: Tensor, max_area: int) -> Tensor:
+    """Logits (N, 1, H, W) whose holes of at most `max_area` cells are barely inside."""
+    if max_area <= 0:
+        raise ValueError(f"max_area is {max_area}; give at least 1")
+    inside = (mask[:, 0] > 0).cpu().numpy()
+    holes = torch.from_numpy(np.stack([small_holes(each, max_area) for each in inside]))[:, None]
+    return mask.masked_fill(holes.to(mask.device), BARELY)
+
+
+def load_video_frames(
+    video_path: str | os.PathLike[str],
+    image_size: int,
+    offload_video_to_cpu: bool = False,
+    *_: Any,
+    compute_device: str | torch.device = "cpu",
+    **__: Any,
+) -> tuple[Tensor, int, int]:
+    """All frames of a video, normalised, (T, 3, S, S), and its height and width."""
+    with open_video(video_path) as source:
+        images = [frame.image for frame in source]
+    height, width = images[0].shape[:2]
+    frames = torch.from_numpy(np.concatenate([scaled_frame(image, (image_size,) * 2) for image in images]))
+    return (frames if offload_video_to_cpu else frames.to(compute_device)), height, width
+
+
+class SAM2Transforms:
+    """Pictures to the network's input, coordinates to its square of side S = `resolution`, masks back. `placed` is
+    `ModelConfig.placed` of a model that does not stretch pictures; other arguments are passed over."""
+
+    def __init__(
+        self, resolution: int, mask_threshold: float = 0.0, *others: Any, placed: Callable[[Size], Size] | None = None
+    ) -> None:
+        self.resolution = resolution
+        self.mask_threshold = mask_threshold
+        self._placed = placed or (lambda size: (resolution, resolution))
+
+    def __call__(self, x: Any) -> Tensor:
+        """(3, S, S), normalised: of a picture by Pillow or an array (H, W, 3)."""
+        colors = torch.from_numpy(as_picture(x).copy()).permute(2, 0, 1)[None].float() / 255
+        height, width = self._placed((colors.shape[2], colors.shape[3]))
+        seen = normalise(resize(colors, (height, width), antialias=True))[0]
+        return F.pad(seen, (0, self.resolution - width, 0, self.resolution - height))
+
+    def forward_batch(self, img_list: Sequence[Any]) -> Tensor:
+        """(B, 3, S, S)"""
+        return torch.stack([self(image) for image in img_list])
+
+    def transform_coords(self, coords: Tensor, normalize: bool = False, orig_hw: Size | None = None) -> Tensor:
+        """(..., 2), x and y, to the square: of shares of width and height, or with `normalize` of pixels."""
+        if normalize:
+            if orig_hw is None:
+                raise ValueError("coordinates in pixels need orig_hw, the (height, width) of their picture")
+            tall, wide = self._placed(orig_hw)
+            height, width = orig_hw
+            return coords / coords.new_tensor([width, height]) * coords.new_tensor([wide, tall])
+        return coords * self.resolution
+
+    def transform_boxes(self, boxes: Tensor, normalize: bool = False, orig_hw: Size | None = None) -> Tensor:
+        """(N, 2, 2): the corners of boxes of any shape, to the square."""
+        return self.transform_coords(boxes.reshape(-1, 2, 2), normalize, orig_hw)
+
+    def postprocess_masks(self, masks: Tensor, orig_hw: Size) -> Tensor:
+        """Logits (N, C, h, w) stretched to the picture, bilinear."""
+        height, width = self._placed(orig_hw)
+        if min(height, width) < self.resolution:
+            whole = F.interpolate(masks.float(), (self.resolution,) * 2, mode="bilinear", align_corners=False)
+            masks = whole[..., :height, :width]
+        return F.interpolate(masks.float(), orig_hw, mode="bilinear", align_corners=False)

@@ -1,27 +1,35 @@
-"""The model that the builders return, and that the predictors take; and its parts with the signatures of the reference:
-what clients call, train and take apart.
+"""The model that the builders return, and that the predictors take; its parts with the signatures of the reference,
+which clients call, train and take apart; and small parts of the network that they build their own on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from masklet.checkpoints import Model
+from masklet.compat import stand_for
 from masklet.compat.sam2.settings import IMAGE_POSTPROCESSING, Settings
 from masklet.engines.rules import ABSENT_LOGIT, single
 from masklet.nn import Decoded, Levels, PromptTokens
+from masklet.nn.layers import MLP as MLP
+from masklet.nn.layers import LayerNorm2d as LayerNorm2d
 from masklet.nn.layers import to_map, to_tokens
 from masklet.nn.mask_decoder import MaskDecoder
 from masklet.nn.network import ImageEncoder
-from masklet.nn.positions import sine_map
+from masklet.nn.positions import sine_ages, sine_map
 from masklet.nn.prompt_encoder import PromptEncoder
 from masklet.nn.tensors import PromptCodes
 from masklet.prompts import NOT_A_POINT
+from masklet.video.recall import nearest_prompted
+
+stand_for(__name__, "sam2_base", "sam2_utils")
+
+Output = TypeVar("Output")
 
 NO_OBJ_SCORE = ABSENT_LOGIT
 """Logits of an object of which nothing is known in a frame."""
@@ -250,3 +258,18 @@ class MaskDecoderFace(Face):
         chosen = single(decoded, self.dynamic_multimask_stability_delta, least)
         each = torch.arange(len(masks), device=masks.device)
         return masks[each, chosen][:, None], iou[each, chosen][:, None], tokens[:, :1], presence[:, None]
+
+
+def get_1d_sine_pe(pos_inds: Tensor, dim: int) -> Tensor:
+    """Sine code of numbers: (...) -> (..., dim), all sines before all cosines."""
+    return sine_ages(pos_inds, dim)
+
+
+def select_closest_cond_frames(
+    frame_idx: int, cond_frame_outputs: Mapping[int, Output], max_cond_frame_num: int
+) -> tuple[dict[int, Output], dict[int, Output]]:
+    """The outputs of the prompted frames nearest to a frame, and the others; all are taken with -1."""
+    most = None if max_cond_frame_num == -1 else max_cond_frame_num
+    chosen = nearest_prompted(frame_idx, [*cond_frame_outputs], most)
+    others = {frame: output for frame, output in cond_frame_outputs.items() if frame not in chosen}
+    return {frame: cond_frame_outputs[frame] for frame in chosen}, others

@@ -1,1 +1,0 @@
-"""Where the reference keeps its network."""

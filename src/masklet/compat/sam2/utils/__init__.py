@@ -1,1 +1,0 @@
-"""Small tools that clients of the reference import."""
