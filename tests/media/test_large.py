@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from masklet.errors import MediaError
+from masklet.media.image_file import read_image
 from masklet.media.large import LargePicture
 
 rasterio = pytest.importorskip("rasterio", reason="needs rasterio: pip install 'masklet[geo]'")
@@ -42,6 +45,16 @@ def test_grey_becomes_rgb_and_the_upper_bits_of_sixteen_count(tmp_path: Path) ->
     assert window.shape == (64, 64, 3)
     assert window.dtype == np.uint8
     assert (window == (deep[0] >> 8)[..., None]).all()
+
+
+@pytest.mark.parametrize("mode", ["P", "1"])
+def test_a_palette_becomes_its_colours(mode: Literal["P", "1"], tmp_path: Path) -> None:
+    """As scanned maps have them: as pictures that are read as a whole, and where colours are mixed."""
+    blocks = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    path = tmp_path / "a map & its colours.tif"
+    Image.fromarray(blocks).convert(mode).save(path)
+    with LargePicture(path) as picture:
+        np.testing.assert_array_equal(picture.read((3, 1, 48, 32)), read_image(path)[1:, 3:])
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ class LargePicture:
             corner = picture.read((0, 0, 512, 512))
 
     Args:
-        path: A raster file with one, three or more bands, of three or more the first three are taken as red, green,
-            blue; or the URL of tiles, "https://host/{z}/{x}/{y}.png".
+        path: A raster file with one band, grey or with a palette, or with three or more, of which the first three are
+            taken as red, green, blue; or the URL of tiles, "https://host/{z}/{x}/{y}.png".
         resolution: Metres on the ground that a pixel is to cover, whatever the file has: things are then shown to a
             model at one scale. The picture is brought to it, its corner to a multiple of it. If its CRS does not count
             in metres on the ground it is brought to UTM too. None: as the file is.
@@ -199,7 +199,10 @@ class LargePicture:
         try:
             with self._rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), warnings.catch_warnings():
                 warnings.simplefilter("ignore", self._rasterio.errors.NotGeoreferencedWarning)
-                return closing.enter_context(self._rasterio.open(path))
+                file = closing.enter_context(self._rasterio.open(path))
+                if file.colorinterp[0] != self._rasterio.enums.ColorInterp.palette:
+                    return file
+                return closing.enter_context(self._rasterio.open(f"vrt://{os.path.abspath(path)}?expand=rgb"))
         except self._rasterio.errors.RasterioIOError as error:
             raise MediaError(f"{self.name} is not a picture that can be read in windows: {error}") from error
 
