@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import masklet
+from masklet.app.files import export
 from masklet.app.items import item_of
 from masklet.datasets.registry import open_dataset
 from masklet.engines.fake import FakeEngine
@@ -67,6 +68,8 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
         tracker.save(tmp_path / "a.masklet")
         for name in ("coco", "cvat", "davis", "overlay", "project"):
             tracker.export(tmp_path / f"{name}.out", format=name)
+        *_, last = export(tracker, folder, tmp_path, "coco")
+        assert last["file"] == "a--coco.json"
     with masklet.VideoTracker.open(tmp_path / "a.masklet", None, FakeEngine()) as tracker:
         assert tracker.known_frames() == [0]
     assert item_of(folder).path == folder

@@ -37,10 +37,13 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file that appears when it is whole, in UTF-8. Raises FormatError if it cannot be written."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file that appears when it is whole; a text in UTF-8. Raises FormatError if it cannot be written."""
     with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        if isinstance(content, str):
+            temporary.write_text(content, encoding="utf-8")
+        else:
+            temporary.write_bytes(content)
 
 
 def flush(path: Path) -> None:

@@ -87,3 +87,14 @@ def test_a_folder_goes_on_after_a_video_with_an_output_that_fails(
     for name in "ab":
         assert len(list((tmp_path / "out" / name / "masks").glob("*.png"))) == 2
     assert (tmp_path / "out/b/overlay.mp4").exists()
+
+
+def test_a_run_that_begins_again_leaves_no_frame_of_the_one_before(
+    run: Run, weights: Path, video: Path, tmp_path: Path
+) -> None:
+    command = ("track", video, "--box", "0:1:28,4,74,50", "--model", weights, "--no-overlay", "--out", tmp_path / "out")
+    wanted = ("--format", "objects", "--format", "rgba")
+    assert run(*command, *wanted) == 0
+    assert run(*command, *wanted, "--overwrite", "--stop", 2) == 0
+    for folder in ("masks", "formats/objects/1", "formats/clip-rgba"):
+        assert sorted(path.name for path in (tmp_path / "out" / folder).iterdir()) == ["00000.png", "00001.png"]

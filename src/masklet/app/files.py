@@ -17,7 +17,7 @@ from typing import Any
 from anyio import to_thread
 
 from masklet.app.pictures import thumbnail
-from masklet.app.web import limited
+from masklet.app.web import store
 from masklet.atomic import atomic_write, flush, make_folder, write_error
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.formats.base import Format
@@ -219,7 +219,8 @@ def export(
     if not frames:
         raise FormatError("nothing is known in these frames; follow an object first, or choose others")
     make_folder(folder)
-    target = folder / f"{video.stem}-{name}{ending}"
+    stem = re.sub(r"[\ud800-\udfff]", "-", video.stem)  # a page asks for no name that is no UTF-8
+    target = folder / f"{stem}-{name}{ending}"
     if target.is_dir():
         shutil.rmtree(target)
     if name == "project":
@@ -253,9 +254,7 @@ async def receive(folder: Path, name: str, content: AsyncIterator[bytes]) -> str
     plain = re.sub(r"[^\w.()-]+", "-", name).strip(".-")[-MAX_FILE_NAME:] or "masks"
     too_large = FormatError(f"{plain} has more than {MAX_MASKS >> 30} GiB, too many for a file with masks")
     make_folder(folder)
-    with atomic_write(folder / plain) as temporary, temporary.open("wb") as file:
-        async for part in limited(content, MAX_MASKS, too_large):
-            file.write(part)
+    await store(content, folder / plain, MAX_MASKS, too_large)
     return plain
 
 

@@ -1,7 +1,6 @@
 """The videos and pictures that were opened, and where the work on them is kept."""
 
 import json
-import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from masklet.app.files import MAX_UPLOAD_GIB, Uploads
 from masklet.app.items import Item, item_of, items_in, place_of
 from masklet.app.pictures import Pictures, thumbnail
 from masklet.app.session import AnnotationSession
-from masklet.atomic import atomic_write, make_folder
+from masklet.atomic import make_folder, write_whole
 from masklet.engines.base import Engine
 from masklet.errors import MaskletError, MediaError
 from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES, files_in
@@ -111,9 +110,8 @@ class Library:
                 return picture.read_bytes(), json.loads(facts.read_bytes())
         data, known = thumbnail(item.path)
         make_folder(place)
-        for path, content in ((picture, data), (facts, json.dumps(known).encode())):
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(content)
+        write_whole(picture, data)
+        write_whole(facts, json.dumps(known))
         return data, known
 
     def listing(self) -> list[dict[str, Any]]:
@@ -158,8 +156,7 @@ def take_ahead(project: Path, item: Item) -> None:
     ahead, place = project / "loop" / "ahead" / f"{item.id}.masklet", place_of(project, item) / "session.masklet"
     if ahead.exists() and not place.exists():
         make_folder(place.parent)
-        with atomic_write(place) as temporary:
-            shutil.copyfile(ahead, temporary)
+        write_whole(place, ahead.read_bytes())
 
 
 def in_order(project: Path, items: Iterable[Item]) -> list[Item]:

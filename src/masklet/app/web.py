@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from hashlib import sha256
 from importlib import resources
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -23,6 +25,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from masklet import machine
+from masklet.atomic import atomic_write
 from masklet.errors import MaskletError
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -125,6 +128,14 @@ async def limited(content: AsyncIterator[bytes], most: int, error: MaskletError)
         if left < 0:
             raise error
         yield part
+
+
+async def store(content: AsyncIterator[bytes], path: Path, most: int, error: MaskletError) -> None:
+    """Keep what is sent in a file, which appears when it is whole. Raises the error once there are more bytes than
+    `most`, and FormatError if it cannot be written."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        async for part in limited(content, most, error):
+            await to_thread.run_sync(file.write, part)
 
 
 async def error_response(request: Request, error: Exception) -> Response:

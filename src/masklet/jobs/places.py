@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from masklet.atomic import atomic_write, make_folder, remove_stale
+from masklet.atomic import atomic_write, make_folder, remove_stale, write_whole
 from masklet.checkpoints.hub import models_folder
 from masklet.errors import FormatError, MaskletError, MediaError
 
@@ -75,8 +75,7 @@ def write_file(place: str, content: bytes) -> None:
             _files(place).pipe_file(place, content)
         return
     make_folder(Path(place).parent)
-    with atomic_write(Path(place)) as temporary:
-        temporary.write_bytes(content)
+    write_whole(Path(place), content)
 
 
 def remove(place: str) -> None:

@@ -180,7 +180,8 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
             make_folder(folder)
             remove_stale(folder)
         if overwrite:
-            for stale in (job.out / MASKS_FOLDER).glob("*.png"):
+            others = (path for _, folder in job.targets()[1:] for path in folder.rglob("*") if path.is_file())
+            for stale in (*(job.out / MASKS_FOLDER).glob("*.png"), *others):
                 stale.unlink()
         if overwrite or not job.session.exists():
             yield fresh

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import masklet
-from masklet.app.web import as_json, guards, limited
+from masklet.app.web import as_json, guards, limited, store
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
@@ -184,16 +184,7 @@ class Service:
     async def upload(self, request: Request) -> Response:
         """Send a video."""
         place, too_large = self.videos.upload_place(), TooLarge(f"the video has more than {self.largest_video} bytes")
-        partial = place.with_suffix(".partial")
-        try:
-            with partial.open("wb") as file:
-                async for part in limited(request.stream(), self.largest_video, too_large):
-                    file.write(part)
-            partial.replace(place)
-        except OSError as error:
-            raise FormatError(f"the upload cannot be kept: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        await store(request.stream(), place, self.largest_video, too_large)
         return as_json({"upload": place.name, "bytes": place.stat().st_size}, 201)
 
     async def remove_upload(self, request: Request) -> Response:
@@ -233,7 +224,7 @@ class Service:
         """The job whenever it got on, as server-sent events, until it has ended."""
         job = self.videos.job(request.path_params["id"])
 
-        async def error_response() -> AsyncIterator[str]:
+        async def changes() -> AsyncIterator[str]:
             before: dict[str, Any] = {}
             while True:
                 now = job.told
@@ -244,9 +235,7 @@ class Service:
                     return
                 await asyncio.sleep(WATCHED_EVERY)
 
-        return StreamingResponse(
-            error_response(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+        return StreamingResponse(changes(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def stream(self, socket: WebSocket) -> None:
         """A stream of pictures."""
