@@ -65,7 +65,7 @@ def test_what_is_read_equals_what_was_written(name: str, tmp_path: Path) -> None
 def test_backwards_and_again_is_read_in_order_with_the_last_word(name: str, tmp_path: Path) -> None:
     size = (8, 9)
     frames = [frame_of(k, {1: box_mask(size, 0, 0, k + 1, 3)}, size) for k in range(4)]
-    earlier = frame_of(2, {1: box_mask(size, 5, 5, 8, 9)}, size)
+    earlier = frame_of(2, {1: box_mask(size, 5, 5, 8, 9), 2: box_mask(size, 0, 4, 8, 9)}, size)
     write_all(name, tmp_path / SUFFIXES[name], [frames[3], earlier, frames[1], frames[2], frames[0]])
     assert_same(name, tmp_path / SUFFIXES[name], frames)
 

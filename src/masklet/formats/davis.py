@@ -154,13 +154,18 @@ DAVIS = Format(
 def write_object_pngs(path: Path, facts: Facts) -> Iterator[Sink]:
     """PATH/OBJECT/00000.png ...; each file is whole as soon as it is there."""
     make_folder(path)
+    folders: set[Path] = set()
 
     def write(result: FrameLike) -> None:
-        for name, item in result.objects.items():
-            folder = path / folder_name(name)
+        file = f"{facts.stem(result.frame)}.png"
+        items = {path / folder_name(name): item for name, item in result.objects.items()}
+        for folder, item in items.items():
             make_folder(folder)
-            with atomic_write(folder / f"{facts.stem(result.frame)}.png") as temporary:
+            with atomic_write(folder / file) as temporary:
                 Image.fromarray(item.mask).save(temporary, format="PNG")  # bool: one bit for each pixel
+        for other in folders - {*items}:  # the frame may have come with more objects before
+            (other / file).unlink(missing_ok=True)
+        folders.update(items)
 
     yield write
 
