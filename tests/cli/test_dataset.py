@@ -308,6 +308,27 @@ def test_what_is_built_is_read_again_and_converted(
             assert (mask & wanted).sum() / (mask | wanted).sum() > 0.99
 
 
+@pytest.mark.parametrize("turn", [3, 6])
+def test_pictures_that_are_shown_turned_are_written_upright(turn: int, run: Run, tmp_path: Path) -> None:
+    """Upside down, a picture has the size of its masks, and trainers may pass over the note."""
+    pictures, exif = tmp_path / "walk", Image.Exif()
+    pictures.mkdir()
+    exif[274] = turn
+    stored = Image.open(GOLDEN / "video/frames/00000.png").convert("RGB")
+    for name in ("a.png", "b.jpg"):
+        stored.save(pictures / name, exif=exif)
+    with VideoTracker(pictures, FakeEngine()) as tracker:
+        for frame in range(2):
+            shown = tracker.add_mask(frame=frame, object="cup", mask=np.ones(tracker.size, bool)).image
+        tracker.save(tmp_path / "a.masklet")
+    assert run("dataset", "build", tmp_path / "a.masklet", "--out", tmp_path / "set") == 0
+    for name, kind in (("a.png", "PNG"), ("b.jpg", "JPEG")):
+        with Image.open(tmp_path / "set/images/walk" / name) as built:
+            assert (built.format, built.getexif().get(274)) == (kind, None)
+            assert built.size == shown.shape[1::-1]
+            assert np.abs(np.asarray(built).astype(int) - shown).mean() < 10
+
+
 def test_a_list_of_classes_may_begin_with_a_byte_order_mark(build: Build, tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cup\ntoy\n", "utf-8-sig")
     out = build("yolo", "--classes", tmp_path / "classes.txt")

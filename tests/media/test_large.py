@@ -47,6 +47,18 @@ def test_grey_becomes_rgb_and_the_upper_bits_of_sixteen_count(tmp_path: Path) ->
     assert (window == (deep[0] >> 8)[..., None]).all()
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_photograph_is_upright(turn: int, tmp_path: Path) -> None:
+    exif, path = Image.Exif(), tmp_path / "a.jpg"
+    exif[274] = turn
+    grey = np.random.default_rng(0).integers(0, 256, (4, 6), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    Image.fromarray(grey).save(path, exif=exif)
+    whole = read_image(path)
+    with LargePicture(path) as picture:
+        assert picture.size == whole.shape[:2]
+        np.testing.assert_array_equal(picture.read((3, 1, 20, 31)), whole[1:31, 3:20])
+
+
 @pytest.mark.parametrize("mode", ["P", "1"])
 def test_a_palette_becomes_its_colours(mode: Literal["P", "1"], tmp_path: Path) -> None:
     """As scanned maps have them: as pictures that are read as a whole, and where colours are mixed."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from masklet.atomic import atomic_write, make_folder, write_error, write_whole
 from masklet.errors import FormatError
@@ -165,16 +165,18 @@ class Layout:
                 shutil.copyfile(source, target)
             else:
                 with atomic_write(target) as temporary:
-                    Image.fromarray(np.asarray(frame.image)).save(temporary, "JPEG", quality=JPEG_QUALITY)
+                    kind = Image.registered_extensions().get(target.suffix.lower(), "JPEG")
+                    Image.fromarray(np.asarray(frame.image)).save(temporary, kind, quality=JPEG_QUALITY)
         except OSError as error:
             raise write_error(target, error) from error
         return name
 
 
-def stored_size(picture: Path) -> tuple[int, int]:
-    """(height, width) of a file; another than that of the frame if it is shown turned."""
+def stored_size(picture: Path) -> tuple[int, int] | None:
+    """(height, width) of a file; None if it is shown turned or mirrored, which not every trainer does."""
     with Image.open(picture) as opened:
-        return opened.height, opened.width
+        turned = opened.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
+        return None if turned else (opened.height, opened.width)
 
 
 class CocoLayout(Layout):

@@ -118,7 +118,10 @@ class LargePicture:
             if any("complex" in kind for kind in kinds):
                 raise MediaError(f"{self.name} holds complex values; give a picture of real ones")
             self._closing = closing.pop_all()
-        self.size: tuple[int, int] = (self._shown.height, self._shown.width)
+        turn = "" if self._shown.crs else str(self._shown.tags().get("EXIF_Orientation"))  # of a JPEG; see `read`
+        self._sideways, self._across, self._down = turn in [*"5678"], turn in [*"2367"], turn in [*"3478"]
+        height, width = self._shown.height, self._shown.width
+        self.size: tuple[int, int] = (width, height) if self._sideways else (height, width)
         if self._shown.crs is not None and not self._shown.transform.is_identity:
             a, b, c, d, e, f = tuple(self._shown.transform)[:6]
             self.ground = Ground(self._shown.crs.to_wkt(), (a, b, c, d, e, f))
@@ -262,7 +265,7 @@ class LargePicture:
         return np.array(self._rasterio.warp.transform(before, after, *places.T)).T
 
     def read(self, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-        """A window, (x0, y0, x1, y1) in pixels, as uint8 (H, W, 3), RGB.
+        """A window, (x0, y0, x1, y1) in pixels, as uint8 (H, W, 3), RGB; of a JPEG upright by its EXIF note.
 
         Raises:
             MediaError: The window does not lie in the picture, the file is damaged there, or a tile cannot be had.
@@ -272,9 +275,11 @@ class LargePicture:
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
             raise MediaError(f"the window {box} does not lie in {self.name}, {width} wide and {height} high")
         bands = [1, 2, 3] if self._shown.count >= 3 else [1]
+        columns = (width - x1, width - x0) if self._across else (x0, x1)
+        rows = (height - y1, height - y0) if self._down else (y0, y1)
         try:
             with self._rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
-                values = self._shown.read(bands, window=((y0, y1), (x0, x1)))
+                values = self._shown.read(bands, window=(columns, rows) if self._sideways else (rows, columns))
         except self._rasterio.errors.RasterioIOError as error:
             raise MediaError(f"{self.name} cannot be read at {box}: {_reason(error)}") from error
         if self._levels is not None:
@@ -282,7 +287,9 @@ class LargePicture:
             values = np.nan_to_num((values.astype(np.float32) - low) / (high - low)).clip(0, 1) * 255
             values = values.round().astype(np.uint8)
         levels = (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
-        return np.ascontiguousarray(np.broadcast_to(levels.transpose(1, 2, 0), (y1 - y0, x1 - x0, 3)))
+        upright = levels.transpose((2, 1, 0) if self._sideways else (1, 2, 0))
+        upright = upright[:: -1 if self._down else 1, :: -1 if self._across else 1]
+        return np.ascontiguousarray(np.broadcast_to(upright, (y1 - y0, x1 - x0, 3)))
 
     def close(self) -> None:
         """Give the file back."""
