@@ -37,7 +37,8 @@ CORE = {
 
 TESTS = [
     *("tests/masks", "tests/nn", "tests/video", "tests/engines", "tests/training"),
-    *("tests/formats/test_overlay.py", "tests/image/test_nano.py", "tests/test_prompts.py"),
+    *("tests/formats/test_footage.py", "tests/formats/test_overlay.py"),
+    *("tests/image/test_golden_everything.py", "tests/image/test_nano.py", "tests/test_prompts.py"),
 ]
 """Their tests."""
 
